@@ -1,0 +1,1 @@
+"""The public application API: builder, decorators, configurations."""

@@ -1,0 +1,1 @@
+"""Decisions about the cluster as a whole: start, barriers, back-pressure, restart, stop."""

@@ -1,0 +1,1 @@
+"""Records through steps: chains, states, exchanges."""

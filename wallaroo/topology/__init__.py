@@ -1,0 +1,1 @@
+"""From what the user declared to the plan that every process runs."""

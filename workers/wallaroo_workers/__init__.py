@@ -1,0 +1,1 @@
+"""Worker and initializer processes: sockets, disk, time. Applications never import this."""

@@ -1,0 +1,1 @@
+"""The process that forms a cluster and watches over it."""
