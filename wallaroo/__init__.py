@@ -1,3 +1,50 @@
 """Wallaroo Streams: what an application imports."""
 
+from wallaroo.api.addresses import tcp_parse_input_addrs, tcp_parse_output_addrs
+from wallaroo.api.builder import ApplicationBuilder
+from wallaroo.api.codecs import Decoder, Encoder, Partition, decoder, encoder, partition
+from wallaroo.api.computations import (
+    Computation,
+    ComputationMulti,
+    StateComputation,
+    StateComputationMulti,
+    computation,
+    computation_multi,
+    state_computation,
+    state_computation_multi,
+)
+from wallaroo.api.configs import GenSourceConfig, TCPSinkConfig, TCPSourceConfig
+from wallaroo.api.loggers import get_logger
+from wallaroo.api.serialization import deserialize, serialize
+from wallaroo.errors import WallarooError, WallarooParameterError
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ApplicationBuilder",
+    "Computation",
+    "ComputationMulti",
+    "Decoder",
+    "Encoder",
+    "GenSourceConfig",
+    "Partition",
+    "StateComputation",
+    "StateComputationMulti",
+    "TCPSinkConfig",
+    "TCPSourceConfig",
+    "WallarooError",
+    "WallarooParameterError",
+    "__version__",
+    "computation",
+    "computation_multi",
+    "decoder",
+    "deserialize",
+    "encoder",
+    "get_logger",
+    "partition",
+    "serialize",
+    "state_computation",
+    "state_computation_multi",
+    "tcp_parse_input_addrs",
+    "tcp_parse_output_addrs",
+]

@@ -12,6 +12,7 @@ class TCPSource:
     """Listens at ``host:port`` for frames of a length header and a payload."""
 
     host: str
+    """As a socket takes it: an IPv6 address has no brackets here."""
     port: int
     header_length: int
     """Bytes of the header, 1 to ``HEADER_BYTES_MAX``."""
@@ -23,7 +24,7 @@ class TCPSource:
     @property
     def address(self) -> str:
         """``host:port`` as the application gave it."""
-        return f"{self.host}:{self.port}"
+        return _address(self.host, self.port)
 
     def describe(self) -> str:
         """One line for the plan."""
@@ -35,6 +36,7 @@ class TCPSink:
     """Connects to ``host:port`` and writes exactly what the encoder returned."""
 
     host: str
+    """As a socket takes it: an IPv6 address has no brackets here."""
     port: int
     encode: Callable[[Any], bytes | str | None]
     """Record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
@@ -42,8 +44,12 @@ class TCPSink:
     @property
     def address(self) -> str:
         """``host:port`` as the application gave it."""
-        return f"{self.host}:{self.port}"
+        return _address(self.host, self.port)
 
     def describe(self) -> str:
         """One line for the plan."""
         return f"tcp sink to {self.address}"
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

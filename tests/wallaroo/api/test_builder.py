@@ -1,0 +1,203 @@
+from typing import Any
+
+import pytest
+
+import wallaroo
+from wallaroo import ApplicationBuilder, TCPSinkConfig, TCPSourceConfig, WallarooParameterError
+from wallaroo.topology.plan import ExchangeKind
+
+
+@wallaroo.decoder(4, ">I")
+def decode(payload: bytes) -> str:
+    return payload.decode()
+
+
+@wallaroo.encoder
+def encode(record: str) -> bytes:
+    return record.encode()
+
+
+@wallaroo.partition
+def by_letter(record: str) -> str:
+    return record[0]
+
+
+@wallaroo.computation("upper")
+def upper(record: str) -> str:
+    return record.upper()
+
+
+@wallaroo.computation_multi("split")
+def split(record: str) -> list[str]:
+    return record.split()
+
+
+@wallaroo.state_computation("count")
+def count(record: str, state: dict[str, int]) -> tuple[int, bool]:
+    return 1, True
+
+
+class OldUpper:
+    def name(self) -> str:
+        return "old upper"
+
+    def compute(self, record: str) -> str:
+        return record.upper()
+
+
+class OldCount:
+    def name(self) -> str:
+        return "old count"
+
+    def compute_multi(self, record: str, state: dict[str, int]) -> tuple[list[int], bool]:
+        return [1], True
+
+
+class OldPartition:
+    def partition(self, record: str) -> str:
+        return record[0]
+
+
+SOURCE = TCPSourceConfig("127.0.0.1", "0", decode)
+SINK = TCPSinkConfig("127.0.0.1", "5555", encode)
+
+
+def opened() -> ApplicationBuilder:
+    return ApplicationBuilder("app").new_pipeline("p", SOURCE)
+
+
+def mistakes_of(builder: ApplicationBuilder) -> list[str]:
+    with pytest.raises(WallarooParameterError) as caught:
+        builder.build()
+    return [*caught.value.mistakes]
+
+
+def mistake_of(builder: ApplicationBuilder) -> str:
+    (mistake,) = mistakes_of(builder)
+    assert mistake.startswith("test_builder.py:")
+    return mistake
+
+
+def test_a_chain_of_calls_builds_a_plan() -> None:
+    plan = (
+        opened()
+        .to(upper)
+        .to_parallel(split)
+        .to_state_partition(count, dict, "letters", by_letter, ["a", "b"])
+        .to_stateful(count, dict, "total")
+        .to_sinks([SINK, SINK])
+        .build()
+    )
+    assert plan.application == "app"
+    (pipeline,) = plan.pipelines
+    steps = [step for stage in pipeline.stages for step in stage.steps]
+    assert [step.name for step in steps] == ["upper", "split", "count", "count"]
+    assert [step.function for step in steps] == [
+        upper.function,
+        split.function,
+        count.function,
+        count.function,
+    ]
+    assert [step.is_multi for step in steps] == [False, True, False, False]
+    assert plan.states["letters"].declared_keys == ("a", "b")
+    assert pipeline.sinks == (0, 1)
+    keyed = pipeline.stages[2].exchange
+    assert keyed is not None
+    assert keyed.kind is ExchangeKind.KEYED
+    assert (keyed.partition, keyed.partition_name) == (by_letter.function, "by_letter")
+
+
+def test_objects_in_class_style_are_read_by_their_methods() -> None:
+    old, old_count, old_partition = OldUpper(), OldCount(), OldPartition()
+    builder = opened().to(old).to_state_partition(old_count, dict, "s", old_partition)
+    (pipeline,) = builder.to_sink(SINK).build().pipelines
+    first, second = pipeline.stages
+    assert (first.steps[0].name, first.steps[0].function) == ("old upper", old.compute)
+    assert not first.steps[0].is_multi
+    assert (second.steps[0].name, second.steps[0].function) == (
+        "old count",
+        old_count.compute_multi,
+    )
+    assert second.steps[0].is_multi
+    assert second.exchange is not None
+    assert second.exchange.partition == old_partition.partition
+    assert second.exchange.partition_name == "OldPartition"
+
+
+def test_pipelines_may_share_a_state_and_only_one_needs_a_sink() -> None:
+    builder = opened().to_state_partition(count, dict, "s", by_letter, ["a", "b"]).done()
+    builder.new_pipeline("q", SOURCE).to_state_partition(
+        count, dict, "s", by_letter, ("b", "a")
+    ).to_sink(SINK)
+    plan = builder.build()
+    assert plan.states["s"].declared_keys == ("a", "b")
+    assert plan.pipelines[0].sinks == ()
+
+
+def test_building_twice_gives_the_same_plan() -> None:
+    builder = opened().to(upper).to_sink(SINK)
+    assert builder.build() == builder.build()
+
+
+def test_no_method_but_build_raises() -> None:
+    nonsense: Any = object()
+    builder = ApplicationBuilder(nonsense).to(nonsense).done()
+    builder.new_pipeline(nonsense, nonsense).to(nonsense).to_parallel(nonsense)
+    builder.to_stateful(nonsense, nonsense, nonsense)
+    builder.to_state_partition(nonsense, nonsense, nonsense, nonsense, nonsense)
+    builder.to_sinks(nonsense).to_sink(nonsense)
+    assert len(mistakes_of(builder)) > 15
+
+
+def test_each_mistake_has_the_line_of_its_call() -> None:
+    builder = ApplicationBuilder("app")
+    builder.to(upper)
+    line = test_each_mistake_has_the_line_of_its_call.__code__.co_firstlineno + 2
+    assert mistakes_of(builder)[0] == (
+        f"test_builder.py:{line}: to() comes before any pipeline; call new_pipeline() first"
+    )
+
+
+def test_each_call_of_a_chain_has_a_line_of_its_own() -> None:
+    # fmt: off
+    builder = (opened()
+        .to(count)
+        .to_parallel(count)
+        .to_sink(SINK))
+    # fmt: on
+    line = test_each_call_of_a_chain_has_a_line_of_its_own.__code__.co_firstlineno
+    places = [mistake.split(": ")[0] for mistake in mistakes_of(builder)]
+    assert places == [f"test_builder.py:{line + 3}", f"test_builder.py:{line + 4}"]
+
+
+def test_a_mistaken_object_in_several_places_is_reported_once() -> None:
+    @wallaroo.computation("wrong")
+    def wrong(one: int, two: int) -> int:
+        return one
+
+    assert "wrong, decorated with" in mistake_of(opened().to(wrong).to(wrong).to_sink(SINK))
+
+
+@pytest.mark.parametrize("method", ["to_sink", "to_sinks", "done"])
+def test_a_step_after_the_end_of_its_pipeline_is_a_mistake(method: str) -> None:
+    builder = opened().to_sink(SINK).new_pipeline("q", SOURCE)
+    arguments: dict[str, list[Any]] = {"to_sink": [SINK], "to_sinks": [[SINK]], "done": []}
+    getattr(builder, method)(*arguments[method]).to(upper)
+    assert f"to() comes after {method}() has ended pipeline 'q'" in mistake_of(builder)
+
+
+def test_a_second_end_is_a_mistake() -> None:
+    assert "done() comes after to_sink()" in mistake_of(opened().to_sink(SINK).done())
+
+
+@pytest.mark.parametrize(
+    ("configs", "seen"),
+    [([], "to_sinks() has no sink"), (SINK, "to_sinks() has an object of class TCPSinkConfig")],
+)
+def test_to_sinks_takes_a_list_with_something_in_it(configs: Any, seen: str) -> None:
+    assert seen in mistake_of(opened().to_sinks(configs))
+
+
+def test_a_sink_may_have_port_and_host_of_another() -> None:
+    builder = opened().to_sink(SINK).new_pipeline("q", SOURCE).to_sink(SINK)
+    assert len(builder.build().sinks) == 2

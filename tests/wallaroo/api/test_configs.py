@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+
+import wallaroo
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.tcp import TCPSink, TCPSource
+
+
+@wallaroo.decoder(4, ">I")
+def decode(payload: bytes) -> str:
+    return payload.decode()
+
+
+@wallaroo.encoder
+def encode(record: str) -> bytes:
+    return record.encode()
+
+
+class OldCodec:
+    def header_length(self) -> int:
+        return 3
+
+    def payload_length(self, header: bytes) -> int:
+        return int.from_bytes(header, "big")
+
+    def decode(self, payload: bytes) -> bytes:
+        return payload
+
+    def encode(self, record: bytes) -> bytes:
+        return record
+
+
+class Count:
+    def initial_value(self) -> int:
+        return 0
+
+    def apply(self, value: int) -> int | None:
+        return value + 1 if value < 9 else None
+
+
+@pytest.mark.parametrize("port", ["7010", 7010])
+def test_a_tcp_source_knows_the_users_own_functions(port: Any) -> None:
+    config = wallaroo.TCPSourceConfig("127.0.0.1", port, decode)
+    assert config.mistakes == ()
+    assert config.source() == TCPSource("127.0.0.1", 7010, 4, ">I", decode.function)
+
+
+def test_a_decoder_in_class_style_gives_its_methods() -> None:
+    codec = OldCodec()
+    source = wallaroo.TCPSourceConfig("localhost", 0, codec).source()
+    assert source == TCPSource("localhost", 0, 3, codec.payload_length, codec.decode)
+
+
+def test_a_tcp_sink_knows_the_users_own_function() -> None:
+    assert wallaroo.TCPSinkConfig("h", "1", encode).sink() == TCPSink("h", 1, encode.function)
+    codec = OldCodec()
+    assert wallaroo.TCPSinkConfig("h", 1, codec).sink() == TCPSink("h", 1, codec.encode)
+
+
+def test_brackets_are_for_reading_only() -> None:
+    source = wallaroo.TCPSourceConfig("[::1]", "7010", decode).source()
+    assert source.host == "::1"
+    assert source.address == "[::1]:7010"
+
+
+def test_a_generator_is_handed_on() -> None:
+    generator = Count()
+    assert wallaroo.GenSourceConfig(generator).source() == GeneratorSource(generator)
+
+
+def test_a_generator_needs_both_methods() -> None:
+    (mistake,) = wallaroo.GenSourceConfig([1, 2]).mistakes
+    assert mistake.startswith("test_configs.py:")
+    assert "class list, which has no initial_value() and no apply()" in mistake
+    (mistake,) = wallaroo.GenSourceConfig(Count).mistakes
+    assert "give an object of it: Count()" in mistake
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "seen"),
+    [
+        ("", 1, "the host of TCPSinkConfig is the str ''"),
+        (5, 1, "the host of TCPSinkConfig is the int 5"),
+        ("::1", 1, "the host of TCPSinkConfig is the str '::1'"),
+        ("h", 0, "the port of TCPSinkConfig is the int 0; give a number from 1 to 65535"),
+        ("h", "http", "the port of TCPSinkConfig is the str 'http'"),
+        ("h", None, "the port of TCPSinkConfig is None"),
+    ],
+)
+def test_a_bad_address_waits_for_build(host: Any, port: Any, seen: str) -> None:
+    (mistake,) = wallaroo.TCPSinkConfig(host, port, encode).mistakes
+    assert seen in mistake
+
+
+def test_port_0_is_a_port_for_sources_only() -> None:
+    assert wallaroo.TCPSourceConfig("h", "0", decode).mistakes == ()
+    assert wallaroo.TCPSinkConfig("h", "0", encode).mistakes != ()
+
+
+def test_all_mistakes_of_a_config_are_kept() -> None:
+    assert len(wallaroo.TCPSourceConfig("", "x", encode).mistakes) == 3

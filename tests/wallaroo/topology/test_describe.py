@@ -1,0 +1,124 @@
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from wallaroo.connectors.tcp import TCPSink, TCPSource
+from wallaroo.topology.compile import compile_graph
+from wallaroo.topology.describe import plan_dot, plan_text
+from wallaroo.topology.graph import (
+    ComputationDeclaration,
+    Graph,
+    PartitionDeclaration,
+    PipelineDeclaration,
+    Place,
+    Placement,
+    StateDeclaration,
+    StepDeclaration,
+)
+from wallaroo.topology.plan import Plan
+
+
+def step(
+    placement: Placement, name: str, *, is_multi: bool = False, **more: Any
+) -> StepDeclaration:
+    computation = ComputationDeclaration(name, len, is_multi)
+    return StepDeclaration(placement, computation, Place("app.py", 1), **more)
+
+
+def plan() -> Plan:
+    letters = StateDeclaration("letters", dict, tuple("abcdefghij"))
+    total = StateDeclaration("total", list, None)
+    by_letter = PartitionDeclaration("by_letter", min)
+    source = TCPSource("127.0.0.1", 7010, 4, ">I", bytes)
+    partitioned: dict[str, Any] = {"state": letters, "partition": by_letter}
+    votes = (
+        step(Placement.FUSED, "read"),
+        step(Placement.PARALLEL, 'spl"it', is_multi=True),
+        step(Placement.PARTITIONED_STATE, "count", **partitioned),
+        step(Placement.SINGLE_STATE, "sum", state=total),
+    )
+    more = (step(Placement.PARTITIONED_STATE, "again", **partitioned),)
+    return compile_graph(
+        Graph(
+            "a\\b & <c>",
+            (
+                PipelineDeclaration("votes", source, votes, (TCPSink("h", 5555, str),)),
+                PipelineDeclaration("more", source, more, ()),
+            ),
+        )
+    )
+
+
+TEXT = """\
+application 'a\\\\b & <c>'
+
+pipeline 'votes'
+  source: tcp source at 127.0.0.1:7010
+    step 0: read (builtins.len)
+  exchange 0: round robin over all workers, records travel
+    step 1: spl"it (builtins.len, multi)
+  exchange 1: by key by_letter to the owner in state 'letters', records travel
+    step 2: count (builtins.len, state 'letters')
+  exchange 2: to the one owner of state 'total', records travel
+    step 3: sum (builtins.len, state 'total')
+  sink 0: tcp sink to h:5555
+
+pipeline 'more'
+  source: tcp source at 127.0.0.1:7010
+  exchange 3: by key by_letter to the owner in state 'letters', payloads travel
+    step 4: again (builtins.len, state 'letters')
+  no sink: results of the last step are dropped
+
+states
+  'letters': builtins.dict, 1024 partitions for hashed keys, 10 declared keys: \
+'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 2 more
+  'total': builtins.list, one object in the cluster
+"""
+
+
+def test_the_text_tells_the_way_of_a_record() -> None:
+    assert plan_text(plan()) == TEXT
+
+
+def test_a_state_without_declared_keys_has_hashed_partitions_only() -> None:
+    state = StateDeclaration("s", dict, ())
+    keyed = step(
+        Placement.PARTITIONED_STATE, "c", state=state, partition=PartitionDeclaration("p", min)
+    )
+    source = TCPSource("h", 1, 4, ">I", bytes)
+    small = compile_graph(Graph("app", (PipelineDeclaration("p", source, (keyed,), ()),)))
+    assert plan_text(small).endswith(
+        "states\n  's': builtins.dict, 1024 partitions for hashed keys\n"
+    )
+
+
+def test_the_graph_joins_source_steps_and_sinks() -> None:
+    lines = [line.strip() for line in plan_dot(plan()).splitlines()]
+    assert lines[0] == "digraph plan {"
+    assert lines[-1] == "}"
+    edges = [line for line in lines if "->" in line]
+    assert edges == [
+        "source_0 -> step_0;",
+        'step_0 -> step_1 [style=bold, label="round robin"];',
+        'step_1 -> step_2 [style=bold, label="key: by_letter"];',
+        'step_2 -> step_3 [style=bold, label="one key"];',
+        "step_3 -> sink_0;",
+        "step_2 -> state_0 [dir=both, style=dashed];",
+        "step_3 -> state_1 [dir=both, style=dashed];",
+        'source_1 -> step_4 [style=bold, label="key: by_letter"];',
+        "step_4 -> state_0 [dir=both, style=dashed];",
+    ]
+
+
+def test_labels_are_escaped() -> None:
+    dot = plan_dot(plan())
+    assert 'label="a\\\\b &amp; <c>";' in dot
+    assert 'step_1 [label="spl\\"it"];' in dot
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_accepts_the_graph() -> None:
+    done = subprocess.run(["dot", "-Tsvg"], input=plan_dot(plan()).encode(), capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.tcp import TCPSink, TCPSource
+from wallaroo.names import EdgeId, SinkId, StepId
+from wallaroo.routing.keys import canonical_key
+from wallaroo.topology.fingerprint import FINGERPRINT_BYTES, difference, fingerprint, outline
+from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
+
+
+class Count:
+    def initial_value(self) -> int:
+        return 0
+
+    def apply(self, value: int) -> int:
+        return value + 1
+
+
+def by_key(record: int) -> int:
+    return record
+
+
+def decode(payload: bytes) -> bytes:
+    return payload
+
+
+COUNT = Step(StepId(0), "count", by_key, is_multi=True, state="s")
+KEYED = Exchange(EdgeId(0), ExchangeKind.KEYED, state="s", partition=by_key)
+PIPELINE = Pipeline(
+    "p",
+    TCPSource("h", 7010, 4, ">I", decode),
+    (Stage(None, ()), Stage(KEYED, (COUNT,))),
+    (SinkId(0),),
+)
+STATE = State("s", dict, (canonical_key("a"), canonical_key(1), canonical_key(True)))
+PLAN = Plan("app", (PIPELINE,), {"s": STATE}, (TCPSink("h", 5555, str),))
+
+
+def with_step(step: Step) -> Plan:
+    stages = (Stage(None, ()), Stage(KEYED, (step,)))
+    return replace(PLAN, pipelines=(replace(PIPELINE, stages=stages),))
+
+
+def test_the_outline_names_everything_but_addresses() -> None:
+    assert outline(PLAN) == (
+        "application 'app'",
+        "pipeline 'p' with source "
+        f"TCPSource(header_length=4, payload_length='>I', decode={__name__}.decode)",
+        f"exchange 0 keyed by {__name__}.by_key to state 's'",
+        f"step 0 'count' multi {__name__}.by_key with state 's'",
+        "end of pipeline 'p' with sinks [0]",
+        "sink 0 TCPSink(encode=builtins.str)",
+        "state 's' builtins.dict partitions 1024 keys ['a', 1, True]",
+    )
+
+
+def test_a_generator_goes_by_its_class() -> None:
+    pipelines = (replace(PIPELINE, source=GeneratorSource(Count())),)
+    line = outline(replace(PLAN, pipelines=pipelines))[1]
+    assert line == f"pipeline 'p' with source GeneratorSource(generator={__name__}.Count)"
+
+
+def test_another_port_or_host_is_the_same_plan() -> None:
+    moved = replace(PIPELINE, source=TCPSource("g", 40001, 4, ">I", decode))
+    other = replace(PLAN, pipelines=(moved,), sinks=(TCPSink("g", 1, str),))
+    assert outline(other) == outline(PLAN)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PLAN, application="other"),
+        with_step(replace(COUNT, name="total")),
+        with_step(replace(COUNT, is_multi=False)),
+        with_step(replace(COUNT, function=len)),
+        replace(PLAN, states={"s": replace(STATE, create=list)}),
+        replace(PLAN, states={"s": replace(STATE, hashed_partition_count=7)}),
+        replace(PLAN, states={"s": replace(STATE, declared_keys=("a", 1, 1))}),
+        replace(PLAN, sinks=()),
+    ],
+)
+def test_any_other_plan_has_another_fingerprint(other: Plan) -> None:
+    assert fingerprint(outline(other)) != fingerprint(outline(PLAN))
+    assert difference(outline(PLAN), outline(other)) != ""
+
+
+def test_a_fingerprint_is_hexadecimal_and_the_same_everywhere() -> None:
+    assert len(fingerprint(outline(PLAN))) == 2 * FINGERPRINT_BYTES
+    assert fingerprint(("step 0", "step 1")) == "f60b3848346a384a158ebf8e36360623"
+
+
+def test_lines_are_told_apart_in_the_fingerprint() -> None:
+    assert fingerprint(("ab", "c")) != fingerprint(("a", "bc"))
+    assert fingerprint(("\ud800",)) != fingerprint(("",))
+
+
+def test_the_first_difference_is_named() -> None:
+    renamed = outline(with_step(replace(COUNT, name="total")))
+    assert difference(outline(PLAN), renamed) == (
+        f"the plans differ: here is [step 0 'count' multi {__name__}.by_key with state 's'], "
+        f"and there is [step 0 'total' multi {__name__}.by_key with state 's']"
+    )
+
+
+def test_a_plan_that_ends_early_differs_too() -> None:
+    assert difference(("a", "b"), ("a",)) == (
+        "the plans differ: here is [b], and there the plan has ended"
+    )
+    assert difference(("a",), ("a", "b")) == (
+        "the plans differ: there is [b], and here the plan has ended"
+    )
+
+
+def test_equal_plans_have_no_difference() -> None:
+    assert difference(outline(PLAN), outline(PLAN)) == ""

@@ -1,0 +1,71 @@
+"""Addresses of sources and sinks, as given on the command line."""
+
+from collections.abc import Sequence
+
+from wallaroo.errors import WallarooParameterError
+
+PORT_MAX = 65535
+
+
+def tcp_parse_input_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
+    """Return host and port of each address in ``-i``/``--in H1:P1,H2:P2``.
+
+    ``args`` is what ``application_setup`` is called with; other options in it are passed over. Of
+    several ``--in`` the last counts. Raises ``WallarooParameterError`` if there is none, or if an
+    address is malformed.
+    """
+    return _addresses(args, "-i", "--in", "127.0.0.1:7010")
+
+
+def tcp_parse_output_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
+    """Return host and port of each address in ``-o``/``--out H1:P1,H2:P2``.
+
+    Otherwise as ``tcp_parse_input_addrs``.
+    """
+    return _addresses(args, "-o", "--out", "127.0.0.1:5555")
+
+
+def parse_port(port: object) -> int | None:
+    """Return a port given as ``7010`` or ``"7010"``, or ``None`` if it is no port, 0 included."""
+    if isinstance(port, str) and port.isascii() and port.isdecimal():
+        port = int(port) if len(port) <= len(str(PORT_MAX)) else None
+    if isinstance(port, bool) or not isinstance(port, int):
+        return None
+    return port if 0 <= port <= PORT_MAX else None
+
+
+def is_host(host: str) -> bool:
+    """Tell whether ``host`` looks like a name or an address; IPv6 stands in brackets."""
+    forbidden = "[],:"
+    if host.startswith("[") and host.endswith("]"):
+        host, forbidden = host[1:-1], "[],"
+    return bool(host) and not any(mark.isspace() or mark in forbidden for mark in host)
+
+
+def _addresses(args: Sequence[str], short: str, long: str, example: str) -> list[tuple[str, str]]:
+    option = f"{short}/{long}"
+    text = _option_value(args, short, long)
+    if text is None:
+        raise WallarooParameterError(f"the option {option} is missing; give it as {long} {example}")
+    addresses = []
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not is_host(host) or parse_port(port) is None:
+            raise WallarooParameterError(
+                f"{option} has {address!r}, which is not HOST:PORT; give it as {long} {example}, "
+                "several separated by commas"
+            )
+        addresses.append((host, port))
+    return addresses
+
+
+def _option_value(args: Sequence[str], short: str, long: str) -> str | None:
+    """Value of the last occurrence; "" for one that is followed by nothing or by an option."""
+    value = None
+    for index, argument in enumerate(args):
+        name, equals, attached = argument.partition("=")
+        if name not in (short, long):
+            continue
+        following = args[index + 1] if index + 1 < len(args) else ""
+        value = attached if equals else ("" if following.startswith("-") else following)
+    return value

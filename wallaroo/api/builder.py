@@ -1,0 +1,179 @@
+"""How an application is put together: pipelines of a source, computations and sinks."""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, Self, TypeVar
+
+from wallaroo.api.inspection import Problem, caller_place, named
+from wallaroo.api.readers import (
+    read_computation,
+    read_keys,
+    read_name,
+    read_partition,
+    read_sink,
+    read_source,
+    read_state,
+)
+from wallaroo.api.validation import PipelineDraft, application_mistakes
+from wallaroo.connectors.base import Sink
+from wallaroo.errors import WallarooParameterError
+from wallaroo.topology.compile import compile_graph
+from wallaroo.topology.graph import (
+    Graph,
+    PartitionDeclaration,
+    Place,
+    Placement,
+    StateDeclaration,
+    StepDeclaration,
+)
+from wallaroo.topology.plan import Plan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ApplicationBuilder:
+    """Declares an application, pipeline by pipeline; its methods can be chained.
+
+    No method but ``build()`` raises: mistakes are collected and reported together, each with the
+    place of the call in the user's file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._place = caller_place()
+        self._mistakes: list[str] = []
+        self._drafts: list[PipelineDraft] = []
+        self._name = self._read(read_name, "the application name", name, self._place)
+
+    def new_pipeline(self, name: str, source_config: Any) -> Self:
+        """Begin a pipeline that is fed by one source."""
+        place = caller_place()
+        known_name = self._read(read_name, "the pipeline name", name, place)
+        source = self._read(read_source, source_config, place)
+        self._drafts.append(PipelineDraft(known_name, source, place))
+        return self
+
+    def to(self, computation: Any) -> Self:
+        """Add a stateless computation, which runs where its records are, in their order."""
+        return self._add_step(Placement.FUSED, caller_place(), computation)
+
+    def to_parallel(self, computation: Any) -> Self:
+        """Add a stateless computation that runs on all workers; records lose their order."""
+        return self._add_step(Placement.PARALLEL, caller_place(), computation)
+
+    def to_stateful(self, computation: Any, state_class: Any, state_name: str) -> Self:
+        """Add a state computation with one state object for the whole cluster.
+
+        ``state_class()`` makes the object. Pipelines that give one ``state_name`` share it.
+        """
+        place = caller_place()
+        state = self._read(read_state, state_class, state_name, None, place)
+        return self._add_step(Placement.SINGLE_STATE, place, computation, state)
+
+    def to_state_partition(
+        self,
+        computation: Any,
+        state_class: Any,
+        state_name: str,
+        partition_function: Any,
+        partition_keys: Any = None,
+    ) -> Self:
+        """Add a state computation with one state object for each key.
+
+        ``partition_function`` gives a record's key. Keys in ``partition_keys``, a list or tuple,
+        are spread evenly over the workers; any other key gets its state with its first record.
+        """
+        place = caller_place()
+        keys = self._read(read_keys, partition_keys, place)
+        state = self._read(read_state, state_class, state_name, keys or (), place)
+        partition = self._read(read_partition, partition_function, place)
+        has_all = keys is not None and partition is not None
+        return self._add_step(
+            Placement.PARTITIONED_STATE, place, computation, state if has_all else None, partition
+        )
+
+    def to_sink(self, sink_config: Any) -> Self:
+        """End the pipeline: its results go to one sink."""
+        place = caller_place()
+        sink = self._read(read_sink, sink_config, "the sink_config of to_sink()", place)
+        return self._close("to_sink", place, [sink])
+
+    def to_sinks(self, sink_configs: Any) -> Self:
+        """End the pipeline: each result goes to every sink of a list or tuple."""
+        place = caller_place()
+        sinks: list[Sink | None] = []
+        if not isinstance(sink_configs, list | tuple):
+            what = f"to_sinks() has {named(sink_configs)}"
+            self._add_mistake(what, "give a list or a tuple of sinks", place)
+        elif not sink_configs:
+            self._add_mistake(
+                "to_sinks() has no sink",
+                "give at least one, or end the pipeline with done()",
+                place,
+            )
+        else:
+            for index, config in enumerate(sink_configs):
+                what = f"sink_configs[{index}] of to_sinks()"
+                sinks.append(self._read(read_sink, config, what, place))
+        return self._close("to_sinks", place, sinks)
+
+    def done(self) -> Self:
+        """End the pipeline without a sink: the results of its last computation are dropped."""
+        return self._close("done", caller_place(), [])
+
+    def build(self) -> Plan:
+        """Return the plan, for ``application_setup`` to return.
+
+        Raises one ``WallarooParameterError``, whose ``mistakes`` has all mistakes of the
+        application.
+        """
+        mistakes = [*self._mistakes, *application_mistakes(self._drafts, self._place)]
+        if mistakes or self._name is None:
+            # An object with a mistake may stand in several places.
+            raise WallarooParameterError([*dict.fromkeys(mistakes)])
+        pipelines = tuple(draft.declaration() for draft in self._drafts)
+        return compile_graph(Graph(self._name, pipelines))
+
+    def _add_step(
+        self,
+        placement: Placement,
+        place: Place,
+        computation: Any,
+        state: StateDeclaration | None = None,
+        partition: PartitionDeclaration | None = None,
+    ) -> Self:
+        declared = self._read(read_computation, computation, placement, place)
+        draft = self._open_draft(placement.value, place)
+        if draft is not None and declared is not None:
+            draft.steps.append(StepDeclaration(placement, declared, place, state, partition))
+        return self
+
+    def _close(self, method: str, place: Place, sinks: list[Sink | None]) -> Self:
+        draft = self._open_draft(method, place)
+        if draft is not None:
+            draft.sinks = [sink for sink in sinks if sink is not None]
+            draft.closed_by = method
+        return self
+
+    def _open_draft(self, method: str, place: Place) -> PipelineDraft | None:
+        """Return the pipeline that ``method`` belongs to, or note that there is none."""
+        if not self._drafts:
+            what = f"{method}() comes before any pipeline"
+            self._add_mistake(what, "call new_pipeline() first", place)
+            return None
+        draft = self._drafts[-1]
+        if draft.closed_by:
+            what = f"{method}() comes after {draft.closed_by}() has ended pipeline {draft.name!r}"
+            remedy = f"move it before {draft.closed_by}(), or begin another with new_pipeline()"
+            self._add_mistake(what, remedy, place)
+            return None
+        return draft
+
+    def _add_mistake(self, what: str, remedy: str, place: Place) -> None:
+        self._mistakes.append(Problem(what, remedy).at(place))
+
+    def _read(self, reader: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        try:
+            return reader(*args, **kwargs)
+        except WallarooParameterError as error:
+            self._mistakes += error.mistakes
+            return None

@@ -1,0 +1,177 @@
+"""Decorators for what stands at the edges of a step: keys, decoders and encoders."""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+
+from wallaroo.api.decorated import Decorated
+from wallaroo.api.inspection import Problem, method_problems, named
+from wallaroo.connectors.tcp import HEADER_BYTES_MAX
+from wallaroo.topology.graph import Place
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HEADER_BYTES_DEFAULT = 4
+LENGTH_FORMAT_DEFAULT = ">I"
+
+
+class Partition(Decorated[P, R]):
+    """A partition function: ``f(record)`` returns the key whose state the record needs."""
+
+    decorator: ClassVar[str] = "@wallaroo.partition"
+    arguments: ClassVar[tuple[str, ...]] = ("record",)
+
+    def partition(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
+class Encoder(Decorated[P, R]):
+    """``f(record)`` returns what a sink writes: ``bytes``, or ``str`` for UTF-8, or ``None``."""
+
+    decorator: ClassVar[str] = "@wallaroo.encoder"
+    arguments: ClassVar[tuple[str, ...]] = ("record",)
+
+    def encode(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
+class Decoder(Decorated[P, R]):
+    """``f(payload)`` returns the record in a frame's payload, or ``None`` to drop the frame.
+
+    A frame is a header of ``header_length()`` bytes, one integer in ``length_fmt``, followed by as
+    many bytes of payload as it says; the header does not count itself.
+    """
+
+    decorator: ClassVar[str] = "@wallaroo.decoder(header_length, length_fmt)"
+    arguments: ClassVar[tuple[str, ...]] = ("payload",)
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        header_length: int = HEADER_BYTES_DEFAULT,
+        length_fmt: str = LENGTH_FORMAT_DEFAULT,
+        problems: Iterable[Problem] = (),
+    ) -> None:
+        super().__init__(function, (*_header_problems(header_length, length_fmt), *problems))
+        self._header_length = header_length
+        self.length_fmt = length_fmt
+
+    def header_length(self) -> int:
+        """Return the bytes of the header."""
+        self._refuse_mistakes()
+        return self._header_length
+
+    def payload_length(self, header: bytes) -> int:
+        """Return the bytes of payload behind ``header``."""
+        self._refuse_mistakes()
+        (length,) = struct.unpack(self.length_fmt, header)
+        return int(length)
+
+    def decode(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
+def partition(function: Callable[P, R]) -> Partition[P, R]:
+    """Make a partition function of ``f(record)``, which returns the record's key.
+
+    A key is ``str``, ``bytes``, ``int``, ``bool`` or a tuple of these.
+    """
+    return Partition(function)
+
+
+def encoder(function: Callable[P, R]) -> Encoder[P, R]:
+    """Make an encoder of ``f(record)``: the sink writes its result as it is, without framing."""
+    return Encoder(function)
+
+
+def decoder(
+    header_length: int = HEADER_BYTES_DEFAULT, length_fmt: str = LENGTH_FORMAT_DEFAULT
+) -> Callable[[Callable[P, R]], Decoder[P, R]]:
+    """Make a decoder of ``f(payload)`` for frames with a length header.
+
+    ``length_fmt`` is a ``struct`` format of one integer of exactly ``header_length`` bytes, which
+    are 1 to 8.
+    """
+    if callable(header_length):
+        bare = Problem(
+            "@wallaroo.decoder is written without parentheses",
+            f'write @wallaroo.decoder({HEADER_BYTES_DEFAULT}, "{LENGTH_FORMAT_DEFAULT}")',
+        )
+        forgot = Decoder(cast("Callable[..., Any]", header_length), problems=(bare,))
+        return cast("Callable[[Callable[P, R]], Decoder[P, R]]", forgot)
+
+    def decorate(function: Callable[P, R]) -> Decoder[P, R]:
+        return Decoder(function, header_length, length_fmt)
+
+    return decorate
+
+
+def decoder_mistakes(decoder: object, place: Place) -> tuple[str, ...]:
+    """Return what is wrong with a decoder, be it one of ours or any object with its methods."""
+    if isinstance(decoder, Decoder):
+        return decoder.mistakes
+    methods = {"header_length": (), "payload_length": ("header",), "decode": ("payload",)}
+    remedy = f"decorate a function with {Decoder.decorator}"
+    problems = [*method_problems(decoder, "the decoder", methods, remedy)]
+    if not problems:
+        problems += _asked_header_problems(decoder)
+    return tuple(problem.at(place) for problem in problems)
+
+
+def encoder_mistakes(encoder: object, place: Place) -> tuple[str, ...]:
+    """Return what is wrong with an encoder, be it one of ours or any object with its method."""
+    if isinstance(encoder, Encoder):
+        return encoder.mistakes
+    remedy = f"decorate a function with {Encoder.decorator}"
+    problems = method_problems(encoder, "the encoder", {"encode": ("record",)}, remedy)
+    return tuple(problem.at(place) for problem in problems)
+
+
+def _asked_header_problems(decoder: object) -> Iterator[Problem]:
+    """Of a decoder in class style, which has to be asked."""
+    try:
+        length = decoder.header_length()  # type: ignore[attr-defined]  # its presence is known
+    except Exception as error:  # noqa: BLE001  the user's code may raise anything
+        yield Problem(
+            f"header_length() of {named(decoder)} raised {type(error).__name__}: {error}",
+            "return a constant from it",
+        )
+    else:
+        yield from _header_length_problems(length)
+
+
+def _header_length_problems(length: object) -> Iterator[Problem]:
+    if isinstance(length, bool) or not isinstance(length, int):
+        yield Problem(f"header_length is {named(length)}", "give the bytes of the header")
+    elif not 1 <= length <= HEADER_BYTES_MAX:
+        yield Problem(f"header_length is {length}", f"give 1 to {HEADER_BYTES_MAX} bytes")
+
+
+def _header_problems(length: object, length_fmt: object) -> Iterator[Problem]:
+    problems = [*_header_length_problems(length)]
+    yield from problems
+    example = f'{HEADER_BYTES_DEFAULT} and "{LENGTH_FORMAT_DEFAULT}" is the usual pair'
+    try:
+        layout = struct.Struct(length_fmt) if isinstance(length_fmt, str) else None
+    except (struct.error, UnicodeEncodeError) as error:
+        yield Problem(f"length_fmt {length_fmt!r} is no struct format: {error}", example)
+        return
+    if layout is None:
+        yield Problem(f"length_fmt is {named(length_fmt)}", f"give a struct format; {example}")
+    elif not _is_one_integer(layout):
+        yield Problem(f"length_fmt {length_fmt!r} is not exactly one integer", example)
+    elif layout.size != length and not problems:
+        yield Problem(
+            f"length_fmt {length_fmt!r} is {layout.size} bytes, but header_length is {length}",
+            f"make them agree; {example}",
+        )
+
+
+def _is_one_integer(layout: struct.Struct) -> bool:
+    # Padding would be header bytes that say nothing of the length; a bool is no integer here.
+    values = layout.unpack(bytes(layout.size))
+    return len(values) == 1 and type(values[0]) is int and "x" not in layout.format

@@ -1,0 +1,70 @@
+"""What all decorators of this package leave in place of the function."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
+
+from wallaroo.api.inspection import Problem, caller_place, function_place, function_problems
+from wallaroo.errors import WallarooParameterError
+from wallaroo.topology.function_names import qualified_name, short_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorated(Generic[P, R]):
+    """The user's function together with its role in an application; it can still be called.
+
+    A mistake in the use of the decorator raises nothing at import. It waits in ``mistakes``:
+    ``ApplicationBuilder.build()`` reports those of all objects in use together, and a direct call
+    raises ``WallarooParameterError``.
+    """
+
+    decorator: ClassVar[str]
+    """How the decorator is written, for messages."""
+    arguments: ClassVar[tuple[str, ...]]
+    """What a worker calls the function with, by position."""
+
+    function: Callable[P, R]
+    """The function as the user wrote it; this is what a worker calls."""
+    mistakes: tuple[str, ...]
+    """A sentence for each mistake, with place and remedy."""
+
+    def __init__(self, function: Callable[P, R], problems: Iterable[Problem] = ()) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.place = function_place(function, otherwise=caller_place())
+        found = [*self._function_problems(), *problems]
+        self.mistakes = tuple(problem.at(self.place) for problem in found)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the user's function, as a unit test would."""
+        self._refuse_mistakes()
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._label()} at {self.place}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # A string makes pickle refer to the module and this name in it, as it does for functions.
+        return str(getattr(self, "__qualname__", type(self).__qualname__))
+
+    def _label(self) -> str:
+        return qualified_name(self.function)
+
+    def _refuse_mistakes(self) -> None:
+        if self.mistakes:
+            raise WallarooParameterError(self.mistakes)
+
+    def _function_problems(self) -> Iterable[Problem]:
+        if isinstance(self.function, Decorated):
+            yield Problem(
+                f"{short_name(self.function)} has both {self.decorator} and "
+                f"{self.function.decorator}",
+                "keep one of the decorators",
+            )
+            return
+        what = f"what {self.decorator} decorates"
+        if callable(self.function):
+            what = f"{short_name(self.function)}, decorated with {self.decorator},"
+        yield from function_problems(self.function, what, self.arguments)

@@ -1,0 +1,128 @@
+"""What can be told of the user's code without running it: where it stands, what it accepts."""
+
+import functools
+import inspect
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wallaroo.topology.graph import Place
+
+
+class Problem(NamedTuple):
+    """A mistake before it is known where it was made."""
+
+    what: str
+    remedy: str
+
+    def at(self, place: Place) -> str:
+        """Return the sentence that the user reads."""
+        return f"{place}: {self.what}; {self.remedy}"
+
+
+def caller_place() -> Place:
+    """Return where the user's code called into this package, however deep the call has gone."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return Place(Path(frame.f_code.co_filename).name, frame.f_lineno)
+
+
+def function_place(function: object, otherwise: Place) -> Place:
+    """Return where ``function`` is defined; ``otherwise`` if it was not written in Python."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if callable(function):
+        function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return otherwise
+    return Place(Path(code.co_filename).name, code.co_firstlineno)
+
+
+def named(thing: object) -> str:
+    """Return what to call ``thing`` in a message: kind and name, or type and value."""
+    name = getattr(thing, "__name__", None)
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}"
+    if callable(thing) and isinstance(name, str):
+        return f"the {'function' if inspect.isroutine(thing) else type(thing).__name__} {name}"
+    if thing is None or isinstance(thing, bool):
+        return repr(thing)
+    if isinstance(thing, str | bytes | int | float):
+        return f"the {type(thing).__name__} {reprlib.repr(thing)}"
+    return f"an object of class {type(thing).__name__}"
+
+
+def name_problems(what: str, name: object) -> Iterator[Problem]:
+    """Yield a problem unless ``name`` is a string with something in it."""
+    if not isinstance(name, str):
+        yield Problem(f"{what} is {named(name)}", "give a string")
+    elif not name.strip():
+        yield Problem(f"{what} is empty", "give a string with something in it")
+
+
+def function_problems(function: object, what: str, arguments: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what keeps a worker from calling ``function`` with ``arguments`` by position.
+
+    A function that tells no signature, as some builtins do, is taken to accept them.
+    """
+    if not callable(function):
+        yield Problem(f"{what} is {named(function)}", "give something that can be called")
+        return
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        yield Problem(f"{what} is an async function", "use a plain def: workers do not await it")
+    signature = _signature(function)
+    if signature is None:
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        count = {0: "no argument", 1: "1 argument"}.get(
+            len(arguments), f"{len(arguments)} arguments"
+        )
+        wanted = f"({', '.join(arguments)})"
+        yield Problem(
+            f"{what} is called with {count} but is declared {_parameters(signature)}",
+            f"declare it {wanted}; further parameters need defaults",
+        )
+
+
+def method_problems(
+    thing: object, what: str, methods: Mapping[str, tuple[str, ...]], remedy: str
+) -> Iterator[Problem]:
+    """Yield what ``thing`` lacks of ``methods``, which maps names to arguments without ``self``."""
+    if isinstance(thing, type):
+        remedy = f"give an object of it: {thing.__name__}()"
+        yield Problem(f"{what} is {named(thing)} itself", remedy)
+        return
+    missing = [name for name in methods if not callable(getattr(thing, name, None))]
+    if missing:
+        lacks = " and no ".join(f"{name}()" for name in missing)
+        yield Problem(f"{what} is {named(thing)}, which has no {lacks}", remedy)
+        return
+    for name, arguments in methods.items():
+        yield from function_problems(getattr(thing, name), f"{name} of {what}", arguments)
+
+
+def _is_ours(module: str) -> bool:
+    return module == "wallaroo" or module.startswith("wallaroo.")
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Of the callable itself: a wrapper may well take less than what it wraps."""
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+
+
+def _parameters(signature: inspect.Signature) -> str:
+    """``(record, scale=2)``: annotations would only hide the names."""
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+    ]
+    return str(inspect.Signature(bare))

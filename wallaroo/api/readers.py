@@ -1,0 +1,197 @@
+"""From the user's objects to declarations: each reader returns what it read, or raises.
+
+What it raises is a ``WallarooParameterError`` with all mistakes of that object. Objects of the
+older class style, which have the right methods but were not decorated, are read as well.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from wallaroo.api.codecs import Partition
+from wallaroo.api.computations import (
+    Computation,
+    ComputationMulti,
+    StateComputation,
+    StateComputationMulti,
+)
+from wallaroo.api.configs import SinkConfig, SourceConfig
+from wallaroo.api.decorated import Decorated
+from wallaroo.api.inspection import (
+    Problem,
+    function_problems,
+    method_problems,
+    name_problems,
+    named,
+)
+from wallaroo.connectors.base import Sink, Source
+from wallaroo.errors import WallarooParameterError
+from wallaroo.routing.keys import Key, canonical_key, display_key
+from wallaroo.topology.function_names import short_name
+from wallaroo.topology.graph import (
+    ComputationDeclaration,
+    PartitionDeclaration,
+    Place,
+    Placement,
+    StateDeclaration,
+)
+
+_STATELESS = (Placement.FUSED, Placement.PARALLEL)
+
+
+def read_name(what: str, name: object, place: Place) -> str:
+    """Read a name that the user gave to ``what``."""
+    _raise_if_any(name_problems(what, name), place)
+    return str(name)
+
+
+def read_computation(
+    computation: object, placement: Placement, place: Place
+) -> ComputationDeclaration:
+    """Read a computation of the kind that ``placement`` takes."""
+    takes_state = placement not in _STATELESS
+    if isinstance(computation, Decorated):
+        return _read_decorated(computation, placement, place, takes_state=takes_state)
+    what = f"the computation of {placement.value}()"
+    remedy = f"decorate a function with {_wanted_decorator(takes_state=takes_state)}"
+    if isinstance(computation, type):
+        _raise_if_any(method_problems(computation, what, {}, remedy), place)
+    is_multi = callable(getattr(computation, "compute_multi", None))
+    method = "compute_multi" if is_multi else "compute"
+    arguments = ("record", "state") if takes_state else ("record",)
+    methods: dict[str, tuple[str, ...]] = {"name": (), method: arguments}
+    _raise_if_any(method_problems(computation, what, methods, remedy), place)
+    name = read_name(f"the name of {what}", _asked_name(computation, what, place), place)
+    return ComputationDeclaration(name, getattr(computation, method), is_multi)
+
+
+def read_state(
+    state_class: Any, state_name: object, keys: tuple[Key, ...] | None, place: Place
+) -> StateDeclaration:
+    """Read the state of a step; ``keys`` are canonical, ``None`` for ``to_stateful``."""
+    what = f"state_class of state {state_name!r}" if isinstance(state_name, str) else "state_class"
+    problems = [
+        *name_problems("state_name", state_name),
+        *function_problems(state_class, what, ()),
+    ]
+    _raise_if_any(problems, place)
+    return StateDeclaration(str(state_name), state_class, keys)
+
+
+def read_partition(partition: Any, place: Place) -> PartitionDeclaration:
+    """Read a partition function."""
+    if isinstance(partition, Partition):
+        if partition.mistakes:
+            raise WallarooParameterError(partition.mistakes)
+        return PartitionDeclaration(short_name(partition.function), partition.function)
+    remedy = f"decorate a function with {Partition.decorator}"
+    methods: dict[str, tuple[str, ...]] = {"partition": ("record",)}
+    _raise_if_any(method_problems(partition, "partition_function", methods, remedy), place)
+    return PartitionDeclaration(type(partition).__name__, partition.partition)
+
+
+def read_keys(keys: object, place: Place) -> tuple[Key, ...]:
+    """Read declared keys, in their order; ``None`` stands for no keys."""
+    if keys is None:
+        return ()
+    if not isinstance(keys, list | tuple):
+        problem = Problem(f"partition_keys is {named(keys)}", "give a list or a tuple of keys")
+        raise WallarooParameterError(problem.at(place))
+    canonical: list[Key] = []
+    problems: list[Problem] = []
+    for index, key in enumerate(keys):
+        try:
+            canonical.append(canonical_key(key))
+        except TypeError as error:
+            problems.append(Problem(f"partition_keys[{index}]: {error}", "declare another key"))
+    problems += _duplicate_problems(canonical)
+    _raise_if_any(problems, place)
+    return tuple(canonical)
+
+
+def read_source(config: object, place: Place) -> Source:
+    """Read the source of a pipeline."""
+    if isinstance(config, SourceConfig):
+        if config.mistakes:
+            raise WallarooParameterError(config.mistakes)
+        return config.source()
+    what = _config_name(config)
+    problem = Problem(
+        f"the source_config of new_pipeline() is {what}",
+        "give a source, such as TCPSourceConfig(host, port, decoder)",
+    )
+    raise WallarooParameterError(problem.at(place))
+
+
+def read_sink(config: object, what: str, place: Place) -> Sink:
+    """Read one sink; ``what`` names the argument."""
+    if isinstance(config, SinkConfig):
+        if config.mistakes:
+            raise WallarooParameterError(config.mistakes)
+        return config.sink()
+    problem = Problem(
+        f"{what} is {_config_name(config)}",
+        "give a sink, such as TCPSinkConfig(host, port, encoder)",
+    )
+    raise WallarooParameterError(problem.at(place))
+
+
+def _read_decorated(
+    computation: Decorated[..., Any], placement: Placement, place: Place, *, takes_state: bool
+) -> ComputationDeclaration:
+    kinds = (
+        (StateComputation, StateComputationMulti)
+        if takes_state
+        else (Computation, ComputationMulti)
+    )
+    if not isinstance(computation, kinds):
+        remedy = f"give a function decorated with {_wanted_decorator(takes_state=takes_state)}"
+        if isinstance(computation, StateComputation | StateComputationMulti):
+            remedy = "use to_stateful() or to_state_partition()"
+        elif isinstance(computation, Computation | ComputationMulti):
+            remedy = f"use to() or to_parallel(), or {remedy}"
+        what = f"{placement.value}() has {short_name(computation.function)}"
+        problem = Problem(f"{what}, which is decorated with {computation.decorator}", remedy)
+        raise WallarooParameterError([problem.at(place), *computation.mistakes])
+    if computation.mistakes:
+        raise WallarooParameterError(computation.mistakes)
+    is_multi = isinstance(computation, ComputationMulti | StateComputationMulti)
+    return ComputationDeclaration(computation.name(), computation.function, is_multi)
+
+
+def _asked_name(computation: Any, what: str, place: Place) -> object:
+    ask: Callable[[], object] = computation.name
+    try:
+        return ask()
+    except Exception as error:
+        raised = f"name() of {what} raised {type(error).__name__}: {error}"
+        problem = Problem(raised, "return a string from it")
+        raise WallarooParameterError(problem.at(place)) from error
+
+
+def _wanted_decorator(*, takes_state: bool) -> str:
+    return (StateComputation if takes_state else Computation).decorator
+
+
+def _duplicate_problems(keys: Iterable[Key]) -> Iterator[Problem]:
+    seen: set[Key] = set()
+    told: set[Key] = set()
+    for key in keys:
+        if key in seen and key not in told:
+            told.add(key)
+            what = f"partition_keys has the key {display_key(key)!r} more than once"
+            yield Problem(what, "declare each key once")
+        seen.add(key)
+
+
+def _config_name(config: object) -> str:
+    if isinstance(config, SourceConfig):
+        return f"the source {type(config).__name__}"
+    if isinstance(config, SinkConfig):
+        return f"the sink {type(config).__name__}"
+    return named(config)
+
+
+def _raise_if_any(problems: Iterable[Problem], place: Place) -> None:
+    mistakes = [problem.at(place) for problem in problems]
+    if mistakes:
+        raise WallarooParameterError(mistakes)

@@ -1,0 +1,138 @@
+"""What can be checked only once the whole application is known.
+
+Each check goes over the drafts of all pipelines and yields a sentence for each mistake. What was
+found to be mistaken by itself is not in the drafts; it has been reported already.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from wallaroo.api.inspection import Problem
+from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.topology.graph import PipelineDeclaration, Place, StateDeclaration, StepDeclaration
+
+
+@dataclass(slots=True)
+class PipelineDraft:
+    """A pipeline while it is being declared; ``None`` stands for what could not be read."""
+
+    name: str | None
+    source: Source | None
+    place: Place
+    steps: list[StepDeclaration] = field(default_factory=list)
+    sinks: list[Sink] = field(default_factory=list)
+    closed_by: str = ""
+    """The method that ended it: ``to_sink``, ``to_sinks`` or ``done``."""
+
+    def declaration(self) -> PipelineDeclaration:
+        """Return the declaration, once it is known that there are no mistakes."""
+        assert self.name is not None
+        assert self.source is not None
+        return PipelineDeclaration(self.name, self.source, tuple(self.steps), tuple(self.sinks))
+
+
+def application_mistakes(drafts: Sequence[PipelineDraft], place: Place) -> Iterator[str]:
+    """Yield what is wrong with the pipelines together; ``place`` is that of the application."""
+    if not drafts:
+        problem = Problem("the application has no pipeline", "begin one with new_pipeline()")
+        yield problem.at(place)
+    elif not any(draft.closed_by in ("to_sink", "to_sinks") for draft in drafts):
+        problem = Problem(
+            "no pipeline of the application has a sink", "end at least one with to_sink()"
+        )
+        yield problem.at(place)
+    for draft in drafts:
+        if not draft.closed_by:
+            yield _open_mistake(draft)
+    yield from _name_mistakes(drafts)
+    yield from _state_mistakes(drafts)
+    yield from _address_mistakes(drafts)
+
+
+def _open_mistake(draft: PipelineDraft) -> str:
+    """Return the sentence for a pipeline that nothing ended."""
+    problem = Problem(
+        f"the pipeline {draft.name!r} is left open", "end it with to_sink(), to_sinks() or done()"
+    )
+    return problem.at(draft.place)
+
+
+def _name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    first: dict[str, Place] = {}
+    for draft in drafts:
+        if draft.name is None:
+            continue
+        if draft.name in first:
+            what = f"the pipeline name {draft.name!r} is taken by the one at {first[draft.name]}"
+            yield Problem(what, "give each pipeline a name of its own").at(draft.place)
+        first.setdefault(draft.name, draft.place)
+
+
+def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    first: dict[str, tuple[StateDeclaration, Place]] = {}
+    for draft in drafts:
+        in_pipeline: dict[str, Place] = {}
+        for step in draft.steps:
+            if step.state is None:
+                continue
+            name = step.state.name
+            if name in in_pipeline:
+                problem = Problem(
+                    f"the state {name!r} is used twice in one pipeline, first at "
+                    f"{in_pipeline[name]}",
+                    "a pipeline may not come back to a state: merge the two computations, or "
+                    "give one of them a state of its own",
+                )
+                yield problem.at(step.place)
+            in_pipeline.setdefault(name, step.place)
+            declared, place = first.setdefault(name, (step.state, step.place))
+            for problem in _state_conflicts(declared, step.state, place):
+                yield problem.at(step.place)
+
+
+def _state_conflicts(
+    first: StateDeclaration, again: StateDeclaration, place: Place
+) -> Iterator[Problem]:
+    """Yield where two declarations of one name disagree; ``place`` is that of the first."""
+    if first.create is not again.create and first.create != again.create:
+        ours, theirs = _class_name(again), _class_name(first)
+        yield Problem(
+            f"the state {again.name!r} has class {ours} here, but {theirs} at {place}",
+            "use one class, or another state name",
+        )
+    if (first.keys is None) != (again.keys is None):
+        here, there = _partitioning(again), _partitioning(first)
+        yield Problem(
+            f"the state {again.name!r} is {here} here, but {there} at {place}",
+            "use to_state_partition() for both, or another state name",
+        )
+    elif set(first.keys or ()) != set(again.keys or ()):
+        yield Problem(
+            f"the state {again.name!r} has other partition_keys here than at {place}",
+            "declare the same keys, or use another state name",
+        )
+
+
+def _address_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    first: dict[tuple[str, int], PipelineDraft] = {}
+    for draft in drafts:
+        source = draft.source
+        if not isinstance(source, TCPSource) or source.port == 0:
+            continue
+        taken = first.setdefault((source.host, source.port), draft)
+        if taken is not draft:
+            problem = Problem(
+                f"the pipeline {draft.name!r} listens at {source.address}, as does "
+                f"{taken.name!r} at {taken.place}",
+                "give each source a port of its own",
+            )
+            yield problem.at(draft.place)
+
+
+def _class_name(state: StateDeclaration) -> str:
+    return str(getattr(state.create, "__qualname__", type(state.create).__qualname__))
+
+
+def _partitioning(state: StateDeclaration) -> str:
+    return "one object (to_stateful)" if state.keys is None else "partitioned by key"

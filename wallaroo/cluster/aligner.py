@@ -1,0 +1,111 @@
+"""Where a barrier is on its way through one worker (Chandy and Lamport 1985, with alignment).
+
+For each pipeline a barrier passes the source, then one exchange after the other: an exchange is
+passed when the barrier has come from every worker, this one included. Behind the last exchange the
+sinks hold everything that was before the barrier.
+
+    SourcePassed --> SendBarrier(edge 1) --all EdgePassed(edge 1)--> SendBarrier(edge 2) --> ...
+                                                                 --> PipelineFlushed
+    all pipelines flushed --> Aligned
+
+A barrier from a peer may come before the initializer's own order does: it is counted from the
+first sign of its checkpoint on. Signs of an older checkpoint are dropped here.
+"""
+
+from dataclasses import dataclass
+
+from wallaroo.names import CheckpointId, EdgeId, WorkerName
+from wallaroo.topology.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePassed:
+    """This worker's source of a pipeline has nothing more before the barrier."""
+
+    checkpoint: CheckpointId
+    pipeline: int
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePassed:
+    """The barrier of an edge came from a worker, and all before it is processed."""
+
+    checkpoint: CheckpointId
+    edge: EdgeId
+    worker: WorkerName
+
+
+@dataclass(frozen=True, slots=True)
+class SendBarrier:
+    """Send the barrier of this edge to all other workers, behind what was sent."""
+
+    checkpoint: CheckpointId
+    edge: EdgeId
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """All that was before the barrier has been processed here; the sinks may be flushed."""
+
+    checkpoint: CheckpointId
+
+
+Event = SourcePassed | EdgePassed
+Effect = SendBarrier | Aligned
+
+
+class Aligner:
+    """The barriers of one worker, one checkpoint at a time."""
+
+    def __init__(self, plan: Plan, me: WorkerName, workers: tuple[WorkerName, ...]) -> None:
+        self._me = me
+        self._workers = frozenset(workers)
+        self._edges = [
+            [stage.exchange.edge for stage in pipeline.stages if stage.exchange is not None]
+            for pipeline in plan.pipelines
+        ]
+        self._pipeline_of_edge = {
+            edge: index for index, edges in enumerate(self._edges) for edge in edges
+        }
+        self._checkpoint = CheckpointId(0)
+        self._missing: dict[EdgeId, set[WorkerName]] = {}
+        self._unflushed: set[int] = set()
+
+    def step(self, event: Event) -> list[Effect]:
+        """Apply one event; return what to do, in order."""
+        if event.checkpoint < self._checkpoint:
+            return []
+        if event.checkpoint > self._checkpoint:
+            self._begin(event.checkpoint)
+        match event:
+            case SourcePassed(_, pipeline):
+                return self._passed(pipeline, 0)
+            case EdgePassed(_, edge, worker):
+                return self._edge_passed(edge, worker)
+
+    def _begin(self, checkpoint: CheckpointId) -> None:
+        self._checkpoint = checkpoint
+        self._missing = {edge: set(self._workers) for edge in self._pipeline_of_edge}
+        self._unflushed = set(range(len(self._edges)))
+
+    def _edge_passed(self, edge: EdgeId, worker: WorkerName) -> list[Effect]:
+        missing = self._missing[edge]
+        assert worker in missing, f"edge {edge} had its barrier from {worker} already"
+        missing.remove(worker)
+        if missing:
+            return []
+        pipeline = self._pipeline_of_edge[edge]
+        return self._passed(pipeline, self._edges[pipeline].index(edge) + 1)
+
+    def _passed(self, pipeline: int, position: int) -> list[Effect]:
+        """The barrier has passed everything of ``pipeline`` before its exchange ``position``."""
+        edges = self._edges[pipeline]
+        if position < len(edges):
+            edge = edges[position]
+            # To itself a worker sends no barrier: its own records never wait in between.
+            return [
+                SendBarrier(self._checkpoint, edge),
+                *self._edge_passed(edge, self._me),
+            ]
+        self._unflushed.remove(pipeline)
+        return [] if self._unflushed else [Aligned(self._checkpoint)]

@@ -1,0 +1,27 @@
+"""When a lost worker is started again, and when that is given up."""
+
+from collections import deque
+
+BACK_OFF_FIRST_S = 0.1
+BACK_OFF_MAX_S = 5.0
+RESTARTS_MAX = 10
+WINDOW_S = 60.0
+
+
+class RestartPolicy:
+    """Back-off that doubles with each loss in the window, and a limit to the losses."""
+
+    def __init__(self, restarts_max: int = RESTARTS_MAX, window_s: float = WINDOW_S) -> None:
+        self.restarts_max = restarts_max
+        self.window_s = window_s
+        self._losses: deque[float] = deque()
+
+    def lost(self, now_s: float) -> float | None:
+        """A worker was lost at ``now_s``; return seconds to wait, or ``None`` to give up."""
+        while self._losses and self._losses[0] <= now_s - self.window_s:
+            self._losses.popleft()
+        if len(self._losses) >= self.restarts_max:
+            return None
+        delay: float = min(BACK_OFF_FIRST_S * 2 ** len(self._losses), BACK_OFF_MAX_S)
+        self._losses.append(now_s)
+        return delay

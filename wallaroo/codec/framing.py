@@ -1,0 +1,238 @@
+"""Cuts a stream of bytes into frames: a header that tells the payload's length, the payload.
+
+The headers are the sender's, and so may be wrong: a length is judged before a byte of its
+payload is kept, and no way of splitting the stream, however slow the peer, costs more than a
+constant number of copies of each byte. Most senders write frames of one length, often tens of
+thousands in one read, so runs of equal headers are found and cut at once.
+"""
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import chain, repeat
+
+from wallaroo.errors import FramingError
+
+_SINGLES_MIN = 2
+_SINGLES_MAX = 256
+"""How many frames are cut singly between two looks for a run: few while runs are found."""
+
+_RUN_MIN = 32
+"""Looking for a run costs about as much as cutting this many frames singly."""
+
+_FRAMES_AT_ONCE = 64
+"""Unpacked by one ``struct`` call, which halves the cost of a frame in a long run."""
+
+_WINDOW_FIRST = 64
+_WINDOW_GROWTH = 8
+"""A look for a run reads this many headers, and this many times more when all were equal."""
+
+
+class LengthFramer:
+    """Collects the bytes of one connection and gives back the payloads of whole frames.
+
+    `payload_length` is the ``struct`` format of a header that is one integer (``">I"``), or a
+    function from the header's bytes to the number of bytes that follow it; the function must
+    give equal headers equal lengths. `frame_bytes_max` bounds a payload, without its header.
+    Raises ``ValueError`` for a format that is not of one integer in `header_length` bytes.
+
+    After bytes that cannot be a frame ``error`` says where and why, and there is no way on: the
+    caller uses the payloads it got, then closes the connection.
+    """
+
+    error: FramingError | None
+
+    def __init__(
+        self,
+        header_length: int,
+        payload_length: str | Callable[[bytes], int],
+        frame_bytes_max: int,
+    ) -> None:
+        if header_length < 1:
+            raise ValueError(f"a header has at least 1 byte, not {header_length}")
+        self.error = None
+        self._header_length = header_length
+        self._frame_bytes_max = frame_bytes_max
+        self._read_length = (
+            _length_by_format(payload_length, header_length)
+            if isinstance(payload_length, str)
+            else _length_by_function(payload_length, header_length)
+        )
+        self._rest = bytearray()
+        self._rest_offset = 0  # of the rest, and so of a header, in the connection's stream
+        self._bytes_needed = header_length  # before it is worth looking at the rest again
+        self._singles = _SINGLES_MIN
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes of an unfinished frame, its header included, are kept."""
+        return len(self._rest)
+
+    def receive_data(self, data: bytes) -> list[bytes]:
+        """Return the payloads of the frames that `data` completes, in order.
+
+        Once a header is refused ``error`` is set; the payloads before it are returned, and later
+        calls return nothing.
+        """
+        if self.error is not None:
+            return []
+        if self._rest:
+            if len(self._rest) + len(data) < self._bytes_needed:
+                self._rest += data
+                return []
+            data = b"".join((self._rest, data))
+        payloads: list[bytes] = []
+        at = self._cut(data, payloads)
+        self._rest = bytearray() if self.error else bytearray(data[at:])
+        self._rest_offset += at
+        return payloads
+
+    def receive_eof(self) -> int:
+        """Return how many bytes of a frame the stream ended within: 0 for a clean end."""
+        return len(self._rest)
+
+    def _cut(self, data: bytes, payloads: list[bytes]) -> int:
+        """Append the payloads of the whole frames of `data`; return where these end."""
+        at = 0
+        while True:
+            payload_count = len(payloads)
+            at = self._cut_singles(data, at, payloads)
+            if len(payloads) - payload_count < self._singles:
+                return at
+            run_begin = at
+            length = len(payloads[-1])
+            if length == len(payloads[-2]):
+                at = self._cut_run(data, at, length, payloads)
+            # Streams without runs are soon looked at only now and then.
+            is_run = at - run_begin >= _RUN_MIN * (self._header_length + length)
+            self._singles = _SINGLES_MIN if is_run else min(2 * self._singles, _SINGLES_MAX)
+
+    def _cut_singles(self, data: bytes, at: int, payloads: list[bytes]) -> int:
+        """Cut some frames one by one from `at` on; fewer, if whole and sound ones run out."""
+        read_length, header_length = self._read_length, self._header_length
+        payload_bytes_max, append = self._frame_bytes_max, payloads.append
+        end = len(data)
+        header_end = at + header_length
+        self._bytes_needed = header_length
+        for _ in repeat(None, self._singles):
+            if header_end > end:
+                break
+            try:
+                (length,) = read_length(data, at)
+            except _BadHeaderError as bad:
+                self._refuse(data, at, bad)
+                break
+            frame_end = header_end + length
+            if frame_end > end or length > payload_bytes_max or length < 0:
+                self._expect(data, at, length)
+                break
+            append(data[header_end:frame_end])
+            at = frame_end
+            header_end = at + header_length
+        return at
+
+    def _cut_run(self, data: bytes, at: int, length: int, payloads: list[bytes]) -> int:
+        """Cut the frames from `at` on that have the header of the one before, of `length`."""
+        size = self._header_length + length
+        header = data[at - size : at - length]
+        count = _count_equal(data, at, size, header)
+        self._singles = _SINGLES_MIN if count >= _RUN_MIN else min(2 * self._singles, _SINGLES_MAX)
+        many_end = at + count // _FRAMES_AT_ONCE * _FRAMES_AT_ONCE * size
+        end = at + count * size
+        view = memoryview(data)
+        if many_end > at:
+            many = _run_struct(self._header_length, length, _FRAMES_AT_ONCE)
+            payloads += chain.from_iterable(many.iter_unpack(view[at:many_end]))
+        if end > many_end:
+            one = _run_struct(self._header_length, length, 1)
+            payloads += [payload for (payload,) in one.iter_unpack(view[many_end:end])]
+        return end
+
+    def _expect(self, data: bytes, at: int, length: int) -> None:
+        """Remember the frame at `at` as one to wait for, unless its `length` is impossible."""
+        if length < 0:
+            self._refuse(data, at, _BadHeaderError(f"tells a payload of {length} bytes"))
+        elif length > self._frame_bytes_max:
+            reason = (
+                f"tells a payload of {length} bytes, more than the {self._frame_bytes_max} allowed"
+            )
+            self._refuse(data, at, _BadHeaderError(reason))
+        else:
+            self._bytes_needed = self._header_length + length
+
+    def _refuse(self, data: bytes, at: int, bad: "_BadHeaderError") -> None:
+        header = data[at : at + self._header_length].hex(" ")
+        self.error = FramingError(
+            f"the header at byte {self._rest_offset + at} of the stream, {header}, {bad}",
+            hint="check that both ends agree on the framing; longer frames need a higher limit",
+        )
+        self.error.__cause__ = bad.__cause__
+
+
+class _BadHeaderError(Exception):
+    """What is wrong with a header, as the second half of a sentence."""
+
+
+_ReadLength = Callable[[bytes, int], tuple[int]]
+"""Reads the length out of the header at a position in some bytes."""
+
+
+def _length_by_format(layout: str, header_length: int) -> _ReadLength:
+    try:
+        header = struct.Struct(layout)
+        fields = header.unpack(bytes(header.size))
+    except struct.error as error:
+        raise ValueError(f"{layout!r} is no struct format: {error}") from error
+    if header.size != header_length or len(fields) != 1 or type(fields[0]) is not int:
+        raise ValueError(
+            f"the struct format {layout!r} must be one integer of {header_length} bytes; "
+            f"it is {len(fields)} values of {header.size} bytes"
+        )
+    return header.unpack_from
+
+
+def _length_by_function(function: Callable[[bytes], int], header_length: int) -> _ReadLength:
+    def read_length(data: bytes, at: int) -> tuple[int]:
+        try:
+            length = function(data[at : at + header_length])
+        except Exception as error:
+            reason = f"made payload_length fail: {type(error).__name__}: {error}"
+            raise _BadHeaderError(reason) from error
+        if not isinstance(length, int):
+            raise _BadHeaderError(
+                f"made payload_length return a {type(length).__name__}, not an int"
+            )
+        return (length,)
+
+    return read_length
+
+
+@lru_cache(maxsize=64)
+def _run_struct(header_length: int, length: int, frame_count: int) -> struct.Struct:
+    """Return what unpacks the payloads, of `length` bytes each, of so many frames in a row."""
+    return struct.Struct(f"{header_length}x{length}s" * frame_count)
+
+
+def _count_equal(data: bytes, at: int, size: int, header: bytes) -> int:
+    """Count the whole frames of `size` bytes from `at` on, up to the first with another header.
+
+    A byte of all headers in sight is one slice with a step. The number of headers in sight
+    grows only while all are equal: many short runs in much data cost no more than their length.
+    """
+    whole = (len(data) - at) // size
+    count, window = 0, _WINDOW_FIRST
+    while count < whole:
+        begin = at + count * size
+        seen = min(window, whole - count)
+        end = begin + seen * size
+        equal = seen
+        for position, byte in enumerate(header):
+            column = data[begin + position : end : size]
+            expected = bytes((byte,))
+            if column != expected * seen:
+                equal = min(equal, seen - len(column.lstrip(expected)))
+        count += equal
+        if equal < seen:
+            break
+        window *= _WINDOW_GROWTH
+    return count

@@ -1,0 +1,136 @@
+"""Batches of records as bytes, for the way across an exchange.
+
+Two forms travel. **Keyed payloads**: keys and the original payloads, to be decoded again by the
+owner. **Objects**: keys, records serialised by pickle or by the application, and the payloads the
+records came from, so that an error at the owner can still show them. Both are read from
+authenticated peers only.
+"""
+
+import enum
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Serialize = Callable[[Any], bytes]
+Deserialize = Callable[[bytes], Any]
+
+
+class Form(enum.IntEnum):
+    """What of a record travels; the numbers are on the wire."""
+
+    PAYLOADS = 1
+    OBJECTS = 2
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that crossed an exchange; the lists are of one length."""
+
+    keys: list[Any]
+    payloads: list[bytes | None]
+    records: list[Any] | None
+    """``None`` where the payloads are to be decoded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that could not be made bytes, or not made a record again."""
+
+    key: Any
+    payload: bytes | None
+    record: Any
+    error: Exception
+
+
+def pack_payloads(flat: list[Any]) -> bytes:
+    """Return ``key, payload, key, payload, …`` as bytes."""
+    return pickle.dumps((flat[0::2], flat[1::2]), 5)
+
+
+def pack_objects(flat: list[Any], serialize: Serialize | None) -> tuple[bytes, list[BadRecord]]:
+    """Return ``key, record, payload, …`` as bytes, without the records that cannot be."""
+    keys, records, payloads = flat[0::3], flat[1::3], flat[2::3]
+    if serialize is None:
+        try:
+            return pickle.dumps((keys, payloads, pickle.dumps(records, 5)), 5), []
+        except Exception:  # noqa: BLE001  pickling runs the user's code; find out whose it is below
+            return _pack_one_by_one(keys, records, payloads)
+    return _pack_serialized(keys, records, payloads, serialize)
+
+
+def _pack_one_by_one(
+    keys: list[Any], records: list[Any], payloads: list[bytes | None]
+) -> tuple[bytes, list[BadRecord]]:
+    good: list[int] = []
+    bad: list[BadRecord] = []
+    for index, record in enumerate(records):
+        try:
+            pickle.dumps(record, 5)
+            good.append(index)
+        except Exception as error:  # noqa: BLE001  as above
+            bad.append(BadRecord(keys[index], payloads[index], record, error))
+    body = pickle.dumps([records[index] for index in good], 5)
+    kept = ([keys[index] for index in good], [payloads[index] for index in good], body)
+    return pickle.dumps(kept, 5), bad
+
+
+def _pack_serialized(
+    keys: list[Any], records: list[Any], payloads: list[bytes | None], serialize: Serialize
+) -> tuple[bytes, list[BadRecord]]:
+    good: list[int] = []
+    serialized: list[bytes] = []
+    bad: list[BadRecord] = []
+    for index, record in enumerate(records):
+        try:
+            data = serialize(record)
+            if not isinstance(data, bytes):
+                raise TypeError(f"serialize must return bytes, got {type(data).__name__}")
+        except Exception as error:  # noqa: BLE001  the application's own function
+            bad.append(BadRecord(keys[index], payloads[index], record, error))
+            continue
+        good.append(index)
+        serialized.append(data)
+    kept = ([keys[index] for index in good], [payloads[index] for index in good], serialized)
+    return pickle.dumps(kept, 5), bad
+
+
+def unpack(
+    form: Form, body: bytes, deserialize: Deserialize | None
+) -> tuple[Batch, list[BadRecord]]:
+    """Return the batch in ``body``, and apart from it the records that cannot be read."""
+    if form is Form.PAYLOADS:
+        keys, payloads = pickle.loads(body)
+        return Batch(keys, payloads, None), []
+    keys, payloads, records = pickle.loads(body)
+    if deserialize is None:
+        try:
+            return Batch(keys, payloads, pickle.loads(records)), []
+        except Exception as error:  # noqa: BLE001  unpickling runs the user's code
+            bad = [
+                BadRecord(key, payload, None, error)
+                for key, payload in zip(keys, payloads, strict=True)
+            ]
+            return Batch([], [], []), bad
+    return _unpack_deserialized(keys, payloads, records, deserialize)
+
+
+def _unpack_deserialized(
+    keys: list[Any],
+    payloads: list[bytes | None],
+    serialized: list[bytes],
+    deserialize: Deserialize,
+) -> tuple[Batch, list[BadRecord]]:
+    batch = Batch([], [], [])
+    assert batch.records is not None
+    bad: list[BadRecord] = []
+    for key, payload, data in zip(keys, payloads, serialized, strict=True):
+        try:
+            record = deserialize(data)
+        except Exception as error:  # noqa: BLE001  the application's own function
+            bad.append(BadRecord(key, payload, data, error))
+            continue
+        batch.keys.append(key)
+        batch.payloads.append(payload)
+        batch.records.append(record)
+    return batch, bad

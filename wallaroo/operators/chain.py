@@ -1,0 +1,312 @@
+"""Writes the loop that takes records through a pipeline: the record path itself.
+
+For each place where records enter (a source, or a batch that crossed an exchange) one function is
+written and compiled when a plan is bound. A record runs through all steps of a stage, and, where
+its key is owned by this very worker, straight on through the next exchange and its stage, without
+a list, a call or a look-up by name in between. For `decode -> partition -> state -> encode` on two
+workers it comes out as::
+
+    def run(payloads):
+        key = record = None
+        for payload in payloads:
+            try:
+                record = decode(payload)
+                if record is None: continue
+                key = partition_0(record)
+                if key.__class__ is not str: key = canonical_key(key)
+                out = route_0[key]
+                if out is not None:             # owned by another worker
+                    out += (key, payload)
+                    continue
+                state = states_0.get(key)
+                if state is None: state = states_0[key] = create_0()
+                pair = step_0(record, state)
+                ...
+
+What the tricks are worth on the example (1,350 ns a record in the user's own functions): no list
+between the stages of one worker 60 to 80 ns; one flat list for each destination in place of tuples
+20 ns; `try` inside the loop costs nothing in Python 3.11 and isolates each record's error. Which
+step failed is not tracked while running: it is read off the line number of the traceback.
+"""
+
+import enum
+import linecache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.names import EdgeId, SinkId
+from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
+from wallaroo.routing.keys import canonical_key
+from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, Step
+
+LOOPS_NESTED_MAX = 5
+"""Python allows 20 nested blocks; each multi computation takes two of them."""
+
+
+class Entry(enum.Enum):
+    """How records come into a chain."""
+
+    PAYLOADS = "payloads"
+    """From a source that decodes: ``run(payloads)``."""
+    VALUES = "values"
+    """From a source that makes its records: ``run(values)``."""
+    KEYED_PAYLOADS = "keyed payloads"
+    """Across an exchange, to be decoded again: ``run(keys, payloads)``."""
+    OBJECTS = "objects"
+    """Across an exchange, as objects: ``run(keys, records, payloads)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place in a chain that a line of the written code stands for."""
+
+    pipeline: str
+    step: str
+    has_key: bool
+    """Whether the record's key is known there."""
+
+
+@dataclass(slots=True)
+class Bindings:
+    """What the written code refers to: all of it made by the dataflow, for one membership."""
+
+    is_single_worker: bool
+    states: dict[str, dict[Any, Any]]
+    routes: dict[EdgeId, Any]
+    """Keyed exchanges: key to the list of its worker, ``None`` for this one."""
+    deals: dict[EdgeId, Callable[[], list[Any] | None]]
+    """Round-robin exchanges: the list of the worker whose turn it is, ``None`` for this one."""
+    travels_as_payload: frozenset[EdgeId]
+    sink_appends: dict[SinkId, Callable[[bytes], object]]
+    fail: Callable[[Exception, Site, Any, Any, bytes | None], None]
+    """Called with the error, its site, key, record and payload."""
+
+
+def write_chain(
+    plan: Plan, pipeline: Pipeline, stage_index: int, entry: Entry, bindings: Bindings
+) -> Callable[..., None]:
+    """Return the function that takes a list of records in at ``stage_index``."""
+    return _ChainWriter(plan, pipeline, bindings).write(stage_index, 0, entry)
+
+
+@dataclass(slots=True)
+class _ChainWriter:
+    plan: Plan
+    pipeline: Pipeline
+    bindings: Bindings
+    lines: list[str] = field(default_factory=list)
+    sites: dict[int, Site] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+    depth: int = 1
+    loop_count: int = 0
+    has_key: bool = False
+
+    def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., None]:
+        arguments, loop, decodes = _ENTRY_FORMS[entry]
+        self.has_key = entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS)
+        self._line(f"def run({arguments}):", depth=0)
+        self._line("key = record = payload = None")
+        with_failures = self._open_loop(loop)
+        if decodes:
+            self._decode()
+        self._steps(stage_index, step_index)
+        self._close_loop(with_failures)
+        place = f"pipeline {self.pipeline.name}, stage {stage_index}, step {step_index}"
+        return self._compiled(f"<{place}, from {entry.value}>")
+
+    # The loop and the isolation of errors
+
+    def _open_loop(self, loop: str) -> int:
+        self._line(loop)
+        self.depth += 1
+        self.loop_count += 1
+        self._line("try:")
+        self.depth += 1
+        return self.depth - 1
+
+    def _close_loop(self, depth: int) -> None:
+        self.depth = depth
+        self._line("except Exception as error:")
+        self._line("fail(error, key, record, payload)", depth=depth + 1)
+        self.depth = depth - 1
+
+    # What happens to a record, in order
+
+    def _decode(self) -> None:
+        assert isinstance(self.pipeline.source, TCPSource)
+        decode = self._name("decode", self.pipeline.source.decode)
+        self._line(f"record = {decode}(payload)", site="decoder")
+        self._line("if record is None: continue")
+
+    def _steps(self, stage_index: int, step_index: int) -> None:
+        steps = self.pipeline.stages[stage_index].steps
+        for index in range(step_index, len(steps)):
+            self._step(steps[index])
+            if steps[index].is_multi and self.loop_count == LOOPS_NESTED_MAX:
+                self._call_the_rest(stage_index, index + 1)
+                return
+        self._leave_stage(stage_index)
+
+    def _step(self, step: Step) -> None:
+        function = self._name(f"step_{step.id}", step.function)
+        result = "records" if step.is_multi else "record"
+        if step.state is None:
+            self._line(f"{result} = {function}(record)", site=step.name)
+        else:
+            self._state_call(step, function, result)
+        if step.is_multi:
+            self._fan_out(step)
+        else:
+            self._line("if record is None: continue")
+
+    def _state_call(self, step: Step, function: str, result: str) -> None:
+        assert step.state is not None
+        states = self._name(f"states_{step.id}", self.bindings.states[step.state])
+        create = self._name(f"create_{step.id}", self.plan.states[step.state].create)
+        self._line(f"state = {states}.get(key)")
+        self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
+        self._line(f"pair = {function}(record, state)", site=step.name)
+        self._line(f"try: {result}, changed = pair")
+        self._line(f"except (TypeError, ValueError): {result}, changed = checked_pair(pair)",
+                   site=step.name)  # fmt: skip
+        # Other things come apart in two as well, a string of two letters for one; their second
+        # half is no bool.
+        self._line("if changed is not True and changed is not False: checked_pair(pair)",
+                   site=step.name)  # fmt: skip
+        self.names["checked_pair"] = checked_pair
+
+    def _fan_out(self, step: Step) -> None:
+        self.names["records_of_multi"] = records_of_multi
+        self._line("if records.__class__ is not list: records = records_of_multi(records)",
+                   site=step.name)  # fmt: skip
+        self._open_loop("for record in records:")
+        self._line("if record is None: continue")
+
+    def _call_the_rest(self, stage_index: int, step_index: int) -> None:
+        rest = _ChainWriter(self.plan, self.pipeline, self.bindings)
+        run = rest.write(stage_index, step_index, Entry.OBJECTS)
+        name = self._name(f"rest_{stage_index}_{step_index}", run)
+        self._line(f"{name}((key,), (record,), (payload,))")
+        self._unwind()
+
+    def _leave_stage(self, stage_index: int) -> None:
+        if stage_index + 1 < len(self.pipeline.stages):
+            exchange = self.pipeline.stages[stage_index + 1].exchange
+            assert exchange is not None
+            self._exchange(exchange)
+            self._steps(stage_index + 1, 0)
+        else:
+            self._sinks()
+            self._unwind()
+
+    def _exchange(self, exchange: Exchange) -> None:
+        self._find_key(exchange)
+        if self.bindings.is_single_worker:
+            return
+        if exchange.kind is ExchangeKind.KEYED:
+            route = self._name(f"route_{exchange.edge}", self.bindings.routes[exchange.edge])
+            self._line(f"out = {route}[key]", site=exchange.partition_name)
+        else:
+            deal = self._name(f"deal_{exchange.edge}", self.bindings.deals[exchange.edge])
+            self._line(f"out = {deal}()")
+        as_payload = exchange.edge in self.bindings.travels_as_payload
+        self._line("if out is not None:")
+        self._line(f"    out += {'(key, payload)' if as_payload else '(key, record, payload)'}")
+        self._line("    continue")
+
+    def _find_key(self, exchange: Exchange) -> None:
+        self.has_key = False
+        if exchange.kind is ExchangeKind.ROUND_ROBIN:
+            self._line("key = None")
+            return
+        if exchange.partition is None:
+            self._line(f"key = {CONSTANT_KEY!r}")
+        else:
+            partition = self._name(f"partition_{exchange.edge}", exchange.partition)
+            self.names["canonical_key"] = canonical_key
+            self._line(f"key = {partition}(record)", site=exchange.partition_name)
+            self._line("if key.__class__ is not str: key = canonical_key(key)",
+                       site=exchange.partition_name)  # fmt: skip
+        self.has_key = True
+
+    def _sinks(self) -> None:
+        self.names["encoded_bytes"] = encoded_bytes
+        sinks = self.pipeline.sinks
+        for sink_id in sinks:
+            sink: Any = self.plan.sinks[sink_id]
+            encode = self._name(f"encode_{sink_id}", sink.encode)
+            append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
+            site = f"encoder of {sink.describe()}"
+            # Where there are several sinks, the failure of one encoder is not the others' loss:
+            # a loop of one turn gives each its own "continue" and its own isolation.
+            depth = self._open_loop("for _ in (0,):") if len(sinks) > 1 else 0
+            self._line(f"encoded = {encode}(record)", site=site)
+            self._line("if encoded.__class__ is not bytes:")
+            self._line("    if encoded is None: continue")
+            self._line("    encoded = encoded_bytes(encoded)", site=site)
+            self._line(f"{append}(encoded)")
+            if depth:
+                self._close_loop(depth)
+                self.loop_count -= 1
+
+    def _unwind(self) -> None:
+        """Close the loops that multi computations opened; the outermost is closed by its opener."""
+        while self.loop_count > 1:
+            self._close_loop(self.depth - 1)
+            self.loop_count -= 1
+
+    # Text, names and the way back from a line to its step
+
+    def _line(self, text: str, *, depth: int | None = None, site: str | None = None) -> None:
+        self.lines.append("    " * (self.depth if depth is None else depth) + text)
+        if site is not None:
+            self.sites[len(self.lines)] = Site(self.pipeline.name, site, self.has_key)
+
+    def _name(self, name: str, value: Any) -> str:
+        self.names[name] = value
+        return name
+
+    def _compiled(self, file_name: str) -> Callable[..., None]:
+        text = "\n".join(self.lines) + "\n"
+        # Debuggers and tracebacks find the written code as they find any module's.
+        linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
+        self.names["fail"] = _failure_reporter(self.sites, self.pipeline.name, self.bindings.fail)
+        # The text is made of this module's own lines and of names it made itself, repr'd constants
+        # included; nothing of the user's is pasted into it.
+        exec(compile(text, file_name, "exec"), self.names)
+        run: Callable[..., None] = self.names["run"]
+        return run
+
+
+_ENTRY_FORMS = {
+    Entry.PAYLOADS: ("payloads", "for payload in payloads:", True),
+    Entry.VALUES: ("values", "for record in values:", False),
+    Entry.KEYED_PAYLOADS: ("keys, payloads", "for key, payload in zip(keys, payloads):", True),
+    Entry.OBJECTS: (
+        "keys, records, payloads",
+        "for key, record, payload in zip(keys, records, payloads):",
+        False,
+    ),
+}
+"""For each entry: the function's arguments, its loop, and whether it starts by decoding."""
+
+
+def _failure_reporter(
+    sites: dict[int, Site],
+    pipeline: str,
+    fail: Callable[[Exception, Site, Any, Any, bytes | None], None],
+) -> Callable[[Exception, Any, Any, bytes | None], None]:
+    """Return what a chain's ``except`` calls: it finds the site of an error by its line."""
+
+    def report(error: Exception, key: Any, record: Any, payload: bytes | None) -> None:
+        assert error.__traceback__ is not None
+        site = sites.get(error.__traceback__.tb_lineno)
+        if site is None:
+            # Not a line that calls the user's code: the fault is ours, and hiding it in the dead
+            # letters would be worse than stopping.
+            raise AssertionError(f"the chain of pipeline {pipeline!r} failed by itself") from error
+        fail(error, site, key if site.has_key else None, record, payload)
+
+    return report

@@ -1,0 +1,198 @@
+"""All of a worker's pipelines, bound to one membership: records in, batches and output out.
+
+The dataflow owns the state objects and the outgoing lists; it does no I/O. Whoever drives it calls
+``run_source`` or ``run_batch`` with a slice of records, then takes what came out.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.names import EdgeId, SinkId, WorkerName
+from wallaroo.operators.batches import (
+    BadRecord,
+    Batch,
+    Form,
+    pack_objects,
+    pack_payloads,
+    unpack,
+)
+from wallaroo.operators.chain import Bindings, Entry, Site, write_chain
+from wallaroo.operators.failures import Failure, StopOnError, describe_failure
+from wallaroo.operators.routes import Routes
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan
+
+Run = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingBatch:
+    """Records for another worker, ready for its link."""
+
+    edge: EdgeId
+    worker: WorkerName
+    form: Form
+    record_count: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataflowOptions:
+    """How records travel and what an error of the user's code does."""
+
+    objects_always: bool = False
+    """Never send payloads to be decoded again."""
+    stop_on_error: bool = False
+
+
+class Dataflow:
+    """The chains of one worker and what they work on."""
+
+    def __init__(self, plan: Plan, me: WorkerName, options: DataflowOptions) -> None:
+        self._plan = plan
+        self._me = me
+        self._options = options
+        self.states: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
+        self._sink_output: dict[SinkId, list[bytes]] = {
+            SinkId(index): [] for index in range(len(plan.sinks))
+        }
+        self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
+        self._failures: list[Failure] = []
+        self._sources: list[Run] = []
+        self._batches: dict[tuple[EdgeId, bool], Run] = {}
+        self._pipeline_of_edge: dict[EdgeId, tuple[Pipeline, Exchange]] = {
+            stage.exchange.edge: (pipeline, stage.exchange)
+            for pipeline in plan.pipelines
+            for stage in pipeline.stages
+            if stage.exchange is not None
+        }
+        self._travels_as_payload = frozenset(
+            edge
+            for edge, (_, exchange) in self._pipeline_of_edge.items()
+            if exchange.payload_may_travel and not options.objects_always
+        )
+
+    def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
+        """Write the chains for this membership. States stay; nothing may be outgoing."""
+        assert not any(self._outgoing.values()), "take_batches() before the membership changes"
+        self._outgoing = {
+            (edge, worker): []
+            for edge in self._pipeline_of_edge
+            for worker in workers
+            if worker != self._me
+        }
+        bindings = Bindings(
+            is_single_worker=workers == (self._me,),
+            states=self.states,
+            routes={},
+            deals={},
+            travels_as_payload=self._travels_as_payload,
+            sink_appends={sink: output.append for sink, output in self._sink_output.items()},
+            fail=self._fail,
+        )
+        for edge, (_, exchange) in self._pipeline_of_edge.items():
+            if exchange.kind is ExchangeKind.KEYED:
+                assert exchange.state is not None
+                bindings.routes[edge] = self._routes(edge, maps[exchange.state])
+            else:
+                bindings.deals[edge] = self._deal(edge, workers)
+        self._write_chains(bindings)
+
+    def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
+        lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]
+        return Routes(partition_map, lists)
+
+    def _deal(
+        self, edge: EdgeId, workers: tuple[WorkerName, ...]
+    ) -> Callable[[], list[Any] | None]:
+        # Each worker starts the round with itself, so that a slow trickle of records stays local.
+        start = workers.index(self._me)
+        turns = [self._outgoing.get((edge, worker)) for worker in workers]
+        return itertools.cycle(turns[start:] + turns[:start]).__next__
+
+    def _write_chains(self, bindings: Bindings) -> None:
+        self._sources = []
+        self._batches = {}
+        for pipeline in self._plan.pipelines:
+            decodes = isinstance(pipeline.source, TCPSource)
+            entry = Entry.PAYLOADS if decodes else Entry.VALUES
+            self._sources.append(write_chain(self._plan, pipeline, 0, entry, bindings))
+            for index, stage in enumerate(pipeline.stages[1:], start=1):
+                assert stage.exchange is not None
+                edge = stage.exchange.edge
+                self._batches[edge, True] = write_chain(
+                    self._plan, pipeline, index, Entry.OBJECTS, bindings
+                )
+                if stage.exchange.payload_may_travel:
+                    self._batches[edge, False] = write_chain(
+                        self._plan, pipeline, index, Entry.KEYED_PAYLOADS, bindings
+                    )
+
+    # Records in
+
+    def run_source(self, pipeline: int, records: list[Any]) -> None:
+        """Take payloads (or, from a generator, values) through ``pipeline`` from its source."""
+        self._sources[pipeline](records)
+
+    def unpack(self, edge: EdgeId, form: Form, body: bytes) -> Batch:
+        """Return the batch that another worker packed; what cannot be read becomes a failure."""
+        batch, bad = unpack(form, body, self._plan.deserialize)
+        self._fail_all(edge, bad)
+        return batch
+
+    def run_batch(self, edge: EdgeId, batch: Batch, first: int, count: int) -> None:
+        """Take ``count`` records of ``batch`` in behind ``edge``, from number ``first`` on."""
+        part = slice(first, first + count)
+        run = self._batches[edge, batch.records is not None]
+        if batch.records is None:
+            run(batch.keys[part], batch.payloads[part])
+        else:
+            run(batch.keys[part], batch.records[part], batch.payloads[part])
+
+    # What came out
+
+    def take_batches(self) -> Iterable[OutgoingBatch]:
+        """Yield what is to travel, and forget it."""
+        for (edge, worker), flat in self._outgoing.items():
+            if not flat:
+                continue
+            if edge in self._travels_as_payload:
+                form, count, body = Form.PAYLOADS, len(flat) // 2, pack_payloads(flat)
+            else:
+                form, count = Form.OBJECTS, len(flat) // 3
+                body, bad = pack_objects(flat, self._plan.serialize)
+                count -= len(bad)
+                self._fail_all(edge, bad)
+            flat.clear()
+            if count:
+                yield OutgoingBatch(edge, worker, form, count, body)
+
+    def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
+        """Yield what is to be written to each sink, and forget it."""
+        for sink, output in self._sink_output.items():
+            if output:
+                yield sink, b"".join(output)
+                output.clear()
+
+    def take_failures(self) -> list[Failure]:
+        """Return the records that failed since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def _fail(
+        self, error: Exception, site: Site, key: Any, record: Any, payload: bytes | None
+    ) -> None:
+        failure = describe_failure(error, site, key, record, payload)
+        if self._options.stop_on_error:
+            raise StopOnError(failure) from error
+        self._failures.append(failure)
+
+    def _fail_all(self, edge: EdgeId, bad: list[BadRecord]) -> None:
+        pipeline, exchange = self._pipeline_of_edge[edge]
+        where = f"exchange before {exchange.state or 'parallel step'}"
+        for one in bad:
+            site = Site(pipeline.name, where, has_key=one.key is not None)
+            self._fail(one.error, site, one.key, one.record, one.payload)

@@ -1,0 +1,67 @@
+"""A record that user code could not take: everything one needs to find out why."""
+
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.operators.chain import Site
+from wallaroo.routing.keys import display_key
+
+RECORD_SHOWN_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One dead letter."""
+
+    pipeline: str
+    step: str
+    key: Any
+    """The record's key in its own type; ``None`` where the step has no key."""
+    error: str
+    """Kind and message: ``ValueError: no such symbol``."""
+    traceback: str
+    """The user's part of the traceback, innermost call last."""
+    payload: bytes | None
+    """The bytes as the source got them; ``None`` for sources that make their own records."""
+    record: str
+    """The record as it entered the step, shortened."""
+
+
+class StopOnError(BaseException):
+    """Ends the run of a chain where errors are to stop the cluster.
+
+    Not an ``Exception``: the chain that it passes through would take it for the user's.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
+
+
+def describe_failure(
+    error: Exception, site: Site, key: Any, record: Any, payload: bytes | None
+) -> Failure:
+    """Return the facts of ``error``; the traceback starts at the user's function."""
+    assert error.__traceback__ is not None
+    user_part = error.__traceback__.tb_next
+    lines = traceback.format_exception(type(error), error, user_part)
+    return Failure(
+        pipeline=site.pipeline,
+        step=site.step,
+        key=None if key is None else display_key(key),
+        error=f"{type(error).__name__}: {_shown(error, str)}",
+        traceback="".join(lines),
+        payload=payload,
+        record=_shown(record, repr),
+    )
+
+
+def _shown(value: Any, show: Any) -> str:
+    try:
+        text = str(show(value))
+    except Exception:  # noqa: BLE001  a user's own __repr__ or __str__ may fail in any way
+        text = f"<{type(value).__name__} that cannot be shown>"
+    if len(text) > RECORD_SHOWN_CHARACTERS_MAX:
+        return text[:RECORD_SHOWN_CHARACTERS_MAX] + "…"
+    return text

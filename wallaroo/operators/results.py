@@ -1,0 +1,39 @@
+"""Checks of what user functions return; called only where a result looks unusual."""
+
+from typing import Any
+
+
+def records_of_multi(result: Any) -> list[Any]:
+    """Return the list of a multi computation: ``None`` is empty, anything but a list an error."""
+    if result is None:
+        return []
+    if not isinstance(result, list):
+        raise TypeError(
+            f"a multi computation must return a list or None, this one returned "
+            f"{type(result).__name__}; wrap the result in list(...)"
+        )
+    return result
+
+
+def checked_pair(result: Any) -> tuple[Any, Any]:
+    """Return the (output, save_state) of a state computation, or say that it is none."""
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return result[0], result[1]
+    shown = type(result).__name__
+    if isinstance(result, tuple | list):
+        shown += f" of {len(result)}"
+    raise TypeError(
+        f"a state computation must return a pair (output, save_state), this one returned {shown}; "
+        f"end it with `return output, True`"
+    )
+
+
+def encoded_bytes(result: Any) -> bytes:
+    """Return what an encoder made as bytes: ``str`` as UTF-8."""
+    if isinstance(result, str):
+        return result.encode()
+    if isinstance(result, bytes | bytearray | memoryview):
+        return bytes(result)
+    raise TypeError(
+        f"an encoder must return bytes, str or None, this one returned {type(result).__name__}"
+    )

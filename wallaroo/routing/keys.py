@@ -1,0 +1,196 @@
+"""Keys: what a record is filed under, in the one form that the system compares and stores.
+
+Users may key by ``str``, ``bytes``, ``int``, ``bool`` and tuples of these, nested and of any
+size. Python finds ``1 == True`` and ``(1,) == (True,)``, so values as they come would let two
+keys share one state. ``canonical_key`` gives each key a form for which equality tells them
+apart; it costs nothing for the common ones, which are their own canonical form.
+
+The bytes of a key, which name it in checkpoints, on the wire and to the hash, are a tag and the
+content::
+
+    s  UTF-8, lone surrogates passed through       b  the bytes
+    i  two's complement, big endian, shortest      ?  one byte, 0 or 1
+    t  count, then for each element its length and its own bytes   (4-byte big endian numbers)
+
+No two keys have the same bytes, and a key has only one form of them.
+"""
+
+import reprlib
+import struct
+from typing import TypeAlias, final
+
+NESTING_MAX = 32
+"""Tuples within tuples; a key is no place for a tree, and a bound keeps recursion bounded."""
+
+_PLAIN_TYPES = frozenset({str, bytes, int})
+_LENGTH_BYTES = 4
+_pack_length = struct.Struct(">I").pack
+_TRUE = b"?\x01"
+_FALSE = b"?\x00"
+
+PlainKey: TypeAlias = "str | bytes | int | tuple[PlainKey, ...]"
+"""A key as the user writes it, but made of the exact built-in types."""
+
+Key: TypeAlias = "PlainKey | TaggedKey"
+"""A canonical key: a ``TaggedKey`` if a bool is anywhere in it, else the plain value."""
+
+
+@final
+class TaggedKey:
+    """Canonical form of a bool, or of a tuple with a bool somewhere in it.
+
+    Compares and hashes by ``data``, its canonical bytes, so that it equals no other key;
+    ``value`` is what the user wrote. Only ``canonical_key`` and ``key_from_bytes`` make one.
+    """
+
+    __slots__ = ("data", "value")
+
+    data: bytes
+    value: PlainKey
+
+    def __init__(self, value: PlainKey) -> None:
+        self.data = _encode(value)
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return other.__class__ is TaggedKey and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+    def __reduce__(self) -> "tuple[type[TaggedKey], tuple[PlainKey]]":
+        return TaggedKey, (self.value,)
+
+    def __repr__(self) -> str:
+        return f"TaggedKey({short_repr(self.value)})"
+
+
+def canonical_key(key: object) -> Key:
+    """Return the form of `key` that dictionaries inside the system are keyed by.
+
+    Values of subclasses (enumerations, named tuples) become those of the built-in type. A
+    canonical key is its own canonical form. Raises ``TypeError``, saying what is allowed, for
+    anything that is no key: a float, None, a list, a bytearray, or a tuple that holds one or is
+    nested deeper than ``NESTING_MAX``.
+    """
+    kind = type(key)
+    if kind is str or kind is int or kind is bytes or kind is TaggedKey:
+        return key  # type: ignore[return-value]  # `kind` tells
+    if isinstance(key, tuple) and kind is tuple and _PLAIN_TYPES.issuperset(map(type, key)):
+        return key
+    plain = _plain(key, key, 0)
+    return TaggedKey(plain) if _holds_bool(plain) else plain
+
+
+def display_key(key: Key) -> object:
+    """Return the value that the user keyed by, to hand to user code or to show."""
+    return key.value if isinstance(key, TaggedKey) else key
+
+
+def key_bytes(key: Key) -> bytes:
+    """Return the canonical bytes of canonical `key`: the same in every process and release."""
+    return key.data if isinstance(key, TaggedKey) else _encode(key)
+
+
+def key_from_bytes(data: bytes) -> Key:
+    """Return the canonical key whose ``key_bytes`` are `data`; ``ValueError`` if there is none."""
+    plain = _decode(data, 0)
+    return TaggedKey(plain) if _holds_bool(plain) else plain
+
+
+def int_bytes(number: int) -> bytes:
+    """Return the shortest big-endian two's complement form of `number`, at least one byte."""
+    magnitude = number if number >= 0 else ~number
+    return number.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True)
+
+
+def short_repr(value: object) -> str:
+    """Return a repr of `value` for messages: 200 characters at most, and it never fails."""
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 60
+    try:
+        text = shortener.repr(value)
+    except Exception:  # noqa: BLE001  # the value is a stranger's, and so is its __repr__
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _plain(value: object, key: object, depth: int) -> PlainKey:
+    """Rebuild `value`, at `depth` inside `key`, from exact built-in types."""
+    # The methods of the base type are called, since a subclass may have overridden its own.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, bytes):
+        return bytes.__bytes__(value)
+    if not isinstance(value, tuple):
+        raise TypeError(_refusal(value, key, depth))
+    if depth == NESTING_MAX:
+        raise TypeError(
+            f"the key {short_repr(key)} nests tuples more than {NESTING_MAX} deep; "
+            "build the key from fewer levels"
+        )
+    depth += 1
+    return tuple([_plain(element, key, depth) for element in tuple.__iter__(value)])
+
+
+def _holds_bool(plain: PlainKey) -> bool:
+    if plain.__class__ is tuple:
+        return any(map(_holds_bool, plain))
+    return plain.__class__ is bool
+
+
+def _refusal(value: object, key: object, depth: int) -> str:
+    where = f" inside the tuple {short_repr(key)}" if depth else ""
+    return (
+        f"a {type(value).__name__} cannot be a key: {short_repr(value)}{where}; "
+        "a key is a str, bytes, int or bool, or a tuple of these"
+    )
+
+
+def _encode(plain: PlainKey) -> bytes:
+    if isinstance(plain, str):
+        return b"s" + plain.encode("utf-8", "surrogatepass")
+    if isinstance(plain, bytes):
+        return b"b" + plain
+    if isinstance(plain, bool):
+        return _TRUE if plain else _FALSE
+    if isinstance(plain, int):
+        return b"i" + int_bytes(plain)
+    encoded = [b"t", _pack_length(len(plain))]
+    for element in map(_encode, plain):
+        encoded += _pack_length(len(element)), element
+    return b"".join(encoded)
+
+
+def _decode(data: bytes, depth: int) -> PlainKey:
+    tag, content = data[:1], data[1:]
+    if tag == b"s":
+        return content.decode("utf-8", "surrogatepass")
+    if tag == b"b":
+        return content
+    if tag == b"i":
+        number = int.from_bytes(content, "big", signed=True)
+        if content == int_bytes(number):
+            return number
+    if data in (_FALSE, _TRUE):
+        return data == _TRUE
+    if tag == b"t" and depth < NESTING_MAX:
+        return _decode_tuple(content, depth + 1)
+    raise ValueError(f"these bytes are no key: {short_repr(data)}")
+
+
+def _decode_tuple(content: bytes, depth: int) -> tuple[PlainKey, ...]:
+    """Decode what follows the tag of a tuple; slices beyond the end come out too short."""
+    count, at = int.from_bytes(content[:_LENGTH_BYTES], "big"), _LENGTH_BYTES
+    elements: list[PlainKey] = []
+    while at < len(content) and len(elements) < count:
+        begin = at + _LENGTH_BYTES
+        at = begin + int.from_bytes(content[at:begin], "big")
+        elements.append(_decode(content[begin:at], depth))
+    if at != len(content) or len(elements) != count:
+        raise ValueError(f"these bytes are no tuple of {count} keys: {short_repr(content)}")
+    return tuple(elements)

@@ -1,0 +1,130 @@
+"""The plan for people: as indented text, and as a graph for Graphviz."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from wallaroo.routing.keys import display_key
+from wallaroo.topology.function_names import qualified_name
+from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
+
+KEYS_SHOWN_MAX = 8
+"""Declared keys that the text spells out; it counts the others."""
+
+
+def plan_text(plan: Plan) -> str:
+    """Return the plan as text: pipelines from source to sinks, then the states. Ends in a newline.
+
+    Steps of one stage run where the record is; only at an exchange do records change worker.
+    """
+    lines = [f"application {plan.application!r}"]
+    for pipeline in plan.pipelines:
+        lines += ["", f"pipeline {pipeline.name!r}"]
+        lines += (f"  {line}" for line in _pipeline_lines(plan, pipeline))
+    if plan.states:
+        lines += ["", "states"]
+        lines += (f"  {_state_line(state)}" for state in plan.states.values())
+    return "\n".join(lines) + "\n"
+
+
+def plan_dot(plan: Plan) -> str:
+    """Return the plan as a DOT digraph: ``wallaroo-run --plan dot | dot -Tsvg``."""
+    lines = ["digraph plan {", f"  label={_quoted(plan.application)};", "  rankdir=LR;"]
+    lines.append("  node [shape=box];")
+    lines += (
+        f"  state_{index} [shape=cylinder, label={_quoted(state.name)}];"
+        for index, state in enumerate(plan.states.values())
+    )
+    lines += (
+        f"  sink_{index} [shape=cds, label={_quoted(sink.describe())}];"
+        for index, sink in enumerate(plan.sinks)
+    )
+    states = {name: f"state_{index}" for index, name in enumerate(plan.states)}
+    for index, pipeline in enumerate(plan.pipelines):
+        lines += (f"  {line}" for line in _cluster_lines(index, pipeline))
+        lines += (f"  {line}" for line in _state_edges(pipeline, states))
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _pipeline_lines(plan: Plan, pipeline: Pipeline) -> Iterator[str]:
+    yield f"source: {pipeline.source.describe()}"
+    for stage in pipeline.stages:
+        if stage.exchange is not None:
+            yield f"exchange {stage.exchange.edge}: {_routing(stage.exchange)}"
+        yield from (f"  {_step_line(step)}" for step in stage.steps)
+    for sink in pipeline.sinks:
+        yield f"sink {sink}: {plan.sinks[sink].describe()}"
+    if not pipeline.sinks:
+        yield "no sink: results of the last step are dropped"
+
+
+def _routing(exchange: Exchange) -> str:
+    travels = "payloads travel" if exchange.payload_may_travel else "records travel"
+    if exchange.kind is ExchangeKind.ROUND_ROBIN:
+        return f"round robin over all workers, {travels}"
+    if exchange.partition is None:
+        return f"to the one owner of state {exchange.state!r}, {travels}"
+    return f"by key {exchange.partition_name} to the owner in state {exchange.state!r}, {travels}"
+
+
+def _step_line(step: Step) -> str:
+    multi = ", multi" if step.is_multi else ""
+    state = f", state {step.state!r}" if step.state is not None else ""
+    return f"step {step.id}: {step.name} ({qualified_name(step.function)}{multi}{state})"
+
+
+def _state_line(state: State) -> str:
+    made = f"{state.name!r}: {qualified_name(state.create)}"
+    if state.hashed_partition_count == 0:
+        return f"{made}, one object in the cluster"
+    hashed = f"{state.hashed_partition_count} partitions for hashed keys"
+    if not state.declared_keys:
+        return f"{made}, {hashed}"
+    shown = ", ".join(repr(display_key(key)) for key in state.declared_keys[:KEYS_SHOWN_MAX])
+    rest = len(state.declared_keys) - KEYS_SHOWN_MAX
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{made}, {hashed}, {len(state.declared_keys)} declared keys: {shown}{more}"
+
+
+def _cluster_lines(index: int, pipeline: Pipeline) -> Iterator[str]:
+    """Source and steps of a pipeline in one box, edges between them, edges to the sinks."""
+    source = f"source_{index}"
+    yield f"subgraph cluster_{index} {{"
+    yield f"  label={_quoted(pipeline.name)};"
+    yield f"  {source} [shape=cds, label={_quoted(pipeline.source.describe())}];"
+    for step in _steps(pipeline.stages):
+        yield f"  step_{step.id} [label={_quoted(step.name)}];"
+    yield "}"
+    nodes = [source]
+    for stage in pipeline.stages:
+        # A stage behind an exchange is never empty: the step that made the exchange stands in it.
+        if stage.exchange is not None:
+            label = _edge_label(stage.exchange)
+            yield f"{nodes[-1]} -> step_{stage.steps[0].id} [style=bold, label={label}];"
+        stage_nodes = [f"step_{step.id}" for step in stage.steps]
+        fused = stage_nodes if stage.exchange else [source, *stage_nodes]
+        yield from (f"{before} -> {after};" for before, after in pairwise(fused))
+        nodes += stage_nodes
+    yield from (f"{nodes[-1]} -> sink_{sink};" for sink in pipeline.sinks)
+
+
+def _state_edges(pipeline: Pipeline, states: dict[str, str]) -> Iterator[str]:
+    for step in _steps(pipeline.stages):
+        if step.state is not None:
+            yield f"step_{step.id} -> {states[step.state]} [dir=both, style=dashed];"
+
+
+def _edge_label(exchange: Exchange) -> str:
+    if exchange.kind is ExchangeKind.ROUND_ROBIN:
+        return _quoted("round robin")
+    return _quoted(f"key: {exchange.partition_name}" if exchange.partition else "one key")
+
+
+def _steps(stages: Iterable[Stage]) -> Iterator[Step]:
+    for stage in stages:
+        yield from stage.steps
+
+
+def _quoted(text: str) -> str:
+    """Return ``text`` as a DOT string that Graphviz shows as it is."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return '"' + "\\n".join(escaped.splitlines()) + '"'

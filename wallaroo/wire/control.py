@@ -1,0 +1,157 @@
+"""Frames between the initializer and its workers: msgpack arrays behind a u32 big-endian length.
+
+The first element is the frame's tag, the others its fields in order. Every frame names the epoch
+it belongs to; what comes of an older one is dropped by the coordinator, and nowhere else.
+"""
+
+import struct
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, get_args
+
+import msgpack
+
+from wallaroo.errors import ProtocolError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+
+FRAME_BYTES_MAX = 64 << 20
+
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Worker: I run the application with this outline and take records at this address."""
+
+    tag: ClassVar[int] = 1
+    epoch: Epoch
+    name: WorkerName
+    pid: int
+    data_address: str
+    outline: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Initializer: this is the membership, and who owns what; connect, then say ``Ready``."""
+
+    tag: ClassVar[int] = 2
+    epoch: Epoch
+    members: list[list[Any]]
+    """Name, incarnation, data address of each."""
+    partition_maps: list[Any]
+    """Each as ``PartitionMap.to_wire`` gives it."""
+    source_addresses: list[str]
+    """By pipeline; empty where a pipeline has no listening source."""
+    generator_workers: list[str]
+    """By pipeline: who runs its generator; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Worker: links and sinks of this epoch stand."""
+
+    tag: ClassVar[int] = 3
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Initializer: let the sources take records."""
+
+    tag: ClassVar[int] = 4
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Worker: the sources do."""
+
+    tag: ClassVar[int] = 5
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Initializer: stop the sources, send a last barrier behind what they took, flush the sinks."""
+
+    tag: ClassVar[int] = 6
+    epoch: Epoch
+    checkpoint: CheckpointId
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Worker: the barrier is through and the sinks have everything."""
+
+    tag: ClassVar[int] = 7
+    epoch: Epoch
+    checkpoint: CheckpointId
+    record_count: int
+    """Records its sources took since it was started."""
+    failure_count: int
+    """Records that became dead letters there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Initializer: end the process now."""
+
+    tag: ClassVar[int] = 8
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Worker: this run cannot go on; the process ends."""
+
+    tag: ClassVar[int] = 9
+    epoch: Epoch
+    what: str
+    hint: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStop:
+    """Worker: somebody asked this process to end (SIGTERM); stop the cluster in order."""
+
+    tag: ClassVar[int] = 10
+    epoch: Epoch
+
+
+ControlFrame = Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
+
+TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}
+assert len(TYPE_OF_TAG) == len(get_args(ControlFrame)), "two frames share a tag"
+
+
+def encode_control_frame(frame: ControlFrame) -> bytes:
+    """Return ``frame`` with its length before it."""
+    content: bytes = msgpack.packb([frame.tag, *(getattr(frame, f.name) for f in fields(frame))])
+    return _LENGTH.pack(len(content)) + content
+
+
+def decode_control_frame(content: bytes) -> ControlFrame:
+    """Return the frame in ``content``, which came without its length."""
+    try:
+        tag, *values = msgpack.unpackb(content)
+        kind = TYPE_OF_TAG[tag]
+        for field, value in zip(fields(kind), values, strict=True):
+            _check(field.name, field.type, value)
+        return kind(*values)
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise ProtocolError(
+            f"a control frame of {len(content)} bytes cannot be read: {error!r}",
+            hint="run the same release of wallaroo-streams on every host",
+        ) from error
+
+
+_PLAIN_TYPES: dict[Any, type] = {Epoch: int, CheckpointId: int, WorkerName: str}
+
+
+def _check(name: str, declared: Any, value: object) -> None:
+    plain = getattr(declared, "__origin__", None) or _PLAIN_TYPES.get(declared, declared)
+    if not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
+        raise TypeError(f"{name} must be {plain.__name__}, got {type(value).__name__}")
+    if get_args(declared) == (str,) and not all(isinstance(item, str) for item in value):
+        raise TypeError(f"{name} must hold text only")

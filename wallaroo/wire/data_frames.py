@@ -1,0 +1,149 @@
+"""Frames between two workers. Each travels behind a u32 big-endian length.
+
+    dialer -> listener   LinkHello    u8 1 | msgpack [sender, incarnation, receiver, incarnation]
+    listener -> dialer   LinkWelcome  u8 2 | u64 last sequence processed | u8 is under pressure
+    dialer -> listener   BatchFrame   u8 3 | u64 sequence | u32 edge | u8 form | u32 records | body
+    dialer -> listener   Barrier      u8 4 | u64 sequence | u64 epoch | u64 checkpoint | u32 edge
+    listener -> dialer   Ack          u8 5 | u64 last sequence processed
+    listener -> dialer   Pressure     u8 6 | u8 is under pressure
+
+Batches and barriers are numbered by one sequence, without gaps, for as long as both ends are the
+same incarnations. An incarnation is the epoch at which a process of that name was started.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import msgpack
+
+from wallaroo.errors import ProtocolError
+from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
+
+FRAME_BYTES_MAX = (1 << 31) - 1
+HELLO_BYTES_MAX = 4096
+
+_LENGTH = struct.Struct(">I")
+_BATCH = struct.Struct(">BQIBI")
+_BARRIER = struct.Struct(">BQQQI")
+_WELCOME = struct.Struct(">BQ?")
+_ACK = struct.Struct(">BQ")
+_PRESSURE = struct.Struct(">B?")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHello:
+    """Who dials whom, each with its incarnation."""
+
+    sender: WorkerName
+    sender_incarnation: Epoch
+    receiver: WorkerName
+    receiver_incarnation: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWelcome:
+    """Where the sender has to go on, and whether its sources are to pause."""
+
+    processed_sequence: int
+    is_under_pressure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFrame:
+    """Records for one edge; ``body`` is what ``wallaroo.operators.batches`` packed."""
+
+    sequence: int
+    edge: EdgeId
+    form: int
+    record_count: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Everything its sender had before checkpoint ``checkpoint`` for ``edge`` was sent."""
+
+    sequence: int
+    epoch: Epoch
+    checkpoint: CheckpointId
+    edge: EdgeId
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """All up to ``sequence`` is processed."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Sources that feed this link are to pause, or may go on."""
+
+    is_under_pressure: bool
+
+
+DataFrame = LinkHello | LinkWelcome | BatchFrame | Barrier | Ack | Pressure
+
+
+def encode_data_frame(frame: DataFrame) -> bytes:
+    """Return ``frame`` with its length before it."""
+    match frame:
+        case BatchFrame(sequence, edge, form, record_count, body):
+            head = _BATCH.pack(3, sequence, edge, form, record_count)
+            return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
+        case Barrier(sequence, epoch, checkpoint, edge):
+            content = _BARRIER.pack(4, sequence, epoch, checkpoint, edge)
+        case Ack(sequence):
+            content = _ACK.pack(5, sequence)
+        case Pressure(is_under_pressure):
+            content = _PRESSURE.pack(6, is_under_pressure)
+        case LinkWelcome(processed_sequence, is_under_pressure):
+            content = _WELCOME.pack(2, processed_sequence, is_under_pressure)
+        case LinkHello(sender, sender_incarnation, receiver, receiver_incarnation):
+            values = [sender, sender_incarnation, receiver, receiver_incarnation]
+            content = b"\x01" + msgpack.packb(values)
+    return _LENGTH.pack(len(content)) + content
+
+
+def decode_data_frame(content: bytes) -> DataFrame:
+    """Return the frame in ``content``, which came without its length."""
+    try:
+        match content[0]:
+            case 3:
+                _, sequence, edge, form, record_count = _BATCH.unpack_from(content)
+                return BatchFrame(
+                    sequence, EdgeId(edge), form, record_count, content[_BATCH.size :]
+                )
+            case 4:
+                _, sequence, epoch, checkpoint, edge = _BARRIER.unpack(content)
+                return Barrier(sequence, Epoch(epoch), CheckpointId(checkpoint), EdgeId(edge))
+            case 5:
+                return Ack(_ACK.unpack(content)[1])
+            case 6:
+                return Pressure(_PRESSURE.unpack(content)[1])
+            case 2:
+                return LinkWelcome(*_WELCOME.unpack(content)[1:])
+            case 1:
+                return _decode_hello(content[1:])
+            case tag:
+                raise ValueError(f"no frame has tag {tag}")
+    except (IndexError, ValueError, TypeError, struct.error) as error:
+        raise ProtocolError(
+            f"a data frame of {len(content)} bytes cannot be read: {error}",
+            hint="run the same release of wallaroo-streams on every host",
+        ) from error
+
+
+def _decode_hello(packed: bytes) -> LinkHello:
+    sender, sender_incarnation, receiver, receiver_incarnation = msgpack.unpackb(packed)
+    if not (isinstance(sender, str) and isinstance(receiver, str)):
+        raise TypeError("names of workers must be text")
+    if not (isinstance(sender_incarnation, int) and isinstance(receiver_incarnation, int)):
+        raise TypeError("incarnations must be numbers")
+    return LinkHello(
+        WorkerName(sender),
+        Epoch(sender_incarnation),
+        WorkerName(receiver),
+        Epoch(receiver_incarnation),
+    )

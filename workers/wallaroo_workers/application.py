@@ -1,0 +1,122 @@
+"""Loads the user's module and has it build its plan; mistakes come back as the user's own lines."""
+
+import dataclasses
+import importlib
+import os
+import sys
+import sysconfig
+import traceback
+from types import ModuleType, TracebackType
+from typing import Any
+
+import wallaroo
+from wallaroo.errors import ApplicationError, ConfigError, WallarooError
+from wallaroo.topology.plan import Plan
+from wallaroo_workers.settings import ApplicationSettings
+
+
+def load_plan(settings: ApplicationSettings) -> Plan:
+    """Import the application and return its plan. Raises ``WallarooError`` with the remedy."""
+    # Behind everything else, so that a file of the user's never shadows a library of ours.
+    sys.path.extend(path for path in settings.paths if path not in sys.path)
+    module = _imported(settings)
+    setup = getattr(module, "application_setup", None)
+    if not callable(setup):
+        raise ConfigError(
+            f"{_place(module)} has no function application_setup",
+            hint="define `def application_setup(args):` that returns the builder's build()",
+        )
+    plan = _built(setup, settings)
+    if not isinstance(plan, Plan):
+        raise ConfigError(
+            f"application_setup in {_place(module)} returned {type(plan).__name__}, "
+            "not an application",
+            hint="end it with `return application.build()`, where application is your "
+            "wallaroo.ApplicationBuilder",
+        )
+    return dataclasses.replace(plan, **_serialization(module))
+
+
+def _imported(settings: ApplicationSettings) -> ModuleType:
+    try:
+        return importlib.import_module(settings.module)
+    except ModuleNotFoundError as error:
+        if error.name != settings.module.split(".")[0] and error.name != settings.module:
+            raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
+        searched = ", ".join(settings.paths)
+        raise ConfigError(
+            f"there is no module {settings.module!r} in {searched}",
+            hint="give the module's name without .py, from the folder it lies in, or add its "
+            "folder with --application-path",
+        ) from error
+    except SystemExit as error:
+        raise ApplicationError(f"module {settings.module!r} ended the process") from error
+    except Exception as error:
+        raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
+
+
+def _built(setup: Any, settings: ApplicationSettings) -> object:
+    try:
+        return setup(list(settings.arguments))
+    except WallarooError:
+        raise
+    except SystemExit as error:
+        raise ApplicationError(
+            f"application_setup ended the process with status {error.code}",
+            hint="if it parses arguments, have it ignore those it does not know (parse_known_args)",
+        ) from error
+    except Exception as error:
+        raise _of_user(error, "application_setup failed") from error
+
+
+def _serialization(module: ModuleType) -> dict[str, Any]:
+    functions = {
+        name: value
+        for name in ("serialize", "deserialize")
+        if callable(value := getattr(module, name, None))
+    }
+    if len(functions) == 1:
+        (name,) = functions
+        raise ConfigError(
+            f"{_place(module)} defines {name} without its counterpart",
+            hint="define both serialize and deserialize, or neither to use pickle",
+        )
+    return functions
+
+
+def _place(module: ModuleType) -> str:
+    return _shown_path(getattr(module, "__file__", None) or module.__name__)
+
+
+def _of_user(error: BaseException, what: str) -> ApplicationError:
+    """Return an error with the user's own file and line, and what Python said there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{_shown_path(error.filename)}:{error.lineno}"
+        return ApplicationError(f"{what}: {place}: {type(error).__name__}: {error.msg}")
+    place = _innermost_place(error.__traceback__)
+    said = f"{type(error).__name__}: {error}"
+    return ApplicationError(f"{what}: {place}: {said}" if place else f"{what}: {said}")
+
+
+def _innermost_place(trace: TracebackType | None) -> str:
+    """Return file and line of the last call in a file that is neither Python's nor installed."""
+    for frame in reversed(traceback.extract_tb(trace)):
+        is_written = not frame.filename.startswith("<")
+        if is_written and not os.path.abspath(frame.filename).startswith(_FOREIGN_FOLDERS):
+            return f"{_shown_path(frame.filename)}:{frame.lineno}"
+    return ""
+
+
+def _shown_path(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+_FOREIGN_FOLDERS = tuple(
+    os.path.abspath(folder) + os.sep
+    for folder in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        os.path.dirname(wallaroo.__file__),
+        os.path.dirname(__file__),
+    )
+)

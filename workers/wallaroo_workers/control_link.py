@@ -1,0 +1,57 @@
+"""A worker's link to its initializer. It is dialed once: a worker does not outlive it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from wallaroo.wire.control import (
+    FRAME_BYTES_MAX,
+    ControlFrame,
+    decode_control_frame,
+    encode_control_frame,
+)
+from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.network.frames import FrameConnection
+
+DIAL_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+
+
+class ControlLink:
+    """Frames to and from the initializer."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._lost = asyncio.Event()
+        self._connection = FrameConnection(Side.DIALER, Purpose.CONTROL, secret, FRAME_BYTES_MAX)
+
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        on_frame: Callable[[ControlFrame], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        """Connect; return when both sides have proven the secret. Raises ``OSError``."""
+        opened = asyncio.Event()
+        self._connection.on_open = opened.set
+        self._connection.on_frame = lambda data: on_frame(decode_control_frame(data))
+
+        def lost(reason: str) -> None:
+            self._lost.set()
+            on_lost(reason)
+
+        self._connection.on_lost = lost
+        async with asyncio.timeout(DIAL_TIMEOUT_S):
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: self._connection, host, port)
+            await opened.wait()
+
+    def send(self, frame: ControlFrame) -> None:
+        """Send a frame; nothing happens where the link is gone."""
+        self._connection.write(encode_control_frame(frame))
+
+    async def close(self) -> None:
+        """End the link; return when everything is written, or the initializer takes no more."""
+        self._connection.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), CLOSE_TIMEOUT_S)

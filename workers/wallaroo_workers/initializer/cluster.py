@@ -1,0 +1,238 @@
+"""The initializer: carries out what the coordinator decides, until the cluster has ended."""
+
+import asyncio
+import secrets
+import signal
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from wallaroo.cluster.coordinator import (
+    Announce,
+    Coordinator,
+    Effect,
+    EndCluster,
+    Event,
+    Membership,
+    Publish,
+    Received,
+    Send,
+    StartWorker,
+    StopRequested,
+    WorkerLost,
+)
+from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.routing.hashing import hash_text
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.fingerprint import difference, outline
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import ControlFrame
+from wallaroo_workers.initializer.control_server import ControlServer
+from wallaroo_workers.initializer.placement import Placement
+from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.ready_file import ReadyFile
+from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+
+log = structlog.get_logger()
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """What ``wallaroo-run`` was asked for."""
+
+    application: ApplicationSettings
+    options: RunOptions
+    worker_count: int = 1
+    control_address: str = "127.0.0.1:0"
+    ready_file: str | None = None
+    may_restart: bool = True
+
+
+class Cluster:
+    """One run. ``run`` returns when every process has ended; it raises what ended it early."""
+
+    def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._placement = placement
+        self._started_s = time.monotonic()
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._workers = tuple(
+            WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
+        )
+        self._control = ControlServer(self._secret)
+        self._restarts = RestartPolicy()
+        self._ready_file = ReadyFile(settings.ready_file)
+        self._pids: dict[WorkerName, int] = {}
+        self._reserved: list[ReservedAddress] = []
+        self._source_addresses: list[str] = []
+        self._coordinator: Coordinator
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Future[WallarooError | None]
+
+    async def run(self) -> None:
+        """Start, serve and stop. Raises the ``WallarooError`` that ended the run, if one did."""
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        try:
+            self._reserve_sources()
+            await self._listen()
+            self._coordinator = Coordinator(self._membership())
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._happened, StopRequested())
+            self._carry_out(self._coordinator.start())
+            error = await self._ended
+        finally:
+            self._ready_file.remove()
+            self._control.close()
+            await self._placement.stop()
+            for reserved in self._reserved:
+                reserved.release()
+        if error is not None:
+            raise error
+        log.info("cluster.stopped", application=self._plan.application)
+
+    # Start
+
+    def _reserve_sources(self) -> None:
+        for pipeline in self._plan.pipelines:
+            if isinstance(pipeline.source, TCPSource):
+                reserved = ReservedAddress(pipeline.source.address)
+                self._reserved.append(reserved)
+                self._source_addresses.append(reserved.address)
+            else:
+                self._source_addresses.append("")
+
+    async def _listen(self) -> None:
+        address = self._settings.control_address
+        try:
+            await self._control.listen(*split_address(address))
+        except OSError as error:
+            raise ClusterError(
+                f"the control channel cannot listen at {address}: {error.strerror}",
+                hint="choose another address with --control, or leave it out",
+            ) from error
+        self._control.on_frame = self._frame_came
+        self._control.on_lost = self._worker_lost
+        self._placement.on_exit = self._worker_lost
+
+    def _membership(self) -> Membership:
+        maps = [
+            PartitionMap.initial(
+                state.name, state.hashed_partition_count, state.declared_keys, self._workers
+            )
+            for state in self._plan.states.values()
+        ]
+        return Membership(
+            workers=self._workers,
+            outline=list(outline(self._plan)),
+            difference=difference,
+            partition_maps=[each.to_wire() for each in maps],
+            source_addresses=self._source_addresses,
+            generator_workers=[
+                self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
+                if isinstance(pipeline.source, GeneratorSource)
+                else ""
+                for pipeline in self._plan.pipelines
+            ],
+            may_restart=self._settings.may_restart,
+        )
+
+    # Events in, effects out
+
+    def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
+        self._happened(Received(worker, frame))
+
+    def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        self._happened(WorkerLost(worker, incarnation, reason))
+
+    def _happened(self, event: Event) -> None:
+        self._carry_out(self._coordinator.step(event))
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(workers, frame):
+                    for worker in workers:
+                        self._control.send(worker, frame)
+                case StartWorker():
+                    self._start_worker(effect)
+                case Announce(event, values, is_warning):
+                    (log.warning if is_warning else log.info)(event, **values)
+                case Publish(epoch, is_again):
+                    self._publish(epoch, is_again=is_again)
+                case EndCluster(error):
+                    self._end(error)
+
+    def _end(self, error: WallarooError | None) -> None:
+        if not self._ended.done():
+            self._ended.set_result(error)
+
+    def _start_worker(self, order: StartWorker) -> None:
+        delay_s: float | None = 0.0
+        if order.is_restart:
+            self._ready_file.remove()
+            self._placement.kill(order.worker)
+            delay_s = self._restarts.lost(time.monotonic())
+        if delay_s is None:
+            self._end(
+                ClusterError(
+                    f"worker {order.worker} was lost, the {self._restarts.restarts_max + 1}th loss "
+                    f"within {self._restarts.window_s:g} s",
+                    hint="something ends the workers again and again; see their last log lines",
+                )
+            )
+            return
+        task = asyncio.create_task(self._start_process(order, delay_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_process(self, order: StartWorker, delay_s: float) -> None:
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        if self._ended.done():
+            return
+        host, port = split_address(self._control.address)
+        settings = WorkerSettings(
+            name=order.worker,
+            incarnation=order.incarnation,
+            control_host=host,
+            control_port=port,
+            secret=self._secret,
+            application=self._settings.application,
+            options=self._settings.options,
+        )
+        self._pids[order.worker] = await self._placement.start(settings)
+
+    def _publish(self, epoch: Epoch, *, is_again: bool) -> None:
+        sources = [
+            {"pipeline": pipeline.name, "address": address}
+            for pipeline, address in zip(self._plan.pipelines, self._source_addresses, strict=True)
+            if address
+        ]
+        workers = [{"name": worker, "pid": self._pids[worker]} for worker in self._workers]
+        self._ready_file.write(
+            {
+                "application": self._plan.application,
+                "sources": sources,
+                "control": self._control.address,
+                "workers": workers,
+                "epoch": epoch,
+            }
+        )
+        log.info(
+            "application.ready_again" if is_again else "application.ready",
+            application=self._plan.application,
+            worker_count=len(self._workers),
+            sources=", ".join(source["address"] for source in sources) or "generators only",
+            control=self._control.address,
+            after_s=round(time.monotonic() - self._started_s, 2),
+        )

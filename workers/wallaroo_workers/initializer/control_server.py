@@ -1,0 +1,84 @@
+"""The initializer's end of the control links."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from wallaroo.errors import ProtocolError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.wire.control import (
+    FRAME_BYTES_MAX,
+    ControlFrame,
+    Failed,
+    Join,
+    decode_control_frame,
+    encode_control_frame,
+)
+from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.network.frames import FrameConnection, join_address
+
+log = structlog.get_logger()
+
+
+class ControlServer:
+    """One link for each worker; a worker that dials anew replaces its older link."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._links: dict[WorkerName, FrameConnection] = {}
+        self._server: asyncio.Server | None = None
+        self.address = ""
+        self.on_frame: Callable[[WorkerName, ControlFrame], None]
+        self.on_lost: Callable[[WorkerName, Epoch, str], None]
+
+    async def listen(self, host: str, port: int) -> None:
+        """Listen; ``address`` says where. Raises ``OSError``."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, host, port)
+        self.address = join_address(host, self._server.sockets[0].getsockname()[1])
+
+    def send(self, worker: WorkerName, frame: ControlFrame) -> None:
+        """Send a frame to a worker; nothing happens where its link is gone."""
+        if worker in self._links:
+            self._links[worker].write(encode_control_frame(frame))
+
+    def close(self) -> None:
+        """Listen no more, and end all links once everything is written."""
+        if self._server is not None:
+            self._server.close()
+        for link in self._links.values():
+            link.close()
+
+    def _accept(self) -> FrameConnection:
+        connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, self._secret, FRAME_BYTES_MAX)
+        joined: tuple[WorkerName, Epoch] | None = None
+
+        def received(data: bytes) -> None:
+            nonlocal joined
+            frame = decode_control_frame(data)
+            if joined is None:
+                joined = self._joined(connection, frame)
+            self.on_frame(joined[0], frame)
+
+        def lost(reason: str) -> None:
+            if joined is None:
+                log.warning("control.refused", peer=connection.peer, reason=reason)
+            elif self._links.get(joined[0]) is connection:
+                del self._links[joined[0]]
+                self.on_lost(*joined, f"its control link broke: {reason}")
+
+        connection.on_frame = received
+        connection.on_lost = lost
+        return connection
+
+    def _joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
+        match frame:
+            case Join(epoch, name):
+                self._links[name] = connection
+                return name, epoch
+            case Failed(epoch):
+                # A worker that cannot load the application says so in place of joining.
+                return WorkerName("a worker"), epoch
+            case _:
+                raise ProtocolError(f"a worker begins with Join, not {type(frame).__name__}")

@@ -1,0 +1,92 @@
+"""Where workers live: places processes, says who died. Here: children of this process."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from wallaroo.names import Epoch, WorkerName
+from wallaroo_workers.settings import WorkerSettings
+
+KILL_AFTER_S = 5.0
+
+
+class Placement(Protocol):
+    """Starts worker processes somewhere and watches over them."""
+
+    on_exit: Callable[[WorkerName, Epoch, str], None]
+    """Called once for each process that ended, with the reason in words."""
+
+    async def start(self, settings: WorkerSettings) -> int:
+        """Start a worker; return its process id."""
+        ...
+
+    async def stop(self) -> None:
+        """Return when no process is left; those that do not end in time are killed."""
+        ...
+
+    def kill(self, worker: WorkerName) -> None:
+        """End what is left of this worker's process."""
+        ...
+
+
+class LocalPlacement:
+    """Worker processes on this machine."""
+
+    def __init__(self) -> None:
+        self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
+        self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    async def start(self, settings: WorkerSettings) -> int:
+        """Start a child; it gets its settings, the secret among them, over a pipe."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            # Without it a file of the user's, click.py say, would shadow the library.
+            "-P",
+            "-m",
+            "wallaroo_workers",
+            stdin=asyncio.subprocess.PIPE,
+            # Signals of the terminal are for the initializer; it tells the workers in order.
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(settings.to_json())
+        process.stdin.close()
+        name = WorkerName(settings.name)
+        self._processes[name] = process
+        watcher = asyncio.create_task(self._watch(name, Epoch(settings.incarnation), process))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        return process.pid
+
+    async def _watch(
+        self, worker: WorkerName, incarnation: Epoch, process: asyncio.subprocess.Process
+    ) -> None:
+        status = await process.wait()
+        self.on_exit(worker, incarnation, _reason(status))
+
+    def kill(self, worker: WorkerName) -> None:
+        """End what is left of this worker's process."""
+        process = self._processes.get(worker)
+        if process is not None and process.returncode is None:
+            process.kill()
+
+    async def stop(self) -> None:
+        """Wait for the children to end; kill those that do not."""
+        if self._watchers:
+            await asyncio.wait(list(self._watchers), timeout=KILL_AFTER_S)
+        for worker in self._processes:
+            self.kill(worker)
+        if self._watchers:
+            await asyncio.wait(list(self._watchers))
+
+
+def _reason(status: int) -> str:
+    if status >= 0:
+        return f"the process ended with status {status}"
+    try:
+        return f"the process was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"the process was ended by signal {-status}"

@@ -1,0 +1,79 @@
+"""Takes the addresses of the sources before any worker is started.
+
+Workers share an address by SO_REUSEPORT, which would let a second run share it too and take half
+of the records. So a run first takes a lock on each address, then binds it the exclusive way, which
+fails where anybody listens; only then is the socket opened to the workers.
+"""
+
+import errno
+import os
+import socket
+import sys
+
+from wallaroo.errors import ClusterError, ConfigError
+from wallaroo_workers.network.frames import join_address, split_address
+
+
+class ReservedAddress:
+    """One source address of this run. It is held, without listening, until ``release``."""
+
+    def __init__(self, address: str) -> None:
+        host, port = split_address(address)
+        try:
+            where = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+        except socket.gaierror as error:
+            raise ConfigError(
+                f"the host of source address {address} is unknown: {error.strerror}",
+                hint="give an address of this machine, such as 127.0.0.1:7010",
+            ) from error
+        self._socket = socket.socket(*where[:3])
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._lock = _lock(address) if port else None
+        try:
+            self._socket.bind(where[4])
+        except OSError as error:
+            raise _bind_error(address, error) from error
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.address = join_address(host, self._socket.getsockname()[1])
+
+    def release(self) -> None:
+        """Let others have the address."""
+        self._socket.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _lock(address: str) -> socket.socket | None:
+    """Lock ``address`` among runs on this host; the lock dies with the process."""
+    if sys.platform != "linux":
+        # Elsewhere two runs that are started in the same moment are not told apart; one that
+        # listens already is still found by the bind.
+        return None
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0wallaroo-source-{os.getuid()}-{address}")
+    except OSError as error:
+        lock.close()
+        raise _in_use(address, "another run of wallaroo-run") from error
+    return lock
+
+
+def _bind_error(address: str, error: OSError) -> ClusterError:
+    if error.errno == errno.EADDRINUSE:
+        return _in_use(address, "another program")
+    if error.errno == errno.EADDRNOTAVAIL:
+        hint = "give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+    elif error.errno == errno.EACCES:
+        hint = "ports below 1024 need privileges; choose a higher one"
+    else:
+        hint = "check the address given with --in"
+    return ClusterError(f"a source cannot listen at {address}: {error.strerror}", hint=hint)
+
+
+def _in_use(address: str, by_whom: str) -> ClusterError:
+    return ClusterError(
+        f"a source cannot listen at {address}: the port is in use by {by_whom}",
+        hint="stop what listens there, or choose another port with --in",
+    )

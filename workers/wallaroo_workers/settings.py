@@ -1,0 +1,56 @@
+"""What a worker process is told at its start, over its standard input."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationSettings:
+    """Where the application is and what it is given."""
+
+    module: str
+    paths: list[str]
+    """Folders to search for the module, in order."""
+    arguments: list[str]
+    """What ``application_setup`` gets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How the cluster treats records, errors and the outside; the same in every worker."""
+
+    frame_bytes_max: int = 16 << 20
+    sink_timeout_s: float | None = None
+    stop_on_error: bool = False
+    dead_letters: str = "dead-letters"
+    objects_always: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Everything one worker process starts from; it holds the cluster's secret."""
+
+    name: str
+    incarnation: int
+    control_host: str
+    control_port: int
+    secret: bytes
+    application: ApplicationSettings
+    options: RunOptions
+
+    def to_json(self) -> bytes:
+        """Return what the initializer writes to the worker's standard input."""
+        values = dataclasses.asdict(self)
+        values["secret"] = self.secret.hex()
+        return json.dumps(values).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "WorkerSettings":
+        """Read back what ``to_json`` wrote."""
+        values = json.loads(text)
+        values["secret"] = bytes.fromhex(values["secret"])
+        values["application"] = ApplicationSettings(**values["application"])
+        values["options"] = RunOptions(**values["options"])
+        return cls(**values)

@@ -1,0 +1,181 @@
+"""TCP sinks: connect, write whole records, come back after a break without losing any."""
+
+import array
+import asyncio
+import fcntl
+import socket
+import termios
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+
+from wallaroo.connectors.sink_queue import SinkQueue
+from wallaroo.connectors.tcp import TCPSink
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S = 5.0
+BACK_OFF_FIRST_S = 0.05
+BACK_OFF_MAX_S = 1.0
+WAITING_TOLD_EVERY_S = 10.0
+WRITE_BYTES_MAX = 1 << 18
+SETTLE_EVERY_BYTES = 1 << 20
+
+
+class TCPSinkRunner:
+    """This worker's connection to one sink, and what the sink has still to get."""
+
+    def __init__(self, sink: TCPSink) -> None:
+        self._sink = sink
+        self._queue = SinkQueue()
+        self._connection: _SinkConnection | None = None
+        self._lost = asyncio.Event()
+        self._handed_out_since_settled = 0
+        self.connected = asyncio.Event()
+        self.waiting_since_s: float | None = None
+        """Loop time since when the sink is not there; ``None`` while it is."""
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called when the backlog shrank."""
+
+    @property
+    def address(self) -> str:
+        """Where the sink is."""
+        return self._sink.address
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that no kernel has taken yet."""
+        buffered = self._connection.buffered_bytes() if self._connection is not None else 0
+        return self._queue.waiting_bytes + buffered
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that the sink's side has not acknowledged."""
+        return self._queue.queued_bytes
+
+    def write(self, chunk: bytes) -> None:
+        """Queue whole records and write what the connection takes."""
+        self._queue.append(chunk)
+        self._write_waiting()
+
+    async def run(self) -> None:
+        """Keep the sink connected until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.waiting_since_s = loop.time()
+            await self._connect()
+            self.waiting_since_s = None
+            self.connected.set()
+            self._write_waiting()
+            self.on_progress()
+            await self._lost.wait()
+            self.connected.clear()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        back_off_s = BACK_OFF_FIRST_S
+        told_s = float("-inf")
+        self._lost = asyncio.Event()
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    _, self._connection = await loop.create_connection(
+                        lambda: _SinkConnection(self._write_waiting, self._connection_lost),
+                        self._sink.host,
+                        self._sink.port,
+                    )
+                log.info("sink.connected", address=self.address)
+                return
+            except (OSError, TimeoutError) as error:
+                if loop.time() - told_s >= WAITING_TOLD_EVERY_S:
+                    told_s = loop.time()
+                    log.warning(
+                        "sink.waiting",
+                        address=self.address,
+                        reason=str(error) or "no answer",
+                        bytes_queued=self.queued_bytes,
+                        hint="start the receiver there; what is queued is kept",
+                    )
+            await asyncio.sleep(back_off_s)
+            back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
+
+    def _write_waiting(self) -> None:
+        connection = self._connection
+        while connection is not None and connection.is_writable and self._queue.waiting_bytes:
+            chunk = self._queue.take(WRITE_BYTES_MAX)
+            self._handed_out_since_settled += len(chunk)
+            connection.write(chunk)
+        if self._handed_out_since_settled >= SETTLE_EVERY_BYTES:
+            self.settle()
+        if self._queue.waiting_bytes == 0:
+            self.on_progress()
+
+    def settle(self) -> None:
+        """Forget what the other side's TCP has acknowledged."""
+        self._handed_out_since_settled = 0
+        if self._connection is not None and self._queue.queued_bytes > self._queue.waiting_bytes:
+            self._queue.unsettled(self._connection.unacknowledged_bytes())
+
+    def _connection_lost(self, reason: str) -> None:
+        self._connection = None
+        self._queue.connection_lost()
+        log.warning(
+            "sink.lost", address=self.address, reason=reason, bytes_queued=self.queued_bytes
+        )
+        self._lost.set()
+
+    def close(self) -> None:
+        """Hang up; what is written is still delivered by the kernel."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _SinkConnection(asyncio.Protocol):
+    """One connection. Holds at most one unwritten piece, so that we know what the kernel has."""
+
+    def __init__(self, on_writable: Callable[[], None], on_lost: Callable[[str], None]) -> None:
+        self._on_writable = on_writable
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport
+        self.is_writable = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._transport.set_write_buffer_limits(high=1, low=0)
+        self.is_writable = True
+
+    def write(self, chunk: bytes) -> None:
+        self._transport.write(chunk)
+
+    def buffered_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def unacknowledged_bytes(self) -> int:
+        """Bytes handed to ``write`` that the other side's TCP has not acknowledged."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, count)
+        return count[0] + self.buffered_bytes()
+
+    def pause_writing(self) -> None:
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        self.is_writable = True
+        self._on_writable()
+
+    def data_received(self, data: bytes) -> None:
+        """A sink has nothing to say to us."""
+
+    def eof_received(self) -> bool:
+        """Keep writing: some receivers close their sending side at once and go on reading."""
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_writable = False
+        self._on_lost(str(exc) if exc else "the sink closed the connection")
+
+    def close(self) -> None:
+        self._transport.close()

@@ -1,0 +1,202 @@
+"""TCP sources: listen, cut what arrives into payloads, stop without leaving any behind."""
+
+import array
+import asyncio
+import fcntl
+import socket
+import termios
+from typing import Any, cast
+
+import structlog
+
+from wallaroo.codec.framing import LengthFramer
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo_workers.engine import Engine
+from wallaroo_workers.network.frames import join_address, split_address
+
+log = structlog.get_logger()
+
+BACKLOG_CONNECTIONS = 1024
+DRAIN_LOOK_S = 0.05
+DRAIN_BYTES_MAX = 16 << 20
+
+
+class TCPSourceListener:
+    """One source of one pipeline on this worker, with all its connections."""
+
+    def __init__(
+        self, source: TCPSource, pipeline: int, engine: Engine, frame_bytes_max: int
+    ) -> None:
+        self.source = source
+        self.pipeline = pipeline
+        self.engine = engine
+        self.frame_bytes_max = frame_bytes_max
+        self.connections: set[SourceConnection] = set()
+        self.drain_bytes: float = float("inf")
+        """What a connection may still deliver once the source is being drained."""
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, address: str) -> None:
+        """Accept connections at ``address``, which every worker of this host shares."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: SourceConnection(self),
+            sock=bound_socket(address),
+            backlog=BACKLOG_CONNECTIONS,
+        )
+
+    async def drain(self) -> None:
+        """Take what senders had sent when this was called, then close everything.
+
+        Sent means: handed to the sender's kernel. What lies in our receive buffers is read, and
+        with it what a sender's kernel still holds back: once our buffers have stayed empty for two
+        looks, nothing is on its way. A sender that goes on at full speed is cut off after
+        ``DRAIN_BYTES_MAX``.
+        """
+        looks_empty: dict[SourceConnection, int] = {}
+        self.drain_bytes = DRAIN_BYTES_MAX
+        for connection in self.connections:
+            connection.byte_count_last = connection.byte_count + self.drain_bytes
+        await asyncio.sleep(DRAIN_LOOK_S)
+        self.close()
+        while self.connections:
+            for connection in list(self.connections):
+                looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
+                looks_empty[connection] = looks
+                if looks >= 2:
+                    connection.close()
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    def close(self) -> None:
+        """Accept no more; connections stay."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+class SourceConnection(asyncio.Protocol):
+    """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
+
+    def __init__(self, listener: TCPSourceListener) -> None:
+        self._listener = listener
+        self._engine = listener.engine
+        source = listener.source
+        self._framer = LengthFramer(
+            source.header_length, source.payload_length, listener.frame_bytes_max
+        )
+        self._transport: asyncio.Transport
+        self._payloads: list[bytes] = []
+        self._position = 0
+        self._is_open = False
+        self._peer = ""
+        self.byte_count = 0
+        self.byte_count_last = listener.drain_bytes
+        """Where a drain ends at the latest."""
+
+    @property
+    def pipeline(self) -> int:
+        """The pipeline these payloads are for."""
+        return self._listener.pipeline
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
+        self._is_open = True
+        self._listener.connections.add(self)
+        log.debug("source.connected", address=self._listener.source.address, peer=self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut into payloads; no more is read until they are processed."""
+        self.byte_count += len(data)
+        self._payloads = self._framer.receive_data(data)
+        self._position = 0
+        if self._framer.error is not None:
+            self._refuse()
+        if self._payloads:
+            self._transport.pause_reading()
+            self._engine.source_ready(self)
+        elif self.byte_count >= self.byte_count_last:
+            self.close()
+
+    def _refuse(self) -> None:
+        assert self._framer.error is not None
+        log.error(
+            "source.refused",
+            address=self._listener.source.address,
+            peer=self._peer,
+            reason=self._framer.error.what,
+            hint="the connection is closed; what came before is processed",
+        )
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Payloads that wait are still the engine's to take."""
+        self._is_open = False
+        cut_off = self._framer.receive_eof()
+        if cut_off and self._framer.error is None:
+            log.warning(
+                "source.frame_cut_off",
+                address=self._listener.source.address,
+                peer=self._peer,
+                byte_count=cut_off,
+            )
+        if not self.has_records:
+            self._listener.connections.discard(self)
+
+    # For the engine
+
+    @property
+    def has_records(self) -> bool:
+        """Whether payloads wait."""
+        return self._position < len(self._payloads)
+
+    def take(self, record_count_max: int) -> list[Any]:
+        """Return the next payloads."""
+        start = self._position
+        self._position = min(start + record_count_max, len(self._payloads))
+        if start == 0 and self._position == len(self._payloads):
+            return self._payloads
+        return self._payloads[start : self._position]
+
+    def emptied(self) -> None:
+        """Read on, or be gone."""
+        self._payloads = []
+        self._position = 0
+        if not self._is_open:
+            self._listener.connections.discard(self)
+        elif self.byte_count >= self.byte_count_last:
+            self.close()
+        else:
+            self._transport.resume_reading()
+
+    # For a drain
+
+    def is_empty(self) -> bool:
+        """Whether neither we nor our kernel hold anything of this sender."""
+        return not self.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
+
+    def _bytes_in_kernel(self) -> int:
+        count = array.array("i", [0])
+        fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+        return count[0]
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._is_open:
+            self._transport.close()
+
+
+def bound_socket(address: str) -> socket.socket:
+    """Return a socket bound to ``address`` together with those of the other workers."""
+    host, port = split_address(address)
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(where)
+    bound.setblocking(False)
+    return bound
