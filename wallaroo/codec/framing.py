@@ -181,7 +181,7 @@ def _length_by_format(layout: str, header_length: int) -> _ReadLength:
     try:
         header = struct.Struct(layout)
         fields = header.unpack(bytes(header.size))
-    except struct.error as error:
+    except (struct.error, UnicodeError) as error:
         raise ValueError(f"{layout!r} is no struct format: {error}") from error
     if header.size != header_length or len(fields) != 1 or type(fields[0]) is not int:
         raise ValueError(
@@ -198,7 +198,7 @@ def _length_by_function(function: Callable[[bytes], int], header_length: int) ->
         except Exception as error:
             reason = f"made payload_length fail: {type(error).__name__}: {error}"
             raise _BadHeaderError(reason) from error
-        if not isinstance(length, int):
+        if not isinstance(length, int) or isinstance(length, bool):
             raise _BadHeaderError(
                 f"made payload_length return a {type(length).__name__}, not an int"
             )

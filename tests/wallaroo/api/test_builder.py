@@ -37,27 +37,6 @@ def count(record: str, state: dict[str, int]) -> tuple[int, bool]:
     return 1, True
 
 
-class OldUpper:
-    def name(self) -> str:
-        return "old upper"
-
-    def compute(self, record: str) -> str:
-        return record.upper()
-
-
-class OldCount:
-    def name(self) -> str:
-        return "old count"
-
-    def compute_multi(self, record: str, state: dict[str, int]) -> tuple[list[int], bool]:
-        return [1], True
-
-
-class OldPartition:
-    def partition(self, record: str) -> str:
-        return record[0]
-
-
 SOURCE = TCPSourceConfig("127.0.0.1", "0", decode)
 SINK = TCPSinkConfig("127.0.0.1", "5555", encode)
 
@@ -105,23 +84,6 @@ def test_a_chain_of_calls_builds_a_plan() -> None:
     assert keyed is not None
     assert keyed.kind is ExchangeKind.KEYED
     assert (keyed.partition, keyed.partition_name) == (by_letter.function, "by_letter")
-
-
-def test_objects_in_class_style_are_read_by_their_methods() -> None:
-    old, old_count, old_partition = OldUpper(), OldCount(), OldPartition()
-    builder = opened().to(old).to_state_partition(old_count, dict, "s", old_partition)
-    (pipeline,) = builder.to_sink(SINK).build().pipelines
-    first, second = pipeline.stages
-    assert (first.steps[0].name, first.steps[0].function) == ("old upper", old.compute)
-    assert not first.steps[0].is_multi
-    assert (second.steps[0].name, second.steps[0].function) == (
-        "old count",
-        old_count.compute_multi,
-    )
-    assert second.steps[0].is_multi
-    assert second.exchange is not None
-    assert second.exchange.partition == old_partition.partition
-    assert second.exchange.partition_name == "OldPartition"
 
 
 def test_pipelines_may_share_a_state_and_only_one_needs_a_sink() -> None:
@@ -201,3 +163,19 @@ def test_to_sinks_takes_a_list_with_something_in_it(configs: Any, seen: str) -> 
 def test_a_sink_may_have_port_and_host_of_another() -> None:
     builder = opened().to_sink(SINK).new_pipeline("q", SOURCE).to_sink(SINK)
     assert len(builder.build().sinks) == 2
+
+
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_names_are_checked_wherever_they_are_given(name: Any) -> None:
+    builder = ApplicationBuilder(name).new_pipeline(name, SOURCE).to_stateful(count, dict, name)
+    mistakes = mistakes_of(builder.to_sink(SINK))
+    subjects = ["the application name is", "the pipeline name is", "state_name is"]
+    assert len(mistakes) == 3
+    assert all(subject in mistake for subject, mistake in zip(subjects, mistakes, strict=True))
+
+
+def test_every_sink_of_a_list_is_checked() -> None:
+    sinks: Any = [SOURCE, SINK, 5]
+    first, second = mistakes_of(opened().to_sinks(sinks))
+    assert "sink_configs[0] of to_sinks() is the source TCPSourceConfig" in first
+    assert "sink_configs[2] of to_sinks() is the int 5" in second

@@ -100,3 +100,9 @@ def test_port_0_is_a_port_for_sources_only() -> None:
 
 def test_all_mistakes_of_a_config_are_kept() -> None:
     assert len(wallaroo.TCPSourceConfig("", "x", encode).mistakes) == 3
+
+
+def test_a_config_shows_how_it_was_made() -> None:
+    assert repr(wallaroo.TCPSinkConfig("h", "1", 5)) == "TCPSinkConfig('h', '1', 5)"
+    assert repr(wallaroo.TCPSourceConfig("h", 1, 5)) == "TCPSourceConfig('h', 1, 5)"
+    assert repr(wallaroo.GenSourceConfig(5)) == "GenSourceConfig(5)"

@@ -130,7 +130,8 @@ class OutgoingLink:
         self.on_progress()
 
     def _connection_lost(self, reason: str) -> None:
-        if self._connection is not None:
+        # After a stop in order the processes end one after the other, and nothing is owed.
+        if self._connection is not None and self.backlog_bytes:
             log.warning(
                 "link.lost", peer=self.receiver, reason=reason, bytes_unsent=self.backlog_bytes
             )

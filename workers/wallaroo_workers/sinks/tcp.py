@@ -32,6 +32,7 @@ class TCPSinkRunner:
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
         self._handed_out_since_settled = 0
+        self._is_closed = False
         self.connected = asyncio.Event()
         self.waiting_since_s: float | None = None
         """Loop time since when the sink is not there; ``None`` while it is."""
@@ -60,9 +61,9 @@ class TCPSinkRunner:
         self._write_waiting()
 
     async def run(self) -> None:
-        """Keep the sink connected until cancelled."""
+        """Keep the sink connected until it is closed, or this is cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_closed:
             self.waiting_since_s = loop.time()
             await self._connect()
             self.waiting_since_s = None
@@ -120,13 +121,16 @@ class TCPSinkRunner:
     def _connection_lost(self, reason: str) -> None:
         self._connection = None
         self._queue.connection_lost()
+        self._lost.set()
+        if self._is_closed and not self._queue.queued_bytes:
+            return
         log.warning(
             "sink.lost", address=self.address, reason=reason, bytes_queued=self.queued_bytes
         )
-        self._lost.set()
 
     def close(self) -> None:
-        """Hang up; what is written is still delivered by the kernel."""
+        """Hang up for good; everything is delivered."""
+        self._is_closed = True
         if self._connection is not None:
             self._connection.close()
 

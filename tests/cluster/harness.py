@@ -1,0 +1,220 @@
+"""Real clusters for tests: the installed commands, in processes of their own, on loopback."""
+
+import contextlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+COMMANDS = Path(sys.executable).parent
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WAIT_S = 60.0
+
+
+def wait_until(what: str, is_true: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
+    """Look at a condition of other processes until it holds; fail with ``what`` if it never does.
+
+    Between two looks it yields the processor: the other side has no way to wake this process.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not is_true():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        pause.wait(0.01)
+
+
+class Receiver:
+    """A sink on a free port that keeps every byte, by connection; can stop reading, and come back.
+
+    Reads in a thread of its own.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        self.port = int(self._listener.getsockname()[1])
+        self.may_read = threading.Event()
+        self.may_read.set()
+        self._lock = threading.Lock()
+        self._chunks: list[list[bytes]] = []
+        self._sockets: list[socket.socket] = []
+        self._is_closing = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            chunks: list[bytes] = []
+            with self._lock:
+                self._chunks.append(chunks)
+                self._sockets.append(accepted)
+            threading.Thread(target=self._read, args=(accepted, chunks), daemon=True).start()
+
+    def _read(self, accepted: socket.socket, chunks: list[bytes]) -> None:
+        with contextlib.suppress(OSError), accepted:
+            while True:
+                self.may_read.wait()
+                chunk = accepted.recv(1 << 18)
+                if not chunk:
+                    return
+                chunks.append(chunk)
+
+    @property
+    def connections(self) -> list[bytes]:
+        """What came so far, by connection."""
+        with self._lock:
+            return [b"".join(chunks) for chunks in self._chunks]
+
+    def lines(self) -> Counter[bytes]:
+        """All whole lines so far, with how often each came; without their newlines."""
+        return Counter(line for data in self.connections for line in data.splitlines())
+
+    def line_count(self) -> int:
+        with self._lock:
+            return sum(chunk.count(b"\n") for chunks in self._chunks for chunk in chunks)
+
+    def close(self) -> None:
+        """Go away, as a receiver that is stopped does."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for accepted in self._sockets:
+                with contextlib.suppress(OSError):
+                    accepted.shutdown(socket.SHUT_RDWR)
+
+
+class Cluster:
+    """``wallaroo-run`` in a folder; its log lines as JSON objects."""
+
+    def __init__(self, folder: Path, module: str, *options: str) -> None:
+        self.folder = folder
+        self.ready_path = Path(tempfile.mkdtemp(prefix="wallaroo-test-")) / "ready.json"
+        command = [
+            str(COMMANDS / "wallaroo-run"),
+            "--application-module",
+            module,
+            "--ready-file",
+            str(self.ready_path),
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.log: list[dict[str, Any]] = []
+        self.errors: list[str] = []
+        """Lines on stderr that are no log lines: what the command says to people."""
+        assert self.process.stderr is not None
+        self._reader = threading.Thread(
+            target=self._read_log, args=(self.process.stderr,), daemon=True
+        )
+        self._reader.start()
+
+    def _read_log(self, stream: Any) -> None:
+        for line in stream:
+            try:
+                self.log.append(json.loads(line))
+            except ValueError:
+                self.errors.append(line.decode(errors="replace").rstrip("\n"))
+
+    # Waiting
+
+    def wait_ready(self, epoch: int = 1, timeout_s: float = WAIT_S) -> dict[str, Any]:
+        """Return what the ready file says, once it is there for at least this epoch."""
+
+        def is_ready() -> bool:
+            assert self.process.poll() is None, f"ended early: {self.errors} {self.log}"
+            return self.ready_path.exists() and self.ready()["epoch"] >= epoch
+
+        wait_until("the application is ready", is_ready, timeout_s)
+        return self.ready()
+
+    def ready(self) -> dict[str, Any]:
+        try:
+            facts: dict[str, Any] = json.loads(self.ready_path.read_text())
+        except FileNotFoundError:
+            return {"epoch": 0}
+        return facts
+
+    def source_port(self, index: int = 0) -> int:
+        """The port at which a source listens."""
+        return int(self.ready()["sources"][index]["address"].rpartition(":")[2])
+
+    def pid(self, worker: str) -> int:
+        """The process id of a worker."""
+        return next(int(w["pid"]) for w in self.ready()["workers"] if w["name"] == worker)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """Log lines of this kind so far."""
+        return [line for line in list(self.log) if line.get("event") == event]
+
+    def wait_event(self, event: str, count: int = 1, timeout_s: float = WAIT_S) -> dict[str, Any]:
+        """Return the ``count``-th log line of this kind."""
+        wait_until(f"log line {event}", lambda: len(self.events(event)) >= count, timeout_s)
+        return self.events(event)[count - 1]
+
+    # Ending
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait_end(self, timeout_s: float = WAIT_S) -> int:
+        """Return the exit status."""
+        status = self.process.wait(timeout_s)
+        self._reader.join(timeout_s)
+        return status
+
+    def stop(self, timeout_s: float = WAIT_S) -> int:
+        """Stop in order; return the exit status."""
+        self.signal(signal.SIGINT)
+        return self.wait_end(timeout_s)
+
+
+@contextlib.contextmanager
+def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
+    """A cluster that is gone afterwards, whatever happens."""
+    cluster = Cluster(folder, module, *options)
+    try:
+        yield cluster
+    finally:
+        if cluster.process.poll() is None:
+            cluster.process.kill()
+        cluster.process.wait()
+        cluster._reader.join(WAIT_S)
+        assert cluster.process.stdout is not None
+        assert cluster.process.stderr is not None
+        cluster.process.stdout.close()
+        cluster.process.stderr.close()
+        shutil.rmtree(cluster.ready_path.parent)
+
+
+def send_file(port: int, path: Path, *options: str) -> None:
+    """Send a file with the bundled sender; return when it has been sent whole."""
+    command = [str(COMMANDS / "wallaroo-sender"), "--host", f"127.0.0.1:{port}"]
+    subprocess.run([*command, "--file", str(path), *options], check=True, timeout=WAIT_S)
+
+
+def framed(*payloads: bytes) -> bytes:
+    """Payloads behind u32 big-endian lengths."""
+    return b"".join(len(payload).to_bytes(4, "big") + payload for payload in payloads)
+
+
+def send_bytes(port: int, data: bytes) -> None:
+    """Send bytes over a connection of their own, and hang up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as connection:
+        connection.sendall(data)
