@@ -39,13 +39,13 @@ format: .venv/dev-ready  ## Format the code and mend what can be mended by itsel
 	@$(BIN)/ruff check --fix .
 
 types: .venv/dev-ready
-	@$(BIN)/mypy wallaroo workers cli tests bench
+	@$(BIN)/mypy wallaroo workers cli tests
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo
 
 bench: .venv/dev-ready  ## Measure CPU a record against the bare loop
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 clean:  ## Remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -45,8 +45,8 @@ def add_votes(data: Votes, state: TotalVotes) -> tuple[Votes, bool]:
 
 
 @wallaroo.encoder
-def encode_votes(data: Votes) -> str:
-    return f"{data.letter} => {data.votes}\n"
+def encode_votes(data: Votes) -> bytes:
+    return f"{data.letter} => {data.votes}\n".encode()
 
 
 def application_setup(args: list[str]):

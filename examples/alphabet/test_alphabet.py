@@ -29,7 +29,7 @@ def test_the_output_is_a_copy_that_later_votes_leave_alone():
 
 
 def test_the_output_is_a_line_of_text():
-    assert alphabet.encode_votes(Votes("a", 5428)) == "a => 5428\n"
+    assert alphabet.encode_votes(Votes("a", 5428)) == b"a => 5428\n"
 
 
 def test_the_application_is_put_together_without_a_mistake():

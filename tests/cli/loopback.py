@@ -1,6 +1,7 @@
 """Real sockets and the installed commands, for tests that need both."""
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -75,6 +76,18 @@ def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def start(command: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start an installed command that Ctrl-C can interrupt."""
+    # In the background of a script pytest has SIGINT ignored, and its children would have too.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [COMMANDS / command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def unused_address() -> str:
     """Return an address where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -85,11 +98,7 @@ class RunningReceiver:
     """A ``wallaroo-receiver`` that listens already."""
 
     def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [COMMANDS / "wallaroo-receiver", "--listen", "127.0.0.1:0", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = start("wallaroo-receiver", "--listen", "127.0.0.1:0", *arguments)
         assert self.process.stderr is not None
         line = self.process.stderr.readline().decode()
         match = re.fullmatch(r"Listening on 127\.0\.0\.1:(\d+)\n", line)

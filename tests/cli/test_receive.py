@@ -1,13 +1,12 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from struct import pack
 
 import pytest
 
-from tests.cli.loopback import COMMANDS, WAIT_S, RunningReceiver, run
+from tests.cli.loopback import WAIT_S, RunningReceiver, run, start
 
 
 def frames(*payloads: bytes) -> bytes:
@@ -156,10 +155,7 @@ def test_wrong_options_end_with_status_2_and_no_traceback(
 
 def test_a_slow_reader_slows_the_sender_down_and_loses_nothing() -> None:
     with RunningReceiver("--framed", "--expect", "300_000") as receiver:
-        sender = subprocess.Popen(
-            [COMMANDS / "wallaroo-sender", "-h", f"127.0.0.1:{receiver.port}", "-m", "300_000"],
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
+        sender = start("wallaroo-sender", "-h", f"127.0.0.1:{receiver.port}", "-m", "300_000")
         status, out, _ = receiver.finish()
         sender.communicate(timeout=WAIT_S)
     assert status == 0

@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ from struct import pack
 
 import pytest
 
-from tests.cli.loopback import COMMANDS, WAIT_S, Sink, run, unused_address
+from tests.cli.loopback import COMMANDS, WAIT_S, Sink, run, start, unused_address
 from wallaroo_cli.tools.blocks import FramedBlock
 
 
@@ -93,15 +94,12 @@ def test_wrong_options_end_with_status_2_and_no_traceback(
 
 def test_ctrl_c_sums_up_and_ends_with_status_130() -> None:
     with Sink() as sink:
-        sender = subprocess.Popen(
-            [COMMANDS / "wallaroo-sender", "-h", sink.address, "-m", "9", "-s", "1", "-i", "99s"],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        sink.wait_for(5)
+        sender = start("wallaroo-sender", "-h", sink.address, "-m", "1_000_000", "--rate", "1000")
+        sink.wait_for(500)
         sender.send_signal(signal.SIGINT)
         _, err = sender.communicate(timeout=WAIT_S)
-    assert sender.returncode == 130
-    assert err.startswith("sent 1 messages")
+    assert sender.returncode == 130, err.decode()
+    assert re.fullmatch(r"sent \d+ messages, .*\n", err.decode())
 
 
 def test_a_terminal_sees_how_far_it_is_and_then_the_sum() -> None:

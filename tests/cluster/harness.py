@@ -35,17 +35,24 @@ def wait_until(what: str, is_true: Callable[[], bool], timeout_s: float = WAIT_S
 class Receiver:
     """A sink on a free port that keeps every byte, by connection; can stop reading, and come back.
 
-    Reads in a thread of its own.
+    Reads in a thread of its own. ``kernel_bytes_max`` bounds what the kernel takes in while it does
+    not read, which otherwise is several megabytes.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, kernel_bytes_max: int | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        if kernel_bytes_max is not None:
+            # Accepted connections inherit it.
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kernel_bytes_max)
         self.port = int(self._listener.getsockname()[1])
         self.may_read = threading.Event()
         self.may_read.set()
         self._lock = threading.Lock()
         self._chunks: list[list[bytes]] = []
         self._sockets: list[socket.socket] = []
+        self._readers: list[threading.Thread] = []
+        self._last_peer: Any = None
+        self._has_last = threading.Event()
         self._is_closing = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,14 +63,20 @@ class Receiver:
     def _accept(self) -> None:
         while True:
             try:
-                accepted, _ = self._listener.accept()
+                accepted, peer = self._listener.accept()
             except OSError:
                 return
+            if peer == self._last_peer:
+                accepted.close()
+                self._has_last.set()
+                continue
             chunks: list[bytes] = []
+            reader = threading.Thread(target=self._read, args=(accepted, chunks), daemon=True)
             with self._lock:
                 self._chunks.append(chunks)
                 self._sockets.append(accepted)
-            threading.Thread(target=self._read, args=(accepted, chunks), daemon=True).start()
+                self._readers.append(reader)
+            reader.start()
 
     def _read(self, accepted: socket.socket, chunks: list[bytes]) -> None:
         with contextlib.suppress(OSError), accepted:
@@ -87,6 +100,24 @@ class Receiver:
     def line_count(self) -> int:
         with self._lock:
             return sum(chunk.count(b"\n") for chunks in self._chunks for chunk in chunks)
+
+    def finish(self, timeout_s: float = WAIT_S) -> list[bytes]:
+        """Return what came, by connection, once every connection has ended; no more are taken.
+
+        The end of a cluster says that our kernel has everything, not that we have read it.
+        """
+        with socket.socket() as last:
+            # Connections are accepted in their order: behind this one there is none of a worker.
+            last.bind(("127.0.0.1", 0))
+            self._last_peer = last.getsockname()
+            last.connect(("127.0.0.1", self.port))
+            assert self._has_last.wait(timeout_s)
+        for reader in self._readers:
+            reader.join(timeout_s)
+            assert not reader.is_alive(), "a connection has not ended"
+        received = self.connections
+        self.close()
+        return received
 
     def close(self) -> None:
         """Go away, as a receiver that is stopped does."""
@@ -159,6 +190,22 @@ class Cluster:
         """The process id of a worker."""
         return next(int(w["pid"]) for w in self.ready()["workers"] if w["name"] == worker)
 
+    def pids(self) -> list[int]:
+        """The process ids of the initializer and of all workers."""
+        return [self.process.pid, *(int(worker["pid"]) for worker in self.ready()["workers"])]
+
+    def pid_of_connection(self, connection: socket.socket) -> int:
+        """The process id of the worker that accepted this connection to a source."""
+        found: list[int] = []
+
+        def is_accepted() -> bool:
+            socket_name = f"socket:[{_inode_at_other_end(connection)}]"
+            found[:] = [pid for pid in self.pids() if socket_name in _open_files(pid)]
+            return bool(found)
+
+        wait_until("a worker accepts the connection", is_accepted)
+        return found[0]
+
     def events(self, event: str) -> list[dict[str, Any]]:
         """Log lines of this kind so far."""
         return [line for line in list(self.log) if line.get("event") == event]
@@ -203,10 +250,89 @@ def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
         shutil.rmtree(cluster.ready_path.parent)
 
 
+def _inode_at_other_end(connection: socket.socket) -> str:
+    """The inode of the socket at the other end of a connection over IPv4 on this machine."""
+    local, remote = connection.getsockname()[1], connection.getpeername()[1]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, its_local, its_remote, _, _, _, _, _, _, inode, *_ = line.split()
+        ports = [int(address.rpartition(":")[2], 16) for address in (its_local, its_remote)]
+        if ports == [remote, local]:
+            return inode
+    return ""
+
+
+def _open_files(pid: int) -> set[str]:
+    """What the file descriptors of a process stand for."""
+    names = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.add(str(link.readlink()))
+    return names
+
+
+def memory_peak_mb(pid: int) -> float:
+    """The most memory that a process has had resident so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak) / 1024
+
+
+def lines_of(connections: list[bytes]) -> Counter[bytes]:
+    """All lines of all connections, with how often each came; each connection ends with one."""
+    assert all(data.endswith(b"\n") for data in connections if data), "a line is cut off"
+    return Counter(line for data in connections for line in data.splitlines())
+
+
 def send_file(port: int, path: Path, *options: str) -> None:
     """Send a file with the bundled sender; return when it has been sent whole."""
     command = [str(COMMANDS / "wallaroo-sender"), "--host", f"127.0.0.1:{port}"]
     subprocess.run([*command, "--file", str(path), *options], check=True, timeout=WAIT_S)
+
+
+def wait_processed(connection: socket.socket) -> None:
+    """Say that nothing follows, and wait until the worker at the other end has taken all of it.
+
+    A worker reads on only behind what it has processed, and hangs up when it reads the end. What
+    it passed on to other workers by then is on its way to them.
+    """
+    connection.settimeout(WAIT_S)
+    connection.shutdown(socket.SHUT_WR)
+    assert connection.recv(1) == b"", "sources have nothing to say"
+
+
+class FullSpeedSender:
+    """Sends a block of frames again and again, as fast as the other end takes it, in a thread."""
+
+    def __init__(self, port: int, block: bytes) -> None:
+        self.byte_count = 0
+        """Bytes handed over so far."""
+        self.block_count = 0
+        """Blocks handed over whole."""
+        self._block = block
+        self._connection = socket.create_connection(("127.0.0.1", port))
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with self._connection as connection:
+            while not self._is_stopping.is_set():
+                view = memoryview(self._block)
+                while view:
+                    sent = connection.send(view)
+                    self.byte_count += sent
+                    view = view[sent:]
+                self.block_count += 1
+
+    def ask_to_stop(self) -> None:
+        """Have it end behind the present block."""
+        self._is_stopping.set()
+
+    def stop(self) -> None:
+        """Have it end behind the present block, and wait until it has."""
+        self.ask_to_stop()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "nobody takes the rest of the block"
 
 
 def framed(*payloads: bytes) -> bytes:

@@ -173,17 +173,22 @@ class Coordinator:
                 if incarnation != self._incarnations[worker]:
                     return []
                 return self._worker_lost(worker, reason)
-            case Received(worker, Join() as frame):
+            case Received(worker, frame):
+                return self._received(worker, frame)
+
+    def _received(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        match frame:
+            case Join():
                 if frame.epoch != self._incarnations[worker]:
                     return []
                 return self._joined(worker, frame)
-            case Received(worker, Failed() as frame):
+            case Failed():
                 error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
                 return self._end(error(frame.what, frame.hint))
-            case Received(_, RequestStop()):
+            case RequestStop():
                 # A supervisor that signals every process means one stop, not many.
                 return [] if self._stop_is_requested else self._stop_requested()
-            case Received(worker, frame):
+            case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
 
     # Start

@@ -13,11 +13,11 @@ from itertools import chain, repeat
 
 from wallaroo.errors import FramingError
 
-_SINGLES_MIN = 2
+_SINGLES_MIN = 8
 _SINGLES_MAX = 256
 """How many frames are cut singly between two looks for a run: few while runs are found."""
 
-_RUN_MIN = 32
+_RUN_MIN = 48
 """Looking for a run costs about as much as cutting this many frames singly."""
 
 _FRAMES_AT_ONCE = 64
@@ -99,13 +99,16 @@ class LengthFramer:
             at = self._cut_singles(data, at, payloads)
             if len(payloads) - payload_count < self._singles:
                 return at
-            run_begin = at
-            length = len(payloads[-1])
+            run_begin, length = at, len(payloads[-1])
             if length == len(payloads[-2]):
                 at = self._cut_run(data, at, length, payloads)
-            # Streams without runs are soon looked at only now and then.
-            is_run = at - run_begin >= _RUN_MIN * (self._header_length + length)
-            self._singles = _SINGLES_MIN if is_run else min(2 * self._singles, _SINGLES_MAX)
+            # A stream without runs is soon looked at only now and then; a run that the data
+            # cut short proves nothing.
+            size = self._header_length + length
+            if at - run_begin >= _RUN_MIN * size:
+                self._singles = _SINGLES_MIN
+            elif len(data) - at >= size:
+                self._singles = min(2 * self._singles, _SINGLES_MAX)
 
     def _cut_singles(self, data: bytes, at: int, payloads: list[bytes]) -> int:
         """Cut some frames one by one from `at` on; fewer, if whole and sound ones run out."""
@@ -136,7 +139,6 @@ class LengthFramer:
         size = self._header_length + length
         header = data[at - size : at - length]
         count = _count_equal(data, at, size, header)
-        self._singles = _SINGLES_MIN if count >= _RUN_MIN else min(2 * self._singles, _SINGLES_MAX)
         many_end = at + count // _FRAMES_AT_ONCE * _FRAMES_AT_ONCE * size
         end = at + count * size
         view = memoryview(data)

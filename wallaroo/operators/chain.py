@@ -245,7 +245,8 @@ class _ChainWriter:
             self._line(f"encoded = {encode}(record)", site=site)
             self._line("if encoded.__class__ is not bytes:")
             self._line("    if encoded is None: continue")
-            self._line("    encoded = encoded_bytes(encoded)", site=site)
+            self._line("    if encoded.__class__ is str: encoded = encoded.encode()", site=site)
+            self._line("    else: encoded = encoded_bytes(encoded)", site=site)
             self._line(f"{append}(encoded)")
             if depth:
                 self._close_loop(depth)

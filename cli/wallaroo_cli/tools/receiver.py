@@ -8,6 +8,7 @@ import errno
 import fcntl
 import resource
 import selectors
+import signal
 import socket
 import termios
 import time
@@ -82,6 +83,7 @@ class Receiver:
         self._connections: set[Connection] = set()
         self._output: Output = NoOutput()
         self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
         self._is_stopped = False
         self._bad_count = self._message_count = self._byte_count = 0
         self._first_s = self._last_s = 0.0
@@ -123,11 +125,14 @@ class Receiver:
             )
 
     def run(self) -> None:
-        """Receive; waits while the output takes nothing."""
+        """Receive; waits while the output takes nothing. Call it in the main thread."""
         config = self._config
         with ExitStack() as stack:
             for closable in (self._selector, self._waker, self._woken):
                 stack.enter_context(closing(closable))
+            # A signal that comes just before select goes to sleep would else be seen only when
+            # the next bytes come, and there may be none.
+            stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(self._waker.fileno()))
             listener = stack.enter_context(closing(_listen(config.address)))
             self._output = open_output(config.output_path, is_written=config.is_written)
             stack.enter_context(closing(self._output))

@@ -19,6 +19,9 @@ FULL_SPEED_BLOCK_BYTES = 256 * 1024
 PACED_BLOCK_BYTES = 16 * 1024
 """Smaller, since making a large block takes longer than the time between two batches."""
 
+SLEEP_S_MAX = 0.25
+"""A Ctrl-C just before a sleep is seen after it, so none is long."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderConfig:
@@ -128,8 +131,8 @@ class Sender:
         for size in self._config.pace.batch_sizes():
             if not feed.has_more():
                 break
-            if wait_s := schedule.wait_s(time.monotonic()):
-                time.sleep(wait_s)
+            while wait_s := schedule.wait_s(time.monotonic()):
+                time.sleep(min(wait_s, SLEEP_S_MAX))
             left = size
             while left and feed.has_more():
                 block = feed.take(left)
