@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -20,7 +21,11 @@ def configure_logs(process: str, *, debug: bool = False) -> None:
     if sys.stderr.isatty():
         renderer = [structlog.dev.ConsoleRenderer()]
     else:
-        renderer = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        renderer = [
+            structlog.processors.dict_tracebacks,
+            _facts_first,
+            structlog.processors.JSONRenderer(),
+        ]
     structlog.configure(
         processors=[*_SHARED, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -36,3 +41,9 @@ def configure_logs(process: str, *, debug: bool = False) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _facts_first(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> dict[str, Any]:
+    """Put what every line has before what only this one has."""
+    first = ("timestamp", "level", "process", "event")
+    return {name: values[name] for name in first if name in values} | dict(values)

@@ -71,3 +71,8 @@ class Mesh:
         """Send a barrier to all others, behind all batches."""
         for link in self.outgoing.values():
             link.send_barrier(epoch, checkpoint, edge)
+
+    def end(self) -> None:
+        """Everything is through: links that go away now are no loss."""
+        for link in self.outgoing.values():
+            link.is_ending = True

@@ -194,6 +194,7 @@ class Worker:
 
     async def _flush_sinks(self, aligned: Aligned) -> None:
         await self._sinks.flush()
+        self._mesh.end()
         failure_count = sum(self._dead_letters.count_by_step.values())
         self._control.send(
             Drained(self._epoch, aligned.checkpoint, self._engine.record_count, failure_count)

@@ -42,6 +42,7 @@ from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSet
 log = structlog.get_logger()
 
 SECRET_BYTES = 32
+EXIT_AWAITED_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ class Cluster:
                 hint="choose another address with --control, or leave it out",
             ) from error
         self._control.on_frame = self._frame_came
-        self._control.on_lost = self._worker_lost
+        self._control.on_lost = self._link_lost
         self._placement.on_exit = self._worker_lost
 
     def _membership(self) -> Membership:
@@ -153,6 +154,12 @@ class Cluster:
 
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         self._happened(WorkerLost(worker, incarnation, reason))
+
+    def _link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        # A process that ends takes its link with it, and its exit status says more. Whichever of
+        # the two comes second is stale to the coordinator.
+        loop = asyncio.get_running_loop()
+        loop.call_later(EXIT_AWAITED_S, self._worker_lost, worker, incarnation, reason)
 
     def _happened(self, event: Event) -> None:
         self._carry_out(self._coordinator.step(event))

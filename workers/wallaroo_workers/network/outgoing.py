@@ -41,6 +41,8 @@ class OutgoingLink:
         self._connection: FrameConnection | None = None
         self._lost = asyncio.Event()
         self.connected = asyncio.Event()
+        self.is_ending = False
+        """The cluster stops: processes, and with them links, end one after the other."""
         self.on_progress: Callable[[], None] = lambda: None
         """Called when the backlog shrank or the pressure changed."""
 
@@ -130,8 +132,7 @@ class OutgoingLink:
         self.on_progress()
 
     def _connection_lost(self, reason: str) -> None:
-        # After a stop in order the processes end one after the other, and nothing is owed.
-        if self._connection is not None and self.backlog_bytes:
+        if self._connection is not None and not self.is_ending:
             log.warning(
                 "link.lost", peer=self.receiver, reason=reason, bytes_unsent=self.backlog_bytes
             )
