@@ -8,6 +8,7 @@ import click
 import structlog
 import uvloop
 
+from wallaroo.errors import WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
@@ -123,11 +124,11 @@ Exit status: 0 after a stop in order, 1 when the run could not start or go on,
 )
 @click.option(
     "--exchange",
-    type=click.Choice(["auto", "objects"]),
+    type=click.Choice(["auto", "payloads", "objects"]),
     default="auto",
     show_default=True,
-    help="What travels between workers: original payloads where they can be decoded again, "
-    "or always objects.",
+    help="What travels between workers where the payload may: payloads, to be decoded again, "
+    "objects, or what is measured to be cheaper.",
 )
 @click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -157,7 +158,12 @@ def main(  # noqa: PLR0913  one parameter for each option
         paths=[os.getcwd(), *(os.path.abspath(path) for path in paths)],
         arguments=[sys.argv[0], *application_arguments],
     )
-    plan = load_plan(application)
+    try:
+        plan = load_plan(application)
+    except WallarooError:
+        if debug:
+            log.exception("application.not_loaded")
+        raise
     if plan_form is not None:
         click.echo(plan_dot(plan) if plan_form == "dot" else plan_text(plan))
         return
@@ -166,7 +172,7 @@ def main(  # noqa: PLR0913  one parameter for each option
         sink_timeout_s=sink_timeout_s,
         stop_on_error=on_error == "stop",
         dead_letters=os.path.abspath(dead_letters),
-        objects_always=exchange == "objects",
+        exchange=exchange,
         debug=debug,
     )
     settings = ClusterSettings(

@@ -315,7 +315,7 @@ class FullSpeedSender:
         self._thread.start()
 
     def _run(self) -> None:
-        with self._connection as connection:
+        with contextlib.suppress(ConnectionError), self._connection as connection:
             while not self._is_stopping.is_set():
                 view = memoryview(self._block)
                 while view:

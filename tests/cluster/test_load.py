@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 
 import pytest
 
@@ -41,22 +40,46 @@ STILL_S = 5.0
 MEMORY_MB_MAX = 300
 
 
-def votes_repeated() -> Iterator[tuple[bytes, int]]:
-    """Letter and votes of each record of the sample, again and again."""
-    sample = [
-        (letter, votes) for _, letter, votes in struct.iter_unpack(">IcI", VOTES.read_bytes())
-    ]
-    return itertools.cycle(sample)
+def sample() -> list[tuple[bytes, int]]:
+    """Letter and votes of each record of the sample file."""
+    records = struct.iter_unpack(">IcI", VOTES.read_bytes())
+    return [(letter, votes) for _, letter, votes in records]
 
 
 def expected_lines(record_count: int) -> Counter[bytes]:
-    """What the first records of the repeated sample give."""
-    totals: defaultdict[bytes, int] = defaultdict(int)
+    """What the first records of the sample give, where it is sent again and again."""
+    totals: Counter[bytes] = Counter()
     lines: Counter[bytes] = Counter()
-    for letter, votes in itertools.islice(votes_repeated(), record_count):
+    for letter, votes in itertools.islice(itertools.cycle(sample()), record_count):
         totals[letter] += votes
         lines[b"%s => %d" % (letter, totals[letter])] += 1
     return lines
+
+
+def expected_totals(record_count: int) -> Counter[bytes]:
+    """The totals behind the first records of the sample, where it is sent again and again."""
+    round_count, rest = divmod(record_count, len(sample()))
+    totals: Counter[bytes] = Counter()
+    for index, (letter, votes) in enumerate(sample()):
+        totals[letter] += votes * (round_count + (index < rest))
+    return totals
+
+
+def last_totals(output: list[bytes]) -> Counter[bytes]:
+    """The total in the last line of each letter; all its lines come over one connection."""
+    totals: Counter[bytes] = Counter()
+    for data in output:
+        lines = b"\n" + data
+        for letter in {letter for letter, _ in sample()}:
+            start = lines.rfind(b"\n%s => " % letter)
+            if start >= 0:
+                assert letter not in totals, f"{letter!r} is on two workers"
+                totals[letter] = int(lines[start + 6 : lines.index(b"\n", start + 1)])
+    return totals
+
+
+def line_count(output: list[bytes]) -> int:
+    return sum(data.count(b"\n") for data in output)
 
 
 def alphabet(receiver: Receiver, worker_count: int) -> tuple[str, ...]:
@@ -72,32 +95,10 @@ def test_a_million_votes_through_four_workers_are_all_counted() -> None:
         send_file(cluster.source_port(), VOTES, *SENDER_OPTIONS, "-m", "1000000")
         assert cluster.stop() == 0
     output = receiver.finish()
-    assert sum(data.count(b"\n") for data in output) == 1_000_000
-    totals = last_totals(output)
-    assert totals == {letter: 100 * total for letter, total in sample_totals().items()}
+    assert line_count(output) == 1_000_000
+    in_the_file = expected_totals(len(sample()))
+    assert last_totals(output) == {letter: 100 * votes for letter, votes in in_the_file.items()}
     assert lines_of(output) == expected_lines(1_000_000)
-
-
-def sample_totals() -> Counter[bytes]:
-    totals: Counter[bytes] = Counter()
-    for _, letter, votes in struct.iter_unpack(">IcI", VOTES.read_bytes()):
-        totals[letter] += votes
-    return totals
-
-
-def last_totals(output: list[bytes]) -> dict[bytes, int]:
-    """The total in the last line of each letter, which all come over one connection."""
-    totals: dict[bytes, int] = {}
-    for data in output:
-        for letter in {data[start : start + 1] for start in range(0)} | set(LETTERS):
-            start = data.rfind(b"\n%s => " % letter)
-            if start >= 0:
-                assert letter not in totals, f"{letter!r} is on two workers"
-                totals[letter] = int(data[start + 6 : data.index(b"\n", start + 1)])
-    return totals
-
-
-LETTERS = [bytes([number]) for number in range(ord("a"), ord("z") + 1)]
 
 
 # A sink that stands still
@@ -118,11 +119,10 @@ def test_a_sink_that_stands_still_stops_the_sender_and_loses_nothing() -> None:
     assert len(peaks) == 3
     assert max(peaks.values()) < MEMORY_MB_MAX, peaks
     output = receiver.finish()
-    record_count = 10_000 * sender.block_count
+    record_count = len(sample()) * sender.block_count
     assert cluster.events("cluster.drained")[0]["record_count"] == record_count
-    assert sum(data.count(b"\n") for data in output) == record_count
-    totals = {letter: sender.block_count * total for letter, total in sample_totals().items()}
-    assert last_totals(output) == totals
+    assert line_count(output) == record_count
+    assert last_totals(output) == expected_totals(record_count)
 
 
 def stall(sender: FullSpeedSender) -> None:
@@ -273,8 +273,10 @@ def test_a_stop_in_full_flow_delivers_exactly_what_was_accepted() -> None:
     assert re.search(rb"closed the connection \(.*\) after [\d,]+ messages", said), said
     record_count = cluster.events("cluster.drained")[0]["record_count"]
     assert record_count > 100_000
+    output = receiver.finish()
+    assert line_count(output) == record_count
     # All comes over one connection, so what was accepted is how the stream begins.
-    assert lines_of(receiver.finish()) == expected_lines(record_count)
+    assert last_totals(output) == expected_totals(record_count)
 
 
 def endless_sender(cluster: Cluster) -> subprocess.Popen[bytes]:
@@ -286,8 +288,8 @@ def endless_sender(cluster: Cluster) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("record_count", [1, 100, 7_777, 100_000, 300_000])
 def test_a_stop_right_behind_the_last_byte_delivers_all_of_it(record_count: int) -> None:
-    sample = VOTES.read_bytes()
-    data = (sample * (record_count // 10_000 + 1))[: record_count * VOTE_BYTES]
+    votes = VOTES.read_bytes()
+    data = (votes * (record_count // len(sample()) + 1))[: record_count * VOTE_BYTES]
     receiver = Receiver()
     with running(ALPHABET, *alphabet(receiver, 2)) as cluster:
         cluster.wait_ready()

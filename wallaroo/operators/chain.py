@@ -66,6 +66,8 @@ class Site:
     step: str
     has_key: bool
     """Whether the record's key is known there."""
+    is_decoder: bool = False
+    """There is no record yet: what enters is the payload."""
 
 
 @dataclass(slots=True)
@@ -137,7 +139,9 @@ class _ChainWriter:
     def _decode(self) -> None:
         assert isinstance(self.pipeline.source, TCPSource)
         decode = self._name("decode", self.pipeline.source.decode)
-        self._line(f"record = {decode}(payload)", site="decoder")
+        self._line(f"record = {decode}(payload)")
+        site = Site(self.pipeline.name, "decoder", self.has_key, is_decoder=True)
+        self.sites[len(self.lines)] = site
         self._line("if record is None: continue")
 
     def _steps(self, stage_index: int, step_index: int) -> None:
@@ -168,20 +172,28 @@ class _ChainWriter:
         self._line(f"state = {states}.get(key)")
         self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
         self._line(f"pair = {function}(record, state)", site=step.name)
-        self._line(f"try: {result}, changed = pair")
-        self._line(f"except (TypeError, ValueError): {result}, changed = checked_pair(pair)",
+        # What is no pair is the user's mistake, and so is what fails on the way (a generator).
+        self._line("try: result, changed = pair", site=step.name)
+        self._line("except (TypeError, ValueError): result, changed = checked_pair(pair)",
                    site=step.name)  # fmt: skip
         # Other things come apart in two as well, a string of two letters for one; their second
         # half is no bool.
         self._line("if changed is not True and changed is not False: checked_pair(pair)",
                    site=step.name)  # fmt: skip
+        self._line(f"{result} = result")
         self.names["checked_pair"] = checked_pair
 
     def _fan_out(self, step: Step) -> None:
         self.names["records_of_multi"] = records_of_multi
         self._line("if records.__class__ is not list: records = records_of_multi(records)",
                    site=step.name)  # fmt: skip
+        outer_key = f"key_{step.id}"
+        if self.has_key:
+            self._line(f"{outer_key} = key")
         self._open_loop("for record in records:")
+        if self.has_key:
+            # The item before may have passed an exchange further on, which gave it another key.
+            self._line(f"key = {outer_key}")
         self._line("if record is None: continue")
 
     def _call_the_rest(self, stage_index: int, step_index: int) -> None:
@@ -308,6 +320,9 @@ def _failure_reporter(
             # Not a line that calls the user's code: the fault is ours, and hiding it in the dead
             # letters would be worse than stopping.
             raise AssertionError(f"the chain of pipeline {pipeline!r} failed by itself") from error
-        fail(error, site, key if site.has_key else None, record, payload)
+        shown = payload if site.is_decoder else record
+        fail(error, site, key if site.has_key else None, shown, payload)
+        # An object that the user raises again brings its traceback along, longer each time.
+        error.__traceback__ = None
 
     return report

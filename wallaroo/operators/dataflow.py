@@ -6,7 +6,7 @@ The dataflow owns the state objects and the outgoing lists; it does no I/O. Whoe
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.connectors.tcp import TCPSource
@@ -21,6 +21,7 @@ from wallaroo.operators.batches import (
 )
 from wallaroo.operators.chain import Bindings, Entry, Site, write_chain
 from wallaroo.operators.failures import Failure, StopOnError, describe_failure
+from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN, Clock, cheaper_form
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan
@@ -43,8 +44,10 @@ class OutgoingBatch:
 class DataflowOptions:
     """How records travel and what an error of the user's code does."""
 
-    objects_always: bool = False
-    """Never send payloads to be decoded again."""
+    form: Form | None = None
+    """What travels wherever the payload may; ``None`` chooses by measured cost."""
+    clock: Clock = field(default=lambda: 0.0)
+    """What the cost is measured by."""
     stop_on_error: bool = False
 
 
@@ -72,8 +75,10 @@ class Dataflow:
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
-            if exchange.payload_may_travel and not options.objects_always
+            if exchange.payload_may_travel and options.form is not Form.OBJECTS
         )
+        self._unmeasured = set(self._travels_as_payload if options.form is None else ())
+        self._bindings: Bindings
 
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
         """Write the chains for this membership. States stay; nothing may be outgoing."""
@@ -84,7 +89,7 @@ class Dataflow:
             for worker in workers
             if worker != self._me
         }
-        bindings = Bindings(
+        bindings = self._bindings = Bindings(
             is_single_worker=workers == (self._me,),
             states=self.states,
             routes={},
@@ -99,7 +104,7 @@ class Dataflow:
                 bindings.routes[edge] = self._routes(edge, maps[exchange.state])
             else:
                 bindings.deals[edge] = self._deal(edge, workers)
-        self._write_chains(bindings)
+        self._write_chains()
 
     def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
         lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]
@@ -113,7 +118,8 @@ class Dataflow:
         turns = [self._outgoing.get((edge, worker)) for worker in workers]
         return itertools.cycle(turns[start:] + turns[:start]).__next__
 
-    def _write_chains(self, bindings: Bindings) -> None:
+    def _write_chains(self) -> None:
+        bindings = self._bindings
         self._sources = []
         self._batches = {}
         for pipeline in self._plan.pipelines:
@@ -156,9 +162,12 @@ class Dataflow:
 
     def take_batches(self) -> Iterable[OutgoingBatch]:
         """Yield what is to travel, and forget it."""
+        measured: list[EdgeId] = []
         for (edge, worker), flat in self._outgoing.items():
             if not flat:
                 continue
+            if edge in self._unmeasured and self._objects_are_cheaper(edge, flat):
+                measured.append(edge)
             if edge in self._travels_as_payload:
                 form, count, body = Form.PAYLOADS, len(flat) // 2, pack_payloads(flat)
             else:
@@ -169,6 +178,22 @@ class Dataflow:
             flat.clear()
             if count:
                 yield OutgoingBatch(edge, worker, form, count, body)
+        if measured:
+            # Only now: what was waiting for other workers on the same edge was still payloads.
+            self._travels_as_payload -= set(measured)
+            self._bindings.travels_as_payload = self._travels_as_payload
+            self._write_chains()
+
+    def _objects_are_cheaper(self, edge: EdgeId, flat: list[Any]) -> bool:
+        payloads = flat[1::2]
+        if len(payloads) < SAMPLE_RECORDS_MIN:
+            return False
+        self._unmeasured.remove(edge)
+        source = self._pipeline_of_edge[edge][0].source
+        assert isinstance(source, TCPSource)
+        plan, clock = self._plan, self._options.clock
+        form = cheaper_form(payloads, source.decode, plan.serialize, plan.deserialize, clock)
+        return form is Form.OBJECTS
 
     def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
         """Yield what is to be written to each sink, and forget it."""

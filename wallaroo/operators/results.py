@@ -25,7 +25,7 @@ def checked_pair(result: Any) -> tuple[Any, Any]:
     raise TypeError(
         f"a state computation must return a pair (output, save_state), this one returned {shown}; "
         f"end it with `return output, True`"
-    )
+    ) from None
 
 
 def encoded_bytes(result: Any) -> bytes:

@@ -24,7 +24,8 @@ class RunOptions:
     sink_timeout_s: float | None = None
     stop_on_error: bool = False
     dead_letters: str = "dead-letters"
-    objects_always: bool = False
+    exchange: str = "auto"
+    """What travels between workers: ``auto``, ``payloads`` or ``objects``."""
     debug: bool = False
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import Coroutine
 from typing import Any, assert_never
 
@@ -12,6 +13,7 @@ from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, SendBarrier, 
 from wallaroo.cluster.aligner import Event as AlignerEvent
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
+from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.partition_map import PartitionMap
@@ -59,7 +61,9 @@ class Worker:
             plan,
             self._me,
             DataflowOptions(
-                objects_always=options.objects_always, stop_on_error=options.stop_on_error
+                form=None if options.exchange == "auto" else Form[options.exchange.upper()],
+                clock=time.perf_counter,
+                stop_on_error=options.stop_on_error,
             ),
         )
         self._engine = Engine(self._dataflow)

@@ -7,6 +7,7 @@ from typing import Any
 
 import wallaroo
 from wallaroo.names import SinkId, WorkerName
+from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions, OutgoingBatch
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.keys import Key
@@ -20,10 +21,14 @@ SLICE_RECORDS = 3
 class Mesh:
     """All workers of a cluster; each pair has one link, which keeps its order."""
 
-    def __init__(self, plan: Plan, worker_count: int = 1, **options: bool) -> None:
+    def __init__(
+        self, plan: Plan, worker_count: int = 1, *, objects_always: bool = False, **options: bool
+    ) -> None:
+        form = Form.OBJECTS if objects_always else Form.PAYLOADS
         self.workers = tuple(WorkerName(f"w{number + 1}") for number in range(worker_count))
         self.flows = {
-            worker: Dataflow(plan, worker, DataflowOptions(**options)) for worker in self.workers
+            worker: Dataflow(plan, worker, DataflowOptions(form=form, **options))
+            for worker in self.workers
         }
         self.maps = {
             state.name: _initial_map(
@@ -102,8 +107,8 @@ def encode_line(record: Any) -> bytes:
     return f"{record}\n".encode()
 
 
-def tcp_source(decoder: Any = decode_text) -> wallaroo.TCPSourceConfig:
-    return wallaroo.TCPSourceConfig("127.0.0.1", "7010", decoder)
+def tcp_source_at(port: str, decoder: Any = decode_text) -> wallaroo.TCPSourceConfig:
+    return wallaroo.TCPSourceConfig("127.0.0.1", port, decoder)
 
 
 def tcp_sink(encoder: Any = encode_line) -> wallaroo.TCPSinkConfig:
@@ -112,7 +117,7 @@ def tcp_sink(encoder: Any = encode_line) -> wallaroo.TCPSinkConfig:
 
 def application(*, decoder: Any = decode_text) -> wallaroo.ApplicationBuilder:
     """Begin an application with one pipeline, which is called ``p``."""
-    return wallaroo.ApplicationBuilder("test").new_pipeline("p", tcp_source(decoder))
+    return wallaroo.ApplicationBuilder("test").new_pipeline("p", tcp_source_at("7010", decoder))
 
 
 def stateless_plan(

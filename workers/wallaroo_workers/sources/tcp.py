@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import contextlib
 import fcntl
 import socket
 import termios
@@ -35,14 +36,14 @@ class TCPSourceListener:
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares."""
         loop = asyncio.get_running_loop()
+        self._socket = bound_socket(address)
         self._server = await loop.create_server(
-            lambda: SourceConnection(self),
-            sock=bound_socket(address),
-            backlog=BACKLOG_CONNECTIONS,
+            lambda: SourceConnection(self), sock=self._socket, backlog=BACKLOG_CONNECTIONS
         )
 
     async def drain(self) -> None:
@@ -58,7 +59,7 @@ class TCPSourceListener:
         for connection in self.connections:
             connection.byte_count_last = connection.byte_count + self.drain_bytes
         await asyncio.sleep(DRAIN_LOOK_S)
-        self.close()
+        await self._accept_waiting()
         while self.connections:
             for connection in list(self.connections):
                 looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
@@ -66,6 +67,23 @@ class TCPSourceListener:
                 if looks >= 2:
                     connection.close()
             await asyncio.sleep(DRAIN_LOOK_S)
+
+    async def _accept_waiting(self) -> None:
+        """Accept all that have connected, then no more.
+
+        uvloop accepts one connection in each turn of the loop. Under load a turn takes
+        milliseconds, and many senders may wait, with all they sent, for theirs to be accepted.
+        """
+        if self._server is None:
+            return
+        waiting: list[socket.socket] = []
+        with contextlib.suppress(OSError):
+            while len(waiting) < BACKLOG_CONNECTIONS:
+                waiting.append(self._socket.accept()[0])
+        self.close()
+        loop = asyncio.get_running_loop()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(lambda: SourceConnection(self), accepted)
 
     def close(self) -> None:
         """Accept no more; connections stay."""
