@@ -1,4 +1,4 @@
-"""What an application may be made of: several pipelines, generators, its own forms and arguments."""
+"""What applications may have: several pipelines, generators, a form and arguments of their own."""
 
 import json
 import re
@@ -85,13 +85,13 @@ def application_setup(args):
     sources = wallaroo.tcp_parse_input_addrs(args)
     first, second = wallaroo.tcp_parse_output_addrs(args)
     builder = wallaroo.ApplicationBuilder("two pipelines")
-    for number, sink in enumerate(
-        [
-            wallaroo.TCPSinkConfig(*first, encode),
-            wallaroo.TCPSinkConfig(*second, encode_second),
-        ]
-    ):
-        builder.new_pipeline(f"pipeline {number}", wallaroo.TCPSourceConfig(*sources[number], decode))
+    sinks = [
+        wallaroo.TCPSinkConfig(*first, encode),
+        wallaroo.TCPSinkConfig(*second, encode_second),
+    ]
+    for number, sink in enumerate(sinks):
+        source = wallaroo.TCPSourceConfig(*sources[number], decode)
+        builder.new_pipeline(f"pipeline {number}", source)
         builder.to_state_partition(add, Total, "totals", key_of)
         builder.to_sink(sink)
     return builder.build()
@@ -395,10 +395,12 @@ def test_a_module_of_another_folder_gets_its_arguments_in_order_in_every_process
     told.mkdir()
     monkeypatch.setenv("TOLD_FOLDER", str(told))
     sink = Receiver()
-    inputs = ["--in=127.0.0.1:0", "--depth", "3", "-q"]
-    more = ["--name=a b", "--flag", "one", f"--out={sink.address}", "two", "--", "-x", "--workers"]
+    first = ["--in=127.0.0.1:0", "--depth", "3", "-q"]
     ours = ["--application-path", "../elsewhere", "--workers", "2"]
-    with running(here, "arguments", *inputs, *ours, *more) as cluster:
+    second = ["--name=a b", "--flag", "one", f"--out={sink.address}", "two"]
+    # Behind "--" nothing is ours, whatever it looks like.
+    third = ["-x", "--workers"]
+    with running(here, "arguments", *first, *ours, *second, "--", *third) as cluster:
         cluster.wait_ready()
         pids = cluster.pids()
         send_bytes(cluster.source_port(), payloads(2, 5))
@@ -410,4 +412,4 @@ def test_a_module_of_another_folder_gets_its_arguments_in_order_in_every_process
     assert sorted(heard) == sorted(pids)
     for program, *arguments_heard in heard.values():
         assert Path(program).name == "wallaroo-run"
-        assert arguments_heard == [*inputs, *more]
+        assert arguments_heard == [*first, *second, *third]

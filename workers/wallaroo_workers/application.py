@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import wallaroo
-from wallaroo.errors import ApplicationError, ConfigError, WallarooError
+from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.settings import ApplicationSettings
 
@@ -50,7 +50,11 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
             "folder with --application-path",
         ) from error
     except SystemExit as error:
-        raise ApplicationError(f"module {settings.module!r} ended the process") from error
+        raise ConfigError(
+            f"module {settings.module!r} ended the process with status {error.code} when it was "
+            "imported",
+            hint='put what is to happen only in a script below `if __name__ == "__main__":`',
+        ) from error
     except Exception as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
 
@@ -61,7 +65,7 @@ def _built(setup: Any, settings: ApplicationSettings) -> object:
     except WallarooError:
         raise
     except SystemExit as error:
-        raise ApplicationError(
+        raise ConfigError(
             f"application_setup ended the process with status {error.code}",
             hint="if it parses arguments, have it ignore those it does not know (parse_known_args)",
         ) from error
@@ -88,14 +92,18 @@ def _place(module: ModuleType) -> str:
     return _shown_path(getattr(module, "__file__", None) or module.__name__)
 
 
-def _of_user(error: BaseException, what: str) -> ApplicationError:
+def _of_user(error: BaseException, what: str) -> ConfigError:
     """Return an error with the user's own file and line, and what Python said there."""
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{_shown_path(error.filename)}:{error.lineno}"
-        return ApplicationError(f"{what}: {place}: {type(error).__name__}: {error.msg}")
-    place = _innermost_place(error.__traceback__)
-    said = f"{type(error).__name__}: {error}"
-    return ApplicationError(f"{what}: {place}: {said}" if place else f"{what}: {said}")
+        said = f"{type(error).__name__}: {error.msg}"
+    else:
+        place = _innermost_place(error.__traceback__)
+        said = f"{type(error).__name__}: {error}"
+    return ConfigError(
+        f"{what}: {place}: {said}" if place else f"{what}: {said}",
+        hint="mend it there; --debug shows the whole traceback",
+    )
 
 
 def _innermost_place(trace: TracebackType | None) -> str:

@@ -14,6 +14,7 @@ from tests.wallaroo.operators.mesh import (
     payloads,
     stateless_plan,
     tcp_sink,
+    tcp_source_at,
 )
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.failures import Failure, StopOnError
@@ -28,7 +29,9 @@ def single(name: str, function: Callable[..., Any]) -> Any:
     return wallaroo.computation(name)(function)
 
 
-def stateful_plan(function: Callable[..., Any], *, is_multi: bool = False, create: Any = list) -> Plan:
+def stateful_plan(
+    function: Callable[..., Any], *, is_multi: bool = False, create: Any = list
+) -> Plan:
     """Return a plan with one state for each first letter, ended by a step called ``after``."""
     decorate: Any = wallaroo.state_computation_multi if is_multi else wallaroo.state_computation
     builder = application().to_state_partition(
@@ -96,7 +99,9 @@ def test_an_error_behind_many_multi_computations_is_of_its_step_and_item(failing
 
     builder = application().to(multi("split", lambda word: [word, f"{word}-", f"{word}/"]))
     for index in range(12):
-        builder.to(multi(f"step {index}", fail_on_minus if index == failing else lambda word: [word]))
+        builder.to(
+            multi(f"step {index}", fail_on_minus if index == failing else lambda word: [word])
+        )
     lines, failures = run(builder.to_sink(tcp_sink()).build(), "a b")
     assert lines == ["a", "a/", "b", "b/"]
     assert [(each.step, each.record, each.payload) for each in failures] == [
@@ -125,7 +130,8 @@ def test_each_sink_gets_its_own_encoding_whatever_the_others_do() -> None:
 def test_a_pipeline_may_end_without_a_sink() -> None:
     seen: list[str] = []
     see = single("see", lambda word: seen.append(word))
-    assert run(application().to(see).done().build(), "a b") == ([], [])
+    builder = application().to(see).done().new_pipeline("q", tcp_source_at("7011"))
+    assert run(builder.to_sink(tcp_sink()).build(), "a b") == ([], [])
     assert seen == ["a", "b"]
 
 

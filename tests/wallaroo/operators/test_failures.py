@@ -1,0 +1,95 @@
+"""A failure shows what happened, however hostile the record or its error."""
+
+import pickle
+
+import pytest
+
+from wallaroo.operators.chain import Site
+from wallaroo.operators.failures import (
+    RECORD_SHOWN_CHARACTERS_MAX,
+    Failure,
+    StopOnError,
+    describe_failure,
+)
+from wallaroo.routing.keys import canonical_key
+
+SITE = Site("p", "step", has_key=True)
+
+
+class Shy:
+    def __repr__(self) -> str:
+        raise RuntimeError("never shown")
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("never said")
+
+
+def failed(error: Exception, record: object = None, key: object = None) -> Failure:
+    """Describe ``error`` as raised by a user's function, which a chain called."""
+
+    def users_function() -> None:
+        raise error
+
+    try:
+        users_function()
+    except Exception as caught:  # noqa: BLE001  any kind may be asked for
+        return describe_failure(caught, SITE, key, record, b"payload")
+    raise AssertionError("not raised")
+
+
+def test_all_facts_of_an_error_are_told() -> None:
+    failure = failed(ValueError("no such symbol"), {"symbol": "X"}, canonical_key("k"))
+    assert (failure.pipeline, failure.step, failure.key) == ("p", "step", "k")
+    assert (failure.payload, failure.record) == (b"payload", "{'symbol': 'X'}")
+    assert failure.error == "ValueError: no such symbol"
+    assert failure.traceback.endswith("ValueError: no such symbol\n")
+
+
+def test_the_traceback_begins_in_the_users_function() -> None:
+    first = failed(ValueError()).traceback.splitlines()[1]
+    assert first.endswith("in users_function")
+    assert f'File "{__file__}"' in first
+
+
+def test_an_error_of_a_built_in_function_has_no_place_but_its_name() -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        failure = describe_failure(error, SITE, None, "x", None)
+    assert failure.traceback.startswith("ValueError: invalid literal")
+
+
+@pytest.mark.parametrize("key", [True, 1, "1", b"1", (1, (False, "x")), ""])
+def test_a_key_is_shown_as_the_user_wrote_it(key: object) -> None:
+    shown = failed(ValueError(), key=canonical_key(key)).key
+    assert (shown, type(shown)) == (key, type(key))
+
+
+def test_a_record_that_cannot_be_shown_does_not_hide_the_error() -> None:
+    failure = failed(ValueError("x"), Shy())
+    assert (failure.record, failure.error) == ("<Shy that cannot be shown>", "ValueError: x")
+
+
+def test_an_error_that_cannot_be_shown_is_named() -> None:
+    failure = failed(WordlessError(), "r")
+    assert failure.error == "WordlessError: <WordlessError that cannot be shown>"
+    assert "WordlessError" in failure.traceback
+
+
+def test_long_records_and_messages_are_shortened() -> None:
+    failure = failed(ValueError("m" * 1000), "r" * 1000)
+    assert failure.record == "'" + "r" * (RECORD_SHOWN_CHARACTERS_MAX - 1) + "\u2026"
+    assert failure.error == "ValueError: " + "m" * RECORD_SHOWN_CHARACTERS_MAX + "\u2026"
+
+
+def test_a_failure_holds_nothing_that_cannot_travel() -> None:
+    failure = failed(WordlessError(), Shy(), canonical_key((True, 1)))
+    assert pickle.loads(pickle.dumps(failure)) == failure
+
+
+def test_a_stop_is_no_exception_that_a_chain_would_take_for_the_users() -> None:
+    assert not issubclass(StopOnError, Exception)
+    failure = failed(ValueError("x"))
+    assert (StopOnError(failure).failure, str(StopOnError(failure))) == (failure, "ValueError: x")

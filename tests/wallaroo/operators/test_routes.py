@@ -1,0 +1,69 @@
+"""Keys to outgoing lists, remembered while there is room."""
+
+from typing import Any
+
+import pytest
+
+from wallaroo.names import WorkerName
+from wallaroo.operators.routes import KEYS_CACHED_MAX, Routes
+from wallaroo.routing.keys import canonical_key
+from wallaroo.routing.partition_map import PartitionMap
+
+ME, OTHER = WorkerName("me"), WorkerName("other")
+
+
+def routes(declared: tuple[Any, ...] = ("x",)) -> tuple[Routes, PartitionMap, list[Any]]:
+    """Return routes of two workers, and the list for the other one."""
+    partition_map = PartitionMap.initial("s", 64, declared, [ME, OTHER])
+    out: list[Any] = []
+    lists = [None if owner == ME else out for owner in partition_map.owners]
+    return Routes(partition_map, lists), partition_map, out
+
+
+def test_a_key_leads_to_its_owners_list_however_many_keys_came_before() -> None:
+    found, partition_map, out = routes()
+    for _ in range(2):
+        for number in range(KEYS_CACHED_MAX + 100):
+            owner = partition_map.owner_of(number)
+            assert found[number] is (None if owner == ME else out)
+
+
+def test_no_more_keys_are_remembered_than_a_dict_is_quick_with() -> None:
+    found, _, _ = routes()
+    for number in range(KEYS_CACHED_MAX + 100):
+        found[number]
+    assert len(found) == KEYS_CACHED_MAX
+    assert KEYS_CACHED_MAX - 1 in found
+    assert KEYS_CACHED_MAX not in found
+
+
+def test_a_key_of_this_worker_is_remembered_too() -> None:
+    found, partition_map, _ = routes()
+    mine = next(number for number in range(100) if partition_map.owner_of(number) == ME)
+    assert found[mine] is None
+    assert mine in found
+
+
+def test_look_alikes_are_remembered_apart() -> None:
+    found, _, _ = routes()
+    keys = [canonical_key(key) for key in (True, 1, "1", b"1", (1,), (True,))]
+    for key in keys:
+        found[key]
+    assert [*found] == keys
+    assert len(found) == 6
+
+
+def test_a_declared_key_leads_to_its_own_partition() -> None:
+    declared = tuple("abcdefgh")
+    found, partition_map, out = routes(declared)
+    owners = [partition_map.owners[64 + index] for index in range(8)]
+    assert [found[key] for key in declared] == [None if o == ME else out for o in owners]
+
+
+def test_a_key_that_the_state_does_not_take_is_an_error_every_time() -> None:
+    partition_map = PartitionMap.initial("s", 0, ["x"], [ME])
+    found = Routes(partition_map, [None])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no partition for the key 'y'"):
+            found["y"]
+    assert len(found) == 0
