@@ -344,3 +344,37 @@ def send_bytes(port: int, data: bytes) -> None:
     """Send bytes over a connection of their own, and hang up."""
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as connection:
         connection.sendall(data)
+
+
+def run_to_end(
+    folder: Path, *options: str, timeout_s: float = WAIT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run ``wallaroo-run`` in a folder where it is to end by itself."""
+    return subprocess.run(
+        [str(COMMANDS / "wallaroo-run"), *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that only waits for its parent to notice has."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
+
+
+def listening_ports(pid: int) -> set[int]:
+    """The ports at which a process listens, over IPv4."""
+    sockets = _open_files(pid)
+    ports = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, address, _, state, _, _, _, _, _, inode, *_ = line.split()
+        if state == "0A" and f"socket:[{inode}]" in sockets:
+            ports.add(int(address.rpartition(":")[2], 16))
+    return ports

@@ -1,5 +1,6 @@
 """Much at once: a million records, a sink that stands still, many senders, a stop in full flow."""
 
+import contextlib
 import itertools
 import re
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 import pytest
 
@@ -279,11 +281,16 @@ def test_a_stop_in_full_flow_delivers_exactly_what_was_accepted() -> None:
     assert last_totals(output) == expected_totals(record_count)
 
 
-def endless_sender(cluster: Cluster) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def endless_sender(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
     """The bundled sender at full speed; a test ends long before it does."""
     where = ["--host", f"127.0.0.1:{cluster.source_port()}", "--file", str(VOTES)]
     command = [str(COMMANDS / "wallaroo-sender"), *where, *SENDER_OPTIONS, "-m", "20000000"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sender:
+        try:
+            yield sender
+        finally:
+            sender.kill()
 
 
 @pytest.mark.parametrize("record_count", [1, 100, 7_777, 100_000, 300_000])

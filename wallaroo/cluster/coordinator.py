@@ -159,6 +159,11 @@ class Coordinator:
         """The last steps, oldest first."""
         return list(self._story)
 
+    @property
+    def waiting_for(self) -> list[WorkerName]:
+        """The workers that have not done what the phase waits for."""
+        return [worker for worker in self._membership.workers if worker in self._waiting_for]
+
     def incarnation(self, worker: WorkerName) -> Epoch:
         """The epoch at which the present process of ``worker`` was started."""
         return self._incarnations[worker]

@@ -40,7 +40,9 @@ def main() -> int:
 
 async def _work(settings: WorkerSettings, plan: Plan) -> int:
     worker = Worker(settings, plan)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.request_stop)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.request_stop)
+    loop.set_exception_handler(lambda _, context: worker.broken(context))
     try:
         return await worker.run()
     except (OSError, TimeoutError) as error:

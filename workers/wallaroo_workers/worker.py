@@ -46,6 +46,7 @@ log = structlog.get_logger()
 
 TICK_S = 0.05
 STATUS_INITIALIZER_LOST = 3
+STATUS_BROKEN = 70
 
 
 class Worker:
@@ -244,6 +245,13 @@ class Worker:
         if not self._ended.done():
             log.error("initializer.lost", reason=reason, next="this worker stops")
             self._end(STATUS_INITIALIZER_LOST)
+
+    def broken(self, context: dict[str, Any]) -> None:
+        """An error that nobody expected: a bug of ours. The process must not go on half alive."""
+        log.critical(
+            "worker.broken", what=context.get("message"), exc_info=context.get("exception")
+        )
+        self._end(STATUS_BROKEN)
 
     def _end(self, status: int) -> None:
         if not self._ended.done():

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import wallaroo
@@ -10,6 +10,7 @@ from wallaroo.names import SinkId, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions, OutgoingBatch
 from wallaroo.operators.failures import Failure
+from wallaroo.operators.form_choice import Clock
 from wallaroo.routing.keys import Key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
@@ -22,14 +23,17 @@ class Mesh:
     """All workers of a cluster; each pair has one link, which keeps its order."""
 
     def __init__(
-        self, plan: Plan, worker_count: int = 1, *, objects_always: bool = False, **options: bool
+        self,
+        plan: Plan,
+        worker_count: int = 1,
+        *,
+        form: Form | None = Form.PAYLOADS,
+        clock: Clock = lambda: 0.0,
+        stop_on_error: bool = False,
     ) -> None:
-        form = Form.OBJECTS if objects_always else Form.PAYLOADS
+        options = DataflowOptions(form=form, clock=clock, stop_on_error=stop_on_error)
         self.workers = tuple(WorkerName(f"w{number + 1}") for number in range(worker_count))
-        self.flows = {
-            worker: Dataflow(plan, worker, DataflowOptions(form=form, **options))
-            for worker in self.workers
-        }
+        self.flows = {worker: Dataflow(plan, worker, options) for worker in self.workers}
         self.maps = {
             state.name: _initial_map(
                 state.name, state.hashed_partition_count, state.declared_keys, self.workers
@@ -90,7 +94,7 @@ class Mesh:
         return merged
 
 
-@lru_cache(maxsize=None)
+@cache
 def _initial_map(
     name: str, hashed_count: int, keys: tuple[Key, ...], workers: tuple[WorkerName, ...]
 ) -> PartitionMap:

@@ -16,6 +16,7 @@ from tests.wallaroo.operators.mesh import (
     tcp_sink,
     tcp_source_at,
 )
+from wallaroo.operators.batches import Form
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.topology.plan import Plan
@@ -40,9 +41,9 @@ def stateful_plan(
     return builder.to(single("after", lambda word: word)).to_sink(tcp_sink()).build()
 
 
-def run(plan: Plan, words: str, **options: bool) -> tuple[list[str], list[Failure]]:
+def run(plan: Plan, words: str) -> tuple[list[str], list[Failure]]:
     """Return the lines of the first sink and the failures of one worker."""
-    mesh = Mesh(plan, 1, **options)
+    mesh = Mesh(plan)
     mesh.feed(payloads(words))
     return mesh.lines(), mesh.failures()
 
@@ -67,7 +68,16 @@ def test_falsy_records_are_records(falsy: Any) -> None:
 def test_many_results_go_on_in_the_order_of_the_list() -> None:
     plan = application()
     plan.to(multi("letters", list)).to(multi("twice", lambda letter: [letter, None, letter * 2]))
-    assert run(plan.to_sink(tcp_sink()).build(), "ab cd")[0] == "a aa b bb c cc d dd".split()
+    assert run(plan.to_sink(tcp_sink()).build(), "ab cd")[0] == [
+        "a",
+        "aa",
+        "b",
+        "bb",
+        "c",
+        "cc",
+        "d",
+        "dd",
+    ]
 
 
 def test_none_and_an_empty_list_are_no_results() -> None:
@@ -407,7 +417,7 @@ def test_an_exception_object_that_is_raised_again_tells_only_the_latest_call() -
 def test_an_error_shows_what_led_to_it() -> None:
     def fail(word: str) -> str:
         try:
-            return str({}[word])
+            return {"known": "x"}[word]
         except KeyError as error:
             raise ValueError("unknown") from error
 
@@ -441,7 +451,7 @@ def test_the_first_error_stops_the_run_where_errors_are_to() -> None:
 
 def test_a_record_that_cannot_be_read_stops_the_run_too() -> None:
     plan = application().to_parallel(single("same", lambda word: word)).to_sink(tcp_sink()).build()
-    mesh = Mesh(plan, 2, objects_always=True, stop_on_error=True)
+    mesh = Mesh(plan, 2, form=Form.OBJECTS, stop_on_error=True)
     receiver = mesh.flows[mesh.workers[1]]
     mesh.flows[mesh.workers[0]].run_source(0, payloads("a b"))
     (batch,) = mesh.flows[mesh.workers[0]].take_batches()

@@ -19,6 +19,7 @@ from tests.wallaroo.operators.mesh import (
 from tests.wallaroo.operators.oracle import SEQUENCES, Kind, build, interpret
 from wallaroo.names import EdgeId
 from wallaroo.operators.batches import Form
+from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN
 from wallaroo.operators.routes import KEYS_CACHED_MAX
 from wallaroo.routing.keys import canonical_key, display_key
 from wallaroo.topology.plan import Plan
@@ -38,19 +39,19 @@ def with_own_serialization(plan: Plan) -> Plan:
     return dataclasses.replace(plan, serialize=own_serialize, deserialize=own_deserialize)
 
 
-WAYS: list[tuple[Callable[[Plan], Plan], bool]] = [
-    (lambda plan: plan, False),
-    (lambda plan: plan, True),
-    (with_own_serialization, True),
+WAYS: list[tuple[Callable[[Plan], Plan], Form]] = [
+    (lambda plan: plan, Form.PAYLOADS),
+    (lambda plan: plan, Form.OBJECTS),
+    (with_own_serialization, Form.OBJECTS),
 ]
-"""How records travel: what is done to the plan, and ``objects_always``."""
+"""How records travel: what is done to the plan, and the form where there is a choice."""
 
 
 def check(kinds: tuple[Kind, ...], worker_count: int, way: int) -> Mesh:
     """Run these steps and compare with the oracle."""
     expected = interpret(kinds, PAYLOADS)
-    change, objects_always = WAYS[way]
-    mesh = Mesh(change(build(kinds)), worker_count, objects_always=objects_always)
+    change, form = WAYS[way]
+    mesh = Mesh(change(build(kinds)), worker_count, form=form)
     mesh.feed(PAYLOADS)
     assert mesh.failures() == []
     assert Counter(mesh.lines()) == Counter(expected.lines)
@@ -89,6 +90,24 @@ def test_payloads_travel_as_they_came_unless_objects_are_asked_for() -> None:
     assert forms[1] == forms[2] == {(first, Form.OBJECTS), (second, Form.OBJECTS)}
 
 
+def test_nothing_is_lost_or_repeated_when_the_form_changes_on_the_way() -> None:
+    now_s = [0.0]
+
+    def slow_decode(payload: bytes) -> str:
+        now_s[0] += 1
+        return payload.decode()
+
+    same: Any = wallaroo.computation("same")(lambda word: word)
+    builder = application(decoder=wallaroo.decoder()(slow_decode)).to_parallel(same)
+    mesh = Mesh(builder.to_sink(tcp_sink()).build(), 3, form=None, clock=lambda: now_s[0])
+    words = [f"w{number}" for number in range(4 * SAMPLE_RECORDS_MIN)]
+    for _ in range(2):
+        mesh.feed(payloads(words), worker=0)
+    assert Counter(mesh.lines()) == Counter(words * 2)
+    assert {batch.form for batch in mesh.carried[:2]} == {Form.PAYLOADS}
+    assert {batch.form for batch in mesh.carried[2:]} == {Form.OBJECTS}
+
+
 def keep_word(word: str, state: list[str]) -> tuple[str, bool]:
     state.append(word)
     return f"{word[0]}{len(state)}", True
@@ -109,10 +128,10 @@ def word_list(**changes: Any) -> Plan:
     return builder.to_sink(tcp_sink()).build()
 
 
-@pytest.mark.parametrize("objects_always", [False, True])
-def test_records_of_one_source_and_key_keep_their_order(objects_always: bool) -> None:
+@pytest.mark.parametrize("form", Form)
+def test_records_of_one_source_and_key_keep_their_order(form: Form) -> None:
     words = [f"{letter}{number}" for number in range(20) for letter in "abcdefghij"]
-    mesh = Mesh(word_list(), 3, objects_always=objects_always)
+    mesh = Mesh(word_list(), 3, form=form)
     mesh.feed(payloads(words), worker=1)
     assert mesh.states("words") == {
         letter: [word for word in words if word[0] == letter] for letter in "abcdefghij"
@@ -195,7 +214,7 @@ def test_no_batch_may_be_left_when_the_membership_is_bound_anew() -> None:
 def test_what_was_taken_is_gone() -> None:
     mesh = Mesh(word_list(), 2)
     flow = mesh.flows[mesh.workers[0]]
-    flow.run_source(0, payloads("a b c d e f g h") + [b"\xff"])
+    flow.run_source(0, [*payloads("a b c d e f g h"), b"\xff"])
     assert [*flow.take_batches()] != []
     assert [*flow.take_output()] != []
     assert flow.take_failures() != []

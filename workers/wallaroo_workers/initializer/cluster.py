@@ -5,6 +5,7 @@ import secrets
 import signal
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -15,6 +16,7 @@ from wallaroo.cluster.coordinator import (
     EndCluster,
     Event,
     Membership,
+    Phase,
     Publish,
     Received,
     Send,
@@ -25,7 +27,7 @@ from wallaroo.cluster.coordinator import (
 from wallaroo.cluster.restarts import RestartPolicy
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.routing.partition_map import PartitionMap
@@ -43,6 +45,7 @@ log = structlog.get_logger()
 
 SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
+WAITING_TOLD_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,9 @@ class Cluster:
             self._coordinator = Coordinator(self._membership())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
+            loop.set_exception_handler(self._broken)
             self._carry_out(self._coordinator.start())
+            loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -115,7 +120,13 @@ class Cluster:
     async def _listen(self) -> None:
         address = self._settings.control_address
         try:
-            await self._control.listen(*split_address(address))
+            host, port = split_address(address)
+        except ProtocolError as error:
+            raise ConfigError(
+                f"--control: {error.what}", hint="leave it out, or give 127.0.0.1:0"
+            ) from error
+        try:
+            await self._control.listen(host, port)
         except OSError as error:
             raise ClusterError(
                 f"the control channel cannot listen at {address}: {error.strerror}",
@@ -179,6 +190,26 @@ class Cluster:
                 case EndCluster(error):
                     self._end(error)
 
+    def _tell_waiting(self) -> None:
+        """Say now and then whom a start or a stop waits for."""
+        if self._ended.done():
+            return
+        if self._coordinator.phase is not Phase.RUNNING:
+            phase, workers = self._coordinator.phase.value, self._coordinator.waiting_for
+            log.info("cluster.waiting", phase=phase, workers=", ".join(workers))
+        loop = asyncio.get_running_loop()
+        loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+
+    def _broken(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error that nobody expected: a bug of ours. End what it would leave half alive."""
+        log.critical(
+            "initializer.broken",
+            what=context.get("message"),
+            exc_info=context.get("exception"),
+            story=self._coordinator.story,
+        )
+        self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
+
     def _end(self, error: WallarooError | None) -> None:
         if not self._ended.done():
             self._ended.set_result(error)
@@ -200,7 +231,12 @@ class Cluster:
             return
         task = asyncio.create_task(self._start_process(order, delay_s))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._tried_to_start)
+
+    def _tried_to_start(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(ClusterError(f"a worker process cannot be started: {error}"))
 
     async def _start_process(self, order: StartWorker, delay_s: float) -> None:
         if delay_s:

@@ -30,7 +30,7 @@ class ReservedAddress:
             ) from error
         self._socket = socket.socket(*where[:3])
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._lock = _lock(address) if port else None
+        self._lock = _lock(address, f"{where[4][0]}-{port}") if port else None
         try:
             self._socket.bind(where[4])
         except OSError as error:
@@ -45,15 +45,15 @@ class ReservedAddress:
             self._lock.close()
 
 
-def _lock(address: str) -> socket.socket | None:
-    """Lock ``address`` among runs on this host; the lock dies with the process."""
+def _lock(address: str, resolved: str) -> socket.socket | None:
+    """Lock an address among runs on this host, by whatever name; it dies with the process."""
     if sys.platform != "linux":
         # Elsewhere two runs that are started in the same moment are not told apart; one that
         # listens already is still found by the bind.
         return None
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        lock.bind(f"\0wallaroo-source-{os.getuid()}-{address}")
+        lock.bind(f"\0wallaroo-source-{os.getuid()}-{resolved}")
     except OSError as error:
         lock.close()
         raise _in_use(address, "another run of wallaroo-run") from error

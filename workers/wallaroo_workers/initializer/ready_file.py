@@ -5,12 +5,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+from wallaroo.errors import ConfigError
+
 
 class ReadyFile:
     """There while, and only while, the application is ready; written whole or not at all."""
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path is not None else None
+        if self._path is not None and not self._path.absolute().parent.is_dir():
+            raise ConfigError(
+                f"there is no folder {self._path.parent} for the ready file",
+                hint="make it, or give another place with --ready-file",
+            )
         self.remove()
 
     def write(self, facts: dict[str, Any]) -> None:

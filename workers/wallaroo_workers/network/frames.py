@@ -10,6 +10,7 @@ from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
 
 HANDSHAKE_TIMEOUT_S = 10.0
+PORT_MAX = 65535
 
 
 class FrameConnection(asyncio.Protocol):
@@ -93,7 +94,7 @@ class FrameConnection(asyncio.Protocol):
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``host:port``; an IPv6 host stands in brackets."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise ProtocolError(f"{address!r} is not an address of the form host:port")
     return host.strip("[]"), int(port)
 

@@ -1,0 +1,168 @@
+"""Control frames as bytes: each comes back, and nothing else than a frame or an error does."""
+
+from dataclasses import fields
+from typing import Any, get_args
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wallaroo.errors import ProtocolError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import (
+    TYPE_OF_TAG,
+    Assign,
+    ControlFrame,
+    Drain,
+    Drained,
+    Failed,
+    Join,
+    Open,
+    Opened,
+    Ready,
+    RequestStop,
+    Stop,
+    decode_control_frame,
+    encode_control_frame,
+)
+
+EPOCH = Epoch(7)
+FRAMES: list[ControlFrame] = [
+    Join(EPOCH, WorkerName("w1"), 4711, "127.0.0.1:7000", ["step a", "step b\u00e9"]),
+    Assign(
+        EPOCH,
+        [["w1", 1, "127.0.0.1:1"], ["w2", 7, "[::1]:2"]],
+        [["state", 2, [b"sa"], ["w1"], [0, 0, 0]]],
+        ["127.0.0.1:7010", ""],
+        ["", "w2"],
+    ),
+    Ready(EPOCH),
+    Open(EPOCH),
+    Opened(EPOCH),
+    Drain(EPOCH, CheckpointId(3)),
+    Drained(EPOCH, CheckpointId(3), 2**40, 0),
+    Stop(EPOCH),
+    Failed(EPOCH, "what happened", "what to do", 2),
+    RequestStop(EPOCH),
+]
+
+
+def name_of(frame: object) -> str:
+    return type(frame).__name__
+
+
+def content_of(frame: ControlFrame) -> bytes:
+    """Return the frame without its length, which is checked."""
+    encoded = encode_control_frame(frame)
+    assert int.from_bytes(encoded[:4], "big") == len(encoded) - 4
+    return encoded[4:]
+
+
+def test_every_kind_of_frame_is_tried_here() -> None:
+    assert {type(frame) for frame in FRAMES} == {*get_args(ControlFrame)}
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=name_of)
+def test_a_frame_comes_back(frame: ControlFrame) -> None:
+    assert decode_control_frame(content_of(frame)) == frame
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=name_of)
+def test_a_frame_cut_short_or_continued_is_an_error(frame: ControlFrame) -> None:
+    content = content_of(frame)
+    for end in range(len(content)):
+        with pytest.raises(ProtocolError, match=f"of {end} bytes cannot be read"):
+            decode_control_frame(content[:end])
+    with pytest.raises(ProtocolError):
+        decode_control_frame(content + b"\x00")
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=name_of)
+def test_a_field_too_many_or_too_few_is_an_error(frame: ControlFrame) -> None:
+    values = msgpack.unpackb(content_of(frame))
+    for wrong in (values[:-1], [*values, 0]):
+        with pytest.raises(ProtocolError):
+            decode_control_frame(msgpack.packb(wrong))
+
+
+@pytest.mark.parametrize("wrong", [None, True, 1.5, b"bytes", {}, [1]], ids=repr)
+@pytest.mark.parametrize("frame", FRAMES, ids=name_of)
+def test_a_field_of_another_type_is_an_error_that_names_it(frame: Any, wrong: Any) -> None:
+    for position, field in enumerate(fields(frame), start=1):
+        values = msgpack.unpackb(content_of(frame))
+        if isinstance(values[position], list) and isinstance(wrong, list):
+            continue
+        values[position] = wrong
+        with pytest.raises(ProtocolError, match=f"{field.name} must be"):
+            decode_control_frame(msgpack.packb(values))
+
+
+def test_lists_of_text_hold_nothing_else() -> None:
+    values = msgpack.unpackb(content_of(FRAMES[0]))
+    values[-1] = ["step", 1]
+    with pytest.raises(ProtocolError, match="outline must hold text only"):
+        decode_control_frame(msgpack.packb(values))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\xc0", b"\x90", b"\x80", b"\xa3abc", b"\x05"])
+def test_what_is_no_list_is_an_error(content: bytes) -> None:
+    with pytest.raises(ProtocolError, match="same release"):
+        try:
+            decode_control_frame(content)
+        except ProtocolError as error:
+            raise ProtocolError(error.hint) from error
+
+
+@pytest.mark.parametrize("tag", [0, -1, 99, 2**63, "1", None, [], {}])
+def test_an_unknown_tag_is_an_error(tag: Any) -> None:
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        decode_control_frame(msgpack.packb([tag, 1]))
+
+
+@pytest.mark.parametrize("depth", [100, 900, 1000, 1020, 1100, 100_000])
+def test_the_deepest_nesting_is_an_error_of_a_few_words(depth: int) -> None:
+    for inside in (b"\x01", b"\x01\x01"):
+        with pytest.raises(ProtocolError) as raised:
+            decode_control_frame(b"\x91" * depth + inside)
+        assert len(str(raised.value)) < 300
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_frame_or_an_error(content: bytes) -> None:
+    try:
+        frame = decode_control_frame(content)
+    except ProtocolError:
+        return
+    assert decode_control_frame(content_of(frame)) == frame
+
+
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.integers(0, 12), st.lists(plain_values, max_size=7))
+def test_any_values_are_a_frame_or_an_error(tag: int, values: list[Any]) -> None:
+    try:
+        frame = decode_control_frame(msgpack.packb([tag, *values]))
+    except ProtocolError:
+        return
+    assert [frame.tag, *(getattr(frame, f.name) for f in fields(frame))] == [tag, *values]
+
+
+def test_the_tags_on_the_wire_stay() -> None:
+    assert {tag: kind.__name__ for tag, kind in TYPE_OF_TAG.items()} == {
+        1: "Join",
+        2: "Assign",
+        3: "Ready",
+        4: "Open",
+        5: "Opened",
+        6: "Drain",
+        7: "Drained",
+        8: "Stop",
+        9: "Failed",
+        10: "RequestStop",
+    }
