@@ -10,8 +10,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.bench.scenarios import Sample, Scenario
 
 COMMANDS = Path(sys.executable).parent
+APPLICATIONS = Path(__file__).with_name("applications")
 START_TIMEOUT_S = 30.0
 RUN_TIMEOUT_S = 300.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -31,52 +35,54 @@ class Measured:
         return self.cpu_s * 1e6 / self.record_count
 
 
-def run_cluster(
-    example: Path, sample: Path, workers: int, record_count: int, sender_options: list[str]
-) -> Measured:
-    """Start a cluster, send ``record_count`` records, wait for as many lines, stop it."""
+def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
+    """Start a cluster, send all records, wait for as many lines, stop it."""
+    count = scenario.record_count
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         receiver = _start(["wallaroo-receiver", "--listen", "127.0.0.1:0", "--no-write",
-                           "--expect", str(record_count)], example)  # fmt: skip
+                           "--expect", str(count)])  # fmt: skip
         stack.callback(_end, receiver)
         assert receiver.stderr is not None
-        listening = receiver.stderr.readline().decode()
-        address = listening.split()[-1]
+        address = receiver.stderr.readline().decode().split()[-1]
         ready = folder / "ready.json"
         cluster = _start(
-            ["wallaroo-run", "--application-module", example.name, "--in", "127.0.0.1:0",
-             "--out", address, "--workers", str(workers), "--ready-file", str(ready),
-             "--dead-letters", str(folder / "dead-letters")], example)  # fmt: skip
+            ["wallaroo-run", "--application-module", scenario.module, "--in", "127.0.0.1:0",
+             "--out", address, "--workers", str(scenario.workers), "--ready-file", str(ready),
+             "--dead-letters", str(folder / "dead-letters"), *scenario.arguments])  # fmt: skip
         stack.callback(_end, cluster)
         facts = _wait_ready(ready, cluster)
         pids = [cluster.pid, *(worker["pid"] for worker in facts["workers"])]
         cpu_before, started = sum(map(_cpu_s, pids)), time.monotonic()
-        sender = _start(
-            ["wallaroo-sender", "--host", facts["sources"][0]["address"], "--file", str(sample),
-             "--repeat", "--messages", str(record_count), *sender_options], example)  # fmt: skip
-        stack.callback(_end, sender)
+        for _ in range(scenario.connections):
+            sender = _start(
+                ["wallaroo-sender", "--host", facts["sources"][0]["address"],
+                 "--file", str(sample.path), "--binary", "--msg-size", str(sample.frame_bytes),
+                 "--repeat", "--messages", str(count // scenario.connections)])  # fmt: skip
+            stack.callback(_end, sender)
         assert receiver.wait(RUN_TIMEOUT_S) == 0, "records are missing"
         elapsed_s = time.monotonic() - started
         cpu_s = sum(map(_cpu_s, pids)) - cpu_before
-        return Measured(cpu_s, elapsed_s, record_count)
+        return Measured(cpu_s, elapsed_s, count)
 
 
-def run_bare_loop(sample: Path, record_count: int) -> Measured:
+def run_bare_loop(scenario: Scenario, sample: Sample) -> Measured:
     """Measure the bare loop over the same records."""
     script = Path(__file__).with_name("bare_loop.py")
+    count = scenario.record_count
     started = time.monotonic()
     printed = subprocess.run(
-        [sys.executable, str(script), str(sample), str(record_count)],
+        [sys.executable, str(script), scenario.module, str(sample.path), str(sample.frame_bytes),
+         str(count), *scenario.arguments],
         capture_output=True, check=True, timeout=RUN_TIMEOUT_S,
     ).stdout  # fmt: skip
-    return Measured(float(printed), time.monotonic() - started, record_count)
+    return Measured(float(printed), time.monotonic() - started, count)
 
 
-def _start(command: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+def _start(command: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [str(COMMANDS / command[0]), *command[1:]],
-        cwd=folder,
+        cwd=APPLICATIONS,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -88,13 +94,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.communicate(timeout=START_TIMEOUT_S)
 
 
-def _wait_ready(path: Path, cluster: "subprocess.Popen[bytes]") -> dict:  # type: ignore[type-arg]
+def _wait_ready(path: Path, cluster: "subprocess.Popen[bytes]") -> dict[str, Any]:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not path.exists():
         assert cluster.poll() is None, "the cluster ended at start"
         assert time.monotonic() < deadline, "the cluster did not become ready"
         time.sleep(0.02)
-    facts: dict[str, object] = json.loads(path.read_text())
+    facts: dict[str, Any] = json.loads(path.read_text())
     return facts
 
 

@@ -129,6 +129,12 @@ class Receiver:
                 with contextlib.suppress(OSError):
                     accepted.shutdown(socket.SHUT_RDWR)
 
+    def wait_gone(self) -> None:
+        """Wait until nothing of a closed receiver is left that would still take bytes."""
+        for reader in self._readers:
+            reader.join(WAIT_S)
+            assert not reader.is_alive()
+
 
 class Cluster:
     """``wallaroo-run`` in a folder; its log lines as JSON objects."""

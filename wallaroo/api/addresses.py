@@ -22,7 +22,7 @@ def tcp_parse_output_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
 
     Otherwise as ``tcp_parse_input_addrs``.
     """
-    return _addresses(args, "-o", "--out", "127.0.0.1:5555")
+    return _addresses(args, "-o", "--out", "127.0.0.1:7002")
 
 
 def parse_port(port: object) -> int | None:

@@ -138,6 +138,7 @@ class Coordinator:
         self._waiting_for: set[WorkerName] = set(membership.workers)
         self._has_been_ready = False
         self._stop_is_requested = False
+        self._stop_was_asked_here = False
         self._checkpoint = CheckpointId(0)
         self._drained: list[Drained] = []
         self._story: list[str] = []
@@ -164,16 +165,13 @@ class Coordinator:
         """The workers that have not done what the phase waits for."""
         return [worker for worker in self._membership.workers if worker in self._waiting_for]
 
-    def incarnation(self, worker: WorkerName) -> Epoch:
-        """The epoch at which the present process of ``worker`` was started."""
-        return self._incarnations[worker]
-
     def _apply(self, event: Event) -> list[Effect]:
         if self.phase is Phase.STOPPED:
             return []
         match event:
             case StopRequested():
-                return self._stop_requested()
+                is_second, self._stop_was_asked_here = self._stop_was_asked_here, True
+                return self._stop_at_once() if is_second else self._stop_in_order()
             case WorkerLost(worker, incarnation, reason):
                 if incarnation != self._incarnations[worker]:
                     return []
@@ -192,7 +190,7 @@ class Coordinator:
                 return self._end(error(frame.what, frame.hint))
             case RequestStop():
                 # A supervisor that signals every process means one stop, not many.
-                return [] if self._stop_is_requested else self._stop_requested()
+                return self._stop_in_order()
             case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
 
@@ -293,10 +291,12 @@ class Coordinator:
 
     # Stop
 
-    def _stop_requested(self) -> list[Effect]:
+    def _stop_at_once(self) -> list[Effect]:
+        return self._end(ClusterError("stopped at once; what was not yet delivered is lost"))
+
+    def _stop_in_order(self) -> list[Effect]:
         if self._stop_is_requested:
-            error = ClusterError("stopped at once; what was not yet delivered is lost")
-            return self._end(error)
+            return []
         self._stop_is_requested = True
         if not self._has_been_ready:
             return self._end(None)

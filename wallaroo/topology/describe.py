@@ -58,7 +58,7 @@ def _pipeline_lines(plan: Plan, pipeline: Pipeline) -> Iterator[str]:
 
 
 def _routing(exchange: Exchange) -> str:
-    travels = "payloads travel" if exchange.payload_may_travel else "records travel"
+    travels = "payloads may travel" if exchange.payload_may_travel else "records travel"
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return f"round robin over all workers, {travels}"
     if exchange.partition is None:

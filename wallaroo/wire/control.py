@@ -141,7 +141,8 @@ def decode_control_frame(content: bytes) -> ControlFrame:
         return kind(*values)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise ProtocolError(
-            f"a control frame of {len(content)} bytes cannot be read: {error!r}",
+            f"a control frame of {len(content)} bytes cannot be read: "
+            f"{type(error).__name__}: {error}",
             hint="run the same release of wallaroo-streams on every host",
         ) from error
 

@@ -67,7 +67,7 @@ pipeline 'votes'
 
 pipeline 'more'
   source: tcp source at 127.0.0.1:7010
-  exchange 3: by key by_letter to the owner in state 'letters', payloads travel
+  exchange 3: by key by_letter to the owner in state 'letters', payloads may travel
     step 4: again (builtins.len, state 'letters')
   no sink: results of the last step are dropped
 

@@ -216,20 +216,23 @@ def test_a_frame_that_waits_to_be_processed_is_not_taken_twice() -> None:
     assert not receiver.receive(1)
 
 
-def test_an_acknowledgement_is_due_after_enough_frames_or_enough_bytes() -> None:
+def test_an_acknowledgement_is_owed_after_one_frame_and_due_after_many() -> None:
     receiver = LinkReceiver(Epoch(1))
-    assert not receiver.owes_ack
+    told = [(receiver.owes_ack, receiver.is_ack_due)]
     for sequence in range(1, ACK_FRAMES_MAX + 1):
-        assert not receiver.is_ack_due
-        receiver.receive(sequence)
         receiver.processed(sequence, 1)
-        assert receiver.owes_ack
-    assert receiver.is_ack_due
+        told.append((receiver.owes_ack, receiver.is_ack_due))
+    assert told == [(False, False), *[(True, False)] * (ACK_FRAMES_MAX - 1), (True, True)]
     assert receiver.acknowledge() == ACK_FRAMES_MAX
-    assert not receiver.owes_ack
-    receiver.processed(ACK_FRAMES_MAX + 1, ACK_BYTES_MAX - 1)
-    assert not receiver.is_ack_due
-    receiver.processed(ACK_FRAMES_MAX + 2, 1)
-    assert receiver.is_ack_due
+    assert (receiver.owes_ack, receiver.is_ack_due) == (False, False)
+
+
+def test_an_acknowledgement_is_due_after_many_bytes() -> None:
+    receiver = LinkReceiver(Epoch(1))
+    receiver.processed(1, ACK_BYTES_MAX - 1)
+    told = [receiver.is_ack_due]
+    receiver.processed(2, 1)
+    told.append(receiver.is_ack_due)
     receiver.acknowledge()
-    assert not receiver.is_ack_due
+    told.append(receiver.is_ack_due)
+    assert told == [False, True, False]

@@ -1,5 +1,7 @@
 """The proof of the secret, both ways, whatever the peer sends and however it is cut."""
 
+from collections.abc import Callable
+
 import pytest
 
 from wallaroo.errors import ProtocolError
@@ -30,11 +32,11 @@ def test_both_sides_are_done_when_each_has_proven_itself() -> None:
     assert listens.first_bytes() == b""
     opening = dials.first_bytes()
     answer = listens.receive_data(opening)
-    assert not listens.is_done
+    assert (dials.is_done, listens.is_done) == (False, False)
     proof = dials.receive_data(answer)
-    assert dials.is_done
+    assert (dials.is_done, listens.is_done) == (True, False)
     assert listens.receive_data(proof) == b""
-    assert listens.is_done
+    assert (dials.is_done, listens.is_done) == (True, True)
     assert dials.rest == listens.rest == b""
 
 
@@ -137,8 +139,10 @@ def test_a_peer_that_sends_our_own_nonce_back_is_refused() -> None:
 
 @pytest.mark.parametrize("make", [dialer, listener])
 @pytest.mark.parametrize("at", range(len(MAGIC)))
-def test_a_stranger_is_refused_at_its_first_wrong_byte(make: type[Handshake], at: int) -> None:
-    handshake: Handshake = make()
+def test_a_stranger_is_refused_at_its_first_wrong_byte(
+    make: Callable[[], Handshake], at: int
+) -> None:
+    handshake = make()
     for byte in MAGIC[:at]:
         assert handshake.receive_data(bytes((byte,))) == b""
     with pytest.raises(ProtocolError, match="does not speak this release's protocol"):

@@ -115,8 +115,14 @@ class TCPSinkRunner:
     def settle(self) -> None:
         """Forget what the other side's TCP has acknowledged."""
         self._handed_out_since_settled = 0
-        if self._connection is not None and self._queue.queued_bytes > self._queue.waiting_bytes:
-            self._queue.unsettled(self._connection.unacknowledged_bytes())
+        connection = self._connection
+        if connection is None or self._queue.queued_bytes == self._queue.waiting_bytes:
+            return
+        # In this order: a connection that has been reset meanwhile forgets what it owed.
+        unacknowledged_bytes = connection.unacknowledged_bytes()
+        if connection.abort_if_reset():
+            return
+        self._queue.unsettled(unacknowledged_bytes)
 
     def _connection_lost(self, reason: str) -> None:
         self._connection = None
@@ -142,6 +148,7 @@ class _SinkConnection(asyncio.Protocol):
         self._on_writable = on_writable
         self._on_lost = on_lost
         self._transport: asyncio.Transport
+        self._has_eof = False
         self.is_writable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -175,7 +182,21 @@ class _SinkConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep writing: some receivers close their sending side at once and go on reading."""
+        self._has_eof = True
         return True
+
+    def abort_if_reset(self) -> bool:
+        """Say whether the receiver is gone, and if so give the connection up.
+
+        After its end of file the event loop does not read any more, and so does not see the reset
+        that answers what is written to a receiver that is gone.
+        """
+        if not self._has_eof:
+            return False
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._transport.abort()
+        return error != 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_writable = False

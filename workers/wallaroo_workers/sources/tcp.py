@@ -35,12 +35,14 @@ class TCPSourceListener:
         self.connections: set[SourceConnection] = set()
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
+        self.address = source.address
         self._server: asyncio.Server | None = None
         self._socket: socket.socket
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares."""
         loop = asyncio.get_running_loop()
+        self.address = address
         self._socket = bound_socket(address)
         self._server = await loop.create_server(
             lambda: SourceConnection(self), sock=self._socket, backlog=BACKLOG_CONNECTIONS
@@ -123,7 +125,7 @@ class SourceConnection(asyncio.Protocol):
         self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
         self._is_open = True
         self._listener.connections.add(self)
-        log.debug("source.connected", address=self._listener.source.address, peer=self._peer)
+        log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Cut into payloads; no more is read until they are processed."""
@@ -142,7 +144,7 @@ class SourceConnection(asyncio.Protocol):
         assert self._framer.error is not None
         log.error(
             "source.refused",
-            address=self._listener.source.address,
+            address=self._listener.address,
             peer=self._peer,
             reason=self._framer.error.what,
             hint="the connection is closed; what came before is processed",
@@ -156,7 +158,7 @@ class SourceConnection(asyncio.Protocol):
         if cut_off and self._framer.error is None:
             log.warning(
                 "source.frame_cut_off",
-                address=self._listener.source.address,
+                address=self._listener.address,
                 peer=self._peer,
                 byte_count=cut_off,
             )

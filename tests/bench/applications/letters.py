@@ -1,0 +1,62 @@
+"""The alphabet example as a measured application; also with a computation before the exchange.
+
+The argument ``objects`` puts a stateless computation first, so that records must travel as objects.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[3] / "examples" / "alphabet"))
+
+import alphabet
+
+import wallaroo
+
+
+@wallaroo.computation("check votes")
+def check_votes(data: Any) -> Any:
+    return data if data.votes else None
+
+
+def application_setup(args: list[str]) -> Any:
+    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
+    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
+    source = wallaroo.TCPSourceConfig(in_host, in_port, alphabet.decode_votes)
+    builder = wallaroo.ApplicationBuilder("letters").new_pipeline("votes", source)
+    if "objects" in args:
+        builder.to(check_votes)
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    builder.to_state_partition(
+        alphabet.add_votes, alphabet.TotalVotes, "letter state", alphabet.letter_of, letters
+    )
+    builder.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, alphabet.encode_votes))
+    return builder.build()
+
+
+class Bare:
+    """The same functions in one loop."""
+
+    def __init__(self, args: list[str]) -> None:
+        self.states: dict[str, Any] = {}
+        self.has_check = "objects" in args
+
+    def run(self, payloads: list[bytes]) -> list[bytes]:
+        decode = alphabet.decode_votes.function
+        check = check_votes.function if self.has_check else None
+        partition = alphabet.letter_of.function
+        compute = alphabet.add_votes.function
+        encode = alphabet.encode_votes.function
+        states = self.states
+        output = []
+        for payload in payloads:
+            record = decode(payload)
+            if check is not None:
+                record = check(record)
+            key = partition(record)
+            state = states.get(key)
+            if state is None:
+                state = states[key] = alphabet.TotalVotes()
+            total, _ = compute(record, state)
+            output.append(encode(total))
+        return output

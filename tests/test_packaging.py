@@ -1,0 +1,56 @@
+"""What is installed is exactly the three packages of the checkout."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "wallaroo": ROOT / "wallaroo",
+    "wallaroo_workers": ROOT / "workers" / "wallaroo_workers",
+    "wallaroo_cli": ROOT / "cli" / "wallaroo_cli",
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Build the wheel as an installation does; return its files."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    command = [*pip, "wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(folder)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_no_generic_name_reaches_site_packages(wheel: dict[str, bytes]) -> None:
+    names = {name.split("/")[0] for name in wheel}
+    assert {name for name in names if not name.endswith(".dist-info")} == {*PACKAGES}
+    assert len(names) == len(PACKAGES) + 1
+
+
+def test_the_wheel_has_every_module_as_it_is_here_and_no_other(wheel: dict[str, bytes]) -> None:
+    here = {
+        f"{package}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for package, folder in PACKAGES.items()
+        for path in folder.rglob("*.py")
+    }
+    assert {name: data for name, data in wheel.items() if name.endswith(".py")} == here
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_checkers_may_use_each_package(wheel: dict[str, bytes], package: str) -> None:
+    assert f"{package}/py.typed" in wheel
+
+
+def test_the_commands_are_installed(wheel: dict[str, bytes]) -> None:
+    (entry_points,) = (data for name, data in wheel.items() if name.endswith("/entry_points.txt"))
+    commands = {
+        line.split(" = ")[0] for line in entry_points.decode().splitlines() if " = " in line
+    }
+    assert {"wallaroo-run", "wallaroo-sender", "wallaroo-receiver"} <= commands

@@ -1,0 +1,92 @@
+"""Sizes and places that keep the code readable; see CONTRIBUTING for why."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE_FOLDERS = ("wallaroo", "workers", "cli")
+TEST_FOLDERS = ("tests", "examples")
+
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 50
+SOURCE_FUNCTIONS_MAX = 25
+TEST_FUNCTIONS_MAX = 60
+FOREIGN_PATH = "/".join(("", "work", ""))
+"""A path of one developer's machine."""
+
+SOURCES = [path for folder in SOURCE_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+TESTS = [path for folder in TEST_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return all functions of a file, those within classes and functions included."""
+    tree = ast.parse(path.read_text())
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1
+
+
+def test_there_is_something_to_look_at() -> None:
+    names = {name_of(path) for path in SOURCES + TESTS}
+    assert {
+        "wallaroo/__init__.py",
+        "workers/wallaroo_workers/__init__.py",
+        "cli/wallaroo_cli/__init__.py",
+        "tests/test_tidy.py",
+        "examples/alphabet/alphabet.py",
+    } <= names
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= FILE_LINES_MAX
+    functions_max = SOURCE_FUNCTIONS_MAX if path in SOURCES else TEST_FUNCTIONS_MAX
+    assert len(functions(path)) <= functions_max
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
+def test_a_function_can_be_seen_at_once(path: Path) -> None:
+    too_long = {
+        function.name: lines_of(function)
+        for function in functions(path)
+        if lines_of(function) > FUNCTION_LINES_MAX
+    }
+    assert too_long == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_source_file_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring
+    assert docstring.splitlines()[0].strip()
+
+
+@pytest.mark.parametrize("root", ["workers", "cli"])
+def test_a_source_root_holds_one_package_and_no_module_of_a_generic_name(root: str) -> None:
+    assert [*(ROOT / root).glob("*.py")] == []
+    packages = [path.parent.name for path in (ROOT / root).glob("*/__init__.py")]
+    assert packages == [f"wallaroo_{root}"]
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
+def test_no_file_knows_one_developers_machine(path: Path) -> None:
+    assert FOREIGN_PATH not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in ROOT.iterdir() if path.suffix in {".md", ".toml"})
+)
+def test_no_document_knows_one_developers_machine(name: str) -> None:
+    assert FOREIGN_PATH not in (ROOT / name).read_text()

@@ -1,0 +1,353 @@
+"""The stories of a cluster: start, loss in every phase, stop in every phase."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from wallaroo.cluster.coordinator import (
+    STORY_STEPS_MAX,
+    Announce,
+    Coordinator,
+    Effect,
+    EndCluster,
+    Event,
+    Membership,
+    Phase,
+    Publish,
+    Received,
+    Send,
+    StartWorker,
+    StopRequested,
+    WorkerLost,
+)
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import (
+    Assign,
+    Drain,
+    Drained,
+    Failed,
+    Join,
+    Open,
+    Opened,
+    Ready,
+    RequestStop,
+    Stop,
+)
+
+A, B = WorkerName("a"), WorkerName("b")
+WORKERS = (A, B)
+OUTLINE = ["step one", "step two"]
+FIRST = CheckpointId(1)
+
+
+def membership(**changes: Any) -> Membership:
+    facts: dict[str, Any] = {
+        "workers": WORKERS,
+        "outline": OUTLINE,
+        "difference": lambda mine, theirs: f"{mine[-1]} is not {theirs[-1]}",
+        "partition_maps": [["state", 1, [], ["a"], [0]]],
+        "source_addresses": ["127.0.0.1:7010"],
+        "generator_workers": [""],
+    }
+    return Membership(**{**facts, **changes})
+
+
+class Story:
+    """A coordinator, and the events that its two workers would send."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.coordinator = Coordinator(membership(**changes))
+        self.incarnations = {
+            each.worker: each.incarnation
+            for each in self.coordinator.start()
+            if isinstance(each, StartWorker)
+        }
+
+    @property
+    def phase(self) -> Phase:
+        return self.coordinator.phase
+
+    @property
+    def epoch(self) -> Epoch:
+        return self.coordinator.epoch
+
+    def step(self, event: Event) -> list[Effect]:
+        """Return the effects without what is only told to people."""
+        effects = self.coordinator.step(event)
+        for effect in effects:
+            if isinstance(effect, StartWorker):
+                self.incarnations[effect.worker] = effect.incarnation
+        return [each for each in effects if not isinstance(each, Announce)]
+
+    def join(self, *workers: WorkerName) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in workers:
+            incarnation = self.incarnations[worker]
+            join = Join(incarnation, worker, 1, f"{worker}:{incarnation}", OUTLINE)
+            effects = self.step(Received(worker, join))
+        return effects
+
+    def all_say(self, frame: Any) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in WORKERS:
+            effects = self.step(Received(worker, frame))
+        return effects
+
+    def lose(self, worker: WorkerName) -> list[Effect]:
+        return self.step(WorkerLost(worker, self.incarnations[worker], "killed"))
+
+    def go_to(self, phase: Phase) -> list[Effect]:
+        """Bring the workers that are missing in, and all of them to this phase."""
+        if self.phase is Phase.FORMING and phase is not Phase.FORMING:
+            self.join(*WORKERS)
+        if self.phase is Phase.CONNECTING and phase is not Phase.CONNECTING:
+            self.all_say(Ready(self.epoch))
+        effects: list[Effect] = []
+        if self.phase is Phase.OPENING and phase is not Phase.OPENING:
+            effects = self.all_say(Opened(self.epoch))
+        if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
+            effects = self.step(StopRequested())
+        assert self.phase is phase
+        return effects
+
+
+def ended(effects: Sequence[Effect], epoch: int = 1) -> WallarooError | None:
+    """Demand that these effects end the cluster; return the error."""
+    stop, end = effects
+    assert stop == Send(WORKERS, Stop(Epoch(epoch)))
+    assert isinstance(end, EndCluster)
+    return end.error
+
+
+def test_a_cluster_starts_when_all_have_joined_connected_and_opened() -> None:
+    story = Story()
+    assert Coordinator(membership()).start() == [
+        StartWorker(worker, Epoch(1), is_restart=False) for worker in WORKERS
+    ]
+    assert story.join(A) == []
+    assert story.join(B) == [
+        Send(
+            WORKERS,
+            Assign(
+                Epoch(1),
+                [["a", 1, "a:1"], ["b", 1, "b:1"]],
+                [["state", 1, [], ["a"], [0]]],
+                ["127.0.0.1:7010"],
+                [""],
+            ),
+        )
+    ]
+    assert story.all_say(Ready(Epoch(1))) == [Send(WORKERS, Open(Epoch(1)))]
+    assert story.all_say(Opened(Epoch(1))) == [Publish(Epoch(1), is_again=False)]
+    assert story.phase is Phase.RUNNING
+
+
+def test_people_are_told_how_many_workers_a_start_waits_for() -> None:
+    coordinator = Coordinator(membership())
+    join = Join(Epoch(1), A, 1, "a:1", OUTLINE)
+    assert coordinator.step(Received(A, join)) == [
+        Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"})
+    ]
+
+
+def test_a_stop_drains_and_ends_when_all_have_drained() -> None:
+    story = Story()
+    assert story.go_to(Phase.DRAINING) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
+    assert story.step(Received(A, Drained(Epoch(1), FIRST, 5, 1))) == []
+    last = story.coordinator.step(Received(B, Drained(Epoch(1), FIRST, 7, 0)))
+    assert Announce("cluster.drained", {"record_count": 12, "failure_count": 1}) in last
+    assert ended(last[-2:]) is None
+    assert story.phase is Phase.STOPPED
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
+def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) -> None:
+    story = Story()
+    story.go_to(phase)
+    error = ended(story.lose(B))
+    assert isinstance(error, ClusterError)
+    assert str(error) == "worker b was lost (killed) before the application was ready"
+
+
+def test_a_lost_worker_is_started_again_in_a_new_epoch() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    assert story.lose(B) == [StartWorker(B, Epoch(2), is_restart=True)]
+    assert (story.phase, story.epoch) == (Phase.FORMING, 2)
+    (assign,) = story.join(B)
+    assert isinstance(assign, Send)
+    assert isinstance(assign.frame, Assign)
+    assert assign.frame.members == [["a", 1, "a:1"], ["b", 2, "b:2"]]
+    assert story.all_say(Ready(Epoch(2))) == [Send(WORKERS, Open(Epoch(2)))]
+    assert story.all_say(Opened(Epoch(2))) == [Publish(Epoch(2), is_again=True)]
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
+@pytest.mark.parametrize("second", WORKERS)
+def test_a_second_loss_while_the_first_is_mended_is_mended_too(
+    phase: Phase, second: WorkerName
+) -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.lose(B)
+    if phase is not Phase.FORMING:
+        story.join(B)
+        story.go_to(phase)
+    assert story.lose(second) == [StartWorker(second, Epoch(3), is_restart=True)]
+    if phase is Phase.FORMING and second is A:
+        assert story.join(A) == []
+        story.join(B)
+    else:
+        story.join(second)
+    assert story.phase is Phase.CONNECTING
+    assert story.go_to(Phase.RUNNING) == [Publish(Epoch(3), is_again=True)]
+
+
+def test_one_loss_that_is_told_twice_is_one_loss() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    lost = WorkerLost(B, Epoch(1), "its control link broke")
+    assert story.step(lost) != []
+    assert story.step(lost) == []
+    assert story.epoch == 2
+
+
+def test_what_was_said_before_a_loss_is_dropped_after_it() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.lose(B)
+    for frame in (Ready(Epoch(1)), Opened(Epoch(1)), Drained(Epoch(1), FIRST, 0, 0)):
+        for worker in WORKERS:
+            assert story.step(Received(worker, frame)) == []
+    late = Join(Epoch(1), B, 1, "b:1", OUTLINE)
+    assert story.step(Received(B, late)) == []
+    story.join(B)
+    assert story.step(Received(A, Ready(Epoch(1)))) == []
+    assert story.step(Received(B, Ready(Epoch(2)))) == []
+    assert story.phase is Phase.CONNECTING
+
+
+def test_a_worker_that_runs_another_application_is_refused_with_the_difference() -> None:
+    story = Story()
+    story.join(A)
+    join = Join(Epoch(1), B, 1, "b:1", ["step one", "step 2"])
+    error = ended(story.step(Received(B, join)))
+    assert isinstance(error, ClusterError)
+    assert "worker b runs another application" in str(error)
+    assert "step two is not step 2" in str(error)
+    assert error.hint
+
+
+def test_no_restart_ends_the_cluster_with_the_first_loss() -> None:
+    story = Story(may_restart=False)
+    story.go_to(Phase.RUNNING)
+    assert str(ended(story.lose(A))) == "worker a was lost (killed), and --no-restart is set"
+
+
+def test_a_loss_while_draining_ends_with_what_it_means() -> None:
+    story = Story()
+    story.go_to(Phase.DRAINING)
+    story.step(Received(A, Drained(Epoch(1), FIRST, 5, 0)))
+    assert "while the cluster was stopping; what it held is lost" in str(ended(story.lose(B)))
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
+def test_a_stop_before_the_application_was_ready_ends_at_once(phase: Phase) -> None:
+    story = Story()
+    story.go_to(phase)
+    assert ended(story.step(StopRequested())) is None
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
+def test_a_stop_while_a_loss_is_mended_drains_after_it(phase: Phase) -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.lose(B)
+    if phase is not Phase.FORMING:
+        story.join(B)
+        story.go_to(phase)
+    assert story.step(StopRequested()) == []
+    if story.phase is Phase.FORMING:
+        story.join(B)
+    if story.phase is Phase.CONNECTING:
+        story.all_say(Ready(Epoch(2)))
+    assert story.all_say(Opened(Epoch(2))) == [
+        Publish(Epoch(2), is_again=True),
+        Send(WORKERS, Drain(Epoch(2), FIRST)),
+    ]
+    assert ended(story.all_say(Drained(Epoch(2), FIRST, 1, 0)), epoch=2) is None
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.DRAINING])
+def test_the_second_stop_is_at_once_and_says_what_is_lost(phase: Phase) -> None:
+    story = Story()
+    story.go_to(phase)
+    if phase is Phase.RUNNING:
+        story.step(StopRequested())
+    error = ended(story.step(StopRequested()))
+    assert str(error) == "stopped at once; what was not yet delivered is lost"
+
+
+def test_workers_that_ask_for_a_stop_ask_for_the_same_one() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    asked = [story.step(Received(worker, RequestStop(Epoch(1)))) for worker in (A, B, A)]
+    assert asked == [[Send(WORKERS, Drain(Epoch(1), FIRST))], [], []]
+    assert story.phase is Phase.DRAINING
+
+
+def test_a_worker_asks_for_a_stop_whatever_epoch_it_knows() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.lose(B)
+    story.step(Received(A, RequestStop(Epoch(1))))
+    story.join(B)
+    story.go_to(Phase.OPENING)
+    story.all_say(Opened(Epoch(2)))
+    assert story.phase is Phase.DRAINING
+
+
+@pytest.mark.parametrize("phase", [*Phase][:-1])
+def test_a_worker_that_cannot_go_on_ends_the_cluster_with_its_words(phase: Phase) -> None:
+    for exit_code, kind in ((1, ClusterError), (2, ConfigError)):
+        story = Story()
+        story.go_to(phase)
+        error = ended(story.step(Received(A, Failed(Epoch(1), "what", "do this", exit_code))))
+        assert type(error) is kind
+        assert (error.what, error.hint, error.exit_code) == ("what", "do this", exit_code)
+
+
+def test_a_worker_that_never_joined_may_say_why() -> None:
+    story = Story()
+    failed = Failed(Epoch(1), "no such module", "", 2)
+    assert isinstance(ended(story.step(Received(WorkerName("a worker"), failed))), ConfigError)
+
+
+def test_nothing_happens_after_the_end() -> None:
+    story = Story()
+    story.step(StopRequested())
+    assert story.phase is Phase.STOPPED
+    assert story.join(*WORKERS) == []
+    assert story.lose(A) == []
+    assert story.step(StopRequested()) == []
+    assert story.step(Received(A, Failed(Epoch(1), "", "", 1))) == []
+
+
+@pytest.mark.parametrize("frame", [Ready(Epoch(1)), Drained(Epoch(1), FIRST, 0, 0), Stop(Epoch(1))])
+def test_a_frame_that_no_worker_sends_now_is_a_fault_of_ours_with_the_story(frame: Any) -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    with pytest.raises(AssertionError, match=r"in Phase.RUNNING: .*Publish"):
+        story.step(Received(A, frame))
+
+
+def test_the_story_keeps_the_last_steps_only() -> None:
+    story = Story()
+    for _ in range(STORY_STEPS_MAX + 5):
+        story.join(A)
+    assert len(story.coordinator.story) == STORY_STEPS_MAX
+    assert "Join" in story.coordinator.story[-1]
+    story.coordinator.story.clear()
+    assert len(story.coordinator.story) == STORY_STEPS_MAX
