@@ -158,12 +158,7 @@ def main(  # noqa: PLR0913  one parameter for each option
         paths=[os.getcwd(), *(os.path.abspath(path) for path in paths)],
         arguments=[sys.argv[0], *application_arguments],
     )
-    try:
-        plan = load_plan(application)
-    except WallarooError:
-        if debug:
-            log.exception("application.not_loaded")
-        raise
+    plan = _loaded(application, debug=debug)
     if plan_form is not None:
         click.echo(plan_dot(plan) if plan_form == "dot" else plan_text(plan))
         return
@@ -184,6 +179,15 @@ def main(  # noqa: PLR0913  one parameter for each option
         may_restart=not no_restart,
     )
     uvloop.run(_run(settings, plan))
+
+
+def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
+    try:
+        return load_plan(application)
+    except WallarooError:
+        if debug:
+            log.exception("application.not_loaded")
+        raise
 
 
 async def _run(settings: ClusterSettings, plan: Plan) -> None:

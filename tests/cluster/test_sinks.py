@@ -20,7 +20,7 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-ECHO = '''
+ECHO = """
 import wallaroo
 
 
@@ -43,7 +43,7 @@ def application_setup(args):
         .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
         .build()
     )
-'''
+"""
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-ECHO = '''
+ECHO = """
 import echo_lines
 
 import wallaroo
@@ -47,11 +47,11 @@ def application_setup(args):
         .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
         .build()
     )
-'''
-ECHO_LINES = '''
+"""
+ECHO_LINES = """
 def as_line(record):
     return record + b"\\n"
-'''
+"""
 ADDRESSES = ["--in", "127.0.0.1:0", "--out", "127.0.0.1:9"]
 
 

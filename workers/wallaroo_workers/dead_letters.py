@@ -27,11 +27,15 @@ class DeadLetters:
         self._told_second = 0
         self._told_count = 0
         self._untold: Counter[str] = Counter()
+        self._lost_count = 0
+        self._lost_reason = ""
+        self._lost_told_second = 0
         self.count_by_step: Counter[str] = Counter()
 
     def add(self, failures: list[Failure]) -> None:
         """Write ``failures`` down, and tell of them at a bounded rate."""
         now = datetime.now(UTC)
+        second = int(now.timestamp())
         lines = [self._line(failure, now.isoformat()) for failure in failures]
         try:
             if self._file is None:
@@ -41,22 +45,32 @@ class DeadLetters:
             self._file.flush()
         except OSError as error:
             self._file = None
-            log.error(
-                "dead_letters.not_written",
-                path=str(self._path),
-                reason=str(error),
-                lost_count=len(failures),
-                hint="make room or permission there; failing records are lost until then",
-            )
+            self._lost_count += len(failures)
+            self._lost_reason = str(error)
+            if second != self._lost_told_second:
+                self._lost_told_second = second
+                self._tell_lost()
         for failure in failures:
-            self._tell(failure, int(now.timestamp()))
+            self._tell(failure, second)
 
     def close(self) -> None:
         """Tell what was only counted, and close the file."""
         self._tell_untold()
+        if self._lost_count:
+            self._tell_lost()
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _tell_lost(self) -> None:
+        log.error(
+            "dead_letters.not_written",
+            path=str(self._path),
+            reason=self._lost_reason,
+            lost_count=self._lost_count,
+            hint="make room or permission there; failing records are lost until then",
+        )
+        self._lost_count = 0
 
     def _tell(self, failure: Failure, second: int) -> None:
         self.count_by_step[failure.step] += 1

@@ -33,7 +33,7 @@ from wallaroo.routing.hashing import hash_text
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.control import ControlFrame, RequestStop, Stop
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
@@ -80,6 +80,7 @@ class Cluster:
         self._source_addresses: list[str] = []
         self._coordinator: Coordinator
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_signal = False
         self._ended: asyncio.Future[WallarooError | None]
 
     async def run(self) -> None:
@@ -91,7 +92,7 @@ class Cluster:
             await self._listen()
             self._coordinator = Coordinator(self._membership())
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, StopRequested())
+                loop.add_signal_handler(number, self._signal_came)
             loop.set_exception_handler(self._broken)
             self._carry_out(self._coordinator.start())
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
@@ -160,6 +161,13 @@ class Cluster:
 
     # Events in, effects out
 
+    def _signal_came(self) -> None:
+        # A supervisor signals every process, and a worker may have passed its own signal on
+        # already: only the second one that comes here means "at once".
+        is_second, self._has_signal = self._has_signal, True
+        request = RequestStop(self._coordinator.epoch)
+        self._happened(StopRequested() if is_second else Received(self._workers[0], request))
+
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self._happened(Received(worker, frame))
 
@@ -173,7 +181,8 @@ class Cluster:
         loop.call_later(EXIT_AWAITED_S, self._worker_lost, worker, incarnation, reason)
 
     def _happened(self, event: Event) -> None:
-        self._carry_out(self._coordinator.step(event))
+        if not self._ended.done():
+            self._carry_out(self._coordinator.step(event))
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -221,6 +230,8 @@ class Cluster:
             self._placement.kill(order.worker)
             delay_s = self._restarts.lost(time.monotonic())
         if delay_s is None:
+            for worker in self._workers:
+                self._control.send(worker, Stop(self._coordinator.epoch))
             self._end(
                 ClusterError(
                     f"worker {order.worker} was lost, the {self._restarts.restarts_max + 1}th loss "

@@ -116,7 +116,11 @@ class TCPSinkRunner:
         """Forget what the other side's TCP has acknowledged."""
         self._handed_out_since_settled = 0
         connection = self._connection
-        if connection is None or self._queue.queued_bytes == self._queue.waiting_bytes:
+        if (
+            connection is None
+            or connection.is_closing()
+            or self._queue.queued_bytes == self._queue.waiting_bytes
+        ):
             return
         # In this order: a connection that has been reset meanwhile forgets what it owed.
         unacknowledged_bytes = connection.unacknowledged_bytes()
@@ -163,6 +167,9 @@ class _SinkConnection(asyncio.Protocol):
 
     def buffered_bytes(self) -> int:
         return self._transport.get_write_buffer_size()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     def unacknowledged_bytes(self) -> int:
         """Bytes handed to ``write`` that the other side's TCP has not acknowledged."""

@@ -19,7 +19,8 @@ log = structlog.get_logger()
 
 BACKLOG_CONNECTIONS = 1024
 DRAIN_LOOK_S = 0.05
-DRAIN_BYTES_MAX = 16 << 20
+DRAIN_BYTES_MAX = 8 << 20
+"""More than a sender's kernel keeps back (4 MiB unless its system is tuned)."""
 
 
 class TCPSourceListener:
@@ -53,13 +54,13 @@ class TCPSourceListener:
 
         Sent means: handed to the sender's kernel. What lies in our receive buffers is read, and
         with it what a sender's kernel still holds back: once our buffers have stayed empty for two
-        looks, nothing is on its way. A sender that goes on at full speed is cut off after
-        ``DRAIN_BYTES_MAX``.
+        looks, nothing is on its way. A sender that goes on at full speed is cut off
+        ``DRAIN_BYTES_MAX`` behind what had arrived.
         """
         looks_empty: dict[SourceConnection, int] = {}
         self.drain_bytes = DRAIN_BYTES_MAX
         for connection in self.connections:
-            connection.byte_count_last = connection.byte_count + self.drain_bytes
+            connection.drain(self.drain_bytes)
         await asyncio.sleep(DRAIN_LOOK_S)
         await self._accept_waiting()
         while self.connections:
@@ -193,13 +194,20 @@ class SourceConnection(asyncio.Protocol):
 
     # For a drain
 
+    def drain(self, byte_count_max: float) -> None:
+        """Read what has arrived, and so much more at most."""
+        if self._is_open:
+            self.byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
+
     def is_empty(self) -> bool:
         """Whether neither we nor our kernel hold anything of this sender."""
         return not self.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
 
     def _bytes_in_kernel(self) -> int:
         count = array.array("i", [0])
-        fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+        # The socket may have been closed already by an error that nobody has told us of yet.
+        with contextlib.suppress(OSError, ValueError):
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
         return count[0]
 
     def close(self) -> None:
