@@ -16,6 +16,7 @@ from tests.cluster.harness import (
     Cluster,
     Receiver,
     framed,
+    run_to_end,
     running,
     send_bytes,
     wait_until,
@@ -88,6 +89,33 @@ def application_setup(args):
         builder.to(trim).to(split)
     return (
         builder.to_state_partition(count, Count, "counts", key_of)
+        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
+        .build()
+    )
+"""
+
+FAILING_GENERATOR = """
+import wallaroo
+
+
+class Numbers:
+    def initial_value(self):
+        raise ValueError("no first")
+
+    def apply(self, value):
+        return value + 1
+
+
+@wallaroo.encoder
+def encode(record):
+    return f"{record}\\n"
+
+
+def application_setup(args):
+    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
+    return (
+        wallaroo.ApplicationBuilder("failing")
+        .new_pipeline("numbers", wallaroo.GenSourceConfig(Numbers()))
         .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
         .build()
     )
@@ -279,6 +307,22 @@ def test_an_error_ends_the_run_where_it_is_asked_to(tmp_path: Path) -> None:
         error, hint = cluster.errors
     assert error.startswith("Error: step 'count' of pipeline 'lines' failed on key 'key1'")
     assert error.endswith("ArithmeticError: cannot count this")
+    assert hint.startswith("hint: ")
+    (letter,) = dead_letters(tmp_path / "dead-letters")
+    check_letter(letter, next(bad for bad in BAD if bad.payload == b"key1 explode"))
+
+
+def test_a_generator_that_fails_at_its_first_record_ends_the_run_where_it_is_asked_to(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING_GENERATOR)
+    receiver = Receiver()
+    options = ["--out", receiver.address, "--on-error", "stop"]
+    ended = run_to_end(tmp_path, "--application-module", "failing", *options)
+    receiver.close()
+    assert ended.returncode == 1
+    error, hint = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
+    assert error == "Error: step 'generator' of pipeline 'numbers' failed: ValueError: no first"
     assert hint.startswith("hint: ")
 
 

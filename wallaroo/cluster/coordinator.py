@@ -8,7 +8,9 @@
 
 Each loss of a worker begins a new epoch; what a worker says of an older one is dropped in
 ``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
-(``Failed``), and that somebody wants it to stop (``RequestStop``). Before the application has been ready once, a loss ends the start.
+(``Failed``), and that somebody wants it to stop (``RequestStop``).
+
+Before the application has been ready once, a loss ends the start.
 """
 
 import enum

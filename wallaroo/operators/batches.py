@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.operators.columns import dump_records, load_records
+
 Serialize = Callable[[Any], bytes]
 Deserialize = Callable[[bytes], Any]
 
@@ -53,7 +55,7 @@ def pack_objects(flat: list[Any], serialize: Serialize | None) -> tuple[bytes, l
     keys, records, payloads = flat[0::3], flat[1::3], flat[2::3]
     if serialize is None:
         try:
-            return pickle.dumps((keys, payloads, pickle.dumps(records, 5)), 5), []
+            return pickle.dumps((keys, payloads, dump_records(records)), 5), []
         except Exception:  # noqa: BLE001  pickling runs the user's code; find out whose it is below
             return _pack_one_by_one(keys, records, payloads)
     return _pack_serialized(keys, records, payloads, serialize)
@@ -70,7 +72,7 @@ def _pack_one_by_one(
             good.append(index)
         except Exception as error:  # noqa: BLE001  as above
             bad.append(BadRecord(keys[index], payloads[index], record, error))
-    body = pickle.dumps([records[index] for index in good], 5)
+    body = dump_records([records[index] for index in good])
     kept = ([keys[index] for index in good], [payloads[index] for index in good], body)
     return pickle.dumps(kept, 5), bad
 
@@ -105,7 +107,7 @@ def unpack(
     keys, payloads, records = pickle.loads(body)
     if deserialize is None:
         try:
-            return Batch(keys, payloads, pickle.loads(records)), []
+            return Batch(keys, payloads, load_records(records)), []
         except Exception as error:  # noqa: BLE001  unpickling runs the user's code
             bad = [
                 BadRecord(key, payload, None, error)

@@ -6,11 +6,11 @@ pickling by far, one that parses JSON does not. So it is measured, once for each
 first records that come along.
 """
 
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from wallaroo.operators.batches import Deserialize, Form, Serialize
+from wallaroo.operators.columns import dump_records, load_records
 
 SAMPLE_RECORDS_MIN = 64
 SAMPLE_RECORDS_MAX = 256
@@ -44,7 +44,7 @@ def _there_and_back(
     records: list[Any], serialize: Serialize | None, deserialize: Deserialize | None
 ) -> None:
     if serialize is None or deserialize is None:
-        pickle.loads(pickle.dumps(records, 5))
+        load_records(dump_records(records))
     else:
         for record in records:
             deserialize(serialize(record))

@@ -15,7 +15,7 @@ from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
-from wallaroo.operators.failures import Failure
+from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
@@ -175,6 +175,9 @@ class Worker:
             except OSError as error:
                 self._fail(f"a source cannot listen: {error}", "is its port in use?", 1)
                 return
+            except StopOnError as stop:
+                self._stop_on_error(stop.failure)
+                return
         self._control.send(Opened(order.epoch))
 
     async def _drain(self, order: Drain) -> None:
@@ -229,9 +232,12 @@ class Worker:
     # Ends
 
     def _stop_on_error(self, failure: Failure) -> None:
+        # Payload and traceback are wanted in this case too.
+        self._dead_letters.add([failure])
+        on_key = "" if failure.key is None else f" on key {failure.key!r}"
         self._fail(
-            f"step {failure.step!r} of pipeline {failure.pipeline!r} failed on key "
-            f"{failure.key!r}: {failure.error}",
+            f"step {failure.step!r} of pipeline {failure.pipeline!r} failed{on_key}: "
+            f"{failure.error}",
             "mend the function; without --on-error stop such records go to the dead letters",
             WallarooError.exit_code,
         )
