@@ -3,7 +3,6 @@
     WallarooError(what, hint)            exit code 1
     ├── ConfigError                      exit code 2: the user can mend it
     │   └── WallarooParameterError       a mistake in how an application is put together
-    ├── ApplicationError                 the user's module or one of its functions failed
     ├── FramingError                     bytes from a stranger that are no frame
     ├── ProtocolError                    two of our processes do not understand each other
     └── ClusterError                     a process, port or sink the run cannot go on without
@@ -37,10 +36,6 @@ class WallarooParameterError(ConfigError):
     def __init__(self, mistakes: str | Sequence[str]) -> None:
         self.mistakes = (mistakes,) if isinstance(mistakes, str) else tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
-
-
-class ApplicationError(WallarooError):
-    """The user's module could not be imported, or a function of it failed."""
 
 
 class FramingError(WallarooError):

@@ -270,23 +270,23 @@ class Coordinator:
     # Loss
 
     def _worker_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
-        lost = f"worker {worker} was lost ({reason})"
+        what = f"worker {worker} was lost ({reason})"
         if not self._has_been_ready:
-            return self._end(ClusterError(f"{lost} before the application was ready"))
+            return self._end(ClusterError(f"{what} before the application was ready"))
         if self.phase is Phase.DRAINING:
             return self._end(
-                ClusterError(f"{lost} while the cluster was stopping; what it held is lost")
+                ClusterError(f"{what} while the cluster was stopping; what it held is lost")
             )
         if not self._membership.may_restart:
-            return self._end(ClusterError(f"{lost}, and --no-restart is set"))
+            return self._end(ClusterError(f"{what}, and --no-restart is set"))
         self.epoch = Epoch(self.epoch + 1)
         self._incarnations[worker] = self.epoch
         if self.phase is not Phase.FORMING:
             self._waiting_for = set()
         self.phase = Phase.FORMING
         self._waiting_for.add(worker)
-        consequence = {"lost": "its state and the records it held", "next": "starting it again"}
-        values = {"worker": worker, "reason": reason, "epoch": self.epoch, **consequence}
+        lost = "its state and the records it held"
+        values = {"worker": worker, "reason": reason, "epoch": self.epoch, "lost": lost}
         return [
             Announce("worker.lost", values, is_warning=True),
             StartWorker(worker, self.epoch, is_restart=True),

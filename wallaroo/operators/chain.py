@@ -69,6 +69,8 @@ class Site:
     """Whether the record's key is known there."""
     is_decoder: bool = False
     """There is no record yet: what enters is the payload."""
+    function: Callable[..., Any] | None = None
+    """The user's function whose call, or whose result, is looked at there."""
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class _ChainWriter:
     names: dict[str, Any] = field(default_factory=dict)
     depth: int = 1
     loop_count: int = 0
+    function: Callable[..., Any] | None = None
     has_key: bool = False
 
     def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., None]:
@@ -155,6 +158,7 @@ class _ChainWriter:
         self._leave_stage(stage_index)
 
     def _step(self, step: Step) -> None:
+        self.function = step.function
         function = self._name(f"step_{step.id}", step.function)
         result = "records" if step.is_multi else "record"
         if step.state is None:
@@ -233,6 +237,7 @@ class _ChainWriter:
 
     def _find_key(self, exchange: Exchange) -> None:
         self.has_key = False
+        self.function = exchange.partition
         if exchange.kind is ExchangeKind.ROUND_ROBIN:
             self._line("key = None")
             return
@@ -251,6 +256,7 @@ class _ChainWriter:
         sinks = self.pipeline.sinks
         for sink_id in sinks:
             sink: Any = self.plan.sinks[sink_id]
+            self.function = sink.encode
             encode = self._name(f"encode_{sink_id}", sink.encode)
             append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
             site = f"encoder of {sink.describe()}"
@@ -278,7 +284,9 @@ class _ChainWriter:
     def _line(self, text: str, *, depth: int | None = None, site: str | None = None) -> None:
         self.lines.append("    " * (self.depth if depth is None else depth) + text)
         if site is not None:
-            self.sites[len(self.lines)] = Site(self.pipeline.name, site, self.has_key)
+            self.sites[len(self.lines)] = Site(
+                self.pipeline.name, site, self.has_key, function=self.function
+            )
 
     def _name(self, name: str, value: Any) -> str:
         self.names[name] = value

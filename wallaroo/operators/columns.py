@@ -46,7 +46,7 @@ def _columns(records: list[Any]) -> tuple[type, tuple[str, ...], list[Any]] | No
     if not records:
         return None
     kind = type(records[0])
-    plain = _plain(kind)
+    plain = _plain(kind)  # type: ignore[arg-type]  # mypy doubts that classes are hashable
     if plain is None or set(map(type, records)) != {kind}:
         return None
     names, slots = plain

@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
+from types import CodeType, TracebackType
 from typing import Any
 
 from wallaroo.operators.chain import Site
@@ -46,6 +47,7 @@ def describe_failure(
     assert error.__traceback__ is not None
     user_part = error.__traceback__.tb_next
     lines = traceback.format_exception(type(error), error, user_part)
+    lines += _place_of_result(site, user_part)
     return Failure(
         pipeline=site.pipeline,
         step=site.step,
@@ -55,6 +57,17 @@ def describe_failure(
         payload=payload,
         record=_shown(record, repr),
     )
+
+
+def _place_of_result(site: Site, user_part: TracebackType | None) -> list[str]:
+    """Name the function whose result was refused: it had returned, so no frame of it is left."""
+    function = getattr(site.function, "__func__", site.function)
+    code = getattr(function, "__code__", None)
+    files = {frame.filename for frame in traceback.extract_tb(user_part)}
+    if not isinstance(code, CodeType) or code.co_filename in files:
+        return []
+    place = f'File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}'
+    return [f"This is about what was returned by\n  {place}\n"]
 
 
 def _shown(value: Any, show: Any) -> str:

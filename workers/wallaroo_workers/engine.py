@@ -114,7 +114,6 @@ class Engine:
         try:
             while self._has_work():
                 self._slice()
-                self._send_batches()
                 if time.perf_counter() >= deadline:
                     break
         except StopOnError as stop:

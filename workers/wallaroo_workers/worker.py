@@ -238,8 +238,8 @@ class Worker:
         self._fail(
             f"step {failure.step!r} of pipeline {failure.pipeline!r} failed{on_key}: "
             f"{failure.error}",
-            "mend the function; without --on-error stop such records go to the dead letters",
-            WallarooError.exit_code,
+            hint="",
+            exit_code=WallarooError.exit_code,
         )
 
     def _fail(self, what: str, hint: str, exit_code: int) -> None:

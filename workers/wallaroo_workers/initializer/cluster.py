@@ -33,7 +33,7 @@ from wallaroo.routing.hashing import hash_text
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import ControlFrame, RequestStop, Stop
+from wallaroo.wire.control import ControlFrame, Stop
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
@@ -80,7 +80,6 @@ class Cluster:
         self._source_addresses: list[str] = []
         self._coordinator: Coordinator
         self._tasks: set[asyncio.Task[None]] = set()
-        self._has_signal = False
         self._ended: asyncio.Future[WallarooError | None]
 
     async def run(self) -> None:
@@ -92,7 +91,7 @@ class Cluster:
             await self._listen()
             self._coordinator = Coordinator(self._membership())
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._signal_came)
+                loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
             self._carry_out(self._coordinator.start())
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
@@ -160,13 +159,6 @@ class Cluster:
         )
 
     # Events in, effects out
-
-    def _signal_came(self) -> None:
-        # A supervisor signals every process, and a worker may have passed its own signal on
-        # already: only the second one that comes here means "at once".
-        is_second, self._has_signal = self._has_signal, True
-        request = RequestStop(self._coordinator.epoch)
-        self._happened(StopRequested() if is_second else Received(self._workers[0], request))
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self._happened(Received(worker, frame))
@@ -250,7 +242,8 @@ class Cluster:
             self._end(ClusterError(f"a worker process cannot be started: {error}"))
 
     async def _start_process(self, order: StartWorker, delay_s: float) -> None:
-        if delay_s:
+        if order.is_restart:
+            log.info("worker.restarting", worker=order.worker, after_s=delay_s)
             await asyncio.sleep(delay_s)
         if self._ended.done():
             return
