@@ -304,10 +304,9 @@ def test_an_error_ends_the_run_where_it_is_asked_to(tmp_path: Path) -> None:
     with fussy(tmp_path, "--workers", "2", "--on-error", "stop") as (cluster, _receiver):
         send_bytes(cluster.source_port(), framed(b"key1 1", b"key1 explode"))
         assert cluster.wait_end() == 1
-        error, hint = cluster.errors
+        (error,) = cluster.errors
     assert error.startswith("Error: step 'count' of pipeline 'lines' failed on key 'key1'")
     assert error.endswith("ArithmeticError: cannot count this")
-    assert hint.startswith("hint: ")
     (letter,) = dead_letters(tmp_path / "dead-letters")
     check_letter(letter, next(bad for bad in BAD if bad.payload == b"key1 explode"))
 
@@ -321,9 +320,8 @@ def test_a_generator_that_fails_at_its_first_record_ends_the_run_where_it_is_ask
     ended = run_to_end(tmp_path, "--application-module", "failing", *options)
     receiver.close()
     assert ended.returncode == 1
-    error, hint = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
+    (error,) = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
     assert error == "Error: step 'generator' of pipeline 'numbers' failed: ValueError: no first"
-    assert hint.startswith("hint: ")
 
 
 def test_ten_thousand_failures_are_ten_thousand_dead_letters_and_few_log_lines(

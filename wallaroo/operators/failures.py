@@ -2,7 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import Any
 
 from wallaroo.operators.chain import Site
@@ -44,30 +44,34 @@ def describe_failure(
     error: Exception, site: Site, key: Any, record: Any, payload: bytes | None
 ) -> Failure:
     """Return the facts of ``error``; the traceback starts at the user's function."""
-    assert error.__traceback__ is not None
-    user_part = error.__traceback__.tb_next
-    lines = traceback.format_exception(type(error), error, user_part)
-    lines += _place_of_result(site, user_part)
     return Failure(
         pipeline=site.pipeline,
         step=site.step,
         key=None if key is None else display_key(key),
         error=f"{type(error).__name__}: {_shown(error, str)}",
-        traceback="".join(lines),
+        traceback=_traceback(error, site),
         payload=payload,
         record=_shown(record, repr),
     )
 
 
-def _place_of_result(site: Site, user_part: TracebackType | None) -> list[str]:
-    """Name the function whose result was refused: it had returned, so no frame of it is left."""
+def _traceback(error: Exception, site: Site) -> str:
+    """Return the user's part of the traceback.
+
+    A function whose result was refused had returned, so no frame of it is left: it is named first.
+    """
+    assert error.__traceback__ is not None
+    frames = traceback.extract_tb(error.__traceback__.tb_next)
     function = getattr(site.function, "__func__", site.function)
     code = getattr(function, "__code__", None)
-    files = {frame.filename for frame in traceback.extract_tb(user_part)}
-    if not isinstance(code, CodeType) or code.co_filename in files:
-        return []
-    place = f'File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}'
-    return [f"This is about what was returned by\n  {place}\n"]
+    is_named = any(code is not None and frame.filename == code.co_filename for frame in frames)
+    if isinstance(code, CodeType) and not is_named:
+        frames.insert(
+            0, traceback.FrameSummary(code.co_filename, code.co_firstlineno, code.co_name)
+        )
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = frames
+    return "".join(told.format())
 
 
 def _shown(value: Any, show: Any) -> str:
