@@ -20,7 +20,8 @@ from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = structlog.get_logger()
 
-FRAME_BYTES_MAX_ALLOWED = (1 << 31) - 1
+FRAME_BYTES_MAX_ALLOWED = 512 << 20
+"""Links between workers carry frames of four times this size."""
 
 EPILOG = """\b
 Every other option goes to the application, as `application_setup(args)` gets it:
@@ -38,7 +39,7 @@ Exit status: 0 after a stop in order, 1 when the run could not start or go on,
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help", "-h"]},
+    context_settings={"ignore_unknown_options": True},
     epilog=EPILOG,
 )
 @click.option(

@@ -360,12 +360,11 @@ def test_dead_letters_that_cannot_be_written_are_told_and_the_run_goes_on(tmp_pa
     assert base64.b64decode(letter["payload"]) == b"undecodable again"
 
 
-def test_user_code_that_exits_ends_its_worker_which_is_started_again(tmp_path: Path) -> None:
+def test_user_code_that_exits_is_a_failed_record_like_any_other(tmp_path: Path) -> None:
     with fussy(tmp_path) as (cluster, receiver):
-        send_bytes(cluster.source_port(), framed(b"leave"))
-        lost = cluster.wait_event("worker.lost")
-        assert "status 7" in lost["reason"]
-        assert cluster.wait_ready(epoch=2)["epoch"] == 2
-        send_bytes(cluster.source_port(), framed(b"good 1"))
+        send_bytes(cluster.source_port(), framed(b"leave", b"good 1"))
         wait_until("the next record is there", lambda: receiver.line_count() == 1)
         assert cluster.stop() == 0
+        assert cluster.events("worker.lost") == []
+    (letter,) = dead_letters(tmp_path / "dead-letters")
+    assert letter["error"] == "SystemExit: 7"

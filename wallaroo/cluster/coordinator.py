@@ -303,7 +303,13 @@ class Coordinator:
         self._stop_is_requested = True
         if not self._has_been_ready:
             return self._end(None)
-        return self._drain() if self.phase is Phase.RUNNING else []
+        if self.phase is Phase.RUNNING:
+            return self._drain()
+        values = {
+            "next": "stop once the lost workers are back",
+            "hint": "once more to stop at once",
+        }
+        return [Announce("cluster.stop_requested", values)]
 
     def _drain(self) -> list[Effect]:
         self.phase = Phase.DRAINING

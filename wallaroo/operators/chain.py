@@ -38,6 +38,7 @@ from typing import Any
 
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.names import EdgeId, SinkId
+from wallaroo.operators.failures import Site, StopOnError
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, Step
@@ -59,20 +60,6 @@ class Entry(enum.Enum):
     """Across an exchange, as objects: ``run(keys, records, payloads)``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The place in a chain that a line of the written code stands for."""
-
-    pipeline: str
-    step: str
-    has_key: bool
-    """Whether the record's key is known there."""
-    is_decoder: bool = False
-    """There is no record yet: what enters is the payload."""
-    function: Callable[..., Any] | None = None
-    """The user's function whose call, or whose result, is looked at there."""
-
-
 @dataclass(slots=True)
 class Bindings:
     """What the written code refers to: all of it made by the dataflow, for one membership."""
@@ -85,7 +72,7 @@ class Bindings:
     """Round-robin exchanges: the list of the worker whose turn it is, ``None`` for this one."""
     travels_as_payload: frozenset[EdgeId]
     sink_appends: dict[SinkId, Callable[[bytes], object]]
-    fail: Callable[[Exception, Site, Any, Any, bytes | None], None]
+    fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
 
 
@@ -134,7 +121,10 @@ class _ChainWriter:
 
     def _close_loop(self, depth: int) -> None:
         self.depth = depth
-        self._line("except Exception as error:")
+        # Whatever the user's function raises is its record's failure: sys.exit() and a cancelled
+        # task as well. StopOnError comes from an inner loop, whose record it was.
+        self._line("except StopOnError: raise")
+        self._line("except BaseException as error:")
         self._line("fail(error, key, record, payload)", depth=depth + 1)
         self.depth = depth - 1
 
@@ -296,6 +286,7 @@ class _ChainWriter:
         text = "\n".join(self.lines) + "\n"
         # Debuggers and tracebacks find the written code as they find any module's.
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
+        self.names["StopOnError"] = StopOnError
         self.names["fail"] = _failure_reporter(self.sites, self.pipeline.name, self.bindings.fail)
         # The text is made of this module's own lines and of names it made itself, repr'd constants
         # included; nothing of the user's is pasted into it.
@@ -320,11 +311,11 @@ _ENTRY_FORMS = {
 def _failure_reporter(
     sites: dict[int, Site],
     pipeline: str,
-    fail: Callable[[Exception, Site, Any, Any, bytes | None], None],
-) -> Callable[[Exception, Any, Any, bytes | None], None]:
+    fail: Callable[[BaseException, Site, Any, Any, bytes | None], None],
+) -> Callable[[BaseException, Any, Any, bytes | None], None]:
     """Return what a chain's ``except`` calls: it finds the site of an error by its line."""
 
-    def report(error: Exception, key: Any, record: Any, payload: bytes | None) -> None:
+    def report(error: BaseException, key: Any, record: Any, payload: bytes | None) -> None:
         assert error.__traceback__ is not None
         site = sites.get(error.__traceback__.tb_lineno)
         if site is None:

@@ -19,8 +19,8 @@ from wallaroo.operators.batches import (
     pack_payloads,
     unpack,
 )
-from wallaroo.operators.chain import Bindings, Entry, Site, write_chain
-from wallaroo.operators.failures import Failure, StopOnError, describe_failure
+from wallaroo.operators.chain import Bindings, Entry, write_chain
+from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN, Clock, cheaper_form
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
@@ -208,7 +208,7 @@ class Dataflow:
         return failures
 
     def _fail(
-        self, error: Exception, site: Site, key: Any, record: Any, payload: bytes | None
+        self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
         failure = describe_failure(error, site, key, record, payload)
         if self._options.stop_on_error:

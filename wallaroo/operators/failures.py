@@ -1,14 +1,30 @@
 """A record that user code could not take: everything one needs to find out why."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from wallaroo.operators.chain import Site
-from wallaroo.routing.keys import display_key
+from wallaroo.routing.keys import display_key, short_repr
 
 RECORD_SHOWN_CHARACTERS_MAX = 200
+INTEGER_SHOWN_MAX = 1 << 64
+"""Beyond it readers of JSON disagree, and Python may refuse to write it at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place in a chain that a line of the written code stands for."""
+
+    pipeline: str
+    step: str
+    has_key: bool
+    """Whether the record's key is known there."""
+    is_decoder: bool = False
+    """There is no record yet: what enters is the payload."""
+    function: Callable[..., Any] | None = None
+    """The user's function whose call, or whose result, is looked at there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +34,7 @@ class Failure:
     pipeline: str
     step: str
     key: Any
-    """The record's key in its own type; ``None`` where the step has no key."""
+    """The record's key as JSON can show it; ``None`` where the step has no key."""
     error: str
     """Kind and message: ``ValueError: no such symbol``."""
     traceback: str
@@ -41,21 +57,21 @@ class StopOnError(BaseException):
 
 
 def describe_failure(
-    error: Exception, site: Site, key: Any, record: Any, payload: bytes | None
+    error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
 ) -> Failure:
     """Return the facts of ``error``; the traceback starts at the user's function."""
     return Failure(
         pipeline=site.pipeline,
         step=site.step,
-        key=None if key is None else display_key(key),
+        key=None if key is None else _shown_key(display_key(key)),
         error=f"{type(error).__name__}: {_shown(error, str)}",
-        traceback=_traceback(error, site),
+        traceback=_writable(_traceback(error, site)),
         payload=payload,
         record=_shown(record, repr),
     )
 
 
-def _traceback(error: Exception, site: Site) -> str:
+def _traceback(error: BaseException, site: Site) -> str:
     """Return the user's part of the traceback.
 
     A function whose result was refused had returned, so no frame of it is left: it is named first.
@@ -74,11 +90,31 @@ def _traceback(error: Exception, site: Site) -> str:
     return "".join(told.format())
 
 
+def _shown_key(key: Any) -> Any:
+    """Return ``key`` as JSON has it where JSON can have it, else as short text."""
+    match key:
+        case bool():
+            return key
+        case int() if -INTEGER_SHOWN_MAX <= key <= INTEGER_SHOWN_MAX:
+            return key
+        case str():
+            return _writable(key)
+        case tuple():
+            return [_shown_key(part) for part in key]
+        case _:
+            return short_repr(key)
+
+
 def _shown(value: Any, show: Any) -> str:
     try:
         text = str(show(value))
     except Exception:  # noqa: BLE001  a user's own __repr__ or __str__ may fail in any way
         text = f"<{type(value).__name__} that cannot be shown>"
     if len(text) > RECORD_SHOWN_CHARACTERS_MAX:
-        return text[:RECORD_SHOWN_CHARACTERS_MAX] + "…"
-    return text
+        text = text[:RECORD_SHOWN_CHARACTERS_MAX] + "…"
+    return _writable(text)
+
+
+def _writable(text: str) -> str:
+    """Return ``text`` without lone surrogates, which no file and no frame takes."""
+    return text.encode("utf-8", "backslashreplace").decode()

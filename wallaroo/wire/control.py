@@ -127,7 +127,10 @@ assert len(TYPE_OF_TAG) == len(get_args(ControlFrame)), "two frames share a tag"
 
 def encode_control_frame(frame: ControlFrame) -> bytes:
     """Return ``frame`` with its length before it."""
-    content: bytes = msgpack.packb([frame.tag, *(getattr(frame, f.name) for f in fields(frame))])
+    content: bytes = msgpack.packb(
+        [frame.tag, *(getattr(frame, f.name) for f in fields(frame))],
+        unicode_errors="backslashreplace",
+    )
     return _LENGTH.pack(len(content)) + content
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import threading
+import time
 
 import structlog
 import uvloop
@@ -16,10 +19,11 @@ from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.settings import WorkerSettings
-from wallaroo_workers.worker import Worker
+from wallaroo_workers.worker import STATUS_INITIALIZER_LOST, Worker
 
 log = structlog.get_logger()
 
+ORDERLY_END_S = 2.0
 GC_THRESHOLDS = (100_000, 20, 100)
 """Batches keep thousands of young objects alive; Python's defaults look at them far too often."""
 
@@ -28,7 +32,10 @@ def main() -> int:
     """Run one worker; return its exit status."""
     # Ctrl-C reaches every process of the terminal; the initializer decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = WorkerSettings.from_json(sys.stdin.buffer.read())
+    settings = WorkerSettings.from_json(_first_line(0))
+    threading.Thread(target=_end_with_initializer, args=(os.dup(0),), daemon=True).start()
+    # The application has no standard input: the pipe is the initializer's.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     configure_logs(settings.name, debug=settings.options.debug)
     gc.set_threshold(*GC_THRESHOLDS)
     try:
@@ -36,6 +43,29 @@ def main() -> int:
     except WallarooError as error:
         return uvloop.run(_report(settings, error))
     return uvloop.run(_work(settings, plan))
+
+
+def _first_line(descriptor: int) -> bytes:
+    """Return what stands before the first newline; what comes behind it stays in the pipe."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            break
+        line += byte
+    return bytes(line)
+
+
+def _end_with_initializer(descriptor: int) -> None:
+    """End this process when the initializer is gone, even in the middle of a computation.
+
+    The pipe from the initializer ends with it. The event loop notices too, by the control link,
+    and ends in order; it cannot while the application's code keeps it.
+    """
+    while os.read(descriptor, 1):
+        pass
+    time.sleep(ORDERLY_END_S)
+    os._exit(STATUS_INITIALIZER_LOST)
 
 
 async def _work(settings: WorkerSettings, plan: Plan) -> int:

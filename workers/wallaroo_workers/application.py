@@ -20,6 +20,12 @@ def load_plan(settings: ApplicationSettings) -> Plan:
     # Behind everything else, so that a file of the user's never shadows a library of ours.
     sys.path.extend(path for path in settings.paths if path not in sys.path)
     module = _imported(settings)
+    if (hidden := _hidden_by(module, settings)) is not None:
+        raise ConfigError(
+            f"the name {settings.module!r} means {module.__name__} in "
+            f"{getattr(module, '__file__', None) or 'Python itself'}, not {_shown_path(hidden)}",
+            hint="rename your module; that one is needed by Python or by wallaroo itself",
+        )
     setup = getattr(module, "application_setup", None)
     if not callable(setup):
         raise ConfigError(
@@ -57,6 +63,19 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         ) from error
     except Exception as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
+
+
+def _hidden_by(module: ModuleType, settings: ApplicationSettings) -> str | None:
+    """Return the user's file of that name, if another module of the name was found before it."""
+    relative = settings.module.replace(".", os.sep)
+    for path in settings.paths:
+        for file in (f"{relative}.py", os.path.join(relative, "__init__.py")):
+            own = os.path.join(path, file)
+            if os.path.exists(own):
+                found = getattr(module, "__file__", None)
+                is_same = found is not None and os.path.samefile(found, own)
+                return None if is_same else own
+    return None
 
 
 def _built(setup: Any, settings: ApplicationSettings) -> object:

@@ -125,7 +125,13 @@ class Engine:
 
     def flush(self) -> None:
         """Hand on everything that came out so far."""
-        self._send_batches()
+        try:
+            # All at once: a turn's records make few large batches, which are cheap.
+            for batch in self._dataflow.take_batches():
+                self._links[batch.worker].send_batch(batch)
+        except StopOnError as stop:
+            # A record that cannot be serialised is found here.
+            self.on_stop(stop.failure)
         for sink, chunk in self._dataflow.take_output():
             self.on_output(sink, chunk)
         failures = self._dataflow.take_failures()
@@ -181,7 +187,3 @@ class Engine:
         if pacer is None:
             pacer = self._pacers[key] = Pacer()
         return pacer
-
-    def _send_batches(self) -> None:
-        for batch in self._dataflow.take_batches():
-            self._links[batch.worker].send_batch(batch)

@@ -22,7 +22,10 @@ def configure_logs(process: str, *, debug: bool = False) -> None:
         renderer = [structlog.dev.ConsoleRenderer()]
     else:
         renderer = [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                # Locals would put records and keys of users into the log.
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             _facts_first,
             structlog.processors.JSONRenderer(),
         ]

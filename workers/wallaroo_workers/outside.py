@@ -11,6 +11,7 @@ from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.names import SinkId
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.engine import Engine
+from wallaroo_workers.intake import Intake
 from wallaroo_workers.settings import RunOptions
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
 from wallaroo_workers.sources.generator import GeneratorRunner
@@ -29,8 +30,11 @@ class Sources:
         self._plan = plan
         self._engine = engine
         self._options = options
+        intake = Intake()
         self._listeners = {
-            index: TCPSourceListener(pipeline.source, index, engine, options.frame_bytes_max)
+            index: TCPSourceListener(
+                pipeline.source, index, engine, intake, options.frame_bytes_max
+            )
             for index, pipeline in enumerate(plan.pipelines)
             if isinstance(pipeline.source, TCPSource)
         }

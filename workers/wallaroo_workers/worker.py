@@ -40,6 +40,7 @@ from wallaroo_workers.mesh import Mesh
 from wallaroo_workers.network.incoming import IncomingLink
 from wallaroo_workers.network.outgoing import OutgoingLink
 from wallaroo_workers.outside import Sinks, Sources
+from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -76,6 +77,7 @@ class Worker:
         self._aligner: Aligner
         self._assignment: Assign | None = None
         self._is_open = False
+        self._pause_watch = PauseWatch()
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
@@ -120,6 +122,9 @@ class Worker:
         return self._incarnation if self._assignment is None else self._assignment.epoch
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._ended.done():
+            work.close()
+            return
         self._running = [task for task in self._running if not task.done()]
         self._running.append(self._tasks.create_task(work))
 
@@ -221,6 +226,7 @@ class Worker:
             self._mesh.acknowledge()
             self._sinks.settle()
             self._backlog_changed()
+            self._tell_long_pause()
             if (sink := self._sinks.timed_out()) is not None:
                 self._fail(
                     f"the sink at {sink.address} was not there for "
@@ -228,6 +234,23 @@ class Worker:
                     "start the receiver first, or give --sink-timeout more time",
                     1,
                 )
+
+    def _tell_long_pause(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        pressure = self._mesh.pressure
+        paused_s = self._pause_watch.look(now_s, is_paused=pressure.must_pause)
+        if paused_s is not None:
+            log.warning(
+                "sources.paused",
+                for_s=round(paused_s),
+                slow_workers=", ".join(
+                    [*pressure.causes, *[self._me] * pressure.is_under_pressure]
+                ),
+                inbox_bytes=self._engine.inbox_bytes,
+                link_bytes=self._mesh.backlog_bytes,
+                sink_bytes=self._sinks.backlog_bytes,
+                hint="senders wait; a sink or a worker does not keep up",
+            )
 
     # Ends
 

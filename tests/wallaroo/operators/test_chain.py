@@ -427,14 +427,21 @@ def test_an_error_shows_what_led_to_it() -> None:
 
 
 @pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt])
-def test_what_ends_a_process_passes_through(ending: type[BaseException]) -> None:
+def test_what_would_end_a_process_is_the_failure_of_its_record(
+    ending: type[BaseException],
+) -> None:
     def end(word: str) -> list[str]:
-        raise ending
+        if word == "b":
+            raise ending
+        return [word]
 
     builder = application().to(multi("items", list)).to(multi("end", end))
     mesh = Mesh(builder.to_sink(tcp_sink()).build())
-    with pytest.raises(ending):
-        mesh.feed(payloads("a"))
+    mesh.feed(payloads("abc"))
+    (failure,) = mesh.failures()
+    assert (failure.step, failure.payload) == ("end", b"abc")
+    assert failure.error.startswith(ending.__name__)
+    assert mesh.lines() == ["a", "c"]
 
 
 def test_the_first_error_stops_the_run_where_errors_are_to() -> None:

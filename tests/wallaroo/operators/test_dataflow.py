@@ -347,4 +347,4 @@ def test_a_failure_on_the_way_to_a_state_names_the_state_and_the_key() -> None:
     for failure in failures:
         assert failure.payload is not None
         assert failure.step == "exchange before words"
-        assert failure.key == (failure.payload.decode()[-1], True)
+        assert failure.key == [failure.payload.decode()[-1], True]

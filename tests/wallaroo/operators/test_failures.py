@@ -1,13 +1,14 @@
 """A failure shows what happened, however hostile the record or its error."""
 
+import json
 import pickle
 
 import pytest
 
-from wallaroo.operators.chain import Site
 from wallaroo.operators.failures import (
     RECORD_SHOWN_CHARACTERS_MAX,
     Failure,
+    Site,
     StopOnError,
     describe_failure,
 )
@@ -61,10 +62,25 @@ def test_an_error_of_a_built_in_function_has_no_place_but_its_name() -> None:
     assert failure.traceback.startswith("ValueError: invalid literal")
 
 
-@pytest.mark.parametrize("key", [True, 1, "1", b"1", (1, (False, "x")), ""])
-def test_a_key_is_shown_as_the_user_wrote_it(key: object) -> None:
-    shown = failed(ValueError(), key=canonical_key(key)).key
-    assert (shown, type(shown)) == (key, type(key))
+@pytest.mark.parametrize(
+    ("key", "as_json"),
+    [(True, "true"), (1, "1"), ("1", '"1"'), (b"1", "\"b'1'\""), ("", '""'),
+     ((1, (False, "x")), '[1, [false, "x"]]'), ("\udcff", '"\\\\udcff"')],
+)  # fmt: skip
+def test_a_key_is_shown_as_json_has_it(key: object, as_json: str) -> None:
+    assert json.dumps(failed(ValueError(), key=canonical_key(key)).key) == as_json
+
+
+def test_an_integer_of_any_size_is_shown() -> None:
+    shown = failed(ValueError(), key=10**5000).key
+    assert isinstance(shown, str)
+    assert len(shown) < 200
+
+
+def test_an_error_with_text_that_no_file_takes_is_written_with_escapes() -> None:
+    failure = failed(ValueError("bad \udcff"))
+    assert failure.error == "ValueError: bad \\udcff"
+    assert failure.traceback.encode()
 
 
 def test_a_record_that_cannot_be_shown_does_not_hide_the_error() -> None:

@@ -73,7 +73,7 @@ class Cluster:
             WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
         )
         self._control = ControlServer(self._secret)
-        self._restarts = RestartPolicy()
+        self._restarts = {worker: RestartPolicy() for worker in self._workers}
         self._ready_file = ReadyFile(settings.ready_file)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
@@ -211,24 +211,29 @@ class Cluster:
         )
         self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
 
+    def _stop_now(self, error: WallarooError) -> None:
+        """End the run for a reason that is not the coordinator's."""
+        for worker in self._workers:
+            self._control.send(worker, Stop(self._coordinator.epoch))
+        self._end(error)
+
     def _end(self, error: WallarooError | None) -> None:
         if not self._ended.done():
             self._ended.set_result(error)
 
     def _start_worker(self, order: StartWorker) -> None:
+        policy = self._restarts[order.worker]
         delay_s: float | None = 0.0
         if order.is_restart:
             self._ready_file.remove()
             self._placement.kill(order.worker)
-            delay_s = self._restarts.lost(time.monotonic())
+            delay_s = policy.lost(time.monotonic())
         if delay_s is None:
-            for worker in self._workers:
-                self._control.send(worker, Stop(self._coordinator.epoch))
-            self._end(
+            self._stop_now(
                 ClusterError(
-                    f"worker {order.worker} was lost, the {self._restarts.restarts_max + 1}th loss "
-                    f"within {self._restarts.window_s:g} s",
-                    hint="something ends the workers again and again; see their last log lines",
+                    f"worker {order.worker} was lost, its {policy.restarts_max + 1}th loss "
+                    f"within {policy.window_s:g} s",
+                    hint="something ends the worker again and again; see its last log lines",
                 )
             )
             return
@@ -266,15 +271,18 @@ class Cluster:
             if address
         ]
         workers = [{"name": worker, "pid": self._pids[worker]} for worker in self._workers]
-        self._ready_file.write(
-            {
-                "application": self._plan.application,
-                "sources": sources,
-                "control": self._control.address,
-                "workers": workers,
-                "epoch": epoch,
-            }
-        )
+        facts = {
+            "application": self._plan.application,
+            "sources": sources,
+            "control": self._control.address,
+            "workers": workers,
+            "epoch": epoch,
+        }
+        try:
+            self._ready_file.write(facts)
+        except OSError as error:
+            self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
+            return
         log.info(
             "application.ready_again" if is_again else "application.ready",
             application=self._plan.application,

@@ -52,8 +52,8 @@ class LocalPlacement:
             start_new_session=True,
         )
         assert process.stdin is not None
-        process.stdin.write(settings.to_json())
-        process.stdin.close()
+        # The pipe stays open: its end tells the worker that this process is gone.
+        process.stdin.write(settings.to_json() + b"\n")
         name = WorkerName(settings.name)
         self._processes[name] = process
         watcher = asyncio.create_task(self._watch(name, Epoch(settings.incarnation), process))

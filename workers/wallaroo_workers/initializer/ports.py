@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import sys
+from typing import Any
 
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo_workers.network.frames import join_address, split_address
@@ -29,14 +30,26 @@ class ReservedAddress:
                 hint="give an address of this machine, such as 127.0.0.1:7010",
             ) from error
         self._socket = socket.socket(*where[:3])
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._lock = _lock(address, f"{where[4][0]}-{port}") if port else None
         try:
-            self._socket.bind(where[4])
+            self._bind(where[4])
         except OSError as error:
             raise _bind_error(address, error) from error
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.address = join_address(host, self._socket.getsockname()[1])
+
+    def _bind(self, where: Any) -> None:
+        try:
+            # The strict way sees every socket that is bound to the port, listening or not, also
+            # where one of the two means all addresses of the host.
+            self._socket.bind(where)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # It also sees connections of an earlier run that time out for a minute.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(where)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def release(self) -> None:
         """Let others have the address."""
@@ -56,7 +69,7 @@ def _lock(address: str, resolved: str) -> socket.socket | None:
         lock.bind(f"\0wallaroo-source-{os.getuid()}-{resolved}")
     except OSError as error:
         lock.close()
-        raise _in_use(address, "another run of wallaroo-run") from error
+        raise _in_use(address, "a run of wallaroo-run") from error
     return lock
 
 

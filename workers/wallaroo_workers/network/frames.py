@@ -35,8 +35,8 @@ class FrameConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast(asyncio.Transport, transport)
-        host, port = self._transport.get_extra_info("peername")[:2]
-        self.peer = f"{host}:{port}"
+        if (address := self._transport.get_extra_info("peername")) is not None:
+            self.peer = join_address(*address[:2])
         loop = asyncio.get_running_loop()
         self._timeout = loop.call_later(
             HANDSHAKE_TIMEOUT_S, self.abort, "no proof of the secret in time"
@@ -54,6 +54,10 @@ class FrameConnection(asyncio.Protocol):
                 raise self._framer.error
         except WallarooError as error:
             self.abort(error.what)
+        except Exception as error:  # noqa: BLE001  told as the bug it is; uvloop would swallow some
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "a frame broke us", "exception": error})
+            self.abort("a frame could not be handled")
 
     def _shake_hands(self, data: bytes) -> bytes:
         assert self._transport is not None

@@ -63,21 +63,29 @@ class TCPSinkRunner:
     async def run(self) -> None:
         """Keep the sink connected until it is closed, or this is cancelled."""
         loop = asyncio.get_running_loop()
+        back_off_s = 0.0
         while not self._is_closed:
             self.waiting_since_s = loop.time()
-            await self._connect()
+            await self._connect(back_off_s)
+            connected_s = loop.time()
             self.waiting_since_s = None
             self.connected.set()
             self._write_waiting()
             self.on_progress()
             await self._lost.wait()
             self.connected.clear()
+            # One that hangs up on us each time is not dialed in a tight loop.
+            is_stable = loop.time() - connected_s > BACK_OFF_MAX_S
+            back_off_s = (
+                0.0 if is_stable else min(2 * back_off_s + BACK_OFF_FIRST_S, BACK_OFF_MAX_S)
+            )
 
-    async def _connect(self) -> None:
+    async def _connect(self, first_after_s: float) -> None:
         loop = asyncio.get_running_loop()
         back_off_s = BACK_OFF_FIRST_S
         told_s = float("-inf")
         self._lost = asyncio.Event()
+        await asyncio.sleep(first_after_s)
         while True:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -5,8 +5,7 @@ from typing import Any
 import structlog
 
 from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.operators.chain import Site
-from wallaroo.operators.failures import StopOnError, describe_failure
+from wallaroo.operators.failures import Site, StopOnError, describe_failure
 from wallaroo_workers.engine import Engine
 
 log = structlog.get_logger()

@@ -13,6 +13,7 @@ import structlog
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo_workers.engine import Engine
+from wallaroo_workers.intake import Intake
 from wallaroo_workers.network.frames import join_address, split_address
 
 log = structlog.get_logger()
@@ -27,11 +28,12 @@ class TCPSourceListener:
     """One source of one pipeline on this worker, with all its connections."""
 
     def __init__(
-        self, source: TCPSource, pipeline: int, engine: Engine, frame_bytes_max: int
+        self, source: TCPSource, pipeline: int, engine: Engine, intake: Intake, frame_bytes_max: int
     ) -> None:
         self.source = source
         self.pipeline = pipeline
         self.engine = engine
+        self.intake = intake
         self.frame_bytes_max = frame_bytes_max
         self.connections: set[SourceConnection] = set()
         self.drain_bytes: float = float("inf")
@@ -101,6 +103,8 @@ class SourceConnection(asyncio.Protocol):
     def __init__(self, listener: TCPSourceListener) -> None:
         self._listener = listener
         self._engine = listener.engine
+        self._intake = listener.intake
+        self._pending_bytes = 0
         source = listener.source
         self._framer = LengthFramer(
             source.header_length, source.payload_length, listener.frame_bytes_max
@@ -126,6 +130,7 @@ class SourceConnection(asyncio.Protocol):
         self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
         self._is_open = True
         self._listener.connections.add(self)
+        self._intake.add(self)
         log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
@@ -136,7 +141,9 @@ class SourceConnection(asyncio.Protocol):
         if self._framer.error is not None:
             self._refuse()
         if self._payloads:
-            self._transport.pause_reading()
+            self.pause()
+            self._pending_bytes = len(data)
+            self._intake.took(len(data))
             self._engine.source_ready(self)
         elif self.byte_count >= self.byte_count_last:
             self.close()
@@ -155,6 +162,7 @@ class SourceConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Payloads that wait are still the engine's to take."""
         self._is_open = False
+        self._intake.remove(self)
         cut_off = self._framer.receive_eof()
         if cut_off and self._framer.error is None:
             log.warning(
@@ -185,11 +193,25 @@ class SourceConnection(asyncio.Protocol):
         """Read on, or be gone."""
         self._payloads = []
         self._position = 0
+        pending_bytes, self._pending_bytes = self._pending_bytes, 0
+        self._intake.gave(pending_bytes)
         if not self._is_open:
             self._listener.connections.discard(self)
         elif self.byte_count >= self.byte_count_last:
             self.close()
         else:
+            self.resume()
+
+    # For the intake
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on, unless payloads wait here or all connections together have too many."""
+        if not (self.has_records or self._intake.is_full or self._transport.is_closing()):
             self._transport.resume_reading()
 
     # For a drain

@@ -1,0 +1,52 @@
+"""All connections of a worker together hold a bounded number of unprocessed bytes."""
+
+from wallaroo_workers.intake import PENDING_BYTES_MAX, Intake
+
+
+class Connection:
+    is_reading = True
+
+    def pause(self) -> None:
+        self.is_reading = False
+
+    def resume(self) -> None:
+        self.is_reading = True
+
+
+def test_beyond_the_limit_no_connection_reads() -> None:
+    intake = Intake()
+    connections = [Connection() for _ in range(3)]
+    for connection in connections:
+        intake.add(connection)
+    intake.took(PENDING_BYTES_MAX)
+    assert all(connection.is_reading for connection in connections)
+    intake.took(1)
+    assert not any(connection.is_reading for connection in connections)
+
+
+def test_all_read_on_when_half_is_processed() -> None:
+    intake = Intake()
+    connection = Connection()
+    intake.add(connection)
+    intake.took(PENDING_BYTES_MAX + 1)
+    intake.gave(PENDING_BYTES_MAX // 2)
+    assert not connection.is_reading
+    intake.gave(1)
+    assert connection.is_reading
+
+
+def test_a_connection_that_comes_while_the_intake_is_full_waits() -> None:
+    intake = Intake()
+    intake.took(PENDING_BYTES_MAX + 1)
+    late = Connection()
+    intake.add(late)
+    assert not late.is_reading
+
+
+def test_a_connection_that_is_gone_is_left_alone() -> None:
+    intake = Intake()
+    gone = Connection()
+    intake.add(gone)
+    intake.remove(gone)
+    intake.took(PENDING_BYTES_MAX + 1)
+    assert gone.is_reading
