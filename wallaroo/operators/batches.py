@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.operators.columns import dump_records, load_records
+from wallaroo.operators.columns import dump_records, load_records, rescue_records
 
 Serialize = Callable[[Any], bytes]
 Deserialize = Callable[[bytes], Any]
@@ -109,12 +109,35 @@ def unpack(
         try:
             return Batch(keys, payloads, load_records(records)), []
         except Exception as error:  # noqa: BLE001  unpickling runs the user's code
-            bad = [
-                BadRecord(key, payload, None, error)
-                for key, payload in zip(keys, payloads, strict=True)
-            ]
-            return Batch([], [], []), bad
+            return _unpack_one_by_one(keys, payloads, records, error)
     return _unpack_deserialized(keys, payloads, records, deserialize)
+
+
+def _unpack_one_by_one(
+    keys: list[Any], payloads: list[bytes | None], body: bytes, error: Exception
+) -> tuple[Batch, list[BadRecord]]:
+    """Return what can be read of records that could not be read together because of ``error``."""
+    batch = Batch([], [], records := [])
+    bad: list[BadRecord] = []
+    for key, payload, (record, why) in zip(
+        keys, payloads, _rescue(body, len(keys), error), strict=True
+    ):
+        if why is not None:
+            bad.append(BadRecord(key, payload, None, why))
+            continue
+        batch.keys.append(key)
+        batch.payloads.append(payload)
+        records.append(record)
+    return batch, bad
+
+
+def _rescue(body: bytes, count: int, error: Exception) -> list[tuple[Any, Exception | None]]:
+    try:
+        rescued = rescue_records(body)
+    except Exception:  # noqa: BLE001  no record may be lost, nor the first error
+        rescued = []
+    # Without one answer for each record nobody knows which key belongs to which.
+    return rescued if len(rescued) == count else [(None, error)] * count
 
 
 def _unpack_deserialized(

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from wallaroo.operators.rescue import Part, read_parts
+
 Rows = Iterable[Any]
 
 _HOOKS = (
@@ -39,6 +41,29 @@ def load_records(data: bytes) -> list[Any]:
         return loaded
     kind, names, columns = loaded
     return _builder(kind, names)(columns)
+
+
+def rescue_records(data: bytes) -> list[tuple[Any, Exception | None]]:
+    """Return each record that ``dump_records`` was given, or why it cannot be read. Slow."""
+    root = read_parts(data)
+    if isinstance(root.value, list):
+        return [(part.value, part.error) for part in root.parts]
+    kind, names, columns = root.parts
+    rows = zip(*(column.parts for column in columns.parts), strict=True)
+    return [_rescued(kind, names.value, row) for row in rows]
+
+
+def _rescued(
+    kind: Part, names: tuple[str, ...], row: tuple[Part, ...]
+) -> tuple[Any, Exception | None]:
+    for part in (kind, *row):
+        if part.error is not None:
+            return None, part.error
+    try:
+        (record,) = _builder(kind.value, names)([[part.value] for part in row])
+        return record, None
+    except Exception as error:  # noqa: BLE001  the receiver's class may be another one
+        return None, error
 
 
 def _columns(records: list[Any]) -> tuple[type, tuple[str, ...], list[Any]] | None:

@@ -1,0 +1,179 @@
+"""Reads a pickle of which parts cannot be read, and tells which parts these are.
+
+Pickle gives up at the first error, and with it everything in the same pickle. Here a pickle is
+taken apart into its opcodes and each is carried out apart from the others, by pickle itself, so
+that it means what it always means. Beside the values grows a graph of what was made of what: an
+opcode that fails breaks what it would have made, and whatever that is or becomes a part of.
+Looking into the objects would not do, as their classes decide what can be seen of them.
+
+This costs some microseconds an opcode and calls constructors again that ``pickle.loads`` has
+called already: it is for pickles that could not be read. Only what ``pickle.dumps`` writes from
+protocol 4 on is understood.
+"""
+
+import io
+import itertools
+import pickle
+import pickletools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+_HEADER = b"\x80\x05"
+_SKIPPED = {"PROTO", "FRAME"}
+_FROM_MEMO = {"BINGET", "LONG_BINGET"}
+_IN_PLACE = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
+"""Opcodes that change their first operand and leave it where it is."""
+_CALLS = {"REDUCE", "NEWOBJ", "NEWOBJ_EX"}
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """A value in a pickle. Where ``error`` is set it could not be made, or is incomplete."""
+
+    value: Any = None
+    error: Exception | None = None
+    parts: list["Part"] = field(default_factory=list)
+    """What it was made of, in order."""
+    _owners: list["Part"] = field(default_factory=list)
+
+    def add(self, part: "Part") -> None:
+        """Make ``part`` a part of this one, which breaks with it, now or later."""
+        self.parts.append(part)
+        part._owners.append(self)
+        if part.error is not None:
+            self.break_with(part.error)
+
+    def break_with(self, error: Exception) -> None:
+        """Give ``error`` to this part and to everything it is a part of."""
+        reached = [self]
+        while reached:
+            part = reached.pop()
+            if part.error is None:
+                part.error = error
+                reached.extend(part._owners)
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruction:
+    """One opcode with its argument."""
+
+    name: str
+    arg: Any
+    code: bytes
+    """Both as they stand in the pickle."""
+    operands: int
+    """How many values it takes from the stack, those above the mark not counted."""
+    takes_to_mark: bool
+    results: int
+
+
+def read_parts(data: bytes) -> Part:
+    """Return what was pickled, readable or not. Raises if ``data`` as a whole makes no sense."""
+    reader = _Reader()
+    for instruction, following in itertools.pairwise(_instructions(data)):
+        reader.follow(instruction, following)
+    return reader.stack.pop()
+
+
+def _instructions(data: bytes) -> Iterable[_Instruction]:
+    opcodes = [*pickletools.genops(data)]
+    starts = [position or 0 for _, _, position in opcodes]
+    for (opcode, arg, _), start, end in zip(opcodes, starts, [*starts[1:], None], strict=True):
+        takes_to_mark = pickletools.markobject in opcode.stack_before
+        operands = len(opcode.stack_before) - (2 if takes_to_mark else 0)
+        results = len(opcode.stack_after)
+        yield _Instruction(opcode.name, arg, data[start:end], operands, takes_to_mark, results)
+
+
+class _Reader:
+    """Pickle's stack machine, with a graph of parts for a stack of values."""
+
+    def __init__(self) -> None:
+        self.stack: list[Part] = []
+        self._marks: list[int] = []
+        self._memo: list[Part] = []
+        self._called: Part | None = None
+        """What the last instruction made, if that was a call."""
+
+    def follow(self, instruction: _Instruction, following: _Instruction) -> None:
+        """Carry out ``instruction``, which ``following`` comes after."""
+        name = instruction.name
+        called, self._called = self._called, None
+        if name in _SKIPPED:
+            pass
+        elif name == "MARK":
+            self._marks.append(len(self.stack))
+        elif name == "POP_MARK":
+            del self.stack[self._marks.pop() :]
+        elif name == "POP":
+            self.stack.pop()
+            if called is not None:
+                self._owner_of_dropped(called, following).add(called)
+        elif name == "MEMOIZE":
+            self._memo.append(self.stack[-1])
+        elif name in _FROM_MEMO:
+            self.stack.append(self._memo[instruction.arg])
+        elif instruction.results == 1:
+            self._compute(instruction)
+        else:
+            raise pickle.UnpicklingError(f"{name} is not for protocols from 4 on")
+
+    def _owner_of_dropped(self, called: Part, following: _Instruction) -> Part:
+        """Return what a call was for whose result is dropped.
+
+        Either the same object was made on the way to itself, and is now taken from the memo, or
+        it was a function that sets the state of the object that is on the stack.
+        """
+        if following.name in _FROM_MEMO:
+            again: Part = self._memo[following.arg]
+            if again.parts and again.parts[0] is called.parts[0]:
+                return again
+        return self.stack[-1]
+
+    def _compute(self, instruction: _Instruction) -> None:
+        items = self._take(self._marks.pop()) if instruction.takes_to_mark else []
+        operands = self._take(len(self.stack) - instruction.operands)
+        is_in_place = instruction.name in _IN_PLACE
+        result = operands[0] if is_in_place else Part()
+        for part in itertools.chain(operands[1:] if is_in_place else operands, items):
+            result.add(part)
+        if result.error is None:
+            try:
+                result.value = _run(instruction, operands, items)
+            except Exception as error:  # noqa: BLE001  most of them run the user's code
+                result.break_with(error)
+        if instruction.name in _CALLS:
+            self._called = result
+        self.stack.append(result)
+
+    def _take(self, start: int) -> list[Part]:
+        if start < 0:
+            raise pickle.UnpicklingError("the pickle takes more than it has made")
+        taken = self.stack[start:]
+        del self.stack[start:]
+        return taken
+
+
+def _run(instruction: _Instruction, operands: list[Part], items: list[Part]) -> Any:
+    """Return what pickle makes of one instruction, in a pickle of its own."""
+    pushes = [_push(index) for index in range(len(operands) + len(items))]
+    if instruction.takes_to_mark:
+        pushes.insert(len(operands), pickle.MARK)
+    program = b"".join([_HEADER, *pushes, instruction.code, pickle.STOP])
+    return _OneStep(program, [part.value for part in (*operands, *items)]).load()
+
+
+def _push(index: int) -> bytes:
+    return pickle.BININT + index.to_bytes(4, "little") + pickle.BINPERSID
+
+
+class _OneStep(pickle.Unpickler):
+    """Gives values that exist already to a pickle, which names them by their index."""
+
+    def __init__(self, program: bytes, values: list[Any]) -> None:
+        super().__init__(io.BytesIO(program))
+        self._values = values
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._values[pid]
