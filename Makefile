@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format style types layers bench dev clean
+.PHONY: help run test check format style types layers bench bench-latency dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ layers: .venv/dev-ready
 
 bench: .venv/dev-ready  ## Measure CPU a record against the bare loop
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-latency: .venv/dev-ready  ## Measure latency from source to sink beside a bare echo
+	@$(BIN)/python -m tests.bench.latency $(ARGS)
 
 clean:  ## Remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

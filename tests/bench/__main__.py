@@ -85,7 +85,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             row["target"],
             f"{row['records_per_s']:,.0f}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

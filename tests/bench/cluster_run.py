@@ -40,26 +40,26 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
     count = scenario.record_count
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        receiver = _start(["wallaroo-receiver", "--listen", "127.0.0.1:0", "--no-write",
+        receiver = start_command(["wallaroo-receiver", "--listen", "127.0.0.1:0", "--no-write",
                            "--expect", str(count)])  # fmt: skip
-        stack.callback(_end, receiver)
+        stack.callback(end_process, receiver)
         assert receiver.stderr is not None
         address = receiver.stderr.readline().decode().split()[-1]
         ready = folder / "ready.json"
-        cluster = _start(
+        cluster = start_command(
             ["wallaroo-run", "--application-module", scenario.module, "--in", "127.0.0.1:0",
              "--out", address, "--workers", str(scenario.workers), "--ready-file", str(ready),
              "--dead-letters", str(folder / "dead-letters"), *scenario.arguments])  # fmt: skip
-        stack.callback(_end, cluster)
-        facts = _wait_ready(ready, cluster)
+        stack.callback(end_process, cluster)
+        facts = wait_ready(ready, cluster)
         pids = [cluster.pid, *(worker["pid"] for worker in facts["workers"])]
         cpu_before, started = sum(map(_cpu_s, pids)), time.monotonic()
         for _ in range(scenario.connections):
-            sender = _start(
+            sender = start_command(
                 ["wallaroo-sender", "--host", facts["sources"][0]["address"],
                  "--file", str(sample.path), "--binary", "--msg-size", str(sample.frame_bytes),
                  "--repeat", "--messages", str(count // scenario.connections)])  # fmt: skip
-            stack.callback(_end, sender)
+            stack.callback(end_process, sender)
         assert receiver.wait(RUN_TIMEOUT_S) == 0, "records are missing"
         elapsed_s = time.monotonic() - started
         cpu_s = sum(map(_cpu_s, pids)) - cpu_before
@@ -79,7 +79,8 @@ def run_bare_loop(scenario: Scenario, sample: Sample) -> Measured:
     return Measured(float(printed), time.monotonic() - started, count)
 
 
-def _start(command: list[str]) -> "subprocess.Popen[bytes]":
+def start_command(command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start one of the public commands in the folder of the measured applications."""
     return subprocess.Popen(
         [str(COMMANDS / command[0]), *command[1:]],
         cwd=APPLICATIONS,
@@ -88,13 +89,15 @@ def _start(command: list[str]) -> "subprocess.Popen[bytes]":
     )
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end_process(process: "subprocess.Popen[bytes]") -> None:
+    """Stop it in order, if it still runs."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     process.communicate(timeout=START_TIMEOUT_S)
 
 
-def _wait_ready(path: Path, cluster: "subprocess.Popen[bytes]") -> dict[str, Any]:
+def wait_ready(path: Path, cluster: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    """Return what the ready file says, once it is there."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not path.exists():
         assert cluster.poll() is None, "the cluster ended at start"

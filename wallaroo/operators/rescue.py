@@ -11,13 +11,14 @@ called already: it is for pickles that could not be read. Only what ``pickle.dum
 protocol 4 on is understood.
 """
 
+import functools
 import io
 import itertools
 import pickle
 import pickletools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 _HEADER = b"\x80\x05"
 _SKIPPED = {"PROTO", "FRAME"}
@@ -54,18 +55,31 @@ class Part:
                 reached.extend(part._owners)
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
+class _Shape(NamedTuple):
+    """What an opcode takes from the stack and leaves there."""
+
+    operands: int
+    """Without the values above the mark."""
+    takes_to_mark: bool
+    results: int
+
+
+class _Instruction(NamedTuple):
     """One opcode with its argument."""
 
     name: str
     arg: Any
     code: bytes
     """Both as they stand in the pickle."""
-    operands: int
-    """How many values it takes from the stack, those above the mark not counted."""
-    takes_to_mark: bool
-    results: int
+
+
+def _shape(opcode: pickletools.OpcodeInfo) -> _Shape:
+    takes_to_mark = pickletools.markobject in opcode.stack_before
+    operands = len(opcode.stack_before) - (2 if takes_to_mark else 0)
+    return _Shape(operands, takes_to_mark, len(opcode.stack_after))
+
+
+_SHAPES = {opcode.name: _shape(opcode) for opcode in pickletools.opcodes}
 
 
 def read_parts(data: bytes) -> Part:
@@ -80,10 +94,7 @@ def _instructions(data: bytes) -> Iterable[_Instruction]:
     opcodes = [*pickletools.genops(data)]
     starts = [position or 0 for _, _, position in opcodes]
     for (opcode, arg, _), start, end in zip(opcodes, starts, [*starts[1:], None], strict=True):
-        takes_to_mark = pickletools.markobject in opcode.stack_before
-        operands = len(opcode.stack_before) - (2 if takes_to_mark else 0)
-        results = len(opcode.stack_after)
-        yield _Instruction(opcode.name, arg, data[start:end], operands, takes_to_mark, results)
+        yield _Instruction(opcode.name, arg, data[start:end])
 
 
 class _Reader:
@@ -114,7 +125,7 @@ class _Reader:
             self._memo.append(self.stack[-1])
         elif name in _FROM_MEMO:
             self.stack.append(self._memo[instruction.arg])
-        elif instruction.results == 1:
+        elif _SHAPES[name].results == 1:
             self._compute(instruction)
         else:
             raise pickle.UnpicklingError(f"{name} is not for protocols from 4 on")
@@ -132,15 +143,16 @@ class _Reader:
         return self.stack[-1]
 
     def _compute(self, instruction: _Instruction) -> None:
-        items = self._take(self._marks.pop()) if instruction.takes_to_mark else []
-        operands = self._take(len(self.stack) - instruction.operands)
+        shape = _SHAPES[instruction.name]
+        items = self._take(self._marks.pop()) if shape.takes_to_mark else None
+        operands = self._take(len(self.stack) - shape.operands)
         is_in_place = instruction.name in _IN_PLACE
         result = operands[0] if is_in_place else Part()
-        for part in itertools.chain(operands[1:] if is_in_place else operands, items):
+        for part in itertools.chain(operands[1:] if is_in_place else operands, items or ()):
             result.add(part)
         if result.error is None:
             try:
-                result.value = _run(instruction, operands, items)
+                result.value = _run(instruction.code, operands, items)
             except Exception as error:  # noqa: BLE001  most of them run the user's code
                 result.break_with(error)
         if instruction.name in _CALLS:
@@ -155,17 +167,24 @@ class _Reader:
         return taken
 
 
-def _run(instruction: _Instruction, operands: list[Part], items: list[Part]) -> Any:
+def _run(code: bytes, operands: list[Part], items: list[Part] | None) -> Any:
     """Return what pickle makes of one instruction, in a pickle of its own."""
-    pushes = [_push(index) for index in range(len(operands) + len(items))]
-    if instruction.takes_to_mark:
-        pushes.insert(len(operands), pickle.MARK)
-    program = b"".join([_HEADER, *pushes, instruction.code, pickle.STOP])
-    return _OneStep(program, [part.value for part in (*operands, *items)]).load()
+    if not operands and items is None:
+        return pickle.loads(b"".join((_HEADER, code, pickle.STOP)))
+    program = _program(code, len(operands), None if items is None else len(items))
+    return _OneStep(program, [part.value for part in (*operands, *(items or ()))]).load()
 
 
-def _push(index: int) -> bytes:
-    return pickle.BININT + index.to_bytes(4, "little") + pickle.BINPERSID
+@functools.lru_cache(maxsize=256)
+def _program(code: bytes, operand_count: int, item_count: int | None) -> bytes:
+    """Return a pickle that applies ``code`` to that many values; such opcodes have no argument."""
+    pushes = [
+        pickle.BININT + index.to_bytes(4, "little") + pickle.BINPERSID
+        for index in range(operand_count + (item_count or 0))
+    ]
+    if item_count is not None:
+        pushes.insert(operand_count, pickle.MARK)
+    return b"".join((_HEADER, *pushes, code, pickle.STOP))
 
 
 class _OneStep(pickle.Unpickler):

@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,21 +108,36 @@ class Vanishing:
     """Looked for in vain by the receiver, if a test says so."""
 
 
+class FailsOnce:
+    """Arrives when it is tried again."""
+
+    tries = 0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FailsOnce.tries += 1
+        if FailsOnce.tries == 1:
+            raise LookupError("not yet")
+
+
 @dataclass(frozen=True)
 class Reading:
     place: str
     value: Any
 
 
-UNREADABLE = [FailsAs, lambda number: TwoArguments(number, "no"), lambda _: Vanishing()]
-READABLE = [
+UNREADABLE: list[Callable[[int], Any]] = [
+    FailsAs,
+    lambda number: TwoArguments(number, "no"),
+    lambda _: Vanishing(),
+]
+READABLE: list[Callable[[int], Any]] = [
     str,
     lambda number: number,
     lambda number: Reading("roof", number),
     lambda number: {"number": [number, None]},
     lambda number: ("key", frozenset({number}), bytearray(b"raw")),
 ]
-WRAPPERS = [
+WRAPPERS: list[Callable[[Any], Any]] = [
     lambda inner: inner,
     lambda inner: ("key", inner),
     lambda inner: [1, [inner], 2],
@@ -218,6 +234,16 @@ def test_records_are_told_apart_in_a_long_batch_too(monkeypatch: pytest.MonkeyPa
     ]
     inner_bad = {record.number: record for record in inner}
     check_told_apart(records, inner_bad, unpacked_elsewhere(records, monkeypatch))
+
+
+def test_a_record_that_can_be_read_when_tried_again_is_delivered() -> None:
+    record = FailsOnce()
+    record.tries = 7
+    body, _ = pack_objects(["a", 1, b"1", "b", (record,), b"2"], None)
+    batch, bad = unpack(Form.OBJECTS, body, None)
+    assert bad == []
+    assert batch.keys == ["a", "b"]
+    assert FailsOnce.tries == 2
 
 
 @pytest.mark.parametrize("answer", [None, [], [("one record", None)] * 3], ids=str)
