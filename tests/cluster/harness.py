@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -384,3 +385,16 @@ def listening_ports(pid: int) -> set[int]:
         if state == "0A" and f"socket:[{inode}]" in sockets:
             ports.add(int(address.rpartition(":")[2], 16))
     return ports
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def connect_and_reset(port: int) -> None:
+    """Connect and break the connection at once, as a port scan does."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -175,7 +175,7 @@ def _run(code: bytes, operands: list[Part], items: list[Part] | None) -> Any:
     return _OneStep(program, [part.value for part in (*operands, *(items or ()))]).load()
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=32)
 def _program(code: bytes, operand_count: int, item_count: int | None) -> bytes:
     """Return a pickle that applies ``code`` to that many values; such opcodes have no argument."""
     pushes = [

@@ -234,7 +234,9 @@ def test_a_record_is_spoilt_by_what_becomes_part_of_it_later() -> None:
     circle: list[Any] = []
     node = Node(circle)
     circle += [node, 1, Unreadable()]
-    assert [error for _, error in rescued([node, 1])] == ["it is unreadable", None]
+    spoilt = "it is unreadable"
+    assert [error for _, error in rescued([circle, [node], 1])] == [spoilt, spoilt, None]
+    assert [error for _, error in rescued([node, 1])] == [spoilt, None]
 
 
 def test_records_that_hold_themselves_come_back() -> None:

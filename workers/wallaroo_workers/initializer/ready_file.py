@@ -5,7 +5,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from wallaroo.errors import ConfigError
+
+log = structlog.get_logger()
 
 
 class ReadyFile:
@@ -29,6 +33,18 @@ class ReadyFile:
         draft.replace(self._path)
 
     def remove(self) -> None:
-        """The application is not ready, or not any more."""
-        if self._path is not None:
+        """The application is not ready, or not any more; a file that stays is no reason to end."""
+        if self._path is None:
+            return
+        try:
             self._path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            # Its folder is gone, and the file with it.
+            pass
+        except OSError as error:
+            log.warning(
+                "ready_file.not_removed",
+                path=str(self._path),
+                reason=error.strerror,
+                hint="it tells of a readiness that has ended; remove it",
+            )
