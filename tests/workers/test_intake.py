@@ -35,12 +35,15 @@ def test_all_read_on_when_half_is_processed() -> None:
     assert connection.is_reading
 
 
-def test_a_connection_that_comes_while_the_intake_is_full_waits() -> None:
+def test_a_connection_that_came_while_the_intake_was_full_reads_on_with_the_others() -> None:
     intake = Intake()
     intake.took(PENDING_BYTES_MAX + 1)
     late = Connection()
     intake.add(late)
-    assert not late.is_reading
+    assert intake.is_full
+    late.pause()
+    intake.gave(PENDING_BYTES_MAX)
+    assert late.is_reading
 
 
 def test_a_connection_that_is_gone_is_left_alone() -> None:

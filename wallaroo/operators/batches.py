@@ -42,7 +42,7 @@ class BadRecord:
     key: Any
     payload: bytes | None
     record: Any
-    error: Exception
+    error: BaseException
 
 
 def pack_payloads(flat: list[Any]) -> bytes:
@@ -56,7 +56,7 @@ def pack_objects(flat: list[Any], serialize: Serialize | None) -> tuple[bytes, l
     if serialize is None:
         try:
             return pickle.dumps((keys, payloads, dump_records(records)), 5), []
-        except Exception:  # noqa: BLE001  pickling runs the user's code; find out whose it is below
+        except BaseException:  # noqa: BLE001  user code runs here; whose it is comes out below
             return _pack_one_by_one(keys, records, payloads)
     return _pack_serialized(keys, records, payloads, serialize)
 
@@ -70,7 +70,7 @@ def _pack_one_by_one(
         try:
             pickle.dumps(record, 5)
             good.append(index)
-        except Exception as error:  # noqa: BLE001  as above
+        except BaseException as error:  # noqa: BLE001  as above
             bad.append(BadRecord(keys[index], payloads[index], record, error))
     body = dump_records([records[index] for index in good])
     kept = ([keys[index] for index in good], [payloads[index] for index in good], body)
@@ -88,7 +88,7 @@ def _pack_serialized(
             data = serialize(record)
             if not isinstance(data, bytes):
                 raise TypeError(f"serialize must return bytes, got {type(data).__name__}")
-        except Exception as error:  # noqa: BLE001  the application's own function
+        except BaseException as error:  # noqa: BLE001  the application's own function
             bad.append(BadRecord(keys[index], payloads[index], record, error))
             continue
         good.append(index)
@@ -108,13 +108,13 @@ def unpack(
     if deserialize is None:
         try:
             return Batch(keys, payloads, load_records(records)), []
-        except Exception as error:  # noqa: BLE001  unpickling runs the user's code
+        except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
             return _unpack_one_by_one(keys, payloads, records, error)
     return _unpack_deserialized(keys, payloads, records, deserialize)
 
 
 def _unpack_one_by_one(
-    keys: list[Any], payloads: list[bytes | None], body: bytes, error: Exception
+    keys: list[Any], payloads: list[bytes | None], body: bytes, error: BaseException
 ) -> tuple[Batch, list[BadRecord]]:
     """Return what can be read of records that could not be read together because of ``error``."""
     batch = Batch([], [], records := [])
@@ -131,10 +131,12 @@ def _unpack_one_by_one(
     return batch, bad
 
 
-def _rescue(body: bytes, count: int, error: Exception) -> list[tuple[Any, Exception | None]]:
+def _rescue(
+    body: bytes, count: int, error: BaseException
+) -> list[tuple[Any, BaseException | None]]:
     try:
         rescued = rescue_records(body)
-    except Exception:  # noqa: BLE001  no record may be lost, nor the first error
+    except BaseException:  # noqa: BLE001  no record may be lost, nor the first error
         rescued = []
     # Without one answer for each record nobody knows which key belongs to which.
     return rescued if len(rescued) == count else [(None, error)] * count
@@ -152,7 +154,7 @@ def _unpack_deserialized(
     for key, payload, data in zip(keys, payloads, serialized, strict=True):
         try:
             record = deserialize(data)
-        except Exception as error:  # noqa: BLE001  the application's own function
+        except BaseException as error:  # noqa: BLE001  the application's own function
             bad.append(BadRecord(key, payload, data, error))
             continue
         batch.keys.append(key)

@@ -43,7 +43,7 @@ def load_records(data: bytes) -> list[Any]:
     return _builder(kind, names)(columns)
 
 
-def rescue_records(data: bytes) -> list[tuple[Any, Exception | None]]:
+def rescue_records(data: bytes) -> list[tuple[Any, BaseException | None]]:
     """Return each record that ``dump_records`` was given, or why it cannot be read. Slow."""
     root = read_parts(data)
     if isinstance(root.value, list):
@@ -55,7 +55,7 @@ def rescue_records(data: bytes) -> list[tuple[Any, Exception | None]]:
 
 def _rescued(
     kind: Part, names: tuple[str, ...], row: tuple[Part, ...]
-) -> tuple[Any, Exception | None]:
+) -> tuple[Any, BaseException | None]:
     for part in (kind, *row):
         if part.error is not None:
             return None, part.error

@@ -33,7 +33,7 @@ class Part:
     """A value in a pickle. Where ``error`` is set it could not be made, or is incomplete."""
 
     value: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
     parts: list["Part"] = field(default_factory=list)
     """What it was made of, in order."""
     _owners: list["Part"] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Part:
         if part.error is not None:
             self.break_with(part.error)
 
-    def break_with(self, error: Exception) -> None:
+    def break_with(self, error: BaseException) -> None:
         """Give ``error`` to this part and to everything it is a part of."""
         reached = [self]
         while reached:
@@ -153,7 +153,7 @@ class _Reader:
         if result.error is None:
             try:
                 result.value = _run(instruction.code, operands, items)
-            except Exception as error:  # noqa: BLE001  most of them run the user's code
+            except BaseException as error:  # noqa: BLE001  most of them run the user's code
                 result.break_with(error)
         if instruction.name in _CALLS:
             self._called = result

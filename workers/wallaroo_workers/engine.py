@@ -67,6 +67,7 @@ class Engine:
         self._links: dict[WorkerName, OutgoingLink] = {}
         self._pacers: dict[Any, Pacer] = {}
         self._is_scheduled = False
+        self._is_stopped = False
         self._inbox_has_turn = True
         self.inbox_bytes = 0
         self.record_count = 0
@@ -104,6 +105,8 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _has_work(self) -> bool:
+        if self._is_stopped:
+            return False
         return bool(self._inbox) or (bool(self._sources) and not self.must_pause())
 
     # A turn
@@ -117,7 +120,7 @@ class Engine:
                 if time.perf_counter() >= deadline:
                     break
         except StopOnError as stop:
-            self.on_stop(stop.failure)
+            self._stop(stop.failure)
             return
         self.flush()
         self.on_turn()
@@ -131,12 +134,17 @@ class Engine:
                 self._links[batch.worker].send_batch(batch)
         except StopOnError as stop:
             # A record that cannot be serialised is found here.
-            self.on_stop(stop.failure)
+            self._stop(stop.failure)
         for sink, chunk in self._dataflow.take_output():
             self.on_output(sink, chunk)
         failures = self._dataflow.take_failures()
         if failures:
             self.on_failures(failures)
+
+    def _stop(self, failure: Failure) -> None:
+        # The record that failed still stands first in its queue: no other turn may find it there.
+        self._is_stopped = True
+        self.on_stop(failure)
 
     def _slice(self) -> None:
         may_take_source = bool(self._sources) and not self.must_pause()

@@ -31,10 +31,8 @@ class Intake:
         self.is_full = False
 
     def add(self, reader: Reader) -> None:
-        """A connection has come."""
+        """A connection has come; it sees for itself whether it may read yet (``is_full``)."""
         self._readers.add(reader)
-        if self.is_full:
-            reader.pause()
 
     def remove(self, reader: Reader) -> None:
         """A connection is gone."""

@@ -147,7 +147,7 @@ WRAPPERS: list[Callable[[Any], Any]] = [
 ]
 
 
-def is_expected(error: Exception, record: Any) -> bool:
+def is_expected(error: BaseException, record: Any) -> bool:
     """Say whether ``error`` is the one that this unreadable thing raises, and no other one's."""
     if isinstance(record, FailsAs):
         return repr(error) == f"LookupError('number {record.number} does not come back')"
@@ -271,3 +271,15 @@ def test_a_pickle_that_is_cut_short_is_an_error_of_all_its_records(
     batch, bad = unpack(Form.OBJECTS, body, None)
     assert batch == Batch([], [], [])
     assert [type(each.error) for each in bad] == [EOFError, EOFError]
+
+
+def test_a_serializer_that_would_end_the_process_fails_for_its_record_only() -> None:
+    def serialize(record: str) -> bytes:
+        if record == "bad":
+            sys.exit(7)
+        return record.encode()
+
+    body, bad = pack_objects(["k", "good", b"1", "k", "bad", b"2"], serialize)
+    assert [(one.record, type(one.error)) for one in bad] == [("bad", SystemExit)]
+    batch, unread = unpack(Form.OBJECTS, body, bytes.decode)
+    assert (batch.records, unread) == (["good"], [])

@@ -29,11 +29,12 @@ class ReservedAddress:
                 f"the host of source address {address} is unknown: {error.strerror}",
                 hint="give an address of this machine, such as 127.0.0.1:7010",
             ) from error
-        self._socket = socket.socket(*where[:3])
         self._lock = _lock(address, f"{where[4][0]}-{port}") if port else None
+        self._socket = socket.socket(*where[:3])
         try:
             self._bind(where[4])
         except OSError as error:
+            self.release()
             raise _bind_error(address, error) from error
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.address = join_address(host, self._socket.getsockname()[1])

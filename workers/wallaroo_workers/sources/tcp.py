@@ -131,6 +131,8 @@ class SourceConnection(asyncio.Protocol):
         self._is_open = True
         self._listener.connections.add(self)
         self._intake.add(self)
+        # Later, since uvloop begins to read after this call whatever is asked for in it.
+        asyncio.get_running_loop().call_soon(self._wait_for_room)
         log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
@@ -203,6 +205,10 @@ class SourceConnection(asyncio.Protocol):
             self.resume()
 
     # For the intake
+
+    def _wait_for_room(self) -> None:
+        if self._intake.is_full:
+            self.pause()
 
     def pause(self) -> None:
         """Read no more for now."""
