@@ -391,6 +391,35 @@ def test_five_hundred_senders_before_a_sink_that_stands_still_wait_in_their_own_
     assert receiver.lines() == expected + Counter(LONG_RECORDS)
 
 
+def test_five_hundred_senders_that_come_while_a_sink_stands_still_wait_in_their_own_memory(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "crowd.py").write_text(CROWD)
+    receiver = Receiver(kernel_bytes_max=1 << 16)
+    receiver.may_read.clear()
+    records = [b"%05d" % number for number in range(RECORDS_EACH)]
+    with running(tmp_path, "crowd", "--in", "127.0.0.1:0", "--out", receiver.address) as cluster:
+        cluster.wait_ready()
+        port = cluster.source_port()
+        with ThreadPoolExecutor(SENDER_COUNT + 1) as senders:
+            sent = [senders.submit(send_bytes, port, framed(*LONG_RECORDS))]
+            cluster.wait_event("sources.paused")
+            sent += [
+                senders.submit(send_bytes, port, framed(*records)) for _ in range(SENDER_COUNT)
+            ]
+            cluster.wait_event("sources.paused", count=2)
+            peak_mb = memory_peak_mb(cluster.pid("w1"))
+            receiver.may_read.set()
+            for each in sent:
+                each.result()
+        assert cluster.stop() == 0
+        check_unharmed(cluster)
+    receiver.finish()
+    assert peak_mb < MEMORY_MB_MAX
+    expected = Counter(dict.fromkeys(records, SENDER_COUNT))
+    assert receiver.lines() == expected + Counter(LONG_RECORDS)
+
+
 def connected_senders(cluster: Cluster, receiver: Receiver) -> list[socket.socket]:
     """Connections that the worker has accepted: a record of each has arrived."""
     where = ("127.0.0.1", cluster.source_port())

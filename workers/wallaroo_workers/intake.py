@@ -11,7 +11,7 @@ PENDING_BYTES_MAX = 4 << 20
 
 
 class Reader(Protocol):
-    """A connection whose reading can be held up."""
+    """What can be held up: a connection in its reading, a listener in its accepting."""
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -31,7 +31,7 @@ class Intake:
         self.is_full = False
 
     def add(self, reader: Reader) -> None:
-        """A connection has come; it sees for itself whether it may read yet (``is_full``)."""
+        """A connection has come, or a listener; it reads as long as nobody pauses it."""
         self._readers.add(reader)
 
     def remove(self, reader: Reader) -> None:

@@ -19,6 +19,9 @@ from wallaroo_workers.network.frames import join_address, split_address
 log = structlog.get_logger()
 
 BACKLOG_CONNECTIONS = 1024
+ACCEPTED_AT_ONCE = 16
+"""Each may deliver one read before it is known whether there is room for more."""
+ACCEPT_AGAIN_S = 1.0
 DRAIN_LOOK_S = 0.05
 DRAIN_BYTES_MAX = 8 << 20
 """More than a sender's kernel keeps back (4 MiB unless its system is tuned)."""
@@ -39,17 +42,58 @@ class TCPSourceListener:
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self.address = source.address
-        self._server: asyncio.Server | None = None
-        self._socket: socket.socket
+        self._socket: socket.socket | None = None
+        self._being_made: set[asyncio.Task[Any]] = set()
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares."""
-        loop = asyncio.get_running_loop()
         self.address = address
         self._socket = bound_socket(address)
-        self._server = await loop.create_server(
-            lambda: SourceConnection(self), sock=self._socket, backlog=BACKLOG_CONNECTIONS
-        )
+        self._socket.listen(BACKLOG_CONNECTIONS)
+        self.intake.add(self)
+        self.resume()
+
+    # Accepting is done here and not by the loop's own server: uvloop's takes one connection in each
+    # turn, and reads from it at least once, however little room there is.
+
+    def resume(self) -> None:
+        """Accept, unless all connections together have too much already."""
+        if self._socket is not None and not self.intake.is_full:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept_some)
+
+    def pause(self) -> None:
+        """Let those who come wait, with what they send, in the kernel."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+
+    def _accept_some(self) -> None:
+        self._accept_waiting(ACCEPTED_AT_ONCE)
+
+    def _accept_waiting(self, connection_count_max: int) -> None:
+        assert self._socket is not None
+        loop = asyncio.get_running_loop()
+        for _ in range(connection_count_max):
+            try:
+                accepted, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error("source.not_accepting", address=self.address, reason=str(error))
+                self.pause()
+                loop.call_later(ACCEPT_AGAIN_S, self.resume)
+                return
+            making = loop.create_task(self._connect(accepted))
+            self._being_made.add(making)
+            making.add_done_callback(self._being_made.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: SourceConnection(self), accepted)
+        except OSError as error:
+            log.debug("source.connection_failed", address=self.address, reason=str(error))
+            accepted.close()
 
     async def drain(self) -> None:
         """Take what senders had sent when this was called, then close everything.
@@ -64,7 +108,9 @@ class TCPSourceListener:
         for connection in self.connections:
             connection.drain(self.drain_bytes)
         await asyncio.sleep(DRAIN_LOOK_S)
-        await self._accept_waiting()
+        self._accept_waiting(BACKLOG_CONNECTIONS)
+        self.close()
+        await asyncio.gather(*self._being_made)
         while self.connections:
             for connection in list(self.connections):
                 looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
@@ -73,28 +119,13 @@ class TCPSourceListener:
                     connection.close()
             await asyncio.sleep(DRAIN_LOOK_S)
 
-    async def _accept_waiting(self) -> None:
-        """Accept all that have connected, then no more.
-
-        uvloop accepts one connection in each turn of the loop. Under load a turn takes
-        milliseconds, and many senders may wait, with all they sent, for theirs to be accepted.
-        """
-        if self._server is None:
-            return
-        waiting: list[socket.socket] = []
-        with contextlib.suppress(OSError):
-            while len(waiting) < BACKLOG_CONNECTIONS:
-                waiting.append(self._socket.accept()[0])
-        self.close()
-        loop = asyncio.get_running_loop()
-        for accepted in waiting:
-            await loop.connect_accepted_socket(lambda: SourceConnection(self), accepted)
-
     def close(self) -> None:
         """Accept no more; connections stay."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._socket is not None:
+            self.intake.remove(self)
+            self.pause()
+            self._socket.close()
+            self._socket = None
 
 
 class SourceConnection(asyncio.Protocol):
@@ -131,8 +162,6 @@ class SourceConnection(asyncio.Protocol):
         self._is_open = True
         self._listener.connections.add(self)
         self._intake.add(self)
-        # Later, since uvloop begins to read after this call whatever is asked for in it.
-        asyncio.get_running_loop().call_soon(self._wait_for_room)
         log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
@@ -205,10 +234,6 @@ class SourceConnection(asyncio.Protocol):
             self.resume()
 
     # For the intake
-
-    def _wait_for_room(self) -> None:
-        if self._intake.is_full:
-            self.pause()
 
     def pause(self) -> None:
         """Read no more for now."""
