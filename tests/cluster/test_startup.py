@@ -13,6 +13,7 @@ from tests.cluster.harness import (
     Cluster,
     Receiver,
     framed,
+    free_port,
     is_gone,
     run_to_end,
     running,
@@ -66,13 +67,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def receiver() -> Receiver:
     return Receiver()
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def lines_for_people(stderr: str) -> list[str]:

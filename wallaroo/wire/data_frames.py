@@ -20,7 +20,6 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 
 FRAME_BYTES_MAX = (1 << 31) - 1
-HELLO_BYTES_MAX = 4096
 
 _LENGTH = struct.Struct(">I")
 _BATCH = struct.Struct(">BQIBI")

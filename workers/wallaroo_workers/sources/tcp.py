@@ -75,8 +75,10 @@ class TCPSourceListener:
         for _ in range(connection_count_max):
             try:
                 accepted, _ = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue  # this one is gone; others may wait behind it
             except OSError as error:
                 log.error("source.not_accepting", address=self.address, reason=str(error))
                 self.pause()
