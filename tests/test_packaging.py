@@ -1,7 +1,10 @@
 """What is installed is exactly the three packages of the checkout."""
 
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -18,13 +21,23 @@ PACKAGES = {
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Build the wheel as an installation does; return its files."""
-    folder = tmp_path_factory.mktemp("wheel")
+    return files_of(build(tmp_path_factory.mktemp("wheel")))
+
+
+def build(folder: Path, **environment: str) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     command = [*pip, "wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(folder)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    built = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+def files_of(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -54,3 +67,26 @@ def test_the_commands_are_installed(wheel: dict[str, bytes]) -> None:
         line.split(" = ")[0] for line in entry_points.decode().splitlines() if " = " in line
     }
     assert {"wallaroo-run", "wallaroo-sender", "wallaroo-receiver"} <= commands
+
+
+COMPILED = f"wallaroo/codec/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+def test_framing_is_compiled_where_there_is_a_compiler(wheel: dict[str, bytes]) -> None:
+    assert COMPILED in wheel
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"WALLAROO_COMPILE": "0"}, {"CC": "no-such-compiler"}],
+    ids=["not wanted", "no compiler"],
+)
+def test_without_a_compiler_the_wheel_is_pure(
+    tmp_path: Path, wheel: dict[str, bytes], environment: dict[str, str]
+) -> None:
+    path = build(tmp_path, **environment)
+    assert path.name.endswith("py3-none-any.whl")
+    assert {name for name in files_of(path) if not name.endswith("/RECORD")} >= {
+        name for name in wheel if name.endswith(".py")
+    }

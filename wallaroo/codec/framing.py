@@ -2,8 +2,10 @@
 
 The headers are the sender's, and so may be wrong: a length is judged before a byte of its
 payload is kept, and no way of splitting the stream, however slow the peer, costs more than a
-constant number of copies of each byte. Most senders write frames of one length, often tens of
-thousands in one read, so runs of equal headers are found and cut at once.
+constant number of copies of each byte. Where the package was built with a C compiler, ``_compiled``
+cuts what has an unsigned integer for a header. The Python here does all the rest: most senders
+write frames of one length, often tens of thousands in one read, so runs of equal headers are found
+and cut at once.
 """
 
 import struct
@@ -12,6 +14,11 @@ from functools import lru_cache
 from itertools import chain, repeat
 
 from wallaroo.errors import FramingError
+
+try:
+    from wallaroo.codec import _compiled
+except ImportError:
+    _compiled = None  # type: ignore[assignment]  # built without a compiler
 
 _SINGLES_MIN = 8
 _SINGLES_MAX = 256
@@ -26,6 +33,11 @@ _FRAMES_AT_ONCE = 64
 _WINDOW_FIRST = 64
 _WINDOW_GROWTH = 8
 """A look for a run reads this many headers, and this many times more when all were equal."""
+
+
+def is_compiled() -> bool:
+    """Tell whether the compiled code is in use here."""
+    return _compiled is not None
 
 
 class LengthFramer:
@@ -58,6 +70,10 @@ class LengthFramer:
             if isinstance(payload_length, str)
             else _length_by_function(payload_length, header_length)
         )
+        # Whether the compiled code reads this header, and if so, which end comes first.
+        self._is_big_endian: bool | None = None
+        if _compiled is not None and isinstance(payload_length, str):
+            self._is_big_endian = _is_big_endian(self._read_length, header_length)
         self._rest = bytearray()
         self._rest_offset = 0  # of the rest, and so of a header, in the connection's stream
         self._bytes_needed = header_length  # before it is worth looking at the rest again
@@ -94,6 +110,11 @@ class LengthFramer:
     def _cut(self, data: bytes, payloads: list[bytes]) -> int:
         """Append the payloads of the whole frames of `data`; return where these end."""
         at = 0
+        if self._is_big_endian is not None:
+            at = _compiled.cut_frames(
+                data, 0, self._header_length, self._is_big_endian, self._frame_bytes_max, payloads
+            )
+        # Whatever stopped that is looked at here: an unfinished frame or an impossible one.
         while True:
             payload_count = len(payloads)
             at = self._cut_singles(data, at, payloads)
@@ -191,6 +212,13 @@ def _length_by_format(layout: str, header_length: int) -> _ReadLength:
             f"it is {len(fields)} values of {header.size} bytes"
         )
     return header.unpack_from
+
+
+def _is_big_endian(read_length: _ReadLength, header_length: int) -> bool | None:
+    """Tell the byte order of a header that is an unsigned integer; ``None`` for any other."""
+    if header_length > 8 or read_length(b"\xff" * header_length, 0) != (256**header_length - 1,):
+        return None
+    return read_length(bytes(header_length - 1) + b"\x01", 0) == (1,)
 
 
 def _length_by_function(function: Callable[[bytes], int], header_length: int) -> _ReadLength:

@@ -1,17 +1,30 @@
 """Frames out of bytes: however they are split, whatever their lengths, whoever sent them."""
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wallaroo.codec import framing
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import FramingError
 
 PayloadLength = str | Callable[[bytes], int]
+
+
+@pytest.fixture(params=["compiled", "Python"], autouse=True, scope="module")
+def cutting(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run everything twice: with the compiled code, where it was built, and without it."""
+    if request.param == "compiled" and not framing.is_compiled():
+        pytest.skip("built without a compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "Python":
+            patch.setattr(framing, "_compiled", None)
+        yield
+
 
 # Runs of equal lengths and lone ones, as real streams mix them.
 runs = st.tuples(st.integers(0, 6), st.sampled_from([1, 1, 2, 3, 30, 33, 64, 65, 200]))
@@ -48,7 +61,7 @@ def error_of(connection: LengthFramer) -> FramingError:
 @given(
     stretches,
     st.lists(st.integers(min_value=0), max_size=8),
-    st.sampled_from([">I", "<I", ">i", big_endian]),
+    st.sampled_from([">I", "<I", "=I", ">i", big_endian]),
 )
 def test_any_split_of_the_bytes_gives_the_same_frames(
     stretch: list[tuple[int, int]], cuts: list[int], payload_length: PayloadLength

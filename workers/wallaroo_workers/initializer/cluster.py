@@ -25,6 +25,7 @@ from wallaroo.cluster.coordinator import (
     WorkerLost,
 )
 from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.codec import framing
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
@@ -289,5 +290,6 @@ class Cluster:
             worker_count=len(self._workers),
             sources=", ".join(source["address"] for source in sources) or "generators only",
             control=self._control.address,
+            framing="compiled" if framing.is_compiled() else "Python",
             after_s=round(time.monotonic() - self._started_s, 2),
         )
