@@ -1,91 +1,114 @@
 """``make bench``: what the runtime costs over the user's own functions, measured side by side.
 
-The unit is CPU seconds (user and system, all processes of the cluster) per million records. Rounds
-interleave each cluster with the bare loop over the same records, since machines get faster and
-slower by the minute; a ratio is the median over the rounds of (cluster / bare loop of that round).
+The unit is CPU seconds (user and system, all processes of the cluster; sender and receiver are not
+counted) per million records, divided by the same of the bare loop with the same functions. Machines
+get faster and slower within seconds, so runs are short, each stands between two runs of the bare
+loop, and an attempt is repeated when these two differ by more than a quarter (see ``rounds``); all
+rows take turns in each round. Beside that: the gain of a second worker, memory, the start.
 """
 
 import argparse
 import json
-import statistics
+import platform
 import sys
 import tempfile
-from collections import defaultdict
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from tests.bench.cluster_run import Measured, run_bare_loop, run_cluster
-from tests.bench.scenarios import SCENARIOS, Scenario, make_sample
+from tests.bench.machine import OtherPrograms
+from tests.bench.plots import plot_workers
+from tests.bench.processes import ROOT
+from tests.bench.report import print_results
+from tests.bench.rounds import METHOD, Beside
+from tests.bench.rows.cost import CostRow, cpu_of
+from tests.bench.rows.memory import MemoryRow
+from tests.bench.rows.row import Result, Row
+from tests.bench.rows.speed_up import SpeedUpRow
+from tests.bench.rows.start_up import StartUpRow
+from tests.bench.scenarios import COST, GROWTH
 
-Runs = dict[str, list[tuple[Measured, Measured]]]
-"""By scenario: of each round the cluster's run and the bare loop's."""
+ROUNDS = {"cost": 7, "one by one": 7, "growth": 5}
+"""Rounds of each group where ``--rounds`` does not say."""
+
+progress = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
-    """Measure and print."""
-    names = [scenario.name for scenario in SCENARIOS]
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
-    parser.add_argument("--only", metavar="NAME", action="append", choices=names,
-                        help=f"leave out the others; one of: {', '.join(names)}")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    arguments = parser.parse_args()
-    chosen = [one for one in SCENARIOS if not arguments.only or one.name in arguments.only]
-    runs = _measure(chosen, arguments.rounds)
-    rows = [_row(scenario, runs[scenario.name]) for scenario in chosen]
+    """Measure, print, plot."""
+    beside = Beside(cpu_of)
+    costs = [CostRow(scenario, beside) for scenario in COST]
+    growths = [CostRow(scenario, beside) for scenario in GROWTH]
+    rows: list[Row] = [*costs, SpeedUpRow(), MemoryRow(), StartUpRow(), *growths]
+    arguments = _arguments(rows)
+    only = arguments.only or {row.group for row in rows}
+    chosen = [row for row in rows if row.name in only or row.group in only]
+    others = OtherPrograms()
+    _measure(chosen, arguments.rounds)
+    results = {row.name: row.result() for row in chosen}
+    facts = _facts([*results.values()], others)
+    arguments.plots.mkdir(parents=True, exist_ok=True)
+    (arguments.plots / "bench.json").write_text(json.dumps(facts, indent=2) + "\n")
     if arguments.json:
-        json.dump(rows, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
-        _print(rows)
+        print_results([*results.values()], others.describe())
+    plot = arguments.plots / "workers.svg"
+    measured = [row for row in costs + growths if row.name in results]
+    if plot_workers([(row.scenario, results[row.name]) for row in measured], plot):
+        progress.print(f"plot: {plot}")
 
 
-def _measure(chosen: list[Scenario], rounds: int) -> Runs:
-    progress = Console(stderr=True)
-    runs: Runs = defaultdict(list)
+def _arguments(rows: list[Row]) -> argparse.Namespace:
+    groups = [*dict.fromkeys(row.group for row in rows)]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="rows: "
+        + "; ".join(f"{group}: " + ", ".join(_names(rows, group)) for group in groups),
+    )
+    parser.add_argument("--rounds", type=int, metavar="N",
+                        help="interleaved rounds (default 7, of the group growth 5)")  # fmt: skip
+    parser.add_argument("--only", metavar="NAME", action="append",
+                        choices=[*groups, *(row.name for row in rows)],
+                        help="a row or a group of rows; repeat it for more")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    parser.add_argument("--plots", metavar="FOLDER", type=Path, default=ROOT / "build" / "bench",
+                        help="for plots and bench.json (default build/bench)")  # fmt: skip
+    return parser.parse_args()
+
+
+def _names(rows: list[Row], group: str) -> list[str]:
+    return [f"'{row.name}'" for row in rows if row.group == group]
+
+
+def _measure(rows: list[Row], round_count: int | None) -> None:
+    started_s = time.monotonic()
+    counts = {row.name: round_count or ROUNDS[row.group] for row in rows}
+    turns = [
+        (number, row)
+        for number in range(1, max(counts.values()) + 1)
+        for row in rows
+        if number <= counts[row.name]
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(1, rounds + 1):
-            for scenario in chosen:
-                progress.print(f"round {number} of {rounds}: {scenario.name}")
-                sample = make_sample(scenario, Path(folder))
-                bare = run_bare_loop(scenario, sample)
-                runs[scenario.name].append((run_cluster(scenario, sample), bare))
-    return runs
+        for done, (number, row) in enumerate(turns):
+            minutes, seconds = divmod(int(time.monotonic() - started_s), 60)
+            part, where = done / len(turns), f"round {number} of {counts[row.name]}"
+            progress.print(f"{minutes:3}:{seconds:02}  {part:4.0%}  {where}: {row.name}")
+            row.measure(Path(folder))
 
 
-def _row(scenario: Scenario, runs: list[tuple[Measured, Measured]]) -> dict[str, Any]:
-    ratios = [cluster.cpu_s / bare.cpu_s for cluster, bare in runs]
+def _facts(results: list[Result], others: OtherPrograms) -> dict[str, Any]:
     return {
-        "scenario": scenario.name,
-        "bare_cpu_s_per_million": statistics.median(b.cpu_s_per_million for _, b in runs),
-        "cpu_s_per_million": statistics.median(c.cpu_s_per_million for c, _ in runs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-        "records_per_s": statistics.median(c.record_count / c.elapsed_s for c, _ in runs),
-        "target": scenario.target,
+        "method": METHOD,
+        "cpu_share_of_other_programs": others.share(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "results": [result.as_json() for result in results],
     }
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table(title="CPU seconds per million records")
-    table.add_column("scenario")
-    for heading in ("bare loop", "cluster", "ratio", "min to max", "target", "records / s"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            row["scenario"],
-            f"{row['bare_cpu_s_per_million']:.2f}",
-            f"{row['cpu_s_per_million']:.2f}",
-            f"{row['ratio']:.2f}",
-            f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}",
-            row["target"],
-            f"{row['records_per_s']:,.0f}",
-        )
-    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

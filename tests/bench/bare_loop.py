@@ -19,8 +19,8 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).with_name("applications")))
     module, sample, frame_bytes, record_count = sys.argv[1:5]
     bare = importlib.import_module(module).Bare(sys.argv[5:])
-    data = Path(sample).read_bytes()
     size = int(frame_bytes)
+    data = Path(sample).read_bytes()[: size * int(record_count)]
     source = cycle(
         [data[start + HEADER_BYTES : start + size] for start in range(0, len(data), size)]
     )

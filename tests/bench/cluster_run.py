@@ -1,24 +1,18 @@
 """One measured run of a cluster, through the public commands, over real sockets."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tests.bench.processes import Cluster, Process, end_process, running_cluster, start_command
 from tests.bench.scenarios import Sample, Scenario
 
-COMMANDS = Path(sys.executable).parent
-APPLICATIONS = Path(__file__).with_name("applications")
-START_TIMEOUT_S = 30.0
 RUN_TIMEOUT_S = 300.0
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +21,7 @@ class Measured:
 
     cpu_s: float
     elapsed_s: float
+    """Of a cluster: from the first byte at the receiver to the last; of a bare loop: CPU time."""
     record_count: int
 
     @property
@@ -34,80 +29,80 @@ class Measured:
         """CPU seconds of all processes of the cluster for each million records."""
         return self.cpu_s * 1e6 / self.record_count
 
+    @property
+    def records_per_s(self) -> float:
+        """Throughput."""
+        return self.record_count / self.elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A ``wallaroo-receiver`` that ends when all lines have come."""
+
+    process: Process
+    address: str
+
+    def wait(self, cluster: Cluster) -> float:
+        """Wait for all lines; return the seconds from the first to the last."""
+        deadline_s = time.monotonic() + RUN_TIMEOUT_S
+        while True:
+            try:
+                printed, problems = self.process.communicate(timeout=1.0)
+                break
+            except subprocess.TimeoutExpired:
+                cluster.check()
+                assert time.monotonic() < deadline_s, "records are missing"
+        assert self.process.returncode == 0, problems.decode()
+        return float(json.loads(printed)["seconds"])
+
 
 def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
     """Start a cluster, send all records, wait for as many lines, stop it."""
-    count = scenario.record_count
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        receiver = start_command(["wallaroo-receiver", "--listen", "127.0.0.1:0", "--no-write",
-                           "--expect", str(count)])  # fmt: skip
-        stack.callback(end_process, receiver)
-        assert receiver.stderr is not None
-        address = receiver.stderr.readline().decode().split()[-1]
-        ready = folder / "ready.json"
-        cluster = start_command(
-            ["wallaroo-run", "--application-module", scenario.module, "--in", "127.0.0.1:0",
-             "--out", address, "--workers", str(scenario.workers), "--ready-file", str(ready),
-             "--dead-letters", str(folder / "dead-letters"), *scenario.arguments])  # fmt: skip
-        stack.callback(end_process, cluster)
-        facts = wait_ready(ready, cluster)
-        pids = [cluster.pid, *(worker["pid"] for worker in facts["workers"])]
-        cpu_before, started = sum(map(_cpu_s, pids)), time.monotonic()
+        receiver = stack.enter_context(receiving(scenario.record_count))
+        cluster = stack.enter_context(
+            running_cluster(scenario.module, scenario.workers, receiver.address, scenario.arguments)
+        )
+        cpu_before_s = cluster.cpu_s()
+        elapsed_s = feed(cluster, receiver, scenario, sample)
+        return Measured(cluster.cpu_s() - cpu_before_s, elapsed_s, scenario.record_count)
+
+
+@contextmanager
+def receiving(line_count: int) -> Iterator[Receiver]:
+    """Start a receiver that counts lines and ends with the last one expected."""
+    process = start_command(
+        ["wallaroo-receiver", "--listen", "127.0.0.1:0", "--no-write", "--json",
+         "--expect", str(line_count)],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        yield Receiver(process, process.stderr.readline().decode().split()[-1])
+    finally:
+        end_process(process)
+
+
+def feed(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sample) -> float:
+    """Send all records and wait until they have come out; return the seconds that took."""
+    count = scenario.record_count // scenario.connections
+    with ExitStack() as stack:
         for _ in range(scenario.connections):
             sender = start_command(
-                ["wallaroo-sender", "--host", facts["sources"][0]["address"],
-                 "--file", str(sample.path), "--binary", "--msg-size", str(sample.frame_bytes),
-                 "--repeat", "--messages", str(count // scenario.connections)])  # fmt: skip
+                ["wallaroo-sender", "--host", cluster.source, "--file", str(sample.path),
+                 "--binary", "--msg-size", str(sample.frame_bytes), "--repeat",
+                 "--messages", str(count)])  # fmt: skip
             stack.callback(end_process, sender)
-        assert receiver.wait(RUN_TIMEOUT_S) == 0, "records are missing"
-        elapsed_s = time.monotonic() - started
-        cpu_s = sum(map(_cpu_s, pids)) - cpu_before
-        return Measured(cpu_s, elapsed_s, count)
+        return receiver.wait(cluster)
 
 
 def run_bare_loop(scenario: Scenario, sample: Sample) -> Measured:
     """Measure the bare loop over the same records."""
     script = Path(__file__).with_name("bare_loop.py")
     count = scenario.record_count
-    started = time.monotonic()
     printed = subprocess.run(
         [sys.executable, str(script), scenario.module, str(sample.path), str(sample.frame_bytes),
          str(count), *scenario.arguments],
         capture_output=True, check=True, timeout=RUN_TIMEOUT_S,
     ).stdout  # fmt: skip
-    return Measured(float(printed), time.monotonic() - started, count)
-
-
-def start_command(command: list[str]) -> "subprocess.Popen[bytes]":
-    """Start one of the public commands in the folder of the measured applications."""
-    return subprocess.Popen(
-        [str(COMMANDS / command[0]), *command[1:]],
-        cwd=APPLICATIONS,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-
-def end_process(process: "subprocess.Popen[bytes]") -> None:
-    """Stop it in order, if it still runs."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    process.communicate(timeout=START_TIMEOUT_S)
-
-
-def wait_ready(path: Path, cluster: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Return what the ready file says, once it is there."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not path.exists():
-        assert cluster.poll() is None, "the cluster ended at start"
-        assert time.monotonic() < deadline, "the cluster did not become ready"
-        time.sleep(0.02)
-    facts: dict[str, Any] = json.loads(path.read_text())
-    return facts
-
-
-def _cpu_s(pid: int) -> float:
-    """User and system time of a process so far, all its threads, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return Measured(float(printed), float(printed), count)

@@ -1,4 +1,4 @@
-"""What the sockets alone cost: a bare uvloop process that passes bytes on. OUT_HOST OUT_PORT."""
+"""What the sockets alone cost: a bare uvloop process that passes bytes on: OUT_HOST OUT_PORT."""
 
 import asyncio
 import sys

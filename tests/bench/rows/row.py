@@ -1,0 +1,79 @@
+"""What a row of the benchmark is: something measured once a round, with one result in the end."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.bench.rounds import Round, spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The values of all rounds, and what they should be."""
+
+    name: str
+    group: str
+    unit: str
+    values: list[float]
+    target: float | None = None
+    more_is_better: bool = False
+    rounds: list[Round] = field(default_factory=list)
+    """Of comparisons with a baseline; gives the number of repeated attempts."""
+    more: dict[str, float] = field(default_factory=dict)
+    """Further numbers: medians over the rounds, in the unit that their name says."""
+
+    @property
+    def median(self) -> float:
+        """The result."""
+        return float(spread(self.values)["median"])
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the median meets the target, if there is one."""
+        if self.target is None:
+            return None
+        return self.median >= self.target if self.more_is_better else self.median <= self.target
+
+    @property
+    def repeated_count(self) -> int:
+        """Attempts that were repeated because the machine changed its speed meanwhile."""
+        return sum(one.repeated_count for one in self.rounds)
+
+    @property
+    def unsteady_count(self) -> int:
+        """Rounds of which no attempt was steady."""
+        return sum(not one.is_steady for one in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "name": self.name,
+            "group": self.group,
+            "unit": self.unit,
+            **spread(self.values),
+            "target": self.target,
+            "is_met": self.is_met,
+            "round_count": len(self.values),
+            "rounds": self.values,
+            "repeated": self.repeated_count,
+            "unsteady": self.unsteady_count,
+            **self.more,
+        }
+
+
+class Row(Protocol):
+    """One row; lives through all rounds."""
+
+    @property
+    def name(self) -> str:
+        """What ``--only`` takes."""
+
+    @property
+    def group(self) -> str:
+        """What ``--only`` takes, too."""
+
+    def measure(self, folder: Path) -> None:
+        """Measure once more; input that is made is kept in the folder."""
+
+    def result(self) -> Result:
+        """Return what all rounds gave."""
