@@ -1,12 +1,13 @@
 # Everything a newcomer needs is `make run` and `make test`; each sets up what is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format style types layers bench bench-latency dev clean
+.PHONY: help run test check format style types layers bench bench-latency bench-peers crash-test dev clean
 
 help:  ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/run-ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -44,11 +45,30 @@ types: .venv/dev-ready
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo
 
-bench: .venv/dev-ready  ## Measure CPU a record against the bare loop
+.venv/bench-ready: .venv/dev-ready
+	@echo "Adding what plots need (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: .venv/bench-ready  ## Measure CPU a record against the bare loop, memory, start; plot
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-bench-latency: .venv/dev-ready  ## Measure latency from source to sink beside a bare echo
+bench-latency: .venv/bench-ready  ## Measure latency from source to sink beside a bare echo; plot
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
 
-clean:  ## Remove .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+.venv-peers/ready: tests/bench/peers/requirements.txt | .venv/dev-ready
+	@echo "Setting up .venv-peers, the peers' own environment (once; some minutes, 2 GB)"
+	@test -x .venv-peers/bin/python || $(BIN)/python -m venv .venv-peers
+	@$(PEERS_INSTALL) --requirement $< \
+	  || { echo "Not all together, so each by itself"; \
+	    grep -v '^#' $< | while read -r peer; do $(PEERS_INSTALL) "$$peer" || echo "Left out: $$peer"; done; }
+	@touch $@
+
+bench-peers: .venv/dev-ready .venv-peers/ready  ## Measure the same work in other stream processors (own environment)
+	@$(BIN)/python -m tests.bench.peers $(ARGS)
+
+crash-test: .venv/dev-ready  ## Kill processes of clusters under load at random, KILLS=100 times; check all totals
+	@$(BIN)/python -m tests.crash --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
+
+clean:  ## Remove environments and caches
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,7 +13,13 @@ from wallaroo.api.computations import (
     state_computation,
     state_computation_multi,
 )
-from wallaroo.api.configs import GenSourceConfig, TCPSinkConfig, TCPSourceConfig
+from wallaroo.api.configs import (
+    FileSinkConfig,
+    FileSourceConfig,
+    GenSourceConfig,
+    TCPSinkConfig,
+    TCPSourceConfig,
+)
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.errors import WallarooError, WallarooParameterError
@@ -26,6 +32,8 @@ __all__ = [
     "ComputationMulti",
     "Decoder",
     "Encoder",
+    "FileSinkConfig",
+    "FileSourceConfig",
     "GenSourceConfig",
     "Partition",
     "StateComputation",

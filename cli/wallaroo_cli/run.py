@@ -3,20 +3,25 @@
 import difflib
 import os
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import click
 import structlog
 import uvloop
 
+from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
+from wallaroo_workers.storage.journal_files import JournalSync
 
 log = structlog.get_logger()
 
@@ -36,6 +41,36 @@ Example, with the receiver started first:
 
 Exit status: 0 after a stop in order, 1 when the run could not start or go on,
 2 for a mistake on the command line or in the application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What the options say; the names are those of the options below."""
+
+    application_module: str
+    paths: tuple[str, ...]
+    worker_count: int
+    plan_form: str | None
+    ready_file: str | None
+    control_address: str
+    sink_timeout_s: float | None
+    on_error: str
+    dead_letters: str
+    no_restart: bool
+    restarts_max: int
+    worker_timeout_s: float
+    frame_bytes_max: int
+    exchange: str
+    resilience_dir: str | None
+    checkpoint_interval: float
+    keep_checkpoints: int
+    max_checkpoint_failures: int | None
+    journal_dir: str | None
+    journal_sync: JournalSync
+    from_checkpoint: int | None
+    allow_dropped_state: bool
+    debug: bool
+    application_arguments: tuple[str, ...]
 
 
 @click.command(
@@ -115,6 +150,24 @@ Exit status: 0 after a stop in order, 1 when the run could not start or go on,
     help="Stop with status 1 when a worker is lost, in place of starting it again.",
 )
 @click.option(
+    "--max-restarts",
+    "restarts_max",
+    metavar="N",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Stop with status 1 when a worker is lost more than N times within a minute.",
+)
+@click.option(
+    "--worker-timeout",
+    "worker_timeout_s",
+    metavar="SECONDS",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Take a worker that gives no sign of life for so long for lost, and start it again.",
+)
+@click.option(
     "--max-frame-bytes",
     "frame_bytes_max",
     metavar="BYTES",
@@ -131,55 +184,118 @@ Exit status: 0 after a stop in order, 1 when the run could not start or go on,
     help="What travels between workers where the payload may: payloads, to be decoded again, "
     "objects, or what is measured to be cheaper.",
 )
+@click.option(
+    "--resilience-dir",
+    metavar="DIR|URL",
+    help="Take checkpoints there: a directory, or s3://BUCKET/PREFIX. What was accepted is then "
+    "never lost; run again with the same DIR to carry on.",
+)
+@click.option(
+    "--checkpoint-interval",
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Time from one checkpoint to the next.",
+)
+@click.option(
+    "--keep-checkpoints",
+    metavar="K",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Checkpoints that are kept; journals reach back to the oldest of them.",
+)
+@click.option(
+    "--max-checkpoint-failures",
+    metavar="N",
+    type=click.IntRange(0),
+    help="Stop with status 1 when more than N checkpoints in a row fail.  [default: no limit]",
+)
+@click.option(
+    "--journal-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Local folder for the journals.  [default: RESILIENCE-DIR/journals; "
+    "wallaroo-journals where that is a URL]",
+)
+@click.option(
+    "--journal-sync",
+    type=click.Choice(["os", "batch", "always"]),
+    default="os",
+    show_default=True,
+    help="When journals reach the disk. os: when the system writes them, which survives the death "
+    "of processes; batch: before anything leaves a worker; always: at each read.",
+)
+@click.option(
+    "--from-checkpoint",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Begin with this checkpoint in place of the newest; what was accepted since is "
+    "processed again.",
+)
+@click.option(
+    "--allow-dropped-state",
+    is_flag=True,
+    help="Take a checkpoint of a changed application: states keep their content by name, those "
+    "that are gone are dropped.",
+)
 @click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
-def main(  # noqa: PLR0913  one parameter for each option
-    *,
-    application_module: str,
-    paths: tuple[str, ...],
-    worker_count: int,
-    plan_form: str | None,
-    ready_file: str | None,
-    control_address: str,
-    sink_timeout_s: float | None,
-    on_error: str,
-    dead_letters: str,
-    no_restart: bool,
-    frame_bytes_max: int,
-    exchange: str,
-    debug: bool,
-    application_arguments: tuple[str, ...],
-) -> None:
+def main(**values: Any) -> None:
     """Run an application on worker processes of this machine until Ctrl-C."""
-    configure_logs("initializer", debug=debug)
-    _warn_of_misspelled(application_arguments)
+    chosen = Chosen(**values)
+    configure_logs("initializer", debug=chosen.debug)
+    _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
-        module=application_module,
-        paths=[os.getcwd(), *(os.path.abspath(path) for path in paths)],
-        arguments=[sys.argv[0], *application_arguments],
+        module=chosen.application_module,
+        paths=[os.getcwd(), *(os.path.abspath(path) for path in chosen.paths)],
+        arguments=[sys.argv[0], *chosen.application_arguments],
     )
-    plan = _loaded(application, debug=debug)
-    if plan_form is not None:
-        click.echo(plan_dot(plan) if plan_form == "dot" else plan_text(plan))
+    plan = _loaded(application, debug=chosen.debug)
+    if chosen.plan_form is not None:
+        click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
+    uvloop.run(_run(_settings(chosen, application), plan))
+
+
+def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettings:
+    location, journal_folder = _resilience(chosen.resilience_dir, chosen.journal_dir)
     options = RunOptions(
-        frame_bytes_max=frame_bytes_max,
-        sink_timeout_s=sink_timeout_s,
-        stop_on_error=on_error == "stop",
-        dead_letters=os.path.abspath(dead_letters),
-        exchange=exchange,
-        debug=debug,
+        frame_bytes_max=chosen.frame_bytes_max,
+        sink_timeout_s=chosen.sink_timeout_s,
+        stop_on_error=chosen.on_error == "stop",
+        folder=application.paths[0],
+        dead_letters=os.path.abspath(chosen.dead_letters),
+        exchange=chosen.exchange,
+        resilience=location,
+        journal_folder=journal_folder,
+        journal_sync=chosen.journal_sync,
+        pulse_s=min(1.0, chosen.worker_timeout_s / 4),
+        debug=chosen.debug,
     )
-    settings = ClusterSettings(
+    checkpoints = CheckpointSettings(
+        location=location,
+        journal_folder=journal_folder,
+        folder=options.folder,
+        interval_s=chosen.checkpoint_interval,
+        keep=chosen.keep_checkpoints,
+        failures_max=chosen.max_checkpoint_failures,
+        from_checkpoint=chosen.from_checkpoint,
+        allow_dropped_state=chosen.allow_dropped_state,
+    )
+    return ClusterSettings(
         application=application,
         options=options,
-        worker_count=worker_count,
-        control_address=control_address,
-        ready_file=ready_file,
-        may_restart=not no_restart,
+        worker_count=chosen.worker_count,
+        control_address=chosen.control_address,
+        ready_file=chosen.ready_file,
+        may_restart=not chosen.no_restart,
+        restarts_max=chosen.restarts_max,
+        worker_timeout_s=chosen.worker_timeout_s,
+        checkpoints=checkpoints if location else None,
     )
-    uvloop.run(_run(settings, plan))
 
 
 def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
@@ -189,6 +305,17 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
         if debug:
             log.exception("application.not_loaded")
         raise
+
+
+def _resilience(place: str | None, journal_folder: str | None) -> tuple[str, str]:
+    """Return where checkpoints and journals are, both empty where they are off."""
+    if not place:
+        return "", ""
+    is_url = "://" in place and not place.startswith("file://")
+    if is_url:
+        return place, os.path.abspath(journal_folder or "wallaroo-journals")
+    folder = os.path.abspath(place.removeprefix("file://"))
+    return folder, os.path.abspath(journal_folder or os.path.join(folder, JOURNAL_FOLDER))
 
 
 async def _run(settings: ClusterSettings, plan: Plan) -> None:

@@ -24,6 +24,7 @@ from tests.bench.processes import ROOT
 from tests.bench.report import print_results
 from tests.bench.rounds import METHOD, Beside
 from tests.bench.rows.cost import CostRow, cpu_of
+from tests.bench.rows.durability import DURABLE, DurabilityRow
 from tests.bench.rows.memory import MemoryRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
@@ -41,7 +42,8 @@ def main() -> None:
     beside = Beside(cpu_of)
     costs = [CostRow(scenario, beside) for scenario in COST]
     growths = [CostRow(scenario, beside) for scenario in GROWTH]
-    rows: list[Row] = [*costs, SpeedUpRow(), MemoryRow(), StartUpRow(), *growths]
+    durable = map(DurabilityRow, DURABLE)
+    rows: list[Row] = [*costs, SpeedUpRow(), *durable, MemoryRow(), StartUpRow(), *growths]
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]

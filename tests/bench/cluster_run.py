@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -60,8 +61,12 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
     """Start a cluster, send all records, wait for as many lines, stop it."""
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving(scenario.record_count))
+        arguments = list(scenario.arguments)
+        if scenario.is_durable:
+            state = stack.enter_context(tempfile.TemporaryDirectory())
+            arguments += ["--resilience-dir", state]
         cluster = stack.enter_context(
-            running_cluster(scenario.module, scenario.workers, receiver.address, scenario.arguments)
+            running_cluster(scenario.module, scenario.workers, receiver.address, arguments)
         )
         cpu_before_s = cluster.cpu_s()
         elapsed_s = feed(cluster, receiver, scenario, sample)

@@ -30,6 +30,8 @@ class Scenario:
     is_each_key_once: bool = False
     """Keys in order, each one once, in place of drawn at random."""
     record_count: int = 700_000
+    is_durable: bool = False
+    """With checkpoints, one a second."""
     target: str = ""
     """The ratio to the bare loop that it is to stay below."""
     group: str = "cost"

@@ -15,10 +15,19 @@ from typing import Any
 import click
 import pytest
 
-from tests.cluster.harness import COMMANDS, Receiver, framed, lines_of, running, send_file
+from tests.cluster.harness import (
+    COMMANDS,
+    Receiver,
+    framed,
+    lines_of,
+    run_to_end,
+    running,
+    send_file,
+)
 from tests.docs.pages import Page, page, pages
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.plan import Plan
+from wallaroo_cli.checkpoints import main as checkpoints_command
 from wallaroo_cli.receive import main as receiver_command
 from wallaroo_cli.run import main as run_command
 from wallaroo_cli.send import main as sender_command
@@ -26,6 +35,7 @@ from wallaroo_cli.send import main as sender_command
 ADDRESSES = ["--in", "127.0.0.1:7010", "--out", "127.0.0.1:7002"]
 COMMAND_BY_NAME: dict[str, click.Command] = {
     "wallaroo-run": run_command,
+    "wallaroo-checkpoints": checkpoints_command,
     "wallaroo-sender": sender_command,
     "wallaroo-receiver": receiver_command,
 }
@@ -218,6 +228,17 @@ def _shape(value: Any) -> Any:
     if isinstance(value, list):
         return [_shape(each) for each in value]
     return type(value).__name__
+
+
+@pytest.mark.cluster
+def test_the_job_from_file_to_file_gives_what_its_page_shows(tmp_path: Path) -> None:
+    shown = page("files.md")
+    (tmp_path / "totals.py").write_text(shown.module_text("totals"))
+    (tmp_path / "orders.txt").write_text(shown.labelled("file: orders.txt"))
+    (command,) = [line for line in shown.commands() if "resilience" not in line]
+    ended = run_to_end(tmp_path, *shlex.split(command)[1:])
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "totals.txt").read_text() == shown.labelled("output: totals.txt")
 
 
 # Runs that do not start

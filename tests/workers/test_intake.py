@@ -1,6 +1,6 @@
 """All connections of a worker together hold a bounded number of unprocessed bytes."""
 
-from wallaroo_workers.intake import PENDING_BYTES_MAX, Intake
+from wallaroo.cluster.intake import PENDING_BYTES_MAX, Intake
 
 
 class Connection:

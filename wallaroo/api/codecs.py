@@ -1,12 +1,13 @@
 """Decorators for what stands at the edges of a step: keys, decoders and encoders."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, ParamSpec, TypeVar, overload
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, method_problems, named
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
+from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.graph import Place
 
 P = ParamSpec("P")
@@ -42,7 +43,8 @@ class Decoder(Decorated[P, R]):
     """``f(payload)`` returns the record in a frame's payload, or ``None`` to drop the frame.
 
     A frame is a header of ``header_length()`` bytes, one integer in ``length_fmt``, followed by as
-    many bytes of payload as it says; the header does not count itself.
+    many bytes of payload as it says; the header does not count itself. A decoder that is written
+    without parentheses knows of no header: it is for lines.
     """
 
     decorator: ClassVar[str] = "@wallaroo.decoder(header_length, length_fmt)"
@@ -53,26 +55,44 @@ class Decoder(Decorated[P, R]):
         function: Callable[P, R],
         header_length: int = HEADER_BYTES_DEFAULT,
         length_fmt: str = LENGTH_FORMAT_DEFAULT,
-        problems: Iterable[Problem] = (),
+        *,
+        has_header: bool = True,
     ) -> None:
-        super().__init__(function, (*_header_problems(header_length, length_fmt), *problems))
+        super().__init__(function, _header_problems(header_length, length_fmt))
+        self.has_header = has_header
         self._header_length = header_length
         self.length_fmt = length_fmt
 
     def header_length(self) -> int:
         """Return the bytes of the header."""
         self._refuse_mistakes()
+        self._refuse_no_header()
         return self._header_length
 
     def payload_length(self, header: bytes) -> int:
         """Return the bytes of payload behind ``header``."""
         self._refuse_mistakes()
+        self._refuse_no_header()
         (length,) = struct.unpack(self.length_fmt, header)
         return int(length)
 
     def decode(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the user's function."""
         return self(*args, **kwargs)
+
+    def header_mistakes(self) -> tuple[str, ...]:
+        """Return what keeps it from reading frames, beyond its ``mistakes``."""
+        if self.has_header:
+            return ()
+        bare = Problem(
+            "@wallaroo.decoder is written without parentheses",
+            f'write @wallaroo.decoder({HEADER_BYTES_DEFAULT}, "{LENGTH_FORMAT_DEFAULT}")',
+        )
+        return (bare.at(self.place),)
+
+    def _refuse_no_header(self) -> None:
+        if mistakes := self.header_mistakes():
+            raise WallarooParameterError(mistakes)
 
 
 def partition(function: Callable[P, R]) -> Partition[P, R]:
@@ -88,21 +108,27 @@ def encoder(function: Callable[P, R]) -> Encoder[P, R]:
     return Encoder(function)
 
 
+@overload
+def decoder(function: Callable[P, R], /) -> Decoder[P, R]: ...
+
+
+@overload
 def decoder(
     header_length: int = HEADER_BYTES_DEFAULT, length_fmt: str = LENGTH_FORMAT_DEFAULT
-) -> Callable[[Callable[P, R]], Decoder[P, R]]:
+) -> Callable[[Callable[P, R]], Decoder[P, R]]: ...
+
+
+def decoder(
+    header_length: Any = HEADER_BYTES_DEFAULT, length_fmt: str = LENGTH_FORMAT_DEFAULT
+) -> Any:
     """Make a decoder of ``f(payload)`` for frames with a length header.
 
     ``length_fmt`` is a ``struct`` format of one integer of exactly ``header_length`` bytes, which
-    are 1 to 8.
+    are 1 to 8. Where payloads are the lines of a file, write ``@wallaroo.decoder`` alone; a header
+    is of no account there.
     """
     if callable(header_length):
-        bare = Problem(
-            "@wallaroo.decoder is written without parentheses",
-            f'write @wallaroo.decoder({HEADER_BYTES_DEFAULT}, "{LENGTH_FORMAT_DEFAULT}")',
-        )
-        forgot = Decoder(cast("Callable[..., Any]", header_length), problems=(bare,))
-        return cast("Callable[[Callable[P, R]], Decoder[P, R]]", forgot)
+        return Decoder(header_length, has_header=False)
 
     def decorate(function: Callable[P, R]) -> Decoder[P, R]:
         return Decoder(function, header_length, length_fmt)
@@ -110,14 +136,19 @@ def decoder(
     return decorate
 
 
-def decoder_mistakes(decoder: object, place: Place) -> tuple[str, ...]:
+def decoder_mistakes(
+    decoder: object, place: Place, *, needs_header: bool = True
+) -> tuple[str, ...]:
     """Return what is wrong with a decoder, be it one of ours or any object with its methods."""
     if isinstance(decoder, Decoder):
-        return decoder.mistakes
-    methods = {"header_length": (), "payload_length": ("header",), "decode": ("payload",)}
-    remedy = f"decorate a function with {Decoder.decorator}"
+        return (*decoder.mistakes, *(decoder.header_mistakes() if needs_header else ()))
+    methods: dict[str, tuple[str, ...]] = {"decode": ("payload",)}
+    remedy = "decorate a function with @wallaroo.decoder"
+    if needs_header:
+        methods = {"header_length": (), "payload_length": ("header",), **methods}
+        remedy = f"decorate a function with {Decoder.decorator}"
     problems = [*method_problems(decoder, "the decoder", methods, remedy)]
-    if not problems:
+    if needs_header and not problems:
         problems += _asked_header_problems(decoder)
     return tuple(problem.at(place) for problem in problems)
 

@@ -4,14 +4,16 @@ A configuration raises nothing when it is made. Its mistakes wait for ``build()`
 them with all the others.
 """
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wallaroo.api.addresses import PORT_MAX, is_host, parse_port
 from wallaroo.api.codecs import Decoder, Encoder, decoder_mistakes, encoder_mistakes
 from wallaroo.api.inspection import Problem, caller_place, method_problems, named
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.file import FRAMINGS, FileSink, FileSource, Framing
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 
@@ -62,14 +64,54 @@ class TCPSourceConfig(SourceConfig):
 
     def source(self) -> TCPSource:
         """Return the source for the plan; not to be called where there are mistakes."""
-        decoder = self.decoder
-        is_ours = isinstance(decoder, Decoder)
         return TCPSource(
             host=_without_brackets(self.host),
             port=int(self.port),
-            header_length=decoder.header_length(),
-            payload_length=decoder.length_fmt if is_ours else decoder.payload_length,
-            decode=decoder.function if is_ours else decoder.decode,
+            header_length=self.decoder.header_length(),
+            payload_length=_payload_length(self.decoder),
+            decode=_decode(self.decoder),
+        )
+
+
+class FileSourceConfig(SourceConfig):
+    """Reads the file at ``path`` once; the source ends where the file does.
+
+    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads behind length
+    headers, as a TCP source takes them; ``"newline"`` for lines, without their line ends. The
+    decoder is as for ``TCPSourceConfig``; for lines its header is of no account, so
+    ``@wallaroo.decoder`` without parentheses will do, or an object with ``decode(payload)``.
+
+    A relative path begins in the folder that ``wallaroo-run`` was started in.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], decoder: Any, framing: str = "length") -> None:
+        self.path = path
+        self.decoder = decoder
+        self.framing = framing
+        place = caller_place()
+        problems = [*_path_problems("FileSourceConfig", path)]
+        if framing not in FRAMINGS:
+            known = " or ".join(f'"{each}"' for each in FRAMINGS)
+            what = f"the framing of FileSourceConfig is {named(framing)}"
+            problems.append(Problem(what, f"give {known}"))
+        self.mistakes = (
+            *(problem.at(place) for problem in problems),
+            *decoder_mistakes(decoder, place, needs_header=framing == "length"),
+        )
+
+    def __repr__(self) -> str:
+        return f"FileSourceConfig({self.path!r}, {self.decoder!r}, {self.framing!r})"
+
+    def source(self) -> FileSource:
+        """Return the source for the plan; not to be called where there are mistakes."""
+        framing: Framing = "newline" if self.framing == "newline" else "length"
+        has_header = framing == "length"
+        return FileSource(
+            path=os.fspath(self.path),
+            framing=framing,
+            header_length=self.decoder.header_length() if has_header else 0,
+            payload_length=_payload_length(self.decoder) if has_header else "",
+            decode=_decode(self.decoder),
         )
 
 
@@ -121,12 +163,62 @@ class TCPSinkConfig(SinkConfig):
 
     def sink(self) -> TCPSink:
         """Return the sink for the plan; not to be called where there are mistakes."""
-        encoder = self.encoder
         return TCPSink(
             host=_without_brackets(self.host),
             port=int(self.port),
-            encode=encoder.function if isinstance(encoder, Encoder) else encoder.encode,
+            encode=_encode(self.encoder),
         )
+
+
+class FileSinkConfig(SinkConfig):
+    """Writes what ``encoder`` returns, as it is, to the file at ``path``; a run replaces it.
+
+    ``encoder`` is as for ``TCPSinkConfig``, ``path`` as for ``FileSourceConfig``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], encoder: Any) -> None:
+        self.path = path
+        self.encoder = encoder
+        place = caller_place()
+        self.mistakes = (
+            *(problem.at(place) for problem in _path_problems("FileSinkConfig", path)),
+            *encoder_mistakes(encoder, place),
+        )
+
+    def __repr__(self) -> str:
+        return f"FileSinkConfig({self.path!r}, {self.encoder!r})"
+
+    def sink(self) -> FileSink:
+        """Return the sink for the plan; not to be called where there are mistakes."""
+        return FileSink(os.fspath(self.path), _encode(self.encoder))
+
+
+def _payload_length(decoder: Any) -> str | Callable[[bytes], int]:
+    told: str | Callable[[bytes], int]
+    told = decoder.length_fmt if isinstance(decoder, Decoder) else decoder.payload_length
+    return told
+
+
+def _decode(decoder: Any) -> Callable[[bytes], Any]:
+    function: Callable[[bytes], Any]
+    function = decoder.function if isinstance(decoder, Decoder) else decoder.decode
+    return function
+
+
+def _encode(encoder: Any) -> Callable[[Any], bytes | str | None]:
+    function: Callable[[Any], bytes | str | None]
+    function = encoder.function if isinstance(encoder, Encoder) else encoder.encode
+    return function
+
+
+def _path_problems(config: str, path: object) -> Iterator[Problem]:
+    example = 'give a file, such as "data/lines.txt"'
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, str) or not path or "\0" in path:
+        yield Problem(f"the path of {config} is {named(path)}", example)
+    elif path.endswith(os.sep):
+        yield Problem(f"the path of {config} is {named(path)}, a folder", example)
 
 
 def _address_problems(config: str, host: object, port: object, port_min: int) -> Iterator[Problem]:

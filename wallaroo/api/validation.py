@@ -6,9 +6,11 @@ found to be mistaken by itself is not in the drafts; it has been reported alread
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from os.path import normpath
 
 from wallaroo.api.inspection import Problem
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import PipelineDeclaration, Place, StateDeclaration, StepDeclaration
 
@@ -48,6 +50,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: Place) -> Itera
     yield from _name_mistakes(drafts)
     yield from _state_mistakes(drafts)
     yield from _address_mistakes(drafts)
+    yield from _path_mistakes(drafts)
 
 
 def _open_mistake(draft: PipelineDraft) -> str:
@@ -128,6 +131,27 @@ def _address_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
                 "give each source a port of its own",
             )
             yield problem.at(draft.place)
+
+
+def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    """Of paths as they are written; whether two lead to one file is seen when the run starts."""
+    read_by = {
+        normpath(draft.source.path): draft
+        for draft in drafts
+        if isinstance(draft.source, FileSource)
+    }
+    written_by: dict[str, PipelineDraft] = {}
+    for draft in drafts:
+        for path in [sink.path for sink in draft.sinks if isinstance(sink, FileSink)]:
+            writes = f"the pipeline {draft.name!r} writes to {path}"
+            reader, writer = read_by.get(normpath(path)), written_by.get(normpath(path))
+            if reader is not None:
+                what = f"{writes}, which {reader.name!r} at {reader.place} reads"
+                yield Problem(what, "write to another file").at(draft.place)
+            if writer is not None:
+                what = f"{writes}, as does {writer.name!r} at {writer.place}"
+                yield Problem(what, "give each sink a file of its own").at(draft.place)
+            written_by.setdefault(normpath(path), draft)
 
 
 def _class_name(state: StateDeclaration) -> str:

@@ -1,4 +1,4 @@
-"""Decides, in the initializer, how a cluster starts, replaces a lost worker, drains and stops.
+"""Decides, in the initializer, how a cluster starts, saves, recovers, drains and stops.
 
     FORMING --all joined--> CONNECTING --all Ready--> OPENING --all Opened--> RUNNING
        ^                        |                        |                      |  |
@@ -10,6 +10,10 @@ Each loss of a worker begins a new epoch; what a worker says of an older one is 
 ``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
 (``Failed``), and that somebody wants it to stop (``RequestStop``).
 
+With checkpoints on, a loss sends all workers back to the last checkpoint: those that live rewind
+and join again as if they were started anew. While a manifest is being written nobody is told where
+to go back to; the answer may be that very checkpoint.
+
 Before the application has been ready once, a loss ends the start.
 """
 
@@ -18,23 +22,52 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.cluster.ended_sources import EndedSources
+from wallaroo.cluster.events import (
+    Announce,
+    CheckpointDue,
+    Effect,
+    EndCluster,
+    Event,
+    ManifestNotWritten,
+    ManifestWritten,
+    Publish,
+    Received,
+    Send,
+    StartWorker,
+    StopRequested,
+    WorkerLost,
+    WriteManifest,
+)
+from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
+    Abandon,
     Assign,
+    Checkpoint,
+    Committed,
     ControlFrame,
     Drain,
     Drained,
     Failed,
     Join,
+    NotSaved,
     Open,
     Opened,
     Ready,
     RequestStop,
+    Rewind,
+    Saved,
+    SourcesEnded,
     Stop,
 )
 
 STORY_STEPS_MAX = 64
+
+FIRST_EPOCH = Epoch(1)
+
+CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
 
 
 class Phase(enum.Enum):
@@ -48,73 +81,6 @@ class Phase(enum.Enum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A control frame came from a worker."""
-
-    worker: WorkerName
-    frame: ControlFrame
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerLost:
-    """A worker's process ended, or its control link broke."""
-
-    worker: WorkerName
-    incarnation: Epoch
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """Somebody wants the cluster to stop; the second time, at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartWorker:
-    """Start the process of this worker; ``is_restart`` where one was lost before."""
-
-    worker: WorkerName
-    incarnation: Epoch
-    is_restart: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a frame to each of these workers."""
-
-    workers: tuple[WorkerName, ...]
-    frame: ControlFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """The application is ready to take records, for the first time or again."""
-
-    epoch: Epoch
-    is_again: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """One line for people: what happened to the cluster."""
-
-    event: str
-    values: dict[str, Any]
-    is_warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndCluster:
-    """End every process; the command's exit status follows from ``error``."""
-
-    error: WallarooError | None
-
-
-Event = Received | WorkerLost | StopRequested
-Effect = StartWorker | Send | Publish | Announce | EndCluster
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """What the coordinator is told at the start."""
@@ -125,8 +91,15 @@ class Membership:
     """Two outlines to a sentence that names the step in which they differ."""
     partition_maps: list[Any]
     source_addresses: list[str]
-    generator_workers: list[str]
+    source_workers: list[str]
     may_restart: bool = True
+    is_durable: bool = False
+    epoch: Epoch = FIRST_EPOCH
+    """The first of this run; with checkpoints on it goes up from run to run."""
+    manifest: int = 0
+    """The number of the checkpoint to begin with; 0 for none."""
+    checkpoint_failures_max: int | None = None
+    """Checkpoints that may fail in a row before the run ends."""
 
 
 class Coordinator:
@@ -135,14 +108,21 @@ class Coordinator:
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
         self.phase = Phase.FORMING
-        self.epoch = Epoch(1)
-        self._incarnations = dict.fromkeys(membership.workers, Epoch(1))
+        self.epoch = membership.epoch
+        self._incarnations = dict.fromkeys(membership.workers, self.epoch)
+        self._processes = dict(self._incarnations)
+        """The epoch at which each worker's process was started; it may rewind to a later one."""
         self._data_addresses: dict[WorkerName, str] = {}
         self._waiting_for: set[WorkerName] = set(membership.workers)
         self._has_been_ready = False
         self._stop_is_requested = False
         self._stop_was_asked_here = False
-        self._checkpoint = CheckpointId(0)
+        self._manifest = membership.manifest
+        # A round's number is above that of every manifest: what parts it left can be told apart.
+        self._rounds = Rounds(membership.workers, CheckpointId(membership.manifest))
+        self._lost: set[WorkerName] = set()
+        """With checkpoints on: lost, and its successor has not joined."""
+        self._ended_sources = EndedSources(len(membership.source_workers))
         self._drained: list[Drained] = []
         self._story: list[str] = []
 
@@ -174,13 +154,21 @@ class Coordinator:
         match event:
             case StopRequested():
                 is_second, self._stop_was_asked_here = self._stop_was_asked_here, True
-                return self._stop_at_once() if is_second else self._stop_in_order()
+                if not is_second:
+                    return self._stop_in_order()
+                lost = "stopped at once; what was not yet delivered is lost"
+                kept = f"stopped at once; {CARRY_ON}"
+                return self._end(ClusterError(kept if self._membership.is_durable else lost))
             case WorkerLost(worker, incarnation, reason):
-                if incarnation != self._incarnations[worker]:
+                if incarnation != self._processes[worker]:
                     return []
                 return self._worker_lost(worker, reason)
             case Received(worker, frame):
                 return self._received(worker, frame)
+            case CheckpointDue():
+                return self._begin_checkpoint()
+            case ManifestWritten() | ManifestNotWritten():
+                return self._manifest_answered(event)
 
     def _received(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame:
@@ -209,10 +197,13 @@ class Coordinator:
                     "without chance or time in it",
                 )
             )
+        self._lost.discard(worker)
         self._data_addresses[worker] = frame.data_address
         return self._counted(worker, "worker.joined", self._assign)
 
     def _assign(self) -> list[Effect]:
+        if self._rounds.phase is RoundPhase.COMMITTING:
+            return []
         self.phase = Phase.CONNECTING
         workers = self._membership.workers
         self._waiting_for = set(workers)
@@ -226,13 +217,18 @@ class Coordinator:
                     members,
                     self._membership.partition_maps,
                     self._membership.source_addresses,
-                    self._membership.generator_workers,
+                    self._membership.source_workers,
+                    self._manifest,
                 )
             )
         ]
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
+            case SourcesEnded(_, pipelines, problems), phase:
+                self._ended_sources.add(pipelines, problems)
+                is_over = self._ended_sources.are_all and phase is Phase.RUNNING
+                return self._stop_in_order() if is_over else []
             case Ready(), Phase.CONNECTING:
                 return self._counted(worker, "worker.ready", self._open)
             case Opened(), Phase.OPENING:
@@ -240,6 +236,8 @@ class Coordinator:
             case Drained(), Phase.DRAINING:
                 self._drained.append(frame)
                 return self._counted(worker, "worker.drained", self._finish)
+            case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.DRAINING:
+                return self._answered_round(worker, answer)
             case _:
                 raise AssertionError(f"{frame} from {worker} in {self.phase}: {self._story}")
 
@@ -265,7 +263,9 @@ class Coordinator:
         self.phase = Phase.RUNNING
         is_again, self._has_been_ready = self._has_been_ready, True
         effects: list[Effect] = [Publish(self.epoch, is_again)]
-        return [*effects, *self._drain()] if self._stop_is_requested else effects
+        if self._stop_is_requested:
+            return [*effects, *self._drain()]
+        return [*effects, *self._stop_in_order()] if self._ended_sources.are_all else effects
 
     # Loss
 
@@ -274,13 +274,17 @@ class Coordinator:
         if not self._has_been_ready:
             return self._end(ClusterError(f"{what} before the application was ready"))
         if self.phase is Phase.DRAINING:
-            return self._end(
-                ClusterError(f"{what} while the cluster was stopping; what it held is lost")
-            )
+            what = f"{what} while the cluster was stopping"
+            if not self._membership.is_durable:
+                return self._end(ClusterError(f"{what}; what it held is lost"))
+            return self._end(ClusterError(what, hint=CARRY_ON))
         if not self._membership.may_restart:
             return self._end(ClusterError(f"{what}, and --no-restart is set"))
+        if self._membership.is_durable:
+            return self._go_back(worker, reason)
         self.epoch = Epoch(self.epoch + 1)
-        self._incarnations[worker] = self.epoch
+        self._ended_sources.begin_epoch()
+        self._incarnations[worker] = self._processes[worker] = self.epoch
         if self.phase is not Phase.FORMING:
             self._waiting_for = set()
         self.phase = Phase.FORMING
@@ -292,10 +296,101 @@ class Coordinator:
             StartWorker(worker, self.epoch, is_restart=True),
         ]
 
-    # Stop
+    def _go_back(self, worker: WorkerName, reason: str) -> list[Effect]:
+        """All workers begin a new epoch from the last checkpoint."""
+        self.epoch = Epoch(self.epoch + 1)
+        self._ended_sources.begin_epoch()
+        self.phase = Phase.FORMING
+        if self._rounds.phase is RoundPhase.SAVING:
+            self._rounds.give_up()
+        self._lost.add(worker)
+        workers = self._membership.workers
+        self._incarnations = dict.fromkeys(workers, self.epoch)
+        self._waiting_for = set(workers)
+        self._processes |= dict.fromkeys(self._lost, self.epoch)
+        is_committing = self._rounds.phase is RoundPhase.COMMITTING
+        undecided = ", or to the one that is being written" if is_committing else ""
+        values = {
+            "worker": worker,
+            "reason": reason,
+            "epoch": self.epoch,
+            "lost": "nothing",
+            "next": f"all workers go back to checkpoint {self._manifest}{undecided}",
+        }
+        return [
+            Announce("worker.lost", values, is_warning=True),
+            Send(tuple(name for name in workers if name not in self._lost), Rewind(self.epoch)),
+            # A process that was being started for an older epoch gives way to one of this.
+            *(
+                StartWorker(name, self.epoch, is_restart=name == worker)
+                for name in workers
+                if name in self._lost
+            ),
+        ]
 
-    def _stop_at_once(self) -> list[Effect]:
-        return self._end(ClusterError("stopped at once; what was not yet delivered is lost"))
+    # Checkpoints
+
+    def _begin_checkpoint(self) -> list[Effect]:
+        if self.phase is not Phase.RUNNING or self._rounds.phase is not RoundPhase.IDLE:
+            return []
+        return [self._to_all(Checkpoint(self.epoch, self._rounds.begin()))]
+
+    def _answered_round(self, worker: WorkerName, frame: Saved | NotSaved) -> list[Effect]:
+        rounds = self._rounds
+        if frame.checkpoint != rounds.checkpoint or rounds.phase is not RoundPhase.SAVING:
+            return []
+        if isinstance(frame, NotSaved):
+            rounds.failed()
+            return self._checkpoint_failed(f"worker {worker}: {frame.reason}")
+        contents = rounds.saved(worker, frame.content)
+        return [] if contents is None else [WriteManifest(rounds.checkpoint, self.epoch, contents)]
+
+    def _checkpoint_failed(self, reason: str) -> list[Effect]:
+        if self.phase is Phase.DRAINING:
+            what = f"the last checkpoint cannot be saved: {reason}"
+            return self._end(ClusterError(what, hint=CARRY_ON))
+        count, limit = self._rounds.failures_in_a_row, self._membership.checkpoint_failures_max
+        if limit is not None and count > limit:
+            what = f"{count} checkpoints in a row could not be saved: {reason}"
+            return self._end(ClusterError(what, hint=CARRY_ON))
+        values = {
+            "reason": reason,
+            "failed_in_a_row": count,
+            "next": "records go on; what this one was to hold is saved by the next",
+        }
+        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
+        if self.phase is not Phase.RUNNING:
+            return [told, *self._after_commit()]
+        abandon = self._to_all(Abandon(self.epoch, self._rounds.checkpoint))
+        return [told, abandon, *self._after_commit()]
+
+    def _manifest_answered(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
+        if isinstance(event, ManifestNotWritten):
+            self._rounds.failed()
+            return self._checkpoint_failed(event.reason)
+        self._manifest = event.number
+        self._rounds.committed()
+        effects: list[Effect] = []
+        if self.phase in (Phase.RUNNING, Phase.DRAINING):
+            checkpoint, oldest = self._rounds.checkpoint, event.oldest_number
+            effects = [self._to_all(Committed(self.epoch, checkpoint, event.number, oldest))]
+        return [*effects, *self._after_commit()]
+
+    def _after_commit(self) -> list[Effect]:
+        """Do what had to wait for the manifest."""
+        if self._waiting_for:
+            return []
+        match self.phase:
+            case Phase.FORMING:
+                return self._assign()
+            case Phase.DRAINING:
+                return self._finish()
+            case Phase.RUNNING if self._stop_is_requested:
+                return self._drain()
+            case _:
+                return []
+
+    # Stop
 
     def _stop_in_order(self) -> list[Effect]:
         if self._stop_is_requested:
@@ -312,20 +407,33 @@ class Coordinator:
         return [Announce("cluster.stop_requested", values)]
 
     def _drain(self) -> list[Effect]:
+        effects: list[Effect] = []
+        match self._rounds.phase:
+            case RoundPhase.COMMITTING:
+                return []
+            case RoundPhase.SAVING:
+                effects.append(self._to_all(Abandon(self.epoch, self._rounds.checkpoint)))
+                self._rounds.give_up()
+            case RoundPhase.IDLE:
+                pass
         self.phase = Phase.DRAINING
         self._waiting_for = set(self._membership.workers)
-        self._checkpoint = CheckpointId(self._checkpoint + 1)
         return [
+            *effects,
             Announce("cluster.draining", {"hint": "once more to stop at once"}),
-            self._to_all(Drain(self.epoch, self._checkpoint)),
+            self._to_all(Drain(self.epoch, self._rounds.begin())),
         ]
 
     def _finish(self) -> list[Effect]:
+        if self._membership.is_durable and self._rounds.phase is not RoundPhase.IDLE:
+            return []
         values = {
             "record_count": sum(frame.record_count for frame in self._drained),
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
-        return [Announce("cluster.drained", values), *self._end(None)]
+        problems = self._ended_sources.problems
+        error = ClusterError("\n".join(problems)) if problems else None
+        return [Announce("cluster.drained", values), *self._end(error)]
 
     def _end(self, error: WallarooError | None) -> list[Effect]:
         self.phase = Phase.STOPPED

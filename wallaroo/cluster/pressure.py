@@ -14,7 +14,11 @@ LOW_WATER_BYTES = 4 << 20
 class Pressure:
     """What one worker knows of its own backlog and of the others'."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, high_water_bytes: int = HIGH_WATER_BYTES, low_water_bytes: int = LOW_WATER_BYTES
+    ) -> None:
+        self._high_water_bytes = high_water_bytes
+        self._low_water_bytes = low_water_bytes
         self.is_under_pressure = False
         self._others: set[WorkerName] = set()
 
@@ -30,7 +34,7 @@ class Pressure:
 
     def backlog_changed(self, backlog_bytes: int) -> bool:
         """Say whether the others have to hear of a change (see ``is_under_pressure``)."""
-        limit = LOW_WATER_BYTES if self.is_under_pressure else HIGH_WATER_BYTES
+        limit = self._low_water_bytes if self.is_under_pressure else self._high_water_bytes
         was_under_pressure = self.is_under_pressure
         self.is_under_pressure = backlog_bytes > limit
         return self.is_under_pressure is not was_under_pressure

@@ -46,6 +46,7 @@ class LengthFramer:
     `payload_length` is the ``struct`` format of a header that is one integer (``">I"``), or a
     function from the header's bytes to the number of bytes that follow it; the function must
     give equal headers equal lengths. `frame_bytes_max` bounds a payload, without its header.
+    `offset` is the position of the first byte in the stream, for messages.
     Raises ``ValueError`` for a format that is not of one integer in `header_length` bytes.
 
     After bytes that cannot be a frame ``error`` says where and why, and there is no way on: the
@@ -59,6 +60,7 @@ class LengthFramer:
         header_length: int,
         payload_length: str | Callable[[bytes], int],
         frame_bytes_max: int,
+        offset: int = 0,
     ) -> None:
         if header_length < 1:
             raise ValueError(f"a header has at least 1 byte, not {header_length}")
@@ -74,8 +76,10 @@ class LengthFramer:
         self._is_big_endian: bool | None = None
         if _compiled is not None and isinstance(payload_length, str):
             self._is_big_endian = _is_big_endian(self._read_length, header_length)
+        self.frames = b""
+        """The whole frames of the last call, headers included, as they came."""
         self._rest = bytearray()
-        self._rest_offset = 0  # of the rest, and so of a header, in the connection's stream
+        self._rest_offset = offset  # of the rest, and so of a header, in the connection's stream
         self._bytes_needed = header_length  # before it is worth looking at the rest again
         self._singles = _SINGLES_MIN
 
@@ -83,6 +87,11 @@ class LengthFramer:
     def buffered_bytes(self) -> int:
         """How many bytes of an unfinished frame, its header included, are kept."""
         return len(self._rest)
+
+    @property
+    def rest_offset(self) -> int:
+        """Where in the stream the unfinished frame begins, or the next one."""
+        return self._rest_offset
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the payloads of the frames that `data` completes, in order.
@@ -99,6 +108,7 @@ class LengthFramer:
             data = b"".join((self._rest, data))
         payloads: list[bytes] = []
         at = self._cut(data, payloads)
+        self.frames = data if at == len(data) else data[:at]
         self._rest = bytearray() if self.error else bytearray(data[at:])
         self._rest_offset += at
         return payloads

@@ -34,14 +34,19 @@ import enum
 import linecache
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.base import PayloadSource
 from wallaroo.names import EdgeId, SinkId
+from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.failures import Site, StopOnError
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, Step
+
+CHAINS_KEPT_MAX = 256
 
 LOOPS_NESTED_MAX = 5
 """Python allows 20 nested blocks; each multi computation takes two of them."""
@@ -74,6 +79,17 @@ class Bindings:
     sink_appends: dict[SinkId, Callable[[bytes], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
+    changes: dict[str, StateChanges]
+    """By state, where checkpoints are on; else empty, and chains do not track anything."""
+    tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
+    """The namespaces of chains that track changes, with the number of the step."""
+
+    def freeze(self) -> None:
+        """A barrier is here: from now on changes count towards the next one."""
+        for change in self.changes.values():
+            change.freeze()
+        for names, step, change in self.tracking:
+            _bind_changes(names, step, change)
 
 
 def write_chain(
@@ -131,7 +147,7 @@ class _ChainWriter:
     # What happens to a record, in order
 
     def _decode(self) -> None:
-        assert isinstance(self.pipeline.source, TCPSource)
+        assert isinstance(self.pipeline.source, PayloadSource)
         decode = self._name("decode", self.pipeline.source.decode)
         self._line(f"record = {decode}(payload)")
         site = Site(self.pipeline.name, "decoder", self.has_key, is_decoder=True)
@@ -166,6 +182,14 @@ class _ChainWriter:
         create = self._name(f"create_{step.id}", self.plan.states[step.state].create)
         self._line(f"state = {states}.get(key)")
         self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
+        change = self.bindings.changes.get(step.state)
+        if change is not None:
+            _bind_changes(self.names, step.id, change)
+            self.bindings.tracking.append((self.names, step.id, change))
+            # Empty but for a moment after each barrier: one look, 5 ns.
+            self._line(
+                f"if frozen_{step.id} and key in frozen_{step.id}: write_first_{step.id}(key)"
+            )
         self._line(f"pair = {function}(record, state)", site=step.name)
         # What is no pair is the user's mistake, and so is what fails on the way (a generator).
         self._line("try: result, changed = pair", site=step.name)
@@ -175,6 +199,9 @@ class _ChainWriter:
         # half is no bool.
         self._line("if changed is not True and changed is not False: checked_pair(pair)",
                    site=step.name)  # fmt: skip
+        if change is not None:
+            # Whether it is true may be for the user's class to say.
+            self._line(f"if changed: changed_{step.id}[key] = None", site=step.name)
         self._line(f"{result} = result")
         self.names["checked_pair"] = checked_pair
 
@@ -290,7 +317,7 @@ class _ChainWriter:
         self.names["fail"] = _failure_reporter(self.sites, self.pipeline.name, self.bindings.fail)
         # The text is made of this module's own lines and of names it made itself, repr'd constants
         # included; nothing of the user's is pasted into it.
-        exec(compile(text, file_name, "exec"), self.names)
+        exec(_code(text, file_name), self.names)
         run: Callable[..., None] = self.names["run"]
         return run
 
@@ -306,6 +333,18 @@ _ENTRY_FORMS = {
     ),
 }
 """For each entry: the function's arguments, its loop, and whether it starts by decoding."""
+
+
+@lru_cache(CHAINS_KEPT_MAX)
+def _code(text: str, file_name: str) -> CodeType:
+    """Return the compiled text; with each epoch the same texts come again."""
+    return compile(text, file_name, "exec")
+
+
+def _bind_changes(names: dict[str, Any], step: int, change: StateChanges) -> None:
+    names[f"changed_{step}"] = change.changed
+    names[f"frozen_{step}"] = change.frozen
+    names[f"write_first_{step}"] = change.write_first
 
 
 def _failure_reporter(

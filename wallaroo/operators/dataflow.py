@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.base import PayloadSource
 from wallaroo.names import EdgeId, SinkId, WorkerName
 from wallaroo.operators.batches import (
     BadRecord,
@@ -20,6 +20,7 @@ from wallaroo.operators.batches import (
     unpack,
 )
 from wallaroo.operators.chain import Bindings, Entry, write_chain
+from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN, Clock, cheaper_form
 from wallaroo.operators.routes import Routes
@@ -49,6 +50,8 @@ class DataflowOptions:
     clock: Clock = field(default=lambda: 0.0)
     """What the cost is measured by."""
     stop_on_error: bool = False
+    tracks_changes: bool = False
+    """Whether checkpoints are on."""
 
 
 class Dataflow:
@@ -59,6 +62,9 @@ class Dataflow:
         self._me = me
         self._options = options
         self.states: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
+        self.changes: dict[str, StateChanges] = {}
+        if options.tracks_changes:
+            self.changes = {name: StateChanges(states) for name, states in self.states.items()}
         self._sink_output: dict[SinkId, list[bytes]] = {
             SinkId(index): [] for index in range(len(plan.sinks))
         }
@@ -97,6 +103,7 @@ class Dataflow:
             travels_as_payload=self._travels_as_payload,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self._fail,
+            changes=self.changes,
         )
         for edge, (_, exchange) in self._pipeline_of_edge.items():
             if exchange.kind is ExchangeKind.KEYED:
@@ -120,10 +127,11 @@ class Dataflow:
 
     def _write_chains(self) -> None:
         bindings = self._bindings
+        bindings.tracking.clear()
         self._sources = []
         self._batches = {}
         for pipeline in self._plan.pipelines:
-            decodes = isinstance(pipeline.source, TCPSource)
+            decodes = isinstance(pipeline.source, PayloadSource)
             entry = Entry.PAYLOADS if decodes else Entry.VALUES
             self._sources.append(write_chain(self._plan, pipeline, 0, entry, bindings))
             for index, stage in enumerate(pipeline.stages[1:], start=1):
@@ -136,6 +144,10 @@ class Dataflow:
                     self._batches[edge, False] = write_chain(
                         self._plan, pipeline, index, Entry.KEYED_PAYLOADS, bindings
                     )
+
+    def freeze(self) -> None:
+        """Everything before a barrier is processed: the checkpoint is to hold what is here now."""
+        self._bindings.freeze()
 
     # Records in
 
@@ -190,7 +202,7 @@ class Dataflow:
             return False
         self._unmeasured.remove(edge)
         source = self._pipeline_of_edge[edge][0].source
-        assert isinstance(source, TCPSource)
+        assert isinstance(source, PayloadSource)
         plan, clock = self._plan, self._options.clock
         form = cheaper_form(payloads, source.decode, plan.serialize, plan.deserialize, clock)
         return form is Form.OBJECTS

@@ -9,8 +9,7 @@ to_state_partition   begins a stage behind a keyed exchange by the partition fun
 
 from dataclasses import dataclass, field
 
-from wallaroo.connectors.base import Sink
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.base import PayloadSource, Sink
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.graph import (
@@ -75,7 +74,7 @@ class _Compiler:
             if not self._joins(stages[-1], step):
                 # The owner can decode a payload again only if nothing has seen its record yet.
                 is_untouched = len(stages) == 1 and not stages[0].steps
-                may_travel = is_untouched and isinstance(declared.source, TCPSource)
+                may_travel = is_untouched and isinstance(declared.source, PayloadSource)
                 stages.append(_OpenStage(self._exchange(step, payload_may_travel=may_travel)))
             stages[-1].steps.append(self._step(step))
         first_sink = len(self.sinks)

@@ -42,8 +42,10 @@ class Assign:
     """Each as ``PartitionMap.to_wire`` gives it."""
     source_addresses: list[str]
     """By pipeline; empty where a pipeline has no listening source."""
-    generator_workers: list[str]
-    """By pipeline: who runs its generator; empty where it has none."""
+    source_workers: list[str]
+    """By pipeline: who alone runs its source; empty where all workers listen."""
+    manifest: int
+    """The number of the checkpoint to go back to; 0 to begin with nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,94 @@ class RequestStop:
     epoch: Epoch
 
 
-ControlFrame = Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Initializer: another worker was lost; give up what you have since the last checkpoint.
+
+    The answer is a ``Join`` as of the new epoch, as if the worker were started anew.
+    """
+
+    tag: ClassVar[int] = 11
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Initializer: send the barrier of this checkpoint, save what is before it."""
+
+    tag: ClassVar[int] = 12
+    epoch: Epoch
+    checkpoint: CheckpointId
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Worker: what was before the barrier is durable, and its output has reached the sinks."""
+
+    tag: ClassVar[int] = 13
+    epoch: Epoch
+    checkpoint: CheckpointId
+    content: list[Any]
+    """As ``WorkerCheckpoint.to_wire`` gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSaved:
+    """Worker: the checkpoint cannot be saved here."""
+
+    tag: ClassVar[int] = 14
+    epoch: Epoch
+    checkpoint: CheckpointId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Initializer: the checkpoint stands; what only older ones need can be deleted."""
+
+    tag: ClassVar[int] = 15
+    epoch: Epoch
+    checkpoint: CheckpointId
+    number: int
+    """Of its manifest."""
+    oldest_number: int
+    """Of the oldest manifest that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Initializer: there will be no such checkpoint; the next holds what it was to hold."""
+
+    tag: ClassVar[int] = 16
+    epoch: Epoch
+    checkpoint: CheckpointId
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesEnded:
+    """Worker: these sources of mine have no more records, and all they had is taken."""
+
+    tag: ClassVar[int] = 17
+    epoch: Epoch
+    pipelines: list[int]
+    problems: list[str]
+    """A sentence for each that ended before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Worker: this process lives. The only frame on a connection of its own."""
+
+    tag: ClassVar[int] = 18
+    epoch: Epoch
+    """At which the process was started."""
+    name: WorkerName
+
+
+ControlFrame = (
+    Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
+    | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
+)  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}
 assert len(TYPE_OF_TAG) == len(get_args(ControlFrame)), "two frames share a tag"
@@ -137,7 +226,7 @@ def encode_control_frame(frame: ControlFrame) -> bytes:
 def decode_control_frame(content: bytes) -> ControlFrame:
     """Return the frame in ``content``, which came without its length."""
     try:
-        tag, *values = msgpack.unpackb(content)
+        tag, *values = msgpack.unpackb(content, strict_map_key=False)
         kind = TYPE_OF_TAG[tag]
         for field, value in zip(fields(kind), values, strict=True):
             _check(field.name, field.type, value)

@@ -82,6 +82,8 @@ class LinkReceiver:
     def __init__(self, incarnation: Epoch) -> None:
         self.incarnation = incarnation
         self.processed_sequence = 0
+        """The last frame of which, and of all before it, everything is processed."""
+        self._processed_beyond: set[int] = set()
         self._received_sequence = 0
         self._acknowledged_sequence = 0
         self._unacknowledged_bytes = 0
@@ -98,9 +100,12 @@ class LinkReceiver:
         return True
 
     def processed(self, sequence: int, byte_count: int) -> None:
-        """The frame and all before it are processed."""
-        self.processed_sequence = sequence
+        """The frame is processed, perhaps before others that wait behind a barrier."""
         self._unacknowledged_bytes += byte_count
+        self._processed_beyond.add(sequence)
+        while self.processed_sequence + 1 in self._processed_beyond:
+            self.processed_sequence += 1
+            self._processed_beyond.remove(self.processed_sequence)
 
     @property
     def owes_ack(self) -> bool:

@@ -18,6 +18,7 @@ from wallaroo.wire.control import Failed
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.worker import STATUS_INITIALIZER_LOST, Worker
 
@@ -38,6 +39,7 @@ def main() -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     configure_logs(settings.name, debug=settings.options.debug)
     gc.set_threshold(*GC_THRESHOLDS)
+    start_pulse(settings)
     try:
         plan = load_plan(settings.application)
     except WallarooError as error:

@@ -1,20 +1,26 @@
 """A worker's sources and sinks, made from the plan and driven as one."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
 
-from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import StagedOutput
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.sources import SourceParts, Sources
+from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
-from wallaroo.names import SinkId
+from wallaroo.errors import ClusterError
+from wallaroo.names import CheckpointId, SinkId
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.engine import Engine
-from wallaroo_workers.intake import Intake
 from wallaroo_workers.settings import RunOptions
+from wallaroo_workers.sinks.file import FileSinkRunner
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
-from wallaroo_workers.sources.generator import GeneratorRunner
+from wallaroo_workers.sources.placed import new_placed
 from wallaroo_workers.sources.tcp import TCPSourceListener
 
 log = structlog.get_logger()
@@ -23,55 +29,61 @@ FLUSH_LOOK_S = 0.01
 FLUSH_TOLD_EVERY_S = 5.0
 
 
-class Sources:
-    """All sources of one worker; the index of a pipeline is that of its source."""
+def new_sources(
+    plan: Plan, engine: Engine, options: RunOptions, journal: Journal | None
+) -> Sources:
+    """Return all sources of one worker."""
+    intake = Intake()
+    listeners = {
+        index: TCPSourceListener(
+            pipeline.source, index, engine, intake, options.frame_bytes_max, journal
+        )
+        for index, pipeline in enumerate(plan.pipelines)
+        if isinstance(pipeline.source, TCPSource)
+    }
+    parts = SourceParts(
+        plan=plan,
+        engine=engine,
+        intake=intake,
+        listeners=listeners,
+        new_placed=lambda index, pipeline, on_ended: new_placed(
+            index, pipeline, engine, options, on_ended
+        ),
+        frame_bytes_max=options.frame_bytes_max,
+        replayed=asyncio.Event(),
+        all_of=_all_of,
+        tell=lambda event, values: log.info(event, **values),
+    )
+    return Sources(parts)
 
-    def __init__(self, plan: Plan, engine: Engine, options: RunOptions) -> None:
-        self._plan = plan
-        self._engine = engine
-        self._options = options
-        intake = Intake()
-        self._listeners = {
-            index: TCPSourceListener(
-                pipeline.source, index, engine, intake, options.frame_bytes_max
-            )
-            for index, pipeline in enumerate(plan.pipelines)
-            if isinstance(pipeline.source, TCPSource)
-        }
-        self._generators: list[GeneratorRunner] = []
 
-    async def open(self, addresses: list[str], generators_here: list[bool]) -> None:
-        """Listen, and start the generators that are this worker's. Raises ``OSError``."""
-        for index, listener in self._listeners.items():
-            await listener.listen(addresses[index])
-        for index, pipeline in enumerate(self._plan.pipelines):
-            if generators_here[index] and isinstance(pipeline.source, GeneratorSource):
-                runner = GeneratorRunner(
-                    pipeline.source,
-                    index,
-                    pipeline.name,
-                    self._engine,
-                    stops_on_error=self._options.stop_on_error,
-                )
-                self._generators.append(runner)
-                runner.start()
-
-    async def drain(self) -> None:
-        """Take what was sent until now, then take nothing more."""
-        for generator in self._generators:
-            generator.stop()
-        async with asyncio.TaskGroup() as tasks:
-            for listener in self._listeners.values():
-                tasks.create_task(listener.drain())
+async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)
 
 
 class Sinks:
-    """All sinks of one worker."""
+    """All sinks of one worker; with a ``stage``, output to files is staged under that name."""
 
-    def __init__(self, plan: Plan, timeout_s: float | None) -> None:
-        self._runners = [TCPSinkRunner(sink) for sink in plan.sinks if isinstance(sink, TCPSink)]
-        assert len(self._runners) == len(plan.sinks)
-        self._timeout_s = timeout_s
+    def __init__(self, plan: Plan, options: RunOptions, stage: str | None = None) -> None:
+        self.files: dict[SinkId, FileSinkRunner] = {}
+        """Those that write files."""
+        self._runners: list[TCPSinkRunner | FileSinkRunner] = []
+        self._timeout_s = options.sink_timeout_s
+        for index, sink in enumerate(plan.sinks):
+            if isinstance(sink, FileSink):
+                path = os.path.join(options.folder, sink.path)
+                file = self.files[SinkId(index)] = FileSinkRunner(path, stage)
+                self._runners.append(file)
+            else:
+                assert isinstance(sink, TCPSink)
+                self._runners.append(TCPSinkRunner(sink))
+
+    def when_failing(self, callback: Callable[[ClusterError], None]) -> None:
+        """Have ``callback`` called when a file cannot be written: the run cannot go on."""
+        for sink in self.files.values():
+            sink.on_failed = callback
 
     def when_progressing(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called whenever a backlog has shrunk."""
@@ -88,7 +100,7 @@ class Sinks:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that no kernel has taken yet."""
+        """Bytes that no kernel and no file has taken yet."""
         return sum(sink.backlog_bytes for sink in self._runners)
 
     async def connected(self) -> None:
@@ -96,12 +108,50 @@ class Sinks:
         for sink in self._runners:
             await sink.connected.wait()
 
+    # For checkpoints
+
+    def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """Have what was written until now belong to ``checkpoint``; return what waits for it.
+
+        The result, once all of it has reached the sinks, are the staged files that become visible
+        with the checkpoint. Output of a checkpoint that was abandoned is among them.
+        """
+        streams = [sink for sink in self._runners if isinstance(sink, TCPSinkRunner)]
+        marks = [(sink, sink.written_bytes) for sink in streams]
+        cuts = [file.cut(checkpoint) for file in self.files.values()]
+        return lambda: self._finish_cut(checkpoint, marks, cuts)
+
+    async def _finish_cut(
+        self,
+        checkpoint: CheckpointId,
+        marks: list[tuple[TCPSinkRunner, int]],
+        cuts: list[asyncio.Future[Any]],
+    ) -> list[StagedOutput]:
+        await asyncio.gather(*cuts)
+        while any(sink.settled_bytes < mark for sink, mark in marks):
+            await asyncio.sleep(FLUSH_LOOK_S)
+            self.settle()
+        return [
+            StagedOutput(sink, part.name, part.byte_count)
+            for sink, file in self.files.items()
+            for part in file.uncommitted(checkpoint)
+        ]
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """The checkpoint stands."""
+        for file in self.files.values():
+            file.committed(checkpoint)
+
+    async def discard(self) -> None:
+        """Give up all output to files that belongs to no checkpoint."""
+        await asyncio.gather(*(file.discard(CheckpointId(0)) for file in self.files.values()))
+
     def settle(self) -> None:
         """Forget what the sinks' side has acknowledged."""
         for sink in self._runners:
             sink.settle()
 
-    def timed_out(self) -> TCPSinkRunner | None:
+    def timed_out(self) -> TCPSinkRunner | FileSinkRunner | None:
         """Return a sink that is away for longer than is allowed."""
         now_s = asyncio.get_running_loop().time()
         for sink in self._runners:
@@ -114,7 +164,10 @@ class Sinks:
         return None
 
     async def flush(self) -> None:
-        """Wait until the sinks' side has acknowledged everything, then hang up."""
+        """Wait until the sinks' side has acknowledged everything, then hang up.
+
+        What is in a file is acknowledged, staged or not.
+        """
         loop = asyncio.get_running_loop()
         told_s = loop.time()
         while unflushed := [sink for sink in self._runners if sink.queued_bytes]:

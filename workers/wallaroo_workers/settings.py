@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +24,18 @@ class RunOptions:
     frame_bytes_max: int = 16 << 20
     sink_timeout_s: float | None = None
     stop_on_error: bool = False
+    folder: str = ""
+    """Where relative paths of file sources and sinks begin; empty: in the current folder."""
     dead_letters: str = "dead-letters"
     exchange: str = "auto"
     """What travels between workers: ``auto``, ``payloads`` or ``objects``."""
+    resilience: str = ""
+    """Where checkpoints are: a directory or a URL; empty where they are off."""
+    journal_folder: str = ""
+    journal_sync: Literal["os", "batch", "always"] = "os"
+    """When journals reach the disk: when the system likes, at each turn, or at each read."""
+    pulse_s: float = 1.0
+    """Time between two signs of life."""
     debug: bool = False
 
 

@@ -96,12 +96,18 @@ def test_a_header_that_cannot_be_is_a_mistake(
         mistaken.payload_length(b"1234")
 
 
-def test_a_decoder_without_parentheses_is_a_mistake() -> None:
-    bare: Any = wallaroo.decoder
-    (mistake,) = bare(plain).mistakes
+def test_a_decoder_without_parentheses_is_for_lines_only() -> None:
+    bare = wallaroo.decoder(plain)
+    assert bare.mistakes == ()
+    assert bare.decode(b"line") == plain(b"line")
+    assert decoder_mistakes(bare, PLACE, needs_header=False) == ()
+    (mistake,) = decoder_mistakes(bare, PLACE)
     assert mistake.endswith(
         '@wallaroo.decoder is written without parentheses; write @wallaroo.decoder(4, ">I")'
     )
+    for ask in (bare.header_length, lambda: bare.payload_length(b"1234")):
+        with pytest.raises(wallaroo.WallarooParameterError, match="without parentheses"):
+            ask()
 
 
 def test_an_encoder_that_is_not_callable_is_a_mistake() -> None:
@@ -121,6 +127,20 @@ def test_a_decoder_that_lacks_methods_is_a_mistake_at_the_place_of_use() -> None
         "app.py:9: the decoder is the Encoder encode, which has no header_length() and no "
         "payload_length() and no decode(); decorate a function with "
         "@wallaroo.decoder(header_length, length_fmt)"
+    )
+
+
+def test_a_decoder_in_class_style_needs_only_decode_for_lines() -> None:
+    class LineDecoder:
+        def decode(self, payload: bytes) -> str:
+            return payload.decode()
+
+    assert decoder_mistakes(LineDecoder(), PLACE, needs_header=False) == ()
+    assert decoder_mistakes(OldDecoder(), PLACE, needs_header=False) == ()
+    (mistake,) = decoder_mistakes(encode, PLACE, needs_header=False)
+    assert mistake == (
+        "app.py:9: the decoder is the Encoder encode, which has no decode(); decorate a function "
+        "with @wallaroo.decoder"
     )
 
 

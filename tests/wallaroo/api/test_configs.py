@@ -1,8 +1,10 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wallaroo
+from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 
@@ -10,6 +12,11 @@ from wallaroo.connectors.tcp import TCPSink, TCPSource
 @wallaroo.decoder(4, ">I")
 def decode(payload: bytes) -> str:
     return payload.decode()
+
+
+@wallaroo.decoder
+def decode_line(line: bytes) -> str:
+    return line.decode()
 
 
 @wallaroo.encoder
@@ -64,6 +71,55 @@ def test_brackets_are_for_reading_only() -> None:
     assert source.address == "[::1]:7010"
 
 
+def test_a_file_source_of_frames_has_the_decoders_header() -> None:
+    config = wallaroo.FileSourceConfig("in.bin", decode)
+    assert config.mistakes == ()
+    assert config.source() == FileSource("in.bin", "length", 4, ">I", decode.function)
+    codec = OldCodec()
+    source = wallaroo.FileSourceConfig("in.bin", codec, framing="length").source()
+    assert source == FileSource("in.bin", "length", 3, codec.payload_length, codec.decode)
+
+
+@pytest.mark.parametrize("decoder", [decode, decode_line])
+def test_a_file_source_of_lines_has_no_header(decoder: Any) -> None:
+    config = wallaroo.FileSourceConfig(Path("folder") / "in.txt", decoder, "newline")
+    assert config.mistakes == ()
+    assert config.source() == FileSource("folder/in.txt", "newline", 0, "", decoder.function)
+
+
+def test_frames_need_a_decoder_that_knows_their_header() -> None:
+    (mistake,) = wallaroo.FileSourceConfig("in.bin", decode_line).mistakes
+    assert "@wallaroo.decoder is written without parentheses" in mistake
+
+
+def test_a_file_sink_knows_the_users_own_function() -> None:
+    assert wallaroo.FileSinkConfig("out", encode).sink() == FileSink("out", encode.function)
+    codec = OldCodec()
+    assert wallaroo.FileSinkConfig(Path("out"), codec).sink() == FileSink("out", codec.encode)
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("", "the path of FileSinkConfig is the str ''; give a file, such as"),
+        (None, "the path of FileSinkConfig is None; give a file"),
+        (b"out", "the path of FileSinkConfig is the bytes b'out'"),
+        ("a\0b", "the path of FileSinkConfig is the str 'a\\x00b'"),
+        ("folder/", "the path of FileSinkConfig is the str 'folder/', a folder; give a file"),
+    ],
+)
+def test_a_bad_path_waits_for_build(path: Any, seen: str) -> None:
+    (mistake,) = wallaroo.FileSinkConfig(path, encode).mistakes
+    assert seen in mistake
+
+
+@pytest.mark.parametrize("framing", ["lines", None, 4, ["length"]])
+def test_an_unknown_framing_waits_for_build(framing: Any) -> None:
+    (mistake,) = wallaroo.FileSourceConfig("in", decode_line, framing).mistakes
+    assert mistake.startswith("test_configs.py:")
+    assert mistake.endswith('; give "length" or "newline"')
+
+
 def test_a_generator_is_handed_on() -> None:
     generator = Count()
     assert wallaroo.GenSourceConfig(generator).source() == GeneratorSource(generator)
@@ -100,9 +156,12 @@ def test_port_0_is_a_port_for_sources_only() -> None:
 
 def test_all_mistakes_of_a_config_are_kept() -> None:
     assert len(wallaroo.TCPSourceConfig("", "x", encode).mistakes) == 3
+    assert len(wallaroo.FileSourceConfig("", encode, "x").mistakes) == 3
 
 
 def test_a_config_shows_how_it_was_made() -> None:
     assert repr(wallaroo.TCPSinkConfig("h", "1", 5)) == "TCPSinkConfig('h', '1', 5)"
     assert repr(wallaroo.TCPSourceConfig("h", 1, 5)) == "TCPSourceConfig('h', 1, 5)"
+    assert repr(wallaroo.FileSinkConfig("o", 5)) == "FileSinkConfig('o', 5)"
+    assert repr(wallaroo.FileSourceConfig("i", 5)) == "FileSourceConfig('i', 5, 'length')"
     assert repr(wallaroo.GenSourceConfig(5)) == "GenSourceConfig(5)"

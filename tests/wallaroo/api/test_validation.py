@@ -1,7 +1,9 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wallaroo.api.validation import PipelineDraft, application_mistakes
-from wallaroo.connectors.base import Source
+from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import (
     ComputationDeclaration,
@@ -21,6 +23,7 @@ def draft(
     *states: StateDeclaration,
     name: str | None = None,
     source: Source = SOURCE,
+    sinks: Sequence[Sink] = (),
     closed_by: str = "to_sink",
 ) -> PipelineDraft:
     computation = ComputationDeclaration("c", len, is_multi=False)
@@ -31,7 +34,7 @@ def draft(
         for index, state in enumerate(states)
     ]
     place = Place("app.py", line)
-    return PipelineDraft(name or f"p{line}", source, place, steps, closed_by=closed_by)
+    return PipelineDraft(name or f"p{line}", source, place, steps, [*sinks], closed_by=closed_by)
 
 
 def mistakes(*drafts: PipelineDraft) -> list[str]:
@@ -105,3 +108,27 @@ def test_each_tcp_source_has_a_port_of_its_own() -> None:
     ]
     assert mistakes(draft(10, source=taken), draft(20, source=replace(taken, port=7011))) == []
     assert mistakes(draft(10, source=taken), draft(20, source=replace(taken, host="g"))) == []
+
+
+def test_each_sink_has_a_file_of_its_own() -> None:
+    out, also_out = FileSink("out.txt", str), FileSink("./out.txt", str)
+    assert mistakes(draft(10, sinks=[out]), draft(20, sinks=[FileSink("b", str)])) == []
+    assert mistakes(draft(10, sinks=[out]), draft(20, sinks=[also_out])) == [
+        "app.py:20: the pipeline 'p20' writes to ./out.txt, as does 'p10' at app.py:10; "
+        "give each sink a file of its own"
+    ]
+    assert len(mistakes(draft(10, sinks=[out, also_out]))) == 1
+
+
+def test_a_sink_does_not_write_what_a_source_reads() -> None:
+    source = FileSource("data/in.txt", "newline", 0, "", bytes)
+    sinks = [FileSink("data/../data/in.txt", str)]
+    assert mistakes(draft(10, sinks=sinks), draft(20, source=source)) == [
+        "app.py:10: the pipeline 'p10' writes to data/../data/in.txt, which 'p20' at app.py:20 "
+        "reads; write to another file"
+    ]
+
+
+def test_several_sources_may_read_one_file() -> None:
+    source = FileSource("in.txt", "newline", 0, "", bytes)
+    assert mistakes(draft(10, source=source), draft(20, source=source)) == []

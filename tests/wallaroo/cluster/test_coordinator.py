@@ -1,19 +1,13 @@
 """The stories of a cluster: start, loss in every phase, stop in every phase."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from wallaroo.cluster.coordinator import (
-    STORY_STEPS_MAX,
+from tests.wallaroo.cluster.story import OUTLINE, WORKERS, A, B, Story, assigned, ended, membership
+from wallaroo.cluster.coordinator import STORY_STEPS_MAX, Coordinator, Phase
+from wallaroo.cluster.events import (
     Announce,
-    Coordinator,
-    Effect,
-    EndCluster,
-    Event,
-    Membership,
-    Phase,
     Publish,
     Received,
     Send,
@@ -21,7 +15,7 @@ from wallaroo.cluster.coordinator import (
     StopRequested,
     WorkerLost,
 )
-from wallaroo.errors import ClusterError, ConfigError, WallarooError
+from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     Assign,
@@ -36,89 +30,7 @@ from wallaroo.wire.control import (
     Stop,
 )
 
-A, B = WorkerName("a"), WorkerName("b")
-WORKERS = (A, B)
-OUTLINE = ["step one", "step two"]
 FIRST = CheckpointId(1)
-
-
-def membership(**changes: Any) -> Membership:
-    facts: dict[str, Any] = {
-        "workers": WORKERS,
-        "outline": OUTLINE,
-        "difference": lambda mine, theirs: f"{mine[-1]} is not {theirs[-1]}",
-        "partition_maps": [["state", 1, [], ["a"], [0]]],
-        "source_addresses": ["127.0.0.1:7010"],
-        "generator_workers": [""],
-    }
-    return Membership(**{**facts, **changes})
-
-
-class Story:
-    """A coordinator, and the events that its two workers would send."""
-
-    def __init__(self, **changes: Any) -> None:
-        self.coordinator = Coordinator(membership(**changes))
-        self.incarnations = {
-            each.worker: each.incarnation
-            for each in self.coordinator.start()
-            if isinstance(each, StartWorker)
-        }
-
-    @property
-    def phase(self) -> Phase:
-        return self.coordinator.phase
-
-    @property
-    def epoch(self) -> Epoch:
-        return self.coordinator.epoch
-
-    def step(self, event: Event) -> list[Effect]:
-        """Return the effects without what is only told to people."""
-        effects = self.coordinator.step(event)
-        for effect in effects:
-            if isinstance(effect, StartWorker):
-                self.incarnations[effect.worker] = effect.incarnation
-        return [each for each in effects if not isinstance(each, Announce)]
-
-    def join(self, *workers: WorkerName) -> list[Effect]:
-        effects: list[Effect] = []
-        for worker in workers:
-            incarnation = self.incarnations[worker]
-            join = Join(incarnation, worker, 1, f"{worker}:{incarnation}", OUTLINE)
-            effects = self.step(Received(worker, join))
-        return effects
-
-    def all_say(self, frame: Any) -> list[Effect]:
-        effects: list[Effect] = []
-        for worker in WORKERS:
-            effects = self.step(Received(worker, frame))
-        return effects
-
-    def lose(self, worker: WorkerName) -> list[Effect]:
-        return self.step(WorkerLost(worker, self.incarnations[worker], "killed"))
-
-    def go_to(self, phase: Phase) -> list[Effect]:
-        """Bring the workers that are missing in, and all of them to this phase."""
-        if self.phase is Phase.FORMING and phase is not Phase.FORMING:
-            self.join(*WORKERS)
-        if self.phase is Phase.CONNECTING and phase is not Phase.CONNECTING:
-            self.all_say(Ready(self.epoch))
-        effects: list[Effect] = []
-        if self.phase is Phase.OPENING and phase is not Phase.OPENING:
-            effects = self.all_say(Opened(self.epoch))
-        if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
-            effects = self.step(StopRequested())
-        assert self.phase is phase
-        return effects
-
-
-def ended(effects: Sequence[Effect], epoch: int = 1) -> WallarooError | None:
-    """Demand that these effects end the cluster; return the error."""
-    stop, end = effects
-    assert stop == Send(WORKERS, Stop(Epoch(epoch)))
-    assert isinstance(end, EndCluster)
-    return end.error
 
 
 def test_a_cluster_starts_when_all_have_joined_connected_and_opened() -> None:
@@ -136,6 +48,7 @@ def test_a_cluster_starts_when_all_have_joined_connected_and_opened() -> None:
                 [["state", 1, [], ["a"], [0]]],
                 ["127.0.0.1:7010"],
                 [""],
+                manifest=0,
             ),
         )
     ]
@@ -176,10 +89,7 @@ def test_a_lost_worker_is_started_again_in_a_new_epoch() -> None:
     story.go_to(Phase.RUNNING)
     assert story.lose(B) == [StartWorker(B, Epoch(2), is_restart=True)]
     assert (story.phase, story.epoch) == (Phase.FORMING, 2)
-    (assign,) = story.join(B)
-    assert isinstance(assign, Send)
-    assert isinstance(assign.frame, Assign)
-    assert assign.frame.members == [["a", 1, "a:1"], ["b", 2, "b:2"]]
+    assert assigned(story.join(B)).members == [["a", 1, "a:1"], ["b", 2, "b:2"]]
     assert story.all_say(Ready(Epoch(2))) == [Send(WORKERS, Open(Epoch(2)))]
     assert story.all_say(Opened(Epoch(2))) == [Publish(Epoch(2), is_again=True)]
 

@@ -30,8 +30,11 @@ class Mesh:
         form: Form | None = Form.PAYLOADS,
         clock: Clock = lambda: 0.0,
         stop_on_error: bool = False,
+        tracks_changes: bool = False,
     ) -> None:
-        options = DataflowOptions(form=form, clock=clock, stop_on_error=stop_on_error)
+        options = DataflowOptions(
+            form=form, clock=clock, stop_on_error=stop_on_error, tracks_changes=tracks_changes
+        )
         self.workers = tuple(WorkerName(f"w{number + 1}") for number in range(worker_count))
         self.flows = {worker: Dataflow(plan, worker, options) for worker in self.workers}
         self.maps = {

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.names import EdgeId, SinkId, StepId
@@ -20,6 +21,7 @@ from wallaroo.topology.graph import (
 from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, State
 
 SOURCE = TCPSource("h", 1, 4, ">I", bytes)
+LINES = FileSource("in", "newline", 0, "", bytes)
 GENERATOR = GeneratorSource(None)  # type: ignore[arg-type]  # it is only carried along
 SINK = TCPSink("h", 2, str)
 PLACE = Place("app.py", 1)
@@ -128,6 +130,8 @@ def test_a_payload_travels_only_if_nothing_but_the_decoder_came_before() -> None
     assert not behind_step.payload_may_travel
     (generated,) = exchanges(compiled(keyed("a", "s"), source=GENERATOR))
     assert not generated.payload_may_travel
+    (read,) = exchanges(compiled(keyed("a", "s"), source=LINES))
+    assert read.payload_may_travel
     (dealt,) = exchanges(compiled(parallel("a")))
     assert dealt.payload_may_travel
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.names import EdgeId, SinkId, StepId
@@ -60,6 +61,17 @@ def test_a_generator_goes_by_its_class() -> None:
     pipelines = (replace(PIPELINE, source=GeneratorSource(Count())),)
     line = outline(replace(PLAN, pipelines=pipelines))[1]
     assert line == f"pipeline 'p' with source GeneratorSource(generator={__name__}.Count)"
+
+
+def test_a_file_goes_by_its_path_which_positions_point_into() -> None:
+    source = FileSource("in.txt", "newline", 0, "", decode)
+    pipelines = (replace(PIPELINE, source=source),)
+    lines = outline(replace(PLAN, pipelines=pipelines, sinks=(FileSink("out.txt", str),)))
+    assert lines[1] == (
+        "pipeline 'p' with source FileSource(path='in.txt', framing='newline', header_length=0, "
+        f"payload_length='', decode={__name__}.decode)"
+    )
+    assert "sink 0 FileSink(path='out.txt', encode=builtins.str)" in lines
 
 
 def test_another_port_or_host_is_the_same_plan() -> None:

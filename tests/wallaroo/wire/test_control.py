@@ -12,16 +12,24 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     TYPE_OF_TAG,
+    Abandon,
     Assign,
+    Checkpoint,
+    Committed,
     ControlFrame,
     Drain,
     Drained,
     Failed,
     Join,
+    NotSaved,
     Open,
     Opened,
+    Pulse,
     Ready,
     RequestStop,
+    Rewind,
+    Saved,
+    SourcesEnded,
     Stop,
     decode_control_frame,
     encode_control_frame,
@@ -36,6 +44,7 @@ FRAMES: list[ControlFrame] = [
         [["state", 2, [b"sa"], ["w1"], [0, 0, 0]]],
         ["127.0.0.1:7010", ""],
         ["", "w2"],
+        12,
     ),
     Ready(EPOCH),
     Open(EPOCH),
@@ -45,6 +54,14 @@ FRAMES: list[ControlFrame] = [
     Stop(EPOCH),
     Failed(EPOCH, "what happened", "what to do", 2),
     RequestStop(EPOCH),
+    Rewind(EPOCH),
+    Checkpoint(EPOCH, CheckpointId(4)),
+    Saved(EPOCH, CheckpointId(4), ["w1", [], {3: b"position"}]),
+    NotSaved(EPOCH, CheckpointId(4), "no space left"),
+    Committed(EPOCH, CheckpointId(4), 12, 9),
+    Abandon(EPOCH, CheckpointId(4)),
+    SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
+    Pulse(EPOCH, WorkerName("w1")),
 ]
 
 
@@ -80,7 +97,7 @@ def test_a_frame_cut_short_or_continued_is_an_error(frame: ControlFrame) -> None
 
 @pytest.mark.parametrize("frame", FRAMES, ids=name_of)
 def test_a_field_too_many_or_too_few_is_an_error(frame: ControlFrame) -> None:
-    values = msgpack.unpackb(content_of(frame))
+    values = msgpack.unpackb(content_of(frame), strict_map_key=False)
     for wrong in (values[:-1], [*values, 0]):
         with pytest.raises(ProtocolError):
             decode_control_frame(msgpack.packb(wrong))
@@ -90,7 +107,7 @@ def test_a_field_too_many_or_too_few_is_an_error(frame: ControlFrame) -> None:
 @pytest.mark.parametrize("frame", FRAMES, ids=name_of)
 def test_a_field_of_another_type_is_an_error_that_names_it(frame: Any, wrong: Any) -> None:
     for position, field in enumerate(fields(frame), start=1):
-        values = msgpack.unpackb(content_of(frame))
+        values = msgpack.unpackb(content_of(frame), strict_map_key=False)
         if isinstance(values[position], list) and isinstance(wrong, list):
             continue
         values[position] = wrong
@@ -142,7 +159,7 @@ plain_values = st.recursive(
 )
 
 
-@given(st.integers(0, 12), st.lists(plain_values, max_size=7))
+@given(st.integers(0, 20), st.lists(plain_values, max_size=7))
 def test_any_values_are_a_frame_or_an_error(tag: int, values: list[Any]) -> None:
     try:
         frame = decode_control_frame(msgpack.packb([tag, *values]))
@@ -163,4 +180,12 @@ def test_the_tags_on_the_wire_stay() -> None:
         8: "Stop",
         9: "Failed",
         10: "RequestStop",
+        11: "Rewind",
+        12: "Checkpoint",
+        13: "Saved",
+        14: "NotSaved",
+        15: "Committed",
+        16: "Abandon",
+        17: "SourcesEnded",
+        18: "Pulse",
     }

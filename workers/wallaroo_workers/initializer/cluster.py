@@ -4,38 +4,43 @@ import asyncio
 import secrets
 import signal
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from wallaroo.cluster.coordinator import (
+from wallaroo.cluster.checkpoints import Beginning, initial_maps
+from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
+from wallaroo.cluster.events import (
     Announce,
-    Coordinator,
+    CheckpointDue,
     Effect,
     EndCluster,
     Event,
-    Membership,
-    Phase,
     Publish,
     Received,
     Send,
     StartWorker,
     StopRequested,
     WorkerLost,
+    WriteManifest,
 )
 from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.codec import framing
+from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
-from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import ControlFrame, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
+from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
+from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
 from wallaroo_workers.initializer.ready_file import ReadyFile
@@ -47,6 +52,7 @@ log = structlog.get_logger()
 SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
+LISTENED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,12 @@ class ClusterSettings:
     control_address: str = "127.0.0.1:0"
     ready_file: str | None = None
     may_restart: bool = True
+    restarts_max: int = 10
+    """Losses of one worker within a minute before the run ends."""
+    worker_timeout_s: float = 10.0
+    """How long a worker may give no sign of life."""
+    checkpoints: CheckpointSettings | None = None
+    """``None`` where checkpoints are off."""
 
 
 class Cluster:
@@ -74,12 +86,21 @@ class Cluster:
             WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
         )
         self._control = ControlServer(self._secret)
-        self._restarts = {worker: RestartPolicy() for worker in self._workers}
+        self._restarts = {worker: RestartPolicy(settings.restarts_max) for worker in self._workers}
+        self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
+        self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
         self._coordinator: Coordinator
+        self._checkpoints: KeptCheckpoints | None = None
+        if settings.checkpoints is not None:
+            self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
+        self._orders: dict[WorkerName, StartWorker] = {}
+        self._starting = {worker: asyncio.Lock() for worker in self._workers}
+        self._incarnations: dict[WorkerName, Epoch] = {}
+        """Of the processes that were started and of which the end was not waited for."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
 
@@ -89,18 +110,27 @@ class Cluster:
         self._ended = loop.create_future()
         try:
             self._reserve_sources()
+            self._files.hold()
             await self._listen()
-            self._coordinator = Coordinator(self._membership())
+            beginning = None if self._checkpoints is None else await self._checkpoints.begin()
+            self._coordinator = Coordinator(self._membership(beginning))
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
+            if self._checkpoints is None:
+                self._files.empty()
+            else:
+                self._checkpoints.discard_staged()
+                self._take_checkpoints()
             self._carry_out(self._coordinator.start())
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+            self._listen_for_life()
             error = await self._ended
         finally:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            self._files.release()
             for reserved in self._reserved:
                 reserved.release()
         if error is not None:
@@ -135,28 +165,31 @@ class Cluster:
             ) from error
         self._control.on_frame = self._frame_came
         self._control.on_lost = self._link_lost
+        self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
+            worker, incarnation, time.monotonic()
+        )
         self._placement.on_exit = self._worker_lost
 
-    def _membership(self) -> Membership:
-        maps = [
-            PartitionMap.initial(
-                state.name, state.hashed_partition_count, state.declared_keys, self._workers
-            )
-            for state in self._plan.states.values()
-        ]
+    def _membership(self, beginning: Beginning | None) -> Membership:
+        chosen = self._settings.checkpoints
+        maps = initial_maps(self._plan, self._workers) if beginning is None else beginning.maps
         return Membership(
             workers=self._workers,
             outline=list(outline(self._plan)),
             difference=difference,
             partition_maps=[each.to_wire() for each in maps],
             source_addresses=self._source_addresses,
-            generator_workers=[
+            source_workers=[
                 self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
-                if isinstance(pipeline.source, GeneratorSource)
+                if isinstance(pipeline.source, GeneratorSource | FileSource)
                 else ""
                 for pipeline in self._plan.pipelines
             ],
             may_restart=self._settings.may_restart,
+            is_durable=beginning is not None,
+            epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
+            manifest=0 if beginning is None else beginning.manifest,
+            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
         )
 
     # Events in, effects out
@@ -173,6 +206,15 @@ class Cluster:
         loop = asyncio.get_running_loop()
         loop.call_later(EXIT_AWAITED_S, self._worker_lost, worker, incarnation, reason)
 
+    def _listen_for_life(self) -> None:
+        """Give up processes that live but do nothing, such as one that was stopped."""
+        if self._ended.done():
+            return
+        for worker, incarnation, silent_s in self._vital_signs.silent(time.monotonic()):
+            reason = f"it gave no sign of life for {silent_s:.0f} s"
+            self._worker_lost(worker, incarnation, reason)
+        asyncio.get_running_loop().call_later(LISTENED_EVERY_S, self._listen_for_life)
+
     def _happened(self, event: Event) -> None:
         if not self._ended.done():
             self._carry_out(self._coordinator.step(event))
@@ -181,6 +223,8 @@ class Cluster:
         for effect in effects:
             match effect:
                 case Send(workers, frame):
+                    if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
+                        self._checkpoints.begun()
                     for worker in workers:
                         self._control.send(worker, frame)
                 case StartWorker():
@@ -189,8 +233,28 @@ class Cluster:
                     (log.warning if is_warning else log.info)(event, **values)
                 case Publish(epoch, is_again):
                     self._publish(epoch, is_again=is_again)
+                case WriteManifest():
+                    self._start(self._write_manifest(effect))
                 case EndCluster(error):
                     self._end(error)
+
+    def _take_checkpoints(self) -> None:
+        """Have one taken now, if none is under way, and again after each interval."""
+        if self._ended.done():
+            return
+        assert self._settings.checkpoints is not None
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.checkpoints.interval_s, self._take_checkpoints)
+        self._happened(CheckpointDue())
+
+    async def _write_manifest(self, order: WriteManifest) -> None:
+        assert self._checkpoints is not None
+        try:
+            answer = await self._checkpoints.write(order)
+        except WallarooError as error:
+            self._stop_now(error)
+            return
+        self._happened(answer)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""
@@ -223,35 +287,55 @@ class Cluster:
             self._ended.set_result(error)
 
     def _start_worker(self, order: StartWorker) -> None:
-        policy = self._restarts[order.worker]
-        delay_s: float | None = 0.0
+        self._orders[order.worker] = order
+        self._ready_file.remove()
+        self._placement.kill(order.worker)
+        self._vital_signs.gone(order.worker)
+        delay_s = 0.0
         if order.is_restart:
-            self._ready_file.remove()
-            self._placement.kill(order.worker)
-            delay_s = policy.lost(time.monotonic())
-        if delay_s is None:
-            self._stop_now(
-                ClusterError(
-                    f"worker {order.worker} was lost, its {policy.restarts_max + 1}th loss "
-                    f"within {policy.window_s:g} s",
-                    hint="something ends the worker again and again; see its last log lines",
+            policy = self._restarts[order.worker]
+            if (back_off_s := policy.lost(time.monotonic())) is None:
+                self._stop_now(
+                    ClusterError(
+                        f"worker {order.worker} was lost, its {policy.restarts_max + 1}th loss "
+                        f"within {policy.window_s:g} s",
+                        hint="something ends the worker again and again; see its last log lines",
+                    )
                 )
-            )
-            return
-        task = asyncio.create_task(self._start_process(order, delay_s))
-        self._tasks.add(task)
-        task.add_done_callback(self._tried_to_start)
+                return
+            delay_s = back_off_s
+        self._start(self._start_process(order, delay_s))
 
-    def _tried_to_start(self, task: asyncio.Task[None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(ClusterError(f"a worker process cannot be started: {error}"))
+            if isinstance(error, OSError):
+                self._end(ClusterError(f"a worker process cannot be started: {error}"))
+            else:
+                loop = asyncio.get_running_loop()
+                self._broken(loop, {"message": "a task failed", "exception": error})
 
     async def _start_process(self, order: StartWorker, delay_s: float) -> None:
         if order.is_restart:
             log.info("worker.restarting", worker=order.worker, after_s=delay_s)
             await asyncio.sleep(delay_s)
-        if self._ended.done():
+        if self._ended.done() or self._orders[order.worker] is not order:
+            return
+        async with self._starting[order.worker]:
+            # What is left of the one before must not write any more when its successor reads.
+            await self._placement.ended(order.worker)
+            ended = self._incarnations.pop(order.worker, None)
+            if self._checkpoints is not None and ended is not None:
+                self._checkpoints.worker_ended(order.worker, ended)
+            await self._start_one(order)
+
+    async def _start_one(self, order: StartWorker) -> None:
+        if self._ended.done() or self._orders[order.worker] is not order:
             return
         host, port = split_address(self._control.address)
         settings = WorkerSettings(
@@ -263,7 +347,11 @@ class Cluster:
             application=self._settings.application,
             options=self._settings.options,
         )
+        self._incarnations[order.worker] = order.incarnation
         self._pids[order.worker] = await self._placement.start(settings)
+        if self._orders[order.worker] is not order:
+            # A later order came while it was being started, and found nothing to end.
+            self._placement.kill(order.worker)
 
     def _publish(self, epoch: Epoch, *, is_again: bool) -> None:
         sources = [
@@ -288,7 +376,7 @@ class Cluster:
             "application.ready_again" if is_again else "application.ready",
             application=self._plan.application,
             worker_count=len(self._workers),
-            sources=", ".join(source["address"] for source in sources) or "generators only",
+            sources=", ".join(source["address"] for source in sources) or "none listens",
             control=self._control.address,
             framing="compiled" if framing.is_compiled() else "Python",
             after_s=round(time.monotonic() - self._started_s, 2),

@@ -12,6 +12,7 @@ from wallaroo.wire.control import (
     ControlFrame,
     Failed,
     Join,
+    Pulse,
     decode_control_frame,
     encode_control_frame,
 )
@@ -31,6 +32,8 @@ class ControlServer:
         self.address = ""
         self.on_frame: Callable[[WorkerName, ControlFrame], None]
         self.on_lost: Callable[[WorkerName, Epoch, str], None]
+        self.on_pulse: Callable[[WorkerName, Epoch], None] = lambda _worker, _incarnation: None
+        """Called for each sign of life, with the epoch at which the process was started."""
 
     async def listen(self, host: str, port: int) -> None:
         """Listen; ``address`` says where. Raises ``OSError``."""
@@ -53,16 +56,23 @@ class ControlServer:
     def _accept(self) -> FrameConnection:
         connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, self._secret, FRAME_BYTES_MAX)
         joined: tuple[WorkerName, Epoch] | None = None
+        is_pulse = False
 
         def received(data: bytes) -> None:
-            nonlocal joined
+            nonlocal joined, is_pulse
             frame = decode_control_frame(data)
+            if isinstance(frame, Pulse):
+                is_pulse = True
+                self.on_pulse(frame.name, frame.epoch)
+                return
             if joined is None:
                 joined = self._joined(connection, frame)
             self.on_frame(joined[0], frame)
 
         def lost(reason: str) -> None:
             if joined is None:
+                if is_pulse:
+                    return
                 log.warning("control.refused", peer=connection.peer, reason=reason)
             elif self._links.get(joined[0]) is connection:
                 del self._links[joined[0]]

@@ -39,6 +39,10 @@ class Placement(Protocol):
         """End what is left of this worker's process."""
         ...
 
+    async def ended(self, worker: WorkerName) -> None:
+        """Return when nothing is left of this worker's process."""
+        ...
+
 
 class LocalPlacement:
     """Worker processes on this machine."""
@@ -62,8 +66,11 @@ class LocalPlacement:
             env=ALLOCATOR | os.environ,
         )
         assert process.stdin is not None
-        # The pipe stays open: its end tells the worker that this process is gone.
-        process.stdin.write(settings.to_json() + b"\n")
+        try:
+            # The pipe stays open: its end tells the worker that this process is gone.
+            process.stdin.write(settings.to_json() + b"\n")
+        except RuntimeError:
+            pass  # it has ended already; uvloop says so in this way
         name = WorkerName(settings.name)
         self._processes[name] = process
         watcher = asyncio.create_task(self._watch(name, Epoch(settings.incarnation), process))
@@ -82,6 +89,12 @@ class LocalPlacement:
         process = self._processes.get(worker)
         if process is not None and process.returncode is None:
             process.kill()
+
+    async def ended(self, worker: WorkerName) -> None:
+        """Return when nothing is left of this worker's process."""
+        process = self._processes.get(worker)
+        if process is not None:
+            await process.wait()
 
     async def stop(self) -> None:
         """Wait for the children to end; kill those that do not."""

@@ -28,6 +28,7 @@ class TCPSinkRunner:
 
     def __init__(self, sink: TCPSink) -> None:
         self._sink = sink
+        self.written_bytes = 0
         self._queue = SinkQueue()
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
@@ -57,8 +58,14 @@ class TCPSinkRunner:
 
     def write(self, chunk: bytes) -> None:
         """Queue whole records and write what the connection takes."""
+        self.written_bytes += len(chunk)
         self._queue.append(chunk)
         self._write_waiting()
+
+    @property
+    def settled_bytes(self) -> int:
+        """Of all bytes ever written here, those that the other side's TCP has acknowledged."""
+        return self.written_bytes - self._queue.queued_bytes
 
     async def run(self) -> None:
         """Keep the sink connected until it is closed, or this is cancelled."""

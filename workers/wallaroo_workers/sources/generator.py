@@ -1,12 +1,14 @@
 """Runs a generator: makes records only as fast as the engine takes them."""
 
+import pickle
 from typing import Any
 
 import structlog
 
+from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.errors import StateObjectError
 from wallaroo.operators.failures import Site, StopOnError, describe_failure
-from wallaroo_workers.engine import Engine
 
 log = structlog.get_logger()
 
@@ -29,6 +31,8 @@ class GeneratorRunner:
         self._stops_on_error = stops_on_error
         self._engine = engine
         self._value: Any = None
+        """The next record, which is made already; ``None`` at the end."""
+        self._is_restored = False
         self.has_records = False
 
     @property
@@ -37,8 +41,11 @@ class GeneratorRunner:
         return self._pipeline
 
     def start(self) -> None:
-        """Make the first record."""
-        self._next(self._generator.initial_value)
+        """Make the first record, unless a position was restored."""
+        if self._is_restored:
+            self.has_records = self._value is not None
+        else:
+            self._next(self._generator.initial_value)
         if self.has_records:
             self._engine.source_ready(self)
 
@@ -56,6 +63,39 @@ class GeneratorRunner:
     def stop(self) -> None:
         """Make no more records."""
         self.has_records = False
+
+    # Where it is
+
+    end = None
+    """A run with a generator goes on until it is stopped, also once that makes nothing more."""
+
+    def position(self) -> list[Any]:
+        """Return what ``restore`` takes to go on behind the last record taken.
+
+        Raises ``StateObjectError`` for a record that cannot be pickled.
+        """
+        try:
+            return [pickle.dumps(self._value, protocol=5), self._value is None]
+        except Exception as error:
+            raise StateObjectError(
+                f"a record of the generator of pipeline {self._name!r} cannot be pickled: "
+                f"{type(error).__name__}: {error}",
+                hint="return values from apply() that can be: the last one is the position that "
+                "a checkpoint keeps",
+            ) from error
+
+    def restore(self, position: list[Any]) -> None:
+        """Have ``start`` go on there. Raises ``StateObjectError`` for what cannot be unpickled."""
+        pickled, is_ended = position
+        try:
+            self._value = None if is_ended else pickle.loads(pickled)
+        except Exception as error:
+            raise StateObjectError(
+                f"the generator of pipeline {self._name!r} cannot go on from its checkpoint: "
+                f"{type(error).__name__}: {error}",
+                hint="give back the classes of its records as they were",
+            ) from error
+        self._is_restored = True
 
     def _next(self, make: Any, *value: Any) -> None:
         try:

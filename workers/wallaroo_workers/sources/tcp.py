@@ -1,20 +1,17 @@
 """TCP sources: listen, cut what arrives into payloads, stop without leaving any behind."""
 
-import array
 import asyncio
-import contextlib
-import fcntl
 import socket
-import termios
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
-from wallaroo.codec.framing import LengthFramer
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo_workers.engine import Engine
-from wallaroo_workers.intake import Intake
-from wallaroo_workers.network.frames import join_address, split_address
+from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.sources.tcp_connection import SourceConnection
 
 log = structlog.get_logger()
 
@@ -31,8 +28,16 @@ class TCPSourceListener:
     """One source of one pipeline on this worker, with all its connections."""
 
     def __init__(
-        self, source: TCPSource, pipeline: int, engine: Engine, intake: Intake, frame_bytes_max: int
+        self,
+        source: TCPSource,
+        pipeline: int,
+        engine: Engine,
+        intake: Intake,
+        frame_bytes_max: int,
+        journal: Journal | None = None,
     ) -> None:
+        self.journal = journal
+        """Where everything is written down before it is processed; ``None`` without checkpoints."""
         self.source = source
         self.pipeline = pipeline
         self.engine = engine
@@ -44,6 +49,14 @@ class TCPSourceListener:
         self.address = source.address
         self._socket: socket.socket | None = None
         self._being_made: set[asyncio.Task[Any]] = set()
+
+    def opened(self, connection: SourceConnection) -> None:
+        """A connection stands."""
+        self.connections.add(connection)
+
+    def done_with(self, connection: SourceConnection) -> None:
+        """A connection is gone, and all it delivered is taken."""
+        self.connections.discard(connection)
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares."""
@@ -97,6 +110,11 @@ class TCPSourceListener:
             log.debug("source.connection_failed", address=self.address, reason=str(error))
             accepted.close()
 
+    def rewind(self) -> None:
+        """Forget what waits to be processed: it stands in the journal, which is replayed."""
+        for connection in list(self.connections):
+            connection.rewind()
+
     async def drain(self) -> None:
         """Take what senders had sent when this was called, then close everything.
 
@@ -128,147 +146,6 @@ class TCPSourceListener:
             self.pause()
             self._socket.close()
             self._socket = None
-
-
-class SourceConnection(asyncio.Protocol):
-    """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
-
-    def __init__(self, listener: TCPSourceListener) -> None:
-        self._listener = listener
-        self._engine = listener.engine
-        self._intake = listener.intake
-        self._pending_bytes = 0
-        source = listener.source
-        self._framer = LengthFramer(
-            source.header_length, source.payload_length, listener.frame_bytes_max
-        )
-        self._transport: asyncio.Transport
-        self._payloads: list[bytes] = []
-        self._position = 0
-        self._is_open = False
-        self._peer = ""
-        self.byte_count = 0
-        self.byte_count_last = listener.drain_bytes
-        """Where a drain ends at the latest."""
-
-    @property
-    def pipeline(self) -> int:
-        """The pipeline these payloads are for."""
-        return self._listener.pipeline
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
-        self._is_open = True
-        self._listener.connections.add(self)
-        self._intake.add(self)
-        log.debug("source.connected", address=self._listener.address, peer=self._peer)
-
-    def data_received(self, data: bytes) -> None:
-        """Cut into payloads; no more is read until they are processed."""
-        self.byte_count += len(data)
-        self._payloads = self._framer.receive_data(data)
-        self._position = 0
-        if self._framer.error is not None:
-            self._refuse()
-        if self._payloads:
-            self.pause()
-            self._pending_bytes = len(data)
-            self._intake.took(len(data))
-            self._engine.source_ready(self)
-        elif self.byte_count >= self.byte_count_last:
-            self.close()
-
-    def _refuse(self) -> None:
-        assert self._framer.error is not None
-        log.error(
-            "source.refused",
-            address=self._listener.address,
-            peer=self._peer,
-            reason=self._framer.error.what,
-            hint="the connection is closed; what came before is processed",
-        )
-        self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Payloads that wait are still the engine's to take."""
-        self._is_open = False
-        self._intake.remove(self)
-        cut_off = self._framer.receive_eof()
-        if cut_off and self._framer.error is None:
-            log.warning(
-                "source.frame_cut_off",
-                address=self._listener.address,
-                peer=self._peer,
-                byte_count=cut_off,
-            )
-        if not self.has_records:
-            self._listener.connections.discard(self)
-
-    # For the engine
-
-    @property
-    def has_records(self) -> bool:
-        """Whether payloads wait."""
-        return self._position < len(self._payloads)
-
-    def take(self, record_count_max: int) -> list[Any]:
-        """Return the next payloads."""
-        start = self._position
-        self._position = min(start + record_count_max, len(self._payloads))
-        if start == 0 and self._position == len(self._payloads):
-            return self._payloads
-        return self._payloads[start : self._position]
-
-    def emptied(self) -> None:
-        """Read on, or be gone."""
-        self._payloads = []
-        self._position = 0
-        pending_bytes, self._pending_bytes = self._pending_bytes, 0
-        self._intake.gave(pending_bytes)
-        if not self._is_open:
-            self._listener.connections.discard(self)
-        elif self.byte_count >= self.byte_count_last:
-            self.close()
-        else:
-            self.resume()
-
-    # For the intake
-
-    def pause(self) -> None:
-        """Read no more for now."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on, unless payloads wait here or all connections together have too many."""
-        if not (self.has_records or self._intake.is_full or self._transport.is_closing()):
-            self._transport.resume_reading()
-
-    # For a drain
-
-    def drain(self, byte_count_max: float) -> None:
-        """Read what has arrived, and so much more at most."""
-        if self._is_open:
-            self.byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
-
-    def is_empty(self) -> bool:
-        """Whether neither we nor our kernel hold anything of this sender."""
-        return not self.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
-
-    def _bytes_in_kernel(self) -> int:
-        count = array.array("i", [0])
-        # The socket may have been closed already by an error that nobody has told us of yet.
-        with contextlib.suppress(OSError, ValueError):
-            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
-        return count[0]
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._is_open:
-            self._transport.close()
 
 
 def bound_socket(address: str) -> socket.socket:

@@ -2,36 +2,40 @@
 
 from collections.abc import Callable
 
-import structlog
-
+from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
+from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.pressure import Pressure
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
-from wallaroo.wire.data_frames import LinkHello
-from wallaroo_workers.network.incoming import LinkListener
-from wallaroo_workers.network.outgoing import OutgoingLink
-
-log = structlog.get_logger()
+from wallaroo.wire.data_frames import Barrier, BatchFrame, LinkHello
 
 
 class Mesh:
-    """One link in each direction for every other worker."""
+    """One link in each direction for every other worker.
 
-    def __init__(self, me: WorkerName, incarnation: Epoch, secret: bytes) -> None:
+    ``dial`` makes a link and keeps it connected.
+    """
+
+    def __init__(
+        self,
+        me: WorkerName,
+        incarnation: Epoch,
+        dial: Callable[[LinkHello, str, Pressure], OutgoingLink],
+        on_frame: Callable[[IncomingLink, BatchFrame | Barrier], None],
+        pressure: Pressure,
+    ) -> None:
         self._me = me
         self._incarnation = incarnation
-        self._secret = secret
-        self.listener = LinkListener(me, incarnation, secret)
-        self.pressure = Pressure()
+        self._dial = dial
+        self.pressure = pressure
         self.outgoing: dict[WorkerName, OutgoingLink] = {}
-        self.listener.is_under_pressure = lambda: self.pressure.is_under_pressure
+        self.incoming = IncomingLinks(
+            me, incarnation, on_frame, lambda: self.pressure.is_under_pressure
+        )
 
     def follow(
-        self,
-        members: list[tuple[WorkerName, Epoch, str]],
-        on_progress: Callable[[], None],
-        start: Callable[[OutgoingLink], None],
+        self, members: list[tuple[WorkerName, Epoch, str]], on_progress: Callable[[], None]
     ) -> None:
-        """Link to these members: new ones by ``start``, restarted ones anew."""
+        """Link to these members: new ones by ``dial``, restarted ones anew."""
         for name, incarnation, address in members:
             if name == self._me:
                 continue
@@ -40,9 +44,8 @@ class Mesh:
                 link.retarget(incarnation, address)
                 continue
             hello = LinkHello(self._me, self._incarnation, name, incarnation)
-            link = self.outgoing[name] = OutgoingLink(hello, address, self._secret, self.pressure)
+            link = self.outgoing[name] = self._dial(hello, address, self.pressure)
             link.on_progress = on_progress
-            start(link)
 
     async def connected(self) -> None:
         """Wait until every link stands."""
@@ -57,20 +60,25 @@ class Mesh:
     def backlog_changed(self, backlog_bytes: int) -> None:
         """Tell the others where this worker's pressure begins or ends."""
         if self.pressure.backlog_changed(backlog_bytes):
-            is_under_pressure = self.pressure.is_under_pressure
-            log.debug("pressure.changed", is_under_pressure=is_under_pressure)
-            for link in self.listener.links:
-                link.tell_pressure(is_under_pressure=is_under_pressure)
+            for link in self.incoming.all:
+                link.tell_pressure(is_under_pressure=self.pressure.is_under_pressure)
 
     def acknowledge(self) -> None:
         """Tell every sender what is processed."""
-        for link in self.listener.links:
+        for link in self.incoming.all:
             link.acknowledge()
 
     def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> None:
         """Send a barrier to all others, behind all batches."""
         for link in self.outgoing.values():
             link.send_barrier(epoch, checkpoint, edge)
+
+    def close(self) -> None:
+        """The epoch is over: nothing that is on its way counts any more."""
+        self.end()
+        for link in self.outgoing.values():
+            link.close()
+        self.incoming.close()
 
     def end(self) -> None:
         """Everything is through: links that go away now are no loss."""

@@ -26,30 +26,51 @@ class Intake:
     """The readers of one worker and the bytes that wait for its engine."""
 
     def __init__(self) -> None:
-        self._readers: set[Reader] = set()
+        # In order of arrival and not in a set: a simulated run has to be the same each time.
+        self._readers: dict[Reader, None] = {}
         self._pending_bytes = 0
-        self.is_full = False
+        self._has_too_much = False
+        self.is_shut = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody is to read on."""
+        return self._has_too_much or self.is_shut
 
     def add(self, reader: Reader) -> None:
         """A connection has come, or a listener; it reads as long as nobody pauses it."""
-        self._readers.add(reader)
+        self._readers[reader] = None
+        if self.is_shut:
+            reader.pause()
+
+    def shut(self) -> None:
+        """Have nobody read: something else comes first."""
+        self.is_shut = True
+        for reader in self._readers:
+            reader.pause()
+
+    def open(self) -> None:
+        """Have everybody read on who may."""
+        self.is_shut = False
+        for reader in self._readers:
+            reader.resume()
 
     def remove(self, reader: Reader) -> None:
         """A connection is gone."""
-        self._readers.discard(reader)
+        self._readers.pop(reader, None)
 
     def took(self, byte_count: int) -> None:
         """Bytes were read that wait to be processed."""
         self._pending_bytes += byte_count
-        if not self.is_full and self._pending_bytes > PENDING_BYTES_MAX:
-            self.is_full = True
+        if not self._has_too_much and self._pending_bytes > PENDING_BYTES_MAX:
+            self._has_too_much = True
             for reader in self._readers:
                 reader.pause()
 
     def gave(self, byte_count: int) -> None:
         """Bytes that waited are processed."""
         self._pending_bytes -= byte_count
-        if self.is_full and self._pending_bytes <= PENDING_BYTES_MAX // 2:
-            self.is_full = False
+        if self._has_too_much and self._pending_bytes <= PENDING_BYTES_MAX // 2:
+            self._has_too_much = False
             for reader in self._readers:
                 reader.resume()

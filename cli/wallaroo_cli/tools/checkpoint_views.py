@@ -1,0 +1,208 @@
+"""Checkpoints as tables for people and as plain values for JSON."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
+from wallaroo.errors import DamagedFileError
+from wallaroo_workers.storage.verify import Findings
+
+_WIDTH_ELSEWHERE = 160
+"""Of tables that do not go to a terminal."""
+
+
+def row(found: Manifest | DamagedFileError, now_unix_s: float) -> dict[str, Any]:
+    """Return what the list says of a manifest, or of one that is damaged."""
+    if isinstance(found, DamagedFileError):
+        return {"number": _number(found), "kind": "damaged", **_damage(found)}
+    return {
+        "number": found.number,
+        "kind": _kind(found),
+        "taken_unix_s": found.taken_unix_s,
+        "age_s": max(0.0, now_unix_s - found.taken_unix_s),
+        "epoch": found.epoch,
+        "workers": len(found.members),
+        "keys": sum(_key_count(worker) for worker in found.workers.values()),
+        "part_bytes": sum(_part_bytes(worker) for worker in found.workers.values()),
+        "duration_s": found.duration_s,
+    }
+
+
+def print_rows(
+    rows: Sequence[Manifest | DamagedFileError], location: str, now_unix_s: float
+) -> None:
+    """Print the list of all manifests, newest first."""
+    if not rows:
+        click.echo(f"There are no checkpoints in {location}.")
+        return
+    table = _table("number", "kind", "age", "epoch", "workers", "keys", "parts", "took")
+    for found in rows:
+        values = row(found, now_unix_s)
+        if isinstance(found, DamagedFileError):
+            table.add_row(str(_number(found)), "DAMAGED")
+            continue
+        table.add_row(
+            str(values["number"]),
+            values["kind"],
+            age_text(values["age_s"]),
+            str(values["epoch"]),
+            str(values["workers"]),
+            f"{values['keys']:,}",
+            decimal(values["part_bytes"]),
+            f"{values['duration_s']:.2f} s",
+        )
+    _console().print(table)
+    for found in rows:
+        if isinstance(found, DamagedFileError):
+            click.echo(f"Error: {found.what}\nhint: {found.hint}", err=True)
+
+
+def whole(manifest: Manifest) -> dict[str, Any]:
+    """Return everything a manifest says, as JSON can hold it; bytes become hex digits."""
+    values = {"kind": _kind(manifest), **asdict(manifest)}
+    del values["is_claim"]
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def print_whole(manifest: Manifest) -> None:
+    """Print everything a manifest says but the outline and the partition maps' owners."""
+    click.echo(
+        f"{_kind(manifest).capitalize()} {manifest.number} of {manifest.application!r}, epoch "
+        f"{manifest.epoch}, taken at {manifest.taken_unix_s:.3f} (Unix time) in "
+        f"{manifest.duration_s:.2f} s"
+    )
+    console = _console()
+    for table in (_workers(manifest), _parts(manifest), _positions(manifest)):
+        if table.row_count:
+            console.print(table)
+
+
+def findings(found: Findings) -> dict[str, Any]:
+    """Return what a verification found, as JSON can hold it."""
+    return asdict(found)
+
+
+def print_findings(found: Findings, *, has_journals: bool) -> None:
+    """Print what a verification found; problems on stderr."""
+    journals = (
+        f"{found.journal_count} journals with {found.entry_count:,} entries"
+        if has_journals
+        else "no journals (name their folder with --journals)"
+    )
+    click.echo(
+        f"Read {found.manifest_count} manifests, {found.object_count} objects and {journals}: "
+        f"{decimal(found.byte_count)}."
+    )
+    for file, byte_count in found.torn:
+        click.echo(
+            f"{file} ends with {byte_count} bytes of an entry that was never finished: fine."
+        )
+    for problem in found.problems:
+        place = "" if problem.offset is None else f", byte {problem.offset}"
+        click.echo(f"Error: {problem.file}{place}: {problem.what}", err=True)
+        click.echo(f"hint: {problem.hint}", err=True)
+    click.echo(f"{len(found.problems)} problems." if found.problems else "All is well.")
+
+
+def age_text(age_s: float) -> str:
+    """Return an age in the largest unit that fits, such as ``5 min``."""
+    for unit, unit_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age_s >= unit_s:
+            return f"{age_s // unit_s:.0f} {unit}"
+    return f"{age_s:.0f} s"
+
+
+def _workers(manifest: Manifest) -> Table:
+    table = _table("worker", "keys", "parts", "bytes", "staged output")
+    for worker in manifest.workers.values():
+        staged = (
+            f"sink {one.sink}: {one.name} ({decimal(one.byte_count)})" for one in worker.staged
+        )
+        table.add_row(
+            worker.worker,
+            ", ".join(f"{state}: {count:,}" for state, count in worker.key_counts.items()),
+            str(len(worker.parts)),
+            decimal(_part_bytes(worker)),
+            "\n".join(staged),
+        )
+    return table
+
+
+def _parts(manifest: Manifest) -> Table:
+    table = _table("part", "state", "checkpoint", "keys", "bytes")
+    for part in (part for worker in manifest.workers.values() for part in worker.parts):
+        table.add_row(
+            part.name,
+            str(part.state),
+            str(part.checkpoint),
+            f"{part.key_count:,}",
+            f"{part.byte_count:,}",
+        )
+    return table
+
+
+def _positions(manifest: Manifest) -> Table:
+    table = _table("source", "position")
+    for worker in manifest.workers.values():
+        for pipeline, position in worker.sources.items():
+            table.add_row(f"{worker.worker}, pipeline {pipeline}", repr(position))
+        for journal in worker.journals:
+            done = f", {len(journal.done)} later entries in part" if journal.done else ""
+            table.add_row(f"journal {journal.journal}", f"{journal.offset}{done}")
+    for sink, length in manifest.file_lengths.items():
+        table.add_row(f"file of sink {sink}", f"{length:,} bytes")
+    return table
+
+
+def _kind(manifest: Manifest) -> str:
+    return "claim" if manifest.is_claim else "checkpoint"
+
+
+def _key_count(worker: WorkerCheckpoint) -> int:
+    return sum(worker.key_counts.values())
+
+
+def _part_bytes(worker: WorkerCheckpoint) -> int:
+    return sum(part.byte_count for part in worker.parts)
+
+
+def _number(error: DamagedFileError) -> int:
+    return int(error.file.rpartition("/")[2])
+
+
+def _damage(error: DamagedFileError) -> dict[str, Any]:
+    return {
+        "file": error.file,
+        "offset": error.offset,
+        "what": error.damage,
+        "hint": error.hint,
+    }
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
+    return Console(highlight=False, markup=False, width=width)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

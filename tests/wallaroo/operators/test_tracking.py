@@ -1,0 +1,314 @@
+"""Chains of a worker with checkpoints on: they say which keys change, and write some first."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import wallaroo
+from tests.wallaroo.operators.mesh import (
+    Mesh,
+    application,
+    payloads,
+    tcp_sink,
+    tcp_source_at,
+)
+from tests.wallaroo.operators.oracle import (
+    KEYED,
+    SEQUENCES,
+    SINGLE,
+    Kind,
+    build,
+    interpret,
+)
+from wallaroo.operators.batches import Form
+from wallaroo.operators.chain import LOOPS_NESTED_MAX
+from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN
+from wallaroo.topology.plan import Plan
+
+NUMBERS = [b"%d" % (number * 7 % 60) for number in range(40)]
+
+first_letter = wallaroo.partition(lambda word: word[0])
+
+
+class Tracked(Mesh):
+    """Workers with checkpoints on, and what they write of each state."""
+
+    def __init__(self, plan: Plan, worker_count: int = 1, **changes: Any) -> None:
+        super().__init__(plan, worker_count, tracks_changes=True, **changes)
+        self.written: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
+        for flow in self.flows.values():
+            for name, change in flow.changes.items():
+                change.write = self.writer(name)
+
+    def writer(self, name: str) -> Callable[[list[Any], list[Any]], None]:
+        def write(keys: list[Any], states: list[Any]) -> None:
+            assert not self.written[name].keys() & {*keys}
+            self.written[name] |= copy.deepcopy(dict(zip(keys, states, strict=True)))
+
+        return write
+
+    def all_changes(self, name: str) -> list[StateChanges]:
+        return [flow.changes[name] for flow in self.flows.values()]
+
+    def changed(self, name: str) -> set[Any]:
+        """Return the keys that changed since the last barrier, on any worker."""
+        return set().union(*(change.changed for change in self.all_changes(name)))
+
+    def freeze(self) -> None:
+        for flow in self.flows.values():
+            flow.freeze()
+
+    def write_all(self) -> None:
+        for flow in self.flows.values():
+            for change in flow.changes.values():
+                while change.write_some(5):
+                    pass
+
+
+def checkpoint_between(plan: Plan, records: list[bytes], worker_count: int) -> Tracked:
+    """Have a barrier in the middle of the records, and its states written at the end of them."""
+    mesh = Tracked(plan, worker_count)
+    mesh.feed(records[::2])
+    due = {
+        name: copy.deepcopy({key: mesh.states(name)[key] for key in mesh.changed(name)})
+        for name in plan.states
+    }
+    mesh.freeze()
+    assert not any(mesh.changed(name) for name in plan.states)
+    mesh.feed(records[1::2])
+    mesh.write_all()
+    for name, states in due.items():
+        assert mesh.written[name].keys() == states.keys()
+        for key, state in states.items():
+            assert vars(mesh.written[name][key]) == vars(state)
+    return mesh
+
+
+@pytest.mark.parametrize("worker_count", [1, 2])
+def test_all_kinds_of_steps_give_the_same_with_a_barrier_in_between(worker_count: int) -> None:
+    for kinds in SEQUENCES:
+        if len(kinds) > 2:
+            continue
+        mesh = checkpoint_between(build(kinds), NUMBERS, worker_count)
+        assert mesh.failures() == []
+        expected = interpret(kinds, NUMBERS[::2] + NUMBERS[1::2])
+        assert Counter(mesh.lines()) == Counter(expected.lines)
+        for name, states in expected.states.items():
+            seen = {key: state.values for key, state in mesh.states(name).items()}
+            assert seen == {key: state.values for key, state in states.items()}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind in KEYED + SINGLE])
+def test_a_key_counts_as_changed_if_its_computation_says_so(kind: Kind) -> None:
+    # In the oracle's applications the keyed computations say True, those of one key say False.
+    mesh = Tracked(build((kind,)), 2)
+    mesh.feed(NUMBERS)
+    assert mesh.states("state 0") != {}
+    assert mesh.changed("state 0") == (set(mesh.states("state 0")) if kind in KEYED else set())
+
+
+def keep(word: str, state: list[str]) -> tuple[Any, bool]:
+    state.append(word)
+    return "".join(state), True
+
+
+def keep_if_upper(word: str, state: list[str]) -> tuple[str, Any]:
+    """Say whether the state changed by whatever is true or not."""
+    if not word.isupper():
+        return word, None if word == "none" else False
+    state.append(word)
+    return word, 1 if word == "ONE" else True
+
+
+def keep_many(word: str, state: list[str]) -> tuple[list[str], bool]:
+    state.append(word)
+    return [word, word], word != "unchanged"
+
+
+def keep_nothing(word: str, state: list[str]) -> tuple[None, bool]:
+    state.append(word)
+    return None, True
+
+
+def single(function: Callable[..., Any], name: str = "keep") -> Any:
+    return wallaroo.state_computation(name)(function)
+
+
+def many(function: Callable[..., Any], name: str = "keep") -> Any:
+    return wallaroo.state_computation_multi(name)(function)
+
+
+def words_plan(step: Any, *, builder: wallaroo.ApplicationBuilder | None = None) -> Plan:
+    """Return a plan whose last step keeps a state for each first letter."""
+    builder = builder or application()
+    builder.to_state_partition(step, list, "words", first_letter)
+    return builder.to_sink(tcp_sink()).build()
+
+
+@pytest.mark.parametrize(
+    ("step", "words", "changed"),
+    [
+        (single(keep), "apple pear", "ap"),
+        (single(keep_if_upper), "apple PEAR", "P"),
+        (single(keep_if_upper), "none ONE", "O"),
+        (single(keep_nothing), "apple", "a"),
+        (many(keep_many), "apple pear", "ap"),
+        (many(keep_many), "apple unchanged", "a"),
+        (many(lambda word, state: (None, True)), "apple", "a"),
+        (many(lambda word, state: ([], True)), "apple", "a"),
+    ],
+)
+def test_what_a_computation_says_of_its_state_is_noted(step: Any, words: str, changed: str) -> None:
+    mesh = Tracked(words_plan(step))
+    mesh.feed(payloads(words))
+    assert mesh.failures() == []
+    assert mesh.changed("words") == {*changed}
+    assert mesh.states("words").keys() == {word[0] for word in words.split()}
+
+
+def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_written_first() -> None:
+    def fail(word: str, state: list[str]) -> tuple[str, bool]:
+        if word == "abad":
+            state.append("half")
+            raise ValueError(word)
+        return keep(word, state)
+
+    mesh = Tracked(words_plan(single(fail)))
+    mesh.feed(payloads("a1 b1"))
+    mesh.freeze()
+    mesh.feed(payloads("abad"))
+    assert mesh.written["words"]["a"] == ["a1"]
+    assert mesh.changed("words") == set()
+    assert [failure.payload for failure in mesh.failures()] == [b"abad"]
+
+
+def test_a_result_that_is_no_pair_changes_nothing() -> None:
+    mesh = Tracked(words_plan(single(lambda word, state: "ab")))
+    mesh.feed(payloads("apple"))
+    assert mesh.changed("words") == set()
+    (failure,) = mesh.failures()
+    assert "must return a pair" in failure.error
+
+
+def test_a_state_that_is_only_looked_at_is_written_as_it_was_at_the_barrier() -> None:
+    mesh = Tracked(words_plan(single(keep_if_upper)))
+    mesh.feed(payloads("APPLE"))
+    mesh.freeze()
+    mesh.feed(payloads("Apple APRICOT"))
+    assert mesh.written["words"] == {"A": ["APPLE"]}
+    assert mesh.changed("words") == {"A"}
+
+
+@pytest.mark.parametrize("worker_count", [1, 2])
+def test_pipelines_that_share_a_state_share_its_changes(worker_count: int) -> None:
+    builder = application()
+    builder.to_state_partition(single(keep_if_upper), list, "words", first_letter).done()
+    builder.new_pipeline("q", tcp_source_at("7011"))
+    builder.to_state_partition(many(keep_many), list, "words", first_letter).done()
+    builder.new_pipeline("r", tcp_source_at("7012"))
+    mesh = Tracked(words_plan(single(keep), builder=builder), worker_count)
+    for pipeline, words in enumerate(["A1 b1", "c1 unchanged", "d1"]):
+        mesh.feed(payloads(words), pipeline=pipeline)
+    assert mesh.changed("words") == {"A", "c", "d"}
+    mesh.freeze()
+    for pipeline in range(3):
+        mesh.feed(payloads("A2"), pipeline=pipeline)
+    mesh.write_all()
+    assert mesh.written["words"] == {"A": ["A1"], "c": ["c1"], "d": ["d1"]}
+    assert mesh.changed("words") == {"A"}
+
+
+@pytest.mark.parametrize("worker_count", [1, 2])
+@pytest.mark.parametrize("count", [LOOPS_NESTED_MAX - 1, LOOPS_NESTED_MAX, 2 * LOOPS_NESTED_MAX])
+def test_a_state_behind_many_multi_computations_is_tracked(count: int, worker_count: int) -> None:
+    builder = application()
+    for index in range(count):
+        builder.to(wallaroo.computation_multi(f"same {index}")(lambda word: [word]))
+    mesh = Tracked(words_plan(single(keep), builder=builder), worker_count)
+    mesh.feed(payloads("a1 b1"))
+    assert mesh.changed("words") == {"a", "b"}
+    mesh.freeze()
+    mesh.feed(payloads("a2 c2"))
+    mesh.write_all()
+    assert mesh.written["words"] == {"a": ["a1"], "b": ["b1"]}
+    assert mesh.changed("words") == {"a", "c"}
+
+
+def test_states_between_many_multi_computations_are_tracked() -> None:
+    steps = [many(keep_many, f"step {index}") for index in range(LOOPS_NESTED_MAX + 2)]
+    builder = application()
+    for index, step in enumerate(steps):
+        builder.to_state_partition(step, list, f"words {index}", first_letter)
+    plan = builder.to_sink(tcp_sink()).build()
+    mesh = Tracked(plan)
+    mesh.feed(payloads("a1 b1"))
+    before = {name: copy.deepcopy(mesh.states(name)) for name in plan.states}
+    assert all(mesh.changed(name) == {"a", "b"} for name in plan.states)
+    mesh.freeze()
+    mesh.feed(payloads("a2"))
+    mesh.write_all()
+    assert mesh.written == before
+    assert all(mesh.changed(name) == {"a"} for name in plan.states)
+
+
+def test_chains_that_are_written_anew_go_on_tracking() -> None:
+    now_s = [0.0]
+
+    def slow_decode(payload: bytes) -> str:
+        now_s[0] += 1
+        return payload.decode()
+
+    builder = application(decoder=wallaroo.decoder()(slow_decode))
+    plan = words_plan(single(keep), builder=builder)
+    mesh = Tracked(plan, 2, form=None, clock=lambda: now_s[0])
+    words = [f"{letter}{n}" for n in range(SAMPLE_RECORDS_MIN) for letter in "abcdefgh"]
+    mesh.feed(payloads(words), worker=0)
+    before = copy.deepcopy(mesh.states("words"))
+    mesh.freeze()
+    mesh.feed(payloads(words), worker=0)
+    assert {batch.form for batch in mesh.carried} == {Form.PAYLOADS, Form.OBJECTS}
+    mesh.write_all()
+    assert mesh.written["words"] == before
+    assert mesh.changed("words") == {*"abcdefgh"}
+
+
+def test_a_membership_that_is_bound_anew_while_a_checkpoint_is_written_changes_nothing() -> None:
+    mesh = Tracked(words_plan(single(keep)))
+    (flow,) = mesh.flows.values()
+    mesh.feed(payloads("a1 b1"))
+    mesh.freeze()
+    flow.bind(mesh.workers, mesh.maps)
+    mesh.feed(payloads("a2"))
+    mesh.write_all()
+    assert mesh.written["words"] == {"a": ["a1"], "b": ["b1"]}
+    assert mesh.changed("words") == {"a"}
+
+
+def test_a_state_that_cannot_be_written_is_no_failure_of_a_record() -> None:
+    mesh = Tracked(words_plan(single(keep)))
+    (change,) = mesh.all_changes("words")
+
+    def refuse(keys: list[Any], states: list[Any]) -> None:
+        raise ValueError("cannot be pickled")
+
+    change.write = refuse
+    mesh.feed(payloads("a1"))
+    mesh.freeze()
+    mesh.feed(payloads("a2"))
+    assert mesh.failures() == []
+    assert mesh.lines() == ["a1", "a1a2"]
+    assert str(change.error) == "cannot be pickled"
+
+
+def test_without_checkpoints_nothing_is_tracked() -> None:
+    mesh = Mesh(words_plan(single(keep)))
+    (flow,) = mesh.flows.values()
+    mesh.feed(payloads("a1"))
+    assert flow.changes == {}
+    flow.freeze()
+    mesh.feed(payloads("a2"))
+    assert mesh.lines() == ["a1", "a1a2"]

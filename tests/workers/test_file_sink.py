@@ -1,0 +1,196 @@
+"""File sinks: records in their order, a cut for each checkpoint, a word when a disk is full."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from wallaroo.connectors.file import StagedPart
+from wallaroo.errors import ClusterError
+from wallaroo.names import CheckpointId
+from wallaroo_workers.sinks.file import WRITE_BYTES_MAX, FileSinkRunner
+
+FIRST, SECOND = CheckpointId(1), CheckpointId(2)
+W1_FIRST = ".out.w1-3.0000000001.staged"
+W1_SECOND = ".out.w1-3.0000000002.staged"
+
+
+@contextlib.asynccontextmanager
+async def sink_to(path: Path, stage: str | None = None) -> AsyncIterator[FileSinkRunner]:
+    sink = FileSinkRunner(str(path), stage)
+    work = asyncio.create_task(sink.run())
+    async with asyncio.timeout(10):
+        await sink.connected.wait()
+        yield sink
+    work.cancel()
+    sink.close()
+
+
+async def written(sink: FileSinkRunner) -> None:
+    """Wait until everything is in a file."""
+    has_all = asyncio.Event()
+    told = sink.on_progress
+
+    def look() -> None:
+        told()
+        if sink.queued_bytes == 0:
+            has_all.set()
+
+    sink.on_progress = look
+    await has_all.wait()
+    sink.on_progress = told
+
+
+def failure_of(sink: FileSinkRunner) -> "asyncio.Future[ClusterError]":
+    failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
+    sink.on_failed = failed.set_result
+    return failed
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The sink's file, as the initializer has made it."""
+    path = tmp_path / "out"
+    path.touch()
+    return path
+
+
+async def test_records_are_appended_in_their_order(tmp_path: Path, out: Path) -> None:
+    async with sink_to(out) as sink:
+        progress: list[int] = []
+        sink.on_progress = lambda: progress.append(sink.backlog_bytes)
+        for number in range(100):
+            sink.write(b"%d\n" % number)
+        assert sink.backlog_bytes == sink.queued_bytes == 190 + 100
+        await written(sink)
+    assert contents(tmp_path) == {"out": b"".join(b"%d\n" % number for number in range(100))}
+    assert progress[-1] == 0
+
+
+async def test_a_backlog_is_written_a_piece_at_a_time(out: Path) -> None:
+    chunk = b"x" * (WRITE_BYTES_MAX // 2)
+    async with sink_to(out) as sink:
+        backlogs: list[int] = []
+        sink.on_progress = lambda: backlogs.append(sink.backlog_bytes)
+        for _ in range(5):
+            sink.write(chunk)
+        sink.write(b"y" * (3 * WRITE_BYTES_MAX))
+        await written(sink)
+    in_chunks = [backlog / len(chunk) for backlog in backlogs]
+    assert in_chunks == [9, 7, 6, 0]
+
+
+async def test_what_is_written_before_a_cut_belongs_to_its_checkpoint(tmp_path: Path) -> None:
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        sink.write(b"one\n")
+        sink.write(b"two\n")
+        first = sink.cut(FIRST)
+        sink.write(b"three\n")
+        second = sink.cut(SECOND)
+        sink.write(b"four\n")
+        assert await first == StagedPart(W1_FIRST, 8)
+        assert await second == StagedPart(W1_SECOND, 6)
+        await written(sink)
+    assert contents(tmp_path) == {
+        W1_FIRST: b"one\ntwo\n",
+        W1_SECOND: b"three\n",
+        ".out.w1-3.0000000003.staged": b"four\n",
+    }
+
+
+async def test_without_output_there_is_no_part(tmp_path: Path) -> None:
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        assert await sink.cut(FIRST) is None
+        assert contents(tmp_path) == {}
+
+
+async def test_what_is_behind_the_last_checkpoint_that_stands_is_given_up(tmp_path: Path) -> None:
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        sink.write(b"one\n")
+        await sink.cut(FIRST)
+        sink.write(b"two\n")
+        await sink.cut(SECOND)
+        sink.write(b"three\n")
+        await written(sink)
+        sink.write(b"four\n")
+        late = sink.cut(CheckpointId(3))
+        gone = sink.discard(FIRST)
+        assert sink.queued_bytes == 0
+        sink.write(b"again\n")
+        await gone
+        assert late.cancelled()
+        part = await sink.cut(SECOND)
+    assert part is not None
+    assert contents(tmp_path) == {W1_FIRST: b"one\n", part.name: b"again\n"}
+
+
+async def test_a_cut_that_is_being_made_is_given_up_as_well(tmp_path: Path) -> None:
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        sink.write(b"one\n")
+        await written(sink)
+        cut = sink.cut(FIRST)
+        await asyncio.sleep(0)
+        await sink.discard(CheckpointId(0))
+        assert cut.done()
+        assert contents(tmp_path) == {}
+
+
+async def test_committed_parts_are_the_initializers(tmp_path: Path) -> None:
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        sink.write(b"one\n")
+        await sink.cut(FIRST)
+        sink.committed(FIRST)
+        await sink.discard(CheckpointId(0))
+        assert contents(tmp_path) == {W1_FIRST: b"one\n"}
+
+
+async def test_a_full_disk_is_told_and_keeps_what_there_is(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if len(data) > 4:
+            raise OSError(28, "No space left on device")
+        return real_write(file, data)
+
+    with capture_logs() as logs:
+        async with sink_to(out) as sink:
+            monkeypatch.setattr(os, "write", full)
+            failure = failure_of(sink)
+            sink.write(b"one\n")
+            await written(sink)
+            sink.write(b"too long\n")
+            error = await failure
+    assert str(error) == f"the output file {out} cannot be written: No space left on device"
+    assert "start again" in error.hint
+    assert contents(tmp_path) == {"out": b"one\n"}
+    (line,) = logs
+    assert line["event"] == "sink.failed"
+    assert line["reason"] == "No space left on device"
+    assert sink.queued_bytes == len(b"too long\n")
+
+
+async def test_a_cut_that_the_disk_refuses_is_no_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    async with sink_to(tmp_path / "out", "w1-3") as sink:
+        failure = failure_of(sink)
+        sink.write(b"one\n")
+        cut = sink.cut(FIRST)
+        later = sink.cut(SECOND)
+        await failure
+        assert cut.cancelled()
+        assert later.cancelled()

@@ -1,0 +1,127 @@
+"""Journals: what sources that cannot be asked to repeat have read, to be replayed after a crash.
+
+A journal is written by one worker during one epoch. It is a row of *segment* files, each named
+after the offset of its first byte; offsets count all bytes of all segments, headers included, so
+the file that begins at offset F has the byte of offset O at its place O - F. An entry is one block
+with the body::
+
+    pipeline (u16), how many records (u32), the bytes of whole frames with their headers
+
+A crash can leave an unfinished entry at the end of the last segment; it was never processed.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from wallaroo.checkpoint.blocks import Block, FileKind, encode_header
+from wallaroo.checkpoint.manifest import NUMBER_DIGITS, JournalPosition
+from wallaroo.errors import DamagedFileError
+
+SEGMENT_HEADER = encode_header(FileKind.JOURNAL)
+"""What each segment begins with; entries follow."""
+
+JOURNAL_FOLDER = "journals"
+"""Where journals are, in a directory that holds checkpoints too."""
+
+OFFSET_DIGITS = 16
+
+_ENTRY = struct.Struct(">HI")
+ENTRY_HEAD_BYTES = _ENTRY.size
+
+
+class Entry(NamedTuple):
+    """An entry of a journal that has records to replay."""
+
+    offset: int
+    """Where it begins in the journal, which names it."""
+    pipeline: int
+    record_count: int
+    frames: bytes
+    """Whole frames as they came from the sender, to be cut by the source's own framer."""
+    skip: int
+    """So many of its first records are processed already; always fewer than all."""
+
+
+def encode_entry_head(pipeline: int, record_count: int) -> bytes:
+    """Return what stands before the frames in an entry's body."""
+    return _ENTRY.pack(pipeline, record_count)
+
+
+def decode_entry(block: Block, first: int, file: str, skip: int = 0) -> Entry:
+    """Return the entry in `block` of the segment that begins at offset `first`."""
+    if len(block.body) < ENTRY_HEAD_BYTES:
+        raise DamagedFileError(file, block.offset, "a block is no entry")
+    pipeline, record_count = _ENTRY.unpack_from(block.body)
+    frames = block.body[ENTRY_HEAD_BYTES:]
+    return Entry(first + block.offset, pipeline, record_count, frames, skip)
+
+
+def journal_name(worker: str, epoch: int) -> str:
+    """Return the name of the journal that `worker` writes in `epoch`."""
+    return f"{worker}-{epoch:0{NUMBER_DIGITS}}"
+
+
+def parse_journal_name(name: str) -> tuple[str, int] | None:
+    """Return the worker and the epoch in a journal's name; ``None`` if it is no such name."""
+    worker, dash, digits = name.rpartition("-")
+    is_number = len(digits) >= NUMBER_DIGITS and digits.isascii() and digits.isdecimal()
+    return (worker, int(digits)) if worker and dash and is_number else None
+
+
+def segment_name(first: int) -> str:
+    """Return the file name of the segment whose first byte has offset `first`."""
+    return f"{first:0{OFFSET_DIGITS}}"
+
+
+def parse_segment_name(name: str) -> int | None:
+    """Return the offset in a segment's file name; ``None`` if it is no such name."""
+    is_number = len(name) >= OFFSET_DIGITS and name.isascii() and name.isdecimal()
+    return int(name) if is_number else None
+
+
+def covered_segments(firsts: Sequence[int], offset: int) -> list[int]:
+    """Return those of the sorted segments `firsts` that hold only bytes before `offset`.
+
+    The last segment is never among them: without it nobody could tell a journal that was
+    processed from one that was lost.
+    """
+    return [first for first, following in pairwise(firsts) if following <= offset]
+
+
+def replay_position(journal: str, positions: Iterable[JournalPosition]) -> JournalPosition | None:
+    """Return where to replay `journal` from, given all `positions` of all workers in a manifest.
+
+    A checkpoint has a position of every journal that is not processed whole, and of each member's
+    newest one in any case. So a journal that it does not name is replayed from its begin if it is
+    newer than all that are named, since it was begun afterwards; else there is nothing to replay,
+    and the answer is ``None``.
+    """
+    epoch = _epoch_of(journal)
+    newest = -1
+    for position in positions:
+        if position.journal == journal:
+            return position
+        newest = max(newest, _epoch_of(position.journal))
+    return JournalPosition(journal, 0, {}) if epoch > newest else None
+
+
+def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> int | None:
+    """Return up to which offset `journal` may go without harm to any retained checkpoint.
+
+    `retained` has for each of these all its positions. ``None`` says that none of them needs the
+    journal at all; without any checkpoint all of the journal is needed.
+    """
+    needed = [replay_position(journal, positions) for positions in retained]
+    offsets = [position.offset for position in needed if position is not None]
+    if not retained:
+        return 0
+    return min(offsets, default=None)
+
+
+def _epoch_of(journal: str) -> int:
+    parsed = parse_journal_name(journal)
+    if parsed is None:
+        raise ValueError(f"{journal!r} is no name of a journal")
+    return parsed[1]

@@ -1,0 +1,130 @@
+"""What this worker's sources read, written down before it is processed, and how far that has come.
+
+A TCP sender cannot be asked to repeat. What was read from it stands in the journal of the worker
+that read it; after a failure the journal is replayed from where the last checkpoint was.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from wallaroo.checkpoint.journal import Entry, cut_offset
+from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.progress import JournalProgress
+
+
+class JournalWriter(Protocol):
+    """Appends to the journal of one life of one worker; all methods raise ``StoreError``."""
+
+    @property
+    def name(self) -> str:
+        """The journal's."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Where the next entry will begin, but for the header of a new segment."""
+        ...
+
+    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+        """Write an entry of whole frames; return its offset. One that fails leaves no trace."""
+        ...
+
+    def sync(self) -> None:
+        """Make durable what was appended, if that is what was chosen."""
+        ...
+
+    def close(self) -> None:
+        """Write no more."""
+        ...
+
+
+class JournalFolder(Protocol):
+    """All journals that this worker can reach; methods raise ``StoreError``."""
+
+    def names(self) -> list[str]:
+        """Return the names of all journals that have any file."""
+        ...
+
+    def read(self, position: JournalPosition) -> Iterable[Entry]:
+        """Return what is to be replayed from a position on; also raises ``DamagedFileError``."""
+        ...
+
+    def cut(self, journal: str, offset: int | None) -> None:
+        """Delete what stands before ``offset``, as far as that frees space; ``None``: all."""
+        ...
+
+
+class Journal:
+    """The journal that this process writes, and older ones that it replays."""
+
+    def __init__(self, folder: JournalFolder, writer: JournalWriter) -> None:
+        self.folder = folder
+        self._writer = writer
+        self._progress = JournalProgress(self.name)
+        self._older: dict[str, JournalProgress] = {}
+        self._saving: list[JournalPosition] = []
+        self._saved: dict[int, list[JournalPosition]] = {}
+        """By manifest: the positions that this process saved."""
+
+    @property
+    def name(self) -> str:
+        """The journal that is written."""
+        return self._writer.name
+
+    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+        """Write down what was read; return its offset. Raises ``StoreError``."""
+        offset = self._writer.append(pipeline, record_count, frames)
+        self._progress.appended(offset, self._writer.offset, record_count)
+        return offset
+
+    def took(self, offset: int, record_count: int) -> None:
+        """So many records of the entry at ``offset`` are taken into processing."""
+        self._progress.took(offset, record_count)
+
+    def sync(self) -> None:
+        """Make durable what was appended, where that was asked for. Raises ``StoreError``."""
+        self._writer.sync()
+
+    def close(self) -> None:
+        """Write no more."""
+        self._writer.close()
+
+    def go_back(self, positions: list[JournalPosition]) -> dict[str, JournalProgress]:
+        """Begin anew at these positions, one for each journal to replay; return their progress."""
+        self._saving = []
+        self._saved.clear()
+        progress = {
+            each.journal: JournalProgress(each.journal, each.offset, each.done)
+            for each in positions
+        }
+        self._progress = progress.get(self.name, JournalProgress(self.name, self._writer.offset))
+        self._older = {name: one for name, one in progress.items() if name != self.name}
+        return progress
+
+    # Checkpoints
+
+    def positions(self) -> list[JournalPosition]:
+        """Return where each journal is, for the checkpoint that begins."""
+        self._saving = [
+            self._progress.position(),
+            *(one.position() for one in self._older.values()),
+        ]
+        return self._saving
+
+    def committed(self, number: int, oldest_number: int) -> None:
+        """What ``positions`` gave last stands in a manifest: delete what no kept one needs."""
+        self._saved[number] = self._saving
+        if oldest_number not in self._saved:
+            return  # of an earlier life of this worker: what it needs is not known here
+        self._saved = {one: kept for one, kept in self._saved.items() if one >= oldest_number}
+        kept = list(self._saved.values())
+        offset = cut_offset(self.name, kept)
+        assert offset is not None, "a checkpoint names the newest journal of each worker"
+        self.folder.cut(self.name, offset)
+        for name, progress in list(self._older.items()):
+            offset = cut_offset(name, kept)
+            if offset == progress.end:
+                # All of it was processed before the oldest checkpoint that is kept.
+                del self._older[name]
+                offset = None
+            self.folder.cut(name, offset)

@@ -1,0 +1,197 @@
+"""What a checkpoint consists of: the one object whose existence makes the checkpoint exist.
+
+Manifests are numbered from 1 without gaps; each is created once and never changed, so whoever
+creates number n+1 has seen n and is alone in that. A *claim* says the same as the manifest that
+its writer starts from, but in a new epoch: the number is taken before the new run does anything,
+and an older initializer that wakes up cannot commit any more.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgpack
+
+from wallaroo.checkpoint.blocks import (
+    HEADER_BYTES,
+    HINT_RESTORE,
+    FileKind,
+    encode_block,
+    encode_header,
+    read_blocks,
+)
+from wallaroo.checkpoint.plain import from_plain, to_plain
+from wallaroo.errors import DamagedFileError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+
+MANIFEST_FOLDER = "manifests/"
+PART_FOLDER = "parts/"
+
+NUMBER_DIGITS = 10
+"""Numbers in names have so many digits, so that names sort as the numbers do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartRef:
+    """A part: the changed keys of one state, in one object of the store."""
+
+    name: str
+    checkpoint: CheckpointId
+    """The round it was written in; rounds are numbered past all manifests, see ``Rounds``."""
+    state: int
+    """Position of the state in the plan."""
+    byte_count: int
+    key_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPosition:
+    """How far a journal was processed: all before `offset`, and of some entries behind it a part.
+
+    ``done`` maps the offset of such an entry to how many of its first records are processed.
+    Raises ``ValueError`` if it names an entry before `offset`.
+    """
+
+    journal: str
+    offset: int
+    done: dict[int, int]
+
+    def __post_init__(self) -> None:
+        if self.done and min(self.done) < self.offset:
+            raise ValueError(
+                f"journal {self.journal} is processed up to {self.offset}, "
+                f"so its entry at {min(self.done)} cannot be in part"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class StagedOutput:
+    """Output of a sink that becomes visible once its checkpoint exists."""
+
+    sink: int
+    """Position of the sink in the plan."""
+    name: str
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCheckpoint:
+    """One worker's share of a checkpoint."""
+
+    worker: WorkerName
+    parts: list[PartRef]
+    """Oldest first: a later part's value of a key replaces an earlier one's."""
+    journals: list[JournalPosition]
+    sources: dict[int, Any]
+    """Position of each source that can be rewound, by pipeline; whatever msgpack packs."""
+    staged: list[StagedOutput]
+    key_counts: dict[str, int]
+    """How many keys the worker holds, by state name."""
+
+    def to_wire(self) -> list[Any]:
+        """Return the values as lists, as msgpack packs them."""
+        values: list[Any] = to_plain(self)
+        return values
+
+    @classmethod
+    def from_wire(cls, value: object) -> "WorkerCheckpoint":
+        """Return what ``to_wire`` gave; ``ValueError``, naming the field, for anything else."""
+        return from_plain(cls, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A checkpoint, or a claim. Raises ``ValueError`` if its parts do not fit together."""
+
+    number: CheckpointId
+    epoch: Epoch
+    is_claim: bool
+    application: str
+    outline: list[str]
+    """The plan's, see ``topology/fingerprint.py``."""
+    members: list[str]
+    partition_maps: list[Any]
+    """Each as ``PartitionMap.to_wire`` gives it."""
+    workers: dict[str, WorkerCheckpoint]
+    file_lengths: dict[int, int]
+    """Bytes of each file sink that are committed without this checkpoint's staged output."""
+    taken_unix_s: float
+    duration_s: float
+    writer: str = ""
+    """Random, of whoever committed it, see ``with_writer``."""
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise ValueError(f"a manifest cannot have number {self.number}; the first is 1")
+        for name, checkpoint in self.workers.items():
+            if checkpoint.worker != name:
+                raise ValueError(f"worker {name!r} is given the share of {checkpoint.worker!r}")
+
+    def to_wire(self) -> list[Any]:
+        """Return the values as lists, as msgpack packs them."""
+        values: list[Any] = to_plain(self)
+        return values
+
+    @classmethod
+    def from_wire(cls, value: object) -> "Manifest":
+        """Return what ``to_wire`` gave; ``ValueError``, naming the field, for anything else."""
+        return from_plain(cls, value)
+
+    def with_writer(self, writer: str) -> "Manifest":
+        """Return the same manifest, marked so that no other process can make the same bytes.
+
+        When the answer to a write was lost, the bytes tell who wrote what is there.
+        """
+        return replace(self, writer=writer)
+
+    def object_names(self) -> frozenset[str]:
+        """Return the names of all objects that this manifest needs. Staged output is none."""
+        names: set[str] = set()
+        for worker in self.workers.values():
+            names.update(part.name for part in worker.parts)
+        return frozenset(names)
+
+    def journal_positions(self) -> list[JournalPosition]:
+        """Return the positions of all workers' journals."""
+        return [position for worker in self.workers.values() for position in worker.journals]
+
+
+def manifest_name(number: int) -> str:
+    """Return the name of manifest `number` in the store."""
+    return f"{MANIFEST_FOLDER}{number:0{NUMBER_DIGITS}}"
+
+
+def manifest_number(name: str) -> int | None:
+    """Return the number in a name in the store; ``None`` if it is no manifest's."""
+    digits = name.removeprefix(MANIFEST_FOLDER)
+    is_number = len(digits) == NUMBER_DIGITS and digits.isascii() and digits.isdecimal()
+    return int(digits) if is_number and name == MANIFEST_FOLDER + digits else None
+
+
+def part_name(checkpoint: int, worker: str, epoch: int, state: int, number: int) -> str:
+    """Return the name in the store of a worker's part `number` of a state for a checkpoint."""
+    return f"{PART_FOLDER}{checkpoint:0{NUMBER_DIGITS}}/{worker}-{epoch}-{state}-{number}"
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest's object."""
+    # Texts come from the user's module and may hold lone surrogates.
+    body: bytes = msgpack.packb(manifest.to_wire(), unicode_errors="surrogatepass")
+    return encode_header(FileKind.MANIFEST) + encode_block(body)
+
+
+def decode_manifest(data: bytes, file: str) -> Manifest:
+    """Return the manifest in the bytes of `file`; ``DamagedFileError`` if there is none."""
+    blocks = list(read_blocks(data, FileKind.MANIFEST, file))
+    if len(blocks) != 1:
+        raise DamagedFileError(
+            file, HEADER_BYTES, f"it has {len(blocks)} blocks in place of one", HINT_RESTORE
+        )
+    try:
+        values = msgpack.unpackb(
+            blocks[0].body, strict_map_key=False, unicode_errors="surrogatepass"
+        )
+        return Manifest.from_wire(values)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise DamagedFileError(
+            file, HEADER_BYTES, f"what it holds is no manifest: {error}", HINT_RESTORE
+        ) from error

@@ -1,0 +1,171 @@
+"""A part file: keys of one state and their state objects, in chunks of about a thousand.
+
+Each chunk is one block, whose body is::
+
+    form of the keys (u8), how many (u32), bytes of the keys (u32), keys, state objects
+
+Keys are a msgpack array: of texts if all keys are ``str`` (form 0), else of canonical key bytes
+(form 1). The state objects are one pickle of a list, so that what they share is kept once. Keys
+can be read without it: a pickle makes objects of the application's classes, so it is read only
+where these are wanted, and only after the block's checksum has matched.
+"""
+
+import pickle
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from wallaroo.checkpoint.blocks import (
+    HEADER_BYTES,
+    HINT_RESTORE,
+    Block,
+    FileKind,
+    encode_block,
+    encode_header,
+    read_blocks,
+)
+from wallaroo.checkpoint.manifest import PartRef
+from wallaroo.errors import DamagedFileError, StateObjectError
+from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, short_repr
+
+PICKLE_PROTOCOL = 5
+
+PART_HEADER = encode_header(FileKind.PART)
+"""What a part file begins with; chunks follow."""
+
+_TEXTS = 0
+_KEY_BYTES = 1
+
+_HEAD = struct.Struct(">BII")
+
+
+def encode_chunk(keys: Sequence[Key], states: Sequence[object], state: str) -> bytes:
+    """Return a chunk of canonical `keys` and the objects of each, as a block of a part file.
+
+    `state` is the state's name, for the ``StateObjectError`` that names an object which cannot be
+    pickled, and its key.
+    """
+    if len(keys) != len(states):
+        raise ValueError(f"a chunk needs a state object for each of its {len(keys)} keys")
+    form, packed = _pack_keys(keys)
+    try:
+        pickled = pickle.dumps(list(states), PICKLE_PROTOCOL)
+    except Exception as error:
+        raise _unpicklable(keys, states, state, error) from error
+    return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk as it was read; its checksum has matched."""
+
+    file: str
+    offset: int
+    key_count: int
+    _form: int = field(repr=False)
+    _keys: bytes = field(repr=False)
+    _states: bytes = field(repr=False)
+
+    def keys(self) -> list[Key]:
+        """Return the canonical keys; ``DamagedFileError`` if these bytes are none."""
+        try:
+            packed: list[Any] = msgpack.unpackb(self._keys)
+            keys = packed if self._form == _TEXTS else [key_from_bytes(item) for item in packed]
+            if len(keys) != self.key_count:
+                raise ValueError(f"there are {len(keys)}, written were {self.key_count}")
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise self._damage(f"the keys of a chunk cannot be read: {error}") from error
+        return keys
+
+    def states(self) -> list[Any]:
+        """Return the state objects, one for each key in the same order.
+
+        Runs code of the application: its classes, and how these unpickle. Raises
+        ``StateObjectError`` if that fails.
+        """
+        try:
+            states = pickle.loads(self._states)
+        except Exception as error:
+            raise StateObjectError(
+                f"{self.file}, byte {self.offset}: state objects cannot be read: "
+                f"{type(error).__name__}: {error}",
+                hint="classes of state objects must be found in the module, and by the name, "
+                "that they had when the checkpoint was taken",
+            ) from error
+        if not isinstance(states, list) or len(states) != self.key_count:
+            raise self._damage(f"a chunk does not have {self.key_count} state objects")
+        return states
+
+    def _damage(self, what: str) -> DamagedFileError:
+        return DamagedFileError(self.file, self.offset, what, HINT_RESTORE)
+
+
+def read_chunks(data: bytes, file: str) -> Iterator[Chunk]:
+    """Yield the chunks of the part in `file`; ``DamagedFileError`` at the first not whole."""
+    for block in read_blocks(data, FileKind.PART, file):
+        yield _chunk(block, file)
+
+
+def read_part(data: bytes, part: PartRef, file: str) -> Iterator[Chunk]:
+    """Yield the chunks of `part`, kept in `file`, and check that it has all its bytes and keys."""
+    if len(data) != part.byte_count:
+        raise DamagedFileError(
+            file,
+            min(len(data), part.byte_count),
+            f"it has {len(data)} bytes, the manifest knows {part.byte_count}",
+            HINT_RESTORE,
+        )
+    key_count = 0
+    for chunk in read_chunks(data, file):
+        key_count += chunk.key_count
+        yield chunk
+    if key_count != part.key_count:
+        raise DamagedFileError(
+            file,
+            HEADER_BYTES,
+            f"it has {key_count} keys, the manifest knows {part.key_count}",
+            HINT_RESTORE,
+        )
+
+
+def _chunk(block: Block, file: str) -> Chunk:
+    body = block.body
+    if len(body) < _HEAD.size:
+        raise DamagedFileError(file, block.offset, "a block is no chunk", HINT_RESTORE)
+    form, key_count, keys_bytes = _HEAD.unpack_from(body)
+    keys_end = _HEAD.size + keys_bytes
+    if form not in (_TEXTS, _KEY_BYTES) or keys_end > len(body):
+        raise DamagedFileError(file, block.offset, "a block is no chunk", HINT_RESTORE)
+    return Chunk(file, block.offset, key_count, form, body[_HEAD.size : keys_end], body[keys_end:])
+
+
+def _pack_keys(keys: Sequence[Key]) -> tuple[int, bytes]:
+    if set(map(type, keys)) == {str}:
+        try:
+            return _TEXTS, msgpack.packb(keys)
+        except UnicodeEncodeError:
+            pass  # a lone surrogate; the bytes of a key take these
+    return _KEY_BYTES, msgpack.packb([key_bytes(key) for key in keys])
+
+
+def _unpicklable(
+    keys: Sequence[Key], states: Sequence[object], state: str, error: Exception
+) -> StateObjectError:
+    """Return the error that names the first key whose object cannot be pickled by itself."""
+    where = f"the objects of {len(keys)} keys together"
+    for key, value in zip(keys, states, strict=True):
+        try:
+            pickle.dumps(value, PICKLE_PROTOCOL)
+        except Exception as single_error:  # noqa: BLE001  # how objects pickle is user code
+            error = single_error
+            where = f"the object of key {short_repr(display_key(key))}"
+            break
+    return StateObjectError(
+        f"state {state!r} cannot be saved: {where} cannot be pickled: "
+        f"{type(error).__name__}: {error}",
+        hint="keep plain values and objects of importable classes in states; open files, locks, "
+        "sockets and lambdas cannot be saved",
+    )

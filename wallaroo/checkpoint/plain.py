@@ -1,0 +1,70 @@
+"""Frozen dataclasses as lists of plain values, and back with every value checked.
+
+A dataclass becomes the list of its fields in order, so fields may hold what msgpack knows, other
+dataclasses, and lists and dictionaries of these. What may stand where is read off the
+declarations, so that there is no second place that tells it.
+"""
+
+import math
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """Return `value` with each dataclass in it as a list."""
+    if is_dataclass(value):
+        return [to_plain(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    return value
+
+
+def from_plain(kind: type[T], value: object) -> T:
+    """Return the dataclass `kind` that ``to_plain`` made `value` of.
+
+    Raises ``ValueError``, naming the field, for anything else: a wrong type, a negative number, a
+    field too many or too few.
+    """
+    names_and_types = _declared(kind)  # type: ignore[arg-type]  # classes can be hashed
+    if not isinstance(value, list) or len(value) != len(names_and_types):
+        raise ValueError(f"{kind.__name__} must be a list of {len(names_and_types)} values")
+    content = [
+        _checked(declared, item, f"{kind.__name__}.{name}")
+        for (name, declared), item in zip(names_and_types, value, strict=True)
+    ]
+    return kind(*content)
+
+
+@cache
+def _declared(kind: type) -> list[tuple[str, Any]]:
+    hints = get_type_hints(kind)
+    return [(field.name, hints[field.name]) for field in fields(kind)]
+
+
+def _checked(declared: Any, value: Any, where: str) -> Any:
+    """Return `value` as `declared`, with dataclasses in it made; `where` is for the message."""
+    declared = getattr(declared, "__supertype__", declared)
+    plain = get_origin(declared) or declared
+    if plain is Any:
+        return value
+    if is_dataclass(plain):
+        return from_plain(plain, value)  # type: ignore[arg-type]  # a class, not an instance
+    if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
+        raise ValueError(f"{where} must be {plain.__name__}, got {type(value).__name__}")
+    if plain in (int, float) and not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{where} must not be {value}")
+    if plain is list:
+        (of,) = get_args(declared)
+        return [_checked(of, item, where) for item in value]
+    if plain is dict:
+        of_key, of_value = get_args(declared)
+        return {
+            _checked(of_key, key, where): _checked(of_value, item, where)
+            for key, item in value.items()
+        }
+    return value

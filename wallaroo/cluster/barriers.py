@@ -1,0 +1,213 @@
+"""The barriers that run through one worker: for a checkpoint while records go on, and for a stop.
+
+From the moment a barrier has left the sources until it is through everywhere on this worker, the
+sources wait, and what comes behind the barrier over links is held back. What is here then is
+exactly what was before the barrier.
+
+State changes only in calls that do not wait. What has to be waited for (a drain, output on its
+way, an object on its way to the store) is started by ``start`` and ends with the epoch.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import WorkerCheckpoint
+from wallaroo.checkpoint.saving import Before, Saving
+from wallaroo.checkpoint.store import ObjectStore, Pause
+from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Event, SendBarrier, SourcePassed
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.inbox import Link
+from wallaroo.cluster.mesh import Mesh
+from wallaroo.cluster.sinks import Sinks
+from wallaroo.cluster.sources import Sources
+from wallaroo.errors import AlreadyExistsError, WallarooError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
+from wallaroo.wire.data_frames import Barrier
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """How the shares of one epoch are saved."""
+
+    saving: Saving
+    journal: Journal
+    store: ObjectStore
+    pause: Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The parts of a worker that barriers pass or stop."""
+
+    epoch: Callable[[], Epoch]
+    """Without checkpoints it goes up while these barriers last."""
+    engine: Engine
+    mesh: Mesh
+    sources: Sources
+    sinks: Sinks
+    failure_count: Callable[[], int]
+    send: Callable[[ControlFrame], None]
+    start: Callable[[Coroutine[Any, Any, None]], None]
+    """Starts what ends with the epoch."""
+    warn: Callable[[str, WallarooError], None]
+
+
+class Barriers:
+    """The barriers of one worker during one epoch."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        me: WorkerName,
+        workers: tuple[WorkerName, ...],
+        around: Surroundings,
+        durability: Durability | None,
+    ) -> None:
+        self._pipeline_count = len(plan.pipelines)
+        self._aligner = Aligner(plan, me, workers)
+        self._around = around
+        self._durability = durability
+        self._before = Before([], {})
+        self._checkpoint = CheckpointId(0)
+        self._abandoned = CheckpointId(0)
+        self._is_draining = False
+        if durability is not None:
+            durability.saving.put = lambda name, data: around.start(self._store(name, data))
+            durability.saving.on_saved = self._saved
+            durability.saving.on_failed = self._not_saved
+
+    # Orders of the initializer
+
+    def checkpoint(self, checkpoint: CheckpointId) -> None:
+        """Send a barrier behind everything that the sources have taken."""
+        self._around.engine.holds_sources = True
+        self._pass_sources(checkpoint)
+
+    def drain(self, checkpoint: CheckpointId) -> None:
+        """Close the sources, and send a barrier behind the last record."""
+        self._is_draining = True
+        self._around.start(self._drain(checkpoint))
+
+    async def _drain(self, checkpoint: CheckpointId) -> None:
+        await self._around.sources.drain()
+        self._pass_sources(checkpoint)
+
+    def committed(self, order: Committed) -> None:
+        """The checkpoint stands: delete what is not needed any more."""
+        assert self._durability is not None
+        self._durability.saving.committed()
+        self._around.sinks.committed(order.checkpoint)
+        self._durability.journal.committed(order.number, order.oldest_number)
+        if not self._is_draining:
+            self._around.start(self._compact(self._durability))
+
+    def abandon(self, checkpoint: CheckpointId) -> None:
+        """There will be no such checkpoint; the next one holds what it was to hold."""
+        assert self._durability is not None
+        self._abandoned = checkpoint
+        self._durability.saving.abandon()
+        self._around.engine.save_some = None
+        self._let_go(checkpoint)
+
+    # The barrier on its way
+
+    def _pass_sources(self, checkpoint: CheckpointId) -> None:
+        self._checkpoint = checkpoint
+        if self._durability is not None:
+            try:
+                sources = self._around.sources.positions()
+            except WallarooError as error:
+                self._not_saved(error)
+                return
+            self._before = Before(self._durability.journal.positions(), sources)
+        for pipeline in range(self._pipeline_count):
+            self._align(SourcePassed(checkpoint, pipeline))
+
+    def came(self, link: Link, barrier: Barrier) -> None:
+        """A barrier came from another worker, and all before it is processed."""
+        if barrier.checkpoint > self._abandoned:
+            self._around.engine.inbox.hold_back(link.worker, barrier.edge, barrier.checkpoint)
+            self._align(EdgePassed(barrier.checkpoint, barrier.edge, link.worker))
+
+    def _align(self, event: Event) -> None:
+        around = self._around
+        for effect in self._aligner.step(event):
+            around.engine.flush()
+            match effect:
+                case SendBarrier(checkpoint, edge):
+                    around.mesh.send_barrier(around.epoch(), checkpoint, edge)
+                case Aligned(checkpoint):
+                    self._aligned(checkpoint)
+
+    def _aligned(self, checkpoint: CheckpointId) -> None:
+        around = self._around
+        if self._durability is not None:
+            saving = self._durability.saving
+            saving.freeze(checkpoint, self._before)
+            around.engine.save_some = saving.save_some
+            around.start(self._reach_sinks(checkpoint, saving, around.sinks.cut(checkpoint)))
+        elif self._is_draining:
+            around.start(self._finish_drain(checkpoint))
+        self._let_go(checkpoint)
+
+    def _let_go(self, checkpoint: CheckpointId) -> None:
+        self._around.engine.inbox.release(checkpoint)
+        self._around.engine.holds_sources = False
+        self._around.engine.schedule()
+
+    # What was before the barrier becomes durable
+
+    async def _store(self, name: str, data: bytes) -> None:
+        assert self._durability is not None
+        error: WallarooError | None = None
+        try:
+            await _create(self._durability.store, name, data)
+        except WallarooError as problem:
+            error = problem
+        self._durability.saving.stored(name, error)
+
+    async def _reach_sinks(
+        self, checkpoint: CheckpointId, saving: Saving, reached: Callable[[], Awaitable[list[Any]]]
+    ) -> None:
+        saving.reached_sinks(checkpoint, await reached())
+
+    def _saved(self, content: WorkerCheckpoint) -> None:
+        around, checkpoint = self._around, self._checkpoint
+        around.send(Saved(around.epoch(), checkpoint, content.to_wire()))
+        if self._is_draining:
+            around.start(self._finish_drain(checkpoint))
+
+    def _not_saved(self, error: WallarooError) -> None:
+        self._around.send(NotSaved(self._around.epoch(), self._checkpoint, error.what))
+
+    async def _finish_drain(self, checkpoint: CheckpointId) -> None:
+        around = self._around
+        await around.sinks.flush()
+        around.mesh.end()
+        around.send(
+            Drained(around.epoch(), checkpoint, around.engine.record_count, around.failure_count())
+        )
+
+    async def _compact(self, durability: Durability) -> None:
+        try:
+            await durability.saving.compact(durability.store, durability.pause)
+        except WallarooError as error:
+            self._around.warn("checkpoint.not_compacted", error)
+
+
+async def _create(store: ObjectStore, name: str, data: bytes) -> None:
+    """Put a part into the store, never in place of another.
+
+    A run that is fenced off and does not know it yet may come to parts of the same name as the run
+    that goes on.
+    """
+    try:
+        await store.create(name, data)
+    except AlreadyExistsError:
+        # Perhaps by an attempt before, whose answer was lost.
+        if await store.get(name) != data:
+            raise

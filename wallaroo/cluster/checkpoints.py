@@ -1,0 +1,280 @@
+"""The initializer's side of checkpoints: where a run begins, and the manifests it writes.
+
+Coroutines that wait for nothing but the store, the files of sinks, and pauses; all of these are
+given by whoever drives them.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wallaroo.checkpoint.journal import journal_name
+from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
+from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.checkpoint.store import Pause
+from wallaroo.cluster.events import ManifestNotWritten, ManifestWritten, WriteManifest
+from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.errors import ConfigError, DamagedFileError, StoreError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.fingerprint import difference, outline
+from wallaroo.topology.plan import Plan
+
+AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What was chosen about checkpoints."""
+
+    keep: int = 3
+    from_checkpoint: int | None = None
+    allow_dropped_state: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where checkpoints, journals and output are, and what time it is there."""
+
+    log: ManifestLog
+    journal_epochs: Callable[[], list[int]]
+    """The epochs that journals were written in; raises ``StoreError``."""
+    commit_output: Callable[[str, int, Sequence[StagedPart]], Awaitable[object]]
+    """Has the file at a path hold so many bytes as now, then these parts; raises ``OSError``."""
+    discard_output: Callable[[str, str], Awaitable[object]]
+    """Deletes what a stage has left beside a path; raises ``OSError``."""
+    output_path: Callable[[str], str]
+    """The path of a file sink, from the one that the application gave it."""
+    pause: Pause
+    clock: Callable[[], float]
+    wall_clock: Callable[[], float]
+    tell: Callable[[str, dict[str, Any]], None]
+    """One line for people."""
+    warn: Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a run begins."""
+
+    epoch: Epoch
+    manifest: int
+    """The number of the claim, which has the content to begin with."""
+    maps: list[PartitionMap]
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(
+        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...]
+    ) -> None:
+        self._rules = rules
+        self._place = place
+        self._plan = plan
+        self._workers = workers
+        self._log = place.log
+        self._latest: Manifest
+        self._partition_maps: list[PartitionMap] = []
+        self._begun_s = 0.0
+        self._ended_stages: list[str] = []
+        """Of workers that were lost since the last checkpoint."""
+
+    def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
+        """A process was lost, and writes no more."""
+        self._ended_stages.append(journal_name(worker, incarnation))
+
+    def begun(self) -> None:
+        """A checkpoint was ordered just now."""
+        self._begun_s = self._place.clock()
+
+    async def begin(self) -> Beginning:
+        """Take these checkpoints over from whoever had them; say where to go on.
+
+        Raises ``ConfigError`` where the plan is another one than the checkpoint's, and what the
+        store and its files raise.
+        """
+        await self._log.check_store()
+        base = await self._base()
+        # Above every epoch that anything was written in, committed or not.
+        epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        if base is None:
+            base = self._nothing(epoch)
+        elif base.outline != list(outline(self._plan)):
+            self._check_plan(base)
+        self._latest = await self._log.claim(base, epoch)
+        self._partition_maps = self._maps(base)
+        await self._publish(self._latest)
+        values = {
+            "checkpoint": base.number if base.workers else "none",
+            "epoch": epoch,
+            "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
+        }
+        self._place.tell("checkpoint.begin", values)
+        return Beginning(epoch, self._latest.number, self._partition_maps)
+
+    async def _base(self) -> Manifest | None:
+        number = self._rules.from_checkpoint
+        if number is None:
+            return await self._log.latest()
+        numbers = await self._log.numbers()
+        if number not in numbers:
+            raise ConfigError(
+                f"there is no checkpoint {number} in {self._log.store.location}",
+                hint=f"there are {', '.join(map(str, numbers)) or 'none'}; "
+                "wallaroo-checkpoints list shows them",
+            )
+        return await self._log.load(number)
+
+    def _nothing(self, epoch: Epoch) -> Manifest:
+        return Manifest(
+            number=CheckpointId(1),
+            epoch=epoch,
+            is_claim=True,
+            application=self._plan.application,
+            outline=list(outline(self._plan)),
+            members=list(self._workers),
+            partition_maps=[],
+            workers={},
+            file_lengths={},
+            taken_unix_s=self._place.wall_clock(),
+            duration_s=0.0,
+        )
+
+    def _check_plan(self, base: Manifest) -> None:
+        if self._rules.allow_dropped_state:
+            values = {"next": "states are taken over by their names"}
+            self._place.warn("checkpoint.plan_changed", values)
+            return
+        what = difference(base.outline, list(outline(self._plan)))
+        raise ConfigError(
+            f"checkpoint {base.number} is of another application: {what}",
+            hint="run the application that it was taken of, or give --allow-dropped-state to take "
+            "over the states that still have their names and drop the others",
+        )
+
+    def _maps(self, base: Manifest) -> list[PartitionMap]:
+        then = {each.state: each for each in map(PartitionMap.from_wire, base.partition_maps)}
+        maps: list[PartitionMap] = []
+        for fresh in initial_maps(self._plan, self._workers):
+            known = then.get(fresh.state)
+            is_alike = known is not None and (
+                known.hashed_partition_count == fresh.hashed_partition_count
+                and known.declared_keys == fresh.declared_keys
+            )
+            maps.append(known.rebalance(self._workers) if known and is_alike else fresh)
+        return maps
+
+    # Manifests
+
+    async def write(self, order: WriteManifest) -> ManifestWritten | ManifestNotWritten:
+        """Commit a checkpoint that all workers have saved; say what came of it.
+
+        Raises ``FencedError`` when somebody else has taken these checkpoints over.
+        """
+        manifest = self._manifest(order)
+        while True:
+            try:
+                self._latest = await self._log.commit(manifest)
+                break
+            except StoreError as error:
+                if error.is_refusal:
+                    return ManifestNotWritten(error.what)
+                # It may stand or not. Until that is known nothing else can be decided.
+                values = {"reason": error.what, "next": "asks again"}
+                self._place.warn("checkpoint.unknown", values)
+                await self._place.pause(AGAIN_S)
+        await self._publish(self._latest)
+        await self._discard_of_lost()
+        return ManifestWritten(self._latest.number, await self._prune())
+
+    async def _prune(self) -> int:
+        """Delete what is not kept; return the number of the oldest manifest that is."""
+        try:
+            await self._log.prune(self._rules.keep)
+            kept = await self._log.retained(self._rules.keep)
+        except (StoreError, DamagedFileError) as error:
+            values = {"reason": error.what, "hint": error.hint}
+            self._place.warn("checkpoint.not_pruned", values)
+            return 0
+        return min(each.number for each in kept)
+
+    def _manifest(self, order: WriteManifest) -> Manifest:
+        contents = [WorkerCheckpoint.from_wire(content) for content in order.contents.values()]
+        return replace(
+            self._latest,
+            number=CheckpointId(self._latest.number + 1),
+            epoch=order.epoch,
+            is_claim=False,
+            outline=list(outline(self._plan)),
+            members=list(self._workers),
+            partition_maps=[each.to_wire() for each in self._partition_maps],
+            workers={each.worker: each for each in contents},
+            file_lengths=self._lengths_after(self._latest),
+            taken_unix_s=self._place.wall_clock(),
+            duration_s=self._place.clock() - self._begun_s,
+        )
+
+    # Output in files
+
+    def _lengths_after(self, manifest: Manifest) -> dict[int, int]:
+        """Return how long each file sink's file is once the manifest's output stands in it."""
+        lengths = dict.fromkeys(self._files(), 0) | manifest.file_lengths
+        for worker in manifest.workers.values():
+            for part in worker.staged:
+                lengths[part.sink] += part.byte_count
+        return lengths
+
+    async def _publish(self, manifest: Manifest) -> None:
+        """Have each file hold what is committed, once, however often this is called.
+
+        Does not return before: the next checkpoint's output belongs behind this one's.
+        """
+        for sink, path in self._files().items():
+            parts = [
+                StagedPart(part.name, part.byte_count)
+                for worker in manifest.workers.values()
+                for part in worker.staged
+                if part.sink == sink
+            ]
+            length_before = manifest.file_lengths.get(sink, 0)
+            while True:
+                try:
+                    await self._place.commit_output(path, length_before, parts)
+                    break
+                except OSError as error:
+                    values = {
+                        "path": path,
+                        "reason": str(error),
+                        "hint": "make room, or give permission",
+                        "next": "tries again; no other checkpoint is taken until then",
+                    }
+                    self._place.warn("sink.not_written", values)
+                    await self._place.pause(AGAIN_S)
+
+    async def _discard_of_lost(self) -> None:
+        """Delete what lost workers have staged for checkpoints that never came."""
+        # Only here: what was being committed when a worker was lost may hold output of it.
+        stages, self._ended_stages = self._ended_stages, []
+        for stage in stages:
+            for path in self._files().values():
+                try:
+                    await self._place.discard_output(path, stage)
+                except OSError as error:
+                    values = {"path": path, "reason": str(error)}
+                    self._place.warn("sink.not_tidied", values)
+
+    def _files(self) -> dict[int, str]:
+        return {
+            index: self._place.output_path(sink.path)
+            for index, sink in enumerate(self._plan.sinks)
+            if isinstance(sink, FileSink)
+        }
+
+
+def initial_maps(plan: Plan, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:
+    """Return who owns what where nobody owned anything before."""
+    return [
+        PartitionMap.initial(state.name, state.hashed_partition_count, state.declared_keys, workers)
+        for state in plan.states.values()
+    ]

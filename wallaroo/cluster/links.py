@@ -1,0 +1,172 @@
+"""The sending ends of the links to all other workers, above the connections that carry them.
+
+A connection comes and goes; a link lasts as long as its epoch. Whoever drives this dials, cuts the
+stream into frames, and hands in what came; what is to be sent goes out by ``Connection``.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from wallaroo.checkpoint.store import Pause
+from wallaroo.cluster.pressure import Pressure
+from wallaroo.errors import ProtocolError
+from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
+from wallaroo.operators.dataflow import OutgoingBatch
+from wallaroo.wire.data_frames import (
+    Ack,
+    LinkHello,
+    LinkWelcome,
+    decode_data_frame,
+)
+from wallaroo.wire.data_frames import Pressure as PressureFrame
+from wallaroo.wire.data_link import LinkSender
+
+BACK_OFF_FIRST_S = 0.02
+BACK_OFF_MAX_S = 1.0
+
+
+class Connection(Protocol):
+    """Carries bytes to another worker and back."""
+
+    def write(self, data: bytes) -> None:
+        """Send encoded frames; nothing happens where the connection is gone."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """Break the connection."""
+        ...
+
+
+class Flag(Protocol):
+    """Something to wait for, as ``asyncio.Event``."""
+
+    def set(self) -> None:
+        """It is so."""
+        ...
+
+    def clear(self) -> None:
+        """It is not so any more."""
+        ...
+
+    def is_set(self) -> bool:
+        """Whether it is so."""
+        ...
+
+    async def wait(self) -> object:
+        """Return once it is so."""
+        ...
+
+
+class OutgoingLink:
+    """Batches and barriers for one worker, over as many connections as it takes."""
+
+    def __init__(
+        self, hello: LinkHello, address: str, pressure: Pressure, new_flag: Callable[[], Flag]
+    ) -> None:
+        self.hello = hello
+        self.address = address
+        self._pressure = pressure
+        self._sender = LinkSender()
+        self._connection: Connection | None = None
+        self.connected = new_flag()
+        self._lost = new_flag()
+        self.is_ending = False
+        """The cluster stops: processes, and with them links, end one after the other."""
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called when the backlog shrank or the pressure changed."""
+
+    @property
+    def receiver(self) -> WorkerName:
+        """The worker at the other end."""
+        return self.hello.receiver
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that the other worker has not processed."""
+        return self._sender.unacknowledged_bytes
+
+    def send_batch(self, batch: OutgoingBatch) -> None:
+        """Send a batch, now or when the connection stands again."""
+        data = self._sender.send_batch(batch.edge, batch.form, batch.record_count, batch.body)
+        self._write(data)
+
+    def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> None:
+        """Send a barrier behind all batches."""
+        self._write(self._sender.send_barrier(epoch, checkpoint, edge))
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            assert self._connection is not None
+            self._connection.write(data)
+
+    def retarget(self, incarnation: Epoch, address: str) -> None:
+        """The worker was started anew: what it had not processed goes to its successor."""
+        if incarnation == self.hello.receiver_incarnation:
+            return
+        self.hello = LinkHello(
+            self.hello.sender, self.hello.sender_incarnation, self.hello.receiver, incarnation
+        )
+        self.address = address
+        self._sender.receiver_restarted()
+        self.connected.clear()
+        if self._connection is not None:
+            self._connection.abort("the worker was started anew")
+
+    def close(self) -> None:
+        """Hang up; nobody dials any more."""
+        if self._connection is not None:
+            self._connection.abort("the epoch is over")
+
+    # For whoever dials
+
+    async def keep_connected(self, dial: Callable[[], Awaitable[None]], pause: Pause) -> None:
+        """Dial, and dial again whenever the connection is lost, until this is cancelled.
+
+        ``dial`` raises ``OSError`` or ``TimeoutError`` where there is no connection; whenever there
+        was one, ``lost`` is called later.
+        """
+        back_off_s = BACK_OFF_FIRST_S
+        while True:
+            self._lost.clear()
+            try:
+                await dial()
+            except (OSError, TimeoutError):
+                pass  # a worker that is not there is being started anew, or the initializer knows
+            else:
+                await self._lost.wait()
+            if self.connected.is_set():
+                back_off_s = BACK_OFF_FIRST_S
+                self.connected.clear()
+            await pause(back_off_s)
+            back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
+
+    def received(self, connection: Connection, hello: LinkHello, data: bytes) -> None:
+        """A frame came over the ``connection`` that began with ``hello``."""
+        match decode_data_frame(data):
+            case LinkWelcome(processed_sequence, is_under_pressure):
+                if hello != self.hello:
+                    connection.abort("the worker was started anew meanwhile")
+                    return
+                self._connection = connection
+                for frame in self._sender.connected(processed_sequence):
+                    connection.write(frame)
+                self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
+                self.connected.set()
+            case Ack(sequence):
+                self._sender.acknowledge(sequence)
+            case PressureFrame(is_under_pressure):
+                self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
+            case frame:
+                raise ProtocolError(f"{type(frame).__name__} is not for the dialing side of a link")
+        self.on_progress()
+
+    def lost(self) -> bool:
+        """The connection is gone; say whether it stood."""
+        has_stood = self._connection is not None
+        self._connection = None
+        self._sender.disconnected()
+        # While the link is down its own queue says when to pause.
+        self._pressure.other_changed(self.receiver, is_under_pressure=False)
+        self._lost.set()
+        self.on_progress()
+        return has_stood

@@ -1,0 +1,323 @@
+"""One worker's part in its cluster: follows the initializer's orders from epoch to epoch.
+
+    Join --> Assign: states, sources, journals back to the checkpoint; links --> Ready
+         --> Open: sources take records --> Opened --> Checkpoint, Committed, Abandon ... --> Drain
+      ^
+      +-- Rewind, at any time: another worker was lost, all begin again from the last checkpoint
+
+Links, barriers and states are those of one epoch; sources and sinks outlive it. Without checkpoints
+an epoch does not end with a loss: another ``Assign`` names the lost worker's successor.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.checkpoint.restoring import Restored, Restorer, journals_of
+from wallaroo.checkpoint.saving import Limits, Saving
+from wallaroo.checkpoint.store import ObjectStore, Pause
+from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.mesh import Mesh
+from wallaroo.cluster.sinks import Sinks
+from wallaroo.cluster.sources import Sources
+from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.failures import Failure, StopOnError
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.fingerprint import outline
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import (
+    Abandon,
+    Assign,
+    Checkpoint,
+    Committed,
+    ControlFrame,
+    Drain,
+    Failed,
+    Join,
+    Open,
+    Opened,
+    Ready,
+    Rewind,
+    SourcesEnded,
+    Stop,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurableStorage:
+    """What a worker keeps beyond its own life."""
+
+    store: ObjectStore
+    manifests: ManifestLog
+    journal: Journal
+    pause: Pause
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What a worker's decisions need of the process that they are made in."""
+
+    name: WorkerName
+    pid: int
+    plan: Plan
+    engine: Engine
+    sources: Sources
+    sinks: Sinks
+    durable: DurableStorage | None
+    """``None`` where checkpoints are off."""
+    clock: Callable[[], float]
+    new_dataflow: Callable[[], Dataflow]
+    new_mesh: Callable[[Epoch], Mesh]
+    listen: Callable[[Mesh], Coroutine[Any, Any, str]]
+    """Takes links for this mesh from now on; returns the address."""
+    send: Callable[[ControlFrame], None]
+    start: Callable[[Coroutine[Any, Any, None]], None]
+    """Starts what ends with the epoch."""
+    end_epoch: Callable[[], None]
+    """Ends everything that ``start`` started."""
+    before_first_open: Callable[[], None]
+    failed: Callable[[Failure], None]
+    """A failure stops the run: keep the record."""
+    failure_count: Callable[[], int]
+    end: Callable[[int], None]
+    """Ends the process with this status."""
+    tell: Callable[[str, dict[str, Any]], None]
+    """One line for people."""
+    warn: Callable[[str, WallarooError], None]
+
+
+class Member:
+    """One worker, from the start of its process on."""
+
+    def __init__(self, process: Process, incarnation: Epoch) -> None:
+        self._process = process
+        self._incarnation = incarnation
+        self._dataflow = process.new_dataflow()
+        self.mesh = process.new_mesh(incarnation)
+        self._barriers: Barriers
+        self._assignment: Assign | None = None
+        self._is_open = False
+        engine = self._engine = process.engine
+        engine.restart(self._dataflow)
+        engine.must_pause = lambda: self.mesh.pressure.must_pause
+        engine.on_barrier = lambda link, barrier: self._barriers.came(link, barrier)
+        engine.on_stop = self.stop_on_error
+        engine.on_turn = self.backlog_changed
+        if process.durable is not None:
+            engine.before_flush = process.durable.journal.sync
+        process.sources.on_ended = self._source_ended
+        process.sources.on_failed = lambda error: self.fail(error.what, error.hint, error.exit_code)
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of whatever this worker says."""
+        return self._incarnation if self._assignment is None else self._assignment.epoch
+
+    async def join(self) -> None:
+        """Take links, and tell the initializer."""
+        process = self._process
+        address = await process.listen(self.mesh)
+        process.send(
+            Join(self._incarnation, process.name, process.pid, address, list(outline(process.plan)))
+        )
+
+    def ordered(self, frame: ControlFrame) -> None:
+        """The initializer has sent an order."""
+        match frame:
+            case Assign():
+                self._assign(frame)
+            case Open():
+                self._process.start(self._open(frame))
+            case Drain():
+                self._barriers.drain(frame.checkpoint)
+            case Checkpoint():
+                self._barriers.checkpoint(frame.checkpoint)
+            case Committed():
+                self._barriers.committed(frame)
+            case Abandon():
+                self._barriers.abandon(frame.checkpoint)
+            case Rewind():
+                self._rewind(frame)
+            case Stop():
+                self._process.end(0)
+            case _:
+                what = f"{type(frame).__name__} is no order of an initializer"
+                self._process.warn("order.refused", ClusterError(what))
+
+    # From epoch to epoch
+
+    def _rewind(self, order: Rewind) -> None:
+        """Give up this epoch; join the next one as if just started."""
+        process = self._process
+        process.tell("worker.rewinding", {"epoch": order.epoch})
+        process.end_epoch()
+        self.mesh.close()
+        self._incarnation = order.epoch
+        self._assignment = None
+        process.sources.rewind()
+        self._dataflow = process.new_dataflow()
+        self._engine.restart(self._dataflow)
+        self.mesh = process.new_mesh(order.epoch)
+        process.start(self.join())
+
+    def _assign(self, assign: Assign) -> None:
+        is_first, self._assignment = self._assignment is None, assign
+        if not is_first:
+            self._follow(assign)
+            self._process.start(self._report_ready(assign))
+        elif self._process.durable is None:
+            self._begin(assign, None)
+        else:
+            self._process.start(self._go_back(assign, self._process.durable))
+
+    async def _go_back(self, assign: Assign, durable: DurableStorage) -> None:
+        """Bring states and sources back to the checkpoint that ``assign`` names."""
+        process = self._process
+        # Whether the last checkpoint stands is decided by now; what is still staged is of none.
+        await process.sinks.discard()
+        try:
+            manifest = await durable.manifests.load(assign.manifest) if assign.manifest else None
+            restored = await self._restore(manifest, assign, durable)
+        except WallarooError as error:
+            self.fail(error.what, error.hint, error.exit_code)
+            return
+        saving = Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+        if restored.parts is None:
+            saving.all_changed()
+        else:
+            saving.parts = restored.parts
+        try:
+            replay_count = self._rewind_sources(assign, manifest, restored, durable.journal)
+        except WallarooError as error:
+            self.fail(error.what, error.hint, error.exit_code)
+            return
+        values = {
+            "checkpoint": assign.manifest,
+            "keys": sum(map(len, self._dataflow.states.values())),
+            "journals": replay_count,
+        }
+        process.tell("worker.restored", values)
+        self._begin(assign, Durability(saving, durable.journal, durable.store, durable.pause))
+
+    async def _restore(
+        self, manifest: Manifest | None, assign: Assign, durable: DurableStorage
+    ) -> Restored:
+        if manifest is None:
+            return Restored([], {})
+        restorer = Restorer(
+            self._process.name,
+            self._dataflow.states,
+            _partition_maps(assign),
+            durable.store,
+            durable.pause,
+        )
+        return await restorer.restore(manifest)
+
+    def _rewind_sources(
+        self, assign: Assign, manifest: Manifest | None, restored: Restored, journal: Journal
+    ) -> int:
+        """Have sources begin where the checkpoint was; return how many journals are replayed."""
+        members = tuple(WorkerName(name) for name, _, _ in assign.members)
+        positions = [] if manifest is None else manifest.journal_positions()
+        replays = journals_of(self._process.name, members, journal.folder.names(), positions)
+        progress = journal.go_back(replays)
+        self._process.sources.go_back(
+            restored.sources,
+            [(journal.folder.read(each), progress[each.journal]) for each in replays],
+        )
+        return len(replays)
+
+    def _begin(self, assign: Assign, durability: Durability | None) -> None:
+        process = self._process
+        workers = tuple(WorkerName(name) for name, _, _ in assign.members)
+        self._dataflow.bind(workers, _partition_maps(assign))
+        around = Surroundings(
+            epoch=lambda: self.epoch,
+            engine=self._engine,
+            mesh=self.mesh,
+            sources=process.sources,
+            sinks=process.sinks,
+            failure_count=process.failure_count,
+            send=process.send,
+            start=process.start,
+            warn=process.warn,
+        )
+        self._barriers = Barriers(process.plan, process.name, workers, around, durability)
+        self._follow(assign)
+        process.start(self._report_ready(assign))
+
+    def _follow(self, assign: Assign) -> None:
+        members = [
+            (WorkerName(name), Epoch(epoch), address) for name, epoch, address in assign.members
+        ]
+        self.mesh.follow(members, self.backlog_changed)
+        self._engine.connect(self.mesh.outgoing)
+
+    async def _report_ready(self, assign: Assign) -> None:
+        await self.mesh.connected()
+        await self._process.sinks.connected()
+        self._process.send(Ready(assign.epoch))
+
+    async def _open(self, order: Open) -> None:
+        assert self._assignment is not None
+        process = self._process
+        if not self._is_open:
+            self._is_open = True
+            process.before_first_open()
+        here = [worker == process.name for worker in self._assignment.source_workers]
+        try:
+            await process.sources.open(self._assignment.source_addresses, here)
+        except OSError as error:
+            self.fail(f"a source cannot listen: {error}", "is its port in use?", 1)
+            return
+        except WallarooError as error:
+            self.fail(error.what, error.hint, error.exit_code)
+            return
+        except StopOnError as stop:
+            self.stop_on_error(stop.failure)
+            return
+        process.send(Opened(order.epoch))
+        if process.sources.ended != ([], []):
+            # What was told of an older epoch is forgotten.
+            self._source_ended()
+
+    def _source_ended(self) -> None:
+        self._process.send(SourcesEnded(self.epoch, *self._process.sources.ended))
+
+    # What goes on meanwhile
+
+    def backlog_changed(self) -> None:
+        """Something came or went; sources may have to pause, or the engine may go on."""
+        backlog = self._engine.inbox.byte_count + self.mesh.backlog_bytes
+        self.mesh.backlog_changed(backlog + self._process.sinks.backlog_bytes)
+        self._engine.schedule()
+
+    # Ends
+
+    def stop_on_error(self, failure: Failure) -> None:
+        """A record failed, and the run is to stop for that."""
+        # Payload and traceback are wanted in this case too.
+        self._process.failed(failure)
+        on_key = "" if failure.key is None else f" on key {failure.key!r}"
+        self.fail(
+            f"step {failure.step!r} of pipeline {failure.pipeline!r} failed{on_key}: "
+            f"{failure.error}",
+            hint="",
+            exit_code=WallarooError.exit_code,
+        )
+
+    def fail(self, what: str, hint: str, exit_code: int) -> None:
+        """The run cannot go on."""
+        self._process.send(Failed(self.epoch, what, hint, exit_code))
+        self._process.end(exit_code)
+
+
+def _partition_maps(assign: Assign) -> dict[str, PartitionMap]:
+    return {each.state: each for each in map(PartitionMap.from_wire, assign.partition_maps)}

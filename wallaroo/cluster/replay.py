@@ -1,0 +1,103 @@
+"""Replays journals: what was read before a failure and belongs behind the checkpoint."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
+from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
+from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.cluster.engine import Engine
+from wallaroo.codec.framing import LengthFramer
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import WallarooError
+from wallaroo.topology.plan import Plan
+
+Replay = tuple[Iterable[Entry], JournalProgress]
+"""The entries of a journal from where it is to be replayed, and what keeps track of that."""
+
+ENTRY_BYTES = BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES
+"""Of an entry, besides its frames."""
+
+
+class ReplayRunner:
+    """All journals that one worker has to replay, one after the other."""
+
+    def __init__(self, plan: Plan, engine: Engine, frame_bytes_max: int) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._frame_bytes_max = frame_bytes_max
+        self._entries: Iterator[tuple[JournalProgress, Entry]] = iter(())
+        self._progress: JournalProgress
+        self._entry: Entry
+        self._payloads: list[bytes] = []
+        self._position = 0
+        self._has_failed = False
+        self.record_count = 0
+        self.on_finished: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[WallarooError], None] = lambda _: None
+        """Called when a journal cannot be read on; ``start`` raises it for the first entry."""
+
+    def start(self, journals: list[Replay]) -> None:
+        """Replay these."""
+        self._entries = _all_entries(journals)
+        self.record_count = 0
+        self._next_entry()
+        if self._payloads:
+            self._engine.source_ready(self)
+        else:
+            self.on_finished()
+
+    def _next_entry(self) -> None:
+        self._payloads = []
+        self._position = 0
+        following = next(self._entries, None)
+        if following is not None:
+            self._progress, self._entry = following
+            self._payloads = self._cut(self._entry)[self._entry.skip :]
+            self.record_count += len(self._payloads)
+
+    def _cut(self, entry: Entry) -> list[bytes]:
+        source = self._plan.pipelines[entry.pipeline].source
+        assert isinstance(source, TCPSource)
+        framer = LengthFramer(source.header_length, source.payload_length, self._frame_bytes_max)
+        return framer.receive_data(entry.frames)
+
+    # For the engine
+
+    @property
+    def pipeline(self) -> int:
+        """The pipeline that the next records are for."""
+        return self._entry.pipeline
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is anything left."""
+        return self._position < len(self._payloads)
+
+    def take(self, record_count_max: int) -> list[Any]:
+        """Return the next payloads, all of one pipeline."""
+        start = self._position
+        payloads = self._payloads[start : start + record_count_max]
+        self._position += len(payloads)
+        self._progress.took(self._entry.offset, len(payloads))
+        if not self.has_records:
+            try:
+                self._next_entry()
+            except WallarooError as error:
+                self._has_failed = True
+                self.on_failed(error)
+        return payloads
+
+    def emptied(self) -> None:
+        """Everything is replayed, or nothing more can be."""
+        if not self._has_failed:
+            self.on_finished()
+
+
+def _all_entries(journals: list[Replay]) -> Iterator[tuple[JournalProgress, Entry]]:
+    for reader, progress in journals:
+        for entry in reader:
+            end = entry.offset + ENTRY_BYTES + len(entry.frames)
+            progress.appended(entry.offset, end, entry.record_count, entry.skip)
+            yield progress, entry
+        progress.ended()

@@ -1,0 +1,63 @@
+"""The rounds of checkpoints, as the initializer sees them: one at a time, each saved or given up.
+
+    IDLE --begin--> SAVING --Saved by all--> COMMITTING --manifest written--> IDLE
+                      |                          |
+                      +------ give_up -----------+-- manifest not written --> IDLE
+
+A round gets a number of its own, whatever becomes of it: a barrier of a round that was given up
+cannot be taken for one of the next.
+"""
+
+import enum
+from typing import Any
+
+from wallaroo.names import CheckpointId, WorkerName
+
+
+class RoundPhase(enum.Enum):
+    """Where the running checkpoint is."""
+
+    IDLE = "idle"
+    SAVING = "saving"
+    COMMITTING = "committing"
+
+
+class Rounds:
+    """Who has saved what of the running checkpoint."""
+
+    def __init__(self, workers: tuple[WorkerName, ...], last: CheckpointId) -> None:
+        self._workers = workers
+        self.checkpoint = last
+        self.phase = RoundPhase.IDLE
+        self.failures_in_a_row = 0
+        self._saved: dict[WorkerName, list[Any]] = {}
+
+    def begin(self) -> CheckpointId:
+        """Begin a round; return its number."""
+        assert self.phase is RoundPhase.IDLE
+        self.phase = RoundPhase.SAVING
+        self.checkpoint = CheckpointId(self.checkpoint + 1)
+        self._saved = {}
+        return self.checkpoint
+
+    def saved(self, worker: WorkerName, content: list[Any]) -> dict[WorkerName, list[Any]] | None:
+        """A worker has saved its part; return all parts once every worker has."""
+        self._saved[worker] = content
+        if len(self._saved) < len(self._workers):
+            return None
+        self.phase = RoundPhase.COMMITTING
+        return self._saved
+
+    def committed(self) -> None:
+        """The manifest is written: the checkpoint stands."""
+        self.phase = RoundPhase.IDLE
+        self.failures_in_a_row = 0
+
+    def failed(self) -> None:
+        """There will be no such checkpoint, and something is to be mended."""
+        self.phase = RoundPhase.IDLE
+        self.failures_in_a_row += 1
+
+    def give_up(self) -> None:
+        """There will be no such checkpoint; it was nobody's fault."""
+        self.phase = RoundPhase.IDLE

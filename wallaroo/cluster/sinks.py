@@ -1,0 +1,39 @@
+"""What a worker's decisions need of its sinks, whatever these really are."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from wallaroo.checkpoint.manifest import StagedOutput
+from wallaroo.names import CheckpointId
+
+
+class Sinks(Protocol):
+    """All sinks of one worker."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that no sink has taken yet."""
+        ...
+
+    async def connected(self) -> None:
+        """Wait until every sink is connected."""
+        ...
+
+    def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """Have what was written until now belong to ``checkpoint``; return what waits for it.
+
+        Its result is there once all of it is safe. It need not be called: the epoch may end first.
+        """
+        ...
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """The checkpoint stands."""
+        ...
+
+    async def discard(self) -> None:
+        """Give up all staged output that belongs to no checkpoint."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until the sinks have everything, then hang up."""
+        ...

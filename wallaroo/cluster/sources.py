@@ -1,0 +1,174 @@
+"""All sources of one worker, driven as one: listening ones, placed ones, and replays of journals.
+
+What stands in journals comes before what senders send meanwhile: as long as a replay lasts the
+intake is shut.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.links import Flag
+from wallaroo.cluster.replay import Replay, ReplayRunner
+from wallaroo.errors import WallarooError
+from wallaroo.topology.plan import Pipeline, Plan
+
+
+class SourceListener(Protocol):
+    """Takes what senders send for one pipeline."""
+
+    async def listen(self, address: str) -> None:
+        """Accept senders from now on; raises ``OSError``."""
+        ...
+
+    def rewind(self) -> None:
+        """Forget what waits to be processed: it stands in the journal, which is replayed."""
+        ...
+
+    async def drain(self) -> None:
+        """Take what senders had sent when this was called, then close everything."""
+        ...
+
+
+class PlacedSource(Protocol):
+    """A source that runs on one worker only; the engine takes its records."""
+
+    def start(self) -> None:
+        """Begin, or go on from the position that was restored."""
+        ...
+
+    def stop(self) -> None:
+        """Hand out no more records."""
+        ...
+
+    def position(self) -> Any:
+        """Return where it is, as msgpack packs it: all before is taken."""
+        ...
+
+    def restore(self, position: Any) -> None:
+        """Have ``start`` go on there."""
+        ...
+
+    @property
+    def end(self) -> str | None:
+        """``None`` as long as it may have more; else why it ended early, empty if it did not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceParts:
+    """What the sources of one worker are made of."""
+
+    plan: Plan
+    engine: Engine
+    intake: Intake
+    listeners: Mapping[int, SourceListener]
+    """By pipeline."""
+    new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
+    """Makes what runs the source of a pipeline; it calls the function when it has ended."""
+    frame_bytes_max: int
+    replayed: Flag
+    all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
+    """Runs them at the same time."""
+    tell: Callable[[str, dict[str, Any]], None]
+    """One line for people."""
+
+
+class Sources:
+    """All sources of one worker; the index of a pipeline is that of its source."""
+
+    def __init__(self, parts: SourceParts) -> None:
+        self._parts = parts
+        self._is_listening = False
+        self._positions: Mapping[int, Any] = {}
+        self._replays: list[Replay] = []
+        self._placed: dict[int, PlacedSource] = {}
+        self.on_ended: Callable[[], None] = lambda: None
+        """Called when one more source with an end, a file, has ended."""
+        self.on_failed: Callable[[WallarooError], None] = lambda _: None
+        """Called when a journal cannot be read on."""
+
+    def go_back(self, positions: Mapping[int, Any], replays: list[Replay]) -> None:
+        """Have ``open`` begin at these positions, by pipeline, and with these replays."""
+        self._positions = positions
+        self._replays = replays
+
+    async def open(self, addresses: list[str], here: list[bool]) -> None:
+        """Listen, replay journals, and start the sources that run here alone.
+
+        Raises ``OSError`` for an address, ``WallarooError`` for a file or a position. What is open
+        already stays as it is.
+        """
+        if self._replays:
+            # What senders send meanwhile belongs behind what they sent before.
+            self._parts.intake.shut()
+        if not self._is_listening:
+            self._is_listening = True
+            for index, listener in self._parts.listeners.items():
+                await listener.listen(addresses[index])
+        for index, pipeline in enumerate(self._parts.plan.pipelines):
+            if index in self._placed or not here[index]:
+                continue
+            # What is to be called is known only when this worker is put together.
+            source = self._parts.new_placed(index, pipeline, lambda: self.on_ended())
+            self._placed[index] = source
+            if index in self._positions:
+                source.restore(self._positions[index])
+            source.start()
+        self._replay()
+
+    def _replay(self) -> None:
+        replays, self._replays = self._replays, []
+        if not replays:
+            self._finish_replay()
+            return
+        parts = self._parts
+        runner = ReplayRunner(parts.plan, parts.engine, parts.frame_bytes_max)
+
+        def finished() -> None:
+            values = {"journals": len(replays), "records": runner.record_count}
+            parts.tell("journals.replayed", values)
+            self._finish_replay()
+
+        runner.on_finished = finished
+        runner.on_failed = lambda error: self.on_failed(error)
+        runner.start(replays)
+
+    def _finish_replay(self) -> None:
+        self._parts.replayed.set()
+        self._parts.intake.open()
+
+    def rewind(self) -> None:
+        """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""
+        self._parts.intake.shut()
+        self._parts.replayed.clear()
+        for listener in self._parts.listeners.values():
+            listener.rewind()
+        for source in self._placed.values():
+            source.stop()
+        self._placed.clear()
+
+    def positions(self) -> dict[int, Any]:
+        """Return where each source that runs here alone is, by pipeline.
+
+        Raises ``StateObjectError`` where a generator's record cannot be pickled.
+        """
+        return {index: source.position() for index, source in self._placed.items()}
+
+    @property
+    def ended(self) -> tuple[list[int], list[str]]:
+        """The pipelines whose sources have ended, and a sentence for each that broke off."""
+        ends = {index: source.end for index, source in self._placed.items()}
+        return (
+            [index for index, end in ends.items() if end is not None],
+            [end for end in ends.values() if end],
+        )
+
+    async def drain(self) -> None:
+        """Take what was sent until now, then take nothing more."""
+        await self._parts.replayed.wait()
+        for source in self._placed.values():
+            source.stop()
+        await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())

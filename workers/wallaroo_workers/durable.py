@@ -1,0 +1,66 @@
+"""What a worker process keeps beyond its own life: the store of checkpoints, and journals."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from wallaroo.checkpoint.journal import Entry
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.saving import Limits
+from wallaroo.cluster.member import DurableStorage
+from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.storage.journal_files import (
+    JournalReader,
+    JournalSync,
+    JournalWriter,
+    cut_journal,
+    list_journals,
+    sync_journal,
+)
+from wallaroo_workers.storage.manifests import ManifestLog
+from wallaroo_workers.storage.store import open_store
+
+
+class JournalFolder:
+    """The journals of all workers on this host."""
+
+    def __init__(self, folder: Path, sync: JournalSync) -> None:
+        self._folder = folder
+        self._sync = sync
+
+    def names(self) -> list[str]:
+        """Return the names of all journals.
+
+        Without a file it is none: its writer was gone before it could begin, or all of it was cut.
+        """
+        return [journal.name for journal in list_journals(self._folder) if journal.segments]
+
+    def read(self, position: JournalPosition) -> Iterable[Entry]:
+        """Return what is to be replayed from a position on."""
+        if self._sync != "os":
+            # A process that was lost may not have done it, and what follows from an entry must
+            # not outlive the entry.
+            sync_journal(self._folder, position.journal)
+        return JournalReader(self._folder, position)
+
+    def cut(self, journal: str, offset: int | None) -> None:
+        """Delete the segments before ``offset``; ``None``: all of the journal."""
+        cut_journal(self._folder, journal, offset)
+
+
+def open_durable(settings: WorkerSettings) -> DurableStorage | None:
+    """Return the storage that the settings name; ``None`` where checkpoints are off."""
+    options = settings.options
+    if not options.resilience:
+        return None
+    folder = Path(options.journal_folder)
+    writer = JournalWriter(folder, settings.name, settings.incarnation, options.journal_sync)
+    store = open_store(options.resilience)
+    return DurableStorage(
+        store=store,
+        manifests=ManifestLog(store),
+        journal=Journal(JournalFolder(folder, options.journal_sync), writer),
+        pause=asyncio.sleep,
+        limits=Limits(),
+    )

@@ -1,0 +1,90 @@
+"""The checkpoints of one run, with the store and the disks of this process."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
+from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.names import WorkerName
+from wallaroo.topology.plan import Plan
+from wallaroo_workers.sinks.staged import commit_staged, discard_staged
+from wallaroo_workers.storage.journal_files import list_journals
+from wallaroo_workers.storage.manifests import ManifestLog
+from wallaroo_workers.storage.store import open_store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """What ``wallaroo-run`` was told about checkpoints."""
+
+    location: str
+    """A directory or a URL."""
+    journal_folder: str
+    folder: str
+    """Where relative paths of file sinks begin."""
+    interval_s: float = 1.0
+    keep: int = 3
+    failures_max: int | None = None
+    from_checkpoint: int | None = None
+    allow_dropped_state: bool = False
+
+
+class KeptCheckpoints(Checkpoints):
+    """As its base; the store is the one that the settings name."""
+
+    def __init__(
+        self, settings: CheckpointSettings, plan: Plan, workers: tuple[WorkerName, ...]
+    ) -> None:
+        self._settings = settings
+        self._store = open_store(settings.location)
+        rules = Rules(
+            keep=settings.keep,
+            from_checkpoint=settings.from_checkpoint,
+            allow_dropped_state=settings.allow_dropped_state,
+        )
+        place = Place(
+            log=ManifestLog(self._store),
+            journal_epochs=self._journal_epochs,
+            commit_output=_commit_output,
+            discard_output=_discard_output,
+            output_path=self._output_path,
+            pause=asyncio.sleep,
+            clock=time.monotonic,
+            wall_clock=time.time,
+            tell=lambda event, values: log.info(event, **values),
+            warn=lambda event, values: log.warning(event, **values),
+        )
+        super().__init__(rules, place, plan, workers)
+        self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
+
+    async def begin(self) -> Beginning:
+        """As its base; removes what writers that crashed have left half written."""
+        beginning = await super().begin()
+        await self._store.remove_unfinished()
+        return beginning
+
+    def _journal_epochs(self) -> list[int]:
+        return [journal.epoch for journal in list_journals(Path(self._settings.journal_folder))]
+
+    def _output_path(self, path: str) -> str:
+        return str(Path(self._settings.folder) / path)
+
+    def discard_staged(self) -> None:
+        """Delete output that no checkpoint holds; before any worker runs."""
+        for sink in self._sinks:
+            discard_staged(self._output_path(sink.path))
+
+
+async def _commit_output(path: str, length_before: int, parts: Sequence[StagedPart]) -> None:
+    await asyncio.to_thread(commit_staged, path, length_before, parts)
+
+
+async def _discard_output(path: str, stage: str) -> None:
+    await asyncio.to_thread(discard_staged, path, stage=stage)

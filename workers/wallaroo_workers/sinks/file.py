@@ -1,0 +1,194 @@
+"""File sinks: write what is queued in a thread, in order, at most one piece at a time.
+
+A write waits where the system has much to write to the disk: up to 60 ms were measured, in place of
+the 80 microseconds that a piece takes otherwise. The thread costs about 70 microseconds a piece,
+and what comes meanwhile makes the next piece.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from wallaroo.connectors.file import StagedPart
+from wallaroo.errors import ClusterError
+from wallaroo.names import CheckpointId
+from wallaroo_workers.sinks.staged import AppendedFile, StagedFiles
+
+log = structlog.get_logger()
+
+WRITE_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What is queued before it belongs to a checkpoint."""
+
+    checkpoint: CheckpointId
+    done: "asyncio.Future[StagedPart | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Discard:
+    """Staged output that no checkpoint holds is to be deleted."""
+
+    done: "asyncio.Future[None]"
+
+
+class FileSinkRunner:
+    """This worker's output for one file, and what is still to be written of it.
+
+    Without a ``stage`` output is appended to the file at ``path``, which exists. With one, the name
+    of this life of this worker, it goes to staged files: ``cut`` ends one and makes it durable,
+    ``committed`` says that its checkpoint stands, ``discard`` deletes those without.
+    """
+
+    waiting_since_s: float | None = None
+    """A file is always there."""
+
+    def __init__(self, path: str, stage: str | None = None) -> None:
+        self.address = path
+        self._appended = AppendedFile(path)
+        self._staged = StagedFiles(path, stage) if stage is not None else None
+        self._queue: deque[bytes | _Cut | _Discard] = deque()
+        self._has_work = asyncio.Event()
+        self._uncommitted: dict[CheckpointId, StagedPart] = {}
+        self.queued_bytes = 0
+        """Bytes that are not in a file yet."""
+        self.connected = asyncio.Event()
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called when the backlog shrank."""
+        self.on_failed: Callable[[ClusterError], None] = lambda _: None
+        """Called when the file cannot be written: the run cannot go on."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that are not in a file yet."""
+        return self.queued_bytes
+
+    def write(self, chunk: bytes) -> None:
+        """Queue whole records."""
+        self.queued_bytes += len(chunk)
+        self._add(chunk)
+
+    async def run(self) -> None:
+        """Write what is queued, until this is cancelled or the file cannot be written."""
+        self.connected.set()
+        try:
+            while True:
+                await self._has_work.wait()
+                self._has_work.clear()
+                while self._queue:
+                    await self._work_off_first()
+        except OSError as error:
+            self._fail(error)
+
+    def settle(self) -> None:
+        """Nobody acknowledges anything here."""
+
+    def close(self) -> None:
+        """Write no more; everything is written. What is staged and not cut stays as it is."""
+        self._appended.close()
+
+    # For checkpoints
+
+    def cut(self, checkpoint: CheckpointId) -> "asyncio.Future[StagedPart | None]":
+        """Have what was written until now belong to ``checkpoint``, and what follows to the next.
+
+        The result is the staged file with all of it once that is durable, or ``None`` if there was
+        no output since the last cut.
+        """
+        done: asyncio.Future[StagedPart | None] = asyncio.get_running_loop().create_future()
+        self._add(_Cut(checkpoint, done))
+        return done
+
+    def uncommitted(self, checkpoint: CheckpointId) -> list[StagedPart]:
+        """Return the parts up to ``checkpoint`` that no checkpoint holds yet, oldest first."""
+        return [part for each, part in sorted(self._uncommitted.items()) if each <= checkpoint]
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """The parts up to this checkpoint are the initializer's to commit and delete."""
+        for each in [each for each in self._uncommitted if each <= checkpoint]:
+            del self._uncommitted[each]
+
+    def discard(self, committed: CheckpointId) -> "asyncio.Future[None]":
+        """Give up everything behind the last checkpoint that stands, staged or only queued.
+
+        Done when the staged files of it are gone. Output may be written again at once.
+        """
+        self.committed(committed)
+        self._cancel_queued()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._add(_Discard(done))
+        return done
+
+    # One thing after the other
+
+    def _add(self, work: bytes | _Cut | _Discard) -> None:
+        self._queue.append(work)
+        self._has_work.set()
+
+    async def _work_off_first(self) -> None:
+        loop = asyncio.get_running_loop()
+        work = self._queue[0]
+        if isinstance(work, bytes):
+            data = self._take_chunks()
+            await loop.run_in_executor(None, (self._staged or self._appended).write, data)
+            self.queued_bytes -= len(data)
+            self.on_progress()
+            return
+        self._queue.popleft()
+        assert self._staged is not None, "only staged output can be cut"
+        try:
+            if isinstance(work, _Cut):
+                part = await loop.run_in_executor(None, self._staged.cut)
+                if part is not None:
+                    self._uncommitted[work.checkpoint] = part
+                if not work.done.done():
+                    work.done.set_result(part)
+            else:
+                # Asked for only now: a cut that was in the thread's hands then is among them.
+                parts = [*self._uncommitted.values()]
+                self._uncommitted.clear()
+                await loop.run_in_executor(None, self._staged.drop, parts)
+                if not work.done.done():
+                    work.done.set_result(None)
+        except OSError:
+            work.done.cancel()
+            raise
+
+    def _take_chunks(self) -> bytes:
+        """Take chunks off the queue for one write, at least one."""
+        chunks: list[bytes] = []
+        size = 0
+        while self._queue and isinstance(chunk := self._queue[0], bytes):
+            size += len(chunk)
+            if chunks and size > WRITE_BYTES_MAX:
+                break
+            chunks.append(chunk)
+            self._queue.popleft()
+        return b"".join(chunks)
+
+    def _cancel_queued(self) -> None:
+        for work in self._queue:
+            if isinstance(work, bytes):
+                self.queued_bytes -= len(work)
+            else:
+                work.done.cancel()
+        self._queue.clear()
+
+    def _fail(self, error: OSError) -> None:
+        log.error(
+            "sink.failed", path=self.address, reason=error.strerror, bytes_queued=self.queued_bytes
+        )
+        for work in self._queue:
+            if not isinstance(work, bytes):
+                work.done.cancel()
+        self.on_failed(
+            ClusterError(
+                f"the output file {self.address} cannot be written: {error.strerror}",
+                hint="make room, or give permission, and start again; what it holds is kept",
+            )
+        )

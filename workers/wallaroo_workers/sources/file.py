@@ -1,0 +1,202 @@
+"""Runs a file source: reads a piece, waits until the engine has taken it, reads on.
+
+Where it is between two pieces is the position of the next frame in the file; within a piece, the
+number of payloads that the engine has taken of it. So nothing is counted for each payload, and a
+position still names one record exactly.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import structlog
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.codec.framing import LengthFramer
+from wallaroo.codec.lines import LineFramer
+from wallaroo.connectors.file import FileSource
+from wallaroo.errors import ConfigError
+
+log = structlog.get_logger()
+
+READ_BYTES = 256 << 10
+
+
+class FileRunner:
+    """One file, on the one worker that reads it."""
+
+    def __init__(
+        self,
+        source: FileSource,
+        pipeline: int,
+        name: str,
+        path: str,
+        engine: Engine,
+        frame_bytes_max: int,
+    ) -> None:
+        self._source = source
+        self._pipeline = pipeline
+        self._name = name
+        self._path = path
+        self._engine = engine
+        self._frame_bytes_max = frame_bytes_max
+        self._framer: LengthFramer | LineFramer
+        self._pieces: Iterator[list[bytes]]
+        self._file: int | None = None
+        self._offset = 0
+        self._end_offset: int | None = None
+        self._skip_count = 0
+        """Payloads behind the restored offset that were taken before."""
+        self._payloads: list[bytes] = []
+        self._payloads_offset = 0
+        """Where in the file the first of them begins."""
+        self._taken_count = 0
+        self.is_ended = False
+        """Every payload is taken, and none will follow."""
+        self.problem = ""
+        """Why it ended before the end of the file."""
+        self.on_ended: Callable[[], None] = lambda: None
+        """Called when it has ended."""
+
+    @property
+    def pipeline(self) -> int:
+        """The pipeline these payloads are for."""
+        return self._pipeline
+
+    def start(self) -> None:
+        """Read the first piece. Raises ``ConfigError`` where the file cannot be read."""
+        try:
+            # A pipe without a writer would keep us here.
+            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            status = os.fstat(self._file)
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigError(f"the source {self._path} is no plain file")
+            os.lseek(self._file, self._offset, os.SEEK_SET)
+        except OSError as error:
+            raise ConfigError(
+                f"the source file {self._path} cannot be read: {error.strerror}",
+                hint="put it there, readable for whoever starts this",
+            ) from error
+        if self._end_offset is None:
+            self._end_offset = status.st_size
+        elif status.st_size < self._end_offset:
+            raise ConfigError(
+                f"the source file {self._path} has {status.st_size} bytes; it had "
+                f"{self._end_offset} when it was read first",
+                hint="put back the file as it was",
+            )
+        self._framer = self._new_framer()
+        self._pieces = self._cut_pieces(self._file, self._end_offset)
+        self._read_on()
+
+    def stop(self) -> None:
+        """Hand out and read no more; ``position`` stands before what is not taken."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    # Where it is
+
+    @property
+    def end(self) -> str | None:
+        """``None`` as long as it may have more; else why it ended early, empty if it did not."""
+        return self.problem if self.is_ended else None
+
+    def position(self) -> list[int]:
+        """Return what ``restore`` takes to go on behind the last payload that was taken."""
+        assert self._end_offset is not None, "it was started"
+        if self._taken_count < len(self._payloads):
+            return [self._payloads_offset, self._taken_count, self._end_offset]
+        return [self._framer.rest_offset, self._skip_count, self._end_offset]
+
+    def restore(self, position: list[int]) -> None:
+        """Have ``start`` begin there."""
+        self._offset, self._skip_count, self._end_offset = position
+
+    # For the engine
+
+    @property
+    def has_records(self) -> bool:
+        """Whether payloads wait."""
+        return self._file is not None and self._taken_count < len(self._payloads)
+
+    def take(self, record_count_max: int) -> list[Any]:
+        """Return the next payloads."""
+        if not self.has_records:
+            return []
+        start = self._taken_count
+        self._taken_count = min(start + record_count_max, len(self._payloads))
+        return self._payloads[start : self._taken_count]
+
+    def emptied(self) -> None:
+        """Read on, or end."""
+        self._read_on()
+
+    # The file
+
+    def _read_on(self) -> None:
+        if self._file is None:
+            return
+        self._payloads_offset = self._framer.rest_offset
+        try:
+            payloads = next(self._pieces, None)
+        except OSError as error:
+            self.problem = f"it cannot be read on from byte {self._offset}: {error.strerror}"
+            payloads = None
+        if payloads is None:
+            self._end()
+            return
+        self._payloads = payloads
+        self._taken_count = min(self._skip_count, len(payloads))
+        self._skip_count -= self._taken_count
+        if self.has_records:
+            self._engine.source_ready(self)
+        else:
+            # A record of many pieces must not keep the loop.
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _new_framer(self) -> LengthFramer | LineFramer:
+        source, bytes_max = self._source, self._frame_bytes_max
+        if source.framing == "newline":
+            return LineFramer(bytes_max, self._offset)
+        return LengthFramer(source.header_length, source.payload_length, bytes_max, self._offset)
+
+    def _cut_pieces(self, file: int, end_offset: int) -> Iterator[list[bytes]]:
+        """Yield the payloads that each piece of the file completes, perhaps none."""
+        framer = self._framer
+        while self._offset < end_offset:
+            data = os.read(file, min(READ_BYTES, end_offset - self._offset))
+            if not data:
+                self.problem = f"it ends at byte {self._offset}; it had {end_offset} bytes before"
+                return
+            self._offset += len(data)
+            yield framer.receive_data(data)
+            if framer.error is not None:
+                self.problem = framer.error.what
+                return
+        rest = framer.receive_eof()
+        if framer.error is not None:
+            self.problem = framer.error.what
+        elif isinstance(rest, list):
+            yield rest
+        elif rest:
+            self.problem = f"it ends within the frame at byte {framer.rest_offset}"
+
+    def _end(self) -> None:
+        self.stop()
+        self._payloads, self._taken_count = [], 0
+        self.is_ended = True
+        if self.problem:
+            self.problem = f"the source file {self._path} was not read to its end: {self.problem}"
+            log.error(
+                "source.refused",
+                pipeline=self._name,
+                path=self._path,
+                reason=self.problem,
+                hint="what came before is processed, nothing behind it is",
+            )
+        else:
+            log.info("source.finished", pipeline=self._name)
+        self.on_ended()

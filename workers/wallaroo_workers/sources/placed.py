@@ -1,0 +1,33 @@
+"""Sources that run on one worker only and know where they are: generators and files."""
+
+import os
+from collections.abc import Callable
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.sources import PlacedSource
+from wallaroo.connectors.file import FileSource
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.topology.plan import Pipeline
+from wallaroo_workers.settings import RunOptions
+from wallaroo_workers.sources.file import FileRunner
+from wallaroo_workers.sources.generator import GeneratorRunner
+
+
+def new_placed(
+    index: int,
+    pipeline: Pipeline,
+    engine: Engine,
+    options: RunOptions,
+    on_ended: Callable[[], None],
+) -> PlacedSource:
+    """Return what runs the source of ``pipeline``; a file calls ``on_ended`` when it has ended."""
+    source = pipeline.source
+    if isinstance(source, FileSource):
+        path = os.path.join(options.folder, source.path)
+        reader = FileRunner(source, index, pipeline.name, path, engine, options.frame_bytes_max)
+        reader.on_ended = on_ended
+        return reader
+    assert isinstance(source, GeneratorSource)
+    return GeneratorRunner(
+        source, index, pipeline.name, engine, stops_on_error=options.stop_on_error
+    )

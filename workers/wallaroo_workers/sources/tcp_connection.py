@@ -1,0 +1,214 @@
+"""One sender's connection: cut what arrives into payloads, write it down, hand it to the engine."""
+
+import array
+import asyncio
+import contextlib
+import fcntl
+import termios
+from typing import Any, Protocol, cast
+
+import structlog
+
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.reading import Reading
+from wallaroo.codec.framing import LengthFramer
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import StoreError
+from wallaroo_workers.network.frames import join_address
+
+log = structlog.get_logger()
+
+JOURNAL_AGAIN_S = 1.0
+
+
+class Listener(Protocol):
+    """What a connection has to know of where it was accepted."""
+
+    source: TCPSource
+    pipeline: int
+    engine: Engine
+    intake: Intake
+    journal: Journal | None
+    """Where everything is written down before it is processed; ``None`` without checkpoints."""
+    frame_bytes_max: int
+    address: str
+    drain_bytes: float
+    """What a connection may still deliver once the source is being drained."""
+
+    def opened(self, connection: "SourceConnection") -> None:
+        """The connection stands."""
+        ...
+
+    def done_with(self, connection: "SourceConnection") -> None:
+        """It is gone, and all it delivered is taken."""
+        ...
+
+
+class SourceConnection(asyncio.Protocol):
+    """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._engine = listener.engine
+        self._intake = listener.intake
+        self._pending_bytes = 0
+        source = listener.source
+        self._framer = LengthFramer(
+            source.header_length, source.payload_length, listener.frame_bytes_max
+        )
+        self._reading = Reading(listener.pipeline, self._framer, listener.journal)
+        self._transport: asyncio.Transport
+        self._is_open = False
+        self._peer = ""
+        self.byte_count = 0
+        self.byte_count_last = listener.drain_bytes
+        """Where a drain ends at the latest."""
+
+    @property
+    def pipeline(self) -> int:
+        """The pipeline these payloads are for."""
+        return self._listener.pipeline
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
+        self._is_open = True
+        self._listener.opened(self)
+        self._intake.add(self)
+        log.debug("source.connected", address=self._listener.address, peer=self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut into payloads; no more is read until they are processed."""
+        self.byte_count += len(data)
+        has_payloads = self._reading.receive_data(data)
+        if self._framer.error is not None:
+            self._refuse()
+        if has_payloads:
+            self.pause()
+            self._pending_bytes = len(data)
+            self._intake.took(len(data))
+            self._write_down()
+        elif self.byte_count >= self.byte_count_last:
+            self.close()
+
+    def _write_down(self) -> None:
+        """Hand payloads to the engine once they stand in the journal; try again until they do."""
+        try:
+            self._reading.write_down()
+        except StoreError as error:
+            log.error(
+                "source.waiting_for_journal",
+                address=self._listener.address,
+                peer=self._peer,
+                reason=error.what,
+                hint=error.hint,
+                next="what was read is kept, and tried again; senders wait",
+            )
+            asyncio.get_running_loop().call_later(JOURNAL_AGAIN_S, self._write_down_again)
+            return
+        self._engine.source_ready(self)
+
+    def _write_down_again(self) -> None:
+        if self._intake.is_shut:
+            # A replay is under way; what comes behind it has to wait for its end.
+            asyncio.get_running_loop().call_later(JOURNAL_AGAIN_S, self._write_down_again)
+        else:
+            self._write_down()
+
+    def rewind(self) -> None:
+        """Forget payloads that stand in the journal."""
+        if self._reading.will_come_again:
+            self._forget()
+
+    def _refuse(self) -> None:
+        assert self._framer.error is not None
+        log.error(
+            "source.refused",
+            address=self._listener.address,
+            peer=self._peer,
+            reason=self._framer.error.what,
+            hint="the connection is closed; what came before is processed",
+        )
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Payloads that wait are still the engine's to take."""
+        self._is_open = False
+        self._intake.remove(self)
+        cut_off = self._framer.receive_eof()
+        if cut_off and self._framer.error is None:
+            log.warning(
+                "source.frame_cut_off",
+                address=self._listener.address,
+                peer=self._peer,
+                byte_count=cut_off,
+            )
+        if not self.has_records:
+            self._listener.done_with(self)
+
+    # For the engine
+
+    @property
+    def has_records(self) -> bool:
+        """Whether payloads wait."""
+        return self._reading.has_records
+
+    def take(self, record_count_max: int) -> list[Any]:
+        """Return the next payloads."""
+        return self._reading.take(record_count_max)
+
+    def emptied(self) -> None:
+        """Read on, or be gone."""
+        self._forget()
+        if not self._is_open:
+            return
+        if self.byte_count >= self.byte_count_last:
+            self.close()
+        else:
+            self.resume()
+
+    def _forget(self) -> None:
+        self._reading.forget()
+        pending_bytes, self._pending_bytes = self._pending_bytes, 0
+        self._intake.gave(pending_bytes)
+        if not self._is_open:
+            self._listener.done_with(self)
+
+    # For the intake
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on, unless payloads wait here or all connections together have too many."""
+        if not (self.has_records or self._intake.is_full or self._transport.is_closing()):
+            self._transport.resume_reading()
+
+    # For a drain
+
+    def drain(self, byte_count_max: float) -> None:
+        """Read what has arrived, and so much more at most."""
+        if self._is_open:
+            self.byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
+
+    def is_empty(self) -> bool:
+        """Whether neither we nor our kernel hold anything of this sender."""
+        return not self.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
+
+    def _bytes_in_kernel(self) -> int:
+        count = array.array("i", [0])
+        # The socket may have been closed already by an error that nobody has told us of yet.
+        with contextlib.suppress(OSError, ValueError):
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+        return count[0]
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._is_open:
+            self._transport.close()

@@ -1,0 +1,1 @@
+"""Where checkpoints and journals are kept: object stores, directories, files."""

@@ -1,0 +1,22 @@
+"""The row of manifests in a store, with the pauses and the randomness of this process."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from wallaroo.checkpoint import manifest_log
+from wallaroo.checkpoint.manifest_log import RETRY_PAUSES_S
+from wallaroo_workers.storage.store import Store
+
+TOKEN_BYTES = 8
+
+
+class ManifestLog(manifest_log.ManifestLog):
+    """As its base; pauses are those of the event loop."""
+
+    store: Store
+
+    def __init__(self, store: Store, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) -> None:
+        super().__init__(
+            store, asyncio.sleep, lambda: secrets.token_hex(TOKEN_BYTES), retry_pauses_s
+        )
