@@ -1,7 +1,7 @@
 """The rows of durability: CPU with checkpoints and journals on over CPU with them off.
 
-The baseline is the same cluster without ``--resilience-dir``, measured before and after. Records are
-enough for several checkpoints, one a second.
+The baseline is the same cluster without ``--resilience-dir``, measured before and after. A run is
+long enough for several checkpoints, one a second.
 """
 
 import dataclasses
