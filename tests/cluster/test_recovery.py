@@ -30,9 +30,11 @@ def loaded(folder: Path, key_count: int = 50) -> Deployment:
 
 
 @contextmanager
-def under_load(counts: Deployment, *options: str) -> Iterator[tuple[Cluster, Sender]]:
+def under_load(
+    counts: Deployment, workers: int, interval_s: float = 0.2
+) -> Iterator[tuple[Cluster, Sender]]:
     """A run with checkpoints behind it; stopped in the end, when all files are read and sent."""
-    with counts.running(*options) as cluster:
+    with counts.running(workers=workers, interval_s=interval_s) as cluster:
         cluster.wait_ready()
         sender = counts.sender()
         wait_checkpoints(counts.store)
@@ -48,7 +50,7 @@ def under_load(counts: Deployment, *options: str) -> Iterator[tuple[Cluster, Sen
 
 
 def test_workers_are_killed_one_two_and_all(tmp_path: Path) -> None:
-    with under_load(loaded(tmp_path)) as (cluster, sender):
+    with under_load(loaded(tmp_path), workers=3) as (cluster, sender):
         everybody = {"w1", "w2", "w3"}
         holder = sender.worker(cluster)
         first, second = sorted(everybody - {holder})
@@ -93,7 +95,7 @@ def wait_child(cluster: Cluster, known: set[int]) -> int:
 
 
 def test_a_worker_is_killed_again_while_it_comes_back(tmp_path: Path) -> None:
-    with under_load(loaded(tmp_path)) as (cluster, _sender):
+    with under_load(loaded(tmp_path), workers=2) as (cluster, _sender):
         known = children(cluster.process.pid)
         kill(cluster, "w2")
         for loss, has_joined in [(1, False), (2, True)]:
@@ -109,8 +111,8 @@ def test_a_worker_is_killed_again_while_it_comes_back(tmp_path: Path) -> None:
 
 def test_workers_are_killed_in_the_middle_of_checkpoints(tmp_path: Path) -> None:
     counts = loaded(tmp_path, key_count=10_000)
-    with under_load(counts, "--checkpoint-interval", "0.05") as (cluster, _sender):
-        for epoch, victim in [(2, "w1"), (3, "w3")]:
+    with under_load(counts, workers=2, interval_s=0.05) as (cluster, _sender):
+        for epoch, victim in [(2, "w1"), (3, "w2")]:
             wait_until("a checkpoint is being saved", lambda: is_saving(counts.store))
             kill(cluster, victim)
             cluster.wait_ready(epoch)
@@ -119,7 +121,7 @@ def test_workers_are_killed_in_the_middle_of_checkpoints(tmp_path: Path) -> None
 def test_the_initializer_is_killed_and_the_command_run_again(tmp_path: Path) -> None:
     counts = loaded(tmp_path)
     sender: Sender | None = None
-    for workers in (3, 2):
+    for workers in (2, 1):
         with counts.running(workers=workers) as cluster:
             cluster.wait_ready()
             sender = sender or counts.sender()
@@ -127,7 +129,7 @@ def test_the_initializer_is_killed_and_the_command_run_again(tmp_path: Path) -> 
             wait_checkpoints(counts.store)
             kill_initializer(cluster)
             assert len(cluster.events("initializer.lost")) == workers
-    with counts.running(workers=4) as cluster:
+    with counts.running(workers=3) as cluster:
         cluster.wait_ready()
         (line,) = cluster.events("checkpoint.begin")
         assert line["keys"] == 3 * counts.key_count
@@ -135,6 +137,30 @@ def test_the_initializer_is_killed_and_the_command_run_again(tmp_path: Path) -> 
         assert [*counts.store.rglob("*#*")] == []
         assert sender is not None
         sender.wait_sent(2_000)
+        counts.wait_lines()
+        totals = sender.stop()
+        assert cluster.stop() == 0
+    counts.check(totals)
+
+
+def test_a_worker_is_killed_while_the_cluster_stops(tmp_path: Path) -> None:
+    counts = loaded(tmp_path)
+    with counts.running(workers=2) as cluster:
+        cluster.wait_ready()
+        sender = counts.sender()
+        wait_checkpoints(counts.store)
+        # So that it cannot be done before it is killed.
+        os.kill(cluster.pid("w2"), signal.SIGSTOP)
+        cluster.signal(signal.SIGINT)
+        cluster.wait_event("cluster.draining")
+        kill(cluster, "w2")
+        assert cluster.wait_end() == 1
+        error, hint = cluster.errors
+    assert "worker w2 was lost" in error
+    assert "while the cluster was stopping" in error
+    assert "nothing is lost: the same command carries on" in hint
+    with counts.running(workers=2) as cluster:
+        cluster.wait_ready()
         counts.wait_lines()
         totals = sender.stop()
         assert cluster.stop() == 0

@@ -91,7 +91,7 @@ class Round:
 
     @contextmanager
     def _running(self) -> Iterator[Cluster]:
-        workers = self._chance.choice([2, 3, 4])
+        workers = self._chance.choice([1, 2, 3, 4])
         interval_s = self._chance.choice([0.05, 0.2, 0.5])
         # It counts the losses of a minute; here there are more than outside.
         options = ["--max-restarts", "1000", "--keep-checkpoints", "20"]
@@ -103,7 +103,7 @@ class Round:
         """Kill, and wait until all are back; return how many processes were killed."""
         workers = children(cluster.process.pid)
         count = {"two workers": 2, "all workers": len(workers)}.get(kind, 1)
-        victims = self._chance.sample(sorted(workers), count)
+        victims = self._chance.sample(sorted(workers), min(count, len(workers)))
         self._kill(victims)
         if kind == "in recovery":
             self._wait(self._chance.uniform(0, 1.5))

@@ -46,23 +46,30 @@ def _declared(kind: type) -> list[tuple[str, Any]]:
     return [(field.name, hints[field.name]) for field in fields(kind)]
 
 
-def _checked(declared: Any, value: Any, where: str) -> Any:
-    """Return `value` as `declared`, with dataclasses in it made; `where` is for the message."""
+@cache
+def _read(declared: Any) -> tuple[Any, bool, tuple[Any, ...]]:
+    """Return the class that is declared, whether it is a dataclass, and what it is made of."""
     declared = getattr(declared, "__supertype__", declared)
     plain = get_origin(declared) or declared
+    return plain, is_dataclass(plain), get_args(declared)
+
+
+def _checked(declared: Any, value: Any, where: str) -> Any:
+    """Return `value` as `declared`, with dataclasses in it made; `where` is for the message."""
+    plain, is_of_ours, arguments = _read(declared)
     if plain is Any:
         return value
-    if is_dataclass(plain):
-        return from_plain(plain, value)  # type: ignore[arg-type]  # a class, not an instance
+    if is_of_ours:
+        return from_plain(plain, value)
     if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {plain.__name__}, got {type(value).__name__}")
     if plain in (int, float) and not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{where} must not be {value}")
     if plain is list:
-        (of,) = get_args(declared)
+        (of,) = arguments
         return [_checked(of, item, where) for item in value]
     if plain is dict:
-        of_key, of_value = get_args(declared)
+        of_key, of_value = arguments
         return {
             _checked(of_key, key, where): _checked(of_value, item, where)
             for key, item in value.items()

@@ -242,10 +242,7 @@ class _SegmentFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
-    @property
-    def folder(self) -> str:
-        return str(self._folder)
+        self.folder = str(folder)
 
     def firsts(self) -> list[int]:
         return _segments(self._folder)
