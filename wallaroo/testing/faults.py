@@ -1,0 +1,187 @@
+"""Which faults a simulated run meets: how many at most, by its random numbers when and where."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from random import Random
+from typing import Any
+
+from wallaroo.testing.loop import Loop, Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How many of each kind one run may meet; its seed says how many it does."""
+
+    worker_crashes: int = 4
+    """A worker process ends, at any step; often while others are still recovering."""
+    crashes_together: int = 2
+    """Several workers end at the same moment."""
+    initializer_crashes: int = 2
+    """The initializer ends, all workers end with it, and the same command is run again."""
+    machine_crashes: int = 1
+    """All processes end, and what the system had not written to the disk yet is lost."""
+    orderly_stops: int = 1
+    """The cluster is stopped in order in the middle of the input, and run again."""
+    returns: int = 1
+    """The command is run again from an older checkpoint that is kept."""
+    lost_control_links: int = 1
+    """A worker and the initializer lose each other though both live."""
+    broken_links: int = 5
+    """A connection between two workers breaks, perhaps in the middle of a frame, and heals."""
+    broken_sinks: int = 3
+    """The receiver of a stream hangs up; what it has not acknowledged is written again."""
+    failed_writes: int = 6
+    """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
+    failed_journal_writes: int = 2
+    """The disk refuses what a source has read."""
+    late_messages: bool = True
+    """Control messages take long now and then; links overtake each other."""
+    late_batches: bool = True
+    """The same of links between workers: one stands still while others go on."""
+    slow_sinks: bool = True
+    """A sink takes a second in place of some milliseconds."""
+    resizes: bool = True
+    """The command is run again with another number of workers."""
+
+
+ALL_FAULTS = Faults()
+_NOTHING: dict[str, Any] = {
+    field.name: type(getattr(ALL_FAULTS, field.name))() for field in fields(Faults)
+}
+NO_FAULTS = Faults(**_NOTHING)
+
+STEPS_BETWEEN_MAX = 800
+"""Of the events between two crashes; a run with little input has some thousand."""
+
+PLACES = (
+    "Barriers._compact",
+    "Barriers._drain",
+    "Barriers._store",
+    "Member._go_back",
+    "Member._open",
+    "Member._report_ready",
+    "Member.join",
+    "SimulatedInitializer._begin",
+    "SimulatedInitializer._write_manifest",
+    "append to journal",
+    "begin journal",
+    "commit output",
+    "create manifest",
+    "cut journal",
+    "write part",
+)
+"""Places at which a crash is awaited on purpose: random steps seldom hit them."""
+
+
+@dataclass(slots=True)
+class _Crash:
+    """A crash to come."""
+
+    kind: str
+    steps: int
+    """So many steps of anybody are still to come before it."""
+    place: str
+    """Where it is then awaited; empty: at once."""
+    patience: int = 400
+    """Steps after which it comes anywhere."""
+
+
+class Chaos:
+    """Draws the faults of one run and counts those that were injected."""
+
+    def __init__(self, faults: Faults, random: Random, loop: Loop) -> None:
+        self.faults = faults
+        self.injected: Counter[str] = Counter()
+        self.random = random
+        self._loop = loop
+        self._left = {
+            field.name: random.randint(0, value)
+            for field in fields(faults)
+            if not isinstance(value := getattr(faults, field.name), bool)
+        }
+        self.is_over = False
+        self._crashes = self._plan()
+        self.workers: dict[str, Process] = {}
+        """Those that live, by name."""
+        self.initializer: Process | None = None
+        self.crash_machine: Callable[[], None] = lambda: None
+
+    def _plan(self) -> list[_Crash]:
+        random = self.random
+        kinds = [
+            kind
+            for kind, name in (
+                ("worker crash", "worker_crashes"),
+                ("crash of several workers", "crashes_together"),
+                ("initializer crash", "initializer_crashes"),
+                ("machine crash", "machine_crashes"),
+            )
+            for _ in range(self._left[name])
+        ]
+        random.shuffle(kinds)
+        crashes = []
+        for kind in kinds:
+            # Some soon after the one before, so that they meet its recovery.
+            is_soon = random.random() < 0.4
+            steps = random.randint(0, 80 if is_soon else STEPS_BETWEEN_MAX)
+            place = random.choice(PLACES) if random.random() < 0.5 else ""
+            crashes.append(_Crash(kind, steps, place))
+        return crashes
+
+    def take(self, name: str, probability: float) -> bool:
+        """Say whether a fault of this kind is to be met here and now."""
+        if self.is_over or not self._left[name] or self.random.random() >= probability:
+            return False
+        self._left[name] -= 1
+        self.injected[name.replace("_", " ")] += 1
+        return True
+
+    def happens(self, name: str, probability: float) -> bool:
+        """Say whether something that ``faults`` allows, however often, happens here."""
+        if self.is_over or not getattr(self.faults, name) or self.random.random() >= probability:
+            return False
+        self.injected[name.replace("_", " ")] += 1
+        return True
+
+    # Crashes
+
+    def reached(self, process: Process, place: str) -> bool:
+        """Say whether the process is to end at this place."""
+        if self.is_over or not self._crashes:
+            return False
+        crash = self._crashes[0]
+        if crash.steps > 0:
+            crash.steps -= 1
+            return False
+        if crash.place and crash.place != place:
+            crash.patience -= 1
+            if crash.patience > 0:
+                return False
+        if not self._concerns(crash.kind, process):
+            return False
+        self._crashes.pop(0)
+        self.injected[crash.kind] += 1
+        if crash.place == place:
+            self.injected[f"  at {place}"] += 1
+        self._loop.tell(process.name, f"{crash.kind} at {place}")
+        if crash.kind == "machine crash":
+            self.crash_machine()
+        elif crash.kind == "crash of several workers":
+            self._crash_others(process)
+        return True
+
+    def _concerns(self, kind: str, process: Process) -> bool:
+        match kind:
+            case "initializer crash":
+                return process is self.initializer
+            case "machine crash":
+                return True
+            case _:
+                return process in self.workers.values()
+
+    def _crash_others(self, process: Process) -> None:
+        others = [each for each in self.workers.values() if each is not process]
+        count = self.random.randint(1, len(others)) if others else 0
+        for each in self.random.sample(others, count):
+            each.end("crashed as well")

@@ -1,0 +1,162 @@
+"""What a run must come to: a plain run of its input in one process, and how the two compare."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
+from wallaroo.checkpoint.restoring import Restorer
+from wallaroo.cluster.checkpoints import initial_maps
+from wallaroo.connectors.file import FileSink
+from wallaroo.names import WorkerName
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.routing.keys import display_key
+from wallaroo.testing.store import Objects
+from wallaroo.testing.streams import Receivers
+from wallaroo.topology.plan import Plan
+
+States = dict[str, dict[Any, Any]]
+"""By name of the state, then by key."""
+
+View = Callable[[Any], Any]
+
+DIFFERENCES_SHOWN_MAX = 8
+SHOWN_BEFORE = 20
+SHOWN_CHARACTERS = 100
+
+
+def plain(value: Any) -> Any:
+    """Return a state object as values that can be compared, whatever its class thinks of that."""
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        return (type(value).__name__, plain(vars(value)))
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    if slots:
+        return (type(value).__name__, [plain(getattr(value, name, None)) for name in slots])
+    return value
+
+
+class Expected:
+    """The final states and the output of a run in one process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        records: Mapping[int, Sequence[Sequence[Any]]],
+        split: Callable[[bytes], list[bytes]],
+    ) -> None:
+        me = WorkerName("alone")
+        dataflow = Dataflow(plan, me, DataflowOptions())
+        self.maps = {each.state: each for each in initial_maps(plan, (me,))}
+        dataflow.bind((me,), self.maps)
+        self.output: dict[int, list[bytes]] = {index: [] for index in range(len(plan.sinks))}
+        for pipeline, senders in records.items():
+            for payloads in senders:
+                dataflow.run_source(pipeline, list(payloads))
+                for sink, data in dataflow.take_output():
+                    self.output[sink] += split(data)
+        self.states: States = dataflow.states
+        self.failure_count = len(dataflow.take_failures())
+
+
+class _NoDelayStore:
+    """The objects of a store, at once."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def describe(self, name: str) -> str:
+        return name
+
+    async def get(self, name: str) -> bytes:
+        return self._objects.by_name[name]
+
+
+def newest_manifest(objects: Objects) -> Manifest:
+    """Return the manifest with the highest number."""
+    numbers = {manifest_number(name): name for name in objects.by_name if manifest_number(name)}
+    name = numbers[max(number for number in numbers if number is not None)]
+    return decode_manifest(objects.by_name[name], name)
+
+
+def final_states(objects: Objects, plan: Plan, expected: Expected) -> States:
+    """Return the states that the newest manifest stands for."""
+    states: States = {name: {} for name in plan.states}
+
+    async def no_pause(_: float) -> None:
+        return
+
+    store = _NoDelayStore(objects)
+    restorer = Restorer(WorkerName("alone"), states, expected.maps, store, no_pause)
+    _run_at_once(restorer.restore(newest_manifest(objects)))
+    return states
+
+
+def _run_at_once(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits, though nothing here has to")
+
+
+def stream_output(
+    receivers: Receivers, sink: int, split: Callable[[bytes], list[bytes]]
+) -> list[bytes]:
+    """Return the whole records that a stream's receivers got, in order for each connection."""
+    return [
+        record
+        for connection in receivers.connections.get(sink, [])
+        for record in split(whole_records(bytes(connection)))
+    ]
+
+
+def whole_records(data: bytes) -> bytes:
+    """Drop what stands behind the last line end: the connection broke off there."""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def state_differences(expected: States, found: States, view: View) -> list[str]:
+    """Return a line for each key whose state is another one."""
+    lines = []
+    for name, states in expected.items():
+        others = found.get(name, {})
+        for key in [*states, *(key for key in others if key not in states)]:
+            wanted = view(plain(states[key])) if key in states else "nothing"
+            has = view(plain(others[key])) if key in others else "nothing"
+            if wanted != has:
+                where = f"state {name!r}, key {display_key(key)!r}"
+                lines.append(f"{where}: {_where_they_part(repr(has), repr(wanted))}")
+    return lines
+
+
+def _where_they_part(has: str, wanted: str) -> str:
+    """Return both texts, without what is the same in them as far as they are long."""
+    same = 0
+    while has[same : same + 1] == wanted[same : same + 1]:
+        same += 1
+    begin = max(same - SHOWN_BEFORE, 0)
+    end = begin + SHOWN_CHARACTERS
+    dots = "..." if begin else ""
+    return f"{dots}{has[begin:end]}, and not {dots}{wanted[begin:end]}"
+
+
+def output_differences(
+    plan: Plan, expected: Mapping[int, list[bytes]], found: Mapping[int, list[bytes]], view: View
+) -> list[str]:
+    """Return a line for each record that is missing, unknown, or there too often."""
+    lines = []
+    for sink, records in expected.items():
+        wanted, has = Counter(map(view, records)), Counter(map(view, found[sink]))
+        where = plan.sinks[sink].describe()
+        missing = wanted - has
+        lines += [f"{where} lacks {each!r}, {n} times" for each, n in missing.items()]
+        surplus = has - wanted
+        if not isinstance(plan.sinks[sink], FileSink):
+            # A stream may get records again after a failure, but none that are not right.
+            surplus = Counter({each: n for each, n in surplus.items() if each not in wanted})
+        lines += [f"{where} has {each!r}, {n} times too often" for each, n in surplus.items()]
+    return lines

@@ -1,0 +1,104 @@
+"""Sources that run on one simulated worker only: files and generators."""
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.topology.plan import Pipeline
+
+FRAME_BYTES_MAX = 1 << 20
+JOURNAL_AGAIN_S = 0.1
+PIECE_BYTES_MAX = 80
+KERNEL_BYTES_MAX = 300
+SEND_EVERY_S = 0.05
+CONNECT_AFTER_S = 0.05
+
+
+class PlacedRunner:
+    """A file or a generator on the one worker that runs it; its position is a record's number."""
+
+    def __init__(
+        self, pipeline: int, engine: Engine, records: "Records", on_ended: Callable[[], None]
+    ) -> None:
+        self.pipeline = pipeline
+        self._engine = engine
+        self._records = records
+        self._on_ended = on_ended
+        self._position = 0
+        self._is_running = False
+        self.end: str | None = None
+
+    def start(self) -> None:
+        """Begin, or go on from the position that was restored."""
+        self._is_running = True
+        if self.has_records:
+            self._engine.source_ready(self)
+        else:
+            self._end()
+
+    def stop(self) -> None:
+        """Hand out no more records."""
+        self._is_running = False
+
+    def position(self) -> Any:
+        """Return where it is."""
+        return self._position
+
+    def restore(self, position: Any) -> None:
+        """Have ``start`` go on there."""
+        self._position = position
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is anything left."""
+        return self._is_running and self._position < len(self._records.all)
+
+    def take(self, record_count_max: int) -> list[Any]:
+        """Return the next records."""
+        if not self.has_records:
+            return []
+        start = self._position
+        self._position = min(start + record_count_max, len(self._records.all))
+        return self._records.copied(start, self._position)
+
+    def emptied(self) -> None:
+        """Everything is taken."""
+        if self._is_running:
+            self._end()
+
+    def _end(self) -> None:
+        if self._records.have_an_end:
+            self.end = ""
+            self._on_ended()
+
+
+class Records:
+    """All that a file or a generator has."""
+
+    def __init__(self, records: Sequence[Any], *, have_an_end: bool) -> None:
+        self._pickled = [pickle.dumps(each) for each in records]
+        self.all = records
+        self.have_an_end = have_an_end
+
+    def copied(self, start: int, end: int) -> list[Any]:
+        """Return some, as objects of their own."""
+        return [pickle.loads(each) for each in self._pickled[start:end]]
+
+
+def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> dict[int, Records]:
+    """Return what each pipeline has whose source listens for nobody."""
+    records: dict[int, Records] = {}
+    for index, pipeline in enumerate(pipelines):
+        source = pipeline.source
+        if isinstance(source, GeneratorSource):
+            made, value = [], source.generator.initial_value()
+            while value is not None:
+                made.append(pickle.loads(pickle.dumps(value)))
+                value = source.generator.apply(value)
+            records[index] = Records(made, have_an_end=False)
+        elif not isinstance(source, TCPSource):
+            records[index] = Records(input[pipeline.name], have_an_end=True)
+    return records

@@ -1,0 +1,105 @@
+"""Simulated senders: each sends on, over another connection, behind what was accepted."""
+
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import ConfigError
+from wallaroo.testing.disk import Disk
+from wallaroo.testing.loop import Loop
+
+FRAME_BYTES_MAX = 1 << 20
+JOURNAL_AGAIN_S = 0.1
+PIECE_BYTES_MAX = 80
+KERNEL_BYTES_MAX = 300
+SEND_EVERY_S = 0.05
+CONNECT_AFTER_S = 0.05
+
+if TYPE_CHECKING:
+    from wallaroo.testing.sources import Listener, SourceConnection
+
+
+class Sender:
+    """Somebody outside who has records, and sends them to any worker, in order.
+
+    When its connection breaks it goes on with what was not accepted. A real sender cannot know
+    that; this one can look at the journals.
+    """
+
+    def __init__(
+        self, number: int, pipeline: int, source: TCPSource, payloads: Sequence[bytes]
+    ) -> None:
+        self.number = number
+        self.pipeline = pipeline
+        if not isinstance(source.payload_length, str):
+            raise ConfigError(
+                "a simulation cannot make headers that a function reads",
+                hint="give the decoder a length_fmt",
+            )
+        pack = struct.Struct(source.payload_length).pack
+        self.frames = [pack(len(payload)) + payload for payload in payloads]
+
+
+class SendersHall:
+    """All senders, and the workers that listen for them."""
+
+    def __init__(self, loop: Loop, disk: Disk, senders: list[Sender]) -> None:
+        self._loop = loop
+        self._disk = disk
+        self._random = loop.random
+        self.senders = senders
+        self.connection_count = 0
+        self._listeners: list[Listener] = []
+
+    @property
+    def are_done(self) -> bool:
+        """Whether every record is accepted."""
+        return all(
+            len(self._disk.accepted_of(each.number)) == len(each.frames) for each in self.senders
+        )
+
+    def begin(self) -> None:
+        """Have every sender connect as soon as somebody listens."""
+        for sender in self.senders:
+            self._connect_later(sender)
+
+    def listen(self, listener: "Listener") -> None:
+        """A worker takes senders from now on."""
+        self._listeners.append(listener)
+
+    def _connect_later(self, sender: Sender) -> None:
+        delay_s = self._random.random() * CONNECT_AFTER_S
+        self._loop.call_later(delay_s, lambda: self._connect(sender))
+
+    def _connect(self, sender: Sender) -> None:
+        self._listeners = [each for each in self._listeners if each.is_listening]
+        candidates = [each for each in self._listeners if each.pipeline == sender.pipeline]
+        accepted = self._disk.accepted_of(sender.number)
+        missing = [number for number in range(len(sender.frames)) if number not in accepted]
+        if not missing:
+            # A machine crash may take some of it back.
+            self._loop.call_later(1.0, lambda: self._connect(sender))
+            return
+        if not candidates:
+            self._connect_later(sender)
+            return
+        self.connection_count += 1
+        rest = b"".join(sender.frames[number] for number in missing)
+        listener = self._random.choice(candidates)
+        connection = listener.accept(sender, self.connection_count, missing)
+        connection.on_closed = lambda: self._connect_later(sender)
+        self._send(connection, rest)
+
+    def _send(self, connection: "SourceConnection", rest: bytes) -> None:
+        if not connection.is_open:
+            return
+        if not rest:
+            # It stays, as real senders do that wait for the next event.
+            return
+        count = 0
+        if connection.kernel_bytes < KERNEL_BYTES_MAX:
+            count = self._random.randint(1, PIECE_BYTES_MAX)
+            connection.arrives(rest[:count])
+        delay_s = self._random.random() * SEND_EVERY_S
+        self._loop.call_later(delay_s, lambda: self._send(connection, rest[count:]))

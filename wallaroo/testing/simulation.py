@@ -1,0 +1,372 @@
+"""Runs an application on a simulated cluster that meets faults, and checks what comes of it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
+from wallaroo.checkpoint.saving import Limits
+from wallaroo.cluster.checkpoints import Rules
+from wallaroo.connectors.file import FileSink
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import ClusterError, FencedError, StoreError
+from wallaroo.testing.disk import Disk
+from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults
+from wallaroo.testing.initializer import NOTICE_S, SimulatedInitializer
+from wallaroo.testing.loop import Loop, Process
+from wallaroo.testing.network import Network
+from wallaroo.testing.oracle import (
+    DIFFERENCES_SHOWN_MAX,
+    Expected,
+    States,
+    final_states,
+    newest_manifest,
+    output_differences,
+    state_differences,
+    stream_output,
+)
+from wallaroo.testing.placed import placed_records
+from wallaroo.testing.senders import Sender, SendersHall
+from wallaroo.testing.store import Objects
+from wallaroo.testing.streams import Receivers
+from wallaroo.testing.worker import Sizes, World
+from wallaroo.topology.plan import Plan
+
+STORY_STEPS = 200
+STEPS_MAX = 400_000
+RUNS_MAX = 60
+WORKERS_MAX = 5
+LOOK_S = 0.05
+PARTITIONS = 16
+AGAIN_S = 0.5
+PASSING = (ClusterError, FencedError, StoreError)
+"""Errors of a run after which the same command is to be run again."""
+
+
+class SimulationError(Exception):
+    """A run did not come to what it must; the text has seed, differences and the last steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What a run that went right has come to."""
+
+    states: States
+    """The final states, by name and key."""
+    output: dict[int, list[bytes]]
+    """What each sink got, by its number in the plan: committed, where the sink is a file."""
+    accepted: list[list[bytes]]
+    """For each connection that a sender ever had, the payloads that were accepted over it."""
+    injected: Counter[str]
+    """Faults by kind."""
+    story: list[str]
+    """The last steps."""
+    fingerprint: int
+    """Of all steps: the same seed gives the same."""
+    step_count: int
+
+
+def lines(data: bytes) -> list[bytes]:
+    """Return each line of output, with its end."""
+    return data.splitlines(keepends=True)
+
+
+def _with_few_partitions(plan: Plan) -> Plan:
+    """Return the plan with so few partitions that a run does not spend its time on them."""
+    states = {
+        name: replace(state, hashed_partition_count=min(state.hashed_partition_count, PARTITIONS))
+        for name, state in plan.states.items()
+    }
+    return replace(plan, states=states)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def simulate(  # noqa: PLR0913  each can be left out
+    application: Plan,
+    input: Mapping[str, Sequence[Any]],
+    *,
+    seed: int,
+    workers: int = 3,
+    faults: Faults = ALL_FAULTS,
+    view_state: Callable[[Any], Any] = _same,
+    view_output: Callable[[bytes], Any] = _same,
+    replay_command: str = "",
+    objects: Objects | None = None,
+) -> SimulationResult:
+    """Run ``application`` on ``workers`` simulated workers with checkpoints on, and check it.
+
+    Everything that decides is the code of a real cluster; processes, clock, network, disks and
+    store are simulated, and meet ``faults`` drawn from ``seed``. The same seed gives the same run.
+    When all input is accepted the cluster is stopped in order, and compared with a plain run in one
+    process: the final states, by key; every record of output there at least once, and in files
+    exactly once.
+
+    ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
+    pipeline, what comes to its source: for a TCP source a list of senders, each a list of
+    payloads without their headers; for a file its payloads. Generators bring their own. Output has
+    to be lines. Where the order of records from several senders shows in a state or in the output,
+    ``view_state`` (given the plain values of a state) and ``view_output`` (given a line) have to
+    leave it out.
+
+    Raises ``SimulationError``, with the seed and how to run it again, if anything is missing, there
+    twice, or wrong, if the run does not end, or if the cluster fails.
+    """
+    simulation = _Simulation(
+        application, input, Random(seed), workers, faults, objects or Objects()
+    )
+    try:
+        problems = simulation.run()
+        problems = problems or simulation.differences(view_state, view_output)
+    except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
+        problems = [f"{type(error).__name__}: {error}"]
+        cause: BaseException | None = error
+    else:
+        cause = None
+    finally:
+        simulation.loop.close()
+    if problems:
+        raise SimulationError(simulation.report(seed, problems, replay_command)) from cause
+    return simulation.result()
+
+
+class _Simulation:
+    def __init__(
+        self,
+        plan: Plan,
+        input: Mapping[str, Sequence[Any]],
+        random: Random,
+        workers: int,
+        faults: Faults,
+        objects: Objects,
+    ) -> None:
+        self._plan = plan = _with_few_partitions(plan)
+        self._input = input
+        self._random = random
+        self._worker_count = workers
+        self.loop = Loop(random, STORY_STEPS)
+        self._chaos = Chaos(faults, random, self.loop)
+        self._disk = Disk(self._chaos)
+        self._objects = objects
+        self._receivers = Receivers()
+        self._senders = self._new_senders()
+        self._hall = SendersHall(self.loop, self._disk, self._senders)
+        self._placed = placed_records(plan.pipelines, input)
+        self._expected = Expected(plan, self._records(), lines)
+        self._world = World(
+            plan=plan,
+            chaos=self._chaos,
+            disk=self._disk,
+            objects=objects,
+            network=Network(self.loop, self._chaos),
+            receivers=self._receivers,
+            hall=self._hall,
+            placed=self._placed,
+            sizes=self._sizes(),
+        )
+        self._interval_s = random.uniform(0.03, 0.3)
+        self._initializer: SimulatedInitializer
+        self._run_count = 0
+        self._is_stopping = False
+        self._is_between = False
+        self._is_over = False
+        self._patience = random.randint(2, 40)
+        self._problems: list[str] = []
+        self._chaos.crash_machine = self._crash_machine
+
+    def _new_senders(self) -> list[Sender]:
+        senders: list[Sender] = []
+        for index, pipeline in enumerate(self._plan.pipelines):
+            if isinstance(pipeline.source, TCPSource):
+                for payloads in self._input.get(pipeline.name, ()):
+                    senders.append(Sender(len(senders), index, pipeline.source, payloads))
+        return senders
+
+    def _records(self) -> dict[int, list[Any]]:
+        """Return by pipeline what each sender, or the one file or generator, has."""
+        records: dict[int, list[Any]] = {}
+        for index, pipeline in enumerate(self._plan.pipelines):
+            if index in self._placed:
+                placed = self._placed[index]
+                records[index] = [placed.copied(0, len(placed.all))]
+            else:
+                records[index] = list(self._input.get(pipeline.name, ()))
+        return records
+
+    def _sizes(self) -> Sizes:
+        random = self._random
+        return Sizes(
+            checkpoints=Limits(
+                part_bytes=random.choice([200, 600, 100_000]),
+                copies_max=random.choice([1, 2]),
+                keys_spared=random.choice([0, 10, 1000]),
+                chunk_keys_max=random.choice([1, 3, 50]),
+            ),
+            segment_bytes=random.choice([300, 2000, 100_000]),
+            high_water_bytes=random.choice([300, 3000, 1 << 20]),
+            journal_sync="batch",
+        )
+
+    # The runs of the command
+
+    def run(self) -> list[str]:
+        """Run to the end; return what went wrong on the way."""
+        self._start()
+        self._hall.begin()
+        self.loop.call_later(LOOK_S, self._look)
+        if not self.loop.run(lambda: self._is_over, STEPS_MAX):
+            phase = self._initializer.coordinator
+            where = phase.phase.value if phase else "beginning"
+            return [f"it does not end: still {where} after {self.loop.now_s:.0f} s"]
+        return self._problems
+
+    def _start(self) -> None:
+        self._run_count += 1
+        self._is_stopping = self._is_between = False
+        rules = Rules(from_checkpoint=self._returned_to())
+        if self._run_count > 1 and self._chaos.happens("resizes", 0.4):
+            self._worker_count = self._random.randint(1, WORKERS_MAX)
+        process = Process(self.loop, f"initializer{self._run_count}", self._chaos)
+        self._chaos.initializer = process
+        self._chaos.workers.clear()
+        self._initializer = SimulatedInitializer(
+            self._world, process, self._worker_count, self._interval_s, rules
+        )
+
+    def _returned_to(self) -> int | None:
+        """Return an older checkpoint to begin with, now and then."""
+        if self._run_count == 1:
+            return None
+        kept = self._kept_checkpoints()
+        if len(kept) < 2 or not self._chaos.take("returns", 0.3):
+            return None
+        return self._random.choice(kept)
+
+    def _kept_checkpoints(self) -> list[int]:
+        manifests: list[Manifest] = []
+        for name, data in sorted(self._objects.by_name.items()):
+            if manifest_number(name) is not None:
+                manifests.append(decode_manifest(data, name))
+        kept = [int(each.number) for each in manifests if not each.is_claim]
+        return kept[-Rules().keep :]
+
+    def _crash_machine(self) -> None:
+        self._initializer.process.end("crashed with its machine")
+        for process in list(self._chaos.workers.values()):
+            process.end("crashed with its machine")
+        self._disk.crash_machine()
+
+    def _look(self) -> None:
+        """What whoever gave the command does: run it again, and stop it in the end."""
+        self.loop.call_later(LOOK_S, self._look)
+        initializer = self._initializer
+        if self._is_between:
+            return
+        if initializer.run.is_ended:
+            if not initializer.has_processes:
+                self._after_run(initializer)
+        elif self._is_stopping or not initializer.is_running:
+            return
+        elif self._chaos.take("orderly_stops", 0.02):
+            self._stop(initializer)
+        elif self._hall.are_done:
+            self._patience -= 1
+            if self._patience <= 0:
+                self._stop(initializer)
+
+    def _stop(self, initializer: SimulatedInitializer) -> None:
+        self._is_stopping = True
+        initializer.stop()
+
+    def _after_run(self, initializer: SimulatedInitializer) -> None:
+        error = initializer.run.error
+        is_whole = initializer.process.is_alive and error is None
+        initializer.process.end("ended")
+        if is_whole and self._all_is_taken():
+            self._is_over = True
+        elif error is not None and not isinstance(error, PASSING):
+            self._problems = [f"the run ended with {type(error).__name__}: {error.what}"]
+            self._is_over = True
+        elif self._run_count >= RUNS_MAX:
+            self._problems = [f"the command was run {RUNS_MAX} times, and never to the end"]
+            self._is_over = True
+        else:
+            self._is_between = True
+            delay_s = NOTICE_S + self._random.random() * AGAIN_S
+            self.loop.call_later(delay_s, self._start)
+
+    def _all_is_taken(self) -> bool:
+        """Whether the last checkpoint holds all input."""
+        positions: dict[int, Any] = {}
+        for worker in newest_manifest(self._objects).workers.values():
+            positions.update(worker.sources)
+        are_placed_done = all(
+            positions.get(index) == len(records.all) for index, records in self._placed.items()
+        )
+        return self._hall.are_done and are_placed_done
+
+    # What came of it
+
+    def differences(
+        self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
+    ) -> list[str]:
+        """Return what is not as in a plain run."""
+        found = final_states(self._objects, self._plan, self._expected)
+        output = self._output()
+        return [
+            *state_differences(self._expected.states, found, view_state),
+            *output_differences(self._plan, self._expected.output, output, view_output),
+        ]
+
+    def _output(self) -> dict[int, list[bytes]]:
+        output: dict[int, list[bytes]] = {}
+        for index, sink in enumerate(self._plan.sinks):
+            if isinstance(sink, FileSink):
+                output[index] = lines(bytes(self._disk.files.get(sink.path, b"")))
+            else:
+                output[index] = stream_output(self._receivers, index, lines)
+        return output
+
+    def result(self) -> SimulationResult:
+        """Return what the run has come to."""
+        return SimulationResult(
+            states=final_states(self._objects, self._plan, self._expected),
+            output=self._output(),
+            accepted=self._accepted(),
+            injected=self._chaos.injected,
+            story=list(self.loop.story),
+            fingerprint=self.loop.fingerprint,
+            step_count=self.loop.step_count,
+        )
+
+    def _accepted(self) -> list[list[bytes]]:
+        connections: dict[int, list[bytes]] = {}
+        for each in self._disk.accepted:
+            sender = self._senders[each.sender]
+            source = self._plan.pipelines[sender.pipeline].source
+            assert isinstance(source, TCPSource)
+            connections.setdefault(each.connection, []).extend(
+                sender.frames[number][source.header_length :] for number in each.numbers
+            )
+        return list(connections.values())
+
+    def report(self, seed: int, problems: list[str], replay_command: str) -> str:
+        """Return all that is to be known of a run that went wrong."""
+        shown = problems[:DIFFERENCES_SHOWN_MAX]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
+        again = replay_command or f"simulate(..., seed={seed})"
+        return "\n".join(
+            [
+                f"seed {seed}: {shown[0]}",
+                *shown[1:],
+                f"faults: {dict(self._chaos.injected)}",
+                f"run it again: {again}",
+                "the last steps:",
+                *self.loop.story,
+            ]
+        )

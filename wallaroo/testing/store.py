@@ -1,0 +1,127 @@
+"""A store of objects in memory, with the delays and the failures of one across a network."""
+
+from collections.abc import Iterable, Sequence
+
+from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
+from wallaroo.testing.faults import Chaos
+from wallaroo.testing.loop import Process
+from wallaroo.testing.waiting import Waiting
+
+FAILURE_PROBABILITY = 0.05
+DELAY_S = 0.02
+LONG_DELAY_S = 0.6
+
+
+class Objects:
+    """What is in the store, whoever looks."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, bytes] = {}
+        self.is_atomic = True
+        """Tests turn it off: torn writes can then be seen, as no store allows."""
+
+    def write(self, name: str, data: bytes, *, is_new: bool) -> str:
+        """Write an object; return what went wrong."""
+        if is_new and name in self.by_name:
+            return "exists"
+        self.by_name[name] = data
+        return ""
+
+    def tear(self, name: str, data: bytes) -> None:
+        """A write breaks off in the middle: there is no such object, unless the store is bad."""
+        if not self.is_atomic and name not in self.by_name:
+            self.by_name[name] = data[: len(data) // 2]
+
+
+class SimulatedStore:
+    """The store as one process uses it.
+
+    A request that is on its way when its process ends is done all the same, or is not.
+    """
+
+    location = "simulated"
+
+    def __init__(self, process: Process, objects: Objects, chaos: Chaos) -> None:
+        self._process = process
+        self._objects = objects
+        self._chaos = chaos
+        self._random = process.loop.random
+
+    def describe(self, name: str) -> str:
+        """Return where the object is, for messages."""
+        return f"{self.location}/{name}"
+
+    async def create(self, name: str, data: bytes) -> None:
+        """Write a new object; ``AlreadyExistsError`` to all but one."""
+        self._process.at("create manifest")
+        await self._write(name, data, is_new=True)
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Write an object; replace an older one."""
+        self._process.at("write part")
+        await self._write(name, data, is_new=False)
+
+    async def _write(self, name: str, data: bytes, *, is_new: bool) -> None:
+        kind = "done"
+        if self._chaos.take("failed_writes", FAILURE_PROBABILITY):
+            kind = self._random.choice(["refused", "torn", "answer lost", "not done"])
+        outcome: list[str] = []
+
+        def arrive() -> None:
+            match kind:
+                case "done" | "answer lost":
+                    outcome.append(self._objects.write(name, data, is_new=is_new))
+                case "torn":
+                    self._objects.tear(name, data)
+
+        await self._travel(arrive)
+        if kind != "done":
+            self._process.loop.tell(self._process.name, f"write of {name}: {kind}")
+            what = f"cannot write {name}: {kind}"
+            raise StoreError(what, "simulated", is_refusal=kind == "refused")
+        if outcome[0]:
+            raise AlreadyExistsError(f"{name} is there already")
+
+    async def get(self, name: str) -> bytes:
+        """Return the whole object; ``MissingObjectError`` if there is none."""
+        found: list[bytes | None] = []
+        await self._travel(lambda: found.append(self._objects.by_name.get(name)))
+        if found[0] is None:
+            raise MissingObjectError(f"there is no {name}")
+        return found[0]
+
+    async def list(self, prefix: str = "") -> Sequence[tuple[str, int]]:
+        """Return names and lengths of all objects below ``prefix``, sorted by name."""
+        found: list[tuple[str, int]] = []
+
+        def look() -> None:
+            for name, data in sorted(self._objects.by_name.items()):
+                if name.startswith(prefix):
+                    found.append((name, len(data)))
+
+        await self._travel(look)
+        return found
+
+    async def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; names of which there is none are passed over."""
+        doomed = list(names)
+
+        def remove() -> None:
+            for name in doomed:
+                self._objects.by_name.pop(name, None)
+
+        await self._travel(remove)
+
+    async def _travel(self, arrive: object) -> None:
+        """Send a request, which does what ``arrive`` does, and wait for its answer."""
+        assert callable(arrive)
+        answered = Waiting()
+        there_s, back_s = self._delay(), self._delay()
+        loop = self._process.loop
+        loop.call_later(there_s, arrive)  # of no process: it cannot be taken back
+        self._process.call_later(there_s + back_s, answered.finish)
+        await answered
+
+    def _delay(self) -> float:
+        is_long = self._random.random() < 0.02
+        return self._random.random() * (LONG_DELAY_S if is_long else DELAY_S)

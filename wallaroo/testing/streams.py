@@ -1,0 +1,91 @@
+"""Streams to receivers that may break, or read slowly."""
+
+from collections.abc import Callable
+from random import Random
+
+from wallaroo.connectors.sink_queue import SinkQueue
+from wallaroo.testing.faults import Chaos
+from wallaroo.testing.loop import Process
+
+BREAK_PROBABILITY = 0.02
+SLOW_PROBABILITY = 0.02
+DELAY_S = 0.004
+SLOW_DELAY_S = 1.0
+LOOK_S = 0.01
+WRITE_BYTES_MAX = 1 << 10
+
+
+class Receivers:
+    """What the receivers of all stream sinks got: for each connection its bytes, by sink."""
+
+    def __init__(self) -> None:
+        self.connections: dict[int, list[bytearray]] = {}
+
+    def connect(self, sink: int) -> bytearray:
+        """Return where the bytes of another connection go."""
+        connection = bytearray()
+        self.connections.setdefault(sink, []).append(connection)
+        return connection
+
+
+class StreamSink:
+    """Writes to a receiver by the real queue; the receiver hangs up now and then."""
+
+    def __init__(self, sink: int, process: Process, receivers: Receivers, chaos: Chaos) -> None:
+        self._sink = sink
+        self._process = process
+        self._random: Random = process.loop.random
+        self._receivers = receivers
+        self._chaos = chaos
+        self._queue = SinkQueue()
+        self._received = receivers.connect(sink)
+        self._is_busy = False
+        self._written_bytes = 0
+        self.on_progress: Callable[[], None] = lambda: None
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that the receiver has not taken."""
+        return self._queue.waiting_bytes
+
+    @property
+    def settled_bytes(self) -> int:
+        """Of all bytes ever written here, those that the receiver has acknowledged."""
+        return self._written_bytes - self._queue.queued_bytes
+
+    @property
+    def written_bytes(self) -> int:
+        """All bytes ever written here."""
+        return self._written_bytes
+
+    def write(self, chunk: bytes) -> None:
+        """Queue whole records."""
+        self._written_bytes += len(chunk)
+        self._queue.append(chunk)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_busy or not self._queue.waiting_bytes:
+            return
+        self._is_busy = True
+        data = self._queue.take(WRITE_BYTES_MAX)
+        is_slow = self._chaos.happens("slow_sinks", SLOW_PROBABILITY)
+        delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
+        # On its way; it comes there even if this process has ended.
+        received, arrived = self._received, self._random.randint(0, len(data))
+        breaks = self._chaos.take("broken_sinks", BREAK_PROBABILITY)
+        part = data[:arrived] if breaks else data
+        self._process.loop.call_later(delay_s, lambda: received.extend(part))
+        self._process.call_later(delay_s + DELAY_S, self._lost if breaks else self._acknowledged)
+
+    def _acknowledged(self) -> None:
+        self._is_busy = False
+        self._queue.unsettled(0)
+        self._go_on()
+        self.on_progress()
+
+    def _lost(self) -> None:
+        self._is_busy = False
+        self._queue.connection_lost()
+        self._received = self._receivers.connect(self._sink)
+        self._go_on()
