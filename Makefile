@@ -4,7 +4,7 @@ BIN := .venv/bin
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format style types layers bench bench-latency bench-peers crash-test dev clean
+.PHONY: help run test simulate check format style types layers bench bench-latency bench-peers crash-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ dev: .venv/dev-ready  ## Set up .venv with all tools
 
 test: .venv/dev-ready  ## Run the whole test suite
 	@$(BIN)/python -m pytest
+
+SEEDS ?= 300
+
+simulate: .venv/dev-ready  ## Run SEEDS=300 simulated clusters that meet faults of all kinds
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 check: style types layers  ## Format, lint, types and layers: what CI runs before the tests
 

@@ -208,6 +208,11 @@ def newest_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def kept_manifests(folder: Path) -> list[Manifest]:
+    log = ManifestLog(open_store(str(folder)))
+    return [asyncio.run(log.load(number)) for number in manifest_numbers(folder)]
+
+
 def totals_in(folder: Path) -> dict[str, Total]:
     """The totals that the newest checkpoint holds, each at one worker alone."""
     totals: dict[str, Total] = {}

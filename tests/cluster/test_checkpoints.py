@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.durable import (
     Deployment,
     check_same,
-    manifest_numbers,
+    kept_manifests,
     newest_manifest,
     payloads_of,
     totals_in,
@@ -98,11 +98,13 @@ def test_only_so_many_checkpoints_are_kept_and_nothing_else(tmp_path: Path) -> N
         wait_checkpoints(counts.store, 8)
         totals = sender.stop()
         assert cluster.stop() == 0
-    last = newest_manifest(counts.store)
-    assert manifest_numbers(counts.store) == [last.number - 1, last.number]
+    before, last = kept_manifests(counts.store)
+    assert last.number == before.number + 1
     parts = {str(path.relative_to(counts.store)) for path in counts.store.glob("parts/*/*")}
-    assert last.object_names() & {*parts} == {p for p in last.object_names() if "parts" in p}
-    assert all(int(name.split("/")[1]) <= last.number for name in parts)
+    needed = {name for name in before.object_names() | last.object_names() if "parts" in name}
+    assert needed <= parts
+    # A round that was given up may have had a number that no checkpoint has reached yet.
+    assert all(int(name.split("/")[1]) > last.number for name in parts - needed)
     counts.check(totals)
     # Each worker has one journal, and none of a life before.
     assert len([*counts.journals.iterdir()]) == 2

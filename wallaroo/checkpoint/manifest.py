@@ -118,6 +118,8 @@ class Manifest:
     duration_s: float
     writer: str = ""
     """Random, of whoever committed it, see ``with_writer``."""
+    base: int = 0
+    """The number of the manifest that it follows; 0 for none."""
 
     def __post_init__(self) -> None:
         if self.number < 1:

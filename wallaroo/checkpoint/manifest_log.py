@@ -108,7 +108,28 @@ class ManifestLog:
         at the same time one is fenced off.
         """
         number = CheckpointId(([0, *await self.numbers()])[-1] + 1)
-        return await self.commit(replace(base, number=number, epoch=epoch, is_claim=True))
+        follows = base.number if base.number < number else 0
+        claim = replace(base, number=number, epoch=epoch, is_claim=True, base=follows)
+        return await self.commit(claim)
+
+    async def line(self) -> list[int]:
+        """Return the numbers of the newest manifest and of all that it follows, newest first.
+
+        A checkpoint that is not among them was given up when a run went back behind it: the files
+        of sinks have gone on without it. A damaged manifest does not tell what it follows, so what
+        is before it counts.
+        """
+        line: list[int] = []
+        following: int | None = None
+        for number in reversed(await self.numbers()):
+            if following is not None and number > following:
+                continue
+            try:
+                following = (await self.load(number)).base
+            except DamagedFileError:
+                following = None
+            line.append(number)
+        return line
 
     async def retained(self, keep: int) -> list[Manifest]:
         """Return the manifests that stay when `keep` checkpoints are kept, newest first."""

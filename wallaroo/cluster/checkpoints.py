@@ -124,6 +124,12 @@ class Checkpoints:
                 hint=f"there are {', '.join(map(str, numbers)) or 'none'}; "
                 "wallaroo-checkpoints list shows them",
             )
+        line = await self._log.line()
+        if number not in line:
+            raise ConfigError(
+                f"checkpoint {number} was given up when a run went back to an older one",
+                hint=f"choose one of {', '.join(map(str, reversed(line)))}",
+            )
         return await self._log.load(number)
 
     def _nothing(self, epoch: Epoch) -> Manifest:
@@ -206,6 +212,7 @@ class Checkpoints:
             number=CheckpointId(self._latest.number + 1),
             epoch=order.epoch,
             is_claim=False,
+            base=self._latest.number,
             outline=list(outline(self._plan)),
             members=list(self._workers),
             partition_maps=[each.to_wire() for each in self._partition_maps],

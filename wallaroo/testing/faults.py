@@ -23,7 +23,7 @@ class Faults:
     """All processes end, and what the system had not written to the disk yet is lost."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
-    returns: int = 1
+    returns: int = 2
     """The command is run again from an older checkpoint that is kept."""
     lost_control_links: int = 1
     """A worker and the initializer lose each other though both live."""
@@ -50,6 +50,9 @@ _NOTHING: dict[str, Any] = {
     field.name: type(getattr(ALL_FAULTS, field.name))() for field in fields(Faults)
 }
 NO_FAULTS = Faults(**_NOTHING)
+
+ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
+"""What delays come as often as: some runs are smooth, and so get far between two crashes."""
 
 STEPS_BETWEEN_MAX = 800
 """Of the events between two crashes; a run with little input has some thousand."""
@@ -101,6 +104,7 @@ class Chaos:
             if not isinstance(value := getattr(faults, field.name), bool)
         }
         self.is_over = False
+        self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()
         self.workers: dict[str, Process] = {}
         """Those that live, by name."""
@@ -139,6 +143,7 @@ class Chaos:
 
     def happens(self, name: str, probability: float) -> bool:
         """Say whether something that ``faults`` allows, however often, happens here."""
+        probability *= self._roughness
         if self.is_over or not getattr(self.faults, name) or self.random.random() >= probability:
             return False
         self.injected[name.replace("_", " ")] += 1
@@ -158,7 +163,8 @@ class Chaos:
             crash.patience -= 1
             if crash.patience > 0:
                 return False
-        if not self._concerns(crash.kind, process):
+        victims = self._victims(crash.kind, process)
+        if not victims:
             return False
         self._crashes.pop(0)
         self.injected[crash.kind] += 1
@@ -167,21 +173,23 @@ class Chaos:
         self._loop.tell(process.name, f"{crash.kind} at {place}")
         if crash.kind == "machine crash":
             self.crash_machine()
-        elif crash.kind == "crash of several workers":
-            self._crash_others(process)
-        return True
+        for each in victims:
+            if each is not process:
+                each.end("crashed")
+        return process in victims
 
-    def _concerns(self, kind: str, process: Process) -> bool:
+    def _victims(self, kind: str, process: Process) -> list[Process]:
+        """Return who ends when ``process`` is where the crash is awaited; often it is the one."""
+        workers = [each for each in self.workers.values() if each.is_alive]
         match kind:
-            case "initializer crash":
-                return process is self.initializer
             case "machine crash":
-                return True
+                return [process]
+            case "initializer crash":
+                return [self.initializer] if self.initializer is not None else []
+            case "worker crash":
+                return [process] if process in workers else self._some(workers, 1)
             case _:
-                return process in self.workers.values()
+                return self._some(workers, self.random.randint(2, max(2, len(workers))))
 
-    def _crash_others(self, process: Process) -> None:
-        others = [each for each in self.workers.values() if each is not process]
-        count = self.random.randint(1, len(others)) if others else 0
-        for each in self.random.sample(others, count):
-            each.end("crashed as well")
+    def _some(self, workers: list[Process], count: int) -> list[Process]:
+        return self.random.sample(workers, min(count, len(workers)))

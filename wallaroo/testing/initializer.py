@@ -34,7 +34,7 @@ from wallaroo.testing.network import ControlLink
 from wallaroo.testing.store import SimulatedStore
 from wallaroo.testing.worker import SimulatedWorker, World
 from wallaroo.topology.fingerprint import difference, outline
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Join
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Failed, Join
 
 START_S = 0.3
 NOTICE_S = 0.02
@@ -242,6 +242,8 @@ class SimulatedInitializer:
     def _sent(self, worker: WorkerName, link: _Link, frame: ControlFrame) -> None:
         """A worker has sent a frame."""
         process = link.process
+        if isinstance(frame, Failed):
+            self._world.problems.append(f"{process.name} gave up: {frame.what}")
         if not link.is_up:
             return
         if self._world.chaos.take("lost_control_links", 0.02):

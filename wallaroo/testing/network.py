@@ -19,7 +19,7 @@ DELAY_S = 0.002
 SLOWEST = 1.5
 """Power of ten by which one connection may be slower than another."""
 LATE_S = 1.0
-LATE_PROBABILITY = 0.02
+LATE_PROBABILITY = 0.04
 BREAK_PROBABILITY = 0.004
 HEADER_BYTES = 4
 

@@ -59,7 +59,8 @@ class Expected:
                 for sink, data in dataflow.take_output():
                     self.output[sink] += split(data)
         self.states: States = dataflow.states
-        self.failure_count = len(dataflow.take_failures())
+        failures = dataflow.take_failures()
+        self.failures = frozenset((failure.step, failure.error) for failure in failures)
 
 
 class _NoDelayStore:

@@ -155,6 +155,7 @@ class _Simulation:
         self._receivers = Receivers()
         self._senders = self._new_senders()
         self._hall = SendersHall(self.loop, self._disk, self._senders)
+        self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
         self._expected = Expected(plan, self._records(), lines)
         self._world = World(
@@ -167,6 +168,8 @@ class _Simulation:
             hall=self._hall,
             placed=self._placed,
             sizes=self._sizes(),
+            known_failures=self._expected.failures,
+            problems=self._problems,
         )
         self._interval_s = random.uniform(0.03, 0.3)
         self._initializer: SimulatedInitializer
@@ -174,8 +177,7 @@ class _Simulation:
         self._is_stopping = False
         self._is_between = False
         self._is_over = False
-        self._patience = random.randint(2, 40)
-        self._problems: list[str] = []
+        self._patience = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
 
     def _new_senders(self) -> list[Sender]:
@@ -202,8 +204,8 @@ class _Simulation:
         return Sizes(
             checkpoints=Limits(
                 part_bytes=random.choice([200, 600, 100_000]),
-                copies_max=random.choice([1, 2]),
-                keys_spared=random.choice([0, 10, 1000]),
+                copies_max=random.choice([1, 1, 2]),
+                keys_spared=random.choice([0, 0, 10]),
                 chunk_keys_max=random.choice([1, 3, 50]),
             ),
             segment_bytes=random.choice([300, 2000, 100_000]),
@@ -218,7 +220,7 @@ class _Simulation:
         self._start()
         self._hall.begin()
         self.loop.call_later(LOOK_S, self._look)
-        if not self.loop.run(lambda: self._is_over, STEPS_MAX):
+        if not self.loop.run(lambda: self._is_over or bool(self._problems), STEPS_MAX):
             phase = self._initializer.coordinator
             where = phase.phase.value if phase else "beginning"
             return [f"it does not end: still {where} after {self.loop.now_s:.0f} s"]
@@ -242,17 +244,23 @@ class _Simulation:
         if self._run_count == 1:
             return None
         kept = self._kept_checkpoints()
-        if len(kept) < 2 or not self._chaos.take("returns", 0.3):
+        if len(kept) < 2 or not self._chaos.take("returns", 0.5):
             return None
         return self._random.choice(kept)
 
     def _kept_checkpoints(self) -> list[int]:
-        manifests: list[Manifest] = []
-        for name, data in sorted(self._objects.by_name.items()):
-            if manifest_number(name) is not None:
-                manifests.append(decode_manifest(data, name))
-        kept = [int(each.number) for each in manifests if not each.is_claim]
-        return kept[-Rules().keep :]
+        """Return the last checkpoints that were not given up for an older one."""
+        manifests: dict[int, Manifest] = {}
+        for name, data in self._objects.by_name.items():
+            if (number := manifest_number(name)) is not None:
+                manifests[number] = decode_manifest(data, name)
+        kept: list[int] = []
+        number = max(manifests, default=0)
+        while number in manifests:
+            if not manifests[number].is_claim:
+                kept.append(number)
+            number = manifests[number].base
+        return kept[: Rules().keep]
 
     def _crash_machine(self) -> None:
         self._initializer.process.end("crashed with its machine")
@@ -289,10 +297,10 @@ class _Simulation:
         if is_whole and self._all_is_taken():
             self._is_over = True
         elif error is not None and not isinstance(error, PASSING):
-            self._problems = [f"the run ended with {type(error).__name__}: {error.what}"]
+            self._problems.append(f"the run ended with {type(error).__name__}: {error.what}")
             self._is_over = True
         elif self._run_count >= RUNS_MAX:
-            self._problems = [f"the command was run {RUNS_MAX} times, and never to the end"]
+            self._problems.append(f"the command was run {RUNS_MAX} times, and never to the end")
             self._is_over = True
         else:
             self._is_between = True

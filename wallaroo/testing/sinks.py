@@ -11,8 +11,8 @@ from wallaroo.testing.loop import Process
 from wallaroo.testing.streams import Receivers, StreamSink
 from wallaroo.topology.plan import Plan
 
-BREAK_PROBABILITY = 0.02
-SLOW_PROBABILITY = 0.02
+BREAK_PROBABILITY = 0.03
+SLOW_PROBABILITY = 0.05
 DELAY_S = 0.004
 SLOW_DELAY_S = 1.0
 LOOK_S = 0.01

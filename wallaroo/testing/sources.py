@@ -16,9 +16,9 @@ from wallaroo.testing.senders import Sender, SendersHall
 
 FRAME_BYTES_MAX = 1 << 20
 JOURNAL_AGAIN_S = 0.1
-PIECE_BYTES_MAX = 80
+PIECE_BYTES_MAX = 40
 KERNEL_BYTES_MAX = 300
-SEND_EVERY_S = 0.05
+SEND_EVERY_S = 0.06
 CONNECT_AFTER_S = 0.05
 
 

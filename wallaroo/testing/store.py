@@ -7,18 +7,20 @@ from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 from wallaroo.testing.waiting import Waiting
 
-FAILURE_PROBABILITY = 0.05
-DELAY_S = 0.02
-LONG_DELAY_S = 0.6
+FAILURE_PROBABILITY = 0.08
+DELAY_S = 0.005
+LONG_PROBABILITY = 0.03
+LONG_DELAY_S = 1.0
 
 
 class Objects:
     """What is in the store, whoever looks."""
 
+    is_atomic = True
+    """Tests turn it off: torn writes can then be seen, as no store allows."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
-        self.is_atomic = True
-        """Tests turn it off: torn writes can then be seen, as no store allows."""
 
     def write(self, name: str, data: bytes, *, is_new: bool) -> str:
         """Write an object; return what went wrong."""
@@ -123,5 +125,5 @@ class SimulatedStore:
         await answered
 
     def _delay(self) -> float:
-        is_long = self._random.random() < 0.02
+        is_long = self._random.random() < LONG_PROBABILITY
         return self._random.random() * (LONG_DELAY_S if is_long else DELAY_S)

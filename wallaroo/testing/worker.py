@@ -63,6 +63,10 @@ class World:
     hall: SendersHall
     placed: Mapping[int, Records]
     sizes: Sizes
+    known_failures: frozenset[tuple[str, str]]
+    """Step and error of records that fail in a plain run too."""
+    problems: list[str]
+    """What must not happen, and did; ends the simulation."""
 
 
 class SimulatedWorker:
@@ -210,6 +214,8 @@ class SimulatedWorker:
         self.failure_count += len(failures)
         for failure in failures:
             self._tell("record.failed", {"step": failure.step, "error": failure.error})
+            if (failure.step, failure.error) not in self._world.known_failures:
+                self._world.problems.append(f"step {failure.step!r} failed: {failure.error}")
 
     def _tell(self, event: str, values: dict[str, Any]) -> None:
         self.process.loop.tell(self.process.name, f"{event} {values}")

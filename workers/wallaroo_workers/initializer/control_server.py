@@ -28,6 +28,8 @@ class ControlServer:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._links: dict[WorkerName, FrameConnection] = {}
+        self._joined_epochs: dict[WorkerName, Epoch] = {}
+        """At which the process at the other end of each link was started."""
         self._server: asyncio.Server | None = None
         self.address = ""
         self.on_frame: Callable[[WorkerName, ControlFrame], None]
@@ -85,6 +87,10 @@ class ControlServer:
     def _joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
         match frame:
             case Join(epoch, name):
+                if epoch < self._joined_epochs.get(name, epoch):
+                    # What a process sent before its end may be read after its successor's words.
+                    raise ProtocolError(f"{name} of epoch {epoch} was replaced")
+                self._joined_epochs[name] = epoch
                 self._links[name] = connection
                 return name, epoch
             case Failed(epoch):

@@ -1,0 +1,77 @@
+"""``make simulate``: runs many seeds on all cores; or one seed, and tells its steps."""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+
+import click
+
+from tests.simulation.seeds import outcome, run_seed
+from wallaroo.testing import SimulationError
+
+SEEDS_AT_ONCE = 10
+TOLD_EVERY_S = 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many seeds to run")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes to use")
+    parser.add_argument("--seed", type=int, help="run this one and tell its last steps")
+    options = parser.parse_args()
+    if options.seed is not None:
+        return run_one(options.seed)
+    return run_many(range(options.first, options.first + options.seeds), options.jobs)
+
+
+def run_one(seed: int) -> int:
+    try:
+        result = run_seed(seed)
+    except SimulationError as error:
+        click.echo(error)
+        return 1
+    click.echo("\n".join(result.story))
+    tell_faults(result.injected)
+    click.echo(
+        f"seed {seed} passed: {result.step_count} steps, fingerprint {result.fingerprint:08x}"
+    )
+    return 0
+
+
+def run_many(seeds: range, jobs: int) -> int:
+    injected: Counter[str] = Counter()
+    failed: list[int] = []
+    began_s = told_s = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        outcomes = pool.imap_unordered(outcome, seeds, chunksize=SEEDS_AT_ONCE)
+        for count, (seed, faults, problem) in enumerate(outcomes, start=1):
+            injected += faults
+            if problem:
+                failed.append(seed)
+                lines = problem.splitlines()
+                click.echo(
+                    "\n".join([lines[0], *(line for line in lines if "run it again" in line)])
+                )
+            if time.monotonic() - told_s >= TOLD_EVERY_S:
+                told_s = time.monotonic()
+                click.echo(f"{count} of {len(seeds)} seeds, {len(failed)} failed")
+    tell_faults(injected)
+    took_s = time.monotonic() - began_s
+    click.echo(
+        f"{len(seeds)} seeds in {took_s:.0f} s, {len(failed)} failed {sorted(failed)[:20] or ''}"
+    )
+    return 1 if failed else 0
+
+
+def tell_faults(injected: Counter[str]) -> None:
+    click.echo("faults injected:")
+    for kind, count in sorted(injected.items()):
+        click.echo(f"{count:8} {kind}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

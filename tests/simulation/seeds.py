@@ -1,0 +1,58 @@
+"""One seed of the simulation, from its case to what is checked beyond what ``simulate`` checks."""
+
+from collections import Counter
+from typing import Any
+
+from tests.simulation.applications import Case, case, in_any_order
+from wallaroo.testing import SimulationError, SimulationResult, simulate
+from wallaroo.testing.store import Objects
+
+ORDERED = ("keyed", "shared", "sparing")
+"""Applications without a parallel step before the state: order is kept for a connection and key."""
+
+
+def run_seed(seed: int, objects: Objects | None = None) -> SimulationResult:
+    """Run one seed; raises ``SimulationError``."""
+    chosen = case(seed)
+    command = f"python -m tests.simulation --seed {seed}"
+    result = simulate(
+        chosen.plan,
+        chosen.input,
+        seed=seed,
+        workers=chosen.workers,
+        view_state=in_any_order,
+        replay_command=command,
+        objects=objects,
+    )
+    problem = disorder(chosen, result)
+    if problem:
+        raise SimulationError(f"seed {seed}: {problem}\nrun it again: {command}")
+    return result
+
+
+def disorder(chosen: Case, result: SimulationResult) -> str:
+    """Return which key got records of one connection in another order than they came."""
+    if chosen.application not in ORDERED:
+        return ""
+    applied = {key: state.ids for key, state in result.states["applied"].items()}
+    for connection in result.accepted:
+        sent: dict[str, list[int]] = {}
+        for payload in connection:
+            key, number = payload.decode().split(":")
+            sent.setdefault(f"k{key}", []).append(int(number))
+        for key, numbers in sent.items():
+            known = set(numbers)
+            got = [number for number in applied.get(key, []) if number in known]
+            wanted = [number for number in numbers if number in got]
+            if got != wanted:
+                return f"key {key} got {got} of a connection that brought {wanted}"
+    return ""
+
+
+def outcome(seed: int) -> tuple[int, Counter[str], str]:
+    """Return seed, faults injected, and what went wrong; for processes of a pool."""
+    try:
+        result: Any = run_seed(seed)
+    except SimulationError as error:
+        return seed, Counter(), str(error)
+    return seed, result.injected, ""

@@ -1,0 +1,135 @@
+"""The simulation finds what it is there for: each of these switches off one thing that protects."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.seeds import run_seed
+from wallaroo.checkpoint import restoring
+from wallaroo.checkpoint.journal import replay_position
+from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.checkpoint.saving import Saving
+from wallaroo.cluster import member
+from wallaroo.cluster.coordinator import Coordinator
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.inbox import Inbox
+from wallaroo.names import WorkerName
+from wallaroo.operators.changes import StateChanges
+from wallaroo.testing import SimulationError
+from wallaroo.testing.store import Objects
+from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
+
+SEEDS_MAX = 250
+
+Patch = pytest.MonkeyPatch
+
+
+def without_hold_back(patch: Patch) -> None:
+    """What is behind a barrier is processed before the barrier is through."""
+    patch.setattr(Inbox, "hold_back", lambda *_: None)
+
+
+def without_epoch_check(patch: Patch) -> None:
+    """What a worker says of an older epoch counts."""
+    received = Coordinator._received
+
+    def any_epoch(self: Coordinator, worker: WorkerName, frame: ControlFrame) -> object:
+        if isinstance(frame, Join | Failed | RequestStop):
+            return received(self, worker, frame)
+        return self._reported(worker, frame)
+
+    patch.setattr(Coordinator, "_received", any_epoch)
+
+
+def without_replay(patch: Patch) -> None:
+    """Journals are written, and nobody reads them."""
+    patch.setattr(member, "journals_of", lambda *_: [])
+
+
+def without_atomic_manifests(patch: Patch) -> None:
+    """A write that breaks off leaves a part of a manifest to be seen."""
+    patch.setattr(Objects, "is_atomic", False)
+
+
+def without_create_if_absent(patch: Patch) -> None:
+    """Two initializers can both write a manifest of one number."""
+
+    def overwrite(self: Objects, name: str, data: bytes, *, is_new: bool) -> str:
+        self.by_name[name] = data
+        return ""
+
+    patch.setattr(Objects, "write", overwrite)
+
+
+def without_copy_on_write(patch: Patch) -> None:
+    """A checkpoint has some keys as they were later."""
+    patch.setattr(StateChanges, "write_first", lambda *_: None)
+
+
+def without_memory_of_abandoned(patch: Patch) -> None:
+    """What an abandoned checkpoint had written is not written by the next one."""
+
+    def forget(self: StateChanges) -> None:
+        self.frozen.clear()
+        self._written = []
+
+    patch.setattr(StateChanges, "abandon", forget)
+
+
+def without_skipping(patch: Patch) -> None:
+    """Of an entry that was processed in part all is replayed."""
+
+    def position(self: JournalProgress) -> JournalPosition:
+        return JournalPosition(self.journal, next(iter(self._entries), self._end), {})
+
+    patch.setattr(JournalProgress, "position", position)
+
+
+def without_holding_sources(patch: Patch) -> None:
+    """Sources go on between the barrier that they sent and the checkpoint."""
+    patch.setattr(
+        Engine, "holds_sources", property(lambda _: False, lambda *_: None), raising=False
+    )
+
+
+def without_young_journals(patch: Patch) -> None:
+    """A journal that no checkpoint names yet is not replayed."""
+
+    def named(journal: str, positions: list[JournalPosition]) -> JournalPosition | None:
+        is_named = any(each.journal == journal for each in positions)
+        return replay_position(journal, positions) if is_named else None
+
+    patch.setattr(restoring, "replay_position", named)
+
+
+def without_moved_keys(patch: Patch) -> None:
+    """What a worker has taken over from others it does not write itself."""
+    patch.setattr(Saving, "all_changed", lambda _: None)
+
+
+PLANTED = [
+    without_hold_back,
+    without_epoch_check,
+    without_replay,
+    without_atomic_manifests,
+    without_create_if_absent,
+    without_copy_on_write,
+    without_memory_of_abandoned,
+    without_skipping,
+    without_holding_sources,
+    without_young_journals,
+    without_moved_keys,
+]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_the_simulation_fails(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    plant(monkeypatch)
+    for seed in range(SEEDS_MAX):
+        try:
+            run_seed(seed)
+        except SimulationError as error:
+            assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)
+            return
+    pytest.fail(f"{SEEDS_MAX} seeds pass {plant.__doc__}")
