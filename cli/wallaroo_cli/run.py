@@ -1,4 +1,4 @@
-"""wallaroo-run: start a cluster on this machine, run an application on it, stop it in order."""
+"""wallaroo-run: start a cluster, or a worker for one elsewhere; run an application, stop it."""
 
 import difflib
 import os
@@ -11,13 +11,23 @@ import structlog
 import uvloop
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.host_options import (
+    HostOptions,
+    advertised,
+    check_together,
+    checked_secret,
+    host_options,
+    worker_name,
+)
+from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
+from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
@@ -70,6 +80,7 @@ class Chosen:
     from_checkpoint: int | None
     allow_dropped_state: bool
     debug: bool
+    hosts: HostOptions
     application_arguments: tuple[str, ...]
 
 
@@ -97,8 +108,8 @@ class Chosen:
     metavar="N",
     default=1,
     show_default=True,
-    type=click.IntRange(1, 1024),
-    help="Worker processes.",
+    type=click.IntRange(0, 1024),
+    help="Worker processes on this host.",
 )
 @click.option(
     "--plan",
@@ -120,7 +131,7 @@ class Chosen:
     metavar="H:P",
     default="127.0.0.1:0",
     show_default=True,
-    help="Where the initializer listens for its workers.",
+    help="Where the initializer listens for its workers; other hosts give it as --join.",
 )
 @click.option(
     "--sink-timeout",
@@ -240,13 +251,17 @@ class Chosen:
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
+@host_options
 @click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
 def main(**values: Any) -> None:
-    """Run an application on worker processes of this machine until Ctrl-C."""
-    chosen = Chosen(**values)
-    configure_logs("initializer", debug=chosen.debug)
+    """Run an application on worker processes until Ctrl-C."""
+    hosts = HostOptions.taken_from(values)
+    chosen = Chosen(**values, hosts=hosts)
+    process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
+    configure_logs(process, debug=chosen.debug)
+    check_together(hosts, chosen.worker_count)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
         module=chosen.application_module,
@@ -257,7 +272,45 @@ def main(**values: Any) -> None:
     if chosen.plan_form is not None:
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
+    if hosts.join is not None:
+        sys.exit(uvloop.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
     uvloop.run(_run(_settings(chosen, application), plan))
+
+
+def _agent_settings(
+    chosen: Chosen, application: ApplicationSettings, initializer: str
+) -> AgentSettings:
+    hosts = chosen.hosts
+    secret = checked_secret(hosts, chosen.control_address)
+    if secret is None:
+        raise ConfigError(
+            "a worker that joins needs the secret of the cluster, and there is none",
+            hint="give --secret-file or WALLAROO_SECRET here and to the initializer",
+        )
+    own: dict[str, object] = {
+        "folder": application.paths[0],
+        "dead_letters": os.path.abspath(chosen.dead_letters),
+    }
+    if chosen.resilience_dir:
+        # Where the same store is, seen from this host.
+        own["resilience"], own["journal_folder"] = _resilience(
+            chosen.resilience_dir, chosen.journal_dir
+        )
+    elif chosen.journal_dir:
+        own["journal_folder"] = os.path.abspath(chosen.journal_dir)
+    if chosen.debug:
+        own["debug"] = True
+    return AgentSettings(
+        initializer=initializer,
+        name=worker_name(hosts),
+        secret=secret,
+        tls=hosts.tls_files,
+        application=application,
+        bind_host=hosts.bind_host or "",
+        advertise_host=hosts.advertise_host or "",
+        rejoin_s=hosts.rejoin_s,
+        own_options=own,
+    )
 
 
 def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettings:
@@ -295,6 +348,14 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
+        hosts=HostSettings(
+            secret=checked_secret(chosen.hosts, chosen.control_address),
+            tls=chosen.hosts.tls_files,
+            agent_count=chosen.hosts.expect_workers,
+            agent_timeout_s=chosen.hosts.agent_timeout_s,
+            bind_host=chosen.hosts.bind_host or "",
+            advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
+        ),
     )
 
 

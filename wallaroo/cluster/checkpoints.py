@@ -73,12 +73,18 @@ class Checkpoints:
         self._place = place
         self._plan = plan
         self._workers = workers
+        self._newest_epoch = Epoch(0)
         self._log = place.log
         self._latest: Manifest
         self._partition_maps: list[PartitionMap] = []
         self._begun_s = 0.0
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
+
+    def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
+        """These are the members; journals elsewhere were written until ``newest_epoch``."""
+        self._workers = workers
+        self._newest_epoch = newest_epoch
 
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         """A process was lost, and writes no more."""
@@ -97,7 +103,8 @@ class Checkpoints:
         await self._log.check_store()
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
-        epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        written = [self._newest_epoch, *self._place.journal_epochs()]
+        epoch = Epoch(max([base.epoch if base else 0, *written]) + 1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):

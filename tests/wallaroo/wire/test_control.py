@@ -10,6 +10,19 @@ from hypothesis import strategies as st
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.agents import (
+    NO_EPOCH,
+    Accepted,
+    Beat,
+    Dismissed,
+    EndProcess,
+    Gone,
+    Leave,
+    Offer,
+    Place,
+    Placed,
+    Prepared,
+)
 from wallaroo.wire.control import (
     TYPE_OF_TAG,
     Abandon,
@@ -62,6 +75,16 @@ FRAMES: list[ControlFrame] = [
     Abandon(EPOCH, CheckpointId(4)),
     SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
     Pulse(EPOCH, WorkerName("w1")),
+    Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"]),
+    Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
+    Prepared(EPOCH),
+    Place(EPOCH),
+    Placed(EPOCH, 4711),
+    Gone(EPOCH, "the process ended with status 1"),
+    EndProcess(EPOCH),
+    Leave(NO_EPOCH),
+    Dismissed(NO_EPOCH, "what happened", "what to do"),
+    Beat(NO_EPOCH),
 ]
 
 
@@ -188,4 +211,14 @@ def test_the_tags_on_the_wire_stay() -> None:
         16: "Abandon",
         17: "SourcesEnded",
         18: "Pulse",
+        50: "Offer",
+        51: "Accepted",
+        52: "Prepared",
+        53: "Place",
+        54: "Placed",
+        55: "Gone",
+        56: "EndProcess",
+        57: "Leave",
+        58: "Dismissed",
+        59: "Beat",
     }

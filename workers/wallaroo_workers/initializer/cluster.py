@@ -1,11 +1,10 @@
 """The initializer: carries out what the coordinator decides, until the cluster has ended."""
 
 import asyncio
-import secrets
 import signal
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -37,19 +36,20 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
+from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.hosts import Hosts, HostSettings
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.network.frames import split_address
-from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = structlog.get_logger()
 
-SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
@@ -71,6 +71,7 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    hosts: HostSettings = field(default_factory=HostSettings)
 
 
 class Cluster:
@@ -79,14 +80,21 @@ class Cluster:
     def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
-        self._placement = placement
+        self._hosts = Hosts(
+            settings.hosts,
+            settings.application,
+            settings.options,
+            plan,
+            placement,
+            settings.worker_timeout_s,
+        )
+        self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._workers = tuple(
             WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
         )
-        self._control = ControlServer(self._secret)
-        self._restarts = {worker: RestartPolicy(settings.restarts_max) for worker in self._workers}
+        self._control = ControlServer(self._hosts.secret, self._hosts.tls)
+        self._restarts: dict[WorkerName, RestartPolicy] = {}
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._pids: dict[WorkerName, int] = {}
@@ -98,7 +106,7 @@ class Cluster:
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._orders: dict[WorkerName, StartWorker] = {}
-        self._starting = {worker: asyncio.Lock() for worker in self._workers}
+        self._starting: dict[WorkerName, asyncio.Lock] = {}
         self._incarnations: dict[WorkerName, Epoch] = {}
         """Of the processes that were started and of which the end was not waited for."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,6 +120,9 @@ class Cluster:
             self._reserve_sources()
             self._files.hold()
             await self._listen()
+            if not await self._gather():
+                log.info("cluster.stopped", application=self._plan.application)
+                return
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._coordinator = Coordinator(self._membership(beginning))
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -141,10 +152,13 @@ class Cluster:
 
     def _reserve_sources(self) -> None:
         for pipeline in self._plan.pipelines:
-            if isinstance(pipeline.source, TCPSource):
+            if isinstance(pipeline.source, TCPSource) and self._settings.worker_count:
                 reserved = ReservedAddress(pipeline.source.address)
                 self._reserved.append(reserved)
                 self._source_addresses.append(reserved.address)
+            elif isinstance(pipeline.source, TCPSource):
+                # Nobody listens on this host.
+                self._source_addresses.append(pipeline.source.address)
             else:
                 self._source_addresses.append("")
 
@@ -168,7 +182,28 @@ class Cluster:
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
             worker, incarnation, time.monotonic()
         )
+        self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
+
+    async def _gather(self) -> bool:
+        """Wait for the workers that are to come from elsewhere; ``False`` if told to stop."""
+        agents, count = self._hosts.agents, self._settings.hosts.agent_count
+        agents.begin()
+        gathering = asyncio.create_task(agents.gathered(count, self._control.address))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, gathering.cancel)
+        try:
+            self._workers = (*self._workers, *await gathering)
+        except asyncio.CancelledError:
+            return False
+        self._restarts = {
+            worker: RestartPolicy(self._settings.restarts_max) for worker in self._workers
+        }
+        self._starting = {worker: asyncio.Lock() for worker in self._workers}
+        if self._checkpoints is not None:
+            self._checkpoints.formed(self._workers, agents.newest_epoch)
+        return True
 
     def _membership(self, beginning: Beginning | None) -> Membership:
         chosen = self._settings.checkpoints
@@ -283,6 +318,7 @@ class Cluster:
         self._end(error)
 
     def _end(self, error: WallarooError | None) -> None:
+        self._hosts.agents.error = "" if error is None else error.what
         if not self._ended.done():
             self._ended.set_result(error)
 
@@ -314,7 +350,9 @@ class Cluster:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, OSError):
+            if isinstance(error, WallarooError):
+                self._stop_now(error)
+            elif isinstance(error, OSError):
                 self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
@@ -337,16 +375,7 @@ class Cluster:
     async def _start_one(self, order: StartWorker) -> None:
         if self._ended.done() or self._orders[order.worker] is not order:
             return
-        host, port = split_address(self._control.address)
-        settings = WorkerSettings(
-            name=order.worker,
-            incarnation=order.incarnation,
-            control_host=host,
-            control_port=port,
-            secret=self._secret,
-            application=self._settings.application,
-            options=self._settings.options,
-        )
+        settings = self._hosts.worker_settings(order, self._control.address)
         self._incarnations[order.worker] = order.incarnation
         self._pids[order.worker] = await self._placement.start(settings)
         if self._orders[order.worker] is not order:
