@@ -38,6 +38,9 @@ log = structlog.get_logger()
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
 """Links between workers carry frames of four times this size."""
 
+APPLICATION_OPTIONS = ("--in", "--out")
+"""What applications take; no misspelled ``--join``."""
+
 EPILOG = """\b
 Every other option goes to the application, as `application_setup(args)` gets it:
   --in H:P[,H:P...]   where the application's sources listen
@@ -388,6 +391,8 @@ def _warn_of_misspelled(arguments: tuple[str, ...]) -> None:
     ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
     for argument in arguments:
         name = argument.split("=")[0]
+        if name in APPLICATION_OPTIONS:
+            continue
         if name.startswith("--") and (near := difflib.get_close_matches(name, ours, 1, 0.8)):
             log.warning("option.passed_on", option=name, to="the application", did_you_mean=near[0])
 

@@ -40,8 +40,9 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    # A connection lasts; a ticket to take it up again would only be one more thing to steal.
-    context.num_tickets = 0
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        # A connection lasts; a ticket to take it up again would only be one more thing to steal.
+        context.num_tickets = 0
     option, path = "--tls-ca", files.authority
     try:
         context.load_verify_locations(path)

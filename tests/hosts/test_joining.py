@@ -19,10 +19,9 @@ from tests.cluster.harness import (
     wait_until,
 )
 from tests.cluster.test_loss import KEYS, ROUND, TALLY
+from tests.hosts.sites import write_secret
 
 pytestmark = pytest.mark.cluster
-
-SECRET = "a secret for these tests only"
 
 
 class Site:
@@ -50,13 +49,6 @@ class Site:
         wait_until(f"{goal} results", lambda: self.receiver.line_count() >= goal)
 
 
-def write_secret(folder: Path, text: str = SECRET) -> Path:
-    path = folder / "secret"
-    path.write_text(text + "\n")
-    path.chmod(0o600)
-    return path
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -70,7 +62,7 @@ def test_an_initializer_waits_for_its_workers_from_elsewhere(site: Site) -> None
         assert waiting["missing"] == 2
         with site.agent("a1") as first, site.agent("a2") as second:
             ready = cluster.wait_ready()
-            assert [worker["name"] for worker in ready["workers"]] == ["a1", "a2"]
+            assert {worker["name"] for worker in ready["workers"]} == {"a1", "a2"}
             send_bytes(site.source_port, ROUND * 3)
             site.wait_rounds(3)
             assert cluster.stop() == 0
