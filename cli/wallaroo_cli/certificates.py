@@ -58,9 +58,9 @@ def certificates(folder: Path, hosts: str, days: int) -> None:
         raise ConfigError(f"{bad[0]!r} is no name of a host", hint="give names or addresses")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        authority = _authority(folder)
+        authority = read_authority(folder)
         for name in names:
-            _write_certificate(folder, name, authority, datetime.timedelta(days=days))
+            write_certificate(folder, name, authority, datetime.timedelta(days=days))
     except OSError as error:
         raise ConfigError(
             f"{error.filename} cannot be used: {error.strerror}", hint="choose another DIR"
@@ -71,7 +71,7 @@ def certificates(folder: Path, hosts: str, days: int) -> None:
         click.echo(f"  {name}: --tls-cert {stem}.pem --tls-key {stem}-key.pem --tls-ca ca.pem")
 
 
-def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def read_authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return the authority in a folder; make one where there is none."""
     certificate_path, key_path = folder / "ca.pem", folder / "ca-key.pem"
     if certificate_path.exists() and key_path.exists():
@@ -99,12 +99,13 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
     return certificate, key
 
 
-def _write_certificate(
+def write_certificate(
     folder: Path,
     host: str,
     authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey],
     valid: datetime.timedelta,
 ) -> None:
+    """Write a host's certificate and key, signed by the authority."""
     ca, ca_key = authority
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from tests.cluster.durable import WAIT_S, Deployment, Sender
-from tests.cluster.harness import Cluster, free_port, running
+from tests.cluster.durable import Deployment, Sender
+from tests.cluster.harness import WAIT_S, Cluster, free_port, running
 from tests.hosts.namespaces import Host
 from wallaroo_cli.certificates import certificates
 

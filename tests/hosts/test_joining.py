@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,8 @@ from tests.cluster.harness import (
     wait_until,
 )
 from tests.cluster.test_loss import KEYS, ROUND, TALLY
-from tests.hosts.sites import write_secret
+from tests.hosts.sites import make_certificates, tls_options, write_secret
+from wallaroo_cli.certificates import read_authority, write_certificate
 
 pytestmark = pytest.mark.cluster
 
@@ -175,14 +178,50 @@ def test_another_plan_is_refused_and_both_say_which_step_differs(site: Site) -> 
             assert any("is taken" in error for error in second.errors)
 
 
-def test_another_secret_is_refused_with_one_line(site: Site) -> None:
-    with site.initializer("--workers", "0", "--expect-workers", "1") as cluster:
+def test_whoever_has_another_secret_or_certificate_is_refused_with_one_line(site: Site) -> None:
+    mine = make_certificates(site.folder / "mine", "here", "far")
+    write_certificate(mine, "late", read_authority(mine), timedelta(minutes=-30))
+    others = make_certificates(site.folder / "others", "far")
+    shutil.copy(mine / "ca.pem", others / "ca.pem")
+    expected = ["--workers", "0", "--expect-workers", "1"]
+    refused: list[str] = []
+
+    def check(options: list[str], at_agent: str, at_initializer: str) -> None:
+        with site.agent("far", *options) as agent:
+            assert agent.wait_end() == 1
+            assert any(at_agent in error for error in agent.errors), agent.errors
+        refused.append(at_initializer)
+        cluster.wait_event("control.refused", len(refused))
+        reasons = [line["reason"] for line in cluster.events("control.refused")]
+        assert reasons == refused
+
+    with site.initializer(*expected, *tls_options(mine, "here")) as cluster:
         cluster.wait_event("hosts.waiting")
+        check([], "the peer speaks TLS, and this side does not", "the peer does not speak TLS")
+        check(
+            tls_options(others, "far"),
+            "refuses our certificate: unknown ca",
+            "the peer's certificate is refused: unable to get local issuer certificate",
+        )
+        check(
+            tls_options(mine, "late"),
+            "refuses our certificate: certificate expired",
+            "the peer's certificate is refused: certificate has expired",
+        )
         site.secret = write_secret(site.folder, "quite another secret")
-        with site.agent("far") as agent:
-            refused = cluster.wait_event("control.refused")
-            assert refused["reason"] == "the peer closed the connection"
-            agent.signal(signal.SIGTERM)
-            assert agent.wait_end() == 0
-            (awaited,) = agent.events("initializer.awaited")
-            assert awaited["reason"] == "the peer does not know this cluster's secret"
+        check(
+            tls_options(mine, "far"),
+            "does not know this cluster's secret",
+            "the peer closed the connection",
+        )
+
+
+def test_ctrl_c_at_a_host_that_the_cluster_needs_stops_the_cluster_in_order(site: Site) -> None:
+    options = ["--workers", "0", "--expect-workers", "1"]
+    with site.initializer(*options) as cluster, site.agent("far") as agent:
+        cluster.wait_ready()
+        send_bytes(site.source_port, ROUND)
+        site.wait_rounds(1)
+        assert agent.stop() == 0
+        assert cluster.wait_end() == 0
+        assert cluster.events("cluster.drained")[0]["record_count"] == len(KEYS)

@@ -17,8 +17,8 @@ from wallaroo.errors import ProtocolError
 
 MAGIC = b"WALLAR\x00\x01"
 """Six letters and the version of the protocol."""
-TLS_BEGINS = b"\x16\x03"
-"""How a connection with TLS begins, whichever side speaks."""
+TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
+"""How a connection with TLS begins, or is refused, whichever side speaks."""
 NONCE_BYTES = 32
 PROOF_BYTES = 32
 

@@ -41,7 +41,7 @@ from wallaroo.wire.agents import (
     Prepared,
 )
 from wallaroo.wire.control import ControlFrame
-from wallaroo_workers.control_link import ControlLink
+from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
@@ -147,6 +147,11 @@ class Agent:
             link = ControlLink(self._settings.secret, self._tls)
             try:
                 await link.dial(host, port, self._received, self._lost)
+            except NotOneOfUsError as error:
+                where = self._settings.initializer
+                what = f"there is no cluster for us at {where}: {error}"
+                self._finish(ClusterError(what, error.hint))
+                return False
             except (OSError, TimeoutError) as error:
                 reason = str(error) or "no answer"
             else:

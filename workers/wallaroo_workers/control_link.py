@@ -18,6 +18,14 @@ DIAL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 
 
+class NotOneOfUsError(ConnectionRefusedError):
+    """Whoever listens there has another secret or authority, or takes us for a stranger."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
 class ControlLink:
     """Frames to and from the initializer."""
 
@@ -39,7 +47,8 @@ class ControlLink:
         on_frame: Callable[[ControlFrame], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Connect; return when both sides have proven the secret. Raises ``OSError``.
+        """Connect; return when both sides have proven the secret. Raises ``OSError``:
+        ``NotOneOfUsError`` where dialing again would not help.
 
         ``on_lost`` is called for a link that stood; one that never did is an error.
         """
@@ -49,7 +58,12 @@ class ControlLink:
         def lost(reason: str) -> None:
             self._lost.set()
             if not opened.done():
-                opened.set_exception(ConnectionRefusedError(reason))
+                refusal = self._connection.refusal
+                opened.set_exception(
+                    ConnectionRefusedError(reason)
+                    if refusal is None
+                    else NotOneOfUsError(refusal.what, refusal.hint)
+                )
             elif not opened.cancelled():
                 on_lost(reason)
 

@@ -83,6 +83,11 @@ class Agents:
                 silent.is_silent = True
                 silent.abort(f"it gave no sign of life for {silent_s:.0f} s")
 
+    @property
+    def names(self) -> list[WorkerName]:
+        """Of all that were ever accepted and did not leave."""
+        return list(self._names)
+
     def knows(self, worker: WorkerName) -> bool:
         """Whether a worker of this name lives with an agent."""
         return worker in self._names
@@ -154,7 +159,7 @@ class Agents:
                 "give another name with --name, or end that one first",
             )
         if offer.name not in self._names and (why := self.why_not(offer.name)):
-            return why, ""
+            return why, "see docs/hosts.md"
         return None
 
     def lost(self, agent: Agent, reason: str) -> None:
@@ -196,12 +201,12 @@ class Agents:
                 pass  # it is time to say again whom we wait for
         return [agent.name for agent in here[:count]]
 
-    def dismiss(self, worker: WorkerName) -> None:
-        """The worker has left the cluster; its host is free."""
+    def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
+        """The worker has left the cluster, or could not join it; its host is free."""
         self._names.pop(worker, None)
         if (agent := self._agents.pop(worker, None)) is not None:
             self._signs.gone(worker)
-            agent.dismiss()
+            agent.dismiss(what, hint)
 
     # As a placement
 

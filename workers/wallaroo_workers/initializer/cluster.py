@@ -37,11 +37,11 @@ from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, RequestStop, Stop
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
-from wallaroo_workers.initializer.hosts import Hosts, HostSettings
+from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
 from wallaroo_workers.initializer.ready_file import ReadyFile
@@ -125,6 +125,13 @@ class Cluster:
                 return
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._coordinator = Coordinator(self._membership(beginning))
+            self._hosts.serve(
+                Run(
+                    members=lambda: self._workers,
+                    start=self._start,
+                    stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                )
+            )
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
@@ -401,6 +408,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
+        self._hosts.is_ready.set()
         log.info(
             "application.ready_again" if is_again else "application.ready",
             application=self._plan.application,

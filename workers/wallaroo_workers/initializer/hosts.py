@@ -1,11 +1,18 @@
 """Which hosts a cluster runs on: what its workers are told, and through whom they are started."""
 
+import asyncio
 import dataclasses
 import json
 import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import structlog
 
 from wallaroo.cluster.events import StartWorker
+from wallaroo.errors import ClusterError
+from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.agents import AgentRules, Agents
@@ -15,7 +22,12 @@ from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
+log = structlog.get_logger()
+
 SECRET_BYTES = 32
+
+Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
+"""Lets workers join and others leave; raises ``ClusterError`` with the reason where it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +43,19 @@ class HostSettings:
     """How long a worker whose host is lost waits for another."""
     bind_host: str = ""
     advertise_host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run, as far as hosts that come and go change it."""
+
+    members: Callable[[], Sequence[WorkerName]]
+    start: Callable[[Coroutine[Any, Any, None]], None]
+    """Runs a task until the run ends."""
+    stop_in_order: Callable[[WorkerName], None]
+    """As that worker asked."""
+    resize: Resize | None = None
+    """``None`` where the members of a run stay the same."""
 
 
 class Hosts:
@@ -59,6 +84,54 @@ class Hosts:
         )
         self.agents = Agents(rules)
         self.placement = PlacementByName(here, self.agents, self.agents.knows)
+        self.is_ready = asyncio.Event()
+        """Set once the application takes records."""
+        self._run: Run
+
+    def serve(self, run: Run) -> None:
+        """The cluster is formed: who comes from now on changes it, and who leaves."""
+        self._run = run
+        agents = self.agents
+        agents.why_not = self._why_not
+        agents.on_new = lambda worker: run.start(self._grow(worker))
+        agents.on_leave = lambda worker: run.start(self._shrink(worker))
+        for worker in agents.names:
+            if worker not in run.members():
+                run.start(self._grow(worker))
+
+    def _why_not(self, worker: WorkerName) -> str:
+        if self._run.resize is None:
+            names = ", ".join(self._run.members())
+            return f"the cluster has begun with {names}, and takes in no {worker}"
+        if worker in self._run.members():
+            return f"{worker} is a worker of the initializer's own host"
+        return ""
+
+    async def _grow(self, worker: WorkerName) -> None:
+        await self.is_ready.wait()
+        try:
+            if why := self._why_not(worker):
+                raise ClusterError(why)
+            assert self._run.resize is not None
+            await self._run.resize([worker], [])
+        except ClusterError as error:
+            log.warning("host.not_taken_in", worker=worker, reason=error.what, hint=error.hint)
+            self.agents.dismiss(worker, error.what, error.hint)
+
+    async def _shrink(self, worker: WorkerName) -> None:
+        is_member = worker in self._run.members()
+        if is_member and (self._run.resize is None or len(self._run.members()) == 1):
+            log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
+            self._run.stop_in_order(worker)
+            return
+        try:
+            if is_member:
+                assert self._run.resize is not None
+                await self._run.resize([], [worker])
+        except ClusterError as error:
+            log.warning("host.cannot_leave", worker=worker, reason=error.what, hint=error.hint)
+        else:
+            self.agents.dismiss(worker)
 
     def worker_settings(self, order: StartWorker, control_address: str) -> WorkerSettings:
         """Return what a worker of this host is started with."""

@@ -36,6 +36,8 @@ class FrameConnection(asyncio.Protocol):
         self.on_frame: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.peer = "a stranger"
+        self.refusal: WallarooError | None = None
+        """What the peer did wrong, if that ended the connection."""
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
         self._framer = LengthFramer(4, ">I", frame_bytes_max)
         self._tls = None if tls is None else TlsStream(tls, is_listening=side is Side.LISTENER)
@@ -81,6 +83,7 @@ class FrameConnection(asyncio.Protocol):
             if self._framer.error is not None:
                 raise self._framer.error
         except WallarooError as error:
+            self.refusal = self.refusal or error
             self.abort(error.what)
         except Exception as error:  # noqa: BLE001  told as the bug it is; uvloop would swallow some
             loop = asyncio.get_running_loop()
@@ -94,8 +97,9 @@ class FrameConnection(asyncio.Protocol):
             data = tls.receive_data(data)
         except WallarooError as error:
             # The peer is told why, if it can be; aborting would throw that away.
-            self._reason = error.what
-            self._transport.write(tls.take_bytes())
+            self.refusal = self.refusal or error
+            self._reason = self._reason or error.what
+            self._transport.write(tls.last_bytes())
             self._transport.close()
             return b""
         self._transport.write(tls.take_bytes())
@@ -141,7 +145,15 @@ class FrameConnection(asyncio.Protocol):
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
-        self.on_lost(self._reason or (str(exc) if exc else "the peer closed the connection"))
+        on_lost, self.on_lost = self.on_lost, _nothing
+        # Their owners know this connection: as long as it knew them too, only the garbage collector
+        # could take it away, which workers seldom run.
+        self.on_frame, self.on_open = _nothing, _nothing
+        on_lost(self._reason or (str(exc) if exc else "the peer closed the connection"))
+
+
+def _nothing(*_: object) -> None:
+    """Nobody listens any more."""
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -13,6 +13,8 @@ from wallaroo.errors import ConfigError, ProtocolError
 
 READ_BYTES = 1 << 18
 WRITE_BYTES = 1 << 24
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
+"""A record that says that a handshake failed, for peers to which OpenSSL itself says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class TlsStream:
         """Take bytes of the peer; return what they decrypt to.
 
         Raises ``ProtocolError`` for a peer that shows no certificate of the cluster's. What
-        ``take_bytes`` then returns tells the peer.
+        ``last_bytes`` then returns tells the peer.
         """
         self._incoming.write(data)
         if not self.is_open:
@@ -111,6 +113,10 @@ class TlsStream:
     def take_bytes(self) -> bytes:
         """Return what is to be sent now."""
         return self._outgoing.read()
+
+    def last_bytes(self) -> bytes:
+        """Return what is to be sent behind an error."""
+        return self._outgoing.read() or ALERT
 
     def _shake_hands(self) -> None:
         try:
