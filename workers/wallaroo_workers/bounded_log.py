@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+SECOND_S = 1.0
 TOLD_EACH_S = 5
 """Lines told one by one in any second."""
 
@@ -25,7 +26,7 @@ class BoundedLog:
     def add(self, **facts: Any) -> None:
         """It happened once more."""
         if self._second is None:
-            self._second = asyncio.get_running_loop().call_later(1.0, self._next_second)
+            self._second = asyncio.get_running_loop().call_later(SECOND_S, self._next_second)
         if self._told_count < TOLD_EACH_S:
             self._told_count += 1
             self._tell(self._event, **facts)
@@ -35,5 +36,5 @@ class BoundedLog:
     def _next_second(self) -> None:
         self._second = None
         if self._untold_count:
-            self._tell(f"{self._event}_more", count=self._untold_count, within_s=1)
+            self._tell(f"{self._event}_more", count=self._untold_count)
         self._told_count = self._untold_count = 0
