@@ -131,5 +131,5 @@ def test_files_that_cannot_be_used_are_named_with_their_option(
             )
         )
     nothing = str(tmp_path / "nothing.pem")
-    with pytest.raises(ConfigError, match="--tls-ca: .*nothing.pem cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"--tls-ca: .*nothing.pem cannot be read: No such file"):
         Tls(TlsFiles(certificate=nothing, key=nothing, authority=nothing))
