@@ -188,7 +188,7 @@ class _ChainWriter:
             self.bindings.tracking.append((self.names, step.id, change))
             # Empty but for a moment after each barrier: one look, 5 ns.
             self._line(
-                f"if frozen_{step.id} and key in frozen_{step.id}: write_first_{step.id}(key)"
+                f"if frozen_{step.id} and key in frozen_{step.id}: copy_first_{step.id}(key)"
             )
         self._line(f"pair = {function}(record, state)", site=step.name)
         # What is no pair is the user's mistake, and so is what fails on the way (a generator).
@@ -344,7 +344,7 @@ def _code(text: str, file_name: str) -> CodeType:
 def _bind_changes(names: dict[str, Any], step: int, change: StateChanges) -> None:
     names[f"changed_{step}"] = change.changed
     names[f"frozen_{step}"] = change.frozen
-    names[f"write_first_{step}"] = change.write_first
+    names[f"copy_first_{step}"] = change.copy_first
 
 
 def _failure_reporter(

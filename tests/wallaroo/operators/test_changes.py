@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wallaroo.operators.changes import WRITTEN_ALONG, StateChanges
+from wallaroo.operators.changes import StateChanges
 
 State = list[int]
 """A state object that its computation changes in place."""
@@ -18,6 +18,7 @@ class Store:
         self.states: dict[str, State] = {}
         self.changes = StateChanges(self.states)
         self.changes.write = self.write
+        self.changes.copy = self.copy
         self.chunks: list[dict[str, State]] = []
         self.refused: set[str] = set()
         """Keys of states that cannot be pickled."""
@@ -32,11 +33,17 @@ class Store:
             raise self.errors[-1]
         self.chunks.append({key: [*state] for key, state in zip(keys, states, strict=True)})
 
+    def copy(self, key: str, state: State) -> State:
+        if key in self.refused:
+            self.errors.append(ValueError(f"{key} cannot be pickled"))
+            raise self.errors[-1]
+        return [*state]
+
     def compute(self, key: str, value: int, *, is_changed: bool = True) -> None:
         """Do what a chain does with a record."""
         state = self.states.setdefault(key, [])
         if key in self.changes.frozen:
-            self.changes.write_first(key)
+            self.changes.copy_first(key)
         if is_changed:
             state.append(value)
             self.changes.changed[key] = None
@@ -79,7 +86,6 @@ def test_what_changes_behind_the_barrier_is_written_first_and_counts_for_the_nex
     due = store.begin()
     store.compute("k7", 1)
     store.compute("k7", 2)
-    assert store.written()["k7"] == [0]
     assert [*store.changes.changed] == ["k7"]
     store.write_all()
     assert store.written() == due
@@ -87,22 +93,27 @@ def test_what_changes_behind_the_barrier_is_written_first_and_counts_for_the_nex
     assert store.begin() == {"k7": [0, 1, 2]}
 
 
-def test_a_key_that_is_written_first_takes_some_others_along() -> None:
+def test_copies_of_many_keys_are_written_together() -> None:
     store = Store(keys=100)
-    store.begin()
-    store.compute("k7", 1)
-    (chunk,) = store.chunks
-    assert "k7" in chunk
-    assert len(chunk) == 1 + WRITTEN_ALONG
-    assert len(store.changes.frozen) == 99 - WRITTEN_ALONG
+    due = store.begin()
+    for number in range(10):
+        store.compute(f"k{number}", 1)
+    assert store.chunks == []
+    assert store.changes.write_some(50) == 10
+    assert store.written() == {f"k{number}": [0] for number in range(10)}
+    store.write_all()
+    assert store.written() == due
 
 
-def test_the_last_frozen_key_is_written_alone() -> None:
+def test_the_last_frozen_key_may_be_a_copy() -> None:
     store = Store(keys=1)
     store.begin()
     store.compute("k0", 1)
+    assert store.changes.is_writing
+    assert store.changes.write_some(10) == 1
     assert store.chunks == [{"k0": [0]}]
     assert store.changes.write_some(10) == 0
+    assert not store.changes.is_writing
 
 
 def test_a_slice_has_no_more_keys_than_it_may() -> None:
@@ -224,7 +235,20 @@ def test_a_part_that_cannot_be_put_away_is_no_error_of_the_record_either() -> No
     store.changes.write = put
     store.begin()
     store.compute("k1", 1)
+    store.write_all()
     assert isinstance(store.changes.error, OSError)
+
+
+def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
+    store = Store(keys=1)
+
+    def leave(_key: str, _state: State) -> State:
+        raise SystemExit
+
+    store.changes.copy = leave
+    store.begin()
+    store.compute("k0", 1)
+    assert isinstance(store.changes.error, SystemExit)
 
 
 # Everything at once

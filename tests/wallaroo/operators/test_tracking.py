@@ -43,6 +43,7 @@ class Tracked(Mesh):
         for flow in self.flows.values():
             for name, change in flow.changes.items():
                 change.write = self.writer(name)
+                change.copy = lambda _key, state: copy.deepcopy(state)
 
     def writer(self, name: str) -> Callable[[list[Any], list[Any]], None]:
         def write(keys: list[Any], states: list[Any]) -> None:
@@ -170,7 +171,7 @@ def test_what_a_computation_says_of_its_state_is_noted(step: Any, words: str, ch
     assert mesh.states("words").keys() == {word[0] for word in words.split()}
 
 
-def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_written_first() -> None:
+def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_copied_first() -> None:
     def fail(word: str, state: list[str]) -> tuple[str, bool]:
         if word == "abad":
             state.append("half")
@@ -181,6 +182,7 @@ def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_written_
     mesh.feed(payloads("a1 b1"))
     mesh.freeze()
     mesh.feed(payloads("abad"))
+    mesh.write_all()
     assert mesh.written["words"]["a"] == ["a1"]
     assert mesh.changed("words") == set()
     assert [failure.payload for failure in mesh.failures()] == [b"abad"]
@@ -199,6 +201,7 @@ def test_a_state_that_is_only_looked_at_is_written_as_it_was_at_the_barrier() ->
     mesh.feed(payloads("APPLE"))
     mesh.freeze()
     mesh.feed(payloads("Apple APRICOT"))
+    mesh.write_all()
     assert mesh.written["words"] == {"A": ["APPLE"]}
     assert mesh.changed("words") == {"A"}
 
@@ -292,10 +295,10 @@ def test_a_state_that_cannot_be_written_is_no_failure_of_a_record() -> None:
     mesh = Tracked(words_plan(single(keep)))
     (change,) = mesh.all_changes("words")
 
-    def refuse(keys: list[Any], states: list[Any]) -> None:
+    def refuse(_key: Any, _state: Any) -> None:
         raise ValueError("cannot be pickled")
 
-    change.write = refuse
+    change.copy = refuse
     mesh.feed(payloads("a1"))
     mesh.freeze()
     mesh.feed(payloads("a2"))
