@@ -59,19 +59,21 @@ def encode_chunk(keys: Sequence[Key], states: Sequence[object], state: str) -> b
     return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
 
 
-class PickledState:
-    """Stands in a chunk for a state object as it was when this was made; read, it is that object.
+def pickle_state(key: Key, value: object, state: str) -> bytes:
+    """Return a state object's pickle; ``StateObjectError`` as from ``encode_chunk``."""
+    try:
+        return pickle.dumps(value, PICKLE_PROTOCOL)
+    except BaseException as error:
+        raise _unpicklable([key], [value], state, error) from error
 
-    Raises ``StateObjectError`` as ``encode_chunk`` does.
-    """
+
+class PickledState:
+    """Stands in a chunk for the state object that was pickled; read, it is that object."""
 
     __slots__ = ("_data",)
 
-    def __init__(self, key: Key, state_object: object, state: str) -> None:
-        try:
-            self._data = pickle.dumps(state_object, PICKLE_PROTOCOL)
-        except BaseException as error:
-            raise _unpicklable([key], [state_object], state, error) from error
+    def __init__(self, data: bytes) -> None:
+        self._data = data
 
     def __reduce__(self) -> tuple[Any, tuple[bytes]]:
         return pickle.loads, (self._data,)

@@ -20,10 +20,17 @@ from wallaroo.checkpoint.manifest import (
     WorkerCheckpoint,
     part_name,
 )
-from wallaroo.checkpoint.parts import PART_HEADER, PickledState, encode_chunk, read_part
+from wallaroo.checkpoint.parts import (
+    PART_HEADER,
+    PickledState,
+    encode_chunk,
+    pickle_state,
+    read_part,
+)
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import StateObjectError, WallarooError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
 
@@ -114,8 +121,7 @@ class Saving:
         self.on_failed: Callable[[WallarooError], None] = lambda _: None
         """Called when it cannot be, and nothing of it is on its way any more."""
         for index, (name, change) in enumerate(self._changes):
-            change.write = self._writer(index, name)
-            change.copy = self._copier(name)
+            self._connect(index, name, change)
 
     # How long records wait
 
@@ -141,7 +147,7 @@ class Saving:
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
-    def _writer(self, index: int, name: str) -> Callable[[list[Any], list[Any]], None]:
+    def _connect(self, index: int, name: str, change: StateChanges) -> None:
         def write(keys: list[Any], states: list[Any]) -> None:
             assert self._share is not None
             chunk = encode_chunk(keys, states, name)
@@ -152,16 +158,15 @@ class Saving:
             if buffer.byte_count >= self._limits.part_bytes:
                 self._put(self._share, index)
 
-        return write
-
-    def _copier(self, name: str) -> Callable[[Any, Any], Any]:
-        def copy(key: Any, state: Any) -> Any:
+        def copy(key: Any, state: Any) -> bytes:
             started_s = self._clock()
-            copied = PickledState(key, state, name)
+            copied = pickle_state(key, state, name)
             self._copied_s += self._clock() - started_s
             return copied
 
-        return copy
+        change.write = write
+        change.write_copies = lambda keys, copies: write(keys, list(map(PickledState, copies)))
+        change.copy = copy
 
     def save_some(self) -> bool:
         """Write frozen keys for about 2 ms; say whether there are more."""

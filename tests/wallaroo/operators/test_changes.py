@@ -1,5 +1,6 @@
 """Keys that changed, and what a checkpoint gets of them: always the values at the barrier."""
 
+import pickle
 import random
 from typing import Any
 
@@ -18,6 +19,7 @@ class Store:
         self.states: dict[str, State] = {}
         self.changes = StateChanges(self.states)
         self.changes.write = self.write
+        self.changes.write_copies = self.write_copies
         self.changes.copy = self.copy
         self.chunks: list[dict[str, State]] = []
         self.refused: set[str] = set()
@@ -33,20 +35,26 @@ class Store:
             raise self.errors[-1]
         self.chunks.append({key: [*state] for key, state in zip(keys, states, strict=True)})
 
-    def copy(self, key: str, state: State) -> State:
+    def write_copies(self, keys: list[str], copies: list[bytes]) -> None:
+        self.chunks.append(dict(zip(keys, map(pickle.loads, copies), strict=True)))
+
+    def copy(self, key: str, state: State) -> bytes:
         if key in self.refused:
             self.errors.append(ValueError(f"{key} cannot be pickled"))
             raise self.errors[-1]
-        return [*state]
+        return pickle.dumps(state)
 
     def compute(self, key: str, value: int, *, is_changed: bool = True) -> None:
         """Do what a chain does with a record."""
         state = self.states.setdefault(key, [])
-        if key in self.changes.frozen:
+        changes = self.changes
+        if changes.frozen and changes.marks.get(key) is changes.then:
             self.changes.copy_first(key)
         if is_changed:
             state.append(value)
-            self.changes.changed[key] = None
+            if changes.marks.get(key) is not changes.now:
+                changes.marks[key] = changes.now
+                changes.changed.append(key)
 
     def written(self) -> dict[str, State]:
         """Return what was written so far; no key may have been written twice."""
@@ -57,8 +65,8 @@ class Store:
         return written
 
     def write_all(self, key_count_max: int = 10) -> None:
-        while self.changes.write_some(key_count_max):
-            pass
+        while self.changes.is_writing:
+            self.changes.write_some(key_count_max)
 
     def begin(self) -> dict[str, State]:
         """A barrier is here; return what the checkpoint is to hold."""
@@ -179,6 +187,29 @@ def test_keys_that_no_record_changed_may_be_written_too() -> None:
     assert store.written() == {"k0": [0], "k2": [0]}
 
 
+def test_keys_that_are_still_to_be_written_are_not_written_twice_for_that() -> None:
+    store = Store(keys=3)
+    due = store.begin()
+    store.changes.changed_too(["k0"])
+    store.compute("k1", 1)
+    store.write_all()
+    assert store.written() == due
+    store.changes.committed()
+    assert store.begin() == {"k1": [0, 1]}
+
+
+def test_a_slice_looks_at_few_keys_that_are_written_already() -> None:
+    store = Store(keys=100)
+    due = store.begin()
+    for number in range(100):
+        store.compute(f"k{number}", 1)
+    assert store.changes.write_some(100) == 100
+    assert store.changes.write_some(10) == 0
+    assert len(store.changes.frozen) == 60
+    store.write_all()
+    assert store.written() == due
+
+
 def test_a_barrier_before_the_last_checkpoint_is_done_with_is_a_fault_of_ours() -> None:
     store = Store(keys=3)
     store.begin()
@@ -242,7 +273,7 @@ def test_a_part_that_cannot_be_put_away_is_no_error_of_the_record_either() -> No
 def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
     store = Store(keys=1)
 
-    def leave(_key: str, _state: State) -> State:
+    def leave(_key: str, _state: State) -> bytes:
         raise SystemExit
 
     store.changes.copy = leave
@@ -274,11 +305,12 @@ def test_whatever_happens_the_checkpoints_that_stand_make_up_the_state(seed: int
             store.changes.abandon()
             at_barrier = None
         elif at_barrier is not None:
-            count = store.changes.write_some(chance.randint(1, 20))
-            if count == 0 and store.changes.error is not None:
+            is_writing = store.changes.is_writing
+            store.changes.write_some(chance.randint(1, 20))
+            if not is_writing and store.changes.error is not None:
                 store.changes.abandon()
                 at_barrier = None
-            elif count == 0:
+            elif not is_writing:
                 store.changes.committed()
                 restored |= store.written()
                 assert restored == at_barrier

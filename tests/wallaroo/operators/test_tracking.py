@@ -1,6 +1,7 @@
 """Chains of a worker with checkpoints on: they say which keys change, and write some first."""
 
 import copy
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,8 @@ class Tracked(Mesh):
         for flow in self.flows.values():
             for name, change in flow.changes.items():
                 change.write = self.writer(name)
-                change.copy = lambda _key, state: copy.deepcopy(state)
+                change.write_copies = self.copies_writer(change)
+                change.copy = lambda _key, state: pickle.dumps(state)
 
     def writer(self, name: str) -> Callable[[list[Any], list[Any]], None]:
         def write(keys: list[Any], states: list[Any]) -> None:
@@ -51,6 +53,9 @@ class Tracked(Mesh):
             self.written[name] |= copy.deepcopy(dict(zip(keys, states, strict=True)))
 
         return write
+
+    def copies_writer(self, change: StateChanges) -> Callable[[list[Any], list[bytes]], None]:
+        return lambda keys, copies: change.write(keys, [*map(pickle.loads, copies)])
 
     def all_changes(self, name: str) -> list[StateChanges]:
         return [flow.changes[name] for flow in self.flows.values()]
@@ -66,8 +71,8 @@ class Tracked(Mesh):
     def write_all(self) -> None:
         for flow in self.flows.values():
             for change in flow.changes.values():
-                while change.write_some(5):
-                    pass
+                while change.is_writing:
+                    change.write_some(5)
 
 
 def checkpoint_between(plan: Plan, records: list[bytes], worker_count: int) -> Tracked:
@@ -295,7 +300,7 @@ def test_a_state_that_cannot_be_written_is_no_failure_of_a_record() -> None:
     mesh = Tracked(words_plan(single(keep)))
     (change,) = mesh.all_changes("words")
 
-    def refuse(_key: Any, _state: Any) -> None:
+    def refuse(_key: Any, _state: Any) -> bytes:
         raise ValueError("cannot be pickled")
 
     change.copy = refuse
