@@ -39,20 +39,36 @@ class HostOptions:
     @property
     def tls_files(self) -> TlsFiles | None:
         """The files of ``--tls-…``; raises ``ConfigError`` for a part of them."""
-        paths = {"--tls-cert": self.tls_cert, "--tls-key": self.tls_key, "--tls-ca": self.tls_ca}
-        if not any(paths.values()):
-            return None
-        if missing := [option for option, path in paths.items() if not path]:
-            raise ConfigError(
-                f"TLS needs three files, and there is no {' and no '.join(missing)}",
-                hint="give --tls-cert, --tls-key and --tls-ca together",
-            )
-        cert, key, ca = (os.path.abspath(path) for path in paths.values() if path)
-        return TlsFiles(certificate=cert, key=key, authority=ca)
+        return tls_files(self.tls_cert, self.tls_key, self.tls_ca)
+
+
+def tls_files(cert: str | None, key: str | None, authority: str | None) -> TlsFiles | None:
+    """Return the files of ``--tls-…``, ``None`` without any; ``ConfigError`` for a part of them."""
+    paths = {"--tls-cert": cert, "--tls-key": key, "--tls-ca": authority}
+    if not any(paths.values()):
+        return None
+    if missing := [option for option, path in paths.items() if not path]:
+        raise ConfigError(
+            f"TLS needs three files, and there is no {' and no '.join(missing)}",
+            hint="give --tls-cert, --tls-key and --tls-ca together",
+        )
+    cert, key, authority = (os.path.abspath(path) for path in paths.values() if path)
+    return TlsFiles(certificate=cert, key=key, authority=authority)
 
 
 _FILE = click.Path(dir_okay=False)
 _SECONDS = click.FloatRange(0, min_open=True)
+
+TLS_OPTIONS = (
+    click.option("--tls-cert", metavar="PATH", type=_FILE, help="This host's certificate, as PEM."),
+    click.option("--tls-key", metavar="PATH", type=_FILE, help="Its private key."),
+    click.option(
+        "--tls-ca",
+        metavar="PATH",
+        type=_FILE,
+        help="The authority that signed the certificates of all hosts of the cluster.",
+    ),
+)
 
 _OPTIONS = [
     click.option(
@@ -110,14 +126,7 @@ _OPTIONS = [
         help="The cluster's secret, the same on every host; or WALLAROO_SECRET.  [default: a "
         "random one for each run]",
     ),
-    click.option("--tls-cert", metavar="PATH", type=_FILE, help="This host's certificate, as PEM."),
-    click.option("--tls-key", metavar="PATH", type=_FILE, help="Its private key."),
-    click.option(
-        "--tls-ca",
-        metavar="PATH",
-        type=_FILE,
-        help="The authority that signed the certificates of all hosts of the cluster.",
-    ),
+    *TLS_OPTIONS,
 ]
 
 

@@ -86,6 +86,11 @@ class Checkpoints:
         self._workers = workers
         self._newest_epoch = newest_epoch
 
+    @property
+    def latest(self) -> Manifest:
+        """The newest manifest that this run knows of: a checkpoint, or its own claim."""
+        return self._latest
+
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))
@@ -103,8 +108,9 @@ class Checkpoints:
         await self._log.check_store()
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
-        written = [self._newest_epoch, *self._place.journal_epochs()]
-        epoch = Epoch(max([base.epoch if base else 0, *written]) + 1)
+        # The base may be older than what was committed last, and journals may lie elsewhere.
+        last = await self._log.last_epoch()
+        epoch = Epoch(max([last, self._newest_epoch, *self._place.journal_epochs()]) + 1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):

@@ -21,8 +21,6 @@ from typing import ClassVar
 
 from wallaroo.names import Epoch, WorkerName
 
-NO_EPOCH = Epoch(0)
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:

@@ -28,7 +28,6 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import (
-    NO_EPOCH,
     Accepted,
     Beat,
     Dismissed,
@@ -41,6 +40,7 @@ from wallaroo.wire.agents import (
     Prepared,
 )
 from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.network.frames import split_address

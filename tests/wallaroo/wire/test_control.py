@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.agents import (
-    NO_EPOCH,
     Accepted,
     Beat,
     Dismissed,
@@ -47,6 +46,7 @@ from wallaroo.wire.control import (
     decode_control_frame,
     encode_control_frame,
 )
+from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
 
 EPOCH = Epoch(7)
 FRAMES: list[ControlFrame] = [
@@ -75,6 +75,11 @@ FRAMES: list[ControlFrame] = [
     Abandon(EPOCH, CheckpointId(4)),
     SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
     Pulse(EPOCH, WorkerName("w1")),
+    Query(EPOCH, 3, "keys", '{"state":"counts"}'),
+    Replied(EPOCH, 3, '{"keys":[]}', ""),
+    Request(NO_EPOCH, 1, "get", '{"key":"a"}'),
+    Progress(NO_EPOCH, 1, '{"event":"worker.joined"}'),
+    Answer(NO_EPOCH, 1, "refused", "", "it is too late", "come earlier"),
     Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"]),
     Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
     Prepared(EPOCH),
@@ -211,6 +216,11 @@ def test_the_tags_on_the_wire_stay() -> None:
         16: "Abandon",
         17: "SourcesEnded",
         18: "Pulse",
+        40: "Query",
+        41: "Replied",
+        42: "Request",
+        43: "Progress",
+        44: "Answer",
         50: "Offer",
         51: "Accepted",
         52: "Prepared",

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.agents import NO_EPOCH, Beat, Dismissed, Gone, Leave, Offer, Placed, Prepared
+from wallaroo.wire.agents import Beat, Dismissed, Gone, Leave, Offer, Placed, Prepared
 from wallaroo.wire.control import ControlFrame, encode_control_frame
+from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.network.frames import FrameConnection
 
 

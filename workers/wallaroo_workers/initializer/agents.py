@@ -17,8 +17,9 @@ from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference
-from wallaroo.wire.agents import NO_EPOCH, Accepted, Beat, EndProcess, Offer, Place
+from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Place
 from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.initializer.agent_link import Agent, AgentProcess
 from wallaroo_workers.initializer.control_server import Guest
 from wallaroo_workers.initializer.placement import KILL_AFTER_S

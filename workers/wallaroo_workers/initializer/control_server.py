@@ -19,6 +19,7 @@ from wallaroo.wire.control import (
 )
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.initializer.clients import Clients
 from wallaroo_workers.network.frames import FrameConnection, join_address
 from wallaroo_workers.network.strangers import Strangers
 from wallaroo_workers.network.tls import Tls
@@ -39,7 +40,10 @@ class Guest(Protocol):
 
 
 class ControlServer:
-    """One link for each worker; a worker that dials anew replaces its older link."""
+    """One link for each worker; a worker that dials anew replaces its older link.
+
+    Whoever sends a ``Request`` first is a client, and stays one.
+    """
 
     def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
         self._secret = secret
@@ -51,6 +55,7 @@ class ControlServer:
         self._joined_epochs: dict[WorkerName, Epoch] = {}
         """At which the process at the other end of each link was started."""
         self._server: asyncio.Server | None = None
+        self.clients = Clients()
         self.address = ""
         self.on_frame: Callable[[WorkerName, ControlFrame], None]
         self.on_lost: Callable[[WorkerName, Epoch, str], None]
@@ -86,6 +91,8 @@ class ControlServer:
         def received(data: bytes) -> None:
             nonlocal joined, is_pulse
             frame = decode_control_frame(data)
+            if joined is None and self.clients.take(connection, frame):
+                return
             if isinstance(frame, Pulse):
                 is_pulse = True
                 self.on_pulse(frame.name, frame.epoch)
@@ -99,7 +106,7 @@ class ControlServer:
 
         def lost(reason: str) -> None:
             if joined is None:
-                if not is_pulse:
+                if not (is_pulse or self.clients.gone(connection, reason)):
                     self._strangers.refused(connection, reason)
             elif self._links.get(joined[0]) is connection:
                 del self._links[joined[0]]

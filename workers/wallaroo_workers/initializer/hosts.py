@@ -88,6 +88,11 @@ class Hosts:
         """Set once the application takes records."""
         self._run: Run
 
+    @property
+    def tls_facts(self) -> dict[str, str] | None:
+        """The files of TLS, for commands on this host."""
+        return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
+
     def serve(self, run: Run) -> None:
         """The cluster is formed: who comes from now on changes it, and who leaves."""
         self._run = run

@@ -12,6 +12,7 @@ from wallaroo_workers.network.tls import Tls, TlsStream
 
 HANDSHAKE_TIMEOUT_S = 10.0
 PORT_MAX = 65535
+CLOSED_BY_PEER = "the peer closed the connection"
 
 
 class FrameConnection(asyncio.Protocol):
@@ -149,7 +150,7 @@ class FrameConnection(asyncio.Protocol):
         # Their owners know this connection: as long as it knew them too, only the garbage collector
         # could take it away, which workers seldom run.
         self.on_frame, self.on_open = _nothing, _nothing
-        on_lost(self._reason or (str(exc) if exc else "the peer closed the connection"))
+        on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
 
 
 def _nothing(*_: object) -> None:

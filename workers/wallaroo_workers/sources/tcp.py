@@ -70,6 +70,11 @@ class TCPSourceListener:
             self._is_full = False
             self.resume()
 
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return len(self.connections)
+
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares.
 
