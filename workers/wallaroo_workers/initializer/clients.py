@@ -107,7 +107,7 @@ class Clients:
     ) -> str:
         if self.requests is None:
             raise ClusterError(
-                "the cluster is not there yet: it takes over its last checkpoint",
+                "the cluster is not there yet: it is being formed",
                 hint="ask again in a moment",
             )
         progress = partial(_tell, connection, request.request)
