@@ -41,6 +41,7 @@ class AskedCluster(Story):
         self.resizes: list[tuple[list[str], list[str]]] = []
         self.refusal: WallarooError | None = None
         self.discarded = 0
+        self.stopped = asyncio.Event()
         self.watch = RunWatch()
         self.store_is_away = False
         self.manifest = manifest
@@ -68,6 +69,8 @@ class AskedCluster(Story):
         effects = self.coordinator.step(event)
         self._note(effects)
         self.watch.saw(event, effects)
+        if self.phase is Phase.STOPPED:
+            self.stopped.set()
         return effects
 
     def happened(self, event: Event) -> None:

@@ -17,8 +17,9 @@ from wallaroo_cli.tools.control_client import _ask
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.initializer import clients
+from wallaroo_workers.initializer.clients import Clients
 from wallaroo_workers.initializer.control_server import ControlServer
-from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.network.frames import FrameConnection, split_address
 
 SECRET = b"a secret of a test"
 WAIT_S = 10.0
@@ -31,12 +32,14 @@ class Echo:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.error: Exception | None = None
+        self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def handle(
         self, method: str, params: dict[str, Any], progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         progress({"event": "begun"})
+        self.asked.set()
         try:
             await self.may_answer.wait()
         except asyncio.CancelledError:
@@ -47,18 +50,39 @@ class Echo:
         return {"method": method, "params": params}
 
 
+class KnownClients(Clients):
+    """Tells when the last one is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_gone = asyncio.Event()
+        self.all_gone.set()
+
+    def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
+        is_taken = super().take(connection, frame)
+        if is_taken:
+            self.all_gone.clear()
+        return is_taken
+
+    def gone(self, connection: FrameConnection, reason: str) -> bool:
+        was_client = super().gone(connection, reason)
+        if not self._tasks:
+            self.all_gone.set()
+        return was_client
+
+
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[tuple[ControlServer, Echo]]:
     server, echo = ControlServer(SECRET), Echo()
-    server.clients.requests = echo  # type: ignore[assignment]  # as far as clients see
+    server.clients = known = KnownClients()
+    known.requests = echo  # type: ignore[assignment]  # as far as clients see
     server.on_frame = lambda _worker, _frame: None
     server.on_lost = lambda _worker, _epoch, _reason: None
     await server.listen("127.0.0.1", 0)
     try:
         yield server, echo
         # The other ends have hung up; so does this one, as soon as it hears of that.
-        while server.clients._tasks:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(known.all_gone.wait(), WAIT_S)
     finally:
         server.close()
 
@@ -258,8 +282,7 @@ async def test_a_cluster_that_ends_without_an_answer_is_an_error() -> None:
     async with serving() as (server, echo):
         echo.may_answer.clear()
         asking = asyncio.create_task(ask(server))
-        while not server.clients._tasks:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(echo.asked.wait(), WAIT_S)
         for connection in list(server.clients._tasks):
             connection.close()
         with pytest.raises(ClusterError, match="was gone before it answered"):

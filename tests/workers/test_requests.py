@@ -306,8 +306,7 @@ async def test_a_checkpoint_is_refused_where_there_is_none_to_take(phase: Phase)
 
 async def test_a_stop_answers_when_nothing_is_left(cluster: AskedCluster) -> None:
     stopping = asyncio.create_task(cluster.ask("stop"))
-    while cluster.phase is not Phase.STOPPED:
-        await asyncio.sleep(0)
+    await cluster.stopped.wait()
     assert not stopping.done()
     await cluster.end()
     answer = await stopping
@@ -316,8 +315,7 @@ async def test_a_stop_answers_when_nothing_is_left(cluster: AskedCluster) -> Non
 
 async def test_two_that_stop_stop_once_and_in_order(cluster: AskedCluster) -> None:
     stopping = [asyncio.create_task(cluster.ask("stop")) for _ in range(2)]
-    while cluster.phase is not Phase.STOPPED:
-        await asyncio.sleep(0)
+    await cluster.stopped.wait()
     await cluster.end()
     assert all(answer["stopped"] for answer in await asyncio.gather(*stopping))
 
@@ -338,8 +336,7 @@ async def test_state_is_discarded_after_the_end_even_if_the_client_is_gone(
     await asyncio.sleep(0)
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
-    while durable.phase is not Phase.STOPPED:
-        await asyncio.sleep(0)
+    await durable.stopped.wait()
     assert durable.discarded == 0
     await durable.end()
     assert durable.discarded == 1
