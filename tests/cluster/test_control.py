@@ -239,6 +239,35 @@ async def test_a_client_that_speaks_nonsense_costs_nobody_anything(asked: Asked)
     assert (await asyncio.to_thread(asked.json, "status"))["phase"] == "running"
 
 
+# Membership
+
+
+@pytest.mark.xfail(reason="the members of a run stay the same as yet")
+def test_a_cluster_grows_and_shrinks_while_it_runs(tmp_path: Path) -> None:
+    for asked in started(tmp_path, "--workers", "2", "--resilience-dir", "state"):
+        asked.send()
+        grown = asked.json("grow", "--workers", "2")
+        assert (grown["added"], grown["left"]) == (["w3", "w4"], [])
+        assert grown["workers"] == ["w1", "w2", "w3", "w4"]
+        assert grown["moved_partitions"] == {"totals": 512}
+        (state,) = asked.json("partitions")["states"]
+        assert set(state["by_worker"].values()) == {256}
+        assert asked.key_count() == KEY_COUNT
+        assert "one at least has to stay" in asked.refused("shrink", "--workers", "4", status=1)
+        assert "no worker w9" in asked.refused("shrink", "--names", "w9", status=2)
+        shrunk = asked.ask("shrink", "--names", "w1,w3")
+        assert shrunk.exit_code == 0, shrunk.stderr
+        assert shrunk.stdout.startswith("w1, w3 left: 2 workers now, epoch ")
+        assert [each["name"] for each in asked.json("status")["workers"]] == ["w2", "w4"]
+        for key, total in totals_of("k", RECORD_COUNT, KEY_COUNT).items():
+            found = asked.json("get", "totals", key)
+            assert found["value"]["sum"] == total.sum
+            assert found["worker"] in ("w2", "w4")
+        assert asked.json("grow", "--no-wait")["added"] == ["w5"]
+        asked.cluster.wait_event("resize.done")
+        assert asked.json("stop")["record_count"] >= RECORD_COUNT
+
+
 # The end
 
 

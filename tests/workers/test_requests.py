@@ -10,10 +10,11 @@ from tests.wallaroo.cluster.story import A, B
 from tests.workers.asked_cluster import KEYS, AskedCluster
 from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
 from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import StopRequested
+from wallaroo.cluster.events import Send, StartWorker, StopRequested
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import Assign
 
 
 @wallaroo.decoder(header_length=4, length_fmt=">I")
@@ -383,6 +384,14 @@ async def test_a_wait_ends_with_the_cluster(durable: AskedCluster) -> None:
 async def test_grow_names_the_new_workers(cluster: AskedCluster) -> None:
     assert (await cluster.ask("grow", workers=2))["added"] == ["w1", "w2"]
     assert cluster.resizes == [(["w1", "w2"], [])]
+
+
+async def test_no_name_is_given_twice(cluster: AskedCluster) -> None:
+    cluster.watch.saw(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
+    assign = Assign(Epoch(3), [["a", 1, ""], ["b", 1, ""]], [], [], [], 0)
+    cluster.watch.saw(None, [Send((A, B), assign)])
+    assert cluster.watch.workers == [A, B]
+    assert (await cluster.ask("grow"))["added"] == ["w4"]
 
 
 async def test_shrink_takes_the_last_or_those_named(cluster: AskedCluster) -> None:
