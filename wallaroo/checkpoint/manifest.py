@@ -6,7 +6,7 @@ its writer starts from, but in a new epoch: the number is taken before the new r
 and an older initializer that wakes up cannot commit any more.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack
@@ -86,6 +86,9 @@ class WorkerCheckpoint:
     staged: list[StagedOutput]
     key_counts: dict[str, int]
     """How many keys the worker holds, by state name."""
+    counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
+    carries the counts of one that is gone."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

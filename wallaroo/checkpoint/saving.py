@@ -23,6 +23,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, read_part
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import StateObjectError, WallarooError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
@@ -64,6 +65,7 @@ class _Share:
     checkpoint: CheckpointId
     before: Before
     buffers: list[_Buffer]
+    counts: dict[str, Counts]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
@@ -91,6 +93,7 @@ class Saving:
         self._changes = list(dataflow.changes.items())
         self._states = dataflow.states
         self._freeze = dataflow.freeze
+        self._counts = dataflow.counts
         self._pacer = Pacer()
         self._share: _Share | None = None
         self._part_count = 0
@@ -116,7 +119,7 @@ class Saving:
     def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
         """Everything before the barrier is processed: keep what is here now."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
-        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes])
+        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes], self._counts())
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
@@ -195,6 +198,7 @@ class Saving:
                 sources=share.before.sources,
                 staged=share.staged,
                 key_counts={name: len(states) for name, states in self._states.items()},
+                counts=share.counts,
             )
         )
 

@@ -50,6 +50,8 @@ class Surroundings:
     sources: Sources
     sinks: Sinks
     failure_count: Callable[[], int]
+    held: Callable[[CheckpointId, bool], None]
+    """Sources wait for the barrier of a checkpoint, or go on behind it."""
     send: Callable[[ControlFrame], None]
     start: Callable[[Coroutine[Any, Any, None]], None]
     """Starts what ends with the epoch."""
@@ -85,6 +87,7 @@ class Barriers:
     def checkpoint(self, checkpoint: CheckpointId) -> None:
         """Send a barrier behind everything that the sources have taken."""
         self._around.engine.holds_sources = True
+        self._around.held(checkpoint, True)
         self._pass_sources(checkpoint)
 
     def drain(self, checkpoint: CheckpointId) -> None:
@@ -157,6 +160,7 @@ class Barriers:
     def _let_go(self, checkpoint: CheckpointId) -> None:
         self._around.engine.inbox.release(checkpoint)
         self._around.engine.holds_sources = False
+        self._around.held(checkpoint, False)
         self._around.engine.schedule()
 
     # What was before the barrier becomes durable

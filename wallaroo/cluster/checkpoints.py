@@ -80,6 +80,11 @@ class Checkpoints:
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
 
+    @property
+    def latest(self) -> Manifest:
+        """The last manifest of this run; there is one from ``begin`` on."""
+        return self._latest
+
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))

@@ -16,7 +16,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.checkpoint.restoring import Restored, Restorer, journals_of
+from wallaroo.checkpoint.restoring import Restored, Restorer, counts_of, journals_of
 from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
@@ -25,7 +25,7 @@ from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.names import Epoch, WorkerName
+from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.routing.partition_map import PartitionMap
@@ -86,6 +86,8 @@ class Process:
     failed: Callable[[Failure], None]
     """A failure stops the run: keep the record."""
     failure_count: Callable[[], int]
+    held: Callable[[CheckpointId, bool], None]
+    """Sources wait for the barrier of a checkpoint, or go on behind it."""
     end: Callable[[int], None]
     """Ends the process with this status."""
     tell: Callable[[str, dict[str, Any]], None]
@@ -119,6 +121,11 @@ class Member:
     def epoch(self) -> Epoch:
         """The epoch of whatever this worker says."""
         return self._incarnation if self._assignment is None else self._assignment.epoch
+
+    @property
+    def dataflow(self) -> Dataflow:
+        """What records run through in this epoch."""
+        return self._dataflow
 
     async def join(self) -> None:
         """Take links, and tell the initializer."""
@@ -189,6 +196,9 @@ class Member:
             self.fail(error.what, error.hint, error.exit_code)
             return
         saving = Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+        if manifest is not None:
+            members = tuple(WorkerName(name) for name, _, _ in assign.members)
+            self._dataflow.carried = counts_of(process.name, members, manifest)
         if restored.parts is None:
             saving.all_changed()
         else:
@@ -245,6 +255,7 @@ class Member:
             sources=process.sources,
             sinks=process.sinks,
             failure_count=process.failure_count,
+            held=process.held,
             send=process.send,
             start=process.start,
             warn=process.warn,

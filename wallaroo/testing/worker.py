@@ -132,6 +132,7 @@ class SimulatedWorker:
             before_first_open=lambda: None,
             failed=lambda failure: self._failed([failure]),
             failure_count=lambda: self.failure_count,
+            held=lambda _checkpoint, _is_held: None,
             end=lambda status: process.end(f"ended with status {status}"),
             tell=self._tell,
             warn=self._warn,
@@ -168,7 +169,7 @@ class SimulatedWorker:
         return Sources(parts)
 
     def _new_dataflow(self) -> Dataflow:
-        options = DataflowOptions(clock=self._clock, tracks_changes=True)
+        options = DataflowOptions(clock=self._clock, tracks_changes=True, clock_ns=lambda: 0)
         return Dataflow(self._world.plan, self._name, options)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:
