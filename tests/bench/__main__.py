@@ -26,6 +26,7 @@ from tests.bench.rounds import METHOD, Beside
 from tests.bench.rows.cost import CostRow, cpu_of
 from tests.bench.rows.durability import DURABLE, DurabilityRow
 from tests.bench.rows.memory import MemoryRow
+from tests.bench.rows.metrics import MEASURED, MetricsRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
@@ -43,7 +44,10 @@ def main() -> None:
     costs = [CostRow(scenario, beside) for scenario in COST]
     growths = [CostRow(scenario, beside) for scenario in GROWTH]
     durable = map(DurabilityRow, DURABLE)
-    rows: list[Row] = [*costs, SpeedUpRow(), *durable, MemoryRow(), StartUpRow(), *growths]
+    measured = map(MetricsRow, MEASURED)
+    rows: list[Row] = [
+        *costs, SpeedUpRow(), *durable, *measured, MemoryRow(), StartUpRow(), *growths
+    ]  # fmt: skip
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]
@@ -58,8 +62,8 @@ def main() -> None:
     else:
         print_results([*results.values()], others.describe())
     plot = arguments.plots / "workers.svg"
-    measured = [row for row in costs + growths if row.name in results]
-    if plot_workers([(row.scenario, results[row.name]) for row in measured], plot):
+    counted = [row for row in costs + growths if row.name in results]
+    if plot_workers([(row.scenario, results[row.name]) for row in counted], plot):
         progress.print(f"plot: {plot}")
 
 
