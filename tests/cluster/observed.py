@@ -85,36 +85,13 @@ async def observed(
 ) -> AsyncIterator[Observed]:
     """Run the module ``application`` of ``folder``; stop it in order at the end."""
     ins = ",".join(f"127.0.0.1:{port}" for port in ports)
-    chosen = ApplicationSettings(
-        module=application,
-        paths=[str(folder)],
-        arguments=["wallaroo-run", "--in", ins, "--out", ",".join(sinks)],
-    )
+    arguments = ["wallaroo-run", "--in", ins, "--out", ",".join(sinks)]
+    settings = cluster_settings(application, folder, arguments, workers, is_durable=is_durable)
     # Tests run applications of one name from folders of their own.
     sys.modules.pop(application, None)
-    plan = load_plan(chosen)
+    plan = load_plan(settings.application)
     sys.path.remove(str(folder))
-    location = str(folder / "state") if is_durable else ""
-    journals = str(folder / "journals") if is_durable else ""
-    cluster = Cluster(
-        ClusterSettings(
-            application=chosen,
-            options=RunOptions(
-                folder=str(folder),
-                dead_letters=str(folder / "dead-letters"),
-                resilience=location,
-                journal_folder=journals,
-            ),
-            worker_count=workers,
-            checkpoints=CheckpointSettings(
-                location=location, journal_folder=journals, folder=str(folder), interval_s=2.0
-            )
-            if is_durable
-            else None,
-        ),
-        plan,
-        LocalPlacement(),
-    )
+    cluster = Cluster(settings, plan, LocalPlacement())
     sources = {
         pipeline.name: pipeline.source.address
         for pipeline in plan.pipelines
@@ -130,3 +107,27 @@ async def observed(
         if not running.done():
             cluster._happened(StopRequested())
         await running
+
+
+def cluster_settings(
+    application: str, folder: Path, arguments: list[str], workers: int, *, is_durable: bool
+) -> ClusterSettings:
+    location = str(folder / "state") if is_durable else ""
+    journals = str(folder / "journals") if is_durable else ""
+    checkpoints = CheckpointSettings(
+        location=location, journal_folder=journals, folder=str(folder), interval_s=2.0
+    )
+    options = RunOptions(
+        folder=str(folder),
+        dead_letters=str(folder / "dead-letters"),
+        resilience=location,
+        journal_folder=journals,
+    )
+    return ClusterSettings(
+        application=ApplicationSettings(
+            module=application, paths=[str(folder)], arguments=arguments
+        ),
+        options=options,
+        worker_count=workers,
+        checkpoints=checkpoints if is_durable else None,
+    )

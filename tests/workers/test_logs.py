@@ -9,15 +9,15 @@ import pytest
 PROGRAM = """
 import logging, sys
 import structlog
-from wallaroo_workers.logs import configure_logs, take_recent
+from wallaroo_workers.logs import configure_logs, new_lines
 configure_logs("w1", level=sys.argv[1], form=sys.argv[2])
 log = structlog.get_logger()
 log.debug("a.detail", n=1)
 log.info("a.change", next="goes on")
 log.warning("a.warning", error=ValueError("x"))
 logging.getLogger("application.mine").info("a line of the application")
-print([(line["level"], line["event"], line["fields"]) for line in take_recent()])
-print(take_recent())
+print([(line["level"], line["event"], line["fields"]) for line in new_lines()])
+print(new_lines())
 """
 
 
@@ -60,7 +60,12 @@ def test_the_last_lines_are_kept_for_the_initializer() -> None:
     assert kept == str(
         [
             ("info", "a.change", {"next": "goes on", "process": "w1"}),
-            ("warning", "a.warning", {"error": "x", "process": "w1"}),
+            ("warning", "a.warning", {"error": "ValueError('x')", "process": "w1"}),
+            (
+                "info",
+                "a line of the application",
+                {"process": "w1", "logger": "application.mine"},
+            ),
         ]
     )
     assert emptied == "[]"

@@ -86,6 +86,8 @@ class WorkerCheckpoint:
     staged: list[StagedOutput]
     key_counts: dict[str, int]
     """How many keys the worker holds, by state name."""
+    pause_s: float = 0.0
+    """The longest time for which records waited at one go for the work of this checkpoint."""
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
     carries the counts of one that is gone."""

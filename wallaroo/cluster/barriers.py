@@ -50,8 +50,6 @@ class Surroundings:
     sources: Sources
     sinks: Sinks
     failure_count: Callable[[], int]
-    held: Callable[[CheckpointId, bool], None]
-    """Sources wait for the barrier of a checkpoint, or go on behind it."""
     send: Callable[[ControlFrame], None]
     start: Callable[[Coroutine[Any, Any, None]], None]
     """Starts what ends with the epoch."""
@@ -86,8 +84,9 @@ class Barriers:
 
     def checkpoint(self, checkpoint: CheckpointId) -> None:
         """Send a barrier behind everything that the sources have taken."""
+        assert self._durability is not None
+        self._durability.saving.hold()
         self._around.engine.holds_sources = True
-        self._around.held(checkpoint, True)
         self._pass_sources(checkpoint)
 
     def drain(self, checkpoint: CheckpointId) -> None:
@@ -113,7 +112,7 @@ class Barriers:
         assert self._durability is not None
         self._abandoned = checkpoint
         self._durability.saving.abandon()
-        self._around.engine.save_some = None
+        self._around.engine.save_with(None)
         self._let_go(checkpoint)
 
     # The barrier on its way
@@ -151,7 +150,7 @@ class Barriers:
         if self._durability is not None:
             saving = self._durability.saving
             saving.freeze(checkpoint, self._before)
-            around.engine.save_some = saving.save_some
+            around.engine.save_with(saving.save_some)
             around.start(self._reach_sinks(checkpoint, saving, around.sinks.cut(checkpoint)))
         elif self._is_draining:
             around.start(self._finish_drain(checkpoint))
@@ -160,8 +159,9 @@ class Barriers:
     def _let_go(self, checkpoint: CheckpointId) -> None:
         self._around.engine.inbox.release(checkpoint)
         self._around.engine.holds_sources = False
-        self._around.held(checkpoint, False)
         self._around.engine.schedule()
+        if self._durability is not None:
+            self._durability.saving.go_on()
 
     # What was before the barrier becomes durable
 

@@ -82,7 +82,7 @@ class Checkpoints:
 
     @property
     def latest(self) -> Manifest:
-        """The last manifest of this run; there is one from ``begin`` on."""
+        """The newest manifest that this run knows of: a checkpoint, or its own claim."""
         return self._latest
 
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
@@ -102,7 +102,9 @@ class Checkpoints:
         await self._log.check_store()
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
-        epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        # The base may be older than what was committed last, and journals may lie elsewhere.
+        last = await self._log.last_epoch()
+        epoch = Epoch(max([last, *self._place.journal_epochs()]) + 1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):

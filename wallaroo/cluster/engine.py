@@ -6,7 +6,7 @@ lets the event loop look at the sockets again. There are no timers: with little 
 in the very turn of the loop in which it came.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -77,14 +77,13 @@ class Engine:
         self.inbox = Inbox()
         self._sources: deque[SourceRunner] = deque()
         self._links: Mapping[WorkerName, BatchLink] = {}
-        self._pacers: dict[Any, Pacer] = {}
+        self._pacers: defaultdict[Any, Pacer] = defaultdict(Pacer)
         self._is_scheduled = False
         self._is_stopped = False
         self._inbox_has_turn = True
         self.holds_sources = False
         """A barrier is on its way through this worker: sources are behind it, and wait."""
-        self.save_some: Callable[[], bool] | None = None
-        """Writes a slice of the running checkpoint; says whether there is more."""
+        self._save: Callable[[], bool] | None = None
         self.record_count = 0
         """Records taken from sources so far."""
         self.latencies: Latencies | None = None
@@ -108,11 +107,21 @@ class Engine:
         self._sources.clear()
         self._links = {}
         self.holds_sources = False
-        self.save_some = None
+        self._save = None
 
     def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
         """Send batches over these links from now on."""
         self._links = links
+
+    def save_with(self, save_some: Callable[[], bool] | None) -> None:
+        """Write a checkpoint between the batches, a slice with each call, until it returns False.
+
+        ``None`` stops that.
+        """
+        self._save = save_some
+        # Keys that are about to change are written first: records take many times as long as just
+        # before, so slices begin small.
+        self._pacers.clear()
 
     # What comes in
 
@@ -135,7 +144,7 @@ class Engine:
     def _has_work(self) -> bool:
         if self._is_stopped:
             return False
-        return self._has_records() or self.save_some is not None
+        return self._has_records() or self._save is not None
 
     def _has_records(self) -> bool:
         return self.inbox.first is not None or self._may_take_source()
@@ -153,10 +162,12 @@ class Engine:
             while self._has_work():
                 if self._has_records() and slice_count < SLICES_BEFORE_SAVING:
                     self._slice()
-                    slice_count += self.save_some is not None
-                elif self.save_some is not None:
+                    slice_count += self._save is not None
+                elif self._save is not None:
                     slice_count = 0
                     self._save_some()
+                    if not self._has_records():
+                        break  # perhaps some wait in sockets
                 if self._clock() >= deadline:
                     break
         except StopOnError as stop:
@@ -191,9 +202,9 @@ class Engine:
         self.on_stop(failure)
 
     def _save_some(self) -> None:
-        assert self.save_some is not None
-        if not self.save_some():
-            self.save_some = None
+        assert self._save is not None
+        if not self._save():
+            self._save = None
 
     def _slice(self) -> None:
         may_take_source = self._may_take_source()
@@ -207,7 +218,7 @@ class Engine:
     def _source_slice(self) -> None:
         source = self._sources.popleft()
         pipeline = source.pipeline
-        pacer = self._pacer(("source", pipeline))
+        pacer = self._pacers["source", pipeline]
         delivered_ns = source.delivered_ns
         records = source.take(pacer.record_count)
         result_count = self._dataflow.output_count(pipeline)
@@ -232,7 +243,7 @@ class Engine:
         if waiting.batch is None:
             waiting.batch = self._dataflow.unpack(frame.edge, Form(frame.form), frame.body)
         batch = waiting.batch
-        pacer = self._pacer(("edge", frame.edge))
+        pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
         pipeline = self._dataflow.pipeline_of(frame.edge)
         result_count = self._dataflow.output_count(pipeline)
@@ -256,9 +267,3 @@ class Engine:
         if self.latencies is not None:
             result_count = self._dataflow.output_count(pipeline) - result_count_before
             self.latencies.ran(pipeline, delivered_ns, result_count)
-
-    def _pacer(self, key: Any) -> Pacer:
-        pacer = self._pacers.get(key)
-        if pacer is None:
-            pacer = self._pacers[key] = Pacer()
-        return pacer

@@ -25,7 +25,7 @@ from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.routing.partition_map import PartitionMap
@@ -86,8 +86,6 @@ class Process:
     failed: Callable[[Failure], None]
     """A failure stops the run: keep the record."""
     failure_count: Callable[[], int]
-    held: Callable[[CheckpointId, bool], None]
-    """Sources wait for the barrier of a checkpoint, or go on behind it."""
     end: Callable[[int], None]
     """Ends the process with this status."""
     tell: Callable[[str, dict[str, Any]], None]
@@ -126,6 +124,11 @@ class Member:
     def dataflow(self) -> Dataflow:
         """What records run through in this epoch."""
         return self._dataflow
+
+    @property
+    def states(self) -> dict[str, dict[Any, Any]]:
+        """The state objects that are here, by the name of their state and by canonical key."""
+        return self._dataflow.states
 
     async def join(self) -> None:
         """Take links, and tell the initializer."""
@@ -255,7 +258,6 @@ class Member:
             sources=process.sources,
             sinks=process.sinks,
             failure_count=process.failure_count,
-            held=process.held,
             send=process.send,
             start=process.start,
             warn=process.warn,

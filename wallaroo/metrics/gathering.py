@@ -56,9 +56,6 @@ class Gathering:
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=DEAD_LETTERS_KEPT)
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_KEPT)
         self._latency_since_tick = Histogram()
-        self._pauses: dict[int, float] = {}
-        """By round of a checkpoint: the longest wait of any worker's sources."""
-        self._number_of_round: dict[int, int] = {}
         self._failed_recently: deque[tuple[float, float]] = deque()
 
     def member(self, worker: str) -> Member:
@@ -77,27 +74,13 @@ class Gathering:
             self._latency_since_tick.merge(histogram)
         for node, histogram in report.times.items():
             self.times.setdefault((node, worker), Histogram()).merge(histogram)
-        for checkpoint, pause_s in report.barriers:
-            self._paused(checkpoint, pause_s)
         self.dead_letters.extend({**failure, "worker": worker} for failure in report.failures)
         self.log.extend(report.log)
 
-    def checkpoint_written(self, checkpoint: int, facts: dict[str, Any]) -> None:
-        """Checkpoint round ``checkpoint`` stands; ``facts`` as a snapshot shows them."""
-        self.checkpoints.append({**facts, "pause_s": self._pauses.get(checkpoint, 0.0)})
-        self._number_of_round[checkpoint] = facts["number"]
+    def checkpoint_written(self, facts: dict[str, Any]) -> None:
+        """A checkpoint stands; ``facts`` as a snapshot shows them."""
+        self.checkpoints.append(facts)
         self.checkpoint_failures = 0
-
-    def _paused(self, checkpoint: int, pause_s: float) -> None:
-        """Sources of one worker waited so long for a round, which may stand already."""
-        self._pauses[checkpoint] = longest_s = max(pause_s, self._pauses.get(checkpoint, 0.0))
-        number = self._number_of_round.get(checkpoint)
-        for each in self.checkpoints:
-            if each["number"] == number:
-                each["pause_s"] = longest_s
-        for old in [each for each in self._pauses if each < checkpoint - CHECKPOINTS_KEPT]:
-            del self._pauses[old]
-            self._number_of_round.pop(old, None)
 
     # Once a second
 

@@ -34,8 +34,6 @@ class Report:
     process: dict[str, Any] = field(default_factory=dict)
     """``cpu_s``, ``rss_bytes``, ``loop_lag_s``, ``gc_s``, ``gc_pause_s``, ``gc_count``,
     ``backlog_bytes``, ``paused``, ``connections``."""
-    barriers: list[list[Any]] = field(default_factory=list)
-    """Of each round of a checkpoint: its number, and the seconds that sources waited."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     """Records that became dead letters."""
     log: list[dict[str, Any]] = field(default_factory=list)

@@ -132,7 +132,6 @@ class SimulatedWorker:
             before_first_open=lambda: None,
             failed=lambda failure: self._failed([failure]),
             failure_count=lambda: self.failure_count,
-            held=lambda _checkpoint, _is_held: None,
             end=lambda status: process.end(f"ended with status {status}"),
             tell=self._tell,
             warn=self._warn,

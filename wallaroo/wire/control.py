@@ -5,13 +5,14 @@ it belongs to; what comes of an older one is dropped by the coordinator, and now
 """
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
 import msgpack
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
 
@@ -148,8 +149,8 @@ class Saved:
     tag: ClassVar[int] = 13
     epoch: Epoch
     checkpoint: CheckpointId
-    content: list[Any]
-    """As ``WorkerCheckpoint.to_wire`` gives it."""
+    content: list[Any] = field(repr=False)
+    """As ``WorkerCheckpoint.to_wire`` gives it; long, so logs and stories leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,8 @@ class Measured:
 
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
-    | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse | Measured
+    | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
+    | Measured | Query | Replied | Request | Progress | Answer
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -15,34 +15,13 @@ import structlog
 Form = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
-LEVELS: dict[Level, int] = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
+RECENT_LINES = 200
+VALUE_LENGTH_MAX = 2000
+_TOLD_APART = ("timestamp", "level", "event")
 
-RECENT_MAX = 100
-_FACTS = ("timestamp", "level", "process", "event")
-
-_recent: deque[dict[str, Any]] = deque(maxlen=RECENT_MAX)
-
-
-def _remember(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> Any:
-    """Keep the line for the initializer, which shows the last lines of all processes."""
-    if values.get("level") != "debug":
-        fields = {name: _plain(value) for name, value in values.items() if name not in _FACTS}
-        fields["process"] = values.get("process")
-        _recent.append(
-            {
-                "unix_s": time.time(),
-                "level": values.get("level"),
-                "event": str(values.get("event")),
-                "fields": fields,
-            }
-        )
-    return values
-
+_recent: deque[dict[str, Any]] = deque(maxlen=RECENT_LINES)
+_untold: deque[dict[str, Any]] = deque(maxlen=RECENT_LINES)
+"""Those that ``new_lines`` has not returned."""
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -53,10 +32,9 @@ _SHARED: list[Any] = [
 
 def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") -> None:
     """Send this process's own log, and the application's, to stderr under one name."""
-    number = LEVELS[level]
-    is_console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
     renderer: list[Any]
-    if is_console:
+    if form == "console" or (form == "auto" and sys.stderr.isatty()):
         renderer = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     else:
         renderer = [
@@ -67,8 +45,9 @@ def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") 
             _facts_first,
             structlog.processors.JSONRenderer(),
         ]
+    renderer.insert(0, _remember)
     structlog.configure(
-        processors=[*_SHARED, _remember, *renderer],
+        processors=[*_SHARED, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
@@ -88,17 +67,49 @@ def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") 
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-def take_recent() -> list[dict[str, Any]]:
-    """Return the last lines of this process since the last call; debug lines are not kept."""
-    lines = [*_recent]
-    _recent.clear()
+def set_log_level(level: int) -> None:
+    """From now on show lines of this level and above, such as ``logging.WARNING``."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logging.getLogger().setLevel(level)
+
+
+def recent_lines() -> list[dict[str, Any]]:
+    """Return the last lines of this process, oldest first, with their values as text or numbers."""
+    return list(_recent)
+
+
+def new_lines() -> list[dict[str, Any]]:
+    """Return the last lines since the last call, without those for debugging, as a report has them.
+
+    Each has ``unix_s``, ``level``, ``event`` and ``fields``.
+    """
+    lines = [*_untold]
+    _untold.clear()
     return lines
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _remember(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> Any:
+    """Keep the line for whoever asks later; pass it on."""
+    line = {name: _short(value) for name, value in values.items() if name != "exc_info"}
+    if error := values.get("exc_info"):
+        error = error[1] if isinstance(error, tuple) else error
+        line["exception"] = _short(error if isinstance(error, BaseException) else sys.exception())
+    _recent.append(line)
+    if line.get("level") != "debug":
+        facts = {name: value for name, value in line.items() if name not in _TOLD_APART}
+        told = {"level": line.get("level"), "event": line.get("event"), "fields": facts}
+        _untold.append({"unix_s": time.time(), **told})
+    return values
+
+
+def _short(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= VALUE_LENGTH_MAX else f"{text[:VALUE_LENGTH_MAX]}..."
 
 
 def _facts_first(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> dict[str, Any]:
     """Put what every line has before what only this one has."""
-    return {name: values[name] for name in _FACTS if name in values} | dict(values)
+    first = ("timestamp", "level", "process", "event")
+    return {name: values[name] for name in first if name in values} | dict(values)

@@ -15,7 +15,7 @@ from wallaroo.metrics.latencies import Latencies
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.user_time import UserTime
-from wallaroo.names import CheckpointId, WorkerName
+from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.topology.plan import Plan
@@ -45,8 +45,6 @@ class Measuring:
         self._hottest = {name: HottestKeys() for name in plan.states}
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
-        self._held_since_s: dict[CheckpointId, float] = {}
-        self._barriers: list[list[Any]] = []
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
         self._reported_s = float("-inf")
 
@@ -70,14 +68,6 @@ class Measuring:
             return False
         self._reported_s = now_s
         return True
-
-    def held(self, checkpoint: CheckpointId, is_held: bool) -> None:
-        """Sources wait for a barrier, or go on behind it."""
-        if is_held:
-            self._held_since_s[checkpoint] = time.perf_counter()
-        elif (since_s := self._held_since_s.pop(checkpoint, None)) is not None:
-            self._barriers.append([checkpoint, time.perf_counter() - since_s])
-            self._held_since_s.clear()
 
     def failed(self, failures: list[Failure]) -> None:
         """Records became dead letters."""
@@ -132,10 +122,9 @@ class Measuring:
             "paused": mesh.pressure.must_pause,
             "connections": sum(source["connections"] for source in report.sources),
         }
-        report.barriers, self._barriers = self._barriers, []
         report.failures = [*self._failures]
         self._failures.clear()
-        report.log = logs.take_recent()
+        report.log = logs.new_lines()
         return report
 
     def _sample(self, report: Report, dataflow: Dataflow) -> None:

@@ -14,6 +14,7 @@ from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
+from wallaroo.cluster.rate import Rate
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -21,6 +22,8 @@ from wallaroo.operators.failures import Failure
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
+from wallaroo.wire.requests import Query
+from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
@@ -65,6 +68,15 @@ class Worker:
         if options.measures:
             self._measuring = Measuring(self._me, settings.incarnation, plan)
         self._member = Member(self._process(), Epoch(settings.incarnation))
+        self._answers = Answers(
+            member=self._member,
+            engine=self._engine,
+            sources=self._sources,
+            sinks=self._sinks,
+            failure_count=self._failure_count,
+            send=self._send,
+            rate=Rate(),
+        )
         self._connect_parts()
 
     def _process(self) -> Process:
@@ -85,12 +97,14 @@ class Worker:
             end_epoch=self._end_epoch,
             before_first_open=_freeze_garbage,
             failed=lambda failure: self._failed([failure]),
-            failure_count=lambda: sum(self._dead_letters.count_by_step.values()),
-            held=_nothing if self._measuring is None else self._measuring.held,
+            failure_count=self._failure_count,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
             warn=lambda event, error: log.warning(event, reason=error.what, hint=error.hint),
         )
+
+    def _failure_count(self) -> int:
+        return sum(self._dead_letters.count_by_step.values())
 
     def _new_dataflow(self) -> Dataflow:
         options = self._settings.options
@@ -133,7 +147,7 @@ class Worker:
         """Join the cluster and work until told to stop; return the exit status."""
         self._ended = asyncio.get_running_loop().create_future()
         host, port = self._settings.control_host, self._settings.control_port
-        await self._control.dial(host, port, self._member.ordered, self._control_lost)
+        await self._control.dial(host, port, self._ordered, self._control_lost)
         await self._member.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
@@ -148,6 +162,12 @@ class Worker:
     def request_stop(self) -> None:
         """Somebody asked this process alone to end; the cluster ends in order."""
         self._control.send(RequestStop(self._member.epoch))
+
+    def _ordered(self, frame: ControlFrame) -> None:
+        if isinstance(frame, Query):
+            self._answers.asked(frame)
+        else:
+            self._member.ordered(frame)
 
     def _send(self, frame: ControlFrame) -> None:
         if not self._ended.done():
@@ -196,6 +216,7 @@ class Worker:
             self._member.mesh.acknowledge()
             self._sinks.settle()
             self._member.backlog_changed()
+            self._answers.look()
             self._tell_long_pause()
             self._measure()
             if (sink := self._sinks.timed_out()) is not None:
@@ -248,10 +269,6 @@ class Worker:
     def _end(self, status: int) -> None:
         if not self._ended.done():
             self._ended.set_result(status)
-
-
-def _nothing(*_: Any) -> None:
-    """Nobody measures."""
 
 
 def _freeze_garbage() -> None:

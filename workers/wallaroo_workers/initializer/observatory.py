@@ -105,14 +105,15 @@ class Observatory:
             "number": manifest.number,
             "unix_s": manifest.taken_unix_s,
             "duration_s": manifest.duration_s,
+            "pause_s": max(worker.pause_s for worker in manifest.workers.values()),
             "bytes": sum(part.byte_count for part in parts),
             "keys": sum(part.key_count for part in parts),
         }
-        self._gathering.checkpoint_written(order.checkpoint, facts)
+        self._gathering.checkpoint_written(facts)
 
     def tick(self) -> None:
         """A second has passed."""
-        self._gathering.log.extend(logs.take_recent())
+        self._gathering.log.extend(logs.new_lines())
         self._gathering.tick(time.time())
 
     # What it shows
