@@ -70,6 +70,7 @@ class Chosen:
     from_checkpoint: int | None
     allow_dropped_state: bool
     no_metrics: bool
+    otlp: str | None
     log_format: Form
     log_level: Level
     debug: bool
@@ -249,6 +250,12 @@ class Chosen:
     help="Count and measure nothing: no numbers for the page, /metrics and wallaroo-cluster.",
 )
 @click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send metrics there by OpenTelemetry's protocol over HTTP, such as http://HOST:4318; "
+    "needs wallaroo-streams[otel].",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
@@ -322,6 +329,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
+        otlp_endpoint=chosen.otlp or "",
     )
 
 

@@ -80,6 +80,8 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    otlp_endpoint: str = ""
+    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
 
 
 class Cluster:
@@ -109,7 +111,11 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self.observatory = Observatory(plan, is_durable=settings.checkpoints is not None)
+        self.observatory = Observatory(
+            plan,
+            is_durable=settings.checkpoints is not None,
+            otlp_endpoint=settings.otlp_endpoint,
+        )
         self._orders: dict[WorkerName, StartWorker] = {}
         self._starting = {worker: asyncio.Lock() for worker in self._workers}
         self._incarnations: dict[WorkerName, Epoch] = {}
@@ -148,6 +154,7 @@ class Cluster:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            await self.observatory.close()
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()
