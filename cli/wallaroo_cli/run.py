@@ -29,7 +29,7 @@ from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
-from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.logs import Form, Level, configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 from wallaroo_workers.storage.journal_files import JournalSync
 
@@ -82,6 +82,10 @@ class Chosen:
     journal_sync: JournalSync
     from_checkpoint: int | None
     allow_dropped_state: bool
+    no_metrics: bool
+    otlp: str | None
+    log_format: Form
+    log_level: Level
     debug: bool
     hosts: HostOptions
     application_arguments: tuple[str, ...]
@@ -255,7 +259,34 @@ class Chosen:
     "that are gone are dropped.",
 )
 @host_options
-@click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
+@click.option(
+    "--no-metrics",
+    is_flag=True,
+    help="Count and measure nothing: no numbers for the page, /metrics and wallaroo-cluster.",
+)
+@click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send metrics there by OpenTelemetry's protocol over HTTP, such as http://HOST:4318; "
+    "needs wallaroo-streams[otel].",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    show_default=True,
+    help="How log lines look. auto: console on a terminal, JSON otherwise.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least important lines that are logged.",
+)
+@click.option(
+    "--debug", is_flag=True, help="Log details (--log-level debug), and show full tracebacks."
+)
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
 def main(**values: Any) -> None:
@@ -263,7 +294,7 @@ def main(**values: Any) -> None:
     hosts = HostOptions.taken_from(values)
     chosen = Chosen(**values, hosts=hosts)
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
-    configure_logs(process, debug=chosen.debug)
+    configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
@@ -301,8 +332,9 @@ def _agent_settings(
         )
     elif chosen.journal_dir:
         own["journal_folder"] = os.path.abspath(chosen.journal_dir)
-    if chosen.debug:
-        own["debug"] = True
+    own["log_form"] = chosen.log_format
+    if chosen.debug or chosen.log_level != "info":
+        own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
     return AgentSettings(
         initializer=initializer,
         name=worker_name(hosts),
@@ -329,6 +361,9 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         journal_folder=journal_folder,
         journal_sync=chosen.journal_sync,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),
+        measures=not chosen.no_metrics,
+        log_level=_log_level(chosen),
+        log_form=chosen.log_format,
         debug=chosen.debug,
     )
     checkpoints = CheckpointSettings(
@@ -359,7 +394,12 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
             bind_host=chosen.hosts.bind_host or "",
             advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
         ),
+        otlp_endpoint=chosen.otlp or "",
     )
+
+
+def _log_level(chosen: Chosen) -> Level:
+    return "debug" if chosen.debug else chosen.log_level
 
 
 def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:

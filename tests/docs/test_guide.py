@@ -113,7 +113,14 @@ def test_the_commands_of_a_page_can_be_typed(each: Page, folder: Path) -> None:
         for option, value in itertools.pairwise(arguments):
             if option == "--file":
                 Path(value).touch()
-        context = COMMAND_BY_NAME[name].make_context(name, arguments)
+        command = COMMAND_BY_NAME[name]
+        context = command.make_context(name, list(arguments))
+        if isinstance(command, click.Group):
+            with context:
+                sub_name, sub_command, rest = command.resolve_command(context, arguments)
+                assert sub_name is not None
+                assert sub_command is not None
+                context = sub_command.make_context(sub_name, rest, parent=context)
         for_application = list(context.params.get("application_arguments", ()))
         context.close()
         options = for_application[::2]

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from wallaroo.cluster.events import (
     Effect,
     EndCluster,
     Event,
+    ManifestWritten,
     Publish,
     Received,
     Send,
@@ -39,19 +41,20 @@ from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, RequestStop, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, RequestStop, Stop
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
+from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.network.frames import split_address
-from wallaroo_workers.run_files import RunFile
+from wallaroo_workers.run_file import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = structlog.get_logger()
@@ -59,6 +62,7 @@ log = structlog.get_logger()
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
+OBSERVED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    otlp_endpoint: str = ""
+    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
     hosts: HostSettings = field(default_factory=HostSettings)
 
 
@@ -100,7 +106,9 @@ class Cluster:
             WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
         )
         self._control = ControlServer(self._hosts.secret, self._hosts.tls)
-        self._restarts: dict[WorkerName, RestartPolicy] = {}
+        self._restarts: dict[WorkerName, RestartPolicy] = defaultdict(
+            lambda: RestartPolicy(settings.restarts_max)
+        )
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
@@ -114,8 +122,13 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
+        self.observatory = Observatory(
+            plan,
+            is_durable=settings.checkpoints is not None,
+            otlp_endpoint=settings.otlp_endpoint,
+        )
         self._orders: dict[WorkerName, StartWorker] = {}
-        self._starting: dict[WorkerName, asyncio.Lock] = {}
+        self._starting: dict[WorkerName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._incarnations: dict[WorkerName, Epoch] = {}
         """Of the processes that were started and of which the end was not waited for."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,9 +142,12 @@ class Cluster:
             await self._reserve_sources()
             self._files.hold()
             await self._listen()
-            if not await self._gather():
+            if (joined := await self._hosts.gathered(self._control.address)) is None:
                 log.info("cluster.stopped", application=self._plan.application)
                 return
+            self._workers = (*self._workers, *joined)
+            if self._checkpoints is not None:
+                self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._coordinator = Coordinator(self._membership(beginning))
             self._hosts.serve(
@@ -141,6 +157,7 @@ class Cluster:
                     stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
                 )
             )
+            self.observatory.watch(self._coordinator)
             self._requests = self._control.clients.requests = Requests(self._reach())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
@@ -155,11 +172,13 @@ class Cluster:
             self._carry_out(effects)
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
+            self._observe()
             error = await self._ended
         finally:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            await self.observatory.close()
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()
@@ -215,26 +234,6 @@ class Cluster:
         self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
 
-    async def _gather(self) -> bool:
-        """Wait for the workers that are to come from elsewhere; ``False`` if told to stop."""
-        agents, count = self._hosts.agents, self._settings.hosts.agent_count
-        agents.begin()
-        gathering = asyncio.create_task(agents.gathered(count, self._control.address))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, gathering.cancel)
-        try:
-            self._workers = (*self._workers, *await gathering)
-        except asyncio.CancelledError:
-            return False
-        self._restarts = {
-            worker: RestartPolicy(self._settings.restarts_max) for worker in self._workers
-        }
-        self._starting = {worker: asyncio.Lock() for worker in self._workers}
-        if self._checkpoints is not None:
-            self._checkpoints.formed(self._workers, agents.newest_epoch)
-        return True
-
     def _membership(self, beginning: Beginning | None) -> Membership:
         chosen = self._settings.checkpoints
         maps = initial_maps(self._plan, self._workers) if beginning is None else beginning.maps
@@ -276,9 +275,10 @@ class Cluster:
     # Events in, effects out
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
+        self.observatory.heard(worker, frame)
         if isinstance(frame, Replied):
             self._requests.replied(worker, frame)
-        else:
+        elif not isinstance(frame, Measured):
             self._happened(Received(worker, frame))
 
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
@@ -307,6 +307,7 @@ class Cluster:
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
+            self.observatory.saw(effect)
             match effect:
                 case Send(workers, frame):
                     if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
@@ -340,7 +341,15 @@ class Cluster:
         except WallarooError as error:
             self._stop_now(error)
             return
+        if isinstance(answer, ManifestWritten):
+            self.observatory.checkpoint_written(order, self._checkpoints.latest)
         self._happened(answer)
+
+    def _observe(self) -> None:
+        """Have time go on for whoever looks at the cluster, also when nothing happens."""
+        if not self._ended.done():
+            self.observatory.tick()
+            asyncio.get_running_loop().call_later(OBSERVED_EVERY_S, self._observe)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import secrets
+import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,21 @@ class Hosts:
     def tls_facts(self) -> dict[str, str] | None:
         """The files of TLS, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
+
+    async def gathered(self, address: str) -> list[WorkerName] | None:
+        """Wait for the workers that are to come from elsewhere; ``None`` if told to stop.
+
+        ``address`` is where they are to join.
+        """
+        self.agents.begin()
+        gathering = asyncio.create_task(self.agents.gathered(self._settings.agent_count, address))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, gathering.cancel)
+        try:
+            return await gathering
+        except asyncio.CancelledError:
+            return None
 
     def serve(self, run: Run) -> None:
         """The cluster is formed: who comes from now on changes it, and who leaves."""

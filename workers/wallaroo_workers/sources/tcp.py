@@ -49,6 +49,8 @@ class TCPSourceListener:
         self.refusals = BoundedLog(log.error, "source.refused")
         self.cut_off = BoundedLog(log.warning, "source.frame_cut_off")
         self.connections: set[SourceConnection] = set()
+        self.received_bytes = 0
+        """From all connections, those that are gone included."""
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self.address = source.address

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import fcntl
 import termios
+import time
 from typing import Any, Protocol, cast
 
 import structlog
@@ -38,6 +39,8 @@ class Listener(Protocol):
     refusals: BoundedLog
     cut_off: BoundedLog
     address: str
+    received_bytes: int
+    """From all connections, those that are gone included."""
     drain_bytes: float
     """What a connection may still deliver once the source is being drained."""
 
@@ -68,6 +71,8 @@ class SourceConnection(asyncio.Protocol):
         self._is_given_up = False
         self._peer = ""
         self.byte_count = 0
+        self.delivered_ns = 0
+        """When the payloads that wait were read."""
         self.byte_count_last = listener.drain_bytes
         """Where a drain ends at the latest."""
 
@@ -89,6 +94,8 @@ class SourceConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Cut into payloads; no more is read until they are processed."""
         self.byte_count += len(data)
+        self._listener.received_bytes += len(data)
+        self.delivered_ns = time.time_ns()
         has_payloads = self._reading.receive_data(data)
         self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
         if self._framer.error is not None:
