@@ -36,6 +36,7 @@ class LivelyCluster:
         self.is_broken = False
         self.number = 7600
         self.refusal: ClusterError | None = None
+        self.was_asked = asyncio.Event()
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
@@ -115,6 +116,7 @@ class LivelyCluster:
     ) -> dict[str, Any]:
         """Do what is asked, as far as it can be seen."""
         self.asked.append((method, params))
+        self.was_asked.set()
         if self.refusal is not None:
             raise self.refusal
         progress({"text": f"{method} has begun"})
@@ -123,11 +125,11 @@ class LivelyCluster:
             case "get":
                 return self._key(params)
             case "grow":
-                added = [f"w{len(self.workers) + 1 + each}" for each in range(params["count"])]
+                added = [f"w{len(self.workers) + 1 + each}" for each in range(params["workers"])]
                 self.workers += added
                 return {"added": added, "moved_partitions": {"market": 204}, "pause_s": 0.31}
             case "shrink":
-                leaving = params["workers"]
+                leaving = params["names"]
                 self.workers = [name for name in self.workers if name not in leaving]
                 return {"left": leaving, "pause_s": 0.28, "took_s": 0.9}
             case "checkpoint":
@@ -141,17 +143,11 @@ class LivelyCluster:
     def _key(self, params: dict[str, Any]) -> dict[str, Any]:
         if params["state"] != "market":
             raise ConfigError(f"there is no state {params['state']!r}", hint="there is market")
-        facts = {"state": "market", "key": params["key"], "worker": "w2", "partition": 512}
         if params["key"] == "NOT THERE":
-            return {**facts, "is_there": False}
+            raise ClusterError("state 'market' has no key 'NOT THERE' of the type str")
         shown = {"symbol": params["key"], "bid": 53.2, "note": HOSTILE}
-        return {
-            **facts,
-            "is_there": True,
-            "type": "Market",
-            "text": f"Market{shown}",
-            "value": shown,
-        }
+        where = {"state": "market", "key": params["key"], "key_type": "str", "worker": "w2"}
+        return {**where, "type": "Market", "text": f"Market{shown}", "value": shown}
 
     # Parts of the snapshot
 

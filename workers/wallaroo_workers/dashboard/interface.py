@@ -66,8 +66,14 @@ class Interface:
     async def _serve_key(self, request: web.Request) -> web.Response:
         key = request.query.get("key")
         if key is None or len(key) > KEY_LENGTH_MAX:
-            return failure(400, "no key, or too long a one", "add ?key=…")
-        asked: dict[str, Any] = {"state": request.match_info["state"], "key": key}
+            return failure(
+                400, "no key, or too long a one", "add ?key=KEY, and &type=int for a number"
+            )
+        asked = {
+            "state": request.match_info["state"],
+            "key": key,
+            "type": request.query.get("type", "str"),
+        }
         try:
             async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
                 found = await self._steering.handle("get", asked, self.live.tell_progress)

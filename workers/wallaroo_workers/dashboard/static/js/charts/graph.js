@@ -128,6 +128,7 @@ function drawnEdge(edge, points, nodes, colours) {
     label: {
       show: true,
       position: "middle",
+      rotate: 0,
       formatter: `${rate(edge.rate)}/s`,
       fontSize: 11,
       color: colours.muted,

@@ -114,7 +114,7 @@ async function submitted(event) {
   const form = new FormData(event.target);
   const asked = open;
   const params = paramsOf(asked.action, form);
-  if (asked.action === "shrink" && params.workers.length === 0) {
+  if (asked.action === "shrink" && params.names.length === 0) {
     show(asked, false, "Choose at least one worker.");
     return;
   }
@@ -125,7 +125,9 @@ async function submitted(event) {
     show(asked, true, doneText(asked.action, await act(asked.action, params)));
   } catch (error) {
     if (error.status === 401) keepSecret(null);
-    show(asked, false, error.message);
+    // A cluster that stops takes its page with it, so its answer may not come.
+    if (asked.action === "stop" && error.status === 0) show(asked, true, "The cluster has stopped.");
+    else show(asked, false, error.message);
   }
 }
 
@@ -137,13 +139,13 @@ function show(asked, isGood, text) {
 }
 
 function paramsOf(action, form) {
-  if (action === "grow") return { count: Number(form.get("count")) };
-  if (action === "shrink") return { workers: form.getAll("worker") };
+  if (action === "grow") return { workers: Number(form.get("count")) };
+  if (action === "shrink") return { names: form.getAll("worker") };
   return {};
 }
 
 function doneText(action, facts) {
-  if (action === "stop") return "The cluster is stopping.";
+  if (action === "stop") return "The cluster has stopped.";
   const told = toldOf(facts);
   return told ? `Done. ${told}` : "Done.";
 }

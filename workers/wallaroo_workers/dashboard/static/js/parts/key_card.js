@@ -40,22 +40,17 @@ async function look(event, state) {
   changed();
 }
 
-function result({ key, isBusy, found, error }) {
+function result({ isBusy, found, error }) {
   if (isBusy) return html`<p class="muted">Asking its worker…</p>`;
   if (error) return html`<p class="failed">${error}</p>`;
-  if (found.is_there === false) {
-    return html`<p>There is no key <code>${key}</code> yet${found.worker
-      ? html`; its worker would be ${workerLink(found.worker)}` : ""}.</p>`;
-  }
-  const { worker, partition, type, text, value, ...others } = found;
+  const { worker, type, text, value, ...others } = found;
   return html`<dl class="facts">
     ${fact("Worker", worker && workerLink(worker))}
-    ${fact("Partition", partition)}
     ${fact("Type", type && html`<code>${type}</code>`)}
     ${fact("State", text && html`<code>${text}</code>`)}
     ${fact("As JSON", value !== null && value !== undefined
       ? html`<code>${JSON.stringify(value, null, 1)}</code>` : undefined)}
-    ${Object.entries(others).filter(([name]) => !["is_there", "state", "key"].includes(name))
+    ${Object.entries(others).filter(([name]) => !["state", "key", "key_type"].includes(name))
       .map(([name, each]) => fact(name.replaceAll("_", " "),
         typeof each === "object" ? JSON.stringify(each) : String(each)))}
   </dl>`;
