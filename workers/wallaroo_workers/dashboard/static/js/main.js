@@ -35,6 +35,10 @@ function content(snapshot, place, connection) {
   return (page(place.kind) ?? missing)(snapshot, place.name);
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  mainElement.focus();
+});
 onChange(draw);
 onMove(() => requestAnimationFrame(() => document.querySelector("h1")?.focus()));
 draw();

@@ -27,7 +27,7 @@ export function heading(title, note) {
 export function table(caption, columns, rows, { isCaptionSeen = false, none = "" } = {}) {
   if (rows.length === 0 && none) return html`<p class="none">${none}</p>`;
   const kind = (column) => (column.isNumber ? "number" : "");
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${caption}><table>
     <caption class=${isCaptionSeen ? "muted" : "unseen"}>${caption}</caption>
     <thead><tr>${columns.map((column) => html`
       <th scope="col" class=${kind(column)}>${column.title}</th>`)}</tr></thead>

@@ -21,7 +21,7 @@ export function keyCard(state, { wide = "" } = {}) {
         <option value=${kind}>${text}</option>`)}</select></label>
       <button class="primary" ?disabled=${lookUp?.isBusy}>Look</button>
     </form>
-    <output>${lookUp ? result(lookUp) : nothing}</output>
+    <div class="answer">${lookUp ? result(lookUp) : nothing}</div>
   </div>`, { wide, note: "its state object as it is now" });
 }
 

@@ -6,7 +6,7 @@ import { card } from "./elements.js";
 
 export function logCard(lines, { wide = "", title = "Log" } = {}) {
   if (lines.length === 0) return card(title, html`<p class="none">Nothing yet.</p>`, { wide });
-  const body = html`<div class="log" tabindex="0" role="region" aria-label="Log lines, the newest first">
+  const body = html`<div class="log" tabindex="0" role="group" aria-label="Log lines, the newest first">
     <ol>${[...lines].reverse().map(logLine)}</ol></div>`;
   return card(title, body, { wide, note: "the newest first" });
 }
