@@ -21,7 +21,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo_cli.checkpoints import main
-from wallaroo_cli.tools.checkpoint_views import age_text
+from wallaroo_cli.tools.tables import age_text
 from wallaroo_workers.storage.journal_files import JournalWriter
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store

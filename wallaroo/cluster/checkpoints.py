@@ -80,6 +80,11 @@ class Checkpoints:
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
 
+    @property
+    def latest(self) -> Manifest:
+        """The newest manifest that this run knows of: a checkpoint, or its own claim."""
+        return self._latest
+
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))

@@ -5,6 +5,8 @@
        +------WorkerLost--------+------------------------+----------------------+  |
                                                                StopRequested       |
     STOPPED <--all Drained-- DRAINING <--------------------------------------------+
+       ^                        |
+       +--StopRequested-- DRAINED, after a DrainRequested: only the stop follows
 
 Each loss of a worker begins a new epoch; what a worker says of an older one is dropped in
 ``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
@@ -23,9 +25,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.cluster.ended_sources import EndedSources
+from wallaroo.cluster.ending import Ending
 from wallaroo.cluster.events import (
     Announce,
     CheckpointDue,
+    DrainRequested,
     Effect,
     EndCluster,
     Event,
@@ -67,6 +71,9 @@ STORY_STEPS_MAX = 64
 
 FIRST_EPOCH = Epoch(1)
 
+ASKED_BY_A_WORKER = StopRequested(may_force=False)
+"""A supervisor that signals every process means one stop, not many."""
+
 CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
 
 
@@ -78,6 +85,7 @@ class Phase(enum.Enum):
     OPENING = "opening"
     RUNNING = "running"
     DRAINING = "draining"
+    DRAINED = "drained"
     STOPPED = "stopped"
 
 
@@ -115,8 +123,7 @@ class Coordinator:
         self._data_addresses: dict[WorkerName, str] = {}
         self._waiting_for: set[WorkerName] = set(membership.workers)
         self._has_been_ready = False
-        self._stop_is_requested = False
-        self._stop_was_asked_here = False
+        self._ending = Ending()
         self._manifest = membership.manifest
         # A round's number is above that of every manifest: what parts it left can be told apart.
         self._rounds = Rounds(membership.workers, CheckpointId(membership.manifest))
@@ -152,13 +159,8 @@ class Coordinator:
         if self.phase is Phase.STOPPED:
             return []
         match event:
-            case StopRequested():
-                is_second, self._stop_was_asked_here = self._stop_was_asked_here, True
-                if not is_second:
-                    return self._stop_in_order()
-                lost = "stopped at once; what was not yet delivered is lost"
-                kept = f"stopped at once; {CARRY_ON}"
-                return self._end(ClusterError(kept if self._membership.is_durable else lost))
+            case StopRequested() | DrainRequested():
+                return self._stop_in_order(event)
             case WorkerLost(worker, incarnation, reason):
                 if incarnation != self._processes[worker]:
                     return []
@@ -180,7 +182,6 @@ class Coordinator:
                 error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
                 return self._end(error(frame.what, frame.hint))
             case RequestStop():
-                # A supervisor that signals every process means one stop, not many.
                 return self._stop_in_order()
             case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
@@ -263,7 +264,7 @@ class Coordinator:
         self.phase = Phase.RUNNING
         is_again, self._has_been_ready = self._has_been_ready, True
         effects: list[Effect] = [Publish(self.epoch, is_again)]
-        if self._stop_is_requested:
+        if self._ending.is_requested:
             return [*effects, *self._drain()]
         return [*effects, *self._stop_in_order()] if self._ended_sources.are_all else effects
 
@@ -273,6 +274,8 @@ class Coordinator:
         what = f"worker {worker} was lost ({reason})"
         if not self._has_been_ready:
             return self._end(ClusterError(f"{what} before the application was ready"))
+        if self.phase is Phase.DRAINED:
+            return self._end(ClusterError(f"{what} after everything was drained"))
         if self.phase is Phase.DRAINING:
             what = f"{what} while the cluster was stopping"
             if not self._membership.is_durable:
@@ -385,17 +388,25 @@ class Coordinator:
                 return self._assign()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self._stop_is_requested:
+            case Phase.RUNNING if self._ending.is_requested:
                 return self._drain()
             case _:
                 return []
 
     # Stop
 
-    def _stop_in_order(self) -> list[Effect]:
-        if self._stop_is_requested:
+    def _stop_in_order(
+        self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
+    ) -> list[Effect]:
+        if self._ending.asked(asked):
+            lost = "stopped at once; what was not yet delivered is lost"
+            kept = f"stopped at once; {CARRY_ON}"
+            return self._end(ClusterError(kept if self._membership.is_durable else lost))
+        if self.phase is Phase.DRAINED and not self._ending.stays_when_drained:
+            return self._end(self._ended_sources.error)
+        if self._ending.is_requested:
             return []
-        self._stop_is_requested = True
+        self._ending.is_requested = True
         if not self._has_been_ready:
             return self._end(None)
         if self.phase is Phase.RUNNING:
@@ -431,9 +442,11 @@ class Coordinator:
             "record_count": sum(frame.record_count for frame in self._drained),
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
-        problems = self._ended_sources.problems
-        error = ClusterError("\n".join(problems)) if problems else None
-        return [Announce("cluster.drained", values), *self._end(error)]
+        drained = Announce("cluster.drained", values)
+        if self._ending.stays_when_drained:
+            self.phase = Phase.DRAINED
+            return [drained]
+        return [drained, *self._end(self._ended_sources.error)]
 
     def _end(self, error: WallarooError | None) -> list[Effect]:
         self.phase = Phase.STOPPED

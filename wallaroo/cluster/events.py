@@ -27,7 +27,14 @@ class WorkerLost:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Somebody wants the cluster to stop; the second time, at once."""
+    """Somebody wants the cluster to stop; the second time, at once if it ``may_force``."""
+
+    may_force: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """Somebody wants the sources closed and the rest finished, and the processes to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +109,8 @@ class EndCluster:
     error: WallarooError | None
 
 
-Event = Received | WorkerLost | StopRequested | CheckpointDue | ManifestWritten | ManifestNotWritten
+Event = (
+    Received | WorkerLost | StopRequested | DrainRequested
+    | CheckpointDue | ManifestWritten | ManifestNotWritten
+)  # fmt: skip
 Effect = StartWorker | Send | Publish | Announce | WriteManifest | EndCluster

@@ -31,6 +31,11 @@ class SourceListener(Protocol):
         """Take what senders had sent when this was called, then close everything."""
         ...
 
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        ...
+
 
 class PlacedSource(Protocol):
     """A source that runs on one worker only; the engine takes its records."""
@@ -139,6 +144,11 @@ class Sources:
     def _finish_replay(self) -> None:
         self._parts.replayed.set()
         self._parts.intake.open()
+
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return sum(each.connection_count for each in self._parts.listeners.values())
 
     def rewind(self) -> None:
         """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""

@@ -51,6 +51,11 @@ class Listener:
         """Whether a sender can connect."""
         return self._is_listening and self.process.is_alive
 
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return len(self.connections)
+
     async def listen(self, address: str) -> None:
         """Accept senders from now on."""
         self._is_listening = True

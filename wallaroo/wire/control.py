@@ -12,6 +12,7 @@ import msgpack
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
 
@@ -208,6 +209,7 @@ class Pulse:
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
+    | Query | Replied | Request | Progress | Answer
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -2,10 +2,16 @@
 
 import logging
 import sys
+from collections import deque
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+RECENT_LINES = 200
+VALUE_LENGTH_MAX = 2000
+
+_recent: deque[dict[str, Any]] = deque(maxlen=RECENT_LINES)
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -29,6 +35,7 @@ def configure_logs(process: str, *, debug: bool = False) -> None:
             _facts_first,
             structlog.processors.JSONRenderer(),
         ]
+    renderer.insert(0, _remember)
     structlog.configure(
         processors=[*_SHARED, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -48,6 +55,34 @@ def configure_logs(process: str, *, debug: bool = False) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def set_log_level(level: int) -> None:
+    """From now on show lines of this level and above, such as ``logging.WARNING``."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logging.getLogger().setLevel(level)
+
+
+def recent_lines() -> list[dict[str, Any]]:
+    """Return the last lines of this process, oldest first, with their values as text or numbers."""
+    return list(_recent)
+
+
+def _remember(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> Any:
+    """Keep the line for whoever asks later; pass it on."""
+    line = {name: _short(value) for name, value in values.items() if name != "exc_info"}
+    if error := values.get("exc_info"):
+        error = error[1] if isinstance(error, tuple) else error
+        line["exception"] = _short(error if isinstance(error, BaseException) else sys.exception())
+    _recent.append(line)
+    return values
+
+
+def _short(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= VALUE_LENGTH_MAX else f"{text[:VALUE_LENGTH_MAX]}..."
 
 
 def _facts_first(_logger: Any, _method: str, values: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
+from wallaroo.cluster.rate import Rate
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, RequestStop
 from wallaroo.wire.data_frames import LinkHello
+from wallaroo.wire.requests import Query
+from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
@@ -60,6 +63,15 @@ class Worker:
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
         self._member = Member(self._process(), Epoch(settings.incarnation))
+        self._answers = Answers(
+            member=self._member,
+            engine=self._engine,
+            sources=self._sources,
+            sinks=self._sinks,
+            failure_count=self._failure_count,
+            send=self._send,
+            rate=Rate(),
+        )
         self._connect_parts()
 
     def _process(self) -> Process:
@@ -80,11 +92,14 @@ class Worker:
             end_epoch=self._end_epoch,
             before_first_open=_freeze_garbage,
             failed=lambda failure: self._dead_letters.add([failure]),
-            failure_count=lambda: sum(self._dead_letters.count_by_step.values()),
+            failure_count=self._failure_count,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
             warn=lambda event, error: log.warning(event, reason=error.what, hint=error.hint),
         )
+
+    def _failure_count(self) -> int:
+        return sum(self._dead_letters.count_by_step.values())
 
     def _new_dataflow(self) -> Dataflow:
         options = self._settings.options
@@ -124,7 +139,7 @@ class Worker:
         """Join the cluster and work until told to stop; return the exit status."""
         self._ended = asyncio.get_running_loop().create_future()
         host, port = self._settings.control_host, self._settings.control_port
-        await self._control.dial(host, port, self._member.ordered, self._control_lost)
+        await self._control.dial(host, port, self._ordered, self._control_lost)
         await self._member.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
@@ -139,6 +154,12 @@ class Worker:
     def request_stop(self) -> None:
         """Somebody asked this process alone to end; the cluster ends in order."""
         self._control.send(RequestStop(self._member.epoch))
+
+    def _ordered(self, frame: ControlFrame) -> None:
+        if isinstance(frame, Query):
+            self._answers.asked(frame)
+        else:
+            self._member.ordered(frame)
 
     def _send(self, frame: ControlFrame) -> None:
         if not self._ended.done():
@@ -171,6 +192,7 @@ class Worker:
             self._member.mesh.acknowledge()
             self._sinks.settle()
             self._member.backlog_changed()
+            self._answers.look()
             self._tell_long_pause()
             if (sink := self._sinks.timed_out()) is not None:
                 self._member.fail(

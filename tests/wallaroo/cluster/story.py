@@ -7,6 +7,7 @@ from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
     CheckpointDue,
+    DrainRequested,
     Effect,
     EndCluster,
     Event,
@@ -59,6 +60,7 @@ class Story:
     def __init__(self, **changes: Any) -> None:
         facts = membership(**changes)
         self.workers = facts.workers
+        self.is_durable = facts.is_durable
         self.coordinator = Coordinator(facts)
         self.processes: dict[WorkerName, Epoch] = {}
         """When each worker's process was started, as the coordinator ordered last."""
@@ -130,6 +132,12 @@ class Story:
             effects = self.all_say(Opened(self.epoch))
         if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
             effects = self.step(StopRequested())
+        if phase is Phase.DRAINED and self.phase is Phase.RUNNING:
+            self.step(DrainRequested())
+            if self.is_durable:
+                self.save()
+                self.written(1)
+            effects = self.drained()
         assert self.phase is phase
         return effects
 

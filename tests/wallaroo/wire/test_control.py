@@ -34,6 +34,7 @@ from wallaroo.wire.control import (
     decode_control_frame,
     encode_control_frame,
 )
+from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
 
 EPOCH = Epoch(7)
 FRAMES: list[ControlFrame] = [
@@ -62,6 +63,11 @@ FRAMES: list[ControlFrame] = [
     Abandon(EPOCH, CheckpointId(4)),
     SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
     Pulse(EPOCH, WorkerName("w1")),
+    Query(EPOCH, 3, "keys", '{"state":"counts"}'),
+    Replied(EPOCH, 3, '{"keys":[]}', ""),
+    Request(NO_EPOCH, 1, "get", '{"key":"a"}'),
+    Progress(NO_EPOCH, 1, '{"event":"worker.joined"}'),
+    Answer(NO_EPOCH, 1, "refused", "", "it is too late", "come earlier"),
 ]
 
 
@@ -188,4 +194,9 @@ def test_the_tags_on_the_wire_stay() -> None:
         16: "Abandon",
         17: "SourcesEnded",
         18: "Pulse",
+        40: "Query",
+        41: "Replied",
+        42: "Request",
+        43: "Progress",
+        44: "Answer",
     }

@@ -6,12 +6,13 @@ import signal
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from wallaroo.cluster.checkpoints import Beginning, initial_maps
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
+from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership
 from wallaroo.cluster.events import (
     Announce,
     CheckpointDue,
@@ -27,6 +28,7 @@ from wallaroo.cluster.events import (
     WriteManifest,
 )
 from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.codec import framing
 from wallaroo.connectors.file import FileSource
@@ -38,13 +40,17 @@ from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
+from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
+from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.run_files import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 log = structlog.get_logger()
@@ -89,6 +95,9 @@ class Cluster:
         self._restarts = {worker: RestartPolicy(settings.restarts_max) for worker in self._workers}
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
+        self._run_file = RunFile(Path(settings.options.folder))
+        self._watch = RunWatch()
+        self._requests: Requests
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -114,6 +123,7 @@ class Cluster:
             await self._listen()
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._coordinator = Coordinator(self._membership(beginning))
+            self._requests = self._control.clients.requests = Requests(self._reach())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
@@ -122,7 +132,9 @@ class Cluster:
             else:
                 self._checkpoints.discard_staged()
                 self._take_checkpoints()
-            self._carry_out(self._coordinator.start())
+            effects = self._coordinator.start()
+            self._watch.saw(None, effects)
+            self._carry_out(effects)
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
             error = await self._ended
@@ -133,6 +145,9 @@ class Cluster:
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()
+            self._run_file.remove()
+        await self._requests.end(error)
+        await self._control.clients.finish()
         if error is not None:
             raise error
         log.info("cluster.stopped", application=self._plan.application)
@@ -163,6 +178,13 @@ class Cluster:
                 f"the control channel cannot listen at {address}: {error.strerror}",
                 hint="choose another address with --control, or leave it out",
             ) from error
+        self._run_file.write(
+            application=self._plan.application,
+            control=self._control.address,
+            secret=self._secret.hex(),
+            dashboard="",
+            workers=[],
+        )
         self._control.on_frame = self._frame_came
         self._control.on_lost = self._link_lost
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
@@ -192,10 +214,29 @@ class Cluster:
             checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
         )
 
+    def _reach(self) -> Reach:
+        coordinator, checkpoints = self._coordinator, self._checkpoints
+        return Reach(
+            plan=self._plan,
+            watch=self._watch,
+            phase=lambda: coordinator.phase,
+            epoch=lambda: coordinator.epoch,
+            waiting_for=lambda: coordinator.waiting_for,
+            happened=self._happened,
+            send=self._control.send,
+            control_address=self._control.address,
+            source_addresses=self._source_addresses,
+            latest=None if checkpoints is None else lambda: checkpoints.latest,
+            discard_all=None if checkpoints is None else checkpoints.discard_all,
+        )
+
     # Events in, effects out
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
-        self._happened(Received(worker, frame))
+        if isinstance(frame, Replied):
+            self._requests.replied(worker, frame)
+        else:
+            self._happened(Received(worker, frame))
 
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         self._happened(WorkerLost(worker, incarnation, reason))
@@ -217,7 +258,9 @@ class Cluster:
 
     def _happened(self, event: Event) -> None:
         if not self._ended.done():
-            self._carry_out(self._coordinator.step(event))
+            effects = self._coordinator.step(event)
+            self._watch.saw(event, effects)
+            self._carry_out(effects)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -260,7 +303,7 @@ class Cluster:
         """Say now and then whom a start or a stop waits for."""
         if self._ended.done():
             return
-        if self._coordinator.phase is not Phase.RUNNING:
+        if self._coordinator.waiting_for:
             phase, workers = self._coordinator.phase.value, self._coordinator.waiting_for
             log.info("cluster.waiting", phase=phase, workers=", ".join(workers))
         loop = asyncio.get_running_loop()
@@ -372,6 +415,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
+        self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",
             application=self._plan.application,

@@ -11,6 +11,7 @@ from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
 
 HANDSHAKE_TIMEOUT_S = 10.0
 PORT_MAX = 65535
+CLOSED_BY_PEER = "the peer closed the connection"
 
 
 class FrameConnection(asyncio.Protocol):
@@ -92,7 +93,7 @@ class FrameConnection(asyncio.Protocol):
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
-        self.on_lost(self._reason or (str(exc) if exc else "the peer closed the connection"))
+        self.on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
 
 
 def split_address(address: str) -> tuple[str, int]:

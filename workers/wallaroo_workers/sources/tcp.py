@@ -58,6 +58,11 @@ class TCPSourceListener:
         """A connection is gone, and all it delivered is taken."""
         self.connections.discard(connection)
 
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return len(self.connections)
+
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares."""
         self.address = address
