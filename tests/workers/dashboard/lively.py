@@ -5,6 +5,7 @@ page shows of each part of a snapshot can be seen in one place, and actions chan
 """
 
 import asyncio
+import base64
 import math
 import time
 from collections import Counter
@@ -288,10 +289,11 @@ def _node(
 
 def _letters(now: float) -> list[dict[str, Any]]:
     errors = ["KeyError: 'bid'", f"ValueError: no number: {HOSTILE}", "ZeroDivisionError: division"]
+    payloads = [HOSTILE.encode(), b"ORDER 7 BUY 100 @ ?", b"\x00\xff\x07 no text"]
     return [
         {"unix_s": now - 31 * ago, "worker": f"w{1 + ago % 4}", "pipeline": "orders",
          "step": "check order", "key": HOSTILE if ago == 0 else f"SYM{ago}",
-         "error": errors[ago % 3], "payload": HOSTILE if ago == 0 else f"ORDER {ago} BUY 100 @ ?"}
+         "error": errors[ago % 3], "payload": base64.b64encode(payloads[ago % 3]).decode()}
         for ago in range(24, -1, -1)
     ]  # fmt: skip
 

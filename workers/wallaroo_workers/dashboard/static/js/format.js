@@ -64,6 +64,23 @@ export function moment(unixS) {
   return is(unixS) ? fullFormat.format(unixS * 1000) : NOTHING;
 }
 
+// A payload, which comes in base64: its text, or where it is none its bytes in hexadecimal.
+export function payload(base64) {
+  let bytes;
+  try {
+    bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  } catch {
+    return String(base64);
+  }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!/[\u0000-\u0008\u000e-\u001f]/.test(text)) return text;
+  } catch {
+    // As bytes, then.
+  }
+  return `0x ${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`;
+}
+
 export function many(number, noun, plural = `${noun}s`) {
   return `${count(number)} ${number === 1 ? noun : plural}`;
 }

@@ -1,7 +1,7 @@
 // Records that failed, with their error and payload. All of it is text of strangers.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
-import { clock, many } from "../format.js";
+import { clock, many, payload } from "../format.js";
 import { card, linkTo, table, workerLink } from "./elements.js";
 
 export function lettersCard(letters, { wide = "", most = 25 } = {}) {
@@ -12,7 +12,7 @@ export function lettersCard(letters, { wide = "", most = 25 } = {}) {
       ? html`<span class="nowrap">${linkTo("step", each.step)}</span>` : "") },
     { title: "Key", cell: (each) => (each.key === null ? "" : html`<code>${each.key}</code>`) },
     { title: "Error", cell: (each) => html`<code class="failed">${each.error}</code>` },
-    { title: "Payload", cell: (each) => html`<code tabindex="0">${each.payload}</code>` },
+    { title: "Payload", cell: (each) => html`<code tabindex="0">${payload(each.payload)}</code>` },
     { title: "Worker", cell: (each) => workerLink(each.worker) },
   ], newest, { none: "No record failed." })}</div>`;
   const note = letters.length > most
