@@ -55,16 +55,16 @@ def without_atomic_manifests(patch: Patch) -> None:
 def without_create_if_absent(patch: Patch) -> None:
     """Two initializers can both write a manifest of one number."""
 
-    def overwrite(self: Objects, name: str, data: bytes, *, is_new: bool) -> str:
+    def overwrite(self: Objects, name: str, data: bytes) -> str:
         self.by_name[name] = data
         return ""
 
-    patch.setattr(Objects, "write", overwrite)
+    patch.setattr(Objects, "create", overwrite)
 
 
 def without_copy_on_write(patch: Patch) -> None:
     """A checkpoint has some keys as they were later."""
-    patch.setattr(StateChanges, "write_first", lambda *_: None)
+    patch.setattr(StateChanges, "copy_first", lambda *_: None)
 
 
 def without_memory_of_abandoned(patch: Patch) -> None:
@@ -72,6 +72,7 @@ def without_memory_of_abandoned(patch: Patch) -> None:
 
     def forget(self: StateChanges) -> None:
         self.frozen.clear()
+        self._copies.clear()
         self._written = []
 
     patch.setattr(StateChanges, "abandon", forget)

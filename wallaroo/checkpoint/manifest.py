@@ -86,6 +86,8 @@ class WorkerCheckpoint:
     staged: list[StagedOutput]
     key_counts: dict[str, int]
     """How many keys the worker holds, by state name."""
+    pause_s: float = 0.0
+    """The longest time for which records waited at one go for the work of this checkpoint."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

@@ -102,7 +102,9 @@ class Checkpoints:
         await self._log.check_store()
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
-        epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        # The base may be older than what was committed last, and journals may lie elsewhere.
+        last = await self._log.last_epoch()
+        epoch = Epoch(max([last, *self._place.journal_epochs()]) + 1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):

@@ -282,7 +282,8 @@ class Coordinator:
                 return self._end(ClusterError(f"{what}; what it held is lost"))
             return self._end(ClusterError(what, hint=CARRY_ON))
         if not self._membership.may_restart:
-            return self._end(ClusterError(f"{what}, and --no-restart is set"))
+            hint = CARRY_ON if self._membership.is_durable else ""
+            return self._end(ClusterError(f"{what}, and --no-restart is set", hint=hint))
         if self._membership.is_durable:
             return self._go_back(worker, reason)
         self.epoch = Epoch(self.epoch + 1)

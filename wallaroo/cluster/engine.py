@@ -76,8 +76,7 @@ class Engine:
         self._inbox_has_turn = True
         self.holds_sources = False
         """A barrier is on its way through this worker: sources are behind it, and wait."""
-        self.save_some: Callable[[], bool] | None = None
-        """Writes a slice of the running checkpoint; says whether there is more."""
+        self._save: Callable[[], bool] | None = None
         self.record_count = 0
         """Records taken from sources so far."""
         self.must_pause: Callable[[], bool] = lambda: False
@@ -97,11 +96,21 @@ class Engine:
         self._sources.clear()
         self._links = {}
         self.holds_sources = False
-        self.save_some = None
+        self._save = None
 
     def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
         """Send batches over these links from now on."""
         self._links = links
+
+    def save_with(self, save_some: Callable[[], bool] | None) -> None:
+        """Write a checkpoint between the batches, a slice with each call, until it returns False.
+
+        ``None`` stops that.
+        """
+        self._save = save_some
+        # Keys that are about to change are written first: records take many times as long as just
+        # before, so slices begin small.
+        self._pacers.clear()
 
     # What comes in
 
@@ -124,7 +133,7 @@ class Engine:
     def _has_work(self) -> bool:
         if self._is_stopped:
             return False
-        return self._has_records() or self.save_some is not None
+        return self._has_records() or self._save is not None
 
     def _has_records(self) -> bool:
         return self.inbox.first is not None or self._may_take_source()
@@ -142,10 +151,12 @@ class Engine:
             while self._has_work():
                 if self._has_records() and slice_count < SLICES_BEFORE_SAVING:
                     self._slice()
-                    slice_count += self.save_some is not None
-                elif self.save_some is not None:
+                    slice_count += self._save is not None
+                elif self._save is not None:
                     slice_count = 0
                     self._save_some()
+                    if not self._has_records():
+                        break  # perhaps some wait in sockets
                 if self._clock() >= deadline:
                     break
         except StopOnError as stop:
@@ -177,9 +188,9 @@ class Engine:
         self.on_stop(failure)
 
     def _save_some(self) -> None:
-        assert self.save_some is not None
-        if not self.save_some():
-            self.save_some = None
+        assert self._save is not None
+        if not self._save():
+            self._save = None
 
     def _slice(self) -> None:
         may_take_source = self._may_take_source()

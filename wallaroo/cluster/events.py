@@ -1,6 +1,6 @@
 """What happens to a cluster, as its coordinator hears it, and what the coordinator has done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.errors import WallarooError
@@ -98,8 +98,8 @@ class WriteManifest:
 
     checkpoint: CheckpointId
     epoch: Epoch
-    contents: dict[WorkerName, list[Any]]
-    """What each worker saved, as it told it."""
+    contents: dict[WorkerName, list[Any]] = field(repr=False)
+    """What each worker saved, as it told it; long, so stories leave it out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,8 @@ class _ChainWriter:
             self.bindings.tracking.append((self.names, step.id, change))
             # Empty but for a moment after each barrier: one look, 5 ns.
             self._line(
-                f"if frozen_{step.id} and key in frozen_{step.id}: write_first_{step.id}(key)"
+                f"if frozen_{step.id} and mark_of_{step.id}(key) is then_{step.id}: "
+                f"copy_first_{step.id}(key)"
             )
         self._line(f"pair = {function}(record, state)", site=step.name)
         # What is no pair is the user's mistake, and so is what fails on the way (a generator).
@@ -201,7 +202,11 @@ class _ChainWriter:
                    site=step.name)  # fmt: skip
         if change is not None:
             # Whether it is true may be for the user's class to say.
-            self._line(f"if changed: changed_{step.id}[key] = None", site=step.name)
+            self._line(
+                f"if changed and mark_of_{step.id}(key) is not now_{step.id}:", site=step.name
+            )
+            self._line(f"    marks_{step.id}[key] = now_{step.id}")
+            self._line(f"    note_changed_{step.id}(key)")
         self._line(f"{result} = result")
         self.names["checked_pair"] = checked_pair
 
@@ -342,9 +347,13 @@ def _code(text: str, file_name: str) -> CodeType:
 
 
 def _bind_changes(names: dict[str, Any], step: int, change: StateChanges) -> None:
-    names[f"changed_{step}"] = change.changed
+    names[f"marks_{step}"] = change.marks
+    names[f"mark_of_{step}"] = change.marks.get
+    names[f"now_{step}"] = change.now
+    names[f"then_{step}"] = change.then
+    names[f"note_changed_{step}"] = change.changed.append
     names[f"frozen_{step}"] = change.frozen
-    names[f"write_first_{step}"] = change.write_first
+    names[f"copy_first_{step}"] = change.copy_first
 
 
 def _failure_reporter(

@@ -5,7 +5,7 @@ it belongs to; what comes of an older one is dropped by the coordinator, and now
 """
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
 import msgpack
@@ -149,8 +149,8 @@ class Saved:
     tag: ClassVar[int] = 13
     epoch: Epoch
     checkpoint: CheckpointId
-    content: list[Any]
-    """As ``WorkerCheckpoint.to_wire`` gives it."""
+    content: list[Any] = field(repr=False)
+    """As ``WorkerCheckpoint.to_wire`` gives it; long, so logs and stories leave it out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ def row(found: Manifest | DamagedFileError, now_unix_s: float) -> dict[str, Any]
         "keys": sum(_key_count(worker) for worker in found.workers.values()),
         "part_bytes": sum(_part_bytes(worker) for worker in found.workers.values()),
         "duration_s": found.duration_s,
+        "pause_s": max((worker.pause_s for worker in found.workers.values()), default=0.0),
     }
 
 
@@ -108,7 +109,7 @@ def print_findings(found: Findings, *, has_journals: bool) -> None:
 
 
 def _workers(manifest: Manifest) -> Table:
-    table = new_table("worker", "keys", "parts", "bytes", "staged output")
+    table = new_table("worker", "keys", "parts", "bytes", "pause", "staged output")
     for worker in manifest.workers.values():
         staged = (
             f"sink {one.sink}: {one.name} ({decimal(one.byte_count)})" for one in worker.staged
@@ -118,6 +119,7 @@ def _workers(manifest: Manifest) -> Table:
             ", ".join(f"{state}: {count:,}" for state, count in worker.key_counts.items()),
             str(len(worker.parts)),
             decimal(_part_bytes(worker)),
+            f"{worker.pause_s * 1000:.1f} ms",
             "\n".join(staged),
         )
     return table

@@ -45,7 +45,7 @@ from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptChe
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
@@ -118,7 +118,7 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         try:
-            self._reserve_sources()
+            await self._reserve_sources()
             self._files.hold()
             await self._listen()
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
@@ -154,10 +154,10 @@ class Cluster:
 
     # Start
 
-    def _reserve_sources(self) -> None:
+    async def _reserve_sources(self) -> None:
         for pipeline in self._plan.pipelines:
             if isinstance(pipeline.source, TCPSource):
-                reserved = ReservedAddress(pipeline.source.address)
+                reserved = await reserve(pipeline.source.address)
                 self._reserved.append(reserved)
                 self._source_addresses.append(reserved.address)
             else:
