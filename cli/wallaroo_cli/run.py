@@ -15,7 +15,9 @@ from wallaroo.errors import WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
@@ -70,6 +72,7 @@ class Chosen:
     from_checkpoint: int | None
     allow_dropped_state: bool
     debug: bool
+    page: DashboardSettings | None
     application_arguments: tuple[str, ...]
 
 
@@ -240,12 +243,14 @@ class Chosen:
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
+@page_options
 @click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes of this machine until Ctrl-C."""
-    chosen = Chosen(**values)
+    page = page_settings(values)
+    chosen = Chosen(**values, page=page)
     configure_logs("initializer", debug=chosen.debug)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
@@ -295,6 +300,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
+        page=chosen.page,
     )
 
 

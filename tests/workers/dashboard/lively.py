@@ -67,6 +67,7 @@ class LivelyCluster:
             "totals": {"in": total, "out": total // 3, "filtered": total // 2, "failed": 41},
             "rates": {"in": rate, "out": rate / 3, "filtered": rate / 2, "failed": 0.4},
             "latency": latency,
+            "pipelines": [{"name": name, "latency": latency} for name in ("orders", "market data")],
             "graph": self._graph(rate, total),
             "workers": [self._worker(index, name, rate) for index, name in enumerate(self.workers)],
             "links": self._links(rate),
@@ -98,6 +99,17 @@ class LivelyCluster:
                 for name in ("p50", "p99")
             },
             "workers": {name: {"in": [rate / part for rate in rates]} for name in self.workers},
+            "nodes": {
+                node["id"]: {"in": [rate * node["rate"] for rate in rates]}
+                for node in self._graph(1.0, 0)["nodes"]
+            },
+            "pipelines": {
+                name: {
+                    each: [None if wave is None else LATENCY[each] * wave for wave in waves]
+                    for each in ("p50", "p99")
+                }
+                for name in ("orders", "market data")
+            },
         }
 
     def prometheus_families(self) -> Iterable[Metric]:
@@ -284,6 +296,7 @@ def _node(
         "pipeline": pipeline, "step_kind": step_kind, "state": more.get("state"), "in": total,
         "out": total // 2, "filtered": total // 9, "failed": more.get("failed", 0), "rate": rate,
         "user_share": more.get("user_share", 0.05), "under_pressure": more.get("is_behind", False),
+        "latency": {name: value / 900 for name, value in LATENCY.items()} | {"count": 2144},
     }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 from tests.workers.dashboard.lively import LivelyCluster
-from wallaroo_workers.dashboard.server import Dashboard, DashboardSettings
+from wallaroo_workers.dashboard.server import Dashboard
+from wallaroo_workers.dashboard.settings import DashboardSettings
 
 SECRET = b"a secret of 32 bytes for a test."
 

@@ -19,8 +19,8 @@ from wallaroo_workers.dashboard.server import (
     BODY_BYTES_MAX,
     CONNECTIONS_MAX,
     Dashboard,
-    DashboardSettings,
 )
+from wallaroo_workers.dashboard.settings import DashboardSettings
 
 WITH_SECRET = {"Authorization": f"Bearer {SECRET.hex()}"}
 WAIT_S = 20.0
@@ -368,8 +368,3 @@ async def test_a_port_in_use_is_a_warning_that_names_it(cluster: LivelyCluster) 
     assert line["event"] == "dashboard.not_listening"
     assert line["address"] == settings.address
     assert "--dashboard" in line["hint"]
-
-
-def test_an_address_that_is_none_is_a_mistake_of_the_command_line(cluster: LivelyCluster) -> None:
-    with pytest.raises(ConfigError, match="--dashboard"):
-        Dashboard(DashboardSettings(address="4000"), cluster, cluster, SECRET)

@@ -2,18 +2,17 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from wallaroo.errors import ConfigError, ProtocolError
 from wallaroo_workers.dashboard.access import Access
 from wallaroo_workers.dashboard.exposition import Exposition
 from wallaroo_workers.dashboard.guards import add_headers, guards
 from wallaroo_workers.dashboard.interface import Interface
 from wallaroo_workers.dashboard.observed import Observed, Steering
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.network.frames import join_address, split_address
 
 log = structlog.get_logger()
@@ -29,29 +28,20 @@ PAGES = ("/", "/pipelines/{name:.+}", "/steps/{name:.+}", "/workers/{name:.+}", 
 """All are one file; what it shows goes by the address."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DashboardSettings:
-    """Where the page is."""
-
-    address: str = "127.0.0.1:4000"
-    names: tuple[str, ...] = ()
-    """Names, besides the address and ``localhost``, by which browsers may ask for it."""
-    tls: ssl.SSLContext | None = None
-
-
 class Dashboard:
     """The page of one cluster. Runs on the loop of whoever starts it, and never holds it up."""
 
     def __init__(
-        self, settings: DashboardSettings, observed: Observed, steering: Steering, secret: bytes
+        self,
+        settings: DashboardSettings,
+        observed: Observed,
+        steering: Steering,
+        secret: bytes,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._settings = settings
-        try:
-            self._host, self._port = split_address(settings.address)
-        except ProtocolError as error:
-            raise ConfigError(
-                f"--dashboard: {error.what}", hint="leave it out, or give 127.0.0.1:4000"
-            ) from error
+        self._tls = tls
+        self._host, self._port = split_address(settings.address)
         self._interface = Interface(observed, steering)
         access = Access(self._host, settings.names, secret)
         application = web.Application(middlewares=guards(access), client_max_size=BODY_BYTES_MAX)
@@ -77,7 +67,7 @@ class Dashboard:
         await self._runner.setup()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._accept, self._host, self._port, ssl=self._settings.tls
+                self._accept, self._host, self._port, ssl=self._tls
             )
         except OSError as error:
             await self._runner.cleanup()
@@ -96,7 +86,7 @@ class Dashboard:
     @property
     def url(self) -> str:
         """What to open in a browser."""
-        return f"{'https' if self._settings.tls else 'http'}://{self.address}/"
+        return f"{'https' if self._tls else 'http'}://{self.address}/"
 
     async def close(self) -> None:
         """Stop listening and end what is under way."""

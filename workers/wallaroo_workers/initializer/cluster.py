@@ -41,9 +41,11 @@ from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
@@ -77,6 +79,8 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    page: DashboardSettings | None = None
+    """``None`` for a run without its page."""
 
 
 class Cluster:
@@ -98,6 +102,7 @@ class Cluster:
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunWatch()
         self._requests: Requests
+        self._page = Page(settings.page)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)

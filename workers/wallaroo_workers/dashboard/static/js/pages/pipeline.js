@@ -5,7 +5,7 @@ import { count, rate } from "../format.js";
 import { card, heading, tiles } from "../parts/elements.js";
 import { graphCard, graphOf, placesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
-import { measuredCards } from "../parts/measured_cards.js";
+import { pipelineCards } from "../parts/measured_cards.js";
 import { sourcesCard } from "../parts/worker_cards.js";
 import { missing } from "./pages.js";
 
@@ -25,7 +25,7 @@ export function pipelinePage(snapshot, name) {
       { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
     ], "The pipeline in figures")}
     ${graphCard("From source to sinks", graph)}
-    ${measuredCards("pipelines", name, snapshot.pipelines)}
+    ${pipelineCards(name, graph.nodes, snapshot.pipelines)}
     ${card("Places", placesTable(graph.nodes))}
     ${sourcesCard(snapshot.sources.filter((each) => each.pipeline === name))}
     ${lettersCard(snapshot.dead_letters.filter((each) => each.pipeline === name))}`;

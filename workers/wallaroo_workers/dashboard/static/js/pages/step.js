@@ -6,7 +6,7 @@ import { count, rate, share } from "../format.js";
 import { card, heading, linkTo, table, tiles } from "../parts/elements.js";
 import { failedCell, graphCard, placesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
-import { measuredCards } from "../parts/measured_cards.js";
+import { stepCards } from "../parts/measured_cards.js";
 import { hotKeysCard } from "../parts/state_cards.js";
 import { missing } from "./pages.js";
 
@@ -27,7 +27,7 @@ export function stepPage(snapshot, name) {
       { name: "Time in function", value: share(sum("user_share")), note: "of its pipeline's work" },
     ], "The step in figures")}
     ${graphCard("Where it stands", around(snapshot.graph, nodes))}
-    ${measuredCards("steps", name, snapshot.steps)}
+    ${stepCards(name, nodes)}
     ${card("Its places", placesTable(nodes))}
     ${byWorker(nodes)}
     ${states.length ? hotKeysCard(states) : ""}
