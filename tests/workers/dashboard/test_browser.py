@@ -245,8 +245,9 @@ def test_a_page_without_its_cluster_says_so_and_since_when(
 # For everybody
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "scheme"), [*((place, "light") for place in PLACES), ("overview", "dark")]
+)
 def test_the_rules_of_accessibility_hold(
     browser: Browser, served: ServedInThread, place: str, scheme: str
 ) -> None:

@@ -17,7 +17,7 @@ export function statePage(snapshot, name) {
     ${heading(name, "state")}
     ${tiles([
       { name: "Keys", value: count(state.keys) },
-      { name: "Size", value: bytes(state.bytes), note: "as saved" },
+      { name: "Size", value: bytes(state.bytes), note: "estimated" },
       { name: "Partitions", value: count(state.partitions.count) },
       { name: "Fullest worker", value: Number.isFinite(state.skew) ? `${state.skew.toFixed(2)} ×` : "–",
         note: "of an even part", isWarned: state.skew > 1.5 },

@@ -32,7 +32,7 @@ export function sourcesCard(sources, { wide = "" } = {}) {
   return card("Sources", table("Sources", [
     { title: "Pipeline", cell: (each) => linkTo("pipeline", each.pipeline) },
     { title: "Worker", cell: (each) => workerLink(each.worker) },
-    { title: "Address", cell: (each) => html`<code>${each.address || "none"}</code>` },
+    { title: "Address", cell: (each) => html`<code class="nowrap">${each.address || "none"}</code>` },
     { title: "Connections", isNumber: true, cell: (each) => count(each.connections) },
     { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
     { title: "Paused", isNumber: true, cell: (each) => duration(each.paused_s) },
@@ -43,7 +43,7 @@ export function sinksCard(sinks, { wide = "" } = {}) {
   return card("Sinks", table("Sinks", [
     { title: "Sink", cell: (each) => each.name },
     { title: "Worker", cell: (each) => workerLink(each.worker) },
-    { title: "Address", cell: (each) => html`<code>${each.address}</code>` },
+    { title: "Address", cell: (each) => html`<code class="nowrap">${each.address}</code>` },
     { title: "Connected", cell: (each) => (each.connected ? tag("yes", "well") : tag("no", "unwell")) },
     { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
     { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
