@@ -71,6 +71,7 @@ class _Share:
     checkpoint: CheckpointId
     before: Before
     buffers: list[_Buffer]
+    key_counts: dict[str, int]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
@@ -143,7 +144,8 @@ class Saving:
     def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
         """Everything before the barrier is processed: keep what is here now."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
-        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes])
+        counts = {name: len(states) for name, states in self._states.items()}
+        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes], counts)
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
@@ -238,7 +240,7 @@ class Saving:
                 journals=share.before.journals,
                 sources=share.before.sources,
                 staged=share.staged,
-                key_counts={name: len(states) for name, states in self._states.items()},
+                key_counts=share.key_counts,
                 pause_s=pause_s,
             )
         )
