@@ -49,6 +49,5 @@ class DashboardClient:
     def _unreachable(self, reason: str) -> ClusterError:
         return ClusterError(
             f"no answer from a cluster's page at {self._address}: {reason}",
-            hint="the log line application.ready of wallaroo-run has the address; --dashboard H:P "
-            "names it here",
+            hint="wallaroo-run logs the address as dashboard.listening; --dashboard H:P names it",
         )

@@ -148,6 +148,8 @@ class Cluster:
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
             self._observe()
+            address = await self._page.open(self.observatory, self._requests, self._secret)
+            self._run_file.write(dashboard=address)
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -158,6 +160,7 @@ class Cluster:
                 reserved.release()
             self._run_file.remove()
         await self._requests.end(error)
+        await self._page.close()
         await self._control.clients.finish()
         if error is not None:
             raise error
