@@ -15,7 +15,9 @@ from wallaroo.errors import WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
@@ -74,6 +76,7 @@ class Chosen:
     log_format: Form
     log_level: Level
     debug: bool
+    page: DashboardSettings | None
     application_arguments: tuple[str, ...]
 
 
@@ -244,6 +247,7 @@ class Chosen:
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
+@page_options
 @click.option(
     "--no-metrics",
     is_flag=True,
@@ -276,7 +280,8 @@ class Chosen:
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes of this machine until Ctrl-C."""
-    chosen = Chosen(**values)
+    page = page_settings(values)
+    chosen = Chosen(**values, page=page)
     configure_logs("initializer", level=_log_level(chosen), form=chosen.log_format)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
@@ -330,6 +335,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
         otlp_endpoint=chosen.otlp or "",
+        page=chosen.page,
     )
 
 

@@ -50,6 +50,11 @@ def find_cluster(address: str | None, secret_file: str | None) -> Target:
     return Target(wanted, secret)
 
 
+def find_run() -> dict[str, Any]:
+    """Return what the run file says of the one cluster that runs in the current folder."""
+    return _only(living_runs(Path.cwd()))
+
+
 def _given_secret(secret_file: str | None) -> bytes | None:
     text = os.environ.get(SECRET_VARIABLE, "")
     if secret_file is not None:

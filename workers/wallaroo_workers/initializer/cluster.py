@@ -42,10 +42,12 @@ from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, Stop
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.observatory import Observatory
+from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
@@ -82,6 +84,8 @@ class ClusterSettings:
     """``None`` where checkpoints are off."""
     otlp_endpoint: str = ""
     """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
+    page: DashboardSettings | None = None
+    """``None`` for a run without its page."""
 
 
 class Cluster:
@@ -103,6 +107,7 @@ class Cluster:
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunWatch()
         self._requests: Requests
+        self._page = Page(settings.page)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -149,6 +154,8 @@ class Cluster:
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
             self._observe()
+            address = await self._page.open(self.observatory, self._requests, self._secret)
+            self._run_file.write(dashboard=address)
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -160,6 +167,7 @@ class Cluster:
                 reserved.release()
             self._run_file.remove()
         await self._requests.end(error)
+        await self._page.close()
         await self._control.clients.finish()
         if error is not None:
             raise error
