@@ -29,6 +29,8 @@ class TCPSinkRunner:
     def __init__(self, sink: TCPSink) -> None:
         self._sink = sink
         self.written_bytes = 0
+        self.connection_count = 0
+        """Connections that stood, one after the other."""
         self._queue = SinkQueue()
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
@@ -101,6 +103,7 @@ class TCPSinkRunner:
                         self._sink.host,
                         self._sink.port,
                     )
+                self.connection_count += 1
                 log.info("sink.connected", address=self.address)
                 return
             except (OSError, TimeoutError) as error:
