@@ -1,71 +1,56 @@
-"""One schema for all lines, in the form and from the level that were chosen."""
+"""The log of a process: its level can change while it runs, and its last lines can be asked for."""
 
 import json
 import subprocess
 import sys
+import textwrap
+from typing import Any
 
-import pytest
-
-PROGRAM = """
-import logging, sys
+CODE = """
+import logging
 import structlog
-from wallaroo_workers.logs import configure_logs, new_lines
-configure_logs("w1", level=sys.argv[1], form=sys.argv[2])
+from wallaroo_workers.logs import RECENT_LINES, configure_logs, recent_lines, set_log_level
+
 log = structlog.get_logger()
-log.debug("a.detail", n=1)
-log.info("a.change", next="goes on")
-log.warning("a.warning", error=ValueError("x"))
-logging.getLogger("application.mine").info("a line of the application")
-print([(line["level"], line["event"], line["fields"]) for line in new_lines()])
-print(new_lines())
+configure_logs("w1")
+log.debug("too early")
+set_log_level(logging.DEBUG)
+log.debug("in detail", key=("eu", 7), count=3)
+logging.getLogger("application.mine").debug("from the %s", "library", extra={"order": 5})
+set_log_level(logging.ERROR)
+log.warning("not told")
+logging.getLogger("application.mine").warning("not told")
+set_log_level(logging.INFO)
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("query.failed", text="x" * 5000)
+first = recent_lines()
+for number in range(RECENT_LINES):
+    log.info("line", number=number)
+import json
+print(json.dumps([first, recent_lines()]))
 """
 
 
-def logged(level: str, form: str) -> tuple[list[str], str]:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, level, form], capture_output=True, check=True, text=True
+def test_the_last_lines_are_remembered_at_the_level_of_the_moment() -> None:
+    # In a process of its own: the configuration is one for each process.
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CODE)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    return done.stderr.splitlines(), done.stdout
-
-
-@pytest.mark.parametrize("form", ["json", "auto"])
-def test_lines_are_json_where_asked_and_where_nobody_sits_before_them(form: str) -> None:
-    lines, _ = logged("info", form)
-    values = [json.loads(line) for line in lines]
-    assert [value["event"] for value in values] == [
-        "a.change", "a.warning", "a line of the application",
-    ]  # fmt: skip
-    for value in values:
-        assert [*value][:4] == ["timestamp", "level", "process", "event"]
-        assert value["process"] == "w1"
-
-
-def test_console_lines_are_for_people_and_without_colours_where_no_terminal_is() -> None:
-    lines, _ = logged("info", "console")
-    assert len(lines) == 3
-    assert "a.change" in lines[0] and "next=goes on" in lines[0].replace("'", "")
-    assert not any("\x1b" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("level", "count"), [("debug", 4), ("info", 3), ("warning", 1), ("error", 0)]
-)
-def test_less_important_lines_are_left_out(level: str, count: int) -> None:
-    assert len(logged(level, "json")[0]) == count
-
-
-def test_the_last_lines_are_kept_for_the_initializer() -> None:
-    _, printed = logged("debug", "json")
-    kept, emptied = printed.splitlines()
-    assert kept == str(
-        [
-            ("info", "a.change", {"next": "goes on", "process": "w1"}),
-            ("warning", "a.warning", {"error": "ValueError('x')", "process": "w1"}),
-            (
-                "info",
-                "a line of the application",
-                {"process": "w1", "logger": "application.mine"},
-            ),
-        ]
-    )
-    assert emptied == "[]"
+    first: list[dict[str, Any]]
+    first, last = json.loads(ended.stdout)
+    assert [line["event"] for line in first] == ["in detail", "from the library", "query.failed"]
+    detail, library, failed = first
+    assert (detail["level"], detail["process"], detail["count"]) == ("debug", "w1", 3)
+    assert detail["key"] == "('eu', 7)"
+    assert (library["logger"], library["order"]) == ("application.mine", 5)
+    assert failed["exception"] == "ZeroDivisionError('division by zero')"
+    assert len(failed["text"]) == 2003
+    assert [line["number"] for line in last] == list(range(200))
+    shown = [json.loads(line)["event"] for line in ended.stderr.splitlines()]
+    assert shown[:3] == [line["event"] for line in first]

@@ -85,7 +85,7 @@ class WorkerCheckpoint:
     """Position of each source that can be rewound, by pipeline; whatever msgpack packs."""
     staged: list[StagedOutput]
     key_counts: dict[str, int]
-    """How many keys the worker holds, by state name."""
+    """How many keys the worker held at the barrier, by state name."""
     pause_s: float = 0.0
     """The longest time for which records waited at one go for the work of this checkpoint."""
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)

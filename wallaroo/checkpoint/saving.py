@@ -73,6 +73,7 @@ class _Share:
     before: Before
     buffers: list[_Buffer]
     counts: dict[str, Counts]
+    key_counts: dict[str, int]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
@@ -146,7 +147,9 @@ class Saving:
     def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
         """Everything before the barrier is processed: keep what is here now."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
-        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes], self._counts())
+        keys = {name: len(states) for name, states in self._states.items()}
+        buffers = [_Buffer() for _ in self._changes]
+        self._share = _Share(checkpoint, before, buffers, self._counts(), keys)
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
@@ -241,7 +244,7 @@ class Saving:
                 journals=share.before.journals,
                 sources=share.before.sources,
                 staged=share.staged,
-                key_counts={name: len(states) for name, states in self._states.items()},
+                key_counts=share.key_counts,
                 pause_s=pause_s,
                 counts=share.counts,
             )

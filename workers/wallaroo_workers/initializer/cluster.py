@@ -52,7 +52,7 @@ from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.network.frames import split_address
-from wallaroo_workers.run_files import RunFile
+from wallaroo_workers.run_file import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 log = structlog.get_logger()

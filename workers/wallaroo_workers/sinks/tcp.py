@@ -159,6 +159,7 @@ class TCPSinkRunner:
     def close(self) -> None:
         """Hang up for good; everything is delivered."""
         self._is_closed = True
+        self.waiting_since_s = None
         if self._connection is not None:
             self._connection.close()
 
