@@ -72,11 +72,8 @@ def test_the_wheel_has_every_file_of_the_page(wheel: dict[str, bytes]) -> None:
 
 def test_libraries_of_the_page_are_as_they_were_released() -> None:
     vendor = PACKAGES["wallaroo_workers"] / "dashboard" / "static" / "vendor"
-    listed = dict(
-        reversed(line.split())
-        for line in (vendor / "VERSIONS.txt").read_text().splitlines()
-        if re.match(r"[0-9a-f]{64} ", line)
-    )
+    lines = [line.split() for line in (vendor / "VERSIONS.txt").read_text().splitlines()]
+    listed = {line[1]: line[0] for line in lines if line and re.fullmatch("[0-9a-f]{64}", line[0])}
     here = {
         path.relative_to(vendor).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in vendor.rglob("*")

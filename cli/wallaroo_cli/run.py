@@ -72,6 +72,7 @@ class Chosen:
     from_checkpoint: int | None
     allow_dropped_state: bool
     no_metrics: bool
+    otlp: str | None
     log_format: Form
     log_level: Level
     debug: bool
@@ -253,6 +254,12 @@ class Chosen:
     help="Count and measure nothing: no numbers for the page, /metrics and wallaroo-cluster.",
 )
 @click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send metrics there by OpenTelemetry's protocol over HTTP, such as http://HOST:4318; "
+    "needs wallaroo-streams[otel].",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
@@ -328,6 +335,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
         page=chosen.page,
+        otlp_endpoint=chosen.otlp or "",
     )
 
 

@@ -84,6 +84,8 @@ class ClusterSettings:
     """``None`` where checkpoints are off."""
     page: DashboardSettings | None = None
     """``None`` for a run without its page."""
+    otlp_endpoint: str = ""
+    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
 
 
 class Cluster:
@@ -114,7 +116,11 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self.observatory = Observatory(plan, is_durable=settings.checkpoints is not None)
+        self.observatory = Observatory(
+            plan,
+            is_durable=settings.checkpoints is not None,
+            otlp_endpoint=settings.otlp_endpoint,
+        )
         self._orders: dict[WorkerName, StartWorker] = {}
         self._starting = {worker: asyncio.Lock() for worker in self._workers}
         self._incarnations: dict[WorkerName, Epoch] = {}
@@ -155,6 +161,7 @@ class Cluster:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            await self.observatory.close()
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()

@@ -26,6 +26,7 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Assign, ControlFrame, Join, Measured
 from wallaroo_workers import logs
+from wallaroo_workers.initializer.otlp import OtlpExport
 from wallaroo_workers.initializer.prometheus import families
 
 log = structlog.get_logger()
@@ -34,16 +35,27 @@ log = structlog.get_logger()
 class Observatory:
     """Of one run. It watches, and decides nothing."""
 
-    def __init__(self, plan: Plan, *, is_durable: bool) -> None:
+    def __init__(self, plan: Plan, *, is_durable: bool, otlp_endpoint: str = "") -> None:
+        """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
         self._plan = plan
+        self._otlp_endpoint = otlp_endpoint
+        self._export: OtlpExport | None = None
         self._gathering = Gathering(plan, is_durable=is_durable)
         self._started_s = time.time()
         self._coordinator: Coordinator | None = None
         self._has_ended = False
 
     def watch(self, coordinator: Coordinator) -> None:
-        """Take phase and epoch from this coordinator."""
+        """Take phase and epoch from this coordinator. Raises ``ConfigError`` for an export."""
         self._coordinator = coordinator
+        if self._otlp_endpoint:
+            application = self._plan.application
+            self._export = OtlpExport(self._otlp_endpoint, application, self.prometheus_families)
+
+    async def close(self) -> None:
+        """Watch no more; what is to be sent is sent."""
+        if self._export is not None:
+            await self._export.close()
 
     # What it sees
 
@@ -115,6 +127,8 @@ class Observatory:
         """A second has passed."""
         self._gathering.log.extend(logs.new_lines())
         self._gathering.tick(time.time())
+        if self._export is not None:
+            self._export.refresh()
 
     # What it shows
 

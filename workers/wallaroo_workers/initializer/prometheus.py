@@ -195,18 +195,15 @@ def _cluster(view: dict[str, Any]) -> Iterator[Metric]:
                             value=view["started_unix_s"])  # fmt: skip
     yield GaugeMetricFamily("wallaroo_healthy", "1 where the cluster is well.",
                             value=view["health"]["state"] == "well")  # fmt: skip
-    if last is None:
-        return
-    yield GaugeMetricFamily("wallaroo_checkpoint_number", "The last checkpoint.",
-                            value=last["number"])  # fmt: skip
-    yield GaugeMetricFamily("wallaroo_checkpoint_age_seconds", "Age of the last checkpoint.",
-                            value=checkpoints["age_s"])  # fmt: skip
-    yield GaugeMetricFamily("wallaroo_checkpoint_duration_seconds", "What it took.",
-                            value=last["duration_s"])  # fmt: skip
-    yield GaugeMetricFamily("wallaroo_checkpoint_pause_seconds", "How long sources waited for it.",
-                            value=last["pause_s"])  # fmt: skip
-    yield GaugeMetricFamily("wallaroo_checkpoint_bytes", "What it added to the store.",
-                            value=last["bytes"])  # fmt: skip
+    for name, text, value in (
+        ("number", "The last checkpoint.", last and last["number"]),
+        ("age_seconds", "Age of the last checkpoint.", checkpoints["age_s"]),
+        ("duration_seconds", "What the last checkpoint took.", last and last["duration_s"]),
+        ("pause_seconds", "How long records waited for it at one go.", last and last["pause_s"]),
+        ("bytes", "What the last checkpoint added to the store.", last and last["bytes"]),
+    ):
+        # A family without a value is there all the same: what there is never changes.
+        yield GaugeMetricFamily(f"wallaroo_checkpoint_{name}", text, value=value)
 
 
 def _counter(
