@@ -92,7 +92,7 @@ function labelOf(node, colours, scale) {
   const size = (points) => Math.max(9, points * scale);
   return {
     text: [
-      `{name|${short(plain(node.name), 22)}}`,
+      `{name|${short(plain(nameOf(node)), 22)}}`,
       `{kind|${short(plain(kindOf(node)), 27)}}`,
       `{rate|${rate(node.rate)}/s}${marks.join("")}`,
     ].join("\n"),
@@ -104,6 +104,11 @@ function labelOf(node, colours, scale) {
       failed: { color: colours.unwell, fontSize: size(10.5), fontWeight: 600 },
     },
   };
+}
+
+// Sinks are called by what they are and where; the place says the first already.
+function nameOf(node) {
+  return node.kind === "sink" ? node.name.replace(/^\w+ sink to /, "") : node.name;
 }
 
 function borderOf(node, colours) {

@@ -23,8 +23,8 @@ function lines(data, colours, format, axisMore) {
     series: data.lines.map((line) => ({
       name: line.name,
       type: "line",
-      showSymbol: false,
-      symbolSize: 5,
+      symbol: "circle",
+      symbolSize: (_, { dataIndex }) => (isAlone(line.values, dataIndex) ? 4 : 0),
       sampling: "lttb",
       itemStyle: { color: colours[line.colour] },
       lineStyle: { width: 1.6, color: colours[line.colour] },
@@ -32,6 +32,12 @@ function lines(data, colours, format, axisMore) {
       data: data.t.map((second, index) => [second * 1000, line.values[index] ?? null]),
     })),
   };
+}
+
+// A point between two without a value has no line to be seen by.
+function isAlone(values, index) {
+  const isThere = (at) => values[at] !== null && values[at] !== undefined;
+  return isThere(index) && !isThere(index - 1) && !isThere(index + 1);
 }
 
 export function drawRates(data, { palette }) {
