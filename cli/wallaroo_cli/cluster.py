@@ -5,6 +5,7 @@ import click
 from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
 from wallaroo_cli.certificates import certificates
+from wallaroo_cli.top import top
 
 EPILOG = """\b
 Without --cluster it is about the cluster that was started in the current folder.
@@ -12,6 +13,7 @@ Without --cluster it is about the cluster that was started in the current folder
 \b
 Examples:
   wallaroo-cluster status
+  wallaroo-cluster top
   wallaroo-cluster get counts apple --json
   wallaroo-cluster grow --workers 2
   wallaroo-cluster stop
@@ -28,6 +30,7 @@ def main() -> None:
 for _command in (
     looking.list_clusters,
     looking.status,
+    top,
     looking.partitions,
     looking.keys,
     looking.get,

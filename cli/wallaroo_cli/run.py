@@ -23,8 +23,10 @@ from wallaroo_cli.host_options import (
     host_options,
     worker_name,
 )
+from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
@@ -88,6 +90,7 @@ class Chosen:
     log_level: Level
     debug: bool
     hosts: HostOptions
+    page: DashboardSettings | None
     application_arguments: tuple[str, ...]
 
 
@@ -259,6 +262,7 @@ class Chosen:
     "that are gone are dropped.",
 )
 @host_options
+@page_options
 @click.option(
     "--no-metrics",
     is_flag=True,
@@ -292,7 +296,8 @@ class Chosen:
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
     hosts = HostOptions.taken_from(values)
-    chosen = Chosen(**values, hosts=hosts)
+    page = page_settings(values)
+    chosen = Chosen(**values, page=page, hosts=hosts)
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
@@ -395,6 +400,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
             advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
         ),
         otlp_endpoint=chosen.otlp or "",
+        page=chosen.page,
     )
 
 

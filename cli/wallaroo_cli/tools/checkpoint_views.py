@@ -10,7 +10,7 @@ from rich.table import Table
 
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.errors import DamagedFileError
-from wallaroo_cli.tools.tables import age_text, new_console, new_table
+from wallaroo_cli.tools.tables import age_text, new_table, print_table
 from wallaroo_workers.storage.verify import Findings
 
 
@@ -55,7 +55,7 @@ def print_rows(
             decimal(values["part_bytes"]),
             f"{values['duration_s']:.2f} s",
         )
-    new_console().print(table)
+    print_table(table)
     for found in rows:
         if isinstance(found, DamagedFileError):
             click.echo(f"Error: {found.what}\nhint: {found.hint}", err=True)
@@ -75,10 +75,9 @@ def print_whole(manifest: Manifest) -> None:
         f"{manifest.epoch}, taken at {manifest.taken_unix_s:.3f} (Unix time) in "
         f"{manifest.duration_s:.2f} s"
     )
-    console = new_console()
     for table in (_workers(manifest), _parts(manifest), _positions(manifest)):
         if table.row_count:
-            console.print(table)
+            print_table(table)
 
 
 def findings(found: Findings) -> dict[str, Any]:

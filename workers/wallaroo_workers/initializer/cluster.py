@@ -34,7 +34,6 @@ from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.codec import framing
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
@@ -43,13 +42,15 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, RequestStop, Stop
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
 from wallaroo_workers.initializer.observatory import Observatory
+from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress, reserve
+from wallaroo_workers.initializer.ports import ReservedAddress, source_addresses
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
@@ -83,6 +84,8 @@ class ClusterSettings:
     """``None`` where checkpoints are off."""
     otlp_endpoint: str = ""
     """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
+    page: DashboardSettings | None = None
+    """``None`` for a run without its page."""
     hosts: HostSettings = field(default_factory=HostSettings)
 
 
@@ -114,6 +117,7 @@ class Cluster:
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunWatch()
         self._requests: Requests
+        self._page = Page(settings.page)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -139,26 +143,15 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         try:
-            await self._reserve_sources()
+            self._source_addresses = await source_addresses(
+                self._plan, self._reserved, is_here=self._settings.worker_count > 0
+            )
             self._files.hold()
             await self._listen()
             if (joined := await self._hosts.gathered(self._control.address)) is None:
                 log.info("cluster.stopped", application=self._plan.application)
                 return
-            self._workers = (*self._workers, *joined)
-            if self._checkpoints is not None:
-                self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
-            beginning = None if self._checkpoints is None else await self._checkpoints.begin()
-            self._coordinator = Coordinator(self._membership(beginning))
-            self._hosts.serve(
-                Run(
-                    members=lambda: self._workers,
-                    start=self._start,
-                    stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
-                )
-            )
-            self.observatory.watch(self._coordinator)
-            self._requests = self._control.clients.requests = Requests(self._reach())
+            await self._form(joined)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
@@ -173,6 +166,8 @@ class Cluster:
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
             self._observe()
+            address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
+            self._run_file.write(dashboard=address)
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -184,6 +179,7 @@ class Cluster:
                 reserved.release()
             self._run_file.remove()
         await self._requests.end(error)
+        await self._page.close()
         await self._control.clients.finish()
         if error is not None:
             raise error
@@ -191,17 +187,23 @@ class Cluster:
 
     # Start
 
-    async def _reserve_sources(self) -> None:
-        for pipeline in self._plan.pipelines:
-            if isinstance(pipeline.source, TCPSource) and self._settings.worker_count:
-                reserved = await reserve(pipeline.source.address)
-                self._reserved.append(reserved)
-                self._source_addresses.append(reserved.address)
-            elif isinstance(pipeline.source, TCPSource):
-                # Nobody listens on this host.
-                self._source_addresses.append(pipeline.source.address)
-            else:
-                self._source_addresses.append("")
+    async def _form(self, joined: list[WorkerName]) -> None:
+        """Have these workers, besides those of this host, and decide for them from now on."""
+        self._workers = (*self._workers, *joined)
+        beginning = None
+        if self._checkpoints is not None:
+            self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
+            beginning = await self._checkpoints.begin()
+        self._coordinator = Coordinator(self._membership(beginning))
+        self._hosts.serve(
+            Run(
+                members=lambda: self._workers,
+                start=self._start,
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+            )
+        )
+        self.observatory.watch(self._coordinator)
+        self._requests = self._control.clients.requests = Requests(self._reach())
 
     async def _listen(self) -> None:
         address = self._settings.control_address

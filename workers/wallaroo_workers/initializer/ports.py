@@ -15,7 +15,9 @@ import socket
 import sys
 from typing import Any
 
+from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.topology.plan import Plan
 from wallaroo_workers.network.frames import join_address, split_address
 
 AWAITED_S = 1.0
@@ -24,6 +26,25 @@ TRIED_EVERY_S = 0.05
 
 class AddressInUseError(ClusterError):
     """Somebody else has the address, for now or for long."""
+
+
+async def source_addresses(
+    plan: Plan, reserved: list["ReservedAddress"], *, is_here: bool
+) -> list[str]:
+    """Return where sources listen, by pipeline; empty where one does not.
+
+    What workers of this host listen at, if it has any, is reserved and appended to ``reserved``.
+    """
+    addresses: list[str] = []
+    for pipeline in plan.pipelines:
+        if not isinstance(pipeline.source, TCPSource):
+            addresses.append("")
+        elif is_here:
+            reserved.append(await reserve(pipeline.source.address))
+            addresses.append(reserved[-1].address)
+        else:
+            addresses.append(pipeline.source.address)
+    return addresses
 
 
 async def reserve(address: str) -> "ReservedAddress":
