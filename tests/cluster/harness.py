@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +140,14 @@ class Receiver:
 class Cluster:
     """``wallaroo-run`` in a folder; its log lines as JSON objects."""
 
-    def __init__(self, folder: Path, module: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, module: str, *options: str, before: Sequence[str] = ()
+    ) -> None:
+        """``before`` is what the command runs under, such as ``ip netns exec NAME``."""
         self.folder = folder
         self.ready_path = Path(tempfile.mkdtemp(prefix="wallaroo-test-")) / "ready.json"
         command = [
+            *before,
             str(COMMANDS / "wallaroo-run"),
             "--application-module",
             module,
@@ -240,9 +244,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
+def running(
+    folder: Path, module: str, *options: str, before: Sequence[str] = ()
+) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever happens."""
-    cluster = Cluster(folder, module, *options)
+    cluster = Cluster(folder, module, *options, before=before)
     try:
         yield cluster
     finally:

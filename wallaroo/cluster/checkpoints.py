@@ -73,12 +73,18 @@ class Checkpoints:
         self._place = place
         self._plan = plan
         self._workers = workers
+        self._newest_epoch = Epoch(0)
         self._log = place.log
         self._latest: Manifest
         self._partition_maps: list[PartitionMap] = []
         self._begun_s = 0.0
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
+
+    def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
+        """These are the members; journals elsewhere were written until ``newest_epoch``."""
+        self._workers = workers
+        self._newest_epoch = newest_epoch
 
     @property
     def latest(self) -> Manifest:
@@ -104,7 +110,7 @@ class Checkpoints:
         # Above every epoch that anything was written in, committed or not.
         # The base may be older than what was committed last, and journals may lie elsewhere.
         last = await self._log.last_epoch()
-        epoch = Epoch(max([last, *self._place.journal_epochs()]) + 1)
+        epoch = Epoch(max([last, self._newest_epoch, *self._place.journal_epochs()]) + 1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):

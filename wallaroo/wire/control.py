@@ -12,6 +12,7 @@ import msgpack
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.agents import AgentFrame
 from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
@@ -220,7 +221,7 @@ class Measured:
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
-    | Measured | Query | Replied | Request | Progress | Answer
+    | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -1,11 +1,11 @@
 """The initializer: carries out what the coordinator decides, until the cluster has ended."""
 
 import asyncio
-import secrets
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,14 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, Stop
+from wallaroo.wire.agents import Offer
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, RequestStop, Stop
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
 from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
@@ -55,11 +57,10 @@ from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
-from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = structlog.get_logger()
 
-SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
@@ -86,6 +87,7 @@ class ClusterSettings:
     """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
     page: DashboardSettings | None = None
     """``None`` for a run without its page."""
+    hosts: HostSettings = field(default_factory=HostSettings)
 
 
 class Cluster:
@@ -94,14 +96,23 @@ class Cluster:
     def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
-        self._placement = placement
+        self._hosts = Hosts(
+            settings.hosts,
+            settings.application,
+            settings.options,
+            plan,
+            placement,
+            settings.worker_timeout_s,
+        )
+        self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._workers = tuple(
             WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
         )
-        self._control = ControlServer(self._secret)
-        self._restarts = {worker: RestartPolicy(settings.restarts_max) for worker in self._workers}
+        self._control = ControlServer(self._hosts.secret, self._hosts.tls)
+        self._restarts: dict[WorkerName, RestartPolicy] = defaultdict(
+            lambda: RestartPolicy(settings.restarts_max)
+        )
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
@@ -122,7 +133,7 @@ class Cluster:
             otlp_endpoint=settings.otlp_endpoint,
         )
         self._orders: dict[WorkerName, StartWorker] = {}
-        self._starting = {worker: asyncio.Lock() for worker in self._workers}
+        self._starting: dict[WorkerName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._incarnations: dict[WorkerName, Epoch] = {}
         """Of the processes that were started and of which the end was not waited for."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,26 +147,11 @@ class Cluster:
             await self._reserve_sources()
             self._files.hold()
             await self._listen()
-            beginning = None if self._checkpoints is None else await self._checkpoints.begin()
-            self._coordinator = Coordinator(self._membership(beginning))
-            self.observatory.watch(self._coordinator)
-            self._requests = self._control.clients.requests = Requests(self._reach())
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, StopRequested())
-            loop.set_exception_handler(self._broken)
-            if self._checkpoints is None:
-                self._files.empty()
-            else:
-                self._checkpoints.discard_staged()
-                self._take_checkpoints()
-            effects = self._coordinator.start()
-            self._watch.saw(None, effects)
-            self._carry_out(effects)
-            loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
-            self._listen_for_life()
-            self._observe()
-            address = await self._page.open(self.observatory, self._requests, self._secret)
-            self._run_file.write(dashboard=address)
+            if (joined := await self._hosts.gathered(self._control.address)) is None:
+                log.info("cluster.stopped", application=self._plan.application)
+                return
+            self._workers = (*self._workers, *joined)
+            await self._begin()
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -175,12 +171,48 @@ class Cluster:
 
     # Start
 
+    async def _begin(self) -> None:
+        """Take over what is kept, then start the workers and what watches over them."""
+        if self._checkpoints is not None:
+            self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
+        beginning = None if self._checkpoints is None else await self._checkpoints.begin()
+        self._coordinator = Coordinator(self._membership(beginning))
+        self._hosts.serve(
+            Run(
+                members=lambda: self._workers,
+                start=self._start,
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+            )
+        )
+        self.observatory.watch(self._coordinator)
+        self._requests = self._control.clients.requests = Requests(self._reach())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._happened, StopRequested())
+        loop.set_exception_handler(self._broken)
+        if self._checkpoints is None:
+            self._files.empty()
+        else:
+            self._checkpoints.discard_staged()
+            self._take_checkpoints()
+        effects = self._coordinator.start()
+        self._watch.saw(None, effects)
+        self._carry_out(effects)
+        loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+        self._listen_for_life()
+        self._observe()
+        address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
+        self._run_file.write(dashboard=address)
+
     async def _reserve_sources(self) -> None:
         for pipeline in self._plan.pipelines:
-            if isinstance(pipeline.source, TCPSource):
+            if isinstance(pipeline.source, TCPSource) and self._settings.worker_count:
                 reserved = await reserve(pipeline.source.address)
                 self._reserved.append(reserved)
                 self._source_addresses.append(reserved.address)
+            elif isinstance(pipeline.source, TCPSource):
+                # Nobody listens on this host.
+                self._source_addresses.append(pipeline.source.address)
             else:
                 self._source_addresses.append("")
 
@@ -202,7 +234,8 @@ class Cluster:
         self._run_file.write(
             application=self._plan.application,
             control=self._control.address,
-            secret=self._secret.hex(),
+            secret=self._hosts.secret.hex(),
+            tls=self._hosts.tls_facts,
             dashboard="",
             workers=[],
         )
@@ -211,6 +244,7 @@ class Cluster:
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
             worker, incarnation, time.monotonic()
         )
+        self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
 
     def _membership(self, beginning: Beginning | None) -> Membership:
@@ -357,6 +391,7 @@ class Cluster:
         self._end(error)
 
     def _end(self, error: WallarooError | None) -> None:
+        self._hosts.agents.error = "" if error is None else error.what
         if not self._ended.done():
             self._ended.set_result(error)
 
@@ -388,7 +423,9 @@ class Cluster:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, OSError):
+            if isinstance(error, WallarooError):
+                self._stop_now(error)
+            elif isinstance(error, OSError):
                 self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
@@ -411,16 +448,7 @@ class Cluster:
     async def _start_one(self, order: StartWorker) -> None:
         if self._ended.done() or self._orders[order.worker] is not order:
             return
-        host, port = split_address(self._control.address)
-        settings = WorkerSettings(
-            name=order.worker,
-            incarnation=order.incarnation,
-            control_host=host,
-            control_port=port,
-            secret=self._secret,
-            application=self._settings.application,
-            options=self._settings.options,
-        )
+        settings = self._hosts.worker_settings(order, self._control.address)
         self._incarnations[order.worker] = order.incarnation
         self._pids[order.worker] = await self._placement.start(settings)
         if self._orders[order.worker] is not order:
@@ -446,6 +474,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
+        self._hosts.is_ready.set()
         self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",
