@@ -17,7 +17,7 @@ from wallaroo_cli.cluster_options import (
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import cluster_views as views
 from wallaroo_cli.tools.control_client import ask
-from wallaroo_workers.run_files import living_runs
+from wallaroo_workers.run_file import living_runs
 
 KEYS_SHOWN = 100
 KEYS_AT_ONCE = 10_000

@@ -28,6 +28,7 @@ from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow, cpu_of
 from tests.bench.rows.durability import DURABLE, DurabilityRow
 from tests.bench.rows.memory import MemoryRow
+from tests.bench.rows.metrics import MEASURED, MetricsRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
@@ -46,7 +47,8 @@ def main() -> None:
     costs = [CostRow(scenario, beside) for scenario in COST]
     growths = [CostRow(scenario, beside) for scenario in GROWTH]
     durable = map(DurabilityRow, DURABLE)
-    rows: list[Row] = [*costs, SpeedUpRow(), *durable, MemoryRow(), StartUpRow(), *growths]
+    rows: list[Row] = [*costs, SpeedUpRow(), *durable, *map(MetricsRow, MEASURED)]
+    rows += [MemoryRow(), StartUpRow(), *growths]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
@@ -62,8 +64,8 @@ def main() -> None:
     else:
         print_results([*results.values()], others.describe())
     plot = arguments.plots / "workers.svg"
-    measured = [row for row in costs + growths if row.name in results]
-    if plot_workers([(row.scenario, results[row.name]) for row in measured], plot):
+    counted = [row for row in costs + growths if row.name in results]
+    if plot_workers([(row.scenario, results[row.name]) for row in counted], plot):
         progress.print(f"plot: {plot}")
     plot = arguments.plots / "checkpoints.svg"
     if plot_checkpoints([*results.values()], plot):

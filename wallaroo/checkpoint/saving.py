@@ -29,6 +29,7 @@ from wallaroo.checkpoint.parts import (
 )
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import StateObjectError, WallarooError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
@@ -71,6 +72,8 @@ class _Share:
     checkpoint: CheckpointId
     before: Before
     buffers: list[_Buffer]
+    key_counts: dict[str, int]
+    counts: dict[str, Counts]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
@@ -98,6 +101,7 @@ class Saving:
         self._changes = list(dataflow.changes.items())
         self._states = dataflow.states
         self._freeze = dataflow.freeze
+        self._counts = dataflow.counts
         self._pacer = Pacer()
         self._share: _Share | None = None
         self._part_count = 0
@@ -143,7 +147,9 @@ class Saving:
     def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
         """Everything before the barrier is processed: keep what is here now."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
-        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes])
+        key_counts = {name: len(states) for name, states in self._states.items()}
+        buffers = [_Buffer() for _ in self._changes]
+        self._share = _Share(checkpoint, before, buffers, key_counts, self._counts())
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
@@ -238,8 +244,9 @@ class Saving:
                 journals=share.before.journals,
                 sources=share.before.sources,
                 staged=share.staged,
-                key_counts={name: len(states) for name, states in self._states.items()},
+                key_counts=share.key_counts,
                 pause_s=pause_s,
+                counts=share.counts,
             )
         )
 

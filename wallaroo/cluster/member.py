@@ -16,7 +16,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.checkpoint.restoring import Restored, Restorer, journals_of
+from wallaroo.checkpoint.restoring import Restored, Restorer, counts_of, journals_of
 from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
@@ -121,6 +121,11 @@ class Member:
         return self._incarnation if self._assignment is None else self._assignment.epoch
 
     @property
+    def dataflow(self) -> Dataflow:
+        """What records run through in this epoch."""
+        return self._dataflow
+
+    @property
     def states(self) -> dict[str, dict[Any, Any]]:
         """The state objects that are here, by the name of their state and by canonical key."""
         return self._dataflow.states
@@ -194,6 +199,9 @@ class Member:
             self.fail(error.what, error.hint, error.exit_code)
             return
         saving = Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+        if manifest is not None:
+            members = tuple(WorkerName(name) for name, _, _ in assign.members)
+            self._dataflow.carried = counts_of(process.name, members, manifest)
         if restored.parts is None:
             saving.all_changed()
         else:

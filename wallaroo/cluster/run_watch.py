@@ -65,6 +65,8 @@ class RunWatch:
 
     joined: dict[WorkerName, Join] = field(default_factory=dict)
     """What each worker said of itself last."""
+    used_names: dict[WorkerName, None] = field(default_factory=dict)
+    """Of all workers that there are or were."""
     maps: list[PartitionMap] = field(default_factory=list)
     """Who owns what; empty until the first assignment."""
     rounds: RoundWatch = field(default_factory=RoundWatch)
@@ -91,7 +93,7 @@ class RunWatch:
             self.rounds.saw_effect(effect)
             match effect:
                 case StartWorker(worker):
-                    self._members[worker] = None
+                    self._members[worker] = self.used_names[worker] = None
                 case Send(_, Assign() as assign):
                     self._members = dict.fromkeys(WorkerName(name) for name, *_ in assign.members)
                     self.maps = [PartitionMap.from_wire(each) for each in assign.partition_maps]

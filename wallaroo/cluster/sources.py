@@ -94,6 +94,16 @@ class Sources:
         self.on_failed: Callable[[WallarooError], None] = lambda _: None
         """Called when a journal cannot be read on."""
 
+    @property
+    def listeners(self) -> Mapping[int, SourceListener]:
+        """Those that listen, by pipeline."""
+        return self._parts.listeners
+
+    @property
+    def placed(self) -> Mapping[int, PlacedSource]:
+        """Those that run here alone, by pipeline."""
+        return self._placed
+
     def go_back(self, positions: Mapping[int, Any], replays: list[Replay]) -> None:
         """Have ``open`` begin at these positions, by pipeline, and with these replays."""
         self._positions = positions

@@ -153,6 +153,9 @@ class SourceConnection:
         if self._reading.will_come_again:
             self._forget()
 
+    delivered_ns = 0
+    """Nobody looks at latencies here."""
+
     @property
     def has_records(self) -> bool:
         """Whether payloads wait."""

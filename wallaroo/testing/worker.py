@@ -167,7 +167,7 @@ class SimulatedWorker:
         return Sources(parts)
 
     def _new_dataflow(self) -> Dataflow:
-        options = DataflowOptions(clock=self._clock, tracks_changes=True)
+        options = DataflowOptions(clock=self._clock, tracks_changes=True, clock_ns=lambda: 0)
         return Dataflow(self._world.plan, self._name, options)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:

@@ -206,10 +206,21 @@ class Pulse:
     name: WorkerName
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Worker: this was measured here; once a second, and before its last words."""
+
+    tag: ClassVar[int] = 30
+    epoch: Epoch
+    worker: WorkerName
+    report: dict[str, Any]
+    """As ``wallaroo.metrics.report`` describes it."""
+
+
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
-    | Query | Replied | Request | Progress | Answer
+    | Measured | Query | Replied | Request | Progress | Answer
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -112,9 +112,9 @@ def print_log(lines: list[dict[str, Any]]) -> None:
 def checkpoint_text(answer: dict[str, Any]) -> str:
     """Return a sentence on a checkpoint that was taken."""
     return (
-        f"checkpoint {answer['number']} stands: {answer['keys']:,} keys, {decimal(answer['bytes'])}"
-        f"; {answer['written_keys']:,} changed keys, {decimal(answer['written_bytes'])} written in "
-        f"{answer['duration_s']:.2f} s"
+        f"checkpoint {answer['number']} stands: {answer['keys']:,} keys, "
+        f"{decimal(answer['bytes'])}; {_count(answer['written_keys'], 'changed key')}, "
+        f"{decimal(answer['written_bytes'])} written in {answer['duration_s']:.2f} s"
     )
 
 

@@ -1,6 +1,7 @@
 """Asks a running cluster: one connection, one request, its progress and its answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -65,15 +66,15 @@ async def _ask(
 
     link = ControlLink(target.secret)
     await _dial(link, target, came, lost)
-    link.send(Request(NO_EPOCH, 1, method, to_json(params)))
-    answer = await answered
-    result = _result(answer)
-    if until_gone:
-        async with asyncio.timeout(END_WAIT_S):
-            await gone.wait()
-    else:
+    try:
+        link.send(Request(NO_EPOCH, 1, method, to_json(params)))
+        result = _result(await answered)
+        if until_gone:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), END_WAIT_S)
+        return result
+    finally:
         await link.close()
-    return result
 
 
 async def _dial(

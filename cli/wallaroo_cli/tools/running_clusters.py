@@ -7,7 +7,7 @@ from typing import Any
 
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_cli.tools.addresses import Address, parse_address
-from wallaroo_workers.run_files import living_runs
+from wallaroo_workers.run_file import living_runs
 
 SECRET_VARIABLE = "WALLAROO_SECRET"
 

@@ -126,7 +126,8 @@ class Changing:
                 f"{count} workers cannot be added to {len(workers)}",
                 hint=f"add 1 or more; a cluster has at most {WORKERS_MAX}",
             )
-        return await self._resize(names_to_add(workers, count), [], waits=waits)
+        names = names_to_add([*self._reach.watch.used_names], count)
+        return await self._resize(names, [], waits=waits)
 
     async def shrink(self, parameters: Parameters) -> dict[str, Any]:
         """Take workers away; return what moved to the others."""
@@ -162,9 +163,9 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
         log.info("resize.done", **facts)
 
 
-def names_to_add(workers: Sequence[str], count: int) -> list[str]:
-    """Return names for new workers: the next numbers behind the highest there is."""
-    numbers = [int(name[1:]) for name in workers if name[:1] == "w" and name[1:].isdecimal()]
+def names_to_add(used: Sequence[str], count: int) -> list[str]:
+    """Return names for new workers: the next numbers behind the highest ever given."""
+    numbers = [int(name[1:]) for name in used if name[:1] == "w" and name[1:].isdecimal()]
     last = max(numbers, default=0)
     return [f"w{number}" for number in range(last + 1, last + 1 + count)]
 

@@ -74,8 +74,12 @@ class Clients:
         return True
 
     async def finish(self) -> None:
-        """The run is over: answer what can be answered. Connections stay until this process ends,
-        so that a client sees by that when it has."""
+        """The run is over: answer what can be answered.
+
+        Connections stay until this process ends, so that a client sees by that when it has.
+        """
+        for connection in self._tasks:
+            connection.outlast_loop()
         tasks = [task for some in self._tasks.values() for task in some.values()]
         if not tasks:
             return
@@ -107,7 +111,7 @@ class Clients:
     ) -> str:
         if self.requests is None:
             raise ClusterError(
-                "the cluster is not there yet: it takes over its last checkpoint",
+                "the cluster is not there yet: it is being formed",
                 hint="ask again in a moment",
             )
         progress = partial(_tell, connection, request.request)

@@ -19,6 +19,7 @@ from wallaroo.cluster.events import (
     Effect,
     EndCluster,
     Event,
+    ManifestWritten,
     Publish,
     Received,
     Send,
@@ -39,18 +40,19 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, Stop
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.network.frames import split_address
-from wallaroo_workers.run_files import RunFile
+from wallaroo_workers.run_file import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 log = structlog.get_logger()
@@ -59,6 +61,7 @@ SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
+OBSERVED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,8 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    otlp_endpoint: str = ""
+    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
 
 
 class Cluster:
@@ -106,6 +111,11 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
+        self.observatory = Observatory(
+            plan,
+            is_durable=settings.checkpoints is not None,
+            otlp_endpoint=settings.otlp_endpoint,
+        )
         self._orders: dict[WorkerName, StartWorker] = {}
         self._starting = {worker: asyncio.Lock() for worker in self._workers}
         self._incarnations: dict[WorkerName, Epoch] = {}
@@ -123,6 +133,7 @@ class Cluster:
             await self._listen()
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._coordinator = Coordinator(self._membership(beginning))
+            self.observatory.watch(self._coordinator)
             self._requests = self._control.clients.requests = Requests(self._reach())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
@@ -137,11 +148,13 @@ class Cluster:
             self._carry_out(effects)
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
+            self._observe()
             error = await self._ended
         finally:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            await self.observatory.close()
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()
@@ -233,9 +246,10 @@ class Cluster:
     # Events in, effects out
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
+        self.observatory.heard(worker, frame)
         if isinstance(frame, Replied):
             self._requests.replied(worker, frame)
-        else:
+        elif not isinstance(frame, Measured):
             self._happened(Received(worker, frame))
 
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
@@ -264,6 +278,7 @@ class Cluster:
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
+            self.observatory.saw(effect)
             match effect:
                 case Send(workers, frame):
                     if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
@@ -297,7 +312,15 @@ class Cluster:
         except WallarooError as error:
             self._stop_now(error)
             return
+        if isinstance(answer, ManifestWritten):
+            self.observatory.checkpoint_written(order, self._checkpoints.latest)
         self._happened(answer)
+
+    def _observe(self) -> None:
+        """Have time go on for whoever looks at the cluster, also when nothing happens."""
+        if not self._ended.done():
+            self.observatory.tick()
+            asyncio.get_running_loop().call_later(OBSERVED_EVERY_S, self._observe)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""

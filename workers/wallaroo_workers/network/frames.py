@@ -88,6 +88,11 @@ class FrameConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def outlast_loop(self) -> None:
+        """Keep the connection open until this process ends, also when the event loop is closed."""
+        if self._transport is not None:
+            os.dup(self._transport.get_extra_info("socket").fileno())
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner."""
         self._transport = None

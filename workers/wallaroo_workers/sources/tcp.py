@@ -44,6 +44,8 @@ class TCPSourceListener:
         self.intake = intake
         self.frame_bytes_max = frame_bytes_max
         self.connections: set[SourceConnection] = set()
+        self.received_bytes = 0
+        """From all connections, those that are gone included."""
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self.address = source.address
