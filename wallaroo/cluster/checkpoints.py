@@ -193,14 +193,16 @@ class Checkpoints:
         Raises ``FencedError`` when somebody else has taken these checkpoints over.
         """
         manifest = self._manifest(order)
+        is_unknown = False
         while True:
             try:
                 self._latest = await self._log.commit(manifest)
                 break
             except StoreError as error:
-                if error.is_refusal:
+                if error.is_refusal and not is_unknown:
                     return ManifestNotWritten(error.what)
                 # It may stand or not. Until that is known nothing else can be decided.
+                is_unknown = True
                 values = {"reason": error.what, "next": "asks again"}
                 self._place.warn("checkpoint.unknown", values)
                 await self._place.pause(AGAIN_S)
@@ -217,7 +219,7 @@ class Checkpoints:
             values = {"reason": error.what, "hint": error.hint}
             self._place.warn("checkpoint.not_pruned", values)
             return 0
-        return min(each.number for each in kept)
+        return min((each.number for each in kept), default=0)
 
     def _manifest(self, order: WriteManifest) -> Manifest:
         contents = [WorkerCheckpoint.from_wire(content) for content in order.contents.values()]
