@@ -163,7 +163,7 @@ def test_what_is_kept_of_a_pipeline_goes_by_its_place() -> None:
 
 
 def test_another_decoder_and_another_step_displace_nothing() -> None:
-    source = TCPSource("h", 7010, 4, ">I", by_key)
+    source = TCPSource("h", 7010, 4, ">I", bytes)
     now = replace(PLAN, pipelines=(replace(PIPELINE, source=source),))
     assert _displaced(PLAN, now) == ""
     assert _displaced(PLAN, with_step(replace(COUNT, name="other"))) == ""
