@@ -89,8 +89,8 @@ class Chosen:
     log_format: Form
     log_level: Level
     debug: bool
-    hosts: HostOptions
     page: DashboardSettings | None
+    hosts: HostOptions
     application_arguments: tuple[str, ...]
 
 
@@ -261,8 +261,8 @@ class Chosen:
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
-@host_options
 @page_options
+@host_options
 @click.option(
     "--no-metrics",
     is_flag=True,
@@ -297,7 +297,7 @@ def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
     hosts = HostOptions.taken_from(values)
     page = page_settings(values)
-    chosen = Chosen(**values, page=page, hosts=hosts)
+    chosen = Chosen(**values, hosts=hosts, page=page)
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)

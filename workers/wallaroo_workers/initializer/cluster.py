@@ -151,23 +151,8 @@ class Cluster:
             if (joined := await self._hosts.gathered(self._control.address)) is None:
                 log.info("cluster.stopped", application=self._plan.application)
                 return
-            await self._form(joined)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, StopRequested())
-            loop.set_exception_handler(self._broken)
-            if self._checkpoints is None:
-                self._files.empty()
-            else:
-                self._checkpoints.discard_staged()
-                self._take_checkpoints()
-            effects = self._coordinator.start()
-            self._watch.saw(None, effects)
-            self._carry_out(effects)
-            loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
-            self._listen_for_life()
-            self._observe()
-            address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
-            self._run_file.write(dashboard=address)
+            self._workers = (*self._workers, *joined)
+            await self._begin()
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -187,13 +172,11 @@ class Cluster:
 
     # Start
 
-    async def _form(self, joined: list[WorkerName]) -> None:
-        """Have these workers, besides those of this host, and decide for them from now on."""
-        self._workers = (*self._workers, *joined)
-        beginning = None
+    async def _begin(self) -> None:
+        """Take over what is kept, then start the workers and what watches over them."""
         if self._checkpoints is not None:
             self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
-            beginning = await self._checkpoints.begin()
+        beginning = None if self._checkpoints is None else await self._checkpoints.begin()
         self._coordinator = Coordinator(self._membership(beginning))
         self._hosts.serve(
             Run(
@@ -204,6 +187,23 @@ class Cluster:
         )
         self.observatory.watch(self._coordinator)
         self._requests = self._control.clients.requests = Requests(self._reach())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._happened, StopRequested())
+        loop.set_exception_handler(self._broken)
+        if self._checkpoints is None:
+            self._files.empty()
+        else:
+            self._checkpoints.discard_staged()
+            self._take_checkpoints()
+        effects = self._coordinator.start()
+        self._watch.saw(None, effects)
+        self._carry_out(effects)
+        loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+        self._listen_for_life()
+        self._observe()
+        address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
+        self._run_file.write(dashboard=address)
 
     async def _listen(self) -> None:
         address = self._settings.control_address
