@@ -47,7 +47,7 @@ def ports_of(cluster: Cluster) -> list[Port]:
         found += [Port(f"data of {worker['name']}", ("127.0.0.1", port)) for port in links]
     known = {port.address[1] for port in found}
     others = listening_ports(cluster.process.pid) - known
-    return [*found, *(Port(f"initializer's {port}", ("127.0.0.1", port)) for port in others)]
+    return [*found, *(Port(f"page", ("127.0.0.1", port)) for port in others)]
 
 
 def fuzzed(folder: Path, count: int, seed: int) -> tuple[Report, dict[str, float]]:
@@ -59,9 +59,9 @@ def fuzzed(folder: Path, count: int, seed: int) -> tuple[Report, dict[str, float
     mark = folder / "mark"
     receiver = Receiver()
     options = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "2"]
-    secret = ["--secret-file", str(write_secret(folder))]
+    own = ["--secret-file", str(write_secret(folder)), "--dashboard", "127.0.0.1:0"]
     dead_letters = ["--dead-letters", str(folder / "letters")]
-    with running(folder, "tally", *options, *secret, *dead_letters) as cluster:
+    with running(folder, "tally", *options, *own, *dead_letters) as cluster:
         cluster.wait_ready()
         ports = ports_of(cluster)
         hello = hello_once_said(ports[0].address, Purpose.CONTROL, SECRET.encode())
