@@ -47,7 +47,7 @@ def ports_of(cluster: Cluster) -> list[Port]:
         found += [Port(f"data of {worker['name']}", ("127.0.0.1", port)) for port in links]
     known = {port.address[1] for port in found}
     others = listening_ports(cluster.process.pid) - known
-    return [*found, *(Port(f"page", ("127.0.0.1", port)) for port in others)]
+    return [*found, *(Port("page", ("127.0.0.1", port)) for port in others)]
 
 
 def fuzzed(folder: Path, count: int, seed: int) -> tuple[Report, dict[str, float]]:
