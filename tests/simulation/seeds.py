@@ -4,8 +4,19 @@ from collections import Counter
 from typing import Any
 
 from tests.simulation.applications import Case, case, in_any_order
-from wallaroo.testing import SimulationError, SimulationResult, simulate
+from wallaroo.testing import ALL_FAULTS, Faults, SimulationError, SimulationResult, simulate
 from wallaroo.testing.store import Objects
+
+FEW_CRASHES = Faults(
+    worker_crashes=1,
+    crashes_together=0,
+    initializer_crashes=1,
+    machine_crashes=0,
+    orderly_stops=0,
+    returns=0,
+    resizes_while_running=12,
+)
+"""So that changes of the members come to their end, one behind the other."""
 
 ORDERED = ("keyed", "shared", "sparing")
 """Applications without a parallel step before the state: order is kept for a connection and key."""
@@ -20,6 +31,7 @@ def run_seed(seed: int, objects: Objects | None = None) -> SimulationResult:
         chosen.input,
         seed=seed,
         workers=chosen.workers,
+        faults=FEW_CRASHES if seed % 3 == 2 else ALL_FAULTS,
         view_state=in_any_order,
         replay_command=command,
         objects=objects,

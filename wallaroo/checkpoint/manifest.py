@@ -21,7 +21,7 @@ from wallaroo.checkpoint.blocks import (
 )
 from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.errors import DamagedFileError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 
 MANIFEST_FOLDER = "manifests/"
 PART_FOLDER = "parts/"
@@ -71,6 +71,8 @@ class StagedOutput:
     """Position of the sink in the plan."""
     name: str
     byte_count: int
+    cut: CheckpointId = NO_BARRIER
+    """The barrier before which it was written: what has a lower one belongs before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,9 @@ class WorkerCheckpoint:
     staged: list[StagedOutput]
     key_counts: dict[str, int]
     """How many keys the worker holds, by state name."""
+    gave_at: CheckpointId = NO_BARRIER
+    """The barrier at which it gave keys away last: older parts may hold keys that were not its own
+    any more when this was saved."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

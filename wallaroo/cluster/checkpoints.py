@@ -84,6 +84,13 @@ class Checkpoints:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))
 
+    def members_changed(
+        self, workers: tuple[WorkerName, ...], partition_maps: Sequence[Any]
+    ) -> None:
+        """Checkpoints from the next one on are of these members; none is being written."""
+        self._workers = workers
+        self._partition_maps = [PartitionMap.from_wire(wire) for wire in partition_maps]
+
     def begun(self) -> None:
         """A checkpoint was ordered just now."""
         self._begun_s = self._place.clock()
@@ -238,12 +245,10 @@ class Checkpoints:
         Does not return before: the next checkpoint's output belongs behind this one's.
         """
         for sink, path in self._files().items():
-            parts = [
-                StagedPart(part.name, part.byte_count)
-                for worker in manifest.workers.values()
-                for part in worker.staged
-                if part.sink == sink
-            ]
+            # In the order of their barriers: between two of them a key may have changed its worker.
+            staged = [part for worker in manifest.workers.values() for part in worker.staged]
+            staged.sort(key=lambda part: part.cut)
+            parts = [StagedPart(part.name, part.byte_count) for part in staged if part.sink == sink]
             length_before = manifest.file_lengths.get(sink, 0)
             while True:
                 try:

@@ -104,10 +104,7 @@ class Sources:
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
             self._parts.intake.shut()
-        if not self._is_listening:
-            self._is_listening = True
-            for index, listener in self._parts.listeners.items():
-                await listener.listen(addresses[index])
+        await self.listen(addresses)
         for index, pipeline in enumerate(self._parts.plan.pipelines):
             if index in self._placed or not here[index]:
                 continue
@@ -118,6 +115,13 @@ class Sources:
                 source.restore(self._positions[index])
             source.start()
         self._replay()
+
+    async def listen(self, addresses: list[str]) -> None:
+        """Accept senders, if that is not done already. Raises ``OSError``."""
+        if not self._is_listening:
+            self._is_listening = True
+            for index, listener in self._parts.listeners.items():
+                await listener.listen(addresses[index])
 
     def _replay(self) -> None:
         replays, self._replays = self._replays, []
@@ -150,6 +154,10 @@ class Sources:
             source.stop()
         self._placed.clear()
 
+    def place(self, positions: Mapping[int, Any]) -> None:
+        """Have ``open`` begin sources that ran elsewhere at these positions, by pipeline."""
+        self._positions = {**self._positions, **positions}
+
     def positions(self) -> dict[int, Any]:
         """Return where each source that runs here alone is, by pipeline.
 
@@ -166,9 +174,22 @@ class Sources:
             [end for end in ends.values() if end],
         )
 
-    async def drain(self) -> None:
-        """Take what was sent until now, then take nothing more."""
+    async def replayed(self) -> None:
+        """Wait until all of the journals is taken."""
         await self._parts.replayed.wait()
+
+    def stop_placed(self) -> None:
+        """Have the sources that run here alone hand out no more records."""
         for source in self._placed.values():
             source.stop()
+
+    async def drain(self) -> None:
+        """Take what was sent until now, then take nothing more."""
+        await self.replayed()
+        self.stop_placed()
+        await self.close_listeners()
+
+    async def close_listeners(self) -> None:
+        """Take what senders had sent when this was called, and accept none."""
+        self._is_listening = False
         await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())

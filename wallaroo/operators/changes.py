@@ -68,6 +68,12 @@ class StateChanges:
         """Have the next checkpoint hold these keys, though no record has changed them."""
         self.changed.update(dict.fromkeys(keys))
 
+    def drop(self, keys: Iterable[Any]) -> None:
+        """These keys are another worker's now."""
+        assert not self.frozen, "a checkpoint is being taken"
+        for key in keys:
+            self.changed.pop(key, None)
+
     def _take(self, count: int) -> list[Any]:
         # popitem() remembers where it was; an iterator would look through all that is gone.
         pop = self.frozen.popitem

@@ -149,6 +149,22 @@ class Dataflow:
         """Everything before a barrier is processed: the checkpoint is to hold what is here now."""
         self._bindings.freeze()
 
+    # When owners change
+
+    def drop(self, state: str, keys: Iterable[Any]) -> None:
+        """Another worker owns these keys now."""
+        states = self.states[state]
+        for key in keys:
+            del states[key]
+        if state in self.changes:
+            self.changes[state].drop(keys)
+
+    def take_in(self, state: str, states: dict[Any, Any]) -> None:
+        """This worker owns these keys now; no checkpoint of its own has them yet."""
+        self.states[state].update(states)
+        if state in self.changes:
+            self.changes[state].changed_too(states)
+
     # Records in
 
     def run_source(self, pipeline: int, records: list[Any]) -> None:

@@ -35,6 +35,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
+    resizes_while_running: int = 5
+    """Workers join or leave, or both, while records flow."""
     late_messages: bool = True
     """Control messages take long now and then; links overtake each other."""
     late_batches: bool = True
@@ -65,6 +67,10 @@ PLACES = (
     "Member._open",
     "Member._report_ready",
     "Member.join",
+    "Resizing._empty",
+    "Resizing._gather",
+    "Resizing._give",
+    "Resizing._leave",
     "SimulatedInitializer._begin",
     "SimulatedInitializer._write_manifest",
     "append to journal",

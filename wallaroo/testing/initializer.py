@@ -10,12 +10,16 @@ from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
+    Answer,
     CheckpointDue,
     Effect,
     EndCluster,
+    EndWorker,
     Event,
+    MembersChanged,
     Publish,
     Received,
+    ResizeRequested,
     Send,
     StartWorker,
     StopRequested,
@@ -82,7 +86,10 @@ class SimulatedInitializer:
         self._orders: dict[WorkerName, StartWorker] = {}
         self._restarts = {worker: RestartPolicy(RESTARTS_MAX) for worker in self._workers}
         self.run = Run()
-        self._starting: dict[WorkerName, bool] = {}
+        self._name_count = worker_count
+        """Workers of this run so far, whatever has become of them."""
+        self._request_count = 0
+        self._answered_count = 0
         process.on_end.append(self._ended)
         process.start(self._begin())
 
@@ -149,6 +156,28 @@ class SimulatedInitializer:
         """Somebody asks the command to stop in order."""
         self.process.run(lambda: self._happened(StopRequested()))
 
+    def resize(self, joining_count: int, leaving: Sequence[WorkerName]) -> None:
+        """Somebody asks for more workers, fewer, or others."""
+        numbers = range(self._name_count + 1, self._name_count + 1 + joining_count)
+        self._name_count += joining_count
+        self._request_count += 1
+        added = tuple(WorkerName(f"w{number}") for number in numbers)
+        for worker in added:
+            self._restarts[worker] = RestartPolicy(RESTARTS_MAX)
+        event = ResizeRequested(self._request_count, added, tuple(leaving))
+        self._tell("resize", {"added": added, "leaving": tuple(leaving)})
+        self.process.run(lambda: self._happened(event))
+
+    @property
+    def is_resizing(self) -> bool:
+        """Whether a request for other workers is under way."""
+        return self._answered_count < self._request_count
+
+    @property
+    def workers(self) -> tuple[WorkerName, ...]:
+        """The present members."""
+        return () if self.coordinator is None else self.coordinator.workers
+
     def _take_checkpoints(self) -> None:
         self.process.call_later(self._interval_s, self._take_checkpoints)
         self._happened(CheckpointDue())
@@ -178,6 +207,14 @@ class SimulatedInitializer:
                     self.run.was_ready = True
                 case WriteManifest():
                     self.process.start(self._write_manifest(effect))
+                case EndWorker(worker, is_told):
+                    self._end_worker(worker, NOTICE_S if is_told else 0.0)
+                case MembersChanged(workers, maps):
+                    self._checkpoints.members_changed(workers, maps)
+                case Answer(_, ok, text, _):
+                    self._answered_count += 1
+                    self._tell("answer", {"ok": ok, "text": text})
+                    self._world.chaos.injected["  done" if ok else "  refused or called off"] += 1
                 case EndCluster(error):
                     self._end(error)
 
@@ -216,7 +253,7 @@ class SimulatedInitializer:
         )
 
     def _start_process(self, order: StartWorker) -> None:
-        if self._orders[order.worker] is not order or self.run.is_ended:
+        if self._orders.get(order.worker) is not order or self.run.is_ended:
             return
         world, worker = self._world, order.worker
         before = self._links.get(worker)
@@ -238,6 +275,19 @@ class SimulatedInitializer:
             )
 
         process.run(begin)
+
+    def _end_worker(self, worker: WorkerName, within_s: float) -> None:
+        """A worker is not wanted any more."""
+        self._orders.pop(worker, None)
+        link = self._links.get(worker)
+        if link is None:
+            return
+
+        def end() -> None:
+            link.process.end("not wanted")
+            self._checkpoints.worker_ended(worker, link.incarnation)
+
+        self.process.call_later(within_s * self.process.loop.random.random(), end)
 
     def _sent(self, worker: WorkerName, link: _Link, frame: ControlFrame) -> None:
         """A worker has sent a frame."""

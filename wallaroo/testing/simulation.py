@@ -177,7 +177,7 @@ class _Simulation:
         self._is_stopping = False
         self._is_between = False
         self._is_over = False
-        self._patience = random.randint(2, 20)
+        self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
 
     def _new_senders(self) -> list[Sender]:
@@ -281,10 +281,25 @@ class _Simulation:
             return
         elif self._chaos.take("orderly_stops", 0.02):
             self._stop(initializer)
+        elif self._wants_resize(initializer):
+            self._resize(initializer)
         elif self._hall.are_done:
-            self._patience -= 1
+            self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 self._stop(initializer)
+
+    def _wants_resize(self, initializer: SimulatedInitializer) -> bool:
+        # A second request while one is under way is refused; that is tried now and then.
+        is_free = not initializer.is_resizing
+        return self._chaos.take("resizes_while_running", 0.3 if is_free else 0.01)
+
+    def _resize(self, initializer: SimulatedInitializer) -> None:
+        random, workers = self._random, initializer.workers
+        joining_count = random.choice([0, 0, 1, 1, 2, 3]) if len(workers) < WORKERS_MAX else 0
+        # All of them may leave where others join, and where none does it is refused.
+        fewest = 0 if joining_count else 1
+        leaving = random.sample(workers, random.randint(fewest, min(len(workers), 3)))
+        initializer.resize(joining_count, leaving)
 
     def _stop(self, initializer: SimulatedInitializer) -> None:
         self._is_stopping = True

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.connectors.file import FileSink, StagedPart, staged_name
+from wallaroo.connectors.file import FileSink, staged_name
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
@@ -48,9 +48,11 @@ class StagedSink:
 
     def uncommitted(self, checkpoint: CheckpointId) -> list[StagedOutput]:
         """Return the parts up to ``checkpoint`` that no checkpoint holds yet."""
-        names = [name for each, name in sorted(self._uncommitted.items()) if each <= checkpoint]
-        parts = [StagedPart(name, len(self._disk.staged[name])) for name in names]
-        return [StagedOutput(self._sink, part.name, part.byte_count) for part in parts]
+        return [
+            StagedOutput(self._sink, name, len(self._disk.staged[name]), each)
+            for each, name in sorted(self._uncommitted.items())
+            if each <= checkpoint
+        ]
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """The parts up to this checkpoint are the initializer's."""
@@ -121,6 +123,14 @@ class SimulatedSinks:
         while any(sink.settled_bytes < mark for sink, mark in marks):
             await self._process.pause(LOOK_S)
         return [part for file in self._files.values() for part in file.uncommitted(checkpoint)]
+
+    def cut_files(
+        self, checkpoint: CheckpointId, *, is_staged: bool
+    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """As ``cut``, for files alone."""
+        for file in self._files.values():
+            file.cut(checkpoint)
+        return lambda: self._finish_cut(checkpoint, [])
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """The checkpoint stands."""

@@ -123,6 +123,7 @@ class SimulatedWorker:
                 limits=self._world.sizes.checkpoints,
             ),
             clock=self._clock,
+            pause=process.pause,
             new_dataflow=self._new_dataflow,
             new_mesh=self._new_mesh,
             listen=self._listen,

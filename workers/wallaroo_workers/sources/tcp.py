@@ -59,8 +59,16 @@ class TCPSourceListener:
         self.connections.discard(connection)
 
     async def listen(self, address: str) -> None:
-        """Accept connections at ``address``, which every worker of this host shares."""
+        """Accept connections at ``address``, which every worker of this host shares.
+
+        After a drain, or in the middle of one that was given up, all is as before it.
+        """
         self.address = address
+        self.drain_bytes = float("inf")
+        for connection in self.connections:
+            connection.byte_count_last = self.drain_bytes
+        if self._socket is not None:
+            return
         self._socket = bound_socket(address)
         self._socket.listen(BACKLOG_CONNECTIONS)
         self.intake.add(self)
