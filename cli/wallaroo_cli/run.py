@@ -49,7 +49,7 @@ class Chosen:
 
     application_module: str
     paths: tuple[str, ...]
-    worker_count: int
+    worker_count: int | None
     plan_form: str | None
     ready_file: str | None
     control_address: str
@@ -95,10 +95,8 @@ class Chosen:
     "--workers",
     "worker_count",
     metavar="N",
-    default=1,
-    show_default=True,
     type=click.IntRange(1, 1024),
-    help="Worker processes.",
+    help="Worker processes.  [default: as many as the last checkpoint had; 1 where there is none]",
 )
 @click.option(
     "--plan",

@@ -12,9 +12,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -140,11 +140,14 @@ class Receiver:
 class Cluster:
     """``wallaroo-run`` in a folder; its log lines as JSON objects."""
 
+    command: Sequence[str] = (str(COMMANDS / "wallaroo-run"),)
+    stdin: int | None = None
+
     def __init__(self, folder: Path, module: str, *options: str) -> None:
         self.folder = folder
         self.ready_path = Path(tempfile.mkdtemp(prefix="wallaroo-test-")) / "ready.json"
         command = [
-            str(COMMANDS / "wallaroo-run"),
+            *self.command,
             "--application-module",
             module,
             "--ready-file",
@@ -152,7 +155,11 @@ class Cluster:
             *options,
         ]
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=folder,
+            stdin=self.stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         self.log: list[dict[str, Any]] = []
         self.errors: list[str] = []
@@ -242,7 +249,16 @@ class Cluster:
 @contextlib.contextmanager
 def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever happens."""
-    cluster = Cluster(folder, module, *options)
+    with ending(Cluster(folder, module, *options)) as cluster:
+        yield cluster
+
+
+AnyCluster = TypeVar("AnyCluster", bound=Cluster)
+
+
+@contextlib.contextmanager
+def ending(cluster: AnyCluster) -> Iterator[AnyCluster]:
+    """This cluster is gone afterwards, whatever happens."""
     try:
         yield cluster
     finally:
@@ -250,6 +266,8 @@ def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
             cluster.process.kill()
         cluster.process.wait()
         cluster._reader.join(WAIT_S)
+        if cluster.process.stdin is not None:
+            cluster.process.stdin.close()
         assert cluster.process.stdout is not None
         assert cluster.process.stderr is not None
         cluster.process.stdout.close()

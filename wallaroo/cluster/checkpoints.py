@@ -13,6 +13,7 @@ from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.events import ManifestNotWritten, ManifestWritten, WriteManifest
+from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, StoreError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
@@ -61,14 +62,16 @@ class Beginning:
     manifest: int
     """The number of the claim, which has the content to begin with."""
     maps: list[PartitionMap]
+    workers: tuple[WorkerName, ...]
 
 
 class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(
-        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...]
+        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
+        """Without ``workers`` they are those of the checkpoint that ``begin`` finds, or one."""
         self._rules = rules
         self._place = place
         self._plan = plan
@@ -105,6 +108,9 @@ class Checkpoints:
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
         epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        if not self._workers:
+            known = tuple(map(WorkerName, base.members)) if base is not None else ()
+            self._workers = known or first_names(1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):
@@ -118,7 +124,7 @@ class Checkpoints:
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
         self._place.tell("checkpoint.begin", values)
-        return Beginning(epoch, self._latest.number, self._partition_maps)
+        return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
 
     async def _base(self) -> Manifest | None:
         number = self._rules.from_checkpoint

@@ -27,8 +27,6 @@ from wallaroo.cluster.events import (
     Effect,
     EndCluster,
     Event,
-    ManifestNotWritten,
-    ManifestWritten,
     Publish,
     Received,
     ResizeRequested,
@@ -56,7 +54,6 @@ from wallaroo.wire.control import (
     Moved,
     NotMoved,
     NotSaved,
-    Open,
     Opened,
     Ready,
     RequestStop,
@@ -135,17 +132,16 @@ class Coordinator:
                 kept = f"stopped at once; {CARRY_ON}"
                 return self._end(ClusterError(kept if self._begin.is_durable else lost))
             case WorkerLost(worker, incarnation, reason):
-                if incarnation != self._state.processes.get(worker):
-                    return []
-                return self._worker_lost(worker, reason)
+                is_known = incarnation == self._state.processes.get(worker)
+                return self._worker_lost(worker, reason) if is_known else []
             case Received(worker, frame):
                 return self._received(worker, frame)
             case CheckpointDue():
                 return self._begin_checkpoint()
-            case ManifestWritten() | ManifestNotWritten():
-                return self._orders.manifest_answered(event)
             case ResizeRequested():
                 return self._resizes.request(event)
+            case _:
+                return self._orders.manifest_answered(event)
 
     def _received(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         if worker not in self._state.workers and not isinstance(frame, RequestStop):
@@ -203,14 +199,7 @@ class Coordinator:
             )
         self._lost.discard(worker)
         self._state.data_addresses[worker] = frame.data_address
-        return self._counted(worker, "worker.joined", self._assign)
-
-    def _assign(self) -> list[Effect]:
-        if self._rounds.phase is RoundPhase.COMMITTING:
-            return []
-        self._state.phase = Phase.CONNECTING
-        self._state.waiting_for = set(self._state.workers)
-        return [self._state.assign()]
+        return self._counted(worker, "worker.joined", self._state.connect)
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
@@ -219,7 +208,7 @@ class Coordinator:
                 is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
             case Ready(), Phase.CONNECTING:
-                return self._counted(worker, "worker.ready", self._open)
+                return self._counted(worker, "worker.ready", self._state.open)
             case Opened(), Phase.OPENING:
                 return self._counted(worker, "", self._run)
             case Drained(), Phase.DRAINING:
@@ -244,11 +233,6 @@ class Coordinator:
         }
         effects: list[Effect] = [Announce(event, values)] if event else []
         return effects if self._state.waiting_for else [*effects, *when_all()]
-
-    def _open(self) -> list[Effect]:
-        self._state.phase = Phase.OPENING
-        self._state.waiting_for = set(self._state.workers)
-        return [self._state.to_all(Open(self.epoch))]
 
     def _run(self) -> list[Effect]:
         self._state.phase = Phase.RUNNING
@@ -333,7 +317,7 @@ class Coordinator:
             return []
         match self.phase:
             case Phase.FORMING:
-                return self._assign()
+                return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
             case Phase.RUNNING if self._stop_is_requested and not self._resizes.are_leaving:

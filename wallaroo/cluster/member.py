@@ -159,6 +159,13 @@ class Member:
                 self._barriers.abandon(frame.checkpoint)
             case Rewind():
                 self._rewind(frame)
+            case Stop():
+                self._process.end(0)
+            case _:
+                self._resize_ordered(frame)
+
+    def _resize_ordered(self, frame: ControlFrame) -> None:
+        match frame:
             case Gather():
                 self._gather(frame)
             case Empty():
@@ -169,8 +176,6 @@ class Member:
                 self._resizing.call_off(frame, self._barriers)
             case Leave():
                 self._resizing.leave(frame)
-            case Stop():
-                self._process.end(0)
             case _:
                 what = f"{type(frame).__name__} is no order of an initializer"
                 self._process.warn("order.refused", ClusterError(what))

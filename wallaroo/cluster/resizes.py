@@ -28,6 +28,7 @@ from wallaroo.cluster.events import (
 )
 from wallaroo.cluster.rounds import RoundPhase
 from wallaroo.cluster.state import ClusterState, Phase
+from wallaroo.cluster.worker_names import refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.control import (
@@ -124,20 +125,7 @@ class Resizes:
             return "another change of the workers is under way; ask again when it is done"
         if state.phase is not Phase.RUNNING:
             return f"the cluster is {state.phase.value}; ask again when it is running"
-        named = [*event.added, *event.leaving]
-        if not named:
-            return "no worker is to join and none to leave"
-        if len(set(named)) < len(named):
-            return "a worker is named twice"
-        for worker in event.added:
-            if worker in state.processes:
-                return f"there is a worker {worker} already, or was; give another name"
-        for worker in event.leaving:
-            if worker not in state.workers:
-                return f"there is no worker {worker}; there are {', '.join(state.workers)}"
-        if len(state.workers) + len(event.added) == len(event.leaving):
-            return f"too few workers: of {len(state.workers)} one at least has to stay"
-        return ""
+        return refusal(state.workers, state.processes, event.added, event.leaving)
 
     # Those that join
 
@@ -187,12 +175,9 @@ class Resizes:
         match frame, now.phase:
             case NotMoved(), phase if phase is not ResizePhase.SETTLING:
                 return self.call_off(f"worker {worker}: {frame.reason}")
-            case Gathered(), ResizePhase.GATHERING:
+            case (Gathered(), ResizePhase.GATHERING) | (Emptied(), ResizePhase.EMPTYING):
                 now.waiting_for.discard(worker)
                 return [] if now.waiting_for else self._empty(now)
-            case Emptied(), ResizePhase.EMPTYING:
-                now.waiting_for.discard(worker)
-                return [] if now.waiting_for else self._wait(now)
             case Held(), ResizePhase.HOLDING:
                 now.not_held.discard(worker)
                 now.left += [frame.left] if frame.left else []
@@ -205,13 +190,10 @@ class Resizes:
             case _:
                 return []
 
-    def _everybody(self, now: Resize) -> tuple[WorkerName, ...]:
-        return (*self._state.workers, *now.request.added)
-
     def _gather(self, now: Resize) -> list[Effect]:
         state = self._state
         now.phase = ResizePhase.GATHERING
-        everybody = self._everybody(now)
+        everybody = (*state.workers, *now.request.added)
         now.waiting_for = set(everybody)
         members, maps = state.listed(everybody), [each.to_wire() for each in now.maps]
         return [
@@ -219,13 +201,10 @@ class Resizes:
         ]
 
     def _empty(self, now: Resize) -> list[Effect]:
-        now.phase = ResizePhase.EMPTYING
-        now.waiting_for = set(now.request.leaving)
-        if not now.waiting_for:
-            return self._wait(now)
-        return [Send(now.request.leaving, Empty(self._state.epoch, now.number))]
-
-    def _wait(self, now: Resize) -> list[Effect]:
+        if now.phase is ResizePhase.GATHERING and now.request.leaving:
+            now.phase = ResizePhase.EMPTYING
+            now.waiting_for = set(now.request.leaving)
+            return [Send(now.request.leaving, Empty(self._state.epoch, now.number))]
         now.phase = ResizePhase.WAITING
         return self.go_on()
 

@@ -82,6 +82,8 @@ class Sources:
     def __init__(self, parts: SourceParts) -> None:
         self._parts = parts
         self._is_listening = False
+        self._is_draining = False
+        """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
         self._replays: list[Replay] = []
         self._placed: dict[int, PlacedSource] = {}
@@ -118,7 +120,7 @@ class Sources:
 
     async def listen(self, addresses: list[str]) -> None:
         """Accept senders, if that is not done already. Raises ``OSError``."""
-        if not self._is_listening:
+        if not (self._is_listening or self._is_draining):
             self._is_listening = True
             for index, listener in self._parts.listeners.items():
                 await listener.listen(addresses[index])
@@ -185,6 +187,7 @@ class Sources:
 
     async def drain(self) -> None:
         """Take what was sent until now, then take nothing more."""
+        self._is_draining = True
         await self.replayed()
         self.stop_placed()
         await self.close_listeners()

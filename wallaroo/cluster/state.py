@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.cluster.ended_sources import EndedSources
-from wallaroo.cluster.events import Send
-from wallaroo.cluster.rounds import Rounds
+from wallaroo.cluster.events import Effect, Send
+from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.names import CheckpointId, Epoch, WorkerName
-from wallaroo.wire.control import Assign, ControlFrame
+from wallaroo.wire.control import Assign, ControlFrame, Open
 
 FIRST_EPOCH = Epoch(1)
 
@@ -88,6 +88,23 @@ class ClusterState:
                 left or [],
             )
         )
+
+    def connect(self) -> list[Effect]:
+        """Have all members link to each other, unless a manifest is being written.
+
+        It may be the one to go back to.
+        """
+        if self.rounds.phase is RoundPhase.COMMITTING:
+            return []
+        self.phase = Phase.CONNECTING
+        self.waiting_for = set(self.workers)
+        return [self.assign()]
+
+    def open(self) -> list[Effect]:
+        """Have all members open their sources."""
+        self.phase = Phase.OPENING
+        self.waiting_for = set(self.workers)
+        return [self.to_all(Open(self.epoch))]
 
     def to_all(self, frame: ControlFrame) -> Send:
         """Send a frame to all members."""

@@ -14,7 +14,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults
-from wallaroo.testing.initializer import NOTICE_S, SimulatedInitializer
+from wallaroo.testing.initializer import SimulatedInitializer
 from wallaroo.testing.loop import Loop, Process
 from wallaroo.testing.network import Network
 from wallaroo.testing.oracle import (
@@ -27,6 +27,7 @@ from wallaroo.testing.oracle import (
     state_differences,
     stream_output,
 )
+from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
 from wallaroo.testing.senders import Sender, SendersHall
 from wallaroo.testing.store import Objects

@@ -7,7 +7,7 @@ import pytest
 
 from wallaroo.cluster.inbox import Inbox
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
-from wallaroo.wire.data_frames import Barrier, BatchFrame
+from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 Frame = BatchFrame | Barrier
 

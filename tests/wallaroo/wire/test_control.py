@@ -14,13 +14,23 @@ from wallaroo.wire.control import (
     TYPE_OF_TAG,
     Abandon,
     Assign,
+    CallOff,
     Checkpoint,
     Committed,
     ControlFrame,
     Drain,
     Drained,
+    Emptied,
+    Empty,
     Failed,
+    Gather,
+    Gathered,
+    Held,
+    Hold,
     Join,
+    Leave,
+    Moved,
+    NotMoved,
     NotSaved,
     Open,
     Opened,
@@ -45,6 +55,9 @@ FRAMES: list[ControlFrame] = [
         ["127.0.0.1:7010", ""],
         ["", "w2"],
         12,
+        CheckpointId(4),
+        2,
+        [["w3", [["w3-0000000001", 10, {}]], {1: b"position"}, [[0, "staged", 5, 4]]]],
     ),
     Ready(EPOCH),
     Open(EPOCH),
@@ -62,6 +75,16 @@ FRAMES: list[ControlFrame] = [
     Abandon(EPOCH, CheckpointId(4)),
     SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
     Pulse(EPOCH, WorkerName("w1")),
+    Gather(EPOCH, 2, [["w1", 1, "127.0.0.1:1"]], ["w1"], [["state", 1, [], ["w1"], [0]]]),
+    Gathered(EPOCH, 2),
+    Empty(EPOCH, 2),
+    Emptied(EPOCH, 2),
+    Hold(EPOCH, 2, CheckpointId(5)),
+    Held(EPOCH, 2, []),
+    Moved(EPOCH, 2, 10**6, 2**40),
+    NotMoved(EPOCH, 2, "it cannot be pickled"),
+    CallOff(EPOCH, 2, "somebody was lost"),
+    Leave(EPOCH, 2),
 ]
 
 
@@ -159,7 +182,7 @@ plain_values = st.recursive(
 )
 
 
-@given(st.integers(0, 20), st.lists(plain_values, max_size=7))
+@given(st.integers(0, 30), st.lists(plain_values, max_size=7))
 def test_any_values_are_a_frame_or_an_error(tag: int, values: list[Any]) -> None:
     try:
         frame = decode_control_frame(msgpack.packb([tag, *values]))
@@ -188,4 +211,14 @@ def test_the_tags_on_the_wire_stay() -> None:
         16: "Abandon",
         17: "SourcesEnded",
         18: "Pulse",
+        20: "Gather",
+        21: "Gathered",
+        22: "Empty",
+        23: "Emptied",
+        24: "Hold",
+        25: "Held",
+        26: "Moved",
+        27: "NotMoved",
+        28: "CallOff",
+        29: "Leave",
     }

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ from wallaroo.cluster.checkpoints import Beginning, initial_maps
 from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
+    Answer,
     CheckpointDue,
     Effect,
     EndCluster,
+    EndWorker,
     Event,
+    MembersChanged,
     Publish,
     Received,
     Send,
@@ -26,8 +29,8 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.restarts import RestartPolicy
 from wallaroo.cluster.vital_signs import VitalSigns
+from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
@@ -37,13 +40,15 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Hold, Stop
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.processes import WorkerProcesses
 from wallaroo_workers.initializer.ready_file import ReadyFile
+from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
@@ -61,7 +66,8 @@ class ClusterSettings:
 
     application: ApplicationSettings
     options: RunOptions
-    worker_count: int = 1
+    worker_count: int | None = None
+    """``None``: as many as the last checkpoint had, with their names; 1 where there is none."""
     control_address: str = "127.0.0.1:0"
     ready_file: str | None = None
     may_restart: bool = True
@@ -82,14 +88,19 @@ class Cluster:
         self._placement = placement
         self._started_s = time.monotonic()
         self._secret = secrets.token_bytes(SECRET_BYTES)
-        self._workers = tuple(
-            WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
-        )
+        self._workers = first_names(settings.worker_count or 0)
+        """The members; not known before ``run`` where the last checkpoint says who they are."""
         self._control = ControlServer(self._secret)
-        self._restarts = {worker: RestartPolicy(settings.restarts_max) for worker in self._workers}
+        self._processes = WorkerProcesses(
+            placement,
+            self._settings_of,
+            self._process_ended,
+            self._start,
+            self._stop_now,
+            settings.restarts_max,
+        )
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
-        self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -97,10 +108,7 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self._orders: dict[WorkerName, StartWorker] = {}
-        self._starting = {worker: asyncio.Lock() for worker in self._workers}
-        self._incarnations: dict[WorkerName, Epoch] = {}
-        """Of the processes that were started and of which the end was not waited for."""
+        self._resizes = ResizeRequests(self._happened)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
 
@@ -113,6 +121,8 @@ class Cluster:
             self._files.hold()
             await self._listen()
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
+            self._workers = beginning.workers if beginning is not None else self._workers
+            self._workers = self._workers or first_names(1)
             self._coordinator = Coordinator(self._membership(beginning))
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
@@ -163,7 +173,7 @@ class Cluster:
                 f"the control channel cannot listen at {address}: {error.strerror}",
                 hint="choose another address with --control, or leave it out",
             ) from error
-        self._control.on_frame = self._frame_came
+        self._control.on_frame = lambda worker, frame: self._happened(Received(worker, frame))
         self._control.on_lost = self._link_lost
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
             worker, incarnation, time.monotonic()
@@ -194,9 +204,6 @@ class Cluster:
 
     # Events in, effects out
 
-    def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
-        self._happened(Received(worker, frame))
-
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         self._happened(WorkerLost(worker, incarnation, reason))
 
@@ -221,22 +228,54 @@ class Cluster:
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
-            match effect:
-                case Send(workers, frame):
-                    if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
-                        self._checkpoints.begun()
-                    for worker in workers:
-                        self._control.send(worker, frame)
-                case StartWorker():
-                    self._start_worker(effect)
-                case Announce(event, values, is_warning):
-                    (log.warning if is_warning else log.info)(event, **values)
-                case Publish(epoch, is_again):
-                    self._publish(epoch, is_again=is_again)
-                case WriteManifest():
-                    self._start(self._write_manifest(effect))
-                case EndCluster(error):
-                    self._end(error)
+            self._carry_out_one(effect)
+
+    def _carry_out_one(self, effect: Effect) -> None:
+        match effect:
+            case Send(workers, frame):
+                self._send(workers, frame)
+            case StartWorker(worker, _, _, is_joining):
+                if not is_joining:
+                    self._ready_file.remove()
+                self._vital_signs.gone(worker)
+                self._processes.start(effect)
+            case EndWorker(worker, is_told):
+                self._processes.end(worker, is_told=is_told)
+            case MembersChanged() | Answer():
+                self._resize_went_on(effect)
+            case Announce(event, values):
+                (log.warning if effect.is_warning else log.info)(event, **values)
+            case Publish(epoch, is_again):
+                self._publish(epoch, is_again=is_again)
+            case WriteManifest():
+                self._start(self._write_manifest(effect))
+            case EndCluster(error):
+                self._end(error)
+
+    def _send(self, workers: Sequence[WorkerName], frame: ControlFrame) -> None:
+        if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
+            self._checkpoints.begun()
+        if isinstance(frame, Hold):
+            self._resizes.held()
+        for worker in workers:
+            self._control.send(worker, frame)
+
+    def _resize_went_on(self, effect: MembersChanged | Answer) -> None:
+        if isinstance(effect, Answer):
+            self._resizes.answered(effect)
+            return
+        self._workers = effect.workers
+        if self._checkpoints is not None:
+            self._checkpoints.members_changed(effect.workers, effect.partition_maps)
+
+    async def resize(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+        """Have these workers join and those leave, while records flow; return what came of it.
+
+        Raises ``ClusterError`` with the reason where that cannot be.
+        """
+        if self._ended.done():
+            raise ClusterError("the cluster has ended")
+        return await self._resizes.make(added, leaving)
 
     def _take_checkpoints(self) -> None:
         """Have one taken now, if none is under way, and again after each interval."""
@@ -284,27 +323,9 @@ class Cluster:
 
     def _end(self, error: WallarooError | None) -> None:
         if not self._ended.done():
+            self._processes.is_over = True
+            self._resizes.end("the cluster has ended")
             self._ended.set_result(error)
-
-    def _start_worker(self, order: StartWorker) -> None:
-        self._orders[order.worker] = order
-        self._ready_file.remove()
-        self._placement.kill(order.worker)
-        self._vital_signs.gone(order.worker)
-        delay_s = 0.0
-        if order.is_restart:
-            policy = self._restarts[order.worker]
-            if (back_off_s := policy.lost(time.monotonic())) is None:
-                self._stop_now(
-                    ClusterError(
-                        f"worker {order.worker} was lost, its {policy.restarts_max + 1}th loss "
-                        f"within {policy.window_s:g} s",
-                        hint="something ends the worker again and again; see its last log lines",
-                    )
-                )
-                return
-            delay_s = back_off_s
-        self._start(self._start_process(order, delay_s))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -320,25 +341,10 @@ class Cluster:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
 
-    async def _start_process(self, order: StartWorker, delay_s: float) -> None:
-        if order.is_restart:
-            log.info("worker.restarting", worker=order.worker, after_s=delay_s)
-            await asyncio.sleep(delay_s)
-        if self._ended.done() or self._orders[order.worker] is not order:
-            return
-        async with self._starting[order.worker]:
-            # What is left of the one before must not write any more when its successor reads.
-            await self._placement.ended(order.worker)
-            ended = self._incarnations.pop(order.worker, None)
-            if self._checkpoints is not None and ended is not None:
-                self._checkpoints.worker_ended(order.worker, ended)
-            await self._start_one(order)
-
-    async def _start_one(self, order: StartWorker) -> None:
-        if self._ended.done() or self._orders[order.worker] is not order:
-            return
+    def _settings_of(self, order: StartWorker) -> WorkerSettings:
+        """Return what a worker's process starts from."""
         host, port = split_address(self._control.address)
-        settings = WorkerSettings(
+        return WorkerSettings(
             name=order.worker,
             incarnation=order.incarnation,
             control_host=host,
@@ -347,19 +353,21 @@ class Cluster:
             application=self._settings.application,
             options=self._settings.options,
         )
-        self._incarnations[order.worker] = order.incarnation
-        self._pids[order.worker] = await self._placement.start(settings)
-        if self._orders[order.worker] is not order:
-            # A later order came while it was being started, and found nothing to end.
-            self._placement.kill(order.worker)
+
+    def _process_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.worker_ended(worker, incarnation)
 
     def _publish(self, epoch: Epoch, *, is_again: bool) -> None:
+        self._resizes.running()
         sources = [
             {"pipeline": pipeline.name, "address": address}
             for pipeline, address in zip(self._plan.pipelines, self._source_addresses, strict=True)
             if address
         ]
-        workers = [{"name": worker, "pid": self._pids[worker]} for worker in self._workers]
+        workers = [
+            {"name": worker, "pid": self._processes.pids[worker]} for worker in self._workers
+        ]
         facts = {
             "application": self._plan.application,
             "sources": sources,
