@@ -92,12 +92,6 @@ class IncomingLinks:
         """Links from all workers that have dialed."""
         return list(self._links.values())
 
-    def forget(self, worker: WorkerName) -> None:
-        """This worker is no member any more."""
-        link = self._links.pop(worker, None)
-        if link is not None:
-            link.close()
-
     def close(self) -> None:
         """The epoch is over."""
         self._is_closed = True

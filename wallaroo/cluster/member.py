@@ -134,6 +134,11 @@ class Member:
         """The epoch of whatever this worker says."""
         return self._incarnation if self._assignment is None else self._assignment.epoch
 
+    @property
+    def states(self) -> dict[str, dict[Any, Any]]:
+        """The states of the keys that are here, by name of the state."""
+        return self._dataflow.states
+
     async def join(self) -> None:
         """Take links, and tell the initializer."""
         process = self._process

@@ -62,11 +62,10 @@ class Mesh:
         self._forget_all_but({*self.members})
 
     def _forget_all_but(self, workers: set[WorkerName]) -> None:
+        # Links from others stay known: one that left may dial once more, with frames that are
+        # processed and that it does not know to be.
         for name in [name for name in self.outgoing if name not in workers]:
             self.outgoing.pop(name).close()
-        for link in self.incoming.all:
-            if link.worker not in workers:
-                self.incoming.forget(link.worker)
 
     async def connected(self) -> None:
         """Wait until every link stands."""

@@ -202,7 +202,7 @@ class Resizing:
     def leave(self, order: Leave) -> None:
         """This worker is no member any more."""
         self._moving = None
-        self._around.mesh.end()
+        self._around.mesh.close()
         self._around.start(self._leave(order))
 
     async def _leave(self, order: Leave) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Rules
-from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
+from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Rules, initial_maps
+from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
     Answer,
@@ -29,6 +29,7 @@ from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.testing.loop import Process
+from wallaroo.testing.oracle import States
 from wallaroo.testing.place import NOTICE_S, place_of
 from wallaroo.testing.processes import SimulatedProcesses
 from wallaroo.testing.store import SimulatedStore
@@ -77,6 +78,10 @@ class SimulatedInitializer:
         process.start(self._begin())
 
     async def _begin(self) -> None:
+        if not self._world.is_durable:
+            self.coordinator = Coordinator(self._membership(None))
+            self._carry_out(self.coordinator.start())
+            return
         try:
             beginning = await self._checkpoints.begin()
         except WallarooError as error:
@@ -89,13 +94,15 @@ class SimulatedInitializer:
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
 
-    def _membership(self, beginning: Beginning) -> Membership:
-        pipelines = self._world.plan.pipelines
+    def _membership(self, beginning: Beginning | None) -> Membership:
+        plan = self._world.plan
+        pipelines = plan.pipelines
+        maps = beginning.maps if beginning is not None else initial_maps(plan, self._workers)
         return Membership(
             workers=self._workers,
             outline=list(outline(self._world.plan)),
             difference=difference,
-            partition_maps=[each.to_wire() for each in beginning.maps],
+            partition_maps=[each.to_wire() for each in maps],
             source_addresses=["" for _ in pipelines],
             source_workers=[
                 ""
@@ -103,9 +110,9 @@ class SimulatedInitializer:
                 else self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
                 for pipeline in pipelines
             ],
-            is_durable=True,
-            epoch=beginning.epoch,
-            manifest=beginning.manifest,
+            is_durable=beginning is not None,
+            epoch=beginning.epoch if beginning is not None else FIRST_EPOCH,
+            manifest=beginning.manifest if beginning is not None else 0,
         )
 
     # Events in, effects out
@@ -214,6 +221,16 @@ class SimulatedInitializer:
     def has_processes(self) -> bool:
         """Whether anything of this run is left."""
         return self._processes.are_left
+
+    def states(self) -> States:
+        """Return what all members hold; each key is held by one."""
+        states: States = {}
+        for worker in self._processes.workers(self.workers):
+            for name, held in worker.member.states.items():
+                known = states.setdefault(name, {})
+                assert known.keys().isdisjoint(held), f"two workers hold keys of {name!r}"
+                known.update(held)
+        return states
 
     @property
     def is_running(self) -> bool:

@@ -1,6 +1,6 @@
 """The simulated processes of one run's workers, and the control links to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -124,9 +124,10 @@ class SimulatedProcesses:
         """Whether any process lives."""
         return any(link.process.is_alive for link in self._links.values())
 
-    def members(self) -> list[SimulatedWorker]:
-        """Return the workers of all processes that were started last."""
-        return [link.worker for link in self._links.values() if link.worker is not None]
+    def workers(self, names: Iterable[WorkerName]) -> list[SimulatedWorker]:
+        """Return what runs, or ran, in the last process of each of these workers."""
+        links = [self._links[name] for name in names if name in self._links]
+        return [link.worker for link in links if link.worker is not None]
 
     # Control links
 

@@ -13,7 +13,7 @@ from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.testing.disk import Disk
-from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults
+from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
 from wallaroo.testing.loop import Loop, Process
 from wallaroo.testing.network import Network
@@ -93,19 +93,23 @@ def simulate(  # noqa: PLR0913  each can be left out
     *,
     seed: int,
     workers: int = 3,
+    durable: bool = True,
     faults: Faults = ALL_FAULTS,
     view_state: Callable[[Any], Any] = _same,
     view_output: Callable[[bytes], Any] = _same,
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
-    """Run ``application`` on ``workers`` simulated workers with checkpoints on, and check it.
+    """Run ``application`` on ``workers`` simulated workers, and check what comes of it.
 
     Everything that decides is the code of a real cluster; processes, clock, network, disks and
     store are simulated, and meet ``faults`` drawn from ``seed``. The same seed gives the same run.
     When all input is accepted the cluster is stopped in order, and compared with a plain run in one
     process: the final states, by key; every record of output there at least once, and in files
     exactly once.
+
+    With ``durable=False`` checkpoints are off. Faults in which a process is lost are then left out:
+    what they lose is lost.
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
@@ -118,7 +122,13 @@ def simulate(  # noqa: PLR0913  each can be left out
     twice, or wrong, if the run does not end, or if the cluster fails.
     """
     simulation = _Simulation(
-        application, input, Random(seed), workers, faults, objects or Objects()
+        application,
+        input,
+        Random(seed),
+        workers,
+        faults if durable else without_losses(faults),
+        objects or Objects(),
+        is_durable=durable,
     )
     try:
         problems = simulation.run()
@@ -144,7 +154,10 @@ class _Simulation:
         workers: int,
         faults: Faults,
         objects: Objects,
+        *,
+        is_durable: bool,
     ) -> None:
+        self._is_durable = is_durable
         self._plan = plan = _with_few_partitions(plan)
         self._input = input
         self._random = random
@@ -169,6 +182,7 @@ class _Simulation:
             hall=self._hall,
             placed=self._placed,
             sizes=self._sizes(),
+            is_durable=is_durable,
             known_failures=self._expected.failures,
             problems=self._problems,
         )
@@ -284,7 +298,7 @@ class _Simulation:
             self._stop(initializer)
         elif self._wants_resize(initializer):
             self._resize(initializer)
-        elif self._hall.are_done:
+        elif self._hall.are_done and (self._is_durable or self._placed_are_done()):
             self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 self._stop(initializer)
@@ -325,6 +339,8 @@ class _Simulation:
 
     def _all_is_taken(self) -> bool:
         """Whether the last checkpoint holds all input."""
+        if not self._is_durable:
+            return self._hall.are_done and self._placed_are_done()
         positions: dict[int, Any] = {}
         for worker in newest_manifest(self._objects).workers.values():
             positions.update(worker.sources)
@@ -333,13 +349,21 @@ class _Simulation:
         )
         return self._hall.are_done and are_placed_done
 
+    def _placed_are_done(self) -> bool:
+        return all(each.taken_count == len(each.all) for each in self._placed.values())
+
     # What came of it
+
+    def _states(self) -> States:
+        if self._is_durable:
+            return final_states(self._objects, self._plan, self._expected)
+        return self._initializer.states()
 
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
     ) -> list[str]:
         """Return what is not as in a plain run."""
-        found = final_states(self._objects, self._plan, self._expected)
+        found = self._states()
         output = self._output()
         return [
             *state_differences(self._expected.states, found, view_state),
@@ -358,7 +382,7 @@ class _Simulation:
     def result(self) -> SimulationResult:
         """Return what the run has come to."""
         return SimulationResult(
-            states=final_states(self._objects, self._plan, self._expected),
+            states=self._states(),
             output=self._output(),
             accepted=self._accepted(),
             injected=self._chaos.injected,

@@ -63,6 +63,8 @@ class World:
     hall: SendersHall
     placed: Mapping[int, Records]
     sizes: Sizes
+    is_durable: bool
+    """Whether checkpoints are on; journals then only tell what was accepted."""
     known_failures: frozenset[tuple[str, str]]
     """Step and error of records that fail in a plain run too."""
     problems: list[str]
@@ -94,9 +96,8 @@ class SimulatedWorker:
             process, disk, name, incarnation, sizes.journal_sync, sizes.segment_bytes
         )
         self._journal = Journal(JournalFolder(process, disk), writer)
-        self._sinks = SimulatedSinks(
-            world.plan, writer.name, process, disk, world.receivers, world.chaos
-        )
+        stage = writer.name if world.is_durable else None
+        self._sinks = SimulatedSinks(world.plan, stage, process, disk, world.receivers, world.chaos)
         self.member = Member(self._parts(writer), incarnation)
         self._engine.on_output = self._sinks.write
         self._engine.on_failures = self._failed
@@ -108,6 +109,13 @@ class SimulatedWorker:
         process = self.process
         store = SimulatedStore(process, self._world.objects, self._world.chaos)
         manifests = ManifestLog(store, process.pause, lambda: writer.name)
+        durable = DurableStorage(
+            store=store,
+            manifests=manifests,
+            journal=self._journal,
+            pause=process.pause,
+            limits=self._world.sizes.checkpoints,
+        )
         return ProcessParts(
             name=self._name,
             pid=1,
@@ -115,13 +123,7 @@ class SimulatedWorker:
             engine=self._engine,
             sources=self._sources(writer),
             sinks=self._sinks,
-            durable=DurableStorage(
-                store=store,
-                manifests=manifests,
-                journal=self._journal,
-                pause=process.pause,
-                limits=self._world.sizes.checkpoints,
-            ),
+            durable=durable if self._world.is_durable else None,
             clock=self._clock,
             pause=process.pause,
             new_dataflow=self._new_dataflow,
@@ -169,7 +171,7 @@ class SimulatedWorker:
         return Sources(parts)
 
     def _new_dataflow(self) -> Dataflow:
-        options = DataflowOptions(clock=self._clock, tracks_changes=True)
+        options = DataflowOptions(clock=self._clock, tracks_changes=self._world.is_durable)
         return Dataflow(self._world.plan, self._name, options)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:
