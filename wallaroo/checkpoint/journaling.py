@@ -130,6 +130,8 @@ class Journal:
         assert offset is not None, "a checkpoint names the newest journal of each worker"
         self.folder.cut(self.name, offset)
         for name, progress in list(self._older.items()):
+            if any(name not in (each.journal for each in positions) for positions in kept):
+                continue  # what an older checkpoint needs of it, its writer knew, who has left
             offset = cut_offset(name, kept)
             if offset == progress.end:
                 # All of it was processed before the oldest checkpoint that is kept. It is named
