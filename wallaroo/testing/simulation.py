@@ -296,17 +296,16 @@ class _Simulation:
             return
         elif self._chaos.take("orderly_stops", 0.02):
             self._stop(initializer)
-        elif self._wants_resize(initializer):
+        elif self._chaos.take(
+            # A second request while one is under way is refused; that is tried now and then.
+            "resizes_while_running",
+            0.01 if initializer.is_resizing else 0.3,
+        ):
             self._resize(initializer)
         elif self._hall.are_done and (self._is_durable or self._placed_are_done()):
             self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 self._stop(initializer)
-
-    def _wants_resize(self, initializer: SimulatedInitializer) -> bool:
-        # A second request while one is under way is refused; that is tried now and then.
-        is_free = not initializer.is_resizing
-        return self._chaos.take("resizes_while_running", 0.3 if is_free else 0.01)
 
     def _resize(self, initializer: SimulatedInitializer) -> None:
         random, workers = self._random, initializer.workers
