@@ -15,11 +15,13 @@ from wallaroo.errors import WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
-from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.logs import Form, Level, configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 from wallaroo_workers.storage.journal_files import JournalSync
 
@@ -69,7 +71,12 @@ class Chosen:
     journal_sync: JournalSync
     from_checkpoint: int | None
     allow_dropped_state: bool
+    no_metrics: bool
+    otlp: str | None
+    log_format: Form
+    log_level: Level
     debug: bool
+    page: DashboardSettings | None
     application_arguments: tuple[str, ...]
 
 
@@ -238,13 +245,42 @@ class Chosen:
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
-@click.option("--debug", is_flag=True, help="Log details, and show full tracebacks.")
+@page_options
+@click.option(
+    "--no-metrics",
+    is_flag=True,
+    help="Count and measure nothing: no numbers for the page, /metrics and wallaroo-cluster.",
+)
+@click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send metrics there by OpenTelemetry's protocol over HTTP, such as http://HOST:4318; "
+    "needs wallaroo-streams[otel].",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    show_default=True,
+    help="How log lines look. auto: console on a terminal, JSON otherwise.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least important lines that are logged.",
+)
+@click.option(
+    "--debug", is_flag=True, help="Log details (--log-level debug), and show full tracebacks."
+)
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes of this machine until Ctrl-C."""
-    chosen = Chosen(**values)
-    configure_logs("initializer", debug=chosen.debug)
+    page = page_settings(values)
+    chosen = Chosen(**values, page=page)
+    configure_logs("initializer", level=_log_level(chosen), form=chosen.log_format)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
         module=chosen.application_module,
@@ -271,6 +307,9 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         journal_folder=journal_folder,
         journal_sync=chosen.journal_sync,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),
+        measures=not chosen.no_metrics,
+        log_level=_log_level(chosen),
+        log_form=chosen.log_format,
         debug=chosen.debug,
     )
     checkpoints = CheckpointSettings(
@@ -293,7 +332,13 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
+        otlp_endpoint=chosen.otlp or "",
+        page=chosen.page,
     )
+
+
+def _log_level(chosen: Chosen) -> Level:
+    return "debug" if chosen.debug else chosen.log_level
 
 
 def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:

@@ -4,7 +4,8 @@ The unit is CPU seconds (user and system, all processes of the cluster; sender a
 counted) per million records, divided by the same of the bare loop with the same functions. Machines
 get faster and slower within seconds, so runs are short, each stands between two runs of the bare
 loop, and an attempt is repeated when these two differ by more than a quarter (see ``rounds``); all
-rows take turns in each round. Beside that: the gain of a second worker, memory, the start.
+rows take turns in each round. Beside that: the gain of a second worker, memory, the start; pauses
+of checkpoints and recovery, which have no baseline.
 """
 
 import argparse
@@ -19,19 +20,22 @@ from typing import Any
 from rich.console import Console
 
 from tests.bench.machine import OtherPrograms
-from tests.bench.plots import plot_workers
+from tests.bench.plots import plot_checkpoints, plot_workers
 from tests.bench.processes import ROOT
 from tests.bench.report import print_results
 from tests.bench.rounds import METHOD, Beside
+from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow, cpu_of
 from tests.bench.rows.durability import DURABLE, DurabilityRow
 from tests.bench.rows.memory import MemoryRow
+from tests.bench.rows.metrics import MEASURED, MetricsRow
+from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
 from tests.bench.scenarios import COST, GROWTH
 
-ROUNDS = {"cost": 7, "one by one": 7, "growth": 5}
+ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3}
 """Rounds of each group where ``--rounds`` does not say."""
 
 progress = Console(stderr=True, highlight=False)
@@ -43,7 +47,9 @@ def main() -> None:
     costs = [CostRow(scenario, beside) for scenario in COST]
     growths = [CostRow(scenario, beside) for scenario in GROWTH]
     durable = map(DurabilityRow, DURABLE)
-    rows: list[Row] = [*costs, SpeedUpRow(), *durable, MemoryRow(), StartUpRow(), *growths]
+    rows: list[Row] = [*costs, SpeedUpRow(), *durable, *map(MetricsRow, MEASURED)]
+    rows += [MemoryRow(), StartUpRow(), *growths]
+    rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]
@@ -58,8 +64,11 @@ def main() -> None:
     else:
         print_results([*results.values()], others.describe())
     plot = arguments.plots / "workers.svg"
-    measured = [row for row in costs + growths if row.name in results]
-    if plot_workers([(row.scenario, results[row.name]) for row in measured], plot):
+    counted = [row for row in costs + growths if row.name in results]
+    if plot_workers([(row.scenario, results[row.name]) for row in counted], plot):
+        progress.print(f"plot: {plot}")
+    plot = arguments.plots / "checkpoints.svg"
+    if plot_checkpoints([*results.values()], plot):
         progress.print(f"plot: {plot}")
 
 
@@ -72,7 +81,7 @@ def _arguments(rows: list[Row]) -> argparse.Namespace:
         + "; ".join(f"{group}: " + ", ".join(_names(rows, group)) for group in groups),
     )
     parser.add_argument("--rounds", type=int, metavar="N",
-                        help="interleaved rounds (default 7, of the group growth 5)")  # fmt: skip
+                        help="interleaved rounds (default 7, 5, 3 or 1, by the group)")  # fmt: skip
     parser.add_argument("--only", metavar="NAME", action="append",
                         choices=[*groups, *(row.name for row in rows)],
                         help="a row or a group of rows; repeat it for more")  # fmt: skip

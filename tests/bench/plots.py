@@ -1,4 +1,4 @@
-"""Throughput and CPU against the number of workers, as SVG."""
+"""Throughput and CPU against workers, pauses and recovery against keys, as SVG."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -38,6 +38,37 @@ def plot_workers(points: list[Point], path: Path) -> bool:
     for axes in (throughput, cpu):
         _finish(axes, counts)
     figure.legend(*cpu.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(path, metadata={"Date": None})
+    return True
+
+
+def plot_checkpoints(results: list[Result], path: Path) -> bool:
+    """Plot pauses and recovery against keys; False when neither was measured."""
+    pauses = [result for result in results if result.group == "checkpoints"]
+    recoveries = [result for result in results if result.group == "recovery"]
+    if not pauses and not recoveries:
+        return False
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    pause, recovery = figure.subplots(1, 2)
+    for number, percent in enumerate(sorted({one.more["changed_percent"] for one in pauses})):
+        line = [one.more for one in pauses if one.more["changed_percent"] == percent]
+        keys, color = [more["keys"] for more in line], f"C{number}"
+        p99 = [more["pause_p99_ms"] for more in line]
+        pause.plot(keys, p99, "o-", color=color, label=f"p99, {percent} % changed")
+        longest = [more["pause_max_ms"] for more in line]
+        pause.plot(keys, longest, "^--", color=color, alpha=0.6, label=f"max, {percent} % changed")
+    pause.axhline(10.0, color="gray", linewidth=1, label="target of p99")
+    pause.set(title="Checkpoint: longest wait of records", ylabel="ms")
+    keys = [one.more["keys"] for one in recoveries]
+    for name, label in (("ready_again_s", "ready again"), ("first_result_s", "first new result")):
+        recovery.plot(keys, [one.more[name] for one in recoveries], "o-", label=label)
+    recovery.set(title="Recovery from kill -9 of the worker", ylabel="s")
+    for axes in (pause, recovery):
+        axes.set_xscale("log")
+        axes.set_xlabel("keys")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
     figure.savefig(path, metadata={"Date": None})
     return True
 

@@ -3,12 +3,19 @@
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from tests.bench.rounds import METHOD
 from tests.bench.rows.row import Result
 
 WIDTH = 118
+
+PAUSES = (
+    "A pause is the longest time for which records wait at one go for one checkpoint, by the clock "
+    "of the worker; targets are p99 ≤ 10 ms and max ≤ 50 ms. Waits are of records from sender to "
+    "receiver, p99 and max, while checkpoints were taken and while none was."
+)
 
 
 def print_results(results: list[Result], remark: str) -> None:
@@ -22,11 +29,18 @@ def print_results(results: list[Result], remark: str) -> None:
             console.print(_cost_table(title, rows))
     if rows := [result for result in results if result.group == "one by one"]:
         console.print(_other_table(rows))
+    if rows := [result for result in results if result.group == "checkpoints"]:
+        console.print(_pause_table(rows))
+        console.print(PAUSES, style="dim")
+    if rows := [result for result in results if result.group == "recovery"]:
+        console.print(_recovery_table(rows))
     console.print(f"{METHOD} {remark}", style="dim")
 
 
 def _cost_table(title: str, results: list[Result]) -> Table:
-    table = _table(title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s")
+    table = _table(
+        title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s", "repeated"
+    )
     for result in results:
         more = result.more
         table.add_row(
@@ -41,17 +55,54 @@ def _cost_table(title: str, results: list[Result]) -> Table:
 
 
 def _other_table(results: list[Result]) -> Table:
-    table = _table("One by one", "what", "median", "quartiles", "target")
+    table = _table("One by one", "what", "median", "quartiles", "target", "repeated")
     for result in results:
         show = "{:.0f}".format if result.median >= 100 else "{:.2f}".format
         table.add_row(result.name, result.unit, *_verdict(result, show), _repeats(result))
     return table
 
 
+def _pause_table(results: list[Result]) -> Table:
+    headings = ("p50", "p99", "max", "of", "took", "keys", "bytes", "wait during", "between")
+    table = _table("Checkpoints: pause in ms", *headings)
+    for result in results:
+        more = result.more
+        color = "green" if result.is_met else "red"
+        table.add_row(
+            result.name,
+            f"{more['pause_p50_ms']:.1f}",
+            f"[{color}]{more['pause_p99_ms']:.1f}[/]",
+            f"[{color}]{more['pause_max_ms']:.1f}[/]",
+            f"{len(result.values)}",
+            f"{more['took_s']:.2f} s",
+            f"{more['keys_written']:,.0f}",
+            decimal(int(more["bytes_written"])),
+            *(
+                f"{more[f'wait_{when}_p99_ms']:.1f}, {more[f'wait_{when}_max_ms']:.0f}"
+                for when in ("during", "between")
+            ),
+        )
+    return table
+
+
+def _recovery_table(results: list[Result]) -> Table:
+    title = "Recovery: seconds from kill -9 of the worker with all keys"
+    table = _table(title, "state", "ready again", "first new result")
+    for result in results:
+        more = result.more
+        table.add_row(
+            result.name,
+            decimal(int(more["state_bytes"])),
+            f"{more['ready_again_s']:.2f}",
+            f"{more['first_result_s']:.2f}",
+        )
+    return table
+
+
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading in (*headings, "repeated"):
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "what" else "right")
     return table
 

@@ -21,7 +21,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo_cli.checkpoints import main
-from wallaroo_cli.tools.checkpoint_views import age_text
+from wallaroo_cli.tools.tables import age_text
 from wallaroo_workers.storage.journal_files import JournalWriter
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
@@ -73,7 +73,7 @@ async def fill(folder: Path) -> None:
     journal = JournalWriter(folder / "journals", "w1", 1, "os")
     for number in range(1, 4):
         journal.append(0, 1, b"abc")
-        await store.put(part_name(number, "w1", 1, 0, 0), PART)
+        await store.create(part_name(number, "w1", 1, 0, 0), PART)
         latest = await log.commit(manifest(number, JournalPosition(journal.name, 10, {})))
     journal.append(0, 1, b"abc")
     journal.close()
@@ -119,6 +119,7 @@ def test_the_list_for_programs_has_plain_numbers(folder: Path) -> None:
         "keys": 1234,
         "part_bytes": 2 * len(PART),
         "duration_s": 0.25,
+        "pause_s": 0.0,
     }
 
 

@@ -76,7 +76,7 @@ def manifest(number: int, *, epoch: int = 1, outline: tuple[str, ...] = ()) -> M
 
 async def test_objects_are_created_once_listed_read_and_deleted(store: Store) -> None:
     data = os.urandom(20_000_000)  # goes up in several requests
-    await store.put("parts/0000000001/w1-1-0-0", data)
+    await store.create("parts/0000000001/w1-1-0-0", data)
     await store.create("parts/0000000002/w1-1-0-0", b"second")
     with pytest.raises(AlreadyExistsError):
         await store.create("parts/0000000002/w1-1-0-0", b"third")
@@ -95,7 +95,7 @@ async def test_objects_are_created_once_listed_read_and_deleted(store: Store) ->
 async def test_a_listing_is_whole_however_long(store: Store) -> None:
     names = [f"parts/0000000001/{number:04}" for number in range(1100)]
     for begin in range(0, len(names), 50):
-        await asyncio.gather(*[store.put(name, b"") for name in names[begin : begin + 50]])
+        await asyncio.gather(*[store.create(name, b"") for name in names[begin : begin + 50]])
     assert [name for name, _ in await store.list("parts/")] == names
     await store.delete(names)
     assert await store.list() == []

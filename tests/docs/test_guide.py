@@ -28,6 +28,7 @@ from tests.docs.pages import Page, page, pages
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.checkpoints import main as checkpoints_command
+from wallaroo_cli.cluster import main as cluster_command
 from wallaroo_cli.receive import main as receiver_command
 from wallaroo_cli.run import main as run_command
 from wallaroo_cli.send import main as sender_command
@@ -36,6 +37,7 @@ ADDRESSES = ["--in", "127.0.0.1:7010", "--out", "127.0.0.1:7002"]
 COMMAND_BY_NAME: dict[str, click.Command] = {
     "wallaroo-run": run_command,
     "wallaroo-checkpoints": checkpoints_command,
+    "wallaroo-cluster": cluster_command,
     "wallaroo-sender": sender_command,
     "wallaroo-receiver": receiver_command,
 }
@@ -111,7 +113,14 @@ def test_the_commands_of_a_page_can_be_typed(each: Page, folder: Path) -> None:
         for option, value in itertools.pairwise(arguments):
             if option == "--file":
                 Path(value).touch()
-        context = COMMAND_BY_NAME[name].make_context(name, arguments)
+        command = COMMAND_BY_NAME[name]
+        context = command.make_context(name, list(arguments))
+        if isinstance(command, click.Group):
+            with context:
+                sub_name, sub_command, rest = command.resolve_command(context, arguments)
+                assert sub_name is not None
+                assert sub_command is not None
+                context = sub_command.make_context(sub_name, rest, parent=context)
         for_application = list(context.params.get("application_arguments", ()))
         context.close()
         options = for_application[::2]

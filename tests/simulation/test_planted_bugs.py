@@ -55,6 +55,11 @@ def without_replay(patch: Patch) -> None:
     patch.setattr(member, "journals_of", lambda *_: [])
 
 
+def without_counts_going_back(patch: Patch) -> None:
+    """After a recovery what was counted before the checkpoint is forgotten."""
+    patch.setattr(member, "counts_of", lambda *_: {})
+
+
 def without_atomic_manifests(patch: Patch) -> None:
     """A write that breaks off leaves a part of a manifest to be seen."""
     patch.setattr(Objects, "is_atomic", False)
@@ -63,16 +68,16 @@ def without_atomic_manifests(patch: Patch) -> None:
 def without_create_if_absent(patch: Patch) -> None:
     """Two initializers can both write a manifest of one number."""
 
-    def overwrite(self: Objects, name: str, data: bytes, *, is_new: bool) -> str:
+    def overwrite(self: Objects, name: str, data: bytes) -> str:
         self.by_name[name] = data
         return ""
 
-    patch.setattr(Objects, "write", overwrite)
+    patch.setattr(Objects, "create", overwrite)
 
 
 def without_copy_on_write(patch: Patch) -> None:
     """A checkpoint has some keys as they were later."""
-    patch.setattr(StateChanges, "write_first", lambda *_: None)
+    patch.setattr(StateChanges, "copy_first", lambda *_: None)
 
 
 def without_memory_of_abandoned(patch: Patch) -> None:
@@ -80,6 +85,7 @@ def without_memory_of_abandoned(patch: Patch) -> None:
 
     def forget(self: StateChanges) -> None:
         self.frozen.clear()
+        self._copies.clear()
         self._written = []
 
     patch.setattr(StateChanges, "abandon", forget)
@@ -180,6 +186,7 @@ PLANTED = [
     without_heirs_of_output,
     without_hold_until_all_know,
     without_late_keys,
+    without_counts_going_back,
 ]
 
 

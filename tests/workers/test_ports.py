@@ -1,5 +1,6 @@
 """A source address is one run's alone, from its first moment on and by whatever name."""
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from wallaroo.errors import ClusterError
-from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.ports import AWAITED_S, ReservedAddress, reserve
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.sources.tcp import bound_socket
 
@@ -96,6 +97,25 @@ def test_connections_of_an_earlier_run_that_time_out_do_not_hold_an_address(port
     with reserved(address):
         check_refused(address)
         check_refused(f"0.0.0.0:{port}")
+
+
+async def test_an_address_is_waited_for_that_workers_of_a_run_that_died_still_have(
+    port: int,
+) -> None:
+    worker = bound_socket(f"127.0.0.1:{port}")
+    worker.listen()
+    asyncio.get_running_loop().call_later(0.1, worker.close)
+    (await reserve(f"127.0.0.1:{port}")).release()
+
+
+async def test_an_address_that_stays_in_use_is_refused_after_a_second(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with bound_socket(f"127.0.0.1:{port}") as other:
+        other.listen()
+        with pytest.raises(ClusterError, match="in use by another program"):
+            await reserve(f"127.0.0.1:{port}")
+    assert loop.time() - began_s >= AWAITED_S
 
 
 def test_port_0_becomes_a_real_port_that_is_held_too() -> None:

@@ -22,6 +22,8 @@ class Legacy:
     """Where each source is that ran there alone, by pipeline."""
     staged: list[StagedOutput]
     """Output that becomes visible with the next checkpoint."""
+    counts: dict[str, dict[str, list[int]]]
+    """Records counted here, by worker, to be carried on."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

@@ -6,7 +6,7 @@ its writer starts from, but in a new epoch: the number is taken before the new r
 and an older initializer that wakes up cannot commit any more.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack
@@ -87,7 +87,12 @@ class WorkerCheckpoint:
     """Position of each source that can be rewound, by pipeline; whatever msgpack packs."""
     staged: list[StagedOutput]
     key_counts: dict[str, int]
-    """How many keys the worker holds, by state name."""
+    """How many keys the worker held at the barrier, by state name."""
+    pause_s: float = 0.0
+    """The longest time for which records waited at one go for the work of this checkpoint."""
+    counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
+    carries the counts of one that is gone."""
     gave_at: CheckpointId = NO_BARRIER
     """The barrier at which it gave keys away last: older parts may hold keys that were not its own
     any more when this was saved."""

@@ -84,6 +84,15 @@ class ManifestLog:
                 error.file, error.offset, error.damage, await self._way_back(numbers[:-1])
             ) from error
 
+    async def last_epoch(self) -> int:
+        """Return the epoch of the newest manifest that can be read; 0 if there is none."""
+        for number in reversed(await self.numbers()):
+            try:
+                return (await self.load(number)).epoch
+            except (DamagedFileError, MissingObjectError):
+                continue
+        return 0
+
     async def commit(self, manifest: Manifest) -> Manifest:
         """Make `manifest` exist, and with it its checkpoint; return it as it was written.
 

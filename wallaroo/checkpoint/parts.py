@@ -53,9 +53,30 @@ def encode_chunk(keys: Sequence[Key], states: Sequence[object], state: str) -> b
     form, packed = _pack_keys(keys)
     try:
         pickled = pickle.dumps(list(states), PICKLE_PROTOCOL)
-    except Exception as error:
+    except BaseException as error:
+        # How objects pickle is user code, and so is a sys.exit() in it.
         raise _unpicklable(keys, states, state, error) from error
     return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
+
+
+def pickle_state(key: Key, value: object, state: str) -> bytes:
+    """Return a state object's pickle; ``StateObjectError`` as from ``encode_chunk``."""
+    try:
+        return pickle.dumps(value, PICKLE_PROTOCOL)
+    except BaseException as error:
+        raise _unpicklable([key], [value], state, error) from error
+
+
+class PickledState:
+    """Stands in a chunk for the state object that was pickled; read, it is that object."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        return pickle.loads, (self._data,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +109,7 @@ class Chunk:
         """
         try:
             states = pickle.loads(self._states)
-        except Exception as error:
+        except BaseException as error:
             raise StateObjectError(
                 f"{self.file}, byte {self.offset}: state objects cannot be read: "
                 f"{type(error).__name__}: {error}",
@@ -152,14 +173,14 @@ def _pack_keys(keys: Sequence[Key]) -> tuple[int, bytes]:
 
 
 def _unpicklable(
-    keys: Sequence[Key], states: Sequence[object], state: str, error: Exception
+    keys: Sequence[Key], states: Sequence[object], state: str, error: BaseException
 ) -> StateObjectError:
     """Return the error that names the first key whose object cannot be pickled by itself."""
     where = f"the objects of {len(keys)} keys together"
     for key, value in zip(keys, states, strict=True):
         try:
             pickle.dumps(value, PICKLE_PROTOCOL)
-        except Exception as single_error:  # noqa: BLE001  # how objects pickle is user code
+        except BaseException as single_error:  # noqa: BLE001  # as above
             error = single_error
             where = f"the object of key {short_repr(display_key(key))}"
             break

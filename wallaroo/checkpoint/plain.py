@@ -6,7 +6,7 @@ declarations, so that there is no second place that tells it.
 """
 
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -30,20 +30,26 @@ def from_plain(kind: type[T], value: object) -> T:
     Raises ``ValueError``, naming the field, for anything else: a wrong type, a negative number, a
     field too many or too few.
     """
-    names_and_types = _declared(kind)  # type: ignore[arg-type]  # classes can be hashed
-    if not isinstance(value, list) or len(value) != len(names_and_types):
+    names_and_types, least_count = _declared(kind)  # type: ignore[arg-type]  # classes can be hashed
+    if not isinstance(value, list) or not least_count <= len(value) <= len(names_and_types):
         raise ValueError(f"{kind.__name__} must be a list of {len(names_and_types)} values")
     content = [
         _checked(declared, item, f"{kind.__name__}.{name}")
-        for (name, declared), item in zip(names_and_types, value, strict=True)
+        for (name, declared), item in zip(names_and_types, value, strict=False)
     ]
     return kind(*content)
 
 
 @cache
-def _declared(kind: type) -> list[tuple[str, Any]]:
+def _declared(kind: type) -> tuple[list[tuple[str, Any]], int]:
+    """Return names and types, and how many there are at least.
+
+    A last field with a default factory was added later: older files do not have it.
+    """
     hints = get_type_hints(kind)
-    return [(field.name, hints[field.name]) for field in fields(kind)]
+    declared = fields(kind)
+    added_count = sum(field.default_factory is not MISSING for field in declared)
+    return [(field.name, hints[field.name]) for field in declared], len(declared) - added_count
 
 
 @cache

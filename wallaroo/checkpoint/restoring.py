@@ -11,6 +11,7 @@ from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, Wor
 from wallaroo.checkpoint.parts import read_part
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import MissingObjectError
+from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 
@@ -106,6 +107,23 @@ def journals_of(
         position = replay_position(journal, positions)
         if owner == me and position is not None:
             mine.append(position)
+    return mine
+
+
+def counts_of(
+    me: WorkerName, members: tuple[WorkerName, ...], manifest: Manifest
+) -> dict[str, Counts]:
+    """Return the counts that this worker carries on with, by worker.
+
+    Its own, and those of workers that are no members any more, which are dealt out by their names.
+    """
+    mine: dict[str, Counts] = {}
+    for share in manifest.workers.values():
+        for worker, counts in share.counts.items():
+            is_member = worker in members
+            carrier = worker if is_member else heir_of(worker, members)
+            if carrier == me:
+                add_counts(mine.setdefault(worker, {}), counts)
     return mine
 
 

@@ -20,10 +20,18 @@ from wallaroo.checkpoint.manifest import (
     WorkerCheckpoint,
     part_name,
 )
-from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, read_part
+from wallaroo.checkpoint.parts import (
+    PART_HEADER,
+    PickledState,
+    encode_chunk,
+    pickle_state,
+    read_part,
+)
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import StateObjectError, WallarooError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
 
@@ -64,6 +72,8 @@ class _Share:
     checkpoint: CheckpointId
     before: Before
     buffers: list[_Buffer]
+    key_counts: dict[str, int]
+    counts: dict[str, Counts]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
@@ -91,6 +101,7 @@ class Saving:
         self._changes = list(dataflow.changes.items())
         self._states = dataflow.states
         self._freeze = dataflow.freeze
+        self._counts = dataflow.counts
         self._pacer = Pacer()
         self._share: _Share | None = None
         self._part_count = 0
@@ -106,6 +117,11 @@ class Saving:
         """Parts of which every key has been changed, or marked so, since the last checkpoint."""
         self._leaving: frozenset[str] = frozenset()
         self._is_compacting = False
+        self._held_since_s: float | None = None
+        self._copied_s = 0.0
+        """Spent on keys that were about to change, since the last slice."""
+        self._pause_s = 0.0
+        """The longest time for which records waited, since the last share was saved."""
         self.put: Callable[[str, bytes], None] = lambda _name, _data: None
         """Takes an object to the store; ``stored`` is to be told the outcome."""
         self.on_saved: Callable[[WorkerCheckpoint], None] = lambda _: None
@@ -113,18 +129,35 @@ class Saving:
         self.on_failed: Callable[[WallarooError], None] = lambda _: None
         """Called when it cannot be, and nothing of it is on its way any more."""
         for index, (name, change) in enumerate(self._changes):
-            change.write = self._writer(index, name)
+            self._connect(index, name, change)
+
+    # How long records wait
+
+    def hold(self) -> None:
+        """Sources wait for a barrier from now on."""
+        self._held_since_s = self._clock()
+
+    def go_on(self) -> None:
+        """Sources go on."""
+        if self._held_since_s is not None:
+            self._waited(self._clock() - self._held_since_s)
+            self._held_since_s = None
+
+    def _waited(self, seconds: float) -> None:
+        self._pause_s = max(self._pause_s, seconds)
 
     # A checkpoint, from the barrier on
 
     def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
         """Everything before the barrier is processed: keep what is here now."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
-        self._share = _Share(checkpoint, before, [_Buffer() for _ in self._changes])
+        key_counts = {name: len(states) for name, states in self._states.items()}
+        buffers = [_Buffer() for _ in self._changes]
+        self._share = _Share(checkpoint, before, buffers, key_counts, self._counts())
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
-    def _writer(self, index: int, name: str) -> Callable[[list[Any], list[Any]], None]:
+    def _connect(self, index: int, name: str, change: StateChanges) -> None:
         def write(keys: list[Any], states: list[Any]) -> None:
             assert self._share is not None
             chunk = encode_chunk(keys, states, name)
@@ -135,13 +168,29 @@ class Saving:
             if buffer.byte_count >= self._limits.part_bytes:
                 self._put(self._share, index)
 
-        return write
+        def copy(key: Any, state: Any) -> bytes:
+            started_s = self._clock()
+            copied = pickle_state(key, state, name)
+            self._copied_s += self._clock() - started_s
+            return copied
+
+        change.write = write
+        change.write_copies = lambda keys, copies: write(keys, list(map(PickledState, copies)))
+        change.copy = copy
 
     def save_some(self) -> bool:
         """Write frozen keys for about 2 ms; say whether there are more."""
+        self._waited(self._copied_s)
+        started_s = self._clock()
+        has_more = self._save_slice()
+        self._waited(self._clock() - started_s)
+        self._copied_s = 0.0
+        return has_more
+
+    def _save_slice(self) -> bool:
         assert self._share is not None
         for _, change in self._changes:
-            if change.frozen:
+            if change.is_writing:
                 started = self._clock()
                 wanted = min(self._pacer.record_count, self._limits.chunk_keys_max)
                 count = change.write_some(wanted)
@@ -190,6 +239,7 @@ class Saving:
             self.on_failed(share.error)
             return
         self._new_parts = share.parts
+        pause_s, self._pause_s = self._pause_s, 0.0
         kept = [part for part in self.parts if part.name not in self._leaving]
         self.on_saved(
             WorkerCheckpoint(
@@ -198,13 +248,16 @@ class Saving:
                 journals=share.before.journals,
                 sources=share.before.sources,
                 staged=self.inherited + share.staged,
-                key_counts={name: len(states) for name, states in self._states.items()},
+                key_counts=share.key_counts,
+                pause_s=pause_s,
+                counts=share.counts,
                 gave_at=self.gave_at,
             )
         )
 
     def committed(self) -> None:
         """The checkpoint stands."""
+        started_s = self._clock()
         self.inherited = []
         self.parts = [part for part in self.parts if part.name not in self._leaving]
         self.parts += self._new_parts
@@ -212,6 +265,7 @@ class Saving:
         self._leaving = frozenset()
         for _, change in self._changes:
             change.committed()
+        self._waited(self._clock() - started_s)
 
     def abandon(self) -> None:
         """There will be no such checkpoint."""
@@ -271,7 +325,7 @@ def _known(keys: Iterable[Any], states: dict[Any, Any]) -> list[Any]:
     return [key for key in keys if key in states]
 
 
-def _as_told(state: str, error: Exception) -> WallarooError:
+def _as_told(state: str, error: BaseException) -> WallarooError:
     if isinstance(error, WallarooError):
         return error
     return StateObjectError(f"state {state!r} cannot be saved: {type(error).__name__}: {error}")

@@ -36,10 +36,6 @@ class ObjectStore(PartStore, Protocol):
         """Write a new object, whole or not at all; ``AlreadyExistsError`` to all but one."""
         ...
 
-    async def put(self, name: str, data: bytes) -> None:
-        """Write an object, whole or not at all; replace an older one."""
-        ...
-
     async def list(self, prefix: str = "") -> Sequence[tuple[str, int]]:
         """Return names and lengths of all objects below ``prefix``, sorted by name."""
         ...

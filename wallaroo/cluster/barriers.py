@@ -88,6 +88,8 @@ class Barriers:
 
     def checkpoint(self, checkpoint: CheckpointId) -> None:
         """Send a barrier behind everything that the sources have taken."""
+        assert self._durability is not None
+        self._durability.saving.hold()
         self._around.engine.holds_sources = True
         self._pass_sources(checkpoint)
 
@@ -126,7 +128,7 @@ class Barriers:
         assert self._durability is not None
         self._abandoned = checkpoint
         self._durability.saving.abandon()
-        self._around.engine.save_some = None
+        self._around.engine.save_with(None)
         self._let_go(checkpoint)
 
     # The barrier on its way
@@ -170,7 +172,7 @@ class Barriers:
         if self._durability is not None:
             saving = self._durability.saving
             saving.freeze(checkpoint, self._before)
-            around.engine.save_some = saving.save_some
+            around.engine.save_with(saving.save_some)
             around.start(self._reach_sinks(checkpoint, saving, around.sinks.cut(checkpoint)))
         elif self._is_draining:
             around.start(self._finish_drain(checkpoint))
@@ -180,6 +182,8 @@ class Barriers:
         self._around.engine.inbox.release(checkpoint)
         self._around.engine.holds_sources = False
         self._around.engine.schedule()
+        if self._durability is not None:
+            self._durability.saving.go_on()
 
     # What was before the barrier becomes durable
 

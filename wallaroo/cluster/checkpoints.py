@@ -83,6 +83,11 @@ class Checkpoints:
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
 
+    @property
+    def latest(self) -> Manifest:
+        """The newest manifest that this run knows of: a checkpoint, or its own claim."""
+        return self._latest
+
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))
@@ -107,7 +112,9 @@ class Checkpoints:
         await self._log.check_store()
         base = await self._base()
         # Above every epoch that anything was written in, committed or not.
-        epoch = Epoch(max([base.epoch if base else 0, *self._place.journal_epochs()]) + 1)
+        # The base may be older than what was committed last, and journals may lie elsewhere.
+        last = await self._log.last_epoch()
+        epoch = Epoch(max([last, *self._place.journal_epochs()]) + 1)
         if not self._workers:
             known = tuple(map(WorkerName, base.members)) if base is not None else ()
             self._workers = known or first_names(1)

@@ -5,6 +5,8 @@
        +------WorkerLost--------+------------------------+----------------------+  |
                                                                StopRequested       |
     STOPPED <--all Drained-- DRAINING <--------------------------------------------+
+       ^                        |
+       +--StopRequested-- DRAINED, after a DrainRequested: only the stop follows
 
 While it is RUNNING its members may change (``Resizes``): RUNNING --> MOVING --> CONNECTING.
 
@@ -21,9 +23,11 @@ Before the application has been ready once, a loss ends the start.
 
 from collections.abc import Callable
 
+from wallaroo.cluster.ending import Ending
 from wallaroo.cluster.events import (
     Announce,
     CheckpointDue,
+    DrainRequested,
     Effect,
     EndCluster,
     Event,
@@ -67,6 +71,9 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
 STORY_STEPS_MAX = 64
 
+ASKED_BY_A_WORKER = StopRequested(may_force=False)
+"""A supervisor that signals every process means one stop, not many."""
+
 
 class Coordinator:
     """One cluster. ``step`` takes what happened and returns what to do, in order."""
@@ -78,8 +85,7 @@ class Coordinator:
         self._orders = RoundOrders(self._state, self._go_on, self._end)
         self._resizes = Resizes(self._state)
         self._has_been_ready = False
-        self._stop_is_requested = False
-        self._stop_was_asked_here = False
+        self._ending = Ending()
         self._lost: set[WorkerName] = set()
         """With checkpoints on: lost, and its successor has not joined."""
         self._drained: list[Drained] = []
@@ -124,13 +130,8 @@ class Coordinator:
         if self.phase is Phase.STOPPED:
             return []
         match event:
-            case StopRequested():
-                is_second, self._stop_was_asked_here = self._stop_was_asked_here, True
-                if not is_second:
-                    return self._stop_in_order()
-                lost = "stopped at once; what was not yet delivered is lost"
-                kept = f"stopped at once; {CARRY_ON}"
-                return self._end(ClusterError(kept if self._begin.is_durable else lost))
+            case StopRequested() | DrainRequested():
+                return self._stop_in_order(event)
             case WorkerLost(worker, incarnation, reason):
                 is_known = incarnation == self._state.processes.get(worker)
                 return self._worker_lost(worker, reason) if is_known else []
@@ -154,7 +155,6 @@ class Coordinator:
             case Failed():
                 return self._failed(frame)
             case RequestStop():
-                # A supervisor that signals every process means one stop, not many.
                 return self._stop_in_order()
             case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
@@ -254,13 +254,16 @@ class Coordinator:
         what = f"worker {worker} was lost ({reason})"
         if not self._has_been_ready:
             return self._end(ClusterError(f"{what} before the application was ready"))
+        if self.phase is Phase.DRAINED:
+            return self._end(ClusterError(f"{what} after everything was drained"))
         if self.phase is Phase.DRAINING:
             what = f"{what} while the cluster was stopping"
             if not self._begin.is_durable:
                 return self._end(ClusterError(f"{what}; what it held is lost"))
             return self._end(ClusterError(what, hint=CARRY_ON))
         if not self._begin.may_restart:
-            return self._end(ClusterError(f"{what}, and --no-restart is set"))
+            hint = CARRY_ON if self._begin.is_durable else ""
+            return self._end(ClusterError(f"{what}, and --no-restart is set", hint=hint))
         if self._begin.is_durable:
             return self._go_back(worker, reason)
         self._state.epoch = Epoch(self.epoch + 1)
@@ -320,9 +323,9 @@ class Coordinator:
                 return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self._stop_is_requested and not self._resizes.are_leaving:
+            case Phase.RUNNING if self._ending.is_requested and not self._resizes.are_leaving:
                 return self._drain()
-            case Phase.RUNNING if self._state.ended_sources.are_all and not self._stop_is_requested:
+            case Phase.RUNNING if self._state.ended_sources.are_all:
                 return self._stop_in_order()
             case Phase.RUNNING if self._resizes.wants_round:
                 return self._begin_checkpoint()
@@ -339,10 +342,18 @@ class Coordinator:
             self._resizes.ordered_round()
         return orders
 
-    def _stop_in_order(self) -> list[Effect]:
-        if self._stop_is_requested:
+    def _stop_in_order(
+        self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
+    ) -> list[Effect]:
+        if self._ending.asked(asked):
+            lost = "stopped at once; what was not yet delivered is lost"
+            kept = f"stopped at once; {CARRY_ON}"
+            return self._end(ClusterError(kept if self._begin.is_durable else lost))
+        if self.phase is Phase.DRAINED and not self._ending.stays_when_drained:
+            return self._end(self._state.ended_sources.error)
+        if self._ending.is_requested:
             return []
-        self._stop_is_requested = True
+        self._ending.is_requested = True
         if not self._has_been_ready:
             return self._end(None)
         effects = self._resizes.stop()
@@ -379,9 +390,11 @@ class Coordinator:
             "record_count": sum(frame.record_count for frame in self._drained),
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
-        problems = self._state.ended_sources.problems
-        error = ClusterError("\n".join(problems)) if problems else None
-        return [Announce("cluster.drained", values), *self._end(error)]
+        drained = Announce("cluster.drained", values)
+        if self._ending.stays_when_drained:
+            self._state.phase = Phase.DRAINED
+            return [drained]
+        return [drained, *self._end(self._state.ended_sources.error)]
 
     def _end(self, error: WallarooError | None) -> list[Effect]:
         self._state.phase = Phase.STOPPED

@@ -6,6 +6,8 @@ generator, so runs until somebody stops it.
 
 from collections.abc import Iterable
 
+from wallaroo.errors import ClusterError
+
 
 class EndedSources:
     """The sources of one application, by the index of their pipeline."""
@@ -31,6 +33,6 @@ class EndedSources:
         return 0 < self._pipeline_count == len(self._ended)
 
     @property
-    def problems(self) -> list[str]:
-        """A sentence for each source that ended before its end."""
-        return [*self._problems]
+    def error(self) -> ClusterError | None:
+        """What a run ends with: a sentence for each source that ended before its end."""
+        return ClusterError("\n".join(self._problems)) if self._problems else None

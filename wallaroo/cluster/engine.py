@@ -6,11 +6,13 @@ lets the event loop look at the sockets again. There are no timers: with little 
 in the very turn of the loop in which it came.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.cluster.inbox import Inbox, Link
+from wallaroo.metrics.latencies import Latencies
+from wallaroo.metrics.probe import EVERY_S as WATCHED_EVERY_S
 from wallaroo.names import SinkId, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, OutgoingBatch
@@ -35,6 +37,11 @@ class SourceRunner(Protocol):
     @property
     def has_records(self) -> bool:
         """Whether ``take`` would return any."""
+        ...
+
+    @property
+    def delivered_ns(self) -> int:
+        """When what ``take`` returns next came to this worker; 0 where that says nothing."""
         ...
 
     def take(self, record_count_max: int) -> list[Any]:
@@ -70,16 +77,19 @@ class Engine:
         self.inbox = Inbox()
         self._sources: deque[SourceRunner] = deque()
         self._links: Mapping[WorkerName, BatchLink] = {}
-        self._pacers: dict[Any, Pacer] = {}
+        self._pacers: defaultdict[Any, Pacer] = defaultdict(Pacer)
         self._is_scheduled = False
         self._is_stopped = False
         self._inbox_has_turn = True
         self.holds_sources = False
         """A barrier is on its way through this worker: sources are behind it, and wait."""
-        self.save_some: Callable[[], bool] | None = None
-        """Writes a slice of the running checkpoint; says whether there is more."""
+        self._save: Callable[[], bool] | None = None
         self.record_count = 0
         """Records taken from sources so far."""
+        self.latencies: Latencies | None = None
+        """Where it is noted how long records take; ``None`` where nobody wants to know."""
+        self._watch_s = 0.0
+        """When some records are to be watched again."""
         self.must_pause: Callable[[], bool] = lambda: False
         self.before_flush: Callable[[], None] = lambda: None
         """Called before anything leaves this worker."""
@@ -99,11 +109,21 @@ class Engine:
         self._sources.clear()
         self._links = {}
         self.holds_sources = False
-        self.save_some = None
+        self._save = None
 
     def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
         """Send batches over these links from now on."""
         self._links = links
+
+    def save_with(self, save_some: Callable[[], bool] | None) -> None:
+        """Write a checkpoint between the batches, a slice with each call, until it returns False.
+
+        ``None`` stops that.
+        """
+        self._save = save_some
+        # Keys that are about to change are written first: records take many times as long as just
+        # before, so slices begin small.
+        self._pacers.clear()
 
     # What comes in
 
@@ -129,7 +149,7 @@ class Engine:
     def _has_work(self) -> bool:
         if self._is_stopped:
             return False
-        return self._has_records() or self.save_some is not None
+        return self._has_records() or self._save is not None
 
     def _has_records(self) -> bool:
         return self.inbox.first is not None or self._may_take_source()
@@ -147,10 +167,12 @@ class Engine:
             while self._has_work():
                 if self._has_records() and slice_count < SLICES_BEFORE_SAVING:
                     self._slice()
-                    slice_count += self.save_some is not None
-                elif self.save_some is not None:
+                    slice_count += self._save is not None
+                elif self._save is not None:
                     slice_count = 0
                     self._save_some()
+                    if not self._has_records():
+                        break  # perhaps some wait in sockets
                 if self._clock() >= deadline:
                     break
         except StopOnError as stop:
@@ -165,13 +187,16 @@ class Engine:
         self.before_flush()
         try:
             # All at once: a turn's records make few large batches, which are cheap.
-            for batch in self._dataflow.take_batches():
+            oldest_ns = {} if self.latencies is None else self.latencies.oldest_ns
+            for batch in self._dataflow.take_batches(oldest_ns):
                 self._links[batch.worker].send_batch(batch)
         except StopOnError as stop:
             # A record that cannot be serialised is found here.
             self._stop(stop.failure)
         for sink, chunk in self._dataflow.take_output():
             self.on_output(sink, chunk)
+        if self.latencies is not None:
+            self.latencies.flushed()
         failures = self._dataflow.take_failures()
         if failures:
             self.on_failures(failures)
@@ -182,9 +207,9 @@ class Engine:
         self.on_stop(failure)
 
     def _save_some(self) -> None:
-        assert self.save_some is not None
-        if not self.save_some():
-            self.save_some = None
+        assert self._save is not None
+        if not self._save():
+            self._save = None
 
     def _slice(self) -> None:
         may_take_source = self._may_take_source()
@@ -198,11 +223,14 @@ class Engine:
     def _source_slice(self) -> None:
         source = self._sources.popleft()
         pipeline = source.pipeline
-        pacer = self._pacer(("source", pipeline))
+        pacer = self._pacers["source", pipeline]
+        delivered_ns = source.delivered_ns
         records = source.take(pacer.record_count)
+        result_count = self._dataflow.output_count(pipeline)
         started = self._clock()
-        self._dataflow.run_source(pipeline, records)
+        self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
         pacer.observe(len(records), self._clock() - started)
+        self._note_latency(pipeline, delivered_ns, result_count)
         self.record_count += len(records)
         if source.has_records:
             self._sources.append(source)
@@ -220,17 +248,27 @@ class Engine:
         if waiting.batch is None:
             waiting.batch = self._dataflow.unpack(frame.edge, Form(frame.form), frame.body)
         batch = waiting.batch
-        pacer = self._pacer(("edge", frame.edge))
+        pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
+        pipeline = self._dataflow.pipeline_of(frame.edge)
+        result_count = self._dataflow.output_count(pipeline)
         started = self._clock()
-        self._dataflow.run_batch(frame.edge, batch, waiting.position, count)
+        is_watched = self._may_watch(started)
+        self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
         pacer.observe(count, self._clock() - started)
+        self._note_latency(pipeline, frame.delivered_ns, result_count)
         waiting.position += count
         if waiting.position == len(batch.keys):
             self.inbox.remove_first()
 
-    def _pacer(self, key: Any) -> Pacer:
-        pacer = self._pacers.get(key)
-        if pacer is None:
-            pacer = self._pacers[key] = Pacer()
-        return pacer
+    def _may_watch(self, now_s: float) -> bool:
+        """Say whether some records of the next slice are to be watched."""
+        if now_s < self._watch_s or self._dataflow.probe is None:
+            return False
+        self._watch_s = now_s + WATCHED_EVERY_S
+        return True
+
+    def _note_latency(self, pipeline: int, delivered_ns: int, result_count_before: int) -> None:
+        if self.latencies is not None:
+            result_count = self._dataflow.output_count(pipeline) - result_count_before
+            self.latencies.ran(pipeline, delivered_ns, result_count)

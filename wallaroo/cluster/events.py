@@ -1,6 +1,6 @@
 """What happens to a cluster, as its coordinator hears it, and what the coordinator has done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.errors import WallarooError
@@ -27,7 +27,14 @@ class WorkerLost:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Somebody wants the cluster to stop; the second time, at once."""
+    """Somebody wants the cluster to stop; the second time, at once if it ``may_force``."""
+
+    may_force: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """Somebody wants the sources closed and the rest finished, and the processes to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +139,8 @@ class WriteManifest:
 
     checkpoint: CheckpointId
     epoch: Epoch
-    contents: dict[WorkerName, list[Any]]
-    """What each worker saved, as it told it."""
+    contents: dict[WorkerName, list[Any]] = field(repr=False)
+    """What each worker saved, as it told it; long, so stories leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +151,8 @@ class EndCluster:
 
 
 Event = (
-    Received | WorkerLost | StopRequested | CheckpointDue | ManifestWritten | ManifestNotWritten
-    | ResizeRequested
+    Received | WorkerLost | StopRequested | DrainRequested | ResizeRequested
+    | CheckpointDue | ManifestWritten | ManifestNotWritten
 )  # fmt: skip
 Effect = (
     StartWorker | EndWorker | Send | Publish | Announce | WriteManifest | MembersChanged | Answer

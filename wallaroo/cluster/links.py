@@ -70,6 +70,10 @@ class OutgoingLink:
         self._connection: Connection | None = None
         self.connected = new_flag()
         self._lost = new_flag()
+        self.sent_bytes = 0
+        """In batches; those that are sent again count again."""
+        self.connection_count = 0
+        """Connections that stood, one after the other."""
         self.is_ending = False
         """The cluster stops: processes, and with them links, end one after the other."""
         self._is_closed = False
@@ -88,7 +92,10 @@ class OutgoingLink:
 
     def send_batch(self, batch: OutgoingBatch) -> None:
         """Send a batch, now or when the connection stands again."""
-        data = self._sender.send_batch(batch.edge, batch.form, batch.record_count, batch.body)
+        data = self._sender.send_batch(
+            batch.edge, batch.form, batch.record_count, batch.body, batch.delivered_ns
+        )
+        self.sent_bytes += len(data)
         self._write(data)
 
     def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> None:
@@ -158,7 +165,9 @@ class OutgoingLink:
                     connection.abort("the worker was started anew meanwhile, or left")
                     return
                 self._connection = connection
+                self.connection_count += 1
                 for frame in self._sender.connected(processed_sequence):
+                    self.sent_bytes += len(frame)
                     connection.write(frame)
                 self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
                 self.connected.set()

@@ -20,7 +20,7 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.legacy import Legacy, heir_of
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.checkpoint.restoring import Restored, Restorer, journals_of
+from wallaroo.checkpoint.restoring import Restored, Restorer, counts_of, journals_of
 from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
@@ -135,8 +135,13 @@ class Member:
         return self._incarnation if self._assignment is None else self._assignment.epoch
 
     @property
+    def dataflow(self) -> Dataflow:
+        """What records run through in this epoch."""
+        return self._dataflow
+
+    @property
     def states(self) -> dict[str, dict[Any, Any]]:
-        """The states of the keys that are here, by name of the state."""
+        """The state objects that are here, by the name of their state and by canonical key."""
         return self._dataflow.states
 
     async def join(self) -> None:
@@ -227,6 +232,9 @@ class Member:
             self.fail(error.what, error.hint, error.exit_code)
             return
         saving = self._new_saving(assign, durable)
+        if manifest is not None:
+            members = tuple(WorkerName(name) for name, _, _ in assign.members)
+            self._dataflow.carried = counts_of(process.name, members, manifest)
         if restored.parts is None:
             saving.all_changed()
         else:
@@ -341,8 +349,10 @@ class Member:
         members = [WorkerName(name) for name, _, _ in assign.members]
         for legacy in map(Legacy.from_wire, assign.left):
             process.sources.place(legacy.sources)
-            if durability is not None and heir_of(legacy.worker, members) == process.name:
-                durability.saving.inherited += legacy.staged
+            if heir_of(legacy.worker, members) == process.name:
+                self._dataflow.carry(legacy.counts)
+                if durability is not None:
+                    durability.saving.inherited += legacy.staged
             if durable is not None:
                 heirs = [
                     each

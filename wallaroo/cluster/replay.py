@@ -64,6 +64,9 @@ class ReplayRunner:
 
     # For the engine
 
+    delivered_ns = 0
+    """Not told: these records came to an earlier life of a worker."""
+
     @property
     def pipeline(self) -> int:
         """The pipeline that the next records are for."""

@@ -151,7 +151,9 @@ class Resizing:
                 return
             left = []
             if self._me not in self._takers:
-                legacy = Legacy(self._me, [], around.sources.positions(), await files())
+                staged = await files()
+                positions, counts = around.sources.positions(), self._dataflow.counts()
+                legacy = Legacy(self._me, [], positions, staged, counts)
                 if durability is not None:
                     legacy.journals.extend(durability.journal.legacy())
                     legacy.staged.extend(durability.saving.inherited)

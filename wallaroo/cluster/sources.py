@@ -4,76 +4,12 @@ What stands in journals comes before what senders send meanwhile: as long as a r
 intake is shut.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from wallaroo.cluster.engine import Engine
-from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.links import Flag
 from wallaroo.cluster.replay import Replay, ReplayRunner
+from wallaroo.cluster.source_parts import PlacedSource, SourceListener, SourceParts
 from wallaroo.errors import WallarooError
-from wallaroo.topology.plan import Pipeline, Plan
-
-
-class SourceListener(Protocol):
-    """Takes what senders send for one pipeline."""
-
-    async def listen(self, address: str) -> None:
-        """Accept senders from now on; raises ``OSError``."""
-        ...
-
-    def rewind(self) -> None:
-        """Forget what waits to be processed: it stands in the journal, which is replayed."""
-        ...
-
-    async def drain(self) -> None:
-        """Take what senders had sent when this was called, then close everything."""
-        ...
-
-
-class PlacedSource(Protocol):
-    """A source that runs on one worker only; the engine takes its records."""
-
-    def start(self) -> None:
-        """Begin, or go on from the position that was restored."""
-        ...
-
-    def stop(self) -> None:
-        """Hand out no more records."""
-        ...
-
-    def position(self) -> Any:
-        """Return where it is, as msgpack packs it: all before is taken."""
-        ...
-
-    def restore(self, position: Any) -> None:
-        """Have ``start`` go on there."""
-        ...
-
-    @property
-    def end(self) -> str | None:
-        """``None`` as long as it may have more; else why it ended early, empty if it did not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceParts:
-    """What the sources of one worker are made of."""
-
-    plan: Plan
-    engine: Engine
-    intake: Intake
-    listeners: Mapping[int, SourceListener]
-    """By pipeline."""
-    new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
-    """Makes what runs the source of a pipeline; it calls the function when it has ended."""
-    frame_bytes_max: int
-    replayed: Flag
-    all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
-    """Runs them at the same time."""
-    tell: Callable[[str, dict[str, Any]], None]
-    """One line for people."""
 
 
 class Sources:
@@ -91,6 +27,16 @@ class Sources:
         """Called when one more source with an end, a file, has ended."""
         self.on_failed: Callable[[WallarooError], None] = lambda _: None
         """Called when a journal cannot be read on."""
+
+    @property
+    def listeners(self) -> Mapping[int, SourceListener]:
+        """Those that listen, by pipeline."""
+        return self._parts.listeners
+
+    @property
+    def placed(self) -> Mapping[int, PlacedSource]:
+        """Those that run here alone, by pipeline."""
+        return self._placed
 
     def go_back(self, positions: Mapping[int, Any], replays: list[Replay]) -> None:
         """Have ``open`` begin at these positions, by pipeline, and with these replays."""
@@ -145,6 +91,11 @@ class Sources:
     def _finish_replay(self) -> None:
         self._parts.replayed.set()
         self._parts.intake.open()
+
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return sum(each.connection_count for each in self._parts.listeners.values())
 
     def rewind(self) -> None:
         """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""

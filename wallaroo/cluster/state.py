@@ -23,6 +23,7 @@ class Phase(enum.Enum):
     RUNNING = "running"
     MOVING = "moving"
     DRAINING = "draining"
+    DRAINED = "drained"
     STOPPED = "stopped"
 
 

@@ -16,12 +16,6 @@ def next_names(used: Collection[WorkerName], count: int) -> tuple[WorkerName, ..
     return tuple(WorkerName(f"w{last + number}") for number in range(1, count + 1))
 
 
-def youngest(workers: Sequence[WorkerName], count: int) -> tuple[WorkerName, ...]:
-    """Return the workers with the highest numbers, which leave first."""
-    oldest_first = sorted(workers, key=_number)
-    return tuple(oldest_first[max(len(oldest_first) - count, 0) :])
-
-
 def _number(worker: WorkerName) -> int:
     digits = worker.removeprefix("w")
     return int(digits) if digits.isdecimal() else 0

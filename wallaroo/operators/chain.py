@@ -39,8 +39,12 @@ from types import CodeType
 from typing import Any
 
 from wallaroo.connectors.base import PayloadSource
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.probe import Probe
+from wallaroo.metrics.tally import Tally
 from wallaroo.names import EdgeId, SinkId
 from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.counting import ChainCounters
 from wallaroo.operators.failures import Site, StopOnError
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.routing.keys import canonical_key
@@ -81,6 +85,9 @@ class Bindings:
     """Called with the error, its site, key, record and payload."""
     changes: dict[str, StateChanges]
     """By state, where checkpoints are on; else empty, and chains do not track anything."""
+    nodes: Nodes
+    tally: Tally | None = None
+    """Where chains count what changes the number of records; ``None``: they do not count."""
     tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
     """The namespaces of chains that track changes, with the number of the step."""
 
@@ -93,10 +100,18 @@ class Bindings:
 
 
 def write_chain(
-    plan: Plan, pipeline: Pipeline, stage_index: int, entry: Entry, bindings: Bindings
+    plan: Plan,
+    pipeline: Pipeline,
+    stage_index: int,
+    entry: Entry,
+    bindings: Bindings,
+    probe: Probe | None = None,
 ) -> Callable[..., None]:
-    """Return the function that takes a list of records in at ``stage_index``."""
-    return _ChainWriter(plan, pipeline, bindings).write(stage_index, 0, entry)
+    """Return the function that takes a list of records in at ``stage_index``.
+
+    With a ``probe`` it does the same, and is watched at it.
+    """
+    return _ChainWriter(plan, pipeline, bindings, probe).write(stage_index, 0, entry)
 
 
 @dataclass(slots=True)
@@ -104,13 +119,20 @@ class _ChainWriter:
     plan: Plan
     pipeline: Pipeline
     bindings: Bindings
+    probe: Probe | None = None
     lines: list[str] = field(default_factory=list)
     sites: dict[int, Site] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
     depth: int = 1
     loop_count: int = 0
     function: Callable[..., Any] | None = None
+    node: int = 0
+    """Where records are just now, for whoever counts them."""
+    counters: ChainCounters = field(init=False)
     has_key: bool = False
+
+    def __post_init__(self) -> None:
+        self.counters = ChainCounters(self.bindings.tally)
 
     def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., None]:
         arguments, loop, decodes = _ENTRY_FORMS[entry]
@@ -119,9 +141,14 @@ class _ChainWriter:
         self._line("key = record = payload = None")
         with_failures = self._open_loop(loop)
         if decodes:
-            self._decode()
+            self._decode(self.pipeline.stages[stage_index].exchange)
         self._steps(stage_index, step_index)
         self._close_loop(with_failures)
+        # In the line that is there already: errors are known by the numbers of their lines.
+        self.lines[1] += self.counters.begin()
+        for line in self.counters.end():
+            self._line(line, depth=1)
+        self.names |= self.counters.names()
         place = f"pipeline {self.pipeline.name}, stage {stage_index}, step {step_index}"
         return self._compiled(f"<{place}, from {entry.value}>")
 
@@ -146,13 +173,20 @@ class _ChainWriter:
 
     # What happens to a record, in order
 
-    def _decode(self) -> None:
+    def _decode(self, exchange: Exchange | None) -> None:
         assert isinstance(self.pipeline.source, PayloadSource)
-        decode = self._name("decode", self.pipeline.source.decode)
+        nodes = self.bindings.nodes
+        # The owner of a record decodes it once more; it came in at its source and not here.
+        self.node = (
+            nodes.of_source[self.plan.pipelines.index(self.pipeline)]
+            if exchange is None
+            else nodes.of_edge[exchange.edge]
+        )
+        decode = self._user_name("decode", self.pipeline.source.decode)
         self._line(f"record = {decode}(payload)")
-        site = Site(self.pipeline.name, "decoder", self.has_key, is_decoder=True)
+        site = Site(self.pipeline.name, "decoder", self.has_key, is_decoder=True, node=self.node)
         self.sites[len(self.lines)] = site
-        self._line("if record is None: continue")
+        self._line(f"if record is None: {self.counters.filtered(self.node)}continue")
 
     def _steps(self, stage_index: int, step_index: int) -> None:
         steps = self.pipeline.stages[stage_index].steps
@@ -165,7 +199,8 @@ class _ChainWriter:
 
     def _step(self, step: Step) -> None:
         self.function = step.function
-        function = self._name(f"step_{step.id}", step.function)
+        self.node = self.bindings.nodes.of_step[step.id]
+        function = self._user_name(f"step_{step.id}", step.function)
         result = "records" if step.is_multi else "record"
         if step.state is None:
             self._line(f"{result} = {function}(record)", site=step.name)
@@ -174,12 +209,16 @@ class _ChainWriter:
         if step.is_multi:
             self._fan_out(step)
         else:
-            self._line("if record is None: continue")
+            self._line(f"if record is None: {self.counters.filtered(self.node)}continue")
 
     def _state_call(self, step: Step, function: str, result: str) -> None:
         assert step.state is not None
         states = self._name(f"states_{step.id}", self.bindings.states[step.state])
-        create = self._name(f"create_{step.id}", self.plan.states[step.state].create)
+        create = self._user_name(
+            f"create_{step.id}", self.plan.states[step.state].create, is_step=False
+        )
+        if self.probe is not None:
+            self.names[states] = self.probe.watched(step.state, self.names[states])
         self._line(f"state = {states}.get(key)")
         self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
         change = self.bindings.changes.get(step.state)
@@ -188,7 +227,8 @@ class _ChainWriter:
             self.bindings.tracking.append((self.names, step.id, change))
             # Empty but for a moment after each barrier: one look, 5 ns.
             self._line(
-                f"if frozen_{step.id} and key in frozen_{step.id}: write_first_{step.id}(key)"
+                f"if frozen_{step.id} and mark_of_{step.id}(key) is then_{step.id}: "
+                f"copy_first_{step.id}(key)"
             )
         self._line(f"pair = {function}(record, state)", site=step.name)
         # What is no pair is the user's mistake, and so is what fails on the way (a generator).
@@ -201,7 +241,11 @@ class _ChainWriter:
                    site=step.name)  # fmt: skip
         if change is not None:
             # Whether it is true may be for the user's class to say.
-            self._line(f"if changed: changed_{step.id}[key] = None", site=step.name)
+            self._line(
+                f"if changed and mark_of_{step.id}(key) is not now_{step.id}:", site=step.name
+            )
+            self._line(f"    marks_{step.id}[key] = now_{step.id}")
+            self._line(f"    note_changed_{step.id}(key)")
         self._line(f"{result} = result")
         self.names["checked_pair"] = checked_pair
 
@@ -209,6 +253,8 @@ class _ChainWriter:
         self.names["records_of_multi"] = records_of_multi
         self._line("if records.__class__ is not list: records = records_of_multi(records)",
                    site=step.name)  # fmt: skip
+        for line in self.counters.fanned_out(self.node):
+            self._line(line)
         outer_key = f"key_{step.id}"
         if self.has_key:
             self._line(f"{outer_key} = key")
@@ -216,10 +262,10 @@ class _ChainWriter:
         if self.has_key:
             # The item before may have passed an exchange further on, which gave it another key.
             self._line(f"key = {outer_key}")
-        self._line("if record is None: continue")
+        self._line(f"if record is None: {self.counters.not_made(self.node)}continue")
 
     def _call_the_rest(self, stage_index: int, step_index: int) -> None:
-        rest = _ChainWriter(self.plan, self.pipeline, self.bindings)
+        rest = _ChainWriter(self.plan, self.pipeline, self.bindings, self.probe)
         run = rest.write(stage_index, step_index, Entry.OBJECTS)
         name = self._name(f"rest_{stage_index}_{step_index}", run)
         self._line(f"{name}((key,), (record,), (payload,))")
@@ -255,13 +301,16 @@ class _ChainWriter:
     def _find_key(self, exchange: Exchange) -> None:
         self.has_key = False
         self.function = exchange.partition
+        self.node = self.bindings.nodes.of_edge[exchange.edge]
         if exchange.kind is ExchangeKind.ROUND_ROBIN:
             self._line("key = None")
             return
         if exchange.partition is None:
             self._line(f"key = {CONSTANT_KEY!r}")
         else:
-            partition = self._name(f"partition_{exchange.edge}", exchange.partition)
+            partition = self._user_name(
+                f"partition_{exchange.edge}", exchange.partition, is_step=False
+            )
             self.names["canonical_key"] = canonical_key
             self._line(f"key = {partition}(record)", site=exchange.partition_name)
             self._line("if key.__class__ is not str: key = canonical_key(key)",
@@ -274,7 +323,8 @@ class _ChainWriter:
         for sink_id in sinks:
             sink: Any = self.plan.sinks[sink_id]
             self.function = sink.encode
-            encode = self._name(f"encode_{sink_id}", sink.encode)
+            self.node = self.bindings.nodes.of_sink[sink_id]
+            encode = self._user_name(f"encode_{sink_id}", sink.encode)
             append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
             site = f"encoder of {sink.describe()}"
             # Where there are several sinks, the failure of one encoder is not the others' loss:
@@ -282,7 +332,7 @@ class _ChainWriter:
             depth = self._open_loop("for _ in (0,):") if len(sinks) > 1 else 0
             self._line(f"encoded = {encode}(record)", site=site)
             self._line("if encoded.__class__ is not bytes:")
-            self._line("    if encoded is None: continue")
+            self._line(f"    if encoded is None: {self.counters.filtered(self.node)}continue")
             self._line("    if encoded.__class__ is str: encoded = encoded.encode()", site=site)
             self._line("    else: encoded = encoded_bytes(encoded)", site=site)
             self._line(f"{append}(encoded)")
@@ -302,12 +352,19 @@ class _ChainWriter:
         self.lines.append("    " * (self.depth if depth is None else depth) + text)
         if site is not None:
             self.sites[len(self.lines)] = Site(
-                self.pipeline.name, site, self.has_key, function=self.function
+                self.pipeline.name, site, self.has_key, function=self.function, node=self.node
             )
 
     def _name(self, name: str, value: Any) -> str:
         self.names[name] = value
         return name
+
+    def _user_name(self, name: str, function: Callable[..., Any], *, is_step: bool = True) -> str:
+        """Name a function of the user; its time counts for the step, or as the user's only."""
+        if self.probe is not None:
+            timed = self.probe.timed if is_step else self.probe.timed_beside
+            function = timed(self.node, function)
+        return self._name(name, function)
 
     def _compiled(self, file_name: str) -> Callable[..., None]:
         text = "\n".join(self.lines) + "\n"
@@ -342,9 +399,13 @@ def _code(text: str, file_name: str) -> CodeType:
 
 
 def _bind_changes(names: dict[str, Any], step: int, change: StateChanges) -> None:
-    names[f"changed_{step}"] = change.changed
+    names[f"marks_{step}"] = change.marks
+    names[f"mark_of_{step}"] = change.marks.get
+    names[f"now_{step}"] = change.now
+    names[f"then_{step}"] = change.then
+    names[f"note_changed_{step}"] = change.changed.append
     names[f"frozen_{step}"] = change.frozen
-    names[f"write_first_{step}"] = change.write_first
+    names[f"copy_first_{step}"] = change.copy_first
 
 
 def _failure_reporter(

@@ -5,11 +5,16 @@ The dataflow owns the state objects and the outgoing lists; it does no I/O. Whoe
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from wallaroo.connectors.base import PayloadSource
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.probe import RECORDS as PROBED_RECORDS
+from wallaroo.metrics.probe import Probe
+from wallaroo.metrics.tally import Counts, Tally, add_counts, copy_counts
 from wallaroo.names import EdgeId, SinkId, WorkerName
 from wallaroo.operators.batches import (
     BadRecord,
@@ -29,6 +34,8 @@ from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan
 
 Run = Callable[..., None]
 
+NO_TIMES: Mapping[int, int] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingBatch:
@@ -39,6 +46,8 @@ class OutgoingBatch:
     form: Form
     record_count: int
     body: bytes
+    delivered_ns: int = 0
+    """When the oldest of its records was delivered to its source; 0 where nobody noted that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,8 @@ class DataflowOptions:
     stop_on_error: bool = False
     tracks_changes: bool = False
     """Whether checkpoints are on."""
+    clock_ns: Callable[[], int] | None = None
+    """What the time of user code is measured by; ``None``: records are not counted either."""
 
 
 class Dataflow:
@@ -70,8 +81,21 @@ class Dataflow:
         }
         self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
         self._failures: list[Failure] = []
-        self._sources: list[Run] = []
-        self._batches: dict[tuple[EdgeId, bool], Run] = {}
+        self._nodes = Nodes(plan)
+        self.tally: Tally | None = None
+        """What was counted here; ``None`` where nothing is."""
+        self.probe: Probe | None = None
+        if options.clock_ns is not None:
+            self.tally = Tally(plan)
+            self.probe = Probe(len(self._nodes.all), list(plan.states), options.clock_ns)
+        self.carried: dict[str, Counts] = {}
+        """By worker: counts of earlier lives that a checkpoint brought here."""
+        self._sources: list[list[Run]] = []
+        """By pipeline: the chain, and the watched one where there is a probe."""
+        self._batches: dict[tuple[EdgeId, bool], list[Run]] = {}
+        self._index_of: dict[str, int] = {
+            pipeline.name: index for index, pipeline in enumerate(plan.pipelines)
+        }
         self._pipeline_of_edge: dict[EdgeId, tuple[Pipeline, Exchange]] = {
             stage.exchange.edge: (pipeline, stage.exchange)
             for pipeline in plan.pipelines
@@ -104,6 +128,8 @@ class Dataflow:
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self._fail,
             changes=self.changes,
+            nodes=self._nodes,
+            tally=self.tally,
         )
         for edge, (_, exchange) in self._pipeline_of_edge.items():
             if exchange.kind is ExchangeKind.KEYED:
@@ -133,17 +159,20 @@ class Dataflow:
         for pipeline in self._plan.pipelines:
             decodes = isinstance(pipeline.source, PayloadSource)
             entry = Entry.PAYLOADS if decodes else Entry.VALUES
-            self._sources.append(write_chain(self._plan, pipeline, 0, entry, bindings))
+            self._sources.append(self._chains(pipeline, 0, entry))
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
                 edge = stage.exchange.edge
-                self._batches[edge, True] = write_chain(
-                    self._plan, pipeline, index, Entry.OBJECTS, bindings
-                )
+                self._batches[edge, True] = self._chains(pipeline, index, Entry.OBJECTS)
                 if stage.exchange.payload_may_travel:
-                    self._batches[edge, False] = write_chain(
-                        self._plan, pipeline, index, Entry.KEYED_PAYLOADS, bindings
-                    )
+                    self._batches[edge, False] = self._chains(pipeline, index, Entry.KEYED_PAYLOADS)
+
+    def _chains(self, pipeline: Pipeline, stage: int, entry: Entry) -> list[Run]:
+        probes = [None] if self.probe is None else [None, self.probe]
+        return [
+            write_chain(self._plan, pipeline, stage, entry, self._bindings, probe)
+            for probe in probes
+        ]
 
     def freeze(self) -> None:
         """Everything before a barrier is processed: the checkpoint is to hold what is here now."""
@@ -167,29 +196,75 @@ class Dataflow:
 
     # Records in
 
-    def run_source(self, pipeline: int, records: list[Any]) -> None:
+    def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
         """Take payloads (or, from a generator, values) through ``pipeline`` from its source."""
-        self._sources[pipeline](records)
+        if self.tally is not None:
+            self.tally.taken[pipeline] += len(records)
+        if is_watched:
+            self._run_watched(self._sources[pipeline], [records])
+        else:
+            self._sources[pipeline][0](records)
 
     def unpack(self, edge: EdgeId, form: Form, body: bytes) -> Batch:
         """Return the batch that another worker packed; what cannot be read becomes a failure."""
         batch, bad = unpack(form, body, self._plan.deserialize)
+        if self.tally is not None:
+            self.tally.received[edge] += len(bad)
         self._fail_all(edge, bad)
         return batch
 
-    def run_batch(self, edge: EdgeId, batch: Batch, first: int, count: int) -> None:
+    def run_batch(
+        self, edge: EdgeId, batch: Batch, first: int, count: int, *, is_watched: bool = False
+    ) -> None:
         """Take ``count`` records of ``batch`` in behind ``edge``, from number ``first`` on."""
         part = slice(first, first + count)
-        run = self._batches[edge, batch.records is not None]
-        if batch.records is None:
-            run(batch.keys[part], batch.payloads[part])
+        runs = self._batches[edge, batch.records is not None]
+        columns = [batch.keys[part], batch.payloads[part]]
+        if batch.records is not None:
+            columns.insert(1, batch.records[part])
+        if self.tally is not None:
+            self.tally.received[edge] += count
+        if is_watched:
+            self._run_watched(runs, columns)
         else:
-            run(batch.keys[part], batch.records[part], batch.payloads[part])
+            runs[0](*columns)
+
+    def _run_watched(self, runs: list[Run], columns: list[list[Any]]) -> None:
+        """Have the second chain take some of these records, and the first one the others."""
+        assert self.probe is not None
+        first = self.probe.place(len(columns[0]))
+        end = first + PROBED_RECORDS
+        for run, part in (
+            (runs[0], slice(0, first)),
+            (runs[1], slice(first, end)),
+            (runs[0], slice(end, None)),
+        ):
+            if columns[0][part]:
+                run(*(column[part] for column in columns))
+
+    def pipeline_of(self, edge: EdgeId) -> int:
+        """Return the index of the pipeline that ``edge`` is part of."""
+        return self._index_of[self._pipeline_of_edge[edge][0].name]
+
+    def carry(self, counts: dict[str, Counts]) -> None:
+        """Count these on, by worker: who counted them has left."""
+        for worker, more in counts.items():
+            add_counts(self.carried.setdefault(worker, {}), more)
+
+    def counts(self) -> dict[str, Counts]:
+        """Return what this worker has counted, and what it carries, by worker."""
+        counts = copy_counts(self.carried)
+        if self.tally is not None:
+            add_counts(counts.setdefault(self._me, {}), self.tally.counts())
+        return counts
 
     # What came out
 
-    def take_batches(self) -> Iterable[OutgoingBatch]:
-        """Yield what is to travel, and forget it."""
+    def take_batches(self, delivered_ns: Mapping[int, int] = NO_TIMES) -> Iterable[OutgoingBatch]:
+        """Yield what is to travel, and forget it.
+
+        ``delivered_ns`` says, by pipeline, when the oldest of it came to its source.
+        """
         measured: list[EdgeId] = []
         for (edge, worker), flat in self._outgoing.items():
             if not flat:
@@ -204,8 +279,11 @@ class Dataflow:
                 count -= len(bad)
                 self._fail_all(edge, bad)
             flat.clear()
+            if self.tally is not None:
+                self.tally.sent[edge] += count
             if count:
-                yield OutgoingBatch(edge, worker, form, count, body)
+                oldest_ns = delivered_ns.get(self.pipeline_of(edge), 0)
+                yield OutgoingBatch(edge, worker, form, count, body, oldest_ns)
         if measured:
             # Only now: what was waiting for other workers on the same edge was still payloads.
             self._travels_as_payload -= set(measured)
@@ -223,6 +301,11 @@ class Dataflow:
         form = cheaper_form(payloads, source.decode, plan.serialize, plan.deserialize, clock)
         return form is Form.OBJECTS
 
+    def output_count(self, pipeline: int) -> int:
+        """Return how many results of a pipeline wait for ``take_output``."""
+        sinks = self._plan.pipelines[pipeline].sinks
+        return sum(len(self._sink_output[sink]) for sink in sinks)
+
     def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
         """Yield what is to be written to each sink, and forget it."""
         for sink, output in self._sink_output.items():
@@ -239,6 +322,8 @@ class Dataflow:
         self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
         failure = describe_failure(error, site, key, record, payload)
+        if self.tally is not None:
+            self.tally.failed[site.node] += 1
         if self._options.stop_on_error:
             raise StopOnError(failure) from error
         self._failures.append(failure)
@@ -247,5 +332,6 @@ class Dataflow:
         pipeline, exchange = self._pipeline_of_edge[edge]
         where = f"exchange before {exchange.state or 'parallel step'}"
         for one in bad:
-            site = Site(pipeline.name, where, has_key=one.key is not None)
+            has_key, node = one.key is not None, self._nodes.of_edge[edge]
+            site = Site(pipeline.name, where, has_key, node=node)
             self._fail(one.error, site, one.key, one.record, one.payload)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from wallaroo.metrics.probe import WRAPPER_FILE
 from wallaroo.routing.keys import display_key, short_repr
 
 RECORD_SHOWN_CHARACTERS_MAX = 200
@@ -25,6 +26,8 @@ class Site:
     """There is no record yet: what enters is the payload."""
     function: Callable[..., Any] | None = None
     """The user's function whose call, or whose result, is looked at there."""
+    node: int = 0
+    """Where the record is counted, as ``wallaroo.metrics.nodes`` numbers places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ def _traceback(error: BaseException, site: Site) -> str:
     """
     assert error.__traceback__ is not None
     frames = traceback.extract_tb(error.__traceback__.tb_next)
+    if frames and frames[0].filename == WRAPPER_FILE:
+        del frames[0]
     function = getattr(site.function, "__func__", site.function)
     code = getattr(function, "__code__", None)
     is_named = any(code is not None and frame.filename == code.co_filename for frame in frames)

@@ -26,6 +26,8 @@ from wallaroo.cluster.worker_names import first_names, next_names
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.metrics.tally import Counts
+from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.testing.loop import Process
@@ -221,6 +223,11 @@ class SimulatedInitializer:
     def has_processes(self) -> bool:
         """Whether anything of this run is left."""
         return self._processes.are_left
+
+    def counts(self) -> Counts:
+        """Return what all members together have counted, by node."""
+        workers = self._processes.workers(self.workers)
+        return sums({each.name: sums(each.member.dataflow.counts()) for each in workers})
 
     def states(self) -> States:
         """Return what all members hold; each key is held by one."""

@@ -29,6 +29,7 @@ class PlacedRunner:
         self._on_ended = on_ended
         self._position = 0
         self._is_running = False
+        self.delivered_ns = 0
         self.end: str | None = None
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, FencedError, StoreError
+from wallaroo.metrics.tally import Counts
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
@@ -21,6 +22,8 @@ from wallaroo.testing.oracle import (
     DIFFERENCES_SHOWN_MAX,
     Expected,
     States,
+    count_differences,
+    counts_in,
     final_states,
     newest_manifest,
     output_differences,
@@ -353,20 +356,23 @@ class _Simulation:
 
     # What came of it
 
-    def _states(self) -> States:
-        if self._is_durable:
-            return final_states(self._objects, self._plan, self._expected)
-        return self._initializer.states()
+    def _found(self) -> tuple[States, Counts]:
+        """Return the final states, and the counts of records."""
+        if not self._is_durable:
+            return self._initializer.states(), self._initializer.counts()
+        manifest = newest_manifest(self._objects)
+        return final_states(self._objects, self._plan, self._expected), counts_in(manifest)
 
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
     ) -> list[str]:
         """Return what is not as in a plain run."""
-        found = self._states()
+        found, counted = self._found()
         output = self._output()
         return [
             *state_differences(self._expected.states, found, view_state),
             *output_differences(self._plan, self._expected.output, output, view_output),
+            *count_differences(self._plan, self._expected.counts, counted),
         ]
 
     def _output(self) -> dict[int, list[bytes]]:
@@ -381,7 +387,7 @@ class _Simulation:
     def result(self) -> SimulationResult:
         """Return what the run has come to."""
         return SimulationResult(
-            states=self._states(),
+            states=self._found()[0],
             output=self._output(),
             accepted=self._accepted(),
             injected=self._chaos.injected,

@@ -51,6 +51,11 @@ class Listener:
         """Whether a sender can connect."""
         return self._is_listening and self.process.is_alive
 
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return len(self.connections)
+
     async def listen(self, address: str) -> None:
         """Accept senders from now on."""
         self._is_listening = True
@@ -147,6 +152,9 @@ class SourceConnection:
         """Forget payloads that stand in the journal."""
         if self._reading.will_come_again:
             self._forget()
+
+    delivered_ns = 0
+    """Nobody looks at latencies here."""
 
     @property
     def has_records(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from wallaroo.checkpoint.manifest import PART_FOLDER
 from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
@@ -22,9 +23,9 @@ class Objects:
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
 
-    def write(self, name: str, data: bytes, *, is_new: bool) -> str:
-        """Write an object; return what went wrong."""
-        if is_new and name in self.by_name:
+    def create(self, name: str, data: bytes) -> str:
+        """Write a new object; return what went wrong."""
+        if name in self.by_name:
             return "exists"
         self.by_name[name] = data
         return ""
@@ -55,15 +56,7 @@ class SimulatedStore:
 
     async def create(self, name: str, data: bytes) -> None:
         """Write a new object; ``AlreadyExistsError`` to all but one."""
-        self._process.at("create manifest")
-        await self._write(name, data, is_new=True)
-
-    async def put(self, name: str, data: bytes) -> None:
-        """Write an object; replace an older one."""
-        self._process.at("write part")
-        await self._write(name, data, is_new=False)
-
-    async def _write(self, name: str, data: bytes, *, is_new: bool) -> None:
+        self._process.at("write part" if name.startswith(PART_FOLDER) else "create manifest")
         kind = "done"
         if self._chaos.take("failed_writes", FAILURE_PROBABILITY):
             kind = self._random.choice(["refused", "torn", "answer lost", "not done"])
@@ -72,7 +65,7 @@ class SimulatedStore:
         def arrive() -> None:
             match kind:
                 case "done" | "answer lost":
-                    outcome.append(self._objects.write(name, data, is_new=is_new))
+                    outcome.append(self._objects.create(name, data))
                 case "torn":
                     self._objects.tear(name, data)
 

@@ -14,7 +14,8 @@ from wallaroo.cluster.member import DurableStorage, Member
 from wallaroo.cluster.member import Process as ProcessParts
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
-from wallaroo.cluster.sources import SourceParts, Sources
+from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -84,7 +85,7 @@ class SimulatedWorker:
     ) -> None:
         self._world = world
         self.process = process
-        self._name = name
+        self.name = self._name = name
         self._random = process.loop.random
         self._send = send
         self._of_epoch: list[Task] = []
@@ -171,7 +172,9 @@ class SimulatedWorker:
         return Sources(parts)
 
     def _new_dataflow(self) -> Dataflow:
-        options = DataflowOptions(clock=self._clock, tracks_changes=self._world.is_durable)
+        options = DataflowOptions(
+            clock=self._clock, tracks_changes=self._world.is_durable, clock_ns=lambda: 0
+        )
         return Dataflow(self._world.plan, self._name, options)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:

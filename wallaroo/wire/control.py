@@ -12,6 +12,7 @@ import msgpack
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
 
@@ -154,8 +155,8 @@ class Saved:
     tag: ClassVar[int] = 13
     epoch: Epoch
     checkpoint: CheckpointId
-    content: list[Any]
-    """As ``WorkerCheckpoint.to_wire`` gives it."""
+    content: list[Any] = field(repr=False)
+    """As ``WorkerCheckpoint.to_wire`` gives it; long, so logs and stories leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +321,22 @@ class Leave:
     resize: int
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Worker: this was measured here; once a second, and before its last words."""
+
+    tag: ClassVar[int] = 30
+    epoch: Epoch
+    worker: WorkerName
+    report: dict[str, Any]
+    """As ``wallaroo.metrics.report`` describes it."""
+
+
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
+    | Measured | Query | Replied | Request | Progress | Answer
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -2,7 +2,8 @@
 
     dialer -> listener   LinkHello    u8 1 | msgpack [sender, incarnation, receiver, incarnation]
     listener -> dialer   LinkWelcome  u8 2 | u64 last sequence processed | u8 is under pressure
-    dialer -> listener   BatchFrame   u8 3 | u64 sequence | u32 edge | u8 form | u32 records | body
+    dialer -> listener   BatchFrame   u8 3 | u64 sequence | u32 edge | u8 form | u32 records
+                                      | u64 delivered, unix ns | body
     dialer -> listener   Barrier      u8 4 | u64 sequence | u64 epoch | u64 checkpoint | u32 edge
     listener -> dialer   Ack          u8 5 | u64 last sequence processed
     listener -> dialer   Pressure     u8 6 | u8 is under pressure
@@ -25,7 +26,7 @@ from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 FRAME_BYTES_MAX = (1 << 31) - 1
 
 _LENGTH = struct.Struct(">I")
-_BATCH = struct.Struct(">BQIBI")
+_BATCH = struct.Struct(">BQIBIQ")
 _BARRIER = struct.Struct(">BQQQI")
 _WELCOME = struct.Struct(">BQ?")
 _ACK = struct.Struct(">BQ")
@@ -61,6 +62,9 @@ class BatchFrame:
     form: int
     record_count: int
     body: bytes
+    delivered_ns: int = 0
+    """When the oldest of these records came to its source, in nanoseconds since 1970 by that host's
+    clock; 0 where nobody noted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ def payload_bytes(frame: NumberedFrame) -> int:
 def encode_data_frame(frame: DataFrame) -> bytes:
     """Return ``frame`` with its length before it."""
     match frame:
-        case BatchFrame(sequence, edge, form, record_count, body):
-            head = _BATCH.pack(3, sequence, edge, form, record_count)
+        case BatchFrame(sequence, edge, form, record_count, body, delivered_ns):
+            head = _BATCH.pack(3, sequence, edge, form, record_count, delivered_ns)
             return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
         case Barrier(sequence, epoch, checkpoint, edge):
             content = _BARRIER.pack(4, sequence, epoch, checkpoint, edge)
@@ -150,10 +154,9 @@ def decode_data_frame(content: bytes) -> DataFrame:
     try:
         match content[0]:
             case 3:
-                _, sequence, edge, form, record_count = _BATCH.unpack_from(content)
-                return BatchFrame(
-                    sequence, EdgeId(edge), form, record_count, content[_BATCH.size :]
-                )
+                _, sequence, edge, form, record_count, delivered_ns = _BATCH.unpack_from(content)
+                body = content[_BATCH.size :]
+                return BatchFrame(sequence, EdgeId(edge), form, record_count, body, delivered_ns)
             case 4:
                 _, sequence, epoch, checkpoint, edge = _BARRIER.unpack(content)
                 return Barrier(sequence, Epoch(epoch), CheckpointId(checkpoint), EdgeId(edge))

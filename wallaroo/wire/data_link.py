@@ -32,10 +32,14 @@ class LinkSender:
         self._is_connected = False
         self.unacknowledged_bytes = 0
 
-    def send_batch(self, edge: EdgeId, form: int, record_count: int, body: bytes) -> bytes:
+    def send_batch(
+        self, edge: EdgeId, form: int, record_count: int, body: bytes, delivered_ns: int = 0
+    ) -> bytes:
         """Number and keep a batch."""
         self._last_sequence += 1
-        return self._keep(BatchFrame(self._last_sequence, edge, form, record_count, body))
+        return self._keep(
+            BatchFrame(self._last_sequence, edge, form, record_count, body, delivered_ns)
+        )
 
     def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> bytes:
         """Number and keep a barrier."""
@@ -77,8 +81,8 @@ class LinkSender:
         self.unacknowledged_bytes = 0
         for frame, _ in frames:
             match frame:
-                case BatchFrame(_, edge, form, record_count, body):
-                    self.send_batch(edge, form, record_count, body)
+                case BatchFrame(_, edge, form, record_count, body, delivered_ns):
+                    self.send_batch(edge, form, record_count, body, delivered_ns)
                 case Barrier(_, epoch, checkpoint, edge):
                     self.send_barrier(epoch, checkpoint, edge)
                 case MovedStates() | MovedAll():

@@ -37,7 +37,7 @@ def main() -> int:
     threading.Thread(target=_end_with_initializer, args=(os.dup(0),), daemon=True).start()
     # The application has no standard input: the pipe is the initializer's.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    configure_logs(settings.name, debug=settings.options.debug)
+    configure_logs(settings.name, level=settings.options.log_level, form=settings.options.log_form)
     gc.set_threshold(*GC_THRESHOLDS)
     start_pulse(settings)
     try:

@@ -31,20 +31,26 @@ class ControlLink:
         on_frame: Callable[[ControlFrame], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Connect; return when both sides have proven the secret. Raises ``OSError``."""
-        opened = asyncio.Event()
-        self._connection.on_open = opened.set
-        self._connection.on_frame = lambda data: on_frame(decode_control_frame(data))
+        """Connect; return when both sides have proven the secret. Raises ``OSError``.
+
+        ``on_lost`` is called for a link that stood; one that never did is an error.
+        """
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = loop.create_future()
 
         def lost(reason: str) -> None:
             self._lost.set()
-            on_lost(reason)
+            if not opened.done():
+                opened.set_exception(ConnectionRefusedError(reason))
+            elif not opened.cancelled():
+                on_lost(reason)
 
+        self._connection.on_open = lambda: opened.set_result(None)
+        self._connection.on_frame = lambda data: on_frame(decode_control_frame(data))
         self._connection.on_lost = lost
         async with asyncio.timeout(DIAL_TIMEOUT_S):
-            loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: self._connection, host, port)
-            await opened.wait()
+            await opened
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame; nothing happens where the link is gone."""

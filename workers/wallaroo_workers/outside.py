@@ -11,7 +11,8 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.sources import SourceParts, Sources
+from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
@@ -70,6 +71,7 @@ class Sinks:
         self.files: dict[SinkId, FileSinkRunner] = {}
         """Those that write files."""
         self._runners: list[TCPSinkRunner | FileSinkRunner] = []
+        self._plan = plan
         self._timeout_s = options.sink_timeout_s
         for index, sink in enumerate(plan.sinks):
             if isinstance(sink, FileSink):
@@ -102,6 +104,20 @@ class Sinks:
     def backlog_bytes(self) -> int:
         """Bytes that no kernel and no file has taken yet."""
         return sum(sink.backlog_bytes for sink in self._runners)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return of each sink what ``wallaroo.metrics.report`` says of it."""
+        return [
+            {
+                "name": sink.describe(),
+                "address": runner.address,
+                "bytes": runner.written_bytes,
+                "queued_bytes": runner.queued_bytes,
+                "connections": runner.connection_count,
+                "connected": runner.connected.is_set(),
+            }
+            for sink, runner in zip(self._plan.sinks, self._runners, strict=True)
+        ]
 
     async def connected(self) -> None:
         """Wait until every sink is connected."""

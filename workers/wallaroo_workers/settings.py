@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from wallaroo_workers.logs import Form, Level
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationSettings:
@@ -36,6 +38,10 @@ class RunOptions:
     """When journals reach the disk: when the system likes, at each turn, or at each read."""
     pulse_s: float = 1.0
     """Time between two signs of life."""
+    measures: bool = True
+    """Whether anything is counted and measured."""
+    log_level: Level = "info"
+    log_form: Form = "auto"
     debug: bool = False
 
 

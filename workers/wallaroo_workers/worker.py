@@ -17,12 +17,16 @@ from wallaroo.cluster.pressure import Pressure
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.operators.failures import Failure
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import ControlFrame, RequestStop
+from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
+from wallaroo.wire.requests import Query
+from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
+from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
 from wallaroo_workers.outside import Sinks, new_sources
@@ -59,7 +63,18 @@ class Worker:
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
+        self._measuring: Measuring | None = None
+        if options.measures:
+            self._measuring = Measuring(self._me, settings.incarnation, plan)
         self._member = Member(self._process(), Epoch(settings.incarnation))
+        self._answers = Answers(
+            member=self._member,
+            engine=self._engine,
+            sources=self._sources,
+            sinks=self._sinks,
+            failure_count=self._failure_count,
+            send=self._send,
+        )
         self._connect_parts()
 
     def _process(self) -> Process:
@@ -80,12 +95,15 @@ class Worker:
             start=self._start_in_epoch,
             end_epoch=self._end_epoch,
             before_first_open=_freeze_garbage,
-            failed=lambda failure: self._dead_letters.add([failure]),
-            failure_count=lambda: sum(self._dead_letters.count_by_step.values()),
+            failed=lambda failure: self._failed([failure]),
+            failure_count=self._failure_count,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
             warn=lambda event, error: log.warning(event, reason=error.what, hint=error.hint),
         )
+
+    def _failure_count(self) -> int:
+        return sum(self._dead_letters.count_by_step.values())
 
     def _new_dataflow(self) -> Dataflow:
         options = self._settings.options
@@ -97,6 +115,7 @@ class Worker:
                 clock=time.perf_counter,
                 stop_on_error=options.stop_on_error,
                 tracks_changes=self._durable is not None,
+                clock_ns=time.perf_counter_ns if options.measures else None,
             ),
         )
 
@@ -117,7 +136,9 @@ class Worker:
     def _connect_parts(self) -> None:
         member = self._member
         self._engine.on_output = self._sinks.write
-        self._engine.on_failures = self._dead_letters.add
+        self._engine.on_failures = self._failed
+        if self._measuring is not None:
+            self._measuring.begin(self._engine)
         self._sinks.when_progressing(member.backlog_changed)
         self._sinks.when_failing(lambda error: member.fail(error.what, error.hint, error.exit_code))
 
@@ -125,7 +146,7 @@ class Worker:
         """Join the cluster and work until told to stop; return the exit status."""
         self._ended = asyncio.get_running_loop().create_future()
         host, port = self._settings.control_host, self._settings.control_port
-        await self._control.dial(host, port, self._member.ordered, self._control_lost)
+        await self._control.dial(host, port, self._ordered, self._control_lost)
         await self._member.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
@@ -141,9 +162,31 @@ class Worker:
         """Somebody asked this process alone to end; the cluster ends in order."""
         self._control.send(RequestStop(self._member.epoch))
 
+    def _ordered(self, frame: ControlFrame) -> None:
+        if isinstance(frame, Query):
+            self._answers.asked(frame)
+        else:
+            self._member.ordered(frame)
+
     def _send(self, frame: ControlFrame) -> None:
         if not self._ended.done():
+            if isinstance(frame, Drained | Failed):
+                self._report()
             self._control.send(frame)
+
+    def _report(self) -> None:
+        if self._measuring is None:
+            return
+        member = self._member
+        report = self._measuring.report(
+            member.dataflow, self._engine, member.mesh, self._sources, self._sinks
+        )
+        self._control.send(Measured(member.epoch, self._me, report.to_wire()))
+
+    def _failed(self, failures: list[Failure]) -> None:
+        self._dead_letters.add(failures)
+        if self._measuring is not None:
+            self._measuring.failed(failures)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         if self._ended.done():
@@ -172,7 +215,9 @@ class Worker:
             self._member.mesh.acknowledge()
             self._sinks.settle()
             self._member.backlog_changed()
+            self._answers.look()
             self._tell_long_pause()
+            self._measure()
             if (sink := self._sinks.timed_out()) is not None:
                 self._member.fail(
                     f"the sink at {sink.address} was not there for "
@@ -180,6 +225,14 @@ class Worker:
                     "start the receiver first, or give --sink-timeout more time",
                     1,
                 )
+
+    def _measure(self) -> None:
+        if self._measuring is None:
+            return
+        is_paused = self._member.mesh.pressure.must_pause
+        now_s = asyncio.get_running_loop().time()
+        if self._measuring.ticked(now_s, TICK_S, is_paused=is_paused):
+            self._report()
 
     def _tell_long_pause(self) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -1,21 +1,17 @@
 """Checkpoints as tables for people and as plain values for JSON."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.errors import DamagedFileError
+from wallaroo_cli.tools.tables import age_text, new_table, print_table
 from wallaroo_workers.storage.verify import Findings
-
-_WIDTH_ELSEWHERE = 160
-"""Of tables that do not go to a terminal."""
 
 
 def row(found: Manifest | DamagedFileError, now_unix_s: float) -> dict[str, Any]:
@@ -32,6 +28,7 @@ def row(found: Manifest | DamagedFileError, now_unix_s: float) -> dict[str, Any]
         "keys": sum(_key_count(worker) for worker in found.workers.values()),
         "part_bytes": sum(_part_bytes(worker) for worker in found.workers.values()),
         "duration_s": found.duration_s,
+        "pause_s": max((worker.pause_s for worker in found.workers.values()), default=0.0),
     }
 
 
@@ -42,7 +39,7 @@ def print_rows(
     if not rows:
         click.echo(f"There are no checkpoints in {location}.")
         return
-    table = _table("number", "kind", "age", "epoch", "workers", "keys", "parts", "took")
+    table = new_table("number", "kind", "age", "epoch", "workers", "keys", "parts", "took")
     for found in rows:
         values = row(found, now_unix_s)
         if isinstance(found, DamagedFileError):
@@ -58,7 +55,7 @@ def print_rows(
             decimal(values["part_bytes"]),
             f"{values['duration_s']:.2f} s",
         )
-    _console().print(table)
+    print_table(table)
     for found in rows:
         if isinstance(found, DamagedFileError):
             click.echo(f"Error: {found.what}\nhint: {found.hint}", err=True)
@@ -78,10 +75,9 @@ def print_whole(manifest: Manifest) -> None:
         f"{manifest.epoch}, taken at {manifest.taken_unix_s:.3f} (Unix time) in "
         f"{manifest.duration_s:.2f} s"
     )
-    console = _console()
     for table in (_workers(manifest), _parts(manifest), _positions(manifest)):
         if table.row_count:
-            console.print(table)
+            print_table(table)
 
 
 def findings(found: Findings) -> dict[str, Any]:
@@ -111,16 +107,8 @@ def print_findings(found: Findings, *, has_journals: bool) -> None:
     click.echo(f"{len(found.problems)} problems." if found.problems else "All is well.")
 
 
-def age_text(age_s: float) -> str:
-    """Return an age in the largest unit that fits, such as ``5 min``."""
-    for unit, unit_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if age_s >= unit_s:
-            return f"{age_s // unit_s:.0f} {unit}"
-    return f"{age_s:.0f} s"
-
-
 def _workers(manifest: Manifest) -> Table:
-    table = _table("worker", "keys", "parts", "bytes", "staged output")
+    table = new_table("worker", "keys", "parts", "bytes", "pause", "staged output")
     for worker in manifest.workers.values():
         staged = (
             f"sink {one.sink}: {one.name} ({decimal(one.byte_count)})" for one in worker.staged
@@ -130,13 +118,14 @@ def _workers(manifest: Manifest) -> Table:
             ", ".join(f"{state}: {count:,}" for state, count in worker.key_counts.items()),
             str(len(worker.parts)),
             decimal(_part_bytes(worker)),
+            f"{worker.pause_s * 1000:.1f} ms",
             "\n".join(staged),
         )
     return table
 
 
 def _parts(manifest: Manifest) -> Table:
-    table = _table("part", "state", "checkpoint", "keys", "bytes")
+    table = new_table("part", "state", "checkpoint", "keys", "bytes")
     for part in (part for worker in manifest.workers.values() for part in worker.parts):
         table.add_row(
             part.name,
@@ -149,7 +138,7 @@ def _parts(manifest: Manifest) -> Table:
 
 
 def _positions(manifest: Manifest) -> Table:
-    table = _table("source", "position")
+    table = new_table("source", "position")
     for worker in manifest.workers.values():
         for pipeline, position in worker.sources.items():
             table.add_row(f"{worker.worker}, pipeline {pipeline}", repr(position))
@@ -184,18 +173,6 @@ def _damage(error: DamagedFileError) -> dict[str, Any]:
         "what": error.damage,
         "hint": error.hint,
     }
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, overflow="fold")
-    return table
-
-
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
-    return Console(highlight=False, markup=False, width=width)
 
 
 def _plain(value: Any) -> Any:

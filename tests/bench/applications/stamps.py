@@ -1,6 +1,7 @@
 """Passes the time a record was sent at through a keyed state, to measure how long it took.
 
-A payload is ``u64 nanoseconds | u32 key``; what comes out is the eight bytes of the time.
+A payload is ``u64 nanoseconds | u32 key``; what comes out is the eight bytes of the time. With the
+argument ``many`` keys are texts and not declared, for any number of them.
 """
 
 import struct
@@ -29,6 +30,11 @@ def by_key(record: Any) -> Any:
     return record[1]
 
 
+@wallaroo.partition
+def by_name(record: Any) -> str:
+    return f"k{record[1]}"
+
+
 @wallaroo.state_computation("count")
 def count(record: Any, state: Count) -> tuple[bytes, bool]:
     state.value += 1
@@ -45,5 +51,8 @@ def application_setup(args: list[str]) -> Any:
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     source = wallaroo.TCPSourceConfig(in_host, in_port, decode)
     builder = wallaroo.ApplicationBuilder("stamps").new_pipeline("stamps", source)
-    builder.to_state_partition(count, Count, "counts", by_key, list(range(KEY_COUNT)))
+    if "many" in args:
+        builder.to_state_partition(count, Count, "counts", by_name)
+    else:
+        builder.to_state_partition(count, Count, "counts", by_key, list(range(KEY_COUNT)))
     return builder.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode)).build()

@@ -16,6 +16,8 @@ class Result:
     unit: str
     values: list[float]
     target: float | None = None
+    verdict: bool | None = None
+    """Whether the target is met, where that is not for the median to say."""
     more_is_better: bool = False
     rounds: list[Round] = field(default_factory=list)
     """Of comparisons with a baseline; gives the number of repeated attempts."""
@@ -29,7 +31,9 @@ class Result:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the median meets the target, if there is one."""
+        """Whether the target is met, if there is one."""
+        if self.verdict is not None:
+            return self.verdict
         if self.target is None:
             return None
         return self.median >= self.target if self.more_is_better else self.median <= self.target

@@ -1,6 +1,7 @@
 """Parts: keys and states there and back, and errors that name the key or the place."""
 
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from wallaroo.checkpoint.blocks import encode_block
 from wallaroo.checkpoint.manifest import PartRef
-from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, read_chunks, read_part
+from wallaroo.checkpoint.parts import (
+    PART_HEADER,
+    PickledState,
+    encode_chunk,
+    pickle_state,
+    read_chunks,
+    read_part,
+)
 from wallaroo.errors import DamagedFileError, StateObjectError
 from wallaroo.names import CheckpointId
 from wallaroo.routing.keys import Key, TaggedKey, canonical_key
@@ -76,6 +84,44 @@ def test_a_state_that_cannot_be_pickled_is_named_by_its_key() -> None:
     with pytest.raises(StateObjectError, match=r"'totals'.*key \('b', True\).*lock") as caught:
         encode_chunk(["a", canonical_key(("b", True)), "c"], states, "totals")
     assert "locks" in caught.value.hint
+
+
+class Leaver:
+    """Ends the process that saves it, or tries to."""
+
+    def __reduce__(self) -> str:
+        raise SystemExit(3)
+
+
+class Returner:
+    """Ends the process that reads it, or tries to."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return sys.exit, (3,)
+
+
+def test_a_state_that_ends_the_process_when_it_is_pickled_is_one_that_cannot_be() -> None:
+    with pytest.raises(StateObjectError, match=r"'totals'.*key 'b'.*SystemExit: 3"):
+        encode_chunk(["a", "b"], [Total(1), Leaver()], "totals")
+
+
+def test_a_state_that_ends_the_process_when_it_is_read_is_one_that_cannot_be() -> None:
+    (chunk,) = read_chunks(part_of({"a": Returner()}), "p")
+    with pytest.raises(StateObjectError, match="SystemExit: 3"):
+        chunk.states()
+
+
+def test_a_state_that_was_pickled_before_comes_back_as_itself() -> None:
+    total = Total(1)
+    early = PickledState(pickle_state("a", total, "totals"))
+    total.count = 2
+    (chunk,) = read_chunks(part_of({"a": early, "b": total}), "p")
+    assert [state.count for state in chunk.states()] == [1, 2]
+
+
+def test_a_state_that_cannot_be_pickled_before_its_chunk_is_named_by_its_key() -> None:
+    with pytest.raises(StateObjectError, match=r"'totals'.*key 'b'.*lock"):
+        pickle_state("b", threading.Lock(), "totals")
 
 
 def test_states_that_cannot_be_pickled_only_together_are_said_so(

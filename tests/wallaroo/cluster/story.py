@@ -7,6 +7,7 @@ from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
     CheckpointDue,
+    DrainRequested,
     Effect,
     EndCluster,
     Event,
@@ -65,6 +66,7 @@ class Story:
     def __init__(self, **changes: Any) -> None:
         facts = membership(**changes)
         self.workers = facts.workers
+        self.is_durable = facts.is_durable
         self.coordinator = Coordinator(facts)
         self.processes: dict[WorkerName, Epoch] = {}
         """When each worker's process was started, as the coordinator ordered last."""
@@ -72,7 +74,7 @@ class Story:
         """The epoch that each worker would join now."""
         self.added: tuple[WorkerName, ...] = ()
         self.leaving: tuple[WorkerName, ...] = ()
-        self.resize = 0
+        self.resize_number = 0
         """The number of the last request that was not refused, if none was."""
         self.checkpoint = CheckpointId(0)
         """The last one ordered, by itself or with a stop."""
@@ -142,34 +144,40 @@ class Story:
         if self.phase is Phase.OPENING and phase is not Phase.OPENING:
             effects = self.all_say(Opened(self.epoch))
         if phase is Phase.MOVING and self.phase is Phase.RUNNING:
-            self.ask(leaving=[self.workers[-1]])
+            self.ask_resize(leaving=[self.workers[-1]])
             self.gather()
             effects = self.empty()
         if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
             effects = self.step(StopRequested())
+        if phase is Phase.DRAINED and self.phase is Phase.RUNNING:
+            self.step(DrainRequested())
+            if self.is_durable:
+                self.save()
+                self.written(1)
+            effects = self.drained()
         assert self.phase is phase
         return effects
 
     # Other members
 
-    def ask(
+    def ask_resize(
         self, added: Sequence[WorkerName] = (), leaving: Sequence[WorkerName] = ()
     ) -> list[Effect]:
         self.added, self.leaving = tuple(added), tuple(leaving)
-        self.resize += 1
-        return self.step(ResizeRequested(self.resize, self.added, self.leaving))
+        self.resize_number += 1
+        return self.step(ResizeRequested(self.resize_number, self.added, self.leaving))
 
     def gather(self, *workers: WorkerName) -> list[Effect]:
         """These workers (all, if none is named) are linked and know what moves."""
         effects: list[Effect] = []
         for worker in workers or (*self.workers, *self.added):
-            effects = self.say(worker, Gathered(self.epoch, self.resize))
+            effects = self.say(worker, Gathered(self.epoch, self.resize_number))
         return effects
 
     def empty(self) -> list[Effect]:
         effects: list[Effect] = []
         for worker in self.leaving:
-            effects = self.say(worker, Emptied(self.epoch, self.resize))
+            effects = self.say(worker, Emptied(self.epoch, self.resize_number))
         return effects
 
     def hold(self) -> list[Effect]:
@@ -177,7 +185,7 @@ class Story:
         effects: list[Effect] = []
         for worker in self.workers:
             left = legacy_of(worker) if worker in self.leaving else []
-            effects = self.say(worker, Held(self.epoch, self.resize, left))
+            effects = self.say(worker, Held(self.epoch, self.resize_number, left))
         return effects
 
     def move(self) -> list[Effect]:
@@ -186,7 +194,7 @@ class Story:
         epoch = self.epoch
         kept = tuple(worker for worker in self.workers if worker not in self.leaving)
         for worker in (*kept, *self.added):
-            effects = self.say(worker, Moved(epoch, self.resize, 10, 100))
+            effects = self.say(worker, Moved(epoch, self.resize_number, 10, 100))
         if self.coordinator.workers == (*kept, *self.added):
             self.workers = self.coordinator.workers
         return effects
@@ -220,7 +228,7 @@ class Story:
 
 
 def legacy_of(worker: WorkerName) -> list[Any]:
-    return [worker, [], {}, []]
+    return [worker, [], {}, [], {}]
 
 
 def content_of(worker: WorkerName) -> list[Any]:

@@ -62,6 +62,15 @@ def drained(**changes: Any) -> Story:
     return story
 
 
+def test_the_story_does_not_repeat_what_manifests_are_made_of() -> None:
+    story = saving()
+    long = ["part " * 1000]
+    for worker in WORKERS:
+        story.step(Received(worker, Saved(E1, ROUND_8, long)))
+    assert "WriteManifest(checkpoint=8" in story.coordinator.story[-1]
+    assert max(map(len, story.coordinator.story)) < 1000
+
+
 # Rounds that succeed
 
 

@@ -8,6 +8,7 @@ from tests.wallaroo.cluster.story import OUTLINE, WORKERS, A, B, Story, assigned
 from wallaroo.cluster.coordinator import STORY_STEPS_MAX, Coordinator, Phase
 from wallaroo.cluster.events import (
     Announce,
+    DrainRequested,
     Publish,
     Received,
     Send,
@@ -198,6 +199,47 @@ def test_the_second_stop_is_at_once_and_says_what_is_lost(phase: Phase) -> None:
         story.step(StopRequested())
     error = ended(story.step(StopRequested()))
     assert str(error) == "stopped at once; what was not yet delivered is lost"
+
+
+def test_a_drain_leaves_the_workers_up_until_they_are_asked_to_stop() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    assert story.step(DrainRequested()) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
+    assert story.step(DrainRequested()) == []
+    assert story.drained() == []
+    assert story.phase is Phase.DRAINED
+    assert story.step(DrainRequested()) == []
+    assert ended(story.step(StopRequested())) is None
+
+
+def test_a_stop_while_a_drain_lasts_ends_the_run_after_it() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.step(DrainRequested())
+    assert story.step(StopRequested(may_force=False)) == []
+    assert ended(story.drained()) is None
+
+
+def test_a_drain_while_a_stop_lasts_changes_nothing() -> None:
+    story = Story()
+    story.go_to(Phase.DRAINING)
+    assert story.step(DrainRequested()) == []
+    assert ended(story.drained()) is None
+
+
+def test_only_who_may_force_stops_at_once_by_asking_twice() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    asked = StopRequested(may_force=False)
+    assert story.step(asked) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
+    assert [story.step(asked), story.step(StopRequested()), story.step(asked)] == [[], [], []]
+    assert "stopped at once" in str(ended(story.step(StopRequested())))
+
+
+def test_a_loss_after_a_drain_ends_the_run_and_says_so() -> None:
+    story = Story()
+    story.go_to(Phase.DRAINED)
+    assert str(ended(story.lose(B))) == "worker b was lost (killed) after everything was drained"
 
 
 def test_workers_that_ask_for_a_stop_ask_for_the_same_one() -> None:

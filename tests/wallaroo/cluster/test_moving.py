@@ -129,7 +129,7 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
         assert flows[me].states["counts"].keys() == wanted
     assert flows[then.owner_of(late)].states["counts"][late] == {"n": 7}
     # What came stands in no checkpoint of its new owner, and what went is no concern of the old.
-    assert flows[C].changes["counts"].changed.keys() == wanted
+    assert flows[C].changes["counts"].marks.keys() == wanted
 
 
 def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,10 @@ def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) ->
 
 
 def test_no_restart_ends_the_run_with_the_first_loss() -> None:
-    assert "--no-restart is set" in str(ended(running(may_restart=False).lose(A)))
+    error = ended(running(may_restart=False).lose(A))
+    assert "--no-restart is set" in str(error)
+    assert error is not None
+    assert "the same command carries on" in error.hint
 
 
 # While a checkpoint is under way

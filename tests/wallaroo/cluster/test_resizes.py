@@ -29,7 +29,7 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.worker_names import first_names, next_names, youngest
+from wallaroo.cluster.worker_names import first_names, next_names
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     CallOff,
@@ -72,7 +72,7 @@ def answer(effects: list[Effect]) -> Answer:
 
 def committed(story: Story, **request: Any) -> list[Effect]:
     """Bring a request to its commit; return what follows from that."""
-    story.ask(**request)
+    story.ask_resize(**request)
     if story.added:
         story.join(*story.added)
     story.gather()
@@ -88,7 +88,7 @@ def open_again(story: Story) -> list[Effect]:
 
 def test_two_become_three_while_records_flow() -> None:
     story = running()
-    assert story.ask(added=[C]) == [StartWorker(C, E2, is_restart=False, is_joining=True)]
+    assert story.ask_resize(added=[C]) == [StartWorker(C, E2, is_restart=False, is_joining=True)]
     (gather,) = frames(story.join(C))
     assert isinstance(gather, Gather)
     assert gather.members == [["a", 1, "a:1"], ["b", 1, "b:1"], ["c", 2, "c:2"]]
@@ -121,7 +121,7 @@ def test_two_become_three_while_records_flow() -> None:
 
 def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> None:
     story = running(source_workers=["b"])
-    (gather,) = frames(story.ask(leaving=[B]))
+    (gather,) = frames(story.ask_resize(leaving=[B]))
     assert gather.new_workers == [A]
     assert story.gather() == [Send((B,), Empty(E1, 1))]
     assert story.empty() == [Send((A, B), Hold(E1, 1, CheckpointId(1)))]
@@ -154,14 +154,14 @@ def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> No
 def test_what_cannot_be_is_refused_with_the_reason(
     added: list[WorkerName], leaving: list[WorkerName], reason: str
 ) -> None:
-    refused = answer(running().ask(added, leaving))
+    refused = answer(running().ask_resize(added, leaving))
     assert not refused.ok
     assert reason in refused.text
 
 
 def test_a_second_request_is_refused_and_the_first_goes_on() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     second = answer(story.step(ResizeRequested(9, (), (B,))))
     assert (second.ok, second.request_id) == (False, 9)
     assert "under way" in second.text
@@ -172,23 +172,23 @@ def test_a_second_request_is_refused_and_the_first_goes_on() -> None:
 def test_only_a_running_cluster_changes(phase: Phase) -> None:
     story = Story()
     story.go_to(phase)
-    assert phase.value in answer(story.ask(added=[C])).text
+    assert phase.value in answer(story.ask_resize(added=[C])).text
 
 
 def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     effects = story.step(WorkerLost(C, E2, "killed"))
     assert effects[:2] == [Send((C,), Stop(E1)), EndWorker(C, is_told=False)]
     assert answer(effects).text == "worker c was lost (killed); nothing changed"
     assert (story.phase, story.epoch) == (Phase.RUNNING, E1)
     # Its name is not given again.
-    assert "or was" in answer(story.ask(added=[C])).text
+    assert "or was" in answer(story.ask_resize(added=[C])).text
 
 
 def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     failed = Failed(E2, "worker c: no module named counts", "", 2)
     effects = story.say(WorkerName("a worker"), failed)
     assert "no module named counts" in answer(effects).text
@@ -197,7 +197,7 @@ def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
 
 def test_one_that_runs_another_application_ends_the_request_alone() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     effects = story.say(C, Join(E2, C, 1, "c:2", [*OUTLINE[:-1], "step three"]))
     assert "step three" in answer(effects).text
     assert story.phase is Phase.RUNNING
@@ -205,7 +205,7 @@ def test_one_that_runs_another_application_ends_the_request_alone() -> None:
 
 def test_one_that_joins_and_is_lost_in_the_pause_lets_the_others_go_on() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     story.join(C)
     story.gather()
     assert story.phase is Phase.MOVING
@@ -220,7 +220,7 @@ def test_one_that_joins_and_is_lost_in_the_pause_lets_the_others_go_on() -> None
 
 def test_a_member_that_cannot_give_its_states_calls_it_off() -> None:
     story = running()
-    story.ask(leaving=[B])
+    story.ask_resize(leaving=[B])
     story.gather()
     story.empty()
     effects = story.say(B, NotMoved(E1, 1, "a lock cannot be pickled"))
@@ -231,7 +231,7 @@ def test_a_member_that_cannot_give_its_states_calls_it_off() -> None:
 @pytest.mark.parametrize("is_durable", [False, True])
 def test_a_member_lost_in_the_pause_is_mended_among_the_old_members(is_durable: bool) -> None:
     story = running(is_durable=is_durable)
-    story.ask(added=[C], leaving=[B])
+    story.ask_resize(added=[C], leaving=[B])
     story.join(C)
     story.gather()
     story.empty()
@@ -275,7 +275,7 @@ def test_with_checkpoints_on_it_is_done_once_a_checkpoint_has_the_new_members() 
 def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:
     story = running(is_durable=True)
     story.due()
-    story.ask(leaving=[B])
+    story.ask_resize(leaving=[B])
     story.gather()
     assert story.empty() == []
     assert story.due() == []
@@ -286,7 +286,7 @@ def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:
 
 def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     effects = story.step(StopRequested())
     assert "stopped" in answer(effects).text
     assert Send((A, B), Drain(E1, CheckpointId(1))) in effects
@@ -294,7 +294,7 @@ def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
 
 def test_a_stop_in_the_pause_waits_for_the_new_members() -> None:
     story = running()
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     story.join(C)
     story.gather()
     assert story.step(StopRequested()) == []
@@ -316,7 +316,7 @@ def test_a_stop_waits_for_one_that_leaves() -> None:
 
 def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -> None:
     story = running(source_workers=["a"])
-    story.ask(leaving=[B])
+    story.ask_resize(leaving=[B])
     story.gather()
     story.empty()
     assert story.say(A, SourcesEnded(E1, [0], [])) == []
@@ -330,7 +330,7 @@ def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -
 
 def test_the_end_of_the_run_answers_whoever_waits() -> None:
     story = running(may_restart=False)
-    story.ask(added=[C])
+    story.ask_resize(added=[C])
     effects = story.lose(A)
     assert not answer(effects).ok
 
@@ -338,9 +338,6 @@ def test_the_end_of_the_run_answers_whoever_waits() -> None:
 def test_names_are_never_given_twice() -> None:
     assert first_names(2) == ("w1", "w2")
     assert next_names([WorkerName("w1"), WorkerName("w7"), WorkerName("other")], 2) == ("w8", "w9")
-    workers = [WorkerName(name) for name in ("w10", "w2", "w9")]
-    assert youngest(workers, 2) == ("w9", "w10")
-    assert youngest(workers, 5) == ("w2", "w9", "w10")
 
 
 def test_unknown_senders_are_nobody() -> None:

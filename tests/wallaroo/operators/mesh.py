@@ -33,7 +33,11 @@ class Mesh:
         tracks_changes: bool = False,
     ) -> None:
         options = DataflowOptions(
-            form=form, clock=clock, stop_on_error=stop_on_error, tracks_changes=tracks_changes
+            form=form,
+            clock=clock,
+            stop_on_error=stop_on_error,
+            tracks_changes=tracks_changes,
+            clock_ns=lambda: 0,
         )
         self.workers = tuple(WorkerName(f"w{number + 1}") for number in range(worker_count))
         self.flows = {worker: Dataflow(plan, worker, options) for worker in self.workers}

@@ -1,11 +1,12 @@
 """Keys that changed, and what a checkpoint gets of them: always the values at the barrier."""
 
+import pickle
 import random
 from typing import Any
 
 import pytest
 
-from wallaroo.operators.changes import WRITTEN_ALONG, StateChanges
+from wallaroo.operators.changes import StateChanges
 
 State = list[int]
 """A state object that its computation changes in place."""
@@ -18,6 +19,8 @@ class Store:
         self.states: dict[str, State] = {}
         self.changes = StateChanges(self.states)
         self.changes.write = self.write
+        self.changes.write_copies = self.write_copies
+        self.changes.copy = self.copy
         self.chunks: list[dict[str, State]] = []
         self.refused: set[str] = set()
         """Keys of states that cannot be pickled."""
@@ -32,14 +35,26 @@ class Store:
             raise self.errors[-1]
         self.chunks.append({key: [*state] for key, state in zip(keys, states, strict=True)})
 
+    def write_copies(self, keys: list[str], copies: list[bytes]) -> None:
+        self.chunks.append(dict(zip(keys, map(pickle.loads, copies), strict=True)))
+
+    def copy(self, key: str, state: State) -> bytes:
+        if key in self.refused:
+            self.errors.append(ValueError(f"{key} cannot be pickled"))
+            raise self.errors[-1]
+        return pickle.dumps(state)
+
     def compute(self, key: str, value: int, *, is_changed: bool = True) -> None:
         """Do what a chain does with a record."""
         state = self.states.setdefault(key, [])
-        if key in self.changes.frozen:
-            self.changes.write_first(key)
+        changes = self.changes
+        if changes.frozen and changes.marks.get(key) is changes.then:
+            self.changes.copy_first(key)
         if is_changed:
             state.append(value)
-            self.changes.changed[key] = None
+            if changes.marks.get(key) is not changes.now:
+                changes.marks[key] = changes.now
+                changes.changed.append(key)
 
     def written(self) -> dict[str, State]:
         """Return what was written so far; no key may have been written twice."""
@@ -50,8 +65,8 @@ class Store:
         return written
 
     def write_all(self, key_count_max: int = 10) -> None:
-        while self.changes.write_some(key_count_max):
-            pass
+        while self.changes.is_writing:
+            self.changes.write_some(key_count_max)
 
     def begin(self) -> dict[str, State]:
         """A barrier is here; return what the checkpoint is to hold."""
@@ -79,7 +94,6 @@ def test_what_changes_behind_the_barrier_is_written_first_and_counts_for_the_nex
     due = store.begin()
     store.compute("k7", 1)
     store.compute("k7", 2)
-    assert store.written()["k7"] == [0]
     assert [*store.changes.changed] == ["k7"]
     store.write_all()
     assert store.written() == due
@@ -87,22 +101,27 @@ def test_what_changes_behind_the_barrier_is_written_first_and_counts_for_the_nex
     assert store.begin() == {"k7": [0, 1, 2]}
 
 
-def test_a_key_that_is_written_first_takes_some_others_along() -> None:
+def test_copies_of_many_keys_are_written_together() -> None:
     store = Store(keys=100)
-    store.begin()
-    store.compute("k7", 1)
-    (chunk,) = store.chunks
-    assert "k7" in chunk
-    assert len(chunk) == 1 + WRITTEN_ALONG
-    assert len(store.changes.frozen) == 99 - WRITTEN_ALONG
+    due = store.begin()
+    for number in range(10):
+        store.compute(f"k{number}", 1)
+    assert store.chunks == []
+    assert store.changes.write_some(50) == 10
+    assert store.written() == {f"k{number}": [0] for number in range(10)}
+    store.write_all()
+    assert store.written() == due
 
 
-def test_the_last_frozen_key_is_written_alone() -> None:
+def test_the_last_frozen_key_may_be_a_copy() -> None:
     store = Store(keys=1)
     store.begin()
     store.compute("k0", 1)
+    assert store.changes.is_writing
+    assert store.changes.write_some(10) == 1
     assert store.chunks == [{"k0": [0]}]
     assert store.changes.write_some(10) == 0
+    assert not store.changes.is_writing
 
 
 def test_a_slice_has_no_more_keys_than_it_may() -> None:
@@ -168,6 +187,29 @@ def test_keys_that_no_record_changed_may_be_written_too() -> None:
     assert store.written() == {"k0": [0], "k2": [0]}
 
 
+def test_keys_that_are_still_to_be_written_are_not_written_twice_for_that() -> None:
+    store = Store(keys=3)
+    due = store.begin()
+    store.changes.changed_too(["k0"])
+    store.compute("k1", 1)
+    store.write_all()
+    assert store.written() == due
+    store.changes.committed()
+    assert store.begin() == {"k1": [0, 1]}
+
+
+def test_a_slice_looks_at_few_keys_that_are_written_already() -> None:
+    store = Store(keys=100)
+    due = store.begin()
+    for number in range(100):
+        store.compute(f"k{number}", 1)
+    assert store.changes.write_some(100) == 100
+    assert store.changes.write_some(10) == 0
+    assert len(store.changes.frozen) == 60
+    store.write_all()
+    assert store.written() == due
+
+
 def test_a_barrier_before_the_last_checkpoint_is_done_with_is_a_fault_of_ours() -> None:
     store = Store(keys=3)
     store.begin()
@@ -224,7 +266,20 @@ def test_a_part_that_cannot_be_put_away_is_no_error_of_the_record_either() -> No
     store.changes.write = put
     store.begin()
     store.compute("k1", 1)
+    store.write_all()
     assert isinstance(store.changes.error, OSError)
+
+
+def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
+    store = Store(keys=1)
+
+    def leave(_key: str, _state: State) -> bytes:
+        raise SystemExit
+
+    store.changes.copy = leave
+    store.begin()
+    store.compute("k0", 1)
+    assert isinstance(store.changes.error, SystemExit)
 
 
 # Everything at once
@@ -250,11 +305,12 @@ def test_whatever_happens_the_checkpoints_that_stand_make_up_the_state(seed: int
             store.changes.abandon()
             at_barrier = None
         elif at_barrier is not None:
-            count = store.changes.write_some(chance.randint(1, 20))
-            if count == 0 and store.changes.error is not None:
+            is_writing = store.changes.is_writing
+            store.changes.write_some(chance.randint(1, 20))
+            if not is_writing and store.changes.error is not None:
                 store.changes.abandon()
                 at_barrier = None
-            elif count == 0:
+            elif not is_writing:
                 store.changes.committed()
                 restored |= store.written()
                 assert restored == at_barrier

@@ -1,6 +1,7 @@
 """Chains of a worker with checkpoints on: they say which keys change, and write some first."""
 
 import copy
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,8 @@ class Tracked(Mesh):
         for flow in self.flows.values():
             for name, change in flow.changes.items():
                 change.write = self.writer(name)
+                change.write_copies = self.copies_writer(change)
+                change.copy = lambda _key, state: pickle.dumps(state)
 
     def writer(self, name: str) -> Callable[[list[Any], list[Any]], None]:
         def write(keys: list[Any], states: list[Any]) -> None:
@@ -50,6 +53,9 @@ class Tracked(Mesh):
             self.written[name] |= copy.deepcopy(dict(zip(keys, states, strict=True)))
 
         return write
+
+    def copies_writer(self, change: StateChanges) -> Callable[[list[Any], list[bytes]], None]:
+        return lambda keys, copies: change.write(keys, [*map(pickle.loads, copies)])
 
     def all_changes(self, name: str) -> list[StateChanges]:
         return [flow.changes[name] for flow in self.flows.values()]
@@ -65,8 +71,8 @@ class Tracked(Mesh):
     def write_all(self) -> None:
         for flow in self.flows.values():
             for change in flow.changes.values():
-                while change.write_some(5):
-                    pass
+                while change.is_writing:
+                    change.write_some(5)
 
 
 def checkpoint_between(plan: Plan, records: list[bytes], worker_count: int) -> Tracked:
@@ -170,7 +176,7 @@ def test_what_a_computation_says_of_its_state_is_noted(step: Any, words: str, ch
     assert mesh.states("words").keys() == {word[0] for word in words.split()}
 
 
-def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_written_first() -> None:
+def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_copied_first() -> None:
     def fail(word: str, state: list[str]) -> tuple[str, bool]:
         if word == "abad":
             state.append("half")
@@ -181,6 +187,7 @@ def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_written_
     mesh.feed(payloads("a1 b1"))
     mesh.freeze()
     mesh.feed(payloads("abad"))
+    mesh.write_all()
     assert mesh.written["words"]["a"] == ["a1"]
     assert mesh.changed("words") == set()
     assert [failure.payload for failure in mesh.failures()] == [b"abad"]
@@ -199,6 +206,7 @@ def test_a_state_that_is_only_looked_at_is_written_as_it_was_at_the_barrier() ->
     mesh.feed(payloads("APPLE"))
     mesh.freeze()
     mesh.feed(payloads("Apple APRICOT"))
+    mesh.write_all()
     assert mesh.written["words"] == {"A": ["APPLE"]}
     assert mesh.changed("words") == {"A"}
 
@@ -292,10 +300,10 @@ def test_a_state_that_cannot_be_written_is_no_failure_of_a_record() -> None:
     mesh = Tracked(words_plan(single(keep)))
     (change,) = mesh.all_changes("words")
 
-    def refuse(keys: list[Any], states: list[Any]) -> None:
+    def refuse(_key: Any, _state: Any) -> bytes:
         raise ValueError("cannot be pickled")
 
-    change.write = refuse
+    change.copy = refuse
     mesh.feed(payloads("a1"))
     mesh.freeze()
     mesh.feed(payloads("a2"))

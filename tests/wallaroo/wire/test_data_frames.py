@@ -130,8 +130,9 @@ def test_the_deepest_nesting_is_an_error_of_a_few_words(depth: int) -> None:
 
 
 def test_the_layout_on_the_wire_stays() -> None:
-    frame = BatchFrame(2, EdgeId(3), 1, 4, b"body")
+    frame = BatchFrame(2, EdgeId(3), 1, 4, b"body", 5)
     assert encode_data_frame(frame).hex(" ", 1) == (
-        "00 00 00 16 03 00 00 00 00 00 00 00 02 00 00 00 03 01 00 00 00 04 62 6f 64 79"
+        "00 00 00 1e 03 00 00 00 00 00 00 00 02 00 00 00 03 01 00 00 00 04 "
+        "00 00 00 00 00 00 00 05 62 6f 64 79"
     )
     assert encode_data_frame(Ack(5)).hex() == "00000009050000000000000005"

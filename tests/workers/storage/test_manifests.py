@@ -173,7 +173,9 @@ async def test_a_commit_that_fails_says_whether_it_may_be_there(
 
 async def damage(store: Store, number: int) -> None:
     name = manifest_name(number)
-    await store.put(name, (await store.get(name))[:-1])
+    data = await store.get(name)
+    await store.delete([name])
+    await store.create(name, data[:-1])
 
 
 async def test_a_damaged_newest_manifest_is_an_error_that_names_the_way_back(
@@ -207,14 +209,47 @@ async def test_without_any_whole_checkpoint_there_is_no_way_back(store: Store) -
 
 
 async def test_a_manifest_under_another_number_is_damage(store: Store) -> None:
-    await store.put(manifest_name(7), encode_manifest(manifest(6)))
+    await store.create(manifest_name(7), encode_manifest(manifest(6)))
     with pytest.raises(DamagedFileError, match="holds manifest 6"):
         await log_of(store).load(7)
 
 
+async def test_the_last_epoch_is_that_of_the_newest_manifest_that_can_be_read(store: Store) -> None:
+    log = log_of(store)
+    assert await log.last_epoch() == 0
+    await log.commit(manifest(1, 4))
+    await log.commit(manifest(2, 7))
+    assert await log.last_epoch() == 7
+    await damage(store, 2)
+    assert await log.last_epoch() == 4
+
+
+async def test_a_checkpoint_behind_which_a_run_went_back_is_not_in_the_line(store: Store) -> None:
+    log = log_of(store)
+    base = await log.commit(manifest(1))
+    await log.commit(replace(manifest(2), base=1))
+    await log.commit(replace(manifest(3), base=2))
+    assert await log.line() == [3, 2, 1]
+    claim = await log.claim(base, Epoch(2))
+    assert (claim.number, claim.base) == (4, 1)
+    assert await log.line() == [4, 1]
+    await log.commit(replace(manifest(5, 2), base=4))
+    assert await log.line() == [5, 4, 1]
+
+
+async def test_what_a_damaged_manifest_follows_is_not_known_so_all_before_it_counts(
+    store: Store,
+) -> None:
+    log = log_of(store)
+    for number in (1, 2, 3):
+        await log.commit(replace(manifest(number), base=number - 1))
+    await damage(store, 3)
+    assert await log.line() == [3, 2, 1]
+
+
 async def run(log: ManifestLog, last: int) -> None:
     for number in range(1, last + 1):
-        await log.store.put(part_name(number, "w1", 1, 0, 0), b"part")
+        await log.store.create(part_name(number, "w1", 1, 0, 0), b"part")
         await log.commit(manifest(number, parts=min(number, 2)))
 
 
@@ -258,7 +293,14 @@ async def test_a_store_that_creates_twice_is_found_out(
 ) -> None:
     await log_of(store).check_store()
     assert await store.list() == []
-    monkeypatch.setattr(Store, "create", Store.put)
+
+    async def overwrite(self: Store, name: str, data: bytes) -> None:
+        assert self.folder is not None
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    monkeypatch.setattr(Store, "create", overwrite)
     with pytest.raises(StoreError, match="created twice"):
         await log_of(store).check_store()
     assert await store.list() == []

@@ -25,14 +25,14 @@ async def names(store: Store, prefix: str = "") -> list[str]:
 
 async def test_an_object_comes_back_and_is_listed_with_its_size(store: Store) -> None:
     data = os.urandom(100_000)
-    await store.put("parts/0000000001/w1-1-0-0", data)
+    await store.create("parts/0000000001/w1-1-0-0", data)
     assert await store.get("parts/0000000001/w1-1-0-0") == data
     assert await store.list() == [("parts/0000000001/w1-1-0-0", 100_000)]
 
 
 async def test_a_listing_is_of_one_folder_and_sorted(store: Store) -> None:
     for name in ("b/2", "a/1", "b/1", "bb/1"):
-        await store.put(name, b"")
+        await store.create(name, b"")
     assert await names(store) == ["a/1", "b/1", "b/2", "bb/1"]
     assert await names(store, "b/") == ["b/1", "b/2"]
     assert await names(store, "nothing/") == []
@@ -43,13 +43,6 @@ async def test_an_object_is_created_once(store: Store) -> None:
     with pytest.raises(AlreadyExistsError, match="a/1"):
         await store.create("a/1", b"second")
     assert await store.get("a/1") == b"first"
-
-
-async def test_put_replaces(store: Store) -> None:
-    await store.put("a", b"first")
-    await store.put("a", b"second")
-    assert await store.get("a") == b"second"
-    assert await names(store) == ["a"]
 
 
 async def test_of_many_that_create_one_name_one_succeeds(store: Store) -> None:
@@ -63,7 +56,7 @@ async def test_of_many_that_create_one_name_one_succeeds(store: Store) -> None:
 
 async def test_deleting_passes_over_what_is_not_there(store: Store) -> None:
     for name in ("a/1", "a/2", "b/1"):
-        await store.put(name, b"")
+        await store.create(name, b"")
     await store.delete(["a/1", "a/9", "b/1"])
     assert await names(store) == ["a/2"]
     await store.delete([])
@@ -76,7 +69,7 @@ async def test_an_object_that_is_not_there_is_told_from_a_store_that_fails(store
 
 async def test_a_folder_that_became_empty_goes_and_comes_again(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    await store.put("parts/1/a", b"")
+    await store.create("parts/1/a", b"")
     await store.delete(["parts/1/a"])
     assert not (tmp_path / "parts/1").exists()
     await store.create("parts/1/b", b"")
@@ -85,7 +78,7 @@ async def test_a_folder_that_became_empty_goes_and_comes_again(tmp_path: Path) -
 
 async def test_what_a_crashed_writer_left_is_not_listed_and_can_be_removed(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    await store.put("parts/1/a", b"whole")
+    await store.create("parts/1/a", b"whole")
     (tmp_path / "parts/1/b#123456789").write_bytes(b"hal")
     assert await names(store) == ["parts/1/a"]
     assert await store.remove_unfinished() == 1
@@ -97,7 +90,7 @@ async def test_data_is_durable_before_its_name_and_both_before_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(str(tmp_path))
-    await store.put("a/0", b"")
+    await store.create("a/0", b"")
     events: list[str] = []
     real_fsync, real_link = os.fsync, os.link
 
@@ -119,7 +112,7 @@ async def test_data_is_durable_before_its_name_and_both_before_the_answer(
 async def test_a_directory_is_made_for_this_user_only(tmp_path: Path) -> None:
     """Its pickles run code when they are read."""
     store = open_store(str(tmp_path / "a/b"))
-    await store.put("parts/1/x", b"")
+    await store.create("parts/1/x", b"")
     for folder in ("a", "a/b", "a/b/parts/1"):
         assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
 
@@ -158,7 +151,7 @@ async def test_a_name_that_is_in_the_way_is_said(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     (tmp_path / "parts").write_text("a file")
     with pytest.raises(StoreError, match="Not a directory"):
-        await store.put("parts/1", b"")
+        await store.create("parts/1", b"")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import structlog
 
+from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
-from wallaroo_workers.storage.journal_files import list_journals
+from wallaroo_workers.storage.journal_files import cut_journal, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
@@ -75,6 +77,28 @@ class KeptCheckpoints(Checkpoints):
 
     def _output_path(self, path: str) -> str:
         return str(Path(self._settings.folder) / path)
+
+    async def discard_all(self) -> dict[str, int]:
+        """Delete all checkpoints, journals and staged output; every process has ended in order.
+
+        Returns how many of each. Raises ``FencedError`` where another run has taken over, and what
+        the store and the disk raise.
+        """
+        newest = await self._log.latest()
+        if newest is None or newest.number != self.latest.number:
+            raise FencedError("another run goes on with these checkpoints; nothing was deleted")
+        folder = Path(self._settings.journal_folder)
+        # In this order what a crash leaves behind is no checkpoint that something is missing of.
+        journals = [journal.name for journal in await asyncio.to_thread(list_journals, folder)]
+        for name in journals:
+            await asyncio.to_thread(cut_journal, folder, name, None)
+        counts = {"journals": len(journals)}
+        for kind, prefix in (("manifests", MANIFEST_FOLDER), ("parts", PART_FOLDER)):
+            names = [each.name for each in await self._store.list(prefix.rstrip("/"))]
+            await self._store.delete(reversed(names))
+            counts[kind] = len(names)
+        self.discard_staged()
+        return counts
 
     def discard_staged(self) -> None:
         """Delete output that no checkpoint holds; before any worker runs."""

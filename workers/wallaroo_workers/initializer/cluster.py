@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
 
-from wallaroo.cluster.checkpoints import Beginning, initial_maps
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
+from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.events import (
     Announce,
     Answer,
@@ -20,6 +20,7 @@ from wallaroo.cluster.events import (
     EndCluster,
     EndWorker,
     Event,
+    ManifestWritten,
     MembersChanged,
     Publish,
     Received,
@@ -29,27 +30,31 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
+from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.routing.hashing import hash_text
-from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Hold, Stop
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Hold, Measured, Stop
+from wallaroo.wire.requests import Replied
+from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.initializer.beginning import membership_of
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.observatory import Observatory
+from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress
+from wallaroo_workers.initializer.ports import ReservedAddress, reserve_sources
 from wallaroo_workers.initializer.processes import WorkerProcesses
+from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
+from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.run_file import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 log = structlog.get_logger()
@@ -58,6 +63,7 @@ SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
+OBSERVED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,10 @@ class ClusterSettings:
     """How long a worker may give no sign of life."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
+    otlp_endpoint: str = ""
+    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
+    page: DashboardSettings | None = None
+    """``None`` for a run without its page."""
 
 
 class Cluster:
@@ -101,6 +111,10 @@ class Cluster:
         )
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
+        self._run_file = RunFile(Path(settings.options.folder))
+        self._watch = RunWatch()
+        self._requests: Requests
+        self._page = Page(settings.page)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -109,6 +123,12 @@ class Cluster:
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._resizes = ResizeRequests(self._happened)
+        self.resize = self._resizes.make
+        self.observatory = Observatory(
+            plan,
+            is_durable=settings.checkpoints is not None,
+            otlp_endpoint=settings.otlp_endpoint,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
 
@@ -117,13 +137,24 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         try:
-            self._reserve_sources()
+            self._source_addresses = await reserve_sources(self._plan, self._reserved)
             self._files.hold()
             await self._listen()
             beginning = None if self._checkpoints is None else await self._checkpoints.begin()
             self._workers = beginning.workers if beginning is not None else self._workers
             self._workers = self._workers or first_names(1)
-            self._coordinator = Coordinator(self._membership(beginning))
+            chosen = self._settings.checkpoints
+            membership = membership_of(
+                self._plan,
+                self._workers,
+                self._source_addresses,
+                beginning,
+                may_restart=self._settings.may_restart,
+                checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
+            )
+            self._coordinator = Coordinator(membership)
+            self.observatory.watch(self._coordinator)
+            self._requests = self._control.clients.requests = Requests(self._reach())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._happened, StopRequested())
             loop.set_exception_handler(self._broken)
@@ -132,31 +163,32 @@ class Cluster:
             else:
                 self._checkpoints.discard_staged()
                 self._take_checkpoints()
-            self._carry_out(self._coordinator.start())
+            effects = self._coordinator.start()
+            self._watch.saw(None, effects)
+            self._carry_out(effects)
             loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
             self._listen_for_life()
+            self._observe()
+            address = await self._page.open(self.observatory, self._requests, self._secret)
+            self._run_file.write(dashboard=address)
             error = await self._ended
         finally:
             self._ready_file.remove()
             self._control.close()
             await self._placement.stop()
+            await self.observatory.close()
             self._files.release()
             for reserved in self._reserved:
                 reserved.release()
+            self._run_file.remove()
+        await self._requests.end(error)
+        await self._page.close()
+        await self._control.clients.finish()
         if error is not None:
             raise error
         log.info("cluster.stopped", application=self._plan.application)
 
     # Start
-
-    def _reserve_sources(self) -> None:
-        for pipeline in self._plan.pipelines:
-            if isinstance(pipeline.source, TCPSource):
-                reserved = ReservedAddress(pipeline.source.address)
-                self._reserved.append(reserved)
-                self._source_addresses.append(reserved.address)
-            else:
-                self._source_addresses.append("")
 
     async def _listen(self) -> None:
         address = self._settings.control_address
@@ -173,36 +205,45 @@ class Cluster:
                 f"the control channel cannot listen at {address}: {error.strerror}",
                 hint="choose another address with --control, or leave it out",
             ) from error
-        self._control.on_frame = lambda worker, frame: self._happened(Received(worker, frame))
+        self._run_file.write(
+            application=self._plan.application,
+            control=self._control.address,
+            secret=self._secret.hex(),
+            dashboard="",
+            workers=[],
+        )
+        self._control.on_frame = self._frame_came
         self._control.on_lost = self._link_lost
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
             worker, incarnation, time.monotonic()
         )
         self._placement.on_exit = self._worker_lost
 
-    def _membership(self, beginning: Beginning | None) -> Membership:
-        chosen = self._settings.checkpoints
-        maps = initial_maps(self._plan, self._workers) if beginning is None else beginning.maps
-        return Membership(
-            workers=self._workers,
-            outline=list(outline(self._plan)),
-            difference=difference,
-            partition_maps=[each.to_wire() for each in maps],
+    def _reach(self) -> Reach:
+        coordinator, checkpoints = self._coordinator, self._checkpoints
+        return Reach(
+            plan=self._plan,
+            watch=self._watch,
+            phase=lambda: coordinator.phase,
+            epoch=lambda: coordinator.epoch,
+            waiting_for=lambda: coordinator.waiting_for,
+            happened=self._happened,
+            send=self._control.send,
+            control_address=self._control.address,
             source_addresses=self._source_addresses,
-            source_workers=[
-                self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
-                if isinstance(pipeline.source, GeneratorSource | FileSource)
-                else ""
-                for pipeline in self._plan.pipelines
-            ],
-            may_restart=self._settings.may_restart,
-            is_durable=beginning is not None,
-            epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
-            manifest=0 if beginning is None else beginning.manifest,
-            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
+            latest=None if checkpoints is None else lambda: checkpoints.latest,
+            discard_all=None if checkpoints is None else checkpoints.discard_all,
+            resize=self.resize,
         )
 
     # Events in, effects out
+
+    def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
+        self.observatory.heard(worker, frame)
+        if isinstance(frame, Replied):
+            self._requests.replied(worker, frame)
+        elif not isinstance(frame, Measured):
+            self._happened(Received(worker, frame))
 
     def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         self._happened(WorkerLost(worker, incarnation, reason))
@@ -224,10 +265,13 @@ class Cluster:
 
     def _happened(self, event: Event) -> None:
         if not self._ended.done():
-            self._carry_out(self._coordinator.step(event))
+            effects = self._coordinator.step(event)
+            self._watch.saw(event, effects)
+            self._carry_out(effects)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
+            self.observatory.saw(effect)
             self._carry_out_one(effect)
 
     def _carry_out_one(self, effect: Effect) -> None:
@@ -268,15 +312,6 @@ class Cluster:
         if self._checkpoints is not None:
             self._checkpoints.members_changed(effect.workers, effect.partition_maps)
 
-    async def resize(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
-        """Have these workers join and those leave, while records flow; return what came of it.
-
-        Raises ``ClusterError`` with the reason where that cannot be.
-        """
-        if self._ended.done():
-            raise ClusterError("the cluster has ended")
-        return await self._resizes.make(added, leaving)
-
     def _take_checkpoints(self) -> None:
         """Have one taken now, if none is under way, and again after each interval."""
         if self._ended.done():
@@ -293,13 +328,21 @@ class Cluster:
         except WallarooError as error:
             self._stop_now(error)
             return
+        if isinstance(answer, ManifestWritten):
+            self.observatory.checkpoint_written(order, self._checkpoints.latest)
         self._happened(answer)
+
+    def _observe(self) -> None:
+        """Have time go on for whoever looks at the cluster, also when nothing happens."""
+        if not self._ended.done():
+            self.observatory.tick()
+            asyncio.get_running_loop().call_later(OBSERVED_EVERY_S, self._observe)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""
         if self._ended.done():
             return
-        if self._coordinator.phase is not Phase.RUNNING:
+        if self._coordinator.waiting_for:
             phase, workers = self._coordinator.phase.value, self._coordinator.waiting_for
             log.info("cluster.waiting", phase=phase, workers=", ".join(workers))
         loop = asyncio.get_running_loop()
@@ -380,6 +423,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
+        self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",
             application=self._plan.application,

@@ -17,13 +17,17 @@ from wallaroo.wire.control import (
     encode_control_frame,
 )
 from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.initializer.clients import Clients
 from wallaroo_workers.network.frames import FrameConnection, join_address
 
 log = structlog.get_logger()
 
 
 class ControlServer:
-    """One link for each worker; a worker that dials anew replaces its older link."""
+    """One link for each worker; a worker that dials anew replaces its older link.
+
+    Whoever sends a ``Request`` first is a client, and stays one.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -31,6 +35,7 @@ class ControlServer:
         self._joined_epochs: dict[WorkerName, Epoch] = {}
         """At which the process at the other end of each link was started."""
         self._server: asyncio.Server | None = None
+        self.clients = Clients()
         self.address = ""
         self.on_frame: Callable[[WorkerName, ControlFrame], None]
         self.on_lost: Callable[[WorkerName, Epoch, str], None]
@@ -63,6 +68,8 @@ class ControlServer:
         def received(data: bytes) -> None:
             nonlocal joined, is_pulse
             frame = decode_control_frame(data)
+            if joined is None and self.clients.take(connection, frame):
+                return
             if isinstance(frame, Pulse):
                 is_pulse = True
                 self.on_pulse(frame.name, frame.epoch)
@@ -73,7 +80,7 @@ class ControlServer:
 
         def lost(reason: str) -> None:
             if joined is None:
-                if is_pulse:
+                if is_pulse or self.clients.gone(connection, reason):
                     return
                 log.warning("control.refused", peer=connection.peer, reason=reason)
             elif self._links.get(joined[0]) is connection:

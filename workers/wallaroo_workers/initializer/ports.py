@@ -3,16 +3,57 @@
 Workers share an address by SO_REUSEPORT, which would let a second run share it too and take half
 of the records. So a run first takes a lock on each address, then binds it the exclusive way, which
 fails where anybody listens; only then is the socket opened to the workers.
+
+The workers of a run whose initializer died see that and end, which takes them a moment. So an
+address that is in use is tried again for a second before that is an error.
 """
 
+import asyncio
 import errno
 import os
 import socket
 import sys
 from typing import Any
 
+from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.topology.plan import Plan
 from wallaroo_workers.network.frames import join_address, split_address
+
+AWAITED_S = 1.0
+TRIED_EVERY_S = 0.05
+
+
+class AddressInUseError(ClusterError):
+    """Somebody else has the address, for now or for long."""
+
+
+async def reserve_sources(plan: Plan, reserved: list["ReservedAddress"]) -> list[str]:
+    """Take the addresses of all listening sources into ``reserved``; return them by pipeline.
+
+    Empty where a pipeline's source does not listen.
+    """
+    addresses: list[str] = []
+    for pipeline in plan.pipelines:
+        if isinstance(pipeline.source, TCPSource):
+            reserved.append(await reserve(pipeline.source.address))
+            addresses.append(reserved[-1].address)
+        else:
+            addresses.append("")
+    return addresses
+
+
+async def reserve(address: str) -> "ReservedAddress":
+    """Take a source address; wait for up to ``AWAITED_S`` where another process still has it."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + AWAITED_S
+    while True:
+        try:
+            return ReservedAddress(address)
+        except AddressInUseError:
+            if loop.time() >= deadline_s:
+                raise
+        await asyncio.sleep(TRIED_EVERY_S)
 
 
 class ReservedAddress:
@@ -86,8 +127,8 @@ def _bind_error(address: str, error: OSError) -> ClusterError:
     return ClusterError(f"a source cannot listen at {address}: {error.strerror}", hint=hint)
 
 
-def _in_use(address: str, by_whom: str) -> ClusterError:
-    return ClusterError(
+def _in_use(address: str, by_whom: str) -> AddressInUseError:
+    return AddressInUseError(
         f"a source cannot listen at {address}: the port is in use by {by_whom}",
         hint="stop what listens there, or choose another port with --in",
     )

@@ -11,6 +11,7 @@ from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
 
 HANDSHAKE_TIMEOUT_S = 10.0
 PORT_MAX = 65535
+CLOSED_BY_PEER = "the peer closed the connection"
 
 
 class FrameConnection(asyncio.Protocol):
@@ -87,12 +88,17 @@ class FrameConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def outlast_loop(self) -> None:
+        """Keep the connection open until this process ends, also when the event loop is closed."""
+        if self._transport is not None:
+            os.dup(self._transport.get_extra_info("socket").fileno())
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner."""
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
-        self.on_lost(self._reason or (str(exc) if exc else "the peer closed the connection"))
+        self.on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -52,6 +52,7 @@ class FileSinkRunner:
     ``committed`` says that its checkpoint stands, ``discard`` deletes those without.
     """
 
+    connection_count = 1
     waiting_since_s: float | None = None
     """A file is always there."""
 
@@ -62,6 +63,7 @@ class FileSinkRunner:
         self._queue: deque[bytes | _Cut | _Discard | _Mark] = deque()
         self._has_work = asyncio.Event()
         self._uncommitted: dict[CheckpointId, StagedPart] = {}
+        self.written_bytes = 0
         self.queued_bytes = 0
         """Bytes that are not in a file yet."""
         self.connected = asyncio.Event()
@@ -77,6 +79,7 @@ class FileSinkRunner:
 
     def write(self, chunk: bytes) -> None:
         """Queue whole records."""
+        self.written_bytes += len(chunk)
         self.queued_bytes += len(chunk)
         self._add(chunk)
 

@@ -29,6 +29,8 @@ class TCPSinkRunner:
     def __init__(self, sink: TCPSink) -> None:
         self._sink = sink
         self.written_bytes = 0
+        self.connection_count = 0
+        """Connections that stood, one after the other."""
         self._queue = SinkQueue()
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
@@ -101,6 +103,7 @@ class TCPSinkRunner:
                         self._sink.host,
                         self._sink.port,
                     )
+                self.connection_count += 1
                 log.info("sink.connected", address=self.address)
                 return
             except (OSError, TimeoutError) as error:
@@ -156,6 +159,7 @@ class TCPSinkRunner:
     def close(self) -> None:
         """Hang up for good; everything is delivered."""
         self._is_closed = True
+        self.waiting_since_s = None
         if self._connection is not None:
             self._connection.close()
 

@@ -8,6 +8,7 @@ position still names one record exactly.
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,8 @@ class FileRunner:
         self._payloads_offset = 0
         """Where in the file the first of them begins."""
         self._taken_count = 0
+        self.delivered_ns = 0
+        """When the piece was read."""
         self.is_ended = False
         """Every payload is taken, and none will follow."""
         self.problem = ""
@@ -90,6 +93,11 @@ class FileRunner:
         self._framer = self._new_framer()
         self._pieces = self._cut_pieces(self._file, self._end_offset)
         self._read_on()
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file that were read."""
+        return self._offset
 
     def stop(self) -> None:
         """Hand out and read no more; ``position`` stands before what is not taken."""
@@ -148,6 +156,7 @@ class FileRunner:
         if payloads is None:
             self._end()
             return
+        self.delivered_ns = time.time_ns()
         self._payloads = payloads
         self._taken_count = min(self._skip_count, len(payloads))
         self._skip_count -= self._taken_count

@@ -44,6 +44,8 @@ class TCPSourceListener:
         self.intake = intake
         self.frame_bytes_max = frame_bytes_max
         self.connections: set[SourceConnection] = set()
+        self.received_bytes = 0
+        """From all connections, those that are gone included."""
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self.address = source.address
@@ -57,6 +59,11 @@ class TCPSourceListener:
     def done_with(self, connection: SourceConnection) -> None:
         """A connection is gone, and all it delivered is taken."""
         self.connections.discard(connection)
+
+    @property
+    def connection_count(self) -> int:
+        """Senders that are connected."""
+        return len(self.connections)
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares.

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import fcntl
 import termios
+import time
 from typing import Any, Protocol, cast
 
 import structlog
@@ -34,6 +35,8 @@ class Listener(Protocol):
     """Where everything is written down before it is processed; ``None`` without checkpoints."""
     frame_bytes_max: int
     address: str
+    received_bytes: int
+    """From all connections, those that are gone included."""
     drain_bytes: float
     """What a connection may still deliver once the source is being drained."""
 
@@ -63,6 +66,8 @@ class SourceConnection(asyncio.Protocol):
         self._is_open = False
         self._peer = ""
         self.byte_count = 0
+        self.delivered_ns = 0
+        """When the payloads that wait were read."""
         self.byte_count_last = listener.drain_bytes
         """Where a drain ends at the latest."""
 
@@ -84,6 +89,8 @@ class SourceConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Cut into payloads; no more is read until they are processed."""
         self.byte_count += len(data)
+        self._listener.received_bytes += len(data)
+        self.delivered_ns = time.time_ns()
         has_payloads = self._reading.receive_data(data)
         if self._framer.error is not None:
             self._refuse()

@@ -10,19 +10,16 @@ _UNFINISHED = re.compile(r"#\d+$")
 """What a file's name ends in until it is whole; obstore does not list such names."""
 
 
-def write_durably(path: Path, data: bytes, *, is_new: bool) -> None:
-    """Write `data` to `path` and make it durable together with the entry in its folder.
+def write_durably(path: Path, data: bytes) -> None:
+    """Write `data` to a new file at `path`, durable together with the entry in its folder.
 
-    With `is_new` somebody else's file of that name is left alone: ``FileExistsError``. Raises
-    ``OSError``, after which the file may be there, whole, or not.
+    A file that is there is left alone: ``FileExistsError``. Raises ``OSError``, after which the
+    file may be there, whole, or not.
     """
     staged = path.with_name(f"{path.name}#{secrets.randbits(60)}")
     try:
         _write_staged(staged, data)
-        if is_new:
-            _link(staged, path)
-        else:
-            staged.replace(path)
+        _link(staged, path)
         _publish(path)
     finally:
         _discard(staged)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
@@ -82,11 +82,17 @@ class Store:
         that error says less: the object may be this writer's own, if an answer was lost, or not
         be there after all, if two met. Whoever needs to know reads it.
         """
-        await self._write(name, data, is_new=True)
-
-    async def put(self, name: str, data: bytes) -> None:
-        """Write an object, durable when this returns, whole or not at all; replace an older one."""
-        await self._write(name, data, is_new=False)
+        action = f"write {self.describe(name)}"
+        folder = self.folder
+        if folder is None:
+            await self._call(lambda: self._objects.put(name, data, mode="create"), action)
+            return
+        try:
+            await asyncio.to_thread(files.write_durably, folder / name, data)
+        except FileExistsError as error:
+            raise AlreadyExistsError(f"cannot {action}: it is there already") from error
+        except OSError as error:
+            raise disk_error(error, action) from error
 
     async def get(self, name: str) -> bytes:
         """Return the whole object; ``MissingObjectError`` if there is none."""
@@ -124,21 +130,6 @@ class Store:
         if folder is None:
             return 0
         return await self._call(lambda: files.remove_unfinished(folder), f"tidy {folder}")
-
-    async def _write(self, name: str, data: bytes, *, is_new: bool) -> None:
-        action = f"write {self.describe(name)}"
-        folder = self.folder
-        if folder is None:
-            mode: Literal["create", "overwrite"] = "create" if is_new else "overwrite"
-            await self._call(lambda: self._objects.put(name, data, mode=mode), action)
-            return
-        path = folder / name
-        try:
-            await asyncio.to_thread(files.write_durably, path, data, is_new=is_new)
-        except FileExistsError as error:
-            raise AlreadyExistsError(f"cannot {action}: it is there already") from error
-        except OSError as error:
-            raise disk_error(error, action) from error
 
     async def _delete(self, names: Sequence[str]) -> None:
         folder = self.folder

@@ -1,0 +1,47 @@
+"""``wallaroo-cluster``: ask a running cluster, and steer it."""
+
+import click
+
+from wallaroo_cli import cluster_changing as changing
+from wallaroo_cli import cluster_looking as looking
+from wallaroo_cli.top import top
+
+EPILOG = """\b
+Without --cluster it is about the cluster that was started in the current folder.
+
+\b
+Examples:
+  wallaroo-cluster status
+  wallaroo-cluster top
+  wallaroo-cluster get counts apple --json
+  wallaroo-cluster grow --workers 2
+  wallaroo-cluster stop
+
+Exit status: 0 when it is done, 1 when it was refused or failed, 2 for a mistake on the command
+line, 3 when there is no cluster."""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Ask a running cluster, and steer it."""
+
+
+for _command in (
+    looking.list_clusters,
+    looking.status,
+    top,
+    looking.partitions,
+    looking.keys,
+    looking.get,
+    looking.logs,
+    changing.checkpoint,
+    changing.grow,
+    changing.shrink,
+    changing.drain,
+    changing.stop,
+):
+    main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()

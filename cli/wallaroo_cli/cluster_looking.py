@@ -1,0 +1,166 @@
+"""The commands of ``wallaroo-cluster`` that only look."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wallaroo.routing.key_text import KINDS
+from wallaroo_cli.cluster_options import (
+    ask_and_show,
+    cluster_options,
+    target_of,
+    timeout_option,
+    write,
+)
+from wallaroo_cli.errors import report_errors
+from wallaroo_cli.tools import cluster_views as views
+from wallaroo_cli.tools.control_client import ask
+from wallaroo_workers.run_file import living_runs
+
+KEYS_SHOWN = 100
+KEYS_AT_ONCE = 10_000
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
+@report_errors
+def list_clusters(*, as_json: bool) -> None:
+    """Show the clusters that were started in this folder and still run."""
+    runs = living_runs(Path.cwd())
+    for run in runs:
+        del run["secret"]
+    if as_json:
+        click.echo(json.dumps(runs, indent=2))
+    elif runs:
+        views.print_runs(runs)
+    else:
+        click.echo(f"No cluster runs that was started in {Path.cwd()}.")
+
+
+@click.command()
+@cluster_options
+@timeout_option
+@report_errors
+def status(**options: Any) -> None:
+    """Show the cluster and its workers: state, records, backlog, last checkpoint."""
+    ask_and_show(options, "status", views.print_status)
+
+
+@click.command()
+@click.argument("state", required=False)
+@cluster_options
+@report_errors
+def partitions(**options: Any) -> None:
+    """Show how many partitions of each state each worker owns."""
+    ask_and_show(options, "partitions", views.print_partitions)
+
+
+@click.command()
+@click.argument("state", required=False)
+@click.option("--worker", metavar="NAME", help="Of this worker only.")
+@click.option("--list", "wants_list", is_flag=True, help="Show the keys, not their number.")
+@click.option(
+    "--limit",
+    metavar="N",
+    default=KEYS_SHOWN,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Show so many keys at most.",
+)
+@click.option("--all", "wants_all", is_flag=True, help="Show all keys, however many.")
+@cluster_options
+@timeout_option
+@report_errors
+def keys(*, wants_list: bool, limit: int, wants_all: bool, **options: Any) -> None:
+    """Show how many keys each state has on each worker, or with --list the keys of STATE.
+
+    A line of the list has the worker, the type of the key and the key. The exit status is 1 if a
+    worker does not answer, so that something is missing.
+    """
+    if not (wants_list or wants_all):
+        counts = ask_and_show(options, "keys", views.print_key_counts)
+        raise SystemExit(1 if counts["problems"] else 0)
+    _list_keys(options, None if wants_all else limit)
+
+
+def _list_keys(options: dict[str, Any], limit: int | None) -> None:
+    as_json, target = options.pop("as_json"), target_of(options)
+    found: list[dict[str, str]] = []
+    problems: dict[str, str] = {}
+    count, after = 0, None
+    while limit is None or count < limit:
+        some = KEYS_AT_ONCE if limit is None else min(limit - count, KEYS_AT_ONCE)
+        page = ask(target, "keys", {**options, "list": True, "limit": some, "after": after})
+        count += len(page["keys"])
+        problems |= page["problems"]
+        if as_json:
+            found += page["keys"]
+        else:
+            views.print_keys(page["keys"])
+        after = page["next"]
+        if after is None:
+            break
+    if as_json:
+        whole = {"state": options["state"], "keys": found, "problems": problems}
+        click.echo(json.dumps({**whole, "is_whole": after is None and not problems}, indent=2))
+    else:
+        views.print_problems(problems)
+        if after is not None:
+            click.echo(f"The first {count:,}; --limit N or --all shows more.", err=True)
+    if problems:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("state")
+@click.argument("key", required=False)
+@click.option(
+    "--type",
+    "type",
+    default="str",
+    show_default=True,
+    type=click.Choice(KINDS),
+    help="What KEY is; json for a tuple, as a list.",
+)
+@cluster_options
+@timeout_option
+@report_errors
+def get(**options: Any) -> None:
+    """Show the object that STATE has for KEY, as the worker has it now.
+
+    A state of to_stateful has one object, and needs no KEY. The exit status is 1 if there is no
+    such key.
+    """
+    ask_and_show(options, "get", lambda answer: click.echo(answer["text"]))
+
+
+@click.command()
+@click.option(
+    "--level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Log lines of this level and above from now on, in all processes.",
+)
+@click.option(
+    "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1, 200),
+    help="Show so many lines at most.",
+)  # fmt: skip
+@cluster_options
+@timeout_option
+@report_errors
+def logs(**options: Any) -> None:
+    """Show the last lines of the log of all processes, or change its level."""
+    as_json, level = options.pop("as_json"), options["level"]
+    answer = ask(target_of(options), "logs", options)
+
+    def show(answer: dict[str, Any]) -> None:
+        if level is not None:
+            click.echo(f"all processes log lines of the level {level} and above")
+        else:
+            views.print_log(answer["lines"])
+        views.print_problems(answer["problems"])
+
+    write(answer, show, as_json=as_json)
+    if level is not None and answer["problems"]:
+        raise SystemExit(1)

@@ -1,0 +1,89 @@
+"""Options that all commands of ``wallaroo-cluster`` share, and what they do with an answer."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from wallaroo_cli.tools.control_client import ask
+from wallaroo_cli.tools.running_clusters import SECRET_VARIABLE, Target, find_cluster
+from wallaroo_cli.tools.waiting import Waiting
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WHICH = (
+    click.option(
+        "--cluster",
+        "address",
+        metavar="H:P",
+        help="Control address of the cluster.  [default: the cluster started in this folder]",
+    ),
+    click.option(
+        "--secret-file",
+        metavar="PATH",
+        type=click.Path(exists=True, dir_okay=False),
+        help=f"File with the cluster's secret.  [default: {SECRET_VARIABLE}, or the run file]",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs."),
+)
+
+_TIMEOUT = click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="How long to wait for a worker's answer.",
+)
+
+
+def cluster_options(command: F) -> F:
+    """Add what says which cluster is meant, and how the answer is written."""
+    for option in reversed(_WHICH):
+        command = option(command)
+    return command
+
+
+def timeout_option(command: F) -> F:
+    """Add the wait for workers that hang."""
+    return _TIMEOUT(command)
+
+
+def target_of(options: dict[str, Any]) -> Target:
+    """Take the options that say which cluster is meant; return it."""
+    return find_cluster(options.pop("address"), options.pop("secret_file"))
+
+
+def ask_and_show(
+    options: dict[str, Any], method: str, show: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Ask with what is left of the options; write the answer as JSON or by ``show``; return it."""
+    as_json = options.pop("as_json")
+    answer = ask(target_of(options), method, options)
+    write(answer, show, as_json=as_json)
+    return answer
+
+
+def do_and_show(
+    options: dict[str, Any],
+    method: str,
+    show: Callable[[dict[str, Any]], str],
+    *,
+    until_gone: bool = False,
+) -> None:
+    """As ``ask_and_show``, for what takes its time: a line moves meanwhile."""
+    as_json = options.pop("as_json")
+    target = target_of(options)
+    with Waiting(method) as waiting:
+        answer = ask(target, method, options, waiting.show, until_gone=until_gone)
+    write(answer, lambda answer: click.echo(show(answer)), as_json=as_json)
+
+
+def write(answer: dict[str, Any], show: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
+    """Write an answer on stdout."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        show(answer)

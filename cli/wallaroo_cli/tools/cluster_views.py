@@ -1,0 +1,173 @@
+"""What a running cluster answers, as sentences and tables for people."""
+
+from typing import Any
+
+import click
+from rich.filesize import decimal
+
+from wallaroo_cli.tools.tables import age_text, new_table, print_table
+
+NOTHING = "-"
+
+
+def print_status(status: dict[str, Any]) -> None:
+    """Print a cluster's state, then its workers'."""
+    workers = status["workers"]
+    click.echo(
+        f"{status['application']}: {status['phase']}, {_count(len(workers), 'worker')}, "
+        f"epoch {status['epoch']}, up {age_text(status['uptime_s'])}, "
+        f"process {status['pid']}, control {status['control']}"
+    )
+    for source in status["sources"]:
+        click.echo(f"source of {source['pipeline']!r}: {source['address']}")
+    click.echo(_checkpoint_line(status))
+    table = new_table(
+        "worker", "state", "pid", "connections", "records", "records/s", "backlog",
+        "keys", "failures",
+    )  # fmt: skip
+    for worker in workers:
+        table.add_row(*_worker_cells(worker))
+    if len(workers) > 1:
+        everything = {"name": "total", **status["totals"], "keys": _total_keys(workers)}
+        table.add_row(*_worker_cells(everything))
+    print_table(table)
+    print_problems({each["name"]: each["problem"] for each in workers if each["problem"]})
+
+
+def _checkpoint_line(status: dict[str, Any]) -> str:
+    last = status["last_checkpoint"]
+    if last is not None:
+        return (
+            f"last checkpoint: {last['number']}, {age_text(last['age_s'])} ago, "
+            f"{last['keys']:,} keys, {decimal(last['bytes'])}, took {last['duration_s']:.2f} s"
+        )
+    return "no checkpoint yet" if status["durable"] else "checkpoints are off"
+
+
+def _worker_cells(worker: dict[str, Any]) -> list[str]:
+    keys, backlog = worker.get("keys"), worker.get("backlog_bytes")
+    paused = " (paused)" if worker.get("paused") else ""
+    return [
+        worker["name"],
+        worker.get("state", ""),
+        str(worker.get("pid") or ""),
+        _number(worker.get("connections")),
+        _number(worker.get("records")),
+        _number(worker.get("records_per_s")),
+        NOTHING if backlog is None else decimal(backlog) + paused,
+        NOTHING if keys is None else f"{sum(keys.values()):,}",
+        _number(worker.get("failures")),
+    ]
+
+
+def _total_keys(workers: list[dict[str, Any]]) -> dict[str, int]:
+    return {each["name"]: sum(each["keys"].values()) for each in workers if "keys" in each}
+
+
+def print_partitions(answer: dict[str, Any]) -> None:
+    """Print who owns how many partitions, a row for each state."""
+    _print_by_worker(answer["states"], "partitions")
+
+
+def print_key_counts(answer: dict[str, Any]) -> None:
+    """Print who has how many keys, a row for each state."""
+    _print_by_worker(answer["states"], "keys")
+    print_problems(answer["problems"])
+
+
+def _print_by_worker(states: list[dict[str, Any]], what: str) -> None:
+    if not states:
+        click.echo("The application has no state.")
+        return
+    workers = list(dict.fromkeys(name for state in states for name in state["by_worker"]))
+    table = new_table("state", what, *workers)
+    for state in states:
+        counts = (state["by_worker"].get(name, 0) for name in workers)
+        table.add_row(state["name"], f"{state[what]:,}", *(f"{count:,}" for count in counts))
+    print_table(table)
+
+
+def print_problems(problems: dict[str, str]) -> None:
+    """Print on stderr which workers are missing from an answer, and why."""
+    for problem in problems.values():
+        click.echo(f"Warning: {problem}", err=True)
+
+
+def print_keys(keys: list[dict[str, str]]) -> None:
+    """Print keys, one a line: worker, type, key."""
+    for each in keys:
+        click.echo(f"{each['worker']}\t{each['type']}\t{each['key']}")
+
+
+def print_log(lines: list[dict[str, Any]]) -> None:
+    """Print log lines, each on one line of text."""
+    for line in lines:
+        others = dict(line)
+        first = [str(others.pop(name, "")) for name in ("timestamp", "level", "process", "event")]
+        values = " ".join(f"{name}={value}" for name, value in others.items())
+        click.echo(f"{first[0]} {first[1]:<8} {first[2]:<12} {first[3]} {values}".rstrip())
+
+
+def checkpoint_text(answer: dict[str, Any]) -> str:
+    """Return a sentence on a checkpoint that was taken."""
+    return (
+        f"checkpoint {answer['number']} stands: {answer['keys']:,} keys, "
+        f"{decimal(answer['bytes'])}; {_count(answer['written_keys'], 'changed key')}, "
+        f"{decimal(answer['written_bytes'])} written in {answer['duration_s']:.2f} s"
+    )
+
+
+def stop_text(answer: dict[str, Any]) -> str:
+    """Return a sentence on a cluster that has stopped, or was drained."""
+    done = "stopped" if answer.get("stopped") else "drained; the workers are up, stop ends them"
+    text = f"{done}, after {answer['took_s']:.1f} s"
+    if "record_count" in answer:
+        failures = _count(answer["failure_count"], "failure")
+        text += f": {_count(answer['record_count'], 'record')} in all, {failures}"
+    if (gone := answer.get("discarded")) is not None:
+        text += (
+            f"; deleted {_count(gone['manifests'], 'manifest')}, {_count(gone['parts'], 'part')}"
+        )
+        text += f", {_count(gone['journals'], 'journal')}"
+    return text
+
+
+def resize_text(answer: dict[str, Any]) -> str:
+    """Return what changed with the members of a cluster."""
+    is_done = "accepted" not in answer
+    verbs = ("joined", "left") if is_done else ("to join", "to leave")
+    changes = "; ".join(
+        f"{', '.join(answer[name])} {verb}"
+        for name, verb in zip(("added", "left"), verbs, strict=True)
+        if answer[name]
+    )
+    if not is_done:
+        return f"accepted: {changes}; the log tells how it ends"
+    partitions = ", ".join(
+        f"{count} of {state!r}" for state, count in answer["moved_partitions"].items()
+    )
+    return (
+        f"{changes}: {_count(len(answer['workers']), 'worker')} now, epoch "
+        f"{answer['epoch']}. Moved partitions: {partitions or 'none'}; "
+        f"{_count(answer['moved_keys'], 'key')}, {decimal(answer['moved_bytes'])}. "
+        f"Took {answer['took_s']:.2f} s; records waited for {answer['pause_s']:.2f} s"
+    )
+
+
+def print_runs(runs: list[dict[str, Any]]) -> None:
+    """Print the clusters that run from a folder."""
+    table = new_table("application", "pid", "control", "workers", "dashboard")
+    for run in runs:
+        names = ", ".join(worker["name"] for worker in run["workers"]) or "starting"
+        table.add_row(
+            run["application"], str(run["pid"]), run["control"], names, run["dashboard"] or NOTHING
+        )
+    print_table(table)
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,112 @@
+"""Asks a running cluster: one connection, one request, its progress and its answer."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.requests import (
+    DONE,
+    MISTAKE,
+    NO_EPOCH,
+    Answer,
+    Progress,
+    Request,
+    from_json,
+    to_json,
+)
+from wallaroo_cli.tools.running_clusters import NoClusterError, Target
+from wallaroo_workers.control_link import ControlLink
+
+END_WAIT_S = 30.0
+
+OnProgress = Callable[[dict[str, Any]], None]
+
+
+def ask(
+    target: Target,
+    method: str,
+    params: dict[str, Any],
+    on_progress: OnProgress = lambda _: None,
+    *,
+    until_gone: bool = False,
+) -> dict[str, Any]:
+    """Return what came of a request; with ``until_gone`` once the initializer has ended, too.
+
+    Raises ``NoClusterError`` where nobody answers, ``ConfigError`` where the request was a mistake,
+    ``ClusterError`` where it was refused or the cluster ended meanwhile.
+    """
+    return asyncio.run(_ask(target, method, params, on_progress, until_gone=until_gone))
+
+
+async def _ask(
+    target: Target,
+    method: str,
+    params: dict[str, Any],
+    on_progress: OnProgress,
+    *,
+    until_gone: bool,
+) -> dict[str, Any]:
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    gone = asyncio.Event()
+
+    def came(frame: ControlFrame) -> None:
+        if isinstance(frame, Progress):
+            on_progress(from_json(frame.facts))
+        elif isinstance(frame, Answer) and not answered.done():
+            answered.set_result(frame)
+
+    def lost(reason: str) -> None:
+        gone.set()
+        if not answered.done():
+            what = f"the cluster at {target.address} was gone before it answered: {reason}"
+            answered.set_exception(ClusterError(what))
+
+    link = ControlLink(target.secret)
+    await _dial(link, target, came, lost)
+    try:
+        link.send(Request(NO_EPOCH, 1, method, to_json(params)))
+        result = _result(await answered)
+        if until_gone:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), END_WAIT_S)
+        return result
+    finally:
+        await link.close()
+
+
+async def _dial(
+    link: ControlLink,
+    target: Target,
+    came: Callable[[ControlFrame], None],
+    lost: Callable[[str], None],
+) -> None:
+    address = target.address
+    try:
+        await link.dial(address.host, address.port, came, lost)
+    except TimeoutError as error:
+        what = f"whatever listens at {address} does not answer"
+        raise NoClusterError(
+            what, hint="is the initializer stopped, or another program?"
+        ) from error
+    except OSError as error:
+        # Without a number it is no error of the system, but a reason of ours.
+        reason = error.strerror or str(error)
+        if "does not know" in reason:
+            raise ClusterError(
+                f"the cluster at {address} has another secret",
+                hint="give the secret that it was started with, by --secret-file or the "
+                "environment, or go to the folder in which it was started",
+            ) from error
+        raise NoClusterError(
+            f"there is no cluster at {address}: {reason}", hint="is it still running?"
+        ) from error
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    if answer.kind == DONE:
+        return from_json(answer.result)
+    kind = ConfigError if answer.kind == MISTAKE else ClusterError
+    raise kind(answer.what, answer.hint)

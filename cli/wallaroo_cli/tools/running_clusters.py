@@ -1,0 +1,88 @@
+"""Finds the cluster that a command is about: by its address, or by the folder it runs in."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wallaroo.errors import ConfigError, WallarooError
+from wallaroo_cli.tools.addresses import Address, parse_address
+from wallaroo_workers.run_file import living_runs
+
+SECRET_VARIABLE = "WALLAROO_SECRET"
+
+
+class NoClusterError(WallarooError):
+    """There is no cluster where one was looked for."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster's control address, and what proves that one belongs to it."""
+
+    address: Address
+    secret: bytes
+
+
+def find_cluster(address: str | None, secret_file: str | None) -> Target:
+    """Return the cluster at ``address``, or without one that which runs in the current folder.
+
+    The secret is that of ``secret_file``, of the environment, or of the run file, in this order.
+    Raises ``NoClusterError`` if none runs here, ``ConfigError`` if several do.
+    """
+    runs = living_runs(Path.cwd())
+    secret = _given_secret(secret_file)
+    if address is None:
+        run = _only(runs)
+        return Target(parse_address(run["control"], "the run file's"), secret or _secret_of(run))
+    wanted = parse_address(address, "--cluster")
+    if secret is None:
+        same = [run for run in runs if run["control"] == str(wanted)]
+        if not same:
+            raise ConfigError(
+                f"there is no secret for the cluster at {wanted}",
+                hint=f"give --secret-file or {SECRET_VARIABLE}, or go to the folder in which it "
+                "was started",
+            )
+        secret = _secret_of(same[0])
+    return Target(wanted, secret)
+
+
+def find_run() -> dict[str, Any]:
+    """Return what the run file says of the one cluster that runs in the current folder."""
+    return _only(living_runs(Path.cwd()))
+
+
+def _given_secret(secret_file: str | None) -> bytes | None:
+    text = os.environ.get(SECRET_VARIABLE, "")
+    if secret_file is not None:
+        try:
+            text = Path(secret_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--secret-file: {secret_file} cannot be read: {error}") from error
+        if not text.strip():
+            raise ConfigError(f"--secret-file: {secret_file} is empty")
+    return text.strip().encode() or None
+
+
+def _secret_of(run: dict[str, Any]) -> bytes:
+    return bytes.fromhex(run["secret"])
+
+
+def _only(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    if not runs:
+        raise NoClusterError(
+            f"no cluster runs that was started in {Path.cwd()}",
+            hint="go to the folder in which it was started, or give --cluster H:P",
+        )
+    if len(runs) > 1:
+        listed = "\n".join(
+            f"  {run['control']}  {run['application']}, process {run['pid']}" for run in runs
+        )
+        raise ConfigError(
+            f"{len(runs)} clusters run that were started in this folder:\n{listed}",
+            hint="say which one with --cluster H:P",
+        )
+    return runs[0]

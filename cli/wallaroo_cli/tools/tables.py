@@ -1,0 +1,29 @@
+"""Tables for people: drawn on a terminal, plain text in columns elsewhere."""
+
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH_MAX = 10_000
+
+
+def new_table(*headings: str) -> Table:
+    """Return an empty table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, as wide as it has to be: a value cut off is worth nothing."""
+    console = Console(highlight=False, markup=False)
+    width = console.measure(table, options=console.options.update(width=_WIDTH_MAX)).maximum
+    Console(highlight=False, markup=False, width=max(width, console.width)).print(table)
+
+
+def age_text(age_s: float) -> str:
+    """Return an age in the largest unit that fits, such as ``5 min``."""
+    for unit, unit_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age_s >= unit_s:
+            return f"{age_s // unit_s:.0f} {unit}"
+    return f"{age_s:.0f} s"

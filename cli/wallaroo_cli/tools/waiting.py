@@ -1,0 +1,57 @@
+"""A line on stderr that moves while a request is under way; on a terminal only."""
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Waiting:
+    """As a context: a bar with the time so far, and what happened to the cluster last."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, facts: dict[str, Any]) -> None:
+        """Show what the cluster tells; counts such as ``2 of 4`` move the bar."""
+        if self._progress is None or self._task is None:
+            return
+        done, _, total = str(facts.get("worker_count", "")).partition(" of ")
+        text = f"{facts.get('phase', '')} {facts.get('event', '')} {facts.get('worker', '')}"
+        self._progress.update(self._task, text=text.strip())
+        if total.isdecimal():
+            self._progress.update(self._task, completed=int(done), total=int(total))
+
+    def _start(self) -> None:
+        # Imported here because it takes longer than all the rest, and scripts never see it.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn(self._title),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task(self._title, total=None, text="")
+        self._progress.start()

@@ -1,0 +1,283 @@
+"""``wallaroo-cluster`` without a cluster: what it shows, where it looks, and its exit status."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wallaroo.errors import ConfigError
+from wallaroo_cli.cluster import main
+from wallaroo_cli.tools import cluster_views as views
+from wallaroo_cli.tools.running_clusters import NoClusterError, find_cluster
+from wallaroo_workers.run_file import RunFile
+
+RUN = {
+    "application": "letters",
+    "control": "127.0.0.1:7000",
+    "secret": "00ff",
+    "dashboard": "",
+    "workers": [{"name": "w1", "pid": 5}],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WALLAROO_SECRET", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[RunFile]:
+    run_file = RunFile(folder)
+    run_file.write(**RUN)
+    yield run_file
+    run_file.remove()
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+# Which cluster
+
+
+def test_the_cluster_of_this_folder_is_meant(run: RunFile) -> None:
+    target = find_cluster(None, None)
+    assert (str(target.address), target.secret) == ("127.0.0.1:7000", b"\x00\xff")
+
+
+def test_an_address_has_the_secret_of_its_run_file(run: RunFile) -> None:
+    assert find_cluster("127.0.0.1:7000", None).secret == b"\x00\xff"
+    with pytest.raises(ConfigError, match=r"no secret for the cluster at 127.0.0.1:7001"):
+        find_cluster("127.0.0.1:7001", None)
+
+
+def test_a_secret_that_is_given_goes_first(
+    run: RunFile, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WALLAROO_SECRET", " from the environment\n")
+    assert find_cluster("127.0.0.1:7000", None).secret == b"from the environment"
+    (folder / "secret").write_text("from a file\n")
+    assert find_cluster(None, str(folder / "secret")).secret == b"from a file"
+
+
+def test_no_cluster_is_the_status_3() -> None:
+    with pytest.raises(NoClusterError, match="no cluster runs that was started in"):
+        find_cluster(None, None)
+    for command in ("status", "partitions", "keys", "checkpoint", "stop", "drain", "grow", "logs"):
+        ended = invoke(command)
+        assert ended.exit_code == 3, command
+        assert "hint: go to the folder" in ended.stderr
+
+
+def test_several_clusters_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for pid in (11, 12):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        files.append(RunFile(folder))
+        files[-1].write(**{**RUN, "control": f"127.0.0.1:70{pid}"})
+    ended = invoke("status")
+    assert ended.exit_code == 2
+    assert "  127.0.0.1:7011  letters, process 11\n  127.0.0.1:7012  letters" in ended.stderr
+    assert "--cluster H:P" in ended.stderr
+    listed = json.loads(invoke("list", "--json").stdout)
+    assert [each["pid"] for each in listed] == [11, 12]
+    for each in files:
+        each.remove()
+
+
+def test_the_list_shows_no_secret(run: RunFile) -> None:
+    for options in ([], ["--json"]):
+        ended = invoke("list", *options)
+        assert ended.exit_code == 0
+        assert "letters" in ended.stdout
+        assert "00ff" not in ended.stdout
+    run.remove()
+    assert "No cluster runs" in invoke("list").stdout
+    assert invoke("list", "--json").stdout == "[]\n"
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stauts"], "No such command"),
+        (["shrink"], "give either --workers N or --names"),
+        (["shrink", "--workers", "1", "--names", "w1"], "give either"),
+        (["grow", "--workers", "0"], "--workers"),
+        (["get", "counts", "a", "--type", "date"], "--type"),
+        (["logs", "--level", "loud"], "--level"),
+        (["stop", "--discard-state"], "add --yes"),
+        (["status", "--cluster", "nowhere"], "--cluster 'nowhere' is no address"),
+        (["status", "--timeout", "0"], "--timeout"),
+    ],
+)
+def test_a_mistake_is_the_status_2(arguments: list[str], said: str) -> None:
+    ended = invoke(*arguments)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+
+
+def test_an_empty_secret_is_a_mistake(folder: Path) -> None:
+    (folder / "secret").write_text("\n")
+    assert "is empty" in invoke("status", "--secret-file", "secret").stderr
+
+
+def test_a_run_file_of_a_cluster_that_nobody_answers_for_is_the_status_3(folder: Path) -> None:
+    run_file = RunFile(folder)
+    run_file.write(**{**RUN, "control": "127.0.0.1:1"})
+    ended = invoke("status")
+    run_file.remove()
+    assert ended.exit_code == 3
+    assert "there is no cluster at 127.0.0.1:1" in ended.stderr
+
+
+# What people see
+
+
+WORKER = {
+    "name": "w1",
+    "pid": 5,
+    "state": "running",
+    "address": "127.0.0.1:9",
+    "connections": 2,
+    "records": 12345,
+    "records_per_s": 1234.5,
+    "failures": 0,
+    "backlog_bytes": 2048,
+    "paused": True,
+    "keys": {"counts": 1000, "sums": 1},
+    "problem": "",
+}
+HANGING = {
+    "name": "w2",
+    "pid": 6,
+    "state": "not answering",
+    "address": "127.0.0.1:10",
+    "problem": "worker w2 did not answer in 5 s",
+}
+STATUS: dict[str, Any] = {
+    "application": "letters",
+    "phase": "running",
+    "epoch": 3,
+    "pid": 4,
+    "control": "127.0.0.1:7000",
+    "uptime_s": 130.0,
+    "sources": [{"pipeline": "letters", "address": "127.0.0.1:7010"}],
+    "durable": True,
+    "last_checkpoint": {
+        "number": 41, "age_s": 2.0, "keys": 1000, "bytes": 3_200_000, "duration_s": 0.021,
+    },
+    "workers": [WORKER, HANGING],
+    "totals": {
+        "connections": 2, "records": 12345, "records_per_s": 1234.5, "failures": 0,
+        "backlog_bytes": 2048,
+    },
+}  # fmt: skip
+
+
+def test_status_is_a_table_of_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    views.print_status(STATUS)
+    shown = capsys.readouterr()
+    head, source, checkpoint, titles, first, second, total = shown.out.splitlines()
+    assert head == (
+        "letters: running, 2 workers, epoch 3, up 2 min, process 4, control 127.0.0.1:7000"
+    )
+    assert source == "source of 'letters': 127.0.0.1:7010"
+    assert checkpoint == "last checkpoint: 41, 2 s ago, 1,000 keys, 3.2 MB, took 0.02 s"
+    assert titles.split() == [
+        "worker", "state", "pid", "connections", "records", "records/s", "backlog",
+        "keys", "failures",
+    ]  # fmt: skip
+    assert first.split("  ")[0] == "w1"
+    assert " 2.0 kB (paused) " in first
+    assert " 1,001 " in first
+    assert second.split() == ["w2", "not", "answering", "6", *["-"] * 6]
+    assert total.split() == ["total", "2", "12,345", "1,234", "2.0", "kB", "1,001", "0"]
+    assert shown.err == "Warning: worker w2 did not answer in 5 s\n"
+
+
+def test_status_says_whether_there_are_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    views.print_status({**STATUS, "last_checkpoint": None})
+    views.print_status({**STATUS, "last_checkpoint": None, "durable": False})
+    shown = capsys.readouterr().out
+    assert "no checkpoint yet\n" in shown
+    assert "checkpoints are off\n" in shown
+
+
+def test_partitions_and_keys_have_a_column_for_each_worker(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    views.print_partitions(
+        {"states": [{"name": "counts", "partitions": 1024, "by_worker": {"w1": 1000, "w2": 24}}]}
+    )
+    views.print_key_counts(
+        {"states": [{"name": "counts", "keys": 7, "by_worker": {"w1": 7}}], "problems": {"w2": "x"}}
+    )
+    views.print_partitions({"states": []})
+    shown = capsys.readouterr()
+    assert [line.split() for line in shown.out.splitlines()] == [
+        ["state", "partitions", "w1", "w2"],
+        ["counts", "1,024", "1,000", "24"],
+        ["state", "keys", "w1"],
+        ["counts", "7", "7"],
+        ["The", "application", "has", "no", "state."],
+    ]
+    assert shown.err == "Warning: x\n"
+
+
+def test_log_lines_are_lines_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    views.print_log(
+        [{"event": "worker.lost", "level": "warning", "process": "initializer", "worker": "w1",
+          "timestamp": "2026-11-22T04:18:53Z"}, {"event": "bare"}]
+    )  # fmt: skip
+    assert capsys.readouterr().out.splitlines() == [
+        "2026-11-22T04:18:53Z warning  initializer  worker.lost worker=w1",
+        "                       bare",
+    ]
+
+
+def test_sentences_on_what_was_done() -> None:
+    checkpoint = {
+        "number": 7, "keys": 1000, "bytes": 2048, "written_keys": 1, "written_bytes": 100,
+        "duration_s": 0.5,
+    }  # fmt: skip
+    assert views.checkpoint_text(checkpoint) == (
+        "checkpoint 7 stands: 1,000 keys, 2.0 kB; 1 changed key, 100 bytes written in 0.50 s"
+    )
+    counts = {"record_count": 1000, "failure_count": 1, "took_s": 0.25}
+    assert views.stop_text({"stopped": True, "discarded": None, **counts}) == (
+        "stopped, after 0.2 s: 1,000 records in all, 1 failure"
+    )
+    gone = {"manifests": 3, "parts": 1, "journals": 2}
+    assert views.stop_text({"stopped": True, "discarded": gone, **counts}).endswith(
+        "; deleted 3 manifests, 1 part, 2 journals"
+    )
+    assert views.stop_text({"drained": True, **counts}).startswith("drained; the workers are up")
+
+
+def test_a_changed_membership_is_told_with_what_moved() -> None:
+    facts = {
+        "added": ["w3", "w4"],
+        "left": [],
+        "moved_partitions": {"counts": 512, "sums": 1},
+        "moved_keys": 1000,
+        "moved_bytes": 3_200_000,
+        "pause_s": 0.2,
+        "took_s": 1.234,
+        "epoch": 2,
+        "workers": ["w1", "w2", "w3", "w4"],
+    }
+    assert views.resize_text(facts) == (
+        "w3, w4 joined: 4 workers now, epoch 2. Moved partitions: 512 of 'counts', 1 of 'sums'; "
+        "1,000 keys, 3.2 MB. Took 1.23 s; records waited for 0.20 s"
+    )
+    assert views.resize_text({"accepted": True, "added": [], "left": ["w2"]}) == (
+        "accepted: w2 to leave; the log tells how it ends"
+    )

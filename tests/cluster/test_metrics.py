@@ -1,0 +1,255 @@
+"""What the initializer knows of a real cluster: exact counts, also after a crash, and the rest."""
+
+import os
+import signal
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cluster.harness import Receiver, free_port
+from tests.cluster.observed import Observed, observed
+
+pytestmark = pytest.mark.cluster
+
+APPLICATION = """
+from collections import Counter
+
+import wallaroo
+
+
+@wallaroo.decoder(header_length=4, length_fmt=">I")
+def decode(payload):
+    return None if payload.startswith(b"#") else payload.decode()
+
+
+@wallaroo.computation("check")
+def check(text):
+    if text.startswith("bad"):
+        raise ValueError(text)
+    return None if text.startswith("skip") else text
+
+
+@wallaroo.computation_multi("split")
+def split(text):
+    return text.split()
+
+
+@wallaroo.partition
+def by_word(word):
+    return word
+
+
+@wallaroo.state_computation("count")
+def count(word, seen):
+    seen[word] += 1
+    return (None if word == "silent" else f"{word} {seen[word]}\\n"), True
+
+
+@wallaroo.encoder
+def encode(line):
+    return line.encode()
+
+
+def application_setup(args):
+    first, second = wallaroo.tcp_parse_input_addrs(args)
+    out, = wallaroo.tcp_parse_output_addrs(args)
+    words = wallaroo.ApplicationBuilder("words")
+    words.new_pipeline("texts", wallaroo.TCPSourceConfig(*first, decode)).to(check).to(split)
+    words.to_state_partition(count, Counter, "counts", by_word)
+    words.to_sink(wallaroo.TCPSinkConfig(*out, encode))
+    words.new_pipeline("words", wallaroo.TCPSourceConfig(*second, decode)).to_parallel(check)
+    words.to_state_partition(count, Counter, "counts", by_word)
+    return words.to_sink(wallaroo.TCPSinkConfig(*out, encode)).build()
+"""
+
+TEXTS = [b"a b c", b"#", b"bad", b"skip", b"", b"d silent"]
+WORDS = [b"a", b"bad", b"skip", b"silent"]
+
+
+def expected(texts: int, words: int, sink: str) -> dict[str, list[int]]:
+    """Counts after so many times ``TEXTS`` and ``WORDS``."""
+    node = f"tcp sink to {sink}"
+    by_text = {
+        "source": [6, 5, 1, 0],
+        "check": [5, 3, 1, 1],
+        "split": [3, 5, 1, 0],
+        "count": [5, 4, 1, 0],
+        node: [4, 4, 0, 0],
+    }
+    by_word = {
+        "source": [4, 4, 0, 0],
+        "check": [4, 2, 1, 1],
+        "count": [2, 1, 1, 0],
+        node: [1, 1, 0, 0],
+    }
+    return {
+        **{f"texts/{step}": [texts * each for each in four] for step, four in by_text.items()},
+        **{f"words/{step}": [words * each for each in four] for step, four in by_word.items()},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "counted_words.py").write_text(textwrap.dedent(APPLICATION))
+    return tmp_path
+
+
+class Collector:
+    """What a registry of prometheus-client asks."""
+
+    def __init__(self, run: Observed) -> None:
+        self._run = run
+
+    def collect(self) -> list[Metric]:
+        return [*self._run.observatory.prometheus_families()]
+
+
+def scraped(run: Observed) -> dict[str, list[Any]]:
+    """Samples by name, as the text for Prometheus says them."""
+    registry = CollectorRegistry()
+    registry.register(Collector(run))
+    text = generate_latest(registry).decode()
+    samples: dict[str, list[Any]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append(sample)
+    return samples
+
+
+def check_prometheus(run: Observed, counts: dict[str, list[int]]) -> None:
+    samples = scraped(run)
+    for index, kind in enumerate(("in", "out", "filtered", "failed")):
+        found: dict[str, float] = {}
+        for sample in samples[f"wallaroo_records_{kind}_total"]:
+            assert set(sample.labels) == {"pipeline", "step", "worker"}
+            place = f"{sample.labels['pipeline']}/{sample.labels['step']}"
+            found[place] = found.get(place, 0) + sample.value
+        assert found == {node: four[index] for node, four in counts.items()}
+    latencies = [sample.value for sample in samples["wallaroo_latency_seconds_count"]]
+    assert 0 < sum(latencies) <= sum(counts[node][1] for node in counts if "sink" in node)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_a_known_input_gives_exactly_known_numbers(folder: Path, workers: int) -> None:
+    receiver = Receiver()
+    ports = [free_port(), free_port()]
+    async with observed(
+        "counted_words", folder, [receiver.address], workers=workers, ports=ports
+    ) as run:
+        await run.send("texts", TEXTS * 300)
+        await run.send("words", WORDS * 200)
+        counts = expected(300, 200, receiver.address)
+        view = await run.until("all is counted", lambda _: run.counts() == counts)
+        assert view["totals"] == {"in": 2600, "out": 1400, "filtered": 1600, "failed": 500}
+        view = await run.until("a tick has come", lambda view: view["rates"]["in"] > 0)
+        check_prometheus(run, counts)
+        check_view(view, workers)
+        assert sum(run.observatory.history(60)["in"]) <= 2600
+    assert run.counts() == counts
+    assert run.snapshot()["phase"] == "stopped"
+    assert receiver.line_count() == 1400
+
+
+def check_view(view: dict[str, Any], workers: int) -> None:
+    names = [f"w{number + 1}" for number in range(workers)]
+    assert [worker["name"] for worker in view["workers"]] == names
+    assert {worker["state"] for worker in view["workers"]} == {"running"}
+    assert all(worker["rss_bytes"] > 1 << 20 for worker in view["workers"])
+    assert sum(worker["connections"] for worker in view["workers"]) == 2
+    assert len(view["links"]) == workers * (workers - 1)
+    assert len(view["sinks"]) == 2 * workers
+    assert all(sink["connected"] and not sink["reconnects"] for sink in view["sinks"])
+    assert sum(source["bytes"] for source in view["sources"]) == (
+        300 * sum(map(len, TEXTS)) + 200 * sum(map(len, WORDS)) + 4 * 2600
+    )
+    [state] = view["states"]
+    assert state["keys"] == 5
+    assert sum(each["keys"] for each in state["by_worker"].values()) == 5
+    assert state["bytes"] > 0
+    assert state["partitions"]["count"] == len(state["partitions"]["owners"]) == 1024
+    assert {each["key"] for each in state["hottest"]} <= {"a", "b", "c", "d", "silent"}
+    assert view["latency"]["count"] > 0
+    assert view["latency"]["p50"] <= view["latency"]["p99"] <= view["latency"]["max"]
+    assert view["dead_letters"][-1]["step"] == "check"
+    assert view["health"]["state"] == "strained"
+    assert "500 records failed" in " ".join(view["health"]["reasons"])
+    assert "application.ready" in {line["event"] for line in view["log"]} or view["log"]
+
+
+class NeverBack:
+    """Waits for counts, and sees to it that totals never go back meanwhile."""
+
+    def __init__(self, run: Observed) -> None:
+        self._run = run
+        self._highest = 0
+
+    async def until(self, counts: dict[str, list[int]]) -> dict[str, Any]:
+        return await self._run.until("all is counted", lambda view: self._look(view, counts))
+
+    async def until_noticed(self, epoch: int) -> None:
+        await self._run.until("the loss is noticed", lambda view: view["epoch"] > epoch)
+        await self._run.until_running()
+
+    def _look(self, view: dict[str, Any], counts: dict[str, list[int]]) -> bool:
+        assert view["totals"]["in"] >= self._highest, "totals go back"
+        self._highest = view["totals"]["in"]
+        return self._run.counts() == counts
+
+
+async def test_counts_are_exact_after_kill_9_where_checkpoints_are_on(folder: Path) -> None:
+    receiver = Receiver()
+    ports = [free_port(), free_port()]
+    async with observed(
+        "counted_words", folder, [receiver.address], workers=3, ports=ports, is_durable=True
+    ) as run:
+        looking = NeverBack(run)
+        for number in range(1, 4):
+            await run.send("texts", TEXTS * 200)
+            await run.send("words", WORDS * 200)
+            counts = expected(200 * number, 200 * number, receiver.address)
+            view = await looking.until(counts)
+            victim = view["workers"][number % 3]
+            os.kill(victim["pid"], signal.SIGKILL)
+            await looking.until_noticed(view["epoch"])
+            await looking.until(counts)
+        view = await run.until(
+            "a checkpoint stands", lambda view: view["checkpoints"]["last_number"] is not None
+        )
+        assert sum(worker["restarts"] for worker in view["workers"]) == 3
+        assert {"number", "unix_s", "duration_s", "pause_s", "bytes", "keys"} == set(
+            view["checkpoints"]["list"][-1]
+        )
+    assert run.counts() == expected(600, 600, receiver.address)
+
+    # The next run, with fewer workers, goes on from the last checkpoint.
+    async with observed(
+        "counted_words", folder, [receiver.address], workers=2, ports=ports, is_durable=True
+    ) as again:
+        await again.send("texts", TEXTS)
+        await again.until(
+            "all is counted",
+            lambda _: again.counts() == expected(601, 600, receiver.address),
+        )
+
+
+async def test_without_checkpoints_a_restarted_worker_goes_on_from_what_was_told(
+    folder: Path,
+) -> None:
+    receiver = Receiver()
+    ports = [free_port(), free_port()]
+    async with observed("counted_words", folder, [receiver.address], workers=1, ports=ports) as run:
+        await run.send("texts", TEXTS * 10)
+        counts = expected(10, 0, receiver.address)
+        view = await run.until("all is counted", lambda _: run.counts() == counts)
+        os.kill(view["workers"][0]["pid"], signal.SIGKILL)
+        await run.until("it is noticed", lambda view: view["epoch"] > 1)
+        assert run.counts() == counts
+        await run.until_running()
+        await run.send("texts", TEXTS * 5)
+        counts = expected(15, 0, receiver.address)
+        await run.until("all is counted", lambda _: run.counts() == counts)

@@ -1,0 +1,131 @@
+"""Where a run begins: which checkpoint, in which epoch, and which ones it refuses."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.wallaroo.operators.mesh import application, tcp_sink
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
+from wallaroo.cluster.events import ManifestWritten, WriteManifest
+from wallaroo.connectors.file import StagedPart
+from wallaroo.errors import ConfigError
+from wallaroo.names import CheckpointId, WorkerName
+from wallaroo_workers.storage.store import Store, open_store
+
+A = WorkerName("a")
+TOKENS: Iterator[int] = count()
+
+
+async def at_once(_: float) -> None:
+    return
+
+
+async def no_output(_path: str, _length: int, _parts: Sequence[StagedPart]) -> None:
+    return
+
+
+async def no_stage(_path: str, _stage: str) -> None:
+    return
+
+
+def quietly(_event: str, _values: dict[str, Any]) -> None:
+    return
+
+
+def log_of(store: Store) -> ManifestLog:
+    return ManifestLog(store, at_once, lambda: str(next(TOKENS)))
+
+
+async def begun(
+    store: Store, *, journal_epochs: Sequence[int] = (), **rules: Any
+) -> tuple[Checkpoints, Beginning]:
+    """Begin a run with these checkpoints."""
+    place = Place(
+        log=log_of(store),
+        journal_epochs=lambda: [*journal_epochs],
+        commit_output=no_output,
+        discard_output=no_stage,
+        output_path=lambda path: path,
+        pause=at_once,
+        clock=lambda: 0.0,
+        wall_clock=lambda: 0.0,
+        tell=quietly,
+        warn=quietly,
+    )
+    plan = application().to_sink(tcp_sink()).build()
+    run = Checkpoints(Rules(**rules), place, plan, (A,))
+    return run, await run.begin()
+
+
+async def commit(run: Checkpoints, beginning: Beginning) -> int:
+    """Take a checkpoint of nothing; return its number."""
+    share: list[Any] = [A, [], [], {}, [], {}, 0.0]
+    run.begun()
+    order = WriteManifest(CheckpointId(99), beginning.epoch, {A: share})
+    answer = await run.write(order)
+    assert isinstance(answer, ManifestWritten)
+    return answer.number
+
+
+@pytest.fixture
+def store() -> Store:
+    return open_store("memory://")
+
+
+async def manifests(store: Store) -> list[Manifest]:
+    log = log_of(store)
+    return [await log.load(number) for number in await log.numbers()]
+
+
+async def test_an_epoch_is_above_that_of_the_last_run_also_behind_an_older_checkpoint(
+    store: Store,
+) -> None:
+    run, first = await begun(store)
+    number = await commit(run, first)
+    run, second = await begun(store)
+    await commit(run, second)
+    _, third = await begun(store, from_checkpoint=number)
+    assert [first.epoch, second.epoch, third.epoch] == [1, 2, 3]
+
+
+async def test_an_epoch_is_above_that_of_journals_of_which_no_checkpoint_knows(
+    store: Store,
+) -> None:
+    run, first = await begun(store)
+    await commit(run, first)
+    _, second = await begun(store, journal_epochs=[1, 8])
+    assert second.epoch == 9
+
+
+async def test_each_manifest_names_the_one_that_it_follows(store: Store) -> None:
+    run, beginning = await begun(store)
+    number = await commit(run, beginning)
+    await commit(run, beginning)
+    await begun(store, from_checkpoint=number)
+    found = [(each.number, each.base, each.is_claim) for each in await manifests(store)]
+    assert found == [(2, 1, False), (3, 2, False), (4, 2, True)]
+
+
+async def test_a_checkpoint_that_was_given_up_is_refused_with_those_to_choose_from(
+    store: Store,
+) -> None:
+    run, beginning = await begun(store)
+    older = await commit(run, beginning)
+    given_up = await commit(run, beginning)
+    await begun(store, from_checkpoint=older)
+    with pytest.raises(ConfigError, match=f"checkpoint {given_up} was given up when") as caught:
+        await begun(store, from_checkpoint=given_up)
+    assert caught.value.hint == "choose one of 2, 4"
+    await begun(store, from_checkpoint=older)
+
+
+async def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(store: Store) -> None:
+    run, beginning = await begun(store)
+    await commit(run, beginning)
+    with pytest.raises(ConfigError, match="there is no checkpoint 7") as caught:
+        await begun(store, from_checkpoint=7)
+    assert caught.value.hint.startswith("there are 2; ")

@@ -1,0 +1,110 @@
+"""Totals of the cluster: exact and never going back, across crashes, recoveries and new members."""
+
+from wallaroo.metrics.tally import Counts
+from wallaroo.metrics.totals import Totals, sums
+
+
+def counts(came: int, failed: int = 0) -> Counts:
+    return {"p/source": [came, came - failed, 0, failed]}
+
+
+def total(totals: Totals) -> list[int]:
+    return sums(totals.by_worker()).get("p/source", [0, 0, 0, 0])
+
+
+def started(*workers: str, is_durable: bool) -> Totals:
+    totals = Totals(is_durable)
+    totals.assigned(workers, 1)
+    return totals
+
+
+def test_counts_of_workers_add_up() -> None:
+    totals = started("w1", "w2", is_durable=False)
+    totals.reported("w1", 1, 1, {"w1": counts(3, failed=1)})
+    totals.reported("w2", 1, 1, {"w2": counts(4)})
+    assert total(totals) == [7, 6, 0, 1]
+    totals.reported("w1", 1, 1, {"w1": counts(5, failed=1)})
+    assert totals.by_worker() == {"w1": counts(5, failed=1), "w2": counts(4)}
+
+
+def test_without_checkpoints_what_an_earlier_process_reported_is_kept() -> None:
+    totals = started("w1", "w2", is_durable=False)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.assigned(["w1", "w2"], 2)
+    assert total(totals) == [30, 30, 0, 0]
+    totals.reported("w2", 2, 2, {"w2": counts(0)})
+    assert total(totals) == [30, 30, 0, 0]
+    totals.reported("w2", 2, 2, {"w2": counts(5)})
+    # Words of the process that has ended may still be on their way.
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.reported("w2", 3, 3, {"w2": counts(1)})
+    assert totals.by_worker() == {"w1": counts(10), "w2": counts(26)}
+
+
+def test_with_checkpoints_counts_go_back_unseen_and_end_exact() -> None:
+    totals = started("w1", "w2", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(50)})
+    totals.reported("w2", 1, 1, {"w2": counts(50)})
+    assert total(totals) == [100, 100, 0, 0]
+    # w2 is killed; both go back to a checkpoint at 30 and 30, and replay.
+    totals.assigned(["w1", "w2"], 2)
+    totals.reported("w1", 1, 2, {"w1": counts(30)})
+    assert total(totals) == [100, 100, 0, 0]
+    totals.reported("w1", 1, 2, {"w1": counts(60)})
+    assert total(totals) == [100, 100, 0, 0]
+    totals.reported("w2", 2, 2, {"w2": counts(30)})
+    assert total(totals) == [100, 100, 0, 0]
+    # This time w1 has taken more of them; together it is what it was.
+    totals.reported("w2", 2, 2, {"w2": counts(40)})
+    assert totals.by_worker() == {"w1": counts(60), "w2": counts(40)}
+    totals.reported("w2", 2, 2, {"w2": counts(41)})
+    assert total(totals) == [101, 101, 0, 0]
+
+
+def test_one_place_may_have_caught_up_before_another() -> None:
+    totals = started("w1", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": {"a": [9, 9, 0, 0], "b": [9, 9, 0, 0]}})
+    assert set(totals.by_worker()) == {"w1"}
+    totals.assigned(["w1"], 2)
+    totals.reported("w1", 2, 2, {"w1": {"a": [10, 10, 0, 0], "b": [4, 4, 0, 0]}})
+    assert totals.by_worker() == {"w1": {"a": [10, 10, 0, 0], "b": [9, 9, 0, 0]}}
+
+
+def test_one_that_joins_counts_from_nothing() -> None:
+    totals = started("w1", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.assigned(["w1", "w2"], 2)
+    totals.reported("w1", 1, 2, {"w1": counts(10)})
+    totals.reported("w2", 2, 2, {"w2": counts(0)})
+    assert total(totals) == [10, 10, 0, 0]
+    totals.reported("w2", 2, 2, {"w2": counts(3)})
+    assert total(totals) == [13, 13, 0, 0]
+
+
+def test_the_last_words_of_one_that_left_count_on() -> None:
+    for is_durable in (False, True):
+        totals = started("w1", "w2", is_durable=is_durable)
+        totals.reported("w1", 1, 1, {"w1": counts(10)})
+        totals.reported("w2", 1, 1, {"w2": counts(20)})
+        totals.assigned(["w1"], 2)
+        totals.reported("w1", 1, 2, {"w1": counts(11)})
+        assert totals.by_worker() == {"w1": counts(11), "w2": counts(20)}
+
+
+def test_one_that_left_is_not_counted_twice_where_another_carries_its_counts() -> None:
+    totals = started("w1", "w2", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.assigned(["w1"], 2)
+    totals.reported("w1", 2, 2, {"w1": counts(10), "w2": counts(20)})
+    assert totals.by_worker() == {"w1": counts(10), "w2": counts(20)}
+
+
+def test_without_checkpoints_a_restarted_worker_that_leaves_keeps_both_lives() -> None:
+    totals = started("w1", "w2", is_durable=False)
+    totals.reported("w1", 1, 1, {"w1": counts(1)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.reported("w2", 2, 2, {"w2": counts(5)})
+    totals.assigned(["w1"], 3)
+    assert totals.by_worker() == {"w1": counts(1), "w2": counts(25)}

@@ -1,0 +1,150 @@
+"""A run to ask, without processes: a real coordinator, and workers that answer from plain dicts."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tests.wallaroo.cluster.story import Story
+from wallaroo.cluster.coordinator import Phase
+from wallaroo.cluster.events import Effect, Event, Send, StopRequested
+from wallaroo.cluster.queries import KeyPages, get_object, key_counts
+from wallaroo.cluster.run_watch import RunWatch
+from wallaroo.errors import WallarooError
+from wallaroo.names import WorkerName
+from wallaroo.routing.keys import canonical_key
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import Checkpoint, ControlFrame, Drain
+from wallaroo.wire.requests import Query, Replied, from_json, to_json
+from wallaroo_workers.initializer.reach import Reach
+from wallaroo_workers.initializer.requests import Requests
+
+KEYS = [f"key {number}" for number in range(40)]
+
+
+class AskedCluster(Story):
+    """Workers ``a`` and ``b``; those in ``silent`` never answer."""
+
+    def __init__(self, plan: Plan, *, is_durable: bool = False, manifest: Any = None) -> None:
+        names = (WorkerName("a"), WorkerName("b"))
+        self.maps = [
+            PartitionMap.initial(
+                state.name, state.hashed_partition_count, state.declared_keys, names
+            )
+            for state in plan.states.values()
+        ]
+        self.states: dict[WorkerName, dict[str, dict[Any, Any]]] = {
+            name: {state: {} for state in plan.states} for name in names
+        }
+        self.pages = {name: KeyPages() for name in names}
+        self.silent: set[WorkerName] = set()
+        self.queries: list[tuple[WorkerName, Query]] = []
+        self.resizes: list[tuple[list[str], list[str]]] = []
+        self.refusal: WallarooError | None = None
+        self.discarded = 0
+        self.stopped = asyncio.Event()
+        self.watch = RunWatch()
+        self.store_is_away = False
+        self.manifest = manifest
+        super().__init__(is_durable=is_durable, partition_maps=[one.to_wire() for one in self.maps])
+        self.watch.saw(None, self.coordinator.start())
+        self.requests = Requests(self._reach(plan))
+
+    def _reach(self, plan: Plan) -> Reach:
+        return Reach(
+            plan=plan,
+            watch=self.watch,
+            phase=lambda: self.coordinator.phase,
+            epoch=lambda: self.coordinator.epoch,
+            waiting_for=lambda: self.coordinator.waiting_for,
+            happened=self.happened,
+            send=self.send,
+            control_address="127.0.0.1:7000",
+            source_addresses=["127.0.0.1:7010"],
+            latest=(lambda: self.manifest) if self.is_durable else None,
+            discard_all=self.discard if self.is_durable else None,
+            resize=self.resize,
+        )
+
+    def step(self, event: Event) -> list[Effect]:
+        effects = self.coordinator.step(event)
+        self._note(effects)
+        self.watch.saw(event, effects)
+        if self.phase is Phase.STOPPED:
+            self.stopped.set()
+        return effects
+
+    def happened(self, event: Event) -> None:
+        """Something asks the run; its workers do as they are told, a moment later."""
+        for effect in self.step(event):
+            if isinstance(effect, Send):
+                asyncio.get_running_loop().call_soon(self._obey, effect.frame)
+
+    def _obey(self, frame: ControlFrame) -> None:
+        if isinstance(frame, Checkpoint | Drain) and self.is_durable:
+            self.save()
+            if self.store_is_away:
+                self.not_written()
+            else:
+                self.written(self.manifest.number)
+        if isinstance(frame, Drain):
+            self.drained()
+
+    def send(self, worker: WorkerName, frame: ControlFrame) -> None:
+        assert isinstance(frame, Query)
+        self.queries.append((worker, frame))
+        if worker in self.silent:
+            return
+        result, error = self._result(worker, frame), ""
+        if result is None:
+            result, error = {}, "a bug"
+        reply = Replied(frame.epoch, frame.request, to_json(result), error)
+        asyncio.get_running_loop().call_soon(self.requests.replied, worker, reply)
+
+    def _result(self, worker: WorkerName, frame: Query) -> dict[str, Any] | None:
+        states = self.states[worker]
+        match frame.what:
+            case "status":
+                return {"connections": 1, "records": 5, "records_per_s": 2.5, "failures": 0,
+                        "backlog_bytes": 7, "keys": key_counts(states)}  # fmt: skip
+            case "logs":
+                return {
+                    "lines": [{"timestamp": f"2026-01-01T00:00:0{len(worker)}", "event": worker}]
+                }
+            case "level":
+                return {}
+            case "keys":
+                return self.pages[worker].page(states, from_json(frame.params))
+            case _:
+                return get_object(states, from_json(frame.params))
+
+    async def resize(self, added: Any, leaving: Any) -> dict[str, Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.resizes.append((list(added), list(leaving)))
+        return {"added": list(added), "left": list(leaving)}
+
+    async def discard(self) -> dict[str, int]:
+        self.discarded += 1
+        return {"manifests": 3, "parts": 4, "journals": 5}
+
+    def fill(self, state: str) -> None:
+        """Give each key to its owner."""
+        (map_,) = [one for one in self.maps if one.state == state]
+        for key in KEYS:
+            owner = map_.owner_of(canonical_key(key))
+            self.states[owner][state][canonical_key(key)] = {"of": key}
+
+    async def ask(
+        self,
+        method: str,
+        progress: Callable[[dict[str, Any]], None] = lambda _: None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        return await self.requests.handle(method, params, progress)
+
+    async def end(self, error: WallarooError | None = None) -> None:
+        """Nothing of the run is left."""
+        if self.coordinator.phase is not Phase.STOPPED:
+            self.step(StopRequested())
+        await self.requests.end(error)

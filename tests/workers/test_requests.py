@@ -1,0 +1,438 @@
+"""All requests on a run without processes: what they answer, what they refuse, and how."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import wallaroo
+from tests.wallaroo.cluster.story import A, B
+from tests.workers.asked_cluster import KEYS, AskedCluster
+from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
+from wallaroo.cluster.coordinator import Phase
+from wallaroo.cluster.events import Send, StartWorker, StopRequested
+from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import Assign
+
+
+@wallaroo.decoder(header_length=4, length_fmt=">I")
+def decode(payload: bytes) -> str:
+    return payload.decode()
+
+
+@wallaroo.partition
+def same(record: str) -> str:
+    return record
+
+
+@wallaroo.state_computation("count")
+def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
+    return record, True
+
+
+@wallaroo.encoder
+def encode(record: str) -> bytes:
+    return record.encode()
+
+
+def plan() -> Plan:
+    builder = wallaroo.ApplicationBuilder("letters")
+    builder.new_pipeline("letters", wallaroo.TCPSourceConfig("127.0.0.1", "7010", decode))
+    builder.to_state_partition(count, dict, "counts", same)
+    builder.to_stateful(count, dict, "sum")
+    return builder.to_sink(wallaroo.TCPSinkConfig("127.0.0.1", "7002", encode)).build()
+
+
+def manifest(number: int = 3) -> Manifest:
+    part = PartRef("parts/1/w1", CheckpointId(number), 0, 100, 4)
+    share = WorkerCheckpoint(A, [part], [], {}, [], {"counts": 9})
+    return Manifest(
+        number=CheckpointId(number),
+        epoch=Epoch(1),
+        is_claim=False,
+        application="letters",
+        outline=[],
+        members=[A],
+        partition_maps=[],
+        workers={A: share},
+        file_lengths={},
+        taken_unix_s=1000.0,
+        duration_s=0.5,
+    )
+
+
+@pytest.fixture
+def cluster() -> AskedCluster:
+    asked = AskedCluster(plan())
+    asked.go_to(Phase.RUNNING)
+    asked.fill("counts")
+    return asked
+
+
+@pytest.fixture
+def durable() -> AskedCluster:
+    asked = AskedCluster(plan(), is_durable=True, manifest=manifest(1))
+    asked.go_to(Phase.RUNNING)
+    return asked
+
+
+# What can be asked
+
+
+async def test_a_request_that_there_is_not_names_those_there_are(cluster: AskedCluster) -> None:
+    with pytest.raises(ConfigError, match="no request 'stauts'") as raised:
+        await cluster.ask("stauts")
+    assert "status, partitions" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "what"),
+    [
+        ("status", {"timeout_s": "long"}, "timeout_s is a number, not 'long'"),
+        ("status", {"tiemout_s": 1}, "status has no parameter tiemout_s"),
+        ("keys", {"limit": True}, "limit is a whole number"),
+        ("keys", {"list": True}, "needs a state"),
+        ("keys", {"state": "none"}, "no state 'none'"),
+        ("keys", {"worker": "w9"}, "no worker 'w9'"),
+        ("keys", {"state": "counts", "list": True, "after": {"first": "x"}}, "first is a whole"),
+        ("get", {}, "get needs state"),
+        ("get", {"state": "counts"}, "has many keys"),
+        ("get", {"state": "counts", "key": "a", "type": "int"}, "no key of the kind int"),
+        ("logs", {"level": "loud"}, "no level 'loud'"),
+        ("grow", {"workers": 0}, "0 workers cannot be added"),
+        ("grow", {"workers": 5000}, "at most 1024"),
+        ("shrink", {}, "either a number of workers or their names"),
+        ("shrink", {"workers": 1, "names": ["a"]}, "either a number"),
+        ("shrink", {"names": ["a", "z"]}, "no worker z"),
+        ("shrink", {"names": [1]}, "a list of texts"),
+        ("shrink", {"workers": 0}, "0 workers cannot be taken away"),
+    ],
+)
+async def test_a_mistake_is_told_as_one(
+    cluster: AskedCluster, method: str, params: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        await cluster.ask(method, **params)
+    assert what in f"{raised.value.what} {raised.value.hint}"
+
+
+# Status
+
+
+async def test_status_has_each_worker_with_name_pid_state_and_address(
+    cluster: AskedCluster,
+) -> None:
+    status = await cluster.ask("status")
+    assert (status["application"], status["phase"], status["epoch"]) == ("letters", "running", 1)
+    assert status["sources"] == [{"pipeline": "letters", "address": "127.0.0.1:7010"}]
+    workers = status["workers"]
+    assert [(each["name"], each["pid"], each["state"], each["address"]) for each in workers] == [
+        ("a", 1, "running", "a:1"),
+        ("b", 1, "running", "b:1"),
+    ]
+    assert status["totals"]["records"] == 10
+    assert sum(each["keys"]["counts"] for each in workers) == len(KEYS)
+    assert (status["durable"], status["last_checkpoint"]) == (False, None)
+
+
+async def test_a_worker_that_does_not_answer_is_shown_with_the_others(
+    cluster: AskedCluster,
+) -> None:
+    cluster.silent = {B}
+    status = await cluster.ask("status", timeout_s=0.01)
+    a, b = status["workers"]
+    assert (a["state"], a["problem"]) == ("running", "")
+    assert (b["state"], b["problem"]) == ("not answering", "worker b did not answer in 0.01 s")
+    assert status["totals"]["records"] == 5
+
+
+async def test_a_late_answer_is_nobodys(cluster: AskedCluster) -> None:
+    cluster.silent = {A, B}
+    await cluster.ask("status", timeout_s=0.01)
+    cluster.silent = set()
+    for worker, query in list(cluster.queries):
+        cluster.send(worker, query)
+    assert (await cluster.ask("status"))["totals"]["records"] == 10
+
+
+@pytest.mark.parametrize(
+    ("phase", "states"),
+    [
+        (Phase.FORMING, ["waiting", "starting"]),
+        (Phase.CONNECTING, ["connecting", "connecting"]),
+        (Phase.DRAINING, ["draining", "draining"]),
+        (Phase.DRAINED, ["drained", "drained"]),
+    ],
+)
+async def test_the_state_of_a_worker_follows_the_phase(phase: Phase, states: list[str]) -> None:
+    cluster = AskedCluster(plan())
+    if phase is Phase.FORMING:
+        cluster.join(A)
+        cluster.silent = {B}
+    else:
+        cluster.go_to(phase)
+    status = await cluster.ask("status", timeout_s=0.01)
+    assert [worker["state"] for worker in status["workers"]] == states
+    assert status["phase"] == phase.value
+
+
+async def test_the_last_checkpoint_is_shown(durable: AskedCluster) -> None:
+    last = (await durable.ask("status"))["last_checkpoint"]
+    assert (last["number"], last["keys"], last["bytes"], last["duration_s"]) == (1, 9, 100, 0.5)
+
+
+# Partitions, keys, objects
+
+
+async def test_partitions_are_counted_by_owner(cluster: AskedCluster) -> None:
+    counts, total = (await cluster.ask("partitions"))["states"]
+    assert (counts["name"], counts["partitions"]) == ("counts", 1024)
+    assert counts["by_worker"] == {"a": 512, "b": 512}
+    assert (total["hashed"], total["declared"]) == (0, 1)
+    assert sorted(total["by_worker"].values()) == [0, 1]
+    assert (await cluster.ask("partitions", state="sum"))["states"] == [total]
+
+
+async def test_nobody_owns_a_partition_before_the_first_assignment() -> None:
+    with pytest.raises(ClusterError, match="the cluster is starting"):
+        await AskedCluster(plan()).ask("partitions")
+
+
+async def test_keys_are_counted_by_worker(cluster: AskedCluster) -> None:
+    answer = await cluster.ask("keys", state="counts")
+    ((state),) = answer["states"]
+    assert state["keys"] == len(KEYS) == sum(state["by_worker"].values())
+    assert answer["problems"] == {}
+    (one,) = (await cluster.ask("keys", state="counts", worker="a"))["states"]
+    assert one["by_worker"] == {"a": state["by_worker"]["a"]}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+async def test_keys_are_listed_page_by_page_each_once(cluster: AskedCluster, limit: int) -> None:
+    found: list[str] = []
+    after: Any = None
+    while True:
+        page = await cluster.ask("keys", state="counts", list=True, limit=limit, after=after)
+        assert len(page["keys"]) <= limit
+        found += [each["key"] for each in page["keys"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert sorted(found) == sorted(KEYS)
+
+
+async def test_a_list_goes_on_with_the_others_where_one_does_not_answer(
+    cluster: AskedCluster,
+) -> None:
+    cluster.silent = {A}
+    page = await cluster.ask("keys", state="counts", list=True, timeout_s=0.01)
+    assert {each["worker"] for each in page["keys"]} == {"b"}
+    assert list(page["problems"]) == ["a"]
+
+
+async def test_an_object_is_read_where_its_key_lives(cluster: AskedCluster) -> None:
+    for key in KEYS[:5]:
+        found = await cluster.ask("get", state="counts", key=key)
+        assert found["value"] == {"of": key}
+        assert found["text"] == repr({"of": key})
+        assert key in cluster.states[WorkerName(found["worker"])]["counts"]
+
+
+async def test_a_key_that_is_not_there_is_refused(cluster: AskedCluster) -> None:
+    with pytest.raises(ClusterError, match="state 'counts' has no key 'nobody'") as raised:
+        await cluster.ask("get", state="counts", key="nobody")
+    assert "keys counts --list" in raised.value.hint
+
+
+async def test_the_one_object_of_a_state_needs_no_key(cluster: AskedCluster) -> None:
+    (map_,) = [each for each in cluster.maps if each.state == "sum"]
+    (key,) = map_.declared_keys
+    cluster.states[map_.owner_of(key)]["sum"][key] = 42
+    assert (await cluster.ask("get", state="sum"))["value"] == 42
+    with pytest.raises(ClusterError, match="only the 1 declared"):
+        await cluster.ask("get", state="sum", key="other")
+
+
+# Checkpoints
+
+
+async def test_a_checkpoint_needs_a_place(cluster: AskedCluster) -> None:
+    with pytest.raises(ClusterError, match="checkpoints are off") as raised:
+        await cluster.ask("checkpoint")
+    assert "--resilience-dir" in raised.value.hint
+
+
+async def test_a_checkpoint_is_taken_at_once(durable: AskedCluster) -> None:
+    answer = await durable.ask("checkpoint")
+    assert (answer["number"], answer["keys"], answer["written_keys"]) == (1, 9, 4)
+    assert durable.watch.rounds.committed == 1
+
+
+async def test_two_that_ask_at_once_get_one_each(durable: AskedCluster) -> None:
+    await asyncio.gather(durable.ask("checkpoint"), durable.ask("checkpoint"))
+    assert durable.watch.rounds.committed == 2
+
+
+async def test_a_checkpoint_under_way_does_not_count(durable: AskedCluster) -> None:
+    durable.due()
+    asked = asyncio.create_task(durable.ask("checkpoint"))
+    await asyncio.sleep(0)
+    assert durable.watch.rounds.last == 1
+    durable.save()
+    durable.written(1)
+    await asked
+    assert durable.watch.rounds.last == 2
+
+
+async def test_a_checkpoint_that_cannot_be_saved_says_why(durable: AskedCluster) -> None:
+    durable.store_is_away = True
+    with pytest.raises(ClusterError, match="could not be saved: the store is away"):
+        await durable.ask("checkpoint")
+    durable.store_is_away = False
+    assert (await durable.ask("checkpoint"))["number"] == 1
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.DRAINED])
+async def test_a_checkpoint_is_refused_where_there_is_none_to_take(phase: Phase) -> None:
+    cluster = AskedCluster(plan(), is_durable=True, manifest=manifest())
+    cluster.go_to(phase)
+    with pytest.raises(ClusterError, match=f"not possible now: the cluster is {phase.value}"):
+        await cluster.ask("checkpoint")
+
+
+# The end
+
+
+async def test_a_stop_answers_when_nothing_is_left(cluster: AskedCluster) -> None:
+    stopping = asyncio.create_task(cluster.ask("stop"))
+    await cluster.stopped.wait()
+    assert not stopping.done()
+    await cluster.end()
+    answer = await stopping
+    assert (answer["stopped"], answer["record_count"]) == (True, 2)
+
+
+async def test_two_that_stop_stop_once_and_in_order(cluster: AskedCluster) -> None:
+    stopping = [asyncio.create_task(cluster.ask("stop")) for _ in range(2)]
+    await cluster.stopped.wait()
+    await cluster.end()
+    assert all(answer["stopped"] for answer in await asyncio.gather(*stopping))
+
+
+async def test_a_stop_that_was_not_in_order_is_refused(cluster: AskedCluster) -> None:
+    stopping = asyncio.create_task(cluster.ask("stop", discard_state=False))
+    await asyncio.sleep(0)
+    await cluster.end(ClusterError("worker b was lost", hint="do this"))
+    with pytest.raises(ClusterError, match="not in order: worker b was lost") as raised:
+        await stopping
+    assert raised.value.hint == "do this"
+
+
+async def test_state_is_discarded_after_the_end_even_if_the_client_is_gone(
+    durable: AskedCluster,
+) -> None:
+    stopping = asyncio.create_task(durable.ask("stop", discard_state=True))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    await durable.stopped.wait()
+    assert durable.discarded == 0
+    await durable.end()
+    assert durable.discarded == 1
+
+
+async def test_state_stays_where_the_end_was_not_in_order(durable: AskedCluster) -> None:
+    stopping = asyncio.create_task(durable.ask("stop", discard_state=True))
+    await asyncio.sleep(0)
+    await durable.end(ClusterError("lost"))
+    await asyncio.gather(stopping, return_exceptions=True)
+    assert durable.discarded == 0
+
+
+async def test_there_is_no_state_to_discard_without_checkpoints(cluster: AskedCluster) -> None:
+    with pytest.raises(ClusterError, match="no state to discard"):
+        await cluster.ask("stop", discard_state=True)
+    assert cluster.phase is Phase.RUNNING
+
+
+async def test_a_drain_leaves_the_cluster_drained(cluster: AskedCluster) -> None:
+    told: list[dict[str, Any]] = []
+    answer = await cluster.ask("drain", told.append)
+    assert (answer["drained"], answer["record_count"]) == (True, 2)
+    assert cluster.phase is Phase.DRAINED
+    assert "cluster.drained" in [facts["event"] for facts in told]
+    assert (await cluster.ask("drain"))["drained"]
+    with pytest.raises(ClusterError, match="the cluster is drained"):
+        await cluster.ask("grow")
+
+
+async def test_a_wait_ends_with_the_cluster(durable: AskedCluster) -> None:
+    durable.due()
+    asked = asyncio.create_task(durable.ask("checkpoint"))
+    await asyncio.sleep(0)
+    durable.step(StopRequested())
+    durable.step(StopRequested())
+    with pytest.raises(ClusterError, match="the cluster has stopped"):
+        await asked
+
+
+# Membership
+
+
+async def test_grow_names_the_new_workers(cluster: AskedCluster) -> None:
+    assert (await cluster.ask("grow", workers=2))["added"] == ["w1", "w2"]
+    assert cluster.resizes == [(["w1", "w2"], [])]
+
+
+async def test_no_name_is_given_twice(cluster: AskedCluster) -> None:
+    cluster.watch.saw(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
+    assign = Assign(Epoch(3), [["a", 1, ""], ["b", 1, ""]], [], [], [], 0)
+    cluster.watch.saw(None, [Send((A, B), assign)])
+    assert cluster.watch.workers == [A, B]
+    assert (await cluster.ask("grow"))["added"] == ["w4"]
+
+
+async def test_shrink_takes_the_last_or_those_named(cluster: AskedCluster) -> None:
+    assert (await cluster.ask("shrink", workers=1))["left"] == ["b"]
+    assert (await cluster.ask("shrink", names=["a", "a"]))["left"] == ["a"]
+
+
+async def test_one_worker_has_to_stay(cluster: AskedCluster) -> None:
+    for params in ({"workers": 2}, {"workers": 9}, {"names": ["a", "b"]}):
+        with pytest.raises(ClusterError, match="one at least has to stay"):
+            await cluster.ask("shrink", **params)
+    assert cluster.resizes == []
+
+
+async def test_a_refusal_comes_back_as_it_is(cluster: AskedCluster) -> None:
+    cluster.refusal = ClusterError("another one is under way", hint="wait")
+    with pytest.raises(ClusterError, match="another one is under way"):
+        await cluster.ask("grow")
+
+
+async def test_nobody_waits_where_that_is_not_wanted(cluster: AskedCluster) -> None:
+    answer = await cluster.ask("grow", workers=1, wait=False)
+    assert answer == {"accepted": True, "added": ["w1"], "left": []}
+    await asyncio.sleep(0)
+    assert cluster.resizes == [(["w1"], [])]
+
+
+# The log
+
+
+async def test_the_level_is_told_to_all_and_to_those_who_come_later(cluster: AskedCluster) -> None:
+    assert await cluster.ask("logs", level="WARNING") == {"level": "warning", "problems": {}}
+    cluster.lose(B)
+    cluster.join(B)
+    told = [(worker, query.params) for worker, query in cluster.queries if query.what == "level"]
+    assert told == [(worker, '{"level":"warning"}') for worker in (A, B, B)]
+    await cluster.ask("logs", level="info")
+
+
+async def test_the_last_lines_come_in_their_order(cluster: AskedCluster) -> None:
+    cluster.silent = {B}
+    answer = await cluster.ask("logs", timeout_s=0.01, limit=1)
+    assert len(answer["lines"]) == 1
+    assert list(answer["problems"]) == ["b"]

@@ -1,0 +1,151 @@
+"""Everything that the workers of a cluster have reported, with the little that is kept of it."""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.metrics.histogram import Histogram
+from wallaroo.metrics.history import History
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.report import Report
+from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
+from wallaroo.metrics.totals import Totals, sums
+from wallaroo.metrics.window import Rates, RecentHistogram
+from wallaroo.topology.plan import Plan
+
+CHECKPOINTS_KEPT = 100
+DEAD_LETTERS_KEPT = 100
+LOG_KEPT = 200
+
+
+@dataclass(slots=True)
+class Member:
+    """What is known of one worker."""
+
+    state: str = "starting"
+    """``starting``, ``running``, ``lost`` or ``gone``."""
+    pid: int = 0
+    address: str = ""
+    epoch: int = 0
+    restarts: int = 0
+    reported_s: float | None = None
+    report: Report | None = None
+
+
+class Gathering:
+    """Of one run. All times are seconds since 1970."""
+
+    def __init__(self, plan: Plan, *, is_durable: bool) -> None:
+        self.plan = plan
+        self.nodes = Nodes(plan)
+        self.is_durable = is_durable
+        self.members: dict[str, Member] = {}
+        self.totals = Totals(is_durable)
+        self.rates = Rates()
+        self.history = History()
+        self.recent_latency = RecentHistogram()
+        self.recent_by_pipeline = {pipeline.name: RecentHistogram() for pipeline in plan.pipelines}
+        self.latency: dict[tuple[str, str], Histogram] = {}
+        """Of the whole run, by pipeline and worker."""
+        self.times: dict[tuple[str, str], Histogram] = {}
+        """Of the whole run, by node and worker."""
+        self.partition_maps: dict[str, Any] = {}
+        self.checkpoints: deque[dict[str, Any]] = deque(maxlen=CHECKPOINTS_KEPT)
+        self.checkpoint_failures = 0
+        """In a row."""
+        self.dead_letters: deque[dict[str, Any]] = deque(maxlen=DEAD_LETTERS_KEPT)
+        self.log: deque[dict[str, Any]] = deque(maxlen=LOG_KEPT)
+        self._latency_since_tick = Histogram()
+        self._by_pipeline_since_tick: dict[str, Histogram] = {}
+        self._failed_recently: deque[tuple[float, float]] = deque()
+
+    def member(self, worker: str) -> Member:
+        """Return what is known of a worker, which is known from now on."""
+        return self.members.setdefault(worker, Member())
+
+    def reported(self, worker: str, epoch: int, report: Report, now_s: float) -> None:
+        """A worker has reported."""
+        member = self.member(worker)
+        member.report, member.reported_s = report, now_s
+        member.pid, member.epoch = report.pid, epoch
+        self.totals.reported(worker, report.incarnation, epoch, report.counts)
+        for pipeline, histogram in report.latency.items():
+            self.latency.setdefault((pipeline, worker), Histogram()).merge(histogram)
+            self.recent_latency.add(now_s, histogram)
+            self._latency_since_tick.merge(histogram)
+            if pipeline in self.recent_by_pipeline:
+                self.recent_by_pipeline[pipeline].add(now_s, histogram)
+                self._by_pipeline_since_tick.setdefault(pipeline, Histogram()).merge(histogram)
+        for node, histogram in report.times.items():
+            self.times.setdefault((node, worker), Histogram()).merge(histogram)
+        self.dead_letters.extend({**failure, "worker": worker} for failure in report.failures)
+        self.log.extend(report.log)
+
+    def checkpoint_written(self, facts: dict[str, Any]) -> None:
+        """A checkpoint stands; ``facts`` as a snapshot shows them."""
+        self.checkpoints.append(facts)
+        self.checkpoint_failures = 0
+
+    # Once a second
+
+    def tick(self, now_s: float) -> None:
+        """Time goes on; to be called once a second, whatever has come."""
+        by_worker = self.totals.by_worker()
+        total = self.total(sums(by_worker))
+        sources_in = {name: self._in_and_out(counts)[0] for name, counts in by_worker.items()}
+        values: dict[Hashable, float] = {("total", key): value for key, value in total.items()}
+        for node, four in sums(by_worker).items():
+            values["node", node] = four[IN]
+        for worker, counts in by_worker.items():
+            values["worker in", worker] = sources_in[worker]
+            values["worker out", worker] = self._in_and_out(counts)[1]
+        for worker, member in self.members.items():
+            if member.report is not None:
+                self._sample_report(values, worker, member.report)
+        gains = self.rates.sample(now_s, values)
+        gained = {key: gains.get(("total", key), 0.0) for key in ("in", "out", "failed")}
+        workers = {name: gains.get(("worker in", name), 0.0) for name in sources_in}
+        latency, self._latency_since_tick = self._latency_since_tick, Histogram()
+        by_pipeline, self._by_pipeline_since_tick = self._by_pipeline_since_tick, {}
+        by_node = {node.id: gains.get(("node", node.id), 0.0) for node in self.nodes.all}
+        self.history.add(now_s, gained, workers, latency, by_node, by_pipeline)
+        self._failed_recently.append((now_s, gained["failed"]))
+        while self._failed_recently[0][0] < now_s - 60.0:
+            self._failed_recently.popleft()
+
+    def _sample_report(self, values: dict[Hashable, float], worker: str, report: Report) -> None:
+        for link in report.links:
+            values["link", worker, link["to"]] = link["bytes"]
+        for index, sink in enumerate(report.sinks):
+            values["sink", worker, index] = sink["bytes"]
+        for source in report.sources:
+            values["source", worker, source["pipeline"]] = source["bytes"]
+        values["cpu", worker] = report.process.get("cpu_s", 0.0)
+        values["user", worker] = sum(report.user_s.values())
+        for node, seconds in report.user_s.items():
+            values["user of node", node] = values.get(("user of node", node), 0.0) + seconds
+
+    # What follows from the counts
+
+    @property
+    def failed_in_last_minute(self) -> int:
+        """Records that became dead letters."""
+        return round(sum(count for _, count in self._failed_recently))
+
+    def total(self, counts: Counts) -> dict[str, int]:
+        """Return the records of the whole application: into it, out of it, and in between."""
+        result = {"in": 0, "out": 0, "filtered": 0, "failed": 0}
+        for node in self.nodes.all:
+            four = counts.get(node.id)
+            if four is None:
+                continue
+            result["in"] += four[IN] if node.kind == "source" else 0
+            result["out"] += four[OUT] if node.kind == "sink" else 0
+            result["filtered"] += four[FILTERED]
+            result["failed"] += four[FAILED]
+        return result
+
+    def _in_and_out(self, counts: Counts) -> tuple[int, int]:
+        total = self.total(counts)
+        return total["in"], total["out"]

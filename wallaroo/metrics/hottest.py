@@ -1,0 +1,76 @@
+"""The keys that come most often, found in a sample of all keys by a count-min sketch."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from probables import HeavyHitters
+from xxhash import xxh3_64_intdigest
+
+from wallaroo.routing.keys import Key, display_key, short_repr
+
+KEPT = 20
+WIDTH = 2048
+DEPTH = 4
+GENERATION_S = 60.0
+"""Keys that were hot and are no more are forgotten after one to two of these."""
+
+_KEY_CHARACTERS_MAX = 100
+
+
+class HottestKeys:
+    """One state's, on the worker that owns the keys."""
+
+    def __init__(self) -> None:
+        self._old = _Generation()
+        self._new = _Generation()
+        self._began_s: float | None = None
+
+    def add(self, now_s: float, keys: Iterable[Key]) -> None:
+        """Note keys of a sample."""
+        if self._began_s is None:
+            self._began_s = now_s
+        if now_s - self._began_s >= GENERATION_S:
+            self._old, self._new, self._began_s = self._new, _Generation(), now_s
+        self._new.add(keys)
+
+    @property
+    def sample_count(self) -> int:
+        """How many keys were noted, of those that still count."""
+        return self._old.count + self._new.count
+
+    def top(self, count: int = 10) -> list[list[Any]]:
+        """Return the hottest keys as text, each with how often it was noted, hottest first.
+
+        Never too low, and too high only where more keys share all places of the sketch.
+        """
+        total = Counter(self._old.top())
+        total.update(self._new.top())
+        return [[key, noted] for key, noted in total.most_common(count)]
+
+
+class _Generation:
+    """The keys of some time."""
+
+    def __init__(self) -> None:
+        self._sketch = HeavyHitters(KEPT, WIDTH, DEPTH, hash_function=_hashes)
+        self.count = 0
+
+    def add(self, keys: Iterable[Key]) -> None:
+        for key, count in Counter(keys).items():
+            self._sketch.add(_shown(key), count)
+            self.count += count
+
+    def top(self) -> dict[str, int]:
+        return dict(self._sketch.heavy_hitters)
+
+
+def _shown(key: Key) -> str:
+    shown = display_key(key)
+    text = shown if isinstance(shown, str) else short_repr(shown)
+    return text[:_KEY_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
+
+
+def _hashes(key: str | bytes, depth: int = 1) -> list[int]:
+    data = key if isinstance(key, bytes) else key.encode()
+    return [xxh3_64_intdigest(data, seed) for seed in range(depth)]

@@ -1,0 +1,244 @@
+"""A cluster at one moment as plain values: what the page, the client and tests are shown.
+
+Times are seconds since 1970, durations seconds, rates per second over the last five. A number that
+nobody measured is ``None``.
+"""
+
+from typing import Any
+
+from wallaroo.metrics.gathering import Gathering, Member
+from wallaroo.metrics.health import QUEUE_BYTES, judge
+from wallaroo.metrics.histogram import Histogram, merged, seconds
+from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
+from wallaroo.metrics.totals import sums
+
+HOTTEST_SHOWN = 20
+BACKLOG_BYTES = 4 << 20
+
+
+def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[str, Any]:
+    """Return all that is known; ``facts`` are the application, its phase, epoch and start."""
+    by_worker = gathering.totals.by_worker()
+    counts = sums(by_worker)
+    members = _members(gathering)
+    rates = gathering.rates
+    kinds = ("in", "out", "filtered", "failed")
+    view: dict[str, Any] = {
+        **facts,
+        "now_unix_s": now_s,
+        "durable": gathering.is_durable,
+        "health": None,
+        "totals": gathering.total(counts),
+        "rates": {kind: rates.rate(("total", kind)) for kind in kinds},
+        "latency": dict(seconds(gathering.recent_latency.merged(now_s))),
+        "pipelines": [
+            {"name": name, "latency": dict(seconds(recent.merged(now_s)))}
+            for name, recent in gathering.recent_by_pipeline.items()
+        ],
+        "workers": [_worker(gathering, name, member) for name, member in members.items()],
+        "links": _links(gathering, members),
+        "sinks": _sinks(gathering, members),
+        "sources": _sources(gathering, members),
+        "states": _states(gathering, members),
+        "checkpoints": _checkpoints(gathering, now_s),
+        "dead_letters": [*gathering.dead_letters],
+        "log": sorted(gathering.log, key=lambda line: float(line["unix_s"])),
+    }
+    view["graph"] = _graph(gathering, counts, view)
+    silent_s = {
+        name: now_s - member.reported_s
+        for name, member in members.items()
+        if member.reported_s is not None
+    }
+    view["health"] = judge(view, silent_s, gathering.failed_in_last_minute)
+    return view
+
+
+def _members(gathering: Gathering) -> dict[str, Member]:
+    """Return those that are members, or were until they got lost."""
+    return {name: member for name, member in gathering.members.items() if member.state != "gone"}
+
+
+def _graph(gathering: Gathering, counts: Counts, view: dict[str, Any]) -> dict[str, Any]:
+    rates = gathering.rates
+    cpu = sum(rates.rate(("cpu", name)) for name in gathering.members)
+    is_paused = any(worker["paused"] for worker in view["workers"])
+    is_behind = any(worker["backlog_bytes"] > BACKLOG_BYTES for worker in view["workers"])
+    slow_sinks = {
+        sink["name"]
+        for sink in view["sinks"]
+        if sink["queued_bytes"] > QUEUE_BYTES or not sink["connected"]
+    }
+    nodes = []
+    for node in gathering.nodes.all:
+        four = counts.get(node.id, [0, 0, 0, 0])
+        pressed = {
+            "source": is_paused,
+            "step": is_behind and node.edge is not None,
+            "sink": any(node.label.startswith(name) for name in slow_sinks),
+        }
+        nodes.append(
+            {
+                "id": node.id,
+                "kind": node.kind,
+                "name": node.label,
+                "pipeline": node.pipeline,
+                "step_kind": node.step_kind,
+                "state": node.state,
+                "in": four[IN],
+                "out": four[OUT],
+                "filtered": four[FILTERED],
+                "failed": four[FAILED],
+                "rate": rates.rate(("node", node.id)),
+                "user_share": _share(rates.rate(("user of node", node.id)), cpu),
+                "under_pressure": pressed[node.kind],
+                "latency": dict(seconds(_node_times(gathering, node.id))),
+            }
+        )
+    edges = [
+        {"from": before, "to": after, "rate": rates.rate(("node", after)), "exchange": exchange}
+        for before, after, exchange in gathering.nodes.edges
+    ]
+    return {"nodes": nodes, "edges": edges}
+
+
+def _node_times(gathering: Gathering, node: str) -> Histogram:
+    return merged(each for (name, _), each in gathering.times.items() if name == node)
+
+
+def _worker(gathering: Gathering, name: str, member: Member) -> dict[str, Any]:
+    rates = gathering.rates
+    process = {} if member.report is None else member.report.process
+    states = {} if member.report is None else member.report.states
+    cpu = rates.rate(("cpu", name))
+    return {
+        "name": name,
+        "pid": member.pid,
+        "address": member.address,
+        "state": member.state,
+        "epoch": member.epoch,
+        "in_rate": rates.rate(("worker in", name)),
+        "out_rate": rates.rate(("worker out", name)),
+        "backlog_bytes": process.get("backlog_bytes", 0),
+        "cpu_share": cpu,
+        "rss_bytes": process.get("rss_bytes", 0),
+        "loop_lag_s": process.get("loop_lag_s", 0.0),
+        "gc_pause_s": process.get("gc_pause_s", 0.0),
+        "connections": process.get("connections", 0),
+        "keys": sum(state["keys"] for state in states.values()),
+        "paused": process.get("paused", False),
+        "user_share": _share(rates.rate(("user", name)), cpu),
+        "restarts": member.restarts,
+    }
+
+
+def _share(part: float, whole: float) -> float:
+    return min(part / whole, 1.0) if whole > 0 else 0.0
+
+
+def _links(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "from": name,
+            "to": link["to"],
+            "bytes": link["bytes"],
+            "bytes_per_s": gathering.rates.rate(("link", name, link["to"])),
+            "queued_bytes": link["queued_bytes"],
+            "reconnects": max(link["connections"] - 1, 0),
+        }
+        for name, member in members.items()
+        if member.report is not None
+        for link in member.report.links
+    ]
+
+
+def _sinks(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": sink["name"],
+            "worker": name,
+            "address": sink["address"],
+            "bytes": sink["bytes"],
+            "bytes_per_s": gathering.rates.rate(("sink", name, index)),
+            "queued_bytes": sink["queued_bytes"],
+            "reconnects": max(sink["connections"] - 1, 0),
+            "connected": sink["connected"],
+        }
+        for name, member in members.items()
+        if member.report is not None
+        for index, sink in enumerate(member.report.sinks)
+    ]
+
+
+def _sources(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "pipeline": source["pipeline"],
+            "worker": name,
+            "address": source["address"],
+            "connections": source["connections"],
+            "bytes": source["bytes"],
+            "bytes_per_s": gathering.rates.rate(("source", name, source["pipeline"])),
+            "paused_s": source["paused_s"],
+        }
+        for name, member in members.items()
+        if member.report is not None
+        for source in member.report.sources
+    ]
+
+
+def _states(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, Any]]:
+    reports = {
+        name: member.report.states for name, member in members.items() if member.report is not None
+    }
+    return [_state(gathering, state, [*members], reports) for state in gathering.plan.states]
+
+
+def _state(
+    gathering: Gathering, state: str, workers: list[str], reports: dict[str, Any]
+) -> dict[str, Any]:
+    here = {name: states[state] for name, states in reports.items() if state in states}
+    keys = {name: each["keys"] for name, each in here.items()}
+    mean = sum(keys.values()) / len(keys) if keys else 0.0
+    sampled = sum(each["sampled"] for each in here.values())
+    arrived = sum(
+        gathering.rates.rate(("node", node.id))
+        for node in gathering.nodes.all
+        if node.state == state
+    )
+    # Each key is on one worker only, so the lists of the workers need no merging of their counts.
+    hottest = [
+        {"key": key, "share": count / sampled, "count": count, "worker": name}
+        for name, each in here.items()
+        for key, count in each["hottest"]
+    ]
+    hottest.sort(key=lambda each: -each["count"])
+    partitions = gathering.partition_maps.get(state)
+    owners = [] if partitions is None else [*partitions.owners]
+    hashed = 0 if partitions is None else partitions.hashed_partition_count
+    return {
+        "name": state,
+        "keys": sum(keys.values()),
+        "bytes": sum(each["bytes"] for each in here.values()),
+        "rate": arrived,
+        "by_worker": {
+            name: {"keys": each["keys"], "bytes": each["bytes"]} for name, each in here.items()
+        },
+        "skew": max(keys.values()) / mean if mean else 1.0,
+        "hottest": hottest[:HOTTEST_SHOWN],
+        "partitions": {
+            "count": len(owners),
+            "by_worker": {name: owners.count(name) for name in workers if name in owners},
+            "owners": [workers.index(name) for name in owners[:hashed] if name in workers],
+        },
+    }
+
+
+def _checkpoints(gathering: Gathering, now_s: float) -> dict[str, Any]:
+    last = gathering.checkpoints[-1] if gathering.checkpoints else None
+    return {
+        "last_number": None if last is None else last["number"],
+        "age_s": None if last is None else max(now_s - last["unix_s"], 0.0),
+        "failed_in_a_row": gathering.checkpoint_failures,
+        "list": [*gathering.checkpoints],
+    }

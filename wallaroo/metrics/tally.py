@@ -1,0 +1,84 @@
+"""Counts of records on one worker, exact and almost free.
+
+A chain that takes n records counts only where their number changes: what a step filtered, what a
+multi computation made, what failed. Everything else follows: what comes to a step is what left the
+one before it, less what went to other workers, plus what came from them.
+"""
+
+from typing import Any
+
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.names import EdgeId
+from wallaroo.topology.plan import Plan
+
+Counts = dict[str, list[int]]
+"""Records in, out, filtered, failed, by node id.
+
+A record is *filtered* where it led to nothing: a step returned ``None``, a multi computation
+nothing at all. In is out and filtered and failed together, but for multi computations, which make
+their own number.
+"""
+
+IN, OUT, FILTERED, FAILED = range(4)
+
+
+class Tally:
+    """The counts of one worker since its dataflow was made."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.nodes = Nodes(plan)
+        count = len(self.nodes.all)
+        self.taken = [0] * len(plan.pipelines)
+        """By pipeline: records from its source."""
+        self.filtered = [0] * count
+        self.made = [0] * count
+        """By node: records that a multi computation made."""
+        self.failed = [0] * count
+        self.sent: dict[EdgeId, int] = dict.fromkeys(self.nodes.of_edge, 0)
+        self.received: dict[EdgeId, int] = dict.fromkeys(self.nodes.of_edge, 0)
+
+    def counts(self) -> Counts:
+        """Return what follows; everything that came out must have been handed on."""
+        counts: Counts = {}
+        for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
+            flow = taken
+            for node in nodes:
+                if node.edge is not None:
+                    flow += self.received[node.edge] - self.sent[node.edge]
+                filtered, failed = self.filtered[node.index], self.failed[node.index]
+                out = self.made[node.index] if node.is_multi else flow - filtered - failed
+                counts[node.id] = [flow, out, filtered, failed]
+                if node.kind != "sink":
+                    flow = out
+        return counts
+
+
+def add_counts(total: Counts, more: Counts) -> None:
+    """Add ``more`` to ``total``."""
+    for node, values in more.items():
+        so_far = total.get(node)
+        total[node] = (
+            list(values) if so_far is None else [a + b for a, b in zip(so_far, values, strict=True)]
+        )
+
+
+def copy_counts(counts: dict[str, Counts]) -> dict[str, Counts]:
+    """Return a copy, by worker, that shares nothing with ``counts``."""
+    return {
+        worker: {node: list(values) for node, values in nodes.items()}
+        for worker, nodes in counts.items()
+    }
+
+
+def counts_from_wire(value: Any) -> dict[str, Counts]:
+    """Return counts by worker as they came; ``ValueError`` for anything else."""
+    try:
+        counts = {
+            str(worker): {str(node): [int(one) for one in four] for node, four in nodes.items()}
+            for worker, nodes in value.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"these are no counts of records: {error}") from error
+    if any(len(four) != 4 for nodes in counts.values() for four in nodes.values()):
+        raise ValueError("counts of records come in fours")
+    return counts

@@ -1,0 +1,43 @@
+"""How much of a worker's time goes into the user's functions, from a sample of records."""
+
+from wallaroo.metrics.histogram import Histogram
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.tally import IN, Counts
+
+SMOOTHING = 0.3
+"""Weight of the newest sample in the mean time of a function."""
+
+
+class UserTime:
+    """Seconds by node: records that came, times what one took in the sample."""
+
+    def __init__(self, nodes: Nodes, overhead_ns: float) -> None:
+        self._nodes = nodes
+        self._overhead_ns = overhead_ns
+        """Of taking the time itself; it is in every value."""
+        self._mean_ns: dict[str, float] = {}
+        self._seen: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+
+    def sampled(self, times: list[list[int]], beside: list[int]) -> dict[str, Histogram]:
+        """Learn what the probe saw; return a histogram for each node that was seen."""
+        histograms: dict[str, Histogram] = {}
+        for node, values, more in zip(self._nodes.all, times, beside, strict=True):
+            if not values:
+                continue
+            histogram = histograms[node.id] = Histogram()
+            histogram.record_all(values)
+            mean = max((histogram.total + more) / len(values) - self._overhead_ns, 0.0)
+            before = self._mean_ns.get(node.id, mean)
+            self._mean_ns[node.id] = before + SMOOTHING * (mean - before)
+        return histograms
+
+    def counted(self, counts: Counts) -> dict[str, float]:
+        """Return the seconds until now; ``counts`` are those of this process."""
+        for node, values in counts.items():
+            before, self._seen[node] = self._seen.get(node, 0), values[IN]
+            mean_ns = self._mean_ns.get(node)
+            if mean_ns is not None:
+                gained = max(values[IN] - before, 0)
+                self.seconds[node] = self.seconds.get(node, 0.0) + gained * mean_ns / 1e9
+        return dict(self.seconds)

@@ -1,0 +1,151 @@
+"""State objects as people and programs can read them, made where the object lives.
+
+Whoever asks gets text, never a pickle: what is unpickled runs code. The object is the user's, so
+nothing here trusts it: what it raises is told, what is too large or too deep is cut off.
+"""
+
+import dataclasses
+import enum
+import math
+from collections import deque
+from typing import Any
+
+from wallaroo.routing.keys import short_repr
+
+TEXT_LENGTH_MAX = 1 << 20
+ITEM_COUNT_MAX = 10_000
+"""Of all containers in one object together; for more, the records behind would wait too long."""
+DEPTH_MAX = 24
+BITS_MAX = 4000
+
+
+class NotShownError(Exception):
+    """An object has no form in JSON that is worth having; the text says why."""
+
+
+class TooLargeError(NotShownError):
+    """An object holds so much that looking through it takes too long."""
+
+
+def show(value: Any) -> dict[str, Any]:
+    """Return ``type``, ``text``, and ``value`` as JSON can hold it, or in its place ``why_not``."""
+    shown: dict[str, Any] = {"type": type(value).__name__}
+    try:
+        shown["value"] = plain_of(value)
+    except TooLargeError as error:
+        return {**shown, "text": short_repr(value), "value": None, "why_not": str(error)}
+    except NotShownError as error:
+        shown |= {"value": None, "why_not": str(error)}
+    return {**shown, "text": text_of(value)}
+
+
+def text_of(value: Any) -> str:
+    """Return the object's ``repr``; of a class without one its name and attributes.
+
+    Never fails, and is no longer than ``TEXT_LENGTH_MAX`` and a few words.
+    """
+    try:
+        text = _repr(value)
+    except Exception as error:  # noqa: BLE001  the user's own code
+        return f"<{type(value).__name__}, whose repr failed: {type(error).__name__}: {error}>"
+    if len(text) <= TEXT_LENGTH_MAX:
+        return text
+    return f"{text[:TEXT_LENGTH_MAX]}... ({len(text):,} characters)"
+
+
+def plain_of(value: Any) -> Any:
+    """Return the object as JSON can hold it.
+
+    Dataclasses, named tuples and other objects become their fields by name, sets and tuples lists,
+    bytes hexadecimal digits; what has no fields becomes its ``repr``. Raises ``NotShownError`` for
+    what is too large, too deep, or cannot be told apart in that form.
+    """
+    try:
+        return _Plain().of(value, 0)
+    except NotShownError:
+        raise
+    except Exception as error:
+        raise NotShownError(f"{type(error).__name__}: {error}") from error
+
+
+def _repr(value: Any) -> str:
+    has_own = any("__repr__" in kind.__dict__ for kind in type(value).__mro__[:-1])
+    fields = None if has_own else _fields(value)
+    if fields:
+        shown = ", ".join(f"{name}={each!r}" for name, each in fields.items())
+        return f"{type(value).__name__}({shown})"
+    return repr(value)
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """Return the attributes of an object that has some, without running code of its class."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return dict(zip(value._fields, value, strict=True))
+    if isinstance(value, type):
+        return None
+    fields = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                fields[name] = getattr(value, name)
+    return fields or None
+
+
+class _Plain:
+    """One object on its way into JSON; counts what is in it."""
+
+    def __init__(self) -> None:
+        self._item_count = 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        if depth > DEPTH_MAX:
+            raise NotShownError(f"it is nested deeper than {DEPTH_MAX}")
+        if value is None or isinstance(value, bool | str | int | float | bytes | enum.Enum):
+            return _simple(value)
+        if isinstance(value, dict):
+            return self._members(value, depth)
+        is_named = isinstance(value, tuple) and hasattr(value, "_fields")
+        if isinstance(value, list | tuple | set | frozenset | deque) and not is_named:
+            self._count(len(value))
+            return [self.of(each, depth + 1) for each in value]
+        fields = _fields(value)
+        return text_of(value) if fields is None else self._members(fields, depth)
+
+    def _members(self, fields: dict[Any, Any], depth: int) -> dict[str, Any]:
+        self._count(len(fields))
+        members = {_name(key): self.of(each, depth + 1) for key, each in dict.items(fields)}
+        if len(members) < len(fields):
+            raise NotShownError("two of its keys have the same text")
+        return members
+
+    def _count(self, item_count: int) -> None:
+        self._item_count += item_count
+        if self._item_count > ITEM_COUNT_MAX:
+            raise TooLargeError(f"it holds more than {ITEM_COUNT_MAX:,} items")
+
+
+def _simple(value: Any) -> Any:
+    """Return what holds nothing else, as the built-in type that it is."""
+    # The methods of the base type are called, since a subclass may have overridden its own.
+    match value:
+        case None | bool():
+            return value
+        case enum.Enum():
+            return f"{type(value).__name__}.{value.name}"
+        case str():
+            return str.__str__(value)
+        case float():
+            return float.__float__(value) if math.isfinite(value) else float.__repr__(value)
+        case int():
+            if value.bit_length() > BITS_MAX:
+                raise NotShownError(f"a number has {value.bit_length():,} bits")
+            return int.__int__(value)
+        case _:
+            return value.hex()
+
+
+def _name(key: Any) -> str:
+    return str.__str__(key) if isinstance(key, str) else repr(key)

@@ -1,0 +1,94 @@
+"""Keys as people write and read them on a terminal: a kind, such as ``int``, and a text.
+
+    str    the text itself              int    digits            bool   true or false
+    bytes  0x and hexadecimal digits, or any other text for its UTF-8 bytes
+    json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]
+
+``key_of_text`` and ``text_of_key`` are each other's inverse.
+"""
+
+import json
+from typing import Any
+
+from wallaroo.errors import ConfigError
+from wallaroo.routing.keys import Key, canonical_key, display_key
+
+KINDS = ("str", "bytes", "int", "bool", "json")
+
+_BOOLS = {"true": True, "false": False}
+
+
+def key_of_text(text: str, kind: str) -> Key:
+    """Return the canonical key that ``text`` stands for. Raises ``ConfigError`` for a mistake."""
+    try:
+        return canonical_key(_value(text, kind))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ConfigError(
+            f"{text!r} is no key of the kind {kind}: {_reason(error)}",
+            hint="a key is a text; give --type bytes, int, bool or json for others, a tuple as a "
+            'JSON list such as ["eu", 7]',
+        ) from error
+
+
+def text_of_key(key: Key) -> tuple[str, str]:
+    """Return the kind and the text of a canonical key."""
+    value = display_key(key)
+    match value:
+        case bool():
+            return "bool", "true" if value else "false"
+        case int():
+            return "int", str(value)
+        case bytes():
+            return "bytes", _text_of_bytes(value)
+        case tuple():
+            return "json", json.dumps(_to_json(value))
+        case _:
+            return "str", str(value)
+
+
+def _value(text: str, kind: str) -> Any:
+    match kind:
+        case "str":
+            return text
+        case "int":
+            return int(text)
+        case "bool":
+            return _BOOLS[text.lower()]
+        case "bytes":
+            return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
+        case "json":
+            return _from_json(json.loads(text))
+        case _:
+            raise ValueError(f"kinds are {', '.join(KINDS)}")
+
+
+def _reason(error: Exception) -> str:
+    return "it is true or false" if isinstance(error, KeyError) else str(error)
+
+
+def _text_of_bytes(value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    return text if text.isprintable() and text and text[:2] != "0x" else f"0x{value.hex()}"
+
+
+def _from_json(value: Any) -> Any:
+    match value:
+        case list():
+            return tuple(map(_from_json, value))
+        case {"bytes": str(digits), **others} if not others:
+            return bytes.fromhex(digits)
+        case _:
+            return value
+
+
+def _to_json(value: Any) -> Any:
+    match value:
+        case tuple():
+            return [_to_json(each) for each in value]
+        case bytes():
+            return {"bytes": value.hex()}
+        case _:
+            return value

@@ -1,0 +1,87 @@
+"""A worker's answers to what the initializer asks: how it is, and what it holds."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.member import Member
+from wallaroo.cluster.queries import KeyPages, get_object, key_counts
+from wallaroo.cluster.rate import Rate
+from wallaroo.cluster.sources import Sources
+from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.requests import Query, Replied, from_json, to_json
+from wallaroo_workers.logs import recent_lines, set_log_level
+from wallaroo_workers.outside import Sinks
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Made once for a worker process; looks at its parts only when it is asked."""
+
+    member: Member
+    engine: Engine
+    sources: Sources
+    sinks: Sinks
+    failure_count: Callable[[], int]
+    send: Callable[[ControlFrame], None]
+    rate: Rate = field(default_factory=Rate)
+    pages: KeyPages = field(default_factory=KeyPages)
+
+    def look(self) -> None:
+        """Take note of how many records have come; called several times a second."""
+        self.pages.keep_only(self.member.states)
+        self.rate.look(time.monotonic(), self.engine.record_count)
+
+    def asked(self, query: Query) -> None:
+        """Answer at once; what goes wrong is the answer, too."""
+        result, error = "", ""
+        try:
+            result = to_json(self._result(query.what, from_json(query.params)))
+        except WallarooError as problem:
+            error = problem.what
+        except Exception as problem:
+            log.exception("query.failed", what=query.what)
+            error = f"{query.what} failed: {type(problem).__name__}: {problem}"
+        self.send(Replied(query.epoch, query.request, result, error))
+
+    def _result(self, what: str, params: dict[str, Any]) -> dict[str, Any]:
+        match what:
+            case "status":
+                return self._status()
+            case "logs":
+                return {"lines": recent_lines()}
+            case "level":
+                set_log_level(logging.getLevelNamesMapping()[params["level"].upper()])
+                return {}
+            case "keys":
+                return self.pages.page(self.member.states, params)
+            case "get":
+                return get_object(self.member.states, params)
+            case _:
+                raise ClusterError(f"there is no query {what!r}")
+
+    def _status(self) -> dict[str, Any]:
+        mesh, record_count = self.member.mesh, self.engine.record_count
+        backlog = {
+            "inbox_bytes": self.engine.inbox.byte_count,
+            "link_bytes": mesh.backlog_bytes,
+            "sink_bytes": self.sinks.backlog_bytes,
+        }
+        return {
+            "connections": self.sources.connection_count,
+            "records": record_count,
+            "records_per_s": round(self.rate.per_second(time.monotonic(), record_count), 1),
+            "failures": self.failure_count(),
+            "backlog_bytes": sum(backlog.values()),
+            **backlog,
+            "paused": mesh.pressure.must_pause,
+            "keys": key_counts(self.member.states),
+        }

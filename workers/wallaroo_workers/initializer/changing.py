@@ -1,0 +1,192 @@
+"""Requests that change something: checkpoints, stop and drain, more workers or fewer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from wallaroo.cluster.coordinator import Phase
+from wallaroo.cluster.events import CheckpointDue, DrainRequested, StopRequested
+from wallaroo.cluster.worker_names import next_names
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
+from wallaroo.names import WorkerName
+from wallaroo_workers.initializer.parameters import Parameters
+from wallaroo_workers.initializer.reach import Reach, Resize
+from wallaroo_workers.initializer.reading import describe_checkpoint
+
+log = structlog.get_logger()
+
+Progress = Callable[[dict[str, Any]], None]
+
+WORKERS_MAX = 1024
+CHECKPOINTS_OFF = "checkpoints are off in this run"
+CHECKPOINTS_HINT = "start wallaroo-run with --resilience-dir DIR"
+
+
+class Changing:
+    """Has things done, and answers once they are."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._discards = False
+        self.discarded: dict[str, int] | None = None
+        """What was deleted at the end of the run, if that was asked for."""
+
+    async def checkpoint(self, parameters: Parameters) -> dict[str, Any]:
+        """Take a checkpoint that is begun from now on; return what it holds."""
+        parameters.finish()
+        reach, rounds = self._reach, self._reach.watch.rounds
+        if reach.latest is None:
+            raise ClusterError(CHECKPOINTS_OFF, hint=CHECKPOINTS_HINT)
+        reach.check_phase("a checkpoint", Phase.RUNNING)
+        before = rounds.last
+        while rounds.committed <= before:
+            if rounds.failed > before:
+                raise ClusterError(f"the checkpoint could not be saved: {rounds.reason}")
+            if reach.phase() in (Phase.DRAINING, Phase.DRAINED):
+                raise ClusterError("the cluster stops, and saves its last checkpoint with that")
+            if not rounds.is_under_way and reach.phase() is Phase.RUNNING:
+                reach.happened(CheckpointDue())
+            await reach.change()
+        manifest = reach.latest()
+        parts = [part for worker in manifest.workers.values() for part in worker.parts]
+        written = [part for part in parts if part.checkpoint > before]
+        return {
+            **describe_checkpoint(manifest),
+            "written_keys": sum(part.key_count for part in written),
+            "written_bytes": sum(part.byte_count for part in written),
+        }
+
+    # The end
+
+    async def stop(self, parameters: Parameters) -> dict[str, Any]:
+        """Stop in order; return when every process but this one has ended."""
+        discards = parameters.take("discard_state", bool, default=False)
+        parameters.finish()
+        reach, begun_s = self._reach, time.monotonic()
+        if discards and reach.discard_all is None:
+            raise ClusterError(
+                f"there is no state to discard: {CHECKPOINTS_OFF}",
+                hint="leave out --discard-state: what workers hold in memory ends with them",
+            )
+        # Kept here and not in this call: whoever asked may hang up and still means it.
+        self._discards |= discards
+        reach.happened(StopRequested(may_force=False))
+        await reach.ended.wait()
+        if reach.error is not None:
+            raise ClusterError(
+                f"the cluster has stopped, but not in order: {reach.error.what}",
+                hint=reach.error.hint,
+            )
+        return {
+            "stopped": True,
+            **reach.watch.totals,
+            "took_s": round(time.monotonic() - begun_s, 2),
+            "discarded": self.discarded,
+        }
+
+    async def discard(self) -> None:
+        """Delete what the run has kept, if that was asked for; every process has ended."""
+        if not self._discards or self._reach.discard_all is None:
+            return
+        try:
+            self.discarded = await self._reach.discard_all()
+        except (WallarooError, OSError) as error:
+            self._reach.error = ClusterError(
+                f"not all of the state could be discarded: {error}",
+                hint="delete the resilience directory and the journals by hand",
+            )
+            log.error("state.not_discarded", reason=str(error))
+        else:
+            log.info("state.discarded", **self.discarded)
+
+    async def drain(self, parameters: Parameters) -> dict[str, Any]:
+        """Close the sources, finish what they took, and leave the workers up."""
+        parameters.finish()
+        reach, begun_s = self._reach, time.monotonic()
+        reach.check_phase("a drain", Phase.RUNNING, Phase.DRAINED)
+        reach.happened(DrainRequested())
+        while reach.phase() is not Phase.DRAINED:
+            await reach.change()
+        took_s = round(time.monotonic() - begun_s, 2)
+        return {"drained": True, **reach.watch.totals, "took_s": took_s}
+
+    # Membership
+
+    async def grow(self, parameters: Parameters) -> dict[str, Any]:
+        """Add workers; return what moved to them."""
+        count = parameters.take("workers", int, 1)
+        waits = parameters.take("wait", bool, default=True)
+        parameters.finish()
+        workers = self._reach.watch.workers
+        if not 1 <= count <= WORKERS_MAX - len(workers):
+            raise ConfigError(
+                f"{count} workers cannot be added to {len(workers)}",
+                hint=f"add 1 or more; a cluster has at most {WORKERS_MAX}",
+            )
+        names = names_to_add([*self._reach.watch.used_names], count)
+        return await self._resize(names, [], waits=waits)
+
+    async def shrink(self, parameters: Parameters) -> dict[str, Any]:
+        """Take workers away; return what moved to the others."""
+        count = parameters.find("workers", int)
+        names = parameters.take_names("names")
+        waits = parameters.take("wait", bool, default=True)
+        parameters.finish()
+        workers = self._reach.watch.workers
+        return await self._resize([], names_to_take(workers, count, names), waits=waits)
+
+    async def _resize(
+        self, added: Sequence[str], leaving: Sequence[str], *, waits: bool
+    ) -> dict[str, Any]:
+        reach = self._reach
+        reach.check_phase("a change of the membership", Phase.RUNNING)
+        if reach.resize is None:
+            raise ClusterError("this run cannot change its membership")
+        if waits:
+            return await reach.resize(added, leaving)
+        task = asyncio.create_task(_logged(reach.resize, added, leaving))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return {"accepted": True, "added": list(added), "left": list(leaving)}
+
+
+async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) -> None:
+    """Resize while nobody waits; the log says how it ends."""
+    try:
+        facts = await resize(added, leaving)
+    except WallarooError as error:
+        log.warning("resize.refused", reason=error.what, hint=error.hint)
+    else:
+        log.info("resize.done", **facts)
+
+
+def names_to_add(used: Sequence[str], count: int) -> list[str]:
+    """Return names for new workers: the next numbers behind the highest ever given."""
+    return [*next_names([WorkerName(name) for name in used], count)]
+
+
+def names_to_take(
+    workers: Sequence[WorkerName], count: int | None, names: Sequence[str]
+) -> list[str]:
+    """Return who is to leave: those named, or the ``count`` last. Raises ``ConfigError``."""
+    if (count is None) == (not names):
+        raise ConfigError("shrink needs either a number of workers or their names")
+    if unknown := [name for name in names if name not in workers]:
+        raise ConfigError(
+            f"there is no worker {', '.join(unknown)}", hint=f"there are {', '.join(workers)}"
+        )
+    if count is not None and count < 1:
+        raise ConfigError(f"{count} workers cannot be taken away", hint="give 1 or more")
+    leaving: list[str] = list(dict.fromkeys(names))
+    if count is not None:
+        leaving = [*workers[-count:]]
+    if len(leaving) >= len(workers):
+        raise ClusterError(
+            f"all {len(workers)} workers cannot leave: one at least has to stay",
+            hint="wallaroo-cluster stop ends the cluster",
+        )
+    return leaving

@@ -1,0 +1,122 @@
+"""The initializer's end of the connections of clients: requests in, progress and answers out."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+
+from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
+from wallaroo.wire.control import ControlFrame, encode_control_frame
+from wallaroo.wire.requests import (
+    DONE,
+    MISTAKE,
+    NO_EPOCH,
+    PARAMS_LENGTH_MAX,
+    REFUSED,
+    RESULT_LENGTH_MAX,
+    Answer,
+    Progress,
+    Request,
+    from_json,
+    to_json,
+)
+from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.network.frames import CLOSED_BY_PEER, FrameConnection
+
+log = structlog.get_logger()
+
+REQUESTS_AT_ONCE_MAX = 16
+"""Of one client."""
+LAST_ANSWERS_S = 2.0
+
+
+class Clients:
+    """All clients of one run. ``requests`` is set as soon as there is a cluster to ask about."""
+
+    def __init__(self) -> None:
+        self.requests: Requests | None = None
+        self._tasks: dict[FrameConnection, dict[int, asyncio.Task[None]]] = {}
+
+    def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
+        """Take a frame, if it is a client's; say whether it is.
+
+        Who sends a ``Request`` first is a client, and stays one. Raises ``ProtocolError`` for what
+        no client may send.
+        """
+        if connection in self._tasks or isinstance(frame, Request):
+            self._received(connection, frame)
+            return True
+        return False
+
+    def _received(self, connection: FrameConnection, frame: ControlFrame) -> None:
+        if not isinstance(frame, Request):
+            raise ProtocolError(f"a client sends requests, not {type(frame).__name__}")
+        if len(frame.params) > PARAMS_LENGTH_MAX:
+            raise ProtocolError(f"a request with {len(frame.params)} characters is too long")
+        tasks = self._tasks.setdefault(connection, {})
+        params = from_json(frame.params)
+        if frame.request in tasks or len(tasks) >= REQUESTS_AT_ONCE_MAX:
+            raise ProtocolError(f"a client has {len(tasks)} requests under way, and sends another")
+        task = asyncio.create_task(self._handle(connection, frame, params))
+        tasks[frame.request] = task
+        task.add_done_callback(lambda _: tasks.pop(frame.request, None))
+
+    def gone(self, connection: FrameConnection, reason: str) -> bool:
+        """A connection is gone; if it was a client's, nobody waits for its answers."""
+        tasks = self._tasks.pop(connection, None)
+        if tasks is None:
+            return False
+        if reason != CLOSED_BY_PEER:
+            log.warning("client.refused", peer=connection.peer, reason=reason)
+        for task in tasks.values():
+            task.cancel()
+        return True
+
+    async def finish(self) -> None:
+        """The run is over: answer what can be answered.
+
+        Connections stay until this process ends, so that a client sees by that when it has.
+        """
+        for connection in self._tasks:
+            connection.outlast_loop()
+        tasks = [task for some in self._tasks.values() for task in some.values()]
+        if not tasks:
+            return
+        _, unanswered = await asyncio.wait(tasks, timeout=LAST_ANSWERS_S)
+        for task in unanswered:
+            task.cancel()
+
+    async def _handle(
+        self, connection: FrameConnection, request: Request, params: dict[str, Any]
+    ) -> None:
+        number = request.request
+        try:
+            result = await self._result(connection, request, params)
+            if len(result) > RESULT_LENGTH_MAX:
+                raise ClusterError(f"the answer is too long: {len(result):,} characters")
+            answer = Answer(NO_EPOCH, number, DONE, result, "", "")
+        except WallarooError as error:
+            kind = MISTAKE if isinstance(error, ConfigError) else REFUSED
+            answer = Answer(NO_EPOCH, number, kind, "", error.what, error.hint)
+        except Exception as error:
+            log.exception("request.failed", method=request.method)
+            what = f"the request failed, which is a bug: {type(error).__name__}: {error}"
+            hint = "the initializer's log has it as request.failed"
+            answer = Answer(NO_EPOCH, number, REFUSED, "", what, hint)
+        connection.write(encode_control_frame(answer))
+
+    async def _result(
+        self, connection: FrameConnection, request: Request, params: dict[str, Any]
+    ) -> str:
+        if self.requests is None:
+            raise ClusterError(
+                "the cluster is not there yet: it is being formed",
+                hint="ask again in a moment",
+            )
+        progress = partial(_tell, connection, request.request)
+        return to_json(await self.requests.handle(request.method, params, progress))
+
+
+def _tell(connection: FrameConnection, number: int, facts: dict[str, Any]) -> None:
+    connection.write(encode_control_frame(Progress(NO_EPOCH, number, to_json(facts))))

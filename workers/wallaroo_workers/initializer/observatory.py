@@ -1,0 +1,156 @@
+"""What the initializer knows of its cluster, for the page, ``/metrics`` and whoever asks."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from prometheus_client.metrics_core import Metric
+
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.cluster.coordinator import Coordinator
+from wallaroo.cluster.events import (
+    Announce,
+    Effect,
+    EndCluster,
+    EndWorker,
+    Publish,
+    Send,
+    StartWorker,
+    WriteManifest,
+)
+from wallaroo.metrics.gathering import Gathering
+from wallaroo.metrics.report import Report
+from wallaroo.metrics.snapshot import snapshot
+from wallaroo.names import WorkerName
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.control import Assign, ControlFrame, Join, Measured
+from wallaroo_workers import logs
+from wallaroo_workers.initializer.otlp import OtlpExport
+from wallaroo_workers.initializer.prometheus import families
+
+log = structlog.get_logger()
+
+
+class Observatory:
+    """Of one run. It watches, and decides nothing."""
+
+    def __init__(self, plan: Plan, *, is_durable: bool, otlp_endpoint: str = "") -> None:
+        """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
+        self._plan = plan
+        self._otlp_endpoint = otlp_endpoint
+        self._export: OtlpExport | None = None
+        self._gathering = Gathering(plan, is_durable=is_durable)
+        self._started_s = time.time()
+        self._coordinator: Coordinator | None = None
+        self._has_ended = False
+
+    def watch(self, coordinator: Coordinator) -> None:
+        """Take phase and epoch from this coordinator. Raises ``ConfigError`` for an export."""
+        self._coordinator = coordinator
+        if self._otlp_endpoint:
+            application = self._plan.application
+            self._export = OtlpExport(self._otlp_endpoint, application, self.prometheus_families)
+
+    async def close(self) -> None:
+        """Watch no more; what is to be sent is sent."""
+        if self._export is not None:
+            await self._export.close()
+
+    # What it sees
+
+    def heard(self, worker: WorkerName, frame: ControlFrame) -> None:
+        """A worker has said something."""
+        match frame:
+            case Measured(epoch, name, report):
+                try:
+                    read = Report.from_wire(report)
+                except ValueError as error:
+                    log.warning("report.refused", worker=name, reason=str(error))
+                    return
+                self._gathering.reported(name, epoch, read, time.time())
+            case Join(epoch, _, pid, data_address):
+                member = self._gathering.member(worker)
+                member.pid, member.address, member.epoch = pid, data_address, epoch
+
+    def saw(self, effect: Effect) -> None:
+        """The coordinator has decided something."""
+        match effect:
+            case StartWorker(worker, incarnation, is_restart):
+                member = self._gathering.member(worker)
+                member.state = "lost" if is_restart else "starting"
+                member.epoch = incarnation
+                member.restarts += is_restart
+            case EndWorker(worker):
+                self._gathering.member(worker).state = "gone"
+            case Send(_, Assign() as frame):
+                self._assigned(frame)
+            case Publish():
+                for name in self._gathering.totals.members:
+                    self._gathering.member(name).state = "running"
+            case Announce("checkpoint.failed"):
+                self._gathering.checkpoint_failures += 1
+            case EndCluster():
+                self._has_ended = True
+
+    def _assigned(self, frame: Assign) -> None:
+        gathering = self._gathering
+        names = [name for name, _, _ in frame.members]
+        gathering.totals.assigned(names, frame.epoch)
+        for name, _, address in frame.members:
+            member = gathering.member(name)
+            member.address = address
+            member.state = "starting"
+        for name, member in gathering.members.items():
+            if name not in names:
+                member.state = "gone"
+        maps = map(PartitionMap.from_wire, frame.partition_maps)
+        gathering.partition_maps = {each.state: each for each in maps}
+
+    def checkpoint_written(self, order: WriteManifest, manifest: Manifest) -> None:
+        """A checkpoint stands."""
+        parts = [
+            part
+            for worker in manifest.workers.values()
+            for part in worker.parts
+            if part.checkpoint == order.checkpoint
+        ]
+        facts = {
+            "number": manifest.number,
+            "unix_s": manifest.taken_unix_s,
+            "duration_s": manifest.duration_s,
+            "pause_s": max(worker.pause_s for worker in manifest.workers.values()),
+            "bytes": sum(part.byte_count for part in parts),
+            "keys": sum(part.key_count for part in parts),
+        }
+        self._gathering.checkpoint_written(facts)
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._gathering.log.extend(logs.new_lines())
+        self._gathering.tick(time.time())
+        if self._export is not None:
+            self._export.refresh()
+
+    # What it shows
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the cluster as it is now, as plain values: see ``wallaroo.metrics.snapshot``."""
+        coordinator = self._coordinator
+        phase = "forming" if coordinator is None else coordinator.phase.value
+        facts = {
+            "application": self._plan.application,
+            "phase": "stopped" if self._has_ended else phase,
+            "epoch": 0 if coordinator is None else coordinator.epoch,
+            "started_unix_s": self._started_s,
+        }
+        return snapshot(self._gathering, facts, time.time())
+
+    def history(self, window_s: float) -> dict[str, Any]:
+        """Return the last ``window_s`` seconds as lists: see ``wallaroo.metrics.history``."""
+        return self._gathering.history.last(window_s)
+
+    def prometheus_families(self) -> Iterable[Metric]:
+        """Return all metrics as a collector of prometheus-client gives them."""
+        return families(self._gathering, self.snapshot())

@@ -1,0 +1,55 @@
+"""The parameters of a request, as whoever wrote it gave them: looked at before they are used."""
+
+from typing import Any, TypeVar
+
+from wallaroo.errors import ConfigError
+
+T = TypeVar("T")
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+class Parameters:
+    """Hands out parameters by name and kind; ``finish`` refuses those that nobody wanted."""
+
+    def __init__(self, method: str, values: dict[str, Any]) -> None:
+        self._method = method
+        self._values = dict(values)
+
+    def take(self, name: str, kind: type[T], default: T) -> T:
+        """Return a parameter, or ``default``. Raises ``ConfigError`` for one of another kind."""
+        value = self._values.pop(name, None)
+        return default if value is None else self._checked(name, kind, value)
+
+    def need(self, name: str, kind: type[T]) -> T:
+        """Return a parameter that must be there."""
+        value = self._values.pop(name, None)
+        if value is None:
+            raise ConfigError(f"{self._method} needs {name}")
+        return self._checked(name, kind, value)
+
+    def find(self, name: str, kind: type[T]) -> T | None:
+        """Return a parameter, or ``None`` where it was left out."""
+        value = self._values.pop(name, None)
+        return None if value is None else self._checked(name, kind, value)
+
+    def take_names(self, name: str) -> list[str]:
+        """Return a list of texts; empty where it was left out."""
+        values = self.take(name, list, [])
+        if not all(isinstance(each, str) for each in values):
+            raise ConfigError(f"{self._method}: {name} is a list of texts, not {values!r}")
+        return values
+
+    def finish(self) -> None:
+        """Raise ``ConfigError`` if anything is left."""
+        if self._values:
+            names = ", ".join(self._values)
+            raise ConfigError(f"{self._method} has no parameter {names}")
+
+    def _checked(self, name: str, kind: type[T], value: Any) -> T:
+        if kind is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            word = _WORDS.get(kind, f"a {kind.__name__}")
+            raise ConfigError(f"{self._method}: {name} is {word}, not {value!r}")
+        return value

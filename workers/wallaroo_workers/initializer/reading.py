@@ -1,0 +1,304 @@
+"""Requests that only look: at the workers, the partitions, the keys, one object, the log."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.cluster.coordinator import Phase
+from wallaroo.cluster.queries import PAGE_KEYS_MAX
+from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.names import WorkerName
+from wallaroo.routing.key_text import key_of_text, text_of_key
+from wallaroo.routing.keys import Key, key_bytes
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo_workers.initializer.asking import WAIT_S, Asking
+from wallaroo_workers.initializer.parameters import Parameters
+from wallaroo_workers.initializer.reach import Reach
+from wallaroo_workers.logs import RECENT_LINES, recent_lines, set_log_level
+
+LEVELS = ("debug", "info", "warning", "error")
+KEYS_SHOWN = 100
+KEYS_AT_ONCE_MAX = 10_000
+
+_STATE_WHILE_AWAITED = {
+    Phase.FORMING: "starting",
+    Phase.CONNECTING: "connecting",
+    Phase.OPENING: "opening",
+    Phase.DRAINING: "draining",
+}
+_STATE_OF_OTHERS = {
+    Phase.FORMING: "waiting",
+    Phase.CONNECTING: "waiting",
+    Phase.OPENING: "waiting",
+    Phase.DRAINING: "drained",
+}
+_SUMS = ("connections", "records", "records_per_s", "failures", "backlog_bytes")
+
+
+class Reading:
+    """Answers what changes nothing, but for the level of the log."""
+
+    def __init__(self, reach: Reach, asking: Asking) -> None:
+        self._reach = reach
+        self._asking = asking
+        self._level: str | None = None
+        reach.watch.listeners.append(self._told)
+
+    # The cluster and its workers
+
+    async def status(self, parameters: Parameters) -> dict[str, Any]:
+        """Return the cluster's state, and each worker's as it tells it."""
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        parameters.finish()
+        reach = self._reach
+        answers = await self._asking.ask_all(reach.watch.workers, "status", {}, wait_s)
+        workers = [self._worker(name, answer) for name, answer in answers.items()]
+        pipelines, addresses = reach.plan.pipelines, reach.source_addresses
+        return {
+            "application": reach.plan.application,
+            "phase": reach.phase().value,
+            "epoch": reach.epoch(),
+            "pid": os.getpid(),
+            "control": reach.control_address,
+            "started_unix_s": reach.started_unix_s,
+            "uptime_s": round(time.time() - reach.started_unix_s, 1),
+            "sources": [
+                {"pipeline": pipeline.name, "address": address}
+                for pipeline, address in zip(pipelines, addresses, strict=True)
+                if address
+            ],
+            "durable": reach.latest is not None,
+            "last_checkpoint": self._last_checkpoint(),
+            "workers": workers,
+            "totals": {name: sum(worker.get(name) or 0 for worker in workers) for name in _SUMS},
+        }
+
+    def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
+        phase, joined = self._reach.phase(), self._reach.watch.joined.get(name)
+        states = _STATE_WHILE_AWAITED if name in self._reach.waiting_for() else _STATE_OF_OTHERS
+        row: dict[str, Any] = {
+            "name": name,
+            "pid": None if joined is None else joined.pid,
+            "state": states.get(phase, phase.value),
+            "address": "" if joined is None else joined.data_address,
+        }
+        if not isinstance(answer, ClusterError):
+            return row | answer | {"problem": ""}
+        if row["state"] != "starting":
+            row["state"] = "not answering"
+        return row | {"problem": answer.what}
+
+    def _last_checkpoint(self) -> dict[str, Any] | None:
+        if self._reach.latest is None:
+            return None
+        manifest = self._reach.latest()
+        return None if not manifest.workers else describe_checkpoint(manifest)
+
+    # Partitions, keys, objects
+
+    async def partitions(self, parameters: Parameters) -> dict[str, Any]:
+        """Return how many partitions of each state each worker owns."""
+        chosen = self._chosen_state(parameters)
+        parameters.finish()
+        return {
+            "states": [
+                {
+                    "name": each.state,
+                    "partitions": len(each.owners),
+                    "hashed": each.hashed_partition_count,
+                    "declared": len(each.declared_keys),
+                    "by_worker": dict.fromkeys(self._reach.watch.workers, 0) | each.counts(),
+                }
+                for each in self._maps()
+                if chosen in (None, each.state)
+            ]
+        }
+
+    async def keys(self, parameters: Parameters) -> dict[str, Any]:
+        """Return how many keys there are; with ``list`` also the keys, a page at a time."""
+        state = self._chosen_state(parameters)
+        workers = self._chosen_workers(parameters)
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        wants_list = parameters.take("list", bool, default=False)
+        limit = parameters.take("limit", int, KEYS_SHOWN)
+        after = Parameters("keys, after", parameters.take("after", dict, {}))
+        begin = (after.take("worker", str, ""), after.take("first", int, 0))
+        parameters.finish()
+        if not wants_list:
+            return await self._key_counts(state, workers, wait_s)
+        if state is None:
+            raise ConfigError("keys needs a state to list the keys of", hint=self._state_hint())
+        return await self._listed(state, workers, (limit, begin), wait_s)
+
+    async def _key_counts(
+        self, state: str | None, workers: list[WorkerName], wait_s: float
+    ) -> dict[str, Any]:
+        answers = await self._asking.ask_all(workers, "status", {}, wait_s)
+        counts = {
+            name: each["keys"]
+            for name, each in answers.items()
+            if not isinstance(each, ClusterError)
+        }
+        states = []
+        for name in self._reach.plan.states:
+            if state in (None, name):
+                by_worker = {worker: keys.get(name, 0) for worker, keys in counts.items()}
+                states.append(
+                    {"name": name, "keys": sum(by_worker.values()), "by_worker": by_worker}
+                )
+        return {"states": states, "problems": _problems(answers)}
+
+    async def _listed(
+        self,
+        state: str,
+        workers: list[WorkerName],
+        page: tuple[int, tuple[str, int]],
+        wait_s: float,
+    ) -> dict[str, Any]:
+        limit, (begin, first) = page
+        left = max(1, min(limit, KEYS_AT_ONCE_MAX))
+        if begin in workers:
+            workers = workers[workers.index(WorkerName(begin)) :]
+        keys: list[dict[str, str]] = []
+        problems: dict[str, str] = {}
+        for worker in workers:
+            is_last = False
+            while not is_last and left:
+                params = {"state": state, "first": first, "count": min(left, PAGE_KEYS_MAX)}
+                try:
+                    some = await self._asking.ask(worker, "keys", params, wait_s)
+                except ClusterError as error:
+                    problems[worker] = error.what
+                    break
+                keys += [
+                    {"worker": worker, "type": kind, "key": text} for kind, text in some["keys"]
+                ]
+                left -= len(some["keys"])
+                first += len(some["keys"])
+                is_last = some["is_last"] or not some["keys"]
+            if not left and not (is_last and worker == workers[-1]):
+                rest = {"worker": worker, "first": first}
+                return {"state": state, "keys": keys, "problems": problems, "next": rest}
+            first = 0
+        return {"state": state, "keys": keys, "problems": problems, "next": None}
+
+    async def get(self, parameters: Parameters) -> dict[str, Any]:
+        """Return one state object, as text and as JSON where it can be had."""
+        state = parameters.need("state", str)
+        text = parameters.find("key", str)
+        kind = parameters.take("type", str, "str")
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        parameters.finish()
+        self._check_state(state)
+        (map_,) = [each for each in self._maps() if each.state == state]
+        key = self._only_key(map_) if text is None else key_of_text(text, kind)
+        kind, text = text_of_key(key)
+        try:
+            worker = map_.owner_of(key)
+        except ValueError as error:
+            raise ClusterError(str(error)) from error
+        params = {"state": state, "key": key_bytes(key).hex()}
+        found = await self._asking.ask(worker, "get", params, wait_s)
+        where = {"state": state, "key": text, "key_type": kind, "worker": worker}
+        if not found.pop("is_there"):
+            raise ClusterError(
+                f"state {state!r} has no key {text!r} of the type {kind}",
+                hint=f"no record has had that key; wallaroo-cluster keys {state} --list shows some",
+            )
+        return where | found
+
+    def _only_key(self, map_: PartitionMap) -> Key:
+        if map_.hashed_partition_count or len(map_.declared_keys) != 1:
+            raise ConfigError(
+                f"state {map_.state!r} has many keys",
+                hint=f"name one; wallaroo-cluster keys {map_.state} --list shows some",
+            )
+        return map_.declared_keys[0]
+
+    # The log
+
+    async def logs(self, parameters: Parameters) -> dict[str, Any]:
+        """Return the last lines of all processes; with ``level`` change what is logged."""
+        level = parameters.find("level", str)
+        limit = parameters.take("limit", int, RECENT_LINES)
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        parameters.finish()
+        workers = self._reach.watch.workers
+        if level is not None:
+            return await self._change_level(level.lower(), workers, wait_s)
+        answers = await self._asking.ask_all(workers, "logs", {}, wait_s)
+        lines = recent_lines()
+        for each in answers.values():
+            if not isinstance(each, ClusterError):
+                lines += each["lines"]
+        lines.sort(key=lambda line: str(line.get("timestamp", "")))
+        return {"lines": lines[-limit:] if limit > 0 else [], "problems": _problems(answers)}
+
+    async def _change_level(
+        self, level: str, workers: list[WorkerName], wait_s: float
+    ) -> dict[str, Any]:
+        if level not in LEVELS:
+            raise ConfigError(f"there is no level {level!r}", hint=f"give {', '.join(LEVELS)}")
+        self._level = level
+        set_log_level(logging.getLevelNamesMapping()[level.upper()])
+        answers = await self._asking.ask_all(workers, "level", {"level": level}, wait_s)
+        return {"level": level, "problems": _problems(answers)}
+
+    def _told(self, what: str, values: dict[str, Any]) -> None:
+        if what == "worker.joined" and self._level is not None:
+            # A process that was started anew knows of the level at its start only.
+            self._asking.tell(values["worker"], "level", {"level": self._level})
+
+    # What the parameters name
+
+    def _maps(self) -> list[PartitionMap]:
+        maps = self._reach.watch.maps
+        if not maps and self._reach.plan.states:
+            raise ClusterError("nobody owns a partition yet: the cluster is starting")
+        return maps
+
+    def _chosen_state(self, parameters: Parameters) -> str | None:
+        state = parameters.find("state", str)
+        if state is not None:
+            self._check_state(state)
+        return state
+
+    def _check_state(self, state: str) -> None:
+        if state not in self._reach.plan.states:
+            raise ConfigError(f"there is no state {state!r}", hint=self._state_hint())
+
+    def _state_hint(self) -> str:
+        names = ", ".join(self._reach.plan.states)
+        return f"the application has {names}" if names else "the application has no state"
+
+    def _chosen_workers(self, parameters: Parameters) -> list[WorkerName]:
+        workers, name = self._reach.watch.workers, parameters.find("worker", str)
+        if name is None:
+            return workers
+        if name not in workers:
+            raise ConfigError(
+                f"there is no worker {name!r}", hint=f"there are {', '.join(workers)}"
+            )
+        return [WorkerName(name)]
+
+
+def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:
+    """Return what people want to know of a checkpoint."""
+    return {
+        "number": manifest.number,
+        "epoch": manifest.epoch,
+        "taken_unix_s": manifest.taken_unix_s,
+        "age_s": max(0.0, time.time() - manifest.taken_unix_s),
+        "duration_s": manifest.duration_s,
+        "keys": sum(sum(worker.key_counts.values()) for worker in manifest.workers.values()),
+        "bytes": sum(
+            part.byte_count for worker in manifest.workers.values() for part in worker.parts
+        ),
+    }
+
+
+def _problems(answers: Mapping[WorkerName, dict[str, Any] | ClusterError]) -> dict[str, str]:
+    return {name: each.what for name, each in answers.items() if isinstance(each, ClusterError)}

@@ -1,0 +1,171 @@
+"""Measures one worker: gathers once a second what its parts have counted, for the initializer."""
+
+import base64
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.mesh import Mesh
+from wallaroo.cluster.sources import Sources
+from wallaroo.metrics.hottest import HottestKeys
+from wallaroo.metrics.latencies import Latencies
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.report import Report
+from wallaroo.metrics.user_time import UserTime
+from wallaroo.names import WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.failures import Failure
+from wallaroo.topology.plan import Plan
+from wallaroo_workers import logs
+from wallaroo_workers.outside import Sinks
+from wallaroo_workers.sources.file import FileRunner
+from wallaroo_workers.sources.tcp import TCPSourceListener
+from wallaroo_workers.state_sizes import StateSizes
+from wallaroo_workers.vitals import Vitals, clock_overhead_ns
+
+REPORT_EVERY_S = 1.0
+FAILURES_TOLD_MAX = 20
+"""Dead letters in one report; all of them are counted, and stand in their file."""
+PAYLOAD_SHOWN_BYTES = 1024
+
+
+class Measuring:
+    """Of one worker process."""
+
+    def __init__(self, me: WorkerName, incarnation: int, plan: Plan) -> None:
+        self._me = me
+        self._incarnation = incarnation
+        self._plan = plan
+        self._vitals = Vitals()
+        self._latencies = Latencies(len(plan.pipelines), time.time_ns)
+        self._user_time = UserTime(Nodes(plan), clock_overhead_ns())
+        self._hottest = {name: HottestKeys() for name in plan.states}
+        self._sizes = {name: StateSizes() for name in plan.states}
+        self._paused_s = 0.0
+        self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
+        self._reported_s = float("-inf")
+
+    def begin(self, engine: Engine) -> None:
+        """Measure from now on."""
+        engine.latencies = self._latencies
+        self._vitals.begin()
+
+    def end(self) -> None:
+        """Measure no more."""
+        self._vitals.end()
+
+    # What the worker tells
+
+    def ticked(self, now_s: float, every_s: float, *, is_paused: bool) -> bool:
+        """The worker's timer of ``every_s`` came; say whether a report is due."""
+        elapsed_s = self._vitals.ticked(now_s, every_s)
+        if is_paused:
+            self._paused_s += elapsed_s
+        if now_s - self._reported_s < REPORT_EVERY_S:
+            return False
+        self._reported_s = now_s
+        return True
+
+    def failed(self, failures: list[Failure]) -> None:
+        """Records became dead letters."""
+        now_s = time.time()
+        for failure in failures[-FAILURES_TOLD_MAX:]:
+            payload = None if failure.payload is None else failure.payload[:PAYLOAD_SHOWN_BYTES]
+            self._failures.append(
+                {
+                    "unix_s": now_s,
+                    "pipeline": failure.pipeline,
+                    "step": failure.step,
+                    "key": None if failure.key is None else str(failure.key),
+                    "error": failure.error,
+                    "payload": None if payload is None else base64.b64encode(payload).decode(),
+                }
+            )
+
+    # The report
+
+    def report(
+        self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: Sinks
+    ) -> Report:
+        """Return what there is to tell since the last one."""
+        report = Report(incarnation=self._incarnation, pid=os.getpid(), unix_s=time.time())
+        report.counts = dataflow.counts()
+        report.latency = {
+            pipeline.name: histogram
+            for pipeline, histogram in zip(
+                self._plan.pipelines, self._latencies.take(), strict=True
+            )
+            if histogram.count
+        }
+        self._sample(report, dataflow)
+        report.links = [
+            {
+                "to": worker,
+                "bytes": link.sent_bytes,
+                "queued_bytes": link.backlog_bytes,
+                "connections": link.connection_count,
+            }
+            for worker, link in mesh.outgoing.items()
+        ]
+        report.sinks = sinks.facts()
+        report.sources = [
+            *self._listening(sources.listeners),
+            *self._placed(sources),
+        ]
+        backlog = engine.inbox.byte_count + mesh.backlog_bytes + sinks.backlog_bytes
+        report.process = {
+            **self._vitals.take(),
+            "backlog_bytes": backlog,
+            "paused": mesh.pressure.must_pause,
+            "connections": sum(source["connections"] for source in report.sources),
+        }
+        report.failures = [*self._failures]
+        self._failures.clear()
+        report.log = logs.new_lines()
+        return report
+
+    def _sample(self, report: Report, dataflow: Dataflow) -> None:
+        if dataflow.probe is None or dataflow.tally is None:
+            return
+        times, beside, keys = dataflow.probe.take()
+        report.times = self._user_time.sampled(times, beside)
+        report.user_s = self._user_time.counted(dataflow.tally.counts())
+        now_s = time.monotonic()
+        for name, states in dataflow.states.items():
+            hottest, sizes = self._hottest[name], self._sizes[name]
+            hottest.add(now_s, keys[name])
+            sizes.look(states, keys[name])
+            report.states[name] = {
+                "keys": len(states),
+                "bytes": sizes.bytes(len(states)),
+                "hottest": hottest.top(),
+                "sampled": hottest.sample_count,
+            }
+
+    def _listening(self, listeners: Mapping[int, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "pipeline": self._plan.pipelines[index].name,
+                "address": listener.address,
+                "connections": len(listener.connections),
+                "bytes": listener.received_bytes,
+                "paused_s": self._paused_s,
+            }
+            for index, listener in listeners.items()
+            if isinstance(listener, TCPSourceListener)
+        ]
+
+    def _placed(self, sources: Sources) -> list[dict[str, Any]]:
+        return [
+            {
+                "pipeline": self._plan.pipelines[index].name,
+                "address": self._plan.pipelines[index].source.describe(),
+                "connections": 0,
+                "bytes": source.offset if isinstance(source, FileRunner) else 0,
+                "paused_s": self._paused_s,
+            }
+            for index, source in sources.placed.items()
+        ]

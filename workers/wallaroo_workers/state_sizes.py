@@ -1,0 +1,56 @@
+"""How many bytes the objects of a state take, from the pickles of a few of them."""
+
+import itertools
+import pickle
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+SIZES_KEPT = 128
+TRIED_AT_ONCE = 4
+PAUSE_FACTOR = 200
+"""Looking takes at most a two-hundredth of the time, however large the objects are."""
+KEY_BYTES = 100
+"""About what a key and its places in dicts take besides."""
+
+
+class StateSizes:
+    """Of one state on this worker."""
+
+    def __init__(self) -> None:
+        self._sizes: OrderedDict[Any, int] = OrderedDict()
+        self._next_s = 0.0
+
+    def look(self, states: dict[Any, Any], keys: Iterable[Any]) -> None:
+        """Take the sizes of a few objects, if it is time for that; hot keys count once."""
+        started_s = time.perf_counter()
+        if started_s < self._next_s:
+            return
+        chosen = [*itertools.islice(dict.fromkeys(keys), TRIED_AT_ONCE)]
+        if not chosen and not self._sizes:
+            chosen = [*itertools.islice(states, TRIED_AT_ONCE)]
+        for key in chosen:
+            if key not in states:
+                continue
+            self._sizes[key] = _size(states[key])
+            self._sizes.move_to_end(key)
+        while len(self._sizes) > SIZES_KEPT:
+            self._sizes.popitem(last=False)
+        now_s = time.perf_counter()
+        self._next_s = now_s + PAUSE_FACTOR * (now_s - started_s)
+
+    def bytes(self, key_count: int) -> int:
+        """Return what so many keys take."""
+        if not self._sizes:
+            return 0
+        mean = sum(self._sizes.values()) / len(self._sizes)
+        return round(key_count * (mean + KEY_BYTES))
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(pickle.dumps(value, 5))
+    except Exception:  # noqa: BLE001  without checkpoints a state may hold what cannot be pickled
+        return sys.getsizeof(value)
