@@ -64,7 +64,7 @@ class Chosen:
 
     application_module: str
     paths: tuple[str, ...]
-    worker_count: int
+    worker_count: int | None
     plan_form: str | None
     ready_file: str | None
     control_address: str
@@ -116,10 +116,9 @@ class Chosen:
     "--workers",
     "worker_count",
     metavar="N",
-    default=1,
-    show_default=True,
     type=click.IntRange(0, 1024),
-    help="Worker processes on this host.",
+    help="Worker processes on this host.  [default: as many as the last checkpoint had; 1 where "
+    "there is none]",
 )
 @click.option(
     "--plan",
@@ -384,7 +383,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
     return ClusterSettings(
         application=application,
         options=options,
-        worker_count=chosen.worker_count,
+        worker_count=_worker_count(chosen),
         control_address=chosen.control_address,
         ready_file=chosen.ready_file,
         may_restart=not chosen.no_restart,
@@ -406,6 +405,12 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
 
 def _log_level(chosen: Chosen) -> Level:
     return "debug" if chosen.debug else chosen.log_level
+
+
+def _worker_count(chosen: Chosen) -> int | None:
+    """Return how many workers this host is to have; ``None``: as the last checkpoint had."""
+    is_left_out = chosen.worker_count is None
+    return 1 if is_left_out and chosen.hosts.expect_workers else chosen.worker_count
 
 
 def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:

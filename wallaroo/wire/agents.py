@@ -7,7 +7,7 @@
     initializer -> agent         Place            start the worker's process
     agent       -> initializer   Placed, Gone     it runs; it has ended
     initializer -> agent         EndProcess       kill it
-    agent       -> initializer   Leave            somebody wants this host back
+    agent       -> initializer   Withdraw         somebody wants this host back
     initializer -> agent         Dismissed        you are not needed any more
     both, once a second          Beat             this side lives
 
@@ -93,7 +93,7 @@ class EndProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Withdraw:
     """Agent: somebody asked this host to end; have its worker leave in order."""
 
     tag: ClassVar[int] = 57
@@ -120,5 +120,5 @@ class Beat:
 
 
 AgentFrame = (
-    Offer | Accepted | Prepared | Place | Placed | Gone | EndProcess | Leave | Dismissed | Beat
+    Offer | Accepted | Prepared | Place | Placed | Gone | EndProcess | Withdraw | Dismissed | Beat
 )

@@ -33,11 +33,11 @@ from wallaroo.wire.agents import (
     Dismissed,
     EndProcess,
     Gone,
-    Leave,
     Offer,
     Place,
     Placed,
     Prepared,
+    Withdraw,
 )
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
@@ -292,7 +292,7 @@ class Agent:
             return
         self._is_leaving = True
         log.info("host.leaving", hint="once more to stop at once")
-        self._link.send(Leave(NO_EPOCH))
+        self._link.send(Withdraw(NO_EPOCH))
 
 
 def source_addresses(plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.agents import Beat, Dismissed, Gone, Leave, Offer, Placed, Prepared
+from wallaroo.wire.agents import Beat, Dismissed, Gone, Offer, Placed, Prepared, Withdraw
 from wallaroo.wire.control import ControlFrame, encode_control_frame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.network.frames import FrameConnection
@@ -72,7 +72,7 @@ class Agent:
                     self.process.pid.set_result(pid)
             case Gone(epoch, reason):
                 self.process_ended(epoch, reason)
-            case Leave():
+            case Withdraw():
                 self._owner.on_leave(self.name)
             case _:
                 raise ProtocolError(f"{type(frame).__name__} is not for an agent to say")
