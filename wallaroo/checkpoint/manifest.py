@@ -71,7 +71,7 @@ class StagedOutput:
     """Position of the sink in the plan."""
     name: str
     byte_count: int
-    cut: CheckpointId = NO_BARRIER
+    cut: CheckpointId = field(default_factory=lambda: NO_BARRIER)
     """The barrier before which it was written: what has a lower one belongs before it."""
 
 
@@ -93,7 +93,7 @@ class WorkerCheckpoint:
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
     carries the counts of one that is gone."""
-    gave_at: CheckpointId = NO_BARRIER
+    gave_at: CheckpointId = field(default_factory=lambda: NO_BARRIER)
     """The barrier at which it gave keys away last: older parts may hold keys that were not its own
     any more when this was saved."""
 

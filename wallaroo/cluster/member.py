@@ -177,7 +177,10 @@ class Member:
     def _resize_ordered(self, frame: ControlFrame) -> None:
         match frame:
             case Gather():
-                self._gather(frame)
+                assign = self._assignment
+                now = None if assign is None else _partition_maps(assign)
+                addresses = [] if assign is None else assign.source_addresses
+                self._resizing.gather(frame, now, addresses)
             case Empty():
                 self._resizing.empty(frame)
             case Hold():
@@ -322,13 +325,6 @@ class Member:
             process.pause,
             self.backlog_changed,
         )
-
-    def _gather(self, order: Gather) -> None:
-        assign = self._assignment
-        if assign is None:
-            self._resizing.gather(order, None, [])
-        else:
-            self._resizing.gather(order, _partition_maps(assign), assign.source_addresses)
 
     def _resized(self, assign: Assign, *, is_new: bool) -> None:
         """The members have changed: drop what went, take in what came, look after what was left.

@@ -105,21 +105,17 @@ def simulate(  # noqa: PLR0913  each can be left out
 ) -> SimulationResult:
     """Run ``application`` on ``workers`` simulated workers, and check what comes of it.
 
-    Everything that decides is the code of a real cluster; processes, clock, network, disks and
-    store are simulated, and meet ``faults`` drawn from ``seed``. The same seed gives the same run.
-    When all input is accepted the cluster is stopped in order, and compared with a plain run in one
-    process: the final states, by key; every record of output there at least once, and in files
-    exactly once.
-
-    With ``durable=False`` checkpoints are off. Faults in which a process is lost are then left out:
-    what they lose is lost.
+    Everything that decides is the code of a real cluster; what surrounds it is simulated, and meets
+    ``faults`` drawn from ``seed``: the same seed gives the same run. When all input is accepted the
+    cluster is stopped in order, and compared with a plain run in one process: the final states, by
+    key; every record of output there at least once, and in files exactly once. With
+    ``durable=False`` checkpoints are off, and faults that lose a process are left out.
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
-    payloads without their headers; for a file its payloads. Generators bring their own. Output has
-    to be lines. Where the order of records from several senders shows in a state or in the output,
-    ``view_state`` (given the plain values of a state) and ``view_output`` (given a line) have to
-    leave it out.
+    payloads without headers; for a file its payloads. Generators bring their own. Output has to be
+    lines. Where the order of records from several senders shows in a state or in the output,
+    ``view_state`` (given a state's plain values) and ``view_output`` (given a line) leave it out.
 
     Raises ``SimulationError``, with the seed and how to run it again, if anything is missing, there
     twice, or wrong, if the run does not end, or if the cluster fails.
@@ -133,14 +129,11 @@ def simulate(  # noqa: PLR0913  each can be left out
         objects or Objects(),
         is_durable=durable,
     )
+    cause: Exception | None = None
     try:
-        problems = simulation.run()
-        problems = problems or simulation.differences(view_state, view_output)
+        problems = simulation.run() or simulation.differences(view_state, view_output)
     except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
-        problems = [f"{type(error).__name__}: {error}"]
-        cause: BaseException | None = error
-    else:
-        cause = None
+        problems, cause = [f"{type(error).__name__}: {error}"], error
     finally:
         simulation.loop.close()
     if problems:
