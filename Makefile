@@ -4,7 +4,7 @@ BIN := .venv/bin
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate check format style types layers bench bench-latency bench-peers crash-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers bench bench-latency bench-peers crash-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ SEEDS ?= 300
 
 simulate: .venv/dev-ready  ## Run SEEDS=300 simulated clusters that meet faults of all kinds
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+INPUTS ?= 100000
+
+fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of a running cluster
+	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
 check: style types layers  ## Format, lint, types and layers: what CI runs before the tests
 

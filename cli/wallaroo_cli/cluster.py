@@ -4,6 +4,7 @@ import click
 
 from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
+from wallaroo_cli.certificates import certificates
 from wallaroo_cli.top import top
 
 EPILOG = """\b
@@ -39,6 +40,7 @@ for _command in (
     changing.shrink,
     changing.drain,
     changing.stop,
+    certificates,
 ):
     main.add_command(_command)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wallaroo_cli.host_options import TLS_OPTIONS, tls_files
 from wallaroo_cli.tools.control_client import ask
 from wallaroo_cli.tools.running_clusters import SECRET_VARIABLE, Target, find_cluster
 from wallaroo_cli.tools.waiting import Waiting
@@ -25,6 +26,7 @@ _WHICH = (
         type=click.Path(exists=True, dir_okay=False),
         help=f"File with the cluster's secret.  [default: {SECRET_VARIABLE}, or the run file]",
     ),
+    *TLS_OPTIONS,
     click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs."),
 )
 
@@ -53,7 +55,8 @@ def timeout_option(command: F) -> F:
 
 def target_of(options: dict[str, Any]) -> Target:
     """Take the options that say which cluster is meant; return it."""
-    return find_cluster(options.pop("address"), options.pop("secret_file"))
+    files = tls_files(*(options.pop(name) for name in ("tls_cert", "tls_key", "tls_ca")))
+    return find_cluster(options.pop("address"), options.pop("secret_file"), files)
 
 
 def ask_and_show(

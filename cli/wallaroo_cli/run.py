@@ -1,4 +1,4 @@
-"""wallaroo-run: start a cluster on this machine, run an application on it, stop it in order."""
+"""wallaroo-run: start a cluster, or a worker for one elsewhere; run an application, stop it."""
 
 import difflib
 import os
@@ -11,15 +11,25 @@ import structlog
 import uvloop
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.host_options import (
+    HostOptions,
+    advertised,
+    check_together,
+    checked_secret,
+    host_options,
+    worker_name,
+)
 from wallaroo_cli.page_options import page_options, page_settings
+from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
+from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.logs import Form, Level, configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
@@ -29,6 +39,9 @@ log = structlog.get_logger()
 
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
 """Links between workers carry frames of four times this size."""
+
+APPLICATION_OPTIONS = ("--in", "--out")
+"""What applications take; no misspelled ``--join``."""
 
 EPILOG = """\b
 Every other option goes to the application, as `application_setup(args)` gets it:
@@ -77,6 +90,7 @@ class Chosen:
     log_level: Level
     debug: bool
     page: DashboardSettings | None
+    hosts: HostOptions
     application_arguments: tuple[str, ...]
 
 
@@ -102,8 +116,9 @@ class Chosen:
     "--workers",
     "worker_count",
     metavar="N",
-    type=click.IntRange(1, 1024),
-    help="Worker processes.  [default: as many as the last checkpoint had; 1 where there is none]",
+    type=click.IntRange(0, 1024),
+    help="Worker processes on this host.  [default: as many as the last checkpoint had; 1 where "
+    "there is none]",
 )
 @click.option(
     "--plan",
@@ -125,7 +140,7 @@ class Chosen:
     metavar="H:P",
     default="127.0.0.1:0",
     show_default=True,
-    help="Where the initializer listens for its workers.",
+    help="Where the initializer listens for its workers; other hosts give it as --join.",
 )
 @click.option(
     "--sink-timeout",
@@ -246,6 +261,7 @@ class Chosen:
     "that are gone are dropped.",
 )
 @page_options
+@host_options
 @click.option(
     "--no-metrics",
     is_flag=True,
@@ -277,10 +293,13 @@ class Chosen:
 @click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
 @report_errors
 def main(**values: Any) -> None:
-    """Run an application on worker processes of this machine until Ctrl-C."""
+    """Run an application on worker processes until Ctrl-C."""
+    hosts = HostOptions.taken_from(values)
     page = page_settings(values)
-    chosen = Chosen(**values, page=page)
-    configure_logs("initializer", level=_log_level(chosen), form=chosen.log_format)
+    chosen = Chosen(**values, hosts=hosts, page=page)
+    process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
+    configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
+    check_together(hosts, chosen.worker_count)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
         module=chosen.application_module,
@@ -291,7 +310,46 @@ def main(**values: Any) -> None:
     if chosen.plan_form is not None:
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
+    if hosts.join is not None:
+        sys.exit(uvloop.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
     uvloop.run(_run(_settings(chosen, application), plan))
+
+
+def _agent_settings(
+    chosen: Chosen, application: ApplicationSettings, initializer: str
+) -> AgentSettings:
+    hosts = chosen.hosts
+    secret = checked_secret(hosts, chosen.control_address)
+    if secret is None:
+        raise ConfigError(
+            "a worker that joins needs the secret of the cluster, and there is none",
+            hint="give --secret-file or WALLAROO_SECRET here and to the initializer",
+        )
+    own: dict[str, object] = {
+        "folder": application.paths[0],
+        "dead_letters": os.path.abspath(chosen.dead_letters),
+    }
+    if chosen.resilience_dir:
+        # Where the same store is, seen from this host.
+        own["resilience"], own["journal_folder"] = _resilience(
+            chosen.resilience_dir, chosen.journal_dir
+        )
+    elif chosen.journal_dir:
+        own["journal_folder"] = os.path.abspath(chosen.journal_dir)
+    own["log_form"] = chosen.log_format
+    if chosen.debug or chosen.log_level != "info":
+        own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
+    return AgentSettings(
+        initializer=initializer,
+        name=worker_name(hosts),
+        secret=secret,
+        tls=hosts.tls_files,
+        application=application,
+        bind_host=hosts.bind_host or "",
+        advertise_host=hosts.advertise_host or "",
+        rejoin_s=hosts.rejoin_s,
+        own_options=own,
+    )
 
 
 def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettings:
@@ -325,13 +383,21 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
     return ClusterSettings(
         application=application,
         options=options,
-        worker_count=chosen.worker_count,
+        worker_count=_worker_count(chosen),
         control_address=chosen.control_address,
         ready_file=chosen.ready_file,
         may_restart=not chosen.no_restart,
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
+        hosts=HostSettings(
+            secret=checked_secret(chosen.hosts, chosen.control_address),
+            tls=chosen.hosts.tls_files,
+            agent_count=chosen.hosts.expect_workers,
+            agent_timeout_s=chosen.hosts.agent_timeout_s,
+            bind_host=chosen.hosts.bind_host or "",
+            advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
+        ),
         otlp_endpoint=chosen.otlp or "",
         page=chosen.page,
     )
@@ -339,6 +405,12 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
 
 def _log_level(chosen: Chosen) -> Level:
     return "debug" if chosen.debug else chosen.log_level
+
+
+def _worker_count(chosen: Chosen) -> int | None:
+    """Return how many workers this host is to have; ``None``: as the last checkpoint had."""
+    is_left_out = chosen.worker_count is None
+    return 1 if is_left_out and chosen.hosts.expect_workers else chosen.worker_count
 
 
 def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
@@ -370,6 +442,8 @@ def _warn_of_misspelled(arguments: tuple[str, ...]) -> None:
     ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
     for argument in arguments:
         name = argument.split("=")[0]
+        if name in APPLICATION_OPTIONS:
+            continue
         if name.startswith("--") and (near := difflib.get_close_matches(name, ours, 1, 0.8)):
             log.warning("option.passed_on", option=name, to="the application", did_you_mean=near[0])
 

@@ -316,8 +316,12 @@ class Sender:
             self._error = error
             raise
 
+    def connect(self) -> socket.socket:
+        """Dial the source."""
+        return socket.create_connection(("127.0.0.1", self._port), WAIT_S)
+
     def _send(self) -> None:
-        with socket.create_connection(("127.0.0.1", self._port), WAIT_S) as connection:
+        with self.connect() as connection:
             self.connection = connection
             self.dialed += 1
             number = self.accepted

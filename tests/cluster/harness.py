@@ -143,10 +143,14 @@ class Cluster:
     command: Sequence[str] = (str(COMMANDS / "wallaroo-run"),)
     stdin: int | None = None
 
-    def __init__(self, folder: Path, module: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, module: str, *options: str, before: Sequence[str] = ()
+    ) -> None:
+        """``before`` is what the command runs under, such as ``ip netns exec NAME``."""
         self.folder = folder
         self.ready_path = Path(tempfile.mkdtemp(prefix="wallaroo-test-")) / "ready.json"
         command = [
+            *before,
             *self.command,
             "--application-module",
             module,
@@ -247,9 +251,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path, module: str, *options: str) -> Iterator[Cluster]:
+def running(
+    folder: Path, module: str, *options: str, before: Sequence[str] = ()
+) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever happens."""
-    with ending(Cluster(folder, module, *options)) as cluster:
+    with ending(Cluster(folder, module, *options, before=before)) as cluster:
         yield cluster
 
 

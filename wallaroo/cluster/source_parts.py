@@ -67,7 +67,6 @@ class SourceParts:
     """By pipeline."""
     new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
     """Makes what runs the source of a pipeline; it calls the function when it has ended."""
-    frame_bytes_max: int
     replayed: Flag
     all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
     """Runs them at the same time."""

@@ -77,7 +77,7 @@ class Sources:
             self._finish_replay()
             return
         parts = self._parts
-        runner = ReplayRunner(parts.plan, parts.engine, parts.frame_bytes_max)
+        runner = ReplayRunner(parts.plan, parts.engine)
 
         def finished() -> None:
             values = {"journals": len(replays), "records": runner.record_count}

@@ -12,6 +12,7 @@ import msgpack
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.wire.agents import AgentFrame
 from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
@@ -336,7 +337,7 @@ ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
-    | Measured | Query | Replied | Request | Progress | Answer
+    | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

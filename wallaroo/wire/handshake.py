@@ -17,6 +17,8 @@ from wallaroo.errors import ProtocolError
 
 MAGIC = b"WALLAR\x00\x01"
 """Six letters and the version of the protocol."""
+TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
+"""How a connection with TLS begins, or is refused, whichever side speaks."""
 NONCE_BYTES = 32
 PROOF_BYTES = 32
 
@@ -95,6 +97,11 @@ class Handshake:
     def _take(self, byte_count: int) -> bytes | None:
         # A stranger is told apart by its first bytes, not after it has filled a whole opening.
         if self._peer_nonce is None and not MAGIC.startswith(self._received[: len(MAGIC)]):
+            if self._received.startswith(TLS_BEGINS):
+                raise ProtocolError(
+                    "the peer speaks TLS, and this side does not",
+                    hint="give --tls-cert, --tls-key and --tls-ca on every host, or on none",
+                )
             raise ProtocolError(
                 "the peer does not speak this release's protocol",
                 hint="run the same release of wallaroo-streams on every host",

@@ -18,6 +18,7 @@ from wallaroo.wire.control import Failed
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.worker import STATUS_INITIALIZER_LOST, Worker
@@ -39,12 +40,17 @@ def main() -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     configure_logs(settings.name, level=settings.options.log_level, form=settings.options.log_form)
     gc.set_threshold(*GC_THRESHOLDS)
-    start_pulse(settings)
+    try:
+        tls = None if settings.tls is None else Tls(settings.tls)
+    except WallarooError as error:
+        log.error("tls.not_usable", reason=error.what, hint=error.hint)
+        return error.exit_code
+    start_pulse(settings, tls)
     try:
         plan = load_plan(settings.application)
     except WallarooError as error:
-        return uvloop.run(_report(settings, error))
-    return uvloop.run(_work(settings, plan))
+        return uvloop.run(_report(settings, tls, error))
+    return uvloop.run(_work(settings, tls, plan))
 
 
 def _first_line(descriptor: int) -> bytes:
@@ -70,8 +76,8 @@ def _end_with_initializer(descriptor: int) -> None:
     os._exit(STATUS_INITIALIZER_LOST)
 
 
-async def _work(settings: WorkerSettings, plan: Plan) -> int:
-    worker = Worker(settings, plan)
+async def _work(settings: WorkerSettings, tls: Tls | None, plan: Plan) -> int:
+    worker = Worker(settings, plan, tls)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.request_stop)
     loop.set_exception_handler(lambda _, context: worker.broken(context))
@@ -82,8 +88,8 @@ async def _work(settings: WorkerSettings, plan: Plan) -> int:
         return 1
 
 
-async def _report(settings: WorkerSettings, error: WallarooError) -> int:
-    control = ControlLink(settings.secret)
+async def _report(settings: WorkerSettings, tls: Tls | None, error: WallarooError) -> int:
+    control = ControlLink(settings.secret, tls)
     await control.dial(settings.control_host, settings.control_port, lambda _: None, lambda _: None)
     what = f"worker {settings.name}: {error.what}"
     control.send(Failed(Epoch(settings.incarnation), what, error.hint, error.exit_code))

@@ -12,17 +12,33 @@ from wallaroo.wire.control import (
 )
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.network.frames import FrameConnection
+from wallaroo_workers.network.tls import Tls
 
 DIAL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 
 
+class NotOneOfUsError(ConnectionRefusedError):
+    """Whoever listens there has another secret or authority, or takes us for a stranger."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
 class ControlLink:
     """Frames to and from the initializer."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
         self._lost = asyncio.Event()
-        self._connection = FrameConnection(Side.DIALER, Purpose.CONTROL, secret, FRAME_BYTES_MAX)
+        self._connection = FrameConnection(
+            Side.DIALER, Purpose.CONTROL, secret, FRAME_BYTES_MAX, tls
+        )
+
+    @property
+    def local_host(self) -> str:
+        """The address of this host that the link uses."""
+        return self._connection.local_host
 
     async def dial(
         self,
@@ -31,7 +47,8 @@ class ControlLink:
         on_frame: Callable[[ControlFrame], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Connect; return when both sides have proven the secret. Raises ``OSError``.
+        """Connect; return when both sides have proven the secret. Raises ``OSError``:
+        ``NotOneOfUsError`` where dialing again would not help.
 
         ``on_lost`` is called for a link that stood; one that never did is an error.
         """
@@ -41,16 +58,23 @@ class ControlLink:
         def lost(reason: str) -> None:
             self._lost.set()
             if not opened.done():
-                opened.set_exception(ConnectionRefusedError(reason))
+                refusal = self._connection.refusal
+                opened.set_exception(
+                    ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(*refusal)
+                )
             elif not opened.cancelled():
                 on_lost(reason)
 
         self._connection.on_open = lambda: opened.set_result(None)
         self._connection.on_frame = lambda data: on_frame(decode_control_frame(data))
         self._connection.on_lost = lost
-        async with asyncio.timeout(DIAL_TIMEOUT_S):
-            await loop.create_connection(lambda: self._connection, host, port)
-            await opened
+        try:
+            async with asyncio.timeout(DIAL_TIMEOUT_S):
+                await loop.create_connection(lambda: self._connection, host, port)
+                await opened
+        except (OSError, TimeoutError):
+            self._connection.abort("the initializer does not answer")
+            raise
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame; nothing happens where the link is gone."""

@@ -18,11 +18,12 @@ from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.settings import RunOptions
+from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
 from wallaroo_workers.sources.placed import new_placed
 from wallaroo_workers.sources.tcp import TCPSourceListener
+from wallaroo_workers.sources.unfinished import intake_limits
 
 log = structlog.get_logger()
 
@@ -31,13 +32,22 @@ FLUSH_TOLD_EVERY_S = 5.0
 
 
 def new_sources(
-    plan: Plan, engine: Engine, options: RunOptions, journal: Journal | None
+    plan: Plan, engine: Engine, settings: WorkerSettings, journal: Journal | None
 ) -> Sources:
     """Return all sources of one worker."""
     intake = Intake()
+    options = settings.options
+    own = settings.source_addresses
+    limits = intake_limits(options.frame_bytes_max, len(plan.pipelines))
     listeners = {
         index: TCPSourceListener(
-            pipeline.source, index, engine, intake, options.frame_bytes_max, journal
+            pipeline.source,
+            index,
+            engine,
+            intake,
+            limits,
+            journal,
+            None if own is None else own[index],
         )
         for index, pipeline in enumerate(plan.pipelines)
         if isinstance(pipeline.source, TCPSource)
@@ -50,7 +60,6 @@ def new_sources(
         new_placed=lambda index, pipeline, on_ended: new_placed(
             index, pipeline, engine, options, on_ended
         ),
-        frame_bytes_max=options.frame_bytes_max,
         replayed=asyncio.Event(),
         all_of=_all_of,
         tell=lambda event, values: log.info(event, **values),

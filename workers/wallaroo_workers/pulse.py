@@ -13,23 +13,24 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Pulse, encode_control_frame
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
+from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.settings import WorkerSettings
 
 DIAL_TIMEOUT_S = 10.0
 
 
-def start_pulse(settings: WorkerSettings) -> None:
+def start_pulse(settings: WorkerSettings, tls: Tls | None) -> None:
     """Start the thread; it ends with the process, or when the initializer hangs up."""
-    threading.Thread(target=_beat, args=(settings,), name="pulse", daemon=True).start()
+    threading.Thread(target=_beat, args=(settings, tls), name="pulse", daemon=True).start()
 
 
-def _beat(settings: WorkerSettings) -> None:
+def _beat(settings: WorkerSettings, tls: Tls | None) -> None:
     pulse = Pulse(Epoch(settings.incarnation), WorkerName(settings.name))
     frame = encode_control_frame(pulse)
     pause = threading.Event()
     try:
         address = (settings.control_host, settings.control_port)
-        with socket.create_connection(address, DIAL_TIMEOUT_S) as connection:
+        with _connected(address, tls) as connection:
             _prove(connection, settings.secret)
             connection.settimeout(None)
             while True:
@@ -38,6 +39,11 @@ def _beat(settings: WorkerSettings) -> None:
     except (OSError, ProtocolError):
         # The control link tells what became of the initializer, and in what words.
         return
+
+
+def _connected(address: tuple[str, int], tls: Tls | None) -> socket.socket:
+    connection = socket.create_connection(address, DIAL_TIMEOUT_S)
+    return connection if tls is None else tls.dialing.wrap_socket(connection)
 
 
 def _prove(connection: socket.socket, secret: bytes) -> None:

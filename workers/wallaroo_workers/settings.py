@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wallaroo_workers.logs import Form, Level
+from wallaroo_workers.network.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,14 @@ class WorkerSettings:
     secret: bytes
     application: ApplicationSettings
     options: RunOptions
+    tls: TlsFiles | None = None
+    """For all connections inside the cluster; ``None`` without TLS."""
+    bind_host: str = ""
+    """Where it listens for other workers; empty: at the address of its link to the initializer."""
+    advertise_host: str = ""
+    """What others are to dial; empty: where it listens."""
+    source_addresses: list[str] | None = None
+    """Where its host listens, by pipeline, empty for nowhere; ``None``: as the initializer says."""
 
     def to_json(self) -> bytes:
         """Return what the initializer writes to the worker's standard input."""
@@ -70,4 +79,6 @@ class WorkerSettings:
         values["secret"] = bytes.fromhex(values["secret"])
         values["application"] = ApplicationSettings(**values["application"])
         values["options"] = RunOptions(**values["options"])
+        if values["tls"] is not None:
+            values["tls"] = TlsFiles(**values["tls"])
         return cls(**values)

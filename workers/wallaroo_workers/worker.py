@@ -29,6 +29,7 @@ from wallaroo_workers.durable import open_durable
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
+from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.outside import Sinks, new_sources
 from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
@@ -43,8 +44,9 @@ STATUS_BROKEN = 70
 class Worker:
     """All of one worker process; ``run`` returns its exit status."""
 
-    def __init__(self, settings: WorkerSettings, plan: Plan) -> None:
+    def __init__(self, settings: WorkerSettings, plan: Plan, tls: Tls | None = None) -> None:
         self._settings = settings
+        self._tls = tls
         self._plan = plan
         self._me = WorkerName(settings.name)
         options = settings.options
@@ -52,10 +54,10 @@ class Worker:
         self._engine = Engine(
             time.perf_counter, lambda turn: asyncio.get_running_loop().call_soon(turn)
         )
-        self._control = ControlLink(settings.secret)
+        self._control = ControlLink(settings.secret, tls)
         self._listener: LinkListener | None = None
         journal = None if self._durable is None else self._durable.journal
-        self._sources = new_sources(plan, self._engine, options, journal)
+        self._sources = new_sources(plan, self._engine, settings, journal)
         self._sinks = Sinks(plan, options, None if journal is None else journal.name)
         self._dead_letters = DeadLetters(options.dead_letters, plan.application, settings.name)
         self._pause_watch = PauseWatch()
@@ -123,15 +125,17 @@ class Worker:
         return Mesh(self._me, incarnation, self._dial, self._engine.frame_arrived, Pressure())
 
     def _dial(self, hello: LinkHello, address: str, pressure: Pressure) -> OutgoingLink:
-        link = DialedLink(hello, address, pressure, self._settings.secret)
+        link = DialedLink(hello, address, pressure, self._settings.secret, self._tls)
         self._start_in_epoch(link.run())
         return link
 
     async def _listen(self, mesh: Mesh) -> str:
         if self._listener is not None:
             self._listener.close()
-        self._listener = LinkListener(mesh.incoming, self._settings.secret)
-        return await self._listener.listen(self._settings.control_host)
+        settings = self._settings
+        self._listener = LinkListener(mesh.incoming, settings.secret, self._tls)
+        host = settings.bind_host or self._control.local_host
+        return await self._listener.listen(host, settings.advertise_host)
 
     def _connect_parts(self) -> None:
         member = self._member

@@ -18,7 +18,8 @@ from wallaroo.wire.requests import (
     to_json,
 )
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
-from wallaroo_workers.control_link import ControlLink
+from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
+from wallaroo_workers.network.tls import Tls
 
 END_WAIT_S = 30.0
 
@@ -64,7 +65,7 @@ async def _ask(
             what = f"the cluster at {target.address} was gone before it answered: {reason}"
             answered.set_exception(ClusterError(what))
 
-    link = ControlLink(target.secret)
+    link = ControlLink(target.secret, None if target.tls is None else Tls(target.tls))
     await _dial(link, target, came, lost)
     try:
         link.send(Request(NO_EPOCH, 1, method, to_json(params)))
@@ -91,15 +92,18 @@ async def _dial(
         raise NoClusterError(
             what, hint="is the initializer stopped, or another program?"
         ) from error
+    except NotOneOfUsError as error:
+        if "secret" not in str(error):
+            what = f"the cluster at {address} does not take us: {error}"
+            raise ClusterError(what, error.hint) from error
+        raise ClusterError(
+            f"the cluster at {address} has another secret",
+            hint="give the secret that it was started with, by --secret-file or the "
+            "environment, or go to the folder in which it was started",
+        ) from error
     except OSError as error:
         # Without a number it is no error of the system, but a reason of ours.
         reason = error.strerror or str(error)
-        if "does not know" in reason:
-            raise ClusterError(
-                f"the cluster at {address} has another secret",
-                hint="give the secret that it was started with, by --secret-file or the "
-                "environment, or go to the folder in which it was started",
-            ) from error
         raise NoClusterError(
             f"there is no cluster at {address}: {reason}", hint="is it still running?"
         ) from error

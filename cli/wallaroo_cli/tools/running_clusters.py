@@ -7,6 +7,7 @@ from typing import Any
 
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_cli.tools.addresses import Address, parse_address
+from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.run_file import living_runs
 
 SECRET_VARIABLE = "WALLAROO_SECRET"
@@ -24,22 +25,29 @@ class Target:
 
     address: Address
     secret: bytes
+    tls: TlsFiles | None = None
 
 
-def find_cluster(address: str | None, secret_file: str | None) -> Target:
+def find_cluster(
+    address: str | None, secret_file: str | None, tls: TlsFiles | None = None
+) -> Target:
     """Return the cluster at ``address``, or without one that which runs in the current folder.
 
-    The secret is that of ``secret_file``, of the environment, or of the run file, in this order.
+    The secret is that of ``secret_file``, of the environment, or of the run file, in this order;
+    so are the files for TLS, but for the environment.
     Raises ``NoClusterError`` if none runs here, ``ConfigError`` if several do.
     """
     runs = living_runs(Path.cwd())
     secret = _given_secret(secret_file)
     if address is None:
         run = _only(runs)
-        return Target(parse_address(run["control"], "the run file's"), secret or _secret_of(run))
+        control = parse_address(run["control"], "the run file's")
+        return Target(control, secret or _secret_of(run), tls or _tls_of(run))
     wanted = parse_address(address, "--cluster")
+    same = [run for run in runs if run["control"] == str(wanted)]
+    if tls is None and same:
+        tls = _tls_of(same[0])
     if secret is None:
-        same = [run for run in runs if run["control"] == str(wanted)]
         if not same:
             raise ConfigError(
                 f"there is no secret for the cluster at {wanted}",
@@ -47,7 +55,7 @@ def find_cluster(address: str | None, secret_file: str | None) -> Target:
                 "was started",
             )
         secret = _secret_of(same[0])
-    return Target(wanted, secret)
+    return Target(wanted, secret, tls)
 
 
 def find_run() -> dict[str, Any]:
@@ -69,6 +77,11 @@ def _given_secret(secret_file: str | None) -> bytes | None:
 
 def _secret_of(run: dict[str, Any]) -> bytes:
     return bytes.fromhex(run["secret"])
+
+
+def _tls_of(run: dict[str, Any]) -> TlsFiles | None:
+    files = run.get("tls")
+    return None if files is None else TlsFiles(**files)
 
 
 def _only(runs: list[dict[str, Any]]) -> dict[str, Any]:

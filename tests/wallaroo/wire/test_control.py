@@ -10,6 +10,18 @@ from hypothesis import strategies as st
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.agents import (
+    Accepted,
+    Beat,
+    Dismissed,
+    EndProcess,
+    Gone,
+    Offer,
+    Place,
+    Placed,
+    Prepared,
+    Withdraw,
+)
 from wallaroo.wire.control import (
     TYPE_OF_TAG,
     Abandon,
@@ -93,6 +105,16 @@ FRAMES: list[ControlFrame] = [
     Request(NO_EPOCH, 1, "get", '{"key":"a"}'),
     Progress(NO_EPOCH, 1, '{"event":"worker.joined"}'),
     Answer(NO_EPOCH, 1, "refused", "", "it is too late", "come earlier"),
+    Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"]),
+    Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
+    Prepared(EPOCH),
+    Place(EPOCH),
+    Placed(EPOCH, 4711),
+    Gone(EPOCH, "the process ended with status 1"),
+    EndProcess(EPOCH),
+    Withdraw(NO_EPOCH),
+    Dismissed(NO_EPOCH, "what happened", "what to do"),
+    Beat(NO_EPOCH),
 ]
 
 
@@ -235,4 +257,14 @@ def test_the_tags_on_the_wire_stay() -> None:
         42: "Request",
         43: "Progress",
         44: "Answer",
+        50: "Offer",
+        51: "Accepted",
+        52: "Prepared",
+        53: "Place",
+        54: "Placed",
+        55: "Gone",
+        56: "EndProcess",
+        57: "Withdraw",
+        58: "Dismissed",
+        59: "Beat",
     }

@@ -1,17 +1,16 @@
 """The initializer: carries out what the coordinator decides, until the cluster has ended."""
 
 import asyncio
-import secrets
 import signal
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from wallaroo.cluster.coordinator import Coordinator
+from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator
 from wallaroo.cluster.events import (
     Announce,
     Answer,
@@ -37,17 +36,27 @@ from wallaroo.codec import framing
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Hold, Measured, Stop
+from wallaroo.wire.agents import Offer
+from wallaroo.wire.control import (
+    Checkpoint,
+    ControlFrame,
+    Drain,
+    Hold,
+    Measured,
+    RequestStop,
+    Stop,
+)
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.beginning import membership_of
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
 from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress, reserve_sources
+from wallaroo_workers.initializer.ports import ReservedAddress, source_addresses
 from wallaroo_workers.initializer.processes import WorkerProcesses
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
@@ -55,11 +64,10 @@ from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
-from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = structlog.get_logger()
 
-SECRET_BYTES = 32
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
@@ -87,6 +95,7 @@ class ClusterSettings:
     """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
     page: DashboardSettings | None = None
     """``None`` for a run without its page."""
+    hosts: HostSettings = field(default_factory=HostSettings)
 
 
 class Cluster:
@@ -95,15 +104,22 @@ class Cluster:
     def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
-        self._placement = placement
+        self._hosts = Hosts(
+            settings.hosts,
+            settings.application,
+            settings.options,
+            plan,
+            placement,
+            settings.worker_timeout_s,
+        )
+        self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._workers = first_names(settings.worker_count or 0)
         """The members; not known before ``run`` where the last checkpoint says who they are."""
-        self._control = ControlServer(self._secret)
+        self._control = ControlServer(self._hosts.secret, self._hosts.tls)
         self._processes = WorkerProcesses(
-            placement,
-            self._settings_of,
+            self._placement,
+            lambda order: self._hosts.worker_settings(order, self._control.address),
             self._process_ended,
             self._start,
             self._stop_now,
@@ -137,34 +153,16 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         try:
-            self._source_addresses = await reserve_sources(self._plan, self._reserved)
+            self._source_addresses = await source_addresses(
+                self._plan, self._reserved, is_here=self._settings.worker_count != 0
+            )
             self._files.hold()
             await self._listen()
-            beginning = None if self._checkpoints is None else await self._checkpoints.begin()
-            self._workers = beginning.workers if beginning is not None else self._workers
-            self._workers = self._workers or first_names(1)
-            membership = membership_of(
-                self._plan, self._workers, self._source_addresses, beginning, self._settings
-            )
-            self._coordinator = Coordinator(membership)
-            self.observatory.watch(self._coordinator)
-            self._requests = self._control.clients.requests = Requests(self._reach())
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, StopRequested())
-            loop.set_exception_handler(self._broken)
-            if self._checkpoints is None:
-                self._files.empty()
-            else:
-                self._checkpoints.discard_staged()
-                self._take_checkpoints()
-            effects = self._coordinator.start()
-            self._watch.saw(None, effects)
-            self._carry_out(effects)
-            loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
-            self._listen_for_life()
-            self._observe()
-            address = await self._page.open(self.observatory, self._requests, self._secret)
-            self._run_file.write(dashboard=address)
+            if (joined := await self._hosts.gathered(self._control.address)) is None:
+                log.info("cluster.stopped", application=self._plan.application)
+                return
+            self._workers = (*self._workers, *joined)
+            await self._begin()
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -184,6 +182,51 @@ class Cluster:
 
     # Start
 
+    async def _begin(self) -> None:
+        """Take over what is kept, then start the workers and what watches over them."""
+        if self._checkpoints is not None:
+            self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
+        beginning = None if self._checkpoints is None else await self._checkpoints.begin()
+        self._workers = beginning.workers if beginning is not None else self._workers
+        self._workers = self._workers or first_names(1)
+        chosen = self._settings.checkpoints
+        membership = membership_of(
+            self._plan,
+            self._workers,
+            self._source_addresses,
+            beginning,
+            may_restart=self._settings.may_restart,
+            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
+        )
+        self._coordinator = Coordinator(membership)
+        self._hosts.serve(
+            Run(
+                members=lambda: self._workers,
+                start=self._start,
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                resize=self.resize,
+            )
+        )
+        self.observatory.watch(self._coordinator)
+        self._requests = self._control.clients.requests = Requests(self._reach())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._happened, StopRequested())
+        loop.set_exception_handler(self._broken)
+        if self._checkpoints is None:
+            self._files.empty()
+        else:
+            self._checkpoints.discard_staged()
+            self._take_checkpoints()
+        effects = self._coordinator.start()
+        self._watch.saw(None, effects)
+        self._carry_out(effects)
+        loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+        self._listen_for_life()
+        self._observe()
+        address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
+        self._run_file.write(dashboard=address)
+
     async def _listen(self) -> None:
         address = self._settings.control_address
         try:
@@ -202,7 +245,8 @@ class Cluster:
         self._run_file.write(
             application=self._plan.application,
             control=self._control.address,
-            secret=self._secret.hex(),
+            secret=self._hosts.secret.hex(),
+            tls=self._hosts.tls_facts,
             dashboard="",
             workers=[],
         )
@@ -211,6 +255,7 @@ class Cluster:
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
             worker, incarnation, time.monotonic()
         )
+        self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
 
     def _reach(self) -> Reach:
@@ -359,6 +404,7 @@ class Cluster:
         self._end(error)
 
     def _end(self, error: WallarooError | None) -> None:
+        self._hosts.agents.error = "" if error is None else error.what
         if not self._ended.done():
             self._processes.is_over = True
             self._resizes.end("the cluster has ended")
@@ -372,24 +418,13 @@ class Cluster:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, OSError):
+            if isinstance(error, WallarooError):
+                self._stop_now(error)
+            elif isinstance(error, OSError):
                 self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
-
-    def _settings_of(self, order: StartWorker) -> WorkerSettings:
-        """Return what a worker's process starts from."""
-        host, port = split_address(self._control.address)
-        return WorkerSettings(
-            name=order.worker,
-            incarnation=order.incarnation,
-            control_host=host,
-            control_port=port,
-            secret=self._secret,
-            application=self._settings.application,
-            options=self._settings.options,
-        )
 
     def _process_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
         if self._checkpoints is not None:
@@ -417,6 +452,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
+        self._hosts.is_ready.set()
         self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -17,10 +18,25 @@ from wallaroo.wire.control import (
     encode_control_frame,
 )
 from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.initializer.clients import Clients
 from wallaroo_workers.network.frames import FrameConnection, join_address
+from wallaroo_workers.network.strangers import Strangers
+from wallaroo_workers.network.tls import Tls
 
 log = structlog.get_logger()
+
+
+class Guest(Protocol):
+    """Somebody with the secret who is no worker, over one connection."""
+
+    def received(self, frame: ControlFrame) -> None:
+        """It has said something; raises ``ProtocolError`` to hang up."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        ...
 
 
 class ControlServer:
@@ -29,8 +45,12 @@ class ControlServer:
     Whoever sends a ``Request`` first is a client, and stays one.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
         self._secret = secret
+        self._tls = tls
+        self._strangers = Strangers(BoundedLog(log.warning, "control.refused"))
+        self.guests: dict[type[ControlFrame], Callable[[FrameConnection, ControlFrame], Guest]] = {}
+        """By the first frame of such a connection: what makes a guest of it."""
         self._links: dict[WorkerName, FrameConnection] = {}
         self._joined_epochs: dict[WorkerName, Epoch] = {}
         """At which the process at the other end of each link was started."""
@@ -61,7 +81,10 @@ class ControlServer:
             link.close()
 
     def _accept(self) -> FrameConnection:
-        connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, self._secret, FRAME_BYTES_MAX)
+        connection = FrameConnection(
+            Side.LISTENER, Purpose.CONTROL, self._secret, FRAME_BYTES_MAX, self._tls
+        )
+        self._strangers.came(connection)
         joined: tuple[WorkerName, Epoch] | None = None
         is_pulse = False
 
@@ -75,18 +98,21 @@ class ControlServer:
                 self.on_pulse(frame.name, frame.epoch)
                 return
             if joined is None:
+                if (invite := self.guests.get(type(frame))) is not None:
+                    _hand_over(connection, invite(connection, frame))
+                    return
                 joined = self._joined(connection, frame)
             self.on_frame(joined[0], frame)
 
         def lost(reason: str) -> None:
             if joined is None:
-                if is_pulse or self.clients.gone(connection, reason):
-                    return
-                log.warning("control.refused", peer=connection.peer, reason=reason)
+                if not (is_pulse or self.clients.gone(connection, reason)):
+                    self._strangers.refused(connection, reason)
             elif self._links.get(joined[0]) is connection:
                 del self._links[joined[0]]
                 self.on_lost(*joined, f"its control link broke: {reason}")
 
+        connection.on_open = lambda: self._strangers.proven(connection)
         connection.on_frame = received
         connection.on_lost = lost
         return connection
@@ -105,3 +131,9 @@ class ControlServer:
                 return WorkerName("a worker"), epoch
             case _:
                 raise ProtocolError(f"a worker begins with Join, not {type(frame).__name__}")
+
+
+def _hand_over(connection: FrameConnection, guest: Guest) -> None:
+    """Have a guest get all that comes from now on."""
+    connection.on_frame = lambda data: guest.received(decode_control_frame(data))
+    connection.on_lost = guest.lost

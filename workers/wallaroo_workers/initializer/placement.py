@@ -1,4 +1,7 @@
-"""Where workers live: places processes, says who died. Here: children of this process."""
+"""Where workers live: places processes, says who died. Here: children of this process.
+
+``agents.py`` has another answer: processes on hosts that have offered.
+"""
 
 import asyncio
 import os
@@ -104,6 +107,45 @@ class LocalPlacement:
             self.kill(worker)
         if self._watchers:
             await asyncio.wait(list(self._watchers))
+
+
+class PlacementByName:
+    """Each worker where it belongs: with ``there`` if that ``knows`` its name, else ``here``."""
+
+    def __init__(
+        self, here: Placement, there: Placement, knows: Callable[[WorkerName], bool]
+    ) -> None:
+        self._here = here
+        self._there = there
+        self._knows = knows
+
+    @property
+    def on_exit(self) -> Callable[[WorkerName, Epoch, str], None]:
+        """Called once for each process that ended, with the reason in words."""
+        return self._here.on_exit
+
+    @on_exit.setter
+    def on_exit(self, callback: Callable[[WorkerName, Epoch, str], None]) -> None:
+        self._here.on_exit = self._there.on_exit = callback
+
+    def _of(self, worker: WorkerName) -> Placement:
+        return self._there if self._knows(worker) else self._here
+
+    async def start(self, settings: WorkerSettings) -> int:
+        """Start a worker; return its process id."""
+        return await self._of(WorkerName(settings.name)).start(settings)
+
+    def kill(self, worker: WorkerName) -> None:
+        """End what is left of this worker's process."""
+        self._of(worker).kill(worker)
+
+    async def ended(self, worker: WorkerName) -> None:
+        """Return when nothing is left of this worker's process."""
+        await self._of(worker).ended(worker)
+
+    async def stop(self) -> None:
+        """Return when no process is left anywhere."""
+        await asyncio.gather(self._here.stop(), self._there.stop())
 
 
 def _reason(status: int) -> str:

@@ -28,18 +28,22 @@ class AddressInUseError(ClusterError):
     """Somebody else has the address, for now or for long."""
 
 
-async def reserve_sources(plan: Plan, reserved: list["ReservedAddress"]) -> list[str]:
-    """Take the addresses of all listening sources into ``reserved``; return them by pipeline.
+async def source_addresses(
+    plan: Plan, reserved: list["ReservedAddress"], *, is_here: bool
+) -> list[str]:
+    """Return where sources listen, by pipeline; empty where one does not.
 
-    Empty where a pipeline's source does not listen.
+    What workers of this host listen at, if it has any, is reserved and appended to ``reserved``.
     """
     addresses: list[str] = []
     for pipeline in plan.pipelines:
-        if isinstance(pipeline.source, TCPSource):
+        if not isinstance(pipeline.source, TCPSource):
+            addresses.append("")
+        elif is_here:
             reserved.append(await reserve(pipeline.source.address))
             addresses.append(reserved[-1].address)
         else:
-            addresses.append("")
+            addresses.append(pipeline.source.address)
     return addresses
 
 

@@ -1,4 +1,4 @@
-"""A connection between two processes of a cluster: first the secret's proof, then frames."""
+"""A connection between two processes of a cluster: TLS if asked for, the secret's proof, frames."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from typing import cast
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
+from wallaroo_workers.network.tls import Tls, TlsStream
 
 HANDSHAKE_TIMEOUT_S = 10.0
 PORT_MAX = 65535
@@ -20,15 +21,30 @@ class FrameConnection(asyncio.Protocol):
     Whoever makes one sets ``on_open``, ``on_frame`` (gets each frame without its length; may raise
     ``WallarooError`` to end the connection) and ``on_lost`` (gets the reason, once, also where the
     connection never opened).
+
+    Nothing is parsed, and no more than one read is kept, before that.
     """
 
-    def __init__(self, side: Side, purpose: Purpose, secret: bytes, frame_bytes_max: int) -> None:
+    def __init__(
+        self,
+        side: Side,
+        purpose: Purpose,
+        secret: bytes,
+        frame_bytes_max: int,
+        tls: Tls | None = None,
+    ) -> None:
         self.on_open: Callable[[], None] = lambda: None
         self.on_frame: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.peer = "a stranger"
+        self.refusal: tuple[str, str] | None = None
+        """What the peer did wrong, if that ended the connection, and the remedy.
+
+        Not the error, which knows by its traceback who holds it.
+        """
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
         self._framer = LengthFramer(4, ">I", frame_bytes_max)
+        self._tls = None if tls is None else TlsStream(tls, is_listening=side is Side.LISTENER)
         self._transport: asyncio.Transport | None = None
         self._timeout: asyncio.TimerHandle | None = None
         self._reason = ""
@@ -42,11 +58,28 @@ class FrameConnection(asyncio.Protocol):
         self._timeout = loop.call_later(
             HANDSHAKE_TIMEOUT_S, self.abort, "no proof of the secret in time"
         )
-        self._transport.write(self._handshake.first_bytes())
+        if self._tls is None:
+            self.write(self._handshake.first_bytes())
+        else:
+            self._tls.start()
+            self._transport.write(self._tls.take_bytes())
+
+    @property
+    def local_host(self) -> str:
+        """The address of this host that the connection uses; empty where it is gone."""
+        name = None if self._transport is None else self._transport.get_extra_info("sockname")
+        return "" if name is None else str(name[0])
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the other side knows the secret."""
+        return self._handshake.is_done
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a peer that breaks the rules loses the connection."""
         try:
+            if self._tls is not None:
+                data = self._decrypted(data, self._tls)
             if not self._handshake.is_done:
                 data = self._shake_hands(data)
             for frame in self._framer.receive_data(data):
@@ -54,17 +87,35 @@ class FrameConnection(asyncio.Protocol):
             if self._framer.error is not None:
                 raise self._framer.error
         except WallarooError as error:
+            self.refusal = self.refusal or (error.what, error.hint)
             self.abort(error.what)
         except Exception as error:  # noqa: BLE001  told as the bug it is; uvloop would swallow some
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a frame broke us", "exception": error})
             self.abort("a frame could not be handled")
 
-    def _shake_hands(self, data: bytes) -> bytes:
+    def _decrypted(self, data: bytes, tls: TlsStream) -> bytes:
         assert self._transport is not None
-        answer = self._handshake.receive_data(data)
-        if answer:
-            self._transport.write(answer)
+        was_open = tls.is_open
+        try:
+            data = tls.receive_data(data)
+        except WallarooError as error:
+            # The peer is told why, if it can be; aborting would throw that away.
+            self.refusal = self.refusal or (error.what, error.hint)
+            self._reason = self._reason or error.what
+            self._transport.write(tls.last_bytes())
+            self._transport.close()
+            return b""
+        self._transport.write(tls.take_bytes())
+        if tls.is_open and not was_open:
+            self.write(self._handshake.first_bytes())
+        return data
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        if not data:
+            return b""
+        if answer := self._handshake.receive_data(data):
+            self.write(answer)
         if not self._handshake.is_done:
             return b""
         assert self._timeout is not None
@@ -74,8 +125,13 @@ class FrameConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send an encoded frame; nothing happens where the connection is gone."""
-        if self._transport is not None:
+        if self._transport is None or not data:
+            return
+        if self._tls is None:
             self._transport.write(data)
+        else:
+            self._tls.write(data)
+            self._transport.write(self._tls.take_bytes())
 
     def abort(self, reason: str) -> None:
         """Break the connection; ``on_lost`` follows with this reason."""
@@ -98,7 +154,15 @@ class FrameConnection(asyncio.Protocol):
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
-        self.on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
+        on_lost, self.on_lost = self.on_lost, _nothing
+        # Their owners know this connection: as long as it knew them too, only the garbage collector
+        # could take it away, which workers seldom run.
+        self.on_frame, self.on_open = _nothing, _nothing
+        on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
+
+
+def _nothing(*_: object) -> None:
+    """Nobody listens any more."""
 
 
 def split_address(address: str) -> tuple[str, int]:

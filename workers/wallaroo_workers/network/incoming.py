@@ -7,7 +7,10 @@ import structlog
 from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX
 from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.network.frames import FrameConnection, join_address
+from wallaroo_workers.network.strangers import Strangers
+from wallaroo_workers.network.tls import Tls
 
 log = structlog.get_logger()
 
@@ -15,16 +18,18 @@ log = structlog.get_logger()
 class LinkListener:
     """Accepts connections; what comes over them is for ``links``."""
 
-    def __init__(self, links: IncomingLinks, secret: bytes) -> None:
+    def __init__(self, links: IncomingLinks, secret: bytes, tls: Tls | None = None) -> None:
         self._links = links
         self._secret = secret
+        self._tls = tls
+        self._strangers = Strangers(BoundedLog(log.warning, "link.refused"))
         self._server: asyncio.Server | None = None
 
-    async def listen(self, host: str) -> str:
-        """Listen on a free port; return the address."""
+    async def listen(self, host: str, advertised_host: str = "") -> str:
+        """Listen on a free port; return the address, with the host that others are to dial."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, host, 0)
-        return join_address(host, self._server.sockets[0].getsockname()[1])
+        return join_address(advertised_host or host, self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
         """Accept no more."""
@@ -32,7 +37,10 @@ class LinkListener:
             self._server.close()
 
     def _accept(self) -> FrameConnection:
-        connection = FrameConnection(Side.LISTENER, Purpose.DATA, self._secret, FRAME_BYTES_MAX)
+        connection = FrameConnection(
+            Side.LISTENER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, self._tls
+        )
+        self._strangers.came(connection)
         link: IncomingLink | None = None
 
         def received(data: bytes) -> None:
@@ -43,8 +51,9 @@ class LinkListener:
             if link is not None:
                 link.detach(connection)
             else:
-                log.warning("link.refused", peer=connection.peer, reason=reason)
+                self._strangers.refused(connection, reason)
 
+        connection.on_open = lambda: self._strangers.proven(connection)
         connection.on_frame = received
         connection.on_lost = lost
         return connection

@@ -9,6 +9,7 @@ from wallaroo.cluster.pressure import Pressure
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX, LinkHello, encode_data_frame
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.network.frames import FrameConnection, split_address
+from wallaroo_workers.network.tls import Tls
 
 log = structlog.get_logger()
 
@@ -18,16 +19,26 @@ DIAL_TIMEOUT_S = 5.0
 class DialedLink(OutgoingLink):
     """A link over TCP; dials in a task of its own (``run``)."""
 
-    def __init__(self, hello: LinkHello, address: str, pressure: Pressure, secret: bytes) -> None:
+    def __init__(
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        secret: bytes,
+        tls: Tls | None = None,
+    ) -> None:
         super().__init__(hello, address, pressure, asyncio.Event)
         self._secret = secret
+        self._tls = tls
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
         await self.keep_connected(self._dial, asyncio.sleep)
 
     async def _dial(self) -> None:
-        connection = FrameConnection(Side.DIALER, Purpose.DATA, self._secret, FRAME_BYTES_MAX)
+        connection = FrameConnection(
+            Side.DIALER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, self._tls
+        )
         hello = self.hello
         connection.on_open = lambda: connection.write(encode_data_frame(hello))
         connection.on_frame = lambda frame: self.received(connection, hello, frame)

@@ -10,8 +10,10 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.network.frames import join_address, split_address
 from wallaroo_workers.sources.tcp_connection import SourceConnection
+from wallaroo_workers.sources.unfinished import IntakeLimits
 
 log = structlog.get_logger()
 
@@ -33,8 +35,9 @@ class TCPSourceListener:
         pipeline: int,
         engine: Engine,
         intake: Intake,
-        frame_bytes_max: int,
+        limits: IntakeLimits,
         journal: Journal | None = None,
+        own_address: str | None = None,
     ) -> None:
         self.journal = journal
         """Where everything is written down before it is processed; ``None`` without checkpoints."""
@@ -42,14 +45,20 @@ class TCPSourceListener:
         self.pipeline = pipeline
         self.engine = engine
         self.intake = intake
-        self.frame_bytes_max = frame_bytes_max
+        self.limits = limits
+        self.refusals = BoundedLog(log.error, "source.refused")
+        self.cut_off = BoundedLog(log.warning, "source.frame_cut_off")
         self.connections: set[SourceConnection] = set()
         self.received_bytes = 0
         """From all connections, those that are gone included."""
         self.drain_bytes: float = float("inf")
         """What a connection may still deliver once the source is being drained."""
         self.address = source.address
+        self._own_address = own_address
+        """Where this host listens, empty for nowhere; ``None``: where the initializer says."""
         self._socket: socket.socket | None = None
+        self._is_full = False
+        self._full = BoundedLog(log.warning, "source.full")
         self._being_made: set[asyncio.Task[Any]] = set()
 
     def opened(self, connection: SourceConnection) -> None:
@@ -59,6 +68,9 @@ class TCPSourceListener:
     def done_with(self, connection: SourceConnection) -> None:
         """A connection is gone, and all it delivered is taken."""
         self.connections.discard(connection)
+        if self._is_full:
+            self._is_full = False
+            self.resume()
 
     @property
     def connection_count(self) -> int:
@@ -68,8 +80,14 @@ class TCPSourceListener:
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares.
 
-        After a drain, or in the middle of one that was given up, all is as before it.
+        A host of its own listens where its own command line says; at the port of ``address``, if
+        that says 0. After a drain, or in the middle of one that was given up, all is as before it.
         """
+        if self._own_address == "":
+            return
+        if self._own_address is not None:
+            host, port = split_address(self._own_address)
+            address = join_address(host, port or split_address(address)[1])
         self.address = address
         self.drain_bytes = float("inf")
         for connection in self.connections:
@@ -86,7 +104,7 @@ class TCPSourceListener:
 
     def resume(self) -> None:
         """Accept, unless all connections together have too much already."""
-        if self._socket is not None and not self.intake.is_full:
+        if self._socket is not None and not (self.intake.is_full or self._is_full):
             asyncio.get_running_loop().add_reader(self._socket, self._accept_some)
 
     def pause(self) -> None:
@@ -98,9 +116,15 @@ class TCPSourceListener:
         self._accept_waiting(ACCEPTED_AT_ONCE)
 
     def _accept_waiting(self, connection_count_max: int) -> None:
-        assert self._socket is not None
+        if self._socket is None:
+            return
         loop = asyncio.get_running_loop()
         for _ in range(connection_count_max):
+            if len(self.connections) + len(self._being_made) >= self.limits.connections_max:
+                self._is_full = True
+                self.pause()
+                self._full.add(address=self.address, connections=len(self.connections))
+                return
             try:
                 accepted, _ = self._socket.accept()
             except BlockingIOError:

@@ -17,7 +17,9 @@ from wallaroo.cluster.reading import Reading
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
+from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.network.frames import join_address
+from wallaroo_workers.sources.unfinished import IntakeLimits
 
 log = structlog.get_logger()
 
@@ -33,7 +35,9 @@ class Listener(Protocol):
     intake: Intake
     journal: Journal | None
     """Where everything is written down before it is processed; ``None`` without checkpoints."""
-    frame_bytes_max: int
+    limits: IntakeLimits
+    refusals: BoundedLog
+    cut_off: BoundedLog
     address: str
     received_bytes: int
     """From all connections, those that are gone included."""
@@ -59,11 +63,12 @@ class SourceConnection(asyncio.Protocol):
         self._pending_bytes = 0
         source = listener.source
         self._framer = LengthFramer(
-            source.header_length, source.payload_length, listener.frame_bytes_max
+            source.header_length, source.payload_length, listener.limits.frame_bytes_max
         )
         self._reading = Reading(listener.pipeline, self._framer, listener.journal)
         self._transport: asyncio.Transport
         self._is_open = False
+        self._is_given_up = False
         self._peer = ""
         self.byte_count = 0
         self.delivered_ns = 0
@@ -92,8 +97,9 @@ class SourceConnection(asyncio.Protocol):
         self._listener.received_bytes += len(data)
         self.delivered_ns = time.time_ns()
         has_payloads = self._reading.receive_data(data)
+        self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
         if self._framer.error is not None:
-            self._refuse()
+            self.give_up(self._framer.error.what)
         if has_payloads:
             self.pause()
             self._pending_bytes = len(data)
@@ -131,13 +137,13 @@ class SourceConnection(asyncio.Protocol):
         if self._reading.will_come_again:
             self._forget()
 
-    def _refuse(self) -> None:
-        assert self._framer.error is not None
-        log.error(
-            "source.refused",
+    def give_up(self, reason: str) -> None:
+        """Close the connection; what is unfinished is dropped."""
+        self._is_given_up = True
+        self._listener.refusals.add(
             address=self._listener.address,
             peer=self._peer,
-            reason=self._framer.error.what,
+            reason=reason,
             hint="the connection is closed; what came before is processed",
         )
         self._transport.abort()
@@ -146,10 +152,10 @@ class SourceConnection(asyncio.Protocol):
         """Payloads that wait are still the engine's to take."""
         self._is_open = False
         self._intake.remove(self)
+        self._listener.limits.unfinished.holds(self, 0)
         cut_off = self._framer.receive_eof()
-        if cut_off and self._framer.error is None:
-            log.warning(
-                "source.frame_cut_off",
+        if cut_off and not self._is_given_up:
+            self._listener.cut_off.add(
                 address=self._listener.address,
                 peer=self._peer,
                 byte_count=cut_off,

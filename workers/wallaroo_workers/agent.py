@@ -1,0 +1,326 @@
+"""A process on another host that runs one worker for a cluster: what ``wallaroo-run --join`` is.
+
+It offers the host to the initializer and starts the worker's process when it is told to, as the
+initializer does for workers of its own host; the worker then has its own links to the initializer
+and to the other workers. An agent never leaves a worker alone: when it loses the initializer it
+ends the process.
+"""
+
+import asyncio
+import dataclasses
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from wallaroo.cluster.vital_signs import VitalSigns
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.topology.fingerprint import outline
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.agents import (
+    Accepted,
+    Beat,
+    Dismissed,
+    EndProcess,
+    Gone,
+    Offer,
+    Place,
+    Placed,
+    Prepared,
+    Withdraw,
+)
+from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.requests import NO_EPOCH
+from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
+from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.network.tls import Tls, TlsFiles
+from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+from wallaroo_workers.storage.journal_files import list_journals
+from wallaroo_workers.worker import STATUS_INITIALIZER_LOST
+
+log = structlog.get_logger()
+
+FIRST_DIAL_S = 10.0
+"""How long the first connection may take: hosts are started in any order."""
+DIAL_AGAIN_S = 0.5
+BEAT_S = 1.0
+INITIALIZER = WorkerName("initializer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What ``wallaroo-run --join`` was told."""
+
+    initializer: str
+    """Its control address, ``host:port``."""
+    name: str
+    secret: bytes
+    tls: TlsFiles | None
+    application: ApplicationSettings
+    bind_host: str = ""
+    advertise_host: str = ""
+    rejoin_s: float = 0.0
+    """How long to dial for again when the initializer is lost."""
+    own_options: dict[str, object] = dataclasses.field(default_factory=dict)
+    """Fields of ``RunOptions`` that are this host's own, such as its folders."""
+
+
+class Agent:
+    """One agent; ``run`` returns its exit status."""
+
+    def __init__(self, settings: AgentSettings, plan: Plan) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._name = WorkerName(settings.name)
+        self._tls = None if settings.tls is None else Tls(settings.tls)
+        self._instance = secrets.token_hex(8)
+        self._placement = LocalPlacement()
+        self._placement.on_exit = self._process_ended
+        self._link: ControlLink | None = None
+        self._signs: VitalSigns
+        self._options = RunOptions()
+        self._silence_s = FIRST_DIAL_S
+        self._was_accepted = False
+        self._is_leaving = False
+        self._placed = Epoch(0)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Future[int | WallarooError | None]
+        """Exit status, or the error that ends this agent; ``None``: the initializer is lost."""
+
+    async def run(self) -> int:
+        """Serve one cluster until it ends. Raises ``WallarooError`` where it takes us not."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        patience_s = max(FIRST_DIAL_S, self._settings.rejoin_s)
+        while True:
+            self._over = loop.create_future()
+            beat = asyncio.create_task(self._serve(patience_s))
+            end = await self._over
+            beat.cancel()
+            if self._link is not None:
+                await self._link.close()
+                self._link = None
+            await self._end_process()
+            if isinstance(end, WallarooError):
+                raise end
+            if end is not None:
+                return end
+            if not self._settings.rejoin_s or self._is_leaving:
+                return STATUS_INITIALIZER_LOST
+            patience_s = self._settings.rejoin_s
+
+    # The link to the initializer
+
+    async def _serve(self, patience_s: float) -> None:
+        """Dial for so long, make the offer, then show signs of life until cancelled."""
+        if not await self._dial(time.monotonic() + patience_s):
+            return
+        assert self._link is not None
+        offer = Offer(
+            NO_EPOCH, self._name, socket.gethostname(), self._instance, list(outline(self._plan))
+        )
+        self._link.send(offer)
+        self._signs = VitalSigns(self._silence_s, BEAT_S)
+        self._heard()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._link.send(Beat(NO_EPOCH))
+            for _, _, silent_s in self._signs.silent(time.monotonic()):
+                self._lost(f"it gave no sign of life for {silent_s:.0f} s")
+
+    async def _dial(self, until_s: float) -> bool:
+        host, port = split_address(self._settings.initializer)
+        told = ""
+        while True:
+            link = ControlLink(self._settings.secret, self._tls)
+            try:
+                await link.dial(host, port, self._received, self._lost)
+            except NotOneOfUsError as error:
+                where = self._settings.initializer
+                what = f"there is no cluster for us at {where}: {error}"
+                self._finish(ClusterError(what, error.hint))
+                return False
+            except (OSError, TimeoutError) as error:
+                reason = str(error) or "no answer"
+            else:
+                self._link = link
+                return True
+            if time.monotonic() >= until_s:
+                break
+            if reason != told:
+                told = reason
+                log.info("initializer.awaited", address=self._settings.initializer, reason=reason)
+            await asyncio.sleep(DIAL_AGAIN_S)
+        if self._was_accepted:
+            self._lost(reason)
+        else:
+            self._finish(
+                ClusterError(
+                    f"there is no initializer for us at {self._settings.initializer}: {reason}",
+                    hint="check the address given with --join, which the initializer's line "
+                    "application.ready or hosts.waiting tells; give both the same secret and TLS",
+                )
+            )
+        return False
+
+    def _lost(self, reason: str) -> None:
+        if not self._over.done():
+            rejoin_s = self._settings.rejoin_s
+            following = f"dials again for {rejoin_s:g} s" if rejoin_s else "this host stops"
+            log.error("initializer.lost", reason=reason, next=following)
+            self._finish(None)
+
+    def _finish(self, end: int | WallarooError | None) -> None:
+        if not self._over.done():
+            self._over.set_result(end)
+
+    def _heard(self) -> None:
+        self._signs.heard(INITIALIZER, Epoch(0), time.monotonic())
+
+    def _received(self, frame: ControlFrame) -> None:
+        self._heard()
+        match frame:
+            case Accepted():
+                self._accepted(frame)
+            case Place():
+                self._start(self._place(frame))
+            case EndProcess(epoch):
+                if epoch == self._placed:
+                    self._placement.kill(self._name)
+            case Dismissed(_, what, hint):
+                log.info("host.dismissed", reason=what or "the worker is not needed any more")
+                self._finish(self._said(what, hint) if what else 0)
+            case _:
+                pass  # a sign of life
+
+    def _said(self, what: str, hint: str) -> ClusterError:
+        whose = "the cluster has ended" if self._was_accepted else "the initializer refuses us"
+        return ClusterError(f"{whose}: {what}", hint)
+
+    def _accepted(self, frame: Accepted) -> None:
+        assert self._link is not None
+        self._was_accepted = True
+        self._silence_s = frame.silence_ms / 1000
+        self._signs = VitalSigns(self._silence_s, BEAT_S)
+        self._heard()
+        self._options = RunOptions(**{**json.loads(frame.options), **self._settings.own_options})
+        log.info(
+            "host.accepted",
+            application=frame.application,
+            initializer=self._settings.initializer,
+        )
+        try:
+            self._link.send(Prepared(self._newest_epoch()))
+        except WallarooError as error:
+            self._finish(error)
+
+    def _newest_epoch(self) -> Epoch:
+        options = self._options
+        if not options.resilience:
+            return Epoch(0)
+        if "://" not in options.resilience and not os.path.isdir(options.resilience):
+            raise ConfigError(
+                f"the checkpoints' folder {options.resilience} is not on this host",
+                hint="mount the initializer's folder here, or say with --resilience-dir where it "
+                "is; hosts without a common file system need a store at s3://",
+            )
+        journals = list_journals(Path(options.journal_folder))
+        return Epoch(max((journal.epoch for journal in journals), default=0))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # The worker
+
+    async def _place(self, order: Place) -> None:
+        assert self._link is not None
+        link, settings = self._link, self._settings
+        await self._placement.ended(self._name)
+        host, port = split_address(settings.initializer)
+        bind_host = settings.bind_host or link.local_host
+        worker = WorkerSettings(
+            name=settings.name,
+            incarnation=order.epoch,
+            control_host=host,
+            control_port=port,
+            secret=settings.secret,
+            application=settings.application,
+            options=self._options,
+            tls=settings.tls,
+            bind_host=bind_host,
+            advertise_host=settings.advertise_host or link.local_host,
+            source_addresses=source_addresses(self._plan),
+        )
+        self._placed = order.epoch
+        try:
+            pid = await self._placement.start(worker)
+        except OSError as error:
+            link.send(Gone(order.epoch, f"the process cannot be started: {error.strerror}"))
+            return
+        link.send(Placed(order.epoch, pid))
+
+    def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        log.info("worker.ended", reason=reason)
+        if self._link is not None:
+            self._link.send(Gone(incarnation, reason))
+
+    async def _end_process(self) -> None:
+        self._placement.kill(self._name)
+        await self._placement.ended(self._name)
+
+    # Stop
+
+    def _asked_to_stop(self) -> None:
+        """Have the worker leave in order; the second time end it at once."""
+        if self._is_leaving or self._link is None or not self._was_accepted:
+            what = "stopped at once; the cluster goes on without this host"
+            self._finish(ClusterError(what) if self._is_leaving else 0)
+            return
+        self._is_leaving = True
+        log.info("host.leaving", hint="once more to stop at once")
+        self._link.send(Withdraw(NO_EPOCH))
+
+
+def source_addresses(plan: Plan) -> list[str]:
+    """Return where this host listens, by pipeline; empty where the address is another host's."""
+    addresses = []
+    for pipeline in plan.pipelines:
+        address = pipeline.source.address if isinstance(pipeline.source, TCPSource) else ""
+        if address and not is_here(split_address(address)[0]):
+            log.warning(
+                "source.not_here",
+                pipeline=pipeline.name,
+                address=address,
+                hint="this host takes no records for it; give --in an address of this host, or "
+                "0.0.0.0 on all",
+            )
+            address = ""
+        addresses.append(address)
+    return addresses
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this one, or means all of its addresses."""
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(
+            host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(where)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,175 @@
+"""Which hosts a cluster runs on: what its workers are told, and through whom they are started."""
+
+import asyncio
+import dataclasses
+import json
+import secrets
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from wallaroo.cluster.events import StartWorker
+from wallaroo.errors import ClusterError
+from wallaroo.names import WorkerName
+from wallaroo.topology.fingerprint import outline
+from wallaroo.topology.plan import Plan
+from wallaroo_workers.initializer.agents import AgentRules, Agents
+from wallaroo_workers.initializer.placement import Placement, PlacementByName
+from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.network.tls import Tls, TlsFiles
+from wallaroo_workers.security import is_wildcard
+from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+
+log = structlog.get_logger()
+
+SECRET_BYTES = 32
+
+Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
+"""Lets workers join and others leave; raises ``ClusterError`` with the reason where it cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """What ``wallaroo-run`` was told about other hosts."""
+
+    secret: bytes | None = None
+    """``None``: a random one, which only workers of this host get to know."""
+    tls: TlsFiles | None = None
+    agent_count: int = 0
+    """Workers elsewhere that the start waits for."""
+    agent_timeout_s: float = 60.0
+    """How long a worker whose host is lost waits for another."""
+    bind_host: str = ""
+    advertise_host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run, as far as hosts that come and go change it."""
+
+    members: Callable[[], Sequence[WorkerName]]
+    start: Callable[[Coroutine[Any, Any, None]], None]
+    """Runs a task until the run ends."""
+    stop_in_order: Callable[[WorkerName], None]
+    """As that worker asked."""
+    resize: Resize | None = None
+    """``None`` where the members of a run stay the same."""
+
+
+class Hosts:
+    """This host and those that have offered; ``placement`` starts workers on each."""
+
+    def __init__(
+        self,
+        settings: HostSettings,
+        application: ApplicationSettings,
+        options: RunOptions,
+        plan: Plan,
+        here: Placement,
+        silence_s: float,
+    ) -> None:
+        self._settings = settings
+        self._application = application
+        self._options = options
+        self.secret = settings.secret or secrets.token_bytes(SECRET_BYTES)
+        self.tls = None if settings.tls is None else Tls(settings.tls)
+        rules = AgentRules(
+            application=plan.application,
+            outline=list(outline(plan)),
+            options=json.dumps(dataclasses.asdict(options)),
+            silence_s=silence_s,
+            absence_s=settings.agent_timeout_s,
+        )
+        self.agents = Agents(rules)
+        self.placement = PlacementByName(here, self.agents, self.agents.knows)
+        self.is_ready = asyncio.Event()
+        """Set once the application takes records."""
+        self._run: Run
+
+    @property
+    def tls_facts(self) -> dict[str, str] | None:
+        """The files of TLS, for commands on this host."""
+        return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
+
+    async def gathered(self, address: str) -> list[WorkerName] | None:
+        """Wait for the workers that are to come from elsewhere; ``None`` if told to stop.
+
+        ``address`` is where they are to join.
+        """
+        self.agents.begin()
+        gathering = asyncio.create_task(self.agents.gathered(self._settings.agent_count, address))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, gathering.cancel)
+        try:
+            return await gathering
+        except asyncio.CancelledError:
+            return None
+
+    def serve(self, run: Run) -> None:
+        """The cluster is formed: who comes from now on changes it, and who leaves."""
+        self._run = run
+        agents = self.agents
+        agents.why_not = self._why_not
+        agents.on_new = lambda worker: run.start(self._grow(worker))
+        agents.on_leave = lambda worker: run.start(self._shrink(worker))
+        for worker in agents.names:
+            if worker not in run.members():
+                run.start(self._grow(worker))
+
+    def _why_not(self, worker: WorkerName) -> str:
+        if self._run.resize is None:
+            names = ", ".join(self._run.members())
+            return f"the cluster has begun with {names}, and takes in no {worker}"
+        if worker in self._run.members():
+            return f"{worker} is a worker of the initializer's own host"
+        return ""
+
+    async def _grow(self, worker: WorkerName) -> None:
+        await self.is_ready.wait()
+        try:
+            if why := self._why_not(worker):
+                raise ClusterError(why)
+            assert self._run.resize is not None
+            await self._run.resize([worker], [])
+        except ClusterError as error:
+            log.warning("host.not_taken_in", worker=worker, reason=error.what, hint=error.hint)
+            self.agents.dismiss(worker, error.what, error.hint)
+
+    async def _shrink(self, worker: WorkerName) -> None:
+        is_member = worker in self._run.members()
+        if is_member and (self._run.resize is None or len(self._run.members()) == 1):
+            log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
+            self._run.stop_in_order(worker)
+            return
+        try:
+            if is_member:
+                assert self._run.resize is not None
+                await self._run.resize([], [worker])
+        except ClusterError as error:
+            log.warning("host.cannot_leave", worker=worker, reason=error.what, hint=error.hint)
+        else:
+            self.agents.dismiss(worker)
+
+    def worker_settings(self, order: StartWorker, control_address: str) -> WorkerSettings:
+        """Return what a worker of this host is started with."""
+        host, port = split_address(control_address)
+        bind_host = self._settings.bind_host
+        if is_wildcard(host):
+            bind_host = bind_host or host
+            host = "::1" if ":" in host else "127.0.0.1"
+        return WorkerSettings(
+            name=order.worker,
+            incarnation=order.incarnation,
+            control_host=host,
+            control_port=port,
+            secret=self.secret,
+            application=self._application,
+            options=self._options,
+            tls=self._settings.tls,
+            bind_host=bind_host,
+            advertise_host=self._settings.advertise_host,
+        )

@@ -1,0 +1,148 @@
+"""TLS for connections inside a cluster: version 1.3, and both sides show a certificate.
+
+The cluster's own authority signs the certificates of its hosts, and whoever shows one of them is of
+the cluster. Which name stands in it does not matter: workers dial the addresses that the
+initializer tells them, and these may be behind a translation. So authority and secret together
+stand where on the web the name stands; use an authority that signs nothing else.
+"""
+
+import ssl
+from dataclasses import dataclass
+
+from wallaroo.errors import ConfigError, ProtocolError
+
+READ_BYTES = 1 << 18
+WRITE_BYTES = 1 << 24
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
+"""A record that says that a handshake failed, for peers to which OpenSSL itself says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Paths of PEM files on this host."""
+
+    certificate: str
+    key: str
+    authority: str
+
+
+class Tls:
+    """What both sides of a connection need; read from the files once.
+
+    Raises ``ConfigError`` for files that cannot be used.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        self.dialing = _context(ssl.PROTOCOL_TLS_CLIENT, files)
+        self.listening = _context(ssl.PROTOCOL_TLS_SERVER, files)
+
+
+def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        # A connection lasts; a ticket to take it up again would only be one more thing to steal.
+        context.num_tickets = 0
+    option, path = "--tls-ca", files.authority
+    try:
+        context.load_verify_locations(path)
+        option, path = "--tls-cert and --tls-key", f"{files.certificate} and {files.key}"
+        # OpenSSL would ask for the password of an encrypted key at the terminal.
+        context.load_cert_chain(files.certificate, files.key, password="")
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"{option}: {path} cannot be used: {error.reason or error}",
+            hint="give PEM files: a certificate with its own key, not encrypted, and the authority "
+            "that signed it; `wallaroo-cluster certificates DIR --hosts A,B` makes such files",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{option}: {path} cannot be read: {error.strerror}",
+            hint="correct the path, or let the user of this process read the file",
+        ) from error
+    return context
+
+
+class TlsStream:
+    """One end of a connection: encrypted bytes on one side, plain ones on the other; no I/O.
+
+    After each call ``take_bytes`` returns what is to be sent. Only TLS records that have come whole
+    are decrypted, so no more than one record (16 KiB) of a stranger's is kept.
+    """
+
+    def __init__(self, tls: Tls, *, is_listening: bool) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = tls.listening if is_listening else tls.dialing
+        self._end = context.wrap_bio(self._incoming, self._outgoing, server_side=is_listening)
+        self.is_open = False
+        """Whether both certificates are accepted, as far as this side can know."""
+
+    def start(self) -> None:
+        """Begin; the dialing side has something to send."""
+        self._shake_hands()
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take bytes of the peer; return what they decrypt to.
+
+        Raises ``ProtocolError`` for a peer that shows no certificate of the cluster's. What
+        ``last_bytes`` then returns tells the peer.
+        """
+        self._incoming.write(data)
+        if not self.is_open:
+            self._shake_hands()
+        if not self.is_open:
+            return b""
+        plain: list[bytes] = []
+        try:
+            while chunk := self._end.read(READ_BYTES):
+                plain.append(chunk)
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass  # all that came is read; a peer that says it ends also closes the connection
+        except ssl.SSLError as error:
+            raise _refusal(error) from error
+        return b"".join(plain)
+
+    def write(self, data: bytes) -> None:
+        """Encrypt; only once ``is_open``."""
+        view = memoryview(data)
+        while view:
+            view = view[self._end.write(view[:WRITE_BYTES]) :]
+
+    def take_bytes(self) -> bytes:
+        """Return what is to be sent now."""
+        return self._outgoing.read()
+
+    def last_bytes(self) -> bytes:
+        """Return what is to be sent behind an error."""
+        return self._outgoing.read() or ALERT
+
+    def _shake_hands(self) -> None:
+        try:
+            self._end.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError as error:
+            raise _refusal(error) from error
+        self.is_open = True
+
+
+def _refusal(error: ssl.SSLError) -> ProtocolError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = f"the peer's certificate is refused: {error.verify_message}"
+        hint = "give each host a certificate of this cluster's authority that has not expired"
+    elif error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        what = "the peer does not speak TLS"
+        hint = "give --tls-cert, --tls-key and --tls-ca on every host, or on none"
+    elif error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        what = "the peer shows no certificate"
+        hint = "give --tls-cert and --tls-key there"
+    elif error.reason and "ALERT" in error.reason:
+        said = error.reason.rpartition("ALERT_")[2].replace("_", " ").lower()
+        what = f"the peer refuses our certificate: {said}"
+        hint = "see the peer's log for the reason"
+    else:
+        what = f"TLS with the peer failed: {error.reason or error}"
+        hint = ""
+    return ProtocolError(what, hint)
