@@ -114,8 +114,7 @@ def simulate(  # noqa: PLR0913  each can be left out
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
     payloads without headers; for a file its payloads. Generators bring their own. Output has to be
-    lines. Where the order of several senders shows in a state or in the output, ``view_state``
-    (given a state's plain values) and ``view_output`` (given a line) leave it out.
+    lines. ``view_state`` and ``view_output`` leave out where the order of several senders shows.
 
     Raises ``SimulationError``, with the seed, if anything is missing, there twice, or wrong.
     """
