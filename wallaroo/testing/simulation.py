@@ -108,17 +108,15 @@ def simulate(  # noqa: PLR0913  each can be left out
     Everything that decides is the code of a real cluster; what surrounds it is simulated, and meets
     ``faults`` drawn from ``seed``: the same seed gives the same run. When all input is accepted the
     cluster is stopped in order, and compared with a plain run in one process: the final states, by
-    key; every record of output there at least once, and in files exactly once. With
-    ``durable=False`` checkpoints are off, and faults that lose a process are left out.
+    key; every record of output at least once, in files exactly once. With ``durable=False``
+    checkpoints are off, and faults that lose a process left out.
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
     payloads without headers; for a file its payloads. Generators bring their own. Output has to be
-    lines. Where the order of records from several senders shows in a state or in the output,
-    ``view_state`` (given a state's plain values) and ``view_output`` (given a line) leave it out.
+    lines. ``view_state`` and ``view_output`` leave out where the order of several senders shows.
 
-    Raises ``SimulationError``, with the seed and how to run it again, if anything is missing, there
-    twice, or wrong, if the run does not end, or if the cluster fails.
+    Raises ``SimulationError``, with the seed, if anything is missing, there twice, or wrong.
     """
     simulation = _Simulation(
         application,
