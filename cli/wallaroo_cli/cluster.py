@@ -5,6 +5,7 @@ import click
 from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
 from wallaroo_cli.certificates import certificates
+from wallaroo_cli.original.client import external
 
 EPILOG = """\b
 Without --cluster it is about the cluster that was started in the current folder.
@@ -38,6 +39,7 @@ for _command in (
     changing.drain,
     changing.stop,
     certificates,
+    external,
 ):
     main.add_command(_command)
 

@@ -101,6 +101,8 @@ class Membership:
     source_addresses: list[str]
     source_workers: list[str]
     may_restart: bool = True
+    is_patient: bool = False
+    """Whether a loss before the application has been ready is mended, too."""
     is_durable: bool = False
     epoch: Epoch = FIRST_EPOCH
     """The first of this run; with checkpoints on it goes up from run to run."""
@@ -123,7 +125,7 @@ class Coordinator:
         self._data_addresses: dict[WorkerName, str] = {}
         self._waiting_for: set[WorkerName] = set(membership.workers)
         self._has_been_ready = False
-        self._ending = Ending()
+        self.ending = Ending()
         self._manifest = membership.manifest
         # A round's number is above that of every manifest: what parts it left can be told apart.
         self._rounds = Rounds(membership.workers, CheckpointId(membership.manifest))
@@ -264,7 +266,7 @@ class Coordinator:
         self.phase = Phase.RUNNING
         is_again, self._has_been_ready = self._has_been_ready, True
         effects: list[Effect] = [Publish(self.epoch, is_again)]
-        if self._ending.is_requested:
+        if self.ending.is_requested:
             return [*effects, *self._drain()]
         return [*effects, *self._stop_in_order()] if self._ended_sources.are_all else effects
 
@@ -272,7 +274,7 @@ class Coordinator:
 
     def _worker_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
-        if not self._has_been_ready:
+        if not (self._has_been_ready or self._membership.is_patient):
             return self._end(ClusterError(f"{what} before the application was ready"))
         if self.phase is Phase.DRAINED:
             return self._end(ClusterError(f"{what} after everything was drained"))
@@ -389,7 +391,7 @@ class Coordinator:
                 return self._assign()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self._ending.is_requested:
+            case Phase.RUNNING if self.ending.is_requested:
                 return self._drain()
             case _:
                 return []
@@ -399,15 +401,15 @@ class Coordinator:
     def _stop_in_order(
         self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
     ) -> list[Effect]:
-        if self._ending.asked(asked):
+        if self.ending.asked(asked):
             lost = "stopped at once; what was not yet delivered is lost"
             kept = f"stopped at once; {CARRY_ON}"
             return self._end(ClusterError(kept if self._membership.is_durable else lost))
-        if self.phase is Phase.DRAINED and not self._ending.stays_when_drained:
+        if self.phase is Phase.DRAINED and not self.ending.stays_when_drained:
             return self._end(self._ended_sources.error)
-        if self._ending.is_requested:
+        if self.ending.is_requested:
             return []
-        self._ending.is_requested = True
+        self.ending.is_requested = True
         if not self._has_been_ready:
             return self._end(None)
         if self.phase is Phase.RUNNING:
@@ -444,7 +446,7 @@ class Coordinator:
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
         drained = Announce("cluster.drained", values)
-        if self._ending.stays_when_drained:
+        if self.ending.stays_when_drained:
             self.phase = Phase.DRAINED
             return [drained]
         return [drained, *self._end(self._ended_sources.error)]

@@ -53,6 +53,7 @@ from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.initializer.stop_limit import StopLimit
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
@@ -72,13 +73,21 @@ class ClusterSettings:
     application: ApplicationSettings
     options: RunOptions
     worker_count: int = 1
+    worker_names: tuple[str, ...] = ()
+    """Of the workers of this host; empty for w1, w2 and so on."""
     control_address: str = "127.0.0.1:0"
     ready_file: str | None = None
+    source_worker: str = ""
+    """Where sources run that run on one worker only; empty for any."""
     may_restart: bool = True
     restarts_max: int = 10
     """Losses of one worker within a minute before the run ends."""
     worker_timeout_s: float = 10.0
     """How long a worker may give no sign of life."""
+    is_patient: bool = False
+    """Whether a worker that is lost before all are ready is started again, too."""
+    stop_timeout_s: float | None = None
+    """A stop that takes longer becomes one at once, and no error; nobody else can force it."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
     otlp_endpoint: str = ""
@@ -102,9 +111,8 @@ class Cluster:
         )
         self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        self._workers = tuple(
-            WorkerName(f"w{number}") for number in range(1, settings.worker_count + 1)
-        )
+        own = settings.worker_names or [f"w{number + 1}" for number in range(settings.worker_count)]
+        self._workers = tuple(map(WorkerName, own))
         self._control = ControlServer(self._hosts.secret, self._hosts.tls)
         self._restarts: dict[WorkerName, RestartPolicy] = defaultdict(
             lambda: RestartPolicy(settings.restarts_max)
@@ -113,7 +121,12 @@ class Cluster:
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunWatch()
-        self._requests: Requests
+        self.requests: Requests | None = None
+        """What can be asked of the run; ``None`` before it is formed."""
+        self.has_ended = False
+        """Whether the run is over, and only its processes are still to end."""
+        self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
+        self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -155,12 +168,13 @@ class Cluster:
                     members=lambda: self._workers,
                     start=self._start,
                     stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                    is_ending=lambda: self._coordinator.ending.is_requested,
                 )
             )
             self.observatory.watch(self._coordinator)
-            self._requests = self._control.clients.requests = Requests(self._reach())
+            requests = self.requests = self._control.clients.requests = Requests(self._reach())
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, StopRequested())
+                loop.add_signal_handler(number, self._happened, self._stop_request)
             loop.set_exception_handler(self._broken)
             if self._checkpoints is None:
                 self._files.empty()
@@ -183,7 +197,7 @@ class Cluster:
             for reserved in self._reserved:
                 reserved.release()
             self._run_file.remove()
-        await self._requests.end(error)
+        await requests.end(error)
         await self._control.clients.finish()
         if error is not None:
             raise error
@@ -244,12 +258,14 @@ class Cluster:
             partition_maps=[each.to_wire() for each in maps],
             source_addresses=self._source_addresses,
             source_workers=[
-                self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
+                self._settings.source_worker
+                or self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
                 if isinstance(pipeline.source, GeneratorSource | FileSource)
                 else ""
                 for pipeline in self._plan.pipelines
             ],
             may_restart=self._settings.may_restart,
+            is_patient=self._settings.is_patient,
             is_durable=beginning is not None,
             epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
             manifest=0 if beginning is None else beginning.manifest,
@@ -260,6 +276,7 @@ class Cluster:
         coordinator, checkpoints = self._coordinator, self._checkpoints
         return Reach(
             plan=self._plan,
+            members=lambda: self._workers,
             watch=self._watch,
             phase=lambda: coordinator.phase,
             epoch=lambda: coordinator.epoch,
@@ -277,7 +294,8 @@ class Cluster:
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self.observatory.heard(worker, frame)
         if isinstance(frame, Replied):
-            self._requests.replied(worker, frame)
+            assert self.requests is not None
+            self.requests.replied(worker, frame)
         elif not isinstance(frame, Measured):
             self._happened(Received(worker, frame))
 
@@ -304,6 +322,7 @@ class Cluster:
             effects = self._coordinator.step(event)
             self._watch.saw(event, effects)
             self._carry_out(effects)
+            self._stop_limit.look(self._coordinator)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -371,7 +390,7 @@ class Cluster:
         )
         self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
 
-    def _stop_now(self, error: WallarooError) -> None:
+    def _stop_now(self, error: WallarooError | None) -> None:
         """End the run for a reason that is not the coordinator's."""
         for worker in self._workers:
             self._control.send(worker, Stop(self._coordinator.epoch))
@@ -379,6 +398,7 @@ class Cluster:
 
     def _end(self, error: WallarooError | None) -> None:
         self._hosts.agents.error = "" if error is None else error.what
+        self.has_ended = True
         if not self._ended.done():
             self._ended.set_result(error)
 
