@@ -4,7 +4,7 @@ BIN := .venv/bin
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate fuzz check format style types layers bench bench-latency bench-peers crash-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers bench bench-latency bench-peers crash-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,16 @@ run: .venv/run-ready  ## Count a file of votes on 4 workers and show the totals
 
 dev: .venv/dev-ready  ## Set up .venv with all tools
 
-test: .venv/dev-ready  ## Run the whole test suite
+# The tests of the page drive a real browser. Debian's needs no download of its own.
+browser:  ## Install Chromium for the tests of the page, on Debian and where that is allowed
+	@command -v chromium chromium-browser >/dev/null \
+	  || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	    && echo "Installing Chromium for the tests of the page (once)" \
+	    && { apt-get install --yes --quiet chromium >/dev/null 2>&1 \
+	      || { apt-get update --quiet >/dev/null && apt-get install --yes --quiet chromium >/dev/null; }; }; } \
+	  || echo "There is no Chromium here: the tests of the page in a browser are skipped"
+
+test: .venv/dev-ready browser  ## Run the whole test suite
 	@$(BIN)/python -m pytest
 
 SEEDS ?= 300

@@ -1,6 +1,8 @@
 """What is installed is exactly the three packages of the checkout."""
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +56,36 @@ def test_the_wheel_has_every_module_as_it_is_here_and_no_other(wheel: dict[str, 
         for path in folder.rglob("*.py")
     }
     assert {name: data for name, data in wheel.items() if name.endswith(".py")} == here
+
+
+def test_the_wheel_has_every_file_of_the_page(wheel: dict[str, bytes]) -> None:
+    static = PACKAGES["wallaroo_workers"] / "dashboard" / "static"
+    root = static.parents[1]
+    here = {
+        f"wallaroo_workers/{path.relative_to(root).as_posix()}": path.read_bytes()
+        for path in static.rglob("*")
+        if path.is_file()
+    }
+    assert {name: data for name, data in wheel.items() if "/dashboard/static/" in name} == here
+    assert {path.rpartition(".")[2] for path in here} >= {"html", "css", "js", "mjs", "svg", "txt"}
+
+
+def test_libraries_of_the_page_are_as_they_were_released() -> None:
+    vendor = PACKAGES["wallaroo_workers"] / "dashboard" / "static" / "vendor"
+    listed = {
+        name: digest
+        for digest, name in re.findall(
+            r"^([0-9a-f]{64}) +(\S+)$", (vendor / "VERSIONS.txt").read_text(), re.MULTILINE
+        )
+    }
+    here = {
+        path.relative_to(vendor).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in vendor.rglob("*")
+        if path.suffix in {".js", ".mjs"}
+    }
+    assert here == listed
+    for library in vendor.iterdir():
+        assert not library.is_dir() or (library / "LICENSE").exists()
 
 
 @pytest.mark.parametrize("package", PACKAGES)

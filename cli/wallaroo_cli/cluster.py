@@ -6,6 +6,7 @@ from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
 from wallaroo_cli.certificates import certificates
 from wallaroo_cli.original.client import external
+from wallaroo_cli.top import top
 
 EPILOG = """\b
 Without --cluster it is about the cluster that was started in the current folder.
@@ -13,6 +14,7 @@ Without --cluster it is about the cluster that was started in the current folder
 \b
 Examples:
   wallaroo-cluster status
+  wallaroo-cluster top
   wallaroo-cluster get counts apple --json
   wallaroo-cluster grow --workers 2
   wallaroo-cluster stop
@@ -29,6 +31,7 @@ def main() -> None:
 for _command in (
     looking.list_clusters,
     looking.status,
+    top,
     looking.partitions,
     looking.keys,
     looking.get,

@@ -25,8 +25,10 @@ from wallaroo_cli.host_options import (
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.original.run import run_original
+from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
@@ -89,6 +91,7 @@ class Chosen:
     log_format: Form
     log_level: Level
     debug: bool
+    page: DashboardSettings | None
     hosts: HostOptions
     application_arguments: tuple[str, ...]
 
@@ -271,6 +274,7 @@ class RunCommand(click.Command):
     help="Take a checkpoint of a changed application: states keep their content by name, those "
     "that are gone are dropped.",
 )
+@page_options
 @host_options
 @click.option(
     "--no-metrics",
@@ -305,7 +309,8 @@ class RunCommand(click.Command):
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
     hosts = HostOptions.taken_from(values)
-    chosen = Chosen(**values, hosts=hosts)
+    page = page_settings(values)
+    chosen = Chosen(**values, hosts=hosts, page=page)
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
@@ -408,6 +413,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
             advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
         ),
         otlp_endpoint=chosen.otlp or "",
+        page=chosen.page,
     )
 
 

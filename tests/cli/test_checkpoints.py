@@ -63,6 +63,7 @@ def manifest(number: int, journal: JournalPosition) -> Manifest:
         file_lengths={1: 77},
         taken_unix_s=time.time() - 125,
         duration_s=0.25,
+        base=number - 1,
     )
 
 
@@ -200,8 +201,23 @@ def test_every_damage_is_found_with_its_place_and_remedy(folder: Path) -> None:
     }
     assert all(one["hint"] for one in problems)
     assert result.stderr.count("Error: ") == result.stderr.count("hint: ") == 4
-    assert "4 problems." in result.stdout
+    assert "4 problems. No checkpoint is whole." in result.stdout
     assert f"truncate --size=35 {segment}" in result.stderr
+
+
+def test_checkpoints_that_need_nothing_damaged_are_named(folder: Path) -> None:
+    flip(folder / part_name(3, "w1", 1, 0, 0), 30)
+    result = invoke("verify", folder)
+    assert result.exit_code == 1
+    assert "whole: 1, 2; choose one with --from-checkpoint" in result.stdout
+    assert "verify tells which are whole" in result.stderr
+    assert json_of("verify", folder)["whole"] == [1, 2]
+
+
+def test_a_directory_without_checkpoints_is_not_called_well(tmp_path: Path) -> None:
+    result = invoke("verify", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "There are no checkpoints here." in result.stdout
 
 
 def test_a_journal_that_a_checkpoint_needs_and_is_not_there_is_found(

@@ -157,16 +157,16 @@ def test_files_of_others_in_the_same_folders_are_left_alone(counts: Deployment) 
 
 
 @contextmanager
-def parts_refused(store: Path) -> Iterator[None]:
-    """Nothing can be put into the store, whoever we are: where its folder was is a file."""
-    parts, aside = store / "parts", store.parent / "aside"
-    parts.rename(aside)
-    parts.write_bytes(b"")
+def refused(store: Path, folder: str = "parts") -> Iterator[None]:
+    """Nothing can be put into a folder, whoever we are: where it was is a file."""
+    place, aside = store / folder, store.parent / "aside"
+    place.rename(aside)
+    place.write_bytes(b"")
     try:
         yield
     finally:
-        parts.unlink()
-        aside.rename(parts)
+        place.unlink()
+        aside.rename(place)
 
 
 def test_a_store_that_refuses_stops_checkpoints_loudly_but_not_records(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_store_that_refuses_stops_checkpoints_loudly_but_not_records(tmp_path:
         cluster.wait_ready()
         send_bytes(counts.port, numbers(0, 500))
         wait_checkpoints(counts.store)
-        with parts_refused(counts.store):
+        with refused(counts.store):
             last = newest(counts.store)
             sender = counts.sender("meanwhile")
             line = cluster.wait_event("checkpoint.failed", 3)
@@ -190,18 +190,23 @@ def test_a_store_that_refuses_stops_checkpoints_loudly_but_not_records(tmp_path:
     counts.check(totals | totals_of("sent", 500, KEYS))
 
 
-def test_too_many_failures_in_a_row_end_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "reason"), [("parts", "worker w"), ("manifests", "checkpoint ")]
+)
+def test_too_many_failures_in_a_row_end_the_run_and_nothing_is_lost(
+    tmp_path: Path, folder: str, reason: str
+) -> None:
     counts = Deployment(tmp_path, is_sent_to=True, key_count=KEYS)
     with counts.running("--max-checkpoint-failures", "2", workers=2, interval_s=0.1) as cluster:
         cluster.wait_ready()
         sender = counts.sender()
         wait_checkpoints(counts.store)
         pids = cluster.pids()
-        with parts_refused(counts.store):
+        with refused(counts.store, folder):
             assert cluster.wait_end() == 1
         assert all(map(is_gone, pids))
         error, hint = cluster.errors
-        assert error.startswith("Error: 3 checkpoints in a row could not be saved: worker w")
+        assert error.startswith(f"Error: 3 checkpoints in a row could not be saved: {reason}")
         assert "nothing is lost: the same command carries on" in hint
     with counts.running(workers=2) as cluster:
         cluster.wait_ready()

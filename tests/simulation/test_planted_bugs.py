@@ -47,6 +47,11 @@ def without_replay(patch: Patch) -> None:
     patch.setattr(member, "journals_of", lambda *_: [])
 
 
+def without_counts_going_back(patch: Patch) -> None:
+    """After a recovery what was counted before the checkpoint is forgotten."""
+    patch.setattr(member, "counts_of", lambda *_: {})
+
+
 def without_atomic_manifests(patch: Patch) -> None:
     """A write that breaks off leaves a part of a manifest to be seen."""
     patch.setattr(Objects, "is_atomic", False)
@@ -121,6 +126,7 @@ PLANTED = [
     without_holding_sources,
     without_young_journals,
     without_moved_keys,
+    without_counts_going_back,
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.wallaroo.cluster.story import Story
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import Effect, Event, Send, StopRequested
-from wallaroo.cluster.queries import READERS, key_counts
+from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.errors import WallarooError
 from wallaroo.names import WorkerName
@@ -36,6 +36,7 @@ class AskedCluster(Story):
         self.states: dict[WorkerName, dict[str, dict[Any, Any]]] = {
             name: {state: {} for state in plan.states} for name in names
         }
+        self.pages = {name: KeyPages() for name in names}
         self.silent: set[WorkerName] = set()
         self.queries: list[tuple[WorkerName, Query]] = []
         self.resizes: list[tuple[list[str], list[str]]] = []
@@ -112,8 +113,10 @@ class AskedCluster(Story):
                 }
             case "level":
                 return {}
-            case what:
-                return READERS[what](states, from_json(frame.params))
+            case "keys":
+                return self.pages[worker].page(states, from_json(frame.params))
+            case _:
+                return get_object(states, from_json(frame.params))
 
     async def resize(self, added: Any, leaving: Any) -> dict[str, Any]:
         if self.refusal is not None:

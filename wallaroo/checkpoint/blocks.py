@@ -29,7 +29,10 @@ BLOCK_HEAD_BYTES = 16
 BODY_BYTES_MAX = 1 << 30
 """Longest body: the longest frame that a source takes is half of this."""
 
-HINT_RESTORE = "restore the file from a copy, or go back to a checkpoint that does not need it"
+HINT_RESTORE = (
+    "restore the file from a copy, or go back with --from-checkpoint N to a checkpoint that does "
+    "not need it: wallaroo-checkpoints verify tells which are whole"
+)
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 

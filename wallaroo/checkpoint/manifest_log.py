@@ -97,12 +97,15 @@ class ManifestLog:
         """Make `manifest` exist, and with it its checkpoint; return it as it was written.
 
         Raises ``FencedError`` if its number is taken or is not the newest any more: somebody else
-        goes on with these checkpoints. After a ``StoreError`` it may exist or not, which its text
-        says; committing the same `manifest` again finds out.
+        goes on with these checkpoints. After a ``StoreError`` that is no refusal it may exist or
+        not, which its text says; committing the same `manifest` again finds out.
         """
         manifest = manifest.with_writer(self._writer)
         await self._create(manifest)
-        newest = (await self.numbers())[-1]
+        try:
+            newest = max(await self.numbers(), default=0)
+        except StoreError as error:
+            raise _without_refusal(error) from error
         if newest > manifest.number:
             # The number of a manifest that is long deleted is free again, so creating it proves
             # nothing to a writer that slept through its successors.
@@ -209,7 +212,9 @@ class ManifestLog:
             if pause_s is not None:
                 await self._pause(pause_s)
         raise StoreError(
-            f"checkpoint {manifest.number} {outcome}: {problem.what}", problem.hint
+            f"checkpoint {manifest.number} {outcome}: {problem.what}",
+            problem.hint,
+            is_refusal=problem.is_refusal and outcome == "was not committed",
         ) from problem
 
     async def _try_create(self, manifest: Manifest, data: bytes) -> bool:
@@ -222,6 +227,8 @@ class ManifestLog:
                 found = await self.store.get(name)
             except MissingObjectError:
                 return False  # two met, and the store let neither
+            except StoreError as error:
+                raise _without_refusal(error) from error
             if found != data:
                 raise self._fenced(manifest, "it is there, written by somebody else") from None
         return True
@@ -252,6 +259,11 @@ class ManifestLog:
                     f"whole with --from-checkpoint {number}"
                 )
         return "restore that file from a copy; there is no older checkpoint that is whole"
+
+
+def _without_refusal(error: StoreError) -> StoreError:
+    """Return `error` of a read: that it was refused says nothing of what was written before."""
+    return StoreError(error.what, error.hint)
 
 
 def _kept(manifest: Manifest) -> Kept:

@@ -17,7 +17,7 @@ from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, StoreError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.fingerprint import difference, outline
+from wallaroo.topology.fingerprint import difference, displaced, outline
 from wallaroo.topology.plan import Plan
 
 AGAIN_S = 2.0
@@ -161,11 +161,18 @@ class Checkpoints:
         )
 
     def _check_plan(self, base: Manifest) -> None:
+        now = list(outline(self._plan))
         if self._rules.allow_dropped_state:
+            if what := displaced(base.outline, now):
+                raise ConfigError(
+                    f"checkpoint {base.number} is of another application: {what}",
+                    hint="leave pipelines and file sinks where they were; put others behind them, "
+                    "and leave out only the last ones",
+                )
             values = {"next": "states are taken over by their names"}
             self._place.warn("checkpoint.plan_changed", values)
             return
-        what = difference(base.outline, list(outline(self._plan)))
+        what = difference(base.outline, now)
         raise ConfigError(
             f"checkpoint {base.number} is of another application: {what}",
             hint="run the application that it was taken of, or give --allow-dropped-state to take "
@@ -192,14 +199,16 @@ class Checkpoints:
         Raises ``FencedError`` when somebody else has taken these checkpoints over.
         """
         manifest = self._manifest(order)
+        is_unknown = False
         while True:
             try:
                 self._latest = await self._log.commit(manifest)
                 break
             except StoreError as error:
-                if error.is_refusal:
+                if error.is_refusal and not is_unknown:
                     return ManifestNotWritten(error.what)
                 # It may stand or not. Until that is known nothing else can be decided.
+                is_unknown = True
                 values = {"reason": error.what, "next": "asks again"}
                 self._place.warn("checkpoint.unknown", values)
                 await self._place.pause(AGAIN_S)
@@ -216,7 +225,7 @@ class Checkpoints:
             values = {"reason": error.what, "hint": error.hint}
             self._place.warn("checkpoint.not_pruned", values)
             return 0
-        return min(each.number for each in kept)
+        return min((each.number for each in kept), default=0)
 
     def _manifest(self, order: WriteManifest) -> Manifest:
         contents = [WorkerCheckpoint.from_wire(content) for content in order.contents.values()]
@@ -239,10 +248,12 @@ class Checkpoints:
 
     def _lengths_after(self, manifest: Manifest) -> dict[int, int]:
         """Return how long each file sink's file is once the manifest's output stands in it."""
-        lengths = dict.fromkeys(self._files(), 0) | manifest.file_lengths
+        # Not those of sinks that were dropped: another one may come to that place.
+        lengths = {sink: manifest.file_lengths.get(sink, 0) for sink in self._files()}
         for worker in manifest.workers.values():
             for part in worker.staged:
-                lengths[part.sink] += part.byte_count
+                if part.sink in lengths:
+                    lengths[part.sink] += part.byte_count
         return lengths
 
     async def _publish(self, manifest: Manifest) -> None:

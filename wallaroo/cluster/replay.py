@@ -9,7 +9,7 @@ from wallaroo.checkpoint.progress import JournalProgress
 from wallaroo.cluster.engine import Engine
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.plan import Plan
 
 Replay = tuple[Iterable[Entry], JournalProgress]
@@ -22,10 +22,9 @@ ENTRY_BYTES = BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES
 class ReplayRunner:
     """All journals that one worker has to replay, one after the other."""
 
-    def __init__(self, plan: Plan, engine: Engine, frame_bytes_max: int) -> None:
+    def __init__(self, plan: Plan, engine: Engine) -> None:
         self._plan = plan
         self._engine = engine
-        self._frame_bytes_max = frame_bytes_max
         self._entries: Iterator[tuple[JournalProgress, Entry]] = iter(())
         self._progress: JournalProgress
         self._entry: Entry
@@ -50,17 +49,30 @@ class ReplayRunner:
     def _next_entry(self) -> None:
         self._payloads = []
         self._position = 0
-        following = next(self._entries, None)
-        if following is not None:
-            self._progress, self._entry = following
-            self._payloads = self._cut(self._entry)[self._entry.skip :]
-            self.record_count += len(self._payloads)
+        for progress, entry in self._entries:
+            self._progress, self._entry = progress, entry
+            if entry.pipeline < len(self._plan.pipelines):
+                self._payloads = self._cut(entry)[entry.skip :]
+                self.record_count += len(self._payloads)
+                return
+            # The application has no such pipeline any more, and was told to drop it.
+            progress.took(entry.offset, entry.record_count - entry.skip)
 
     def _cut(self, entry: Entry) -> list[bytes]:
-        source = self._plan.pipelines[entry.pipeline].source
+        pipeline = self._plan.pipelines[entry.pipeline]
+        source = pipeline.source
         assert isinstance(source, TCPSource)
-        framer = LengthFramer(source.header_length, source.payload_length, self._frame_bytes_max)
-        return framer.receive_data(entry.frames)
+        # Whatever this run takes for too long was accepted when it came.
+        framer = LengthFramer(source.header_length, source.payload_length, len(entry.frames))
+        payloads = framer.receive_data(entry.frames)
+        if len(payloads) != entry.record_count or framer.error or framer.buffered_bytes:
+            raise ConfigError(
+                f"journal {self._progress.journal}, byte {entry.offset}: the {entry.record_count} "
+                f"records there cannot be cut as pipeline {pipeline.name!r} cuts them now",
+                hint="give its decoder back the header that it had; once a run has stopped in "
+                "order, nothing is left in journals and the header can be changed",
+            )
+        return payloads
 
     # For the engine
 

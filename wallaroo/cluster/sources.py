@@ -73,7 +73,6 @@ class SourceParts:
     """By pipeline."""
     new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
     """Makes what runs the source of a pipeline; it calls the function when it has ended."""
-    frame_bytes_max: int
     replayed: Flag
     all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
     """Runs them at the same time."""
@@ -140,7 +139,7 @@ class Sources:
             self._finish_replay()
             return
         parts = self._parts
-        runner = ReplayRunner(parts.plan, parts.engine, parts.frame_bytes_max)
+        runner = ReplayRunner(parts.plan, parts.engine)
 
         def finished() -> None:
             values = {"journals": len(replays), "records": runner.record_count}

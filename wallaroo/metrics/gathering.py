@@ -45,6 +45,7 @@ class Gathering:
         self.rates = Rates()
         self.history = History()
         self.recent_latency = RecentHistogram()
+        self.recent_by_pipeline = {pipeline.name: RecentHistogram() for pipeline in plan.pipelines}
         self.latency: dict[tuple[str, str], Histogram] = {}
         """Of the whole run, by pipeline and worker."""
         self.times: dict[tuple[str, str], Histogram] = {}
@@ -56,6 +57,7 @@ class Gathering:
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=DEAD_LETTERS_KEPT)
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_KEPT)
         self._latency_since_tick = Histogram()
+        self._by_pipeline_since_tick: dict[str, Histogram] = {}
         self._failed_recently: deque[tuple[float, float]] = deque()
 
     def member(self, worker: str) -> Member:
@@ -72,6 +74,9 @@ class Gathering:
             self.latency.setdefault((pipeline, worker), Histogram()).merge(histogram)
             self.recent_latency.add(now_s, histogram)
             self._latency_since_tick.merge(histogram)
+            if pipeline in self.recent_by_pipeline:
+                self.recent_by_pipeline[pipeline].add(now_s, histogram)
+                self._by_pipeline_since_tick.setdefault(pipeline, Histogram()).merge(histogram)
         for node, histogram in report.times.items():
             self.times.setdefault((node, worker), Histogram()).merge(histogram)
         self.dead_letters.extend({**failure, "worker": worker} for failure in report.failures)
@@ -102,7 +107,9 @@ class Gathering:
         gained = {key: gains.get(("total", key), 0.0) for key in ("in", "out", "failed")}
         workers = {name: gains.get(("worker in", name), 0.0) for name in sources_in}
         latency, self._latency_since_tick = self._latency_since_tick, Histogram()
-        self.history.add(now_s, gained, workers, latency)
+        by_pipeline, self._by_pipeline_since_tick = self._by_pipeline_since_tick, {}
+        by_node = {node.id: gains.get(("node", node.id), 0.0) for node in self.nodes.all}
+        self.history.add(now_s, gained, workers, latency, by_node, by_pipeline)
         self._failed_recently.append((now_s, gained["failed"]))
         while self._failed_recently[0][0] < now_s - 60.0:
             self._failed_recently.popleft()

@@ -6,8 +6,10 @@ merged histograms of its seconds.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from wallaroo.metrics.histogram import Histogram
@@ -18,6 +20,13 @@ LEVELS = ((1, 300), (10, 360), (60, 1440))
 WORKERS_MAX = 64
 """Workers with a line of their own; what others took is in the totals only."""
 
+NODES_MAX = 32
+PIPELINES_MAX = 8
+"""Sources, steps and sinks, and pipelines, with lines of their own."""
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass(slots=True)
 class _Span:
@@ -27,7 +36,9 @@ class _Span:
     count_out: float = 0
     count_failed: float = 0
     by_worker: dict[str, float] = field(default_factory=dict)
+    by_node: dict[str, float] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
+    by_pipeline: dict[str, Histogram] = field(default_factory=dict)
 
     def add(self, other: "_Span") -> None:
         self.count_in += other.count_in
@@ -35,7 +46,11 @@ class _Span:
         self.count_failed += other.count_failed
         for worker, count in other.by_worker.items():
             self.by_worker[worker] = self.by_worker.get(worker, 0) + count
+        for node, count in other.by_node.items():
+            self.by_node[node] = self.by_node.get(node, 0) + count
         self.latency.merge(other.latency)
+        for pipeline, latency in other.by_pipeline.items():
+            self.by_pipeline.setdefault(pipeline, Histogram()).merge(latency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,9 @@ class Point:
     p50: float | None
     p99: float | None
     by_worker: Mapping[str, float]
+    by_node: Mapping[str, float]
+    by_pipeline: Mapping[str, tuple[float | None, float | None]]
+    """``p50`` and ``p99`` of each."""
 
 
 class _Level:
@@ -88,17 +106,21 @@ class _Level:
     def _close(self) -> None:
         assert self._index is not None
         span, self._open = self._open, _Span()
-        p50, p99 = span.latency.quantiles([0.5, 0.99])
+        p50, p99 = _percentiles(span.latency)
         self.points.append(
             Point(
                 at_s=self._index * self.point_s,
                 rate_in=span.count_in / self.point_s,
                 rate_out=span.count_out / self.point_s,
                 rate_failed=span.count_failed / self.point_s,
-                p50=None if p50 is None else p50 / 1e9,
-                p99=None if p99 is None else p99 / 1e9,
+                p50=p50,
+                p99=p99,
                 by_worker={
                     worker: count / self.point_s for worker, count in span.by_worker.items()
+                },
+                by_node={node: count / self.point_s for node, count in span.by_node.items()},
+                by_pipeline={
+                    name: _percentiles(latency) for name, latency in span.by_pipeline.items()
                 },
             )
         )
@@ -117,13 +139,24 @@ class History:
         counts: Mapping[str, float],
         by_worker: Mapping[str, float],
         latency: Histogram,
+        by_node: Mapping[str, float] = NOTHING,
+        by_pipeline: Mapping[str, Histogram] = NOTHING,
     ) -> None:
         """Note what came since the last call; to be called once a second, also for nothing.
 
-        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` records in.
+        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` and ``by_node`` records
+        in; ``latency`` all nanoseconds from source to sinks, ``by_pipeline`` those of each.
         """
         workers = dict(sorted(by_worker.items())[:WORKERS_MAX])
-        span = _Span(counts["in"], counts["out"], counts["failed"], workers, latency)
+        span = _Span(
+            counts["in"],
+            counts["out"],
+            counts["failed"],
+            workers,
+            dict(islice(by_node.items(), NODES_MAX)),
+            latency,
+            dict(islice(by_pipeline.items(), PIPELINES_MAX)),
+        )
         for level in self._levels:
             level.add(at_s, span)
 
@@ -146,4 +179,27 @@ class History:
                 worker: {"in": [point.by_worker.get(worker, 0.0) for point in points]}
                 for worker in workers
             },
+            "nodes": {
+                node: {"in": [point.by_node.get(node, 0.0) for point in points]}
+                for node in dict.fromkeys(name for point in points for name in point.by_node)
+            },
+            "pipelines": _by_pipeline(points),
         }
+
+
+def _percentiles(latency: Histogram) -> tuple[float | None, float | None]:
+    """Return the median and what 99 % do not exceed, in seconds."""
+    p50, p99 = latency.quantiles([0.5, 0.99])
+    return None if p50 is None else p50 / 1e9, None if p99 is None else p99 / 1e9
+
+
+def _by_pipeline(points: Sequence[Point]) -> dict[str, dict[str, list[float | None]]]:
+    names = dict.fromkeys(name for point in points for name in point.by_pipeline)
+    unknown = (None, None)
+    return {
+        name: {
+            label: [point.by_pipeline.get(name, unknown)[index] for point in points]
+            for index, label in enumerate(("p50", "p99"))
+        }
+        for name in names
+    }

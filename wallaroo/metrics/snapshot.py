@@ -31,6 +31,10 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "totals": gathering.total(counts),
         "rates": {kind: rates.rate(("total", kind)) for kind in kinds},
         "latency": dict(seconds(gathering.recent_latency.merged(now_s))),
+        "pipelines": [
+            {"name": name, "latency": dict(seconds(recent.merged(now_s)))}
+            for name, recent in gathering.recent_by_pipeline.items()
+        ],
         "workers": [_worker(gathering, name, member) for name, member in members.items()],
         "links": _links(gathering, members),
         "sinks": _sinks(gathering, members),

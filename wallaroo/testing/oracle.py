@@ -8,6 +8,9 @@ from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_num
 from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.cluster.checkpoints import initial_maps
 from wallaroo.connectors.file import FileSink
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.tally import Counts
+from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.routing.keys import display_key
@@ -49,7 +52,7 @@ class Expected:
         split: Callable[[bytes], list[bytes]],
     ) -> None:
         me = WorkerName("alone")
-        dataflow = Dataflow(plan, me, DataflowOptions())
+        dataflow = Dataflow(plan, me, DataflowOptions(clock_ns=lambda: 0))
         self.maps = {each.state: each for each in initial_maps(plan, (me,))}
         dataflow.bind((me,), self.maps)
         self.output: dict[int, list[bytes]] = {index: [] for index in range(len(plan.sinks))}
@@ -59,6 +62,7 @@ class Expected:
                 for sink, data in dataflow.take_output():
                     self.output[sink] += split(data)
         self.states: States = dataflow.states
+        self.counts: Counts = dataflow.counts()[me]
         failures = dataflow.take_failures()
         self.failures = frozenset((failure.step, failure.error) for failure in failures)
 
@@ -131,6 +135,24 @@ def state_differences(expected: States, found: States, view: View) -> list[str]:
             if wanted != has:
                 where = f"state {name!r}, key {display_key(key)!r}"
                 lines.append(f"{where}: {_where_they_part(repr(has), repr(wanted))}")
+    return lines
+
+
+def count_differences(plan: Plan, expected: Counts, manifest: Manifest) -> list[str]:
+    """Return a line for each place that has counted other records, crashes or not.
+
+    Looked at as far as the first state of each pipeline: what follows may depend on the order.
+    """
+    counted = sums({name: sums(share.counts) for name, share in manifest.workers.items()})
+    lines = []
+    for nodes in Nodes(plan).by_pipeline:
+        for node in nodes:
+            looked_at = slice(None) if node.state is None else slice(1)
+            wanted, has = expected[node.id][looked_at], counted.get(node.id, [])[looked_at]
+            if has != wanted:
+                lines.append(f"{node.id} counted {has}, and not {wanted}")
+            if node.state is not None:
+                break
     return lines
 
 

@@ -21,6 +21,7 @@ from wallaroo.testing.oracle import (
     DIFFERENCES_SHOWN_MAX,
     Expected,
     States,
+    count_differences,
     final_states,
     newest_manifest,
     output_differences,
@@ -328,6 +329,7 @@ class _Simulation:
         return [
             *state_differences(self._expected.states, found, view_state),
             *output_differences(self._plan, self._expected.output, output, view_output),
+            *count_differences(self._plan, self._expected.counts, newest_manifest(self._objects)),
         ]
 
     def _output(self) -> dict[int, list[bytes]]:

@@ -27,7 +27,7 @@ from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.placed import PlacedRunner, Records
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import SimulatedSinks
-from wallaroo.testing.sources import FRAME_BYTES_MAX, Listener
+from wallaroo.testing.sources import Listener
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.waiting import Flag
@@ -160,7 +160,6 @@ class SimulatedWorker:
             new_placed=lambda index, _, on_ended: PlacedRunner(
                 index, self._engine, world.placed[index], on_ended
             ),
-            frame_bytes_max=FRAME_BYTES_MAX,
             replayed=Flag(),
             all_of=self.process.all_of,
             tell=self._tell,

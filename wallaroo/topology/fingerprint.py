@@ -6,6 +6,7 @@ back on another host. Two plans with one outline can take over each other's chec
 
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ from wallaroo.topology.plan import Exchange, Pipeline, Plan, State, Step
 FINGERPRINT_BYTES = 16
 
 _ADDRESS_FIELDS = frozenset({"host", "port"})
+
+_PIPELINE = re.compile(r"(pipeline .+ with source \w+)\(", re.DOTALL)
+_FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
+"""What is kept of them goes by their place in the plan."""
 
 
 def outline(plan: Plan) -> tuple[str, ...]:
@@ -47,6 +52,35 @@ def difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
         if our_line != their_line:
             return f"the plans differ: here is [{our_line}], and there is [{their_line}]"
     return ""
+
+
+def displaced(then: Sequence[str], now: Sequence[str]) -> str:
+    """Return a sentence that names the first pipeline or file sink of `then` at another place now.
+
+    Positions of sources, journals and output files go by that place, so they would be taken for
+    those of another one. A pipeline that has nobody in its place, and a file sink without another
+    file in its own, is gone and not displaced; "" if that holds for all.
+    """
+    pipelines_then, pipelines_now = _pipelines(then), _pipelines(now)
+    for ours, theirs in zip(pipelines_then, pipelines_now, strict=False):
+        if ours != theirs:
+            return f"in the place of [{ours}] is [{theirs}]"
+    files_then, files_now = _file_sinks(then), _file_sinks(now)
+    for index, file in files_then.items():
+        at = [other for other, theirs in files_now.items() if theirs == file]
+        if index not in at and (at or index in files_now):
+            moved = f"is sink {at[0]}" if at else f"has given its place to [{files_now[index]})]"
+            return f"sink {index} [{file})] {moved} now"
+    return ""
+
+
+def _pipelines(outline: Iterable[str]) -> list[str]:
+    return [match[1] for line in outline if (match := _PIPELINE.match(line))]
+
+
+def _file_sinks(outline: Iterable[str]) -> dict[int, str]:
+    matches = [match for line in outline if (match := _FILE_SINK.match(line))]
+    return {int(match[1]): match[2] for match in matches}
 
 
 def _lines(plan: Plan) -> Iterator[str]:

@@ -3,17 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.member import Member
-from wallaroo.cluster.queries import READERS, key_counts
+from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.rate import Rate
 from wallaroo.cluster.sources import Sources
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo_workers.logs import recent_lines, set_log_level
@@ -32,10 +32,12 @@ class Answers:
     sinks: Sinks
     failure_count: Callable[[], int]
     send: Callable[[ControlFrame], None]
-    rate: Rate
+    rate: Rate = field(default_factory=Rate)
+    pages: KeyPages = field(default_factory=KeyPages)
 
     def look(self) -> None:
         """Take note of how many records have come; called several times a second."""
+        self.pages.keep_only(self.member.states)
         self.rate.look(time.monotonic(), self.engine.record_count)
 
     def asked(self, query: Query) -> None:
@@ -59,8 +61,12 @@ class Answers:
             case "level":
                 set_log_level(logging.getLevelNamesMapping()[params["level"].upper()])
                 return {}
+            case "keys":
+                return self.pages.page(self.member.states, params)
+            case "get":
+                return get_object(self.member.states, params)
             case _:
-                return READERS[what](self.member.states, params)
+                raise ClusterError(f"there is no query {what!r}")
 
     def _status(self) -> dict[str, Any]:
         mesh, record_count = self.member.mesh, self.engine.record_count

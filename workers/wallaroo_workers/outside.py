@@ -59,7 +59,6 @@ def new_sources(
         new_placed=lambda index, pipeline, on_ended: new_placed(
             index, pipeline, engine, options, on_ended
         ),
-        frame_bytes_max=options.frame_bytes_max,
         replayed=asyncio.Event(),
         all_of=_all_of,
         tell=lambda event, values: log.info(event, **values),

@@ -15,7 +15,6 @@ from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
-from wallaroo.cluster.rate import Rate
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -78,7 +77,6 @@ class Worker:
             sinks=self._sinks,
             failure_count=self._failure_count,
             send=self._send,
-            rate=Rate(),
         )
         self._connect_parts()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.errors import DamagedFileError
-from wallaroo_cli.tools.tables import age_text, new_console, new_table
+from wallaroo_cli.tools.tables import age_text, new_table, print_table
 from wallaroo_workers.storage.verify import Findings
 
 
@@ -55,7 +56,7 @@ def print_rows(
             decimal(values["part_bytes"]),
             f"{values['duration_s']:.2f} s",
         )
-    new_console().print(table)
+    print_table(table)
     for found in rows:
         if isinstance(found, DamagedFileError):
             click.echo(f"Error: {found.what}\nhint: {found.hint}", err=True)
@@ -72,13 +73,12 @@ def print_whole(manifest: Manifest) -> None:
     """Print everything a manifest says but the outline and the partition maps' owners."""
     click.echo(
         f"{_kind(manifest).capitalize()} {manifest.number} of {manifest.application!r}, epoch "
-        f"{manifest.epoch}, taken at {manifest.taken_unix_s:.3f} (Unix time) in "
+        f"{manifest.epoch}, taken on {_local_time(manifest.taken_unix_s)} in "
         f"{manifest.duration_s:.2f} s"
     )
-    console = new_console()
     for table in (_workers(manifest), _parts(manifest), _positions(manifest)):
         if table.row_count:
-            console.print(table)
+            print_table(table)
 
 
 def findings(found: Findings) -> dict[str, Any]:
@@ -105,7 +105,21 @@ def print_findings(found: Findings, *, has_journals: bool) -> None:
         place = "" if problem.offset is None else f", byte {problem.offset}"
         click.echo(f"Error: {problem.file}{place}: {problem.what}", err=True)
         click.echo(f"hint: {problem.hint}", err=True)
-    click.echo(f"{len(found.problems)} problems." if found.problems else "All is well.")
+    if found.problems:
+        click.echo(f"{len(found.problems)} problems. {_way_back(found.whole)}")
+    else:
+        click.echo("All is well." if found.manifest_count else "There are no checkpoints here.")
+
+
+def _way_back(whole: Sequence[int]) -> str:
+    if not whole:
+        return "No checkpoint is whole."
+    numbers = ", ".join(map(str, whole))
+    return f"These checkpoints are whole: {numbers}; choose one with --from-checkpoint."
+
+
+def _local_time(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s).astimezone().isoformat(" ", "milliseconds")
 
 
 def _workers(manifest: Manifest) -> Table:

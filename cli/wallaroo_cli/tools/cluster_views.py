@@ -5,7 +5,7 @@ from typing import Any
 import click
 from rich.filesize import decimal
 
-from wallaroo_cli.tools.tables import age_text, new_console, new_table
+from wallaroo_cli.tools.tables import age_text, new_table, print_table
 
 NOTHING = "-"
 
@@ -22,7 +22,7 @@ def print_status(status: dict[str, Any]) -> None:
         click.echo(f"source of {source['pipeline']!r}: {source['address']}")
     click.echo(_checkpoint_line(status))
     table = new_table(
-        "worker", "state", "pid", "address", "connections", "records", "records/s", "backlog",
+        "worker", "state", "pid", "connections", "records", "records/s", "backlog",
         "keys", "failures",
     )  # fmt: skip
     for worker in workers:
@@ -30,7 +30,7 @@ def print_status(status: dict[str, Any]) -> None:
     if len(workers) > 1:
         everything = {"name": "total", **status["totals"], "keys": _total_keys(workers)}
         table.add_row(*_worker_cells(everything))
-    new_console().print(table)
+    print_table(table)
     print_problems({each["name"]: each["problem"] for each in workers if each["problem"]})
 
 
@@ -51,7 +51,6 @@ def _worker_cells(worker: dict[str, Any]) -> list[str]:
         worker["name"],
         worker.get("state", ""),
         str(worker.get("pid") or ""),
-        worker.get("address", ""),
         _number(worker.get("connections")),
         _number(worker.get("records")),
         _number(worker.get("records_per_s")),
@@ -85,7 +84,7 @@ def _print_by_worker(states: list[dict[str, Any]], what: str) -> None:
     for state in states:
         counts = (state["by_worker"].get(name, 0) for name in workers)
         table.add_row(state["name"], f"{state[what]:,}", *(f"{count:,}" for count in counts))
-    new_console().print(table)
+    print_table(table)
 
 
 def print_problems(problems: dict[str, str]) -> None:
@@ -163,7 +162,7 @@ def print_runs(runs: list[dict[str, Any]]) -> None:
         table.add_row(
             run["application"], str(run["pid"]), run["control"], names, run["dashboard"] or NOTHING
         )
-    new_console().print(table)
+    print_table(table)
 
 
 def _number(value: float | None) -> str:

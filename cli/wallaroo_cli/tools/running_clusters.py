@@ -58,6 +58,11 @@ def find_cluster(
     return Target(wanted, secret, tls)
 
 
+def find_run() -> dict[str, Any]:
+    """Return what the run file says of the one cluster that runs in the current folder."""
+    return _only(living_runs(Path.cwd()))
+
+
 def _given_secret(secret_file: str | None) -> bytes | None:
     text = os.environ.get(SECRET_VARIABLE, "")
     if secret_file is not None:

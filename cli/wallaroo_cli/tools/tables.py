@@ -1,12 +1,9 @@
 """Tables for people: drawn on a terminal, plain text in columns elsewhere."""
 
-import sys
-
 from rich.console import Console
 from rich.table import Table
 
-_WIDTH_ELSEWHERE = 160
-"""Of tables that do not go to a terminal."""
+_WIDTH_MAX = 10_000
 
 
 def new_table(*headings: str) -> Table:
@@ -17,10 +14,11 @@ def new_table(*headings: str) -> Table:
     return table
 
 
-def new_console() -> Console:
-    """Return what prints tables on stdout."""
-    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
-    return Console(highlight=False, markup=False, width=width)
+def print_table(table: Table) -> None:
+    """Print a table on stdout, as wide as it has to be: a value cut off is worth nothing."""
+    console = Console(highlight=False, markup=False)
+    width = console.measure(table, options=console.options.update(width=_WIDTH_MAX)).maximum
+    Console(highlight=False, markup=False, width=max(width, console.width)).print(table)
 
 
 def age_text(age_s: float) -> str:

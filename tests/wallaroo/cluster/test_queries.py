@@ -1,17 +1,21 @@
 """What a worker says of its keys: page by page, each key once, also while others come."""
 
+import itertools
+import weakref
 from typing import Any
 
 import pytest
 
-from wallaroo.cluster.queries import PAGE_KEYS_MAX, get_object, key_counts, list_keys
+from wallaroo.cluster.queries import PAGE_KEYS_MAX, KeyPages, get_object, key_counts
 from wallaroo.cluster.rate import Rate
 from wallaroo.errors import ClusterError
 from wallaroo.routing.keys import canonical_key, key_bytes
 
 
-def page(states: dict[str, dict[Any, Any]], first: int, count: int) -> dict[str, Any]:
-    return list_keys(states, {"state": "s", "first": first, "count": count})
+def page(
+    states: dict[str, dict[Any, Any]], first: int, count: int, pages: KeyPages | None = None
+) -> dict[str, Any]:
+    return (pages or KeyPages()).page(states, {"state": "s", "first": first, "count": count})
 
 
 def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
@@ -21,6 +25,49 @@ def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
     assert page(states, 2, 2)["keys"] == [["str", "k2"], ["str", "k3"]]
     assert page(states, 4, 9) == {"keys": [["str", "k4"], ["str", "late"]], "is_last": True}
     assert page(states, 6, 9) == {"keys": [], "is_last": True}
+
+
+@pytest.mark.parametrize("grows_by", [0, 1, 30])
+def test_whoever_reads_all_pages_sees_each_key_once_while_others_come(grows_by: int) -> None:
+    states: dict[str, dict[Any, Any]] = {"s": dict.fromkeys(range(100))}
+    pages = KeyPages()
+    found: list[int] = []
+    for turn in itertools.count():
+        some = page(states, len(found), 7, pages)
+        found += [int(text) for _, text in some["keys"]]
+        if some["is_last"]:
+            break
+        if turn % 3 == 0 and len(states["s"]) < 300:
+            states["s"] |= dict.fromkeys(range(len(states["s"]), len(states["s"]) + grows_by))
+    assert found == list(states["s"])
+
+
+def test_two_that_read_at_once_both_see_all() -> None:
+    states: dict[str, dict[Any, Any]] = {"s": dict.fromkeys(range(50))}
+    pages = KeyPages()
+    found: list[list[str]] = [[], []]
+    for turn in range(10):
+        states["s"][1000 + turn] = None
+        for mine in found:
+            mine += [text for _, text in page(states, len(mine), 7, pages)["keys"]]
+    expected = [str(key) for key in states["s"]]
+    assert found == [expected, expected]
+
+
+def test_pages_let_go_of_objects_that_are_not_the_workers_any_more() -> None:
+    pages = KeyPages()
+    states: dict[str, dict[Any, Any]] = {"s": Watched(dict.fromkeys(range(9)))}
+    page(states, 0, 2, pages)
+    pages.keep_only(states)
+    assert len(page(states, 2, 3, pages)["keys"]) == 3
+    gone = weakref.ref(states["s"])
+    states["s"] = {}
+    pages.keep_only(states)
+    assert gone() is None
+
+
+class Watched(dict[Any, Any]):
+    """A dict that says when it is gone."""
 
 
 def test_a_page_is_never_long() -> None:

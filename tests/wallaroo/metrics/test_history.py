@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wallaroo.metrics.histogram import Histogram
-from wallaroo.metrics.history import LEVELS, WORKERS_MAX, History
+from wallaroo.metrics.history import LEVELS, NODES_MAX, PIPELINES_MAX, WORKERS_MAX, History
 
 START_S = 1_700_000_000 // 60 * 60
 NOTHING = {"in": 0, "out": 0, "failed": 0}
@@ -122,3 +122,27 @@ def test_only_so_many_workers_have_a_line() -> None:
     points = history.last(300)
     assert len(points["workers"]) == WORKERS_MAX
     assert points["in"] == [1000.0, 1000.0]
+
+
+def test_places_and_pipelines_have_lines_of_their_own() -> None:
+    history = History()
+    for second in range(20):
+        by_node = {"words/source": 10.0, "words/count": 30.0}
+        by_pipeline = {"words": latency_of(1), "other": latency_of(5)} if second > 10 else {}
+        history.add(START_S + second, NOTHING, {}, Histogram(), by_node, by_pipeline)
+    minutes = history.last(300)
+    assert minutes["nodes"]["words/count"]["in"] == [30.0] * 19
+    assert minutes["pipelines"]["words"]["p99"][:11] == [None] * 11
+    assert minutes["pipelines"]["other"]["p50"][-1] == pytest.approx(0.005, rel=0.02)
+    hour = history.last(3600)
+    assert hour["nodes"]["words/source"]["in"] == [10.0]
+
+
+def test_lines_are_limited_however_many_places_there_are() -> None:
+    history = History()
+    by_node = {f"node {number}": 1.0 for number in range(100)}
+    by_pipeline = {f"pipeline {number}": latency_of(1) for number in range(100)}
+    for second in range(3):
+        history.add(START_S + second, NOTHING, {}, Histogram(), by_node, by_pipeline)
+    assert len(history.last(300)["nodes"]) == NODES_MAX
+    assert len(history.last(300)["pipelines"]) == PIPELINES_MAX

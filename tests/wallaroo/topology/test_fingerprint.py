@@ -7,7 +7,13 @@ from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.keys import canonical_key
-from wallaroo.topology.fingerprint import FINGERPRINT_BYTES, difference, fingerprint, outline
+from wallaroo.topology.fingerprint import (
+    FINGERPRINT_BYTES,
+    difference,
+    displaced,
+    fingerprint,
+    outline,
+)
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
 
 
@@ -127,3 +133,48 @@ def test_a_plan_that_ends_early_differs_too() -> None:
 
 def test_equal_plans_have_no_difference() -> None:
     assert difference(outline(PLAN), outline(PLAN)) == ""
+
+
+def _displaced(then: Plan, now: Plan) -> str:
+    return displaced(outline(then), outline(now))
+
+
+def _with_pipelines(*names: str) -> Plan:
+    return replace(PLAN, pipelines=tuple(replace(PIPELINE, name=name) for name in names))
+
+
+def _with_files(*paths: str | None) -> Plan:
+    sinks = [TCPSink("h", 5555, str) if path is None else FileSink(path, str) for path in paths]
+    return replace(PLAN, sinks=tuple(sinks))
+
+
+def test_what_is_kept_of_a_pipeline_goes_by_its_place() -> None:
+    then = _with_pipelines("p", "q")
+    assert _displaced(then, then) == ""
+    assert _displaced(then, _with_pipelines("p")) == ""
+    assert _displaced(then, _with_pipelines("p", "q", "r")) == ""
+    assert _displaced(then, _with_pipelines("q")) == (
+        "in the place of [pipeline 'p' with source TCPSource] "
+        "is [pipeline 'q' with source TCPSource]"
+    )
+    generator = replace(PIPELINE, source=GeneratorSource(Count()))
+    now = replace(PLAN, pipelines=(generator,))
+    assert "is [pipeline 'p' with source GeneratorSource]" in _displaced(PLAN, now)
+
+
+def test_another_decoder_and_another_step_displace_nothing() -> None:
+    source = TCPSource("h", 7010, 4, ">I", bytes)
+    now = replace(PLAN, pipelines=(replace(PIPELINE, source=source),))
+    assert _displaced(PLAN, now) == ""
+    assert _displaced(PLAN, with_step(replace(COUNT, name="other"))) == ""
+
+
+def test_what_is_kept_of_an_output_file_goes_by_its_place() -> None:
+    then = _with_files("a", None, "b")
+    assert _displaced(then, then) == ""
+    assert _displaced(then, _with_files("a", "c")) == ""
+    assert _displaced(then, _with_files("a", None, "b", "c")) == ""
+    assert _displaced(then, _with_files("a", "b")) == "sink 2 [FileSink(path='b')] is sink 1 now"
+    assert _displaced(then, _with_files("c", None, "b")) == (
+        "sink 0 [FileSink(path='a')] has given its place to [FileSink(path='c')] now"
+    )

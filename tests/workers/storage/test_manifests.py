@@ -155,19 +155,20 @@ async def test_a_lost_answer_does_not_hide_that_somebody_else_won(
 
 
 @pytest.mark.parametrize(
-    ("plan", "outcome"),
+    ("plan", "outcome", "is_refusal"),
     [
-        (("lost",) * 9, "may be committed or not: connection lost"),
-        (("lost", "refused", "refused"), "may be committed or not: no such bucket"),
-        (("refused", "lost"), "was not committed: no such bucket"),
-        (("conflict",) * 9, "was not committed: the store says that it is there, but it"),
+        (("lost",) * 9, "may be committed or not: connection lost", False),
+        (("lost", "refused", "refused"), "may be committed or not: no such bucket", False),
+        (("refused", "lost"), "was not committed: no such bucket", True),
+        (("conflict",) * 9, "was not committed: the store says that it is there, but it", False),
     ],
 )
 async def test_a_commit_that_fails_says_whether_it_may_be_there(
-    store: Store, plan: tuple[str, ...], outcome: str
+    store: Store, plan: tuple[str, ...], outcome: str, is_refusal: bool
 ) -> None:
-    with pytest.raises(StoreError, match=f"^checkpoint 1 {outcome}"):
+    with pytest.raises(StoreError, match=f"^checkpoint 1 {outcome}") as caught:
         await log_of(FailingStore(store, *plan)).commit(manifest(1))
+    assert caught.value.is_refusal is is_refusal
     assert await log_of(store).numbers() == []
 
 

@@ -43,11 +43,13 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, RequestStop, Stop
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
 from wallaroo_workers.initializer.observatory import Observatory
+from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
 from wallaroo_workers.initializer.ports import ReservedAddress, reserve
 from wallaroo_workers.initializer.reach import Reach
@@ -92,6 +94,8 @@ class ClusterSettings:
     """``None`` where checkpoints are off."""
     otlp_endpoint: str = ""
     """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
+    page: DashboardSettings | None = None
+    """``None`` for a run without its page."""
     hosts: HostSettings = field(default_factory=HostSettings)
 
 
@@ -127,6 +131,7 @@ class Cluster:
         """Whether the run is over, and only its processes are still to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
+        self._page = Page(settings.page)
         self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -159,34 +164,7 @@ class Cluster:
                 log.info("cluster.stopped", application=self._plan.application)
                 return
             self._workers = (*self._workers, *joined)
-            if self._checkpoints is not None:
-                self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
-            beginning = None if self._checkpoints is None else await self._checkpoints.begin()
-            self._coordinator = Coordinator(self._membership(beginning))
-            self._hosts.serve(
-                Run(
-                    members=lambda: self._workers,
-                    start=self._start,
-                    stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
-                    is_ending=lambda: self._coordinator.ending.is_requested,
-                )
-            )
-            self.observatory.watch(self._coordinator)
-            requests = self.requests = self._control.clients.requests = Requests(self._reach())
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._happened, self._stop_request)
-            loop.set_exception_handler(self._broken)
-            if self._checkpoints is None:
-                self._files.empty()
-            else:
-                self._checkpoints.discard_staged()
-                self._take_checkpoints()
-            effects = self._coordinator.start()
-            self._watch.saw(None, effects)
-            self._carry_out(effects)
-            loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
-            self._listen_for_life()
-            self._observe()
+            await self._begin()
             error = await self._ended
         finally:
             self._ready_file.remove()
@@ -197,13 +175,49 @@ class Cluster:
             for reserved in self._reserved:
                 reserved.release()
             self._run_file.remove()
-        await requests.end(error)
+        if self.requests is not None:
+            await self.requests.end(error)
+        await self._page.close()
         await self._control.clients.finish()
         if error is not None:
             raise error
         log.info("cluster.stopped", application=self._plan.application)
 
     # Start
+
+    async def _begin(self) -> None:
+        """Take over what is kept, then start the workers and what watches over them."""
+        if self._checkpoints is not None:
+            self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
+        beginning = None if self._checkpoints is None else await self._checkpoints.begin()
+        self._coordinator = Coordinator(self._membership(beginning))
+        self._hosts.serve(
+            Run(
+                members=lambda: self._workers,
+                start=self._start,
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                is_ending=lambda: self._coordinator.ending.is_requested,
+            )
+        )
+        self.observatory.watch(self._coordinator)
+        self.requests = self._control.clients.requests = Requests(self._reach())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._happened, self._stop_request)
+        loop.set_exception_handler(self._broken)
+        if self._checkpoints is None:
+            self._files.empty()
+        else:
+            self._checkpoints.discard_staged()
+            self._take_checkpoints()
+        effects = self._coordinator.start()
+        self._watch.saw(None, effects)
+        self._carry_out(effects)
+        loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
+        self._listen_for_life()
+        self._observe()
+        address = await self._page.open(self.observatory, self.requests, self._hosts.secret)
+        self._run_file.write(dashboard=address)
 
     async def _reserve_sources(self) -> None:
         for pipeline in self._plan.pipelines:

@@ -187,7 +187,7 @@ class Reading:
                 ]
                 left -= len(some["keys"])
                 first += len(some["keys"])
-                is_last = some["is_last"]
+                is_last = some["is_last"] or not some["keys"]
             if not left and not (is_last and worker == workers[-1]):
                 rest = {"worker": worker, "first": first}
                 return {"state": state, "keys": keys, "problems": problems, "next": rest}

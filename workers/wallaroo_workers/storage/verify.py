@@ -12,6 +12,10 @@ from wallaroo_workers.storage.journal_files import JournalInfo, JournalReader, l
 from wallaroo_workers.storage.manifests import ManifestLog
 
 _HINT_GO_BACK = "restore it from a copy, or go back to a checkpoint that does not need it"
+_HINT_JOURNALS = (
+    "bring the folder of journals back as it was; if the run has a --journal-dir, name that with "
+    "--journals"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Findings:
     torn: list[tuple[str, int]] = field(default_factory=list)
     """Journals that end within an entry, which is no damage: name, and how many bytes of it."""
     problems: list[Problem] = field(default_factory=list)
+    whole: list[int] = field(default_factory=list)
+    """Checkpoints that a run can begin with, ascending: nothing that they need is damaged."""
 
 
 async def verify(log: ManifestLog, journals: Path | None) -> Findings:
@@ -49,11 +55,22 @@ async def verify(log: ManifestLog, journals: Path | None) -> Findings:
     manifests = await _read_manifests(log, findings)
     # What a claim needs is needed no more once it is not the newest.
     manifests = [one for one in manifests if not one.is_claim or one is manifests[-1]]
-    await _read_objects(log, manifests, findings)
+    damaged = await _read_objects(log, manifests, findings)
     if journals is not None:
         positions = [one for manifest in manifests for one in manifest.journal_positions()]
-        _read_journals(journals, positions, findings)
+        damaged |= _read_journals(journals, positions, findings)
+    line = await log.line()
+    findings.whole = [
+        manifest.number
+        for manifest in manifests
+        if not manifest.is_claim and manifest.number in line and not _needs(manifest) & damaged
+    ]
     return findings
+
+
+def _needs(manifest: Manifest) -> set[str]:
+    """Return the names of the objects and of the journals that `manifest` is restored from."""
+    return {*manifest.object_names(), *(one.journal for one in manifest.journal_positions())}
 
 
 async def _read_manifests(log: ManifestLog, findings: Findings) -> list[Manifest]:
@@ -69,20 +86,24 @@ async def _read_manifests(log: ManifestLog, findings: Findings) -> list[Manifest
 
 async def _read_objects(
     log: ManifestLog, manifests: Sequence[Manifest], findings: Findings
-) -> None:
+) -> set[str]:
+    """Return the names of those that are damaged or missing."""
     seen: set[str] = set()
-    for needed in (one for manifest in manifests for one in _needed(manifest)):
+    damaged: set[str] = set()
+    for needed in (one for manifest in manifests for one in _parts(manifest)):
         if needed.name not in seen:
             seen.add(needed.name)
-            await _read_object(log, needed, findings)
+            if not await _is_whole(log, needed, findings):
+                damaged.add(needed.name)
+    return damaged
 
 
-def _needed(manifest: Manifest) -> Iterator[PartRef]:
+def _parts(manifest: Manifest) -> Iterator[PartRef]:
     for worker in manifest.workers.values():
         yield from worker.parts
 
 
-async def _read_object(log: ManifestLog, needed: PartRef, findings: Findings) -> None:
+async def _is_whole(log: ManifestLog, needed: PartRef, findings: Findings) -> bool:
     file = log.store.describe(needed.name)
     try:
         data = await log.store.get(needed.name)
@@ -92,28 +113,39 @@ async def _read_object(log: ManifestLog, needed: PartRef, findings: Findings) ->
             chunk.keys()
     except WallarooError as error:
         findings.problems.append(_problem(error, file))
+        return False
+    return True
 
 
-def _read_journals(folder: Path, positions: Iterable[JournalPosition], findings: Findings) -> None:
+def _read_journals(
+    folder: Path, positions: Iterable[JournalPosition], findings: Findings
+) -> set[str]:
+    """Return the names of those that are damaged or lack something."""
     journals = {journal.name: journal for journal in list_journals(folder)}
     begins = {
         journal.name: JournalPosition(journal.name, journal.segments[0], {})
         for journal in journals.values()
         if journal.segments
     }
-    for position in begins.values():
-        _read_journal(folder, journals[position.journal], position, findings)
+    damaged = {
+        name
+        for name, begin in begins.items()
+        if not _is_journal_whole(folder, journals[name], begin, findings)
+    }
     for position in positions:
         begin = begins.get(position.journal)
         if begin is None or begin.offset > position.offset:
+            damaged.add(position.journal)
             what = f"what was read from offset {position.offset} on is missing"
-            hint = "bring the folder of journals back as it was"
-            findings.problems.append(Problem(str(folder / position.journal), None, what, hint))
+            findings.problems.append(
+                Problem(str(folder / position.journal), None, what, _HINT_JOURNALS)
+            )
+    return damaged
 
 
-def _read_journal(
+def _is_journal_whole(
     folder: Path, journal: JournalInfo, begin: JournalPosition, findings: Findings
-) -> None:
+) -> bool:
     findings.journal_count += 1
     findings.byte_count += journal.byte_count
     reader = JournalReader(folder, begin)
@@ -121,8 +153,10 @@ def _read_journal(
         findings.entry_count += sum(1 for _ in reader)
     except WallarooError as error:
         findings.problems.append(_problem(error, str(folder / journal.name)))
+        return False
     if reader.torn_bytes:
         findings.torn.append((str(folder / journal.name), reader.torn_bytes))
+    return True
 
 
 def _problem(error: WallarooError, file: str) -> Problem:

@@ -1,4 +1,4 @@
-"""One schema for all lines of a log, in the form and from the level that were chosen."""
+"""One schema for all lines, in the form and from the level that were chosen."""
 
 import json
 import subprocess

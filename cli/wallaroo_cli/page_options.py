@@ -1,0 +1,52 @@
+"""Options of ``wallaroo-run`` about the cluster's page."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from wallaroo.errors import ConfigError, ProtocolError
+from wallaroo_workers.dashboard.settings import DEFAULT_ADDRESS, DashboardSettings
+from wallaroo_workers.network.frames import split_address
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--dashboard",
+        "dashboard_address",
+        metavar="H:P",
+        default=DEFAULT_ADDRESS,
+        show_default=True,
+        help="Where the page of the cluster and its /metrics are; port 0 takes a free one.",
+    ),
+    click.option("--no-dashboard", is_flag=True, help="Do without the page and /metrics."),
+    click.option(
+        "--dashboard-host",
+        "dashboard_names",
+        metavar="NAME",
+        multiple=True,
+        help="Another name by which browsers may ask for the page. Repeatable.",
+    ),
+)
+
+
+def page_options(command: F) -> F:
+    """Add the options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def page_settings(values: dict[str, Any]) -> DashboardSettings | None:
+    """Take the options out of ``values``; return what they say, ``None`` for no page."""
+    address, names = values.pop("dashboard_address"), values.pop("dashboard_names")
+    if values.pop("no_dashboard"):
+        return None
+    try:
+        split_address(address)
+    except ProtocolError as error:
+        raise ConfigError(
+            f"--dashboard: {error.what}", hint=f"leave it out, or give {DEFAULT_ADDRESS}"
+        ) from error
+    return DashboardSettings(address=address, names=tuple(names))

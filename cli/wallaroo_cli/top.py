@@ -1,0 +1,77 @@
+"""``wallaroo-cluster top``: how a cluster is, in a terminal, refreshed each second."""
+
+import contextlib
+import os
+import sys
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
+from wallaroo_cli.errors import report_errors
+from wallaroo_cli.tools.addresses import parse_address
+from wallaroo_cli.tools.dashboard_client import DashboardClient
+from wallaroo_cli.tools.running_clusters import SECRET_VARIABLE, find_run
+from wallaroo_cli.tools.top_view import gone_line, top_view
+
+REFRESH_S = 1.0
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+@click.command()
+@click.option(
+    "--dashboard",
+    "address",
+    metavar="H:P",
+    help="Address of the cluster's page.  [default: that of the cluster started in this folder]",
+)
+@click.option("--once", is_flag=True, help="Print one picture and end, for scripts.")
+@report_errors
+def top(address: str | None, *, once: bool) -> None:
+    """Show records, workers, keys, checkpoints and errors as they change; Ctrl-C ends it.
+
+    It reads the cluster's page. Where that is open to other machines it needs the secret, from
+    WALLAROO_SECRET or the run file.
+    """
+    client = DashboardClient(*_target(address))
+    is_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if is_terminal else WIDTH_WITHOUT_TERMINAL)
+    first = client.snapshot()
+    if once or not is_terminal:
+        console.print(top_view(first, console.size.height if is_terminal else None))
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        _follow(client, first, console)
+
+
+def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console) -> None:
+    gone_unix_s: float | None = None
+    with Live(console=console, screen=True, auto_refresh=False) as shown:
+        while True:
+            above = [] if gone_unix_s is None else [gone_line(gone_unix_s)]
+            shown.update(top_view(snapshot, console.size.height, above), refresh=True)
+            time.sleep(REFRESH_S)
+            try:
+                snapshot, gone_unix_s = client.snapshot(), None
+            except ConfigError:
+                raise
+            except WallarooError:
+                gone_unix_s = gone_unix_s or time.time()
+
+
+def _target(address: str | None) -> tuple[str, str]:
+    """Return where the page is, and the secret, as the page takes it; it may be empty."""
+    given = os.environ.get(SECRET_VARIABLE, "").strip()
+    if address is not None:
+        return str(parse_address(address, "--dashboard")), given
+    run = find_run()
+    if not run["dashboard"]:
+        raise ClusterError(
+            f"the cluster of {run['application']} has no page",
+            hint="it was started with --no-dashboard, or its port was taken: see its log; "
+            "wallaroo-cluster status does without",
+        )
+    return run["dashboard"], run["secret"]

@@ -1,0 +1,66 @@
+"""Replays of journals under an application that is not quite the one that wrote them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from wallaroo.checkpoint.journal import Entry
+from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.replay import ENTRY_BYTES, ReplayRunner
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.topology.plan import Pipeline, Plan
+
+PIPELINE = Pipeline("sent", TCPSource("h", 7010, 1, ">B", bytes), (), ())
+PLAN = Plan("app", (PIPELINE,), {}, ())
+WITH_WIDER_HEADER = replace(
+    PLAN, pipelines=(replace(PIPELINE, source=TCPSource("h", 7010, 2, ">H", bytes)),)
+)
+FRAMES = b"\x01a\x02bb\x03ccc"
+
+
+def entries(*pipelines: int) -> Iterator[Entry]:
+    """An entry of three records for each of these."""
+    for number, pipeline in enumerate(pipelines):
+        yield Entry(number * (ENTRY_BYTES + len(FRAMES)), pipeline, 3, FRAMES, 0)
+
+
+def runner_of(plan: Plan) -> ReplayRunner:
+    return ReplayRunner(plan, Engine(lambda: 0.0, lambda _: None))
+
+
+def test_all_records_come_however_long_they_were_allowed_to_be() -> None:
+    runner, progress = runner_of(PLAN), JournalProgress("w1-0000000001")
+    runner.start([(entries(0, 0), progress)])
+    assert runner.take(2) == [b"a", b"bb"]
+    assert runner.take(9) == [b"ccc"]
+    assert runner.take(9) == [b"a", b"bb", b"ccc"]
+    assert not runner.has_records
+    assert progress.position().offset == progress.end
+
+
+def test_records_that_cannot_be_cut_as_they_were_are_not_skipped() -> None:
+    runner = runner_of(WITH_WIDER_HEADER)
+    with pytest.raises(ConfigError, match="the 3 records there cannot be cut") as caught:
+        runner.start([(entries(0), JournalProgress("w1-0000000001"))])
+    assert caught.value.what.startswith("journal w1-0000000001, byte 0: ")
+    assert "'sent'" in caught.value.what
+
+
+def test_an_entry_that_cannot_be_cut_later_on_ends_the_replay() -> None:
+    plan = replace(PLAN, pipelines=(PIPELINE, *WITH_WIDER_HEADER.pipelines))
+    runner, problems = runner_of(plan), list[WallarooError]()
+    runner.on_failed = problems.append
+    runner.start([(entries(0, 1), JournalProgress("w1-0000000001"))])
+    assert runner.take(3) == [b"a", b"bb", b"ccc"]
+    assert [type(problem) for problem in problems] == [ConfigError]
+
+
+def test_what_was_sent_to_a_pipeline_that_is_gone_is_dropped() -> None:
+    runner, progress = runner_of(PLAN), JournalProgress("w1-0000000001")
+    runner.start([(entries(1, 0, 2), progress)])
+    assert runner.take(9) == [b"a", b"bb", b"ccc"]
+    assert not runner.has_records
+    assert progress.position().offset == progress.end

@@ -1,0 +1,73 @@
+"""Who may see and do what: names by which a browser may reach the page, and the secret.
+
+A page of a stranger can make a browser ask any address, and, by a name that it lets point at this
+machine (DNS rebinding), even read the answers. Such requests carry the stranger's name as their
+host or origin, and are refused by it.
+"""
+
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+BEARER = "Bearer "
+
+
+class Access:
+    """The rules for one listening address."""
+
+    def __init__(self, listen_host: str, names: tuple[str, ...], secret: bytes) -> None:
+        self._listen_host = listen_host
+        self._names = {"localhost", *(name.lower() for name in names)}
+        self._tokens = (secret.hex().encode(), secret)
+        self.reading_is_open = is_loopback(listen_host)
+        """Whether reading needs no secret."""
+
+    def knows_host(self, host: str | None) -> bool:
+        """Whether the request's ``Host`` is one of ours; ports are not compared."""
+        name = _host_name(f"//{host}") if host else None
+        if name is None:
+            return False
+        if name in self._names or name == self._listen_host.lower():
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # Nobody can let an address of ours point elsewhere, as can be done with a name.
+        return address.is_loopback or is_any_address(self._listen_host)
+
+    def is_same_origin(self, origin: str | None, host: str | None) -> bool:
+        """Whether a request comes from our own page, or from a program that is no browser."""
+        return origin is None or (host is not None and urlsplit(origin).netloc == host)
+
+    def has_secret(self, authorization: str | None) -> bool:
+        """Whether the ``Authorization`` header brings the secret: as it is, or in hexadecimal."""
+        if authorization is None or not authorization.startswith(BEARER):
+            return False
+        token = authorization.removeprefix(BEARER).strip().encode()
+        # Both are compared always, so that the time taken says nothing.
+        matches = [hmac.compare_digest(token, expected) for expected in self._tokens]
+        return any(matches)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen at."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_any_address(host: str) -> bool:
+    """Whether listening there means listening at all addresses of the machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return not host
+
+
+def _host_name(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

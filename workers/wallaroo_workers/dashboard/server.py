@@ -1,0 +1,116 @@
+"""The server of the page: listens, has limits, and ends with the cluster."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from wallaroo_workers.dashboard.access import Access
+from wallaroo_workers.dashboard.exposition import Exposition
+from wallaroo_workers.dashboard.guards import add_headers, guards
+from wallaroo_workers.dashboard.interface import Interface
+from wallaroo_workers.dashboard.observed import Observed, Steering
+from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.network.frames import join_address, split_address
+
+log = structlog.get_logger()
+
+STATIC = Path(__file__).parent / "static"
+BODY_BYTES_MAX = 64 << 10
+CONNECTIONS_MAX = 256
+KEEP_ALIVE_S = 30.0
+END_WAITED_S = 1.0
+"""How long answers may go on when the cluster ends."""
+
+PAGES = ("/", "/pipelines/{name:.+}", "/steps/{name:.+}", "/workers/{name:.+}", "/states/{name:.+}")
+"""All are one file; what it shows goes by the address."""
+
+
+class Dashboard:
+    """The page of one cluster. Runs on the loop of whoever starts it, and never holds it up."""
+
+    def __init__(
+        self,
+        settings: DashboardSettings,
+        observed: Observed,
+        steering: Steering,
+        secret: bytes,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._host, self._port = split_address(settings.address)
+        self._interface = Interface(observed, steering)
+        access = Access(self._host, settings.names, secret)
+        application = web.Application(middlewares=guards(access), client_max_size=BODY_BYTES_MAX)
+        application.on_response_prepare.append(add_headers)
+        application.add_routes([web.get(page, _serve_page) for page in PAGES])
+        application.add_routes(self._interface.routes())
+        application.add_routes([web.get("/metrics", Exposition(observed).serve)])
+        application.router.add_static("/static/", STATIC)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            keepalive_timeout=KEEP_ALIVE_S,
+            shutdown_timeout=END_WAITED_S,
+        )
+        self._server: asyncio.Server | None = None
+        self.address = ""
+        """Where it listens; empty where it does not."""
+
+    async def start(self) -> bool:
+        """Listen. A port that cannot be had is a warning: the cluster does without its page."""
+        await self._runner.setup()
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._accept, self._host, self._port, ssl=self._tls
+            )
+        except OSError as error:
+            await self._runner.cleanup()
+            log.warning(
+                "dashboard.not_listening",
+                address=self._settings.address,
+                reason=error.strerror or str(error),
+                hint="choose another address with --dashboard H:P, or leave it out with "
+                "--no-dashboard",
+            )
+            return False
+        port = self._server.sockets[0].getsockname()[1]
+        self.address = join_address(self._host, port)
+        return True
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser."""
+        return f"{'https' if self._tls else 'http'}://{self.address}/"
+
+    async def close(self) -> None:
+        """Stop listening and end what is under way."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._interface.live.close()
+        await self._runner.cleanup()
+        self._server = None
+        self.address = ""
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        assert server is not None
+        return _Refused() if len(server.connections) >= CONNECTIONS_MAX else server()
+
+
+class _Refused(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
+
+async def _serve_page(_request: web.Request) -> web.StreamResponse:
+    return web.FileResponse(STATIC / "index.html")

@@ -1,0 +1,63 @@
+// What all charts share: type, axes, and tooltips that are drawn, never made of markup.
+
+export function base(colours) {
+  return {
+    textStyle: { fontFamily: colours.sans, color: colours.muted, fontSize: 11.5 },
+    color: [colours["series-in"], colours["series-out"], colours["series-failed"]],
+  };
+}
+
+export function tooltip(colours, more = {}) {
+  return {
+    // Payloads and keys may be hostile: text on a canvas is text, whatever stands in it.
+    renderMode: "richText",
+    confine: true,
+    backgroundColor: colours.surface,
+    borderColor: colours["line-strong"],
+    borderWidth: 1,
+    padding: [7, 10],
+    textStyle: { color: colours.text, fontSize: 12, fontFamily: colours.sans },
+    ...more,
+  };
+}
+
+export function timeAxis(colours, fromMs, toMs) {
+  return {
+    type: "time",
+    min: fromMs,
+    max: toMs,
+    axisLine: { lineStyle: { color: colours["chart-line"] } },
+    axisTick: { show: false },
+    splitLine: { show: false },
+    axisLabel: { color: colours.muted, hideOverlap: true, formatter: "{HH}:{mm}" },
+  };
+}
+
+export function valueAxis(colours, formatter, more = {}) {
+  return {
+    type: "value",
+    min: 0,
+    splitNumber: 4,
+    axisLabel: { color: colours.muted, formatter },
+    splitLine: { lineStyle: { color: colours["chart-line"] } },
+    ...more,
+  };
+}
+
+export function legend(colours, more = {}) {
+  return {
+    top: 0,
+    left: 0,
+    icon: "roundRect",
+    itemWidth: 12,
+    itemHeight: 3,
+    itemGap: 14,
+    textStyle: { color: colours.muted, fontSize: 12 },
+    ...more,
+  };
+}
+
+export const GRID = { left: 4, right: 10, top: 30, bottom: 2, containLabel: true };
+
+// Names come from applications; these signs would be read as styles by labels that have some.
+export const plain = (text) => String(text).replace(/[{}|\n]/g, " ");

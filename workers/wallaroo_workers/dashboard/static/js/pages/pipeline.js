@@ -1,0 +1,32 @@
+// One pipeline: its own graph, its source and sinks, its steps.
+
+import { html } from "../../vendor/lit-html/lit-html.js";
+import { count, rate } from "../format.js";
+import { card, heading, tiles } from "../parts/elements.js";
+import { graphCard, graphOf, placesTable } from "../parts/graph_card.js";
+import { lettersCard } from "../parts/letters_card.js";
+import { pipelineCards } from "../parts/measured_cards.js";
+import { sourcesCard } from "../parts/worker_cards.js";
+import { missing } from "./pages.js";
+
+export function pipelinePage(snapshot, name) {
+  const graph = graphOf(snapshot.graph, name);
+  if (graph.nodes.length === 0) return missing(snapshot, name);
+  const [source] = graph.nodes.filter((node) => node.kind === "source");
+  const sinks = graph.nodes.filter((node) => node.kind === "sink");
+  const sum = (field, nodes = graph.nodes) => nodes.reduce((all, node) => all + (node[field] ?? 0), 0);
+  return html`
+    ${heading(name, "pipeline")}
+    ${tiles([
+      { name: "In", value: rate(source?.rate), unit: "records/s", note: `${count(source?.in)} in all` },
+      { name: "Out", value: sinks.length ? rate(sum("rate", sinks)) : "none", unit: sinks.length
+        ? "records/s" : "", note: sinks.length ? `${count(sum("in", sinks))} in all` : "it has no sink" },
+      { name: "Filtered", value: count(sum("filtered")), note: "led to nothing" },
+      { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
+    ], "The pipeline in figures")}
+    ${graphCard("From source to sinks", graph)}
+    ${pipelineCards(name, graph.nodes, snapshot.pipelines)}
+    ${card("Places", placesTable(graph.nodes))}
+    ${sourcesCard(snapshot.sources.filter((each) => each.pipeline === name))}
+    ${lettersCard(snapshot.dead_letters.filter((each) => each.pipeline === name))}`;
+}

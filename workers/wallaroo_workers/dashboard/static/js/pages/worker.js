@@ -1,0 +1,64 @@
+// One worker: how busy it is, what it owns, whom it talks to.
+
+import { html } from "../../vendor/lit-html/lit-html.js";
+import { drawRates } from "../charts/lines.js";
+import { bytes, count, duration, rate, share } from "../format.js";
+import { card, heading, linkTo, table, tiles } from "../parts/elements.js";
+import { linesCard, windowChoice } from "../parts/history_cards.js";
+import { lettersCard } from "../parts/letters_card.js";
+import { logCard } from "../parts/log_card.js";
+import { linksCard, sinksCard, sourcesCard, stateTag } from "../parts/worker_cards.js";
+import { missing } from "./pages.js";
+
+export function workerPage(snapshot, name) {
+  const worker = snapshot.workers.find((each) => each.name === name);
+  if (!worker) return missing(snapshot, name);
+  const isOf = (each) => each.worker === name;
+  const lines = [
+    { name: "in", colour: "series-in", isFilled: true }, { name: "out", colour: "series-out" },
+  ];
+  return html`
+    ${heading(name, html`worker, process ${worker.pid} at <code>${worker.address}</code>
+      ${stateTag(worker)}`)}
+    ${workerTiles(worker)}
+    ${linesCard(`Throughput of ${name}`, drawRates, lines, rate, {
+      end: windowChoice(), note: "records a second", pick: (all) => all.workers?.[name],
+    })}
+    <div class="row">
+      ${owned(snapshot.states, name)}
+      ${linksCard(snapshot.links.filter((link) => link.from === name || link.to === name),
+        { wide: "wide-7" })}
+    </div>
+    ${sourcesCard(snapshot.sources.filter(isOf))}
+    ${sinksCard(snapshot.sinks.filter(isOf))}
+    ${lettersCard(snapshot.dead_letters.filter(isOf))}
+    ${logCard(snapshot.log.filter((line) => line.fields?.process === name ||
+      line.fields?.worker === name), { title: `Log of ${name}` })}`;
+}
+
+function workerTiles(worker) {
+  return tiles([
+    { name: "In", value: rate(worker.in_rate), unit: "records/s" },
+    { name: "Out", value: rate(worker.out_rate), unit: "records/s" },
+    { name: "Backlog", value: bytes(worker.backlog_bytes), isWarned: worker.paused,
+      note: worker.paused ? "sources wait for it" : "" },
+    { name: "CPU", value: share(worker.cpu_share),
+      note: `in functions ${share(worker.user_share)}` },
+    { name: "Memory", value: bytes(worker.rss_bytes) },
+    { name: "Loop lag", value: duration(worker.loop_lag_s),
+      note: `collector ${duration(worker.gc_pause_s)}` },
+    { name: "Keys", value: count(worker.keys) },
+    { name: "Restarts", value: count(worker.restarts), note: `epoch ${worker.epoch}`,
+      isBad: worker.restarts > 0 },
+  ], "The worker in figures");
+}
+
+function owned(states, name) {
+  return card("What it owns", table(`Partitions and keys of ${name}`, [
+    { title: "State", cell: (state) => linkTo("state", state.name) },
+    { title: "Partitions", isNumber: true, cell: (state) => count(state.partitions.by_worker[name]) },
+    { title: "of", isNumber: true, cell: (state) => count(state.partitions.count) },
+    { title: "Keys", isNumber: true, cell: (state) => count(state.by_worker[name]?.keys) },
+    { title: "Size", isNumber: true, cell: (state) => bytes(state.by_worker[name]?.bytes) },
+  ], states, { none: "No state." }), { wide: "wide-5" });
+}

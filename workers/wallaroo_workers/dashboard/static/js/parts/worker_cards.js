@@ -1,0 +1,63 @@
+// Workers, and what stands between them.
+
+import { html, nothing } from "../../vendor/lit-html/lit-html.js";
+import { bytes, count, duration, rate, share } from "../format.js";
+import { card, linkTo, shareBar, table, tag, workerLink } from "./elements.js";
+
+export function stateTag(worker) {
+  if (worker.paused) return tag("paused", "strained");
+  if (worker.state === "running") return tag("running", "well");
+  return tag(worker.state, worker.state === "lost" ? "unwell" : "strained");
+}
+
+export function workersCard(workers, { wide = "" } = {}) {
+  return card("Workers", table("Workers", [
+    { title: "Name", cell: (each) => workerLink(each.name) },
+    { title: "State", cell: stateTag },
+    { title: "In/s", isNumber: true, cell: (each) => rate(each.in_rate) },
+    { title: "Out/s", isNumber: true, cell: (each) => rate(each.out_rate) },
+    { title: "Backlog", isNumber: true, cell: (each) => bytes(each.backlog_bytes) },
+    { title: "CPU", cell: (each) => shareBar(each.cpu_share, share(each.cpu_share), "CPU",
+      { high: 0.9 }) },
+    { title: "In functions", isNumber: true, cell: (each) => share(each.user_share) },
+    { title: "Memory", isNumber: true, cell: (each) => bytes(each.rss_bytes) },
+    { title: "Loop lag", isNumber: true, cell: (each) => duration(each.loop_lag_s) },
+    { title: "Keys", isNumber: true, cell: (each) => count(each.keys) },
+    { title: "Restarts", isNumber: true, cell: (each) => (each.restarts > 0
+      ? html`<span class="failed">${each.restarts}</span>` : "0") },
+  ], workers), { wide });
+}
+
+export function sourcesCard(sources, { wide = "" } = {}) {
+  return card("Sources", table("Sources", [
+    { title: "Pipeline", cell: (each) => linkTo("pipeline", each.pipeline) },
+    { title: "Worker", cell: (each) => workerLink(each.worker) },
+    { title: "Address", cell: (each) => html`<code class="nowrap">${each.address || "none"}</code>` },
+    { title: "Connections", isNumber: true, cell: (each) => count(each.connections) },
+    { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
+    { title: "Paused", isNumber: true, cell: (each) => duration(each.paused_s) },
+  ], sources, { none: "No source." }), { wide });
+}
+
+export function sinksCard(sinks, { wide = "" } = {}) {
+  return card("Sinks", table("Sinks", [
+    { title: "Sink", cell: (each) => each.name },
+    { title: "Worker", cell: (each) => workerLink(each.worker) },
+    { title: "Address", cell: (each) => html`<code class="nowrap">${each.address}</code>` },
+    { title: "Connected", cell: (each) => (each.connected ? tag("yes", "well") : tag("no", "unwell")) },
+    { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
+    { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
+    { title: "Reconnects", isNumber: true, cell: (each) => count(each.reconnects) },
+  ], sinks, { none: "No sink." }), { wide });
+}
+
+export function linksCard(links, { wide = "" } = {}) {
+  if (links.length === 0) return nothing;
+  return card("Links", table("Links between workers", [
+    { title: "From", cell: (each) => workerLink(each.from) },
+    { title: "To", cell: (each) => workerLink(each.to) },
+    { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
+    { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
+    { title: "Reconnects", isNumber: true, cell: (each) => count(each.reconnects) },
+  ], links), { wide, note: "connections to other workers" });
+}

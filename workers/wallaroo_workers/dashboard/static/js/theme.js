@@ -1,0 +1,32 @@
+// Dark and light: the system's choice until the reader makes one.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+export function isDark() {
+  return document.documentElement.dataset.theme === "dark";
+}
+
+export function switchTheme() {
+  const theme = isDark() ? "light" : "dark";
+  try {
+    localStorage.setItem("wallaroo-theme", theme);
+  } catch {
+    // It then holds for this page only.
+  }
+  show(theme);
+}
+
+function show(theme) {
+  document.documentElement.dataset.theme = theme;
+  document.dispatchEvent(new Event("theme-changed"));
+}
+
+dark.addEventListener("change", () => {
+  let chosen = null;
+  try {
+    chosen = localStorage.getItem("wallaroo-theme");
+  } catch {
+    // As above.
+  }
+  if (!chosen) show(dark.matches ? "dark" : "light");
+});
