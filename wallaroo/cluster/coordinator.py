@@ -129,8 +129,8 @@ class Coordinator:
         self._manifest = membership.manifest
         # A round's number is above that of every manifest: what parts it left can be told apart.
         self._rounds = Rounds(membership.workers, CheckpointId(membership.manifest))
-        self._lost: set[WorkerName] = set()
-        """With checkpoints on: lost, and its successor has not joined."""
+        self._lost: set[WorkerName] = set(membership.workers)
+        """Not there: at the start, or lost, and its process has not joined."""
         self._ended_sources = EndedSources(len(membership.source_workers))
         self._drained: list[Drained] = []
         self._story: list[str] = []
