@@ -57,7 +57,8 @@ class Started:
         """Start it, or start it again with the same line; it is to live for 50 ms at least."""
         self.read_from = self.output.stat().st_size if self.output.exists() else 0
         # Where no folder is given, what processes leave is to be found there all the same.
-        own = {"PYTHONPATH": ".", "XDG_RUNTIME_DIR": str(self.output.parent)}
+        path = os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])])
+        own = {"PYTHONPATH": path, "XDG_RUNTIME_DIR": str(self.output.parent)}
         with self.output.open("ab") as file:
             self.process = subprocess.Popen(
                 self.line,
