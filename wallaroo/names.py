@@ -11,6 +11,9 @@ Epoch = NewType("Epoch", int)
 CheckpointId = NewType("CheckpointId", int)
 """Number of a barrier that runs through the whole cluster."""
 
+NO_BARRIER = CheckpointId(0)
+"""What comes before all barriers."""
+
 StepId = NewType("StepId", int)
 """Position of a step among all steps of a plan."""
 

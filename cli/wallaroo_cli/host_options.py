@@ -137,7 +137,7 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def check_together(options: HostOptions, worker_count: int) -> None:
+def check_together(options: HostOptions, worker_count: int | None) -> None:
     """Refuse options that make no sense together. Raises ``ConfigError``."""
     if options.join is None:
         if options.name is not None or options.rejoin_s:
@@ -145,7 +145,7 @@ def check_together(options: HostOptions, worker_count: int) -> None:
                 "--name and --rejoin are for a worker that joins another host's cluster",
                 hint="add --join H:P, or leave them out",
             )
-        if worker_count + options.expect_workers == 0:
+        if worker_count == 0 and options.expect_workers == 0:
             raise ConfigError(
                 "--workers 0 leaves nobody to work",
                 hint="add --expect-workers N and start workers elsewhere with --join",
@@ -171,10 +171,10 @@ def checked_secret(options: HostOptions, control: str) -> bytes | None:
     return secret
 
 
-def advertised(options: HostOptions, control: str, worker_count: int) -> str:
+def advertised(options: HostOptions, control: str, worker_count: int | None) -> str:
     """Return what other hosts dial to reach this one's workers; empty for what these bind."""
     bind = options.bind_host or split_option("--control", control)[0]
-    if options.advertise_host is None and worker_count and is_wildcard(bind):
+    if options.advertise_host is None and worker_count != 0 and is_wildcard(bind):
         raise ConfigError(
             f"workers of this host would listen at all its addresses ({bind}), and nobody could "
             "tell the others which to dial",

@@ -66,7 +66,7 @@ class Chosen:
 
     application_module: str
     paths: tuple[str, ...]
-    worker_count: int
+    worker_count: int | None
     plan_form: str | None
     ready_file: str | None
     control_address: str
@@ -129,10 +129,9 @@ class RunCommand(click.Command):
     "--workers",
     "worker_count",
     metavar="N",
-    default=1,
-    show_default=True,
     type=click.IntRange(0, 1024),
-    help="Worker processes on this host.",
+    help="Worker processes on this host.  [default: as many as the last checkpoint had; 1 where "
+    "there is none]",
 )
 @click.option(
     "--plan",

@@ -26,6 +26,7 @@ from wallaroo.checkpoint.parts import read_part
 from wallaroo.checkpoint.retention import checkpoint_of
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import DamagedFileError
+from wallaroo.routing.partition_map import PartitionMap
 from wallaroo_workers.storage.journal_files import JournalReader, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
@@ -216,12 +217,18 @@ def kept_manifests(folder: Path) -> list[Manifest]:
 def totals_in(folder: Path) -> dict[str, Total]:
     """The totals that the newest checkpoint holds, each at one worker alone."""
     totals: dict[str, Total] = {}
-    for share in newest_manifest(folder).workers.values():
+    manifest = newest_manifest(folder)
+    (owners,) = map(PartitionMap.from_wire, manifest.partition_maps)
+    for share in manifest.workers.values():
         own: dict[str, Total] = {}
         for part in share.parts:
             path = folder / part.name
             for chunk in read_part(path.read_bytes(), part, str(path)):
                 for key, total in zip(chunk.keys(), chunk.states(), strict=True):
+                    is_its_own = owners.owner_of(key) == share.worker
+                    assert is_its_own or part.checkpoint < share.gave_at
+                    if not is_its_own:
+                        continue  # it has moved since
                     own[str(key)] = Total(total["count"], total["sum"], total["squares"])
         assert not own.keys() & totals.keys()
         assert sum(share.key_counts.values()) == len(own)

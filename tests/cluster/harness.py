@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -140,6 +140,9 @@ class Receiver:
 class Cluster:
     """``wallaroo-run`` in a folder; its log lines as JSON objects."""
 
+    command: Sequence[str] = (str(COMMANDS / "wallaroo-run"),)
+    stdin: int | None = None
+
     def __init__(
         self, folder: Path, module: str, *options: str, before: Sequence[str] = ()
     ) -> None:
@@ -148,7 +151,7 @@ class Cluster:
         self.ready_path = Path(tempfile.mkdtemp(prefix="wallaroo-test-")) / "ready.json"
         command = [
             *before,
-            str(COMMANDS / "wallaroo-run"),
+            *self.command,
             "--application-module",
             module,
             "--ready-file",
@@ -156,7 +159,11 @@ class Cluster:
             *options,
         ]
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=folder,
+            stdin=self.stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         self.log: list[dict[str, Any]] = []
         self.errors: list[str] = []
@@ -248,7 +255,16 @@ def running(
     folder: Path, module: str, *options: str, before: Sequence[str] = ()
 ) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever happens."""
-    cluster = Cluster(folder, module, *options, before=before)
+    with ending(Cluster(folder, module, *options, before=before)) as cluster:
+        yield cluster
+
+
+AnyCluster = TypeVar("AnyCluster", bound=Cluster)
+
+
+@contextlib.contextmanager
+def ending(cluster: AnyCluster) -> Iterator[AnyCluster]:
+    """This cluster is gone afterwards, whatever happens."""
     try:
         yield cluster
     finally:
@@ -256,6 +272,8 @@ def running(
             cluster.process.kill()
         cluster.process.wait()
         cluster._reader.join(WAIT_S)
+        if cluster.process.stdin is not None:
+            cluster.process.stdin.close()
         assert cluster.process.stdout is not None
         assert cluster.process.stderr is not None
         cluster.process.stdout.close()

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
+from functools import partial
 
 import click
 
@@ -22,15 +23,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes to use")
     parser.add_argument("--seed", type=int, help="run this one and tell its last steps")
+    parser.add_argument("--no-checkpoints", action="store_true", help="and no process is lost")
     options = parser.parse_args()
+    durable = not options.no_checkpoints
     if options.seed is not None:
-        return run_one(options.seed)
-    return run_many(range(options.first, options.first + options.seeds), options.jobs)
+        return run_one(options.seed, durable=durable)
+    seeds = range(options.first, options.first + options.seeds)
+    return run_many(seeds, options.jobs, durable=durable)
 
 
-def run_one(seed: int) -> int:
+def run_one(seed: int, *, durable: bool) -> int:
     try:
-        result = run_seed(seed)
+        result = run_seed(seed, durable=durable)
     except SimulationError as error:
         click.echo(error)
         return 1
@@ -42,12 +46,14 @@ def run_one(seed: int) -> int:
     return 0
 
 
-def run_many(seeds: range, jobs: int) -> int:
+def run_many(seeds: range, jobs: int, *, durable: bool) -> int:
     injected: Counter[str] = Counter()
     failed: list[int] = []
     began_s = told_s = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        outcomes = pool.imap_unordered(outcome, seeds, chunksize=SEEDS_AT_ONCE)
+        outcomes = pool.imap_unordered(
+            partial(outcome, durable=durable), seeds, chunksize=SEEDS_AT_ONCE
+        )
         for count, (seed, faults, problem) in enumerate(outcomes, start=1):
             injected += faults
             if problem:

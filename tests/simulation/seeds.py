@@ -4,22 +4,37 @@ from collections import Counter
 from typing import Any
 
 from tests.simulation.applications import Case, case, in_any_order
-from wallaroo.testing import SimulationError, SimulationResult, simulate
+from wallaroo.testing import ALL_FAULTS, Faults, SimulationError, SimulationResult, simulate
 from wallaroo.testing.store import Objects
+
+FEW_CRASHES = Faults(
+    worker_crashes=3,
+    crashes_together=1,
+    initializer_crashes=1,
+    machine_crashes=0,
+    orderly_stops=0,
+    returns=0,
+    resizes_while_running=12,
+)
+"""So that changes of the members come to their end, one behind the other."""
 
 ORDERED = ("keyed", "shared", "sparing")
 """Applications without a parallel step before the state: order is kept for a connection and key."""
 
 
-def run_seed(seed: int, objects: Objects | None = None) -> SimulationResult:
+def run_seed(
+    seed: int, objects: Objects | None = None, *, durable: bool = True
+) -> SimulationResult:
     """Run one seed; raises ``SimulationError``."""
     chosen = case(seed)
-    command = f"python -m tests.simulation --seed {seed}"
+    command = f"python -m tests.simulation --seed {seed}" + " --no-checkpoints" * (not durable)
     result = simulate(
         chosen.plan,
         chosen.input,
         seed=seed,
         workers=chosen.workers,
+        durable=durable,
+        faults=FEW_CRASHES if seed % 3 == 2 else ALL_FAULTS,
         view_state=in_any_order,
         replay_command=command,
         objects=objects,
@@ -49,10 +64,10 @@ def disorder(chosen: Case, result: SimulationResult) -> str:
     return ""
 
 
-def outcome(seed: int) -> tuple[int, Counter[str], str]:
+def outcome(seed: int, *, durable: bool = True) -> tuple[int, Counter[str], str]:
     """Return seed, faults injected, and what went wrong; for processes of a pool."""
     try:
-        result: Any = run_seed(seed)
+        result: Any = run_seed(seed, durable=durable)
     except SimulationError as error:
         return seed, Counter(), str(error)
     return seed, result.injected, ""

@@ -1,21 +1,29 @@
 """The simulation finds what it is there for: each of these switches off one thing that protects."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restoring
 from wallaroo.checkpoint.journal import replay_position
+from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.saving import Saving
 from wallaroo.cluster import member
+from wallaroo.cluster.barriers import Barriers
 from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.inbox import Inbox
-from wallaroo.names import WorkerName
+from wallaroo.cluster.moving import Moving
+from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.testing import SimulationError
 from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
@@ -114,6 +122,53 @@ def without_moved_keys(patch: Patch) -> None:
     patch.setattr(Saving, "all_changed", lambda _: None)
 
 
+def without_marks_on_what_came(patch: Patch) -> None:
+    """Keys that came from a worker that lives are written only once they change."""
+
+    def take_in(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
+        self.states[state].update(states)
+
+    patch.setattr(Dataflow, "take_in", take_in)
+
+
+def without_filter_for_old_parts(patch: Patch) -> None:
+    """A restore takes keys from parts of a worker that gave them away later."""
+    filtered = Restorer._filter
+
+    def all_alike(
+        self: Restorer, then: PartitionMap, worker: WorkerName, _: bool, is_all_mine: bool
+    ) -> object:
+        return filtered(self, then, worker, False, is_all_mine)
+
+    patch.setattr(Restorer, "_filter", all_alike)
+
+
+def without_heirs_of_output(patch: Patch) -> None:
+    """What a worker that left has staged is in no checkpoint."""
+    from_wire = Legacy.from_wire
+
+    def bare(value: object) -> Legacy:
+        return replace(from_wire(value), staged=[])
+
+    patch.setattr(Legacy, "from_wire", bare)
+
+
+def without_hold_until_all_know(patch: Patch) -> None:
+    """Sources go on as soon as the barrier is through, and not when everybody knows the owners."""
+    aligned = Barriers._aligned
+
+    def let_go(self: Barriers, checkpoint: CheckpointId) -> None:
+        aligned(self, checkpoint)
+        self._let_go(checkpoint)
+
+    patch.setattr(Barriers, "_aligned", let_go)
+
+
+def without_late_keys(patch: Patch) -> None:
+    """A key that comes while others are looked through stays where it is."""
+    patch.setattr(Moving, "_find_the_late", lambda _: None)
+
+
 PLANTED = [
     without_hold_back,
     without_epoch_check,
@@ -126,6 +181,11 @@ PLANTED = [
     without_holding_sources,
     without_young_journals,
     without_moved_keys,
+    without_marks_on_what_came,
+    without_filter_for_old_parts,
+    without_heirs_of_output,
+    without_hold_until_all_know,
+    without_late_keys,
     without_counts_going_back,
 ]
 

@@ -19,6 +19,12 @@ def test_whatever_fails_nothing_is_lost_and_nothing_applied_twice(first: int) ->
         run_seed(seed)
 
 
+@pytest.mark.parametrize("first", range(0, 200, SEEDS_A_TEST))
+def test_without_checkpoints_nothing_is_lost_when_members_change(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed, durable=False)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_without_faults_none_are_injected(seed: int) -> None:
     chosen = case(seed)

@@ -101,14 +101,22 @@ class Journal:
         self._older = {name: one for name, one in progress.items() if name != self.name}
         return progress
 
+    def legacy(self) -> list[JournalPosition]:
+        """Return where each journal is; nothing of any of them waits to be processed."""
+        return [self._progress.position(), *(one.position() for one in self._older.values())]
+
+    def inherit(self, positions: list[JournalPosition]) -> None:
+        """Look after journals that are processed whole, and whose writer has left."""
+        for each in positions:
+            progress = JournalProgress(each.journal, each.offset, each.done)
+            progress.ended()
+            self._older[each.journal] = progress
+
     # Checkpoints
 
     def positions(self) -> list[JournalPosition]:
         """Return where each journal is, for the checkpoint that begins."""
-        self._saving = [
-            self._progress.position(),
-            *(one.position() for one in self._older.values()),
-        ]
+        self._saving = self.legacy()
         return self._saving
 
     def committed(self, number: int, oldest_number: int) -> None:
@@ -122,9 +130,13 @@ class Journal:
         assert offset is not None, "a checkpoint names the newest journal of each worker"
         self.folder.cut(self.name, offset)
         for name, progress in list(self._older.items()):
+            if any(name not in (each.journal for each in positions) for positions in kept):
+                continue  # what an older checkpoint needs of it, its writer knew, who has left
             offset = cut_offset(name, kept)
             if offset == progress.end:
-                # All of it was processed before the oldest checkpoint that is kept.
+                # All of it was processed before the oldest checkpoint that is kept. It is named
+                # until it is gone: without a name it could be taken for a newer one.
+                self.folder.cut(name, None)
                 del self._older[name]
-                offset = None
-            self.folder.cut(name, offset)
+            else:
+                self.folder.cut(name, offset)

@@ -21,7 +21,7 @@ from wallaroo.checkpoint.blocks import (
 )
 from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.errors import DamagedFileError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 
 MANIFEST_FOLDER = "manifests/"
 PART_FOLDER = "parts/"
@@ -71,6 +71,8 @@ class StagedOutput:
     """Position of the sink in the plan."""
     name: str
     byte_count: int
+    cut: CheckpointId = NO_BARRIER
+    """The barrier before which it was written: what has a lower one belongs before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ class WorkerCheckpoint:
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
     carries the counts of one that is gone."""
+    gave_at: CheckpointId = NO_BARRIER
+    """The barrier at which it gave keys away last: older parts may hold keys that were not its own
+    any more when this was saved."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

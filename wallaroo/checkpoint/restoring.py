@@ -1,17 +1,18 @@
 """Brings one worker back to a checkpoint: its state, and where its sources go on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HINT_RESTORE
 from wallaroo.checkpoint.journal import parse_journal_name, replay_position
-from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef
+from wallaroo.checkpoint.legacy import heir_of
+from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_part
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import MissingObjectError
 from wallaroo.metrics.tally import Counts, add_counts
-from wallaroo.names import WorkerName
-from wallaroo.routing.hashing import hash_text
+from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 
 
@@ -23,6 +24,8 @@ class Restored:
     """That make up exactly its states; ``None`` where others hold keys of these parts too."""
     sources: dict[int, Any]
     """The position of each source that was somewhere, by pipeline."""
+    gave_at: CheckpointId = NO_BARRIER
+    """As ``WorkerCheckpoint`` has it, for these parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +48,45 @@ class Restorer:
         for worker in manifest.workers.values():
             sources.update(worker.sources)
         if then == list(self.maps.values()) and self.me in manifest.workers:
-            parts = manifest.workers[self.me].parts
-            await self._load(parts, then, is_all_mine=True)
-            return Restored(parts, sources)
+            mine = manifest.workers[self.me]
+            await self._load(mine, then, is_all_mine=True)
+            return Restored(mine.parts, sources, mine.gave_at)
         # Others own the partitions now: each looks through all parts for what is its own.
         for worker in manifest.workers.values():
-            await self._load(worker.parts, then, is_all_mine=False)
+            await self._load(worker, then, is_all_mine=False)
         return Restored(None, sources)
 
     async def _load(
-        self, parts: list[PartRef], then: list[PartitionMap], *, is_all_mine: bool
+        self, share: WorkerCheckpoint, then: list[PartitionMap], *, is_all_mine: bool
     ) -> None:
-        for part in parts:
+        for part in share.parts:
             state = then[part.state].state
             states = self.states.get(state)
             if states is None:
                 continue  # the application has no such state any more, and was told to drop it
-            owner_of = self.maps[state].owner_of
+            # A part from before keys were given away may hold what is newer at another worker.
+            was_mixed = part.checkpoint < share.gave_at
+            is_taken = self._filter(then[part.state], share.worker, was_mixed, is_all_mine)
             try:
                 data = await self.store.get(part.name)
             except MissingObjectError as error:
                 raise MissingObjectError(error.what, HINT_RESTORE) from error
             for chunk in read_part(data, part, self.store.describe(part.name)):
                 for key, value in zip(chunk.keys(), chunk.states(), strict=True):
-                    if is_all_mine or owner_of(key) == self.me:
+                    if is_taken is None or is_taken(key):
                         states[key] = value
                 await self.pause(0)
+
+    def _filter(
+        self, then: PartitionMap, worker: WorkerName, was_mixed: bool, is_all_mine: bool
+    ) -> Callable[[Any], bool] | None:
+        """Return what tells which keys of a part are to be taken; ``None`` for all."""
+        me, owner_of, owner_then = self.me, self.maps[then.state].owner_of, then.owner_of
+        if not was_mixed:
+            return None if is_all_mine else lambda key: owner_of(key) == me
+        if is_all_mine:
+            return lambda key: owner_then(key) == worker
+        return lambda key: owner_then(key) == worker and owner_of(key) == me
 
 
 def journals_of(
@@ -87,7 +103,7 @@ def journals_of(
     mine: list[JournalPosition] = []
     for journal in sorted(journals, key=_age):
         worker, _ = _parsed(journal)
-        owner = worker if worker in members else members[hash_text(journal) % len(members)]
+        owner = worker if worker in members else heir_of(journal, members)
         position = replay_position(journal, positions)
         if owner == me and position is not None:
             mine.append(position)
@@ -105,7 +121,7 @@ def counts_of(
     for share in manifest.workers.values():
         for worker, counts in share.counts.items():
             is_member = worker in members
-            carrier = worker if is_member else members[hash_text(worker) % len(members)]
+            carrier = worker if is_member else heir_of(worker, members)
             if carrier == me:
                 add_counts(mine.setdefault(worker, {}), counts)
     return mine

@@ -30,7 +30,7 @@ from wallaroo.checkpoint.parts import (
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.errors import StateObjectError, WallarooError
 from wallaroo.metrics.tally import Counts
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
@@ -105,6 +105,10 @@ class Saving:
         self._pacer = Pacer()
         self._share: _Share | None = None
         self._part_count = 0
+        self.gave_at = NO_BARRIER
+        """The barrier at which keys were given away last."""
+        self.inherited: list[StagedOutput] = []
+        """Output that workers which left have staged, for the next checkpoint."""
         self.parts: list[PartRef] = []
         """What makes up this worker's state as of the last checkpoint, oldest first."""
         self._new_parts: list[PartRef] = []
@@ -243,16 +247,18 @@ class Saving:
                 parts=kept + share.parts,
                 journals=share.before.journals,
                 sources=share.before.sources,
-                staged=share.staged,
+                staged=self.inherited + share.staged,
                 key_counts=share.key_counts,
                 pause_s=pause_s,
                 counts=share.counts,
+                gave_at=self.gave_at,
             )
         )
 
     def committed(self) -> None:
         """The checkpoint stands."""
         started_s = self._clock()
+        self.inherited = []
         self.parts = [part for part in self.parts if part.name not in self._leaving]
         self.parts += self._new_parts
         self._new_parts = []

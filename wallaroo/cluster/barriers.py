@@ -23,7 +23,7 @@ from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import AlreadyExistsError, WallarooError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
 from wallaroo.wire.data_frames import Barrier
@@ -66,15 +66,19 @@ class Barriers:
         workers: tuple[WorkerName, ...],
         around: Surroundings,
         durability: Durability | None,
+        past: CheckpointId = NO_BARRIER,
     ) -> None:
+        """Barriers up to ``past`` are of no concern any more."""
         self._pipeline_count = len(plan.pipelines)
         self._aligner = Aligner(plan, me, workers)
         self._around = around
         self._durability = durability
         self._before = Before([], {})
-        self._checkpoint = CheckpointId(0)
-        self._abandoned = CheckpointId(0)
+        self._checkpoint = NO_BARRIER
+        self._abandoned = past
         self._is_draining = False
+        self._on_held: Callable[[], None] | None = None
+        """For a barrier that holds: called once it is through here."""
         if durability is not None:
             durability.saving.put = lambda name, data: around.start(self._store(name, data))
             durability.saving.on_saved = self._saved
@@ -88,6 +92,18 @@ class Barriers:
         self._durability.saving.hold()
         self._around.engine.holds_sources = True
         self._pass_sources(checkpoint)
+
+    def hold(self, checkpoint: CheckpointId, on_held: Callable[[], None]) -> None:
+        """Send a barrier, and keep the sources behind it until ``let_go_of_hold``, or for good."""
+        self._around.engine.holds_sources = True
+        self._on_held = on_held
+        self._pass_pipelines(checkpoint)
+
+    def let_go_of_hold(self, checkpoint: CheckpointId) -> None:
+        """What a barrier holds is to go on, wherever that barrier is."""
+        self._abandoned = max(self._abandoned, checkpoint)
+        self._on_held = None
+        self._let_go(checkpoint)
 
     def drain(self, checkpoint: CheckpointId) -> None:
         """Close the sources, and send a barrier behind the last record."""
@@ -126,6 +142,9 @@ class Barriers:
                 self._not_saved(error)
                 return
             self._before = Before(self._durability.journal.positions(), sources)
+        self._pass_pipelines(checkpoint)
+
+    def _pass_pipelines(self, checkpoint: CheckpointId) -> None:
         for pipeline in range(self._pipeline_count):
             self._align(SourcePassed(checkpoint, pipeline))
 
@@ -147,6 +166,9 @@ class Barriers:
 
     def _aligned(self, checkpoint: CheckpointId) -> None:
         around = self._around
+        if self._on_held is not None:
+            self._on_held()
+            return
         if self._durability is not None:
             saving = self._durability.saving
             saving.freeze(checkpoint, self._before)

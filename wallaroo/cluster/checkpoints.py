@@ -13,6 +13,7 @@ from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.events import ManifestNotWritten, ManifestWritten, WriteManifest
+from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, StoreError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
@@ -61,14 +62,16 @@ class Beginning:
     manifest: int
     """The number of the claim, which has the content to begin with."""
     maps: list[PartitionMap]
+    workers: tuple[WorkerName, ...]
 
 
 class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(
-        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...]
+        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
+        """Without ``workers`` they are those of the checkpoint that ``begin`` finds, or one."""
         self._rules = rules
         self._place = place
         self._plan = plan
@@ -95,6 +98,13 @@ class Checkpoints:
         """A process was lost, and writes no more."""
         self._ended_stages.append(journal_name(worker, incarnation))
 
+    def members_changed(
+        self, workers: tuple[WorkerName, ...], partition_maps: Sequence[Any]
+    ) -> None:
+        """Checkpoints from the next one on are of these members; none is being written."""
+        self._workers = workers
+        self._partition_maps = [PartitionMap.from_wire(wire) for wire in partition_maps]
+
     def begun(self) -> None:
         """A checkpoint was ordered just now."""
         self._begun_s = self._place.clock()
@@ -111,6 +121,9 @@ class Checkpoints:
         # The base may be older than what was committed last, and journals may lie elsewhere.
         last = await self._log.last_epoch()
         epoch = Epoch(max([last, self._newest_epoch, *self._place.journal_epochs()]) + 1)
+        if not self._workers:
+            known = tuple(map(WorkerName, base.members)) if base is not None else ()
+            self._workers = known or first_names(1)
         if base is None:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):
@@ -124,7 +137,7 @@ class Checkpoints:
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
         self._place.tell("checkpoint.begin", values)
-        return Beginning(epoch, self._latest.number, self._partition_maps)
+        return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
 
     async def _base(self) -> Manifest | None:
         number = self._rules.from_checkpoint
@@ -262,12 +275,10 @@ class Checkpoints:
         Does not return before: the next checkpoint's output belongs behind this one's.
         """
         for sink, path in self._files().items():
-            parts = [
-                StagedPart(part.name, part.byte_count)
-                for worker in manifest.workers.values()
-                for part in worker.staged
-                if part.sink == sink
-            ]
+            # In the order of their barriers: between two of them a key may have changed its worker.
+            staged = [part for worker in manifest.workers.values() for part in worker.staged]
+            staged.sort(key=lambda part: part.cut)
+            parts = [StagedPart(part.name, part.byte_count) for part in staged if part.sink == sink]
             length_before = manifest.file_lengths.get(sink, 0)
             while True:
                 try:

@@ -8,6 +8,8 @@
        ^                        |
        +--StopRequested-- DRAINED, after a DrainRequested: only the stop follows
 
+While it is RUNNING its members may change (``Resizes``): RUNNING --> MOVING --> CONNECTING.
+
 Each loss of a worker begins a new epoch; what a worker says of an older one is dropped in
 ``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
 (``Failed``), and that somebody wants it to stop (``RequestStop``).
@@ -19,12 +21,8 @@ to go back to; the answer may be that very checkpoint.
 Before the application has been ready once, a loss ends the start.
 """
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from wallaroo.cluster.ended_sources import EndedSources
 from wallaroo.cluster.ending import Ending
 from wallaroo.cluster.events import (
     Announce,
@@ -33,31 +31,33 @@ from wallaroo.cluster.events import (
     Effect,
     EndCluster,
     Event,
-    ManifestNotWritten,
-    ManifestWritten,
     Publish,
     Received,
+    ResizeRequested,
     Send,
     StartWorker,
     StopRequested,
     WorkerLost,
-    WriteManifest,
 )
-from wallaroo.cluster.rounds import RoundPhase, Rounds
+from wallaroo.cluster.resizes import Resizes
+from wallaroo.cluster.round_orders import CARRY_ON, RoundOrders
+from wallaroo.cluster.rounds import RoundPhase
+from wallaroo.cluster.state import FIRST_EPOCH, ClusterState, Membership, Phase
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (
     Abandon,
-    Assign,
-    Checkpoint,
-    Committed,
     ControlFrame,
     Drain,
     Drained,
+    Emptied,
     Failed,
+    Gathered,
+    Held,
     Join,
+    Moved,
+    NotMoved,
     NotSaved,
-    Open,
     Opened,
     Ready,
     RequestStop,
@@ -67,79 +67,48 @@ from wallaroo.wire.control import (
     Stop,
 )
 
-STORY_STEPS_MAX = 64
+__all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
-FIRST_EPOCH = Epoch(1)
+STORY_STEPS_MAX = 64
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
 """A supervisor that signals every process means one stop, not many."""
-
-CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
-
-
-class Phase(enum.Enum):
-    """Where the cluster is."""
-
-    FORMING = "forming"
-    CONNECTING = "connecting"
-    OPENING = "opening"
-    RUNNING = "running"
-    DRAINING = "draining"
-    DRAINED = "drained"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
-    """What the coordinator is told at the start."""
-
-    workers: tuple[WorkerName, ...]
-    outline: list[str]
-    difference: Callable[[list[str], list[str]], str]
-    """Two outlines to a sentence that names the step in which they differ."""
-    partition_maps: list[Any]
-    source_addresses: list[str]
-    source_workers: list[str]
-    may_restart: bool = True
-    is_patient: bool = False
-    """Whether a loss before the application has been ready is mended, too."""
-    is_durable: bool = False
-    epoch: Epoch = FIRST_EPOCH
-    """The first of this run; with checkpoints on it goes up from run to run."""
-    manifest: int = 0
-    """The number of the checkpoint to begin with; 0 for none."""
-    checkpoint_failures_max: int | None = None
-    """Checkpoints that may fail in a row before the run ends."""
 
 
 class Coordinator:
     """One cluster. ``step`` takes what happened and returns what to do, in order."""
 
     def __init__(self, membership: Membership) -> None:
-        self._membership = membership
-        self.phase = Phase.FORMING
-        self.epoch = membership.epoch
-        self._incarnations = dict.fromkeys(membership.workers, self.epoch)
-        self._processes = dict(self._incarnations)
-        """The epoch at which each worker's process was started; it may rewind to a later one."""
-        self._data_addresses: dict[WorkerName, str] = {}
-        self._waiting_for: set[WorkerName] = set(membership.workers)
+        self._begin = membership
+        self._state = ClusterState(membership)
+        self._rounds = self._state.rounds
+        self._orders = RoundOrders(self._state, self._go_on, self._end)
+        self._resizes = Resizes(self._state)
         self._has_been_ready = False
         self.ending = Ending()
-        self._manifest = membership.manifest
-        # A round's number is above that of every manifest: what parts it left can be told apart.
-        self._rounds = Rounds(membership.workers, CheckpointId(membership.manifest))
         self._lost: set[WorkerName] = set(membership.workers)
         """Not there: at the start, or lost, and its process has not joined."""
-        self._ended_sources = EndedSources(len(membership.source_workers))
         self._drained: list[Drained] = []
         self._story: list[str] = []
 
+    @property
+    def phase(self) -> Phase:
+        """Where the cluster is."""
+        return self._state.phase
+
+    @property
+    def epoch(self) -> Epoch:
+        """The present one."""
+        return self._state.epoch
+
+    @property
+    def workers(self) -> tuple[WorkerName, ...]:
+        """The members."""
+        return self._state.workers
+
     def start(self) -> list[Effect]:
         """Return the first effects: one process for each worker."""
-        return [
-            StartWorker(worker, self.epoch, is_restart=False) for worker in self._membership.workers
-        ]
+        return [StartWorker(worker, self.epoch, is_restart=False) for worker in self._state.workers]
 
     def step(self, event: Event) -> list[Effect]:
         """Apply one event; return the effects to carry out, in order."""
@@ -155,7 +124,7 @@ class Coordinator:
     @property
     def waiting_for(self) -> list[WorkerName]:
         """The workers that have not done what the phase waits for."""
-        return [worker for worker in self._membership.workers if worker in self._waiting_for]
+        return sorted(self._state.waiting_for | self._resizes.waiting_for)
 
     def _apply(self, event: Event) -> list[Effect]:
         if self.phase is Phase.STOPPED:
@@ -164,35 +133,63 @@ class Coordinator:
             case StopRequested() | DrainRequested():
                 return self._stop_in_order(event)
             case WorkerLost(worker, incarnation, reason):
-                if incarnation != self._processes[worker]:
-                    return []
-                return self._worker_lost(worker, reason)
+                is_known = incarnation == self._state.processes.get(worker)
+                return self._worker_lost(worker, reason) if is_known else []
             case Received(worker, frame):
                 return self._received(worker, frame)
             case CheckpointDue():
                 return self._begin_checkpoint()
-            case ManifestWritten() | ManifestNotWritten():
-                return self._manifest_answered(event)
+            case ResizeRequested():
+                return self._resizes.request(event)
+            case _:
+                return self._orders.manifest_answered(event)
 
     def _received(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        if worker not in self._state.workers and not isinstance(frame, RequestStop):
+            return self._outsider_said(worker, frame)
         match frame:
             case Join():
-                if frame.epoch != self._incarnations[worker]:
+                if frame.epoch != self._state.incarnations[worker]:
                     return []
                 return self._joined(worker, frame)
             case Failed():
-                error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
-                return self._end(error(frame.what, frame.hint))
+                return self._failed(frame)
             case RequestStop():
                 return self._stop_in_order()
             case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
 
+    def _outsider_said(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        """A frame came from one that is about to join, has left, or could not load its part."""
+        resizes = self._resizes
+        effects: list[Effect] = []
+        match frame:
+            case Join():
+                effects = resizes.joined(worker, frame)
+            case Failed() if frame.epoch > self.epoch:
+                effects = resizes.not_joined(frame.epoch, frame.what)
+            case Failed() if worker in self._state.processes:
+                pass  # its process ends, and that is heard too
+            case Failed():
+                return self._failed(frame)
+            case Drained():
+                self._drained.append(frame)
+                effects = resizes.left(worker)
+            case Gathered() | Moved() | NotMoved() if frame.epoch == self.epoch:
+                effects = resizes.reported(worker, frame)
+            case _:
+                pass
+        return [*effects, *self._go_on()]
+
+    def _failed(self, frame: Failed) -> list[Effect]:
+        error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
+        return self._end(error(frame.what, frame.hint))
+
     # Start
 
     def _joined(self, worker: WorkerName, frame: Join) -> list[Effect]:
-        if frame.outline != self._membership.outline:
-            what = self._membership.difference(self._membership.outline, frame.outline)
+        if frame.outline != self._begin.outline:
+            what = self._begin.difference(self._begin.outline, frame.outline)
             return self._end(
                 ClusterError(
                     f"worker {worker} runs another application than the initializer: {what}",
@@ -201,46 +198,26 @@ class Coordinator:
                 )
             )
         self._lost.discard(worker)
-        self._data_addresses[worker] = frame.data_address
-        return self._counted(worker, "worker.joined", self._assign)
-
-    def _assign(self) -> list[Effect]:
-        if self._rounds.phase is RoundPhase.COMMITTING:
-            return []
-        self.phase = Phase.CONNECTING
-        workers = self._membership.workers
-        self._waiting_for = set(workers)
-        members = [
-            [worker, self._incarnations[worker], self._data_addresses[worker]] for worker in workers
-        ]
-        return [
-            self._to_all(
-                Assign(
-                    self.epoch,
-                    members,
-                    self._membership.partition_maps,
-                    self._membership.source_addresses,
-                    self._membership.source_workers,
-                    self._manifest,
-                )
-            )
-        ]
+        self._state.data_addresses[worker] = frame.data_address
+        return self._counted(worker, "worker.joined", self._state.connect)
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
             case SourcesEnded(_, pipelines, problems), phase:
-                self._ended_sources.add(pipelines, problems)
-                is_over = self._ended_sources.are_all and phase is Phase.RUNNING
+                self._state.ended_sources.add(pipelines, problems)
+                is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
             case Ready(), Phase.CONNECTING:
-                return self._counted(worker, "worker.ready", self._open)
+                return self._counted(worker, "worker.ready", self._state.open)
             case Opened(), Phase.OPENING:
                 return self._counted(worker, "", self._run)
             case Drained(), Phase.DRAINING:
                 self._drained.append(frame)
                 return self._counted(worker, "worker.drained", self._finish)
-            case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.DRAINING:
-                return self._answered_round(worker, answer)
+            case (Gathered() | Emptied() | Held() | Moved() | NotMoved()) as report, _:
+                return [*self._resizes.reported(worker, report), *self._go_on()]
+            case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.MOVING | Phase.DRAINING:
+                return self._orders.answered(worker, answer)
             case _:
                 raise AssertionError(f"{frame} from {worker} in {self.phase}: {self._story}")
 
@@ -248,53 +225,54 @@ class Coordinator:
         self, worker: WorkerName, event: str, when_all: Callable[[], list[Effect]]
     ) -> list[Effect]:
         """One more worker has done what the phase waits for; go on when it was the last."""
-        self._waiting_for.discard(worker)
-        total = len(self._membership.workers)
+        self._state.waiting_for.discard(worker)
+        total = len(self._state.workers)
         values = {
             "worker": worker,
-            "worker_count": f"{total - len(self._waiting_for)} of {total}",
+            "worker_count": f"{total - len(self._state.waiting_for)} of {total}",
         }
         effects: list[Effect] = [Announce(event, values)] if event else []
-        return effects if self._waiting_for else [*effects, *when_all()]
-
-    def _open(self) -> list[Effect]:
-        self.phase = Phase.OPENING
-        self._waiting_for = set(self._membership.workers)
-        return [self._to_all(Open(self.epoch))]
+        return effects if self._state.waiting_for else [*effects, *when_all()]
 
     def _run(self) -> list[Effect]:
-        self.phase = Phase.RUNNING
+        self._state.phase = Phase.RUNNING
         is_again, self._has_been_ready = self._has_been_ready, True
-        effects: list[Effect] = [Publish(self.epoch, is_again)]
-        if self.ending.is_requested:
-            return [*effects, *self._drain()]
-        return [*effects, *self._stop_in_order()] if self._ended_sources.are_all else effects
+        return [Publish(self.epoch, is_again), *self._go_on()]
 
     # Loss
 
     def _worker_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
+        if worker in self._state.workers:
+            first = self._resizes.member_lost(worker, reason)
+            return [*first, *self._member_lost(worker, reason)]
+        effects = self._resizes.outsider_lost(worker, reason)
+        if effects is None:
+            return [*self._resizes.go_back(), *self._member_lost(worker, reason)]
+        return [*effects, *self._go_on()]
+
+    def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
-        if not (self._has_been_ready or self._membership.is_patient):
+        if not (self._has_been_ready or self._begin.is_patient):
             return self._end(ClusterError(f"{what} before the application was ready"))
         if self.phase is Phase.DRAINED:
             return self._end(ClusterError(f"{what} after everything was drained"))
         if self.phase is Phase.DRAINING:
             what = f"{what} while the cluster was stopping"
-            if not self._membership.is_durable:
+            if not self._begin.is_durable:
                 return self._end(ClusterError(f"{what}; what it held is lost"))
             return self._end(ClusterError(what, hint=CARRY_ON))
-        if not self._membership.may_restart:
-            hint = CARRY_ON if self._membership.is_durable else ""
+        if not self._begin.may_restart:
+            hint = CARRY_ON if self._begin.is_durable else ""
             return self._end(ClusterError(f"{what}, and --no-restart is set", hint=hint))
-        if self._membership.is_durable:
+        if self._begin.is_durable:
             return self._go_back(worker, reason)
-        self.epoch = Epoch(self.epoch + 1)
-        self._ended_sources.begin_epoch()
-        self._incarnations[worker] = self._processes[worker] = self.epoch
+        self._state.epoch = Epoch(self.epoch + 1)
+        self._state.ended_sources.begin_epoch()
+        self._state.incarnations[worker] = self._state.processes[worker] = self.epoch
         if self.phase is not Phase.FORMING:
-            self._waiting_for = set()
-        self.phase = Phase.FORMING
-        self._waiting_for.add(worker)
+            self._state.waiting_for = set()
+        self._state.phase = Phase.FORMING
+        self._state.waiting_for.add(worker)
         lost = "its state and the records it held"
         values = {"worker": worker, "reason": reason, "epoch": self.epoch, "lost": lost}
         return [
@@ -304,16 +282,16 @@ class Coordinator:
 
     def _go_back(self, worker: WorkerName, reason: str) -> list[Effect]:
         """All workers begin a new epoch from the last checkpoint."""
-        self.epoch = Epoch(self.epoch + 1)
-        self._ended_sources.begin_epoch()
-        self.phase = Phase.FORMING
+        self._state.epoch = Epoch(self.epoch + 1)
+        self._state.ended_sources.begin_epoch()
+        self._state.phase = Phase.FORMING
         if self._rounds.phase is RoundPhase.SAVING:
             self._rounds.give_up()
-        self._lost.add(worker)
-        workers = self._membership.workers
-        self._incarnations = dict.fromkeys(workers, self.epoch)
-        self._waiting_for = set(workers)
-        self._processes |= dict.fromkeys(self._lost, self.epoch)
+        workers = self._state.workers
+        self._lost |= {worker} & set(workers)
+        self._state.incarnations = dict.fromkeys(workers, self.epoch)
+        self._state.waiting_for = set(workers)
+        self._state.processes |= dict.fromkeys(self._lost, self.epoch)
         is_committing = self._rounds.phase is RoundPhase.COMMITTING
         undecided = ", or to the one that is being written" if is_committing else ""
         values = {
@@ -321,7 +299,7 @@ class Coordinator:
             "reason": reason,
             "epoch": self.epoch,
             "lost": "nothing",
-            "next": f"all workers go back to checkpoint {self._manifest}{undecided}",
+            "next": f"all workers go back to checkpoint {self._state.manifest}{undecided}",
         }
         return [
             Announce("worker.lost", values, is_warning=True),
@@ -334,69 +312,35 @@ class Coordinator:
             ),
         ]
 
-    # Checkpoints
+    # Stop
 
-    def _begin_checkpoint(self) -> list[Effect]:
-        if self.phase is not Phase.RUNNING or self._rounds.phase is not RoundPhase.IDLE:
-            return []
-        return [self._to_all(Checkpoint(self.epoch, self._rounds.begin()))]
-
-    def _answered_round(self, worker: WorkerName, frame: Saved | NotSaved) -> list[Effect]:
-        rounds = self._rounds
-        if frame.checkpoint != rounds.checkpoint or rounds.phase is not RoundPhase.SAVING:
-            return []
-        if isinstance(frame, NotSaved):
-            rounds.failed()
-            return self._checkpoint_failed(f"worker {worker}: {frame.reason}")
-        contents = rounds.saved(worker, frame.content)
-        return [] if contents is None else [WriteManifest(rounds.checkpoint, self.epoch, contents)]
-
-    def _checkpoint_failed(self, reason: str) -> list[Effect]:
-        if self.phase is Phase.DRAINING:
-            what = f"the last checkpoint cannot be saved: {reason}"
-            return self._end(ClusterError(what, hint=CARRY_ON))
-        count, limit = self._rounds.failures_in_a_row, self._membership.checkpoint_failures_max
-        if limit is not None and count > limit:
-            what = f"{count} checkpoints in a row could not be saved: {reason}"
-            return self._end(ClusterError(what, hint=CARRY_ON))
-        values = {
-            "reason": reason,
-            "failed_in_a_row": count,
-            "next": "records go on; what this one was to hold is saved by the next",
-        }
-        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
-        if self.phase is not Phase.RUNNING:
-            return [told, *self._after_commit()]
-        abandon = self._to_all(Abandon(self.epoch, self._rounds.checkpoint))
-        return [told, abandon, *self._after_commit()]
-
-    def _manifest_answered(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
-        if isinstance(event, ManifestNotWritten):
-            self._rounds.failed()
-            return self._checkpoint_failed(event.reason)
-        self._manifest = event.number
-        self._rounds.committed()
-        effects: list[Effect] = []
-        if self.phase in (Phase.RUNNING, Phase.DRAINING):
-            checkpoint, oldest = self._rounds.checkpoint, event.oldest_number
-            effects = [self._to_all(Committed(self.epoch, checkpoint, event.number, oldest))]
-        return [*effects, *self._after_commit()]
-
-    def _after_commit(self) -> list[Effect]:
-        """Do what had to wait for the manifest."""
-        if self._waiting_for:
+    def _go_on(self) -> list[Effect]:
+        """Do what had to wait: for the end of a checkpoint, for a worker to leave, for a start."""
+        if self._state.waiting_for:
             return []
         match self.phase:
             case Phase.FORMING:
-                return self._assign()
+                return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self.ending.is_requested:
+            case Phase.RUNNING if self.ending.is_requested and not self._resizes.are_leaving:
                 return self._drain()
+            case Phase.RUNNING if self._state.ended_sources.are_all:
+                return self._stop_in_order()
+            case Phase.RUNNING if self._resizes.wants_round:
+                return self._begin_checkpoint()
+            case Phase.RUNNING:
+                return self._resizes.go_on()
             case _:
                 return []
 
-    # Stop
+    def _begin_checkpoint(self) -> list[Effect]:
+        if self._resizes.blocks_rounds:
+            return []
+        orders = self._orders.begin()
+        if orders:
+            self._resizes.ordered_round()
+        return orders
 
     def _stop_in_order(
         self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
@@ -404,21 +348,22 @@ class Coordinator:
         if self.ending.asked(asked):
             lost = "stopped at once; what was not yet delivered is lost"
             kept = f"stopped at once; {CARRY_ON}"
-            return self._end(ClusterError(kept if self._membership.is_durable else lost))
+            return self._end(ClusterError(kept if self._begin.is_durable else lost))
         if self.phase is Phase.DRAINED and not self.ending.stays_when_drained:
-            return self._end(self._ended_sources.error)
+            return self._end(self._state.ended_sources.error)
         if self.ending.is_requested:
             return []
         self.ending.is_requested = True
         if not self._has_been_ready:
             return self._end(None)
-        if self.phase is Phase.RUNNING:
-            return self._drain()
+        effects = self._resizes.stop()
+        if self.phase is Phase.RUNNING and not self._resizes.are_leaving:
+            return [*effects, *self._drain()]
         values = {
-            "next": "stop once the lost workers are back",
+            "next": "stop once all workers are in their places",
             "hint": "once more to stop at once",
         }
-        return [Announce("cluster.stop_requested", values)]
+        return [*effects, Announce("cluster.stop_requested", values)]
 
     def _drain(self) -> list[Effect]:
         effects: list[Effect] = []
@@ -426,20 +371,20 @@ class Coordinator:
             case RoundPhase.COMMITTING:
                 return []
             case RoundPhase.SAVING:
-                effects.append(self._to_all(Abandon(self.epoch, self._rounds.checkpoint)))
+                effects.append(self._state.to_all(Abandon(self.epoch, self._rounds.checkpoint)))
                 self._rounds.give_up()
             case RoundPhase.IDLE:
                 pass
-        self.phase = Phase.DRAINING
-        self._waiting_for = set(self._membership.workers)
+        self._state.phase = Phase.DRAINING
+        self._state.waiting_for = set(self._state.workers)
         return [
             *effects,
             Announce("cluster.draining", {"hint": "once more to stop at once"}),
-            self._to_all(Drain(self.epoch, self._rounds.begin())),
+            self._state.to_all(Drain(self.epoch, self._rounds.begin())),
         ]
 
     def _finish(self) -> list[Effect]:
-        if self._membership.is_durable and self._rounds.phase is not RoundPhase.IDLE:
+        if self._begin.is_durable and self._rounds.phase is not RoundPhase.IDLE:
             return []
         values = {
             "record_count": sum(frame.record_count for frame in self._drained),
@@ -447,13 +392,10 @@ class Coordinator:
         }
         drained = Announce("cluster.drained", values)
         if self.ending.stays_when_drained:
-            self.phase = Phase.DRAINED
+            self._state.phase = Phase.DRAINED
             return [drained]
-        return [drained, *self._end(self._ended_sources.error)]
+        return [drained, *self._end(self._state.ended_sources.error)]
 
     def _end(self, error: WallarooError | None) -> list[Effect]:
-        self.phase = Phase.STOPPED
-        return [self._to_all(Stop(self.epoch)), EndCluster(error)]
-
-    def _to_all(self, frame: ControlFrame) -> Send:
-        return Send(self._membership.workers, frame)
+        self._state.phase = Phase.STOPPED
+        return [*self._resizes.ended(), self._state.to_all(Stop(self.epoch)), EndCluster(error)]

@@ -18,7 +18,7 @@ from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, OutgoingBatch
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
-from wallaroo.wire.data_frames import Barrier, BatchFrame
+from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
 
 TURN_S = 0.008
 
@@ -95,6 +95,8 @@ class Engine:
         """Called before anything leaves this worker."""
         self.on_output: Callable[[SinkId, bytes], None] = lambda _sink, _chunk: None
         self.on_barrier: Callable[[Link, Barrier], None] = lambda _link, _barrier: None
+        self.on_moving: Callable[[Link, MovingFrame], None] = lambda _link, _frame: None
+        """Called at once with states that move: they are no records, and wait for none."""
         self.on_failures: Callable[[list[Failure]], None] = lambda _: None
         self.on_stop: Callable[[Failure], None] = lambda _: None
         self.on_turn: Callable[[], None] = lambda: None
@@ -125,8 +127,11 @@ class Engine:
 
     # What comes in
 
-    def frame_arrived(self, link: Link, frame: BatchFrame | Barrier) -> None:
+    def frame_arrived(self, link: Link, frame: NumberedFrame) -> None:
         """Queue a frame from another worker."""
+        if isinstance(frame, MovingFrame):
+            self.on_moving(link, frame)
+            return
         self.inbox.append(link, frame)
         self.schedule()
 

@@ -59,12 +59,53 @@ class ManifestNotWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeRequested:
+    """Somebody wants other members; ``Answer`` follows, once, with this id."""
+
+    request_id: int
+    added: tuple[WorkerName, ...]
+    """Names that no worker of this run has had."""
+    leaving: tuple[WorkerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StartWorker:
     """Start the process of this worker; ``is_restart`` where one was lost before."""
 
     worker: WorkerName
     incarnation: Epoch
     is_restart: bool
+    is_joining: bool = False
+    """The application is ready without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndWorker:
+    """This worker is no member, or never was one: see to it that its process ends.
+
+    One ``is_told`` has an order to stop, and gets time for it.
+    """
+
+    worker: WorkerName
+    is_told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """From now on these are the members, and own what these maps say."""
+
+    workers: tuple[WorkerName, ...]
+    partition_maps: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request; ``text`` is for people."""
+
+    request_id: int
+    ok: bool
+    text: str
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +151,10 @@ class EndCluster:
 
 
 Event = (
-    Received | WorkerLost | StopRequested | DrainRequested
+    Received | WorkerLost | StopRequested | DrainRequested | ResizeRequested
     | CheckpointDue | ManifestWritten | ManifestNotWritten
 )  # fmt: skip
-Effect = StartWorker | Send | Publish | Announce | WriteManifest | EndCluster
+Effect = (
+    StartWorker | EndWorker | Send | Publish | Announce | WriteManifest | MembersChanged | Answer
+    | EndCluster
+)  # fmt: skip

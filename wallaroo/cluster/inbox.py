@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.operators.batches import Batch
-from wallaroo.wire.data_frames import Barrier, BatchFrame
+from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 
 class Link(Protocol):
@@ -22,7 +22,7 @@ class Link(Protocol):
         """Who sent it."""
         ...
 
-    def processed(self, frame: BatchFrame | Barrier) -> None:
+    def processed(self, frame: NumberedFrame) -> None:
         """All of the frame is processed."""
         ...
 

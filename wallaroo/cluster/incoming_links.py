@@ -7,12 +7,12 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.data_frames import (
     Ack,
-    Barrier,
-    BatchFrame,
     LinkHello,
     LinkWelcome,
+    NumberedFrame,
     decode_data_frame,
     encode_data_frame,
+    payload_bytes,
 )
 from wallaroo.wire.data_frames import Pressure as PressureFrame
 from wallaroo.wire.data_link import LinkReceiver
@@ -49,14 +49,13 @@ class IncomingLink:
         if self._connection is not None:
             self._connection.abort("the epoch is over")
 
-    def receive(self, frame: BatchFrame | Barrier) -> bool:
+    def receive(self, frame: NumberedFrame) -> bool:
         """Say whether the frame is new."""
         return self._receiver.receive(frame.sequence)
 
-    def processed(self, frame: BatchFrame | Barrier) -> None:
+    def processed(self, frame: NumberedFrame) -> None:
         """Note that all of the frame is processed; the sender hears of it in time."""
-        size = len(frame.body) if isinstance(frame, BatchFrame) else 0
-        self._receiver.processed(frame.sequence, size)
+        self._receiver.processed(frame.sequence, payload_bytes(frame))
         if self._receiver.is_ack_due:
             self.acknowledge()
 
@@ -78,7 +77,7 @@ class IncomingLinks:
         self,
         me: WorkerName,
         incarnation: Epoch,
-        on_frame: Callable[[IncomingLink, BatchFrame | Barrier], None],
+        on_frame: Callable[[IncomingLink, NumberedFrame], None],
         is_under_pressure: Callable[[], bool],
     ) -> None:
         self._me = me
@@ -109,7 +108,7 @@ class IncomingLinks:
         frame = decode_data_frame(data)
         if link is None:
             return self._greeted(connection, frame)
-        if not isinstance(frame, BatchFrame | Barrier):
+        if not isinstance(frame, NumberedFrame):
             raise ProtocolError(f"{type(frame).__name__} is not for the listening side")
         if not self._is_closed and link.receive(frame):
             self._on_frame(link, frame)

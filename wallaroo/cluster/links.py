@@ -76,6 +76,7 @@ class OutgoingLink:
         """Connections that stood, one after the other."""
         self.is_ending = False
         """The cluster stops: processes, and with them links, end one after the other."""
+        self._is_closed = False
         self.on_progress: Callable[[], None] = lambda: None
         """Called when the backlog shrank or the pressure changed."""
 
@@ -101,6 +102,14 @@ class OutgoingLink:
         """Send a barrier behind all batches."""
         self._write(self._sender.send_barrier(epoch, checkpoint, edge))
 
+    def send_states(self, resize: int, state: int, body: bytes) -> None:
+        """Send states whose owner is to be the other worker."""
+        self._write(self._sender.send_states(resize, state, body))
+
+    def send_moved_all(self, resize: int, key_count: int) -> None:
+        """Say that all of them are sent."""
+        self._write(self._sender.send_moved_all(resize, key_count))
+
     def _write(self, data: bytes) -> None:
         if data:
             assert self._connection is not None
@@ -121,19 +130,20 @@ class OutgoingLink:
 
     def close(self) -> None:
         """Hang up; nobody dials any more."""
+        self._is_closed = self.is_ending = True
         if self._connection is not None:
             self._connection.abort("the epoch is over")
 
     # For whoever dials
 
     async def keep_connected(self, dial: Callable[[], Awaitable[None]], pause: Pause) -> None:
-        """Dial, and dial again whenever the connection is lost, until this is cancelled.
+        """Dial, and dial again whenever the connection is lost, until the link is closed.
 
         ``dial`` raises ``OSError`` or ``TimeoutError`` where there is no connection; whenever there
         was one, ``lost`` is called later.
         """
         back_off_s = BACK_OFF_FIRST_S
-        while True:
+        while not self._is_closed:
             self._lost.clear()
             try:
                 await dial()
@@ -151,8 +161,8 @@ class OutgoingLink:
         """A frame came over the ``connection`` that began with ``hello``."""
         match decode_data_frame(data):
             case LinkWelcome(processed_sequence, is_under_pressure):
-                if hello != self.hello:
-                    connection.abort("the worker was started anew meanwhile")
+                if hello != self.hello or self._is_closed:
+                    connection.abort("the worker was started anew meanwhile, or left")
                     return
                 self._connection = connection
                 self.connection_count += 1

@@ -5,6 +5,9 @@
       ^
       +-- Rewind, at any time: another worker was lost, all begin again from the last checkpoint
 
+While sources take records the members may change, see ``Resizing``; one that joins has its Assign
+only with that change.
+
 Links, barriers and states are those of one epoch; sources and sinks outlive it. Without checkpoints
 an epoch does not end with a loss: another ``Assign`` names the lost worker's successor.
 """
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.legacy import Legacy, heir_of
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.restoring import Restored, Restorer, counts_of, journals_of
@@ -22,6 +26,7 @@ from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.mesh import Mesh
+from wallaroo.cluster.resizing import Resizing
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import ClusterError, WallarooError
@@ -34,12 +39,17 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import (
     Abandon,
     Assign,
+    CallOff,
     Checkpoint,
     Committed,
     ControlFrame,
     Drain,
+    Empty,
     Failed,
+    Gather,
+    Hold,
     Join,
+    Leave,
     Open,
     Opened,
     Ready,
@@ -73,6 +83,7 @@ class Process:
     durable: DurableStorage | None
     """``None`` where checkpoints are off."""
     clock: Callable[[], float]
+    pause: Pause
     new_dataflow: Callable[[], Dataflow]
     new_mesh: Callable[[Epoch], Mesh]
     listen: Callable[[Mesh], Coroutine[Any, Any, str]]
@@ -102,12 +113,15 @@ class Member:
         self._dataflow = process.new_dataflow()
         self.mesh = process.new_mesh(incarnation)
         self._barriers: Barriers
+        self._durability: Durability | None = None
+        self._resizing = self._new_resizing()
         self._assignment: Assign | None = None
         self._is_open = False
         engine = self._engine = process.engine
         engine.restart(self._dataflow)
         engine.must_pause = lambda: self.mesh.pressure.must_pause
         engine.on_barrier = lambda link, barrier: self._barriers.came(link, barrier)
+        engine.on_moving = lambda link, frame: self._resizing.came(link, frame)
         engine.on_stop = self.stop_on_error
         engine.on_turn = self.backlog_changed
         if process.durable is not None:
@@ -158,6 +172,21 @@ class Member:
             case Stop():
                 self._process.end(0)
             case _:
+                self._resize_ordered(frame)
+
+    def _resize_ordered(self, frame: ControlFrame) -> None:
+        match frame:
+            case Gather():
+                self._gather(frame)
+            case Empty():
+                self._resizing.empty(frame)
+            case Hold():
+                self._resizing.hold(frame, self._barriers, self._durability)
+            case CallOff():
+                self._resizing.call_off(frame, self._barriers)
+            case Leave():
+                self._resizing.leave(frame)
+            case _:
                 what = f"{type(frame).__name__} is no order of an initializer"
                 self._process.warn("order.refused", ClusterError(what))
 
@@ -175,11 +204,15 @@ class Member:
         self._dataflow = process.new_dataflow()
         self._engine.restart(self._dataflow)
         self.mesh = process.new_mesh(order.epoch)
+        self._durability = None
+        self._resizing = self._new_resizing()
         process.start(self.join())
 
     def _assign(self, assign: Assign) -> None:
         is_first, self._assignment = self._assignment is None, assign
-        if not is_first:
+        if assign.resize:
+            self._resized(assign, is_new=is_first)
+        elif not is_first:
             self._follow(assign)
             self._process.start(self._report_ready(assign))
         elif self._process.durable is None:
@@ -198,7 +231,7 @@ class Member:
         except WallarooError as error:
             self.fail(error.what, error.hint, error.exit_code)
             return
-        saving = Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+        saving = self._new_saving(assign, durable)
         if manifest is not None:
             members = tuple(WorkerName(name) for name, _, _ in assign.members)
             self._dataflow.carried = counts_of(process.name, members, manifest)
@@ -206,6 +239,7 @@ class Member:
             saving.all_changed()
         else:
             saving.parts = restored.parts
+            saving.gave_at = restored.gave_at
         try:
             replay_count = self._rewind_sources(assign, manifest, restored, durable.journal)
         except WallarooError as error:
@@ -251,9 +285,22 @@ class Member:
         process = self._process
         workers = tuple(WorkerName(name) for name, _, _ in assign.members)
         self._dataflow.bind(workers, _partition_maps(assign))
-        around = Surroundings(
+        self._durability = durability
+        self._barriers = Barriers(
+            process.plan, process.name, workers, self._surroundings(), durability, assign.barrier
+        )
+        self._follow(assign)
+        process.start(self._report_ready(assign))
+
+    def _new_saving(self, assign: Assign, durable: DurableStorage) -> Saving:
+        process = self._process
+        return Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+
+    def _surroundings(self) -> Surroundings:
+        process = self._process
+        return Surroundings(
             epoch=lambda: self.epoch,
-            engine=self._engine,
+            engine=process.engine,
             mesh=self.mesh,
             sources=process.sources,
             sinks=process.sinks,
@@ -262,9 +309,57 @@ class Member:
             start=process.start,
             warn=process.warn,
         )
-        self._barriers = Barriers(process.plan, process.name, workers, around, durability)
-        self._follow(assign)
-        process.start(self._report_ready(assign))
+
+    # Other members
+
+    def _new_resizing(self) -> Resizing:
+        process = self._process
+        return Resizing(
+            process.name,
+            self._surroundings(),
+            self._dataflow,
+            process.clock,
+            process.pause,
+            self.backlog_changed,
+        )
+
+    def _gather(self, order: Gather) -> None:
+        assign = self._assignment
+        if assign is None:
+            self._resizing.gather(order, None, [])
+        else:
+            self._resizing.gather(order, _partition_maps(assign), assign.source_addresses)
+
+    def _resized(self, assign: Assign, *, is_new: bool) -> None:
+        """The members have changed: drop what went, take in what came, look after what was left.
+
+        Sources stay held until ``Open``: not everybody knows the new owners yet.
+        """
+        process, durable = self._process, self._process.durable
+        has_given = self._resizing.finish(assign.resize)
+        durability = self._durability
+        if is_new and durable is not None:
+            durable.journal.go_back([])
+            saving = self._new_saving(assign, durable)
+            durability = Durability(saving, durable.journal, durable.store, durable.pause)
+        if has_given and durability is not None:
+            durability.saving.gave_at = assign.barrier
+        self._begin(assign, durability)
+        self._engine.inbox.release(assign.barrier)
+        members = [WorkerName(name) for name, _, _ in assign.members]
+        for legacy in map(Legacy.from_wire, assign.left):
+            process.sources.place(legacy.sources)
+            if heir_of(legacy.worker, members) == process.name:
+                self._dataflow.carry(legacy.counts)
+                if durability is not None:
+                    durability.saving.inherited += legacy.staged
+            if durable is not None:
+                heirs = [
+                    each
+                    for each in legacy.journals
+                    if heir_of(each.journal, members) == process.name
+                ]
+                durable.journal.inherit(heirs)
 
     def _follow(self, assign: Assign) -> None:
         members = [
@@ -284,6 +379,8 @@ class Member:
         if not self._is_open:
             self._is_open = True
             process.before_first_open()
+        # A change of the members held them.
+        self._engine.holds_sources = False
         here = [worker == process.name for worker in self._assignment.source_workers]
         try:
             await process.sources.open(self._assignment.source_addresses, here)

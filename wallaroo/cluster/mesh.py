@@ -6,7 +6,7 @@ from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.pressure import Pressure
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
-from wallaroo.wire.data_frames import Barrier, BatchFrame, LinkHello
+from wallaroo.wire.data_frames import LinkHello, NumberedFrame
 
 
 class Mesh:
@@ -20,7 +20,7 @@ class Mesh:
         me: WorkerName,
         incarnation: Epoch,
         dial: Callable[[LinkHello, str, Pressure], OutgoingLink],
-        on_frame: Callable[[IncomingLink, BatchFrame | Barrier], None],
+        on_frame: Callable[[IncomingLink, NumberedFrame], None],
         pressure: Pressure,
     ) -> None:
         self._me = me
@@ -28,6 +28,8 @@ class Mesh:
         self._dial = dial
         self.pressure = pressure
         self.outgoing: dict[WorkerName, OutgoingLink] = {}
+        self.members: tuple[WorkerName, ...] = ()
+        """The others that barriers go to."""
         self.incoming = IncomingLinks(
             me, incarnation, on_frame, lambda: self.pressure.is_under_pressure
         )
@@ -35,7 +37,15 @@ class Mesh:
     def follow(
         self, members: list[tuple[WorkerName, Epoch, str]], on_progress: Callable[[], None]
     ) -> None:
-        """Link to these members: new ones by ``dial``, restarted ones anew."""
+        """Link to these members: new ones by ``dial``, restarted ones anew; to no others."""
+        self._forget_all_but({name for name, _, _ in members})
+        self.members = tuple(name for name, _, _ in members if name != self._me)
+        self.link(members, on_progress)
+
+    def link(
+        self, members: list[tuple[WorkerName, Epoch, str]], on_progress: Callable[[], None]
+    ) -> None:
+        """Link to these workers, though they may be no members yet."""
         for name, incarnation, address in members:
             if name == self._me:
                 continue
@@ -46,6 +56,16 @@ class Mesh:
             hello = LinkHello(self._me, self._incarnation, name, incarnation)
             link = self.outgoing[name] = self._dial(hello, address, self.pressure)
             link.on_progress = on_progress
+
+    def unlink(self) -> None:
+        """Have no links but to members: the others will be none."""
+        self._forget_all_but({*self.members})
+
+    def _forget_all_but(self, workers: set[WorkerName]) -> None:
+        # Links from others stay known: one that left may dial once more, with frames that are
+        # processed and that it does not know to be.
+        for name in [name for name in self.outgoing if name not in workers]:
+            self.outgoing.pop(name).close()
 
     async def connected(self) -> None:
         """Wait until every link stands."""
@@ -69,9 +89,9 @@ class Mesh:
             link.acknowledge()
 
     def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> None:
-        """Send a barrier to all others, behind all batches."""
-        for link in self.outgoing.values():
-            link.send_barrier(epoch, checkpoint, edge)
+        """Send a barrier to all other members, behind all batches."""
+        for name in self.members:
+            self.outgoing[name].send_barrier(epoch, checkpoint, edge)
 
     def close(self) -> None:
         """The epoch is over: nothing that is on its way counts any more."""

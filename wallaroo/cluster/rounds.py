@@ -25,8 +25,7 @@ class RoundPhase(enum.Enum):
 class Rounds:
     """Who has saved what of the running checkpoint."""
 
-    def __init__(self, workers: tuple[WorkerName, ...], last: CheckpointId) -> None:
-        self._workers = workers
+    def __init__(self, last: CheckpointId) -> None:
         self.checkpoint = last
         self.phase = RoundPhase.IDLE
         self.failures_in_a_row = 0
@@ -36,14 +35,20 @@ class Rounds:
         """Begin a round; return its number."""
         assert self.phase is RoundPhase.IDLE
         self.phase = RoundPhase.SAVING
-        self.checkpoint = CheckpointId(self.checkpoint + 1)
         self._saved = {}
+        return self.barrier()
+
+    def barrier(self) -> CheckpointId:
+        """Return the number of another barrier, which nothing is saved for."""
+        self.checkpoint = CheckpointId(self.checkpoint + 1)
         return self.checkpoint
 
-    def saved(self, worker: WorkerName, content: list[Any]) -> dict[WorkerName, list[Any]] | None:
+    def saved(
+        self, worker: WorkerName, content: list[Any], worker_count: int
+    ) -> dict[WorkerName, list[Any]] | None:
         """A worker has saved its part; return all parts once every worker has."""
         self._saved[worker] = content
-        if len(self._saved) < len(self._workers):
+        if len(self._saved) < worker_count:
             return None
         self.phase = RoundPhase.COMMITTING
         return self._saved

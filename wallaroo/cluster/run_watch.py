@@ -11,6 +11,7 @@ from typing import Any
 from wallaroo.cluster.events import (
     Announce,
     Effect,
+    EndWorker,
     Event,
     ManifestWritten,
     Received,
@@ -94,6 +95,8 @@ class RunWatch:
             match effect:
                 case StartWorker(worker):
                     self._members[worker] = self.used_names[worker] = None
+                case EndWorker(worker):
+                    self._members.pop(worker, None)
                 case Send(_, Assign() as assign):
                     self._members = dict.fromkeys(WorkerName(name) for name, *_ in assign.members)
                     self.maps = [PartitionMap.from_wire(each) for each in assign.partition_maps]

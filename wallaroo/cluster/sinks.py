@@ -26,6 +26,15 @@ class Sinks(Protocol):
         """
         ...
 
+    def cut_files(
+        self, checkpoint: CheckpointId, *, is_staged: bool
+    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """As ``cut``, for files alone: what any worker writes to them later belongs behind this.
+
+        Where output is not staged, the result is empty, and there once all of it is written.
+        """
+        ...
+
     def committed(self, checkpoint: CheckpointId) -> None:
         """The checkpoint stands."""
         ...

@@ -4,80 +4,12 @@ What stands in journals comes before what senders send meanwhile: as long as a r
 intake is shut.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from wallaroo.cluster.engine import Engine
-from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.links import Flag
 from wallaroo.cluster.replay import Replay, ReplayRunner
+from wallaroo.cluster.source_parts import PlacedSource, SourceListener, SourceParts
 from wallaroo.errors import WallarooError
-from wallaroo.topology.plan import Pipeline, Plan
-
-
-class SourceListener(Protocol):
-    """Takes what senders send for one pipeline."""
-
-    async def listen(self, address: str) -> None:
-        """Accept senders from now on; raises ``OSError``."""
-        ...
-
-    def rewind(self) -> None:
-        """Forget what waits to be processed: it stands in the journal, which is replayed."""
-        ...
-
-    async def drain(self) -> None:
-        """Take what senders had sent when this was called, then close everything."""
-        ...
-
-    @property
-    def connection_count(self) -> int:
-        """Senders that are connected."""
-        ...
-
-
-class PlacedSource(Protocol):
-    """A source that runs on one worker only; the engine takes its records."""
-
-    def start(self) -> None:
-        """Begin, or go on from the position that was restored."""
-        ...
-
-    def stop(self) -> None:
-        """Hand out no more records."""
-        ...
-
-    def position(self) -> Any:
-        """Return where it is, as msgpack packs it: all before is taken."""
-        ...
-
-    def restore(self, position: Any) -> None:
-        """Have ``start`` go on there."""
-        ...
-
-    @property
-    def end(self) -> str | None:
-        """``None`` as long as it may have more; else why it ended early, empty if it did not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceParts:
-    """What the sources of one worker are made of."""
-
-    plan: Plan
-    engine: Engine
-    intake: Intake
-    listeners: Mapping[int, SourceListener]
-    """By pipeline."""
-    new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
-    """Makes what runs the source of a pipeline; it calls the function when it has ended."""
-    replayed: Flag
-    all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
-    """Runs them at the same time."""
-    tell: Callable[[str, dict[str, Any]], None]
-    """One line for people."""
 
 
 class Sources:
@@ -86,6 +18,8 @@ class Sources:
     def __init__(self, parts: SourceParts) -> None:
         self._parts = parts
         self._is_listening = False
+        self._is_draining = False
+        """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
         self._replays: list[Replay] = []
         self._placed: dict[int, PlacedSource] = {}
@@ -118,10 +52,7 @@ class Sources:
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
             self._parts.intake.shut()
-        if not self._is_listening:
-            self._is_listening = True
-            for index, listener in self._parts.listeners.items():
-                await listener.listen(addresses[index])
+        await self.listen(addresses)
         for index, pipeline in enumerate(self._parts.plan.pipelines):
             if index in self._placed or not here[index]:
                 continue
@@ -132,6 +63,13 @@ class Sources:
                 source.restore(self._positions[index])
             source.start()
         self._replay()
+
+    async def listen(self, addresses: list[str]) -> None:
+        """Accept senders, if that is not done already. Raises ``OSError``."""
+        if not (self._is_listening or self._is_draining):
+            self._is_listening = True
+            for index, listener in self._parts.listeners.items():
+                await listener.listen(addresses[index])
 
     def _replay(self) -> None:
         replays, self._replays = self._replays, []
@@ -169,6 +107,10 @@ class Sources:
             source.stop()
         self._placed.clear()
 
+    def place(self, positions: Mapping[int, Any]) -> None:
+        """Have ``open`` begin sources that ran elsewhere at these positions, by pipeline."""
+        self._positions = {**self._positions, **positions}
+
     def positions(self) -> dict[int, Any]:
         """Return where each source that runs here alone is, by pipeline.
 
@@ -185,9 +127,23 @@ class Sources:
             [end for end in ends.values() if end],
         )
 
-    async def drain(self) -> None:
-        """Take what was sent until now, then take nothing more."""
+    async def replayed(self) -> None:
+        """Wait until all of the journals is taken."""
         await self._parts.replayed.wait()
+
+    def stop_placed(self) -> None:
+        """Have the sources that run here alone hand out no more records."""
         for source in self._placed.values():
             source.stop()
+
+    async def drain(self) -> None:
+        """Take what was sent until now, then take nothing more."""
+        self._is_draining = True
+        await self.replayed()
+        self.stop_placed()
+        await self.close_listeners()
+
+    async def close_listeners(self) -> None:
+        """Take what senders had sent when this was called, and accept none."""
+        self._is_listening = False
         await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())

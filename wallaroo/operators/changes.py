@@ -36,7 +36,7 @@ class StateChanges:
         self.then = object()
         """Of those that changed before it and are not written."""
         self.changed: list[Any] = []
-        """Those marked ``now``; some perhaps twice."""
+        """Those marked ``now``, some perhaps twice, and some that were dropped."""
         self.frozen: list[Any] = []
         """Those marked ``then``, and some that are written."""
         self._copies: dict[Any, bytes] = {}
@@ -93,7 +93,7 @@ class StateChanges:
         keys: list[Any] = []
         while looked_at and len(keys) < count_max:
             key = looked_at.pop()
-            if marks[key] is then:
+            if marks.get(key) is then:
                 marks[key] = None
                 keys.append(key)
         self.frozen[-STALE_AT_ONCE * count_max :] = looked_at
@@ -101,7 +101,9 @@ class StateChanges:
 
     def abandon(self) -> None:
         """There will be no such checkpoint: what it was to hold belongs to the next."""
-        for keys in (self.frozen, [*self._copies], *self._written):
+        # A key that was dropped has no mark, though it may stand in the list.
+        frozen = [key for key in self.frozen if key in self.marks]
+        for keys in (frozen, [*self._copies], *self._written):
             self.changed += keys
             self.marks.update(dict.fromkeys(keys, self.now))
         self.frozen.clear()
@@ -123,6 +125,12 @@ class StateChanges:
             if mark is not now and mark is not then:
                 marks[key] = now
                 self.changed.append(key)
+
+    def drop(self, keys: Iterable[Any]) -> None:
+        """These keys are another worker's now; they may stand in the list all the same."""
+        assert not self.is_writing, "a checkpoint is being taken"
+        for key in keys:
+            self.marks.pop(key, None)
 
     def _write(self, keys: list[Any], write: Callable[[list[Any]], None]) -> None:
         self._written.append(keys)

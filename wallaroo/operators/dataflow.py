@@ -180,6 +180,22 @@ class Dataflow:
         """Everything before a barrier is processed: the checkpoint is to hold what is here now."""
         self._bindings.freeze()
 
+    # When owners change
+
+    def drop(self, state: str, keys: Iterable[Any]) -> None:
+        """Another worker owns these keys now."""
+        states = self.states[state]
+        for key in keys:
+            del states[key]
+        if state in self.changes:
+            self.changes[state].drop(keys)
+
+    def take_in(self, state: str, states: dict[Any, Any]) -> None:
+        """This worker owns these keys now; no checkpoint of its own has them yet."""
+        self.states[state].update(states)
+        if state in self.changes:
+            self.changes[state].changed_too(states)
+
     # Records in
 
     def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
@@ -231,6 +247,11 @@ class Dataflow:
     def pipeline_of(self, edge: EdgeId) -> int:
         """Return the index of the pipeline that ``edge`` is part of."""
         return self._index_of[self._pipeline_of_edge[edge][0].name]
+
+    def carry(self, counts: dict[str, Counts]) -> None:
+        """Count these on, by worker: who counted them has left."""
+        for worker, more in counts.items():
+            add_counts(self.carried.setdefault(worker, {}), more)
 
     def counts(self) -> dict[str, Counts]:
         """Return what this worker has counted, and what it carries, by worker."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
 
@@ -35,6 +35,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
+    resizes_while_running: int = 5
+    """Workers join or leave, or both, while records flow."""
     late_messages: bool = True
     """Control messages take long now and then; links overtake each other."""
     late_batches: bool = True
@@ -51,10 +53,28 @@ _NOTHING: dict[str, Any] = {
 }
 NO_FAULTS = Faults(**_NOTHING)
 
+
+def without_losses(faults: Faults) -> Faults:
+    """Return these faults without those that take checkpoints to mend, or are of these."""
+    return replace(
+        faults,
+        worker_crashes=0,
+        crashes_together=0,
+        initializer_crashes=0,
+        machine_crashes=0,
+        orderly_stops=0,
+        returns=0,
+        lost_control_links=0,
+        failed_writes=0,
+        failed_journal_writes=0,
+        resizes=False,
+    )
+
+
 ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 """What delays come as often as: some runs are smooth, and so get far between two crashes."""
 
-STEPS_BETWEEN_MAX = 800
+STEPS_BETWEEN_MAX = 1200
 """Of the events between two crashes; a run with little input has some thousand."""
 
 PLACES = (
@@ -65,6 +85,10 @@ PLACES = (
     "Member._open",
     "Member._report_ready",
     "Member.join",
+    "Resizing._empty",
+    "Resizing._gather",
+    "Resizing._give",
+    "Resizing._leave",
     "SimulatedInitializer._begin",
     "SimulatedInitializer._write_manifest",
     "append to journal",

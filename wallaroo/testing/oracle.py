@@ -138,12 +138,16 @@ def state_differences(expected: States, found: States, view: View) -> list[str]:
     return lines
 
 
-def count_differences(plan: Plan, expected: Counts, manifest: Manifest) -> list[str]:
+def counts_in(manifest: Manifest) -> Counts:
+    """Return what all workers together had counted, by node."""
+    return sums({name: sums(share.counts) for name, share in manifest.workers.items()})
+
+
+def count_differences(plan: Plan, expected: Counts, counted: Counts) -> list[str]:
     """Return a line for each place that has counted other records, crashes or not.
 
     Looked at as far as the first state of each pipeline: what follows may depend on the order.
     """
-    counted = sums({name: sums(share.counts) for name, share in manifest.workers.items()})
     lines = []
     for nodes in Nodes(plan).by_pipeline:
         for node in nodes:

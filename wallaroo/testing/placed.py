@@ -63,6 +63,7 @@ class PlacedRunner:
             return []
         start = self._position
         self._position = min(start + record_count_max, len(self._records.all))
+        self._records.taken_count = self._position
         return self._records.copied(start, self._position)
 
     def emptied(self) -> None:
@@ -82,6 +83,8 @@ class Records:
     def __init__(self, records: Sequence[Any], *, have_an_end: bool) -> None:
         self._pickled = [pickle.dumps(each) for each in records]
         self.all = records
+        self.taken_count = 0
+        """By whoever took last."""
         self.have_an_end = have_an_end
 
     def copied(self, start: int, end: int) -> list[Any]:

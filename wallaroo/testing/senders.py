@@ -15,6 +15,7 @@ PIECE_BYTES_MAX = 80
 KERNEL_BYTES_MAX = 300
 SEND_EVERY_S = 0.05
 CONNECT_AFTER_S = 0.05
+HANG_UP_PROBABILITY = 0.02
 
 if TYPE_CHECKING:
     from wallaroo.testing.sources import Listener, SourceConnection
@@ -96,6 +97,10 @@ class SendersHall:
             return
         if not rest:
             # It stays, as real senders do that wait for the next event.
+            return
+        if not connection.has_records and self._random.random() < HANG_UP_PROBABILITY:
+            # What is not accepted by then comes again over the next connection.
+            connection.close()
             return
         count = 0
         if connection.kernel_bytes < KERNEL_BYTES_MAX:

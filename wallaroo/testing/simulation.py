@@ -12,9 +12,10 @@ from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, FencedError, StoreError
+from wallaroo.metrics.tally import Counts
 from wallaroo.testing.disk import Disk
-from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults
-from wallaroo.testing.initializer import NOTICE_S, SimulatedInitializer
+from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
+from wallaroo.testing.initializer import SimulatedInitializer
 from wallaroo.testing.loop import Loop, Process
 from wallaroo.testing.network import Network
 from wallaroo.testing.oracle import (
@@ -22,12 +23,14 @@ from wallaroo.testing.oracle import (
     Expected,
     States,
     count_differences,
+    counts_in,
     final_states,
     newest_manifest,
     output_differences,
     state_differences,
     stream_output,
 )
+from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
 from wallaroo.testing.senders import Sender, SendersHall
 from wallaroo.testing.store import Objects
@@ -93,19 +96,23 @@ def simulate(  # noqa: PLR0913  each can be left out
     *,
     seed: int,
     workers: int = 3,
+    durable: bool = True,
     faults: Faults = ALL_FAULTS,
     view_state: Callable[[Any], Any] = _same,
     view_output: Callable[[bytes], Any] = _same,
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
-    """Run ``application`` on ``workers`` simulated workers with checkpoints on, and check it.
+    """Run ``application`` on ``workers`` simulated workers, and check what comes of it.
 
     Everything that decides is the code of a real cluster; processes, clock, network, disks and
     store are simulated, and meet ``faults`` drawn from ``seed``. The same seed gives the same run.
     When all input is accepted the cluster is stopped in order, and compared with a plain run in one
     process: the final states, by key; every record of output there at least once, and in files
     exactly once.
+
+    With ``durable=False`` checkpoints are off. Faults in which a process is lost are then left out:
+    what they lose is lost.
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
@@ -118,7 +125,13 @@ def simulate(  # noqa: PLR0913  each can be left out
     twice, or wrong, if the run does not end, or if the cluster fails.
     """
     simulation = _Simulation(
-        application, input, Random(seed), workers, faults, objects or Objects()
+        application,
+        input,
+        Random(seed),
+        workers,
+        faults if durable else without_losses(faults),
+        objects or Objects(),
+        is_durable=durable,
     )
     try:
         problems = simulation.run()
@@ -144,7 +157,10 @@ class _Simulation:
         workers: int,
         faults: Faults,
         objects: Objects,
+        *,
+        is_durable: bool,
     ) -> None:
+        self._is_durable = is_durable
         self._plan = plan = _with_few_partitions(plan)
         self._input = input
         self._random = random
@@ -169,6 +185,7 @@ class _Simulation:
             hall=self._hall,
             placed=self._placed,
             sizes=self._sizes(),
+            is_durable=is_durable,
             known_failures=self._expected.failures,
             problems=self._problems,
         )
@@ -178,7 +195,7 @@ class _Simulation:
         self._is_stopping = False
         self._is_between = False
         self._is_over = False
-        self._patience = random.randint(2, 20)
+        self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
 
     def _new_senders(self) -> list[Sender]:
@@ -282,10 +299,24 @@ class _Simulation:
             return
         elif self._chaos.take("orderly_stops", 0.02):
             self._stop(initializer)
-        elif self._hall.are_done:
-            self._patience -= 1
+        elif self._chaos.take(
+            # A second request while one is under way is refused; that is tried now and then.
+            "resizes_while_running",
+            0.01 if initializer.is_resizing else 0.3,
+        ):
+            self._resize(initializer)
+        elif self._hall.are_done and (self._is_durable or self._placed_are_done()):
+            self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 self._stop(initializer)
+
+    def _resize(self, initializer: SimulatedInitializer) -> None:
+        random, workers = self._random, initializer.workers
+        joining_count = random.choice([0, 0, 1, 1, 2, 3]) if len(workers) < WORKERS_MAX else 0
+        # All of them may leave where others join, and where none does it is refused.
+        fewest = 0 if joining_count else 1
+        leaving = random.sample(workers, random.randint(fewest, min(len(workers), 3)))
+        initializer.resize(joining_count, leaving)
 
     def _stop(self, initializer: SimulatedInitializer) -> None:
         self._is_stopping = True
@@ -310,6 +341,8 @@ class _Simulation:
 
     def _all_is_taken(self) -> bool:
         """Whether the last checkpoint holds all input."""
+        if not self._is_durable:
+            return self._hall.are_done and self._placed_are_done()
         positions: dict[int, Any] = {}
         for worker in newest_manifest(self._objects).workers.values():
             positions.update(worker.sources)
@@ -318,18 +351,28 @@ class _Simulation:
         )
         return self._hall.are_done and are_placed_done
 
+    def _placed_are_done(self) -> bool:
+        return all(each.taken_count == len(each.all) for each in self._placed.values())
+
     # What came of it
+
+    def _found(self) -> tuple[States, Counts]:
+        """Return the final states, and the counts of records."""
+        if not self._is_durable:
+            return self._initializer.states(), self._initializer.counts()
+        manifest = newest_manifest(self._objects)
+        return final_states(self._objects, self._plan, self._expected), counts_in(manifest)
 
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
     ) -> list[str]:
         """Return what is not as in a plain run."""
-        found = final_states(self._objects, self._plan, self._expected)
+        found, counted = self._found()
         output = self._output()
         return [
             *state_differences(self._expected.states, found, view_state),
             *output_differences(self._plan, self._expected.output, output, view_output),
-            *count_differences(self._plan, self._expected.counts, newest_manifest(self._objects)),
+            *count_differences(self._plan, self._expected.counts, counted),
         ]
 
     def _output(self) -> dict[int, list[bytes]]:
@@ -344,7 +387,7 @@ class _Simulation:
     def result(self) -> SimulationResult:
         """Return what the run has come to."""
         return SimulationResult(
-            states=final_states(self._objects, self._plan, self._expected),
+            states=self._found()[0],
             output=self._output(),
             accepted=self._accepted(),
             injected=self._chaos.injected,

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.connectors.file import FileSink, StagedPart, staged_name
+from wallaroo.connectors.file import FileSink, staged_name
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 from wallaroo.testing.streams import Receivers, StreamSink
+from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Plan
 
 BREAK_PROBABILITY = 0.03
@@ -48,9 +49,11 @@ class StagedSink:
 
     def uncommitted(self, checkpoint: CheckpointId) -> list[StagedOutput]:
         """Return the parts up to ``checkpoint`` that no checkpoint holds yet."""
-        names = [name for each, name in sorted(self._uncommitted.items()) if each <= checkpoint]
-        parts = [StagedPart(name, len(self._disk.staged[name])) for name in names]
-        return [StagedOutput(self._sink, part.name, part.byte_count) for part in parts]
+        return [
+            StagedOutput(self._sink, name, len(self._disk.staged[name]), each)
+            for each, name in sorted(self._uncommitted.items())
+            if each <= checkpoint
+        ]
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """The parts up to this checkpoint are the initializer's."""
@@ -65,13 +68,37 @@ class StagedSink:
         self._present = ""
 
 
+class AppendedSink:
+    """One worker's output for a file that all workers append to, each when it gets to it."""
+
+    def __init__(self, path: str, process: Process, disk: Disk) -> None:
+        self._content = disk.files.setdefault(path, bytearray())
+        self._process = process
+        self._queue: list[bytes] = []
+        self.is_written = Flag()
+        self.is_written.set()
+
+    def write(self, chunk: bytes) -> None:
+        """Queue whole records."""
+        if self.is_written.is_set():
+            self._process.call_later(self._process.loop.random.random() * DELAY_S, self._append)
+        self.is_written.clear()
+        self._queue.append(chunk)
+
+    def _append(self) -> None:
+        for chunk in self._queue:
+            self._content += chunk
+        self._queue.clear()
+        self.is_written.set()
+
+
 class SimulatedSinks:
-    """All sinks of one worker."""
+    """All sinks of one worker; without a ``stage`` files are appended to."""
 
     def __init__(
         self,
         plan: Plan,
-        stage: str,
+        stage: str | None,
         process: Process,
         disk: Disk,
         receivers: Receivers,
@@ -79,9 +106,13 @@ class SimulatedSinks:
     ) -> None:
         self._process = process
         self._files: dict[int, StagedSink] = {}
+        self._appended: dict[int, AppendedSink] = {}
         self._streams: dict[int, StreamSink] = {}
         for index, sink in enumerate(plan.sinks):
-            if isinstance(sink, FileSink):
+            if isinstance(sink, FileSink) and stage is None:
+                self._appended[index] = AppendedSink(sink.path, process, disk)
+            elif isinstance(sink, FileSink):
+                assert stage is not None
                 self._files[index] = StagedSink(index, sink.path, stage, process, disk)
             else:
                 self._streams[index] = StreamSink(index, process, receivers, chaos)
@@ -93,7 +124,7 @@ class SimulatedSinks:
 
     def write(self, sink: SinkId, chunk: bytes) -> None:
         """Queue whole records for a sink."""
-        (self._files.get(sink) or self._streams[sink]).write(chunk)
+        (self._files.get(sink) or self._appended.get(sink) or self._streams[sink]).write(chunk)
 
     @property
     def backlog_bytes(self) -> int:
@@ -122,6 +153,21 @@ class SimulatedSinks:
             await self._process.pause(LOOK_S)
         return [part for file in self._files.values() for part in file.uncommitted(checkpoint)]
 
+    def cut_files(
+        self, checkpoint: CheckpointId, *, is_staged: bool
+    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """As ``cut``, for files alone; where output is not staged, until all of it is written."""
+        if not is_staged:
+            return self._written
+        for file in self._files.values():
+            file.cut(checkpoint)
+        return lambda: self._finish_cut(checkpoint, [])
+
+    async def _written(self) -> list[StagedOutput]:
+        for file in self._appended.values():
+            await file.is_written.wait()
+        return []
+
     def committed(self, checkpoint: CheckpointId) -> None:
         """The checkpoint stands."""
         for file in self._files.values():
@@ -135,5 +181,6 @@ class SimulatedSinks:
 
     async def flush(self) -> None:
         """Wait until the sinks have everything."""
+        await self._written()
         while any(sink.settled_bytes < sink.written_bytes for sink in self._streams.values()):
             await self._process.pause(LOOK_S)

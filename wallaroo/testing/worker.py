@@ -14,7 +14,8 @@ from wallaroo.cluster.member import DurableStorage, Member
 from wallaroo.cluster.member import Process as ProcessParts
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
-from wallaroo.cluster.sources import SourceParts, Sources
+from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -63,6 +64,8 @@ class World:
     hall: SendersHall
     placed: Mapping[int, Records]
     sizes: Sizes
+    is_durable: bool
+    """Whether checkpoints are on; journals then only tell what was accepted."""
     known_failures: frozenset[tuple[str, str]]
     """Step and error of records that fail in a plain run too."""
     problems: list[str]
@@ -82,7 +85,7 @@ class SimulatedWorker:
     ) -> None:
         self._world = world
         self.process = process
-        self._name = name
+        self.name = self._name = name
         self._random = process.loop.random
         self._send = send
         self._of_epoch: list[Task] = []
@@ -94,9 +97,8 @@ class SimulatedWorker:
             process, disk, name, incarnation, sizes.journal_sync, sizes.segment_bytes
         )
         self._journal = Journal(JournalFolder(process, disk), writer)
-        self._sinks = SimulatedSinks(
-            world.plan, writer.name, process, disk, world.receivers, world.chaos
-        )
+        stage = writer.name if world.is_durable else None
+        self._sinks = SimulatedSinks(world.plan, stage, process, disk, world.receivers, world.chaos)
         self.member = Member(self._parts(writer), incarnation)
         self._engine.on_output = self._sinks.write
         self._engine.on_failures = self._failed
@@ -108,6 +110,13 @@ class SimulatedWorker:
         process = self.process
         store = SimulatedStore(process, self._world.objects, self._world.chaos)
         manifests = ManifestLog(store, process.pause, lambda: writer.name)
+        durable = DurableStorage(
+            store=store,
+            manifests=manifests,
+            journal=self._journal,
+            pause=process.pause,
+            limits=self._world.sizes.checkpoints,
+        )
         return ProcessParts(
             name=self._name,
             pid=1,
@@ -115,14 +124,9 @@ class SimulatedWorker:
             engine=self._engine,
             sources=self._sources(writer),
             sinks=self._sinks,
-            durable=DurableStorage(
-                store=store,
-                manifests=manifests,
-                journal=self._journal,
-                pause=process.pause,
-                limits=self._world.sizes.checkpoints,
-            ),
+            durable=durable if self._world.is_durable else None,
             clock=self._clock,
+            pause=process.pause,
             new_dataflow=self._new_dataflow,
             new_mesh=self._new_mesh,
             listen=self._listen,
@@ -167,7 +171,9 @@ class SimulatedWorker:
         return Sources(parts)
 
     def _new_dataflow(self) -> Dataflow:
-        options = DataflowOptions(clock=self._clock, tracks_changes=True, clock_ns=lambda: 0)
+        options = DataflowOptions(
+            clock=self._clock, tracks_changes=self._world.is_durable, clock_ns=lambda: 0
+        )
         return Dataflow(self._world.plan, self._name, options)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, get_args
 import msgpack
 
 from wallaroo.errors import ProtocolError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.agents import AgentFrame
 from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
 
@@ -48,6 +48,12 @@ class Assign:
     """By pipeline: who alone runs its source; empty where all workers listen."""
     manifest: int
     """The number of the checkpoint to go back to; 0 to begin with nothing."""
+    barrier: CheckpointId = NO_BARRIER
+    """Barriers up to this one belong to the past."""
+    resize: int = 0
+    """The resize that this commits; 0 for none."""
+    left: list[Any] = field(default_factory=list)
+    """What each worker that left with it has left behind, as ``Held`` told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,115 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Initializer: the membership is to change; link to these members, find out what moves.
+
+    Records go on. The answer is ``Gathered``, or ``NotMoved``.
+    """
+
+    tag: ClassVar[int] = 20
+    epoch: Epoch
+    resize: int
+    members: list[list[Any]]
+    """Name, incarnation, data address of each, those that join and those that leave included."""
+    new_workers: list[str]
+    """The members afterwards."""
+    partition_maps: list[Any]
+    """Who owns what afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Worker: links to all of these stand, and what moves is known."""
+
+    tag: ClassVar[int] = 21
+    epoch: Epoch
+    resize: int
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Initializer, to a worker that leaves: take what senders sent until now, and nothing more."""
+
+    tag: ClassVar[int] = 22
+    epoch: Epoch
+    resize: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Worker: so it is; nothing waits here that was read and not taken."""
+
+    tag: ClassVar[int] = 23
+    epoch: Epoch
+    resize: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Initializer: send this barrier and keep the sources behind it; then give what moves away."""
+
+    tag: ClassVar[int] = 24
+    epoch: Epoch
+    resize: int
+    checkpoint: CheckpointId
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Worker: all before the barrier is processed here, and so will be all that is sent on."""
+
+    tag: ClassVar[int] = 25
+    epoch: Epoch
+    resize: int
+    left: list[Any]
+    """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Worker: what moves here has come from everybody, and lies aside."""
+
+    tag: ClassVar[int] = 26
+    epoch: Epoch
+    resize: int
+    key_count: int
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotMoved:
+    """Worker: this resize cannot be done."""
+
+    tag: ClassVar[int] = 27
+    epoch: Epoch
+    resize: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOff:
+    """Initializer: there will be no such resize; go on as before."""
+
+    tag: ClassVar[int] = 28
+    epoch: Epoch
+    resize: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Initializer: this worker is no member any more; deliver what the sinks have to get.
+
+    The answer is ``Drained``; then the process is told to stop.
+    """
+
+    tag: ClassVar[int] = 29
+    epoch: Epoch
+    resize: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Worker: this was measured here; once a second, and before its last words."""
 
@@ -221,6 +336,7 @@ class Measured:
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
+    | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
     | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
 )  # fmt: skip
 

@@ -7,9 +7,12 @@
     dialer -> listener   Barrier      u8 4 | u64 sequence | u64 epoch | u64 checkpoint | u32 edge
     listener -> dialer   Ack          u8 5 | u64 last sequence processed
     listener -> dialer   Pressure     u8 6 | u8 is under pressure
+    dialer -> listener   MovedStates  u8 7 | u64 sequence | u64 resize | u32 state | body
+    dialer -> listener   MovedAll     u8 8 | u64 sequence | u64 resize | u64 keys
 
-Batches and barriers are numbered by one sequence, without gaps, for as long as both ends are the
-same incarnations. An incarnation is the epoch at which a process of that name was started.
+What the dialer sends behind its hello is numbered by one sequence, without gaps, for as long as
+both ends are the same incarnations. An incarnation is the epoch at which a process of that name
+was started.
 """
 
 import struct
@@ -28,6 +31,8 @@ _BARRIER = struct.Struct(">BQQQI")
 _WELCOME = struct.Struct(">BQ?")
 _ACK = struct.Struct(">BQ")
 _PRESSURE = struct.Struct(">B?")
+_MOVED_STATES = struct.Struct(">BQQI")
+_MOVED_ALL = struct.Struct(">BQQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,37 @@ class Pressure:
     is_under_pressure: bool
 
 
-DataFrame = LinkHello | LinkWelcome | BatchFrame | Barrier | Ack | Pressure
+@dataclass(frozen=True, slots=True)
+class MovedStates:
+    """Some keys of a state whose owner is to be the receiver; ``body`` is a part file's."""
+
+    sequence: int
+    resize: int
+    state: int
+    """Position of the state in the plan."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MovedAll:
+    """So many keys in all have moved from the sender to the receiver; no more will come."""
+
+    sequence: int
+    resize: int
+    key_count: int
+
+
+MovingFrame = MovedStates | MovedAll
+
+NumberedFrame = BatchFrame | Barrier | MovedStates | MovedAll
+"""What is kept until the receiver has processed it."""
+
+DataFrame = LinkHello | LinkWelcome | NumberedFrame | Ack | Pressure
+
+
+def payload_bytes(frame: NumberedFrame) -> int:
+    """Return how many bytes of records or states a frame brings."""
+    return len(frame.body) if isinstance(frame, BatchFrame | MovedStates) else 0
 
 
 def encode_data_frame(frame: DataFrame) -> bytes:
@@ -97,6 +132,11 @@ def encode_data_frame(frame: DataFrame) -> bytes:
             return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
         case Barrier(sequence, epoch, checkpoint, edge):
             content = _BARRIER.pack(4, sequence, epoch, checkpoint, edge)
+        case MovedStates(sequence, resize, state, body):
+            head = _MOVED_STATES.pack(7, sequence, resize, state)
+            return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
+        case MovedAll(sequence, resize, key_count):
+            content = _MOVED_ALL.pack(8, sequence, resize, key_count)
         case Ack(sequence):
             content = _ACK.pack(5, sequence)
         case Pressure(is_under_pressure):
@@ -120,6 +160,11 @@ def decode_data_frame(content: bytes) -> DataFrame:
             case 4:
                 _, sequence, epoch, checkpoint, edge = _BARRIER.unpack(content)
                 return Barrier(sequence, Epoch(epoch), CheckpointId(checkpoint), EdgeId(edge))
+            case 7:
+                _, sequence, resize, state = _MOVED_STATES.unpack_from(content)
+                return MovedStates(sequence, resize, state, content[_MOVED_STATES.size :])
+            case 8:
+                return MovedAll(*_MOVED_ALL.unpack(content)[1:])
             case 5:
                 return Ack(_ACK.unpack(content)[1])
             case 6:

@@ -10,7 +10,14 @@ from collections import deque
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, EdgeId, Epoch
-from wallaroo.wire.data_frames import Barrier, BatchFrame, encode_data_frame
+from wallaroo.wire.data_frames import (
+    Barrier,
+    BatchFrame,
+    MovedAll,
+    MovedStates,
+    NumberedFrame,
+    encode_data_frame,
+)
 
 ACK_FRAMES_MAX = 32
 ACK_BYTES_MAX = 1 << 18
@@ -21,7 +28,7 @@ class LinkSender:
 
     def __init__(self) -> None:
         self._last_sequence = 0
-        self._unacknowledged: deque[tuple[BatchFrame | Barrier, int]] = deque()
+        self._unacknowledged: deque[tuple[NumberedFrame, int]] = deque()
         self._is_connected = False
         self.unacknowledged_bytes = 0
 
@@ -39,7 +46,17 @@ class LinkSender:
         self._last_sequence += 1
         return self._keep(Barrier(self._last_sequence, epoch, checkpoint, edge))
 
-    def _keep(self, frame: BatchFrame | Barrier) -> bytes:
+    def send_states(self, resize: int, state: int, body: bytes) -> bytes:
+        """Number and keep states that move."""
+        self._last_sequence += 1
+        return self._keep(MovedStates(self._last_sequence, resize, state, body))
+
+    def send_moved_all(self, resize: int, key_count: int) -> bytes:
+        """Number and keep the end of a move."""
+        self._last_sequence += 1
+        return self._keep(MovedAll(self._last_sequence, resize, key_count))
+
+    def _keep(self, frame: NumberedFrame) -> bytes:
         encoded = encode_data_frame(frame)
         self._unacknowledged.append((frame, len(encoded)))
         self.unacknowledged_bytes += len(encoded)
@@ -68,6 +85,8 @@ class LinkSender:
                     self.send_batch(edge, form, record_count, body, delivered_ns)
                 case Barrier(_, epoch, checkpoint, edge):
                     self.send_barrier(epoch, checkpoint, edge)
+                case MovedStates() | MovedAll():
+                    pass  # a resize ends with a loss; its successor knows nothing of it
 
     def acknowledge(self, sequence: int) -> None:
         """Forget what is processed. Raises ``ProtocolError`` for what was never sent."""

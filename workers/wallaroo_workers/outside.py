@@ -11,7 +11,8 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.sources import SourceParts, Sources
+from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
@@ -156,10 +157,26 @@ class Sinks:
             await asyncio.sleep(FLUSH_LOOK_S)
             self.settle()
         return [
-            StagedOutput(sink, part.name, part.byte_count)
+            StagedOutput(sink, part.name, part.byte_count, cut)
             for sink, file in self.files.items()
-            for part in file.uncommitted(checkpoint)
+            for cut, part in file.uncommitted(checkpoint)
         ]
+
+    def cut_files(
+        self, checkpoint: CheckpointId, *, is_staged: bool
+    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
+        """As ``cut``, for files alone: what any worker writes to them later belongs behind this.
+
+        Where output is not staged, the result is empty, and there once all of it is written.
+        """
+        if not is_staged:
+            return self._written
+        cuts = [file.cut(checkpoint) for file in self.files.values()]
+        return lambda: self._finish_cut(checkpoint, [], cuts)
+
+    async def _written(self) -> list[StagedOutput]:
+        await asyncio.gather(*(file.written() for file in self.files.values()))
+        return []
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """The checkpoint stands."""

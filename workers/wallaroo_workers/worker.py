@@ -90,6 +90,7 @@ class Worker:
             sinks=self._sinks,
             durable=self._durable,
             clock=time.perf_counter,
+            pause=asyncio.sleep,
             new_dataflow=self._new_dataflow,
             new_mesh=self._new_mesh,
             listen=self._listen,

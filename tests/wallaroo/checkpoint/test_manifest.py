@@ -135,13 +135,13 @@ SHARE: list[int | str] = [7, "w1"]
         ([8], {"0": 1}, "Manifest.file_lengths must be int, got str"),
         ([9], float("nan"), "Manifest.taken_unix_s must not be nan"),
         ([9], 3, "Manifest.taken_unix_s must be float, got int"),
-        (SHARE, [], "WorkerCheckpoint must be a list of 8 values"),
+        (SHARE, [], "WorkerCheckpoint must be a list of 9 values"),
         ([*SHARE, 0], "w2", "worker 'w1' is given the share of 'w2'"),
         ([*SHARE, 1, 0, 3], None, "PartRef.byte_count must be int, got NoneType"),
         ([*SHARE, 2, 0, 1], 11, "processed up to 11"),
         ([*SHARE, 2, 0, 2], {10: "x"}, "JournalPosition.done must be int, got str"),
         ([*SHARE, 3], {"x": 1}, "WorkerCheckpoint.sources must be int, got str"),
-        ([*SHARE, 4, 0], [0, "n"], "StagedOutput must be a list of 3 values"),
+        ([*SHARE, 4, 0], [0, "n"], "StagedOutput must be a list of 4 values"),
     ],
 )
 def test_whatever_else_is_refused_by_its_field(

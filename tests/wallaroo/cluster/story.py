@@ -14,6 +14,7 @@ from wallaroo.cluster.events import (
     ManifestNotWritten,
     ManifestWritten,
     Received,
+    ResizeRequested,
     Send,
     StartWorker,
     StopRequested,
@@ -28,7 +29,12 @@ from wallaroo.wire.control import (
     ControlFrame,
     Drain,
     Drained,
+    Emptied,
+    Gathered,
+    Held,
+    Hold,
     Join,
+    Moved,
     NotSaved,
     Opened,
     Ready,
@@ -66,6 +72,10 @@ class Story:
         """When each worker's process was started, as the coordinator ordered last."""
         self.joins: dict[WorkerName, Epoch] = {}
         """The epoch that each worker would join now."""
+        self.added: tuple[WorkerName, ...] = ()
+        self.leaving: tuple[WorkerName, ...] = ()
+        self.resize_number = 0
+        """The number of the last request that was not refused, if none was."""
         self.checkpoint = CheckpointId(0)
         """The last one ordered, by itself or with a stop."""
         self._note(self.coordinator.start())
@@ -91,7 +101,10 @@ class Story:
                     self.processes[worker] = self.joins[worker] = incarnation
                 case Send(workers, Rewind(epoch)):
                     self.joins |= dict.fromkeys(workers, epoch)
-                case Send(_, Checkpoint(_, checkpoint) | Drain(_, checkpoint)):
+                case Send(
+                    _,
+                    Checkpoint(_, checkpoint) | Drain(_, checkpoint) | Hold(_, _, checkpoint),
+                ):
                     self.checkpoint = checkpoint
 
     def told(self, event: Event) -> list[Announce]:
@@ -130,6 +143,10 @@ class Story:
         effects: list[Effect] = []
         if self.phase is Phase.OPENING and phase is not Phase.OPENING:
             effects = self.all_say(Opened(self.epoch))
+        if phase is Phase.MOVING and self.phase is Phase.RUNNING:
+            self.ask_resize(leaving=[self.workers[-1]])
+            self.gather()
+            effects = self.empty()
         if phase is Phase.DRAINING and self.phase is Phase.RUNNING:
             effects = self.step(StopRequested())
         if phase is Phase.DRAINED and self.phase is Phase.RUNNING:
@@ -139,6 +156,47 @@ class Story:
                 self.written(1)
             effects = self.drained()
         assert self.phase is phase
+        return effects
+
+    # Other members
+
+    def ask_resize(
+        self, added: Sequence[WorkerName] = (), leaving: Sequence[WorkerName] = ()
+    ) -> list[Effect]:
+        self.added, self.leaving = tuple(added), tuple(leaving)
+        self.resize_number += 1
+        return self.step(ResizeRequested(self.resize_number, self.added, self.leaving))
+
+    def gather(self, *workers: WorkerName) -> list[Effect]:
+        """These workers (all, if none is named) are linked and know what moves."""
+        effects: list[Effect] = []
+        for worker in workers or (*self.workers, *self.added):
+            effects = self.say(worker, Gathered(self.epoch, self.resize_number))
+        return effects
+
+    def empty(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for worker in self.leaving:
+            effects = self.say(worker, Emptied(self.epoch, self.resize_number))
+        return effects
+
+    def hold(self) -> list[Effect]:
+        """All workers are held; those that leave say what they leave behind."""
+        effects: list[Effect] = []
+        for worker in self.workers:
+            left = legacy_of(worker) if worker in self.leaving else []
+            effects = self.say(worker, Held(self.epoch, self.resize_number, left))
+        return effects
+
+    def move(self) -> list[Effect]:
+        """Everything has come to the members to be."""
+        effects: list[Effect] = []
+        epoch = self.epoch
+        kept = tuple(worker for worker in self.workers if worker not in self.leaving)
+        for worker in (*kept, *self.added):
+            effects = self.say(worker, Moved(epoch, self.resize_number, 10, 100))
+        if self.coordinator.workers == (*kept, *self.added):
+            self.workers = self.coordinator.workers
         return effects
 
     # Checkpoints
@@ -167,6 +225,10 @@ class Story:
         for worker in workers or self.workers:
             effects = self.say(worker, Drained(self.epoch, self.checkpoint, 1, 0))
         return effects
+
+
+def legacy_of(worker: WorkerName) -> list[Any]:
+    return [worker, [], {}, [], {}]
 
 
 def content_of(worker: WorkerName) -> list[Any]:

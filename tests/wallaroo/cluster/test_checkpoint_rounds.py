@@ -13,8 +13,9 @@ from tests.wallaroo.cluster.story import (
     ended,
     manifest_order,
 )
-from wallaroo.cluster.coordinator import CARRY_ON, Phase
+from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import CheckpointDue, Received, Send, StopRequested
+from wallaroo.cluster.round_orders import CARRY_ON
 from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch
@@ -295,20 +296,20 @@ def test_the_second_stop_is_at_once_and_loses_nothing(story_of: Any) -> None:
 
 
 def test_a_round_is_saved_when_every_worker_has_said_so_once() -> None:
-    rounds = Rounds(WORKERS, CheckpointId(3))
+    rounds = Rounds(CheckpointId(3))
     assert rounds.begin() == 4
-    assert rounds.saved(A, [1]) is None
-    assert rounds.saved(A, [2]) is None
-    assert rounds.saved(B, [3]) == {A: [2], B: [3]}
+    assert rounds.saved(A, [1], 2) is None
+    assert rounds.saved(A, [2], 2) is None
+    assert rounds.saved(B, [3], 2) == {A: [2], B: [3]}
     assert rounds.phase is RoundPhase.COMMITTING
 
 
 def test_every_round_has_a_number_of_its_own_and_begins_with_nothing() -> None:
-    rounds = Rounds(WORKERS, CheckpointId(0))
+    rounds = Rounds(CheckpointId(0))
     numbers = []
     for end in (rounds.failed, rounds.give_up, rounds.committed, rounds.failed):
         numbers.append(rounds.begin())
-        assert rounds.saved(A, []) is None
+        assert rounds.saved(A, [], 2) is None
         end()
         assert rounds.phase is RoundPhase.IDLE
     assert numbers == [1, 2, 3, 4]
@@ -316,7 +317,7 @@ def test_every_round_has_a_number_of_its_own_and_begins_with_nothing() -> None:
 
 
 def test_a_round_that_is_given_up_is_nobodys_failure() -> None:
-    rounds = Rounds(WORKERS, CheckpointId(0))
+    rounds = Rounds(CheckpointId(0))
     for end in (rounds.failed, rounds.give_up, rounds.failed):
         rounds.begin()
         end()
@@ -324,7 +325,7 @@ def test_a_round_that_is_given_up_is_nobodys_failure() -> None:
 
 
 def test_a_second_round_while_one_is_under_way_is_a_fault_of_ours() -> None:
-    rounds = Rounds(WORKERS, CheckpointId(0))
+    rounds = Rounds(CheckpointId(0))
     rounds.begin()
     with pytest.raises(AssertionError):
         rounds.begin()

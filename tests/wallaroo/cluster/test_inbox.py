@@ -7,7 +7,7 @@ import pytest
 
 from wallaroo.cluster.inbox import Inbox
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
-from wallaroo.wire.data_frames import Barrier, BatchFrame
+from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 Frame = BatchFrame | Barrier
 
@@ -23,7 +23,8 @@ class Sender:
         self.sequence = 0
         self.done: list[Frame] = []
 
-    def processed(self, frame: Frame) -> None:
+    def processed(self, frame: NumberedFrame) -> None:
+        assert isinstance(frame, BatchFrame | Barrier)
         self.done.append(frame)
 
     def send(self, edge: EdgeId, body: bytes = b"body") -> BatchFrame:

@@ -15,7 +15,7 @@ from tests.wallaroo.cluster.story import (
     ended,
     manifest_order,
 )
-from wallaroo.cluster.coordinator import CARRY_ON, Phase
+from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import (
     ManifestWritten,
     Publish,
@@ -25,6 +25,7 @@ from wallaroo.cluster.events import (
     StopRequested,
     WorkerLost,
 )
+from wallaroo.cluster.round_orders import CARRY_ON
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (

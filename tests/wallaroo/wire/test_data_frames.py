@@ -16,6 +16,8 @@ from wallaroo.wire.data_frames import (
     DataFrame,
     LinkHello,
     LinkWelcome,
+    MovedAll,
+    MovedStates,
     Pressure,
     decode_data_frame,
     encode_data_frame,
@@ -33,6 +35,9 @@ FRAMES: list[DataFrame] = [
     Ack(0),
     Pressure(True),
     Pressure(False),
+    MovedStates(U64, U64, U32, b"\x00body"),
+    MovedStates(1, 0, 0, b""),
+    MovedAll(U64, U64, U64),
 ]
 
 
@@ -55,7 +60,7 @@ def test_a_frame_comes_back(frame: DataFrame) -> None:
 @pytest.mark.parametrize("frame", FRAMES, ids=repr)
 def test_a_frame_cut_short_is_an_error_or_a_batch_with_less_in_it(frame: DataFrame) -> None:
     content = content_of(frame)
-    body_bytes = len(frame.body) if isinstance(frame, BatchFrame) else 0
+    body_bytes = len(frame.body) if isinstance(frame, BatchFrame | MovedStates) else 0
     for end in range(len(content) - body_bytes):
         with pytest.raises(ProtocolError, match=f"of {end} bytes cannot be read"):
             decode_data_frame(content[:end])
@@ -63,13 +68,13 @@ def test_a_frame_cut_short_is_an_error_or_a_batch_with_less_in_it(frame: DataFra
 
 @pytest.mark.parametrize("frame", FRAMES, ids=repr)
 def test_bytes_behind_a_frame_are_an_error_unless_it_has_a_body(frame: DataFrame) -> None:
-    if isinstance(frame, BatchFrame):
+    if isinstance(frame, BatchFrame | MovedStates):
         return
     with pytest.raises(ProtocolError, match="cannot be read"):
         decode_data_frame(content_of(frame) + b"\x00")
 
 
-@pytest.mark.parametrize("tag", [0, *range(7, 256)])
+@pytest.mark.parametrize("tag", [0, *range(9, 256)])
 def test_an_unknown_tag_is_an_error_that_tells_it(tag: int) -> None:
     with pytest.raises(ProtocolError, match=f"no frame has tag {tag}$"):
         decode_data_frame(bytes((tag,)) + b"rest")

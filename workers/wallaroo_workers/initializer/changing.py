@@ -9,6 +9,7 @@ import structlog
 
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import CheckpointDue, DrainRequested, StopRequested
+from wallaroo.cluster.worker_names import next_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo_workers.initializer.parameters import Parameters
@@ -165,9 +166,7 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
 
 def names_to_add(used: Sequence[str], count: int) -> list[str]:
     """Return names for new workers: the next numbers behind the highest ever given."""
-    numbers = [int(name[1:]) for name in used if name[:1] == "w" and name[1:].isdecimal()]
-    last = max(numbers, default=0)
-    return [f"w{number}" for number in range(last + 1, last + 1 + count)]
+    return [*next_names([WorkerName(name) for name in used], count)]
 
 
 def names_to_take(

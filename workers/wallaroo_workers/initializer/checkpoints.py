@@ -42,7 +42,7 @@ class KeptCheckpoints(Checkpoints):
     """As its base; the store is the one that the settings name."""
 
     def __init__(
-        self, settings: CheckpointSettings, plan: Plan, workers: tuple[WorkerName, ...]
+        self, settings: CheckpointSettings, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
         self._settings = settings
         self._store = open_store(settings.location)

@@ -3,23 +3,23 @@
 import asyncio
 import signal
 import time
-from collections import defaultdict
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from wallaroo.cluster.checkpoints import Beginning, initial_maps
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership
+from wallaroo.cluster.coordinator import Coordinator, Phase
 from wallaroo.cluster.events import (
     Announce,
+    Answer,
     CheckpointDue,
     Effect,
     EndCluster,
+    EndWorker,
     Event,
     ManifestWritten,
+    MembersChanged,
     Publish,
     Received,
     Send,
@@ -28,37 +28,44 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.restarts import RestartPolicy
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
+from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.routing.hashing import hash_text
-from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Measured, RequestStop, Stop
+from wallaroo.wire.control import (
+    Checkpoint,
+    ControlFrame,
+    Drain,
+    Hold,
+    Measured,
+    RequestStop,
+    Stop,
+)
 from wallaroo.wire.requests import Replied
-from wallaroo_workers.dashboard.settings import DashboardSettings
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
+from wallaroo_workers.initializer.beginning import membership_of
+from wallaroo_workers.initializer.checkpoints import KeptCheckpoints
+from wallaroo_workers.initializer.cluster_settings import ClusterSettings, new_hosts
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
-from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
+from wallaroo_workers.initializer.hosts import Run
 from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress, reserve
+from wallaroo_workers.initializer.ports import ReservedAddress, reserve_sources
+from wallaroo_workers.initializer.processes import WorkerProcesses
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
-from wallaroo_workers.settings import ApplicationSettings, RunOptions
+
+__all__ = ["Cluster", "ClusterSettings"]
 
 log = structlog.get_logger()
 
@@ -68,58 +75,25 @@ LISTENED_EVERY_S = 1.0
 OBSERVED_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterSettings:
-    """What ``wallaroo-run`` was asked for."""
-
-    application: ApplicationSettings
-    options: RunOptions
-    worker_count: int = 1
-    worker_names: tuple[str, ...] = ()
-    """Of the workers of this host; empty for w1, w2 and so on."""
-    control_address: str = "127.0.0.1:0"
-    ready_file: str | None = None
-    source_worker: str = ""
-    """Where sources run that run on one worker only; empty for any."""
-    may_restart: bool = True
-    restarts_max: int = 10
-    """Losses of one worker within a minute before the run ends."""
-    worker_timeout_s: float = 10.0
-    """How long a worker may give no sign of life."""
-    is_patient: bool = False
-    """Whether a worker that is lost before all are ready is started again, too."""
-    stop_timeout_s: float | None = None
-    """A stop that takes longer becomes one at once, and no error; nobody else can force it."""
-    checkpoints: CheckpointSettings | None = None
-    """``None`` where checkpoints are off."""
-    otlp_endpoint: str = ""
-    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
-    page: DashboardSettings | None = None
-    """``None`` for a run without its page."""
-    hosts: HostSettings = field(default_factory=HostSettings)
-
-
 class Cluster:
     """One run. ``run`` returns when every process has ended; it raises what ended it early."""
 
     def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
-        self._hosts = Hosts(
-            settings.hosts,
-            settings.application,
-            settings.options,
-            plan,
-            placement,
-            settings.worker_timeout_s,
-        )
+        self._hosts = new_hosts(settings, plan, placement)
         self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        own = settings.worker_names or [f"w{number + 1}" for number in range(settings.worker_count)]
-        self._workers = tuple(map(WorkerName, own))
+        self._workers = settings.own_workers()
+        """The members; not known before ``run`` where the last checkpoint says who they are."""
         self._control = ControlServer(self._hosts.secret, self._hosts.tls)
-        self._restarts: dict[WorkerName, RestartPolicy] = defaultdict(
-            lambda: RestartPolicy(settings.restarts_max)
+        self._processes = WorkerProcesses(
+            self._placement,
+            lambda order: self._hosts.worker_settings(order, self._control.address),
+            self._process_ended,
+            self._start,
+            self._stop_now,
+            settings.restarts_max,
         )
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
@@ -132,7 +106,6 @@ class Cluster:
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
         self._page = Page(settings.page)
-        self._pids: dict[WorkerName, int] = {}
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -140,15 +113,17 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
+        self._resizes = ResizeRequests(
+            self._happened,
+            lambda: self._coordinator.phase is Phase.RUNNING,
+            self._hosts.left,
+        )
+        self.resize = self._resizes.make
         self.observatory = Observatory(
             plan,
             is_durable=settings.checkpoints is not None,
             otlp_endpoint=settings.otlp_endpoint,
         )
-        self._orders: dict[WorkerName, StartWorker] = {}
-        self._starting: dict[WorkerName, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._incarnations: dict[WorkerName, Epoch] = {}
-        """Of the processes that were started and of which the end was not waited for."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
 
@@ -157,7 +132,9 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         try:
-            await self._reserve_sources()
+            self._source_addresses = await reserve_sources(
+                self._plan, self._reserved, are_here=self._settings.worker_count != 0
+            )
             self._files.hold()
             await self._listen()
             if (joined := await self._hosts.gathered(self._control.address)) is None:
@@ -190,13 +167,27 @@ class Cluster:
         if self._checkpoints is not None:
             self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
         beginning = None if self._checkpoints is None else await self._checkpoints.begin()
-        self._coordinator = Coordinator(self._membership(beginning))
+        self._workers = beginning.workers if beginning is not None else self._workers
+        self._workers = self._workers or first_names(1)
+        chosen = self._settings.checkpoints
+        membership = membership_of(
+            self._plan,
+            self._workers,
+            self._source_addresses,
+            beginning,
+            source_worker=self._settings.source_worker,
+            may_restart=self._settings.may_restart,
+            is_patient=self._settings.is_patient,
+            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
+        )
+        self._coordinator = Coordinator(membership)
         self._hosts.serve(
             Run(
                 members=lambda: self._workers,
                 start=self._start,
-                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,
+                resize=self.resize,
             )
         )
         self.observatory.watch(self._coordinator)
@@ -218,18 +209,6 @@ class Cluster:
         self._observe()
         address = await self._page.open(self.observatory, self.requests, self._hosts.secret)
         self._run_file.write(dashboard=address)
-
-    async def _reserve_sources(self) -> None:
-        for pipeline in self._plan.pipelines:
-            if isinstance(pipeline.source, TCPSource) and self._settings.worker_count:
-                reserved = await reserve(pipeline.source.address)
-                self._reserved.append(reserved)
-                self._source_addresses.append(reserved.address)
-            elif isinstance(pipeline.source, TCPSource):
-                # Nobody listens on this host.
-                self._source_addresses.append(pipeline.source.address)
-            else:
-                self._source_addresses.append("")
 
     async def _listen(self) -> None:
         address = self._settings.control_address
@@ -262,30 +241,6 @@ class Cluster:
         self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
 
-    def _membership(self, beginning: Beginning | None) -> Membership:
-        chosen = self._settings.checkpoints
-        maps = initial_maps(self._plan, self._workers) if beginning is None else beginning.maps
-        return Membership(
-            workers=self._workers,
-            outline=list(outline(self._plan)),
-            difference=difference,
-            partition_maps=[each.to_wire() for each in maps],
-            source_addresses=self._source_addresses,
-            source_workers=[
-                self._settings.source_worker
-                or self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
-                if isinstance(pipeline.source, GeneratorSource | FileSource)
-                else ""
-                for pipeline in self._plan.pipelines
-            ],
-            may_restart=self._settings.may_restart,
-            is_patient=self._settings.is_patient,
-            is_durable=beginning is not None,
-            epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
-            manifest=0 if beginning is None else beginning.manifest,
-            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
-        )
-
     def _reach(self) -> Reach:
         coordinator, checkpoints = self._coordinator, self._checkpoints
         return Reach(
@@ -301,6 +256,7 @@ class Cluster:
             source_addresses=self._source_addresses,
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
+            resize=self.resize,
         )
 
     # Events in, effects out
@@ -341,22 +297,45 @@ class Cluster:
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             self.observatory.saw(effect)
-            match effect:
-                case Send(workers, frame):
-                    if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
-                        self._checkpoints.begun()
-                    for worker in workers:
-                        self._control.send(worker, frame)
-                case StartWorker():
-                    self._start_worker(effect)
-                case Announce(event, values, is_warning):
-                    (log.warning if is_warning else log.info)(event, **values)
-                case Publish(epoch, is_again):
-                    self._publish(epoch, is_again=is_again)
-                case WriteManifest():
-                    self._start(self._write_manifest(effect))
-                case EndCluster(error):
-                    self._end(error)
+            self._carry_out_one(effect)
+
+    def _carry_out_one(self, effect: Effect) -> None:
+        match effect:
+            case Send(workers, frame):
+                self._send(workers, frame)
+            case StartWorker(worker, _, _, is_joining):
+                if not is_joining:
+                    self._ready_file.remove()
+                self._vital_signs.gone(worker)
+                self._processes.start(effect)
+            case EndWorker(worker, is_told):
+                self._processes.end(worker, is_told=is_told)
+            case MembersChanged() | Answer():
+                self._resize_went_on(effect)
+            case Announce(event, values):
+                (log.warning if effect.is_warning else log.info)(event, **values)
+            case Publish(epoch, is_again):
+                self._publish(epoch, is_again=is_again)
+            case WriteManifest():
+                self._start(self._write_manifest(effect))
+            case EndCluster(error):
+                self._end(error)
+
+    def _send(self, workers: Sequence[WorkerName], frame: ControlFrame) -> None:
+        if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
+            self._checkpoints.begun()
+        if isinstance(frame, Hold):
+            self._resizes.held()
+        for worker in workers:
+            self._control.send(worker, frame)
+
+    def _resize_went_on(self, effect: MembersChanged | Answer) -> None:
+        if isinstance(effect, Answer):
+            self._resizes.answered(effect)
+            return
+        self._workers = effect.workers
+        if self._checkpoints is not None:
+            self._checkpoints.members_changed(effect.workers, effect.partition_maps)
 
     def _take_checkpoints(self) -> None:
         """Have one taken now, if none is under way, and again after each interval."""
@@ -414,27 +393,9 @@ class Cluster:
         self._hosts.agents.error = "" if error is None else error.what
         self.has_ended = True
         if not self._ended.done():
+            self._processes.is_over = True
+            self._resizes.end("the cluster has ended")
             self._ended.set_result(error)
-
-    def _start_worker(self, order: StartWorker) -> None:
-        self._orders[order.worker] = order
-        self._ready_file.remove()
-        self._placement.kill(order.worker)
-        self._vital_signs.gone(order.worker)
-        delay_s = 0.0
-        if order.is_restart:
-            policy = self._restarts[order.worker]
-            if (back_off_s := policy.lost(time.monotonic())) is None:
-                self._stop_now(
-                    ClusterError(
-                        f"worker {order.worker} was lost, its {policy.restarts_max + 1}th loss "
-                        f"within {policy.window_s:g} s",
-                        hint="something ends the worker again and again; see its last log lines",
-                    )
-                )
-                return
-            delay_s = back_off_s
-        self._start(self._start_process(order, delay_s))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -452,37 +413,20 @@ class Cluster:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
 
-    async def _start_process(self, order: StartWorker, delay_s: float) -> None:
-        if order.is_restart:
-            log.info("worker.restarting", worker=order.worker, after_s=delay_s)
-            await asyncio.sleep(delay_s)
-        if self._ended.done() or self._orders[order.worker] is not order:
-            return
-        async with self._starting[order.worker]:
-            # What is left of the one before must not write any more when its successor reads.
-            await self._placement.ended(order.worker)
-            ended = self._incarnations.pop(order.worker, None)
-            if self._checkpoints is not None and ended is not None:
-                self._checkpoints.worker_ended(order.worker, ended)
-            await self._start_one(order)
-
-    async def _start_one(self, order: StartWorker) -> None:
-        if self._ended.done() or self._orders[order.worker] is not order:
-            return
-        settings = self._hosts.worker_settings(order, self._control.address)
-        self._incarnations[order.worker] = order.incarnation
-        self._pids[order.worker] = await self._placement.start(settings)
-        if self._orders[order.worker] is not order:
-            # A later order came while it was being started, and found nothing to end.
-            self._placement.kill(order.worker)
+    def _process_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.worker_ended(worker, incarnation)
 
     def _publish(self, epoch: Epoch, *, is_again: bool) -> None:
+        self._resizes.running()
         sources = [
             {"pipeline": pipeline.name, "address": address}
             for pipeline, address in zip(self._plan.pipelines, self._source_addresses, strict=True)
             if address
         ]
-        workers = [{"name": worker, "pid": self._pids[worker]} for worker in self._workers]
+        workers = [
+            {"name": worker, "pid": self._processes.pids[worker]} for worker in self._workers
+        ]
         facts = {
             "application": self._plan.application,
             "sources": sources,

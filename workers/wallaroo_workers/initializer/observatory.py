@@ -13,6 +13,7 @@ from wallaroo.cluster.events import (
     Announce,
     Effect,
     EndCluster,
+    EndWorker,
     Publish,
     Send,
     StartWorker,
@@ -81,6 +82,8 @@ class Observatory:
                 member.state = "lost" if is_restart else "starting"
                 member.epoch = incarnation
                 member.restarts += is_restart
+            case EndWorker(worker):
+                self._gathering.member(worker).state = "gone"
             case Send(_, Assign() as frame):
                 self._assigned(frame)
             case Publish():

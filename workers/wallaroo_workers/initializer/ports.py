@@ -15,7 +15,9 @@ import socket
 import sys
 from typing import Any
 
+from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.topology.plan import Plan
 from wallaroo_workers.network.frames import join_address, split_address
 
 AWAITED_S = 1.0
@@ -24,6 +26,25 @@ TRIED_EVERY_S = 0.05
 
 class AddressInUseError(ClusterError):
     """Somebody else has the address, for now or for long."""
+
+
+async def reserve_sources(
+    plan: Plan, reserved: list["ReservedAddress"], *, are_here: bool
+) -> list[str]:
+    """Take the addresses of all listening sources into ``reserved``; return them by pipeline.
+
+    Empty where a pipeline's source does not listen. Without workers here none is taken.
+    """
+    addresses: list[str] = []
+    for pipeline in plan.pipelines:
+        if isinstance(pipeline.source, TCPSource) and not are_here:
+            addresses.append(pipeline.source.address)
+        elif isinstance(pipeline.source, TCPSource):
+            reserved.append(await reserve(pipeline.source.address))
+            addresses.append(reserved[-1].address)
+        else:
+            addresses.append("")
+    return addresses
 
 
 async def reserve(address: str) -> "ReservedAddress":

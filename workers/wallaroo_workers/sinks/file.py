@@ -37,6 +37,13 @@ class _Discard:
     done: "asyncio.Future[None]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is queued before it is awaited."""
+
+    done: "asyncio.Future[None]"
+
+
 class FileSinkRunner:
     """This worker's output for one file, and what is still to be written of it.
 
@@ -53,7 +60,7 @@ class FileSinkRunner:
         self.address = path
         self._appended = AppendedFile(path)
         self._staged = StagedFiles(path, stage) if stage is not None else None
-        self._queue: deque[bytes | _Cut | _Discard] = deque()
+        self._queue: deque[bytes | _Cut | _Discard | _Mark] = deque()
         self._has_work = asyncio.Event()
         self._uncommitted: dict[CheckpointId, StagedPart] = {}
         self.written_bytes = 0
@@ -107,9 +114,20 @@ class FileSinkRunner:
         self._add(_Cut(checkpoint, done))
         return done
 
-    def uncommitted(self, checkpoint: CheckpointId) -> list[StagedPart]:
-        """Return the parts up to ``checkpoint`` that no checkpoint holds yet, oldest first."""
-        return [part for each, part in sorted(self._uncommitted.items()) if each <= checkpoint]
+    def uncommitted(self, checkpoint: CheckpointId) -> list[tuple[CheckpointId, StagedPart]]:
+        """Return the parts up to ``checkpoint`` that no checkpoint holds yet, oldest first.
+
+        Each stands behind the barrier that it was cut at.
+        """
+        return [
+            (each, part) for each, part in sorted(self._uncommitted.items()) if each <= checkpoint
+        ]
+
+    async def written(self) -> None:
+        """Wait until everything that is queued now stands in the file."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._add(_Mark(done))
+        await done
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """The parts up to this checkpoint are the initializer's to commit and delete."""
@@ -129,7 +147,7 @@ class FileSinkRunner:
 
     # One thing after the other
 
-    def _add(self, work: bytes | _Cut | _Discard) -> None:
+    def _add(self, work: bytes | _Cut | _Discard | _Mark) -> None:
         self._queue.append(work)
         self._has_work.set()
 
@@ -143,6 +161,10 @@ class FileSinkRunner:
             self.on_progress()
             return
         self._queue.popleft()
+        if isinstance(work, _Mark):
+            if not work.done.done():
+                work.done.set_result(None)
+            return
         assert self._staged is not None, "only staged output can be cut"
         try:
             if isinstance(work, _Cut):

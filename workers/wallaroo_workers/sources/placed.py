@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from wallaroo.cluster.engine import Engine
-from wallaroo.cluster.sources import PlacedSource
+from wallaroo.cluster.source_parts import PlacedSource
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.topology.plan import Pipeline

@@ -81,7 +81,7 @@ class TCPSourceListener:
         """Accept connections at ``address``, which every worker of this host shares.
 
         A host of its own listens where its own command line says; at the port of ``address``, if
-        that says 0.
+        that says 0. After a drain, or in the middle of one that was given up, all is as before it.
         """
         if self._own_address == "":
             return
@@ -89,6 +89,11 @@ class TCPSourceListener:
             host, port = split_address(self._own_address)
             address = join_address(host, port or split_address(address)[1])
         self.address = address
+        self.drain_bytes = float("inf")
+        for connection in self.connections:
+            connection.byte_count_last = self.drain_bytes
+        if self._socket is not None:
+            return
         self._socket = bound_socket(address)
         self._socket.listen(BACKLOG_CONNECTIONS)
         self.intake.add(self)

@@ -1,0 +1,58 @@
+"""Journals of workers that left: named while they are there, deleted when nobody needs them."""
+
+from collections.abc import Iterable
+
+from wallaroo.checkpoint.journal import Entry, replay_position
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import JournalPosition
+
+LEFT = "w3-0000000002"
+"""Newer than the heir's own."""
+
+
+class Writer:
+    name = "w1-0000000001"
+    offset = 10
+
+    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+        offset = self.offset
+        self.offset += len(frames)
+        return offset
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Folder:
+    def __init__(self) -> None:
+        self.cuts: list[tuple[str, int | None]] = []
+
+    def names(self) -> list[str]:
+        return []
+
+    def read(self, position: JournalPosition) -> Iterable[Entry]:
+        return []
+
+    def cut(self, journal: str, offset: int | None) -> None:
+        if journal == LEFT:
+            self.cuts.append((journal, offset))
+
+
+def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
+    folder = Folder()
+    journal = Journal(folder, Writer())
+    for number in (4, 5):
+        journal.positions()
+        journal.committed(number, oldest_number=number - 1)
+    journal.inherit([JournalPosition(LEFT, 700, {})])
+    for number in (6, 7):
+        named = journal.positions()
+        # Without its name all of it would be replayed.
+        assert replay_position(LEFT, named) == JournalPosition(LEFT, 700, {})
+        journal.committed(number, oldest_number=number - 2)
+    assert folder.cuts == []
+    journal.positions()
+    journal.committed(8, oldest_number=6)
+    assert folder.cuts == [(LEFT, None)]
+    assert LEFT not in [each.journal for each in journal.positions()]

@@ -1,0 +1,177 @@
+"""What moves between workers: found while records flow, given in chunks, laid aside."""
+
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+import wallaroo
+from wallaroo.checkpoint.parts import PART_HEADER
+from wallaroo.cluster.moving import Moving
+from wallaroo.errors import DamagedFileError, ProtocolError, StateObjectError
+from wallaroo.names import WorkerName
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.routing import partition_map
+from wallaroo.routing.hashing import hash_key
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Plan
+from wallaroo.wire.data_frames import MovedAll, MovedStates, MovingFrame
+
+A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
+
+
+@wallaroo.decoder(header_length=4, length_fmt=">I")
+def decode(payload: bytes) -> str:
+    return payload.decode()
+
+
+@wallaroo.partition
+def whole(record: str) -> str:
+    return record
+
+
+@wallaroo.state_computation("count")
+def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
+    state["n"] = state.get("n", 0) + 1
+    return record, True
+
+
+@wallaroo.encoder
+def encode(record: str) -> str:
+    return record
+
+
+def plan() -> Plan:
+    return (
+        wallaroo.ApplicationBuilder("counts")
+        .new_pipeline("in", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
+        .to_state_partition(count, dict, "counts", whole)
+        .to_sink(wallaroo.FileSinkConfig("out", encode))
+        .build()
+    )
+
+
+class Link:
+    """Keeps what is sent to one worker; its sender is ``worker``."""
+
+    backlog_bytes = 0
+
+    def __init__(self, worker: WorkerName) -> None:
+        self.worker = worker
+        self.frames: list[MovingFrame] = []
+
+    def send_states(self, resize: int, state: int, body: bytes) -> None:
+        self.frames.append(MovedStates(0, resize, state, body))
+
+    def send_moved_all(self, resize: int, key_count: int) -> None:
+        self.frames.append(MovedAll(0, resize, key_count))
+
+    def processed(self, frame: object) -> None: ...
+
+
+class Mesh:
+    def __init__(self, me: WorkerName, others: tuple[WorkerName, ...]) -> None:
+        self.outgoing = {other: Link(me) for other in others}
+
+
+async def at_once(_: float) -> None: ...
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    with pytest.raises(StopIteration):
+        work.send(None)
+
+
+def partitions(workers: tuple[WorkerName, ...]) -> PartitionMap:
+    return PartitionMap.initial("counts", 1024, [], workers)
+
+
+def holding(me: WorkerName, keys: list[str], now: PartitionMap | None) -> Dataflow:
+    dataflow = Dataflow(plan(), me, DataflowOptions(tracks_changes=True))
+    states = dataflow.states["counts"]
+    states.update({key: {"n": 1} for key in keys if now is None or now.owner_of(key) == me})
+    return dataflow
+
+
+def mover(me: WorkerName, dataflow: Dataflow, now: PartitionMap, then: PartitionMap) -> Moving:
+    before = {"counts": now} if me in now.owners else None
+    return Moving(1, me, dataflow, before, {"counts": then}, sorted(set(now.owners)))
+
+
+def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
+    keys = [f"k{number}" for number in range(3000)]
+    now = partitions((A, B))
+    then = now.rebalance((B, C))
+    flows = {me: holding(me, keys if me in now.owners else [], now) for me in (A, B, C)}
+    movers = {me: mover(me, flow, now, then) for me, flow in flows.items()}
+    meshes = {me: Mesh(me, tuple(other for other in (A, B, C) if other != me)) for me in flows}
+    whole_at: list[WorkerName] = []
+    movers[B].on_whole = lambda: whole_at.append(B)
+    movers[C].on_whole = lambda: whole_at.append(C)
+    for me in (A, B):
+        run(movers[me].find(time.perf_counter, at_once))
+    late = next(f"late{number}" for number in range(1000) if now.owner_of(f"late{number}") == A)
+    flows[A].states["counts"][late] = {"n": 7}
+    for me in (A, B):
+        run(movers[me].give((B, C), meshes[me], time.perf_counter, at_once))  # type: ignore[arg-type]
+    for me in (A, B):
+        for taker, link in meshes[me].outgoing.items():
+            for frame in link.frames:
+                movers[taker].came(link, frame)
+    assert sorted(whole_at) == [B, C]
+    assert not flows[C].states["counts"], "it lies aside until the end"
+    for me in (A, B, C):
+        movers[me].finish()
+    assert not flows[A].states["counts"]
+    for me in (B, C):
+        wanted = {key for key in [*keys, late] if then.owner_of(key) == me}
+        assert flows[me].states["counts"].keys() == wanted
+    assert flows[then.owner_of(late)].states["counts"][late] == {"n": 7}
+    # What came stands in no checkpoint of its new owner, and what went is no concern of the old.
+    assert flows[C].changes["counts"].marks.keys() == wanted
+
+
+def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 200,000 keys some 200 move: only these, and one that came late, are touched."""
+    keys = [f"k{number}" for number in range(200_000)]
+    now = PartitionMap("counts", 1024, (), (A,) * 1024)
+    then = PartitionMap("counts", 1024, (), (B, *(A,) * 1023))
+    dataflow = holding(A, keys, None)
+    moving = mover(A, dataflow, now, then)
+    run(moving.find(time.perf_counter, at_once))
+    dataflow.states["counts"]["late"] = {"n": 1}
+    hashed: list[object] = []
+
+    def noted(key: Any) -> int:
+        hashed.append(key)
+        return hash_key(key)
+
+    monkeypatch.setattr(partition_map, "hash_key", noted)
+    started = time.perf_counter()
+    run(moving.give((A, B), Mesh(A, (B,)), time.perf_counter, at_once))  # type: ignore[arg-type]
+    moving.finish()
+    took_s = time.perf_counter() - started
+    assert hashed == ["late"]
+    assert len(dataflow.states["counts"]) > 199_000
+    assert took_s < 0.05, "200,000 keys take about 0.15 s to be looked through"
+
+
+def test_a_state_that_cannot_be_pickled_is_named() -> None:
+    dataflow = holding(A, [], None)
+    dataflow.states["counts"]["one"] = lambda: None
+    now, then = partitions((A,)), partitions((B,))
+    moving = mover(A, dataflow, now, then)
+    run(moving.find(time.perf_counter, at_once))
+    work = moving.give((B,), Mesh(A, (B,)), time.perf_counter, at_once)  # type: ignore[arg-type]
+    with pytest.raises(StateObjectError, match=r"state 'counts' .* key 'one'"):
+        work.send(None)
+
+
+def test_what_is_not_what_was_sent_is_an_error() -> None:
+    now, then = partitions((A,)), partitions((B,))
+    moving = mover(B, holding(B, [], None), now, then)
+    with pytest.raises(DamagedFileError):
+        moving.came(Link(A), MovedStates(1, 1, 0, PART_HEADER + b"rubbish"))
+    with pytest.raises(ProtocolError, match="a has given 0 keys, and says that it were 3"):
+        moving.came(Link(A), MovedAll(2, 1, 3))

@@ -1,0 +1,346 @@
+"""Stories of running clusters that get other members: done, refused, called off, half way lost."""
+
+from typing import Any
+
+import pytest
+
+from tests.wallaroo.cluster.story import (
+    OUTLINE,
+    A,
+    B,
+    C,
+    Story,
+    content_of,
+    legacy_of,
+    membership,
+)
+from wallaroo.cluster.coordinator import Phase
+from wallaroo.cluster.events import (
+    Answer,
+    Effect,
+    EndWorker,
+    MembersChanged,
+    Publish,
+    Received,
+    ResizeRequested,
+    Send,
+    StartWorker,
+    StopRequested,
+    WorkerLost,
+    WriteManifest,
+)
+from wallaroo.cluster.worker_names import first_names, next_names
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import (
+    CallOff,
+    Drain,
+    Drained,
+    Empty,
+    Failed,
+    Gather,
+    Hold,
+    Join,
+    Leave,
+    NotMoved,
+    Open,
+    Opened,
+    Ready,
+    Rewind,
+    Saved,
+    SourcesEnded,
+    Stop,
+)
+
+E1, E2 = Epoch(1), Epoch(2)
+MAPS = [["state", 4, [], ["a", "b"], [0, 1, 0, 1]]]
+
+
+def running(**changes: Any) -> Story:
+    story = Story(**{"partition_maps": MAPS, **changes})
+    story.go_to(Phase.RUNNING)
+    return story
+
+
+def frames(effects: list[Effect]) -> list[Any]:
+    return [effect.frame for effect in effects if isinstance(effect, Send)]
+
+
+def answer(effects: list[Effect]) -> Answer:
+    (answered,) = [effect for effect in effects if isinstance(effect, Answer)]
+    return answered
+
+
+def committed(story: Story, **request: Any) -> list[Effect]:
+    """Bring a request to its commit; return what follows from that."""
+    story.ask_resize(**request)
+    if story.added:
+        story.join(*story.added)
+    story.gather()
+    story.empty()
+    story.hold()
+    return story.move()
+
+
+def open_again(story: Story) -> list[Effect]:
+    story.all_say(Ready(story.epoch))
+    return story.all_say(Opened(story.epoch))
+
+
+def test_two_become_three_while_records_flow() -> None:
+    story = running()
+    assert story.ask_resize(added=[C]) == [StartWorker(C, E2, is_restart=False, is_joining=True)]
+    (gather,) = frames(story.join(C))
+    assert isinstance(gather, Gather)
+    assert gather.members == [["a", 1, "a:1"], ["b", 1, "b:1"], ["c", 2, "c:2"]]
+    assert gather.new_workers == [A, B, C]
+    assert story.gather(A, B) == []
+    assert story.gather(C) == [Send((A, B), Hold(E1, 1, CheckpointId(1)))]
+    assert story.phase is Phase.MOVING
+    assert story.hold() == []
+    changed, assign = story.move()
+    assert isinstance(changed, MembersChanged)
+    assert changed.workers == (A, B, C)
+    assert isinstance(assign, Send)
+    assert assign.workers == (A, B, C)
+    assert (story.epoch, story.phase) == (E2, Phase.CONNECTING)
+    assert story.all_say(Ready(E2)) == [Send((A, B, C), Open(E2))]
+    *_, published, done = story.all_say(Opened(E2))
+    assert published == Publish(E2, is_again=True)
+    assert isinstance(done, Answer)
+    assert done.ok
+    assert done.facts == {
+        "added": [C],
+        "left": [],
+        "moved_partitions": {"state": 1},
+        "moved_keys": 30,
+        "moved_bytes": 300,
+        "epoch": 2,
+        "workers": [A, B, C],
+    }
+
+
+def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> None:
+    story = running(source_workers=["b"])
+    (gather,) = frames(story.ask_resize(leaving=[B]))
+    assert gather.new_workers == [A]
+    assert story.gather() == [Send((B,), Empty(E1, 1))]
+    assert story.empty() == [Send((A, B), Hold(E1, 1, CheckpointId(1)))]
+    story.hold()
+    _, assign, leave = story.move()
+    assert isinstance(assign, Send)
+    assert frames([assign])[0].source_workers == [A]
+    assert frames([assign])[0].left == [legacy_of(B)]
+    assert leave == Send((B,), Leave(E2, 1))
+    assert open_again(story) == [Publish(E2, is_again=True)]
+    stop, end, done = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    assert (stop, end) == (Send((B,), Stop(E2)), EndWorker(B, is_told=True))
+    assert isinstance(done, Answer)
+    assert done.ok
+    # Its process ends: no loss.
+    assert story.step(WorkerLost(B, E1, "the process ended with status 0")) == []
+    assert story.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("added", "leaving", "reason"),
+    [
+        ([], [], "no worker is to join"),
+        ([], [A, B], "too few workers: of 2 one at least has to stay"),
+        ([], [C], "there is no worker c; there are a, b"),
+        ([A], [], "there is a worker a already"),
+        ([C, C], [], "a worker is named twice"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(
+    added: list[WorkerName], leaving: list[WorkerName], reason: str
+) -> None:
+    refused = answer(running().ask_resize(added, leaving))
+    assert not refused.ok
+    assert reason in refused.text
+
+
+def test_a_second_request_is_refused_and_the_first_goes_on() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    second = answer(story.step(ResizeRequested(9, (), (B,))))
+    assert (second.ok, second.request_id) == (False, 9)
+    assert "under way" in second.text
+    assert isinstance(frames(story.join(C))[0], Gather)
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING, Phase.DRAINING])
+def test_only_a_running_cluster_changes(phase: Phase) -> None:
+    story = Story()
+    story.go_to(phase)
+    assert phase.value in answer(story.ask_resize(added=[C])).text
+
+
+def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    effects = story.step(WorkerLost(C, E2, "killed"))
+    assert effects[:2] == [Send((C,), Stop(E1)), EndWorker(C, is_told=False)]
+    assert answer(effects).text == "worker c was lost (killed); nothing changed"
+    assert (story.phase, story.epoch) == (Phase.RUNNING, E1)
+    # Its name is not given again.
+    assert "or was" in answer(story.ask_resize(added=[C])).text
+
+
+def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    failed = Failed(E2, "worker c: no module named counts", "", 2)
+    effects = story.say(WorkerName("a worker"), failed)
+    assert "no module named counts" in answer(effects).text
+    assert story.phase is Phase.RUNNING
+
+
+def test_one_that_runs_another_application_ends_the_request_alone() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    effects = story.say(C, Join(E2, C, 1, "c:2", [*OUTLINE[:-1], "step three"]))
+    assert "step three" in answer(effects).text
+    assert story.phase is Phase.RUNNING
+
+
+def test_one_that_joins_and_is_lost_in_the_pause_lets_the_others_go_on() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    story.join(C)
+    story.gather()
+    assert story.phase is Phase.MOVING
+    effects = story.step(WorkerLost(C, E2, "killed"))
+    assert effects[0] == Send((A, B), CallOff(E1, 1, "worker c was lost (killed)"))
+    assert not answer(effects).ok
+    assert (story.phase, story.epoch) == (Phase.RUNNING, E1)
+    # What is still said of it counts for nothing.
+    assert story.move() == []
+    assert story.hold() == []
+
+
+def test_a_member_that_cannot_give_its_states_calls_it_off() -> None:
+    story = running()
+    story.ask_resize(leaving=[B])
+    story.gather()
+    story.empty()
+    effects = story.say(B, NotMoved(E1, 1, "a lock cannot be pickled"))
+    assert answer(effects).text == "worker b: a lock cannot be pickled; nothing changed"
+    assert story.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_member_lost_in_the_pause_is_mended_among_the_old_members(is_durable: bool) -> None:
+    story = running(is_durable=is_durable)
+    story.ask_resize(added=[C], leaving=[B])
+    story.join(C)
+    story.gather()
+    story.empty()
+    effects = story.lose(A)
+    assert not answer(effects).ok
+    assert EndWorker(C, is_told=False) in effects
+    assert StartWorker(A, E2, is_restart=True) in effects
+    told = [frame for frame in frames(effects) if isinstance(frame, CallOff | Rewind)]
+    assert told == ([Rewind(E2)] if is_durable else [CallOff(E1, 1, "worker a was lost (killed)")])
+    story.join(*story.workers if is_durable else (A,))
+    assert open_again(story) == [Publish(E2, is_again=True)]
+
+
+def test_a_member_lost_after_the_commit_is_mended_among_the_new_members() -> None:
+    story = running(is_durable=True)
+    committed(story, added=[C], leaving=[B])
+    effects = story.lose(C)
+    assert Send((B,), Stop(Epoch(2))) in effects
+    assert EndWorker(B, is_told=True) in effects
+    assert Send((A,), Rewind(Epoch(3))) in effects
+    story.workers = (A, C)
+    story.join(A, C)
+    effects = open_again(story)
+    assert effects[0] == Publish(Epoch(3), is_again=True)
+    saved = story.all_say(Saved(Epoch(3), story.checkpoint, content_of(A)))
+    assert isinstance(saved[0], WriteManifest)
+    assert answer(story.written(4)).ok
+
+
+def test_with_checkpoints_on_it_is_done_once_a_checkpoint_has_the_new_members() -> None:
+    story = running(is_durable=True)
+    committed(story, leaving=[B])
+    assert open_again(story) == [Publish(E2, is_again=True)]
+    # What the one that leaves has still to deliver belongs before the next checkpoint.
+    assert story.due() == []
+    story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    story.save()
+    assert answer(story.written(2)).ok
+
+
+def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:
+    story = running(is_durable=True)
+    story.due()
+    story.ask_resize(leaving=[B])
+    story.gather()
+    assert story.empty() == []
+    assert story.due() == []
+    story.save()
+    effects = story.written(2)
+    assert isinstance(frames(effects)[-1], Hold)
+
+
+def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    effects = story.step(StopRequested())
+    assert "stopped" in answer(effects).text
+    assert Send((A, B), Drain(E1, CheckpointId(1))) in effects
+
+
+def test_a_stop_in_the_pause_waits_for_the_new_members() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    story.join(C)
+    story.gather()
+    assert story.step(StopRequested()) == []
+    story.hold()
+    story.move()
+    effects = open_again(story)
+    assert Send((A, B, C), Drain(E2, CheckpointId(2))) in effects
+
+
+def test_a_stop_waits_for_one_that_leaves() -> None:
+    story = running()
+    committed(story, leaving=[B])
+    open_again(story)
+    assert story.step(StopRequested()) == []
+    effects = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    assert answer(effects).ok
+    assert Send((A,), Drain(E2, CheckpointId(2))) in effects
+
+
+def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -> None:
+    story = running(source_workers=["a"])
+    story.ask_resize(leaving=[B])
+    story.gather()
+    story.empty()
+    assert story.say(A, SourcesEnded(E1, [0], [])) == []
+    story.hold()
+    story.move()
+    open_again(story)
+    assert story.say(A, SourcesEnded(E2, [0], [])) == []
+    effects = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    assert isinstance(frames(effects)[-1], Drain)
+
+
+def test_the_end_of_the_run_answers_whoever_waits() -> None:
+    story = running(may_restart=False)
+    story.ask_resize(added=[C])
+    effects = story.lose(A)
+    assert not answer(effects).ok
+
+
+def test_names_are_never_given_twice() -> None:
+    assert first_names(2) == ("w1", "w2")
+    assert next_names([WorkerName("w1"), WorkerName("w7"), WorkerName("other")], 2) == ("w8", "w9")
+
+
+def test_unknown_senders_are_nobody() -> None:
+    story = running()
+    assert story.step(Received(C, Ready(E1))) == []
+    assert membership().workers == story.workers

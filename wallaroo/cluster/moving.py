@@ -1,0 +1,183 @@
+"""What moves away from one worker and what moves to it, while the membership changes.
+
+What moves away is found while records go on, in slices: a million keys take most of a second. Keys
+that come later are at the end of their dictionary. It is given in chunks of some milliseconds, and
+stays here all the same until the change is certain; so long, what came from others lies aside.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, read_chunks
+from wallaroo.checkpoint.store import Pause
+from wallaroo.cluster.inbox import Link
+from wallaroo.cluster.mesh import Mesh
+from wallaroo.errors import ProtocolError
+from wallaroo.names import PartitionId, WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.pacing import Pacer
+from wallaroo.routing.partition_map import PartitionMap, moves
+from wallaroo.wire.data_frames import MovedStates, MovingFrame
+
+CHUNK_KEYS_MAX = 2000
+ON_THE_WAY_BYTES_MAX = 8 << 20
+"""Of what is sent, so much may wait to be received."""
+LOOK_S = 0.001
+
+Maps = Mapping[str, PartitionMap]
+
+
+class Moving:
+    """The states of one worker, in one change of the members.
+
+    ``now`` says who owns what before, and is ``None`` for a worker that joins.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        me: WorkerName,
+        dataflow: Dataflow,
+        now: Maps | None,
+        then: Maps,
+        givers: Iterable[WorkerName],
+    ) -> None:
+        self.number = number
+        self._me = me
+        self._dataflow = dataflow
+        self._takers: dict[str, dict[PartitionId, WorkerName]] = {}
+        for name, partition_map in then.items() if now is not None else ():
+            assert now is not None
+            leaving = moves(now[name], partition_map).items()
+            self._takers[name] = {at: taker for at, (giver, taker) in leaving if giver == me}
+        self._then = then
+        self._seen_count = dict.fromkeys(dataflow.states, 0)
+        self._found: dict[str, dict[WorkerName, list[Any]]] = {name: {} for name in dataflow.states}
+        self._missing = {giver for giver in givers if giver != me}
+        self.is_over = False
+        """Nothing of it is wanted any more."""
+        self._is_whole = False
+        self._came_from = dict.fromkeys(self._missing, 0)
+        self._aside: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
+        self.key_count = 0
+        """Keys that have come."""
+        self.byte_count = 0
+        """Bytes that these took."""
+        self.on_whole: Callable[[], None] = lambda: None
+        """Called when everything has come; at once by ``look`` where nothing is to come."""
+
+    # What moves away
+
+    async def find(self, clock: Callable[[], float], pause: Pause) -> None:
+        """Find the keys that move, while records go on."""
+        pacer = Pacer()
+        for name, states in self._dataflow.states.items():
+            if not self._takers.get(name):
+                continue
+            keys = list(states)
+            self._seen_count[name] = len(keys)
+            position = 0
+            while position < len(keys):
+                started = clock()
+                count = min(pacer.record_count, len(keys) - position)
+                self._sort(name, islice(keys, position, position + count))
+                position += count
+                pacer.observe(count, clock() - started)
+                await pause(0)
+
+    def _sort(self, name: str, keys: Iterable[Any]) -> None:
+        partition_of, takers = self._then[name].partition_of, self._takers[name]
+        found = self._found[name]
+        for key in keys:
+            taker = takers.get(partition_of(key))
+            if taker is not None:
+                found.setdefault(taker, []).append(key)
+
+    def _find_the_late(self) -> None:
+        """Find those that came since ``find`` looked; no key is ever removed meanwhile."""
+        for name, states in self._dataflow.states.items():
+            if self._takers.get(name):
+                late = list(islice(reversed(states), len(states) - self._seen_count[name]))
+                self._seen_count[name] = len(states)
+                self._sort(name, reversed(late))
+
+    async def give(
+        self,
+        takers: Iterable[WorkerName],
+        mesh: Mesh,
+        clock: Callable[[], float],
+        pause: Pause,
+    ) -> None:
+        """Send what moves away, and to each of the new members that this was all.
+
+        Raises ``StateObjectError`` where a state cannot be pickled.
+        """
+        self._find_the_late()
+        given_count = dict.fromkeys((taker for taker in takers if taker != self._me), 0)
+        pacer = Pacer()
+        for index, (name, found) in enumerate(self._found.items()):
+            states = self._dataflow.states[name]
+            for taker, keys in found.items():
+                link = mesh.outgoing[taker]
+                position = 0
+                while position < len(keys):
+                    count = min(pacer.record_count, CHUNK_KEYS_MAX)
+                    part = keys[position : position + count]
+                    started = clock()
+                    chunk = encode_chunk(part, [states[key] for key in part], name)
+                    pacer.observe(len(part), clock() - started)
+                    link.send_states(self.number, index, PART_HEADER + chunk)
+                    position += len(part)
+                    await pause(0)
+                    while link.backlog_bytes > ON_THE_WAY_BYTES_MAX and not self.is_over:
+                        await pause(LOOK_S)
+                    if self.is_over:
+                        return
+                given_count[taker] += len(keys)
+        for taker, key_count in given_count.items():
+            mesh.outgoing[taker].send_moved_all(self.number, key_count)
+
+    # What comes
+
+    def came(self, link: Link, frame: MovingFrame) -> None:
+        """Lay aside what another worker gives.
+
+        Raises ``StateObjectError``, ``DamagedFileError`` or ``ProtocolError`` where it is not
+        what was sent.
+        """
+        if isinstance(frame, MovedStates):
+            name = [*self._aside][frame.state]
+            aside = self._aside[name]
+            for chunk in read_chunks(frame.body, f"what {link.worker} gives"):
+                aside.update(zip(chunk.keys(), chunk.states(), strict=True))
+                self._came_from[link.worker] += chunk.key_count
+                self.key_count += chunk.key_count
+            self.byte_count += len(frame.body)
+            return
+        if self._came_from[link.worker] != frame.key_count:
+            raise ProtocolError(
+                f"{link.worker} has given {self._came_from[link.worker]} keys, and says that it "
+                f"were {frame.key_count}"
+            )
+        self._missing.discard(link.worker)
+        self.look()
+
+    def look(self) -> None:
+        """Tell, once, if everything has come."""
+        if not (self._missing or self._is_whole):
+            self._is_whole = True
+            self.on_whole()
+
+    # The end
+
+    def finish(self) -> bool:
+        """It is certain: drop what moved away, take in what came; say whether anything went."""
+        has_given = False
+        for name, found in self._found.items():
+            for keys in found.values():
+                has_given = True
+                self._dataflow.drop(name, keys)
+        for name, states in self._aside.items():
+            self._dataflow.take_in(name, states)
+        return has_given

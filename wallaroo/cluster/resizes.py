@@ -1,0 +1,385 @@
+"""Decides, in the initializer, how a running cluster gets other members.
+
+    JOINING --all joined--> GATHERING --all Gathered--> EMPTYING --all who leave Emptied-->
+    WAITING --no checkpoint is being taken--> HOLDING --all Held, all Moved--> committed
+    SETTLING --RUNNING again, all who leave are gone, a checkpoint taken--> answered
+
+Up to HOLDING records go on. From the barrier that holds the sources until the new members are open
+none runs: nothing is in flight, and what changes its owner moves. Until the commit nothing has
+changed: whatever goes wrong, the request is called off, and the old members go on as before. From
+the commit on whatever goes wrong is mended under the new membership.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wallaroo.checkpoint.legacy import heir_of
+from wallaroo.cluster.events import (
+    Announce,
+    Answer,
+    Effect,
+    EndWorker,
+    MembersChanged,
+    ResizeRequested,
+    Send,
+    StartWorker,
+)
+from wallaroo.cluster.rounds import RoundPhase
+from wallaroo.cluster.state import ClusterState, Phase
+from wallaroo.cluster.worker_names import refusal
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.routing.partition_map import PartitionMap, moves
+from wallaroo.wire.control import (
+    CallOff,
+    Emptied,
+    Empty,
+    Gather,
+    Gathered,
+    Held,
+    Hold,
+    Join,
+    Leave,
+    Moved,
+    NotMoved,
+    Stop,
+)
+
+ResizeFrame = Gathered | Emptied | Held | Moved | NotMoved
+
+
+class ResizePhase(enum.Enum):
+    """Where the request is."""
+
+    JOINING = "joining"
+    GATHERING = "gathering"
+    EMPTYING = "emptying"
+    WAITING = "waiting"
+    HOLDING = "holding"
+    SETTLING = "settling"
+
+
+@dataclass(slots=True)
+class Resize:
+    """One request."""
+
+    number: int
+    request: ResizeRequested
+    incarnation: Epoch
+    """Of those that join; the epoch that begins with the commit."""
+    workers: tuple[WorkerName, ...]
+    """The members afterwards."""
+    maps: list[PartitionMap]
+    phase: ResizePhase = ResizePhase.JOINING
+    waiting_for: set[WorkerName] = field(default_factory=set)
+    not_held: set[WorkerName] = field(default_factory=set)
+    left: list[Any] = field(default_factory=list)
+    moved_partitions: dict[str, int] = field(default_factory=dict)
+    key_count: int = 0
+    byte_count: int = 0
+    leaving: set[WorkerName] = field(default_factory=set)
+    """After the commit: those that are still delivering."""
+    has_round: bool = False
+    """A checkpoint was ordered under the new membership."""
+
+
+class Resizes:
+    """The requests for other members, one at a time."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._now: Resize | None = None
+        self._count = 0
+
+    # The request
+
+    def request(self, event: ResizeRequested) -> list[Effect]:
+        """Begin, or refuse."""
+        state = self._state
+        reason = self._refusal(event)
+        if reason:
+            return [Answer(event.request_id, False, reason, {})]
+        self._count += 1
+        incarnation = Epoch(state.epoch + 1)
+        kept = [worker for worker in state.workers if worker not in event.leaving]
+        workers = (*kept, *event.added)
+        maps = [PartitionMap.from_wire(wire) for wire in state.partition_maps]
+        new_maps = [each.rebalance(workers) for each in maps]
+        now = self._now = Resize(self._count, event, incarnation, workers, new_maps)
+        for old, new in zip(maps, new_maps, strict=True):
+            now.moved_partitions[old.state] = len(moves(old, new))
+        for worker in event.added:
+            state.incarnations[worker] = state.processes[worker] = incarnation
+        values = {"joining": ", ".join(event.added), "leaving": ", ".join(event.leaving)}
+        told = Announce("cluster.resizing", values)
+        now.waiting_for = set(event.added)
+        if not event.added:
+            return [told, *self._gather(now)]
+        starts = [StartWorker(each, incarnation, False, True) for each in event.added]
+        return [told, *starts]
+
+    def _refusal(self, event: ResizeRequested) -> str:
+        state = self._state
+        if self._now is not None:
+            return "another change of the workers is under way; ask again when it is done"
+        if state.phase is not Phase.RUNNING:
+            return f"the cluster is {state.phase.value}; ask again when it is running"
+        return refusal(state.workers, state.processes, event.added, event.leaving)
+
+    # Those that join
+
+    def joined(self, worker: WorkerName, frame: Join) -> list[Effect]:
+        """A process that was started for this request is there."""
+        now, state = self._now, self._state
+        if now is None or now.phase is not ResizePhase.JOINING or worker not in now.waiting_for:
+            return []
+        if frame.epoch != now.incarnation:
+            return []
+        if frame.outline != state.begin.outline:
+            what = state.begin.difference(state.begin.outline, frame.outline)
+            return self.call_off(f"worker {worker} runs another application: {what}")
+        state.data_addresses[worker] = frame.data_address
+        now.waiting_for.discard(worker)
+        told = Announce("worker.joined", {"worker": worker})
+        return [told] if now.waiting_for else [told, *self._gather(now)]
+
+    def not_joined(self, incarnation: Epoch, reason: str) -> list[Effect]:
+        """A process says why it cannot join, perhaps one of this request."""
+        now = self._now
+        if now is None or now.phase is ResizePhase.SETTLING or incarnation != now.incarnation:
+            return []
+        return self.call_off(reason)
+
+    def outsider_lost(self, worker: WorkerName, reason: str) -> list[Effect] | None:
+        """Somebody is lost who is no member; ``None`` where that takes a recovery."""
+        now, state = self._now, self._state
+        if now is not None and worker in now.leaving:
+            if state.begin.is_durable:
+                return None
+            lost = "what its sinks had not delivered"
+            values = {"worker": worker, "reason": reason, "epoch": state.epoch, "lost": lost}
+            told = Announce("worker.lost", values, is_warning=True)
+            return [told, *self._gone(now, worker)]
+        if now is not None and worker in now.request.added and worker not in state.workers:
+            return self.call_off(f"worker {worker} was lost ({reason})")
+        return []
+
+    # Step by step
+
+    def reported(self, worker: WorkerName, frame: ResizeFrame) -> list[Effect]:
+        """A worker has done what it was told for a request, or cannot."""
+        now = self._now
+        if now is None or frame.resize != now.number:
+            return []
+        match frame, now.phase:
+            case NotMoved(), phase if phase is not ResizePhase.SETTLING:
+                return self.call_off(f"worker {worker}: {frame.reason}")
+            case (Gathered(), ResizePhase.GATHERING) | (Emptied(), ResizePhase.EMPTYING):
+                now.waiting_for.discard(worker)
+                return [] if now.waiting_for else self._empty(now)
+            case Held(), ResizePhase.HOLDING:
+                now.not_held.discard(worker)
+                now.left += [frame.left] if frame.left else []
+                return self._commit_if_whole(now)
+            case Moved(), ResizePhase.HOLDING:
+                now.waiting_for.discard(worker)
+                now.key_count += frame.key_count
+                now.byte_count += frame.byte_count
+                return self._commit_if_whole(now)
+            case _:
+                return []
+
+    def _gather(self, now: Resize) -> list[Effect]:
+        state = self._state
+        now.phase = ResizePhase.GATHERING
+        everybody = (*state.workers, *now.request.added)
+        now.waiting_for = set(everybody)
+        members, maps = state.listed(everybody), [each.to_wire() for each in now.maps]
+        return [
+            Send(everybody, Gather(state.epoch, now.number, members, [*now.workers], maps)),
+        ]
+
+    def _empty(self, now: Resize) -> list[Effect]:
+        if now.phase is ResizePhase.GATHERING and now.request.leaving:
+            now.phase = ResizePhase.EMPTYING
+            now.waiting_for = set(now.request.leaving)
+            return [Send(now.request.leaving, Empty(self._state.epoch, now.number))]
+        now.phase = ResizePhase.WAITING
+        return self.go_on()
+
+    def _hold(self, now: Resize) -> list[Effect]:
+        state = self._state
+        now.phase = ResizePhase.HOLDING
+        state.phase = Phase.MOVING
+        now.not_held, now.waiting_for = set(state.workers), set(now.workers)
+        return [state.to_all(Hold(state.epoch, now.number, state.rounds.barrier()))]
+
+    def _commit_if_whole(self, now: Resize) -> list[Effect]:
+        if now.not_held or now.waiting_for:
+            return []
+        state, leaving = self._state, now.request.leaving
+        now.phase = ResizePhase.SETTLING
+        state.epoch = now.incarnation
+        state.workers = now.workers
+        state.partition_maps = [each.to_wire() for each in now.maps]
+        state.source_workers = [
+            heir_of(f"source {index}", now.workers) if worker in leaving else worker
+            for index, worker in enumerate(state.source_workers)
+        ]
+        state.ended_sources.begin_epoch()
+        state.phase = Phase.CONNECTING
+        state.waiting_for = set(now.workers)
+        now.leaving = set(leaving)
+        effects: list[Effect] = [
+            MembersChanged(now.workers, state.partition_maps),
+            state.assign(now.number, now.left),
+        ]
+        return [*effects, Send(leaving, Leave(state.epoch, now.number))] if leaving else effects
+
+    # After the commit
+
+    def left(self, worker: WorkerName) -> list[Effect]:
+        """A worker that leaves has delivered everything."""
+        now = self._now
+        if now is None or worker not in now.leaving:
+            return []
+        told = Announce("worker.left", {"worker": worker})
+        return [told, Send((worker,), Stop(self._state.epoch)), *self._gone(now, worker)]
+
+    def _gone(self, now: Resize, worker: WorkerName) -> list[Effect]:
+        now.leaving.discard(worker)
+        return [EndWorker(worker, is_told=True), *self.go_on()]
+
+    @property
+    def are_leaving(self) -> bool:
+        """Whether a worker that is no member any more has not delivered everything."""
+        return self._now is not None and bool(self._now.leaving)
+
+    @property
+    def blocks_rounds(self) -> bool:
+        """Whether no checkpoint may begin: it would have to be waited for, or miss something."""
+        now = self._now
+        return now is not None and (
+            now.phase in (ResizePhase.EMPTYING, ResizePhase.WAITING) or bool(now.leaving)
+        )
+
+    @property
+    def waiting_for(self) -> set[WorkerName]:
+        """Whom the request waits for."""
+        return self._now.waiting_for | self._now.not_held if self._now is not None else set()
+
+    @property
+    def wants_round(self) -> bool:
+        """Whether a checkpoint is to be taken now, so that the new membership outlives this run."""
+        now, state = self._now, self._state
+        return (
+            now is not None
+            and now.phase is ResizePhase.SETTLING
+            and state.phase is Phase.RUNNING
+            and state.begin.is_durable
+            and not (now.leaving or now.has_round)
+        )
+
+    def go_on(self) -> list[Effect]:
+        """Do what waited for the end of a checkpoint, or for the cluster to run."""
+        now, state = self._now, self._state
+        if now is None or state.phase is not Phase.RUNNING:
+            return []
+        if state.rounds.phase is not RoundPhase.IDLE:
+            return []
+        if now.phase is ResizePhase.WAITING:
+            return self._hold(now)
+        if now.phase is ResizePhase.SETTLING and not now.leaving and not self.wants_round:
+            return self._answer(now)
+        return []
+
+    def ordered_round(self) -> None:
+        """A checkpoint was ordered."""
+        if self._now is not None:
+            self._now.has_round = self._now.phase is ResizePhase.SETTLING
+
+    def _answer(self, now: Resize) -> list[Effect]:
+        self._now = None
+        state = self._state
+        facts = {
+            "added": [*now.request.added],
+            "left": [*now.request.leaving],
+            "moved_partitions": now.moved_partitions,
+            "moved_keys": now.key_count,
+            "moved_bytes": now.byte_count,
+            "epoch": state.epoch,
+            "workers": [*state.workers],
+        }
+        text = f"the workers are {', '.join(state.workers)}; {now.key_count} keys moved"
+        if state.begin.is_durable and state.rounds.failures_in_a_row:
+            text += "; no checkpoint could be taken since, so a crash may bring the old ones back"
+        return [
+            Announce("cluster.resized", {"workers": ", ".join(state.workers)}),
+            Answer(now.request.request_id, True, text, facts),
+        ]
+
+    # What comes in between
+
+    def member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
+        """A member is lost, and all that follows from it is still to be decided."""
+        now, state = self._now, self._state
+        if now is None:
+            return []
+        if now.phase is not ResizePhase.SETTLING:
+            # With checkpoints on all go back in any case, and forget the request with it.
+            others = [each for each in state.workers if each != worker]
+            told = [] if state.begin.is_durable else others
+            return self.call_off(f"worker {worker} was lost ({reason})", told)
+        if not state.begin.is_durable:
+            return []
+        return self.go_back()
+
+    def go_back(self) -> list[Effect]:
+        """All members go back to the last checkpoint, which has what those that left had."""
+        now, state = self._now, self._state
+        if now is None:
+            return []
+        now.has_round = False
+        leaving, now.leaving = tuple(sorted(now.leaving)), set()
+        ends = [EndWorker(each, is_told=True) for each in leaving]
+        return [Send(leaving, Stop(state.epoch)), *ends] if leaving else []
+
+    def stop(self) -> list[Effect]:
+        """The cluster is to stop: what has not begun to move is given up."""
+        now = self._now
+        if now is None or now.phase in (ResizePhase.HOLDING, ResizePhase.SETTLING):
+            return []
+        return self.call_off("the cluster is being stopped")
+
+    def call_off(self, reason: str, told: Iterable[WorkerName] | None = None) -> list[Effect]:
+        """Give the request up before its commit; ``told`` are the members that go on."""
+        now, state = self._now, self._state
+        assert now is not None
+        assert now.phase is not ResizePhase.SETTLING
+        self._now = None
+        members = tuple(state.workers if told is None else told)
+        added = now.request.added
+        for worker in added:
+            state.data_addresses.pop(worker, None)
+        if state.phase is Phase.MOVING:
+            state.phase = Phase.RUNNING
+        effects: list[Effect] = [
+            Announce("cluster.not_resized", {"reason": reason}, is_warning=True)
+        ]
+        if members and now.phase is not ResizePhase.JOINING:
+            effects.append(Send(members, CallOff(state.epoch, now.number, reason)))
+        if added:
+            effects.append(Send(added, Stop(state.epoch)))
+        effects += [EndWorker(worker, is_told=False) for worker in added]
+        return [*effects, Answer(now.request.request_id, False, f"{reason}; nothing changed", {})]
+
+    def ended(self) -> list[Effect]:
+        """The run is over."""
+        now, self._now = self._now, None
+        if now is None:
+            return []
+        reason = "the cluster has ended; the old workers were its members"
+        if now.phase is ResizePhase.SETTLING:
+            reason = "the cluster has ended; the new workers were its members"
+        return [Answer(now.request.request_id, False, reason, {})]

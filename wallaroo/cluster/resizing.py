@@ -1,0 +1,216 @@
+"""A change of the members, as one worker lives through it.
+
+Gather: link to everybody; find what moves (records go on) --> Gathered
+Empty, to one that leaves: take what senders sent, accept no more --> Emptied
+Hold: barrier, sources wait behind it; when it is through here: give what moves --> Held
+      everything has come from all others --> Moved
+Assign with the number of this resize: it is done     CallOff: it has never been
+Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drained
+"""
+
+from collections.abc import Callable
+
+from wallaroo.checkpoint.legacy import Legacy
+from wallaroo.checkpoint.store import Pause
+from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
+from wallaroo.cluster.inbox import Link
+from wallaroo.cluster.moving import Maps, Moving
+from wallaroo.errors import ProtocolError, WallarooError
+from wallaroo.names import NO_BARRIER, Epoch, WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.wire.control import (
+    CallOff,
+    Drained,
+    Emptied,
+    Empty,
+    Gather,
+    Gathered,
+    Held,
+    Hold,
+    Leave,
+    Moved,
+    NotMoved,
+)
+from wallaroo.wire.data_frames import MovingFrame
+
+
+class Resizing:
+    """All resizes of one worker during one epoch; at most one is under way."""
+
+    def __init__(
+        self,
+        me: WorkerName,
+        around: Surroundings,
+        dataflow: Dataflow,
+        clock: Callable[[], float],
+        pause: Pause,
+        backlog_changed: Callable[[], None],
+    ) -> None:
+        self._me = me
+        self._around = around
+        self._dataflow = dataflow
+        self._clock = clock
+        self._pause = pause
+        self._backlog_changed = backlog_changed
+        self._moving: Moving | None = None
+        self._takers: list[WorkerName] = []
+        self._empty_order: Empty | None = None
+        self._is_emptying = False
+        self._is_empty = False
+        self._addresses: list[str] = []
+        self.held = NO_BARRIER
+        """The barrier that holds the sources; 0 where none does."""
+
+    def _is_on(self, moving: Moving) -> bool:
+        return self._moving is moving
+
+    def _fail(self, epoch: Epoch, moving: Moving, error: WallarooError) -> None:
+        if self._is_on(moving):
+            self._around.send(NotMoved(epoch, moving.number, error.what))
+
+    # Before anything pauses
+
+    def gather(self, order: Gather, now: Maps | None, addresses: list[str]) -> None:
+        """Other members are wanted; ``now`` is who owns what, ``None`` for one that joins."""
+        then = {each.state: each for each in map(PartitionMap.from_wire, order.partition_maps)}
+        everybody = [
+            (WorkerName(name), Epoch(epoch), address) for name, epoch, address in order.members
+        ]
+        self._takers = [WorkerName(name) for name in order.new_workers]
+        # Those that join have an incarnation of the epoch that begins with them.
+        givers = [name for name, epoch, _ in everybody if epoch <= order.epoch]
+        moving = self._moving = Moving(order.resize, self._me, self._dataflow, now, then, givers)
+        moving.on_whole = lambda: self._around.send(
+            Moved(order.epoch, moving.number, moving.key_count, moving.byte_count)
+        )
+        self._addresses = addresses
+        self.held = NO_BARRIER
+        self._around.mesh.link(everybody, self._backlog_changed)
+        self._around.start(self._gather(order, moving, is_new=now is None))
+
+    async def _gather(self, order: Gather, moving: Moving, *, is_new: bool) -> None:
+        around = self._around
+        await around.mesh.connected()
+        if is_new:
+            await around.sinks.connected()
+        else:
+            # What a journal has comes before what its worker's senders send, wherever that goes.
+            await around.sources.replayed()
+            await moving.find(self._clock, self._pause)
+        if self._is_on(moving):
+            around.send(Gathered(order.epoch, order.resize))
+
+    def empty(self, order: Empty) -> None:
+        """This worker leaves: nothing that was sent to it may stay behind."""
+        self._empty_order = order
+        if not self._is_emptying:
+            self._is_emptying = True
+            self._around.start(self._empty())
+
+    async def _empty(self) -> None:
+        await self._around.sources.close_listeners()
+        self._is_emptying = False
+        order = self._empty_order
+        if order is None:
+            await self._listen_again()
+        else:
+            self._is_empty = True
+            self._around.send(Emptied(order.epoch, order.resize))
+
+    async def _listen_again(self) -> None:
+        try:
+            await self._around.sources.listen(self._addresses)
+        except OSError as error:
+            self._around.warn(
+                "source.not_listening", ProtocolError(f"a source cannot listen: {error}")
+            )
+
+    # The pause
+
+    def hold(self, order: Hold, barriers: Barriers, durability: Durability | None) -> None:
+        """Have sources wait behind a barrier, and give what moves once it is through here."""
+        moving = self._moving
+        if moving is None or moving.number != order.resize:
+            return
+        self.held = order.checkpoint
+        barriers.hold(order.checkpoint, lambda: self._held(order, moving, durability))
+        if self._me in self._takers:
+            moving.look()
+
+    def _held(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
+        self._around.start(self._give(order, moving, durability))
+
+    async def _give(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
+        """Nothing comes to this worker's states any more: give, and tell."""
+        around = self._around
+        files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
+        try:
+            await moving.give(self._takers, around.mesh, self._clock, self._pause)
+            if not self._is_on(moving):
+                return
+            left = []
+            if self._me not in self._takers:
+                staged = await files()
+                positions, counts = around.sources.positions(), self._dataflow.counts()
+                legacy = Legacy(self._me, [], positions, staged, counts)
+                if durability is not None:
+                    legacy.journals.extend(durability.journal.legacy())
+                    legacy.staged.extend(durability.saving.inherited)
+                left = legacy.to_wire()
+            elif durability is None:
+                # What the new owner of a key appends to a file belongs behind what this one did.
+                await files()
+        except WallarooError as error:
+            self._fail(order.epoch, moving, error)
+            return
+        if self._is_on(moving):
+            around.send(Held(order.epoch, order.resize, left))
+
+    def came(self, link: Link, frame: MovingFrame) -> None:
+        """Another worker gives states, for this resize or for one that was called off."""
+        moving = self._moving
+        if moving is not None and moving.number == frame.resize:
+            try:
+                moving.came(link, frame)
+            except WallarooError as error:
+                self._fail(self._around.epoch(), moving, error)
+        link.processed(frame)
+
+    # The end
+
+    def finish(self, number: int) -> bool:
+        """It is done; say whether this worker has given anything away."""
+        moving, self._moving = self._moving, None
+        assert moving is not None
+        assert moving.number == number
+        return moving.finish()
+
+    def call_off(self, order: CallOff, barriers: Barriers) -> None:
+        """There will be no such resize."""
+        moving = self._moving
+        if moving is None or moving.number != order.resize:
+            return
+        self._moving = None
+        moving.is_over = True
+        self._around.mesh.unlink()
+        if self.held:
+            barriers.let_go_of_hold(self.held)
+        self._empty_order = None
+        if self._is_empty:
+            self._is_empty = False
+            self._around.start(self._listen_again())
+
+    def leave(self, order: Leave) -> None:
+        """This worker is no member any more."""
+        self._moving = None
+        self._around.mesh.close()
+        self._around.start(self._leave(order))
+
+    async def _leave(self, order: Leave) -> None:
+        around = self._around
+        around.sources.stop_placed()
+        await around.sinks.flush()
+        around.send(
+            Drained(order.epoch, self.held, around.engine.record_count, around.failure_count())
+        )

@@ -1,0 +1,88 @@
+"""Decides when a checkpoint is taken, and what becomes of one that failed."""
+
+from collections.abc import Callable
+
+from wallaroo.cluster.events import (
+    Announce,
+    Effect,
+    ManifestNotWritten,
+    ManifestWritten,
+    WriteManifest,
+)
+from wallaroo.cluster.rounds import RoundPhase
+from wallaroo.cluster.state import ClusterState, Phase
+from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.names import WorkerName
+from wallaroo.wire.control import Abandon, Checkpoint, Committed, NotSaved, Saved
+
+CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
+
+
+class RoundOrders:
+    """The checkpoints of one cluster, from the order to the manifest.
+
+    ``go_on`` is what waits for the end of a round; ``end`` ends the run.
+    """
+
+    def __init__(
+        self,
+        state: ClusterState,
+        go_on: Callable[[], list[Effect]],
+        end: Callable[[WallarooError], list[Effect]],
+    ) -> None:
+        self._state = state
+        self._rounds = state.rounds
+        self._go_on = go_on
+        self._end = end
+
+    def begin(self) -> list[Effect]:
+        """Take a checkpoint, unless one is being taken."""
+        state = self._state
+        if state.phase is not Phase.RUNNING or self._rounds.phase is not RoundPhase.IDLE:
+            return []
+        return [state.to_all(Checkpoint(state.epoch, self._rounds.begin()))]
+
+    def answered(self, worker: WorkerName, frame: Saved | NotSaved) -> list[Effect]:
+        """A worker has saved its share, or cannot."""
+        rounds, state = self._rounds, self._state
+        if frame.checkpoint != rounds.checkpoint or rounds.phase is not RoundPhase.SAVING:
+            return []
+        if isinstance(frame, NotSaved):
+            rounds.failed()
+            return self._failed(f"worker {worker}: {frame.reason}")
+        contents = rounds.saved(worker, frame.content, len(state.workers))
+        return [] if contents is None else [WriteManifest(rounds.checkpoint, state.epoch, contents)]
+
+    def _failed(self, reason: str) -> list[Effect]:
+        state = self._state
+        if state.phase is Phase.DRAINING:
+            what = f"the last checkpoint cannot be saved: {reason}"
+            return self._end(ClusterError(what, hint=CARRY_ON))
+        count, limit = self._rounds.failures_in_a_row, state.begin.checkpoint_failures_max
+        if limit is not None and count > limit:
+            what = f"{count} checkpoints in a row could not be saved: {reason}"
+            return self._end(ClusterError(what, hint=CARRY_ON))
+        values = {
+            "reason": reason,
+            "failed_in_a_row": count,
+            "next": "records go on; what this one was to hold is saved by the next",
+        }
+        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
+        if state.phase is not Phase.RUNNING:
+            return [told, *self._go_on()]
+        abandon = state.to_all(Abandon(state.epoch, self._rounds.checkpoint))
+        return [told, abandon, *self._go_on()]
+
+    def manifest_answered(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
+        """The manifest stands, or does not."""
+        state = self._state
+        if isinstance(event, ManifestNotWritten):
+            self._rounds.failed()
+            return self._failed(event.reason)
+        state.manifest = event.number
+        self._rounds.committed()
+        effects: list[Effect] = []
+        if state.phase in (Phase.RUNNING, Phase.DRAINING):
+            checkpoint, oldest = self._rounds.checkpoint, event.oldest_number
+            effects = [state.to_all(Committed(state.epoch, checkpoint, event.number, oldest))]
+        return [*effects, *self._go_on()]

@@ -1,0 +1,114 @@
+"""Where a cluster is, as its coordinator keeps it: phase, epoch, members, and who owns what."""
+
+import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.cluster.ended_sources import EndedSources
+from wallaroo.cluster.events import Effect, Send
+from wallaroo.cluster.rounds import RoundPhase, Rounds
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import Assign, ControlFrame, Open
+
+FIRST_EPOCH = Epoch(1)
+
+
+class Phase(enum.Enum):
+    """Where the cluster is."""
+
+    FORMING = "forming"
+    CONNECTING = "connecting"
+    OPENING = "opening"
+    RUNNING = "running"
+    MOVING = "moving"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """What the coordinator is told at the start."""
+
+    workers: tuple[WorkerName, ...]
+    outline: list[str]
+    difference: Callable[[list[str], list[str]], str]
+    """Two outlines to a sentence that names the step in which they differ."""
+    partition_maps: list[Any]
+    source_addresses: list[str]
+    source_workers: list[str]
+    may_restart: bool = True
+    is_patient: bool = False
+    """Whether a loss before the application has been ready is mended, too."""
+    is_durable: bool = False
+    epoch: Epoch = FIRST_EPOCH
+    """The first of this run; with checkpoints on it goes up from run to run."""
+    manifest: int = 0
+    """The number of the checkpoint to begin with; 0 for none."""
+    checkpoint_failures_max: int | None = None
+    """Checkpoints that may fail in a row before the run ends."""
+
+
+class ClusterState:
+    """What the parts of the coordinator share."""
+
+    def __init__(self, begin: Membership) -> None:
+        self.begin = begin
+        self.phase = Phase.FORMING
+        self.epoch = begin.epoch
+        self.workers = begin.workers
+        self.partition_maps = begin.partition_maps
+        self.source_workers = begin.source_workers
+        self.incarnations = dict.fromkeys(begin.workers, begin.epoch)
+        self.processes = dict(self.incarnations)
+        """The epoch at which each worker's process was started; it may rewind to a later one."""
+        self.data_addresses: dict[WorkerName, str] = {}
+        self.waiting_for: set[WorkerName] = set(begin.workers)
+        self.manifest = begin.manifest
+        # A round's number is above that of every manifest: what parts it left can be told apart.
+        self.rounds = Rounds(CheckpointId(begin.manifest))
+        self.ended_sources = EndedSources(len(begin.source_workers))
+
+    def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:
+        """Return these workers as frames list members."""
+        return [
+            [worker, self.incarnations[worker], self.data_addresses[worker]] for worker in workers
+        ]
+
+    def assign(self, resize: int = 0, left: list[Any] | None = None) -> Send:
+        """Tell all members who they are and who owns what."""
+        return self.to_all(
+            Assign(
+                self.epoch,
+                self.listed(self.workers),
+                self.partition_maps,
+                self.begin.source_addresses,
+                self.source_workers,
+                self.manifest,
+                self.rounds.checkpoint,
+                resize,
+                left or [],
+            )
+        )
+
+    def connect(self) -> list[Effect]:
+        """Have all members link to each other, unless a manifest is being written.
+
+        It may be the one to go back to.
+        """
+        if self.rounds.phase is RoundPhase.COMMITTING:
+            return []
+        self.phase = Phase.CONNECTING
+        self.waiting_for = set(self.workers)
+        return [self.assign()]
+
+    def open(self) -> list[Effect]:
+        """Have all members open their sources."""
+        self.phase = Phase.OPENING
+        self.waiting_for = set(self.workers)
+        return [self.to_all(Open(self.epoch))]
+
+    def to_all(self, frame: ControlFrame) -> Send:
+        """Send a frame to all members."""
+        return Send(self.workers, frame)

@@ -1,0 +1,44 @@
+"""The names of workers: ``w1``, ``w2`` and so on; none is given twice in one run."""
+
+from collections.abc import Collection, Sequence
+
+from wallaroo.names import WorkerName
+
+
+def first_names(count: int) -> tuple[WorkerName, ...]:
+    """Return the names of the workers that a run begins with."""
+    return tuple(WorkerName(f"w{number}") for number in range(1, count + 1))
+
+
+def next_names(used: Collection[WorkerName], count: int) -> tuple[WorkerName, ...]:
+    """Return names for more workers, given all names that this run has used."""
+    last = max(map(_number, used), default=0)
+    return tuple(WorkerName(f"w{last + number}") for number in range(1, count + 1))
+
+
+def _number(worker: WorkerName) -> int:
+    digits = worker.removeprefix("w")
+    return int(digits) if digits.isdecimal() else 0
+
+
+def refusal(
+    workers: Sequence[WorkerName],
+    used: Collection[WorkerName],
+    added: Sequence[WorkerName],
+    leaving: Sequence[WorkerName],
+) -> str:
+    """Return why the members cannot change so; empty where they can."""
+    named = [*added, *leaving]
+    if not named:
+        return "no worker is to join and none to leave"
+    if len(set(named)) < len(named):
+        return "a worker is named twice"
+    for worker in added:
+        if worker in used:
+            return f"there is a worker {worker} already, or was; give another name"
+    for worker in leaving:
+        if worker not in workers:
+            return f"there is no worker {worker}; there are {', '.join(workers)}"
+    if len(workers) + len(added) == len(leaving):
+        return f"too few workers: of {len(workers)} one at least has to stay"
+    return ""

@@ -1,0 +1,41 @@
+"""Where a simulated run keeps its checkpoints and its output, and what time it is there."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.checkpoint.store import ObjectStore
+from wallaroo.cluster.checkpoints import Place
+from wallaroo.connectors.file import StagedPart
+from wallaroo.testing.disk import Disk, JournalFolder
+from wallaroo.testing.loop import Process
+
+NOTICE_S = 0.02
+
+
+def place_of(
+    process: Process, disk: Disk, store: ObjectStore, tell: Callable[[str, dict[str, Any]], None]
+) -> Place:
+    """Return the place, as one initializer's process reaches it."""
+    token = f"{process.name} at {process.loop.now_s}"
+
+    async def commit_output(path: str, length_before: int, parts: Sequence[StagedPart]) -> None:
+        await process.pause(process.loop.random.random() * NOTICE_S)
+        disk.commit_output(process, path, length_before, parts)
+
+    async def discard_output(path: str, stage: str) -> None:
+        await process.pause(0)
+        disk.discard_output(path, stage)
+
+    return Place(
+        log=ManifestLog(store, process.pause, lambda: token),
+        journal_epochs=JournalFolder(process, disk).epochs,
+        commit_output=commit_output,
+        discard_output=discard_output,
+        output_path=lambda path: path,
+        pause=process.pause,
+        clock=lambda: process.loop.now_s,
+        wall_clock=lambda: process.loop.now_s,
+        tell=tell,
+        warn=tell,
+    )
