@@ -127,14 +127,11 @@ def simulate(  # noqa: PLR0913  each can be left out
         objects or Objects(),
         is_durable=durable,
     )
+    cause: Exception | None = None
     try:
-        problems = simulation.run()
-        problems = problems or simulation.differences(view_state, view_output)
+        problems = simulation.run() or simulation.differences(view_state, view_output)
     except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
-        problems = [f"{type(error).__name__}: {error}"]
-        cause: BaseException | None = error
-    else:
-        cause = None
+        problems, cause = [f"{type(error).__name__}: {error}"], error
     finally:
         simulation.loop.close()
     if problems:
