@@ -189,8 +189,14 @@ class Cluster:
         beginning = None if self._checkpoints is None else await self._checkpoints.begin()
         self._workers = beginning.workers if beginning is not None else self._workers
         self._workers = self._workers or first_names(1)
+        chosen = self._settings.checkpoints
         membership = membership_of(
-            self._plan, self._workers, self._source_addresses, beginning, self._settings
+            self._plan,
+            self._workers,
+            self._source_addresses,
+            beginning,
+            may_restart=self._settings.may_restart,
+            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
         )
         self._coordinator = Coordinator(membership)
         self._hosts.serve(
