@@ -4,7 +4,7 @@ BIN := .venv/bin
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers bench bench-latency bench-peers crash-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers bench bench-latency bench-peers crash-test operator-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-peers: .venv/dev-ready .venv-peers/ready  ## Measure the same work in othe
 
 crash-test: .venv/dev-ready  ## Kill processes of clusters under load at random, KILLS=100 times; check all totals
 	@$(BIN)/python -m tests.crash --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
+
+operator-test: .venv/dev-ready  ## Play all that the original's scripts do to a cluster (an hour); ARGS="--only resize"
+	@$(BIN)/python -m tests.operator $(ARGS)
 
 clean:  ## Remove environments and caches
 	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

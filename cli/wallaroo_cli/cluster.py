@@ -5,6 +5,7 @@ import click
 from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
 from wallaroo_cli.certificates import certificates
+from wallaroo_cli.original.client import external
 from wallaroo_cli.top import top
 
 EPILOG = """\b
@@ -41,6 +42,7 @@ for _command in (
     changing.drain,
     changing.stop,
     certificates,
+    external,
 ):
     main.add_command(_command)
 

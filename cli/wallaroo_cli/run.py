@@ -23,6 +23,8 @@ from wallaroo_cli.host_options import (
     host_options,
     worker_name,
 )
+from wallaroo_cli.original.options import is_original
+from wallaroo_cli.original.run import run_original
 from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
@@ -94,7 +96,18 @@ class Chosen:
     application_arguments: tuple[str, ...]
 
 
+class RunCommand(click.Command):
+    """A command with a second way of being told what to do: the original's."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run one of the two, by what the command line says."""
+        if is_original(sys.argv[1:]) and not (args or extra):
+            sys.exit(report_errors(run_original)(sys.argv[1:]))
+        return super().main(*args, **extra)
+
+
 @click.command(
+    cls=RunCommand,
     context_settings={"ignore_unknown_options": True},
     epilog=EPILOG,
 )

@@ -109,7 +109,7 @@ def _frames(poison: bytes) -> list[bytes]:
         Stop(epoch),
         Drain(epoch, CheckpointId(1)),
         Checkpoint(epoch, CheckpointId(1)),
-        Offer(Epoch(0), WorkerName("far"), "host", "instance", ["application"]),
+        Offer(Epoch(0), WorkerName("far"), "host", "instance", ["application"], 1),
         Place(epoch),
     ]
     data: list[DataFrame] = [

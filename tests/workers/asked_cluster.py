@@ -53,6 +53,7 @@ class AskedCluster(Story):
     def _reach(self, plan: Plan) -> Reach:
         return Reach(
             plan=plan,
+            members=lambda: self.workers,
             watch=self.watch,
             phase=lambda: self.coordinator.phase,
             epoch=lambda: self.coordinator.epoch,

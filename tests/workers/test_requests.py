@@ -121,6 +121,16 @@ async def test_a_mistake_is_told_as_one(
 # Status
 
 
+async def test_a_brief_status_is_what_the_initializer_knows_by_itself() -> None:
+    asked = AskedCluster(plan())
+    assert await asked.ask("status", brief=True) == {
+        "phase": "forming",
+        "epoch": 1,
+        "control": "127.0.0.1:7000",
+        "workers": [{"name": "a"}, {"name": "b"}],
+    }
+
+
 async def test_status_has_each_worker_with_name_pid_state_and_address(
     cluster: AskedCluster,
 ) -> None:

@@ -85,9 +85,9 @@ class Coordinator:
         self._orders = RoundOrders(self._state, self._go_on, self._end)
         self._resizes = Resizes(self._state)
         self._has_been_ready = False
-        self._ending = Ending()
-        self._lost: set[WorkerName] = set()
-        """With checkpoints on: lost, and its successor has not joined."""
+        self.ending = Ending()
+        self._lost: set[WorkerName] = set(membership.workers)
+        """Not there: at the start, or lost, and its process has not joined."""
         self._drained: list[Drained] = []
         self._story: list[str] = []
 
@@ -252,7 +252,7 @@ class Coordinator:
 
     def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
-        if not self._has_been_ready:
+        if not (self._has_been_ready or self._begin.is_patient):
             return self._end(ClusterError(f"{what} before the application was ready"))
         if self.phase is Phase.DRAINED:
             return self._end(ClusterError(f"{what} after everything was drained"))
@@ -323,7 +323,7 @@ class Coordinator:
                 return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self._ending.is_requested and not self._resizes.are_leaving:
+            case Phase.RUNNING if self.ending.is_requested and not self._resizes.are_leaving:
                 return self._drain()
             case Phase.RUNNING if self._state.ended_sources.are_all:
                 return self._stop_in_order()
@@ -345,15 +345,15 @@ class Coordinator:
     def _stop_in_order(
         self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
     ) -> list[Effect]:
-        if self._ending.asked(asked):
+        if self.ending.asked(asked):
             lost = "stopped at once; what was not yet delivered is lost"
             kept = f"stopped at once; {CARRY_ON}"
             return self._end(ClusterError(kept if self._begin.is_durable else lost))
-        if self.phase is Phase.DRAINED and not self._ending.stays_when_drained:
+        if self.phase is Phase.DRAINED and not self.ending.stays_when_drained:
             return self._end(self._state.ended_sources.error)
-        if self._ending.is_requested:
+        if self.ending.is_requested:
             return []
-        self._ending.is_requested = True
+        self.ending.is_requested = True
         if not self._has_been_ready:
             return self._end(None)
         effects = self._resizes.stop()
@@ -391,7 +391,7 @@ class Coordinator:
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
         drained = Announce("cluster.drained", values)
-        if self._ending.stays_when_drained:
+        if self.ending.stays_when_drained:
             self._state.phase = Phase.DRAINED
             return [drained]
         return [drained, *self._end(self._state.ended_sources.error)]

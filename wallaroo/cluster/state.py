@@ -39,6 +39,8 @@ class Membership:
     source_addresses: list[str]
     source_workers: list[str]
     may_restart: bool = True
+    is_patient: bool = False
+    """Whether a loss before the application has been ready is mended, too."""
     is_durable: bool = False
     epoch: Epoch = FIRST_EPOCH
     """The first of this run; with checkpoints on it goes up from run to run."""

@@ -61,6 +61,8 @@ class DataflowOptions:
     stop_on_error: bool = False
     tracks_changes: bool = False
     """Whether checkpoints are on."""
+    on_exit: Callable[[SystemExit], None] | None = None
+    """Called when the user's code wants the process to end; ``None`` makes it a failure."""
     clock_ns: Callable[[], int] | None = None
     """What the time of user code is measured by; ``None``: records are not counted either."""
 
@@ -321,6 +323,8 @@ class Dataflow:
     def _fail(
         self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
+        if isinstance(error, SystemExit) and self._options.on_exit is not None:
+            self._options.on_exit(error)
         failure = describe_failure(error, site, key, record, payload)
         if self.tally is not None:
             self.tally.failed[site.node] += 1

@@ -34,6 +34,8 @@ class Offer:
     instance: str
     """Drawn at random when the agent was started: one that dials again is known by it."""
     outline: list[str]
+    together: int
+    """To a running cluster it comes with so many others at once, itself among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,12 @@ class AgentSettings:
     """How long to dial for again when the initializer is lost."""
     own_options: dict[str, object] = dataclasses.field(default_factory=dict)
     """Fields of ``RunOptions`` that are this host's own, such as its folders."""
+    takes_sources: bool = True
+    """Whether the worker listens at the addresses of the sources."""
+    together: int = 1
+    """A cluster that runs takes it in when so many wait that say the same."""
+    stands_for_worker: bool = False
+    """Whether this process ends as its worker does, and a stop of it is one of the cluster."""
 
 
 class Agent:
@@ -87,6 +93,8 @@ class Agent:
         self._instance = secrets.token_hex(8)
         self._placement = LocalPlacement()
         self._placement.on_exit = self._process_ended
+        if settings.stands_for_worker:
+            self._placement.on_status = self._worker_ended_with
         self._link: ControlLink | None = None
         self._signs: VitalSigns
         self._options = RunOptions()
@@ -117,6 +125,8 @@ class Agent:
                 raise end
             if end is not None:
                 return end
+            if self._is_leaving and self._settings.stands_for_worker:
+                return 0
             if not self._settings.rejoin_s or self._is_leaving:
                 return STATUS_INITIALIZER_LOST
             patience_s = self._settings.rejoin_s
@@ -129,7 +139,12 @@ class Agent:
             return
         assert self._link is not None
         offer = Offer(
-            NO_EPOCH, self._name, socket.gethostname(), self._instance, list(outline(self._plan))
+            NO_EPOCH,
+            self._name,
+            socket.gethostname(),
+            self._instance,
+            list(outline(self._plan)),
+            self._settings.together,
         )
         self._link.send(offer)
         self._signs = VitalSigns(self._silence_s, BEAT_S)
@@ -201,7 +216,8 @@ class Agent:
                     self._placement.kill(self._name)
             case Dismissed(_, what, hint):
                 log.info("host.dismissed", reason=what or "the worker is not needed any more")
-                self._finish(self._said(what, hint) if what else 0)
+                is_asked = self._is_leaving and self._settings.stands_for_worker
+                self._finish(self._said(what, hint) if what and not is_asked else 0)
             case _:
                 pass  # a sign of life
 
@@ -263,7 +279,11 @@ class Agent:
             tls=settings.tls,
             bind_host=bind_host,
             advertise_host=settings.advertise_host or link.local_host,
-            source_addresses=source_addresses(self._plan),
+            source_addresses=(
+                source_addresses(self._plan)
+                if settings.takes_sources
+                else [""] * len(self._plan.pipelines)
+            ),
         )
         self._placed = order.epoch
         try:
@@ -278,14 +298,27 @@ class Agent:
         if self._link is not None:
             self._link.send(Gone(incarnation, reason))
 
+    def _worker_ended_with(self, _worker: WorkerName, status: int) -> None:
+        if status > 0 and status != STATUS_INITIALIZER_LOST:
+            self._finish(status)
+
     async def _end_process(self) -> None:
         self._placement.kill(self._name)
         await self._placement.ended(self._name)
 
     # Stop
 
+    def stop_cluster(self) -> None:
+        """Have the whole cluster stop in order; without a worker here only this process ends."""
+        self._is_leaving = True
+        if not self._placement.ask_to_stop(self._name):
+            self._finish(0)
+
     def _asked_to_stop(self) -> None:
         """Have the worker leave in order; the second time end it at once."""
+        if self._settings.stands_for_worker:
+            self.stop_cluster()
+            return
         if self._is_leaving or self._link is None or not self._was_accepted:
             what = "stopped at once; the cluster goes on without this host"
             self._finish(ClusterError(what) if self._is_leaving else 0)

@@ -43,6 +43,8 @@ class RunOptions:
     """Whether anything is counted and measured."""
     log_level: Level = "info"
     log_form: Form = "auto"
+    exit_ends_worker: bool = False
+    """Whether ``sys.exit`` in the application ends the worker; else its record failed."""
     debug: bool = False
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -117,6 +118,7 @@ class Worker:
                 clock=time.perf_counter,
                 stop_on_error=options.stop_on_error,
                 tracks_changes=self._durable is not None,
+                on_exit=_exit_for_application if options.exit_ends_worker else None,
                 clock_ns=time.perf_counter_ns if options.measures else None,
             ),
         )
@@ -272,6 +274,15 @@ class Worker:
     def _end(self, status: int) -> None:
         if not self._ended.done():
             self._ended.set_result(status)
+
+
+def _exit_for_application(request: SystemExit) -> None:
+    """End this process at once with the status that the application gave to ``sys.exit``."""
+    code = request.code
+    status = code if isinstance(code, int) else int(code is not None)
+    log.error("worker.exited", status=status, why="the application ended the process")
+    sys.stdout.flush()
+    os._exit(status & 0xFF)
 
 
 def _freeze_garbage() -> None:

@@ -85,6 +85,29 @@ def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) ->
     assert str(error) == "worker b was lost (killed) before the application was ready"
 
 
+@pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.OPENING])
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_patient_start_mends_a_loss(phase: Phase, is_durable: bool) -> None:
+    story = Story(is_patient=True, is_durable=is_durable)
+    story.go_to(phase)
+    assert StartWorker(B, Epoch(2), is_restart=True) in story.lose(B)
+    story.go_to(Phase.RUNNING)
+    assert story.epoch == 2
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_patient_start_mends_the_loss_of_one_while_another_has_not_joined(
+    is_durable: bool,
+) -> None:
+    story = Story(is_patient=True, is_durable=is_durable)
+    effects = story.lose(B)
+    # With checkpoints on, a process of the old epoch has no place in the new one.
+    anew = StartWorker(A, Epoch(2), is_restart=False)
+    assert (anew in effects) is is_durable
+    story.go_to(Phase.RUNNING)
+    assert story.epoch == 2
+
+
 def test_a_lost_worker_is_started_again_in_a_new_epoch() -> None:
     story = Story()
     story.go_to(Phase.RUNNING)

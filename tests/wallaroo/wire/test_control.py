@@ -105,7 +105,7 @@ FRAMES: list[ControlFrame] = [
     Request(NO_EPOCH, 1, "get", '{"key":"a"}'),
     Progress(NO_EPOCH, 1, '{"event":"worker.joined"}'),
     Answer(NO_EPOCH, 1, "refused", "", "it is too late", "come earlier"),
-    Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"]),
+    Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"], 1),
     Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
     Prepared(EPOCH),
     Place(EPOCH),

@@ -50,6 +50,7 @@ class Agent:
         self.name = offer.name
         self.host = offer.host
         self.instance = offer.instance
+        self.together = offer.together
         self.newest_epoch: Epoch | None = None
         """That anything on its host was written in; ``None`` until it is prepared."""
         self.process: AgentProcess | None = None

@@ -64,10 +64,12 @@ class Agents:
         self._changed = asyncio.Event()
         self._signs = VitalSigns(rules.silence_s, BEAT_S)
         self._timer: asyncio.TimerHandle | None = None
-        self.why_not: Callable[[WorkerName], str] = lambda _: ""
+        self.why_not: Callable[[WorkerName, int], str] = lambda _name, _together: ""
         """Why a new name cannot be taken in; empty where it can."""
-        self.on_new: Callable[[WorkerName], None] = lambda _: None
+        self.on_new: Callable[[WorkerName, int], None] = lambda _name, _together: None
         """Called for each new name that is taken in."""
+        self.on_lost: Callable[[WorkerName], None] = lambda _: None
+        """Called when an agent's connection is gone."""
         self.on_leave: Callable[[WorkerName], None] = lambda _: None
         """Called when somebody wants an agent's host back."""
         self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
@@ -129,7 +131,7 @@ class Agents:
         self._names[agent.name] = 0.0
         self._changed.set()
         if is_new:
-            self.on_new(agent.name)
+            self.on_new(agent.name, agent.together)
 
     @property
     def newest_epoch(self) -> Epoch:
@@ -159,7 +161,7 @@ class Agents:
                 f"the name {offer.name} is taken by host {taken.host}",
                 "give another name with --name, or end that one first",
             )
-        if offer.name not in self._names and (why := self.why_not(offer.name)):
+        if offer.name not in self._names and (why := self.why_not(offer.name, offer.together)):
             return why, "see docs/hosts.md"
         return None
 
@@ -180,27 +182,39 @@ class Agents:
         if agent.process is not None:
             reason = f"its host {agent.host} was lost: {reason}"
             agent.process_ended(agent.process.incarnation, reason)
+        self.on_lost(agent.name)
 
-    async def gathered(self, count: int, address: str) -> list[WorkerName]:
+    async def gathered(self, count: int, names: tuple[str, ...], address: str) -> list[WorkerName]:
         """Wait until so many have offered; return their names, in the order they came.
 
-        ``address`` is where they are to join, for people.
+        Only ``names`` count, if there are any. ``address`` is where they are to join, for people.
         """
         told_s = -WAITING_TOLD_EVERY_S
-        while len(here := self._here()) < count:
+        while len(here := self._expected(names)) < count:
             self._changed.clear()
             now_s = time.monotonic()
             if now_s - told_s >= WAITING_TOLD_EVERY_S:
                 told_s = now_s
-                names = ", ".join(agent.name for agent in here) or "none"
+                came = ", ".join(agent.name for agent in here) or "none"
                 hint = f"start them elsewhere with --join {address}"
-                log.info("hosts.waiting", missing=count - len(here), here=names, hint=hint)
+                log.info("hosts.waiting", missing=count - len(here), here=came, hint=hint)
             try:
                 left_s = told_s + WAITING_TOLD_EVERY_S - now_s
                 await asyncio.wait_for(self._changed.wait(), left_s)
             except TimeoutError:
                 pass  # it is time to say again whom we wait for
         return [agent.name for agent in here[:count]]
+
+    def _expected(self, names: tuple[str, ...]) -> list[Agent]:
+        return [agent for agent in self._here() if not names or agent.name in names]
+
+    def forget(self, worker: WorkerName) -> None:
+        """Nothing was started for this name, and its agent is gone."""
+        self._names.pop(worker, None)
+
+    def together(self, worker: WorkerName) -> int:
+        """Return with how many an agent would come."""
+        return self._agents[worker].together if worker in self._agents else 1
 
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
         """The worker has left the cluster, or could not join it; its host is free."""

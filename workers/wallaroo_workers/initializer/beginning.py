@@ -16,10 +16,15 @@ def membership_of(
     source_addresses: list[str],
     beginning: Beginning | None,
     *,
+    source_worker: str,
     may_restart: bool,
+    is_patient: bool,
     checkpoint_failures_max: int | None,
 ) -> Membership:
-    """Return who begins, and who owns what; ``beginning`` is ``None`` without checkpoints."""
+    """Return who begins, and who owns what; ``beginning`` is ``None`` without checkpoints.
+
+    ``source_worker`` is to run what runs on one worker only; empty for any.
+    """
     maps = initial_maps(plan, workers) if beginning is None else beginning.maps
     return Membership(
         workers=workers,
@@ -28,12 +33,13 @@ def membership_of(
         partition_maps=[each.to_wire() for each in maps],
         source_addresses=source_addresses,
         source_workers=[
-            workers[hash_text(f"source/{pipeline.name}") % len(workers)]
+            source_worker or workers[hash_text(f"source/{pipeline.name}") % len(workers)]
             if isinstance(pipeline.source, GeneratorSource | FileSource)
             else ""
             for pipeline in plan.pipelines
         ],
         may_restart=may_restart,
+        is_patient=is_patient,
         is_durable=beginning is not None,
         epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
         manifest=0 if beginning is None else beginning.manifest,

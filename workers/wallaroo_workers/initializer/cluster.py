@@ -4,13 +4,12 @@ import asyncio
 import signal
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator
+from wallaroo.cluster.coordinator import Coordinator, Phase
 from wallaroo.cluster.events import (
     Announce,
     Answer,
@@ -47,12 +46,12 @@ from wallaroo.wire.control import (
     Stop,
 )
 from wallaroo.wire.requests import Replied
-from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.beginning import membership_of
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings, KeptCheckpoints
+from wallaroo_workers.initializer.checkpoints import KeptCheckpoints
+from wallaroo_workers.initializer.cluster_settings import ClusterSettings, new_hosts
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
-from wallaroo_workers.initializer.hosts import Hosts, HostSettings, Run
+from wallaroo_workers.initializer.hosts import Run
 from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.page import Page
 from wallaroo_workers.initializer.placement import Placement
@@ -62,9 +61,11 @@ from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
+from wallaroo_workers.initializer.stop_limit import StopLimit
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
-from wallaroo_workers.settings import ApplicationSettings, RunOptions
+
+__all__ = ["Cluster", "ClusterSettings"]
 
 log = structlog.get_logger()
 
@@ -74,47 +75,16 @@ LISTENED_EVERY_S = 1.0
 OBSERVED_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterSettings:
-    """What ``wallaroo-run`` was asked for."""
-
-    application: ApplicationSettings
-    options: RunOptions
-    worker_count: int | None = None
-    """``None``: as many as the last checkpoint had, with their names; 1 where there is none."""
-    control_address: str = "127.0.0.1:0"
-    ready_file: str | None = None
-    may_restart: bool = True
-    restarts_max: int = 10
-    """Losses of one worker within a minute before the run ends."""
-    worker_timeout_s: float = 10.0
-    """How long a worker may give no sign of life."""
-    checkpoints: CheckpointSettings | None = None
-    """``None`` where checkpoints are off."""
-    otlp_endpoint: str = ""
-    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
-    page: DashboardSettings | None = None
-    """``None`` for a run without its page."""
-    hosts: HostSettings = field(default_factory=HostSettings)
-
-
 class Cluster:
     """One run. ``run`` returns when every process has ended; it raises what ended it early."""
 
     def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
-        self._hosts = Hosts(
-            settings.hosts,
-            settings.application,
-            settings.options,
-            plan,
-            placement,
-            settings.worker_timeout_s,
-        )
+        self._hosts = new_hosts(settings, plan, placement)
         self._placement = self._hosts.placement
         self._started_s = time.monotonic()
-        self._workers = first_names(settings.worker_count or 0)
+        self._workers = settings.own_workers()
         """The members; not known before ``run`` where the last checkpoint says who they are."""
         self._control = ControlServer(self._hosts.secret, self._hosts.tls)
         self._processes = WorkerProcesses(
@@ -129,7 +99,12 @@ class Cluster:
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunWatch()
-        self._requests: Requests
+        self.requests: Requests | None = None
+        """What can be asked of the run; ``None`` before it is formed."""
+        self.has_ended = False
+        """Whether the run is over, and only its processes are still to end."""
+        self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
+        self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
         self._page = Page(settings.page)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
@@ -138,7 +113,11 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self._resizes = ResizeRequests(self._happened)
+        self._resizes = ResizeRequests(
+            self._happened,
+            lambda: self._coordinator.phase is Phase.RUNNING,
+            self._hosts.left,
+        )
         self.resize = self._resizes.make
         self.observatory = Observatory(
             plan,
@@ -173,7 +152,8 @@ class Cluster:
             for reserved in self._reserved:
                 reserved.release()
             self._run_file.remove()
-        await self._requests.end(error)
+        if self.requests is not None:
+            await self.requests.end(error)
         await self._page.close()
         await self._control.clients.finish()
         if error is not None:
@@ -195,7 +175,9 @@ class Cluster:
             self._workers,
             self._source_addresses,
             beginning,
+            source_worker=self._settings.source_worker,
             may_restart=self._settings.may_restart,
+            is_patient=self._settings.is_patient,
             checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
         )
         self._coordinator = Coordinator(membership)
@@ -203,15 +185,16 @@ class Cluster:
             Run(
                 members=lambda: self._workers,
                 start=self._start,
-                stop_in_order=lambda name: self._frame_came(name, RequestStop(FIRST_EPOCH)),
+                stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
+                is_ending=lambda: self._coordinator.ending.is_requested,
                 resize=self.resize,
             )
         )
         self.observatory.watch(self._coordinator)
-        self._requests = self._control.clients.requests = Requests(self._reach())
+        self.requests = self._control.clients.requests = Requests(self._reach())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._happened, StopRequested())
+            loop.add_signal_handler(number, self._happened, self._stop_request)
         loop.set_exception_handler(self._broken)
         if self._checkpoints is None:
             self._files.empty()
@@ -224,7 +207,7 @@ class Cluster:
         loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
         self._listen_for_life()
         self._observe()
-        address = await self._page.open(self.observatory, self._requests, self._hosts.secret)
+        address = await self._page.open(self.observatory, self.requests, self._hosts.secret)
         self._run_file.write(dashboard=address)
 
     async def _listen(self) -> None:
@@ -262,6 +245,7 @@ class Cluster:
         coordinator, checkpoints = self._coordinator, self._checkpoints
         return Reach(
             plan=self._plan,
+            members=lambda: self._workers,
             watch=self._watch,
             phase=lambda: coordinator.phase,
             epoch=lambda: coordinator.epoch,
@@ -280,7 +264,8 @@ class Cluster:
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self.observatory.heard(worker, frame)
         if isinstance(frame, Replied):
-            self._requests.replied(worker, frame)
+            assert self.requests is not None
+            self.requests.replied(worker, frame)
         elif not isinstance(frame, Measured):
             self._happened(Received(worker, frame))
 
@@ -307,6 +292,7 @@ class Cluster:
             effects = self._coordinator.step(event)
             self._watch.saw(event, effects)
             self._carry_out(effects)
+            self._stop_limit.look(self._coordinator)
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -397,7 +383,7 @@ class Cluster:
         )
         self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
 
-    def _stop_now(self, error: WallarooError) -> None:
+    def _stop_now(self, error: WallarooError | None) -> None:
         """End the run for a reason that is not the coordinator's."""
         for worker in self._workers:
             self._control.send(worker, Stop(self._coordinator.epoch))
@@ -405,6 +391,7 @@ class Cluster:
 
     def _end(self, error: WallarooError | None) -> None:
         self._hosts.agents.error = "" if error is None else error.what
+        self.has_ended = True
         if not self._ended.done():
             self._processes.is_over = True
             self._resizes.end("the cluster has ended")

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from wallaroo.cluster.events import StartWorker
+from wallaroo.cluster.joining import Joining
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
@@ -40,6 +41,8 @@ class HostSettings:
     tls: TlsFiles | None = None
     agent_count: int = 0
     """Workers elsewhere that the start waits for."""
+    agent_names: tuple[str, ...] = ()
+    """Who they are; empty for whoever comes first."""
     agent_timeout_s: float = 60.0
     """How long a worker whose host is lost waits for another."""
     bind_host: str = ""
@@ -55,6 +58,8 @@ class Run:
     """Runs a task until the run ends."""
     stop_in_order: Callable[[WorkerName], None]
     """As that worker asked."""
+    is_ending: Callable[[], bool]
+    """Whether somebody has asked for its end."""
     resize: Resize | None = None
     """``None`` where the members of a run stay the same."""
 
@@ -88,6 +93,7 @@ class Hosts:
         self.is_ready = asyncio.Event()
         """Set once the application takes records."""
         self._run: Run
+        self._joining = Joining()
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
@@ -100,7 +106,10 @@ class Hosts:
         ``address`` is where they are to join.
         """
         self.agents.begin()
-        gathering = asyncio.create_task(self.agents.gathered(self._settings.agent_count, address))
+        expected = self._settings
+        gathering = asyncio.create_task(
+            self.agents.gathered(expected.agent_count, expected.agent_names, address)
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, gathering.cancel)
@@ -114,30 +123,55 @@ class Hosts:
         self._run = run
         agents = self.agents
         agents.why_not = self._why_not
-        agents.on_new = lambda worker: run.start(self._grow(worker))
+        agents.on_new = self._came
+        agents.on_lost = self._lost
         agents.on_leave = lambda worker: run.start(self._shrink(worker))
         for worker in agents.names:
             if worker not in run.members():
-                run.start(self._grow(worker))
+                self._came(worker, agents.together(worker))
 
-    def _why_not(self, worker: WorkerName) -> str:
+    def _came(self, worker: WorkerName, together: int) -> None:
+        if why := self._why_not(worker, together):
+            self._refuse([worker], ClusterError(why))
+        elif complete := self._joining.came(worker, together):
+            self._run.start(self._grow(complete))
+        else:
+            here = ", ".join(self._joining.waiting)
+            log.info("hosts.waiting", here=here, missing=together - len(self._joining.waiting))
+
+    def _lost(self, worker: WorkerName) -> None:
+        if worker in self._joining.waiting:
+            self._joining.gone(worker)
+            self.agents.forget(worker)
+
+    def _refuse(self, workers: list[WorkerName], error: ClusterError) -> None:
+        for worker in workers:
+            log.warning("host.not_taken_in", worker=worker, reason=error.what, hint=error.hint)
+            self.agents.dismiss(worker, error.what, error.hint)
+
+    def _why_not(self, worker: WorkerName, together: int) -> str:
         if self._run.resize is None:
             names = ", ".join(self._run.members())
             return f"the cluster has begun with {names}, and takes in no {worker}"
         if worker in self._run.members():
             return f"{worker} is a worker of the initializer's own host"
-        return ""
+        return self._joining.why_not(together)
 
-    async def _grow(self, worker: WorkerName) -> None:
+    async def _grow(self, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
         try:
-            if why := self._why_not(worker):
-                raise ClusterError(why)
             assert self._run.resize is not None
-            await self._run.resize([worker], [])
+            await self._run.resize(workers, [])
         except ClusterError as error:
-            log.warning("host.not_taken_in", worker=worker, reason=error.what, hint=error.hint)
-            self.agents.dismiss(worker, error.what, error.hint)
+            # Whoever came in vain because of a stop in order is let go with all others.
+            if not self._run.is_ending():
+                self._refuse(workers, error)
+
+    async def left(self, worker: WorkerName) -> None:
+        """It is no member any more: let its host go, if it lives on one, once its process ended."""
+        if self.agents.knows(worker):
+            await self.agents.ended(worker)
+            self.agents.dismiss(worker)
 
     async def _shrink(self, worker: WorkerName) -> None:
         is_member = worker in self._run.members()

@@ -52,6 +52,8 @@ class LocalPlacement:
 
     def __init__(self) -> None:
         self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
+        self.on_status: Callable[[WorkerName, int], None] = lambda _name, _status: None
+        """Called before ``on_exit``, with the exit status; below 0 it is a signal's number."""
         self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
         self._watchers: set[asyncio.Task[None]] = set()
 
@@ -85,6 +87,7 @@ class LocalPlacement:
         self, worker: WorkerName, incarnation: Epoch, process: asyncio.subprocess.Process
     ) -> None:
         status = await process.wait()
+        self.on_status(worker, status)
         self.on_exit(worker, incarnation, _reason(status))
 
     def kill(self, worker: WorkerName) -> None:
@@ -92,6 +95,14 @@ class LocalPlacement:
         process = self._processes.get(worker)
         if process is not None and process.returncode is None:
             process.kill()
+
+    def ask_to_stop(self, worker: WorkerName) -> bool:
+        """Have the worker ask for a stop of the cluster; say whether there is one."""
+        process = self._processes.get(worker)
+        if process is None or process.returncode is not None:
+            return False
+        process.terminate()
+        return True
 
     async def ended(self, worker: WorkerName) -> None:
         """Return when nothing is left of this worker's process."""

@@ -24,6 +24,8 @@ class Reach:
     """One run, as far as requests reach into it."""
 
     plan: Plan
+    members: Callable[[], Sequence[WorkerName]]
+    """Without those that are on their way to become one."""
     watch: RunWatch
     phase: Callable[[], Phase]
     epoch: Callable[[], Epoch]

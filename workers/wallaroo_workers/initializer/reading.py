@@ -52,8 +52,17 @@ class Reading:
     async def status(self, parameters: Parameters) -> dict[str, Any]:
         """Return the cluster's state, and each worker's as it tells it."""
         wait_s = parameters.take("timeout_s", float, WAIT_S)
+        is_brief = parameters.take("brief", bool, default=False)
         parameters.finish()
         reach = self._reach
+        if is_brief:
+            # What this process knows by itself: asked often, and answered at once.
+            return {
+                "phase": reach.phase().value,
+                "epoch": reach.epoch(),
+                "control": reach.control_address,
+                "workers": [{"name": name} for name in reach.members()],
+            }
         answers = await self._asking.ask_all(reach.watch.workers, "status", {}, wait_s)
         workers = [self._worker(name, answer) for name, answer in answers.items()]
         pipelines, addresses = reach.plan.pipelines, reach.source_addresses

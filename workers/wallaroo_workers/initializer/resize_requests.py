@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from wallaroo.cluster.events import Answer, Event, ResizeRequested
@@ -11,10 +11,22 @@ from wallaroo.names import WorkerName
 
 
 class ResizeRequests:
-    """Those that are not answered yet; ``happened`` takes what the coordinator is to hear."""
+    """Those that are not answered yet: one is under way, the others wait for their turn."""
 
-    def __init__(self, happened: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        happened: Callable[[Event], None],
+        is_running: Callable[[], bool],
+        left: Callable[[WorkerName], Awaitable[None]],
+    ) -> None:
+        """``happened`` takes what the coordinator is to hear, ``left`` who is a member no more."""
         self._happened = happened
+        self._is_running = is_running
+        self._left = left
+        self._turn = asyncio.Lock()
+        self._ran = asyncio.Event()
+        """Set whenever all sources take records again, and at the end."""
+        self._end_reason = ""
         self._unanswered: dict[int, asyncio.Future[Answer]] = {}
         self._count = 0
         self._held_s: float | None = None
@@ -22,10 +34,22 @@ class ResizeRequests:
         self._pause_s = 0.0
 
     async def make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
-        """Have these workers join and those leave; return the facts.
+        """Have these workers join and those leave, once it is their turn; return the facts.
 
         Raises ``ClusterError`` with the reason where that cannot be.
         """
+        async with self._turn:
+            while not self._is_running() and not self._end_reason:
+                self._ran.clear()
+                await self._ran.wait()
+            if self._end_reason:
+                raise ClusterError(self._end_reason)
+            facts = await self._make(added, leaving)
+        for worker in leaving:
+            await self._left(WorkerName(worker))
+        return facts
+
+    async def _make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
         self._count += 1
         request_id = self._count
         answered = self._unanswered[request_id] = asyncio.get_running_loop().create_future()
@@ -43,6 +67,7 @@ class ResizeRequests:
 
     def running(self) -> None:
         """All sources take records again."""
+        self._ran.set()
         if self._held_s is not None:
             self._pause_s, self._held_s = time.monotonic() - self._held_s, None
 
@@ -54,5 +79,7 @@ class ResizeRequests:
 
     def end(self, reason: str) -> None:
         """The run is over; nobody answers any more."""
+        self._end_reason = reason
+        self._ran.set()
         for request_id in [*self._unanswered]:
             self.answered(Answer(request_id, False, reason, {}))

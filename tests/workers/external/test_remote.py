@@ -1,0 +1,107 @@
+"""Requests to an initializer that is there, goes away and comes back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.wire.control import (
+    FRAME_BYTES_MAX,
+    ControlFrame,
+    decode_control_frame,
+    encode_control_frame,
+)
+from wallaroo.wire.handshake import Purpose, Side
+from wallaroo.wire.requests import DONE, MISTAKE, NO_EPOCH, REFUSED, Answer, Request, to_json
+from wallaroo_workers.external.remote import RemoteRequests
+from wallaroo_workers.network.frames import FrameConnection
+
+SECRET = b"a secret"
+WAIT_S = 10.0
+
+
+class Initializer:
+    """Answers by the name of the method; ``wait`` is never answered."""
+
+    def __init__(self) -> None:
+        self.connections: list[FrameConnection] = []
+        self.asked: asyncio.Queue[Request] = asyncio.Queue()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _accept(self) -> FrameConnection:
+        connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, SECRET, FRAME_BYTES_MAX)
+        connection.on_frame = lambda data: self._came(connection, decode_control_frame(data))
+        self.connections.append(connection)
+        return connection
+
+    def _came(self, connection: FrameConnection, frame: ControlFrame) -> None:
+        assert isinstance(frame, Request)
+        self.asked.put_nowait(frame)
+        if frame.method != "wait":
+            kind = {"mistake": MISTAKE, "refused": REFUSED}.get(frame.method, DONE)
+            result = to_json({"method": frame.method})
+            answer = Answer(NO_EPOCH, frame.request, kind, result, f"{kind} it is", "so")
+            connection.write(encode_control_frame(answer))
+
+    def go_away(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in self.connections:
+            connection.abort("over")
+
+
+@contextlib.asynccontextmanager
+async def both() -> AsyncIterator[tuple[Initializer, RemoteRequests]]:
+    initializer = Initializer()
+    await initializer.listen()
+    remote = RemoteRequests(SECRET, lambda: ("127.0.0.1", initializer.port))
+    try:
+        async with asyncio.timeout(WAIT_S):
+            yield initializer, remote
+    finally:
+        await remote.close()
+        initializer.go_away()
+
+
+async def test_answers_come_back_over_one_connection() -> None:
+    async with both() as (initializer, remote):
+        answers = await asyncio.gather(*(remote.ask(f"m{number}", {}) for number in range(3)))
+        assert answers == [{"method": f"m{number}"} for number in range(3)]
+        assert len(initializer.connections) == 1
+
+
+@pytest.mark.parametrize(("method", "kind"), [("mistake", ConfigError), ("refused", ClusterError)])
+async def test_what_is_not_done_is_an_error(method: str, kind: type[Any]) -> None:
+    async with both() as (_, remote):
+        with pytest.raises(kind, match=f"{method} it is"):
+            await remote.ask(method, {})
+
+
+async def test_who_waits_hears_that_the_initializer_is_gone_and_the_next_dials_anew() -> None:
+    async with both() as (initializer, remote):
+        waiting = asyncio.create_task(remote.ask("wait", {}))
+        await initializer.asked.get()
+        initializer.go_away()
+        with pytest.raises(ClusterError, match="the initializer was lost"):
+            await waiting
+        with pytest.raises(ClusterError, match="the initializer is not reached"):
+            await remote.ask("status", {})
+        await initializer.listen()
+        assert await remote.ask("status", {}) == {"method": "status"}
+
+
+async def test_nobody_is_asked_without_the_secret() -> None:
+    async with both() as (initializer, _):
+        stranger = RemoteRequests(b"another", lambda: ("127.0.0.1", initializer.port))
+        with pytest.raises(ClusterError, match="the initializer is not reached"):
+            await stranger.ask("status", {})
+        assert initializer.asked.empty()
