@@ -27,9 +27,12 @@ class RunFile:
         self._path = self._folder / f"cluster-{os.getpid()}.json"
         self._facts: dict[str, Any] = {"pid": os.getpid()}
         self._held: int | None = None
+        self._is_over = False
 
     def write(self, **facts: Any) -> None:
         """Write these facts and those of before as JSON, whole or not at all."""
+        if self._is_over:
+            return
         self._facts |= facts
         draft = self._path.with_suffix(".draft")
         try:
@@ -54,7 +57,8 @@ class RunFile:
         self._held = file
 
     def remove(self) -> None:
-        """The run is over."""
+        """The run is over: nothing is written any more."""
+        self._is_over = True
         if self._held is None:
             return
         with contextlib.suppress(OSError):

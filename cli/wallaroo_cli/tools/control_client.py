@@ -93,6 +93,11 @@ async def _dial(
             what, hint="is the initializer stopped, or another program?"
         ) from error
     except NotOneOfUsError as error:
+        if "release's protocol" in str(error):
+            raise NoClusterError(
+                f"whatever listens at {address} does not speak this release's protocol",
+                hint="is it another program, or a cluster of another release?",
+            ) from error
         if "secret" not in str(error):
             what = f"the cluster at {address} does not take us: {error}"
             raise ClusterError(what, error.hint) from error

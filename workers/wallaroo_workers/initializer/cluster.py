@@ -105,7 +105,7 @@ class Cluster:
         """Whether the run is over, and only its processes are still to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
-        self._page = Page(settings.page)
+        self._page = Page(settings.page, self._run_file)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -207,8 +207,8 @@ class Cluster:
         loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
         self._listen_for_life()
         self._observe()
-        address = await self._page.open(self.observatory, self.requests, self._hosts.secret)
-        self._run_file.write(dashboard=address)
+        ready, secret = self._hosts.is_ready, self._hosts.secret
+        self._start(self._page.open_when(ready, self.observatory, self.requests, secret))
 
     async def _listen(self) -> None:
         address = self._settings.control_address

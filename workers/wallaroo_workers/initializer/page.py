@@ -1,11 +1,14 @@
 """The page of a run, where there is to be one."""
 
+import asyncio
+import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
 import structlog
 
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.run_file import RunFile
 
 if TYPE_CHECKING:
     from wallaroo_workers.dashboard.observed import Observed, Steering
@@ -13,13 +16,35 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+READY_AWAITED_S = 3.0
+"""A start that takes longer is shown before it is done: something holds it up."""
+
 
 class Page:
-    """Opens the page while the workers start, and closes it when all else has ended."""
+    """Opens the page once the workers are ready, and closes it when all else has ended."""
 
-    def __init__(self, settings: DashboardSettings | None) -> None:
+    def __init__(self, settings: DashboardSettings | None, run_file: RunFile) -> None:
         self._settings = settings
+        self._run_file = run_file
         self._dashboard: Dashboard | None = None
+        self._is_over = False
+
+    async def open_when(
+        self,
+        ready: asyncio.Event,
+        observed: "Observed",
+        steering: "Steering",
+        secret: bytes,
+    ) -> None:
+        """Open the page, and write down where, as soon as it holds up no start.
+
+        What it is made of takes half a second to load, which starting workers have better use for.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ready.wait(), READY_AWAITED_S)
+        self._run_file.write(dashboard=await self.open(observed, steering, secret))
+        if self._is_over:
+            await self.close()
 
     async def open(
         self,
@@ -31,7 +56,6 @@ class Page:
         """Listen; return the address. Empty where there is no page, or its port is taken."""
         if self._settings is None:
             return ""
-        # Loaded now, when workers are on their way, since it takes a quarter of a second.
         from wallaroo_workers.dashboard.server import Dashboard
 
         dashboard = Dashboard(self._settings, observed, steering, secret, tls)
@@ -47,6 +71,7 @@ class Page:
 
     async def close(self) -> None:
         """Let answers that are under way end, and stop listening."""
+        self._is_over = True
         if self._dashboard is not None:
             await self._dashboard.close()
             self._dashboard = None
