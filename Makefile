@@ -36,7 +36,7 @@ browser:  ## Install Chromium for the tests of the page, on Debian and where tha
 	  || echo "There is no Chromium here: the tests of the page in a browser are skipped"
 
 test: .venv/dev-ready browser  ## Run the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 SEEDS ?= 300
 

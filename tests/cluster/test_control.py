@@ -242,7 +242,6 @@ async def test_a_client_that_speaks_nonsense_costs_nobody_anything(asked: Asked)
 # Membership
 
 
-@pytest.mark.xfail(reason="the members of a run stay the same as yet")
 def test_a_cluster_grows_and_shrinks_while_it_runs(tmp_path: Path) -> None:
     for asked in started(tmp_path, "--workers", "2", "--resilience-dir", "state"):
         asked.send()

@@ -69,7 +69,7 @@ def test_an_offset_is_a_place_in_the_files_one_behind_the_other(tmp_path: Path) 
     assert offsets[0] == HEADER_BYTES
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(frames=st.lists(st.binary(max_size=90), min_size=1, max_size=12), draw=st.data())
 def test_reading_begins_at_any_entry_and_tells_what_is_done(
     frames: list[bytes], draw: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -87,7 +87,7 @@ def test_reading_begins_at_any_entry_and_tells_what_is_done(
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(draw=st.data())
 def test_a_journal_cut_short_by_a_crash_has_its_whole_entries(
     draw: st.DataObject, tmp_path_factory: pytest.TempPathFactory
