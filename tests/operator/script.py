@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ from wallaroo_cli.original.client import converse
 from wallaroo_cli.tools.addresses import parse_address
 
 FOLDER = Path(__file__).parent
+PORTS = (20_000, 32_000)
 READY_S = 30.0
 END_S = 30.0
 START_PAUSE_S = 0.05
@@ -31,13 +33,16 @@ KeysByState = dict[str, dict[str, str]]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    """Ports that nobody listens at, all different.
+
+    The system gives none of these to connections, so they stay free until somebody listens.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            ports += [port] if port not in ports else []
     return ports
 
 

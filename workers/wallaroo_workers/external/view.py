@@ -18,7 +18,6 @@ Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 RUNNING = "running"
 STARTING = frozenset({"forming", "connecting", "opening"})
-LOOK_S = 0.1
 KEYS_A_PAGE = 10_000
 
 
@@ -94,17 +93,10 @@ class RequestView:
 
     async def _shrink(self, workers: list[str]) -> None:
         try:
-            await self._processing()
-            await self._ask("shrink", {"names": workers})
+            await self._ask("shrink", {"names": workers, "in_turn": True})
         except WallarooError as error:
             self._leaving -= set(workers)
             log.error("shrink.failed", workers=", ".join(workers), reason=error.what)
-
-    async def _processing(self) -> None:
-        while True:
-            if (await self.membership()).is_processing:
-                return
-            await asyncio.sleep(LOOK_S)
 
     def stop(self) -> None:
         """Stop the cluster in order."""

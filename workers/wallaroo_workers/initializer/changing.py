@@ -135,9 +135,12 @@ class Changing:
         count = parameters.find("workers", int)
         names = parameters.take_names("names")
         waits = parameters.take("wait", bool, default=True)
+        is_in_turn = parameters.take("in_turn", bool, default=False)
         parameters.finish()
-        workers = self._reach.watch.workers
-        return await self._resize([], names_to_take(workers, count, names), waits=waits)
+        leaving = names_to_take(self._reach.watch.workers, count, names)
+        if is_in_turn and self._reach.resize_in_turn is not None:
+            return await self._reach.resize_in_turn([], leaving)
+        return await self._resize([], leaving, waits=waits)
 
     async def _resize(
         self, added: Sequence[str], leaving: Sequence[str], *, waits: bool

@@ -187,7 +187,7 @@ class Cluster:
                 start=self._start,
                 stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,
-                resize=self.resize,
+                resize=self._resizes.make_in_turn,
             )
         )
         self.observatory.watch(self._coordinator)
@@ -257,6 +257,7 @@ class Cluster:
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
             resize=self.resize,
+            resize_in_turn=self._resizes.make_in_turn,
         )
 
     # Events in, effects out

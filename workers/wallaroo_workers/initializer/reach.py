@@ -41,6 +41,8 @@ class Reach:
     discard_all: Callable[[], Awaitable[dict[str, int]]] | None
     """Deletes all that the run keeps for the next one; ``None`` without checkpoints."""
     resize: Resize | None = None
+    resize_in_turn: Resize | None = None
+    """The same, once the cluster runs and no other change of the members is under way."""
     """``None`` where the members of a run stay the same."""
     started_unix_s: float = field(default_factory=time.time)
     _changed: list[asyncio.Future[None]] = field(default_factory=list)

@@ -11,7 +11,7 @@ from wallaroo.names import WorkerName
 
 
 class ResizeRequests:
-    """Those that are not answered yet: one is under way, the others wait for their turn."""
+    """Those that are not answered yet; the coordinator takes one at a time."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class ResizeRequests:
         self._left = left
         self._turn = asyncio.Lock()
         self._ran = asyncio.Event()
-        """Set whenever all sources take records again, and at the end."""
+        """Set whenever all sources take records again, one is answered, and at the end."""
         self._end_reason = ""
         self._unanswered: dict[int, asyncio.Future[Answer]] = {}
         self._count = 0
@@ -33,23 +33,21 @@ class ResizeRequests:
         """When the sources were held, where they still are."""
         self._pause_s = 0.0
 
-    async def make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
-        """Have these workers join and those leave, once it is their turn; return the facts.
-
-        Raises ``ClusterError`` with the reason where that cannot be.
-        """
+    async def make_in_turn(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+        """As ``make``, once the cluster runs and no other request is under way."""
         async with self._turn:
-            while not self._is_running() and not self._end_reason:
+            while (self._unanswered or not self._is_running()) and not self._end_reason:
                 self._ran.clear()
                 await self._ran.wait()
             if self._end_reason:
                 raise ClusterError(self._end_reason)
-            facts = await self._make(added, leaving)
-        for worker in leaving:
-            await self._left(WorkerName(worker))
-        return facts
+            return await self.make(added, leaving)
 
-    async def _make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+    async def make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+        """Have these workers join and those leave; return the facts.
+
+        Raises ``ClusterError`` with the reason where that cannot be.
+        """
         self._count += 1
         request_id = self._count
         answered = self._unanswered[request_id] = asyncio.get_running_loop().create_future()
@@ -59,6 +57,8 @@ class ResizeRequests:
         answer = await answered
         if not answer.ok:
             raise ClusterError(answer.text)
+        for worker in leaving:
+            await self._left(WorkerName(worker))
         return {**answer.facts, "pause_s": self._pause_s, "took_s": time.monotonic() - begun_s}
 
     def held(self) -> None:
@@ -74,6 +74,7 @@ class ResizeRequests:
     def answered(self, answer: Answer) -> None:
         """The coordinator says what became of a request."""
         unanswered = self._unanswered.pop(answer.request_id)
+        self._ran.set()
         if not unanswered.done():
             unanswered.set_result(answer)
 
