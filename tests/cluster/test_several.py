@@ -397,7 +397,7 @@ def test_a_module_of_another_folder_gets_its_arguments_in_order_in_every_process
     sink = Receiver()
     first = ["--in=127.0.0.1:0", "--depth", "3", "-q"]
     ours = ["--application-path", "../elsewhere", "--workers", "2"]
-    second = ["--name=a b", "--flag", "one", f"--out={sink.address}", "two"]
+    second = ["--title=a b", "--flag", "one", f"--out={sink.address}", "two"]
     # Behind "--" nothing is ours, whatever it looks like.
     third = ["-x", "--workers"]
     with running(here, "arguments", *first, *ours, *second, "--", *third) as cluster:
