@@ -103,6 +103,7 @@ class Files:
                 shutil.rmtree(self.checkpoints(traces), ignore_errors=True)
         for path in gone:
             path.unlink(missing_ok=True)
+            _draft(path).unlink(missing_ok=True)
         return gone
 
 
@@ -129,14 +130,20 @@ def _read_own(path: Path) -> str | None:
 
 def _write_own(path: Path, text: str) -> None:
     """Write a file whole or not at all, that only the user can read."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft(path)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         draft.replace(path)
     except OSError as error:
         raise ClusterError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _draft(path: Path) -> Path:
+    """Return where a file is written; one process writes it, and its successor writes it anew."""
+    return path.with_name(f".{path.name}.draft")
 
 
 def _check_own(path: Path, found: os.stat_result) -> None:

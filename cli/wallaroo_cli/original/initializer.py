@@ -21,6 +21,8 @@ from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
+from wallaroo_workers.storage.manifests import ManifestLog
+from wallaroo_workers.storage.store import open_store
 
 log = structlog.get_logger()
 
@@ -42,7 +44,7 @@ async def run_initializer(
         # was killed long ago do not come back.
         before = None
     card = files.write_card(options.control)
-    traces = _traces(options, files, before)
+    traces = await _traces(options, files, before)
     files.write_traces(traces)
     run = _Run(options, files, traces)
     settings = _settings(options, application, files, traces, card)
@@ -50,13 +52,18 @@ async def run_initializer(
     return 0
 
 
-def _traces(options: OriginalOptions, files: Files, before: Traces | None) -> Traces:
+async def _traces(options: OriginalOptions, files: Files, before: Traces | None) -> Traces:
     """Return what this initializer leaves: what it takes over, and what it adds."""
     before = before or Traces()
-    checkpoints = before.checkpoints
+    members, checkpoints = before.members, before.checkpoints
     if options.is_durable and not checkpoints:
         checkpoints = files.new_checkpoints()
-    return Traces(before.members, checkpoints, options.control)
+    elif options.is_durable and files.checkpoints(before).is_dir():
+        # Who was a member when the last checkpoint was taken: the file may be a moment behind.
+        store = open_store(str(files.checkpoints(before)))
+        last = await ManifestLog(store).latest()
+        members = members if last is None else last.members
+    return Traces(members, checkpoints, options.control)
 
 
 class _Run:

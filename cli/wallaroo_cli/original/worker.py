@@ -34,7 +34,10 @@ async def run_worker(options: OriginalOptions, application: ApplicationSettings,
         files.write_traces(Traces(control=options.my_control))
         if not options.resilience_dir:
             files.copy_card(card, options.my_control)
-        initializer = options.control or await _initializer(options.join, files)
+        initializer = options.control or (
+            # An initializer that is started again, too, is formed only with all that it knew.
+            card.control if is_successor else await _initializer(options.join, files)
+        )
         worker.reach(bytes.fromhex(card.secret), initializer, stack)
         agent = worker.agent = Agent(_settings(options, application, card, initializer), plan)
         try:
@@ -115,7 +118,7 @@ async def _card(files: Files) -> Card:
 async def _initializer(join: str, files: Files) -> str:
     """Ask whoever listens at ``join`` where the initializer is, until there is a cluster.
 
-    A worker that joined long ago may find nobody there any more; then the card says it.
+    Where nobody listens any more the card says it.
     """
     while True:
         card = await _card(files)

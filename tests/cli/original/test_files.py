@@ -89,6 +89,16 @@ def test_a_stop_in_order_leaves_nothing(tmp_path: Path) -> None:
     initializer.remove(traces)
 
 
+def test_what_was_half_written_when_its_writer_was_killed_does_not_stay(tmp_path: Path) -> None:
+    worker = files(tmp_path, "worker1")
+    (tmp_path / ".alphabet-worker1.worker.draft").write_text("{")
+    worker.remove(None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".alphabet-worker1.worker.draft").write_text("{")
+    worker.write_traces(Traces())
+    assert worker.read_traces() == Traces()
+
+
 def test_without_a_folder_the_address_names_the_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
