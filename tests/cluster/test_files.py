@@ -141,7 +141,7 @@ def test_files_that_cannot_be_used_are_told_before_any_worker_starts(tmp_path: P
 
 
 def test_output_is_there_once_whichever_process_is_killed(tmp_path: Path) -> None:
-    records = [b"%d" % (number % 997) for number in range(400_000)]
+    records = [b"%d" % (number % 997) for number in range(1_200_000)]
     write_application(tmp_path, b"\n".join(records))
     options = ["newline", "--workers", "3", "--resilience-dir", "kept"]
     options += ["--checkpoint-interval", "0.1"]
