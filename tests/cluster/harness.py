@@ -156,6 +156,8 @@ class Cluster:
             module,
             "--ready-file",
             str(self.ready_path),
+            # Clusters of other tests have the page's port, and most tests look at no page.
+            *(() if "--dashboard" in options else ("--no-dashboard",)),
             *options,
         ]
         self.process = subprocess.Popen(
