@@ -24,7 +24,6 @@ from wallaroo_cli.host_options import (
     worker_name,
 )
 from wallaroo_cli.original.options import is_original
-from wallaroo_cli.original.run import run_original
 from wallaroo_cli.page_options import page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
@@ -102,6 +101,9 @@ class RunCommand(click.Command):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run one of the two, by what the command line says."""
         if is_original(sys.argv[1:]) and not (args or extra):
+            # Imported here because only few command lines are the original's.
+            from wallaroo_cli.original.run import run_original
+
             sys.exit(report_errors(run_original)(sys.argv[1:]))
         return super().main(*args, **extra)
 

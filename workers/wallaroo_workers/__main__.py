@@ -16,12 +16,12 @@ from wallaroo.names import Epoch
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Failed
 from wallaroo_workers.application import load_plan
-from wallaroo_workers.control_link import ControlLink
+from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
-from wallaroo_workers.worker import STATUS_INITIALIZER_LOST, Worker
+from wallaroo_workers.worker import Worker
 
 log = structlog.get_logger()
 

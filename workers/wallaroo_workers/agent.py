@@ -41,13 +41,12 @@ from wallaroo.wire.agents import (
 )
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
-from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
+from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink, NotOneOfUsError
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 from wallaroo_workers.storage.journal_files import list_journals
-from wallaroo_workers.worker import STATUS_INITIALIZER_LOST
 
 log = structlog.get_logger()
 

@@ -16,6 +16,8 @@ from wallaroo_workers.network.tls import Tls
 
 DIAL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
+STATUS_INITIALIZER_LOST = 3
+"""Of a process that ended since its initializer is gone."""
 
 
 class NotOneOfUsError(ConnectionRefusedError):

@@ -24,7 +24,7 @@ from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, Reque
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
 from wallaroo_workers.answers import Answers
-from wallaroo_workers.control_link import ControlLink
+from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
 from wallaroo_workers.measuring import Measuring
@@ -38,7 +38,6 @@ from wallaroo_workers.settings import WorkerSettings
 log = structlog.get_logger()
 
 TICK_S = 0.05
-STATUS_INITIALIZER_LOST = 3
 STATUS_BROKEN = 70
 
 
