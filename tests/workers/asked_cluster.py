@@ -65,6 +65,7 @@ class AskedCluster(Story):
             latest=(lambda: self.manifest) if self.is_durable else None,
             discard_all=self.discard if self.is_durable else None,
             resize=self.resize,
+            resize_in_turn=self.resize,
         )
 
     def step(self, event: Event) -> list[Effect]:

@@ -127,7 +127,7 @@ class Changing:
                 f"{count} workers cannot be added to {len(workers)}",
                 hint=f"add 1 or more; a cluster has at most {WORKERS_MAX}",
             )
-        names = names_to_add([*self._reach.watch.used_names], count)
+        names = next_names(self._reach.watch.used_names, count)
         return await self._resize(names, [], waits=waits)
 
     async def shrink(self, parameters: Parameters) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Changing:
         is_in_turn = parameters.take("in_turn", bool, default=False)
         parameters.finish()
         leaving = names_to_take(self._reach.watch.workers, count, names)
-        if is_in_turn and self._reach.resize_in_turn is not None:
+        if is_in_turn:
             return await self._reach.resize_in_turn([], leaving)
         return await self._resize([], leaving, waits=waits)
 
@@ -147,8 +147,6 @@ class Changing:
     ) -> dict[str, Any]:
         reach = self._reach
         reach.check_phase("a change of the membership", Phase.RUNNING)
-        if reach.resize is None:
-            raise ClusterError("this run cannot change its membership")
         if waits:
             return await reach.resize(added, leaving)
         task = asyncio.create_task(_logged(reach.resize, added, leaving))
@@ -165,11 +163,6 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
         log.warning("resize.refused", reason=error.what, hint=error.hint)
     else:
         log.info("resize.done", **facts)
-
-
-def names_to_add(used: Sequence[str], count: int) -> list[str]:
-    """Return names for new workers: the next numbers behind the highest ever given."""
-    return [*next_names([WorkerName(name) for name in used], count)]
 
 
 def names_to_take(

@@ -60,8 +60,7 @@ class Run:
     """As that worker asked."""
     is_ending: Callable[[], bool]
     """Whether somebody has asked for its end."""
-    resize: Resize | None = None
-    """``None`` where the members of a run stay the same."""
+    resize: Resize
 
 
 class Hosts:
@@ -150,9 +149,6 @@ class Hosts:
             self.agents.dismiss(worker, error.what, error.hint)
 
     def _why_not(self, worker: WorkerName, together: int) -> str:
-        if self._run.resize is None:
-            names = ", ".join(self._run.members())
-            return f"the cluster has begun with {names}, and takes in no {worker}"
         if worker in self._run.members():
             return f"{worker} is a worker of the initializer's own host"
         return self._joining.why_not(together)
@@ -160,7 +156,6 @@ class Hosts:
     async def _grow(self, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
         try:
-            assert self._run.resize is not None
             await self._run.resize(workers, [])
         except ClusterError as error:
             # Whoever came in vain because of a stop in order is let go with all others.
@@ -175,13 +170,12 @@ class Hosts:
 
     async def _shrink(self, worker: WorkerName) -> None:
         is_member = worker in self._run.members()
-        if is_member and (self._run.resize is None or len(self._run.members()) == 1):
+        if is_member and len(self._run.members()) == 1:
             log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
             self._run.stop_in_order(worker)
             return
         try:
             if is_member:
-                assert self._run.resize is not None
                 await self._run.resize([], [worker])
         except ClusterError as error:
             log.warning("host.cannot_leave", worker=worker, reason=error.what, hint=error.hint)

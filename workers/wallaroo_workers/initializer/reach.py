@@ -40,10 +40,9 @@ class Reach:
     """The last checkpoint, or the claim that the run began with; ``None`` without checkpoints."""
     discard_all: Callable[[], Awaitable[dict[str, int]]] | None
     """Deletes all that the run keeps for the next one; ``None`` without checkpoints."""
-    resize: Resize | None = None
-    resize_in_turn: Resize | None = None
+    resize: Resize
+    resize_in_turn: Resize
     """The same, once the cluster runs and no other change of the members is under way."""
-    """``None`` where the members of a run stay the same."""
     started_unix_s: float = field(default_factory=time.time)
     _changed: list[asyncio.Future[None]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
