@@ -8,8 +8,9 @@ import click
 
 from wallaroo_cli.host_options import TLS_OPTIONS, tls_files
 from wallaroo_cli.tools.control_client import ask
-from wallaroo_cli.tools.running_clusters import SECRET_VARIABLE, Target, find_cluster
+from wallaroo_cli.tools.running_clusters import Target, find_cluster
 from wallaroo_cli.tools.waiting import Waiting
+from wallaroo_workers.security import SECRET_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,8 +14,9 @@ from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.dashboard_client import DashboardClient
-from wallaroo_cli.tools.running_clusters import SECRET_VARIABLE, find_run
+from wallaroo_cli.tools.running_clusters import find_run
 from wallaroo_cli.tools.top_view import gone_line, top_view
+from wallaroo_workers.security import SECRET_VARIABLE
 
 REFRESH_S = 1.0
 WIDTH_WITHOUT_TERMINAL = 140

@@ -26,13 +26,12 @@ from tests.bench.report import print_results
 from tests.bench.rounds import METHOD, Beside
 from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow, cpu_of
-from tests.bench.rows.durability import DURABLE, DurabilityRow
 from tests.bench.rows.memory import MemoryRow
-from tests.bench.rows.metrics import MEASURED, MetricsRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
+from tests.bench.rows.switched import durability_rows, metrics_rows
 from tests.bench.scenarios import COST, GROWTH
 
 ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3}
@@ -46,8 +45,8 @@ def main() -> None:
     beside = Beside(cpu_of)
     costs = [CostRow(scenario, beside) for scenario in COST]
     growths = [CostRow(scenario, beside) for scenario in GROWTH]
-    durable = map(DurabilityRow, DURABLE)
-    rows: list[Row] = [*costs, SpeedUpRow(), *durable, *map(MetricsRow, MEASURED)]
+    switched = [*durability_rows(), *metrics_rows()]
+    rows: list[Row] = [*costs, SpeedUpRow(), *switched]
     rows += [MemoryRow(), StartUpRow(), *growths]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     arguments = _arguments(rows)

@@ -2,28 +2,21 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
+from wallaroo_cli.tools.moving_line import MovingLine
 from wallaroo_cli.tools.totals import Totals, describe_bytes
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 REFRESH_S = 0.2
 
 
-class Display:
+class Display(MovingLine):
     """Sentences for the user; as a context, on a terminal, also how far a run is."""
 
     def __init__(
         self, title: str, message_count: int | None = None, *, may_move: bool = True
     ) -> None:
-        self._may_move = may_move
-        self._title = title
+        super().__init__(title, may_move=may_move)
         self._message_count = message_count
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
         self._due_s = 0.0
         self._shown_s = 0.0
         self._shown_count = 0
@@ -32,21 +25,6 @@ class Display:
     def is_live(self) -> bool:
         """Whether there is a moving line that wants to be fed."""
         return self._progress is not None
-
-    def __enter__(self) -> Self:
-        if self._may_move and sys.stderr.isatty():
-            self._start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
 
     def line(self, sentence: str) -> None:
         """Print one line."""

@@ -9,8 +9,7 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_cli.tools.addresses import Address, parse_address
 from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.run_file import living_runs
-
-SECRET_VARIABLE = "WALLAROO_SECRET"
+from wallaroo_workers.security import SECRET_VARIABLE
 
 
 class NoClusterError(WallarooError):

@@ -1,34 +1,12 @@
 """A line on stderr that moves while a request is under way; on a terminal only."""
 
-import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from wallaroo_cli.tools.moving_line import MovingLine
 
 
-class Waiting:
+class Waiting(MovingLine):
     """As a context: a bar with the time so far, and what happened to the cluster last."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
 
     def show(self, facts: dict[str, Any]) -> None:
         """Show what the cluster tells; counts such as ``2 of 4`` move the bar."""

@@ -14,6 +14,7 @@ from wallaroo.wire.external import (
     encode_external,
 )
 from wallaroo_workers.network.frames import join_address
+from wallaroo_workers.network.stream_server import StreamServer
 
 log = structlog.get_logger()
 
@@ -21,43 +22,22 @@ Answer = Callable[[ExternalMessage], Awaitable[ExternalMessage | None]]
 """What a message is answered with; ``None`` where it has no answer. May raise ``WallarooError``."""
 
 
-class ExternalServer:
+class ExternalServer(StreamServer):
     """Any number of clients at once; one that breaks the rules loses its connection."""
 
     def __init__(self, answer: Answer) -> None:
+        super().__init__()
         self._answer = answer
-        self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
-        self.address = ""
 
-    async def listen(self, host: str, port: int) -> None:
-        """Listen; ``address`` says where. Raises ``OSError``."""
-        self._server = await asyncio.start_server(self._serve, host, port)
-        self.address = join_address(host, self._server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
-        """Listen no more and hang up on everybody."""
-        if self._server is not None:
-            self._server.close()
-        for client in self._clients:
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one client until it hangs up or breaks the rules."""
         address = writer.get_extra_info("peername") or ("a stranger", 0)
-        peer = join_address(*address[:2])
         try:
             await self._converse(reader, writer)
         except (asyncio.IncompleteReadError, OSError):
             pass  # a client may hang up whenever it likes
         except WallarooError as error:
-            log.warning("external.refused", peer=peer, reason=error.what)
-        finally:
-            self._clients.discard(task)
-            writer.close()
+            log.warning("external.refused", peer=join_address(*address[:2]), reason=error.what)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -6,6 +6,7 @@ are steps too, named ``source`` and as the plan describes the sink.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client.metrics_core import (
@@ -206,7 +207,8 @@ def _cluster(view: dict[str, Any]) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"wallaroo_checkpoint_{name}", text, value=value)
 
 
-def _counter(
+def _family(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
     name: str,
     text: str,
     by: list[str],
@@ -214,21 +216,15 @@ def _counter(
     key: str,
     labels: list[str] | None = None,
 ) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels or by)
+    """Return a family with the value ``key`` of each row, labelled by the row's values of ``by``.
+
+    ``labels`` are the labels' names where these are others.
+    """
+    family = kind(name, text, labels=labels or by)
     for row in rows:
         family.add_metric([row[each] for each in by], float(row[key]))
     return family
 
 
-def _gauge(
-    name: str,
-    text: str,
-    by: list[str],
-    rows: list[dict[str, Any]],
-    key: str,
-    labels: list[str] | None = None,
-) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels or by)
-    for row in rows:
-        family.add_metric([row[each] for each in by], float(row[key]))
-    return family
+_counter = partial(_family, CounterMetricFamily)
+_gauge = partial(_family, GaugeMetricFamily)
