@@ -113,6 +113,18 @@ class Counted:
             "failed": sum(four[3] for four in counts.values()),
         }
         wait_until("so says the page", lambda: get(f"{self.url}api/snapshot")["totals"] == totals)
+        view = get(f"{self.url}api/snapshot")
+        assert by_worker_of(view) == counts_by_worker(scrape(self.url))
+
+
+def by_worker_of(view: dict[str, Any]) -> dict[str, dict[str, list[int]]]:
+    """What a snapshot says of each worker and place, as a scrape says it."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for node in view["graph"]["nodes"]:
+        for worker, each in node["by_worker"].items():
+            four = [each[kind] for kind in ("in", "out", "filtered", "failed")]
+            found.setdefault(worker, {})[node["id"]] = four
+    return found
 
 
 @contextlib.contextmanager
