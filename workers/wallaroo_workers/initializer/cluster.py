@@ -105,7 +105,7 @@ class Cluster:
         """Whether the run is over, and only its processes are still to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
-        self._page = Page(settings.page, self._run_file)
+        self._page = Page(settings.page, self._run_file, settings.hosts.tls)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
