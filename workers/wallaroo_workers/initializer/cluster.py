@@ -62,7 +62,7 @@ from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
-from wallaroo_workers.initializer.telling import tell_failed, tell_stopped
+from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
 
@@ -204,12 +204,7 @@ class Cluster:
         else:
             self._checkpoints.discard_staged()
             self._take_checkpoints()
-        log.info(
-            "cluster.starting",
-            application=self._plan.application,
-            workers=", ".join(self._workers),
-            next="the workers start, and connect to each other and to the sinks",
-        )
+        tell_starting(self._plan.application, self._workers)
         effects = self._coordinator.start()
         self._watch.saw(None, effects)
         self._carry_out(effects)

@@ -1,10 +1,22 @@
-"""The last line of a run."""
+"""The first and the last line of a run."""
+
+from collections.abc import Sequence
 
 import structlog
 
 from wallaroo.errors import WallarooError
 
 log = structlog.get_logger()
+
+
+def tell_starting(application: str, workers: Sequence[str]) -> None:
+    """All is there that workers need, and these are to be started."""
+    log.info(
+        "cluster.starting",
+        application=application,
+        workers=", ".join(workers),
+        next="the workers start, and connect to each other and to the sinks",
+    )
 
 
 def tell_stopped(application: str) -> None:
