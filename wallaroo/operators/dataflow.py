@@ -194,7 +194,7 @@ class Dataflow:
         """This worker owns these keys now; no checkpoint of its own has them yet."""
         self.states[state].update(states)
         if state in self.changes:
-            self.changes[state].changed_too(states)
+            self.changes[state].took_in(states)
 
     # Records in
 

@@ -277,6 +277,8 @@ class Held:
     resize: int
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
+    gave_us: int
+    """Microseconds: how long ago the barrier was through here; so long it took to give away what moves."""
 
 
 @dataclass(frozen=True, slots=True)
