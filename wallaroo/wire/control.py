@@ -278,7 +278,7 @@ class Held:
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
     gave_us: int
-    """Microseconds: how long ago the barrier was through here; so long it took to give away what moves."""
+    """Microseconds that it took to give away what moves, counted from the end of the barrier."""
 
 
 @dataclass(frozen=True, slots=True)
