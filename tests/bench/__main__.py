@@ -4,7 +4,8 @@ The unit is CPU seconds (user and system, all processes of the cluster; sender a
 counted) per million records, divided by the same of the bare loop with the same functions. Machines
 get faster and slower within seconds, each CPU by itself, so the bare loop runs at the same time on
 the same CPUs (see ``speed``); all rows take turns in each round. Beside that: the gain of a second
-worker, memory, the start; pauses of checkpoints and recovery, which are not compared with anything.
+worker, memory, the start; pauses of checkpoints, recovery and other members, which are not compared
+with anything.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow
 from tests.bench.rows.memory import MemoryRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
+from tests.bench.rows.resize import KEY_COUNTS as RESIZED_KEY_COUNTS
+from tests.bench.rows.resize import ResizeRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
@@ -33,7 +36,7 @@ from tests.bench.rows.switched import durability_rows, metrics_rows
 from tests.bench.scenarios import COST, GROWTH
 from tests.bench.speed import METHOD
 
-ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3}
+ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3, "resize": 1}
 """Rounds of each group where ``--rounds`` does not say."""
 
 progress = Console(stderr=True, highlight=False)
@@ -47,6 +50,7 @@ def main() -> None:
     rows: list[Row] = [*costs, SpeedUpRow(), *switched]
     rows += [MemoryRow(), StartUpRow(), *growths]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
+    rows += map(ResizeRow, RESIZED_KEY_COUNTS)
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]

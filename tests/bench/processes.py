@@ -29,6 +29,8 @@ class Cluster:
     process: Process
     source: str
     """Where its source listens, as host:port."""
+    control: str
+    """Where it takes requests, as host:port."""
     worker_pids: list[int]
     ready_s: float
     """Seconds from starting the command to the ready file."""
@@ -60,7 +62,8 @@ def running_cluster(
             facts = _wait_ready(ready, process, log)
             ready_s = time.monotonic() - started_s
             source = facts["sources"][0]["address"]
-            yield Cluster(process, source, [one["pid"] for one in facts["workers"]], ready_s, log)
+            pids = [one["pid"] for one in facts["workers"]]
+            yield Cluster(process, source, facts["control"], pids, ready_s, log)
         finally:
             end_process(process)
 

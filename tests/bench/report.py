@@ -17,6 +17,14 @@ PAUSES = (
     "receiver, p99 and max, while checkpoints were taken and while none was."
 )
 
+MOVES = (
+    "A worker joins and leaves again, by turns. The pause is what the answer tells; moving is the "
+    "part of it in which keys moved, and the rest is to be 250 ms at most. Waits are of records "
+    "from sender to receiver, the longest while members changed and while nothing happened; lowest "
+    "is the leanest 100 ms at the receiver, as a share of what was offered; behind is for how long "
+    "it had more than 100 ms of records to catch up."
+)
+
 
 def print_results(results: list[Result], remark: str) -> None:
     """Print a table for each group that was measured, how, and the remark."""
@@ -34,6 +42,9 @@ def print_results(results: list[Result], remark: str) -> None:
         console.print(PAUSES, style="dim")
     if rows := [result for result in results if result.group == "recovery"]:
         console.print(_recovery_table(rows))
+    if rows := [result for result in results if result.group == "resize"]:
+        console.print(_resize_table(rows))
+        console.print(MOVES, style="dim")
     console.print(f"{METHOD} {remark}", style="dim")
 
 
@@ -93,6 +104,33 @@ def _recovery_table(results: list[Result]) -> Table:
             f"{more['ready_again_s']:.2f}",
             f"{more['first_result_s']:.2f}",
         )
+    return table
+
+
+def _resize_table(results: list[Result]) -> Table:
+    headings = (
+        *("pause", "max", "moving", "rest, max", "took", "keys", "bytes"),
+        *("wait, max", "between", "lowest", "behind"),
+    )
+    table = _table("Growing and shrinking: pause in s", *headings)
+    for result in results:
+        color = "green" if result.is_met else "red"
+        for verb in ("grow", "shrink"):
+            more = {name.removeprefix(f"{verb}_"): value for name, value in result.more.items()}
+            table.add_row(
+                f"{verb}, {more['keys']:,.0f} keys",
+                f"{more['pause_median_s']:.2f}",
+                f"{more['pause_max_s']:.2f}",
+                f"{more['moving_s']:.2f}",
+                f"[{color}]{more['rest_max_s']:.3f}[/]",
+                f"{more['took_s']:.1f}",
+                f"{more['moved_keys']:,.0f}",
+                decimal(int(more["moved_bytes"])),
+                f"{more['wait_max_ms']:,.0f} ms",
+                f"{more['wait_between_max_ms']:,.0f} ms",
+                f"{more['lowest_share']:.0%}",
+                f"{more['behind_s']:.2f}",
+            )
     return table
 
 

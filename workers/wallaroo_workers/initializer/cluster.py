@@ -40,6 +40,7 @@ from wallaroo.wire.control import (
     Checkpoint,
     ControlFrame,
     Drain,
+    Held,
     Hold,
     Measured,
     RequestStop,
@@ -264,6 +265,8 @@ class Cluster:
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self.observatory.heard(worker, frame)
+        if isinstance(frame, Held):
+            self._resizes.through(frame)
         if isinstance(frame, Replied):
             assert self.requests is not None
             self.requests.replied(worker, frame)
@@ -326,7 +329,7 @@ class Cluster:
         if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
             self._checkpoints.begun()
         if isinstance(frame, Hold):
-            self._resizes.held()
+            self._resizes.held(frame.resize)
         for worker in workers:
             self._control.send(worker, frame)
 
@@ -334,6 +337,7 @@ class Cluster:
         if isinstance(effect, Answer):
             self._resizes.answered(effect)
             return
+        self._resizes.moved()
         self._workers = effect.workers
         if self._checkpoints is not None:
             self._checkpoints.members_changed(effect.workers, effect.partition_maps)
