@@ -219,7 +219,7 @@ class Checkpoints:
                 break
             except StoreError as error:
                 if error.is_refusal and not is_unknown:
-                    return ManifestNotWritten(error.what)
+                    return ManifestNotWritten(error.what, error.hint)
                 # It may stand or not. Until that is known nothing else can be decided.
                 is_unknown = True
                 values = {"reason": error.what, "next": "asks again"}
