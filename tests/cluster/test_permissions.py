@@ -98,3 +98,14 @@ def test_too_many_checkpoints_without_permission_end_the_run_and_nothing_is_lost
         totals = sender.stop()
         assert cluster.stop() == 0
     counts.check(totals)
+
+
+def test_a_store_that_cannot_be_written_is_refused_at_the_start(
+    counts: Deployment, before: Sequence[str]
+) -> None:
+    counts.store.mkdir(mode=0o500)
+    with running_as(counts, before) as cluster:
+        assert cluster.wait_end() == 1
+    error, hint = cluster.errors
+    assert str(counts.store) in error
+    assert "let the user that runs wallaroo read and write there" in hint

@@ -83,6 +83,8 @@ class Checkpoints:
         self._begun_s = 0.0
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
+        self._not_pruned = ""
+        """Why old checkpoints stay, if they do; told once, not with each checkpoint."""
 
     def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
         """These are the members; journals elsewhere were written until ``newest_epoch``."""
@@ -235,9 +237,12 @@ class Checkpoints:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
         except (StoreError, DamagedFileError) as error:
-            values = {"reason": error.what, "hint": error.hint}
-            self._place.warn("checkpoint.not_pruned", values)
+            if error.what != self._not_pruned:
+                values = {"reason": error.what, "hint": error.hint}
+                self._place.warn("checkpoint.not_pruned", values)
+            self._not_pruned = error.what
             return 0
+        self._not_pruned = ""
         return min((each.number for each in kept), default=0)
 
     def _manifest(self, order: WriteManifest) -> Manifest:
