@@ -72,6 +72,7 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 STORY_STEPS_MAX = 64
 
 HINT_AT_ONCE = {"hint": "once more to stop at once"}
+RUN_AGAIN = "mend what the log says of this worker, if anything, and run the same command again"
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
 """A supervisor that signals every process means one stop, not many."""
@@ -261,7 +262,8 @@ class Coordinator:
     def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
         if not (self._has_been_ready or self._begin.is_patient):
-            return self._end(ClusterError(f"{what} before the application was ready"))
+            hint = RUN_AGAIN + ("; nothing is lost" if self._begin.is_durable else "")
+            return self._end(ClusterError(f"{what} before the application was ready", hint=hint))
         if self.phase is Phase.DRAINED:
             return self._end(ClusterError(f"{what} after everything was drained"))
         if self.phase is Phase.DRAINING:

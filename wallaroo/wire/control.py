@@ -168,6 +168,7 @@ class NotSaved:
     epoch: Epoch
     checkpoint: CheckpointId
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) ->
     story.go_to(phase)
     error = ended(story.lose(B))
     assert isinstance(error, ClusterError)
-    assert str(error) == "worker b was lost (killed) before the application was ready"
+    assert error.what == "worker b was lost (killed) before the application was ready"
+    assert error.hint.endswith("run the same command again")
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.OPENING])

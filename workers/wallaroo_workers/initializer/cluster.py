@@ -418,8 +418,6 @@ class Cluster:
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, WallarooError):
                 self._stop_now(error)
-            elif isinstance(error, OSError):
-                self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
