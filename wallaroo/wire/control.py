@@ -278,7 +278,7 @@ class Held:
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
     gave_us: int
-    """Microseconds: how long ago the barrier was through here; so long it took to give away what moves."""
+    """Microseconds since the barrier was through here: so long it took to give what moves."""
 
 
 @dataclass(frozen=True, slots=True)
