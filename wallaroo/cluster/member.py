@@ -422,7 +422,7 @@ class Member:
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
         """The run cannot go on."""
-        self._process.send(Failed(self.epoch, what, hint, exit_code))
+        self._process.send(Failed(self.epoch, self._process.name, what, hint, exit_code))
         self._process.end(exit_code)
 
 

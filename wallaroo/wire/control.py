@@ -116,6 +116,7 @@ class Failed:
 
     tag: ClassVar[int] = 9
     epoch: Epoch
+    worker: WorkerName
     what: str
     hint: str
     exit_code: int
