@@ -156,7 +156,9 @@ class Coordinator:
                     return []
                 return self._joined(worker, frame)
             case Failed():
-                return self._failed(frame)
+                # Of a process that was replaced nobody wants to hear.
+                is_stale = frame.epoch < self._state.processes[worker]
+                return [] if is_stale else self._failed(frame)
             case RequestStop():
                 return self._stop_in_order()
             case _:
@@ -169,12 +171,9 @@ class Coordinator:
         match frame:
             case Join():
                 effects = resizes.joined(worker, frame)
-            case Failed() if frame.epoch > self.epoch:
-                effects = resizes.not_joined(frame.epoch, frame.what)
-            case Failed() if worker in self._state.processes:
-                pass  # its process ends, and that is heard too
             case Failed():
-                return self._failed(frame)
+                # Of any other its process ends, and that is heard too.
+                effects = resizes.not_joined(worker, frame)
             case Drained():
                 self._drained.append(frame)
                 effects = resizes.left(worker)

@@ -116,6 +116,7 @@ class Failed:
 
     tag: ClassVar[int] = 9
     epoch: Epoch
+    worker: WorkerName
     what: str
     hint: str
     exit_code: int
@@ -279,7 +280,7 @@ class Held:
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
     gave_us: int
-    """Microseconds that it took to give away what moves, counted from the end of the barrier."""
+    """Microseconds since the barrier was through here: so long it took to give what moves."""
 
 
 @dataclass(frozen=True, slots=True)

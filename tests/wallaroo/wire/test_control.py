@@ -79,7 +79,7 @@ FRAMES: list[ControlFrame] = [
     Drain(EPOCH, CheckpointId(3)),
     Drained(EPOCH, CheckpointId(3), 2**40, 0),
     Stop(EPOCH),
-    Failed(EPOCH, "what happened", "what to do", 2),
+    Failed(EPOCH, WorkerName("w1"), "what happened", "what to do", 2),
     RequestStop(EPOCH),
     Rewind(EPOCH),
     Checkpoint(EPOCH, CheckpointId(4)),
