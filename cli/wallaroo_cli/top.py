@@ -1,7 +1,6 @@
 """``wallaroo-cluster top``: how a cluster is, in a terminal, refreshed each second."""
 
 import contextlib
-import os
 import sys
 import time
 from typing import Any
@@ -16,7 +15,7 @@ from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.dashboard_client import DashboardClient
 from wallaroo_cli.tools.running_clusters import find_run
 from wallaroo_cli.tools.top_view import gone_line, top_view
-from wallaroo_workers.security import SECRET_VARIABLE
+from wallaroo_workers.security import load_secret
 
 REFRESH_S = 1.0
 WIDTH_WITHOUT_TERMINAL = 140
@@ -72,9 +71,10 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
 
 def _target(address: str | None, authority: str | None) -> tuple[str, str, str]:
     """Return where the page is, the secret as it takes it, and the authority; both may be empty."""
-    given = os.environ.get(SECRET_VARIABLE, "").strip()
     if address is not None:
-        return str(parse_address(address, "--dashboard")), given, authority or ""
+        given = load_secret(None)
+        secret = "" if given is None else given.hex()
+        return str(parse_address(address, "--dashboard")), secret, authority or ""
     run = find_run()
     if not run["dashboard"]:
         raise ClusterError(

@@ -72,6 +72,7 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 STORY_STEPS_MAX = 64
 
 HINT_AT_ONCE = {"hint": "once more to stop at once"}
+RUN_AGAIN = "mend what the log says of this worker, if anything, and run the same command again"
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
 """A supervisor that signals every process means one stop, not many."""
@@ -155,7 +156,9 @@ class Coordinator:
                     return []
                 return self._joined(worker, frame)
             case Failed():
-                return self._failed(frame)
+                # Of a process that was replaced nobody wants to hear.
+                is_stale = frame.epoch < self._state.processes[worker]
+                return [] if is_stale else self._failed(frame)
             case RequestStop():
                 return self._stop_in_order()
             case _:
@@ -168,12 +171,9 @@ class Coordinator:
         match frame:
             case Join():
                 effects = resizes.joined(worker, frame)
-            case Failed() if frame.epoch > self.epoch:
-                effects = resizes.not_joined(frame.epoch, frame.what)
-            case Failed() if worker in self._state.processes:
-                pass  # its process ends, and that is heard too
             case Failed():
-                return self._failed(frame)
+                # Of any other its process ends, and that is heard too.
+                effects = resizes.not_joined(worker, frame)
             case Drained():
                 self._drained.append(frame)
                 effects = resizes.left(worker)
@@ -261,7 +261,8 @@ class Coordinator:
     def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
         if not (self._has_been_ready or self._begin.is_patient):
-            return self._end(ClusterError(f"{what} before the application was ready"))
+            hint = RUN_AGAIN + ("; nothing is lost" if self._begin.is_durable else "")
+            return self._end(ClusterError(f"{what} before the application was ready", hint=hint))
         if self.phase is Phase.DRAINED:
             return self._end(ClusterError(f"{what} after everything was drained"))
         if self.phase is Phase.DRAINING:

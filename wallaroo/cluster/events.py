@@ -56,6 +56,7 @@ class ManifestNotWritten:
     """The manifest asked for by ``WriteManifest`` does not stand."""
 
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -404,8 +404,9 @@ class Member:
 
     def backlog_changed(self) -> None:
         """Something came or went; sources may have to pause, or the engine may go on."""
-        backlog = self._engine.inbox.byte_count + self.mesh.backlog_bytes
-        self.mesh.backlog_changed(backlog + self._process.sinks.backlog_bytes)
+        inbox = self._engine.inbox.byte_count
+        backlog = inbox + self.mesh.backlog_bytes + self._process.sinks.backlog_bytes
+        self.mesh.backlog_changed(backlog, inbox)
         self._engine.schedule()
 
     # Ends
@@ -424,7 +425,7 @@ class Member:
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
         """The run cannot go on."""
-        self._process.send(Failed(self.epoch, what, hint, exit_code))
+        self._process.send(Failed(self.epoch, self._process.name, what, hint, exit_code))
         self._process.end(exit_code)
 
 

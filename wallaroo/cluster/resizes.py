@@ -35,6 +35,7 @@ from wallaroo.wire.control import (
     CallOff,
     Emptied,
     Empty,
+    Failed,
     Gather,
     Gathered,
     Held,
@@ -147,12 +148,12 @@ class Resizes:
         told = Announce("worker.joined", {"worker": worker}, following)
         return [told] if now.waiting_for else [told, *self._gather(now)]
 
-    def not_joined(self, incarnation: Epoch, reason: str) -> list[Effect]:
+    def not_joined(self, worker: WorkerName, frame: Failed) -> list[Effect]:
         """A process says why it cannot join, perhaps one of this request."""
         now = self._now
-        if now is None or now.phase is ResizePhase.SETTLING or incarnation != now.incarnation:
+        if now is None or now.phase is ResizePhase.SETTLING or worker not in now.request.added:
             return []
-        return self.call_off(reason)
+        return self.call_off(frame.what) if frame.epoch == now.incarnation else []
 
     def outsider_lost(self, worker: WorkerName, reason: str) -> list[Effect] | None:
         """Somebody is lost who is no member; ``None`` where that takes a recovery."""

@@ -14,7 +14,7 @@ from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.inbox import Link
-from wallaroo.cluster.moving import Maps, Moving
+from wallaroo.cluster.moving import LOOK_S, Maps, Moving
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
@@ -86,8 +86,11 @@ class Resizing:
         )
         self._addresses = addresses
         self.held = NO_BARRIER
-        self._around.mesh.link(everybody, self._backlog_changed)
-        self._around.start(self._gather(order, moving, is_new=now is None))
+        around = self._around
+        around.mesh.link(everybody, self._backlog_changed)
+        around.mesh.pressure.narrow()
+        self._backlog_changed()
+        around.start(self._gather(order, moving, is_new=now is None))
 
     async def _gather(self, order: Gather, moving: Moving, *, is_new: bool) -> None:
         around = self._around
@@ -98,8 +101,19 @@ class Resizing:
             # What a journal has comes before what its worker's senders send, wherever that goes.
             await around.sources.replayed()
             await moving.find(self._clock, self._pause)
+        # A barrier waits for all that is here before it, however long that takes.
+        while self._is_on(moving) and not self._has_little():
+            await self._pause(LOOK_S)
         if self._is_on(moving):
             around.send(Gathered(order.epoch, order.resize))
+
+    def _has_little(self) -> bool:
+        around = self._around
+        return around.mesh.pressure.is_little(around.engine.inbox.byte_count)
+
+    def _widen(self) -> None:
+        self._around.mesh.pressure.widen()
+        self._backlog_changed()
 
     def empty(self, order: Empty) -> None:
         """This worker leaves: nothing that was sent to it may stay behind."""
@@ -144,6 +158,7 @@ class Resizing:
     async def _give(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
         """Nothing comes to this worker's states any more: give, and tell."""
         around = self._around
+        through_s = self._clock()
         files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
         try:
             await moving.give(self._takers, around.mesh, self._clock, self._pause)
@@ -165,7 +180,8 @@ class Resizing:
             self._fail(order.epoch, moving, error)
             return
         if self._is_on(moving):
-            around.send(Held(order.epoch, order.resize, left))
+            gave_us = int(1e6 * (self._clock() - through_s))
+            around.send(Held(order.epoch, order.resize, left, gave_us))
 
     def came(self, link: Link, frame: MovingFrame) -> None:
         """Another worker gives states, for this resize or for one that was called off."""
@@ -184,6 +200,7 @@ class Resizing:
         moving, self._moving = self._moving, None
         assert moving is not None
         assert moving.number == number
+        self._widen()
         return moving.finish()
 
     def call_off(self, order: CallOff, barriers: Barriers) -> None:
@@ -193,6 +210,7 @@ class Resizing:
             return
         self._moving = None
         moving.is_over = True
+        self._widen()
         self._around.mesh.unlink()
         if self.held:
             barriers.let_go_of_hold(self.held)

@@ -116,6 +116,7 @@ class Failed:
 
     tag: ClassVar[int] = 9
     epoch: Epoch
+    worker: WorkerName
     what: str
     hint: str
     exit_code: int
@@ -168,6 +169,7 @@ class NotSaved:
     epoch: Epoch
     checkpoint: CheckpointId
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,8 @@ class Held:
     resize: int
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
+    gave_us: int
+    """Microseconds since the barrier was through here: so long it took to give what moves."""
 
 
 @dataclass(frozen=True, slots=True)

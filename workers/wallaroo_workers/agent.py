@@ -294,8 +294,9 @@ class Agent:
         self._placed = order.epoch
         try:
             pid = await self._placement.start(worker)
-        except OSError as error:
-            link.send(Gone(order.epoch, f"the process cannot be started: {error.strerror}"))
+        except ClusterError as error:
+            log.error("worker.not_started", reason=error.what, hint=error.hint)
+            link.send(Gone(order.epoch, error.what))
             return
         link.send(Placed(order.epoch, pid))
 

@@ -31,7 +31,7 @@ def load_secret(path: str | None) -> bytes | None:
     if path is not None:
         place, secret = f"the file {path}", _read(path)
     elif text is not None:
-        place, secret = SECRET_VARIABLE, text.encode()
+        place, secret = SECRET_VARIABLE, os.fsencode(text)
     else:
         return None
     secret = secret.strip()

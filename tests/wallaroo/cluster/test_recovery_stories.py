@@ -108,7 +108,10 @@ def test_people_are_told_that_nothing_is_lost_and_where_all_go_back_to() -> None
 def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) -> None:
     story = Story(is_durable=True)
     story.go_to(phase)
-    assert "before the application was ready" in str(ended(story.lose(B)))
+    error = ended(story.lose(B))
+    assert "before the application was ready" in str(error)
+    assert isinstance(error, ClusterError)
+    assert error.hint.endswith("run the same command again; nothing is lost")
 
 
 def test_no_restart_ends_the_run_with_the_first_loss() -> None:

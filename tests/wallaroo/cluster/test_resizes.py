@@ -189,10 +189,23 @@ def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
 def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
     story = running()
     story.ask_resize(added=[C])
-    failed = Failed(E2, "worker c: no module named counts", "", 2)
-    effects = story.say(WorkerName("a worker"), failed)
+    failed = Failed(E2, C, "worker c: no module named counts", "", 2)
+    effects = story.say(C, failed)
     assert "no module named counts" in answer(effects).text
     assert story.phase is Phase.RUNNING
+
+
+def test_what_one_says_that_was_called_off_before_ends_neither_run_nor_request() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    story.step(WorkerLost(C, E2, "killed"))
+    late = Failed(E2, C, "worker c: no module named counts", "", 2)
+    assert story.say(C, late) == []
+    story.ask_resize(added=[WorkerName("d")])
+    assert story.say(C, late) == []
+    story.lose(A)
+    assert story.say(C, late) == []
+    assert story.phase is Phase.FORMING
 
 
 def test_one_that_runs_another_application_ends_the_request_alone() -> None:

@@ -17,6 +17,7 @@ from wallaroo.errors import ClusterError, ConfigError
 from wallaroo_workers.dashboard import guards, live
 from wallaroo_workers.dashboard.server import BODY_BYTES_MAX, Dashboard
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.network.frames import split_address
 
 WITH_SECRET = {"Authorization": f"Bearer {SECRET.hex()}"}
 WAIT_S = 20.0
@@ -92,7 +93,7 @@ async def test_history_is_kept_for_three_windows(
     async with page.get("/api/history", params={"window": "3600"}) as response:
         history = await response.json()
     assert len(history["t"]) == len(history["in"]) == len(history["p99"]) == 360
-    for wrong in ("1", "a", "-300", "³"):
+    for wrong in ("1", "a", "-300", "³", "9" * 5_000):
         async with page.get("/api/history", params={"window": wrong}) as response:
             assert response.status == 400
             assert "300, 3600, 86400" in (await response.json())["hint"]
@@ -350,3 +351,24 @@ async def test_a_port_in_use_is_a_warning_that_names_it(cluster: LivelyCluster) 
     assert line["event"] == "dashboard.not_listening"
     assert line["address"] == settings.address
     assert "--dashboard" in line["hint"]
+
+
+async def test_broken_requests_fill_no_log(cluster: LivelyCluster) -> None:
+    async with served(cluster) as dashboard:
+        host, port = split_address(dashboard.address)
+        with capture_logs() as lines:
+            for _ in range(20):
+                reader, writer = await asyncio.open_connection(host, port)
+                writer.write(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 5_000 + b"\r\n")
+                answer = await asyncio.wait_for(reader.read(), WAIT_S)
+                assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+                writer.close()
+        told = [line for line in lines if line["event"] == "dashboard.refused"]
+        assert told
+        assert len(told) < 20
+        assert told[0] == {
+            "event": "dashboard.refused",
+            "log_level": "warning",
+            "peer": "127.0.0.1",
+            "reason": "Too many headers received",
+        }

@@ -13,6 +13,7 @@ from wallaroo_workers.dashboard.exposition import Exposition
 from wallaroo_workers.dashboard.guards import add_headers, guards
 from wallaroo_workers.dashboard.interface import Interface
 from wallaroo_workers.dashboard.observed import Observed, Steering
+from wallaroo_workers.dashboard.refusals import AIOHTTP, Refusals
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.network.frames import join_address, split_address
 
@@ -63,6 +64,7 @@ class Dashboard:
             shutdown_timeout=END_WAITED_S,
         )
         self._server: asyncio.Server | None = None
+        self._refusals = Refusals()
         self.address = ""
         """Where it listens; empty where it does not."""
 
@@ -87,6 +89,7 @@ class Dashboard:
                 "--no-dashboard",
             )
             return False
+        AIOHTTP.addFilter(self._refusals)
         port = self._server.sockets[0].getsockname()[1]
         self.address = join_address(self._host, port)
         return True
@@ -104,6 +107,7 @@ class Dashboard:
         self._connections.close()
         self._interface.live.close()
         await self._runner.cleanup()
+        AIOHTTP.removeFilter(self._refusals)
         self._server = None
         self.address = ""
 

@@ -41,6 +41,7 @@ from wallaroo.wire.control import (
     Checkpoint,
     ControlFrame,
     Drain,
+    Held,
     Hold,
     Measured,
     RequestStop,
@@ -268,6 +269,8 @@ class Cluster:
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self.observatory.heard(worker, frame)
+        if isinstance(frame, Held):
+            self._resizes.through(frame)
         if isinstance(frame, Replied):
             assert self.requests is not None
             self.requests.replied(worker, frame)
@@ -330,7 +333,7 @@ class Cluster:
         if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
             self._checkpoints.begun()
         if isinstance(frame, Hold):
-            self._resizes.held()
+            self._resizes.held(frame.resize)
         for worker in workers:
             self._control.send(worker, frame)
 
@@ -338,6 +341,7 @@ class Cluster:
         if isinstance(effect, Answer):
             self._resizes.answered(effect)
             return
+        self._resizes.moved()
         self._workers = effect.workers
         if self._checkpoints is not None:
             self._checkpoints.members_changed(effect.workers, effect.partition_maps)
@@ -414,8 +418,6 @@ class Cluster:
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, WallarooError):
                 self._stop_now(error)
-            elif isinstance(error, OSError):
-                self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
