@@ -295,7 +295,8 @@ class Agent:
         try:
             pid = await self._placement.start(worker)
         except ClusterError as error:
-            log.error("worker.not_started", reason=error.what, hint=error.hint)
+            following = "the initializer decides about another"
+            log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
             link.send(Gone(order.epoch, error.what))
             return
         link.send(Placed(order.epoch, pid))
