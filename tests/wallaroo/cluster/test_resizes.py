@@ -276,12 +276,14 @@ def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:
     story = running(is_durable=True)
     story.due()
     story.ask_resize(leaving=[B])
-    story.gather()
-    assert story.empty() == []
+    assert story.gather() == []
     assert story.due() == []
     story.save()
+    # Who leaves goes on until then: its senders wait no longer than for the change itself.
     effects = story.written(2)
-    assert isinstance(frames(effects)[-1], Hold)
+    assert isinstance(frames(effects)[-1], Empty)
+    assert story.due() == []
+    assert isinstance(frames(story.empty())[-1], Hold)
 
 
 def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
