@@ -114,7 +114,7 @@ class Resizing:
     async def _empty(self) -> None:
         while (order := self._empty_order) is not None:
             self._hands_over = await self._hand_over(order)
-            if not self._hands_over:
+            if not self._hands_over and order is self._empty_order:
                 await self._around.sources.senders.close()
             if order is self._empty_order:
                 self._is_empty, self._is_emptying = True, False
@@ -129,18 +129,20 @@ class Resizing:
         around = self._around
         senders, here = around.sources.senders, around.hand_over.is_here
         paths = [path for path in order.takers if here(path)]
-        if not paths:
-            return False
-        await senders.rest(self._pause)
-        try:
-            shares = deal(self._me, senders.handed(), paths)
-            if await around.hand_over.give(order.resize, self._me, shares):
-                return True
-            error = ProtocolError("connections of senders could not be handed over")
-        except OSError as problem:
-            error = ProtocolError(f"connections of senders could not be handed over: {problem}")
-        around.warn("senders.closed", error)
-        senders.wake()
+        reason = "no worker that stays is on this host"
+        if paths:
+            await senders.rest(self._pause)
+            try:
+                shares = deal(self._me, senders.handed(), paths)
+                if await around.hand_over.give(order.resize, self._me, shares):
+                    return True
+                reason = "a worker that stays did not take them"
+            except OSError as problem:
+                reason = str(problem)
+            senders.wake()
+        if around.sources.connection_count:
+            what = f"connections of senders cannot be handed over: {reason}"
+            around.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
         return False
 
     async def _go_on_taking(self) -> None:

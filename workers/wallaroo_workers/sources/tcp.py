@@ -196,7 +196,9 @@ class TCPSourceListener:
         """
         self._accept_waiting(BACKLOG_CONNECTIONS)
         self.close()
-        await asyncio.gather(*self._being_made)
+        if self._being_made:
+            # Should nobody wait any more, they are made all the same.
+            await asyncio.wait(self._being_made)
 
     def handed(self) -> list[Handed]:
         """Return copies of all connections, which nobody reads; raises ``OSError``."""
