@@ -200,7 +200,7 @@ class Coordinator:
                 )
             )
         self._lost.discard(worker)
-        self._state.data_addresses[worker] = frame.data_address
+        self._state.joined(frame)
         then = "all connect to each other and to the sinks"
         return self._counted(worker, "worker.joined", then, self._state.connect)
 
@@ -333,12 +333,12 @@ class Coordinator:
                 return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self.ending.is_requested and not self._resizes.are_leaving:
+            case Phase.RUNNING if self.ending.is_requested and not self._resizes.is_settling:
                 return self._drain()
-            case Phase.RUNNING if self._state.ended_sources.are_all:
-                return self._stop_in_order()
             case Phase.RUNNING if self._resizes.wants_round:
                 return self._begin_checkpoint()
+            case Phase.RUNNING if self._state.ended_sources.are_all:
+                return self._stop_in_order()
             case Phase.RUNNING:
                 return self._resizes.go_on()
             case _:
@@ -367,7 +367,7 @@ class Coordinator:
         if not self._has_been_ready:
             return self._end(None)
         effects = self._resizes.stop()
-        if self.phase is Phase.RUNNING and not self._resizes.are_leaving:
+        if self.phase is Phase.RUNNING and not self._resizes.is_settling:
             return [*effects, *self._drain()]
         following = "it stops once all workers are in their places"
         return [*effects, Announce("cluster.stop_requested", HINT_AT_ONCE, following)]

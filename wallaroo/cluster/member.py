@@ -25,6 +25,7 @@ from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.resizing import Resizing
 from wallaroo.cluster.sinks import Sinks
@@ -80,6 +81,7 @@ class Process:
     engine: Engine
     sources: Sources
     sinks: Sinks
+    hand_over: HandOver
     durable: DurableStorage | None
     """``None`` where checkpoints are off."""
     clock: Callable[[], float]
@@ -122,6 +124,7 @@ class Member:
         engine.must_pause = lambda: self.mesh.pressure.must_pause
         engine.on_barrier = lambda link, barrier: self._barriers.came(link, barrier)
         engine.on_moving = lambda link, frame: self._resizing.came(link, frame)
+        process.hand_over.on_offer = lambda *offer: self._resizing.offered(*offer)
         engine.on_stop = self.stop_on_error
         engine.on_turn = self.backlog_changed
         if process.durable is not None:
@@ -148,9 +151,9 @@ class Member:
         """Take links, and tell the initializer."""
         process = self._process
         address = await process.listen(self.mesh)
-        process.send(
-            Join(self._incarnation, process.name, process.pid, address, list(outline(process.plan)))
-        )
+        about = list(outline(process.plan))
+        path = process.hand_over.path
+        process.send(Join(self._incarnation, process.name, process.pid, address, about, path))
 
     def ordered(self, frame: ControlFrame) -> None:
         """The initializer has sent an order."""
@@ -210,6 +213,7 @@ class Member:
         self._engine.restart(self._dataflow)
         self.mesh = process.new_mesh(order.epoch)
         self._durability = None
+        self._resizing.end()
         self._resizing = self._new_resizing()
         process.start(self.join())
 
@@ -310,6 +314,7 @@ class Member:
             mesh=self.mesh,
             sources=process.sources,
             sinks=process.sinks,
+            hand_over=process.hand_over,
             failure_count=process.failure_count,
             send=process.send,
             start=process.start,
@@ -346,7 +351,9 @@ class Member:
         self._begin(assign, durability)
         self._engine.inbox.release(assign.barrier)
         members = [WorkerName(name) for name, _, _ in assign.members]
-        for legacy in map(Legacy.from_wire, assign.left):
+        left = [Legacy.from_wire(each) for each in assign.left]
+        self._resizing.take_over(left)
+        for legacy in left:
             process.sources.place(legacy.sources)
             if heir_of(legacy.worker, members) == process.name:
                 self._dataflow.carry(legacy.counts)
@@ -392,6 +399,8 @@ class Member:
         except StopOnError as stop:
             self.stop_on_error(stop.failure)
             return
+        if process.durable is None:
+            process.sources.senders.read_on()
         process.send(Opened(order.epoch))
         if process.sources.ended != ([], []):
             # What was told of an older epoch is forgotten.

@@ -1,7 +1,7 @@
 """Decides, in the initializer, how a running cluster gets other members.
 
-    JOINING --all joined--> GATHERING --all Gathered--> EMPTYING --all who leave Emptied-->
-    WAITING --no checkpoint is being taken--> HOLDING --all Held, all Moved--> committed
+    JOINING --all joined--> GATHERING --all Gathered--> WAITING --no checkpoint is being taken-->
+    EMPTYING --all who leave Emptied--> HOLDING --all Held, all Moved--> committed
     SETTLING --RUNNING again, all who leave are gone, a checkpoint taken--> answered
 
 Up to HOLDING records go on. From the barrier that holds the sources until the new members are open
@@ -55,8 +55,8 @@ class ResizePhase(enum.Enum):
 
     JOINING = "joining"
     GATHERING = "gathering"
-    EMPTYING = "emptying"
     WAITING = "waiting"
+    EMPTYING = "emptying"
     HOLDING = "holding"
     SETTLING = "settling"
 
@@ -141,7 +141,7 @@ class Resizes:
         if frame.outline != state.begin.outline:
             what = state.begin.difference(state.begin.outline, frame.outline)
             return self.call_off(f"worker {worker} runs another application: {what}")
-        state.data_addresses[worker] = frame.data_address
+        state.joined(frame)
         now.waiting_for.discard(worker)
         others = ", ".join(sorted(now.waiting_for))
         following = f"waits for {others}" if others else "the keys that move are found"
@@ -180,9 +180,14 @@ class Resizes:
         match frame, now.phase:
             case NotMoved(), phase if phase is not ResizePhase.SETTLING:
                 return self.call_off(f"worker {worker}: {frame.reason}")
-            case (Gathered(), ResizePhase.GATHERING) | (Emptied(), ResizePhase.EMPTYING):
+            case Gathered(), ResizePhase.GATHERING:
                 now.waiting_for.discard(worker)
-                return [] if now.waiting_for else self._empty(now)
+                if not now.waiting_for:
+                    now.phase = ResizePhase.WAITING
+                return self.go_on()
+            case Emptied(), ResizePhase.EMPTYING:
+                now.waiting_for.discard(worker)
+                return [] if now.waiting_for else self._hold(now)
             case Held(), ResizePhase.HOLDING:
                 now.not_held.discard(worker)
                 now.left += [frame.left] if frame.left else []
@@ -206,12 +211,13 @@ class Resizes:
         ]
 
     def _empty(self, now: Resize) -> list[Effect]:
-        if now.phase is ResizePhase.GATHERING and now.request.leaving:
-            now.phase = ResizePhase.EMPTYING
-            now.waiting_for = set(now.request.leaving)
-            return [Send(now.request.leaving, Empty(self._state.epoch, now.number))]
-        now.phase = ResizePhase.WAITING
-        return self.go_on()
+        if not now.request.leaving:
+            return self._hold(now)
+        now.phase = ResizePhase.EMPTYING
+        now.waiting_for = set(now.request.leaving)
+        paths = self._state.hand_over_paths
+        takers = [paths[worker] for worker in now.workers if paths.get(worker)]
+        return [Send(now.request.leaving, Empty(self._state.epoch, now.number, takers))]
 
     def _hold(self, now: Resize) -> list[Effect]:
         state = self._state
@@ -257,9 +263,16 @@ class Resizes:
         return [EndWorker(worker, is_told=True), *self.go_on()]
 
     @property
-    def are_leaving(self) -> bool:
-        """Whether a worker that is no member any more has not delivered everything."""
-        return self._now is not None and bool(self._now.leaving)
+    def is_settling(self) -> bool:
+        """Whether one that left has not delivered everything, or no checkpoint shows that it did.
+
+        Without that checkpoint senders that changed their worker are not read on.
+        """
+        now, state = self._now, self._state
+        if now is None or now.phase is not ResizePhase.SETTLING:
+            return False
+        is_saving = now.has_round and state.rounds.phase is not RoundPhase.IDLE
+        return bool(now.leaving) or self.wants_round or is_saving
 
     @property
     def blocks_rounds(self) -> bool:
@@ -294,7 +307,7 @@ class Resizes:
         if state.rounds.phase is not RoundPhase.IDLE:
             return []
         if now.phase is ResizePhase.WAITING:
-            return self._hold(now)
+            return self._empty(now)
         if now.phase is ResizePhase.SETTLING and not now.leaving and not self.wants_round:
             return self._answer(now)
         return []
