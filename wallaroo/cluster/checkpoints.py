@@ -138,6 +138,7 @@ class Checkpoints:
             "epoch": epoch,
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
+        values["next"] = "the workers begin with this" if base.workers else "states begin empty"
         self._place.tell("checkpoint.begin", values)
         return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
 
@@ -237,8 +238,9 @@ class Checkpoints:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
         except (StoreError, DamagedFileError) as error:
+            again = "tries after the next one"
             if error.what != self._not_pruned:
-                values = {"reason": error.what, "hint": error.hint}
+                values = {"reason": error.what, "hint": error.hint, "next": again}
                 self._place.warn("checkpoint.not_pruned", values)
             self._not_pruned = error.what
             return 0

@@ -50,6 +50,7 @@ class RoundOrders:
         if isinstance(frame, NotSaved):
             rounds.failed()
             return self._failed(f"worker {worker}: {frame.reason}", frame.hint)
+        rounds.is_replayed &= frame.is_replayed
         contents = rounds.saved(worker, frame.content, len(state.workers))
         return [] if contents is None else [WriteManifest(rounds.checkpoint, state.epoch, contents)]
 
@@ -66,11 +67,11 @@ class RoundOrders:
         values = {
             "reason": reason,
             "failed_in_a_row": count,
-            "next": "records go on; what this one was to hold is saved by the next",
         }
         if hint:
             values["hint"] = hint
-        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
+        following = "records go on; what this one was to hold is saved by the next"
+        told: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
         if state.phase is not Phase.RUNNING:
             return [told, *self._go_on()]
         abandon = state.to_all(Abandon(state.epoch, self._rounds.checkpoint))
@@ -86,6 +87,7 @@ class RoundOrders:
         self._rounds.committed()
         effects: list[Effect] = []
         if state.phase in (Phase.RUNNING, Phase.DRAINING):
-            checkpoint, oldest = self._rounds.checkpoint, event.oldest_number
-            effects = [state.to_all(Committed(state.epoch, checkpoint, event.number, oldest))]
+            rounds, number, oldest = self._rounds, event.number, event.oldest_number
+            frame = Committed(state.epoch, rounds.checkpoint, number, oldest, rounds.is_replayed)
+            effects = [state.to_all(frame)]
         return [*effects, *self._go_on()]

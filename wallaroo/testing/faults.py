@@ -38,6 +38,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
+    failed_hand_overs: int = 1
+    """A worker that leaves cannot give the connections of its senders to those that stay."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     late_messages: bool = True
@@ -90,6 +92,7 @@ PLACES = (
     "Member.join",
     "Resizing._empty",
     "Resizing._gather",
+    "Resizing._go_on_taking",
     "Resizing._give",
     "Resizing._leave",
     "SimulatedInitializer._begin",

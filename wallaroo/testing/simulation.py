@@ -172,6 +172,7 @@ class _Simulation:
             disk=self._disk,
             objects=objects,
             network=Network(self.loop, self._chaos),
+            takers={},
             receivers=self._receivers,
             hall=self._hall,
             placed=self._placed,
@@ -189,6 +190,7 @@ class _Simulation:
         self._is_over = False
         self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
+        self._hall.on_change = objects.keep_no_older
 
     def _new_senders(self) -> list[Sender]:
         senders: list[Sender] = []
@@ -270,7 +272,9 @@ class _Simulation:
             if not manifests[number].is_claim:
                 kept.append(number)
             number = manifests[number].base
-        return kept[: Rules().keep]
+        # Behind the change of a worker the order of a connection holds for newer ones only.
+        oldest = self._objects.oldest_kept
+        return [number for number in kept[: Rules().keep] if number >= oldest]
 
     def _crash_machine(self) -> None:
         self._initializer.process.end("crashed with its machine")
