@@ -264,7 +264,8 @@ class Coordinator:
             hint = RUN_AGAIN + ("; nothing is lost" if self._begin.is_durable else "")
             return self._end(ClusterError(f"{what} before the application was ready", hint=hint))
         if self.phase is Phase.DRAINED:
-            return self._end(ClusterError(f"{what} after everything was drained"))
+            hint = CARRY_ON if self._begin.is_durable else ""
+            return self._end(ClusterError(f"{what} after everything was drained", hint=hint))
         if self.phase is Phase.DRAINING:
             what = f"{what} while the cluster was stopping"
             if not self._begin.is_durable:

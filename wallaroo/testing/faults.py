@@ -23,6 +23,9 @@ class Faults:
     """All processes end, and what the system had not written to the disk yet is lost."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
+    drains: int = 2
+    """The sources are closed and the rest finished, and the processes stay until they are stopped;
+    in the middle of the input, where there are checkpoints, or at its end."""
     returns: int = 2
     """The command is run again from an older checkpoint that is kept."""
     lost_control_links: int = 1
