@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from tests.bench.rounds import METHOD
 from tests.bench.rows.row import Result
+from tests.bench.speed import METHOD
 
 WIDTH = 118
 
@@ -49,9 +49,7 @@ def print_results(results: list[Result], remark: str) -> None:
 
 
 def _cost_table(title: str, results: list[Result]) -> Table:
-    table = _table(
-        title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s", "repeated"
-    )
+    table = _table(title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s")
     for result in results:
         more = result.more
         table.add_row(
@@ -60,16 +58,15 @@ def _cost_table(title: str, results: list[Result]) -> Table:
             f"{more['cpu_s_per_million']:,.2f}",
             *_verdict(result, "{:.2f}".format),
             f"{more['records_per_s']:,.0f}",
-            _repeats(result),
         )
     return table
 
 
 def _other_table(results: list[Result]) -> Table:
-    table = _table("One by one", "what", "median", "quartiles", "target", "repeated")
+    table = _table("One by one", "what", "median", "quartiles", "target")
     for result in results:
         show = "{:.0f}".format if result.median >= 100 else "{:.2f}".format
-        table.add_row(result.name, result.unit, *_verdict(result, show), _repeats(result))
+        table.add_row(result.name, result.unit, *_verdict(result, show))
     return table
 
 
@@ -155,8 +152,3 @@ def _verdict(result: Result, show: Callable[[float], str]) -> tuple[str, str, st
     if result.target is None:
         return median, quartiles, ""
     return median, quartiles, f"{'≥' if result.more_is_better else '≤'} {result.target:g}"
-
-
-def _repeats(result: Result) -> str:
-    unsteady = f" ({result.unsteady_count} unsteady)" if result.unsteady_count else ""
-    return f"{result.repeated_count or ''}{unsteady}"

@@ -208,7 +208,7 @@ class Barriers:
             around.start(self._finish_drain(checkpoint))
 
     def _not_saved(self, error: WallarooError) -> None:
-        self._around.send(NotSaved(self._around.epoch(), self._checkpoint, error.what))
+        self._around.send(NotSaved(self._around.epoch(), self._checkpoint, error.what, error.hint))
 
     async def _finish_drain(self, checkpoint: CheckpointId) -> None:
         around = self._around

@@ -169,6 +169,7 @@ class NotSaved:
     epoch: Epoch
     checkpoint: CheckpointId
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

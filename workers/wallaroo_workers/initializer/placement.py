@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.settings import WorkerSettings
 
@@ -59,17 +60,24 @@ class LocalPlacement:
 
     async def start(self, settings: WorkerSettings) -> int:
         """Start a child; it gets its settings, the secret among them, over a pipe."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            # Without it a file of the user's, click.py say, would shadow the library.
-            "-P",
-            "-m",
-            "wallaroo_workers",
-            stdin=asyncio.subprocess.PIPE,
-            # Signals of the terminal are for the initializer; it tells the workers in order.
-            start_new_session=True,
-            env=ALLOCATOR | os.environ,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # Without it a file of the user's, click.py say, would shadow the library.
+                "-P",
+                "-m",
+                "wallaroo_workers",
+                stdin=asyncio.subprocess.PIPE,
+                # Signals of the terminal are for the initializer; it tells the workers in order.
+                start_new_session=True,
+                env=ALLOCATOR | os.environ,
+            )
+        except OSError as error:
+            raise ClusterError(
+                f"a worker process cannot be started: {sys.executable}: {error.strerror}",
+                hint="let the user of this process run it, and have as many processes and open "
+                "files (ulimit -u, ulimit -n)",
+            ) from error
         assert process.stdin is not None
         try:
             # The pipe stays open: its end tells the worker that this process is gone.
