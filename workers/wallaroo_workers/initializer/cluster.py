@@ -192,6 +192,7 @@ class Cluster:
                 stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,
                 resize=self._resizes.make_in_turn,
+                epoch=lambda: self._coordinator.epoch,
             )
         )
         self.observatory.watch(self._coordinator)
