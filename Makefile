@@ -45,7 +45,7 @@ simulate: .venv/dev-ready  ## Run SEEDS=300 simulated clusters that meet faults 
 
 INPUTS ?= 100000
 
-fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of a running cluster
+fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of running clusters
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
 check: style types layers  ## Format, lint, types and layers: what CI runs before the tests

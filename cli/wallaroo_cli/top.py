@@ -29,15 +29,22 @@ WIDTH_WITHOUT_TERMINAL = 140
     metavar="H:P",
     help="Address of the cluster's page.  [default: that of the cluster started in this folder]",
 )
+@click.option(
+    "--tls-ca",
+    "authority",
+    metavar="PATH",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The cluster's authority, for a page with TLS.  [default: as the run file says]",
+)
 @click.option("--once", is_flag=True, help="Print one picture and end, for scripts.")
 @report_errors
-def top(address: str | None, *, once: bool) -> None:
+def top(address: str | None, authority: str | None, *, once: bool) -> None:
     """Show records, workers, keys, checkpoints and errors as they change; Ctrl-C ends it.
 
     It reads the cluster's page. Where that is open to other machines it needs the secret, from
     WALLAROO_SECRET or the run file.
     """
-    client = DashboardClient(*_target(address))
+    client = DashboardClient(*_target(address, authority))
     is_terminal = sys.stdout.isatty()
     console = Console(highlight=False, width=None if is_terminal else WIDTH_WITHOUT_TERMINAL)
     first = client.snapshot()
@@ -63,11 +70,11 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
                 gone_unix_s = gone_unix_s or time.time()
 
 
-def _target(address: str | None) -> tuple[str, str]:
-    """Return where the page is, and the secret, as the page takes it; it may be empty."""
+def _target(address: str | None, authority: str | None) -> tuple[str, str, str]:
+    """Return where the page is, the secret as it takes it, and the authority; both may be empty."""
     given = os.environ.get(SECRET_VARIABLE, "").strip()
     if address is not None:
-        return str(parse_address(address, "--dashboard")), given
+        return str(parse_address(address, "--dashboard")), given, authority or ""
     run = find_run()
     if not run["dashboard"]:
         raise ClusterError(
@@ -75,4 +82,5 @@ def _target(address: str | None) -> tuple[str, str]:
             hint="it was started with --no-dashboard, or its port was taken: see its log; "
             "wallaroo-cluster status does without",
         )
-    return run["dashboard"], run["secret"]
+    tls = run.get("tls") or {}
+    return run["dashboard"], run["secret"], authority or tls.get("authority", "")

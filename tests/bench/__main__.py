@@ -2,10 +2,10 @@
 
 The unit is CPU seconds (user and system, all processes of the cluster; sender and receiver are not
 counted) per million records, divided by the same of the bare loop with the same functions. Machines
-get faster and slower within seconds, so runs are short, each stands between two runs of the bare
-loop, and an attempt is repeated when these two differ by more than a quarter (see ``rounds``); all
-rows take turns in each round. Beside that: the gain of a second worker, memory, the start; pauses
-of checkpoints and recovery, which have no baseline.
+get faster and slower within seconds, each CPU by itself, so the bare loop runs at the same time on
+the same CPUs (see ``speed``); all rows take turns in each round. Beside that: the gain of a second
+worker, memory, the start; pauses of checkpoints, recovery and other members, which are not compared
+with anything.
 """
 
 import argparse
@@ -23,18 +23,20 @@ from tests.bench.machine import OtherPrograms
 from tests.bench.plots import plot_checkpoints, plot_workers
 from tests.bench.processes import ROOT
 from tests.bench.report import print_results
-from tests.bench.rounds import METHOD, Beside
 from tests.bench.rows.checkpoints import LOADS, CheckpointRow
-from tests.bench.rows.cost import CostRow, cpu_of
+from tests.bench.rows.cost import CostRow
 from tests.bench.rows.memory import MemoryRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
+from tests.bench.rows.resize import KEY_COUNTS as RESIZED_KEY_COUNTS
+from tests.bench.rows.resize import ResizeRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
 from tests.bench.rows.switched import durability_rows, metrics_rows
 from tests.bench.scenarios import COST, GROWTH
+from tests.bench.speed import METHOD
 
-ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3}
+ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3, "resize": 1}
 """Rounds of each group where ``--rounds`` does not say."""
 
 progress = Console(stderr=True, highlight=False)
@@ -42,13 +44,13 @@ progress = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Measure, print, plot."""
-    beside = Beside(cpu_of)
-    costs = [CostRow(scenario, beside) for scenario in COST]
-    growths = [CostRow(scenario, beside) for scenario in GROWTH]
+    costs = [*map(CostRow, COST)]
+    growths = [*map(CostRow, GROWTH)]
     switched = [*durability_rows(), *metrics_rows()]
     rows: list[Row] = [*costs, SpeedUpRow(), *switched]
     rows += [MemoryRow(), StartUpRow(), *growths]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
+    rows += map(ResizeRow, RESIZED_KEY_COUNTS)
     arguments = _arguments(rows)
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]

@@ -1,7 +1,6 @@
 """The processes a measurement is made of: the public commands, and a cluster that is ready."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ APPLICATIONS = Path(__file__).with_name("applications")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 READY_POLL_S = 0.002
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 Process = subprocess.Popen[bytes]
 
@@ -31,14 +29,12 @@ class Cluster:
     process: Process
     source: str
     """Where its source listens, as host:port."""
+    control: str
+    """Where it takes requests, as host:port."""
     worker_pids: list[int]
     ready_s: float
     """Seconds from starting the command to the ready file."""
     log: Path
-
-    def cpu_s(self) -> float:
-        """CPU seconds of all its processes so far, initializer and workers."""
-        return sum(map(cpu_s, [self.process.pid, *self.worker_pids]))
 
     def check(self) -> None:
         """Raise, with the end of the cluster's log, when it ended by itself."""
@@ -66,7 +62,8 @@ def running_cluster(
             facts = _wait_ready(ready, process, log)
             ready_s = time.monotonic() - started_s
             source = facts["sources"][0]["address"]
-            yield Cluster(process, source, [one["pid"] for one in facts["workers"]], ready_s, log)
+            pids = [one["pid"] for one in facts["workers"]]
+            yield Cluster(process, source, facts["control"], pids, ready_s, log)
         finally:
             end_process(process)
 
@@ -79,10 +76,10 @@ def start_command(
     return subprocess.Popen([path, *command[1:]], cwd=APPLICATIONS, stdout=stdout, stderr=stderr)
 
 
-def start_module(module: str, *arguments: str) -> Process:
+def start_module(module: str, *arguments: str, stdin: int | None = None) -> Process:
     """Start a module of the benchmark as a process of its own; its stdout is a pipe."""
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE)
 
 
 def end_process(process: Process) -> None:
@@ -93,9 +90,9 @@ def end_process(process: Process) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of a process so far, all its threads, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    """User and system time of a process so far, all its threads, in seconds; exact."""
+    # The number that clock_getcpuclockid(3) gives, which Python lacks.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def resident_bytes(pid: int) -> int:

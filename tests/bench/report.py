@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from tests.bench.rounds import METHOD
 from tests.bench.rows.row import Result
+from tests.bench.speed import METHOD
 
 WIDTH = 118
 
@@ -15,6 +15,14 @@ PAUSES = (
     "A pause is the longest time for which records wait at one go for one checkpoint, by the clock "
     "of the worker; targets are p99 ≤ 10 ms and max ≤ 50 ms. Waits are of records from sender to "
     "receiver, p99 and max, while checkpoints were taken and while none was."
+)
+
+MOVES = (
+    "A worker joins and leaves again, by turns. The pause is what the answer tells; moving is the "
+    "part of it in which keys moved, and the rest is to be 250 ms at most. Waits are of records "
+    "from sender to receiver, the longest while members changed and while nothing happened; lowest "
+    "is the leanest 100 ms at the receiver, as a share of what was offered; behind is for how long "
+    "it had more than 100 ms of records to catch up."
 )
 
 
@@ -34,13 +42,14 @@ def print_results(results: list[Result], remark: str) -> None:
         console.print(PAUSES, style="dim")
     if rows := [result for result in results if result.group == "recovery"]:
         console.print(_recovery_table(rows))
+    if rows := [result for result in results if result.group == "resize"]:
+        console.print(_resize_table(rows))
+        console.print(MOVES, style="dim")
     console.print(f"{METHOD} {remark}", style="dim")
 
 
 def _cost_table(title: str, results: list[Result]) -> Table:
-    table = _table(
-        title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s", "repeated"
-    )
+    table = _table(title, "bare loop", "cluster", "ratio", "quartiles", "target", "records / s")
     for result in results:
         more = result.more
         table.add_row(
@@ -49,16 +58,15 @@ def _cost_table(title: str, results: list[Result]) -> Table:
             f"{more['cpu_s_per_million']:,.2f}",
             *_verdict(result, "{:.2f}".format),
             f"{more['records_per_s']:,.0f}",
-            _repeats(result),
         )
     return table
 
 
 def _other_table(results: list[Result]) -> Table:
-    table = _table("One by one", "what", "median", "quartiles", "target", "repeated")
+    table = _table("One by one", "what", "median", "quartiles", "target")
     for result in results:
         show = "{:.0f}".format if result.median >= 100 else "{:.2f}".format
-        table.add_row(result.name, result.unit, *_verdict(result, show), _repeats(result))
+        table.add_row(result.name, result.unit, *_verdict(result, show))
     return table
 
 
@@ -99,6 +107,33 @@ def _recovery_table(results: list[Result]) -> Table:
     return table
 
 
+def _resize_table(results: list[Result]) -> Table:
+    headings = (
+        *("pause", "max", "moving", "rest, max", "took", "keys", "bytes"),
+        *("wait, max", "between", "lowest", "behind"),
+    )
+    table = _table("Growing and shrinking: pause in s", *headings)
+    for result in results:
+        color = "green" if result.is_met else "red"
+        for verb in ("grow", "shrink"):
+            more = {name.removeprefix(f"{verb}_"): value for name, value in result.more.items()}
+            table.add_row(
+                f"{verb}, {more['keys']:,.0f} keys",
+                f"{more['pause_median_s']:.2f}",
+                f"{more['pause_max_s']:.2f}",
+                f"{more['moving_s']:.2f}",
+                f"[{color}]{more['rest_max_s']:.3f}[/]",
+                f"{more['took_s']:.1f}",
+                f"{more['moved_keys']:,.0f}",
+                decimal(int(more["moved_bytes"])),
+                f"{more['wait_max_ms']:,.0f} ms",
+                f"{more['wait_between_max_ms']:,.0f} ms",
+                f"{more['lowest_share']:.0%}",
+                f"{more['behind_s']:.2f}",
+            )
+    return table
+
+
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
@@ -117,8 +152,3 @@ def _verdict(result: Result, show: Callable[[float], str]) -> tuple[str, str, st
     if result.target is None:
         return median, quartiles, ""
     return median, quartiles, f"{'≥' if result.more_is_better else '≤'} {result.target:g}"
-
-
-def _repeats(result: Result) -> str:
-    unsteady = f" ({result.unsteady_count} unsteady)" if result.unsteady_count else ""
-    return f"{result.repeated_count or ''}{unsteady}"

@@ -270,13 +270,15 @@ def test_a_changed_membership_is_told_with_what_moved() -> None:
         "moved_keys": 1000,
         "moved_bytes": 3_200_000,
         "pause_s": 0.2,
+        "moving_s": 0.15,
         "took_s": 1.234,
         "epoch": 2,
         "workers": ["w1", "w2", "w3", "w4"],
     }
     assert views.resize_text(facts) == (
         "w3, w4 joined: 4 workers now, epoch 2. Moved partitions: 512 of 'counts', 1 of 'sums'; "
-        "1,000 keys, 3.2 MB. Took 1.23 s; records waited for 0.20 s"
+        "1,000 keys, 3.2 MB. Took 1.23 s; records waited for 0.20 s, "
+        "0.15 s of it while keys moved"
     )
     assert views.resize_text({"accepted": True, "added": [], "left": ["w2"]}) == (
         "accepted: w2 to leave; the log tells how it ends"

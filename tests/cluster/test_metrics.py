@@ -2,100 +2,31 @@
 
 import os
 import signal
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cluster.counted import (
+    APPLICATION,
+    TEXTS,
+    WORDS,
+    counts_by_worker,
+    expected,
+    samples_of,
+    summed,
+)
 from tests.cluster.harness import Receiver, free_port
 from tests.cluster.observed import Observed, observed
 
 pytestmark = pytest.mark.cluster
 
-APPLICATION = """
-from collections import Counter
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return None if payload.startswith(b"#") else payload.decode()
-
-
-@wallaroo.computation("check")
-def check(text):
-    if text.startswith("bad"):
-        raise ValueError(text)
-    return None if text.startswith("skip") else text
-
-
-@wallaroo.computation_multi("split")
-def split(text):
-    return text.split()
-
-
-@wallaroo.partition
-def by_word(word):
-    return word
-
-
-@wallaroo.state_computation("count")
-def count(word, seen):
-    seen[word] += 1
-    return (None if word == "silent" else f"{word} {seen[word]}\\n"), True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line.encode()
-
-
-def application_setup(args):
-    first, second = wallaroo.tcp_parse_input_addrs(args)
-    out, = wallaroo.tcp_parse_output_addrs(args)
-    words = wallaroo.ApplicationBuilder("words")
-    words.new_pipeline("texts", wallaroo.TCPSourceConfig(*first, decode)).to(check).to(split)
-    words.to_state_partition(count, Counter, "counts", by_word)
-    words.to_sink(wallaroo.TCPSinkConfig(*out, encode))
-    words.new_pipeline("words", wallaroo.TCPSourceConfig(*second, decode)).to_parallel(check)
-    words.to_state_partition(count, Counter, "counts", by_word)
-    return words.to_sink(wallaroo.TCPSinkConfig(*out, encode)).build()
-"""
-
-TEXTS = [b"a b c", b"#", b"bad", b"skip", b"", b"d silent"]
-WORDS = [b"a", b"bad", b"skip", b"silent"]
-
-
-def expected(texts: int, words: int, sink: str) -> dict[str, list[int]]:
-    """Counts after so many times ``TEXTS`` and ``WORDS``."""
-    node = f"tcp sink to {sink}"
-    by_text = {
-        "source": [6, 5, 1, 0],
-        "check": [5, 3, 1, 1],
-        "split": [3, 5, 1, 0],
-        "count": [5, 4, 1, 0],
-        node: [4, 4, 0, 0],
-    }
-    by_word = {
-        "source": [4, 4, 0, 0],
-        "check": [4, 2, 1, 1],
-        "count": [2, 1, 1, 0],
-        node: [1, 1, 0, 0],
-    }
-    return {
-        **{f"texts/{step}": [texts * each for each in four] for step, four in by_text.items()},
-        **{f"words/{step}": [words * each for each in four] for step, four in by_word.items()},
-    }
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "counted_words.py").write_text(textwrap.dedent(APPLICATION))
+    (tmp_path / "counted_words.py").write_text(APPLICATION)
     return tmp_path
 
 
@@ -113,23 +44,12 @@ def scraped(run: Observed) -> dict[str, list[Any]]:
     """Samples by name, as the text for Prometheus says them."""
     registry = CollectorRegistry()
     registry.register(Collector(run))
-    text = generate_latest(registry).decode()
-    samples: dict[str, list[Any]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            samples.setdefault(sample.name, []).append(sample)
-    return samples
+    return samples_of(generate_latest(registry).decode())
 
 
 def check_prometheus(run: Observed, counts: dict[str, list[int]]) -> None:
     samples = scraped(run)
-    for index, kind in enumerate(("in", "out", "filtered", "failed")):
-        found: dict[str, float] = {}
-        for sample in samples[f"wallaroo_records_{kind}_total"]:
-            assert set(sample.labels) == {"pipeline", "step", "worker"}
-            place = f"{sample.labels['pipeline']}/{sample.labels['step']}"
-            found[place] = found.get(place, 0) + sample.value
-        assert found == {node: four[index] for node, four in counts.items()}
+    assert summed(counts_by_worker(samples)) == counts
     latencies = [sample.value for sample in samples["wallaroo_latency_seconds_count"]]
     assert 0 < sum(latencies) <= sum(counts[node][1] for node in counts if "sink" in node)
 

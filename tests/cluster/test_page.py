@@ -1,42 +1,18 @@
 """The page of a real cluster: what it shows is so, and its buttons reach the cluster."""
 
-import json
 import socket
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cluster.counted import act, get, run_file, scrape
 from tests.cluster.harness import EXAMPLES, Cluster, Receiver, running, send_file, wait_until
 from tests.workers.dashboard.browser import VIEWS, Watched, chromium
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 VOTES = EXAMPLES / "alphabet" / "votes.bin"
-
-
-def get(url: str, **headers: str) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
-        return json.load(answer)
-
-
-def act(url: str, action: str, secret: str, **params: Any) -> Any:
-    request = urllib.request.Request(
-        f"{url}api/actions/{action}",
-        data=json.dumps(params).encode(),
-        headers={"Authorization": f"Bearer {secret}"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def run_file(folder: Path) -> dict[str, Any]:
-    (path,) = (folder / ".wallaroo").glob("cluster-*.json")
-    facts: dict[str, Any] = json.loads(path.read_text())
-    return facts
 
 
 def started(cluster: Cluster) -> str:
@@ -63,11 +39,7 @@ def test_the_page_of_a_cluster_shows_and_steers_it(tmp_path: Path) -> None:
         )
         _look(url)
         assert act(url, "checkpoint", facts["secret"])["number"] >= 1
-        with urllib.request.urlopen(f"{url}metrics", timeout=20) as scrape:
-            names = {
-                family.name for family in text_string_to_metric_families(scrape.read().decode())
-            }
-        assert "wallaroo_records_in" in names
+        assert "wallaroo_records_in_total" in scrape(url)
         assert act(url, "stop", facts["secret"])["stopped"] is True
         assert cluster.wait_end() == 0
     receiver.close()

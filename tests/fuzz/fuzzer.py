@@ -6,21 +6,23 @@ import os
 import resource
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.inputs import Inputs
+from tests.fuzz.said import Inputs
+from tests.fuzz.stranger import Dripper, Stranger
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES, Handshake, Purpose, Side
 
 AT_ONCE = 32
-ANSWER_WAIT_S = 1.0
-"""After so long without an answer a stranger hangs up; ports need not answer."""
 SILENT_EACH = 50
 """One in so many does not say that nothing follows."""
 LINGERING = 64
-"""Connections that are kept, silent, while the others come and go."""
+"""Connections at each port that are kept, silent, while the others come and go."""
+DRIPPING = 8
+"""Connections at each port that say a byte now and then."""
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Port:
 
     name: str
     address: tuple[str, int]
+    inputs: Inputs
 
 
 @dataclass
@@ -40,36 +43,54 @@ class Report:
     refused: int = 0
     """Connections that the other side ended."""
 
+    def __iadd__(self, other: "Report") -> "Report":
+        self.by_port += other.by_port
+        self.by_kind += other.by_kind
+        self.refused += other.refused
+        return self
 
-def hello_once_said(address: tuple[str, int], purpose: Purpose, secret: bytes) -> bytes:
+
+def hello_once_said(
+    address: tuple[str, int], purpose: Purpose, secret: bytes, tls: ssl.SSLContext | None = None
+) -> bytes:
     """Shake hands as a member would; return all that it said, as somebody who listens gets it."""
     handshake = Handshake(Side.DIALER, purpose, secret, os.urandom(NONCE_BYTES))
-    with socket.create_connection(address, 10) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(address, 10))
+        if tls is not None:
+            connection = stack.enter_context(tls.wrap_socket(connection))
         said = handshake.first_bytes()
         connection.sendall(said)
-        opening = connection.recv(len(MAGIC) + NONCE_BYTES + PROOF_BYTES, socket.MSG_WAITALL)
+        opening = b""
+        while (missing := len(MAGIC) + NONCE_BYTES + PROOF_BYTES - len(opening)) > 0:
+            piece = connection.recv(missing)
+            assert piece, "the other side has hung up"
+            opening += piece
         proof = handshake.receive_data(opening)
         connection.sendall(proof)
         assert handshake.is_done
     return said + proof
 
 
-def fuzz(ports: list[Port], inputs: Inputs, count: int) -> Report:
+def fuzz(ports: list[Port], count: int) -> Report:
     """Send so many inputs, dealt out over the ports, each over a connection of its own."""
     report = Report()
     left = count
-    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as lingering:
+    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as stack:
         for port in ports:
-            lingerers(port, lingering)
+            lingerers(port, stack)
+        drops = Drops(ports, stack)
         while left or waiting.get_map():
             while left and len(waiting.get_map()) < AT_ONCE:
                 left -= 1
                 port = ports[left % len(ports)]
-                kind, data = inputs.draw()
+                said = port.inputs.draw()
                 report.by_port[port.name] += 1
-                report.by_kind[kind] += 1
-                _send(port, data, left, waiting)
+                report.by_kind[said.kind] += 1
+                stranger = Stranger(port.address, said, is_silent=left % SILENT_EACH == 0)
+                waiting.register(stranger.socket, selectors.EVENT_READ, stranger)
             report.refused += _hang_up(waiting)
+            drops.fall()
     return report
 
 
@@ -81,38 +102,44 @@ def lingerers(port: Port, stack: contextlib.ExitStack) -> None:
             connection.sendall(MAGIC[: number % len(MAGIC)])
 
 
-def _send(port: Port, data: bytes, number: int, waiting: selectors.BaseSelector) -> None:
-    connection = socket.create_connection(port.address, 10)
-    try:
-        connection.sendall(data)
-        if number % SILENT_EACH:
-            connection.shutdown(socket.SHUT_WR)
-    except OSError:
-        connection.close()
-        return
-    connection.setblocking(False)
-    waiting.register(connection, selectors.EVENT_READ, time.monotonic() + ANSWER_WAIT_S)
+class Drops:
+    """Connections that are never in a hurry."""
+
+    def __init__(self, ports: list[Port], stack: contextlib.ExitStack) -> None:
+        self._drippers = [(port, _dripper(port)) for port in ports for _ in range(DRIPPING)]
+        self._next = 0
+        stack.callback(self._close)
+
+    def fall(self) -> None:
+        """One of them says its next byte, or gives way to another."""
+        self._next = (self._next + 1) % len(self._drippers)
+        port, dripper = self._drippers[self._next]
+        if not dripper.drip():
+            dripper.close()
+            self._drippers[self._next] = (port, _dripper(port))
+
+    def _close(self) -> None:
+        for _, dripper in self._drippers:
+            dripper.close()
+
+
+def _dripper(port: Port) -> Dripper:
+    return Dripper(port.address, port.inputs.draw().data)
 
 
 def _hang_up(waiting: selectors.BaseSelector) -> int:
     """Wait for what happens next; end connections that are over, say how many the peer ended."""
     refused = 0
     now = time.monotonic()
+    over: list[Stranger] = []
     for key, _ in waiting.select(0.05):
-        connection = key.fileobj
-        assert isinstance(connection, socket.socket)
-        try:
-            is_over = not connection.recv(1 << 16)
-        except OSError:
-            is_over = True
-        if is_over:
+        if key.data.came():
             refused += 1
-            waiting.unregister(connection)
-            connection.close()
-    for key in list(waiting.get_map().values()):
-        if key.data < now and isinstance(key.fileobj, socket.socket):
-            waiting.unregister(key.fileobj)
-            key.fileobj.close()
+            over.append(key.data)
+    over += [key.data for key in waiting.get_map().values() if key.data.deadline < now]
+    for stranger in dict.fromkeys(over):
+        waiting.unregister(stranger.socket)
+        stranger.close()
     return refused
 
 

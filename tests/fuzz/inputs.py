@@ -1,4 +1,4 @@
-"""What strangers may say: every kind of bytes that the fuzzer sends, drawn from one seed."""
+"""What strangers may say to ports inside a cluster, and to sources, drawn from one seed."""
 
 import os
 import pickle
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgpack
 
+from tests.fuzz.said import Said, flipped
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.wire.agents import Offer, Place
 from wallaroo.wire.control import (
@@ -46,7 +47,7 @@ class Mark:
         return os.open, (str(self.path), os.O_CREAT | os.O_WRONLY)
 
 
-class Inputs:
+class MemberInputs:
     """Draws inputs; ``hello`` is what a member of the cluster once said, to be said again."""
 
     def __init__(self, seed: int, mark: Path, hello: bytes) -> None:
@@ -61,10 +62,10 @@ class Inputs:
             "a hello without proof": lambda: self._opening(),
             "a wrong proof": lambda: self._opening() + self._bytes(PROOF_BYTES),
             "a hello said before": lambda: self._hello,
-            "a changed hello": lambda: self._flipped(self._hello),
+            "a changed hello": lambda: flipped(self._chance, self._hello),
             "frames behind a hello": lambda: self._opening() + self._some_frames(),
             "frames without hello": self._some_frames,
-            "changed frames": lambda: self._flipped(self._some_frames()),
+            "changed frames": lambda: flipped(self._chance, self._some_frames()),
             "a great length": lambda: struct.pack(">I", self._chance.randrange(1 << 28, 1 << 32)),
             "a great length behind a hello": lambda: self._opening() + b"\xff" * 64,
             "pickle": lambda: self._pickle,
@@ -74,10 +75,10 @@ class Inputs:
             "deep msgpack": lambda: struct.pack(">I", 10_000) + b"\x91" * 10_000,
         }
 
-    def draw(self) -> tuple[str, bytes]:
-        """Return a kind and bytes of it."""
+    def draw(self) -> Said:
+        """Return the next input."""
         kind = self._chance.choice(list(self.kinds))
-        return kind, self.kinds[kind]()
+        return Said(kind, self.kinds[kind]())
 
     def _bytes(self, count: int) -> bytes:
         return self._chance.randbytes(count)
@@ -90,12 +91,6 @@ class Inputs:
 
     def _some_frames(self) -> bytes:
         return b"".join(self._chance.choices(self._frames, k=self._chance.randrange(1, 8)))
-
-    def _flipped(self, data: bytes) -> bytes:
-        changed = bytearray(data)
-        for _ in range(self._chance.randrange(1, 4)):
-            changed[self._chance.randrange(len(changed))] ^= 1 << self._chance.randrange(8)
-        return bytes(changed)
 
 
 def _frames(poison: bytes) -> list[bytes]:

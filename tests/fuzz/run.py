@@ -1,21 +1,39 @@
-"""A cluster under the fuzzer: it counts before, meanwhile and afterwards, and nothing else."""
+"""Clusters under the fuzzer: they count before, meanwhile and afterwards, and nothing else.
 
-import os
+Three of them, which have different ports: as ``wallaroo-run`` starts it, the same with TLS, and
+as processes that are started by hand on the original's command line.
+"""
+
+import contextlib
+import json
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.harness import (
     Cluster,
     Receiver,
+    is_gone,
     listening_ports,
     running,
     send_bytes,
     wait_until,
 )
 from tests.cluster.test_loss import KEYS, ROUND, TALLY, Output
+from tests.fuzz.external_inputs import ExternalInputs
 from tests.fuzz.fuzzer import Port, Report, fuzz, hello_once_said, resident_mb
-from tests.fuzz.inputs import Inputs
-from tests.hosts.sites import SECRET, write_secret
+from tests.fuzz.inputs import MemberInputs
+from tests.fuzz.said import Inputs
+from tests.fuzz.tls_inputs import TlsInputs, client_context
+from tests.fuzz.web_inputs import WebInputs
+from tests.hosts.sites import SECRET, make_certificates, tls_options, write_secret
+from tests.operator.script import Script, script
 from wallaroo.wire.handshake import Purpose
+from wallaroo_cli.original.files import Files
 
 STRICT = (
     TALLY.replace("payload.decode()", 'payload.decode("latin-1")').replace(
@@ -32,75 +50,206 @@ def known(record):
 WARM_UP = 1_000
 """Inputs before memory is measured: caches and arenas are filled by then."""
 GROWTH_MB_MAX = 8.0
-LOG_LINES_EACH_S_MAX = 40
+REFUSALS = ("control", "link", "source", "external", "dashboard")
+KINDS_TOLD_MAX = 4
+LINES_EACH_S_MAX = 6
+"""Log lines of one kind of event, for each process: five refusals and how many more there were."""
+SLACK_S = 5.0
 
 
-def ports_of(cluster: Cluster) -> list[Port]:
-    """Every port of a running cluster."""
-    ready = cluster.ready()
-    control = int(ready["control"].rpartition(":")[2])
-    found = [Port("control", ("127.0.0.1", control))]
-    source = cluster.source_port()
-    found.append(Port("source", ("127.0.0.1", source)))
-    for worker in ready["workers"]:
-        links = listening_ports(int(worker["pid"])) - {source}
-        found += [Port(f"data of {worker['name']}", ("127.0.0.1", port)) for port in links]
-    known = {port.address[1] for port in found}
-    others = listening_ports(cluster.process.pid) - known
-    return [*found, *(Port("page", ("127.0.0.1", port)) for port in others)]
+class Target(ABC):
+    """A running cluster whose ports are tried."""
+
+    ports: list[Port]
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """Return its processes."""
+
+    @abstractmethod
+    def count_round(self) -> None:
+        """Have more records counted, exactly."""
+
+    @abstractmethod
+    def log(self) -> list[dict[str, Any]]:
+        """Return all log lines so far."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """It is as it was, but for what it has counted."""
 
 
-def fuzzed(folder: Path, count: int, seed: int) -> tuple[Report, dict[str, float]]:
+class OwnTarget(Target):
+    """``wallaroo-run`` and the workers that it has started; with TLS inside, or without."""
+
+    def __init__(self, cluster: Cluster, receiver: Receiver) -> None:
+        self._cluster = cluster
+        self._receiver = receiver
+        self._rounds = 0
+        self.control = int(cluster.ready()["control"].rpartition(":")[2])
+
+    def listen(self, inside: Inputs, plain: Inputs, page: Callable[[int], Inputs]) -> None:
+        """Say what is tried: ``inside`` the cluster, at the source, and at the page."""
+        source = self._cluster.source_port()
+        found = [("control", self.control, inside), ("source", source, plain)]
+        for worker in self._cluster.ready()["workers"]:
+            links = listening_ports(int(worker["pid"])) - {source}
+            found += [(f"data of {worker['name']}", port, inside) for port in links]
+        known = {port for _, port, _ in found}
+        (last,) = listening_ports(self._cluster.process.pid) - known
+        found.append(("page", last, page(last)))
+        self.ports = [Port(name, ("127.0.0.1", port), inputs) for name, port, inputs in found]
+
+    def pids(self) -> list[int]:
+        return self._cluster.pids()
+
+    def count_round(self) -> None:
+        self._rounds += 1
+        send_bytes(self._cluster.source_port(), ROUND)
+
+        def is_counted() -> bool:
+            totals = Output(self._receiver).totals
+            return all(totals[key] == list(range(1, self._rounds + 1)) for key in KEYS)
+
+        wait_until(f"round {self._rounds} is counted", is_counted)
+
+    def log(self) -> list[dict[str, Any]]:
+        return list(self._cluster.log)
+
+    def check(self) -> None:
+        assert self._cluster.ready()["epoch"] == 1
+        assert "Traceback" not in "\n".join(self._cluster.errors)
+
+
+class OriginalTarget(Target):
+    """Processes that are started one by one, each with an external channel."""
+
+    def __init__(self, cluster: Script) -> None:
+        self._cluster = cluster
+
+    def listen(self, inside: Inputs, external: Inputs) -> None:
+        """Say what is tried; their source is that of every cluster."""
+        self.ports = []
+        for started in self._cluster.workers:
+            own = int(started.external.rpartition(":")[2])
+            self.ports.append(Port(f"external of {started.name}", ("127.0.0.1", own), external))
+            ports = listening_ports(started.process.pid) - {own}
+            for pid in _children(started.process.pid):
+                ports |= listening_ports(pid)
+            self.ports += [
+                Port(f"inside {started.name}", ("127.0.0.1", port), inside)
+                for port in sorted(ports - {self._cluster.source_port})
+            ]
+
+    def pids(self) -> list[int]:
+        own = [started.process.pid for started in self._cluster.workers]
+        return [*own, *(child for pid in own for child in _children(pid))]
+
+    def count_round(self) -> None:
+        self._cluster.send(100)
+        self._cluster.wait_all_out()
+
+    def log(self) -> list[dict[str, Any]]:
+        text = "".join(started.text() for started in self._cluster.workers)
+        lines = re.findall(r'^\{.*"event".*\}$', text, re.MULTILINE)
+        return sorted(map(json.loads, lines), key=lambda line: line["timestamp"])
+
+    def check(self) -> None:
+        for started in self._cluster.workers:
+            assert "Traceback" not in started.text()
+            status = started.status()
+            assert status["processing_messages"] is True
+            assert status["worker_names"] == [each.name for each in self._cluster.workers]
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split() if not is_gone(int(child))]
+
+
+@contextlib.contextmanager
+def own_target(folder: Path, seed: int, *, has_tls: bool = False) -> Iterator[OwnTarget]:
+    """Run a cluster of two workers on this host."""
+    (folder / "tally.py").write_text(STRICT)
+    own = folder / "certs"
+    tls: Sequence[str] = tls_options(make_certificates(own, "here"), "here") if has_tls else ()
+    receiver = Receiver()
+    options = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "2", *tls]
+    options += ["--secret-file", str(write_secret(folder)), "--dashboard", "127.0.0.1:0"]
+    options += ["--dead-letters", str(folder / "letters")]
+    with running(folder, "tally", *options) as cluster:
+        cluster.wait_ready()
+        target = OwnTarget(cluster, receiver)
+        context = client_context(own, "here") if has_tls else None
+        address = ("127.0.0.1", target.control)
+        hello = hello_once_said(address, Purpose.CONTROL, SECRET.encode(), context)
+        plain = MemberInputs(seed, folder / "mark", hello)
+        inside = TlsInputs(seed, folder, own, plain) if has_tls else plain
+        target.listen(inside, plain, lambda port: WebInputs(seed, port, inside))
+        yield target
+        assert cluster.stop() == 0
+    receiver.close()
+
+
+@contextlib.contextmanager
+def original_target(folder: Path, seed: int) -> Iterator[OriginalTarget]:
+    """Run an initializer and a worker on the original's command line."""
+    with script(folder, "to,to_state_partition") as cluster:
+        cluster.start(2)
+        target = OriginalTarget(cluster)
+        card = Files(str(cluster.files), "chains", "initializer", cluster.control).read_card()
+        assert card is not None
+        host, _, port = cluster.control.rpartition(":")
+        hello = hello_once_said((host, int(port)), Purpose.CONTROL, bytes.fromhex(card.secret))
+        inside = MemberInputs(seed, folder / "mark", hello)
+        target.listen(inside, ExternalInputs(seed, inside))
+        yield target
+        cluster.stop()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of cluster, and its share of all inputs."""
+
+    start: Callable[[Path, int], contextlib.AbstractContextManager[Target]]
+    share: float
+
+
+KINDS = {
+    "own": Kind(own_target, 0.4),
+    "tls": Kind(lambda folder, seed: own_target(folder, seed, has_tls=True), 0.3),
+    "original": Kind(original_target, 0.3),
+}
+
+
+def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict[str, float]]:
     """Run a cluster, send ``count`` inputs to its ports; return what was sent and memory's growth.
 
     Raises ``AssertionError`` where anything but refusals comes of it.
     """
-    (folder / "tally.py").write_text(STRICT)
-    mark = folder / "mark"
-    receiver = Receiver()
-    options = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "2"]
-    own = ["--secret-file", str(write_secret(folder)), "--dashboard", "127.0.0.1:0"]
-    dead_letters = ["--dead-letters", str(folder / "letters")]
-    with running(folder, "tally", *options, *own, *dead_letters) as cluster:
-        cluster.wait_ready()
-        ports = ports_of(cluster)
-        hello = hello_once_said(ports[0].address, Purpose.CONTROL, SECRET.encode())
-        inputs = Inputs(seed, mark, hello)
-        rounds = count_round(cluster, receiver, 0)
-        fuzz(ports, inputs, min(WARM_UP, count))
-        rounds = count_round(cluster, receiver, rounds)
-        before = resident_mb(cluster.pids())
-        log_before = len(cluster.log)
-        report = fuzz(ports, inputs, count)
-        after = resident_mb(cluster.pids())
-        count_round(cluster, receiver, rounds)
-        check_untouched(cluster, mark, log_before)
-        assert cluster.stop() == 0
+    with KINDS[kind].start(folder, seed) as target:
+        target.count_round()
+        report = fuzz(target.ports, min(WARM_UP, count // 2))
+        target.count_round()
+        before = resident_mb(target.pids())
+        log_before, began_s = len(target.log()), time.monotonic()
+        report += fuzz(target.ports, count - sum(report.by_port.values()))
+        after = resident_mb(target.pids())
+        target.count_round()
+        took_s = time.monotonic() - began_s
+        assert not (folder / "mark").exists(), "pickle of a stranger's was loaded"
+        check_log(target.log()[log_before:], len(target.pids()), took_s)
+        target.check()
+        assert after.keys() == before.keys(), "a process was started again"
         growth = {str(pid): round(after[pid] - before[pid], 1) for pid in before}
-    receiver.close()
     return report, growth
 
 
-def count_round(cluster: Cluster, receiver: Receiver, rounds: int) -> int:
-    """Have one more round counted, exactly; return how many there are now."""
-    rounds += 1
-    send_bytes(cluster.source_port(), ROUND)
-
-    def is_counted() -> bool:
-        totals = Output(receiver).totals
-        return all(totals[key] == list(range(1, rounds + 1)) for key in KEYS)
-
-    wait_until(f"round {rounds} is counted", is_counted)
-    return rounds
-
-
-def check_untouched(cluster: Cluster, mark: Path, log_before: int) -> None:
-    """No input had an effect, and those who sent them could not fill the log."""
-    assert not mark.exists(), "pickle of a stranger's was loaded"
-    assert cluster.ready()["epoch"] == 1
-    events = {line["event"] for line in cluster.log[log_before:]}
-    allowed = {"control.refused", "link.refused", "source.refused", "source.frame_cut_off"}
+def check_log(lines: list[dict[str, Any]], processes: int, took_s: float) -> None:
+    """It tells of refusals only, and those who were refused could not fill it."""
+    events = {line["event"] for line in lines}
+    allowed = {f"{where}.refused" for where in REFUSALS} | {"source.frame_cut_off"}
     allowed |= {f"{event}_more" for event in allowed} | {"record.failed", "records.failed"}
-    assert events <= allowed, events - allowed
-    assert "Traceback" not in "\n".join(cluster.errors)
-    assert all(os.path.exists(f"/proc/{pid}") for pid in cluster.pids())
+    assert events <= allowed, [line for line in lines if line["event"] not in allowed][:5]
+    lines_max = KINDS_TOLD_MAX * LINES_EACH_S_MAX * processes * (took_s + SLACK_S)
+    assert len(lines) <= lines_max, f"{len(lines)} lines in {took_s:.1f} s"

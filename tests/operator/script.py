@@ -142,11 +142,11 @@ class Script:
         self._number = 0
         self._sent = 0
         self._sender: socket.socket | None = None
-        self._source_port, self._metrics_port = free_ports(2)
+        self.source_port, self._metrics_port = free_ports(2)
         self._begin = [
             str(COMMANDS / "wallaroo-run"), "--application-module", "chains", "--chain", chain,
             *flags,
-            "--in", f"127.0.0.1:{self._source_port}", "--out", self.receiver.address,
+            "--in", f"127.0.0.1:{self.source_port}", "--out", self.receiver.address,
             "--metrics", f"127.0.0.1:{self._metrics_port}",
             *(["--resilience-dir", str(self.files)] if has_folder else []),
         ]  # fmt: skip
@@ -209,14 +209,14 @@ class Script:
     def send(self, count: int) -> None:
         """Send so many more numbers over the one connection, which is made without trying twice."""
         if self._sender is None:
-            self._sender = socket.create_connection(("127.0.0.1", self._source_port), 5)
+            self._sender = socket.create_connection(("127.0.0.1", self.source_port), 5)
         numbers = range(self._sent, self._sent + count)
         self._sent += count
         self._sender.sendall(framed(*(str(number).encode() for number in numbers)))
 
     def send_word(self, word: str) -> None:
         """Send what is no number, over a connection of its own."""
-        with socket.create_connection(("127.0.0.1", self._source_port), 5) as sender:
+        with socket.create_connection(("127.0.0.1", self.source_port), 5) as sender:
             sender.sendall(framed(word.encode()))
 
     def hang_up(self) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from wallaroo.cluster.events import Answer, Event, ResizeRequested
 from wallaroo.errors import ClusterError
-from wallaroo.names import WorkerName
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.wire.control import Held
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 
 
@@ -100,3 +101,19 @@ async def test_nobody_waits_beyond_the_end() -> None:
         with pytest.raises(ClusterError, match="the cluster has ended"):
             await each
     assert len(told.asked) == 1
+
+
+async def test_the_pause_is_told_apart_from_the_time_in_which_keys_moved() -> None:
+    told = Told()
+    asked = asyncio.create_task(told.requests.make(["a"], []))
+    await settle()
+    told.requests.held(7)
+    told.requests.through(Held(Epoch(1), 7, [], 0))
+    # What comes late of one that was called off says nothing about this one.
+    told.requests.through(Held(Epoch(1), 6, [], -(10**9)))
+    told.requests.moved()
+    told.requests.running()
+    told.answer()
+    facts = await asked
+    barrier_s, moving_s, pause_s = (facts[f"{name}_s"] for name in ("barrier", "moving", "pause"))
+    assert 0 <= barrier_s <= barrier_s + moving_s <= pause_s <= facts["took_s"] < 100

@@ -136,6 +136,7 @@ class Checkpoints:
             "epoch": epoch,
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
+        values["next"] = "the workers begin with this" if base.workers else "states begin empty"
         self._place.tell("checkpoint.begin", values)
         return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
 
@@ -235,7 +236,7 @@ class Checkpoints:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
         except (StoreError, DamagedFileError) as error:
-            values = {"reason": error.what, "hint": error.hint}
+            values = {"reason": error.what, "hint": error.hint, "next": "tries after the next one"}
             self._place.warn("checkpoint.not_pruned", values)
             return 0
         return min((each.number for each in kept), default=0)

@@ -126,10 +126,11 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """One line for people: what happened to the cluster."""
+    """One line for people: what happened to the cluster, and what happens next."""
 
     event: str
     values: dict[str, Any]
+    next: str
     is_warning: bool = False
 
 

@@ -201,7 +201,9 @@ class Member:
     def _rewind(self, order: Rewind) -> None:
         """Give up this epoch; join the next one as if just started."""
         process = self._process
-        process.tell("worker.rewinding", {"epoch": order.epoch})
+        process.tell(
+            "worker.rewinding", {"epoch": order.epoch, "next": "joins again, as if just started"}
+        )
         process.end_epoch()
         self.mesh.close()
         self._incarnation = order.epoch
@@ -256,6 +258,7 @@ class Member:
             "checkpoint": assign.manifest,
             "keys": sum(map(len, self._dataflow.states.values())),
             "journals": replay_count,
+            "next": "replays its journals once all are ready" if replay_count else "gets ready",
         }
         process.tell("worker.restored", values)
         self._begin(assign, Durability(saving, durable.journal, durable.store, durable.pause))

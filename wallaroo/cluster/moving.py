@@ -20,6 +20,9 @@ from wallaroo.operators.pacing import Pacer
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.data_frames import MovedStates, MovingFrame
 
+FIND_KEYS_MIN = 500
+"""Looked at in one go, though that may seem slow: so many take less than a millisecond, and where
+other programs have the processor most of the time a slice says little about what keys cost."""
 CHUNK_KEYS_MAX = 2000
 ON_THE_WAY_BYTES_MAX = 8 << 20
 """Of what is sent, so much may wait to be received."""
@@ -80,7 +83,7 @@ class Moving:
             position = 0
             while position < len(keys):
                 started = clock()
-                count = min(pacer.record_count, len(keys) - position)
+                count = min(max(pacer.record_count, FIND_KEYS_MIN), len(keys) - position)
                 self._sort(name, islice(keys, position, position + count))
                 position += count
                 pacer.observe(count, clock() - started)

@@ -112,7 +112,8 @@ class Resizes:
         for worker in event.added:
             state.incarnations[worker] = state.processes[worker] = incarnation
         values = {"joining": ", ".join(event.added), "leaving": ", ".join(event.leaving)}
-        told = Announce("cluster.resizing", values)
+        begins = f"{values['joining']} start" if event.added else "the keys that move are found"
+        told = Announce("cluster.resizing", values, f"{begins}; records go on meanwhile")
         now.waiting_for = set(event.added)
         if not event.added:
             return [told, *self._gather(now)]
@@ -141,7 +142,9 @@ class Resizes:
             return self.call_off(f"worker {worker} runs another application: {what}")
         state.joined(frame)
         now.waiting_for.discard(worker)
-        told = Announce("worker.joined", {"worker": worker})
+        others = ", ".join(sorted(now.waiting_for))
+        following = f"waits for {others}" if others else "the keys that move are found"
+        told = Announce("worker.joined", {"worker": worker}, following)
         return [told] if now.waiting_for else [told, *self._gather(now)]
 
     def not_joined(self, incarnation: Epoch, reason: str) -> list[Effect]:
@@ -159,7 +162,8 @@ class Resizes:
                 return None
             lost = "what its sinks had not delivered"
             values = {"worker": worker, "reason": reason, "epoch": state.epoch, "lost": lost}
-            told = Announce("worker.lost", values, is_warning=True)
+            following = "the others, which have its keys, go on"
+            told = Announce("worker.lost", values, following, is_warning=True)
             return [told, *self._gone(now, worker)]
         if now is not None and worker in now.request.added and worker not in state.workers:
             return self.call_off(f"worker {worker} was lost ({reason})")
@@ -250,7 +254,7 @@ class Resizes:
         now = self._now
         if now is None or worker not in now.leaving:
             return []
-        told = Announce("worker.left", {"worker": worker})
+        told = Announce("worker.left", {"worker": worker}, "its process ends")
         return [told, Send((worker,), Stop(self._state.epoch)), *self._gone(now, worker)]
 
     def _gone(self, now: Resize, worker: WorkerName) -> list[Effect]:
@@ -328,7 +332,9 @@ class Resizes:
         if state.begin.is_durable and state.rounds.failures_in_a_row:
             text += "; no checkpoint could be taken since, so a crash may bring the old ones back"
         return [
-            Announce("cluster.resized", {"workers": ", ".join(state.workers)}),
+            Announce(
+                "cluster.resized", {"workers": ", ".join(state.workers)}, "records go on there"
+            ),
             Answer(now.request.request_id, True, text, facts),
         ]
 
@@ -378,7 +384,12 @@ class Resizes:
         if state.phase is Phase.MOVING:
             state.phase = Phase.RUNNING
         effects: list[Effect] = [
-            Announce("cluster.not_resized", {"reason": reason}, is_warning=True)
+            Announce(
+                "cluster.not_resized",
+                {"reason": reason},
+                "the workers stay those that they were",
+                is_warning=True,
+            )
         ]
         if members and now.phase is not ResizePhase.JOINING:
             effects.append(Send(members, CallOff(state.epoch, now.number, reason)))

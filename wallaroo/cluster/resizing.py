@@ -172,6 +172,7 @@ class Resizing:
     async def _give(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
         """Nothing comes to this worker's states any more: give, and tell."""
         around = self._around
+        through_s = self._clock()
         files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
         try:
             await moving.give(self._takers, around.mesh, self._clock, self._pause)
@@ -193,7 +194,8 @@ class Resizing:
             self._fail(order.epoch, moving, error)
             return
         if self._is_on(moving):
-            around.send(Held(order.epoch, order.resize, left))
+            gave_us = int(1e6 * (self._clock() - through_s))
+            around.send(Held(order.epoch, order.resize, left, gave_us))
 
     def came(self, link: Link, frame: MovingFrame) -> None:
         """Another worker gives states, for this resize or for one that was called off."""

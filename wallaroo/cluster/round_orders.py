@@ -66,9 +66,9 @@ class RoundOrders:
         values = {
             "reason": reason,
             "failed_in_a_row": count,
-            "next": "records go on; what this one was to hold is saved by the next",
         }
-        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
+        following = "records go on; what this one was to hold is saved by the next"
+        told: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
         if state.phase is not Phase.RUNNING:
             return [told, *self._go_on()]
         abandon = state.to_all(Abandon(state.epoch, self._rounds.checkpoint))

@@ -79,7 +79,11 @@ class Sources:
         runner = ReplayRunner(parts.plan, parts.engine)
 
         def finished() -> None:
-            values = {"journals": len(replays), "records": runner.record_count}
+            values = {
+                "journals": len(replays),
+                "records": runner.record_count,
+                "next": "senders are read",
+            }
             parts.tell("journals.replayed", values)
             self._finish_replay()
 

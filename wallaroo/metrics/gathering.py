@@ -44,8 +44,7 @@ class Gathering:
         self.totals = Totals(is_durable)
         self.rates = Rates()
         self.history = History()
-        self.recent_latency = RecentHistogram()
-        self.recent_by_pipeline = {pipeline.name: RecentHistogram() for pipeline in plan.pipelines}
+        self._recent: dict[tuple[str, str], RecentHistogram] = {}
         self.latency: dict[tuple[str, str], Histogram] = {}
         """Of the whole run, by pipeline and worker."""
         self.times: dict[tuple[str, str], Histogram] = {}
@@ -72,11 +71,9 @@ class Gathering:
         self.totals.reported(worker, report.incarnation, epoch, report.counts)
         for pipeline, histogram in report.latency.items():
             self.latency.setdefault((pipeline, worker), Histogram()).merge(histogram)
-            self.recent_latency.add(now_s, histogram)
+            self._recent.setdefault((pipeline, worker), RecentHistogram()).add(now_s, histogram)
             self._latency_since_tick.merge(histogram)
-            if pipeline in self.recent_by_pipeline:
-                self.recent_by_pipeline[pipeline].add(now_s, histogram)
-                self._by_pipeline_since_tick.setdefault(pipeline, Histogram()).merge(histogram)
+            self._by_pipeline_since_tick.setdefault(pipeline, Histogram()).merge(histogram)
         for node, histogram in report.times.items():
             self.times.setdefault((node, worker), Histogram()).merge(histogram)
         self.dead_letters.extend({**failure, "worker": worker} for failure in report.failures)
@@ -92,20 +89,24 @@ class Gathering:
     def tick(self, now_s: float) -> None:
         """Time goes on; to be called once a second, whatever has come."""
         by_worker = self.totals.by_worker()
-        total = self.total(sums(by_worker))
-        sources_in = {name: self._in_and_out(counts)[0] for name, counts in by_worker.items()}
+        all_counts = sums(by_worker)
+        total = self.total(all_counts)
         values: dict[Hashable, float] = {("total", key): value for key, value in total.items()}
-        for node, four in sums(by_worker).items():
+        for node, four in all_counts.items():
             values["node", node] = four[IN]
         for worker, counts in by_worker.items():
-            values["worker in", worker] = sources_in[worker]
-            values["worker out", worker] = self._in_and_out(counts)[1]
+            values["worker in", worker], values["worker out", worker] = self._in_and_out(counts)
+            for node, four in counts.items():
+                values["node of worker", node, worker] = four[IN]
         for worker, member in self.members.items():
             if member.report is not None:
                 self._sample_report(values, worker, member.report)
         gains = self.rates.sample(now_s, values)
         gained = {key: gains.get(("total", key), 0.0) for key in ("in", "out", "failed")}
-        workers = {name: gains.get(("worker in", name), 0.0) for name in sources_in}
+        workers = {
+            name: (gains.get(("worker in", name), 0.0), gains.get(("worker out", name), 0.0))
+            for name in by_worker
+        }
         latency, self._latency_since_tick = self._latency_since_tick, Histogram()
         by_pipeline, self._by_pipeline_since_tick = self._by_pipeline_since_tick, {}
         by_node = {node.id: gains.get(("node", node.id), 0.0) for node in self.nodes.all}
@@ -125,6 +126,10 @@ class Gathering:
         values["user", worker] = sum(report.user_s.values())
         for node, seconds in report.user_s.items():
             values["user of node", node] = values.get(("user of node", node), 0.0) + seconds
+
+    def recent_latency(self, now_s: float) -> dict[tuple[str, str], Histogram]:
+        """Return the latencies of the last seconds, by pipeline and worker."""
+        return {place: recent.merged(now_s) for place, recent in self._recent.items()}
 
     # What follows from the counts
 

@@ -6,7 +6,7 @@ by adding, which gives exactly the histogram of all their values together; so pe
 workers, or of a longer time, are those of the joined values, never means of percentiles.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 SUB_BITS = 5
@@ -83,6 +83,18 @@ class Histogram:
             counts.append(seen)
         return counts
 
+    def by_power(self) -> list[tuple[int, int]]:
+        """Return how many values have each number of bits: ``(bits, count)``, exact and ascending.
+
+        A value of ``bits`` bits is at least ``2 ** (bits - 1)`` and less than ``2 ** bits``.
+        """
+        counts: dict[int, int] = {}
+        for bucket, count in self.buckets.items():
+            shift = max((bucket >> SUB_BITS) - 1, 0)
+            bits = shift + (bucket - (shift << SUB_BITS)).bit_length()
+            counts[bits] = counts.get(bits, 0) + count
+        return sorted(counts.items())
+
     def to_wire(self) -> list[Any]:
         """Return it as msgpack packs it."""
         return [self.total, self.maximum, self.buckets]
@@ -109,7 +121,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     return total
 
 
-def seconds(histogram: Histogram) -> Mapping[str, float | int | None]:
+def seconds(histogram: Histogram) -> dict[str, float | int | None]:
     """Return the quantiles that people look at, of nanoseconds, in seconds."""
     values = histogram.quantiles([0.5, 0.9, 0.99, 0.999])
     shown = [None if value is None else value / 1e9 for value in values]
@@ -119,6 +131,16 @@ def seconds(histogram: Histogram) -> Mapping[str, float | int | None]:
         "max": maximum,
         "count": histogram.count,
     }
+
+
+def bins(histogram: Histogram) -> list[tuple[float, int]]:
+    """Return ``(below_s, count)`` for each power of two of nanoseconds; none between is left out.
+
+    What is not below the bound before and is below ``below_s`` is counted.
+    """
+    counts = dict(histogram.by_power())
+    powers = range(min(counts), max(counts) + 1) if counts else ()
+    return [((1 << bits) / 1e9, counts.get(bits, 0)) for bits in powers]
 
 
 def _middle(bucket: int) -> int:

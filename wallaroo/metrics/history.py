@@ -35,7 +35,7 @@ class _Span:
     count_in: float = 0
     count_out: float = 0
     count_failed: float = 0
-    by_worker: dict[str, float] = field(default_factory=dict)
+    by_worker: dict[str, tuple[float, float]] = field(default_factory=dict)
     by_node: dict[str, float] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
     by_pipeline: dict[str, Histogram] = field(default_factory=dict)
@@ -44,8 +44,9 @@ class _Span:
         self.count_in += other.count_in
         self.count_out += other.count_out
         self.count_failed += other.count_failed
-        for worker, count in other.by_worker.items():
-            self.by_worker[worker] = self.by_worker.get(worker, 0) + count
+        for worker, (count_in, count_out) in other.by_worker.items():
+            before_in, before_out = self.by_worker.get(worker, (0, 0))
+            self.by_worker[worker] = before_in + count_in, before_out + count_out
         for node, count in other.by_node.items():
             self.by_node[node] = self.by_node.get(node, 0) + count
         self.latency.merge(other.latency)
@@ -64,7 +65,8 @@ class Point:
     rate_failed: float
     p50: float | None
     p99: float | None
-    by_worker: Mapping[str, float]
+    by_worker: Mapping[str, tuple[float, float]]
+    """Into and out of each."""
     by_node: Mapping[str, float]
     by_pipeline: Mapping[str, tuple[float | None, float | None]]
     """``p50`` and ``p99`` of each."""
@@ -116,7 +118,8 @@ class _Level:
                 p50=p50,
                 p99=p99,
                 by_worker={
-                    worker: count / self.point_s for worker, count in span.by_worker.items()
+                    worker: (count_in / self.point_s, count_out / self.point_s)
+                    for worker, (count_in, count_out) in span.by_worker.items()
                 },
                 by_node={node: count / self.point_s for node, count in span.by_node.items()},
                 by_pipeline={
@@ -137,15 +140,16 @@ class History:
         self,
         at_s: float,
         counts: Mapping[str, float],
-        by_worker: Mapping[str, float],
+        by_worker: Mapping[str, tuple[float, float]],
         latency: Histogram,
         by_node: Mapping[str, float] = NOTHING,
         by_pipeline: Mapping[str, Histogram] = NOTHING,
     ) -> None:
         """Note what came since the last call; to be called once a second, also for nothing.
 
-        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` and ``by_node`` records
-        in; ``latency`` all nanoseconds from source to sinks, ``by_pipeline`` those of each.
+        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` records in and out,
+        ``by_node`` those in; ``latency`` all nanoseconds from source to sinks, ``by_pipeline``
+        those of each.
         """
         workers = dict(sorted(by_worker.items())[:WORKERS_MAX])
         span = _Span(
@@ -176,7 +180,10 @@ class History:
             "p50": [point.p50 for point in points],
             "p99": [point.p99 for point in points],
             "workers": {
-                worker: {"in": [point.by_worker.get(worker, 0.0) for point in points]}
+                worker: {
+                    kind: [point.by_worker.get(worker, (0.0, 0.0))[index] for point in points]
+                    for index, kind in enumerate(("in", "out"))
+                }
                 for worker in workers
             },
             "nodes": {

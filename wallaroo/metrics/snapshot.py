@@ -4,11 +4,12 @@ Times are seconds since 1970, durations seconds, rates per second over the last 
 nobody measured is ``None``.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.metrics.gathering import Gathering, Member
 from wallaroo.metrics.health import QUEUE_BYTES, judge
-from wallaroo.metrics.histogram import Histogram, merged, seconds
+from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
 
@@ -21,6 +22,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
     by_worker = gathering.totals.by_worker()
     counts = sums(by_worker)
     members = _members(gathering)
+    recent = gathering.recent_latency(now_s)
     rates = gathering.rates
     kinds = ("in", "out", "filtered", "failed")
     view: dict[str, Any] = {
@@ -30,12 +32,9 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "health": None,
         "totals": gathering.total(counts),
         "rates": {kind: rates.rate(("total", kind)) for kind in kinds},
-        "latency": dict(seconds(gathering.recent_latency.merged(now_s))),
-        "pipelines": [
-            {"name": name, "latency": dict(seconds(recent.merged(now_s)))}
-            for name, recent in gathering.recent_by_pipeline.items()
-        ],
-        "workers": [_worker(gathering, name, member) for name, member in members.items()],
+        "latency": _latency(recent.values()),
+        "pipelines": [_pipeline(each.name, recent) for each in gathering.plan.pipelines],
+        "workers": [_worker(gathering, name, member, recent) for name, member in members.items()],
         "links": _links(gathering, members),
         "sinks": _sinks(gathering, members),
         "sources": _sources(gathering, members),
@@ -44,7 +43,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "dead_letters": [*gathering.dead_letters],
         "log": sorted(gathering.log, key=lambda line: float(line["unix_s"])),
     }
-    view["graph"] = _graph(gathering, counts, view)
+    view["graph"] = _graph(gathering, by_worker, counts, view)
     silent_s = {
         name: now_s - member.reported_s
         for name, member in members.items()
@@ -59,7 +58,24 @@ def _members(gathering: Gathering) -> dict[str, Member]:
     return {name: member for name, member in gathering.members.items() if member.state != "gone"}
 
 
-def _graph(gathering: Gathering, counts: Counts, view: dict[str, Any]) -> dict[str, Any]:
+def _latency(histograms: Iterable[Histogram]) -> dict[str, Any]:
+    """Return percentiles of these values together, and how many there are of which size."""
+    histogram = merged(histograms)
+    return {**seconds(histogram), "bins": bins(histogram)}
+
+
+def _pipeline(name: str, recent: dict[tuple[str, str], Histogram]) -> dict[str, Any]:
+    here = {worker: each for (pipeline, worker), each in recent.items() if pipeline == name}
+    return {
+        "name": name,
+        "latency": _latency(here.values()),
+        "by_worker": {worker: seconds(each) for worker, each in here.items() if each.count},
+    }
+
+
+def _graph(
+    gathering: Gathering, by_worker: dict[str, Counts], counts: Counts, view: dict[str, Any]
+) -> dict[str, Any]:
     rates = gathering.rates
     cpu = sum(rates.rate(("cpu", name)) for name in gathering.members)
     is_paused = any(worker["paused"] for worker in view["workers"])
@@ -85,14 +101,18 @@ def _graph(gathering: Gathering, counts: Counts, view: dict[str, Any]) -> dict[s
                 "pipeline": node.pipeline,
                 "step_kind": node.step_kind,
                 "state": node.state,
-                "in": four[IN],
-                "out": four[OUT],
-                "filtered": four[FILTERED],
-                "failed": four[FAILED],
+                **_counts(four),
                 "rate": rates.rate(("node", node.id)),
                 "user_share": _share(rates.rate(("user of node", node.id)), cpu),
                 "under_pressure": pressed[node.kind],
-                "latency": dict(seconds(_node_times(gathering, node.id))),
+                "latency": _latency(
+                    times for (name, _), times in gathering.times.items() if name == node.id
+                ),
+                "by_worker": {
+                    worker: _node_of_worker(gathering, node.id, worker, there[node.id])
+                    for worker, there in by_worker.items()
+                    if node.id in there
+                },
             }
         )
     edges = [
@@ -102,11 +122,28 @@ def _graph(gathering: Gathering, counts: Counts, view: dict[str, Any]) -> dict[s
     return {"nodes": nodes, "edges": edges}
 
 
-def _node_times(gathering: Gathering, node: str) -> Histogram:
-    return merged(each for (name, _), each in gathering.times.items() if name == node)
+def _counts(four: list[int]) -> dict[str, int]:
+    return {
+        "in": four[IN],
+        "out": four[OUT],
+        "filtered": four[FILTERED],
+        "failed": four[FAILED],
+    }
 
 
-def _worker(gathering: Gathering, name: str, member: Member) -> dict[str, Any]:
+def _node_of_worker(
+    gathering: Gathering, node: str, worker: str, four: list[int]
+) -> dict[str, Any]:
+    return {
+        **_counts(four),
+        "rate": gathering.rates.rate(("node of worker", node, worker)),
+        "latency": seconds(gathering.times.get((node, worker), Histogram())),
+    }
+
+
+def _worker(
+    gathering: Gathering, name: str, member: Member, recent: dict[tuple[str, str], Histogram]
+) -> dict[str, Any]:
     rates = gathering.rates
     process = {} if member.report is None else member.report.process
     states = {} if member.report is None else member.report.states
@@ -119,6 +156,7 @@ def _worker(gathering: Gathering, name: str, member: Member) -> dict[str, Any]:
         "epoch": member.epoch,
         "in_rate": rates.rate(("worker in", name)),
         "out_rate": rates.rate(("worker out", name)),
+        "latency": _latency(each for (_, worker), each in recent.items() if worker == name),
         "backlog_bytes": process.get("backlog_bytes", 0),
         "cpu_share": cpu,
         "rss_bytes": process.get("rss_bytes", 0),

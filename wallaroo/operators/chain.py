@@ -14,7 +14,8 @@ workers it comes out as::
                 if record is None: continue
                 key = partition_0(record)
                 if key.__class__ is not str: key = canonical_key(key)
-                out = route_0[key]
+                out = known_0(key, False)
+                if out is False: out = find_0(key)
                 if out is not None:             # owned by another worker
                     out.append(key)
                     out.append(payload)
@@ -47,6 +48,7 @@ from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.counting import ChainCounters
 from wallaroo.operators.failures import Site, StopOnError
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
+from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, Step
 
@@ -75,7 +77,7 @@ class Bindings:
 
     is_single_worker: bool
     states: dict[str, dict[Any, Any]]
-    routes: dict[EdgeId, Any]
+    routes: dict[EdgeId, Routes]
     """Keyed exchanges: key to the list of its worker, ``None`` for this one."""
     deals: dict[EdgeId, Callable[[], list[Any] | None]]
     """Round-robin exchanges: the list of the worker whose turn it is, ``None`` for this one."""
@@ -286,8 +288,11 @@ class _ChainWriter:
         if self.bindings.is_single_worker:
             return
         if exchange.kind is ExchangeKind.KEYED:
-            route = self._name(f"route_{exchange.edge}", self.bindings.routes[exchange.edge])
-            self._line(f"out = {route}[key]", site=exchange.partition_name)
+            routes = self.bindings.routes[exchange.edge]
+            known = self._name(f"known_{exchange.edge}", routes.known.get)
+            find = self._name(f"find_{exchange.edge}", routes.find)
+            self._line(f"out = {known}(key, False)")
+            self._line(f"if out is False: out = {find}(key)", site=exchange.partition_name)
         else:
             deal = self._name(f"deal_{exchange.edge}", self.bindings.deals[exchange.edge])
             self._line(f"out = {deal}()")

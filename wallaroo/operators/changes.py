@@ -126,6 +126,12 @@ class StateChanges:
                 marks[key] = now
                 self.changed.append(key)
 
+    def took_in(self, keys: Iterable[Any]) -> None:
+        """These keys were another worker's: they have no mark yet, and none is being written."""
+        keys = list(keys)
+        self.marks.update(dict.fromkeys(keys, self.now))
+        self.changed += keys
+
     def drop(self, keys: Iterable[Any]) -> None:
         """These keys are another worker's now; they may stand in the list all the same."""
         assert not self.is_writing, "a checkpoint is being taken"

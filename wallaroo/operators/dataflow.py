@@ -194,7 +194,7 @@ class Dataflow:
         """This worker owns these keys now; no checkpoint of its own has them yet."""
         self.states[state].update(states)
         if state in self.changes:
-            self.changes[state].changed_too(states)
+            self.changes[state].took_in(states)
 
     # Records in
 
@@ -293,14 +293,13 @@ class Dataflow:
             self._write_chains()
 
     def _objects_are_cheaper(self, edge: EdgeId, flat: list[Any]) -> bool:
-        payloads = flat[1::2]
-        if len(payloads) < SAMPLE_RECORDS_MIN:
+        if len(flat) < 2 * SAMPLE_RECORDS_MIN:
             return False
         self._unmeasured.remove(edge)
         source = self._pipeline_of_edge[edge][0].source
         assert isinstance(source, PayloadSource)
         plan, clock = self._plan, self._options.clock
-        form = cheaper_form(payloads, source.decode, plan.serialize, plan.deserialize, clock)
+        form = cheaper_form(flat, source.decode, plan.serialize, plan.deserialize, clock)
         return form is Form.OBJECTS
 
     def output_count(self, pipeline: int) -> int:

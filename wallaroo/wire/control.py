@@ -289,6 +289,8 @@ class Held:
     resize: int
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
+    gave_us: int
+    """Microseconds that it took to give away what moves, counted from the end of the barrier."""
 
 
 @dataclass(frozen=True, slots=True)

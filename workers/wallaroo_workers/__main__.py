@@ -84,7 +84,7 @@ async def _work(settings: WorkerSettings, tls: Tls | None, plan: Plan) -> int:
     try:
         return await worker.run()
     except (OSError, TimeoutError) as error:
-        log.error("initializer.not_reached", reason=str(error))
+        log.error("initializer.not_reached", reason=str(error), next="this worker ends")
         return 1
 
 

@@ -175,7 +175,12 @@ class Agent:
                 break
             if reason != told:
                 told = reason
-                log.info("initializer.awaited", address=self._settings.initializer, reason=reason)
+                log.info(
+                    "initializer.awaited",
+                    address=self._settings.initializer,
+                    reason=reason,
+                    next="dials again",
+                )
             await asyncio.sleep(DIAL_AGAIN_S)
         if self._was_accepted:
             self._lost(reason)
@@ -214,7 +219,8 @@ class Agent:
                 if epoch == self._placed:
                     self._placement.kill(self._name)
             case Dismissed(_, what, hint):
-                log.info("host.dismissed", reason=what or "the worker is not needed any more")
+                reason = what or "the worker is not needed any more"
+                log.info("host.dismissed", reason=reason, next="this host stops")
                 is_asked = self._is_leaving and self._settings.stands_for_worker
                 self._finish(self._said(what, hint) if what and not is_asked else 0)
             case _:
@@ -235,6 +241,7 @@ class Agent:
             "host.accepted",
             application=frame.application,
             initializer=self._settings.initializer,
+            next="a worker is started here when the cluster wants it",
         )
         try:
             self._link.send(Prepared(self._newest_epoch()))
@@ -293,7 +300,7 @@ class Agent:
         link.send(Placed(order.epoch, pid))
 
     def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        log.info("worker.ended", reason=reason)
+        log.info("worker.ended", reason=reason, next="the initializer decides about another")
         if self._link is not None:
             self._link.send(Gone(incarnation, reason))
 
@@ -323,7 +330,8 @@ class Agent:
             self._finish(ClusterError(what) if self._is_leaving else 0)
             return
         self._is_leaving = True
-        log.info("host.leaving", hint="once more to stop at once")
+        following = "its keys move to the others, then it stops"
+        log.info("host.leaving", hint="once more to stop at once", next=following)
         self._link.send(Withdraw(NO_EPOCH))
 
 

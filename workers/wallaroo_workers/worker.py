@@ -109,7 +109,9 @@ class Worker:
             failure_count=self._failure_count,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
-            warn=lambda event, error: log.warning(event, reason=error.what, hint=error.hint),
+            warn=lambda event, error: log.warning(
+                event, reason=error.what, hint=error.hint, next="goes on without it"
+            ),
         )
 
     def _failure_count(self) -> int:
@@ -263,7 +265,8 @@ class Worker:
                 inbox_bytes=self._engine.inbox.byte_count,
                 link_bytes=self._member.mesh.backlog_bytes,
                 sink_bytes=self._sinks.backlog_bytes,
-                hint="senders wait; a sink or a worker does not keep up",
+                hint="a sink or a worker does not keep up",
+                next="senders wait until it does",
             )
 
     # Ends
@@ -276,7 +279,10 @@ class Worker:
     def broken(self, context: dict[str, Any]) -> None:
         """An error that nobody expected: a bug of ours. The process must not go on half alive."""
         log.critical(
-            "worker.broken", what=context.get("message"), exc_info=context.get("exception")
+            "worker.broken",
+            what=context.get("message"),
+            exc_info=context.get("exception"),
+            next="this worker ends, and is started again",
         )
         self._end(STATUS_BROKEN)
 
@@ -289,7 +295,12 @@ def _exit_for_application(request: SystemExit) -> None:
     """End this process at once with the status that the application gave to ``sys.exit``."""
     code = request.code
     status = code if isinstance(code, int) else int(code is not None)
-    log.error("worker.exited", status=status, why="the application ended the process")
+    log.error(
+        "worker.exited",
+        status=status,
+        why="the application ended the process",
+        next="it is started again",
+    )
     sys.stdout.flush()
     os._exit(status & 0xFF)
 

@@ -150,7 +150,8 @@ def resize_text(answer: dict[str, Any]) -> str:
         f"{changes}: {_count(len(answer['workers']), 'worker')} now, epoch "
         f"{answer['epoch']}. Moved partitions: {partitions or 'none'}; "
         f"{_count(answer['moved_keys'], 'key')}, {decimal(answer['moved_bytes'])}. "
-        f"Took {answer['took_s']:.2f} s; records waited for {answer['pause_s']:.2f} s"
+        f"Took {answer['took_s']:.2f} s; records waited for {answer['pause_s']:.2f} s, "
+        f"{answer['moving_s']:.2f} s of it while keys moved"
     )
 
 

@@ -1,14 +1,16 @@
 """``make bench-peers``: the work of ``letters`` in other stream processors, beside Wallaroo's.
 
-All run the functions of ``examples/alphabet`` on the same Python, in rounds: the bare loop,
-Wallaroo with one and with two workers, then each peer, since machines get faster and slower by the
-minute. A ratio is the median over the rounds of (peer / the other one in that round).
+All run the functions of ``examples/alphabet`` on the same Python, in rounds: Wallaroo with one and
+with two workers, then each peer. Machines get faster and slower, each CPU by itself, so the bare
+loop runs beside each of them, on the CPUs to which its processes are bound (see ``speed``); a peer
+that several CPUs have work for is divided by the mean of their speeds. A ratio is the median over
+the rounds.
 
 CPU is user and system of all processes of the peer: the JVM, Ray's services and workers, and what
 feeds it where that is the peer itself. Of each peer a short and a long run are made, and what is
-shown is the difference, so start-up and imports are not counted. Wallaroo and the bare loop leave
-them out by themselves; Wallaroo's run has sockets on both ends, the peers' have none (each module
-tells what else differs).
+shown is the difference, so start-up and imports are not counted. Wallaroo leaves them out by
+itself; its run has sockets on both ends, the peers' have none (each module tells what else
+differs).
 """
 
 import argparse
@@ -21,17 +23,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.cluster_run import Measured, run_bare_loop, run_cluster
+from tests.bench.cluster_run import Measured, run_cluster
 from tests.bench.peers.peer_run import (
     PEERS,
+    SAMPLE,
     Peer,
     PeerFailed,
     run_peer,
     why_missing,
 )
-from tests.bench.scenarios import VOTES, Sample, Scenario
+from tests.bench.scenarios import Scenario
 
-BARE_LOOP = "bare loop"
 WALLAROO = {
     "Wallaroo, 1 worker": Scenario(name="1 worker", module="letters", record_count=1_000_000),
     "Wallaroo, 2 workers": Scenario(
@@ -80,12 +82,9 @@ def _those_here(peers: list[Peer]) -> list[Peer]:
 def _measure(peers: list[Peer], round_count: int) -> Runs:
     runs: Runs = defaultdict(list)
     failed: set[str] = set()
-    sample = Sample(VOTES, 9)
     for number in range(1, round_count + 1):
-        _say(f"round {number} of {round_count}: {BARE_LOOP}, Wallaroo")
-        measured = {BARE_LOOP: run_bare_loop(WALLAROO["Wallaroo, 1 worker"], sample)}
-        for name, scenario in WALLAROO.items():
-            measured[name] = run_cluster(scenario, sample)
+        _say(f"round {number} of {round_count}: Wallaroo")
+        measured = {name: run_cluster(scenario, SAMPLE) for name, scenario in WALLAROO.items()}
         for peer in peers:
             if peer.name in failed:
                 continue
@@ -101,39 +100,34 @@ def _measure(peers: list[Peer], round_count: int) -> Runs:
 
 
 def _row(name: str, rounds: list[dict[str, Measured]]) -> dict[str, Any]:
-    costs = [measured[name].cpu_s_per_million for measured in rounds]
-    beside = BESIDE.get(name)
+    runs = [measured[name] for measured in rounds]
+    beside = BESIDE[name]
     return {
         "name": name,
         "round_count": len(rounds),
-        "cpu_s_per_million": statistics.median(costs),
-        "ratio_to_bare_loop": _median_ratio(name, BARE_LOOP, rounds),
+        "cpu_s_per_million": statistics.median(run.cpu_s_per_million for run in runs),
+        "bare_cpu_s_per_million": statistics.median(run.bare_cpu_s_per_million for run in runs),
+        "ratio_to_bare_loop": statistics.median(run.ratio for run in runs),
         "beside": beside,
-        "times_wallaroo": None if beside is None else _median_ratio(name, beside, rounds),
-        "records_per_s": statistics.median(
-            measured[name].record_count / measured[name].elapsed_s for measured in rounds
+        "times_wallaroo": statistics.median(
+            measured[name].ratio / measured[beside].ratio for measured in rounds
         ),
+        "records_per_s": statistics.median(run.records_per_s for run in runs),
     }
-
-
-def _median_ratio(name: str, other: str, rounds: list[dict[str, Measured]]) -> float:
-    return statistics.median(
-        measured[name].cpu_s_per_million / measured[other].cpu_s_per_million for measured in rounds
-    )
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
     table = Table(title="CPU seconds per million records", caption="* with as many workers")
     table.add_column("")
-    for heading in ("CPU s", "to bare loop", "times Wallaroo's CPU *", "records / s"):
+    for heading in ("bare loop", "CPU s", "to bare loop", "times Wallaroo's CPU *", "records / s"):
         table.add_column(heading, justify="right")
     for row in rows:
-        times = row["times_wallaroo"]
         table.add_row(
             row["name"],
+            f"{row['bare_cpu_s_per_million']:.2f}",
             f"{row['cpu_s_per_million']:.2f}",
             f"{row['ratio_to_bare_loop']:.2f}",
-            "" if times is None else f"{times:.2f}",
+            f"{row['times_wallaroo']:.2f}",
             f"{row['records_per_s']:,.0f}",
         )
     Console(width=100).print(table)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import tempfile
 import time
@@ -12,11 +13,15 @@ from pathlib import Path
 
 from tests.bench.cluster_run import Measured
 from tests.bench.peers.subtree import REPORT_VARIABLE
+from tests.bench.scenarios import VOTES, Sample, Scenario
+from tests.bench.speed import Used, bare_loops, mean_speed
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 RUN_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 10.0
+LETTERS = Scenario(name="letters", module="letters")
+SAMPLE = Sample(VOTES, 9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,8 @@ class Peer:
     """What else has to be on the machine."""
     beside: str = "Wallaroo, 1 worker"
     """The run of Wallaroo that it is compared with."""
+    cpu_count: int = 1
+    """To how many CPUs all its processes are bound: several where several have work."""
     record_count: int
     short_count: int = 20_000
 
@@ -43,20 +50,20 @@ PEERS = [
          package="bytewax", record_count=1_000_000),
     Peer(name="Bytewax operators, 2 processes", module="bytewax_letters",
          arguments=("operators", "2"), package="bytewax", beside="Wallaroo, 2 workers",
-         record_count=300_000),
+         cpu_count=2, record_count=300_000),
     Peer(name="Bytewax batches, 2 processes", module="bytewax_letters",
          arguments=("batches", "2"), package="bytewax", beside="Wallaroo, 2 workers",
-         record_count=300_000),
+         cpu_count=2, record_count=300_000),
     Peer(name="Pathway records", module="pathway_letters", arguments=("records",),
          package="pathway", record_count=400_000),
     Peer(name="Pathway blocks", module="pathway_letters", arguments=("blocks",),
          package="pathway", record_count=400_000),
     Peer(name="Ray actor, lists", module="ray_letters", package="ray",
-         record_count=2_000_000),
+         cpu_count=2, record_count=2_000_000),
     Peer(name="PyFlink records", module="flink_letters", arguments=("records",),
-         package="pyflink", commands=("java",), record_count=250_000),
+         package="pyflink", commands=("java",), cpu_count=2, record_count=250_000),
     Peer(name="PyFlink blocks", module="flink_letters", arguments=("blocks",),
-         package="pyflink", commands=("java",), record_count=250_000),
+         package="pyflink", commands=("java",), cpu_count=2, record_count=250_000),
 ]  # fmt: skip
 
 
@@ -81,7 +88,7 @@ def run_peer(peer: Peer) -> Measured:
     """Return what the records beyond those of the short run cost."""
     short, long = (_run(peer, count) for count in (peer.short_count, peer.record_count))
     return Measured(
-        long.cpu_s - short.cpu_s,
+        long.used - short.used,
         long.elapsed_s - short.elapsed_s,
         long.record_count - short.record_count,
     )
@@ -89,17 +96,23 @@ def run_peer(peer: Peer) -> Measured:
 
 def _run(peer: Peer, count: int) -> Measured:
     """Run the peer from its start until its last sink says that it is done."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+    cpus = sorted(os.sched_getaffinity(0))[: peer.cpu_count]
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        bare_loops(LETTERS, SAMPLE, {cpu: [] for cpu in cpus}) as beside,
+    ):
         folder = Path(name)
         output = folder / "output"
+        beside.begin()
         started_s = time.monotonic()
         with output.open("w") as file:
             process = subprocess.Popen(
-                [PYTHON, "-m", "tests.bench.peers.subtree",
+                [PYTHON, "-m", "tests.bench.peers.subtree", ",".join(map(str, cpus)),
                  PYTHON, "-m", f"tests.bench.peers.{peer.module}", str(count), *peer.arguments],
                 cwd=ROOT, env=_environment(folder), stdout=file, stderr=subprocess.STDOUT,
             )  # fmt: skip
             _wait(process)
+        speed = statistics.fmean(map(mean_speed, beside.end()))
         report = folder / "report"
         lines = report.read_text().splitlines() if report.exists() else []
         reports = [json.loads(line) for line in lines]
@@ -112,7 +125,8 @@ def _run(peer: Peer, count: int) -> Measured:
                 f" what it printed is in {kept}"
             )
         cpu_s = max(one["cpu_s"] for one in reports)
-        return Measured(cpu_s, max(one["at_s"] for one in reports) - started_s, count)
+        elapsed_s = max(one["at_s"] for one in reports) - started_s
+        return Measured(Used(cpu_s, cpu_s * speed), elapsed_s, count)
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:

@@ -1,4 +1,6 @@
-"""Runs a command so that all processes below it can be counted and none is left: COMMAND...
+"""Runs a command so that all processes below it can be counted and none is left: CPUS COMMAND...
+
+All of them are bound to these CPUs, given as numbers with commas.
 
 This process is a subreaper: processes that daemonise or outlive their parent are handed to it, so
 they stay within its subtree. What is still there a moment after the command has ended is killed.
@@ -29,8 +31,9 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    os.sched_setaffinity(0, set(map(int, sys.argv[1].split(","))))
     environment = {**os.environ, ROOT_VARIABLE: str(os.getpid())}
-    status = subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL, env=environment)
+    status = subprocess.call(sys.argv[2:], stdin=subprocess.DEVNULL, env=environment)
     _reap(GRACE_S)
     sys.exit(status)
 

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from tests.bench.applications.counters import Count
-from tests.bench.cluster_run import feed, receiving
+from tests.bench.cluster_run import feed
 from tests.bench.processes import resident_bytes, running_cluster
+from tests.bench.receiver import Receiver
 from tests.bench.rows.row import Result
 from tests.bench.scenarios import Scenario, make_sample
 
@@ -47,7 +48,7 @@ class MemoryRow:
         """Start a worker and fill it."""
         sample = make_sample(ONCE, folder)
         with (
-            receiving(ONCE.record_count) as receiver,
+            Receiver() as receiver,
             running_cluster(ONCE.module, 1, receiver.address) as cluster,
         ):
             [pid] = cluster.worker_pids

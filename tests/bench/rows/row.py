@@ -1,10 +1,10 @@
 """What a row of the benchmark is: something measured once a round, with one result in the end."""
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-
-from tests.bench.rounds import Round, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +19,13 @@ class Result:
     verdict: bool | None = None
     """Whether the target is met, where that is not for the median to say."""
     more_is_better: bool = False
-    rounds: list[Round] = field(default_factory=list)
-    """Of comparisons with a baseline; gives the number of repeated attempts."""
     more: dict[str, float] = field(default_factory=dict)
     """Further numbers: medians over the rounds, in the unit that their name says."""
 
     @property
     def median(self) -> float:
         """The result."""
-        return float(spread(self.values)["median"])
+        return spread(self.values)["median"]
 
     @property
     def is_met(self) -> bool | None:
@@ -37,16 +35,6 @@ class Result:
         if self.target is None:
             return None
         return self.median >= self.target if self.more_is_better else self.median <= self.target
-
-    @property
-    def repeated_count(self) -> int:
-        """Attempts that were repeated because the machine changed its speed meanwhile."""
-        return sum(one.repeated_count for one in self.rounds)
-
-    @property
-    def unsteady_count(self) -> int:
-        """Rounds of which no attempt was steady."""
-        return sum(not one.is_steady for one in self.rounds)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
@@ -59,8 +47,6 @@ class Result:
             "is_met": self.is_met,
             "round_count": len(self.values),
             "rounds": self.values,
-            "repeated": self.repeated_count,
-            "unsteady": self.unsteady_count,
             **self.more,
         }
 
@@ -81,3 +67,17 @@ class Row(Protocol):
 
     def result(self) -> Result:
         """Return what all rounds gave."""
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the median of the rounds, the quartiles and the extremes."""
+    low, median, high = (
+        statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+    )
+    return {
+        "median": median,
+        "quartile_low": low,
+        "quartile_high": high,
+        "min": min(values),
+        "max": max(values),
+    }

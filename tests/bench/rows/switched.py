@@ -1,15 +1,14 @@
 """The rows of what can be switched on: CPU of a cluster with it over CPU of the same without.
 
-The baseline is the cluster without, measured before and after.
+Each of the two is divided by the bare loop beside it first. Which one runs first changes from round
+to round.
 """
 
 import dataclasses
 import statistics
 from pathlib import Path
 
-from tests.bench.cluster_run import run_cluster
-from tests.bench.rounds import Beside, Round
-from tests.bench.rows.cost import cpu_of
+from tests.bench.cluster_run import Measured, run_cluster
 from tests.bench.rows.row import Result
 from tests.bench.scenarios import Scenario, make_sample
 
@@ -28,37 +27,32 @@ class SwitchedRow:
         self._off = off
         self._unit = unit
         self._target = target
-        self._beside = Beside(cpu_of)
-        self._rounds: list[Round] = []
+        self._runs_on: list[Measured] = []
+        self._runs_off: list[Measured] = []
 
     def measure(self, folder: Path) -> None:
-        """Off, on, off."""
+        """Run both."""
         sample = make_sample(self._on, folder)
-        self._rounds.append(
-            self._beside.measure(
-                self._off,
-                lambda: run_cluster(self._off, sample),
-                lambda: run_cluster(self._on, sample),
-            )
-        )
+        pair = [(self._on, self._runs_on), (self._off, self._runs_off)]
+        for scenario, runs in pair if len(self._runs_on) % 2 else reversed(pair):
+            runs.append(run_cluster(scenario, sample))
 
     def result(self) -> Result:
         """Return how many times the CPU it is."""
-        attempts = [one.attempt for one in self._rounds]
+        runs_on, runs_off = self._runs_on, self._runs_off
         return Result(
             name=self.name,
             group=self.group,
             unit=self._unit,
-            values=[attempt.ratio(cpu_of) for attempt in attempts],
+            values=[on.ratio / off.ratio for on, off in zip(runs_on, runs_off, strict=True)],
             target=self._target,
-            rounds=self._rounds,
             more={
+                "ratio_without": statistics.median(run.ratio for run in runs_off),
+                "ratio": statistics.median(run.ratio for run in runs_on),
                 "cpu_s_per_million_without": statistics.median(
-                    attempt.baseline(cpu_of) for attempt in attempts
+                    run.cpu_s_per_million for run in runs_off
                 ),
-                "cpu_s_per_million": statistics.median(
-                    attempt.run.cpu_s_per_million for attempt in attempts
-                ),
+                "cpu_s_per_million": statistics.median(run.cpu_s_per_million for run in runs_on),
             },
         )
 

@@ -21,6 +21,7 @@ class Arrival:
     """On the monotonic clock."""
     oldest_ns: int
     """When the first record in it was sent; a connection keeps the order of its worker."""
+    record_count: int
 
     @property
     def waited_ms(self) -> float:
@@ -93,7 +94,7 @@ class Sink:
         if whole:
             oldest_ns = STAMP.unpack_from(data)[0]
             newest_ns = STAMP.unpack_from(data, whole - STAMP.size)[0]
-            self.arrivals.append(Arrival(at_ns, oldest_ns))
+            self.arrivals.append(Arrival(at_ns, oldest_ns, whole // STAMP.size))
             self._byte_count += whole
             if self._awaited_ns and newest_ns >= self._awaited_ns:
                 self._awaited_ns = 0

@@ -185,7 +185,7 @@ class Story:
         effects: list[Effect] = []
         for worker in self.workers:
             left = legacy_of(worker) if worker in self.leaving else []
-            effects = self.say(worker, Held(self.epoch, self.resize_number, left))
+            effects = self.say(worker, Held(self.epoch, self.resize_number, left, 1000))
         return effects
 
     def move(self) -> list[Effect]:

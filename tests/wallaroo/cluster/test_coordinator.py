@@ -62,7 +62,7 @@ def test_people_are_told_how_many_workers_a_start_waits_for() -> None:
     coordinator = Coordinator(membership())
     join = Join(Epoch(1), A, 1, "a:1", OUTLINE)
     assert coordinator.step(Received(A, join)) == [
-        Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"})
+        Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"}, f"waits for {B}")
     ]
 
 
@@ -71,7 +71,8 @@ def test_a_stop_drains_and_ends_when_all_have_drained() -> None:
     assert story.go_to(Phase.DRAINING) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
     assert story.step(Received(A, Drained(Epoch(1), FIRST, 5, 1))) == []
     last = story.coordinator.step(Received(B, Drained(Epoch(1), FIRST, 7, 0)))
-    assert Announce("cluster.drained", {"record_count": 12, "failure_count": 1}) in last
+    counts = {"record_count": 12, "failure_count": 1}
+    assert Announce("cluster.drained", counts, "all processes end") in last
     assert ended(last[-2:]) is None
     assert story.phase is Phase.STOPPED
 

@@ -1,13 +1,14 @@
 """Histograms: quantiles within their error, and merging as if all values were one lot."""
 
 import math
+from collections import Counter
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallaroo.metrics.histogram import RELATIVE_ERROR_MAX, Histogram, merged, seconds
+from wallaroo.metrics.histogram import RELATIVE_ERROR_MAX, Histogram, bins, merged, seconds
 
 SHARES = [0.0, 0.01, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0]
 VALUES = st.lists(st.integers(0, 10**13), max_size=200)
@@ -91,3 +92,15 @@ def test_people_are_shown_seconds_or_nothing() -> None:
 def test_anything_else_is_no_histogram(wire: object) -> None:
     with pytest.raises(ValueError, match="no histogram"):
         Histogram.from_wire(wire)
+
+
+@given(VALUES)
+def test_values_by_power_of_two_are_exact(values: list[int]) -> None:
+    histogram = histogram_of(values)
+    assert dict(histogram.by_power()) == Counter(value.bit_length() for value in values)
+
+
+def test_bins_leave_none_out_between_the_first_and_the_last() -> None:
+    assert bins(histogram_of([1000, 1023, 5000])) == [(1.024e-6, 2), (2.048e-6, 0), (4.096e-6, 0),
+                                                      (8.192e-6, 1)]  # fmt: skip
+    assert bins(Histogram()) == []

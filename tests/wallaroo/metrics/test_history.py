@@ -43,7 +43,7 @@ def size_of(value: Any) -> int:
 def fill(history: History, seconds: range) -> None:
     for second in seconds:
         counts = {"in": 100, "out": 50, "failed": second % 2}
-        by_worker = {"w1": 60.0, "w2": 40.0}
+        by_worker = {"w1": (60.0, 20.0), "w2": (40.0, 30.0)}
         history.add(START_S + second + 0.3, counts, by_worker, latency_of(1, 2, second % 60 + 1))
 
 
@@ -64,6 +64,7 @@ def test_a_day_is_kept_and_no_more_than_a_day() -> None:
         assert steps == {point_s}
         assert set(points["in"]) == {100.0}
         assert set(points["workers"]["w2"]["in"]) == {40.0}
+        assert set(points["workers"]["w2"]["out"]) == {30.0}
     day = history.last(86_400)
     assert day["t"][0] >= START_S + 14_400 - 60
     assert set(day["failed"]) == {0.5}
@@ -116,7 +117,7 @@ def test_a_short_look_gets_the_newest_points() -> None:
 
 def test_only_so_many_workers_have_a_line() -> None:
     history = History()
-    workers = {f"w{number:04}": 1.0 for number in range(1000)}
+    workers = {f"w{number:04}": (1.0, 0.0) for number in range(1000)}
     for second in range(3):
         history.add(START_S + second, {"in": 1000, "out": 0, "failed": 0}, workers, Histogram())
     points = history.last(300)

@@ -187,6 +187,16 @@ def test_keys_that_no_record_changed_may_be_written_too() -> None:
     assert store.written() == {"k0": [0], "k2": [0]}
 
 
+def test_keys_that_another_worker_had_are_written_by_the_next_checkpoint() -> None:
+    store = Store(keys=2)
+    store.begin()
+    store.write_all()
+    store.changes.committed()
+    store.changes.drop(["k0"])
+    store.changes.took_in(["k0"])
+    assert store.begin() == {"k0": [0]}
+
+
 def test_keys_that_are_still_to_be_written_are_not_written_twice_for_that() -> None:
     store = Store(keys=3)
     due = store.begin()

@@ -6,7 +6,7 @@ from typing import Any
 from wallaroo.operators.batches import Form
 from wallaroo.operators.form_choice import cheaper_form
 
-PAYLOADS = [b"1"] * 100
+RECORDS = ["key", b"1"] * 100
 
 
 class Costs:
@@ -29,7 +29,7 @@ class Costs:
 def chosen(decode_s: float, serialize_s: float, deserialize_s: float) -> Form:
     costs = Costs()
     return cheaper_form(
-        PAYLOADS,
+        RECORDS,
         costs.taking(decode_s, int),
         costs.taking(serialize_s, lambda record: str(record).encode()),
         costs.taking(deserialize_s, int),
@@ -53,5 +53,5 @@ def test_records_that_cannot_be_measured_travel_as_payloads() -> None:
     def fail(record: Any) -> bytes:
         raise ValueError(record)
 
-    assert cheaper_form(PAYLOADS, int, fail, int, lambda: 0.0) is Form.PAYLOADS
-    assert cheaper_form([b"no number"], int, None, None, lambda: 0.0) is Form.PAYLOADS
+    assert cheaper_form(RECORDS, int, fail, int, lambda: 0.0) is Form.PAYLOADS
+    assert cheaper_form(["key", b"no number"], int, None, None, lambda: 0.0) is Form.PAYLOADS

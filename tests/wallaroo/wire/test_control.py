@@ -94,7 +94,7 @@ FRAMES: list[ControlFrame] = [
     Empty(EPOCH, 2, ["/tmp/x/w2"]),
     Emptied(EPOCH, 2),
     Hold(EPOCH, 2, CheckpointId(5)),
-    Held(EPOCH, 2, []),
+    Held(EPOCH, 2, [], 250_000),
     Moved(EPOCH, 2, 10**6, 2**40),
     NotMoved(EPOCH, 2, "it cannot be pickled"),
     CallOff(EPOCH, 2, "somebody was lost"),

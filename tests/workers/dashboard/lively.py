@@ -51,11 +51,11 @@ class LivelyCluster:
         now = time.time()
         rate = self._rate(now)
         total = 0 if self.is_idle else int((now - self.started_s) * 48_000)
-        latency: dict[str, float | None] = dict.fromkeys(LATENCY)
-        latency["count"] = 0
+        latency: dict[str, Any] = {**dict.fromkeys(LATENCY), "count": 0, "bins": []}
         if not self.is_idle:
             wave = 1 + 0.2 * math.sin(now / 7)
-            latency.update({name: value * wave for name, value in LATENCY.items()}, count=480_123)
+            latency |= {name: value * wave for name, value in LATENCY.items()}
+            latency |= {"count": 480_123, "bins": bins_of(LATENCY["max"], 480_123)}
         return {
             "application": "market spread",
             "phase": self.phase,
@@ -67,9 +67,19 @@ class LivelyCluster:
             "totals": {"in": total, "out": total // 3, "filtered": total // 2, "failed": 41},
             "rates": {"in": rate, "out": rate / 3, "filtered": rate / 2, "failed": 0.4},
             "latency": latency,
-            "pipelines": [{"name": name, "latency": latency} for name in ("orders", "market data")],
+            "pipelines": [
+                {
+                    "name": name,
+                    "latency": latency,
+                    "by_worker": {} if self.is_idle else dict.fromkeys(self.workers, latency),
+                }
+                for name in ("orders", "market data")
+            ],
             "graph": self._graph(rate, total),
-            "workers": [self._worker(index, name, rate) for index, name in enumerate(self.workers)],
+            "workers": [
+                self._worker(index, name, rate) | {"latency": latency}
+                for index, name in enumerate(self.workers)
+            ],
             "links": self._links(rate),
             "sinks": self._sinks(rate),
             "sources": self._sources(rate),
@@ -98,7 +108,10 @@ class LivelyCluster:
                 name: [None if wave is None else LATENCY[name] * wave for wave in waves]
                 for name in ("p50", "p99")
             },
-            "workers": {name: {"in": [rate / part for rate in rates]} for name in self.workers},
+            "workers": {
+                name: {"in": [rate / part for rate in rates], "out": [rate / 9 for rate in rates]}
+                for name in self.workers
+            },
             "nodes": {
                 node["id"]: {"in": [rate * node["rate"] for rate in rates]}
                 for node in self._graph(1.0, 0)["nodes"]
@@ -199,6 +212,15 @@ class LivelyCluster:
             ("market data/source", "market data/update", rate * 0.4, True),
         ]
         names = ("from", "to", "rate", "exchange")
+        for node in nodes:
+            node["by_worker"] = {
+                name: {
+                    **{kind: node[kind] // 5 for kind in ("in", "out", "filtered", "failed")},
+                    "rate": node["rate"] / 4,
+                    "latency": node["latency"],
+                }
+                for name in (*self.workers, "w0")  # one that has left
+            }
         return {
             "nodes": nodes,
             "edges": [dict(zip(names, edge, strict=True)) for edge in edges],
@@ -296,8 +318,19 @@ def _node(
         "pipeline": pipeline, "step_kind": step_kind, "state": more.get("state"), "in": total,
         "out": total // 2, "filtered": total // 9, "failed": more.get("failed", 0), "rate": rate,
         "user_share": more.get("user_share", 0.05), "under_pressure": more.get("is_behind", False),
-        "latency": {name: value / 900 for name, value in LATENCY.items()} | {"count": 2144},
+        "latency": {name: value / 900 for name, value in LATENCY.items()}
+        | {"count": 2144, "bins": bins_of(LATENCY["max"] / 900, 2144)},
     }  # fmt: skip
+
+
+def bins_of(max_s: float, count: int) -> list[tuple[float, int]]:
+    """Bins up to ``max_s`` as a snapshot has them, most in the middle."""
+    top = math.ceil(math.log2(max_s * 1e9))
+    weights = [1, 7, 30, 45, 12, 0, 5]
+    return [
+        ((1 << top - 6 + index) / 1e9, count * weight // 100)
+        for index, weight in enumerate(weights)
+    ]
 
 
 def _letters(now: float) -> list[dict[str, Any]]:

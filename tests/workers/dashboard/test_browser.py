@@ -129,6 +129,27 @@ def test_places_are_reached_by_links_and_by_the_back_button(opened: Watched) -> 
     expect(page.get_by_role("heading", level=1)).to_have_text("Not here")
 
 
+def test_each_worker_has_its_part_of_pipelines_and_steps(opened: Watched) -> None:
+    page = opened.page
+    links = page.get_by_role("navigation")
+    for link, by_worker, by_size in (
+        ("orders", "orders by worker", "Latency of orders by size"),
+        ("check", "check order by worker", "Time in its function by size"),
+    ):
+        links.get_by_role("link", name=link).first.click()
+        rows = page.get_by_role("table", name=by_worker).get_by_role("row")
+        expect(rows).to_have_count(6)
+        expect(rows.filter(has_text="w3")).to_contain_text("ms" if link == "orders" else "µs")
+        expect(rows.filter(has_text="w0")).to_contain_text("has left")
+        expect(page.get_by_role("img", name=by_size)).to_be_visible()
+    links.get_by_role("link", name="w3").click()
+    expect(page.get_by_role("img", name=re.compile("Throughput of w3.* out now"))).to_be_visible()
+    expect(page.get_by_role("img", name="Latency on w3 by size")).to_be_visible()
+    places = page.get_by_role("table", name="Places on w3")
+    places.get_by_role("link", name="check order").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("check order")
+
+
 def test_the_window_of_time_can_be_chosen(opened: Watched) -> None:
     button = opened.page.get_by_role("button", name="1 h").first
     button.click()

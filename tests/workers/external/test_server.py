@@ -15,6 +15,7 @@ from wallaroo.wire.external import (
     encode_external,
 )
 from wallaroo_workers.external.server import ExternalServer
+from wallaroo_workers.network import stream_server
 from wallaroo_workers.network.frames import split_address
 
 WAIT_S = 10.0
@@ -154,3 +155,26 @@ async def test_the_end_of_the_server_hangs_up_on_all() -> None:
         await client.hear()
         await server.close()
         assert await client.is_hung_up_on()
+
+
+async def test_a_crowd_that_says_nothing_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_server, "CONNECTIONS_MAX", 3)
+    async with listening(Echo()) as server, contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(client_of(server)) for _ in range(5)]
+        crowd[-1].say(ExternalId.PARTITION_QUERY, "still")
+        assert (await crowd[-1].hear()).text == "still"
+        assert await crowd[0].is_hung_up_on()
+        assert await crowd[1].is_hung_up_on()
+        crowd[2].say(ExternalId.PARTITION_QUERY, "too")
+        assert (await crowd[2].hear()).text == "too"
+
+
+async def test_those_who_break_the_rules_fill_no_log() -> None:
+    async with listening(Echo()) as server:
+        with capture_logs() as lines:
+            for _ in range(20):
+                async with client_of(server) as client:
+                    client.writer.write(b"\x00\x00\x00\x02\xff\xff")
+                    assert await client.is_hung_up_on()
+        assert 0 < len(lines) < 20
+        assert {line["event"] for line in lines} <= {"external.refused", "external.refused_more"}

@@ -13,6 +13,7 @@ from wallaroo.wire.external import (
     decode_external,
     encode_external,
 )
+from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.network.stream_server import StreamServer
 
@@ -23,11 +24,12 @@ Answer = Callable[[ExternalMessage], Awaitable[ExternalMessage | None]]
 
 
 class ExternalServer(StreamServer):
-    """Any number of clients at once; one that breaks the rules loses its connection."""
+    """Many clients at once; one that breaks the rules loses its connection."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
         self._answer = answer
+        self._refusals = BoundedLog(log.warning, "external.refused")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it hangs up or breaks the rules."""
@@ -37,7 +39,7 @@ class ExternalServer(StreamServer):
         except (asyncio.IncompleteReadError, OSError):
             pass  # a client may hang up whenever it likes
         except WallarooError as error:
-            log.warning("external.refused", peer=join_address(*address[:2]), reason=error.what)
+            self._refusals.add(peer=join_address(*address[:2]), reason=error.what)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -160,9 +160,10 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
     try:
         facts = await resize(added, leaving)
     except WallarooError as error:
-        log.warning("resize.refused", reason=error.what, hint=error.hint)
+        following = "the workers stay those that they were"
+        log.warning("resize.refused", reason=error.what, hint=error.hint, next=following)
     else:
-        log.info("resize.done", **facts)
+        log.info("resize.done", **facts, next="records go on there")
 
 
 def names_to_take(

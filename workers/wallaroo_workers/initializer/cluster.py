@@ -40,6 +40,7 @@ from wallaroo.wire.control import (
     Checkpoint,
     ControlFrame,
     Drain,
+    Held,
     Hold,
     Measured,
     RequestStop,
@@ -62,6 +63,7 @@ from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
+from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
 
@@ -105,7 +107,7 @@ class Cluster:
         """Whether the run is over, and only its processes are still to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
-        self._page = Page(settings.page, self._run_file)
+        self._page = Page(settings.page, self._run_file, settings.hosts.tls)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -138,7 +140,7 @@ class Cluster:
             self._files.hold()
             await self._listen()
             if (joined := await self._hosts.gathered(self._control.address)) is None:
-                log.info("cluster.stopped", application=self._plan.application)
+                tell_stopped(self._plan.application)
                 return
             self._workers = (*self._workers, *joined)
             await self._begin()
@@ -157,8 +159,10 @@ class Cluster:
         await self._page.close()
         await self._control.clients.finish()
         if error is not None:
+            if self._hosts.is_ready.is_set():
+                tell_failed(self._plan.application, error)
             raise error
-        log.info("cluster.stopped", application=self._plan.application)
+        tell_stopped(self._plan.application)
 
     # Start
 
@@ -201,6 +205,7 @@ class Cluster:
         else:
             self._checkpoints.discard_staged()
             self._take_checkpoints()
+        tell_starting(self._plan.application, self._workers)
         effects = self._coordinator.start()
         self._watch.saw(None, effects)
         self._carry_out(effects)
@@ -264,6 +269,8 @@ class Cluster:
 
     def _frame_came(self, worker: WorkerName, frame: ControlFrame) -> None:
         self.observatory.heard(worker, frame)
+        if isinstance(frame, Held):
+            self._resizes.through(frame)
         if isinstance(frame, Replied):
             assert self.requests is not None
             self.requests.replied(worker, frame)
@@ -313,8 +320,8 @@ class Cluster:
                 self._processes.end(worker, is_told=is_told)
             case MembersChanged() | Answer():
                 self._resize_went_on(effect)
-            case Announce(event, values):
-                (log.warning if effect.is_warning else log.info)(event, **values)
+            case Announce(event, values, following):
+                (log.warning if effect.is_warning else log.info)(event, **values, next=following)
             case Publish(epoch, is_again):
                 self._publish(epoch, is_again=is_again)
             case WriteManifest():
@@ -326,7 +333,7 @@ class Cluster:
         if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
             self._checkpoints.begun()
         if isinstance(frame, Hold):
-            self._resizes.held()
+            self._resizes.held(frame.resize)
         for worker in workers:
             self._control.send(worker, frame)
 
@@ -334,6 +341,7 @@ class Cluster:
         if isinstance(effect, Answer):
             self._resizes.answered(effect)
             return
+        self._resizes.moved()
         self._workers = effect.workers
         if self._checkpoints is not None:
             self._checkpoints.members_changed(effect.workers, effect.partition_maps)
@@ -370,7 +378,8 @@ class Cluster:
             return
         if self._coordinator.waiting_for:
             phase, workers = self._coordinator.phase.value, self._coordinator.waiting_for
-            log.info("cluster.waiting", phase=phase, workers=", ".join(workers))
+            named = ", ".join(workers)
+            log.info("cluster.waiting", phase=phase, workers=named, next="goes on with these")
         loop = asyncio.get_running_loop()
         loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
 
@@ -381,6 +390,7 @@ class Cluster:
             what=context.get("message"),
             exc_info=context.get("exception"),
             story=self._coordinator.story,
+            next="all processes end",
         )
         self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
 
@@ -450,4 +460,5 @@ class Cluster:
             control=self._control.address,
             framing="compiled" if framing.is_compiled() else "Python",
             after_s=round(time.monotonic() - self._started_s, 2),
+            next="records are taken" + " again" * is_again,
         )

@@ -136,7 +136,8 @@ class Hosts:
             self._run.start(self._grow(complete))
         else:
             here = ", ".join(self._joining.waiting)
-            log.info("hosts.waiting", here=here, missing=together - len(self._joining.waiting))
+            missing = together - len(self._joining.waiting)
+            log.info("hosts.waiting", here=here, missing=missing, next="they join together")
 
     def _lost(self, worker: WorkerName) -> None:
         if worker in self._joining.waiting:
@@ -145,7 +146,8 @@ class Hosts:
 
     def _refuse(self, workers: list[WorkerName], error: ClusterError) -> None:
         for worker in workers:
-            log.warning("host.not_taken_in", worker=worker, reason=error.what, hint=error.hint)
+            facts = {"worker": worker, "reason": error.what, "hint": error.hint}
+            log.warning("host.not_taken_in", **facts, next="it is sent away")
             self.agents.dismiss(worker, error.what, error.hint)
 
     def _why_not(self, worker: WorkerName, together: int) -> str:
@@ -178,7 +180,8 @@ class Hosts:
             if is_member:
                 await self._run.resize([], [worker])
         except ClusterError as error:
-            log.warning("host.cannot_leave", worker=worker, reason=error.what, hint=error.hint)
+            facts = {"worker": worker, "reason": error.what, "hint": error.hint}
+            log.warning("host.cannot_leave", **facts, next="its worker goes on")
         else:
             self.agents.dismiss(worker)
 

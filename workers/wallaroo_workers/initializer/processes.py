@@ -69,7 +69,8 @@ class WorkerProcesses:
 
     async def _start(self, order: StartWorker, delay_s: float) -> None:
         if order.is_restart:
-            log.info("worker.restarting", worker=order.worker, after_s=delay_s)
+            following = "a new process of it starts"
+            log.info("worker.restarting", worker=order.worker, after_s=delay_s, next=following)
             await asyncio.sleep(delay_s)
         if not self._is_wanted(order):
             return

@@ -8,6 +8,7 @@ from typing import Any
 from wallaroo.cluster.events import Answer, Event, ResizeRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
+from wallaroo.wire.control import Held
 
 
 class ResizeRequests:
@@ -29,9 +30,13 @@ class ResizeRequests:
         self._end_reason = ""
         self._unanswered: dict[int, asyncio.Future[Answer]] = {}
         self._count = 0
+        self._hold = 0
+        """Whose pause this is: the number of the ``Hold``."""
         self._held_s: float | None = None
         """When the sources were held, where they still are."""
-        self._pause_s = 0.0
+        self._through_s = self._moved_s = 0.0
+        """When the last barrier was through, and when everything had moved."""
+        self._times = {"pause_s": 0.0, "barrier_s": 0.0, "moving_s": 0.0}
 
     async def make_in_turn(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
         """As ``make``, once the cluster runs and no other request is under way."""
@@ -59,17 +64,32 @@ class ResizeRequests:
             raise ClusterError(answer.text)
         for worker in leaving:
             await self._left(WorkerName(worker))
-        return {**answer.facts, "pause_s": self._pause_s, "took_s": time.monotonic() - begun_s}
+        return {**answer.facts, **self._times, "took_s": time.monotonic() - begun_s}
 
-    def held(self) -> None:
-        """All workers are told to hold their sources."""
-        self._held_s = time.monotonic()
+    def held(self, hold: int) -> None:
+        """All workers are told to hold their sources; ``hold`` is which time this is."""
+        self._hold = hold
+        self._held_s = self._through_s = self._moved_s = time.monotonic()
+
+    def through(self, frame: Held) -> None:
+        """The barrier is through one worker, and that has given away what moves."""
+        if frame.resize == self._hold:
+            self._through_s = max(self._through_s, time.monotonic() - frame.gave_us / 1e6)
+
+    def moved(self) -> None:
+        """The barrier is through all workers, and everything has moved."""
+        self._moved_s = time.monotonic()
 
     def running(self) -> None:
         """All sources take records again."""
         self._ran.set()
         if self._held_s is not None:
-            self._pause_s, self._held_s = time.monotonic() - self._held_s, None
+            self._times = {
+                "pause_s": time.monotonic() - self._held_s,
+                "barrier_s": self._through_s - self._held_s,
+                "moving_s": self._moved_s - self._through_s,
+            }
+            self._held_s = None
 
     def answered(self, answer: Answer) -> None:
         """The coordinator says what became of a request."""

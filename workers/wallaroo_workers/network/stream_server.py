@@ -5,13 +5,20 @@ import asyncio
 
 from wallaroo_workers.network.frames import join_address
 
+CONNECTIONS_MAX = 256
+"""At one port. Whoever connects says what it has to say and goes."""
+
 
 class StreamServer(abc.ABC):
-    """Any number of connections at once; what one does is for ``serve`` to say."""
+    """Many connections at once; what one does is for ``serve`` to say.
+
+    Beyond the limit the one that was there first has to go: then a crowd that says nothing
+    neither keeps others out nor takes all files that this process may open.
+    """
 
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self.address = ""
 
     @abc.abstractmethod
@@ -34,9 +41,18 @@ class StreamServer(abc.ABC):
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        if len(self._tasks) >= CONNECTIONS_MAX:
+            first = next(iter(self._tasks))
+            del self._tasks[first]
+            first.cancel()
+        self._tasks[task] = None
         try:
             await self.serve(reader, writer)
-        finally:
-            self._tasks.discard(task)
             writer.close()
+            # Who does not read what was written is still one of those that there are.
+            await writer.wait_closed()
+        except OSError:
+            pass  # it is gone
+        finally:
+            self._tasks.pop(task, None)
+            writer.transport.abort()

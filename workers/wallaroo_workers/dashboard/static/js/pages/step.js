@@ -3,8 +3,8 @@
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { kindOf } from "../charts/graph.js";
 import { count, rate, share } from "../format.js";
-import { card, heading, linkTo, table, tiles } from "../parts/elements.js";
-import { failedCell, graphCard, placesTable } from "../parts/graph_card.js";
+import { card, heading, linkTo, tiles } from "../parts/elements.js";
+import { graphCard, placesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { stepCards } from "../parts/measured_cards.js";
 import { hotKeysCard } from "../parts/state_cards.js";
@@ -29,7 +29,6 @@ export function stepPage(snapshot, name) {
     ${graphCard("Where it stands", around(snapshot.graph, nodes))}
     ${stepCards(name, nodes)}
     ${card("Its places", placesTable(nodes))}
-    ${byWorker(nodes)}
     ${states.length ? hotKeysCard(states) : ""}
     ${lettersCard(snapshot.dead_letters.filter((each) => each.step === name))}`;
 }
@@ -40,17 +39,4 @@ function around(graph, nodes) {
   const edges = graph.edges.filter((edge) => ids.has(edge.from) || ids.has(edge.to));
   const near = new Set([...ids, ...edges.flatMap((edge) => [edge.from, edge.to])]);
   return { nodes: graph.nodes.filter((node) => near.has(node.id)), edges };
-}
-
-function byWorker(nodes) {
-  const rows = nodes.flatMap((node) => Object.entries(node.by_worker ?? {})
-    .map(([worker, facts]) => ({ worker, ...facts })));
-  if (rows.length === 0) return "";
-  return card("By worker", table(`${nodes[0].name} by worker`, [
-    { title: "Worker", cell: (each) => linkTo("worker", each.worker) },
-    { title: "Records/s", isNumber: true, cell: (each) => rate(each.rate) },
-    { title: "In", isNumber: true, cell: (each) => count(each.in) },
-    { title: "Out", isNumber: true, cell: (each) => count(each.out) },
-    { title: "Failed", isNumber: true, cell: failedCell },
-  ], rows));
 }

@@ -4,7 +4,9 @@ import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawRates } from "../charts/lines.js";
 import { bytes, count, duration, rate, share } from "../format.js";
 import { card, heading, linkTo, table, tiles } from "../parts/elements.js";
+import { failedCell } from "../parts/graph_card.js";
 import { linesCard, windowChoice } from "../parts/history_cards.js";
+import { binsCard } from "../parts/latency_cards.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { logCard } from "../parts/log_card.js";
 import { linksCard, sinksCard, sourcesCard, stateTag } from "../parts/worker_cards.js";
@@ -24,6 +26,11 @@ export function workerPage(snapshot, name) {
     ${linesCard(`Throughput of ${name}`, drawRates, lines, rate, {
       end: windowChoice(), note: "records a second", pick: (all) => all.workers?.[name],
     })}
+    <div class="row">
+      ${binsCard(`Latency on ${name} by size`, [worker.latency],
+        "source to sinks, of what left here, last 10 s", { wide: "wide-4" })}
+      ${placesOn(snapshot.graph.nodes, name)}
+    </div>
     <div class="row">
       ${owned(snapshot.states, name)}
       ${linksCard(snapshot.links.filter((link) => link.from === name || link.to === name),
@@ -51,6 +58,23 @@ function workerTiles(worker) {
     { name: "Restarts", value: count(worker.restarts), note: `epoch ${worker.epoch}`,
       isBad: worker.restarts > 0 },
   ], "The worker in figures");
+}
+
+// The sources, steps and sinks as this worker has them.
+function placesOn(nodes, name) {
+  const rows = nodes.filter((node) => node.by_worker[name])
+    .map((node) => ({ node, ...node.by_worker[name] }));
+  return card(`Places on ${name}`, table(`Places on ${name}`, [
+    { title: "Name", cell: ({ node }) => (node.kind === "step" ? linkTo("step", node.name)
+      : node.name) },
+    { title: "Pipeline", cell: ({ node }) => linkTo("pipeline", node.pipeline) },
+    { title: "Records/s", isNumber: true, cell: (each) => rate(each.rate) },
+    { title: "In", isNumber: true, cell: (each) => count(each.in) },
+    { title: "Out", isNumber: true, cell: (each) => count(each.out) },
+    { title: "Filtered", isNumber: true, cell: (each) => count(each.filtered) },
+    { title: "Failed", isNumber: true, cell: failedCell },
+    { title: "In function, 99 %", isNumber: true, cell: (each) => duration(each.latency?.p99) },
+  ], rows, { none: "No record came yet." }), { wide: "wide-8" });
 }
 
 function owned(states, name) {

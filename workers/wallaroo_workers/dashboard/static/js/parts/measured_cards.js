@@ -3,21 +3,20 @@
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawDurations, drawRates } from "../charts/lines.js";
 import { count, duration, rate } from "../format.js";
-import { card, table } from "./elements.js";
+import { store } from "../store.js";
+import { card, table, tag, workerLink } from "./elements.js";
+import { failedCell } from "./graph_card.js";
 import { linesCard, windowChoice } from "./history_cards.js";
+import { binsCard, percentilesCard } from "./latency_cards.js";
 
 const IN = { name: "in", colour: "series-in", isFilled: true };
 const OUT = { name: "out", colour: "series-out" };
-
-const PERCENTILES = [
-  ["p50", "50 %"], ["p90", "90 %"], ["p99", "99 %"], ["p999", "99.9 %"], ["max", "all"],
-];
 
 // nodes: of this pipeline, from its source to its sinks
 export function pipelineCards(name, nodes, pipelines) {
   const sources = nodes.filter((node) => node.kind === "source");
   const sinks = nodes.filter((node) => node.kind === "sink");
-  const latency = pipelines?.find((each) => each.name === name)?.latency;
+  const facts = pipelines.find((each) => each.name === name);
   const end = windowChoice();
   return html`<div class="row">
     ${throughput(name, (nodesIn) => ({
@@ -27,7 +26,13 @@ export function pipelineCards(name, nodes, pipelines) {
       { name: "p50", colour: "series-in" }, { name: "p99", colour: "series-mid" },
     ], duration, { wide: "wide-4", end, note: "source to sinks",
       pick: (history) => history.pipelines?.[name] })}
-    ${percentiles(`Percentiles of ${name}`, latency, "last 10 s")}
+    ${percentilesCard(`Percentiles of ${name}`, facts.latency, "last 10 s")}
+  </div>
+  <div class="row">
+    ${binsCard(`Latency of ${name} by size`, [facts.latency], "source to sinks, last 10 s",
+      { wide: "wide-4" })}
+    ${byWorkerCard(`${name} by worker`, rowsOf(nodes, facts.by_worker), "Latency",
+      { wide: "wide-8" })}
   </div>`;
 }
 
@@ -37,8 +42,30 @@ export function stepCards(name, nodes) {
     (one.latency?.count ?? 0));
   return html`<div class="row">
     ${throughput(name, (nodesIn) => ({ in: sum(nodesIn, nodes) }), "wide-9")}
-    ${percentiles("Time in its function", busiest.latency, "a sample of its records")}
+    ${percentilesCard("Time in its function", busiest.latency, "a sample of its records")}
+  </div>
+  <div class="row">
+    ${binsCard("Time in its function by size", nodes.map((node) => node.latency),
+      "a sample of its records", { wide: "wide-4" })}
+    ${byWorkerCard(`${name} by worker`, nodes.flatMap(workersOf), "In function",
+      { wide: "wide-8" })}
   </div>`;
+}
+
+const workersOf = (node) =>
+  Object.entries(node.by_worker).map(([worker, facts]) => ({ worker, ...facts }));
+
+// What came into a pipeline on each worker, what left it there, and what ended in between.
+function rowsOf(nodes, latencies) {
+  const workers = new Set(nodes.flatMap((node) => Object.keys(node.by_worker)));
+  return [...workers].map((worker) => {
+    const sumOf = (field, kind) => nodes.reduce((all, node) =>
+      all + (!kind || node.kind === kind ? node.by_worker[worker]?.[field] ?? 0 : 0), 0);
+    return {
+      worker, rate: sumOf("rate", "source"), in: sumOf("in", "source"), out: sumOf("out", "sink"),
+      filtered: sumOf("filtered"), failed: sumOf("failed"), latency: latencies[worker],
+    };
+  });
 }
 
 function throughput(name, pick, wide) {
@@ -53,13 +80,23 @@ function sum(nodesIn, nodes) {
   return series.length ? series[0].map((_, at) => series.reduce((all, one) => all + one[at], 0)) : [];
 }
 
-function percentiles(title, latency, note) {
-  const body = latency?.count
-    ? table(title, [
-      { title: "Records below", cell: ([, text]) => text },
-      { title: "Time", isNumber: true, cell: ([name]) => duration(latency[name]) },
-    ], PERCENTILES)
-    : html`<p class="none">Nothing was measured yet.</p>`;
-  return card(title, body, { wide: "wide-3", note: latency?.count
-    ? `${note}, ${count(latency.count)} records` : note });
+// rows: [{ worker, rate, in, out, filtered, failed, latency }]
+export function byWorkerCard(title, rows, timeTitle, { wide = "" } = {}) {
+  if (rows.length === 0) return "";
+  return card(title, table(title, [
+    { title: "Worker", cell: (each) => workerOrGone(each.worker) },
+    { title: "Records/s", isNumber: true, cell: (each) => rate(each.rate) },
+    { title: "In", isNumber: true, cell: (each) => count(each.in) },
+    { title: "Out", isNumber: true, cell: (each) => count(each.out) },
+    { title: "Filtered", isNumber: true, cell: (each) => count(each.filtered) },
+    { title: "Failed", isNumber: true, cell: failedCell },
+    { title: `${timeTitle}, 50 %`, isNumber: true, cell: (each) => duration(each.latency?.p50) },
+    { title: "99 %", isNumber: true, cell: (each) => duration(each.latency?.p99) },
+  ], rows), { wide });
+}
+
+// What one that has left the cluster counted is in the sums still.
+function workerOrGone(name) {
+  const isThere = store.snapshot.workers.some((each) => each.name === name);
+  return isThere ? workerLink(name) : html`<span class="nowrap">${name} ${tag("has left")}</span>`;
 }

@@ -1,0 +1,33 @@
+"""What aiohttp says of strangers whose requests are none, at a bounded rate."""
+
+import logging
+
+import structlog
+from aiohttp.http_exceptions import HttpProcessingError
+
+from wallaroo_workers.bounded_log import BoundedLog
+
+log = structlog.get_logger()
+
+AIOHTTP = logging.getLogger("aiohttp.server")
+
+
+class Refusals(logging.Filter):
+    """Has one short line take the place of a traceback for each broken request.
+
+    It stands at aiohttp's own logger while the page is there; all else passes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = BoundedLog(log.warning, "dashboard.refused")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether ``record`` is to be logged as it is."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        peer = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        reason = error.message.strip().partition("\n")[0].rstrip(":")
+        self._told.add(peer=str(peer), reason=reason or "the request is broken")
+        return False
