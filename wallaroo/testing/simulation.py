@@ -172,7 +172,6 @@ class _Simulation:
             disk=self._disk,
             objects=objects,
             network=Network(self.loop, self._chaos),
-            takers={},
             receivers=self._receivers,
             hall=self._hall,
             placed=self._placed,

@@ -1,7 +1,7 @@
 """One simulated worker process: the real ``Member`` with everything around it simulated."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
@@ -61,7 +61,7 @@ class World:
     disk: Disk
     objects: Objects
     network: Network
-    takers: dict[str, SimulatedHandOver]
+    takers: dict[str, SimulatedHandOver] = field(default_factory=dict)
     """Who takes connections of senders at which path."""
     receivers: Receivers
     hall: SendersHall
