@@ -164,10 +164,11 @@ def checked_secret(options: HostOptions, control: str) -> bytes | None:
     """
     secret = load_secret(options.secret_file)
     option, address = ("--control", control) if options.join is None else ("--join", options.join)
-    known = {"has_secret": secret is not None, "has_tls": options.tls_files is not None}
-    check_exposure(option, split_option(option, address)[0], **known)
+    has_secret, has_tls = secret is not None, options.tls_files is not None
+    host, _ = split_option(option, address)
+    check_exposure(option, host, has_secret=has_secret, has_tls=has_tls)
     if options.bind_host is not None:
-        check_exposure("--bind", options.bind_host, **known)
+        check_exposure("--bind", options.bind_host, has_secret=has_secret, has_tls=has_tls)
     return secret
 
 

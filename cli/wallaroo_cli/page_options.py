@@ -8,6 +8,13 @@ import click
 from wallaroo.errors import ConfigError, ProtocolError
 from wallaroo_workers.dashboard.settings import DEFAULT_ADDRESS, DashboardSettings
 from wallaroo_workers.network.frames import split_address
+from wallaroo_workers.security import check_exposure
+
+HINT_PAGE = (
+    "leave --dashboard out and look through a tunnel, `ssh -L 4000:127.0.0.1:4000 HOST`; or give a "
+    "secret, and a certificate, which `wallaroo-cluster certificates DIR --hosts HOST` makes; see "
+    "docs/monitoring.md"
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,3 +57,10 @@ def page_settings(values: dict[str, Any]) -> DashboardSettings | None:
             f"--dashboard: {error.what}", hint=f"leave it out, or give {DEFAULT_ADDRESS}"
         ) from error
     return DashboardSettings(address=address, names=tuple(names))
+
+
+def check_page(page: DashboardSettings | None, *, has_secret: bool, has_tls: bool) -> None:
+    """Refuse to show the page to other hosts without secret and TLS. Raises ``ConfigError``."""
+    if page is not None:
+        host, _ = split_address(page.address)
+        check_exposure("--dashboard", host, has_secret=has_secret, has_tls=has_tls, hint=HINT_PAGE)

@@ -24,7 +24,7 @@ from wallaroo_cli.host_options import (
     worker_name,
 )
 from wallaroo_cli.original.options import is_original
-from wallaroo_cli.page_options import page_options, page_settings
+from wallaroo_cli.page_options import check_page, page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
@@ -405,16 +405,23 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=checkpoints if location else None,
-        hosts=HostSettings(
-            secret=checked_secret(chosen.hosts, chosen.control_address),
-            tls=chosen.hosts.tls_files,
-            agent_count=chosen.hosts.expect_workers,
-            agent_timeout_s=chosen.hosts.agent_timeout_s,
-            bind_host=chosen.hosts.bind_host or "",
-            advertise_host=advertised(chosen.hosts, chosen.control_address, chosen.worker_count),
-        ),
+        hosts=_host_settings(chosen),
         otlp_endpoint=chosen.otlp or "",
         page=chosen.page,
+    )
+
+
+def _host_settings(chosen: Chosen) -> HostSettings:
+    hosts = chosen.hosts
+    secret, tls = checked_secret(hosts, chosen.control_address), hosts.tls_files
+    check_page(chosen.page, has_secret=secret is not None, has_tls=tls is not None)
+    return HostSettings(
+        secret=secret,
+        tls=tls,
+        agent_count=hosts.expect_workers,
+        agent_timeout_s=hosts.agent_timeout_s,
+        bind_host=hosts.bind_host or "",
+        advertise_host=advertised(hosts, chosen.control_address, chosen.worker_count),
     )
 
 

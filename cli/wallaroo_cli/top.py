@@ -1,7 +1,6 @@
 """``wallaroo-cluster top``: how a cluster is, in a terminal, refreshed each second."""
 
 import contextlib
-import os
 import sys
 import time
 from typing import Any
@@ -16,7 +15,7 @@ from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.dashboard_client import DashboardClient
 from wallaroo_cli.tools.running_clusters import find_run
 from wallaroo_cli.tools.top_view import gone_line, top_view
-from wallaroo_workers.security import SECRET_VARIABLE
+from wallaroo_workers.security import load_secret
 
 REFRESH_S = 1.0
 WIDTH_WITHOUT_TERMINAL = 140
@@ -29,20 +28,27 @@ WIDTH_WITHOUT_TERMINAL = 140
     metavar="H:P",
     help="Address of the cluster's page.  [default: that of the cluster started in this folder]",
 )
+@click.option(
+    "--tls-ca",
+    "authority",
+    metavar="PATH",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The cluster's authority, for a page with TLS.  [default: as the run file says]",
+)
 @click.option("--once", is_flag=True, help="Print one picture and end, for scripts.")
 @report_errors
-def top(address: str | None, *, once: bool) -> None:
+def top(address: str | None, authority: str | None, *, once: bool) -> None:
     """Show records, workers, keys, checkpoints and errors as they change; Ctrl-C ends it.
 
     It reads the cluster's page. Where that is open to other machines it needs the secret, from
     WALLAROO_SECRET or the run file.
     """
-    client = DashboardClient(*_target(address))
+    client = DashboardClient(*_target(address, authority))
     is_terminal = sys.stdout.isatty()
     console = Console(highlight=False, width=None if is_terminal else WIDTH_WITHOUT_TERMINAL)
     first = client.snapshot()
     if once or not is_terminal:
-        console.print(top_view(first, console.size.height if is_terminal else None))
+        console.print(top_view(first, console.height if is_terminal else None, console.width))
         return
     with contextlib.suppress(KeyboardInterrupt):
         _follow(client, first, console)
@@ -53,7 +59,7 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
     with Live(console=console, screen=True, auto_refresh=False) as shown:
         while True:
             above = [] if gone_unix_s is None else [gone_line(gone_unix_s)]
-            shown.update(top_view(snapshot, console.size.height, above), refresh=True)
+            shown.update(top_view(snapshot, console.height, console.width, above), refresh=True)
             time.sleep(REFRESH_S)
             try:
                 snapshot, gone_unix_s = client.snapshot(), None
@@ -63,11 +69,12 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
                 gone_unix_s = gone_unix_s or time.time()
 
 
-def _target(address: str | None) -> tuple[str, str]:
-    """Return where the page is, and the secret, as the page takes it; it may be empty."""
-    given = os.environ.get(SECRET_VARIABLE, "").strip()
+def _target(address: str | None, authority: str | None) -> tuple[str, str, str]:
+    """Return where the page is, the secret as it takes it, and the authority; both may be empty."""
     if address is not None:
-        return str(parse_address(address, "--dashboard")), given
+        given = load_secret(None)
+        secret = "" if given is None else given.hex()
+        return str(parse_address(address, "--dashboard")), secret, authority or ""
     run = find_run()
     if not run["dashboard"]:
         raise ClusterError(
@@ -75,4 +82,5 @@ def _target(address: str | None) -> tuple[str, str]:
             hint="it was started with --no-dashboard, or its port was taken: see its log; "
             "wallaroo-cluster status does without",
         )
-    return run["dashboard"], run["secret"]
+    tls = run.get("tls") or {}
+    return run["dashboard"], run["secret"], authority or tls.get("authority", "")

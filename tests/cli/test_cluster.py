@@ -61,8 +61,9 @@ def test_a_secret_that_is_given_goes_first(
 ) -> None:
     monkeypatch.setenv("WALLAROO_SECRET", " from the environment\n")
     assert find_cluster("127.0.0.1:7000", None).secret == b"from the environment"
-    (folder / "secret").write_text("from a file\n")
-    assert find_cluster(None, str(folder / "secret")).secret == b"from a file"
+    (folder / "secret").write_text("from a file of the user's\n")
+    (folder / "secret").chmod(0o600)
+    assert find_cluster(None, str(folder / "secret")).secret == b"from a file of the user's"
 
 
 def test_no_cluster_is_the_status_3() -> None:
@@ -124,9 +125,13 @@ def test_a_mistake_is_the_status_2(arguments: list[str], said: str) -> None:
     assert said in ended.stderr
 
 
-def test_an_empty_secret_is_a_mistake(folder: Path) -> None:
-    (folder / "secret").write_text("\n")
-    assert "is empty" in invoke("status", "--secret-file", "secret").stderr
+def test_a_secret_that_no_cluster_takes_is_a_mistake(folder: Path) -> None:
+    secret = folder / "secret"
+    secret.write_text("too short\n")
+    secret.chmod(0o600)
+    assert "has 9 bytes; it needs 16" in invoke("status", "--secret-file", "secret").stderr
+    secret.chmod(0o644)
+    assert "open to every user" in invoke("status", "--secret-file", "secret").stderr
 
 
 def test_a_run_file_of_a_cluster_that_nobody_answers_for_is_the_status_3(folder: Path) -> None:

@@ -12,6 +12,8 @@ from wallaroo_cli.host_options import (
     checked_secret,
     worker_name,
 )
+from wallaroo_cli.page_options import check_page
+from wallaroo_workers.dashboard.settings import DashboardSettings
 
 NOTHING = {
     "join": None,
@@ -27,6 +29,16 @@ NOTHING = {
     "tls_ca": None,
 }
 LOOPBACK = "127.0.0.1:0"
+
+
+def test_the_page_is_shown_to_other_hosts_with_secret_and_tls_only() -> None:
+    everywhere = DashboardSettings(address="0.0.0.0:4000")
+    check_page(None, has_secret=False, has_tls=False)
+    check_page(DashboardSettings(), has_secret=False, has_tls=False)
+    check_page(everywhere, has_secret=True, has_tls=True)
+    with pytest.raises(ConfigError, match=r"--dashboard leads out of this host.*--tls-cert") as one:
+        check_page(everywhere, has_secret=True, has_tls=False)
+    assert "ssh -L" in one.value.hint
 
 
 def options(**values: object) -> HostOptions:

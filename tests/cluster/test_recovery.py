@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.durable import (
+    COUNTS,
     Deployment,
     Sender,
     children,
     is_saving,
     kill,
     kill_initializer,
+    lines_in,
     wait_checkpoints,
+    write_application,
 )
-from tests.cluster.harness import Cluster, wait_until
+from tests.cluster.harness import Cluster, framed, send_bytes, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -165,3 +169,27 @@ def test_a_worker_is_killed_while_the_cluster_stops(tmp_path: Path) -> None:
         totals = sender.stop()
         assert cluster.stop() == 0
     counts.check(totals)
+
+
+NOT_SAVED = COUNTS.replace(
+    "{total['count']}\\n\", True", '{total[\'count\']}\\n", not record[0].startswith("quiet")'
+)
+"""Changes to keys that begin so are not told."""
+
+
+def test_changes_that_were_not_told_are_forgotten_with_the_process(tmp_path: Path) -> None:
+    counts = Deployment(tmp_path, is_sent_to=True)
+    assert NOT_SAVED != COUNTS
+    write_application(tmp_path, NOT_SAVED)
+    with counts.running(workers=1, interval_s=0.1) as cluster:
+        cluster.wait_ready()
+        send_bytes(counts.port, framed(b"told 1", b"quiet 1", b"quiet 2"))
+        # Behind these the journal is not looked at any more.
+        wait_checkpoints(counts.store, 2)
+        os.kill(cluster.pid("w1"), signal.SIGKILL)
+        cluster.wait_ready(epoch=2)
+        send_bytes(counts.port, framed(b"told 2", b"quiet 3"))
+        wait_checkpoints(counts.store, 2)
+        assert cluster.stop() == 0
+    expected = ["told 1", "quiet 1", "quiet 2", "told 2", "quiet 1"]
+    assert lines_in(counts.sent) == Counter(expected)

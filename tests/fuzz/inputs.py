@@ -98,7 +98,7 @@ def _frames(poison: bytes) -> list[bytes]:
     epoch, worker = Epoch(1), WorkerName("w1")
     control: list[ControlFrame] = [
         Join(epoch, worker, 1, "127.0.0.1:1", ["application"]),
-        Failed(epoch, "stop", "", 1),
+        Failed(epoch, worker, "stop", "", 1),
         RequestStop(epoch),
         Pulse(epoch, worker),
         Stop(epoch),

@@ -42,8 +42,15 @@ def tls_options(folder: Path, host: str) -> list[str]:
 class FarSender(Sender):
     """Sends from one host to another."""
 
-    def __init__(self, deployment: Deployment, here: Host, there: Host) -> None:
-        super().__init__(deployment.port, deployment.journals)
+    def __init__(
+        self,
+        deployment: Deployment,
+        here: Host,
+        there: Host,
+        name: str = "sent",
+        journals: Path | None = None,
+    ) -> None:
+        super().__init__(deployment.port, journals or deployment.journals, name)
         self._from = here
         self._to = (there.address, deployment.port)
 
@@ -51,10 +58,21 @@ class FarSender(Sender):
         return self._from.connect(self._to, WAIT_S)
 
 
-class Site:
-    """Hosts with a file system in common, and a durable application to run on them."""
+class PlainFarSender(FarSender):
+    """Sends over one connection that nobody cuts; looks into no journal."""
 
-    def __init__(self, folder: Path, hosts: Sequence[Host]) -> None:
+    def _run(self) -> None:
+        try:
+            self._send()
+            self.accepted = self.sent
+        except OSError as error:
+            self._error = error
+
+
+class Site:
+    """Hosts with a file system in common, and an application to run on them."""
+
+    def __init__(self, folder: Path, hosts: Sequence[Host], *, is_durable: bool = True) -> None:
         self.deployment = Deployment(folder, is_sent_to=True)
         self.folder = folder
         self.secret = write_secret(folder)
@@ -64,12 +82,17 @@ class Site:
         self.options = [
             option.replace("127.0.0.1:", "0.0.0.0:") for option in self.deployment.options
         ]
+        self._interval = ["--checkpoint-interval", "0.3"]
+        if not is_durable:
+            at = self.options.index("--resilience-dir")
+            del self.options[at : at + 2]
+            self._interval = []
 
     def _own(self, host: Host) -> list[str]:
         return ["--secret-file", str(self.secret), *tls_options(self.certificates, host.name)]
 
     def initializer(self, host: Host, *options: str) -> contextlib.AbstractContextManager[Cluster]:
-        own = ["--control", self.control, "--checkpoint-interval", "0.3", *self._own(host)]
+        own = ["--control", self.control, *self._interval, *self._own(host)]
         return running(self.folder, "counts", *self.options, *own, *options, before=host.before)
 
     def agent(

@@ -18,8 +18,11 @@ from wallaroo.cluster import member
 from wallaroo.cluster.barriers import Barriers
 from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.inbox import Inbox
+from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.moving import Moving
+from wallaroo.cluster.senders import Senders
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
@@ -169,6 +172,22 @@ def without_late_keys(patch: Patch) -> None:
     patch.setattr(Moving, "_find_the_late", lambda _: None)
 
 
+def without_rest_before_handing_over(patch: Patch) -> None:
+    """A worker that leaves goes on reading the connections that it gives away."""
+    patch.setattr(Intake, "rest", lambda _: None)
+
+
+def without_waiting_for_a_checkpoint(patch: Patch) -> None:
+    """A connection is read on before the giver's journal is behind a checkpoint."""
+    take_over = Senders.take_over
+
+    def at_once(self: Senders, handed: list[Handed]) -> None:
+        take_over(self, handed)
+        self.read_on()
+
+    patch.setattr(Senders, "take_over", at_once)
+
+
 PLANTED = [
     without_hold_back,
     without_epoch_check,
@@ -187,6 +206,8 @@ PLANTED = [
     without_hold_until_all_know,
     without_late_keys,
     without_counts_going_back,
+    without_rest_before_handing_over,
+    without_waiting_for_a_checkpoint,
 ]
 
 

@@ -53,3 +53,29 @@ def test_a_connection_that_is_gone_is_left_alone() -> None:
     intake.remove(gone)
     intake.took(PENDING_BYTES_MAX + 1)
     assert gone.is_reading
+
+
+def test_at_rest_nobody_reads_until_all_are_woken() -> None:
+    intake = Intake()
+    early, late = Connection(), Connection()
+    intake.add(early)
+    intake.rest()
+    intake.add(late)
+    assert [early.is_reading, late.is_reading, intake.is_full] == [False, False, True]
+    # A replay that ends meanwhile wakes nobody: readers ask whether they may.
+    intake.shut()
+    intake.open()
+    assert [intake.is_full] == [True]
+    intake.wake()
+    assert [early.is_reading, late.is_reading, intake.is_full] == [True, True, False]
+
+
+def test_it_is_empty_once_all_that_was_read_is_processed() -> None:
+    intake = Intake()
+    found = [intake.is_empty]
+    intake.took(5)
+    intake.rest()
+    found.append(intake.is_empty)
+    intake.gave(5)
+    found.append(intake.is_empty)
+    assert found == [True, False, True]

@@ -34,6 +34,8 @@ HINT_RESTORE = (
     "not need it: wallaroo-checkpoints verify tells which are whole"
 )
 
+HINT_FOREIGN = "give each cluster a folder or bucket prefix of its own, with nothing else in it"
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _HEADER = struct.Struct(">8sBB")
@@ -77,19 +79,22 @@ def encode_block_head(*pieces: Buffer) -> bytes:
     return _HEAD.pack(length, _length_check(length), checksum.intdigest())
 
 
-def check_header(data: Buffer, kind: FileKind, file: str) -> None:
-    """Raise ``DamagedFileError`` unless `data` begins as a file of `kind` that can be read here."""
+def check_header(
+    data: Buffer, kind: FileKind, file: str, hint: str = HINT_RESTORE, foreign: str = HINT_FOREIGN
+) -> None:
+    """Raise ``DamagedFileError`` unless `data` begins as a file of `kind` that can be read here.
+
+    `hint` says what to do about one that is damaged, `foreign` about one that is nobody's.
+    """
     if len(data) < HEADER_BYTES:
-        raise DamagedFileError(
-            file, 0, f"it has {len(data)} bytes, fewer than a header", HINT_RESTORE
-        )
+        raise DamagedFileError(file, 0, f"it has {len(data)} bytes, fewer than a header", hint)
     magic, version, found = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise DamagedFileError(
             file,
             0,
             f"it is no file of wallaroo: it begins with {bytes(data[:8]).hex(' ')}",
-            "give each cluster a folder or bucket prefix of its own, with nothing else in it",
+            foreign,
         )
     if version != VERSION:
         raise DamagedFileError(
@@ -99,9 +104,8 @@ def check_header(data: Buffer, kind: FileKind, file: str) -> None:
             "run the release of wallaroo-streams that wrote it",
         )
     if found != kind:
-        raise DamagedFileError(
-            file, 9, f"it is of kind {found}, not a {kind.name.lower()} ({kind})", HINT_RESTORE
-        )
+        what = f"it is of kind {found}, not a {kind.name.lower()} ({kind})"
+        raise DamagedFileError(file, 9, what, hint)
 
 
 class BlockReader:

@@ -107,6 +107,11 @@ def replay_position(journal: str, positions: Iterable[JournalPosition]) -> Journ
     return JournalPosition(journal, 0, {}) if epoch > newest else None
 
 
+def is_older(journal: str, other: str) -> bool:
+    """Say whether nobody replays ``journal`` once a checkpoint has ``other`` and not this one."""
+    return _epoch_of(journal) <= _epoch_of(other)
+
+
 def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> int | None:
     """Return up to which offset `journal` may go without harm to any retained checkpoint.
 

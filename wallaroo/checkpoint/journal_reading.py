@@ -61,7 +61,8 @@ class EntryReader:
         """Yield what is still to be processed, in order; little more than an entry is in memory.
 
         Raises ``DamagedFileError`` where a check does not match, a segment is missing or foreign,
-        or ends within an entry though another follows.
+        or ends within an entry though another follows. Where it has no hint, all that can be done
+        is to restore the file, or to give up what follows its offset.
         """
         firsts = self._from_position()
         for first, following in zip(firsts, [*firsts[1:], None], strict=True):
@@ -88,7 +89,7 @@ class EntryReader:
             if len(header) < HEADER_BYTES and following is None:
                 self.torn_bytes = len(header)
                 return
-            check_header(header, FileKind.JOURNAL, path)
+            check_header(header, FileKind.JOURNAL, path, hint="", foreign="")
             begin = max(self._position.offset - first, HEADER_BYTES)
             file.seek(begin)
             blocks = BlockReader(path, begin, hint="")

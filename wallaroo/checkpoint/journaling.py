@@ -7,7 +7,7 @@ that read it; after a failure the journal is replayed from where the last checkp
 from collections.abc import Iterable
 from typing import Protocol
 
-from wallaroo.checkpoint.journal import Entry, cut_offset
+from wallaroo.checkpoint.journal import Entry, cut_offset, is_older
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.progress import JournalProgress
 
@@ -135,8 +135,11 @@ class Journal:
             offset = cut_offset(name, kept)
             if offset == progress.end:
                 # All of it was processed before the oldest checkpoint that is kept. It is named
-                # until it is gone: without a name it could be taken for a newer one.
+                # until it is gone: without a name it could be taken for a newer one. Where its
+                # writer's host has a folder of its own it stays there, and its name here.
+                is_here = name in self.folder.names()
                 self.folder.cut(name, None)
-                del self._older[name]
+                if is_here or is_older(name, self.name):
+                    del self._older[name]
             else:
                 self.folder.cut(name, offset)

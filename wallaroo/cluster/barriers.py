@@ -18,6 +18,7 @@ from wallaroo.checkpoint.saving import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Event, SendBarrier, SourcePassed
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
@@ -49,6 +50,7 @@ class Surroundings:
     mesh: Mesh
     sources: Sources
     sinks: Sinks
+    hand_over: HandOver
     failure_count: Callable[[], int]
     send: Callable[[ControlFrame], None]
     start: Callable[[Coroutine[Any, Any, None]], None]
@@ -75,6 +77,7 @@ class Barriers:
         self._durability = durability
         self._before = Before([], {})
         self._checkpoint = NO_BARRIER
+        self._is_replayed = True
         self._abandoned = past
         self._is_draining = False
         self._on_held: Callable[[], None] | None = None
@@ -120,6 +123,8 @@ class Barriers:
         self._durability.saving.committed()
         self._around.sinks.committed(order.checkpoint)
         self._durability.journal.committed(order.number, order.oldest_number)
+        if order.is_replayed:
+            self._around.sources.senders.read_on()
         if not self._is_draining:
             self._around.start(self._compact(self._durability))
 
@@ -135,6 +140,7 @@ class Barriers:
 
     def _pass_sources(self, checkpoint: CheckpointId) -> None:
         self._checkpoint = checkpoint
+        self._is_replayed = self._around.sources.is_replayed
         if self._durability is not None:
             try:
                 sources = self._around.sources.positions()
@@ -203,12 +209,12 @@ class Barriers:
 
     def _saved(self, content: WorkerCheckpoint) -> None:
         around, checkpoint = self._around, self._checkpoint
-        around.send(Saved(around.epoch(), checkpoint, content.to_wire()))
+        around.send(Saved(around.epoch(), checkpoint, content.to_wire(), self._is_replayed))
         if self._is_draining:
             around.start(self._finish_drain(checkpoint))
 
     def _not_saved(self, error: WallarooError) -> None:
-        self._around.send(NotSaved(self._around.epoch(), self._checkpoint, error.what))
+        self._around.send(NotSaved(self._around.epoch(), self._checkpoint, error.what, error.hint))
 
     async def _finish_drain(self, checkpoint: CheckpointId) -> None:
         around = self._around

@@ -83,6 +83,8 @@ class Checkpoints:
         self._begun_s = 0.0
         self._ended_stages: list[str] = []
         """Of workers that were lost since the last checkpoint."""
+        self._not_pruned = ""
+        """Why old checkpoints stay, if they do; told once, not with each checkpoint."""
 
     def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
         """These are the members; journals elsewhere were written until ``newest_epoch``."""
@@ -136,6 +138,7 @@ class Checkpoints:
             "epoch": epoch,
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
+        values["next"] = "the workers begin with this" if base.workers else "states begin empty"
         self._place.tell("checkpoint.begin", values)
         return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
 
@@ -219,7 +222,7 @@ class Checkpoints:
                 break
             except StoreError as error:
                 if error.is_refusal and not is_unknown:
-                    return ManifestNotWritten(error.what)
+                    return ManifestNotWritten(error.what, error.hint)
                 # It may stand or not. Until that is known nothing else can be decided.
                 is_unknown = True
                 values = {"reason": error.what, "next": "asks again"}
@@ -235,9 +238,13 @@ class Checkpoints:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
         except (StoreError, DamagedFileError) as error:
-            values = {"reason": error.what, "hint": error.hint}
-            self._place.warn("checkpoint.not_pruned", values)
+            again = "tries after the next one"
+            if error.what != self._not_pruned:
+                values = {"reason": error.what, "hint": error.hint, "next": again}
+                self._place.warn("checkpoint.not_pruned", values)
+            self._not_pruned = error.what
             return 0
+        self._not_pruned = ""
         return min((each.number for each in kept), default=0)
 
     def _manifest(self, order: WriteManifest) -> Manifest:

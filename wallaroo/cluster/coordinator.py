@@ -71,6 +71,9 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
 STORY_STEPS_MAX = 64
 
+HINT_AT_ONCE = {"hint": "once more to stop at once"}
+RUN_AGAIN = "mend what the log says of this worker, if anything, and run the same command again"
+
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
 """A supervisor that signals every process means one stop, not many."""
 
@@ -153,7 +156,9 @@ class Coordinator:
                     return []
                 return self._joined(worker, frame)
             case Failed():
-                return self._failed(frame)
+                # Of a process that was replaced nobody wants to hear.
+                is_stale = frame.epoch < self._state.processes[worker]
+                return [] if is_stale else self._failed(frame)
             case RequestStop():
                 return self._stop_in_order()
             case _:
@@ -166,12 +171,9 @@ class Coordinator:
         match frame:
             case Join():
                 effects = resizes.joined(worker, frame)
-            case Failed() if frame.epoch > self.epoch:
-                effects = resizes.not_joined(frame.epoch, frame.what)
-            case Failed() if worker in self._state.processes:
-                pass  # its process ends, and that is heard too
             case Failed():
-                return self._failed(frame)
+                # Of any other its process ends, and that is heard too.
+                effects = resizes.not_joined(worker, frame)
             case Drained():
                 self._drained.append(frame)
                 effects = resizes.left(worker)
@@ -198,8 +200,9 @@ class Coordinator:
                 )
             )
         self._lost.discard(worker)
-        self._state.data_addresses[worker] = frame.data_address
-        return self._counted(worker, "worker.joined", self._state.connect)
+        self._state.joined(frame)
+        then = "all connect to each other and to the sinks"
+        return self._counted(worker, "worker.joined", then, self._state.connect)
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
@@ -208,12 +211,12 @@ class Coordinator:
                 is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
             case Ready(), Phase.CONNECTING:
-                return self._counted(worker, "worker.ready", self._state.open)
+                return self._counted(worker, "worker.ready", "sources listen", self._state.open)
             case Opened(), Phase.OPENING:
-                return self._counted(worker, "", self._run)
+                return self._counted(worker, "", "", self._run)
             case Drained(), Phase.DRAINING:
                 self._drained.append(frame)
-                return self._counted(worker, "worker.drained", self._finish)
+                return self._counted(worker, "worker.drained", "all is delivered", self._finish)
             case (Gathered() | Emptied() | Held() | Moved() | NotMoved()) as report, _:
                 return [*self._resizes.reported(worker, report), *self._go_on()]
             case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.MOVING | Phase.DRAINING:
@@ -222,16 +225,21 @@ class Coordinator:
                 raise AssertionError(f"{frame} from {worker} in {self.phase}: {self._story}")
 
     def _counted(
-        self, worker: WorkerName, event: str, when_all: Callable[[], list[Effect]]
+        self, worker: WorkerName, event: str, then: str, when_all: Callable[[], list[Effect]]
     ) -> list[Effect]:
-        """One more worker has done what the phase waits for; go on when it was the last."""
+        """One more worker has done what the phase waits for; go on when it was the last.
+
+        ``then`` says to people what follows that.
+        """
         self._state.waiting_for.discard(worker)
         total = len(self._state.workers)
         values = {
             "worker": worker,
             "worker_count": f"{total - len(self._state.waiting_for)} of {total}",
         }
-        effects: list[Effect] = [Announce(event, values)] if event else []
+        if self._state.waiting_for:
+            then = f"waits for {', '.join(sorted(self._state.waiting_for))}"
+        effects: list[Effect] = [Announce(event, values, then)] if event else []
         return effects if self._state.waiting_for else [*effects, *when_all()]
 
     def _run(self) -> list[Effect]:
@@ -253,9 +261,11 @@ class Coordinator:
     def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
         if not (self._has_been_ready or self._begin.is_patient):
-            return self._end(ClusterError(f"{what} before the application was ready"))
+            hint = RUN_AGAIN + ("; nothing is lost" if self._begin.is_durable else "")
+            return self._end(ClusterError(f"{what} before the application was ready", hint=hint))
         if self.phase is Phase.DRAINED:
-            return self._end(ClusterError(f"{what} after everything was drained"))
+            hint = CARRY_ON if self._begin.is_durable else ""
+            return self._end(ClusterError(f"{what} after everything was drained", hint=hint))
         if self.phase is Phase.DRAINING:
             what = f"{what} while the cluster was stopping"
             if not self._begin.is_durable:
@@ -275,8 +285,9 @@ class Coordinator:
         self._state.waiting_for.add(worker)
         lost = "its state and the records it held"
         values = {"worker": worker, "reason": reason, "epoch": self.epoch, "lost": lost}
+        following = "a new process takes its place; the others keep what is for it"
         return [
-            Announce("worker.lost", values, is_warning=True),
+            Announce("worker.lost", values, following, is_warning=True),
             StartWorker(worker, self.epoch, is_restart=True),
         ]
 
@@ -299,10 +310,10 @@ class Coordinator:
             "reason": reason,
             "epoch": self.epoch,
             "lost": "nothing",
-            "next": f"all workers go back to checkpoint {self._state.manifest}{undecided}",
         }
+        following = f"all workers go back to checkpoint {self._state.manifest}{undecided}"
         return [
-            Announce("worker.lost", values, is_warning=True),
+            Announce("worker.lost", values, following, is_warning=True),
             Send(tuple(name for name in workers if name not in self._lost), Rewind(self.epoch)),
             # A process that was being started for an older epoch gives way to one of this.
             *(
@@ -323,12 +334,12 @@ class Coordinator:
                 return self._state.connect()
             case Phase.DRAINING:
                 return self._finish()
-            case Phase.RUNNING if self.ending.is_requested and not self._resizes.are_leaving:
+            case Phase.RUNNING if self.ending.is_requested and not self._resizes.is_settling:
                 return self._drain()
-            case Phase.RUNNING if self._state.ended_sources.are_all:
-                return self._stop_in_order()
             case Phase.RUNNING if self._resizes.wants_round:
                 return self._begin_checkpoint()
+            case Phase.RUNNING if self._state.ended_sources.are_all:
+                return self._stop_in_order()
             case Phase.RUNNING:
                 return self._resizes.go_on()
             case _:
@@ -357,13 +368,10 @@ class Coordinator:
         if not self._has_been_ready:
             return self._end(None)
         effects = self._resizes.stop()
-        if self.phase is Phase.RUNNING and not self._resizes.are_leaving:
+        if self.phase is Phase.RUNNING and not self._resizes.is_settling:
             return [*effects, *self._drain()]
-        values = {
-            "next": "stop once all workers are in their places",
-            "hint": "once more to stop at once",
-        }
-        return [*effects, Announce("cluster.stop_requested", values)]
+        following = "it stops once all workers are in their places"
+        return [*effects, Announce("cluster.stop_requested", HINT_AT_ONCE, following)]
 
     def _drain(self) -> list[Effect]:
         effects: list[Effect] = []
@@ -379,7 +387,11 @@ class Coordinator:
         self._state.waiting_for = set(self._state.workers)
         return [
             *effects,
-            Announce("cluster.draining", {"hint": "once more to stop at once"}),
+            Announce(
+                "cluster.draining",
+                HINT_AT_ONCE,
+                f"what was sent is processed and delivered, then {self.ending.after_drain}",
+            ),
             self._state.to_all(Drain(self.epoch, self._rounds.begin())),
         ]
 
@@ -390,7 +402,7 @@ class Coordinator:
             "record_count": sum(frame.record_count for frame in self._drained),
             "failure_count": sum(frame.failure_count for frame in self._drained),
         }
-        drained = Announce("cluster.drained", values)
+        drained = Announce("cluster.drained", values, self.ending.after_drain)
         if self.ending.stays_when_drained:
             self._state.phase = Phase.DRAINED
             return [drained]

@@ -15,6 +15,11 @@ class Ending:
     """The processes are to stay then, until they are asked to stop."""
     _was_asked_here: bool = False
 
+    @property
+    def after_drain(self) -> str:
+        """What follows when everything is delivered, for people."""
+        return "the workers wait" if self.stays_when_drained else "all processes end"
+
     def asked(self, event: StopRequested | DrainRequested) -> bool:
         """Somebody asks; return whether it is to be at once."""
         match event:

@@ -56,6 +56,7 @@ class ManifestNotWritten:
     """The manifest asked for by ``WriteManifest`` does not stand."""
 
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,11 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """One line for people: what happened to the cluster."""
+    """One line for people: what happened to the cluster, and what happens next."""
 
     event: str
     values: dict[str, Any]
+    next: str
     is_warning: bool = False
 
 

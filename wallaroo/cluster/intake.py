@@ -31,17 +31,35 @@ class Intake:
         self._pending_bytes = 0
         self._has_too_much = False
         self.is_shut = False
+        self._is_resting = False
 
     @property
     def is_full(self) -> bool:
         """Whether nobody is to read on."""
-        return self._has_too_much or self.is_shut
+        return self._has_too_much or self.is_shut or self._is_resting
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that was read is processed."""
+        return not self._pending_bytes
 
     def add(self, reader: Reader) -> None:
         """A connection has come, or a listener; it reads as long as nobody pauses it."""
         self._readers[reader] = None
-        if self.is_shut:
+        if self.is_shut or self._is_resting:
             reader.pause()
+
+    def rest(self) -> None:
+        """Have nobody read until ``wake``: the readers may go elsewhere."""
+        self._is_resting = True
+        for reader in self._readers:
+            reader.pause()
+
+    def wake(self) -> None:
+        """Have everybody read on who may."""
+        self._is_resting = False
+        for reader in self._readers:
+            reader.resume()
 
     def shut(self) -> None:
         """Have nobody read: something else comes first."""

@@ -25,6 +25,7 @@ from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.resizing import Resizing
 from wallaroo.cluster.sinks import Sinks
@@ -80,6 +81,7 @@ class Process:
     engine: Engine
     sources: Sources
     sinks: Sinks
+    hand_over: HandOver
     durable: DurableStorage | None
     """``None`` where checkpoints are off."""
     clock: Callable[[], float]
@@ -122,6 +124,7 @@ class Member:
         engine.must_pause = lambda: self.mesh.pressure.must_pause
         engine.on_barrier = lambda link, barrier: self._barriers.came(link, barrier)
         engine.on_moving = lambda link, frame: self._resizing.came(link, frame)
+        process.hand_over.on_offer = lambda *offer: self._resizing.offered(*offer)
         engine.on_stop = self.stop_on_error
         engine.on_turn = self.backlog_changed
         if process.durable is not None:
@@ -148,9 +151,9 @@ class Member:
         """Take links, and tell the initializer."""
         process = self._process
         address = await process.listen(self.mesh)
-        process.send(
-            Join(self._incarnation, process.name, process.pid, address, list(outline(process.plan)))
-        )
+        about = list(outline(process.plan))
+        path = process.hand_over.path
+        process.send(Join(self._incarnation, process.name, process.pid, address, about, path))
 
     def ordered(self, frame: ControlFrame) -> None:
         """The initializer has sent an order."""
@@ -198,7 +201,9 @@ class Member:
     def _rewind(self, order: Rewind) -> None:
         """Give up this epoch; join the next one as if just started."""
         process = self._process
-        process.tell("worker.rewinding", {"epoch": order.epoch})
+        process.tell(
+            "worker.rewinding", {"epoch": order.epoch, "next": "joins again, as if just started"}
+        )
         process.end_epoch()
         self.mesh.close()
         self._incarnation = order.epoch
@@ -208,6 +213,7 @@ class Member:
         self._engine.restart(self._dataflow)
         self.mesh = process.new_mesh(order.epoch)
         self._durability = None
+        self._resizing.end()
         self._resizing = self._new_resizing()
         process.start(self.join())
 
@@ -252,6 +258,7 @@ class Member:
             "checkpoint": assign.manifest,
             "keys": sum(map(len, self._dataflow.states.values())),
             "journals": replay_count,
+            "next": "replays its journals once all are ready" if replay_count else "gets ready",
         }
         process.tell("worker.restored", values)
         self._begin(assign, Durability(saving, durable.journal, durable.store, durable.pause))
@@ -307,6 +314,7 @@ class Member:
             mesh=self.mesh,
             sources=process.sources,
             sinks=process.sinks,
+            hand_over=process.hand_over,
             failure_count=process.failure_count,
             send=process.send,
             start=process.start,
@@ -343,7 +351,9 @@ class Member:
         self._begin(assign, durability)
         self._engine.inbox.release(assign.barrier)
         members = [WorkerName(name) for name, _, _ in assign.members]
-        for legacy in map(Legacy.from_wire, assign.left):
+        left = [Legacy.from_wire(each) for each in assign.left]
+        self._resizing.take_over(left)
+        for legacy in left:
             process.sources.place(legacy.sources)
             if heir_of(legacy.worker, members) == process.name:
                 self._dataflow.carry(legacy.counts)
@@ -389,6 +399,8 @@ class Member:
         except StopOnError as stop:
             self.stop_on_error(stop.failure)
             return
+        if process.durable is None:
+            process.sources.senders.read_on()
         process.send(Opened(order.epoch))
         if process.sources.ended != ([], []):
             # What was told of an older epoch is forgotten.
@@ -401,8 +413,9 @@ class Member:
 
     def backlog_changed(self) -> None:
         """Something came or went; sources may have to pause, or the engine may go on."""
-        backlog = self._engine.inbox.byte_count + self.mesh.backlog_bytes
-        self.mesh.backlog_changed(backlog + self._process.sinks.backlog_bytes)
+        inbox = self._engine.inbox.byte_count
+        backlog = inbox + self.mesh.backlog_bytes + self._process.sinks.backlog_bytes
+        self.mesh.backlog_changed(backlog, inbox)
         self._engine.schedule()
 
     # Ends
@@ -421,7 +434,7 @@ class Member:
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
         """The run cannot go on."""
-        self._process.send(Failed(self.epoch, what, hint, exit_code))
+        self._process.send(Failed(self.epoch, self._process.name, what, hint, exit_code))
         self._process.end(exit_code)
 
 

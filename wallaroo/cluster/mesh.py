@@ -77,9 +77,9 @@ class Mesh:
         """Bytes that other workers have not processed."""
         return sum(link.backlog_bytes for link in self.outgoing.values())
 
-    def backlog_changed(self, backlog_bytes: int) -> None:
+    def backlog_changed(self, backlog_bytes: int, inbox_bytes: int = 0) -> None:
         """Tell the others where this worker's pressure begins or ends."""
-        if self.pressure.backlog_changed(backlog_bytes):
+        if self.pressure.backlog_changed(backlog_bytes, inbox_bytes):
             for link in self.incoming.all:
                 link.tell_pressure(is_under_pressure=self.pressure.is_under_pressure)
 

@@ -10,6 +10,9 @@ from wallaroo.names import WorkerName
 HIGH_WATER_BYTES = 8 << 20
 LOW_WATER_BYTES = 4 << 20
 
+NARROW_PART = 64
+"""The marks for the inbox of a worker that soon has to wait for it are so many times lower."""
+
 
 class Pressure:
     """What one worker knows of its own backlog and of the others'."""
@@ -19,6 +22,7 @@ class Pressure:
     ) -> None:
         self._high_water_bytes = high_water_bytes
         self._low_water_bytes = low_water_bytes
+        self._is_narrow = False
         self.is_under_pressure = False
         self._others: set[WorkerName] = set()
 
@@ -32,11 +36,27 @@ class Pressure:
         """The other workers that asked for the pause."""
         return sorted(self._others)
 
-    def backlog_changed(self, backlog_bytes: int) -> bool:
-        """Say whether the others have to hear of a change (see ``is_under_pressure``)."""
+    def narrow(self) -> None:
+        """Keep the inbox small from now on: records are soon to wait until it is empty."""
+        self._is_narrow = True
+
+    def widen(self) -> None:
+        """The inbox may be as large as ever."""
+        self._is_narrow = False
+
+    def is_little(self, inbox_bytes: int) -> bool:
+        """Say whether an inbox is as small as ``narrow`` is to make it."""
+        return inbox_bytes <= self._high_water_bytes // NARROW_PART
+
+    def backlog_changed(self, backlog_bytes: int, inbox_bytes: int = 0) -> bool:
+        """Say whether the others have to hear of a change (see ``is_under_pressure``).
+
+        ``inbox_bytes`` is the part of the backlog that waits to be processed here.
+        """
         limit = self._low_water_bytes if self.is_under_pressure else self._high_water_bytes
         was_under_pressure = self.is_under_pressure
-        self.is_under_pressure = backlog_bytes > limit
+        is_too_much = self._is_narrow and inbox_bytes > limit // NARROW_PART
+        self.is_under_pressure = backlog_bytes > limit or is_too_much
         return self.is_under_pressure is not was_under_pressure
 
     def other_changed(self, worker: WorkerName, *, is_under_pressure: bool) -> None:

@@ -1,7 +1,7 @@
 """Decides, in the initializer, how a running cluster gets other members.
 
-    JOINING --all joined--> GATHERING --all Gathered--> EMPTYING --all who leave Emptied-->
-    WAITING --no checkpoint is being taken--> HOLDING --all Held, all Moved--> committed
+    JOINING --all joined--> GATHERING --all Gathered--> WAITING --no checkpoint is being taken-->
+    EMPTYING --all who leave Emptied--> HOLDING --all Held, all Moved--> committed
     SETTLING --RUNNING again, all who leave are gone, a checkpoint taken--> answered
 
 Up to HOLDING records go on. From the barrier that holds the sources until the new members are open
@@ -35,6 +35,7 @@ from wallaroo.wire.control import (
     CallOff,
     Emptied,
     Empty,
+    Failed,
     Gather,
     Gathered,
     Held,
@@ -54,8 +55,8 @@ class ResizePhase(enum.Enum):
 
     JOINING = "joining"
     GATHERING = "gathering"
-    EMPTYING = "emptying"
     WAITING = "waiting"
+    EMPTYING = "emptying"
     HOLDING = "holding"
     SETTLING = "settling"
 
@@ -112,7 +113,8 @@ class Resizes:
         for worker in event.added:
             state.incarnations[worker] = state.processes[worker] = incarnation
         values = {"joining": ", ".join(event.added), "leaving": ", ".join(event.leaving)}
-        told = Announce("cluster.resizing", values)
+        begins = f"{values['joining']} start" if event.added else "the keys that move are found"
+        told = Announce("cluster.resizing", values, f"{begins}; records go on meanwhile")
         now.waiting_for = set(event.added)
         if not event.added:
             return [told, *self._gather(now)]
@@ -139,17 +141,19 @@ class Resizes:
         if frame.outline != state.begin.outline:
             what = state.begin.difference(state.begin.outline, frame.outline)
             return self.call_off(f"worker {worker} runs another application: {what}")
-        state.data_addresses[worker] = frame.data_address
+        state.joined(frame)
         now.waiting_for.discard(worker)
-        told = Announce("worker.joined", {"worker": worker})
+        others = ", ".join(sorted(now.waiting_for))
+        following = f"waits for {others}" if others else "the keys that move are found"
+        told = Announce("worker.joined", {"worker": worker}, following)
         return [told] if now.waiting_for else [told, *self._gather(now)]
 
-    def not_joined(self, incarnation: Epoch, reason: str) -> list[Effect]:
+    def not_joined(self, worker: WorkerName, frame: Failed) -> list[Effect]:
         """A process says why it cannot join, perhaps one of this request."""
         now = self._now
-        if now is None or now.phase is ResizePhase.SETTLING or incarnation != now.incarnation:
+        if now is None or now.phase is ResizePhase.SETTLING or worker not in now.request.added:
             return []
-        return self.call_off(reason)
+        return self.call_off(frame.what) if frame.epoch == now.incarnation else []
 
     def outsider_lost(self, worker: WorkerName, reason: str) -> list[Effect] | None:
         """Somebody is lost who is no member; ``None`` where that takes a recovery."""
@@ -159,7 +163,8 @@ class Resizes:
                 return None
             lost = "what its sinks had not delivered"
             values = {"worker": worker, "reason": reason, "epoch": state.epoch, "lost": lost}
-            told = Announce("worker.lost", values, is_warning=True)
+            following = "the others, which have its keys, go on"
+            told = Announce("worker.lost", values, following, is_warning=True)
             return [told, *self._gone(now, worker)]
         if now is not None and worker in now.request.added and worker not in state.workers:
             return self.call_off(f"worker {worker} was lost ({reason})")
@@ -175,9 +180,14 @@ class Resizes:
         match frame, now.phase:
             case NotMoved(), phase if phase is not ResizePhase.SETTLING:
                 return self.call_off(f"worker {worker}: {frame.reason}")
-            case (Gathered(), ResizePhase.GATHERING) | (Emptied(), ResizePhase.EMPTYING):
+            case Gathered(), ResizePhase.GATHERING:
                 now.waiting_for.discard(worker)
-                return [] if now.waiting_for else self._empty(now)
+                if not now.waiting_for:
+                    now.phase = ResizePhase.WAITING
+                return self.go_on()
+            case Emptied(), ResizePhase.EMPTYING:
+                now.waiting_for.discard(worker)
+                return [] if now.waiting_for else self._hold(now)
             case Held(), ResizePhase.HOLDING:
                 now.not_held.discard(worker)
                 now.left += [frame.left] if frame.left else []
@@ -201,12 +211,13 @@ class Resizes:
         ]
 
     def _empty(self, now: Resize) -> list[Effect]:
-        if now.phase is ResizePhase.GATHERING and now.request.leaving:
-            now.phase = ResizePhase.EMPTYING
-            now.waiting_for = set(now.request.leaving)
-            return [Send(now.request.leaving, Empty(self._state.epoch, now.number))]
-        now.phase = ResizePhase.WAITING
-        return self.go_on()
+        if not now.request.leaving:
+            return self._hold(now)
+        now.phase = ResizePhase.EMPTYING
+        now.waiting_for = set(now.request.leaving)
+        paths = self._state.hand_over_paths
+        takers = [paths[worker] for worker in now.workers if paths.get(worker)]
+        return [Send(now.request.leaving, Empty(self._state.epoch, now.number, takers))]
 
     def _hold(self, now: Resize) -> list[Effect]:
         state = self._state
@@ -244,7 +255,7 @@ class Resizes:
         now = self._now
         if now is None or worker not in now.leaving:
             return []
-        told = Announce("worker.left", {"worker": worker})
+        told = Announce("worker.left", {"worker": worker}, "its process ends")
         return [told, Send((worker,), Stop(self._state.epoch)), *self._gone(now, worker)]
 
     def _gone(self, now: Resize, worker: WorkerName) -> list[Effect]:
@@ -252,9 +263,16 @@ class Resizes:
         return [EndWorker(worker, is_told=True), *self.go_on()]
 
     @property
-    def are_leaving(self) -> bool:
-        """Whether a worker that is no member any more has not delivered everything."""
-        return self._now is not None and bool(self._now.leaving)
+    def is_settling(self) -> bool:
+        """Whether one that left has not delivered everything, or no checkpoint shows that it did.
+
+        Without that checkpoint senders that changed their worker are not read on.
+        """
+        now, state = self._now, self._state
+        if now is None or now.phase is not ResizePhase.SETTLING:
+            return False
+        is_saving = now.has_round and state.rounds.phase is not RoundPhase.IDLE
+        return bool(now.leaving) or self.wants_round or is_saving
 
     @property
     def blocks_rounds(self) -> bool:
@@ -289,7 +307,7 @@ class Resizes:
         if state.rounds.phase is not RoundPhase.IDLE:
             return []
         if now.phase is ResizePhase.WAITING:
-            return self._hold(now)
+            return self._empty(now)
         if now.phase is ResizePhase.SETTLING and not now.leaving and not self.wants_round:
             return self._answer(now)
         return []
@@ -315,7 +333,9 @@ class Resizes:
         if state.begin.is_durable and state.rounds.failures_in_a_row:
             text += "; no checkpoint could be taken since, so a crash may bring the old ones back"
         return [
-            Announce("cluster.resized", {"workers": ", ".join(state.workers)}),
+            Announce(
+                "cluster.resized", {"workers": ", ".join(state.workers)}, "records go on there"
+            ),
             Answer(now.request.request_id, True, text, facts),
         ]
 
@@ -365,7 +385,12 @@ class Resizes:
         if state.phase is Phase.MOVING:
             state.phase = Phase.RUNNING
         effects: list[Effect] = [
-            Announce("cluster.not_resized", {"reason": reason}, is_warning=True)
+            Announce(
+                "cluster.not_resized",
+                {"reason": reason},
+                "the workers stay those that they were",
+                is_warning=True,
+            )
         ]
         if members and now.phase is not ResizePhase.JOINING:
             effects.append(Send(members, CallOff(state.epoch, now.number, reason)))

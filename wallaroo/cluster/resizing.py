@@ -1,7 +1,7 @@
 """A change of the members, as one worker lives through it.
 
 Gather: link to everybody; find what moves (records go on) --> Gathered
-Empty, to one that leaves: take what senders sent, accept no more --> Emptied
+Empty, to one that leaves: read no more, give away senders --> Emptied
 Hold: barrier, sources wait behind it; when it is through here: give what moves --> Held
       everything has come from all others --> Moved
 Assign with the number of this resize: it is done     CallOff: it has never been
@@ -13,8 +13,9 @@ from collections.abc import Callable
 from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
+from wallaroo.cluster.handing_over import Aside, Handed, deal
 from wallaroo.cluster.inbox import Link
-from wallaroo.cluster.moving import Maps, Moving
+from wallaroo.cluster.moving import LOOK_S, Maps, Moving
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
@@ -58,6 +59,8 @@ class Resizing:
         self._empty_order: Empty | None = None
         self._is_emptying = False
         self._is_empty = False
+        self._hands_over = False
+        self._aside = Aside()
         self._addresses: list[str] = []
         self.held = NO_BARRIER
         """The barrier that holds the sources; 0 where none does."""
@@ -86,8 +89,11 @@ class Resizing:
         )
         self._addresses = addresses
         self.held = NO_BARRIER
-        self._around.mesh.link(everybody, self._backlog_changed)
-        self._around.start(self._gather(order, moving, is_new=now is None))
+        around = self._around
+        around.mesh.link(everybody, self._backlog_changed)
+        around.mesh.pressure.narrow()
+        self._backlog_changed()
+        around.start(self._gather(order, moving, is_new=now is None))
 
     async def _gather(self, order: Gather, moving: Moving, *, is_new: bool) -> None:
         around = self._around
@@ -98,27 +104,63 @@ class Resizing:
             # What a journal has comes before what its worker's senders send, wherever that goes.
             await around.sources.replayed()
             await moving.find(self._clock, self._pause)
+        # A barrier waits for all that is here before it, however long that takes.
+        while self._is_on(moving) and not self._has_little():
+            await self._pause(LOOK_S)
         if self._is_on(moving):
             around.send(Gathered(order.epoch, order.resize))
 
+    def _has_little(self) -> bool:
+        around = self._around
+        return around.mesh.pressure.is_little(around.engine.inbox.byte_count)
+
+    def _widen(self) -> None:
+        self._around.mesh.pressure.widen()
+        self._backlog_changed()
+
     def empty(self, order: Empty) -> None:
-        """This worker leaves: nothing that was sent to it may stay behind."""
+        """This worker leaves: nothing that it has read may stay behind."""
         self._empty_order = order
         if not self._is_emptying:
             self._is_emptying = True
             self._around.start(self._empty())
 
     async def _empty(self) -> None:
-        await self._around.sources.close_listeners()
+        while (order := self._empty_order) is not None:
+            self._hands_over = await self._hand_over(order)
+            if not self._hands_over and order is self._empty_order:
+                await self._around.sources.senders.close()
+            if order is self._empty_order:
+                self._is_empty, self._is_emptying = True, False
+                self._around.send(Emptied(order.epoch, order.resize))
+                return
+            # Called off meanwhile, and perhaps there is another one.
         self._is_emptying = False
-        order = self._empty_order
-        if order is None:
-            await self._listen_again()
-        else:
-            self._is_empty = True
-            self._around.send(Emptied(order.epoch, order.resize))
+        await self._go_on_taking()
 
-    async def _listen_again(self) -> None:
+    async def _hand_over(self, order: Empty) -> bool:
+        """Say whether all connections lie aside at others; if not, they are read on here."""
+        around = self._around
+        senders, here = around.sources.senders, around.hand_over.is_here
+        paths = [path for path in order.takers if here(path)]
+        reason = "no worker that stays is on this host"
+        if paths:
+            await senders.rest(self._pause)
+            try:
+                shares = deal(self._me, senders.handed(), paths)
+                if await around.hand_over.give(order.resize, self._me, shares):
+                    return True
+                reason = "a worker that stays did not take them"
+            except OSError as problem:
+                reason = str(problem)
+            senders.wake()
+        if around.sources.connection_count:
+            what = f"connections of senders cannot be handed over: {reason}"
+            around.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
+        return False
+
+    async def _go_on_taking(self) -> None:
+        self._around.sources.senders.wake()
         try:
             await self._around.sources.listen(self._addresses)
         except OSError as error:
@@ -154,7 +196,7 @@ class Resizing:
             if self._me not in self._takers:
                 staged = await files()
                 positions, counts = around.sources.positions(), self._dataflow.counts()
-                legacy = Legacy(self._me, [], positions, staged, counts)
+                legacy = Legacy(self._me, [], positions, staged, counts, self._hands_over)
                 if durability is not None:
                     legacy.journals.extend(durability.journal.legacy())
                     legacy.staged.extend(durability.saving.inherited)
@@ -179,13 +221,33 @@ class Resizing:
                 self._fail(self._around.epoch(), moving, error)
         link.processed(frame)
 
+    def offered(self, resize: int, giver: WorkerName, handed: list[Handed]) -> bool:
+        """Another worker gives connections of senders; say whether they lie aside here."""
+        if self._moving is None or self._moving.number != resize:
+            return False
+        self._aside.lay(giver, handed)
+        return True
+
     # The end
+
+    def take_over(self, left: list[Legacy]) -> None:
+        """It is done: what those who left have given is read on here, from now on or soon."""
+        for each in left:
+            if each.hands_over:
+                self._around.sources.senders.take_over(self._aside.take(each.worker))
+        self._aside.drop()
+
+    def end(self) -> None:
+        """The epoch ends, and what was under way with it."""
+        self._moving = None
+        self._aside.drop()
 
     def finish(self, number: int) -> bool:
         """It is done; say whether this worker has given anything away."""
         moving, self._moving = self._moving, None
         assert moving is not None
         assert moving.number == number
+        self._widen()
         return moving.finish()
 
     def call_off(self, order: CallOff, barriers: Barriers) -> None:
@@ -195,13 +257,15 @@ class Resizing:
             return
         self._moving = None
         moving.is_over = True
+        self._widen()
+        self._aside.drop()
         self._around.mesh.unlink()
         if self.held:
             barriers.let_go_of_hold(self.held)
         self._empty_order = None
         if self._is_empty:
             self._is_empty = False
-            self._around.start(self._listen_again())
+            self._around.start(self._go_on_taking())
 
     def leave(self, order: Leave) -> None:
         """This worker is no member any more."""
@@ -211,6 +275,7 @@ class Resizing:
 
     async def _leave(self, order: Leave) -> None:
         around = self._around
+        around.sources.senders.let_go()
         around.sources.stop_placed()
         await around.sinks.flush()
         around.send(

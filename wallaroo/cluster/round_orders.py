@@ -49,25 +49,29 @@ class RoundOrders:
             return []
         if isinstance(frame, NotSaved):
             rounds.failed()
-            return self._failed(f"worker {worker}: {frame.reason}")
+            return self._failed(f"worker {worker}: {frame.reason}", frame.hint)
+        rounds.is_replayed &= frame.is_replayed
         contents = rounds.saved(worker, frame.content, len(state.workers))
         return [] if contents is None else [WriteManifest(rounds.checkpoint, state.epoch, contents)]
 
-    def _failed(self, reason: str) -> list[Effect]:
+    def _failed(self, reason: str, hint: str) -> list[Effect]:
         state = self._state
+        remedy = f"{hint}; {CARRY_ON}" if hint else CARRY_ON
         if state.phase is Phase.DRAINING:
             what = f"the last checkpoint cannot be saved: {reason}"
-            return self._end(ClusterError(what, hint=CARRY_ON))
+            return self._end(ClusterError(what, hint=remedy))
         count, limit = self._rounds.failures_in_a_row, state.begin.checkpoint_failures_max
         if limit is not None and count > limit:
             what = f"{count} checkpoints in a row could not be saved: {reason}"
-            return self._end(ClusterError(what, hint=CARRY_ON))
+            return self._end(ClusterError(what, hint=remedy))
         values = {
             "reason": reason,
             "failed_in_a_row": count,
-            "next": "records go on; what this one was to hold is saved by the next",
         }
-        told: Effect = Announce("checkpoint.failed", values, is_warning=True)
+        if hint:
+            values["hint"] = hint
+        following = "records go on; what this one was to hold is saved by the next"
+        told: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
         if state.phase is not Phase.RUNNING:
             return [told, *self._go_on()]
         abandon = state.to_all(Abandon(state.epoch, self._rounds.checkpoint))
@@ -78,11 +82,12 @@ class RoundOrders:
         state = self._state
         if isinstance(event, ManifestNotWritten):
             self._rounds.failed()
-            return self._failed(event.reason)
+            return self._failed(event.reason, event.hint)
         state.manifest = event.number
         self._rounds.committed()
         effects: list[Effect] = []
         if state.phase in (Phase.RUNNING, Phase.DRAINING):
-            checkpoint, oldest = self._rounds.checkpoint, event.oldest_number
-            effects = [state.to_all(Committed(state.epoch, checkpoint, event.number, oldest))]
+            rounds, number, oldest = self._rounds, event.number, event.oldest_number
+            frame = Committed(state.epoch, rounds.checkpoint, number, oldest, rounds.is_replayed)
+            effects = [state.to_all(frame)]
         return [*effects, *self._go_on()]

@@ -29,6 +29,8 @@ class Rounds:
         self.checkpoint = last
         self.phase = RoundPhase.IDLE
         self.failures_in_a_row = 0
+        self.is_replayed = True
+        """Whether no worker that has saved was replaying a journal."""
         self._saved: dict[WorkerName, list[Any]] = {}
 
     def begin(self) -> CheckpointId:
@@ -36,6 +38,7 @@ class Rounds:
         assert self.phase is RoundPhase.IDLE
         self.phase = RoundPhase.SAVING
         self._saved = {}
+        self.is_replayed = True
         return self.barrier()
 
     def barrier(self) -> CheckpointId:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.links import Flag
 from wallaroo.topology.plan import Pipeline, Plan
@@ -23,6 +24,22 @@ class SourceListener(Protocol):
 
     async def drain(self) -> None:
         """Take what senders had sent when this was called, then close everything."""
+        ...
+
+    async def stop_accepting(self) -> None:
+        """Accept those who wait, and nobody more until ``listen``."""
+        ...
+
+    def handed(self) -> list[Handed]:
+        """Return copies of all connections, which nobody reads; raises ``OSError``."""
+        ...
+
+    def let_go(self) -> None:
+        """Forget all connections; copies of them stay open."""
+        ...
+
+    def take_over(self, handed: Handed) -> None:
+        """Read on where another worker has stopped, as if the sender had connected here."""
         ...
 
     @property

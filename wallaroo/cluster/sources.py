@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wallaroo.cluster.replay import Replay, ReplayRunner
+from wallaroo.cluster.senders import Senders
 from wallaroo.cluster.source_parts import PlacedSource, SourceListener, SourceParts
 from wallaroo.errors import WallarooError
 
@@ -17,7 +18,7 @@ class Sources:
 
     def __init__(self, parts: SourceParts) -> None:
         self._parts = parts
-        self._is_listening = False
+        self.senders = Senders(parts)
         self._is_draining = False
         """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
@@ -66,10 +67,8 @@ class Sources:
 
     async def listen(self, addresses: list[str]) -> None:
         """Accept senders, if that is not done already. Raises ``OSError``."""
-        if not (self._is_listening or self._is_draining):
-            self._is_listening = True
-            for index, listener in self._parts.listeners.items():
-                await listener.listen(addresses[index])
+        if not self._is_draining:
+            await self.senders.listen(addresses)
 
     def _replay(self) -> None:
         replays, self._replays = self._replays, []
@@ -80,7 +79,11 @@ class Sources:
         runner = ReplayRunner(parts.plan, parts.engine)
 
         def finished() -> None:
-            values = {"journals": len(replays), "records": runner.record_count}
+            values = {
+                "journals": len(replays),
+                "records": runner.record_count,
+                "next": "senders are read",
+            }
             parts.tell("journals.replayed", values)
             self._finish_replay()
 
@@ -101,8 +104,7 @@ class Sources:
         """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""
         self._parts.intake.shut()
         self._parts.replayed.clear()
-        for listener in self._parts.listeners.values():
-            listener.rewind()
+        self.senders.rewind()
         for source in self._placed.values():
             source.stop()
         self._placed.clear()
@@ -127,6 +129,11 @@ class Sources:
             [end for end in ends.values() if end],
         )
 
+    @property
+    def is_replayed(self) -> bool:
+        """Whether all of the journals is taken."""
+        return self._parts.replayed.is_set()
+
     async def replayed(self) -> None:
         """Wait until all of the journals is taken."""
         await self._parts.replayed.wait()
@@ -141,9 +148,4 @@ class Sources:
         self._is_draining = True
         await self.replayed()
         self.stop_placed()
-        await self.close_listeners()
-
-    async def close_listeners(self) -> None:
-        """Take what senders had sent when this was called, and accept none."""
-        self._is_listening = False
-        await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())
+        await self.senders.close()

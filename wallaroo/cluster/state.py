@@ -9,7 +9,7 @@ from wallaroo.cluster.ended_sources import EndedSources
 from wallaroo.cluster.events import Effect, Send
 from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.names import CheckpointId, Epoch, WorkerName
-from wallaroo.wire.control import Assign, ControlFrame, Open
+from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 
 FIRST_EPOCH = Epoch(1)
 
@@ -64,6 +64,8 @@ class ClusterState:
         self.processes = dict(self.incarnations)
         """The epoch at which each worker's process was started; it may rewind to a later one."""
         self.data_addresses: dict[WorkerName, str] = {}
+        self.hand_over_paths: dict[WorkerName, str] = {}
+        """Where each takes connections of senders."""
         self.waiting_for: set[WorkerName] = set(begin.workers)
         self.manifest = begin.manifest
         # A round's number is above that of every manifest: what parts it left can be told apart.
@@ -75,6 +77,11 @@ class ClusterState:
         return [
             [worker, self.incarnations[worker], self.data_addresses[worker]] for worker in workers
         ]
+
+    def joined(self, frame: Join) -> None:
+        """Remember where a worker can be reached."""
+        self.data_addresses[frame.name] = frame.data_address
+        self.hand_over_paths[frame.name] = frame.hand_over_path
 
     def assign(self, resize: int = 0, left: list[Any] | None = None) -> Send:
         """Tell all members who they are and who owns what."""

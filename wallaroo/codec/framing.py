@@ -89,6 +89,11 @@ class LengthFramer:
         return len(self._rest)
 
     @property
+    def rest(self) -> bytes:
+        """The begin of an unfinished frame, its header included."""
+        return bytes(self._rest)
+
+    @property
     def rest_offset(self) -> int:
         """Where in the stream the unfinished frame begins, or the next one."""
         return self._rest_offset

@@ -23,6 +23,9 @@ class Faults:
     """All processes end, and what the system had not written to the disk yet is lost."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
+    drains: int = 2
+    """The sources are closed and the rest finished, and the processes stay until they are stopped;
+    in the middle of the input, where there are checkpoints, or at its end."""
     returns: int = 2
     """The command is run again from an older checkpoint that is kept."""
     lost_control_links: int = 1
@@ -35,6 +38,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
+    failed_hand_overs: int = 1
+    """A worker that leaves cannot give the connections of its senders to those that stay."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     late_messages: bool = True
@@ -87,6 +92,7 @@ PLACES = (
     "Member.join",
     "Resizing._empty",
     "Resizing._gather",
+    "Resizing._go_on_taking",
     "Resizing._give",
     "Resizing._leave",
     "SimulatedInitializer._begin",

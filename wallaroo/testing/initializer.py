@@ -10,6 +10,7 @@ from wallaroo.cluster.events import (
     Announce,
     Answer,
     CheckpointDue,
+    DrainRequested,
     Effect,
     EndCluster,
     EndWorker,
@@ -122,6 +123,11 @@ class SimulatedInitializer:
     def stop(self) -> None:
         """Somebody asks the command to stop in order."""
         self.process.run(lambda: self._happened(StopRequested()))
+
+    def drain(self) -> None:
+        """Somebody asks for all to be finished; the processes are to stay."""
+        self._tell("drain", {})
+        self.process.run(lambda: self._happened(DrainRequested()))
 
     def resize(self, joining_count: int, leaving: Sequence[WorkerName]) -> None:
         """Somebody asks for more workers, fewer, or others."""
@@ -238,6 +244,11 @@ class SimulatedInitializer:
                 assert known.keys().isdisjoint(held), f"two workers hold keys of {name!r}"
                 known.update(held)
         return states
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all is finished, and the processes stay."""
+        return self.coordinator is not None and self.coordinator.phase is Phase.DRAINED
 
     @property
     def is_running(self) -> bool:

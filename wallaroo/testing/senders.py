@@ -1,12 +1,13 @@
 """Simulated senders: each sends on, over another connection, behind what was accepted."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError
 from wallaroo.testing.disk import Disk
+from wallaroo.testing.handing_over import Line
 from wallaroo.testing.loop import Loop
 
 FRAME_BYTES_MAX = 1 << 20
@@ -18,7 +19,7 @@ CONNECT_AFTER_S = 0.05
 HANG_UP_PROBABILITY = 0.02
 
 if TYPE_CHECKING:
-    from wallaroo.testing.sources import Listener, SourceConnection
+    from wallaroo.testing.sources import Listener
 
 
 class Sender:
@@ -52,6 +53,8 @@ class SendersHall:
         self.senders = senders
         self.connection_count = 0
         self._listeners: list[Listener] = []
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a worker reads on what another one has read."""
 
     @property
     def are_done(self) -> bool:
@@ -88,23 +91,24 @@ class SendersHall:
         self.connection_count += 1
         rest = b"".join(sender.frames[number] for number in missing)
         listener = self._random.choice(candidates)
-        connection = listener.accept(sender, self.connection_count, missing)
-        connection.on_closed = lambda: self._connect_later(sender)
-        self._send(connection, rest)
+        line = Line((sender.number, self.connection_count, missing))
+        line.on_closed = lambda: self._connect_later(sender)
+        listener.accept(line)
+        self._send(line, rest)
 
-    def _send(self, connection: "SourceConnection", rest: bytes) -> None:
-        if not connection.is_open:
+    def _send(self, line: Line, rest: bytes) -> None:
+        if not line.is_open:
             return
         if not rest:
             # It stays, as real senders do that wait for the next event.
             return
-        if not connection.has_records and self._random.random() < HANG_UP_PROBABILITY:
+        if not line.has_records and self._random.random() < HANG_UP_PROBABILITY:
             # What is not accepted by then comes again over the next connection.
-            connection.close()
+            line.close()
             return
         count = 0
-        if connection.kernel_bytes < KERNEL_BYTES_MAX:
+        if line.kernel_bytes < KERNEL_BYTES_MAX:
             count = self._random.randint(1, PIECE_BYTES_MAX)
-            connection.arrives(rest[:count])
+            line.arrives(rest[:count])
         delay_s = self._random.random() * SEND_EVERY_S
-        self._loop.call_later(delay_s, lambda: self._send(connection, rest[count:]))
+        self._loop.call_later(delay_s, lambda: self._send(line, rest[count:]))

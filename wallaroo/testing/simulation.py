@@ -172,6 +172,7 @@ class _Simulation:
             disk=self._disk,
             objects=objects,
             network=Network(self.loop, self._chaos),
+            takers={},
             receivers=self._receivers,
             hall=self._hall,
             placed=self._placed,
@@ -184,10 +185,12 @@ class _Simulation:
         self._initializer: SimulatedInitializer
         self._run_count = 0
         self._is_stopping = False
+        self._is_draining = False
         self._is_between = False
         self._is_over = False
         self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
+        self._hall.on_change = objects.keep_no_older
 
     def _new_senders(self) -> list[Sender]:
         senders: list[Sender] = []
@@ -237,7 +240,7 @@ class _Simulation:
 
     def _start(self) -> None:
         self._run_count += 1
-        self._is_stopping = self._is_between = False
+        self._is_stopping = self._is_draining = self._is_between = False
         rules = Rules(from_checkpoint=self._returned_to())
         if self._run_count > 1 and self._chaos.happens("resizes", 0.4):
             self._worker_count = self._random.randint(1, WORKERS_MAX)
@@ -269,7 +272,9 @@ class _Simulation:
             if not manifests[number].is_claim:
                 kept.append(number)
             number = manifests[number].base
-        return kept[: Rules().keep]
+        # Behind the change of a worker the order of a connection holds for newer ones only.
+        oldest = self._objects.oldest_kept
+        return [number for number in kept[: Rules().keep] if number >= oldest]
 
     def _crash_machine(self) -> None:
         self._initializer.process.end("crashed with its machine")
@@ -286,10 +291,25 @@ class _Simulation:
         if initializer.run.is_ended:
             if not initializer.has_processes:
                 self._after_run(initializer)
-        elif self._is_stopping or not initializer.is_running:
+        elif self._is_stopping:
             return
-        elif self._chaos.take("orderly_stops", 0.02):
+        elif self._is_draining:
+            self._look_while_draining(initializer)
+        elif initializer.is_running:
+            self._look_while_running(initializer)
+
+    def _look_while_draining(self, initializer: SimulatedInitializer) -> None:
+        # A stop while it drains means that nobody wants the processes to stay.
+        if self._random.random() < (0.3 if initializer.is_drained else 0.02):
             self._stop(initializer)
+        elif self._chaos.take("resizes_while_running", 0.02):
+            self._resize(initializer)
+
+    def _look_while_running(self, initializer: SimulatedInitializer) -> None:
+        if self._chaos.take("orderly_stops", 0.02):
+            self._stop(initializer)
+        elif self._is_durable and self._chaos.take("drains", 0.03):
+            self._drain(initializer)
         elif self._chaos.take(
             # A second request while one is under way is refused; that is tried now and then.
             "resizes_while_running",
@@ -299,7 +319,8 @@ class _Simulation:
         elif self._hall.are_done and (self._is_durable or self._placed_are_done()):
             self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
-                self._stop(initializer)
+                is_drained_first = self._chaos.take("drains", 0.5)
+                (self._drain if is_drained_first else self._stop)(initializer)
 
     def _resize(self, initializer: SimulatedInitializer) -> None:
         random, workers = self._random, initializer.workers
@@ -308,6 +329,10 @@ class _Simulation:
         fewest = 0 if joining_count else 1
         leaving = random.sample(workers, random.randint(fewest, min(len(workers), 3)))
         initializer.resize(joining_count, leaving)
+
+    def _drain(self, initializer: SimulatedInitializer) -> None:
+        self._is_draining = True
+        initializer.drain()
 
     def _stop(self, initializer: SimulatedInitializer) -> None:
         self._is_stopping = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from wallaroo.checkpoint.manifest import PART_FOLDER
+from wallaroo.checkpoint.manifest import PART_FOLDER, manifest_number
 from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
@@ -22,6 +22,13 @@ class Objects:
 
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
+        self.oldest_kept = 0
+        """No older checkpoint is to be returned to."""
+
+    def keep_no_older(self) -> None:
+        """Have nobody return to a checkpoint before the last one."""
+        numbers = [manifest_number(name) or 0 for name in self.by_name]
+        self.oldest_kept = max(numbers, default=0)
 
     def create(self, name: str, data: bytes) -> str:
         """Write a new object; return what went wrong."""

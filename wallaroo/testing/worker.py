@@ -23,6 +23,7 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.testing.disk import Disk, JournalFolder, SimulatedJournal, Sync
 from wallaroo.testing.faults import Chaos
+from wallaroo.testing.handing_over import SimulatedHandOver
 from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.placed import PlacedRunner, Records
@@ -60,6 +61,8 @@ class World:
     disk: Disk
     objects: Objects
     network: Network
+    takers: dict[str, SimulatedHandOver]
+    """Who takes connections of senders at which path."""
     receivers: Receivers
     hall: SendersHall
     placed: Mapping[int, Records]
@@ -124,6 +127,7 @@ class SimulatedWorker:
             engine=self._engine,
             sources=self._sources(writer),
             sinks=self._sinks,
+            hand_over=SimulatedHandOver(process, self._world.chaos, self._world.takers),
             durable=durable if self._world.is_durable else None,
             clock=self._clock,
             pause=process.pause,

@@ -30,6 +30,8 @@ class Join:
     pid: int
     data_address: str
     outline: list[str]
+    hand_over_path: str = ""
+    """Where this worker takes connections from others of its host; empty for nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Failed:
 
     tag: ClassVar[int] = 9
     epoch: Epoch
+    worker: WorkerName
     what: str
     hint: str
     exit_code: int
@@ -158,6 +161,8 @@ class Saved:
     checkpoint: CheckpointId
     content: list[Any] = field(repr=False)
     """As ``WorkerCheckpoint.to_wire`` gives it; long, so logs and stories leave it out."""
+    is_replayed: bool = True
+    """Whether no journal was being replayed when the barrier left the sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,7 @@ class NotSaved:
     epoch: Epoch
     checkpoint: CheckpointId
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,8 @@ class Committed:
     """Of its manifest."""
     oldest_number: int
     """Of the oldest manifest that is kept."""
+    is_replayed: bool = True
+    """Whether no worker was replaying a journal: none will be from before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +250,17 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Initializer, to a worker that leaves: take what senders sent until now, and nothing more."""
+    """Initializer, to a worker that leaves: have what you read taken, and read nothing more.
+
+    Connections of senders go to workers of the same host; others are closed when what was sent
+    over them is read.
+    """
 
     tag: ClassVar[int] = 22
     epoch: Epoch
     resize: int
+    takers: list[str] = field(default_factory=list)
+    """The paths at which those that stay take connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +292,7 @@ class Held:
     left: list[Any]
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
     gave_us: int
-    """Microseconds that it took to give away what moves, counted from the end of the barrier."""
+    """Microseconds since the barrier was through here: so long it took to give what moves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
 """How a connection with TLS begins, or is refused, whichever side speaks."""
 NONCE_BYTES = 32
 PROOF_BYTES = 32
+DIALER_OPENING_BYTES = len(MAGIC) + NONCE_BYTES
+LISTENER_OPENING_BYTES = DIALER_OPENING_BYTES + PROOF_BYTES
 
 
 class Purpose(enum.Enum):
@@ -28,6 +30,7 @@ class Purpose(enum.Enum):
 
     CONTROL = b"control"
     DATA = b"data"
+    HAND_OVER = b"hand over"
 
 
 class Side(enum.Enum):

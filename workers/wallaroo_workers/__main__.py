@@ -12,7 +12,7 @@ import structlog
 import uvloop
 
 from wallaroo.errors import WallarooError
-from wallaroo.names import Epoch
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Failed
 from wallaroo_workers.application import load_plan
@@ -84,7 +84,7 @@ async def _work(settings: WorkerSettings, tls: Tls | None, plan: Plan) -> int:
     try:
         return await worker.run()
     except (OSError, TimeoutError) as error:
-        log.error("initializer.not_reached", reason=str(error))
+        log.error("initializer.not_reached", reason=str(error), next="this worker ends")
         return 1
 
 
@@ -92,7 +92,8 @@ async def _report(settings: WorkerSettings, tls: Tls | None, error: WallarooErro
     control = ControlLink(settings.secret, tls)
     await control.dial(settings.control_host, settings.control_port, lambda _: None, lambda _: None)
     what = f"worker {settings.name}: {error.what}"
-    control.send(Failed(Epoch(settings.incarnation), what, error.hint, error.exit_code))
+    name, incarnation = WorkerName(settings.name), Epoch(settings.incarnation)
+    control.send(Failed(incarnation, name, what, error.hint, error.exit_code))
     await control.close()
     return error.exit_code
 

@@ -175,7 +175,12 @@ class Agent:
                 break
             if reason != told:
                 told = reason
-                log.info("initializer.awaited", address=self._settings.initializer, reason=reason)
+                log.info(
+                    "initializer.awaited",
+                    address=self._settings.initializer,
+                    reason=reason,
+                    next="dials again",
+                )
             await asyncio.sleep(DIAL_AGAIN_S)
         if self._was_accepted:
             self._lost(reason)
@@ -214,7 +219,8 @@ class Agent:
                 if epoch == self._placed:
                     self._placement.kill(self._name)
             case Dismissed(_, what, hint):
-                log.info("host.dismissed", reason=what or "the worker is not needed any more")
+                reason = what or "the worker is not needed any more"
+                log.info("host.dismissed", reason=reason, next="this host stops")
                 is_asked = self._is_leaving and self._settings.stands_for_worker
                 self._finish(self._said(what, hint) if what and not is_asked else 0)
             case _:
@@ -235,16 +241,18 @@ class Agent:
             "host.accepted",
             application=frame.application,
             initializer=self._settings.initializer,
+            next="a worker is started here when the cluster wants it",
         )
         try:
-            self._link.send(Prepared(self._newest_epoch()))
+            self._link.send(Prepared(*self._newest_epochs()))
         except WallarooError as error:
             self._finish(error)
 
-    def _newest_epoch(self) -> Epoch:
+    def _newest_epochs(self) -> tuple[Epoch, Epoch]:
+        """Return the newest of all journals here, and of those that have any record."""
         options = self._options
         if not options.resilience:
-            return Epoch(0)
+            return Epoch(0), Epoch(0)
         if "://" not in options.resilience and not os.path.isdir(options.resilience):
             raise ConfigError(
                 f"the checkpoints' folder {options.resilience} is not on this host",
@@ -252,7 +260,11 @@ class Agent:
                 "is; hosts without a common file system need a store at s3://",
             )
         journals = list_journals(Path(options.journal_folder))
-        return Epoch(max((journal.epoch for journal in journals), default=0))
+        written = (each.epoch for each in journals if each.has_records)
+        return (
+            Epoch(max((each.epoch for each in journals), default=0)),
+            Epoch(max(written, default=0)),
+        )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -287,13 +299,15 @@ class Agent:
         self._placed = order.epoch
         try:
             pid = await self._placement.start(worker)
-        except OSError as error:
-            link.send(Gone(order.epoch, f"the process cannot be started: {error.strerror}"))
+        except ClusterError as error:
+            following = "the initializer decides about another"
+            log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
+            link.send(Gone(order.epoch, error.what))
             return
         link.send(Placed(order.epoch, pid))
 
     def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        log.info("worker.ended", reason=reason)
+        log.info("worker.ended", reason=reason, next="the initializer decides about another")
         if self._link is not None:
             self._link.send(Gone(incarnation, reason))
 
@@ -323,7 +337,8 @@ class Agent:
             self._finish(ClusterError(what) if self._is_leaving else 0)
             return
         self._is_leaving = True
-        log.info("host.leaving", hint="once more to stop at once")
+        following = "its keys move to the others, then it stops"
+        log.info("host.leaving", hint="once more to stop at once", next=following)
         self._link.send(Withdraw(NO_EPOCH))
 
 

@@ -221,7 +221,8 @@ class Sinks:
                         "sink.flushing",
                         address=sink.address,
                         bytes_queued=sink.queued_bytes,
-                        hint="the stop waits for it; ask a second time to stop at once",
+                        hint="ask a second time to stop at once",
+                        next="the stop waits for it",
                     )
         for sink in self._runners:
             sink.close()

@@ -15,6 +15,10 @@ HINT_SECRET = (
     "make one with `head -c 32 /dev/urandom | base64 > secret && chmod 600 secret` and give the "
     "same to every host"
 )
+HINT_TLS = (
+    "give all hosts the same secret, and each a certificate: `wallaroo-cluster certificates DIR "
+    "--hosts A,B` makes them; see docs/security.md"
+)
 
 
 def load_secret(path: str | None) -> bytes | None:
@@ -27,7 +31,7 @@ def load_secret(path: str | None) -> bytes | None:
     if path is not None:
         place, secret = f"the file {path}", _read(path)
     elif text is not None:
-        place, secret = SECRET_VARIABLE, text.encode()
+        place, secret = SECRET_VARIABLE, os.fsencode(text)
     else:
         return None
     secret = secret.strip()
@@ -60,10 +64,12 @@ def _read(path: str) -> bytes:
     return secret
 
 
-def check_exposure(option: str, host: str, *, has_secret: bool, has_tls: bool) -> None:
+def check_exposure(
+    option: str, host: str, *, has_secret: bool, has_tls: bool, hint: str = HINT_TLS
+) -> None:
     """Refuse to talk to other hosts without a secret of the user's and TLS.
 
-    ``option`` is the one that gave ``host``. Raises ``ConfigError``.
+    ``option`` is the one that gave ``host``. Raises ``ConfigError`` with ``hint``.
     """
     if is_loopback(host) or (has_secret and has_tls):
         return
@@ -75,8 +81,7 @@ def check_exposure(option: str, host: str, *, has_secret: bool, has_tls: bool) -
     raise ConfigError(
         f"{option} leads out of this host ({host}), where strangers are, and there is no "
         f"{' and no '.join(missing)}",
-        hint="give all hosts the same secret, and each a certificate: `wallaroo-cluster "
-        "certificates DIR --hosts A,B` makes them; see docs/security.md",
+        hint=hint,
     )
 
 

@@ -65,6 +65,8 @@ class WorkerSettings:
     """Where it listens for other workers; empty: at the address of its link to the initializer."""
     advertise_host: str = ""
     """What others are to dial; empty: where it listens."""
+    private_folder: str = ""
+    """Where it may put sockets for processes of its own user; empty for nowhere."""
     source_addresses: list[str] | None = None
     """Where its host listens, by pipeline, empty for nowhere; ``None``: as the initializer says."""
 

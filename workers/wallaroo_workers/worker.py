@@ -34,6 +34,7 @@ from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.outside import Sinks, new_sources
 from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.sources.handing_over import UnixHandOver
 
 log = structlog.get_logger()
 
@@ -59,6 +60,12 @@ class Worker:
         journal = None if self._durable is None else self._durable.journal
         self._sources = new_sources(plan, self._engine, settings, journal)
         self._sinks = Sinks(plan, options, None if journal is None else journal.name)
+        self._hand_over = UnixHandOver(
+            settings.private_folder,
+            settings.secret,
+            options.frame_bytes_max,
+            frozenset(range(len(plan.pipelines))),
+        )
         self._dead_letters = DeadLetters(options.dead_letters, plan.application, settings.name)
         self._pause_watch = PauseWatch()
         self._tasks: asyncio.TaskGroup
@@ -87,6 +94,7 @@ class Worker:
             engine=self._engine,
             sources=self._sources,
             sinks=self._sinks,
+            hand_over=self._hand_over,
             durable=self._durable,
             clock=time.perf_counter,
             pause=asyncio.sleep,
@@ -101,7 +109,9 @@ class Worker:
             failure_count=self._failure_count,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
-            warn=lambda event, error: log.warning(event, reason=error.what, hint=error.hint),
+            warn=lambda event, error: log.warning(
+                event, reason=error.what, hint=error.hint, next="goes on without it"
+            ),
         )
 
     def _failure_count(self) -> int:
@@ -152,6 +162,7 @@ class Worker:
         self._ended = asyncio.get_running_loop().create_future()
         host, port = self._settings.control_host, self._settings.control_port
         await self._control.dial(host, port, self._ordered, self._control_lost)
+        self._hand_over.listen()
         await self._member.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
@@ -159,6 +170,7 @@ class Worker:
             status = await self._ended
             for task in [*self._running, *self._of_epoch]:
                 task.cancel()
+        self._hand_over.close()
         self._dead_letters.close()
         await self._control.close()
         return status
@@ -253,7 +265,8 @@ class Worker:
                 inbox_bytes=self._engine.inbox.byte_count,
                 link_bytes=self._member.mesh.backlog_bytes,
                 sink_bytes=self._sinks.backlog_bytes,
-                hint="senders wait; a sink or a worker does not keep up",
+                hint="a sink or a worker does not keep up",
+                next="senders wait until it does",
             )
 
     # Ends
@@ -266,7 +279,10 @@ class Worker:
     def broken(self, context: dict[str, Any]) -> None:
         """An error that nobody expected: a bug of ours. The process must not go on half alive."""
         log.critical(
-            "worker.broken", what=context.get("message"), exc_info=context.get("exception")
+            "worker.broken",
+            what=context.get("message"),
+            exc_info=context.get("exception"),
+            next="this worker ends, and is started again",
         )
         self._end(STATUS_BROKEN)
 
@@ -279,7 +295,12 @@ def _exit_for_application(request: SystemExit) -> None:
     """End this process at once with the status that the application gave to ``sys.exit``."""
     code = request.code
     status = code if isinstance(code, int) else int(code is not None)
-    log.error("worker.exited", status=status, why="the application ended the process")
+    log.error(
+        "worker.exited",
+        status=status,
+        why="the application ended the process",
+        next="it is started again",
+    )
     sys.stdout.flush()
     os._exit(status & 0xFF)
 

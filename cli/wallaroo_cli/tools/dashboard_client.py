@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any
 
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo_workers.network.tls import page_client_context
 
 TIMEOUT_S = 5.0
 ANSWER_BYTES_MAX = 64 << 20
@@ -14,15 +15,24 @@ REFUSED_STATUSES = (401, 403, 421)
 
 
 class DashboardClient:
-    """The page of one cluster. ``secret`` is empty where reading is open."""
+    """The page of one cluster.
 
-    def __init__(self, address: str, secret: str) -> None:
+    ``secret`` is empty where reading is open; ``authority`` is the file of the authority whose
+    certificate the page shows, or empty where it does without TLS.
+    """
+
+    def __init__(self, address: str, secret: str, authority: str = "") -> None:
         self._address = address
-        self._request = urllib.request.Request(f"http://{address}/api/snapshot")
+        scheme = "https" if authority else "http"
+        self._request = urllib.request.Request(f"{scheme}://{address}/api/snapshot")
         if secret:
             self._request.add_header("Authorization", f"Bearer {secret}")
         # A proxy of the environment is for other places than a cluster.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        around: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if authority:
+            context = page_client_context(authority)
+            around.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*around)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the cluster as it is now.
@@ -49,5 +59,6 @@ class DashboardClient:
     def _unreachable(self, reason: str) -> ClusterError:
         return ClusterError(
             f"no answer from a cluster's page at {self._address}: {reason}",
-            hint="wallaroo-run logs the address as dashboard.listening; --dashboard H:P names it",
+            hint="wallaroo-run logs the address as dashboard.listening; --dashboard H:P names it, "
+            "and where it begins with https, --tls-ca PATH the cluster's authority",
         )

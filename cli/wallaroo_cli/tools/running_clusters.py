@@ -1,6 +1,5 @@
 """Finds the cluster that a command is about: by its address, or by the folder it runs in."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_cli.tools.addresses import Address, parse_address
 from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.run_file import living_runs
-from wallaroo_workers.security import SECRET_VARIABLE
+from wallaroo_workers.security import SECRET_VARIABLE, load_secret
 
 
 class NoClusterError(WallarooError):
@@ -34,10 +33,11 @@ def find_cluster(
 
     The secret is that of ``secret_file``, of the environment, or of the run file, in this order;
     so are the files for TLS, but for the environment.
-    Raises ``NoClusterError`` if none runs here, ``ConfigError`` if several do.
+    Raises ``NoClusterError`` if none runs here, ``ConfigError`` if several do, or where a secret
+    is none that a cluster takes.
     """
     runs = living_runs(Path.cwd())
-    secret = _given_secret(secret_file)
+    secret = load_secret(secret_file)
     if address is None:
         run = _only(runs)
         control = parse_address(run["control"], "the run file's")
@@ -60,18 +60,6 @@ def find_cluster(
 def find_run() -> dict[str, Any]:
     """Return what the run file says of the one cluster that runs in the current folder."""
     return _only(living_runs(Path.cwd()))
-
-
-def _given_secret(secret_file: str | None) -> bytes | None:
-    text = os.environ.get(SECRET_VARIABLE, "")
-    if secret_file is not None:
-        try:
-            text = Path(secret_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--secret-file: {secret_file} cannot be read: {error}") from error
-        if not text.strip():
-            raise ConfigError(f"--secret-file: {secret_file} is empty")
-    return text.strip().encode() or None
 
 
 def _secret_of(run: dict[str, Any]) -> bytes:

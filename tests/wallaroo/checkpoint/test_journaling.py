@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from wallaroo.checkpoint.journal import Entry, replay_position
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
@@ -25,11 +27,12 @@ class Writer:
 
 
 class Folder:
-    def __init__(self) -> None:
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
         self.cuts: list[tuple[str, int | None]] = []
 
     def names(self) -> list[str]:
-        return []
+        return self._names
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         return []
@@ -40,7 +43,7 @@ class Folder:
 
 
 def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
-    folder = Folder()
+    folder = Folder([LEFT])
     journal = Journal(folder, Writer())
     for number in (4, 5):
         journal.positions()
@@ -56,3 +59,19 @@ def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
     journal.committed(8, oldest_number=6)
     assert folder.cuts == [(LEFT, None)]
     assert LEFT not in [each.journal for each in journal.positions()]
+
+
+@pytest.mark.parametrize(("mine", "is_named"), [("w1-0000000001", True), ("w1-0000000002", False)])
+def test_a_journal_on_another_host_is_named_while_it_would_seem_new(
+    mine: str, is_named: bool
+) -> None:
+    writer = Writer()
+    writer.name = mine
+    journal = Journal(Folder([]), writer)
+    journal.inherit([JournalPosition(LEFT, 700, {})])
+    for number in (1, 2, 3, 4):
+        named = journal.positions()
+        journal.committed(number, oldest_number=max(1, number - 1))
+    assert (LEFT in [each.journal for each in named]) is is_named
+    # Its host may come back with it, under whatever name: it is not read again.
+    assert replay_position(LEFT, named) in (None, JournalPosition(LEFT, 700, {}))

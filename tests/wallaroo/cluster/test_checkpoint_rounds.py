@@ -329,3 +329,14 @@ def test_a_second_round_while_one_is_under_way_is_a_fault_of_ours() -> None:
     rounds.begin()
     with pytest.raises(AssertionError):
         rounds.begin()
+
+
+def test_all_know_whether_somebody_was_replaying_a_journal() -> None:
+    story = running()
+    story.due()
+    story.say(A, Saved(E1, ROUND_8, ["a"], False))
+    story.say(B, Saved(E1, ROUND_8, ["b"], True))
+    assert story.written(8) == [Send(WORKERS, Committed(E1, ROUND_8, 8, 6, False))]
+    story.due()
+    story.save()
+    assert story.written(9) == [Send(WORKERS, Committed(E1, ROUND_9, 9, 7, True))]

@@ -1,13 +1,13 @@
 """Where a run begins: which checkpoint, in which epoch, and which ones it refuses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
 import pytest
 
 from tests.wallaroo.operators.mesh import application, tcp_sink
-from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest import Manifest, manifest_name
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.cluster.events import ManifestWritten, WriteManifest
@@ -41,7 +41,11 @@ def log_of(store: Store) -> ManifestLog:
 
 
 async def begun(
-    store: Store, *, journal_epochs: Sequence[int] = (), **rules: Any
+    store: Store,
+    *,
+    journal_epochs: Sequence[int] = (),
+    warn: Callable[[str, dict[str, Any]], None] = quietly,
+    **rules: Any,
 ) -> tuple[Checkpoints, Beginning]:
     """Begin a run with these checkpoints."""
     place = Place(
@@ -54,7 +58,7 @@ async def begun(
         clock=lambda: 0.0,
         wall_clock=lambda: 0.0,
         tell=quietly,
-        warn=quietly,
+        warn=warn,
     )
     plan = application().to_sink(tcp_sink()).build()
     run = Checkpoints(Rules(**rules), place, plan, (A,))
@@ -129,3 +133,26 @@ async def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(sto
     with pytest.raises(ConfigError, match="there is no checkpoint 7") as caught:
         await begun(store, from_checkpoint=7)
     assert caught.value.hint.startswith("there are 2; ")
+
+
+async def test_behind_a_damaged_checkpoint_it_is_told_once_that_old_ones_stay(
+    store: Store,
+) -> None:
+    first, beginning = await begun(store)
+    good = await commit(first, beginning)
+    bad = manifest_name(await commit(first, beginning))
+    await store.delete([bad])
+    await store.create(bad, b"GIF89a, and certainly nothing of ours")
+    told: list[str] = []
+
+    def warn(event: str, values: dict[str, Any]) -> None:
+        assert bad in values["reason"]
+        told.append(event)
+
+    run, beginning = await begun(store, warn=warn, keep=4, from_checkpoint=good)
+    for _ in range(3):
+        await commit(run, beginning)
+    assert told == ["checkpoint.not_pruned"]
+    # As many as are kept now stand before it.
+    await commit(run, beginning)
+    assert bad not in [name for name, _ in await store.list("manifests")]

@@ -62,7 +62,7 @@ def test_people_are_told_how_many_workers_a_start_waits_for() -> None:
     coordinator = Coordinator(membership())
     join = Join(Epoch(1), A, 1, "a:1", OUTLINE)
     assert coordinator.step(Received(A, join)) == [
-        Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"})
+        Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"}, f"waits for {B}")
     ]
 
 
@@ -71,7 +71,8 @@ def test_a_stop_drains_and_ends_when_all_have_drained() -> None:
     assert story.go_to(Phase.DRAINING) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
     assert story.step(Received(A, Drained(Epoch(1), FIRST, 5, 1))) == []
     last = story.coordinator.step(Received(B, Drained(Epoch(1), FIRST, 7, 0)))
-    assert Announce("cluster.drained", {"record_count": 12, "failure_count": 1}) in last
+    counts = {"record_count": 12, "failure_count": 1}
+    assert Announce("cluster.drained", counts, "all processes end") in last
     assert ended(last[-2:]) is None
     assert story.phase is Phase.STOPPED
 
@@ -82,7 +83,8 @@ def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) ->
     story.go_to(phase)
     error = ended(story.lose(B))
     assert isinstance(error, ClusterError)
-    assert str(error) == "worker b was lost (killed) before the application was ready"
+    assert error.what == "worker b was lost (killed) before the application was ready"
+    assert error.hint.endswith("run the same command again")
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.OPENING])
@@ -289,7 +291,7 @@ def test_a_worker_that_cannot_go_on_ends_the_cluster_with_its_words(phase: Phase
     for exit_code, kind in ((1, ClusterError), (2, ConfigError)):
         story = Story()
         story.go_to(phase)
-        effects = story.step(Received(A, Failed(Epoch(1), "what", "do this", exit_code)))
+        effects = story.step(Received(A, Failed(Epoch(1), A, "what", "do this", exit_code)))
         # A request for other members is answered first.
         error = ended(effects[-2:])
         assert type(error) is kind
@@ -298,8 +300,16 @@ def test_a_worker_that_cannot_go_on_ends_the_cluster_with_its_words(phase: Phase
 
 def test_a_worker_that_never_joined_may_say_why() -> None:
     story = Story()
-    failed = Failed(Epoch(1), "no such module", "", 2)
-    assert isinstance(ended(story.step(Received(WorkerName("a worker"), failed))), ConfigError)
+    failed = Failed(Epoch(1), A, "no such module", "", 2)
+    assert isinstance(ended(story.step(Received(A, failed))), ConfigError)
+
+
+def test_what_a_process_says_that_was_replaced_ends_nothing() -> None:
+    story = Story()
+    story.go_to(Phase.RUNNING)
+    story.lose(A)
+    assert story.step(Received(A, Failed(Epoch(1), A, "too late", "", 1))) == []
+    assert story.phase is Phase.FORMING
 
 
 def test_nothing_happens_after_the_end() -> None:
@@ -309,7 +319,7 @@ def test_nothing_happens_after_the_end() -> None:
     assert story.join(*WORKERS) == []
     assert story.lose(A) == []
     assert story.step(StopRequested()) == []
-    assert story.step(Received(A, Failed(Epoch(1), "", "", 1))) == []
+    assert story.step(Received(A, Failed(Epoch(1), A, "", "", 1))) == []
 
 
 @pytest.mark.parametrize("frame", [Ready(Epoch(1)), Drained(Epoch(1), FIRST, 0, 0), Stop(Epoch(1))])

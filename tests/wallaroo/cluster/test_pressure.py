@@ -25,6 +25,29 @@ def test_a_backlog_presses_from_above_the_high_mark_down_to_the_low_one() -> Non
         was_pressed = is_pressed
 
 
+def test_a_worker_that_is_soon_to_wait_for_its_inbox_presses_for_little_of_it() -> None:
+    pressure = Pressure(6400, 3200)
+    assert pressure.backlog_changed(1000, 1000) is False
+    pressure.narrow()
+    seen = []
+    # What others and sinks have of the backlog is no matter.
+    for inbox_bytes in (100, 101, 51, 50, 100, 0):
+        pressure.backlog_changed(3000, inbox_bytes)
+        seen.append((pressure.is_under_pressure, pressure.is_little(inbox_bytes)))
+    assert seen == [
+        (False, True),
+        (True, False),
+        (True, True),
+        (False, True),
+        (False, True),
+        (False, True),
+    ]
+    pressure.backlog_changed(3000, 200)
+    pressure.widen()
+    assert pressure.backlog_changed(3000, 200) is True
+    assert not pressure.is_under_pressure
+
+
 def test_the_marks_are_far_enough_apart_not_to_flutter() -> None:
     assert 0 < LOW_WATER_BYTES <= HIGH_WATER_BYTES // 2
 

@@ -101,14 +101,17 @@ def test_people_are_told_that_nothing_is_lost_and_where_all_go_back_to() -> None
     told = running().told(WorkerLost(B, E1, "killed"))
     assert [(each.event, each.is_warning) for each in told] == [("worker.lost", True)]
     assert told[0].values["lost"] == "nothing"
-    assert told[0].values["next"] == "all workers go back to checkpoint 7"
+    assert told[0].next == "all workers go back to checkpoint 7"
 
 
 @pytest.mark.parametrize("phase", MENDING)
 def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) -> None:
     story = Story(is_durable=True)
     story.go_to(phase)
-    assert "before the application was ready" in str(ended(story.lose(B)))
+    error = ended(story.lose(B))
+    assert "before the application was ready" in str(error)
+    assert isinstance(error, ClusterError)
+    assert error.hint.endswith("run the same command again; nothing is lost")
 
 
 def test_no_restart_ends_the_run_with_the_first_loss() -> None:
@@ -179,9 +182,7 @@ def test_a_loss_when_all_have_joined_and_wait_for_a_manifest_begins_again() -> N
 
 def test_people_are_told_that_the_checkpoint_which_is_written_may_be_the_one() -> None:
     (told,) = committing().told(WorkerLost(B, E1, "killed"))
-    assert told.values["next"] == (
-        "all workers go back to checkpoint 7, or to the one that is being written"
-    )
+    assert told.next == ("all workers go back to checkpoint 7, or to the one that is being written")
 
 
 def test_too_many_failures_end_the_run_while_it_recovers_too() -> None:

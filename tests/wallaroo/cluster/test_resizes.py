@@ -33,6 +33,8 @@ from wallaroo.cluster.worker_names import first_names, next_names
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     CallOff,
+    Checkpoint,
+    Committed,
     Drain,
     Drained,
     Empty,
@@ -189,10 +191,23 @@ def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
 def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
     story = running()
     story.ask_resize(added=[C])
-    failed = Failed(E2, "worker c: no module named counts", "", 2)
-    effects = story.say(WorkerName("a worker"), failed)
+    failed = Failed(E2, C, "worker c: no module named counts", "", 2)
+    effects = story.say(C, failed)
     assert "no module named counts" in answer(effects).text
     assert story.phase is Phase.RUNNING
+
+
+def test_what_one_says_that_was_called_off_before_ends_neither_run_nor_request() -> None:
+    story = running()
+    story.ask_resize(added=[C])
+    story.step(WorkerLost(C, E2, "killed"))
+    late = Failed(E2, C, "worker c: no module named counts", "", 2)
+    assert story.say(C, late) == []
+    story.ask_resize(added=[WorkerName("d")])
+    assert story.say(C, late) == []
+    story.lose(A)
+    assert story.say(C, late) == []
+    assert story.phase is Phase.FORMING
 
 
 def test_one_that_runs_another_application_ends_the_request_alone() -> None:
@@ -276,12 +291,45 @@ def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:
     story = running(is_durable=True)
     story.due()
     story.ask_resize(leaving=[B])
-    story.gather()
-    assert story.empty() == []
+    assert story.gather() == []
     assert story.due() == []
     story.save()
+    # Who leaves goes on until then: its senders wait no longer than for the change itself.
     effects = story.written(2)
-    assert isinstance(frames(effects)[-1], Hold)
+    assert isinstance(frames(effects)[-1], Empty)
+    assert story.due() == []
+    assert isinstance(frames(story.empty())[-1], Hold)
+
+
+def test_one_that_leaves_is_told_where_those_that_stay_take_its_senders() -> None:
+    story = running()
+    for worker in (A, B):
+        story.coordinator._state.hand_over_paths[worker] = f"/{worker}/hand-over"
+    story.ask_resize(added=[C], leaving=[B])
+    story.say(C, Join(E2, C, 1, "c:2", OUTLINE, "/c/hand-over"))
+    assert story.gather() == [Send((B,), Empty(E1, 1, ["/a/hand-over", "/c/hand-over"]))]
+
+
+def test_a_stop_waits_for_the_checkpoint_that_senders_wait_for() -> None:
+    story = running(is_durable=True)
+    committed(story, leaving=[B])
+    open_again(story)
+    assert story.step(StopRequested()) == []
+    (order,) = frames(story.say(B, Drained(E2, CheckpointId(1), 7, 0)))[1:]
+    assert isinstance(order, Checkpoint)
+    assert story.step(StopRequested(may_force=False)) == []
+    story.save()
+    assert [type(frame) for frame in frames(story.written(2))] == [Committed, Drain]
+
+
+def test_a_stop_does_not_wait_for_a_checkpoint_that_cannot_be() -> None:
+    story = running(is_durable=True)
+    committed(story, leaving=[B])
+    open_again(story)
+    story.step(StopRequested())
+    story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    effects = story.fail_to_save(A)
+    assert isinstance(frames(effects)[-1], Drain)
 
 
 def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,14 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(options: Sequence[str] = tuple(OPTIONS)) -> Iterator[Browser]:
     """A browser without a window. Skips the test where there is none, but never in CI."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("there is no chromium here; make browser installs it")
         pytest.skip("there is no chromium here; install it, on Debian with make browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*options])
         try:
             yield browser
         finally:

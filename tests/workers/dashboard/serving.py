@@ -5,6 +5,7 @@ python -m tests.workers.dashboard.serving [PORT]    serves the made-up cluster u
 
 import asyncio
 import contextlib
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -18,11 +19,13 @@ SECRET = b"a secret of 32 bytes for a test."
 
 @contextlib.asynccontextmanager
 async def served(
-    cluster: LivelyCluster, settings: DashboardSettings | None = None
+    cluster: LivelyCluster,
+    settings: DashboardSettings | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Dashboard]:
     """The page of a cluster, until the end of the block."""
     chosen = settings or DashboardSettings(address="127.0.0.1:0")
-    dashboard = Dashboard(chosen, cluster, cluster, SECRET)
+    dashboard = Dashboard(chosen, cluster, cluster, SECRET, tls)
     assert await dashboard.start()
     try:
         yield dashboard
@@ -33,8 +36,11 @@ async def served(
 class ServedInThread:
     """The page in a loop of its own, for tests that drive a browser and wait."""
 
-    def __init__(self, cluster: LivelyCluster, port: int = 0) -> None:
+    def __init__(
+        self, cluster: LivelyCluster, port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.cluster = cluster
+        self._tls = tls
         self._settings = DashboardSettings(address=f"127.0.0.1:{port}")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -54,7 +60,7 @@ class ServedInThread:
 
     def start(self) -> None:
         """Listen."""
-        self._dashboard = Dashboard(self._settings, self.cluster, self.cluster, SECRET)
+        self._dashboard = Dashboard(self._settings, self.cluster, self.cluster, SECRET, self._tls)
         assert asyncio.run_coroutine_threadsafe(self._dashboard.start(), self._loop).result(10)
 
     def go_away(self) -> None:
@@ -74,9 +80,11 @@ class ServedInThread:
 
 
 @contextlib.contextmanager
-def served_in_thread(cluster: LivelyCluster, port: int = 0) -> Iterator[ServedInThread]:
+def served_in_thread(
+    cluster: LivelyCluster, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[ServedInThread]:
     """The same, until the end of the block."""
-    page = ServedInThread(cluster, port)
+    page = ServedInThread(cluster, port, tls)
     try:
         yield page
     finally:

@@ -15,11 +15,7 @@ from tests.workers.dashboard.lively import HOSTILE, LivelyCluster
 from tests.workers.dashboard.serving import SECRET, served
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo_workers.dashboard import guards, live
-from wallaroo_workers.dashboard.server import (
-    BODY_BYTES_MAX,
-    CONNECTIONS_MAX,
-    Dashboard,
-)
+from wallaroo_workers.dashboard.server import BODY_BYTES_MAX, Dashboard
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.network.frames import split_address
 
@@ -198,7 +194,8 @@ async def test_a_snapshot_that_fails_ends_neither_the_listener_nor_the_cluster(
     with capture_logs() as logged:
         async with page.get("/api/snapshot") as response:
             assert response.status == 500
-    assert [line["event"] for line in logged] == ["dashboard.request_failed"]
+    # The server may notice a moment later that the listener has gone.
+    assert [line["event"] for line in logged].count("dashboard.request_failed") == 1
 
 
 async def test_listeners_end_with_the_server(cluster: LivelyCluster) -> None:
@@ -341,21 +338,6 @@ async def test_requests_at_once_are_limited(
     (await asking).close()
     async with page.get("/api/snapshot") as response:
         assert response.status == 200
-
-
-async def test_connections_are_limited(
-    cluster: LivelyCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert CONNECTIONS_MAX > live.LISTENERS_MAX + guards.REQUESTS_MAX
-    monkeypatch.setattr("wallaroo_workers.dashboard.server.CONNECTIONS_MAX", 1)
-    async with served(cluster) as dashboard:
-        host, _, port = dashboard.address.rpartition(":")
-        _, first = await asyncio.open_connection(host, int(port))
-        reader, second = await asyncio.open_connection(host, int(port))
-        with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
-        first.close()
-        second.close()
 
 
 async def test_a_port_in_use_is_a_warning_that_names_it(cluster: LivelyCluster) -> None:

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from wallaroo_workers.dashboard.access import Access
+from wallaroo_workers.dashboard.connections import FIRST_REQUEST_S, Connections
 from wallaroo_workers.dashboard.exposition import Exposition
 from wallaroo_workers.dashboard.guards import add_headers, guards
 from wallaroo_workers.dashboard.interface import Interface
@@ -20,7 +21,6 @@ log = structlog.get_logger()
 
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES_MAX = 64 << 10
-CONNECTIONS_MAX = 256
 KEEP_ALIVE_S = 30.0
 END_WAITED_S = 1.0
 """How long answers may go on when the cluster ends."""
@@ -45,7 +45,11 @@ class Dashboard:
         self._host, self._port = split_address(settings.address)
         self._interface = Interface(observed, steering)
         access = Access(self._host, settings.names, secret)
-        application = web.Application(middlewares=guards(access), client_max_size=BODY_BYTES_MAX)
+        self._connections = Connections()
+        application = web.Application(
+            middlewares=[self._connections.keep_watch(), *guards(access)],
+            client_max_size=BODY_BYTES_MAX,
+        )
         application.on_response_prepare.append(add_headers)
         application.add_routes([web.get(page, _serve_page) for page in PAGES])
         application.add_routes(self._interface.routes())
@@ -69,7 +73,11 @@ class Dashboard:
         await self._runner.setup()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._accept, self._host, self._port, ssl=self._tls
+                self._accept,
+                self._host,
+                self._port,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else FIRST_REQUEST_S,
             )
         except OSError as error:
             await self._runner.cleanup()
@@ -96,6 +104,7 @@ class Dashboard:
         if self._server is None:
             return
         self._server.close()
+        self._connections.close()
         self._interface.live.close()
         await self._runner.cleanup()
         AIOHTTP.removeFilter(self._refusals)
@@ -105,15 +114,7 @@ class Dashboard:
     def _accept(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        return _Refused() if len(server.connections) >= CONNECTIONS_MAX else server()
-
-
-class _Refused(asyncio.Protocol):
-    """A connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        return self._connections.accept(server)
 
 
 async def _serve_page(_request: web.Request) -> web.StreamResponse:

@@ -112,7 +112,7 @@ class Agents:
         if (refusal := self._refusal(frame)) is not None:
             what, hint = refusal
             facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
-            log.warning("host.refused", **facts, reason=what, hint=hint)
+            log.warning("host.refused", **facts, reason=what, hint=hint, next="it is sent away")
             agent.dismiss(what, hint)
             return agent
         self._agents[frame.name] = agent
@@ -120,7 +120,8 @@ class Agents:
         rules = self._rules
         silence_ms = int(rules.silence_s * 1000)
         agent.send(Accepted(NO_EPOCH, rules.application, silence_ms, rules.options))
-        log.info("host.offered", worker=frame.name, host=frame.host, peer=connection.peer)
+        facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
+        log.info("host.offered", **facts, next="it gets ready to run the worker")
         return agent
 
     def prepared(self, agent: Agent) -> None:
@@ -177,7 +178,13 @@ class Agents:
         unseen_s = self._rules.silence_s + 2 * BEAT_S if agent.is_silent else ORPHAN_LIVES_S
         if agent.process is not None:
             self._leftovers[agent.name] = (agent.instance, now_s + unseen_s)
-        log.warning("host.lost", worker=agent.name, host=agent.host, reason=reason)
+        log.warning(
+            "host.lost",
+            worker=agent.name,
+            host=agent.host,
+            reason=reason,
+            next=f"another may take its name within {self._rules.absence_s:g} s",
+        )
         self._changed.set()
         if agent.process is not None:
             reason = f"its host {agent.host} was lost: {reason}"
@@ -197,7 +204,13 @@ class Agents:
                 told_s = now_s
                 came = ", ".join(agent.name for agent in here) or "none"
                 hint = f"start them elsewhere with --join {address}"
-                log.info("hosts.waiting", missing=count - len(here), here=came, hint=hint)
+                log.info(
+                    "hosts.waiting",
+                    missing=count - len(here),
+                    here=came,
+                    hint=hint,
+                    next="the workers start once all are there",
+                )
             try:
                 left_s = told_s + WAITING_TOLD_EVERY_S - now_s
                 await asyncio.wait_for(self._changed.wait(), left_s)
@@ -215,6 +228,10 @@ class Agents:
     def together(self, worker: WorkerName) -> int:
         """Return with how many an agent would come."""
         return self._agents[worker].together if worker in self._agents else 1
+
+    def records_epoch(self, worker: WorkerName) -> Epoch:
+        """Return the newest epoch in which any record was written down on an agent's host."""
+        return self._agents[worker].records_epoch if worker in self._agents else Epoch(0)
 
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
         """The worker has left the cluster, or could not join it; its host is free."""
@@ -244,7 +261,12 @@ class Agents:
         """
         instance, ends_s = self._leftovers.pop(agent.name, ("", 0.0))
         if instance != agent.instance and (left_s := ends_s - time.monotonic()) > 0:
-            log.info("worker.leftover", worker=agent.name, ends_within_s=round(left_s, 1))
+            log.info(
+                "worker.leftover",
+                worker=agent.name,
+                ends_within_s=round(left_s, 1),
+                next="the new one starts after that",
+            )
             await asyncio.sleep(left_s)
 
     async def _present(self, name: WorkerName) -> Agent:

@@ -9,7 +9,7 @@ import structlog
 
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import CheckpointDue, DrainRequested, StopRequested
-from wallaroo.cluster.worker_names import next_names
+from wallaroo.cluster.worker_names import next_names, refusal
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo_workers.initializer.parameters import Parameters
@@ -160,29 +160,26 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
     try:
         facts = await resize(added, leaving)
     except WallarooError as error:
-        log.warning("resize.refused", reason=error.what, hint=error.hint)
+        following = "the workers stay those that they were"
+        log.warning("resize.refused", reason=error.what, hint=error.hint, next=following)
     else:
-        log.info("resize.done", **facts)
+        log.info("resize.done", **facts, next="records go on there")
 
 
 def names_to_take(
     workers: Sequence[WorkerName], count: int | None, names: Sequence[str]
 ) -> list[str]:
-    """Return who is to leave: those named, or the ``count`` last. Raises ``ConfigError``."""
+    """Return who is to leave: those named, or the ``count`` last.
+
+    Raises ``ConfigError`` for a mistake, ``ClusterError`` where nobody would stay.
+    """
     if (count is None) == (not names):
         raise ConfigError("shrink needs either a number of workers or their names")
-    if unknown := [name for name in names if name not in workers]:
-        raise ConfigError(
-            f"there is no worker {', '.join(unknown)}", hint=f"there are {', '.join(workers)}"
-        )
     if count is not None and count < 1:
         raise ConfigError(f"{count} workers cannot be taken away", hint="give 1 or more")
-    leaving: list[str] = list(dict.fromkeys(names))
-    if count is not None:
-        leaving = [*workers[-count:]]
-    if len(leaving) >= len(workers):
-        raise ClusterError(
-            f"all {len(workers)} workers cannot leave: one at least has to stay",
-            hint="wallaroo-cluster stop ends the cluster",
-        )
-    return leaving
+    leaving = [*map(WorkerName, dict.fromkeys(names))] if count is None else [*workers[-count:]]
+    if reason := refusal(workers, (), (), leaving):
+        if not set(leaving) <= set(workers):
+            raise ConfigError(reason)
+        raise ClusterError(reason, hint="wallaroo-cluster stop ends the cluster")
+    return [*leaving]

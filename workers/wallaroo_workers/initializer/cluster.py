@@ -33,6 +33,7 @@ from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
+from wallaroo.metrics.history import until_look_s
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
@@ -63,6 +64,7 @@ from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
+from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
 
@@ -73,7 +75,6 @@ log = structlog.get_logger()
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
-OBSERVED_EVERY_S = 1.0
 
 
 class Cluster:
@@ -106,7 +107,7 @@ class Cluster:
         """Whether the run is over, and only its processes are still to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._stop_limit = StopLimit(settings.stop_timeout_s, lambda: self._stop_now(None))
-        self._page = Page(settings.page, self._run_file)
+        self._page = Page(settings.page, self._run_file, settings.hosts.tls)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
@@ -139,7 +140,7 @@ class Cluster:
             self._files.hold()
             await self._listen()
             if (joined := await self._hosts.gathered(self._control.address)) is None:
-                log.info("cluster.stopped", application=self._plan.application)
+                tell_stopped(self._plan.application)
                 return
             self._workers = (*self._workers, *joined)
             await self._begin()
@@ -158,8 +159,10 @@ class Cluster:
         await self._page.close()
         await self._control.clients.finish()
         if error is not None:
+            if self._hosts.is_ready.is_set():
+                tell_failed(self._plan.application, error)
             raise error
-        log.info("cluster.stopped", application=self._plan.application)
+        tell_stopped(self._plan.application)
 
     # Start
 
@@ -189,6 +192,7 @@ class Cluster:
                 stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,
                 resize=self._resizes.make_in_turn,
+                epoch=lambda: self._coordinator.epoch,
             )
         )
         self.observatory.watch(self._coordinator)
@@ -202,6 +206,7 @@ class Cluster:
         else:
             self._checkpoints.discard_staged()
             self._take_checkpoints()
+        tell_starting(self._plan.application, self._workers)
         effects = self._coordinator.start()
         self._watch.saw(None, effects)
         self._carry_out(effects)
@@ -316,8 +321,8 @@ class Cluster:
                 self._processes.end(worker, is_told=is_told)
             case MembersChanged() | Answer():
                 self._resize_went_on(effect)
-            case Announce(event, values):
-                (log.warning if effect.is_warning else log.info)(event, **values)
+            case Announce(event, values, following):
+                (log.warning if effect.is_warning else log.info)(event, **values, next=following)
             case Publish(epoch, is_again):
                 self._publish(epoch, is_again=is_again)
             case WriteManifest():
@@ -366,7 +371,7 @@ class Cluster:
         """Have time go on for whoever looks at the cluster, also when nothing happens."""
         if not self._ended.done():
             self.observatory.tick()
-            asyncio.get_running_loop().call_later(OBSERVED_EVERY_S, self._observe)
+            asyncio.get_running_loop().call_later(until_look_s(time.time()), self._observe)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""
@@ -374,7 +379,8 @@ class Cluster:
             return
         if self._coordinator.waiting_for:
             phase, workers = self._coordinator.phase.value, self._coordinator.waiting_for
-            log.info("cluster.waiting", phase=phase, workers=", ".join(workers))
+            named = ", ".join(workers)
+            log.info("cluster.waiting", phase=phase, workers=named, next="goes on with these")
         loop = asyncio.get_running_loop()
         loop.call_later(WAITING_TOLD_EVERY_S, self._tell_waiting)
 
@@ -385,6 +391,7 @@ class Cluster:
             what=context.get("message"),
             exc_info=context.get("exception"),
             story=self._coordinator.story,
+            next="all processes end",
         )
         self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
 
@@ -412,8 +419,6 @@ class Cluster:
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, WallarooError):
                 self._stop_now(error)
-            elif isinstance(error, OSError):
-                self._end(ClusterError(f"a worker process cannot be started: {error}"))
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
@@ -454,4 +459,5 @@ class Cluster:
             control=self._control.address,
             framing="compiled" if framing.is_compiled() else "Python",
             after_s=round(time.monotonic() - self._started_s, 2),
+            next="records are taken" + " again" * is_again,
         )

@@ -126,9 +126,9 @@ class ControlServer:
                 self._joined_epochs[name] = epoch
                 self._links[name] = connection
                 return name, epoch
-            case Failed(epoch):
+            case Failed(epoch, name):
                 # A worker that cannot load the application says so in place of joining.
-                return WorkerName("a worker"), epoch
+                return name, epoch
             case _:
                 raise ProtocolError(f"a worker begins with Join, not {type(frame).__name__}")
 

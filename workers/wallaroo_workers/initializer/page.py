@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import ssl
 from typing import TYPE_CHECKING
 
 import structlog
 
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.network.tls import TlsFiles, page_server_context
 from wallaroo_workers.run_file import RunFile
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ READY_AWAITED_S = 3.0
 class Page:
     """Opens the page once the workers are ready, and closes it when all else has ended."""
 
-    def __init__(self, settings: DashboardSettings | None, run_file: RunFile) -> None:
+    def __init__(
+        self, settings: DashboardSettings | None, run_file: RunFile, tls: TlsFiles | None = None
+    ) -> None:
         self._settings = settings
+        self._tls = tls
         self._run_file = run_file
         self._dashboard: Dashboard | None = None
         self._is_over = False
@@ -46,18 +49,13 @@ class Page:
         if self._is_over:
             await self.close()
 
-    async def open(
-        self,
-        observed: "Observed",
-        steering: "Steering",
-        secret: bytes,
-        tls: ssl.SSLContext | None = None,
-    ) -> str:
+    async def open(self, observed: "Observed", steering: "Steering", secret: bytes) -> str:
         """Listen; return the address. Empty where there is no page, or its port is taken."""
         if self._settings is None:
             return ""
         from wallaroo_workers.dashboard.server import Dashboard
 
+        tls = None if self._tls is None else page_server_context(self._tls)
         dashboard = Dashboard(self._settings, observed, steering, secret, tls)
         if await dashboard.start():
             self._dashboard = dashboard

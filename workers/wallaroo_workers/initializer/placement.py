@@ -4,12 +4,16 @@
 """
 
 import asyncio
+import dataclasses
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Protocol
 
+from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.settings import WorkerSettings
 
@@ -59,17 +63,27 @@ class LocalPlacement:
 
     async def start(self, settings: WorkerSettings) -> int:
         """Start a child; it gets its settings, the secret among them, over a pipe."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            # Without it a file of the user's, click.py say, would shadow the library.
-            "-P",
-            "-m",
-            "wallaroo_workers",
-            stdin=asyncio.subprocess.PIPE,
-            # Signals of the terminal are for the initializer; it tells the workers in order.
-            start_new_session=True,
-            env=ALLOCATOR | os.environ,
-        )
+        folder = _private_folder()
+        settings = dataclasses.replace(settings, private_folder=folder)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # Without it a file of the user's, click.py say, would shadow the library.
+                "-P",
+                "-m",
+                "wallaroo_workers",
+                stdin=asyncio.subprocess.PIPE,
+                # Signals of the terminal are for the initializer; it tells the workers in order.
+                start_new_session=True,
+                env=ALLOCATOR | os.environ,
+            )
+        except OSError as error:
+            _remove(folder)
+            raise ClusterError(
+                f"a worker process cannot be started: {sys.executable}: {error.strerror}",
+                hint="let the user of this process run it, and have as many processes and open "
+                "files (ulimit -u, ulimit -n)",
+            ) from error
         assert process.stdin is not None
         try:
             # The pipe stays open: its end tells the worker that this process is gone.
@@ -78,15 +92,21 @@ class LocalPlacement:
             pass  # it has ended already; uvloop says so in this way
         name = WorkerName(settings.name)
         self._processes[name] = process
-        watcher = asyncio.create_task(self._watch(name, Epoch(settings.incarnation), process))
+        incarnation = Epoch(settings.incarnation)
+        watcher = asyncio.create_task(self._watch(name, incarnation, process, folder))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return process.pid
 
     async def _watch(
-        self, worker: WorkerName, incarnation: Epoch, process: asyncio.subprocess.Process
+        self,
+        worker: WorkerName,
+        incarnation: Epoch,
+        process: asyncio.subprocess.Process,
+        folder: str,
     ) -> None:
         status = await process.wait()
+        _remove(folder)
         self.on_status(worker, status)
         self.on_exit(worker, incarnation, _reason(status))
 
@@ -157,6 +177,20 @@ class PlacementByName:
     async def stop(self) -> None:
         """Return when no process is left anywhere."""
         await asyncio.gather(self._here.stop(), self._there.stop())
+
+
+def _private_folder() -> str:
+    """Return a new folder that only this user reaches; empty where there can be none."""
+    try:
+        return tempfile.mkdtemp(prefix="wallaroo-")
+    except OSError:
+        return ""
+
+
+def _remove(folder: str) -> None:
+    """Remove a private folder, if there is one."""
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(status: int) -> str:

@@ -27,5 +27,6 @@ class StopLimit:
 
     def _end(self, coordinator: Coordinator) -> None:
         workers = ", ".join(coordinator.waiting_for) or "none"
-        log.warning("cluster.stop_timed_out", workers=workers, lost="what was not delivered")
+        lost, following = "what was not delivered", "all processes end at once"
+        log.warning("cluster.stop_timed_out", workers=workers, lost=lost, next=following)
         self._give_up()

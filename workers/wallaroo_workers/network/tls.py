@@ -37,20 +37,53 @@ class Tls:
         self.listening = _context(ssl.PROTOCOL_TLS_SERVER, files)
 
 
+def page_server_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return what the page is served with: browsers see the certificate and show none.
+
+    Raises ``ConfigError`` for files that cannot be used.
+    """
+    context = _plain_context(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_NONE
+    _load(context, files)
+    return context
+
+
+def page_client_context(authority: str) -> ssl.SSLContext:
+    """Return what a page is asked with: its certificate has to be of this authority.
+
+    Raises ``ConfigError`` for a file that cannot be used.
+    """
+    context = _plain_context(ssl.PROTOCOL_TLS_CLIENT)
+    _load(context, TlsFiles(certificate="", key="", authority=authority))
+    return context
+
+
 def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
+    context = _plain_context(protocol)
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        # A connection lasts; a ticket to take it up again would only be one more thing to steal.
+        context.num_tickets = 0
+    _load(context, files)
+    return context
+
+
+def _plain_context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    if protocol == ssl.PROTOCOL_TLS_SERVER:
-        # A connection lasts; a ticket to take it up again would only be one more thing to steal.
-        context.num_tickets = 0
+    return context
+
+
+def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Load the files; a certificate only where there is one."""
     option, path = "--tls-ca", files.authority
     try:
         context.load_verify_locations(path)
         option, path = "--tls-cert and --tls-key", f"{files.certificate} and {files.key}"
-        # OpenSSL would ask for the password of an encrypted key at the terminal.
-        context.load_cert_chain(files.certificate, files.key, password="")
+        if files.certificate:
+            # OpenSSL would ask for the password of an encrypted key at the terminal.
+            context.load_cert_chain(files.certificate, files.key, password="")
     except ssl.SSLError as error:
         raise ConfigError(
             f"{option}: {path} cannot be used: {error.reason or error}",
@@ -62,7 +95,6 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
             f"{option}: {path} cannot be read: {error.strerror}",
             hint="correct the path, or let the user of this process read the file",
         ) from error
-    return context
 
 
 class TlsStream:

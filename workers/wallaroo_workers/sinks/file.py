@@ -206,7 +206,11 @@ class FileSinkRunner:
 
     def _fail(self, error: OSError) -> None:
         log.error(
-            "sink.failed", path=self.address, reason=error.strerror, bytes_queued=self.queued_bytes
+            "sink.failed",
+            path=self.address,
+            reason=error.strerror,
+            bytes_queued=self.queued_bytes,
+            next="the cluster stops",
         )
         for work in self._queue:
             if not isinstance(work, bytes):

@@ -104,7 +104,7 @@ class TCPSinkRunner:
                         self._sink.port,
                     )
                 self.connection_count += 1
-                log.info("sink.connected", address=self.address)
+                log.info("sink.connected", address=self.address, next="what is queued is sent")
                 return
             except (OSError, TimeoutError) as error:
                 if loop.time() - told_s >= WAITING_TOLD_EVERY_S:
@@ -114,7 +114,8 @@ class TCPSinkRunner:
                         address=self.address,
                         reason=str(error) or "no answer",
                         bytes_queued=self.queued_bytes,
-                        hint="start the receiver there; what is queued is kept",
+                        hint="start the receiver there",
+                        next="tries again; what is queued is kept",
                     )
             await asyncio.sleep(back_off_s)
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
@@ -153,7 +154,11 @@ class TCPSinkRunner:
         if self._is_closed and not self._queue.queued_bytes:
             return
         log.warning(
-            "sink.lost", address=self.address, reason=reason, bytes_queued=self.queued_bytes
+            "sink.lost",
+            address=self.address,
+            reason=reason,
+            bytes_queued=self.queued_bytes,
+            next="connects again; what is queued is kept",
         )
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import structlog
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo_workers.bounded_log import BoundedLog
@@ -136,18 +137,27 @@ class TCPSourceListener:
                 self.pause()
                 loop.call_later(ACCEPT_AGAIN_S, self.resume)
                 return
-            making = loop.create_task(self._connect(accepted))
-            self._being_made.add(making)
-            making.add_done_callback(self._being_made.discard)
+            self._make(accepted)
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    def _make(self, accepted: socket.socket, begin: bytes = b"") -> None:
+        making = asyncio.get_running_loop().create_task(self._connect(accepted, begin))
+        self._being_made.add(making)
+        making.add_done_callback(self._being_made.discard)
+
+    async def _connect(self, accepted: socket.socket, begin: bytes) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: SourceConnection(self), accepted)
+            _, connection = await loop.connect_accepted_socket(
+                lambda: SourceConnection(self, begin), accepted
+            )
         except OSError as error:
             log.debug("source.connection_failed", address=self.address, reason=str(error))
             accepted.close()
+            return
+        if self.intake.is_full:
+            # The loop has it read once, whatever was said before.
+            connection.pause()
 
     def rewind(self) -> None:
         """Forget what waits to be processed: it stands in the journal, which is replayed."""
@@ -167,9 +177,7 @@ class TCPSourceListener:
         for connection in self.connections:
             connection.drain(self.drain_bytes)
         await asyncio.sleep(DRAIN_LOOK_S)
-        self._accept_waiting(BACKLOG_CONNECTIONS)
-        self.close()
-        await asyncio.gather(*self._being_made)
+        await self.stop_accepting()
         while self.connections:
             for connection in list(self.connections):
                 looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
@@ -177,6 +185,35 @@ class TCPSourceListener:
                 if looks >= 2:
                     connection.close()
             await asyncio.sleep(DRAIN_LOOK_S)
+
+    # For other workers
+
+    async def stop_accepting(self) -> None:
+        """Accept those who wait, and nobody more until ``listen``.
+
+        Who connects between the last accept and the close is cut off, unless the system gives such
+        connections to other listeners (``net.ipv4.tcp_migrate_req``).
+        """
+        self._accept_waiting(BACKLOG_CONNECTIONS)
+        self.close()
+        if self._being_made:
+            # Should nobody wait any more, they are made all the same.
+            await asyncio.wait(self._being_made)
+
+    def handed(self) -> list[Handed]:
+        """Return copies of all connections, which nobody reads; raises ``OSError``."""
+        found = [connection.handed() for connection in self.connections]
+        return [each for each in found if each is not None]
+
+    def let_go(self) -> None:
+        """Forget all connections; copies of them stay open."""
+        for connection in list(self.connections):
+            connection.let_go()
+
+    def take_over(self, handed: Handed) -> None:
+        """Read on where another worker has stopped, as if the sender had connected here."""
+        assert isinstance(handed.stream, socket.socket)
+        self._make(handed.stream, handed.begin)
 
     def close(self) -> None:
         """Accept no more; connections stay."""

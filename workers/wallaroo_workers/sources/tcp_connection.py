@@ -4,6 +4,8 @@ import array
 import asyncio
 import contextlib
 import fcntl
+import os
+import socket
 import termios
 import time
 from typing import Any, Protocol, cast
@@ -12,6 +14,7 @@ import structlog
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.reading import Reading
 from wallaroo.codec.framing import LengthFramer
@@ -56,7 +59,8 @@ class Listener(Protocol):
 class SourceConnection(asyncio.Protocol):
     """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, begin: bytes = b"") -> None:
+        """``begin`` is that of a frame which another worker has read before."""
         self._listener = listener
         self._engine = listener.engine
         self._intake = listener.intake
@@ -65,6 +69,8 @@ class SourceConnection(asyncio.Protocol):
         self._framer = LengthFramer(
             source.header_length, source.payload_length, listener.limits.frame_bytes_max
         )
+        whole = self._framer.receive_data(begin)
+        assert not whole, "what is whole is taken where it was read"
         self._reading = Reading(listener.pipeline, self._framer, listener.journal)
         self._transport: asyncio.Transport
         self._is_open = False
@@ -89,6 +95,7 @@ class SourceConnection(asyncio.Protocol):
         self._is_open = True
         self._listener.opened(self)
         self._intake.add(self)
+        self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
         log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
@@ -225,3 +232,18 @@ class SourceConnection(asyncio.Protocol):
         """Hang up."""
         if self._is_open:
             self._transport.close()
+
+    # For another worker that reads on
+
+    def handed(self) -> Handed | None:
+        """Return a copy of the connection; ``None`` where it has ended. Raises ``OSError``."""
+        if not self._is_open or self._transport.is_closing():
+            return None
+        file = os.dup(self._transport.get_extra_info("socket").fileno())
+        return Handed(self.pipeline, self._framer.rest, socket.socket(fileno=file))
+
+    def let_go(self) -> None:
+        """Forget the connection, which is another worker's; nothing of it was lost."""
+        if self._is_open:
+            self._is_given_up = True
+            self._transport.abort()

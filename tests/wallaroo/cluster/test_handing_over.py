@@ -1,0 +1,63 @@
+"""Who gets which connection of a worker that leaves, and what becomes of those given in vain."""
+
+from wallaroo.cluster.handing_over import Aside, Handed, deal
+from wallaroo.names import WorkerName
+
+W1, W2 = WorkerName("w1"), WorkerName("w2")
+
+
+class Stream:
+    """A connection that only knows whether it is closed."""
+
+    is_closed = False
+
+    def dup(self) -> "Stream":
+        return Stream()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def fileno(self) -> int:
+        return 0
+
+
+def connections(count: int) -> tuple[list[Handed], list[Stream]]:
+    streams = [Stream() for _ in range(count)]
+    return [Handed(0, b"", stream) for stream in streams], streams
+
+
+def test_each_taker_gets_as_many_as_can_be() -> None:
+    handed, _ = connections(11)
+    shares = deal(W1, handed, ["a", "b", "c", "d"])
+    assert sorted(map(len, shares.values())) == [2, 3, 3, 3]
+    dealt = [each for share in shares.values() for each in share]
+    assert sorted(map(id, dealt)) == sorted(map(id, handed))
+
+
+def test_givers_of_one_connection_do_not_all_choose_the_same_taker() -> None:
+    handed, _ = connections(1)
+    chosen = {next(iter(deal(WorkerName(f"w{n}"), handed, ["a", "b", "c"]))) for n in range(20)}
+    assert chosen == {"a", "b", "c"}
+
+
+def test_what_a_giver_kept_is_dropped_and_the_rest_taken() -> None:
+    aside = Aside()
+    handed, streams = connections(2)
+    in_vain, closed = connections(2)
+    aside.lay(W1, handed)
+    aside.lay(W2, in_vain)
+    assert aside.take(W1) == handed
+    aside.drop()
+    assert all(stream.is_closed for stream in closed)
+    assert not any(stream.is_closed for stream in streams)
+    assert aside.take(W2) == []
+
+
+def test_a_second_offer_of_one_giver_takes_the_place_of_the_first() -> None:
+    aside = Aside()
+    first, closed = connections(1)
+    second, _ = connections(1)
+    aside.lay(W1, first)
+    aside.lay(W1, second)
+    assert [stream.is_closed for stream in closed] == [True]
+    assert aside.take(W1) == second

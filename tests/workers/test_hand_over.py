@@ -1,0 +1,346 @@
+"""Connections of senders go from one worker's source to another's, over a real Unix socket."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+import wallaroo
+from tests.cluster.harness import framed
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.handing_over import Handed, deal
+from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.senders import Senders
+from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.names import WorkerName
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.wire.handing_over import BATCH_COUNT_MAX
+from wallaroo_workers.sources import handing_over
+from wallaroo_workers.sources.handing_over import UnixHandOver
+from wallaroo_workers.sources.tcp import TCPSourceListener
+from wallaroo_workers.sources.unfinished import intake_limits
+
+SECRET = b"of these tests"
+FRAME_BYTES_MAX = 1 << 20
+GIVER = WorkerName("w1")
+RESIZE = 7
+WAIT_S = 20.0
+
+
+@wallaroo.decoder(header_length=4, length_fmt=">I")
+def decode(payload: bytes) -> bytes:
+    return payload
+
+
+@wallaroo.encoder
+def encode(payload: bytes) -> bytes:
+    return payload
+
+
+class Worker:
+    """The sources of one worker, and what it has taken from senders."""
+
+    def __init__(self, name: WorkerName, folder: Path, secret: bytes = SECRET) -> None:
+        taken: list[bytes] = []
+        self.taken = taken
+
+        @wallaroo.computation("take")
+        def take(payload: bytes) -> None:
+            taken.append(payload)
+
+        builder = wallaroo.ApplicationBuilder("takes")
+        builder.new_pipeline("sent", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
+        builder.to(take)
+        builder.to_sink(wallaroo.FileSinkConfig("nothing", encode))
+        plan = builder.build()
+        loop = asyncio.get_running_loop()
+        self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn))
+        dataflow = Dataflow(plan, name, DataflowOptions())
+        dataflow.bind((name,), {})
+        self.engine.restart(dataflow)
+        source = plan.pipelines[0].source
+        assert isinstance(source, TCPSource)
+        self.intake = Intake()
+        limits = intake_limits(FRAME_BYTES_MAX, 1)
+        self.listener = TCPSourceListener(source, 0, self.engine, self.intake, limits)
+        self.senders = Senders(
+            SourceParts(
+                plan=plan,
+                engine=self.engine,
+                intake=self.intake,
+                listeners={0: self.listener},
+                new_placed=lambda *_: pytest.fail("there is none"),
+                replayed=asyncio.Event(),
+                all_of=_all_of,
+                tell=lambda *_: None,
+            )
+        )
+        folder.mkdir()
+        self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, frozenset([0]))
+        self.offers: list[tuple[int, WorkerName, list[Handed]]] = []
+        self.hand_over.on_offer = self._offered
+        self.hand_over.listen()
+
+    def _offered(self, resize: int, giver: WorkerName, handed: list[Handed]) -> bool:
+        self.offers.append((resize, giver, handed))
+        return resize == RESIZE
+
+    async def give(self, *takers: "Worker", resize: int = RESIZE) -> bool:
+        await self.senders.rest(asyncio.sleep)
+        shares = deal(GIVER, self.senders.handed(), [taker.hand_over.path for taker in takers])
+        return await self.hand_over.give(resize, GIVER, shares)
+
+    def read_on(self) -> None:
+        """The change is done."""
+        for _, _, handed in self.offers:
+            self.senders.take_over(handed)
+        self.senders.read_on()
+
+
+async def _all_of(works: Any) -> None:
+    await asyncio.gather(*works)
+
+
+def on_uvloop(
+    test: Callable[[list[Worker], Path], Coroutine[Any, Any, None]],
+) -> Callable[[Path], None]:
+    """Run a test with one worker that has senders and leaves, and two that stay.
+
+    Workers run on uvloop, and its transports own their sockets in their own way.
+    """
+
+    def run(tmp_path: Path) -> None:
+        uvloop.run(_with_workers(test, tmp_path))
+
+    run.__name__ = run.__qualname__ = test.__name__
+    return run
+
+
+async def _with_workers(
+    test: Callable[[list[Worker], Path], Coroutine[Any, Any, None]], folder: Path
+) -> None:
+    made = [Worker(WorkerName(f"w{n}"), folder / f"w{n}") for n in (1, 2, 3)]
+    # All connections go to the first: the others do not listen.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    await made[0].senders.listen([address])
+    try:
+        await test(made, folder)
+    finally:
+        for worker in made:
+            worker.listener.let_go()
+            worker.listener.close()
+            worker.hand_over.close()
+        await asyncio.sleep(0)
+
+
+def connect(worker: Worker) -> socket.socket:
+    host, _, port = worker.listener.address.rpartition(":")
+    return socket.create_connection((host, int(port)), WAIT_S)
+
+
+@contextmanager
+def connections(worker: Worker, count: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(connect(worker)) for _ in range(count)]
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not is_true():
+        assert time.monotonic() < end_s
+        await asyncio.sleep(0.002)
+
+
+@on_uvloop
+async def test_a_sender_at_full_speed_goes_on_at_another_worker(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    numbers = [f"{number:06}".encode() * 50 for number in range(40_000)]
+    with connect(giver) as connection:
+        sending = threading.Thread(target=connection.sendall, args=(framed(*numbers),))
+        sending.start()
+        await until(lambda: len(giver.taken) > 1000)
+        assert await giver.give(taker)
+        taken_count = len(giver.taken)
+        giver.senders.let_go()
+        taker.read_on()
+        await until(lambda: len(giver.taken) + len(taker.taken) == len(numbers))
+        sending.join()
+    assert len(giver.taken) == taken_count < len(numbers)
+    assert giver.taken + taker.taken == numbers
+    assert [offer[:2] for offer in taker.offers] == [(RESIZE, GIVER)]
+    await until(lambda: taker.listener.connection_count == 0)
+
+
+@on_uvloop
+async def test_a_frame_cut_in_two_is_whole_where_its_end_is_read(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    with connect(giver) as connection:
+        data = framed(b"one", b"two")
+        connection.sendall(data[:9])
+        await until(lambda: giver.taken == [b"one"])
+        assert await giver.give(taker)
+        giver.senders.let_go()
+        taker.read_on()
+        connection.sendall(data[9:])
+        await until(lambda: taker.taken == [b"two"])
+
+
+@on_uvloop
+async def test_what_a_sender_that_has_ended_sent_is_read_to_its_end(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    with connections(giver, 2) as (closed, half_closed):
+        for connection in (closed, half_closed):
+            connection.sendall(framed(b"first"))
+        await until(lambda: len(giver.taken) == 2)
+        await giver.senders.rest(asyncio.sleep)
+        for connection in (closed, half_closed):
+            connection.sendall(framed(b"last"))
+        closed.close()
+        half_closed.shutdown(socket.SHUT_WR)
+        assert await giver.give(taker)
+        giver.senders.let_go()
+        taker.read_on()
+        await until(lambda: taker.taken == [b"last", b"last"])
+        assert half_closed.recv(1) == b""
+
+
+@on_uvloop
+async def test_one_that_waits_to_be_accepted_is_handed_over(workers: list[Worker], _: Path) -> None:
+    giver, taker = workers[:2]
+    # The loop does not run in between, so nobody accepts it.
+    with connect(giver) as connection:
+        connection.sendall(framed(b"one"))
+        assert await giver.give(taker)
+        giver.senders.let_go()
+        taker.read_on()
+        connection.sendall(framed(b"two"))
+        await until(lambda: giver.taken + taker.taken == [b"one", b"two"])
+        assert taker.taken
+
+
+@on_uvloop
+async def test_many_are_shared_evenly_and_sent_in_batches(workers: list[Worker], _: Path) -> None:
+    giver, *takers = workers
+    count = 2 * BATCH_COUNT_MAX + 20
+    with connections(giver, count) as senders:
+        await until(lambda: giver.listener.connection_count == count)
+        assert await giver.give(*takers)
+        giver.senders.let_go()
+        for taker in takers:
+            taker.read_on()
+        for number, sender in enumerate(senders):
+            sender.sendall(framed(str(number).encode()))
+        await until(lambda: sum(len(taker.taken) for taker in takers) == count)
+    assert [len(taker.taken) for taker in takers] == [count // 2, count // 2]
+    await until(lambda: not any(taker.listener.connection_count for taker in takers))
+
+
+@on_uvloop
+async def test_called_off_the_giver_reads_on_as_if_nothing_had_been(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    with connect(giver) as connection:
+        data = framed(b"one", b"two", b"three")
+        connection.sendall(data[:9])
+        await until(lambda: giver.taken == [b"one"])
+        assert not await giver.give(taker, resize=RESIZE + 1)
+        connection.sendall(data[9:])
+        assert giver.taken == [b"one"]
+        giver.senders.wake()
+        await giver.senders.listen([giver.listener.address])
+        await until(lambda: giver.taken == [b"one", b"two", b"three"])
+        connection.shutdown(socket.SHUT_WR)
+        assert await asyncio.to_thread(connection.recv, 1) == b""
+
+
+@on_uvloop
+async def test_one_that_waits_at_a_taker_can_be_given_again(workers: list[Worker], _: Path) -> None:
+    giver, taker, last = workers
+    with connect(giver) as connection:
+        connection.sendall(framed(b"one")[:5])
+        await until(lambda: giver.listener.connection_count == 1)
+        assert await giver.give(taker)
+        giver.senders.let_go()
+        taker.senders.take_over(taker.offers[0][2])
+        assert await taker.give(last)
+        taker.senders.let_go()
+        last.read_on()
+        connection.sendall(framed(b"one")[5:])
+        await until(lambda: last.taken == [b"one"])
+
+
+@on_uvloop
+async def test_who_does_not_know_the_secret_hands_over_nothing(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    taker = workers[1]
+    stranger = Worker(WorkerName("w9"), tmp_path / "w9", b"another secret")
+    await stranger.senders.listen(["127.0.0.1:0"])
+    pair = socket.socketpair()
+    with pair[0], pair[1]:
+        share = {taker.hand_over.path: [Handed(0, b"", pair[0].dup())]}
+        assert not await stranger.hand_over.give(RESIZE, GIVER, share)
+    assert taker.offers == []
+    stranger.listener.close()
+    stranger.hand_over.close()
+
+
+@on_uvloop
+async def test_a_taker_that_does_not_answer_is_not_waited_for_forever(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    giver, *_ = workers
+    path = str(tmp_path / "deaf")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        socket.socket(socket.AF_UNIX) as deaf,
+        connect(giver),
+    ):
+        patch.setattr(handing_over, "TIME_MAX_S", 0.1)
+        deaf.bind(path)
+        deaf.listen()
+        await until(lambda: giver.listener.connection_count == 1)
+        assert giver.hand_over.is_here(path)
+        assert not await giver.hand_over.give(RESIZE, GIVER, {path: giver.senders.handed()})
+    assert not giver.hand_over.is_here(str(tmp_path / "nobody"))
+
+
+@on_uvloop
+async def test_what_is_longer_than_it_may_be_ends_the_transfer(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    pair = socket.socketpair()
+    with pair[0], pair[1]:
+        begin = bytes(FRAME_BYTES_MAX + (2 << 20))
+        share = {taker.hand_over.path: [Handed(0, begin, pair[0].dup())]}
+        assert not await giver.hand_over.give(RESIZE, GIVER, share)
+        share = {taker.hand_over.path: [Handed(1, b"", pair[0].dup())]}
+        assert not await giver.hand_over.give(RESIZE, GIVER, share), "there is no such pipeline"
+    assert taker.offers == []
+
+
+@on_uvloop
+async def test_nothing_is_left_of_the_socket(workers: list[Worker], tmp_path: Path) -> None:
+    taker = workers[1]
+    assert taker.hand_over.is_here(str(tmp_path / "w2" / "hand-over"))
+    taker.hand_over.close()
+    assert not taker.hand_over.is_here(str(tmp_path / "w2"))
+    (tmp_path / "w2").mkdir()

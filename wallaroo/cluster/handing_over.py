@@ -1,0 +1,108 @@
+"""Open connections of senders on their way from a worker that leaves to workers that stay.
+
+Before the barrier of the change the giver accepts and reads no more, has all that it has read
+taken, and gives its connections away, with the begin of a frame where one is cut in two. Takers lay
+them aside. What the sender sends meanwhile waits in the kernel, which all of them have open.
+
+    done         takers read on, the giver forgets them
+    called off   takers forget them, the giver reads on
+
+So nobody reads a connection that another one may read, and whoever is lost in between: either the
+giver has it, or the takers have.
+
+With checkpoints on, takers read on only once a checkpoint stands that holds all that the giver has
+read. Else a crash could have the giver's journal replayed beside the taker's, with the records of
+one connection in both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wallaroo.names import WorkerName
+from wallaroo.routing.hashing import hash_text
+
+
+class Stream(Protocol):
+    """A connection as the system has it; open as long as any copy of it is."""
+
+    def dup(self) -> "Stream":
+        """Return another copy; raises ``OSError``."""
+        ...
+
+    def close(self) -> None:
+        """Give up this copy."""
+        ...
+
+    def fileno(self) -> int:
+        """Return the system's number of this copy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One sender's connection."""
+
+    pipeline: int
+    begin: bytes
+    """Of a frame whose rest is not read yet; mostly empty."""
+    stream: Stream
+    """A copy that whoever has this value closes."""
+
+
+class HandOver(Protocol):
+    """How connections come from one worker to another one of the same host."""
+
+    path: str
+    """Where this worker takes some; empty for nowhere."""
+    on_offer: Callable[[int, WorkerName, list[Handed]], bool]
+    """Called with a resize, who gives for it, and what; says whether that lies aside now."""
+
+    def is_here(self, path: str) -> bool:
+        """Whether a worker takes connections there, on this host."""
+        ...
+
+    async def give(
+        self, resize: int, giver: WorkerName, shares: Mapping[str, Sequence[Handed]]
+    ) -> bool:
+        """Offer each path its share, and close them; say whether all of them lie aside there."""
+        ...
+
+
+def deal(
+    giver: WorkerName, handed: Sequence[Handed], paths: Sequence[str]
+) -> dict[str, list[Handed]]:
+    """Return each path's share, as many for each as can be; several givers begin at others."""
+    first = hash_text(giver)
+    shares: dict[str, list[Handed]] = {}
+    for number, each in enumerate(handed):
+        shares.setdefault(paths[(first + number) % len(paths)], []).append(each)
+    return shares
+
+
+class Aside:
+    """What was offered to one worker for a change that is under way."""
+
+    def __init__(self) -> None:
+        self._handed: dict[WorkerName, list[Handed]] = {}
+
+    def lay(self, giver: WorkerName, handed: list[Handed]) -> None:
+        """Keep what ``giver`` gives, until it is known what becomes of the change."""
+        drop(self._handed.pop(giver, []))
+        self._handed[giver] = handed
+
+    def take(self, giver: WorkerName) -> list[Handed]:
+        """The change is done, and ``giver`` has given up what it gave."""
+        return self._handed.pop(giver, [])
+
+    def drop(self) -> None:
+        """What is left was given in vain."""
+        handed, self._handed = self._handed, {}
+        for share in handed.values():
+            drop(share)
+
+
+def drop(handed: Sequence[Handed]) -> None:
+    """Give up these copies."""
+    for each in handed:
+        each.stream.close()

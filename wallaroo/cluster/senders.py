@@ -1,0 +1,82 @@
+"""The senders connected to one worker, as a change of the members takes and brings them."""
+
+from dataclasses import replace
+
+from wallaroo.checkpoint.store import Pause
+from wallaroo.cluster.handing_over import Handed, drop
+from wallaroo.cluster.source_parts import SourceParts
+
+REST_LOOK_S = 0.001
+
+
+class Senders:
+    """All listening sources of one worker with their connections."""
+
+    def __init__(self, parts: SourceParts) -> None:
+        self._parts = parts
+        self._taken_over: list[Handed] = []
+        """Connections that are this worker's now, and not read on yet."""
+        self.are_accepted = False
+
+    async def listen(self, addresses: list[str]) -> None:
+        """Accept senders, if that is not done already. Raises ``OSError``."""
+        if not self.are_accepted:
+            self.are_accepted = True
+            for index, listener in self._parts.listeners.items():
+                await listener.listen(addresses[index])
+
+    async def close(self) -> None:
+        """Take what senders had sent when this was called, and accept none."""
+        self.are_accepted = False
+        self._drop()
+        await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())
+
+    def rewind(self) -> None:
+        """Give up what waits to be processed: it stands in the journal, which is replayed."""
+        # Those that were about to be given away stay.
+        self.wake()
+        for listener in self._parts.listeners.values():
+            listener.rewind()
+
+    # To others
+
+    async def rest(self, pause: Pause) -> None:
+        """Accept and read nothing more until ``wake``; return when all that was read is taken."""
+        self.are_accepted = False
+        self._parts.intake.rest()
+        await self._parts.all_of(each.stop_accepting() for each in self._parts.listeners.values())
+        while not self._parts.intake.is_empty:
+            await pause(REST_LOOK_S)
+
+    def wake(self) -> None:
+        """Read on; to accept again takes ``listen``."""
+        self._parts.intake.wake()
+
+    def handed(self) -> list[Handed]:
+        """Return copies of all connections, which nobody reads; raises ``OSError``."""
+        handed = [replace(each, stream=each.stream.dup()) for each in self._taken_over]
+        for listener in self._parts.listeners.values():
+            handed += listener.handed()
+        return handed
+
+    def let_go(self) -> None:
+        """Forget all connections: they are others' now."""
+        self._drop()
+        for listener in self._parts.listeners.values():
+            listener.let_go()
+
+    # From others
+
+    def take_over(self, handed: list[Handed]) -> None:
+        """Have ``read_on`` read these."""
+        self._taken_over += handed
+
+    def read_on(self) -> None:
+        """Read what was taken over: nothing that another worker read of it can come again."""
+        taken_over, self._taken_over = self._taken_over, []
+        for each in taken_over:
+            self._parts.listeners[each.pipeline].take_over(each)
+
+    def _drop(self) -> None:
+        taken_over, self._taken_over = self._taken_over, []
+        drop(taken_over)

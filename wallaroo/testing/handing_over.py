@@ -1,0 +1,160 @@
+"""Simulated connections of senders that can change their worker."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from wallaroo.cluster.handing_over import Handed, drop
+from wallaroo.names import WorkerName
+from wallaroo.testing.faults import Chaos
+from wallaroo.testing.loop import Process
+
+DELAY_S = 0.02
+TIME_MAX_S = 0.5
+LOOK_S = 0.01
+FAILURE_PROBABILITY = 0.2
+
+
+class Reader(Protocol):
+    """The worker's side that reads a line."""
+
+    @property
+    def has_records(self) -> bool:
+        """Whether it has read what is not accepted yet."""
+        ...
+
+    def may_read(self) -> None:
+        """Something has come."""
+        ...
+
+
+class Line:
+    """One sender's connection as the system has it: open as long as any copy of it is."""
+
+    def __init__(self, coming: tuple[int, int, list[int]]) -> None:
+        self.coming = coming
+        """The sender, the connection's number, the records still to come over it."""
+        self.kernel: list[bytes] = []
+        """Sent, and not read yet; lost when the connection closes."""
+        self.is_open = True
+        self.reader: Reader | None = None
+        self.on_closed: Callable[[], None] = lambda: None
+        self._copy_count = 0
+
+    @property
+    def kernel_bytes(self) -> int:
+        """Bytes that are sent and not read."""
+        return sum(map(len, self.kernel))
+
+    @property
+    def has_records(self) -> bool:
+        """Whether somebody has read what is not accepted yet."""
+        return self.reader is not None and self.reader.has_records
+
+    def arrives(self, data: bytes) -> None:
+        """The sender has sent something."""
+        self.kernel.append(data)
+        if self.reader is not None:
+            self.reader.may_read()
+
+    def close(self) -> None:
+        """The sender hangs up, or no worker has it any more."""
+        if self.is_open:
+            self.is_open = False
+            self.kernel.clear()
+            self.on_closed()
+
+    def copied(self) -> None:
+        """There is one copy more."""
+        self._copy_count += 1
+
+    def given_up(self) -> None:
+        """There is one copy less."""
+        self._copy_count -= 1
+        if not self._copy_count:
+            self.close()
+
+
+class Copy:
+    """A worker's copy of a line; its process's end closes it."""
+
+    def __init__(self, line: Line, process: Process) -> None:
+        self.line = line
+        self._process = process
+        self._is_open = True
+        line.copied()
+        process.on_end.append(self.close)
+
+    def dup(self) -> "Copy":
+        """Return another copy of the same worker's."""
+        return Copy(self.line, self._process)
+
+    def close(self) -> None:
+        """Give it up."""
+        if self._is_open:
+            self._is_open = False
+            self.line.given_up()
+
+    def fileno(self) -> int:
+        """Return the number of the connection, which nothing here needs."""
+        return self.line.coming[1]
+
+
+class SimulatedHandOver:
+    """How connections come from one simulated worker to another; refused now and then."""
+
+    def __init__(
+        self, process: Process, chaos: Chaos, takers: dict[str, "SimulatedHandOver"]
+    ) -> None:
+        self.path = process.name
+        self.on_offer: Callable[[int, WorkerName, list[Handed]], bool] = lambda *_: False
+        self._process = process
+        self._chaos = chaos
+        self._takers = takers
+        takers[self.path] = self
+
+    def is_here(self, path: str) -> bool:
+        """Whether a worker takes connections there."""
+        return path in self._takers and self._takers[path]._process.is_alive
+
+    async def give(
+        self, resize: int, giver: WorkerName, shares: Mapping[str, Sequence[Handed]]
+    ) -> bool:
+        """Offer each path its share, and close them; say whether all of them lie aside there."""
+        answers: list[bool] = []
+        for path, share in shares.items():
+            self._offer(self._takers[path], (resize, giver), share, answers.append)
+        loop = self._process.loop
+        until_s = loop.now_s + TIME_MAX_S * loop.random.random()
+        while len(answers) < len(shares) and loop.now_s < until_s:
+            await self._process.pause(LOOK_S)
+        for share in shares.values():
+            drop(share)
+        return len(answers) == len(shares) and all(answers)
+
+    def _offer(
+        self,
+        taker: "SimulatedHandOver",
+        about: tuple[int, WorkerName],
+        share: Sequence[Handed],
+        answer: Callable[[bool], None],
+    ) -> None:
+        loop = self._process.loop
+        there = taker._process
+        if self._chaos.take("failed_hand_overs", FAILURE_PROBABILITY) or not there.is_alive:
+            answer(False)
+            return
+        # What is sent is a copy already, wherever it is on its way.
+        offered = [Handed(each.pipeline, each.begin, _copy(each, there)) for each in share]
+
+        def arrive() -> None:
+            is_aside = taker.on_offer(*about, offered)
+            if not is_aside:
+                drop(offered)
+            self._process.call_later(loop.random.random() * DELAY_S, lambda: answer(is_aside))
+
+        there.call_later(loop.random.random() * DELAY_S, arrive)
+
+
+def _copy(handed: Handed, process: Process) -> Copy:
+    assert isinstance(handed.stream, Copy)
+    return Copy(handed.stream.line, process)

@@ -1,0 +1,35 @@
+"""The first and the last line of a run."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from wallaroo.errors import WallarooError
+
+log = structlog.get_logger()
+
+
+def tell_starting(application: str, workers: Sequence[str]) -> None:
+    """All is there that workers need, and these are to be started."""
+    log.info(
+        "cluster.starting",
+        application=application,
+        workers=", ".join(workers),
+        next="the workers start, and connect to each other and to the sinks",
+    )
+
+
+def tell_stopped(application: str) -> None:
+    """The run has ended in order."""
+    log.info("cluster.stopped", application=application, next="this command ends")
+
+
+def tell_failed(application: str, error: WallarooError) -> None:
+    """Something ended the run after it was ready; before that the error alone says so."""
+    log.error(
+        "cluster.failed",
+        application=application,
+        reason=error.what,
+        hint=error.hint,
+        next=f"this command ends with status {error.exit_code}",
+    )
