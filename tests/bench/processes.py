@@ -64,6 +64,9 @@ def running_cluster(
             source = facts["sources"][0]["address"]
             pids = [one["pid"] for one in facts["workers"]]
             yield Cluster(process, source, facts["control"], pids, ready_s, log)
+        except BaseException:
+            process.kill()  # In order, it would wait until all is delivered that nobody reads.
+            raise
         finally:
             end_process(process)
 

@@ -22,19 +22,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """How the bare loop runs beside what is measured; seconds."""
+    """How long the bare loop runs at a time beside what is measured; seconds."""
 
     warm_up_s: float
     """CPU time that does not count, at its beginning: others have used the caches."""
     counted_s: float
     """CPU time that counts."""
-    pause_s: float
-    """From its end to the next one."""
 
 
-WARM = Stretch(0.002, 0.01, 0.1)
+WARM = Stretch(0.002, 0.01)
 """Where all that the loop touches comes back into the caches at once."""
-COLD = Stretch(0.01, 0.02, 0.27)
+COLD = Stretch(0.01, 0.02)
 """Where states fill the caches: the loop is 2 % slower in its first 10 ms, and even after them."""
 
 
