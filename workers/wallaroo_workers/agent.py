@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 
+from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
@@ -260,7 +261,8 @@ class Agent:
                 "is; hosts without a common file system need a store at s3://",
             )
         journals = list_journals(Path(options.journal_folder))
-        written = (each.epoch for each in journals if each.has_records)
+        headers = {each.name: HEADER_BYTES * len(each.segments) for each in journals}
+        written = (each.epoch for each in journals if each.byte_count > headers[each.name])
         return (
             Epoch(max((each.epoch for each in journals), default=0)),
             Epoch(max(written, default=0)),
