@@ -87,6 +87,22 @@ def newest_manifest(objects: Objects) -> Manifest:
     return decode_manifest(objects.by_name[name], name)
 
 
+def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
+    """Return the last checkpoints that were not given up for an older one."""
+    manifests: dict[int, Manifest] = {}
+    for name, data in objects.by_name.items():
+        if (number := manifest_number(name)) is not None:
+            manifests[number] = decode_manifest(data, name)
+    kept: list[int] = []
+    number = max(manifests, default=0)
+    while number in manifests:
+        if not manifests[number].is_claim:
+            kept.append(number)
+        number = manifests[number].base
+    # Behind the change of a worker the order of a connection holds for newer ones only.
+    return [number for number in kept[:count_max] if number >= objects.oldest_kept]
+
+
 def final_states(objects: Objects, plan: Plan, expected: Expected) -> States:
     """Return the states that the newest manifest stands for."""
     states: States = {name: {} for name in plan.states}

@@ -39,8 +39,22 @@ class Sender:
                 "a simulation cannot make headers that a function reads",
                 hint="give the decoder a length_fmt",
             )
+        self._header_length = source.header_length
         pack = struct.Struct(source.payload_length).pack
         self.frames = [pack(len(payload)) + payload for payload in payloads]
+
+    def payload(self, number: int) -> bytes:
+        """Return what its frame of this number holds."""
+        return self.frames[number][self._header_length :]
+
+
+def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]]:
+    """Return for each connection that there ever was the payloads accepted over it."""
+    connections: dict[int, list[bytes]] = {}
+    for each in disk.accepted:
+        payload = senders[each.sender].payload
+        connections.setdefault(each.connection, []).extend(map(payload, each.numbers))
+    return list(connections.values())
 
 
 class SendersHall:

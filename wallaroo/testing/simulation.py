@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
-from wallaroo.checkpoint.saving import Limits
 from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
@@ -25,6 +23,7 @@ from wallaroo.testing.oracle import (
     count_differences,
     counts_in,
     final_states,
+    kept_checkpoints,
     newest_manifest,
     output_differences,
     state_differences,
@@ -32,7 +31,7 @@ from wallaroo.testing.oracle import (
 )
 from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
-from wallaroo.testing.senders import Sender, SendersHall
+from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.worker import Sizes, World
@@ -175,7 +174,7 @@ class _Simulation:
             receivers=self._receivers,
             hall=self._hall,
             placed=self._placed,
-            sizes=self._sizes(),
+            sizes=Sizes.drawn(random),
             is_durable=is_durable,
             known_failures=self._expected.failures,
             problems=self._problems,
@@ -210,20 +209,6 @@ class _Simulation:
                 records[index] = list(self._input.get(pipeline.name, ()))
         return records
 
-    def _sizes(self) -> Sizes:
-        random = self._random
-        return Sizes(
-            checkpoints=Limits(
-                part_bytes=random.choice([200, 600, 100_000]),
-                copies_max=random.choice([1, 1, 2]),
-                keys_spared=random.choice([0, 0, 10]),
-                chunk_keys_max=random.choice([1, 3, 50]),
-            ),
-            segment_bytes=random.choice([300, 2000, 100_000]),
-            high_water_bytes=random.choice([300, 3000, 1 << 20]),
-            journal_sync="batch",
-        )
-
     # The runs of the command
 
     def run(self) -> list[str]:
@@ -254,26 +239,10 @@ class _Simulation:
         """Return an older checkpoint to begin with, now and then."""
         if self._run_count == 1:
             return None
-        kept = self._kept_checkpoints()
+        kept = kept_checkpoints(self._objects, Rules().keep)
         if len(kept) < 2 or not self._chaos.take("returns", 0.5):
             return None
         return self._random.choice(kept)
-
-    def _kept_checkpoints(self) -> list[int]:
-        """Return the last checkpoints that were not given up for an older one."""
-        manifests: dict[int, Manifest] = {}
-        for name, data in self._objects.by_name.items():
-            if (number := manifest_number(name)) is not None:
-                manifests[number] = decode_manifest(data, name)
-        kept: list[int] = []
-        number = max(manifests, default=0)
-        while number in manifests:
-            if not manifests[number].is_claim:
-                kept.append(number)
-            number = manifests[number].base
-        # Behind the change of a worker the order of a connection holds for newer ones only.
-        oldest = self._objects.oldest_kept
-        return [number for number in kept[: Rules().keep] if number >= oldest]
 
     def _crash_machine(self) -> None:
         self._initializer.process.end("crashed with its machine")
@@ -404,23 +373,12 @@ class _Simulation:
         return SimulationResult(
             states=self._found()[0],
             output=self._output(),
-            accepted=self._accepted(),
+            accepted=accepted_payloads(self._disk, self._senders),
             injected=self._chaos.injected,
             story=list(self.loop.story),
             fingerprint=self.loop.fingerprint,
             step_count=self.loop.step_count,
         )
-
-    def _accepted(self) -> list[list[bytes]]:
-        connections: dict[int, list[bytes]] = {}
-        for each in self._disk.accepted:
-            sender = self._senders[each.sender]
-            source = self._plan.pipelines[sender.pipeline].source
-            assert isinstance(source, TCPSource)
-            connections.setdefault(each.connection, []).extend(
-                sender.frames[number][source.header_length :] for number in each.numbers
-            )
-        return list(connections.values())
 
     def report(self, seed: int, problems: list[str], replay_command: str) -> str:
         """Return all that is to be known of a run that went wrong."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
@@ -50,6 +51,21 @@ class Sizes:
     segment_bytes: int
     high_water_bytes: int
     journal_sync: Sync
+
+    @classmethod
+    def drawn(cls, random: Random) -> "Sizes":
+        """Return the limits of the run that ``random`` belongs to."""
+        return cls(
+            checkpoints=Limits(
+                part_bytes=random.choice([200, 600, 100_000]),
+                copies_max=random.choice([1, 1, 2]),
+                keys_spared=random.choice([0, 0, 10]),
+                chunk_keys_max=random.choice([1, 3, 50]),
+            ),
+            segment_bytes=random.choice([300, 2000, 100_000]),
+            high_water_bytes=random.choice([300, 3000, 1 << 20]),
+            journal_sync="batch",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
