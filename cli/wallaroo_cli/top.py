@@ -48,7 +48,7 @@ def top(address: str | None, authority: str | None, *, once: bool) -> None:
     console = Console(highlight=False, width=None if is_terminal else WIDTH_WITHOUT_TERMINAL)
     first = client.snapshot()
     if once or not is_terminal:
-        console.print(top_view(first, console.size.height if is_terminal else None))
+        console.print(top_view(first, console.height if is_terminal else None, console.width))
         return
     with contextlib.suppress(KeyboardInterrupt):
         _follow(client, first, console)
@@ -59,7 +59,7 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
     with Live(console=console, screen=True, auto_refresh=False) as shown:
         while True:
             above = [] if gone_unix_s is None else [gone_line(gone_unix_s)]
-            shown.update(top_view(snapshot, console.size.height, above), refresh=True)
+            shown.update(top_view(snapshot, console.height, console.width, above), refresh=True)
             time.sleep(REFRESH_S)
             try:
                 snapshot, gone_unix_s = client.snapshot(), None

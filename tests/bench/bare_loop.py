@@ -6,15 +6,19 @@ measurement, which it answers; another one ends it. In between it runs a stretch
 times a second. Right before each stretch it reads how much CPU time the watched processes have
 used, so it is known what the same CPU did for the bare loop at that time.
 
-A stretch begins with records that do not count: others have used the caches since the last one.
+The watched processes stand still during a stretch: taking turns every few milliseconds, each would
+push the other out of the caches. The beginning of a stretch does not count for the same reason.
 """
 
 import importlib
 import json
 import os
 import select
+import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -96,8 +100,9 @@ def main() -> None:
 
     def look() -> Look:
         used_s = sum(map(cpu_s, task.pids))
-        loop.run(warm_up)
-        return Look(used_s, loop.run(stretch))
+        with standing_still(task.pids):
+            loop.run(warm_up)
+            return Look(used_s, loop.run(stretch))
 
     _say("ready")
     os.read(sys.stdin.fileno(), 1)
@@ -107,6 +112,18 @@ def main() -> None:
         looks.append(look())
     looks.append(look())
     _say(json.dumps([asdict(one) for one in looks]))
+
+
+@contextmanager
+def standing_still(pids: Sequence[int]) -> Iterator[None]:
+    """Stop the processes meanwhile."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _payloads(data: bytes, starts: "islice[int]", frame_bytes: int) -> list[bytes]:

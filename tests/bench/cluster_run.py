@@ -94,4 +94,4 @@ def _send(
                  "--binary", "--msg-size", str(frame_bytes), "--repeat",
                  "--messages", str(record_count // connections)])  # fmt: skip
             stack.callback(end_process, sender)
-        return receiver.wait(cluster, record_count)
+        return receiver.wait(record_count, cluster.check)

@@ -3,9 +3,8 @@
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from types import TracebackType
-
-from tests.bench.processes import Cluster
 
 READ_BYTES = 256 * 1024
 LOOK_S = 1.0
@@ -38,15 +37,18 @@ class Receiver:
             key.fileobj.close()
         self._selector.close()
 
-    def wait(self, cluster: Cluster, line_count: int) -> float:
-        """Wait for so many lines more; return the seconds from the first read to the last."""
+    def wait(self, line_count: int, check: Callable[[], None]) -> float:
+        """Wait for so many lines more; return the seconds from the first read to the last.
+
+        While nothing comes, call what raises when nothing more will.
+        """
         self._missing_count += line_count
         deadline_s = time.monotonic() + TIMEOUT_S
         first_s = last_s = 0.0
         while self._missing_count > 0:
             ready = self._selector.select(LOOK_S)
             if not ready:
-                cluster.check()
+                check()
                 assert time.monotonic() < deadline_s, f"{self._missing_count} records are missing"
             for key, _ in ready:
                 if self._read(key.fileobj):

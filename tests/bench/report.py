@@ -109,25 +109,23 @@ def _recovery_table(results: list[Result]) -> Table:
 
 def _resize_table(results: list[Result]) -> Table:
     headings = (
-        *("pause", "max", "moving", "rest, max", "took", "keys", "bytes"),
-        *("wait, max", "between", "lowest", "behind"),
+        *("pause, max", "moving", "rest, max", "took", "keys", "bytes"),
+        *("wait, quiet", "lowest", "behind"),
     )
-    table = _table("Growing and shrinking: pause in s", *headings)
+    table = _table("Growing and shrinking, by keys: pause in s, waits in ms", *headings)
     for result in results:
         color = "green" if result.is_met else "red"
         for verb in ("grow", "shrink"):
             more = {name.removeprefix(f"{verb}_"): value for name, value in result.more.items()}
             table.add_row(
-                f"{verb}, {more['keys']:,.0f} keys",
-                f"{more['pause_median_s']:.2f}",
-                f"{more['pause_max_s']:.2f}",
+                f"{verb}, {more['keys']:,.0f}",
+                f"{more['pause_median_s']:.2f}, {more['pause_max_s']:.2f}",
                 f"{more['moving_s']:.2f}",
                 f"[{color}]{more['rest_max_s']:.3f}[/]",
                 f"{more['took_s']:.1f}",
                 f"{more['moved_keys']:,.0f}",
                 decimal(int(more["moved_bytes"])),
-                f"{more['wait_max_ms']:,.0f} ms",
-                f"{more['wait_between_max_ms']:,.0f} ms",
+                f"{more['wait_max_ms']:,.0f}, {more['wait_between_max_ms']:,.0f}",
                 f"{more['lowest_share']:.0%}",
                 f"{more['behind_s']:.2f}",
             )

@@ -32,10 +32,10 @@ class Stretch:
     """From its end to the next one."""
 
 
-WARM = Stretch(0.002, 0.01, 0.09)
+WARM = Stretch(0.002, 0.01, 0.1)
 """Where all that the loop touches comes back into the caches at once."""
-COLD = Stretch(0.05, 0.05, 0.6)
-"""Where states fill the caches."""
+COLD = Stretch(0.01, 0.02, 0.27)
+"""Where states fill the caches: the loop is 2 % slower in its first 10 ms, and even after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,18 @@
 CPUs of a shared machine change their speed one by one, for seconds or minutes, when another tenant
 uses the other half of a core. So a cluster is not compared with a bare loop that ran before or
 after it. Each of its processes is bound to one CPU; on each of these CPUs the bare loop runs for a
-moment several times a second; and what a process used between two of these moments is compared
-with what the bare loop had at them.
+moment several times a second, while the cluster's processes there stand still; and what they used
+between two of these moments is compared with what the bare loop took at them.
 """
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -112,7 +113,7 @@ def bare_loops(
             process = start_module(
                 "tests.bench.bare_loop", json.dumps(asdict(task)), stdin=subprocess.PIPE
             )
-            stack.callback(_end, process)
+            stack.callback(_end, process, watched)
             processes.append(process)
         yield Beside(processes)
 
@@ -146,6 +147,10 @@ def _next_line(process: Process) -> str:
     return process.stdout.readline().decode()
 
 
-def _end(process: Process) -> None:
+def _end(process: Process, watched: Sequence[int]) -> None:
+    """End it wherever it is, and let go on what it may have stopped."""
     process.kill()
     process.communicate()
+    for pid in watched:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)

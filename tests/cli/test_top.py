@@ -100,7 +100,7 @@ def test_what_a_terminal_would_obey_is_not_passed_on() -> None:
     snapshot["states"][0]["hottest"][0]["key"] = "a\x1b]0;taken\x07\x9bb"
     snapshot["dead_letters"][-1]["error"] = "[red]\x1b[2J"
     console = Console(width=160, record=True, file=io.StringIO(), highlight=False)
-    console.print(top_view(snapshot, None))
+    console.print(top_view(snapshot, None, 160))
     text = console.export_text()
     assert "\x1b" not in text
     assert "\x07" not in text
@@ -112,7 +112,7 @@ def test_a_cluster_that_has_measured_nothing_is_shown_too() -> None:
     snapshot.update(states=[], dead_letters=[], log=[], workers=[])
     snapshot = json.loads(json.dumps(snapshot))
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(top_view(snapshot, 24))
+    console.print(top_view(snapshot, 24, 100))
     assert "checkpoint off" in console.export_text()
 
 
@@ -127,3 +127,22 @@ def test_figures_are_short() -> None:
         "-", "0 B", "1.5 KiB", "150 MiB"
     ]  # fmt: skip
     assert [share_text(each) for each in (None, 0, 0.013, 0.42)] == ["-", "0 %", "1.3 %", "42 %"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_no_figure_is_cut_off_however_narrow_the_terminal_is(width: int) -> None:
+    snapshot = json.loads(json.dumps(LivelyCluster().snapshot()))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(top_view(snapshot, None, width))
+    text = console.export_text()
+    for worker in snapshot["workers"]:
+        for figure in (
+            count_text(worker["in_rate"]),
+            bytes_text(worker["backlog_bytes"]),
+            share_text(worker["cpu_share"]),
+        ):
+            assert figure in text
+    for shown in ("running", "paused", "▲ back", "check", "backlog 9.2 MiB", "KeyError"):
+        assert shown in text
+    assert ("In functions" in text) is (width >= 100)
+    assert max(map(len, text.splitlines())) <= width

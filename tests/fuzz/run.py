@@ -185,7 +185,12 @@ def own_target(folder: Path, seed: int, *, has_tls: bool = False) -> Iterator[Ow
         hello = hello_once_said(address, Purpose.CONTROL, SECRET.encode(), context)
         plain = MemberInputs(seed, folder / "mark", hello)
         inside = TlsInputs(seed, folder, own, plain) if has_tls else plain
-        target.listen(inside, plain, lambda port: WebInputs(seed, port, inside))
+
+        def of_page(port: int) -> Inputs:
+            web = WebInputs(seed, port, plain)
+            return TlsInputs(seed, folder, own, web) if has_tls else web
+
+        target.listen(inside, plain, of_page)
         yield target
         assert cluster.stop() == 0
     receiver.close()

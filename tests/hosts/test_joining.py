@@ -14,6 +14,7 @@ from tests.cluster.durable import Deployment, wait_checkpoints
 from tests.cluster.harness import (
     Cluster,
     Receiver,
+    framed,
     free_port,
     is_gone,
     running,
@@ -23,6 +24,7 @@ from tests.cluster.harness import (
 from tests.cluster.test_loss import KEYS, ROUND, TALLY
 from tests.hosts.sites import make_certificates, tls_options, write_secret
 from wallaroo_cli.certificates import read_authority, write_certificate
+from wallaroo_workers.storage.journal_files import JournalWriter, cut_journal
 
 pytestmark = pytest.mark.cluster
 
@@ -225,3 +227,28 @@ def test_ctrl_c_at_a_host_that_the_cluster_needs_stops_the_cluster_in_order(site
         assert agent.stop() == 0
         assert cluster.wait_end() == 0
         assert cluster.events("cluster.drained")[0]["record_count"] == len(KEYS)
+
+
+def test_a_host_with_journals_that_a_running_cluster_does_not_know_is_refused(
+    tmp_path: Path,
+) -> None:
+    deployment = Deployment(tmp_path, is_sent_to=True)
+    control = f"127.0.0.1:{free_port()}"
+    secret = ["--secret-file", str(write_secret(tmp_path))]
+    journals = tmp_path / "of-far"
+    writer = JournalWriter(journals, "far", 7, "os")
+    join = [*deployment.options, "--join", control, *secret, "--journal-dir", str(journals)]
+    with deployment.running("--control", control, *secret, workers=1) as cluster:
+        cluster.wait_ready()
+        writer.append(0, 1, framed(b"late.0 0"))
+        writer.close()
+        with running(tmp_path, "counts", *join, "--name", "far") as agent:
+            assert agent.wait_end() == 1
+            assert any("records of epoch 7" in error for error in agent.errors)
+        cut_journal(journals, writer.name, None)
+        # One that was made and never written to stands in nobody's way.
+        JournalWriter(journals, "other", 7, "os").close()
+        with running(tmp_path, "counts", *join, "--name", "far") as agent:
+            cluster.wait_event("cluster.resized")
+            assert cluster.stop() == 0
+            assert agent.wait_end() == 0

@@ -25,6 +25,16 @@ PIPELINES_MAX = 8
 """Sources, steps and sinks, and pipelines, with lines of their own."""
 
 
+def until_look_s(now_s: float) -> float:
+    """Return how long to wait until the middle of the next second.
+
+    Whoever calls ``add`` there leaves no second out and hits none twice, even if each call is late
+    by a little less than half a second. With a fixed wait lateness would add up, and now and then a
+    second would be shown without records.
+    """
+    return 1.0 - (now_s - 0.5) % 1.0
+
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

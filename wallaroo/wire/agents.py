@@ -58,6 +58,8 @@ class Prepared:
     tag: ClassVar[int] = 52
     epoch: Epoch
     """The newest that a journal on this host was written in; 0 where there is none."""
+    records_epoch: Epoch
+    """The same of journals that have any record."""
 
 
 @dataclass(frozen=True, slots=True)

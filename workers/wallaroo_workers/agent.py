@@ -244,14 +244,15 @@ class Agent:
             next="a worker is started here when the cluster wants it",
         )
         try:
-            self._link.send(Prepared(self._newest_epoch()))
+            self._link.send(Prepared(*self._newest_epochs()))
         except WallarooError as error:
             self._finish(error)
 
-    def _newest_epoch(self) -> Epoch:
+    def _newest_epochs(self) -> tuple[Epoch, Epoch]:
+        """Return the newest of all journals here, and of those that have any record."""
         options = self._options
         if not options.resilience:
-            return Epoch(0)
+            return Epoch(0), Epoch(0)
         if "://" not in options.resilience and not os.path.isdir(options.resilience):
             raise ConfigError(
                 f"the checkpoints' folder {options.resilience} is not on this host",
@@ -259,7 +260,11 @@ class Agent:
                 "is; hosts without a common file system need a store at s3://",
             )
         journals = list_journals(Path(options.journal_folder))
-        return Epoch(max((journal.epoch for journal in journals), default=0))
+        written = (each.epoch for each in journals if each.has_records)
+        return (
+            Epoch(max((each.epoch for each in journals), default=0)),
+            Epoch(max(written, default=0)),
+        )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -295,7 +300,8 @@ class Agent:
         try:
             pid = await self._placement.start(worker)
         except ClusterError as error:
-            log.error("worker.not_started", reason=error.what, hint=error.hint)
+            following = "the initializer decides about another"
+            log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
             link.send(Gone(order.epoch, error.what))
             return
         link.send(Placed(order.epoch, pid))

@@ -26,7 +26,6 @@ from wallaroo_workers.sources.tcp import TCPSourceListener
 from wallaroo_workers.state_sizes import StateSizes
 from wallaroo_workers.vitals import Vitals, clock_overhead_ns
 
-REPORT_EVERY_S = 1.0
 FAILURES_TOLD_MAX = 20
 """Dead letters in one report; all of them are counted, and stand in their file."""
 PAYLOAD_SHOWN_BYTES = 1024
@@ -46,7 +45,7 @@ class Measuring:
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
-        self._reported_s = float("-inf")
+        self._reported_second = 0
 
     def begin(self, engine: Engine) -> None:
         """Measure from now on."""
@@ -64,10 +63,10 @@ class Measuring:
         elapsed_s = self._vitals.ticked(now_s, every_s)
         if is_paused:
             self._paused_s += elapsed_s
-        if now_s - self._reported_s < REPORT_EVERY_S:
-            return False
-        self._reported_s = now_s
-        return True
+        # As each second begins, so that all have reported when the initializer looks.
+        second = int(time.time())
+        is_due, self._reported_second = second != self._reported_second, second
+        return is_due
 
     def failed(self, failures: list[Failure]) -> None:
         """Records became dead letters."""

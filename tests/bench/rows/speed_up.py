@@ -96,7 +96,8 @@ def _run(scenario: Scenario, sample: Sample) -> Throughput:
             running_cluster(scenario.module, scenario.workers, receiver.address, arguments)
         )
         bound = bind(cluster)
-        beside = stack.enter_context(bare_loops(scenario, sample, bound))
+        # None is watched: a worker would be stopped then, and the others would wait for it.
+        beside = stack.enter_context(bare_loops(scenario, sample, dict.fromkeys(bound, ())))
         beside.begin()
         before_s = [*map(_delayed_s, cluster.worker_pids)]
         elapsed_s = feed(cluster, receiver, scenario, sample)

@@ -4,9 +4,18 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wallaroo.metrics.histogram import Histogram
-from wallaroo.metrics.history import LEVELS, NODES_MAX, PIPELINES_MAX, WORKERS_MAX, History
+from wallaroo.metrics.history import (
+    LEVELS,
+    NODES_MAX,
+    PIPELINES_MAX,
+    WORKERS_MAX,
+    History,
+    until_look_s,
+)
 
 START_S = 1_700_000_000 // 60 * 60
 NOTHING = {"in": 0, "out": 0, "failed": 0}
@@ -105,6 +114,15 @@ def test_a_gap_is_filled_with_zeros_and_costs_no_more_than_is_kept(gap_s: int) -
     assert points["in"][-1] == 7.0
     assert len(points["t"]) == min(gap_s + 1, 300)
     assert sum(points["in"]) == (12 if gap_s < 300 else 7)
+
+
+@given(st.lists(st.floats(0.0, 0.45), min_size=20, max_size=60), st.floats(0.0, 1.0))
+def test_looks_that_are_late_leave_no_second_out(late_s: list[float], begin_s: float) -> None:
+    history, now_s = History(), START_S + begin_s
+    for each in late_s:
+        now_s += until_look_s(now_s) + each
+        history.add(now_s, {"in": 100, "out": 0, "failed": 0}, {}, Histogram())
+    assert set(history.last(300)["in"]) == {100.0}
 
 
 def test_a_short_look_gets_the_newest_points() -> None:

@@ -107,7 +107,7 @@ FRAMES: list[ControlFrame] = [
     Answer(NO_EPOCH, 1, "refused", "", "it is too late", "come earlier"),
     Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"], 1),
     Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
-    Prepared(EPOCH),
+    Prepared(EPOCH, EPOCH),
     Place(EPOCH),
     Placed(EPOCH, 4711),
     Gone(EPOCH, "the process ended with status 1"),

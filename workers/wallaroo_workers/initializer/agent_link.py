@@ -53,6 +53,8 @@ class Agent:
         self.together = offer.together
         self.newest_epoch: Epoch | None = None
         """That anything on its host was written in; ``None`` until it is prepared."""
+        self.records_epoch = Epoch(0)
+        """As ``newest_epoch``, of journals that have any record."""
         self.process: AgentProcess | None = None
         self.is_silent = False
 
@@ -65,8 +67,8 @@ class Agent:
         match frame:
             case Beat():
                 pass
-            case Prepared(epoch):
-                self.newest_epoch = epoch
+            case Prepared(epoch, records_epoch):
+                self.newest_epoch, self.records_epoch = epoch, records_epoch
                 self._owner.prepared(self)
             case Placed(epoch, pid):
                 if self.process is not None and self.process.incarnation == epoch:

@@ -229,6 +229,10 @@ class Agents:
         """Return with how many an agent would come."""
         return self._agents[worker].together if worker in self._agents else 1
 
+    def records_epoch(self, worker: WorkerName) -> Epoch:
+        """Return the newest epoch in which any record was written down on an agent's host."""
+        return self._agents[worker].records_epoch if worker in self._agents else Epoch(0)
+
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
         """The worker has left the cluster, or could not join it; its host is free."""
         self._names.pop(worker, None)

@@ -33,6 +33,7 @@ from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
+from wallaroo.metrics.history import until_look_s
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
@@ -74,7 +75,6 @@ log = structlog.get_logger()
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0
 LISTENED_EVERY_S = 1.0
-OBSERVED_EVERY_S = 1.0
 
 
 class Cluster:
@@ -192,6 +192,7 @@ class Cluster:
                 stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,
                 resize=self._resizes.make_in_turn,
+                epoch=lambda: self._coordinator.epoch,
             )
         )
         self.observatory.watch(self._coordinator)
@@ -370,7 +371,7 @@ class Cluster:
         """Have time go on for whoever looks at the cluster, also when nothing happens."""
         if not self._ended.done():
             self.observatory.tick()
-            asyncio.get_running_loop().call_later(OBSERVED_EVERY_S, self._observe)
+            asyncio.get_running_loop().call_later(until_look_s(time.time()), self._observe)
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""

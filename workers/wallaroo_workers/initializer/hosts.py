@@ -14,7 +14,7 @@ import structlog
 from wallaroo.cluster.events import StartWorker
 from wallaroo.cluster.joining import Joining
 from wallaroo.errors import ClusterError
-from wallaroo.names import WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.agents import AgentRules, Agents
@@ -61,6 +61,7 @@ class Run:
     is_ending: Callable[[], bool]
     """Whether somebody has asked for its end."""
     resize: Resize
+    epoch: Callable[[], Epoch]
 
 
 class Hosts:
@@ -132,6 +133,8 @@ class Hosts:
     def _came(self, worker: WorkerName, together: int) -> None:
         if why := self._why_not(worker, together):
             self._refuse([worker], ClusterError(why))
+        elif (written := self.agents.records_epoch(worker)) > self._run.epoch():
+            self._refuse([worker], _unread(written, self._run.epoch()))
         elif complete := self._joining.came(worker, together):
             self._run.start(self._grow(complete))
         else:
@@ -204,3 +207,13 @@ class Hosts:
             bind_host=bind_host,
             advertise_host=self._settings.advertise_host,
         )
+
+
+def _unread(written: Epoch, now: Epoch) -> ClusterError:
+    """Whoever joins a running cluster reads no journal, and later these would seem to be new."""
+    return ClusterError(
+        f"its folder of journals has records of epoch {written}, which this cluster at epoch {now} "
+        "knows nothing of",
+        hint="to have them processed, stop the cluster and begin with this host, see "
+        "--expect-workers; else give --journal-dir another folder, or move these journals away",
+    )

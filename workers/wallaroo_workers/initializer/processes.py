@@ -95,7 +95,15 @@ class WorkerProcesses:
         if not self._is_wanted(order):
             return
         self._incarnations[order.worker] = order.incarnation
-        self.pids[order.worker] = await self._placement.start(self._settings_of(order))
+        try:
+            self.pids[order.worker] = await self._placement.start(self._settings_of(order))
+        except (ClusterError, OSError) as error:
+            if not order.is_joining:
+                raise
+            # It is no member yet: the others go on without it.
+            reason = f"it cannot be started: {error}"
+            self._placement.on_exit(order.worker, order.incarnation, reason)
+            return
         if self._orders.get(order.worker) is not order:
             # A later order came while it was being started, and found nothing to end.
             self._placement.kill(order.worker)

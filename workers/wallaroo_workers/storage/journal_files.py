@@ -187,6 +187,11 @@ class JournalInfo:
     """Offsets at which its segment files begin, ascending."""
     byte_count: int
 
+    @property
+    def has_records(self) -> bool:
+        """Whether anything stands in it but the headers of its segments."""
+        return self.byte_count > HEADER_BYTES * len(self.segments)
+
 
 def list_journals(folder: Path) -> list[JournalInfo]:
     """Return the journals in `folder`, by worker and epoch; none if there is no such folder."""

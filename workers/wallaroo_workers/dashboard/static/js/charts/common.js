@@ -57,7 +57,7 @@ export function legend(colours, more = {}) {
   };
 }
 
-export const GRID = { left: 4, right: 10, top: 30, bottom: 2, containLabel: true };
+export const GRID = { left: 4, right: 22, top: 30, bottom: 2, containLabel: true };
 
 // Names come from applications; these signs would be read as styles by labels that have some.
 export const plain = (text) => String(text).replace(/[{}|\n]/g, " ");

@@ -80,6 +80,9 @@ function sum(nodesIn, nodes) {
   return series.length ? series[0].map((_, at) => series.reduce((all, one) => all + one[at], 0)) : [];
 }
 
+const byName = (one, other) =>
+  one.worker.localeCompare(other.worker, "en", { numeric: true });
+
 // rows: [{ worker, rate, in, out, filtered, failed, latency }]
 export function byWorkerCard(title, rows, timeTitle, { wide = "" } = {}) {
   if (rows.length === 0) return "";
@@ -92,7 +95,7 @@ export function byWorkerCard(title, rows, timeTitle, { wide = "" } = {}) {
     { title: "Failed", isNumber: true, cell: failedCell },
     { title: `${timeTitle}, 50 %`, isNumber: true, cell: (each) => duration(each.latency?.p50) },
     { title: "99 %", isNumber: true, cell: (each) => duration(each.latency?.p99) },
-  ], rows), { wide });
+  ], [...rows].sort(byName)), { wide });
 }
 
 // What one that has left the cluster counted is in the sums still.

@@ -1,0 +1,56 @@
+"""Processes of workers whose host does not come: a member's is waited for, a joiner's given up."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from wallaroo.cluster.events import StartWorker
+from wallaroo.errors import ClusterError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo_workers.initializer.agents import AgentRules, Agents
+from wallaroo_workers.initializer.processes import WorkerProcesses
+from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+
+FAR = WorkerName("far")
+
+
+def settings_of(order: StartWorker) -> WorkerSettings:
+    return WorkerSettings(
+        name=order.worker,
+        incarnation=order.incarnation,
+        control_host="127.0.0.1",
+        control_port=1,
+        secret=b"secret",
+        application=ApplicationSettings(module="counts", paths=[], arguments=[]),
+        options=RunOptions(),
+    )
+
+
+async def start(*, is_joining: bool) -> list[tuple[WorkerName, Epoch, str]]:
+    """Have a worker started on a host that never comes; return who was said to be lost."""
+    rules = AgentRules(
+        application="counts", outline=[], options="{}", silence_s=1.0, absence_s=0.01
+    )
+    agents = Agents(rules)
+    lost: list[tuple[WorkerName, Epoch, str]] = []
+    agents.on_exit = lambda *what: lost.append(what)
+    started: list[Coroutine[Any, Any, None]] = []
+    processes = WorkerProcesses(
+        agents, settings_of, lambda _name, _epoch: None, started.append, lambda _: None, 3
+    )
+    processes.start(StartWorker(FAR, Epoch(2), is_restart=False, is_joining=is_joining))
+    await asyncio.gather(*started)
+    return lost
+
+
+async def test_a_member_whose_host_stays_away_ends_the_run() -> None:
+    with pytest.raises(ClusterError, match="no host has offered to run worker far"):
+        await start(is_joining=False)
+
+
+async def test_one_that_is_to_join_and_whose_host_stays_away_is_lost_and_nothing_else() -> None:
+    [(worker, incarnation, reason)] = await start(is_joining=True)
+    assert (worker, incarnation) == (FAR, Epoch(2))
+    assert "cannot be started: no host has offered" in reason
