@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -26,8 +26,10 @@ from wallaroo.testing.oracle import (
     kept_checkpoints,
     newest_manifest,
     output_differences,
+    same,
     state_differences,
     stream_output,
+    with_few_partitions,
 )
 from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
@@ -42,7 +44,6 @@ STEPS_MAX = 400_000
 RUNS_MAX = 60
 WORKERS_MAX = 5
 LOOK_S = 0.05
-PARTITIONS = 16
 AGAIN_S = 0.5
 PASSING = (ClusterError, FencedError, StoreError)
 """Errors of a run after which the same command is to be run again."""
@@ -76,19 +77,6 @@ def lines(data: bytes) -> list[bytes]:
     return data.splitlines(keepends=True)
 
 
-def _with_few_partitions(plan: Plan) -> Plan:
-    """Return the plan with so few partitions that a run does not spend its time on them."""
-    states = {
-        name: replace(state, hashed_partition_count=min(state.hashed_partition_count, PARTITIONS))
-        for name, state in plan.states.items()
-    }
-    return replace(plan, states=states)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
 def simulate(  # noqa: PLR0913  each can be left out
     application: Plan,
     input: Mapping[str, Sequence[Any]],
@@ -97,8 +85,8 @@ def simulate(  # noqa: PLR0913  each can be left out
     workers: int = 3,
     durable: bool = True,
     faults: Faults = ALL_FAULTS,
-    view_state: Callable[[Any], Any] = _same,
-    view_output: Callable[[bytes], Any] = _same,
+    view_state: Callable[[Any], Any] = same,
+    view_output: Callable[[bytes], Any] = same,
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
@@ -151,7 +139,7 @@ class _Simulation:
         is_durable: bool,
     ) -> None:
         self._is_durable = is_durable
-        self._plan = plan = _with_few_partitions(plan)
+        self._plan = plan = with_few_partitions(plan)
         self._input = input
         self._random = random
         self._worker_count = workers
@@ -182,9 +170,7 @@ class _Simulation:
         self._interval_s = random.uniform(0.03, 0.3)
         self._initializer: SimulatedInitializer
         self._run_count = 0
-        self._is_stopping = False
-        self._is_draining = False
-        self._is_between = False
+        self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = False
         self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
@@ -262,16 +248,13 @@ class _Simulation:
         elif self._is_stopping:
             return
         elif self._is_draining:
-            self._look_while_draining(initializer)
+            # A stop while it drains means that nobody wants the processes to stay.
+            if self._random.random() < (0.3 if initializer.is_drained else 0.02):
+                self._stop(initializer)
+            elif self._chaos.take("resizes_while_running", 0.02):
+                self._resize(initializer)
         elif initializer.is_running:
             self._look_while_running(initializer)
-
-    def _look_while_draining(self, initializer: SimulatedInitializer) -> None:
-        # A stop while it drains means that nobody wants the processes to stay.
-        if self._random.random() < (0.3 if initializer.is_drained else 0.02):
-            self._stop(initializer)
-        elif self._chaos.take("resizes_while_running", 0.02):
-            self._resize(initializer)
 
     def _look_while_running(self, initializer: SimulatedInitializer) -> None:
         if self._chaos.take("orderly_stops", 0.02):
