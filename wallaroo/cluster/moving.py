@@ -114,11 +114,8 @@ class Moving:
     ) -> None:
         """Send what moves away, and to each of the new members that this was all.
 
-        Nothing once it is over: links to workers that would have joined are gone then.
         Raises ``StateObjectError`` where a state cannot be pickled.
         """
-        if self.is_over:
-            return
         self._find_the_late()
         given_count = dict.fromkeys((taker for taker in takers if taker != self._me), 0)
         pacer = Pacer()

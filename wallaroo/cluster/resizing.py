@@ -185,6 +185,8 @@ class Resizing:
 
     async def _give(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
         """Nothing comes to this worker's states any more: give, and tell."""
+        if not self._is_on(moving):
+            return  # called off meanwhile: links to those who would have joined are gone
         around = self._around
         through_s = self._clock()
         files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)

@@ -157,16 +157,6 @@ def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPat
     assert took_s < 0.05, "200,000 keys take about 0.15 s to be looked through"
 
 
-def test_nothing_is_given_once_it_is_called_off() -> None:
-    dataflow = holding(A, ["one"], None)
-    moving = mover(A, dataflow, partitions((A,)), partitions((B,)))
-    run(moving.find(time.perf_counter, at_once))
-    moving.is_over = True
-    mesh = Mesh(A, ())
-    run(moving.give((B,), mesh, time.perf_counter, at_once))  # type: ignore[arg-type]
-    assert dataflow.states["counts"].keys() == {"one"}
-
-
 def test_a_state_that_cannot_be_pickled_is_named() -> None:
     dataflow = holding(A, [], None)
     dataflow.states["counts"]["one"] = lambda: None
