@@ -28,12 +28,17 @@ def settings_of(order: StartWorker) -> WorkerSettings:
     )
 
 
+def agents_of(*, absence_s: float = 0.01) -> Agents:
+    return Agents(
+        AgentRules(
+            application="counts", outline=[], options="{}", silence_s=1.0, absence_s=absence_s
+        )
+    )
+
+
 async def start(*, is_joining: bool) -> list[tuple[WorkerName, Epoch, str]]:
     """Have a worker started on a host that never comes; return who was said to be lost."""
-    rules = AgentRules(
-        application="counts", outline=[], options="{}", silence_s=1.0, absence_s=0.01
-    )
-    agents = Agents(rules)
+    agents = agents_of()
     lost: list[tuple[WorkerName, Epoch, str]] = []
     agents.on_exit = lambda *what: lost.append(what)
     started: list[Coroutine[Any, Any, None]] = []
@@ -54,3 +59,17 @@ async def test_one_that_is_to_join_and_whose_host_stays_away_is_lost_and_nothing
     [(worker, incarnation, reason)] = await start(is_joining=True)
     assert (worker, incarnation) == (FAR, Epoch(2))
     assert "cannot be started: no host has offered" in reason
+
+
+@pytest.mark.parametrize("turns_between", range(4))
+async def test_hosts_are_not_waited_for_when_a_stop_comes_as_one_offers(turns_between: int) -> None:
+    agents = agents_of()
+    gathering = asyncio.create_task(agents.gathered(2, (), "127.0.0.1:1"))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    agents.changed.set()
+    for _ in range(turns_between):
+        await asyncio.sleep(0)
+    gathering.cancel()
+    await asyncio.wait([gathering], timeout=5)
+    assert gathering.cancelled()

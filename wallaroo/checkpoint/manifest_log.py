@@ -105,7 +105,8 @@ class ManifestLog:
         try:
             newest = max(await self.numbers(), default=0)
         except StoreError as error:
-            raise _without_refusal(error) from error
+            what = f"checkpoint {manifest.number} may be committed or not: {error.what}"
+            raise StoreError(what, error.hint) from error
         if newest > manifest.number:
             # The number of a manifest that is long deleted is free again, so creating it proves
             # nothing to a writer that slept through its successors.
@@ -113,16 +114,25 @@ class ManifestLog:
             raise self._fenced(manifest, f"checkpoint {newest} is there already")
         return manifest
 
-    async def claim(self, base: Manifest, epoch: Epoch) -> Manifest:
+    async def claim(
+        self, base: Manifest, epoch: Epoch, newest: CheckpointId | None = None
+    ) -> Manifest:
         """Write the content of `base` under the next number and `epoch`; return that claim.
 
         From then on no older initializer can commit. Raises as ``commit`` does: of two that start
-        at the same time one is fenced off.
+        at the same time one is fenced off, and so is one that took `newest` for the newest manifest
+        while another was written.
         """
-        number = CheckpointId(([0, *await self.numbers()])[-1] + 1)
+        if newest is None:
+            newest = CheckpointId(max(await self.numbers(), default=0))
+        number = CheckpointId(newest + 1)
         follows = base.number if base.number < number else 0
         claim = replace(base, number=number, epoch=epoch, is_claim=True, base=follows)
         return await self.commit(claim)
+
+    async def is_claimed(self) -> bool:
+        """Whether the newest manifest is the claim of a run that begins, and no checkpoint."""
+        return (await self.load(max(await self.numbers()))).is_claim
 
     async def line(self) -> list[int]:
         """Return the numbers of the newest manifest and of all that it follows, newest first.

@@ -15,13 +15,15 @@ from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.events import ManifestNotWritten, ManifestWritten, WriteManifest
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
-from wallaroo.errors import ConfigError, DamagedFileError, StoreError
+from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, displaced, outline
 from wallaroo.topology.plan import Plan
 
 AGAIN_S = 2.0
+CLAIMS_MAX = 10
+"""How often a run that begins tries to be ahead of another one that still writes checkpoints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,20 @@ class Checkpoints:
         store and its files raise.
         """
         await self._log.check_store()
+        for _ in range(CLAIMS_MAX - 1):
+            try:
+                return await self._begin()
+            except FencedError:
+                # One that still runs has committed in between: it is fenced off by the next claim.
+                if await self._log.is_claimed():
+                    raise
+        return await self._begin()
+
+    async def _begin(self) -> Beginning:
         base = await self._base()
+        newest = None
+        if self._rules.from_checkpoint is None:
+            newest = CheckpointId(0) if base is None else base.number
         # Above every epoch that anything was written in, committed or not.
         # The base may be older than what was committed last, and journals may lie elsewhere.
         last = await self._log.last_epoch()
@@ -130,7 +145,7 @@ class Checkpoints:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):
             self._check_plan(base)
-        self._latest = await self._log.claim(base, epoch)
+        self._latest = await self._log.claim(base, epoch, newest)
         self._partition_maps = self._maps(base)
         await self._publish(self._latest)
         values = {

@@ -86,4 +86,5 @@ class ControlLink:
         """End the link; return when everything is written, or the initializer takes no more."""
         self._connection.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._lost.wait(), CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._lost.wait()

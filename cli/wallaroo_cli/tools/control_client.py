@@ -72,7 +72,8 @@ async def _ask(
         result = _result(await answered)
         if until_gone:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(gone.wait(), END_WAIT_S)
+                async with asyncio.timeout(END_WAIT_S):
+                    await gone.wait()
         return result
     finally:
         await link.close()

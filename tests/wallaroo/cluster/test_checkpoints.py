@@ -12,7 +12,7 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.cluster.events import ManifestWritten, WriteManifest
 from wallaroo.connectors.file import StagedPart
-from wallaroo.errors import ConfigError
+from wallaroo.errors import ConfigError, FencedError
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo_workers.storage.store import Store, open_store
 
@@ -103,6 +103,44 @@ async def test_an_epoch_is_above_that_of_journals_of_which_no_checkpoint_knows(
     await commit(run, first)
     _, second = await begun(store, journal_epochs=[1, 8])
     assert second.epoch == 9
+
+
+async def test_a_run_begins_with_what_another_one_commits_meanwhile_and_fences_it_off(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, beginning = await begun(store)
+    claim = ManifestLog.claim
+    commits = 3
+
+    async def claim_late(self: ManifestLog, *arguments: Any) -> Manifest:
+        nonlocal commits
+        if commits:
+            commits -= 1
+            await commit(first, beginning)
+        return await claim(self, *arguments)
+
+    monkeypatch.setattr(ManifestLog, "claim", claim_late)
+    await begun(store)
+    found = [(each.number, each.base, each.is_claim) for each in await manifests(store)]
+    assert found[-2:] == [(4, 3, False), (5, 4, True)]
+    with pytest.raises(FencedError):
+        await commit(first, beginning)
+
+
+async def test_of_two_runs_that_begin_at_the_same_time_one_gives_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, beginning = await begun(store)
+    await commit(first, beginning)
+    claim = ManifestLog.claim
+
+    async def claim_second(self: ManifestLog, *arguments: Any) -> Manifest:
+        await claim(log_of(store), *arguments)
+        return await claim(self, *arguments)
+
+    monkeypatch.setattr(ManifestLog, "claim", claim_second)
+    with pytest.raises(FencedError):
+        await begun(store)
 
 
 async def test_each_manifest_names_the_one_that_it_follows(store: Store) -> None:

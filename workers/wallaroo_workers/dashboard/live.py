@@ -69,7 +69,8 @@ class Live:
             await response.prepare(request)
             while not self._is_closed:
                 await listener.has_something.wait()
-                await asyncio.wait_for(response.write(listener.take()), WRITE_TIMEOUT_S)
+                async with asyncio.timeout(WRITE_TIMEOUT_S):
+                    await response.write(listener.take())
         except (ConnectionError, TimeoutError):
             pass  # It went away, or takes nothing any more.
         finally:

@@ -61,7 +61,8 @@ class Agents:
         """Of all that were ever accepted and did not leave; since when one is absent, else 0."""
         self._leftovers: dict[WorkerName, tuple[str, float]] = {}
         """The instance that was lost, and until when its worker may live on, unseen."""
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()
+        """Set whenever a host has come or gone."""
         self._signs = VitalSigns(rules.silence_s, BEAT_S)
         self._timer: asyncio.TimerHandle | None = None
         self.why_not: Callable[[WorkerName, int], str] = lambda _name, _together: ""
@@ -130,7 +131,7 @@ class Agents:
             return
         is_new = agent.name not in self._names
         self._names[agent.name] = 0.0
-        self._changed.set()
+        self.changed.set()
         if is_new:
             self.on_new(agent.name, agent.together)
 
@@ -185,7 +186,7 @@ class Agents:
             reason=reason,
             next=f"another may take its name within {self._rules.absence_s:g} s",
         )
-        self._changed.set()
+        self.changed.set()
         if agent.process is not None:
             reason = f"its host {agent.host} was lost: {reason}"
             agent.process_ended(agent.process.incarnation, reason)
@@ -198,7 +199,7 @@ class Agents:
         """
         told_s = -WAITING_TOLD_EVERY_S
         while len(here := self._expected(names)) < count:
-            self._changed.clear()
+            self.changed.clear()
             now_s = time.monotonic()
             if now_s - told_s >= WAITING_TOLD_EVERY_S:
                 told_s = now_s
@@ -213,7 +214,8 @@ class Agents:
                 )
             try:
                 left_s = told_s + WAITING_TOLD_EVERY_S - now_s
-                await asyncio.wait_for(self._changed.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self.changed.wait()
             except TimeoutError:
                 pass  # it is time to say again whom we wait for
         return [agent.name for agent in here[:count]]
@@ -273,10 +275,11 @@ class Agents:
         since_s = self._names.get(name) or time.monotonic()
         until_s = since_s + self._rules.absence_s
         while (agent := self._agents.get(name)) is None or agent.newest_epoch is None:
-            self._changed.clear()
+            self.changed.clear()
             left_s = until_s - time.monotonic()
             try:
-                await asyncio.wait_for(self._changed.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self.changed.wait()
             except TimeoutError:
                 raise ClusterError(
                     f"no host has offered to run worker {name} for {self._rules.absence_s:g} s",

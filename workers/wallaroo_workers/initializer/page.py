@@ -44,7 +44,8 @@ class Page:
         What it is made of takes half a second to load, which starting workers have better use for.
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ready.wait(), READY_AWAITED_S)
+            async with asyncio.timeout(READY_AWAITED_S):
+                await ready.wait()
         self._run_file.write(dashboard=await self.open(observed, steering, secret))
         if self._is_over:
             await self.close()

@@ -118,7 +118,8 @@ class WorkerProcesses:
     async def _end(self, worker: WorkerName) -> None:
         async with self._turn_of(worker):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._placement.ended(worker), KILL_AFTER_S)
+                async with asyncio.timeout(KILL_AFTER_S):
+                    await self._placement.ended(worker)
             self._placement.kill(worker)
             await self._wait_ended(worker)
             self.pids.pop(worker, None)
