@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,8 @@ def test_it_moves_on_in_a_terminal_until_interrupted(served: ServedInThread) -> 
         [*command, "--dashboard", f"127.0.0.1:{served.port}"],
         stdin=side, stdout=side, stderr=side, start_new_session=True,
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "150", "LINES": "50"},
+        # Whatever runs in the background of a shell has it ignored, and so would this one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(side)
     seen = b""
