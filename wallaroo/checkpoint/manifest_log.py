@@ -26,6 +26,8 @@ from wallaroo.names import CheckpointId, Epoch
 RETRY_PAUSES_S = (0.2, 1.0, 3.0, 5.0)
 """Between attempts to commit whose outcome is not known; the store retries each by itself too."""
 
+PERHAPS_COMMITTED = "may be committed or not"
+
 _PROBE_FOLDER = "probe/"
 
 
@@ -105,7 +107,7 @@ class ManifestLog:
         try:
             newest = max(await self.numbers(), default=0)
         except StoreError as error:
-            what = f"checkpoint {manifest.number} may be committed or not: {error.what}"
+            what = f"checkpoint {manifest.number} {PERHAPS_COMMITTED}: {error.what}"
             raise StoreError(what, error.hint) from error
         if newest > manifest.number:
             # The number of a manifest that is long deleted is free again, so creating it proves
@@ -216,7 +218,7 @@ class ManifestLog:
             except StoreError as error:
                 problem = error
                 if not error.is_refusal:
-                    outcome = "may be committed or not"
+                    outcome = PERHAPS_COMMITTED
                 elif outcome == "was not committed":
                     break
             if pause_s is not None:
@@ -238,7 +240,8 @@ class ManifestLog:
             except MissingObjectError:
                 return False  # two met, and the store let neither
             except StoreError as error:
-                raise _without_refusal(error) from error
+                # That a read was refused says nothing of what was written before.
+                raise StoreError(error.what, error.hint) from error
             if found != data:
                 raise self._fenced(manifest, "it is there, written by somebody else") from None
         return True
@@ -269,11 +272,6 @@ class ManifestLog:
                     f"whole with --from-checkpoint {number}"
                 )
         return "restore that file from a copy; there is no older checkpoint that is whole"
-
-
-def _without_refusal(error: StoreError) -> StoreError:
-    """Return `error` of a read: that it was refused says nothing of what was written before."""
-    return StoreError(error.what, error.hint)
 
 
 def _kept(manifest: Manifest) -> Kept:

@@ -36,7 +36,12 @@ class Intake:
     @property
     def is_full(self) -> bool:
         """Whether nobody is to read on."""
-        return self._has_too_much or self.is_shut or self._is_resting
+        return self._has_too_much or self._is_held
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether nobody is to read on, however little waits."""
+        return self.is_shut or self._is_resting
 
     @property
     def is_empty(self) -> bool:
@@ -46,32 +51,28 @@ class Intake:
     def add(self, reader: Reader) -> None:
         """A connection has come, or a listener; it reads as long as nobody pauses it."""
         self._readers[reader] = None
-        if self.is_shut or self._is_resting:
+        if self._is_held:
             reader.pause()
 
     def rest(self) -> None:
         """Have nobody read until ``wake``: the readers may go elsewhere."""
         self._is_resting = True
-        for reader in self._readers:
-            reader.pause()
+        self._pause_all()
 
     def wake(self) -> None:
         """Have everybody read on who may."""
         self._is_resting = False
-        for reader in self._readers:
-            reader.resume()
+        self._resume_all()
 
     def shut(self) -> None:
         """Have nobody read: something else comes first."""
         self.is_shut = True
-        for reader in self._readers:
-            reader.pause()
+        self._pause_all()
 
     def open(self) -> None:
         """Have everybody read on who may."""
         self.is_shut = False
-        for reader in self._readers:
-            reader.resume()
+        self._resume_all()
 
     def remove(self, reader: Reader) -> None:
         """A connection is gone."""
@@ -82,13 +83,19 @@ class Intake:
         self._pending_bytes += byte_count
         if not self._has_too_much and self._pending_bytes > PENDING_BYTES_MAX:
             self._has_too_much = True
-            for reader in self._readers:
-                reader.pause()
+            self._pause_all()
 
     def gave(self, byte_count: int) -> None:
         """Bytes that waited are processed."""
         self._pending_bytes -= byte_count
         if self._has_too_much and self._pending_bytes <= PENDING_BYTES_MAX // 2:
             self._has_too_much = False
-            for reader in self._readers:
-                reader.resume()
+            self._resume_all()
+
+    def _pause_all(self) -> None:
+        for reader in self._readers:
+            reader.pause()
+
+    def _resume_all(self) -> None:
+        for reader in self._readers:
+            reader.resume()

@@ -23,6 +23,8 @@ BATCH_BYTES = 1 << 20
 OVERHEAD_BYTES = 64 << 10
 CONNECTIONS_MAX = 1 << 17
 
+HINT_RELEASE = "run the same release of wallaroo-streams in all workers"
+
 ACCEPTED, REFUSED = b"\x01", b"\x00"
 
 
@@ -89,7 +91,4 @@ def _unpacked(content: bytes) -> Any:
 
 
 def _unreadable(what: str, content: bytes) -> ProtocolError:
-    return ProtocolError(
-        f"{what} of {len(content)} bytes cannot be read",
-        hint="run the same release of wallaroo-streams in all workers",
-    )
+    return ProtocolError(f"{what} of {len(content)} bytes cannot be read", hint=HINT_RELEASE)

@@ -97,7 +97,7 @@ class WorkerProcesses:
         self._incarnations[order.worker] = order.incarnation
         try:
             self.pids[order.worker] = await self._placement.start(self._settings_of(order))
-        except (ClusterError, OSError) as error:
+        except ClusterError as error:
             if not order.is_joining:
                 raise
             # It is no member yet: the others go on without it.

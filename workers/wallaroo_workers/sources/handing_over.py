@@ -21,6 +21,7 @@ from wallaroo.names import WorkerName
 from wallaroo.wire.handing_over import (
     ACCEPTED,
     BATCH_COUNT_MAX,
+    HINT_RELEASE,
     LENGTH,
     OFFER_BYTES_MAX,
     REFUSED,
@@ -241,7 +242,7 @@ class _Timed:
             if byte_count > byte_count_max:
                 raise ProtocolError(
                     f"{byte_count} bytes are more than the {byte_count_max} allowed",
-                    hint="run the same release of wallaroo-streams in all workers",
+                    hint=HINT_RELEASE,
                 )
             content = self.receive(byte_count)
             return content, [socket.socket(fileno=file) for file in files]
