@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.bench.processes import APPLICATIONS, cpu_s
+from tests.bench.process_tree import process_ticks
+from tests.bench.processes import APPLICATIONS, cpu_s, send_signal
 
 HEADER_BYTES = 4
 BATCH_RECORDS = 10_000
@@ -46,6 +47,8 @@ class Task:
     frame_bytes: int
     cpu: int
     pids: tuple[int, ...]
+    below: int | None
+    """A process that stands still, too, with all that stem from it; what they use is not read."""
     warm_up_s: float
     counted_s: float
 
@@ -103,7 +106,8 @@ def main() -> None:
 
     def look() -> Look:
         used_s = sum(map(cpu_s, task.pids))
-        with standing_still(task.pids):
+        stem = [] if task.below is None else process_ticks(task.below)
+        with standing_still([*task.pids, *stem]):
             loop.run(warm_up)
             return Look(used_s, loop.run(stretch))
 
@@ -122,14 +126,12 @@ def main() -> None:
 
 @contextmanager
 def standing_still(pids: Sequence[int]) -> Iterator[None]:
-    """Stop the processes meanwhile."""
+    """Stop the processes meanwhile; some may have ended."""
     try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        send_signal(pids, signal.SIGSTOP)
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        send_signal(pids, signal.SIGCONT)
 
 
 def _payloads(data: bytes, starts: "islice[int]", frame_bytes: int) -> list[bytes]:

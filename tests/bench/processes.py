@@ -1,13 +1,14 @@
 """The processes a measurement is made of: the public commands, and a cluster that is ready."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,13 @@ def end_process(process: Process) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     process.communicate(timeout=STOP_TIMEOUT_S)
+
+
+def send_signal(pids: Sequence[int], number: signal.Signals) -> None:
+    """Send a signal to those of the processes that have not ended."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def cpu_s(pid: int) -> float:

@@ -14,13 +14,14 @@ import statistics
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.bare_loop import Look, Task
-from tests.bench.processes import Cluster, Process, start_module
+from tests.bench.process_tree import process_ticks
+from tests.bench.processes import Cluster, Process, send_signal, start_module
 from tests.bench.scenarios import Sample, Scenario
 
 METHOD = (
@@ -94,9 +95,16 @@ class Beside:
 
 @contextmanager
 def bare_loops(
-    scenario: Scenario, sample: Sample, pids: Mapping[int, Sequence[int]]
+    scenario: Scenario,
+    sample: Sample,
+    pids: Mapping[int, Sequence[int]],
+    *,
+    below: int | None = None,
 ) -> Iterator[Beside]:
-    """Start the bare loop on each of these CPUs, to watch the processes that are bound to it."""
+    """Start the bare loop on each of these CPUs, to watch the processes that are bound to it.
+
+    ``below`` with all that stem from it stand still, too, wherever they are bound.
+    """
     with ExitStack() as stack:
         processes = []
         for cpu, watched in pids.items():
@@ -108,12 +116,13 @@ def bare_loops(
                 frame_bytes=sample.frame_bytes,
                 cpu=cpu,
                 pids=tuple(watched),
+                below=below,
                 **asdict(scenario.stretch),
             )
             process = start_module(
                 "tests.bench.bare_loop", json.dumps(asdict(task)), stdin=subprocess.PIPE
             )
-            stack.callback(_end, process, watched)
+            stack.callback(_end, process, watched, below)
             processes.append(process)
         yield Beside(processes)
 
@@ -147,10 +156,9 @@ def _next_line(process: Process) -> str:
     return process.stdout.readline().decode()
 
 
-def _end(process: Process, watched: Sequence[int]) -> None:
+def _end(process: Process, watched: Sequence[int], below: int | None) -> None:
     """End it wherever it is, and let go on what it may have stopped."""
     process.kill()
     process.communicate()
-    for pid in watched:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    stem = [] if below is None else process_ticks(below)
+    send_signal([*watched, *stem], signal.SIGCONT)

@@ -35,10 +35,8 @@ from tests.bench.peers.peer_run import (
 from tests.bench.scenarios import Scenario
 
 WALLAROO = {
-    "Wallaroo, 1 worker": Scenario(name="1 worker", module="letters", record_count=1_000_000),
-    "Wallaroo, 2 workers": Scenario(
-        name="2 workers", module="letters", workers=2, record_count=1_000_000
-    ),
+    "Wallaroo, 1 worker": Scenario(name="1 worker", module="letters"),
+    "Wallaroo, 2 workers": Scenario(name="2 workers", module="letters", workers=2),
 }
 BESIDE = {peer.name: peer.beside for peer in PEERS} | {name: name for name in WALLAROO}
 

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,9 @@ class Peer:
 
 PEERS = [
     Peer(name="Bytewax operators", module="bytewax_letters", arguments=("operators", "1"),
-         package="bytewax", record_count=1_000_000),
+         package="bytewax", record_count=2_000_000),
     Peer(name="Bytewax batches", module="bytewax_letters", arguments=("batches", "1"),
-         package="bytewax", record_count=1_000_000),
+         package="bytewax", record_count=2_000_000),
     Peer(name="Bytewax operators, 2 processes", module="bytewax_letters",
          arguments=("operators", "2"), package="bytewax", beside="Wallaroo, 2 workers",
          cpu_count=2, record_count=300_000),
@@ -97,13 +98,9 @@ def run_peer(peer: Peer) -> Measured:
 def _run(peer: Peer, count: int) -> Measured:
     """Run the peer from its start until its last sink says that it is done."""
     cpus = sorted(os.sched_getaffinity(0))[: peer.cpu_count]
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        bare_loops(LETTERS, SAMPLE, {cpu: [] for cpu in cpus}) as beside,
-    ):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         output = folder / "output"
-        beside.begin()
         started_s = time.monotonic()
         with output.open("w") as file:
             process = subprocess.Popen(
@@ -111,8 +108,15 @@ def _run(peer: Peer, count: int) -> Measured:
                  PYTHON, "-m", f"tests.bench.peers.{peer.module}", str(count), *peer.arguments],
                 cwd=ROOT, env=_environment(folder), stdout=file, stderr=subprocess.STDOUT,
             )  # fmt: skip
-            _wait(process)
-        speed = statistics.fmean(map(mean_speed, beside.end()))
+        nothing: dict[int, list[int]] = {cpu: [] for cpu in cpus}
+        try:
+            with bare_loops(LETTERS, SAMPLE, nothing, below=process.pid) as beside:
+                beside.begin()
+                _wait(process)
+                looks = beside.end()
+        finally:
+            _stop(process)
+        speed = statistics.fmean(map(mean_speed, looks))
         report = folder / "report"
         lines = report.read_text().splitlines() if report.exists() else []
         reports = [json.loads(line) for line in lines]
@@ -130,15 +134,15 @@ def _run(peer: Peer, count: int) -> Measured:
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:
-    """Wait, and leave nothing behind whatever happens."""
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(RUN_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_TIMEOUT_S)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Leave nothing behind, whatever happened."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_TIMEOUT_S)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from pathlib import Path
+
+from tests.bench.process_tree import process_ticks
 
 ROOT_VARIABLE = "PEER_ROOT"
 """In the environment: the process id below which everything belongs to the peer."""
@@ -44,22 +45,7 @@ def used_cpu_s(root: int) -> float:
     Processes are counted while they live, since the times of those whose parent ignores their end
     (as Ray's raylet does) go nowhere; others that have ended are counted with their parent.
     """
-    ticks: dict[int, int] = {}
-    children = defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # It ended meanwhile.
-        pid = int(stat.parent.name)
-        ticks[pid] = sum(map(int, fields[11:15]))
-        children[int(fields[1])].append(pid)
-    total, below = 0, [root]
-    while below:
-        pid = below.pop()
-        total += ticks[pid]
-        below += children[pid]
-    return total / TICKS_PER_S
+    return sum(process_ticks(root).values()) / TICKS_PER_S
 
 
 def _reap(grace_s: float) -> None:
