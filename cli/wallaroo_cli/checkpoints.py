@@ -9,7 +9,7 @@ import click
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.errors import ConfigError, DamagedFileError
+from wallaroo.errors import ClusterError, ConfigError, DamagedFileError
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import checkpoint_views as views
 from wallaroo_workers.storage.manifests import ManifestLog
@@ -121,12 +121,22 @@ def prune(location: str, *, keep: int, yes: bool, as_json: bool) -> None:
         click.echo(f"Nothing to delete in {location}.")
         return
     if doomed and not yes:
-        click.confirm(f"Delete {len(doomed)} objects from {location}?", abort=True, err=True)
+        _confirm(f"Delete {len(doomed)} objects from {location}?")
     asyncio.run(store.delete(doomed))
     if as_json:
         click.echo(json.dumps({"deleted": doomed}, indent=2))
     else:
         click.echo(f"Deleted {len(doomed)} objects from {location}.")
+
+
+def _confirm(question: str) -> None:
+    """Ask; raises ``ClusterError`` for any answer but yes, and where nobody is there to answer."""
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        raise ClusterError(
+            "nothing was deleted", hint="answer y, or add --yes in a script"
+        ) from None
 
 
 def _open(location: str) -> Store:

@@ -113,7 +113,7 @@ def _list_keys(options: dict[str, Any], limit: int | None) -> None:
         raise SystemExit(1)
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # a key may be -5
 @click.argument("state")
 @click.argument("key", required=False)
 @click.option(

@@ -150,6 +150,12 @@ def check_together(options: HostOptions, worker_count: int | None) -> None:
                 "--workers 0 leaves nobody to work",
                 hint="add --expect-workers N and start workers elsewhere with --join",
             )
+    elif worker_count is not None:
+        raise ConfigError(
+            "--join runs one worker, and --workers is for the initializer",
+            hint="leave out --workers; for several workers here start this command several times, "
+            "each with another --name",
+        )
     elif options.expect_workers:
         raise ConfigError(
             "--join and --expect-workers are for different processes",

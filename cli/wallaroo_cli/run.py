@@ -9,11 +9,13 @@ from typing import Any
 import click
 import structlog
 import uvloop
+from click.core import ParameterSource
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
+from wallaroo_cli.checkpoint_options import check_checkpoints
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.host_options import (
     HostOptions,
@@ -315,6 +317,8 @@ def main(**values: Any) -> None:
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
+    if hosts.join is None:
+        check_checkpoints(chosen.resilience_dir, _given(values))
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
         module=chosen.application_module,
@@ -328,6 +332,12 @@ def main(**values: Any) -> None:
     if hosts.join is not None:
         sys.exit(uvloop.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
     uvloop.run(_run(_settings(chosen, application), plan))
+
+
+def _given(values: dict[str, Any]) -> list[str]:
+    """Return the names of the parameters that are on the command line."""
+    source_of = click.get_current_context().get_parameter_source
+    return [name for name in values if source_of(name) is ParameterSource.COMMANDLINE]
 
 
 def _agent_settings(

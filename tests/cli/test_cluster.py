@@ -56,6 +56,15 @@ def test_an_address_has_the_secret_of_its_run_file(run: RunFile) -> None:
         find_cluster("127.0.0.1:7001", None)
 
 
+def test_an_address_may_be_written_in_another_way(run: RunFile) -> None:
+    assert find_cluster("localhost:7000", None).secret == b"\x00\xff"
+    run.write(control="0.0.0.0:7000")
+    assert find_cluster("127.0.0.1:7000", None).secret == b"\x00\xff"
+    for elsewhere in ("192.0.2.1:7000", "name.invalid:7000", "127.0.0.1:7001"):
+        with pytest.raises(ConfigError, match="no secret for the cluster"):
+            find_cluster(elsewhere, None)
+
+
 def test_a_secret_that_is_given_goes_first(
     run: RunFile, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +152,13 @@ def test_a_run_file_of_a_cluster_that_nobody_answers_for_is_the_status_3(folder:
     assert "there is no cluster at 127.0.0.1:1" in ended.stderr
 
 
+def test_a_key_may_begin_with_a_dash(run: RunFile) -> None:
+    run.write(control="127.0.0.1:1")
+    for arguments in (["-5", "--type", "int"], ["--type", "int", "--", "-5"], ["-x"]):
+        assert "there is no cluster at 127.0.0.1:1" in invoke("get", "counts", *arguments).stderr
+    assert "unexpected extra argument" in invoke("get", "counts", "a", "--jsn").stderr
+
+
 # What people see
 
 
@@ -216,7 +232,27 @@ def test_status_says_whether_there_are_checkpoints(capsys: pytest.CaptureFixture
     assert "checkpoints are off\n" in shown
 
 
-def test_partitions_and_keys_have_a_column_for_each_worker(
+def test_a_narrow_terminal_has_the_columns_that_matter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    views.print_status(STATUS)
+    titles, *rows = capsys.readouterr().out.splitlines()[3:]
+    assert max(map(len, [titles, *rows])) <= 80
+    assert titles.split() == [
+        "worker",
+        "state",
+        "records",
+        "records/s",
+        "backlog",
+        "keys",
+        "failures",
+    ]
+
+
+def test_partitions_and_keys_have_a_row_for_each_worker(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     views.print_partitions(
@@ -228,10 +264,12 @@ def test_partitions_and_keys_have_a_column_for_each_worker(
     views.print_partitions({"states": []})
     shown = capsys.readouterr()
     assert [line.split() for line in shown.out.splitlines()] == [
-        ["state", "partitions", "w1", "w2"],
-        ["counts", "1,024", "1,000", "24"],
-        ["state", "keys", "w1"],
-        ["counts", "7", "7"],
+        ["worker", "partitions", "of", "counts"],
+        ["w1", "1,000"],
+        ["w2", "24"],
+        ["total", "1,024"],
+        ["worker", "keys", "of", "counts"],
+        ["w1", "7"],
         ["The", "application", "has", "no", "state."],
     ]
     assert shown.err == "Warning: x\n"

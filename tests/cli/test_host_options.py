@@ -57,12 +57,13 @@ def test_options_are_taken_out_of_all_that_a_command_was_given() -> None:
         ({}, 0, "--workers 0 leaves nobody to work"),
         ({"name": "w5"}, 1, "--name and --rejoin are for a worker that joins"),
         ({"rejoin_s": 5.0}, 1, "--name and --rejoin are for a worker that joins"),
-        ({"join": "alpha:1", "expect_workers": 2}, 1, "different processes"),
+        ({"join": "alpha:1", "expect_workers": 2}, None, "different processes"),
+        ({"join": "alpha:1"}, 2, "--join runs one worker"),
     ],
     ids=str,
 )
 def test_options_that_make_no_sense_together_are_refused(
-    values: dict[str, object], worker_count: int, told: str
+    values: dict[str, object], worker_count: int | None, told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         check_together(options(**values), worker_count)
@@ -71,7 +72,7 @@ def test_options_that_make_no_sense_together_are_refused(
 def test_options_that_belong_together_are_taken() -> None:
     check_together(options(), 1)
     check_together(options(expect_workers=3), 0)
-    check_together(options(join="alpha:1", name="w5", rejoin_s=5.0), 1)
+    check_together(options(join="alpha:1", name="w5", rejoin_s=5.0), None)
 
 
 def test_tls_needs_all_three_files() -> None:

@@ -39,6 +39,7 @@ class AskedCluster(Story):
         self.pages = {name: KeyPages() for name in names}
         self.silent: set[WorkerName] = set()
         self.queries: list[tuple[WorkerName, Query]] = []
+        self.is_resizing = False
         self.resizes: list[tuple[list[str], list[str]]] = []
         self.refusal: WallarooError | None = None
         self.discarded = 0
@@ -65,6 +66,7 @@ class AskedCluster(Story):
             latest=(lambda: self.manifest) if self.is_durable else None,
             discard_all=self.discard if self.is_durable else None,
             resize=self.resize,
+            is_resizing=lambda: self.is_resizing,
             resize_in_turn=self.resize,
         )
 

@@ -422,6 +422,17 @@ async def test_a_refusal_comes_back_as_it_is(cluster: AskedCluster) -> None:
         await cluster.ask("grow")
 
 
+@pytest.mark.parametrize("wait", [True, False])
+async def test_one_while_another_is_under_way_is_refused_at_once(
+    cluster: AskedCluster, wait: bool
+) -> None:
+    cluster.is_resizing = True
+    for method in ("grow", "shrink"):
+        with pytest.raises(ClusterError, match="another change of the workers is under way"):
+            await cluster.ask(method, workers=1, wait=wait)
+    assert cluster.resizes == []
+
+
 async def test_nobody_waits_where_that_is_not_wanted(cluster: AskedCluster) -> None:
     answer = await cluster.ask("grow", workers=1, wait=False)
     assert answer == {"accepted": True, "added": ["w1"], "left": []}

@@ -92,6 +92,23 @@ async def test_who_leaves_is_let_go_when_it_is_done() -> None:
     assert told.left == ["b", "c"]
 
 
+async def test_who_hangs_up_has_it_done_all_the_same() -> None:
+    told = Told()
+    asked = asyncio.create_task(told.requests.make([], ["b"]))
+    await settle()
+    asked.cancel()
+    await settle()
+    second = told.in_turn("c")
+    await settle()
+    assert len(told.asked) == 1
+    told.answer()
+    await settle()
+    assert told.left == ["b"]
+    assert len(told.asked) == 2
+    told.answer()
+    await second
+
+
 async def test_nobody_waits_beyond_the_end() -> None:
     told = Told()
     first, second = told.in_turn("a"), told.in_turn("b")

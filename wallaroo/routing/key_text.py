@@ -2,9 +2,11 @@
 
     str    the text itself              int    digits            bool   true or false
     bytes  0x and hexadecimal digits, or any other text for its UTF-8 bytes
-    json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]
+    json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]; a text in quotes
 
-``key_of_text`` and ``text_of_key`` are each other's inverse.
+``key_of_text`` and ``text_of_key`` are each other's inverse. Keys come from whoever sends records,
+so what could not be read on a terminal, or would do something to it, is shown with escapes, as
+``json``.
 """
 
 import json
@@ -43,7 +45,8 @@ def text_of_key(key: Key) -> tuple[str, str]:
         case tuple():
             return "json", json.dumps(_to_json(value))
         case _:
-            return "str", str(value)
+            text = str(value)
+            return ("str", text) if text.isprintable() else ("json", json.dumps(text))
 
 
 def _value(text: str, kind: str) -> Any:

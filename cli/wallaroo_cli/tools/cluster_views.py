@@ -5,9 +5,16 @@ from typing import Any
 import click
 from rich.filesize import decimal
 
-from wallaroo_cli.tools.tables import age_text, new_table, print_table
+from wallaroo_cli.tools.columns import Column
+from wallaroo_cli.tools.tables import age_text, new_table, print_columns, print_table
 
 NOTHING = "-"
+
+_STATUS = (
+    ("worker", 0), ("state", 0), ("pid", 6), ("connections", 5), ("records", 3), ("records/s", 1),
+    ("backlog", 2), ("keys", 4), ("failures", 0),
+)  # fmt: skip
+"""The columns, and which goes first where there is no room: that of the highest rank."""
 
 
 def print_status(status: dict[str, Any]) -> None:
@@ -21,16 +28,16 @@ def print_status(status: dict[str, Any]) -> None:
     for source in status["sources"]:
         click.echo(f"source of {source['pipeline']!r}: {source['address']}")
     click.echo(_checkpoint_line(status))
-    table = new_table(
-        "worker", "state", "pid", "connections", "records", "records/s", "backlog",
-        "keys", "failures",
-    )  # fmt: skip
-    for worker in workers:
-        table.add_row(*_worker_cells(worker))
+    rows = [_worker_cells(worker) for worker in workers]
     if len(workers) > 1:
         everything = {"name": "total", **status["totals"], "keys": _total_keys(workers)}
-        table.add_row(*_worker_cells(everything))
-    print_table(table)
+        rows.append(_worker_cells(everything))
+    print_columns(
+        [
+            Column(heading, [row[place] for row in rows], rank)
+            for place, (heading, rank) in enumerate(_STATUS)
+        ]
+    )
     print_problems({each["name"]: each["problem"] for each in workers if each["problem"]})
 
 
@@ -65,12 +72,12 @@ def _total_keys(workers: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def print_partitions(answer: dict[str, Any]) -> None:
-    """Print who owns how many partitions, a row for each state."""
+    """Print who owns how many partitions, a column for each state."""
     _print_by_worker(answer["states"], "partitions")
 
 
 def print_key_counts(answer: dict[str, Any]) -> None:
-    """Print who has how many keys, a row for each state."""
+    """Print who has how many keys, a column for each state."""
     _print_by_worker(answer["states"], "keys")
     print_problems(answer["problems"])
 
@@ -80,10 +87,11 @@ def _print_by_worker(states: list[dict[str, Any]], what: str) -> None:
         click.echo("The application has no state.")
         return
     workers = list(dict.fromkeys(name for state in states for name in state["by_worker"]))
-    table = new_table("state", what, *workers)
-    for state in states:
-        counts = (state["by_worker"].get(name, 0) for name in workers)
-        table.add_row(state["name"], f"{state[what]:,}", *(f"{count:,}" for count in counts))
+    table = new_table("worker", *(f"{what} of {state['name']}" for state in states))
+    for name in workers:
+        table.add_row(name, *(f"{state['by_worker'].get(name, 0):,}" for state in states))
+    if len(workers) > 1:
+        table.add_row("total", *(f"{state[what]:,}" for state in states))
     print_table(table)
 
 

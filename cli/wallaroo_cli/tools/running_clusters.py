@@ -1,5 +1,6 @@
 """Finds the cluster that a command is about: by its address, or by the folder it runs in."""
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_cli.tools.addresses import Address, parse_address
 from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.run_file import living_runs
-from wallaroo_workers.security import SECRET_VARIABLE, load_secret
+from wallaroo_workers.security import SECRET_VARIABLE, is_loopback, is_wildcard, load_secret
 
 
 class NoClusterError(WallarooError):
@@ -43,7 +44,7 @@ def find_cluster(
         control = parse_address(run["control"], "the run file's")
         return Target(control, secret or _secret_of(run), tls or _tls_of(run))
     wanted = parse_address(address, "--cluster")
-    same = [run for run in runs if run["control"] == str(wanted)]
+    same = [run for run in runs if _leads_to(wanted, parse_address(run["control"], "its"))]
     if tls is None and same:
         tls = _tls_of(same[0])
     if secret is None:
@@ -60,6 +61,23 @@ def find_cluster(
 def find_run() -> dict[str, Any]:
     """Return what the run file says of the one cluster that runs in the current folder."""
     return _only(living_runs(Path.cwd()))
+
+
+def _leads_to(wanted: Address, control: Address) -> bool:
+    """Whether an address that somebody typed is that of a run of this host."""
+    if wanted.port != control.port:
+        return False
+    if is_wildcard(control.host):
+        return is_loopback(wanted.host)
+    return wanted.host == control.host or bool(_numbers(wanted) & _numbers(control))
+
+
+def _numbers(address: Address) -> set[str]:
+    try:
+        found = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        return set()
+    return {str(where[0]) for *_, where in found}
 
 
 def _secret_of(run: dict[str, Any]) -> bytes:

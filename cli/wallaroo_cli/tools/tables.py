@@ -1,7 +1,11 @@
 """Tables for people: drawn on a terminal, plain text in columns elsewhere."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
+
+from wallaroo_cli.tools.columns import Column, table_of
 
 _WIDTH_MAX = 10_000
 
@@ -19,6 +23,12 @@ def print_table(table: Table) -> None:
     console = Console(highlight=False, markup=False)
     width = console.measure(table, options=console.options.update(width=_WIDTH_MAX)).maximum
     Console(highlight=False, markup=False, width=max(width, console.width)).print(table)
+
+
+def print_columns(columns: Sequence[Column]) -> None:
+    """Print a table on stdout; on a terminal without room for all of it the columns that matter."""
+    console = Console(highlight=False, markup=False)
+    print_table(table_of(columns, console.width if console.is_terminal else _WIDTH_MAX))
 
 
 def age_text(age_s: float) -> str:

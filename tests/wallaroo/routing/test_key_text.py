@@ -68,6 +68,13 @@ def test_what_is_read_can_be_typed(value: object) -> None:
     assert type(display_key(found)) is type(value)
 
 
+def test_what_a_terminal_would_obey_is_shown_with_escapes() -> None:
+    assert text_of_key("a b, naïve") == ("str", "a b, naïve")
+    assert text_of_key("a\nb") == ("json", '"a\\nb"')
+    assert text_of_key("\x1b[2J") == ("json", '"\\u001b[2J"')
+    assert text_of_key("\ud800") == ("json", '"\\ud800"')
+
+
 def test_bytes_are_shown_as_text_where_that_can_be_typed() -> None:
     assert text_of_key(b"abc") == ("bytes", "abc")
     assert text_of_key(b"0x") == ("bytes", "0x3078")

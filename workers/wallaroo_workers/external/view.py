@@ -1,6 +1,7 @@
 """The cluster as the external channel sees it, by way of the requests that everybody uses."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ class RequestView:
             page = await self._ask("keys", params | {"after": after})
             for problem in page["problems"].values():
                 raise WallarooError(problem)
-            keys += [each["key"] for each in page["keys"]]
+            keys += [_as_there(each["type"], each["key"]) for each in page["keys"]]
             if page["next"] is None:
                 return keys
             after = page["next"]
@@ -101,3 +102,8 @@ class RequestView:
     def stop(self) -> None:
         """Stop the cluster in order."""
         self._stop()
+
+
+def _as_there(kind: str, text: str) -> str:
+    """Return a key as the original shows it: a text as it is, whatever is in it."""
+    return str(json.loads(text)) if kind == "json" and text.startswith('"') else text

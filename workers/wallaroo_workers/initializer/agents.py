@@ -74,6 +74,8 @@ class Agents:
         self.on_leave: Callable[[WorkerName], None] = lambda _: None
         """Called when somebody wants an agent's host back."""
         self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
+        self.missing = 0
+        """How many the start still waits for."""
         self.error = ""
         """What agents are told when the run ends."""
 
@@ -200,6 +202,7 @@ class Agents:
         told_s = -WAITING_TOLD_EVERY_S
         while len(here := self._expected(names)) < count:
             self.changed.clear()
+            self.missing = count - len(here)
             now_s = time.monotonic()
             if now_s - told_s >= WAITING_TOLD_EVERY_S:
                 told_s = now_s
@@ -207,7 +210,7 @@ class Agents:
                 hint = f"start them elsewhere with --join {address}"
                 log.info(
                     "hosts.waiting",
-                    missing=count - len(here),
+                    missing=self.missing,
                     here=came,
                     hint=hint,
                     next="the workers start once all are there",
@@ -218,6 +221,7 @@ class Agents:
                     await self.changed.wait()
             except TimeoutError:
                 pass  # it is time to say again whom we wait for
+        self.missing = 0
         return [agent.name for agent in here[:count]]
 
     def _expected(self, names: tuple[str, ...]) -> list[Agent]:

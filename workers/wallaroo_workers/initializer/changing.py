@@ -146,6 +146,10 @@ class Changing:
         self, added: Sequence[str], leaving: Sequence[str], *, waits: bool
     ) -> dict[str, Any]:
         reach = self._reach
+        if reach.is_resizing():
+            raise ClusterError(
+                "another change of the workers is under way", hint="ask again when it is done"
+            )
         reach.check_phase("a change of the membership", Phase.RUNNING)
         if waits:
             return await reach.resize(added, leaving)

@@ -1,6 +1,7 @@
 """The initializer's end of the connections of clients: requests in, progress and answers out."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,8 @@ class Clients:
 
     def __init__(self) -> None:
         self.requests: Requests | None = None
+        self.why_not_yet: Callable[[], ClusterError] = lambda: ClusterError("it is being formed")
+        """What clients are told before there are ``requests``."""
         self._tasks: dict[FrameConnection, dict[int, asyncio.Task[None]]] = {}
 
     def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
@@ -110,10 +113,7 @@ class Clients:
         self, connection: FrameConnection, request: Request, params: dict[str, Any]
     ) -> str:
         if self.requests is None:
-            raise ClusterError(
-                "the cluster is not there yet: it is being formed",
-                hint="ask again in a moment",
-            )
+            raise self.why_not_yet()
         progress = partial(_tell, connection, request.request)
         return to_json(await self.requests.handle(request.method, params, progress))
 

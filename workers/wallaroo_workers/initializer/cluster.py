@@ -239,6 +239,7 @@ class Cluster:
             dashboard="",
             workers=[],
         )
+        self._control.clients.why_not_yet = self._hosts.why_not_yet
         self._control.on_frame = self._frame_came
         self._control.on_lost = self._link_lost
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
@@ -263,6 +264,7 @@ class Cluster:
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
             resize=self.resize,
+            is_resizing=lambda: self._resizes.is_under_way,
             resize_in_turn=self._resizes.make_in_turn,
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -117,6 +118,14 @@ class Hosts:
             return await gathering
         except asyncio.CancelledError:
             return None
+
+    def why_not_yet(self) -> ClusterError:
+        """Say what the start waits for, to whoever asks for something before."""
+        what = "the cluster is not there yet: it is being formed"
+        if missing := self.agents.missing:
+            hint = f"start them with --join; SIGTERM to process {os.getpid()} ends it"
+            return ClusterError(f"{what}, and {missing} of its workers have not joined it", hint)
+        return ClusterError(what, hint="ask again in a moment")
 
     def serve(self, run: Run) -> None:
         """The cluster is formed: who comes from now on changes it, and who leaves."""

@@ -6,15 +6,14 @@
 import asyncio
 import dataclasses
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Protocol
 
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
+from wallaroo_workers.initializer.private_folders import PrivateFolder, remove_leftovers
 from wallaroo_workers.settings import WorkerSettings
 
 KILL_AFTER_S = 5.0
@@ -63,8 +62,10 @@ class LocalPlacement:
 
     async def start(self, settings: WorkerSettings) -> int:
         """Start a child; it gets its settings, the secret among them, over a pipe."""
-        folder = _private_folder()
-        settings = dataclasses.replace(settings, private_folder=folder)
+        if not self._processes:
+            remove_leftovers()
+        folder = PrivateFolder()
+        settings = dataclasses.replace(settings, private_folder=folder.path)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -78,7 +79,7 @@ class LocalPlacement:
                 env=ALLOCATOR | os.environ,
             )
         except OSError as error:
-            _remove(folder)
+            folder.remove()
             raise ClusterError(
                 f"a worker process cannot be started: {sys.executable}: {error.strerror}",
                 hint="let the user of this process run it, and have as many processes and open "
@@ -103,10 +104,10 @@ class LocalPlacement:
         worker: WorkerName,
         incarnation: Epoch,
         process: asyncio.subprocess.Process,
-        folder: str,
+        folder: PrivateFolder,
     ) -> None:
         status = await process.wait()
-        _remove(folder)
+        folder.remove()
         self.on_status(worker, status)
         self.on_exit(worker, incarnation, _reason(status))
 
@@ -177,20 +178,6 @@ class PlacementByName:
     async def stop(self) -> None:
         """Return when no process is left anywhere."""
         await asyncio.gather(self._here.stop(), self._there.stop())
-
-
-def _private_folder() -> str:
-    """Return a new folder that only this user reaches; empty where there can be none."""
-    try:
-        return tempfile.mkdtemp(prefix="wallaroo-")
-    except OSError:
-        return ""
-
-
-def _remove(folder: str) -> None:
-    """Remove a private folder, if there is one."""
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(status: int) -> str:

@@ -58,7 +58,7 @@ class WorkerProcesses:
             if (back_off_s := policy.lost(time.monotonic())) is None:
                 self._give_up(
                     ClusterError(
-                        f"worker {worker} was lost, its {policy.restarts_max + 1}th loss "
+                        f"worker {worker} was lost {policy.restarts_max + 1} times "
                         f"within {policy.window_s:g} s",
                         hint="something ends the worker again and again; see its last log lines",
                     )

@@ -41,6 +41,8 @@ class Reach:
     discard_all: Callable[[], Awaitable[dict[str, int]]] | None
     """Deletes all that the run keeps for the next one; ``None`` without checkpoints."""
     resize: Resize
+    is_resizing: Callable[[], bool]
+    """Whether such a request is under way."""
     resize_in_turn: Resize
     """The same, once the cluster runs and no other change of the members is under way."""
     started_unix_s: float = field(default_factory=time.time)
@@ -74,5 +76,9 @@ class Reach:
         if phase in allowed:
             return
         ends = (Phase.DRAINING, Phase.DRAINED, Phase.STOPPED)
-        hint = "" if phase in ends else "wait until it runs again; wallaroo-cluster status shows it"
+        hint = (
+            "it takes no more records; the next run can do that"
+            if phase in ends
+            else "wait until it runs again; wallaroo-cluster status shows it"
+        )
         raise ClusterError(f"{what} is not possible now: the cluster is {phase.value}", hint=hint)

@@ -29,6 +29,7 @@ class ResizeRequests:
         """Set whenever all sources take records again, one is answered, and at the end."""
         self._end_reason = ""
         self._unanswered: dict[int, asyncio.Future[Answer]] = {}
+        self._works: set[asyncio.Task[dict[str, Any]]] = set()
         self._count = 0
         self._hold = 0
         """Whose pause this is: the number of the ``Hold``."""
@@ -37,6 +38,11 @@ class ResizeRequests:
         self._through_s = self._moved_s = 0.0
         """When the last barrier was through, and when everything had moved."""
         self._times = {"pause_s": 0.0, "barrier_s": 0.0, "moving_s": 0.0}
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether one is not answered yet."""
+        return bool(self._unanswered)
 
     async def make_in_turn(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
         """As ``make``, once the cluster runs and no other request is under way."""
@@ -51,8 +57,16 @@ class ResizeRequests:
     async def make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
         """Have these workers join and those leave; return the facts.
 
-        Raises ``ClusterError`` with the reason where that cannot be.
+        Whoever waits may hang up: it is done to its end all the same. Raises ``ClusterError`` with
+        the reason where it cannot be.
         """
+        work = asyncio.create_task(self._make(added, leaving))
+        self._works.add(work)
+        work.add_done_callback(self._worked)
+        await asyncio.wait([work])
+        return work.result()
+
+    async def _make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
         self._count += 1
         request_id = self._count
         answered = self._unanswered[request_id] = asyncio.get_running_loop().create_future()
@@ -65,6 +79,11 @@ class ResizeRequests:
         for worker in leaving:
             await self._left(WorkerName(worker))
         return {**answer.facts, **self._times, "took_s": time.monotonic() - begun_s}
+
+    def _worked(self, work: asyncio.Task[dict[str, Any]]) -> None:
+        self._works.discard(work)
+        if not work.cancelled():
+            work.exception()  # looked at: nobody may be waiting for it any more
 
     def held(self, hold: int) -> None:
         """All workers are told to hold their sources; ``hold`` is which time this is."""
@@ -93,10 +112,8 @@ class ResizeRequests:
 
     def answered(self, answer: Answer) -> None:
         """The coordinator says what became of a request."""
-        unanswered = self._unanswered.pop(answer.request_id)
+        self._unanswered.pop(answer.request_id).set_result(answer)
         self._ran.set()
-        if not unanswered.done():
-            unanswered.set_result(answer)
 
     def end(self, reason: str) -> None:
         """The run is over; nobody answers any more."""
