@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 import wallaroo
-from tests.cluster.harness import framed
+from tests.cluster.harness import framed, free_port
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed, Offer, deal, drop
 from wallaroo.cluster.intake import Intake
@@ -32,6 +32,7 @@ SECRET = b"of these tests"
 FRAME_BYTES_MAX = 1 << 20
 GIVER = WorkerName("w1")
 RESIZE = 7
+PIPELINES = frozenset([0, 1])
 OFFER = Offer(RESIZE, GIVER, 1)
 WAIT_S = 20.0
 
@@ -41,13 +42,18 @@ def decode(payload: bytes) -> bytes:
     return payload
 
 
+@wallaroo.decoder(header_length=2, length_fmt="<H")
+def decode_short(payload: bytes) -> bytes:
+    return b"short " + payload
+
+
 @wallaroo.encoder
 def encode(payload: bytes) -> bytes:
     return payload
 
 
 class Worker:
-    """The sources of one worker, and what it has taken from senders."""
+    """The sources of one worker, for long frames and for short ones, and what it has taken."""
 
     def __init__(self, name: WorkerName, folder: Path, secret: bytes = SECRET) -> None:
         taken: list[bytes] = []
@@ -58,26 +64,30 @@ class Worker:
             taken.append(payload)
 
         builder = wallaroo.ApplicationBuilder("takes")
-        builder.new_pipeline("sent", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
-        builder.to(take)
-        builder.to_sink(wallaroo.FileSinkConfig("nothing", encode))
+        for name, each in ("long", decode), ("short", decode_short):
+            builder.new_pipeline(name, wallaroo.TCPSourceConfig("127.0.0.1", 0, each))
+            builder.to(take)
+            builder.to_sink(wallaroo.FileSinkConfig(name, encode))
         plan = builder.build()
         loop = asyncio.get_running_loop()
         self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn))
         dataflow = Dataflow(plan, name, DataflowOptions())
         dataflow.bind((name,), {})
         self.engine.restart(dataflow)
-        source = plan.pipelines[0].source
-        assert isinstance(source, TCPSource)
         self.intake = Intake()
         limits = intake_limits(FRAME_BYTES_MAX, 1)
-        self.listener = TCPSourceListener(source, 0, self.engine, self.intake, limits)
+        listeners = {
+            index: TCPSourceListener(pipeline.source, index, self.engine, self.intake, limits)
+            for index, pipeline in enumerate(plan.pipelines)
+            if isinstance(pipeline.source, TCPSource)
+        }
+        self.listener, self.short_listener = listeners.values()
         self.senders = Senders(
             SourceParts(
                 plan=plan,
                 engine=self.engine,
                 intake=self.intake,
-                listeners={0: self.listener},
+                listeners=listeners,
                 new_placed=lambda *_: pytest.fail("there is none"),
                 replayed=asyncio.Event(),
                 all_of=_all_of,
@@ -85,7 +95,7 @@ class Worker:
             )
         )
         folder.mkdir()
-        self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, frozenset([0]))
+        self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, PIPELINES)
         self.offers: list[tuple[Offer, list[Handed]]] = []
         self.hand_over.on_offer = self._offered
         self.hand_over.listen()
@@ -130,24 +140,23 @@ async def _with_workers(
 ) -> None:
     made = [Worker(WorkerName(f"w{n}"), folder / f"w{n}") for n in (1, 2, 3)]
     # All connections go to the first: the others do not listen.
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    await made[0].senders.listen([address])
+    await made[0].senders.listen([f"127.0.0.1:{free_port()}" for _ in PIPELINES])
     try:
         await test(made, folder)
     finally:
         for worker in made:
-            worker.listener.let_go()
+            worker.senders.let_go()
             worker.listener.close()
+            worker.short_listener.close()
             worker.hand_over.close()
             for _, handed in worker.offers:
                 drop(handed)
         await asyncio.sleep(0)
 
 
-def connect(worker: Worker) -> socket.socket:
-    host, _, port = worker.listener.address.rpartition(":")
+def connect(worker: Worker, *, is_short: bool = False) -> socket.socket:
+    listener = worker.short_listener if is_short else worker.listener
+    host, _, port = listener.address.rpartition(":")
     return socket.create_connection((host, int(port)), WAIT_S)
 
 
@@ -200,6 +209,24 @@ async def test_a_frame_cut_in_two_is_whole_where_its_end_is_read(
         taker.read_on()
         connection.sendall(data[9:])
         await until(lambda: taker.taken == [b"two"])
+
+
+@on_uvloop
+async def test_connections_of_several_sources_go_on_at_their_own(
+    workers: list[Worker], _: Path
+) -> None:
+    giver, taker = workers[:2]
+    with connect(giver) as long, connect(giver, is_short=True) as short:
+        long.sendall(framed(b"one", b"two")[:9])
+        short.sendall(b"\x03\x00one\x03")
+        await until(lambda: sorted(giver.taken) == [b"one", b"short one"])
+        assert await giver.give(taker)
+        giver.senders.let_go()
+        taker.read_on()
+        long.sendall(framed(b"one", b"two")[9:])
+        short.sendall(b"\x00two")
+        await until(lambda: sorted(taker.taken) == [b"short two", b"two"])
+    await until(lambda: taker.listener.connection_count == 0)
 
 
 @on_uvloop
@@ -267,7 +294,7 @@ async def test_called_off_the_giver_reads_on_as_if_nothing_had_been(
         connection.sendall(data[9:])
         assert giver.taken == [b"one"]
         giver.senders.wake()
-        await giver.senders.listen([giver.listener.address])
+        await giver.senders.listen([giver.listener.address, giver.short_listener.address])
         await until(lambda: giver.taken == [b"one", b"two", b"three"])
         connection.shutdown(socket.SHUT_WR)
         assert await asyncio.to_thread(connection.recv, 1) == b""
@@ -295,13 +322,14 @@ async def test_who_does_not_know_the_secret_hands_over_nothing(
 ) -> None:
     taker = workers[1]
     stranger = Worker(WorkerName("w9"), tmp_path / "w9", b"another secret")
-    await stranger.senders.listen(["127.0.0.1:0"])
+    await stranger.senders.listen(["127.0.0.1:0", "127.0.0.1:0"])
     pair = socket.socketpair()
     with pair[0], pair[1]:
         share = {taker.hand_over.path: [Handed(0, b"", pair[0].dup())]}
         assert not await stranger.hand_over.give(OFFER, share)
     assert taker.offers == []
     stranger.listener.close()
+    stranger.short_listener.close()
     stranger.hand_over.close()
 
 
@@ -335,7 +363,7 @@ async def test_what_is_longer_than_it_may_be_ends_the_transfer(
         begin = bytes(FRAME_BYTES_MAX + (2 << 20))
         share = {taker.hand_over.path: [Handed(0, begin, pair[0].dup())]}
         assert not await giver.hand_over.give(OFFER, share)
-        share = {taker.hand_over.path: [Handed(1, b"", pair[0].dup())]}
+        share = {taker.hand_over.path: [Handed(2, b"", pair[0].dup())]}
         assert not await giver.hand_over.give(OFFER, share), "there is no such pipeline"
     assert taker.offers == []
 

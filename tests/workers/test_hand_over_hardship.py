@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import socket
@@ -106,6 +107,40 @@ async def test_what_strangers_say_opens_no_file_and_cannot_fill_the_log(
     assert {line["event"] for line in lines} <= {"hand_over.refused", "hand_over.refused_more"}
     assert len(lines) < 60
     assert taker.offers == []
+
+
+@on_uvloop
+async def test_strangers_leave_nothing_for_the_garbage_collector(
+    workers: list[Worker], _: Path
+) -> None:
+    # A worker collects seldom, so that what they leave would pile up.
+    taker, count = workers[1], 200
+    with capture_logs(), ExitStack() as stack:
+        gc.collect()
+        gc.disable()
+        stack.callback(gc.enable)
+        before = open_files()
+        for _stranger in range(count):
+            stranger(taker, MAGIC + bytes(NONCE_BYTES + PROOF_BYTES)).close()
+            await asyncio.sleep(0)
+        await until(lambda: open_files() == before)
+        assert gc.collect() < count
+
+
+@on_uvloop
+async def test_so_do_senders(workers: list[Worker], _: Path) -> None:
+    worker, count = workers[0], 200
+    with ExitStack() as stack:
+        gc.collect()
+        gc.disable()
+        stack.callback(gc.enable)
+        for number in range(count):
+            with connect(worker) as sender:
+                sender.sendall(framed(b"one")[: 7 - number % 2])
+            await asyncio.sleep(0)
+        await until(lambda: len(worker.taken) == count // 2)
+        await until(lambda: worker.listener.connection_count == 0)
+        assert gc.collect() < count
 
 
 @on_uvloop

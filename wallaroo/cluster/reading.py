@@ -102,6 +102,13 @@ class Reading:
         if self.has_records and self._is_written_down:
             self.emptied()
 
+    def end(self) -> None:
+        """The connection is gone, and nothing of it waits.
+
+        Without this the two would know each other, and wait for the garbage collector.
+        """
+        del self._connection
+
     # For the engine
 
     @property

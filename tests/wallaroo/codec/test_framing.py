@@ -117,6 +117,23 @@ def test_a_cut_off_frame_is_counted_at_the_end() -> None:
     assert connection.receive_eof() == 1
 
 
+@pytest.mark.parametrize(
+    ("header_length", "layout", "payload_length"),
+    [(1, "B", "B"), (2, "<H", "<H"), (4, ">I", ">I"), (8, ">Q", ">Q"), (4, ">I", big_endian)],
+)
+def test_what_one_keeps_of_a_frame_another_goes_on_with(
+    header_length: int, layout: str, payload_length: PayloadLength
+) -> None:
+    payloads = [b"one", b"", bytes(200), b"", b"two"]
+    data = encode(payloads, layout)
+    for cut in range(len(data) + 1):
+        first, second = (LengthFramer(header_length, payload_length, 1000) for _ in range(2))
+        whole = first.receive_data(data[:cut])
+        assert second.receive_data(first.rest) == []
+        assert whole + second.receive_data(data[cut:]) == payloads
+        assert second.receive_eof() == 0
+
+
 def test_a_frame_may_be_as_long_as_the_limit_and_no_longer() -> None:
     connection = framer(frame_bytes_max=10)
     assert connection.receive_data(encode([bytes(10)])) == [bytes(10)]

@@ -139,17 +139,18 @@ class UnixHandOver:
 
     def _has_proven(self, proving: asyncio.Task[None], line: socket.socket) -> None:
         self._strangers.pop(proving, None)
-        try:
-            proving.result()
-        except asyncio.CancelledError:
-            line.close()
-        except (OSError, WallarooError) as error:
-            line.close()
+        # Not raised: its traceback would know this frame, and wait for the garbage collector.
+        error = None if proving.cancelled() else proving.exception()
+        if isinstance(error, OSError | WallarooError):
             self._refusals.add(reason=str(error))
-        else:
+        elif error is not None:
+            raise error
+        elif not proving.cancelled() and self._socket is not None:
             serving = asyncio.get_running_loop().create_task(self._serve(line))
             self._served.add(serving)
             serving.add_done_callback(self._served.discard)
+            return
+        line.close()
 
     async def _serve(self, line: socket.socket) -> None:
         with self._used(line) as timed:

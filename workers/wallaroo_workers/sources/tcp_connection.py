@@ -126,7 +126,7 @@ class SourceConnection(asyncio.Protocol):
                 byte_count=cut_off,
             )
         if not self._reading.has_records:
-            self._listener.done_with(self)
+            self._end()
 
     def rewind(self) -> None:
         """Forget payloads that stand in the journal."""
@@ -137,11 +137,15 @@ class SourceConnection(asyncio.Protocol):
     def emptied(self) -> None:
         """Read on, or be gone."""
         if not self._is_open:
-            self._listener.done_with(self)
+            self._end()
         elif self.byte_count >= self.byte_count_last:
             self.close()
         else:
             self.resume()
+
+    def _end(self) -> None:
+        self._reading.end()
+        self._listener.done_with(self)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
         """Call back in a while."""
