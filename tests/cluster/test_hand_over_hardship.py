@@ -1,5 +1,6 @@
 """Senders whose worker leaves while much goes wrong: a slow sink, takers that fail, few files."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -58,6 +59,45 @@ def wait_resting(cluster: ResizableCluster, worker: str) -> None:
     """Wait until a worker that is about to leave accepts nobody."""
     port, pid = cluster.source_port(), cluster.pid(worker)
     wait_until("it accepts nobody", lambda: port not in listening_ports(pid))
+
+
+class PatientReceiver(Receiver):
+    """Waits before it reads what one worker puts out, until it may; reads on from the others."""
+
+    slow: socket.socket | None = None
+
+    def _read(self, accepted: socket.socket, chunks: list[bytes]) -> None:
+        with contextlib.suppress(OSError), accepted:
+            while chunk := self._next(accepted):
+                chunks.append(chunk)
+
+    def _next(self, accepted: socket.socket) -> bytes:
+        if accepted is self.slow:
+            self.may_read.wait()
+        return accepted.recv(1 << 18)
+
+    def be_slow(self, cluster: ResizableCluster, worker: str) -> None:
+        """Wait from now on before reading from ``worker``."""
+        self.may_read.clear()
+        pid = cluster.pid(worker)
+        (self.slow,) = [each for each in self._sockets if cluster.pid_of_connection(each) == pid]
+
+
+def ask_and_stop(
+    cluster: ResizableCluster, leaver: str, failing: str, receiver: PatientReceiver
+) -> None:
+    """Have a worker leave, and a taker do nothing any more when it is offered its share.
+
+    The one that leaves takes its time, since its sink alone is slow. A taker that was stopped while
+    its own sink is slow would keep all senders waiting.
+    """
+    cluster.ask([], [leaver])
+    wait_resting(cluster, leaver)
+    pid = cluster.pid(failing)
+    path = hand_over_path(pid)
+    os.kill(pid, signal.SIGSTOP)
+    receiver.may_read.set()
+    wait_until("it is offered its share", lambda: ("0", path) in hand_over_lines())
 
 
 def test_a_thousand_connections_change_their_worker_again_and_again(tmp_path: Path) -> None:
@@ -133,8 +173,7 @@ def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
 ) -> None:
     write_application(tmp_path, PADDED_COUNTS)
     state = tmp_path / "state"
-    receiver = Receiver(kernel_bytes_max=KERNEL_BYTES)
-    receiver.may_read.clear()
+    receiver = PatientReceiver(kernel_bytes_max=KERNEL_BYTES)
     durable = ["--resilience-dir", str(state), "--checkpoint-interval", "60"]
     with cluster_of(tmp_path, *options(receiver, 3, *durable, "--worker-timeout", "2")) as cluster:
         senders = [
@@ -145,16 +184,12 @@ def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
         ((leaver, count),) = Counter(workers).most_common(1)
         assert count >= 2, "each taker is to get a share"
         failing = next(name for name in ("w1", "w2", "w3") if name != leaver)
-        wait_until("much is sent", lambda: sum(each.sent for each in senders) > RECORDS_MANY)
-        cluster.ask([], [leaver])
-        wait_resting(cluster, leaver)
-        pid = cluster.pid(failing)
-        path = hand_over_path(pid)
-        os.kill(pid, signal.SIGSTOP)
-        receiver.may_read.set()
-        wait_until("it is offered its share", lambda: ("0", path) in hand_over_lines())
+        receiver.be_slow(cluster, leaver)
+        many = sum(each.sent for each in senders) + RECORDS_MANY
+        wait_until("much is sent", lambda: sum(each.sent for each in senders) > many)
+        ask_and_stop(cluster, leaver, failing, receiver)
         if is_killed:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(cluster.pid(failing), signal.SIGKILL)
         assert isinstance(cluster.answer(), str)
         wait_until("it is ready again", lambda: cluster.ready()["epoch"] > 1)
         expected: dict[str, Total] = {}
@@ -165,6 +200,31 @@ def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
         assert cluster.stop() == 0
         assert cluster.events("senders.closed") == []
     check_same(totals_in(state), expected)
+    receiver.close()
+
+
+def test_without_checkpoints_a_taker_that_is_killed_cuts_nobody_else_off(tmp_path: Path) -> None:
+    write_application(tmp_path, PADDED)
+    receiver = PatientReceiver(kernel_bytes_max=KERNEL_BYTES)
+    with cluster_of(tmp_path, *options(receiver, 3)) as cluster:
+        senders = [StreamingSender(cluster.source_port(), f"s{number}") for number in range(6)]
+        workers = {sender: worker_of(cluster, sender) for sender in senders}
+        ((leaver, _),) = Counter(workers.values()).most_common(1)
+        failing = next(name for name in ("w1", "w2", "w3") if name != leaver)
+        receiver.be_slow(cluster, leaver)
+        wait_stuck(senders)
+        ask_and_stop(cluster, leaver, failing, receiver)
+        os.kill(cluster.pid(failing), signal.SIGKILL)
+        assert isinstance(cluster.answer(), str)
+        wait_until("it is ready again", lambda: cluster.ready()["epoch"] > 1)
+        for sender, worker in workers.items():
+            if worker == failing:
+                sender.connection.close()
+                continue
+            sender.wait_sent(1000)
+            assert worker_of(cluster, sender) == worker
+            sender.finish()
+        assert cluster.events("senders.closed") == []
     receiver.close()
 
 
