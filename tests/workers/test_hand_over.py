@@ -64,10 +64,10 @@ class Worker:
             taken.append(payload)
 
         builder = wallaroo.ApplicationBuilder("takes")
-        for name, each in ("long", decode), ("short", decode_short):
-            builder.new_pipeline(name, wallaroo.TCPSourceConfig("127.0.0.1", 0, each))
+        for pipeline, each in ("long", decode), ("short", decode_short):
+            builder.new_pipeline(pipeline, wallaroo.TCPSourceConfig("127.0.0.1", 0, each))
             builder.to(take)
-            builder.to_sink(wallaroo.FileSinkConfig(name, encode))
+            builder.to_sink(wallaroo.FileSinkConfig(pipeline, encode))
         plan = builder.build()
         loop = asyncio.get_running_loop()
         self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn))
