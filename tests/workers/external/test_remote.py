@@ -17,6 +17,7 @@ from wallaroo.wire.control import (
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo.wire.requests import DONE, MISTAKE, NO_EPOCH, REFUSED, Answer, Request, to_json
 from wallaroo_workers.external.remote import RemoteRequests
+from wallaroo_workers.initializer.clients import REQUESTS_AT_ONCE_MAX
 from wallaroo_workers.network.frames import FrameConnection
 
 SECRET = b"a secret"
@@ -39,18 +40,22 @@ class Initializer:
 
     def _accept(self) -> FrameConnection:
         connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, SECRET, FRAME_BYTES_MAX)
-        connection.on_frame = lambda data: self._came(connection, decode_control_frame(data))
+        connection.on_frame = lambda data: self._came(decode_control_frame(data))
         self.connections.append(connection)
         return connection
 
-    def _came(self, connection: FrameConnection, frame: ControlFrame) -> None:
+    def _came(self, frame: ControlFrame) -> None:
         assert isinstance(frame, Request)
         self.asked.put_nowait(frame)
         if frame.method != "wait":
-            kind = {"mistake": MISTAKE, "refused": REFUSED}.get(frame.method, DONE)
-            result = to_json({"method": frame.method})
-            answer = Answer(NO_EPOCH, frame.request, kind, result, f"{kind} it is", "so")
-            connection.write(encode_control_frame(answer))
+            self.answer(frame)
+
+    def answer(self, frame: Request) -> None:
+        """Answer a request over the last connection."""
+        kind = {"mistake": MISTAKE, "refused": REFUSED}.get(frame.method, DONE)
+        result = to_json({"method": frame.method})
+        answer = Answer(NO_EPOCH, frame.request, kind, result, f"{kind} it is", "so")
+        self.connections[-1].write(encode_control_frame(answer))
 
     def go_away(self) -> None:
         assert self._server is not None
@@ -97,6 +102,29 @@ async def test_who_waits_hears_that_the_initializer_is_gone_and_the_next_dials_a
             await remote.ask("status", {})
         await initializer.listen()
         assert await remote.ask("status", {}) == {"method": "status"}
+
+
+async def test_no_more_are_under_way_than_an_initializer_takes_of_a_client() -> None:
+    async with both() as (initializer, remote):
+        asking = [
+            asyncio.create_task(remote.ask("wait", {})) for _ in range(REQUESTS_AT_ONCE_MAX + 2)
+        ]
+        asked = [await initializer.asked.get() for _ in range(REQUESTS_AT_ONCE_MAX)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert initializer.asked.empty()
+        # Who asked is gone, and the initializer works on it still.
+        asking[0].cancel()
+        initializer.answer(asked[1])
+        asked.append(await initializer.asked.get())
+        assert initializer.asked.empty()
+        initializer.answer(asked[0])
+        asked.append(await initializer.asked.get())
+        for frame in asked[2:]:
+            initializer.answer(frame)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(answers[0], asyncio.CancelledError)
+        assert answers[1:] == [{"method": "wait"}] * (REQUESTS_AT_ONCE_MAX + 1)
 
 
 async def test_nobody_is_asked_without_the_secret() -> None:

@@ -9,6 +9,7 @@ from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import DONE, MISTAKE, NO_EPOCH, Answer, Request, from_json, to_json
 from wallaroo_workers.control_link import ControlLink
+from wallaroo_workers.initializer.clients import REQUESTS_AT_ONCE_MAX
 
 
 class RemoteRequests:
@@ -21,6 +22,9 @@ class RemoteRequests:
         self._dialing = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        """Until the answer comes, though whoever asked may be gone by then."""
+        # The initializer hangs up on a client that asks for more at a time.
+        self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
 
     async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return what came of a request.
@@ -28,14 +32,16 @@ class RemoteRequests:
         Raises ``ClusterError`` where it was refused or nobody is there, ``ConfigError`` for a
         mistake.
         """
-        link = await self._connected()
-        number = next(self._numbers)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        await self._slots.acquire()
         try:
+            link = await self._connected()
+            number = next(self._numbers)
             link.send(Request(NO_EPOCH, number, method, to_json(params)))
-            answer = await waiting
-        finally:
-            del self._waiting[number]
+        except BaseException:
+            self._slots.release()
+            raise
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer = await waiting
         if answer.kind == DONE:
             return from_json(answer.result)
         kind = ConfigError if answer.kind == MISTAKE else ClusterError
@@ -60,12 +66,16 @@ class RemoteRequests:
 
     def _came(self, frame: ControlFrame) -> None:
         if isinstance(frame, Answer):
-            waiting = self._waiting.get(frame.request)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(frame)
+            waiting = self._waiting.pop(frame.request, None)
+            if waiting is not None:
+                self._slots.release()
+                if not waiting.done():
+                    waiting.set_result(frame)
 
     def _lost(self, reason: str) -> None:
         self._link = None
-        for waiting in self._waiting.values():
+        lost, self._waiting = self._waiting, {}
+        for waiting in lost.values():
+            self._slots.release()
             if not waiting.done():
                 waiting.set_exception(ClusterError(f"the initializer was lost: {reason}"))
