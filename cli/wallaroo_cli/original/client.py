@@ -42,8 +42,11 @@ MESSAGES = {
 NOT_INITIALIZED = '{"processing_messages": false}'
 
 
-@click.command("external")
-@click.argument("message", type=click.Choice(list(MESSAGES)))
+EPILOG = "Messages: " + ", ".join(MESSAGES) + "."
+
+
+@click.command("external", short_help="Ask a worker of the original's command line.", epilog=EPILOG)
+@click.argument("message", metavar="MESSAGE", type=click.Choice(list(MESSAGES)))
 @click.option(
     "--external",
     "-e",
