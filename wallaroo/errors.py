@@ -5,6 +5,8 @@
     │   └── WallarooParameterError       a mistake in how an application is put together
     ├── FramingError                     bytes from a stranger that are no frame
     ├── ProtocolError                    two of our processes do not understand each other
+    │   ├── OtherProtocolError           since one is another program, or another release
+    │   └── OtherSecretError             since they have not the same secret
     ├── ClusterError                     a process, port or sink the run cannot go on without
     ├── StateObjectError                 state that cannot be saved, or not be made again
     ├── DamagedFileError                 a file of ours that is not as it was written
@@ -50,6 +52,14 @@ class FramingError(WallarooError):
 
 class ProtocolError(WallarooError):
     """A peer sent what this release does not understand, or what it must not send."""
+
+
+class OtherProtocolError(ProtocolError):
+    """The peer is another program, or another release."""
+
+
+class OtherSecretError(ProtocolError):
+    """The peer does not know our secret."""
 
 
 class ClusterError(WallarooError):

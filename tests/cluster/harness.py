@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wallaroo_workers.sources.handing_over import SOCKET_NAME
+
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 60.0
@@ -220,7 +222,7 @@ class Cluster:
 
         def is_accepted() -> bool:
             socket_name = f"socket:[{_inode_at_other_end(connection)}]"
-            found[:] = [pid for pid in self.pids() if socket_name in _open_files(pid)]
+            found[:] = [pid for pid in self.pids() if socket_name in open_names(pid)]
             return bool(found)
 
         wait_until("a worker accepts the connection", is_accepted)
@@ -294,7 +296,23 @@ def _inode_at_other_end(connection: socket.socket) -> str:
     return ""
 
 
-def _open_files(pid: int) -> set[str]:
+def hand_over_lines() -> list[tuple[str, str]]:
+    """Inode and path of each Unix socket to take connections of senders at, and of each line there.
+
+    A line that nobody has accepted yet has inode 0.
+    """
+    found = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return [(line[6], line[7]) for line in found if line[-1].endswith(f"/{SOCKET_NAME}")]
+
+
+def hand_over_path(pid: int) -> str:
+    """Where a worker takes connections of senders that leave another one."""
+    files = open_names(pid)
+    (path,) = {path for inode, path in hand_over_lines() if f"socket:[{inode}]" in files}
+    return path
+
+
+def open_names(pid: int) -> set[str]:
     """What the file descriptors of a process stand for."""
     names = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -404,7 +422,7 @@ def is_gone(pid: int) -> bool:
 
 def listening_ports(pid: int) -> set[int]:
     """The ports at which a process listens, over IPv4."""
-    sockets = _open_files(pid)
+    sockets = open_names(pid)
     ports = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, address, _, state, _, _, _, _, _, inode, *_ = line.split()

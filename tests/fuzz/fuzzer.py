@@ -5,14 +5,13 @@ import contextlib
 import os
 import resource
 import selectors
-import socket
 import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.said import Inputs
+from tests.fuzz.said import Address, Inputs, dialed
 from tests.fuzz.stranger import Dripper, Stranger
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES, Handshake, Purpose, Side
 
@@ -30,7 +29,7 @@ class Port:
     """A port to try; ``name`` says what listens there."""
 
     name: str
-    address: tuple[str, int]
+    address: Address
     inputs: Inputs
 
 
@@ -51,12 +50,12 @@ class Report:
 
 
 def hello_once_said(
-    address: tuple[str, int], purpose: Purpose, secret: bytes, tls: ssl.SSLContext | None = None
+    address: Address, purpose: Purpose, secret: bytes, tls: ssl.SSLContext | None = None
 ) -> bytes:
     """Shake hands as a member would; return all that it said, as somebody who listens gets it."""
     handshake = Handshake(Side.DIALER, purpose, secret, os.urandom(NONCE_BYTES))
     with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(socket.create_connection(address, 10))
+        connection = stack.enter_context(dialed(address))
         if tls is not None:
             connection = stack.enter_context(tls.wrap_socket(connection))
         said = handshake.first_bytes()
@@ -97,7 +96,7 @@ def fuzz(ports: list[Port], count: int) -> Report:
 def lingerers(port: Port, stack: contextlib.ExitStack) -> None:
     """Open connections that say little and stay."""
     for number in range(LINGERING):
-        connection = stack.enter_context(socket.create_connection(port.address, 10))
+        connection = stack.enter_context(dialed(port.address))
         with contextlib.suppress(OSError):
             connection.sendall(MAGIC[: number % len(MAGIC)])
 
@@ -141,6 +140,11 @@ def _hang_up(waiting: selectors.BaseSelector) -> int:
         waiting.unregister(stranger.socket)
         stranger.close()
     return refused
+
+
+def open_files(pids: Iterable[int]) -> dict[int, int]:
+    """How many files each process has open."""
+    return {pid: len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids}
 
 
 def resident_mb(pids: Iterable[int]) -> dict[int, float]:

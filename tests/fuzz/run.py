@@ -17,6 +17,7 @@ from typing import Any
 from tests.cluster.harness import (
     Cluster,
     Receiver,
+    hand_over_path,
     is_gone,
     listening_ports,
     running,
@@ -25,7 +26,8 @@ from tests.cluster.harness import (
 )
 from tests.cluster.test_loss import KEYS, ROUND, TALLY, Output
 from tests.fuzz.external_inputs import ExternalInputs
-from tests.fuzz.fuzzer import Port, Report, fuzz, hello_once_said, resident_mb
+from tests.fuzz.fuzzer import Port, Report, fuzz, hello_once_said, open_files, resident_mb
+from tests.fuzz.hand_over_inputs import HandOverInputs
 from tests.fuzz.inputs import MemberInputs
 from tests.fuzz.said import Inputs
 from tests.fuzz.tls_inputs import TlsInputs, client_context
@@ -50,8 +52,10 @@ def known(record):
 WARM_UP = 1_000
 """Inputs before memory is measured: caches and arenas are filled by then."""
 GROWTH_MB_MAX = 8.0
-REFUSALS = ("control", "link", "source", "external", "dashboard")
-KINDS_TOLD_MAX = 4
+FILES_LATE_MAX = 3
+"""That a process opens once it needs them, such as the one for dead letters."""
+REFUSALS = ("control", "link", "source", "external", "dashboard", "hand_over")
+KINDS_TOLD_MAX = 5
 LINES_EACH_S_MAX = 6
 """Log lines of one kind of event, for each process: five refusals and how many more there were."""
 SLACK_S = 5.0
@@ -88,8 +92,14 @@ class OwnTarget(Target):
         self._rounds = 0
         self.control = int(cluster.ready()["control"].rpartition(":")[2])
 
-    def listen(self, inside: Inputs, plain: Inputs, page: Callable[[int], Inputs]) -> None:
-        """Say what is tried: ``inside`` the cluster, at the source, and at the page."""
+    def listen(
+        self,
+        inside: Inputs,
+        plain: Inputs,
+        page: Callable[[int], Inputs],
+        hand_over: Callable[[str], Inputs],
+    ) -> None:
+        """Say what is tried: inside the cluster, at the source, at the page, at Unix sockets."""
         source = self._cluster.source_port()
         found = [("control", self.control, inside), ("source", source, plain)]
         for worker in self._cluster.ready()["workers"]:
@@ -99,6 +109,9 @@ class OwnTarget(Target):
         (last,) = listening_ports(self._cluster.process.pid) - known
         found.append(("page", last, page(last)))
         self.ports = [Port(name, ("127.0.0.1", port), inputs) for name, port, inputs in found]
+        for worker in self._cluster.ready()["workers"]:
+            path = hand_over_path(int(worker["pid"]))
+            self.ports.append(Port(f"hand-over of {worker['name']}", path, hand_over(path)))
 
     def pids(self) -> list[int]:
         return self._cluster.pids()
@@ -127,7 +140,7 @@ class OriginalTarget(Target):
     def __init__(self, cluster: Script) -> None:
         self._cluster = cluster
 
-    def listen(self, inside: Inputs, external: Inputs) -> None:
+    def listen(self, inside: Inputs, external: Inputs, hand_over: Callable[[str], Inputs]) -> None:
         """Say what is tried; their source is that of every cluster."""
         self.ports = []
         for started in self._cluster.workers:
@@ -140,6 +153,9 @@ class OriginalTarget(Target):
                 Port(f"inside {started.name}", ("127.0.0.1", port), inside)
                 for port in sorted(ports - {self._cluster.source_port})
             ]
+            (worker,) = _children(started.process.pid)
+            path = hand_over_path(worker)
+            self.ports.append(Port(f"hand-over of {started.name}", path, hand_over(path)))
 
     def pids(self) -> list[int]:
         own = [started.process.pid for started in self._cluster.workers]
@@ -160,6 +176,16 @@ class OriginalTarget(Target):
             status = started.status()
             assert status["processing_messages"] is True
             assert status["worker_names"] == [each.name for each in self._cluster.workers]
+
+
+def hand_over_inputs(seed: int, secret: bytes, others: Inputs) -> Callable[[str], Inputs]:
+    """Return what draws inputs for the Unix socket at a path."""
+
+    def inputs(path: str) -> Inputs:
+        said = hello_once_said(path, Purpose.HAND_OVER, secret)
+        return HandOverInputs(seed, said, others)
+
+    return inputs
 
 
 def _children(pid: int) -> list[int]:
@@ -190,7 +216,7 @@ def own_target(folder: Path, seed: int, *, has_tls: bool = False) -> Iterator[Ow
             web = WebInputs(seed, port, plain)
             return TlsInputs(seed, folder, own, web) if has_tls else web
 
-        target.listen(inside, plain, of_page)
+        target.listen(inside, plain, of_page, hand_over_inputs(seed, SECRET.encode(), plain))
         yield target
         assert cluster.stop() == 0
     receiver.close()
@@ -205,9 +231,11 @@ def original_target(folder: Path, seed: int) -> Iterator[OriginalTarget]:
         card = Files(str(cluster.files), "chains", "initializer", cluster.control).read_card()
         assert card is not None
         host, _, port = cluster.control.rpartition(":")
-        hello = hello_once_said((host, int(port)), Purpose.CONTROL, bytes.fromhex(card.secret))
+        secret = bytes.fromhex(card.secret)
+        hello = hello_once_said((host, int(port)), Purpose.CONTROL, secret)
         inside = MemberInputs(seed, folder / "mark", hello)
-        target.listen(inside, ExternalInputs(seed, inside))
+        own = hand_over_inputs(seed, secret, inside)
+        target.listen(inside, ExternalInputs(seed, inside), own)
         yield target
         cluster.stop()
 
@@ -234,6 +262,7 @@ def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict
     """
     with KINDS[kind].start(folder, seed) as target:
         target.count_round()
+        files_before = open_files(target.pids())
         report = fuzz(target.ports, min(WARM_UP, count // 2))
         target.count_round()
         before = resident_mb(target.pids())
@@ -246,6 +275,12 @@ def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict
         check_log(target.log()[log_before:], len(target.pids()), took_s)
         target.check()
         assert after.keys() == before.keys(), "a process was started again"
+
+        def is_closed() -> bool:
+            files = open_files(target.pids())
+            return all(files[pid] <= files_before[pid] + FILES_LATE_MAX for pid in files)
+
+        wait_until("all that strangers had open is closed", is_closed)
         growth = {str(pid): round(after[pid] - before[pid], 1) for pid in before}
     return report, growth
 

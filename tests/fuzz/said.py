@@ -1,6 +1,7 @@
 """What a stranger says over one connection, and the source of such things."""
 
 import random
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,22 @@ class Said:
     kind: str
     data: bytes
     tls: ssl.SSLContext | None = None
+    file_count: int = 0
+    """Descriptors that go beside the first byte, over a Unix socket."""
+
+
+Address = tuple[str, int] | str
+"""Host and port, or the path of a Unix socket."""
+
+
+def dialed(address: Address) -> socket.socket:
+    """Return a connection; raises ``OSError``."""
+    if isinstance(address, tuple):
+        return socket.create_connection(address, 10)
+    line = socket.socket(socket.AF_UNIX)
+    line.settimeout(10)
+    line.connect(address)
+    return line
 
 
 class Inputs(Protocol):

@@ -1,32 +1,37 @@
 """One connection of a stranger: says its input, inside of TLS where it is meant so."""
 
 import contextlib
+import os
 import socket
 import ssl
 import time
 
-from tests.fuzz.said import Said
+from tests.fuzz.said import Address, Said, dialed
 
 ANSWER_WAIT_S = 1.0
 """After so long without an answer a stranger hangs up; ports need not answer."""
 PIECE_BYTES = 1 << 16
+FILES = (*socket.socketpair(), open(os.devnull, "rb"), socket.socket())  # noqa: SIM115
+"""What strangers attach."""
 
 
 class Stranger:
     """Never waits for the other side; ``socket`` is for a selector."""
 
-    def __init__(self, address: tuple[str, int], said: Said, *, is_silent: bool) -> None:
+    def __init__(self, address: Address, said: Said, *, is_silent: bool) -> None:
         """``is_silent``: it does not say that nothing follows. Raises ``OSError``."""
         self._left = said.data
         self._is_silent = is_silent
         self._end: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.deadline = time.monotonic() + ANSWER_WAIT_S
-        self.socket = socket.create_connection(address, 10)
+        self.socket = dialed(address)
         with contextlib.suppress(OSError):
             if said.tls is not None:
                 self._end = said.tls.wrap_bio(self._incoming, self._outgoing)
                 self._go_on(b"")
+            elif said.file_count:
+                self._attach(said)
             else:
                 self._say(self._left)
         self.socket.setblocking(False)
@@ -44,6 +49,11 @@ class Stranger:
     def close(self) -> None:
         """Hang up."""
         self.socket.close()
+
+    def _attach(self, said: Said) -> None:
+        files = [FILES[number % len(FILES)].fileno() for number in range(said.file_count)]
+        sent = socket.send_fds(self.socket, [said.data], files)
+        self._say(said.data[sent:])
 
     def _go_on(self, data: bytes) -> None:
         """Go on with TLS; say all inside of it as soon as that is possible."""
@@ -68,11 +78,11 @@ class Stranger:
 class Dripper:
     """Says its input a byte at a time, as slowly as it is asked to."""
 
-    def __init__(self, address: tuple[str, int], data: bytes) -> None:
+    def __init__(self, address: Address, data: bytes) -> None:
         """Raises ``OSError``."""
         self._data = data
         self._next = 0
-        self.socket = socket.create_connection(address, 10)
+        self.socket = dialed(address)
 
     def drip(self) -> bool:
         """Say one byte more; return whether there is one more to say, and somebody to hear it."""

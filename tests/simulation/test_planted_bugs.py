@@ -18,7 +18,7 @@ from wallaroo.cluster import member
 from wallaroo.cluster.barriers import Barriers
 from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.engine import Engine
-from wallaroo.cluster.handing_over import Handed
+from wallaroo.cluster.handing_over import Aside, Handed
 from wallaroo.cluster.inbox import Inbox
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.moving import Moving
@@ -188,6 +188,15 @@ def without_waiting_for_a_checkpoint(patch: Patch) -> None:
     patch.setattr(Senders, "take_over", at_once)
 
 
+def without_attempts(patch: Patch) -> None:
+    """Who took connections keeps them though its answer was lost, and others have them."""
+
+    def take(self: Aside, giver: WorkerName, _: int) -> list[Handed]:
+        return self._shares.pop(giver, (0, []))[1]
+
+    patch.setattr(Aside, "take", take)
+
+
 PLANTED = [
     without_hold_back,
     without_epoch_check,
@@ -208,6 +217,7 @@ PLANTED = [
     without_counts_going_back,
     without_rest_before_handing_over,
     without_waiting_for_a_checkpoint,
+    without_attempts,
 ]
 
 

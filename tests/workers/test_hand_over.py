@@ -15,7 +15,7 @@ import uvloop
 import wallaroo
 from tests.cluster.harness import framed
 from wallaroo.cluster.engine import Engine
-from wallaroo.cluster.handing_over import Handed, deal
+from wallaroo.cluster.handing_over import Handed, Offer, deal, drop
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.senders import Senders
 from wallaroo.cluster.source_parts import SourceParts
@@ -23,7 +23,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX
-from wallaroo_workers.sources import handing_over
+from wallaroo_workers.sources import descriptors
 from wallaroo_workers.sources.handing_over import UnixHandOver
 from wallaroo_workers.sources.tcp import TCPSourceListener
 from wallaroo_workers.sources.unfinished import intake_limits
@@ -32,6 +32,7 @@ SECRET = b"of these tests"
 FRAME_BYTES_MAX = 1 << 20
 GIVER = WorkerName("w1")
 RESIZE = 7
+OFFER = Offer(RESIZE, GIVER, 1)
 WAIT_S = 20.0
 
 
@@ -85,22 +86,22 @@ class Worker:
         )
         folder.mkdir()
         self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, frozenset([0]))
-        self.offers: list[tuple[int, WorkerName, list[Handed]]] = []
+        self.offers: list[tuple[Offer, list[Handed]]] = []
         self.hand_over.on_offer = self._offered
         self.hand_over.listen()
 
-    def _offered(self, resize: int, giver: WorkerName, handed: list[Handed]) -> bool:
-        self.offers.append((resize, giver, handed))
-        return resize == RESIZE
+    def _offered(self, offer: Offer, handed: list[Handed]) -> bool:
+        self.offers.append((offer, handed))
+        return offer.resize == RESIZE
 
     async def give(self, *takers: "Worker", resize: int = RESIZE) -> bool:
         await self.senders.rest(asyncio.sleep)
         shares = deal(GIVER, self.senders.handed(), [taker.hand_over.path for taker in takers])
-        return await self.hand_over.give(resize, GIVER, shares)
+        return await self.hand_over.give(Offer(resize, GIVER, 1), shares) == {*shares}
 
     def read_on(self) -> None:
         """The change is done."""
-        for _, _, handed in self.offers:
+        for _, handed in self.offers:
             self.senders.take_over(handed)
         self.senders.read_on()
 
@@ -140,6 +141,8 @@ async def _with_workers(
             worker.listener.let_go()
             worker.listener.close()
             worker.hand_over.close()
+            for _, handed in worker.offers:
+                drop(handed)
         await asyncio.sleep(0)
 
 
@@ -179,7 +182,7 @@ async def test_a_sender_at_full_speed_goes_on_at_another_worker(
         sending.join()
     assert len(giver.taken) == taken_count < len(numbers)
     assert giver.taken + taker.taken == numbers
-    assert [offer[:2] for offer in taker.offers] == [(RESIZE, GIVER)]
+    assert [offer for offer, _ in taker.offers] == [OFFER]
     await until(lambda: taker.listener.connection_count == 0)
 
 
@@ -278,7 +281,7 @@ async def test_one_that_waits_at_a_taker_can_be_given_again(workers: list[Worker
         await until(lambda: giver.listener.connection_count == 1)
         assert await giver.give(taker)
         giver.senders.let_go()
-        taker.senders.take_over(taker.offers[0][2])
+        taker.senders.take_over(taker.offers[0][1])
         assert await taker.give(last)
         taker.senders.let_go()
         last.read_on()
@@ -296,7 +299,7 @@ async def test_who_does_not_know_the_secret_hands_over_nothing(
     pair = socket.socketpair()
     with pair[0], pair[1]:
         share = {taker.hand_over.path: [Handed(0, b"", pair[0].dup())]}
-        assert not await stranger.hand_over.give(RESIZE, GIVER, share)
+        assert not await stranger.hand_over.give(OFFER, share)
     assert taker.offers == []
     stranger.listener.close()
     stranger.hand_over.close()
@@ -313,12 +316,12 @@ async def test_a_taker_that_does_not_answer_is_not_waited_for_forever(
         socket.socket(socket.AF_UNIX) as deaf,
         connect(giver),
     ):
-        patch.setattr(handing_over, "TIME_MAX_S", 0.1)
+        patch.setattr(descriptors, "TIME_MAX_S", 0.1)
         deaf.bind(path)
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)
         assert giver.hand_over.is_here(path)
-        assert not await giver.hand_over.give(RESIZE, GIVER, {path: giver.senders.handed()})
+        assert not await giver.hand_over.give(OFFER, {path: giver.senders.handed()})
     assert not giver.hand_over.is_here(str(tmp_path / "nobody"))
 
 
@@ -331,9 +334,9 @@ async def test_what_is_longer_than_it_may_be_ends_the_transfer(
     with pair[0], pair[1]:
         begin = bytes(FRAME_BYTES_MAX + (2 << 20))
         share = {taker.hand_over.path: [Handed(0, begin, pair[0].dup())]}
-        assert not await giver.hand_over.give(RESIZE, GIVER, share)
+        assert not await giver.hand_over.give(OFFER, share)
         share = {taker.hand_over.path: [Handed(1, b"", pair[0].dup())]}
-        assert not await giver.hand_over.give(RESIZE, GIVER, share), "there is no such pipeline"
+        assert not await giver.hand_over.give(OFFER, share), "there is no such pipeline"
     assert taker.offers == []
 
 

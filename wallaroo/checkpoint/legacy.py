@@ -24,8 +24,9 @@ class Legacy:
     """Output that becomes visible with the next checkpoint."""
     counts: dict[str, dict[str, list[int]]]
     """Records counted here, by worker, to be carried on."""
-    hands_over: bool = False
-    """Whether connections of its senders lie aside at others, to be read on there."""
+    handed_over: int = 0
+    """At which attempt the connections of its senders were given, and lie aside at others, to be
+    read on there; 0 where they were not."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

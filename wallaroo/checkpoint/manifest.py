@@ -162,6 +162,17 @@ class Manifest:
             names.update(part.name for part in worker.parts)
         return frozenset(names)
 
+    def last_barrier(self) -> CheckpointId:
+        """Return the highest number of a barrier, or of a manifest, that is named here.
+
+        Barriers run ahead of manifests, since not every one has a checkpoint come of it.
+        """
+        last = self.number
+        for worker in self.workers.values():
+            cuts = [staged.cut for staged in worker.staged]
+            last = max([last, worker.gave_at, *cuts, *(part.checkpoint for part in worker.parts)])
+        return last
+
     def journal_positions(self) -> list[JournalPosition]:
         """Return the positions of all workers' journals."""
         return [position for worker in self.workers.values() for position in worker.journals]

@@ -63,6 +63,8 @@ class Beginning:
     epoch: Epoch
     manifest: int
     """The number of the claim, which has the content to begin with."""
+    last_barrier: CheckpointId
+    """The highest number of a barrier in it: those of this run have to be above."""
     maps: list[PartitionMap]
     workers: tuple[WorkerName, ...]
 
@@ -155,7 +157,9 @@ class Checkpoints:
         }
         values["next"] = "the workers begin with this" if base.workers else "states begin empty"
         self._place.tell("checkpoint.begin", values)
-        return Beginning(epoch, self._latest.number, self._partition_maps, self._workers)
+        latest = self._latest
+        last_barrier = latest.last_barrier()
+        return Beginning(epoch, latest.number, last_barrier, self._partition_maps, self._workers)
 
     async def _base(self) -> Manifest | None:
         number = self._rules.from_checkpoint

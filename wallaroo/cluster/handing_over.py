@@ -10,12 +10,16 @@ them aside. What the sender sends meanwhile waits in the kernel, which all of th
 So nobody reads a connection that another one may read, and whoever is lost in between: either the
 giver has it, or the takers have.
 
+Where one taker does not take its share, everything is dealt anew to the others. Whether that one
+has its share aside nobody knows, since an answer may be lost: so attempts are numbered, and what is
+done is the one attempt that all of its takers have answered.
+
 With checkpoints on, takers read on only once a checkpoint stands that holds all that the giver has
 read. Else a crash could have the giver's journal replayed beside the taker's, with the records of
 one connection in both.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,22 +54,30 @@ class Handed:
     """A copy that whoever has this value closes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What connections are given for."""
+
+    resize: int
+    giver: WorkerName
+    attempt: int
+    """Of this giver for this resize, from 1 on."""
+
+
 class HandOver(Protocol):
     """How connections come from one worker to another one of the same host."""
 
     path: str
     """Where this worker takes some; empty for nowhere."""
-    on_offer: Callable[[int, WorkerName, list[Handed]], bool]
-    """Called with a resize, who gives for it, and what; says whether that lies aside now."""
+    on_offer: Callable[[Offer, list[Handed]], bool]
+    """Called with what is given, and what for; says whether that lies aside now."""
 
     def is_here(self, path: str) -> bool:
         """Whether a worker takes connections there, on this host."""
         ...
 
-    async def give(
-        self, resize: int, giver: WorkerName, shares: Mapping[str, Sequence[Handed]]
-    ) -> bool:
-        """Offer each path its share, and close them; say whether all of them lie aside there."""
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+        """Offer each path its share, and close them; return where they certainly lie aside."""
         ...
 
 
@@ -84,22 +96,40 @@ class Aside:
     """What was offered to one worker for a change that is under way."""
 
     def __init__(self) -> None:
-        self._handed: dict[WorkerName, list[Handed]] = {}
+        self._shares: dict[WorkerName, tuple[int, list[Handed]]] = {}
+        """By giver: the number of its last attempt that came here, and the share."""
 
-    def lay(self, giver: WorkerName, handed: list[Handed]) -> None:
-        """Keep what ``giver`` gives, until it is known what becomes of the change."""
-        drop(self._handed.pop(giver, []))
-        self._handed[giver] = handed
+    def lay(self, offer: Offer, handed: list[Handed]) -> None:
+        """Keep what is given, until it is known what becomes of the change."""
+        if offer.giver in self._shares:
+            drop(self._shares[offer.giver][1])
+        self._shares[offer.giver] = (offer.attempt, handed)
 
-    def take(self, giver: WorkerName) -> list[Handed]:
-        """The change is done, and ``giver`` has given up what it gave."""
-        return self._handed.pop(giver, [])
+    def take(self, giver: WorkerName, attempt: int) -> list[Handed]:
+        """The change is done, and ``giver`` has given up what it gave at that attempt."""
+        number, handed = self._shares.get(giver, (0, []))
+        if not attempt or number != attempt:
+            return []
+        del self._shares[giver]
+        return handed
 
     def drop(self) -> None:
         """What is left was given in vain."""
-        handed, self._handed = self._handed, {}
-        for share in handed.values():
-            drop(share)
+        shares, self._shares = self._shares, {}
+        for _, handed in shares.values():
+            drop(handed)
+
+
+def collect(copies: Iterable[Handed]) -> list[Handed]:
+    """Return all of them; where the next cannot be made, give up the others and raise."""
+    handed: list[Handed] = []
+    try:
+        for each in copies:
+            handed.append(each)  # noqa: PERF402  what is there already counts
+    except OSError:
+        drop(handed)
+        raise
+    return handed
 
 
 def drop(handed: Sequence[Handed]) -> None:

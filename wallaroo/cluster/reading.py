@@ -3,45 +3,113 @@
 At most one piece of the stream is here: no more is read until the engine has taken it.
 """
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from wallaroo.checkpoint.journaling import Journal
+from wallaroo.cluster.engine import Engine
+from wallaroo.cluster.intake import Intake
 from wallaroo.codec.framing import LengthFramer
+from wallaroo.errors import StoreError
+
+JOURNAL_AGAIN_S = 1.0
+
+
+class Connection(Protocol):
+    """One sender."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        ...
+
+    def emptied(self) -> None:
+        """Nothing of it waits any more: read on, or be gone."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
+        """Call back in a while."""
+        ...
+
+    def waits_for_journal(self, error: StoreError) -> None:
+        """What was read could not be written down; that is tried again until it can."""
+        ...
 
 
 class Reading:
     """The payloads of one piece; what is unfinished at its end waits in the ``framer``."""
 
-    def __init__(self, pipeline: int, framer: LengthFramer, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        pipeline: int,
+        framer: LengthFramer,
+        engine: Engine,
+        intake: Intake,
+        journal: Journal | None,
+    ) -> None:
         self.framer = framer
-        self._pipeline = pipeline
+        self.pipeline = pipeline
+        self.delivered_ns = 0
+        """When the payloads that wait were read; 0 where nobody asks."""
+        self._connection = connection
+        self._engine = engine
+        self._intake = intake
         self._journal = journal
         self._payloads: list[bytes] = []
         self._position = 0
+        self._pending_bytes = 0
         self._entry = 0
         """Offset of the payloads' entry in the journal."""
         self._is_written_down = False
+
+    def receive_data(self, data: bytes) -> bool:
+        """Cut the next piece into payloads, for the engine; say whether there are any."""
+        assert not self.has_records, "the piece before is not taken yet"
+        self._payloads = self.framer.receive_data(data)
+        if not self._payloads:
+            return False
+        self._connection.pause()
+        self._position = 0
+        self._pending_bytes = len(data)
+        self._intake.took(len(data))
+        self._is_written_down = False
+        self._write_down()
+        return True
+
+    def _write_down(self) -> None:
+        """Hand payloads to the engine once they stand in the journal; try again until they do."""
+        if self._journal is not None:
+            try:
+                self._entry = self._journal.append(
+                    self.pipeline, len(self._payloads), self.framer.frames
+                )
+            except StoreError as error:
+                self._connection.waits_for_journal(error)
+                self._connection.call_later(JOURNAL_AGAIN_S, self._write_down_again)
+                return
+        self._is_written_down = True
+        self._engine.source_ready(self)
+
+    def _write_down_again(self) -> None:
+        if self._intake.is_shut:
+            # A replay is under way; what comes behind it has to wait for its end.
+            self._connection.call_later(JOURNAL_AGAIN_S, self._write_down_again)
+        else:
+            self._write_down()
+
+    def rewind(self) -> None:
+        """Forget payloads that stand in the journal: they come again by its replay."""
+        if self.has_records and self._is_written_down:
+            self.emptied()
+
+    # For the engine
 
     @property
     def has_records(self) -> bool:
         """Whether payloads wait."""
         return self._position < len(self._payloads)
 
-    def receive_data(self, data: bytes) -> bool:
-        """Cut the next piece into payloads; say whether there are any, to be written down."""
-        assert not self.has_records, "the piece before is not taken yet"
-        self._payloads = self.framer.receive_data(data)
-        self._position = 0
-        self._is_written_down = False
-        return bool(self._payloads)
-
-    def write_down(self) -> None:
-        """Put the payloads into the journal; only then may they be taken. Raises ``StoreError``."""
-        if self._journal is not None:
-            self._entry = self._journal.append(
-                self._pipeline, len(self._payloads), self.framer.frames
-            )
-        self._is_written_down = True
-
-    def take(self, record_count_max: int) -> list[bytes]:
+    def take(self, record_count_max: int) -> list[Any]:
         """Return the next payloads."""
         start = self._position
         self._position = min(start + record_count_max, len(self._payloads))
@@ -51,12 +119,10 @@ class Reading:
             return self._payloads
         return self._payloads[start : self._position]
 
-    @property
-    def will_come_again(self) -> bool:
-        """Whether payloads wait that stand in the journal, and so come again by its replay."""
-        return self.has_records and self._is_written_down
-
-    def forget(self) -> None:
-        """Everything is taken, or to be given up."""
+    def emptied(self) -> None:
+        """Everything is processed, or to be given up."""
         self._payloads = []
         self._position = 0
+        pending_bytes, self._pending_bytes = self._pending_bytes, 0
+        self._intake.gave(pending_bytes)
+        self._connection.emptied()

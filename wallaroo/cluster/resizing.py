@@ -13,7 +13,7 @@ from collections.abc import Callable
 from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.handing_over import Aside, Handed, deal
+from wallaroo.cluster.handing_over import Aside, Handed, Offer, deal
 from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.moving import LOOK_S, Maps, Moving
 from wallaroo.errors import ProtocolError, WallarooError
@@ -59,7 +59,8 @@ class Resizing:
         self._empty_order: Empty | None = None
         self._is_emptying = False
         self._is_empty = False
-        self._hands_over = False
+        self._handed_over = 0
+        """The attempt at which all of this worker's takers have taken their shares; 0 for none."""
         self._aside = Aside()
         self._addresses: list[str] = []
         self.held = NO_BARRIER
@@ -127,8 +128,8 @@ class Resizing:
 
     async def _empty(self) -> None:
         while (order := self._empty_order) is not None:
-            self._hands_over = await self._hand_over(order)
-            if not self._hands_over and order is self._empty_order:
+            self._handed_over = await self._hand_over(order)
+            if not self._handed_over and order is self._empty_order:
                 await self._around.sources.senders.close()
             if order is self._empty_order:
                 self._is_empty, self._is_emptying = True, False
@@ -138,8 +139,8 @@ class Resizing:
         self._is_emptying = False
         await self._go_on_taking()
 
-    async def _hand_over(self, order: Empty) -> bool:
-        """Say whether all connections lie aside at others; if not, they are read on here."""
+    async def _hand_over(self, order: Empty) -> int:
+        """Return the attempt by which all connections lie aside; 0 if they are read on here."""
         around = self._around
         senders, here = around.sources.senders, around.hand_over.is_here
         paths = [path for path in order.takers if here(path)]
@@ -147,17 +148,33 @@ class Resizing:
         if paths:
             await senders.rest(self._pause)
             try:
-                shares = deal(self._me, senders.handed(), paths)
-                if await around.hand_over.give(order.resize, self._me, shares):
-                    return True
-                reason = "a worker that stays did not take them"
+                if attempt := await self._give_senders(order, paths):
+                    return attempt
+                reason = "no worker that stays took them"
             except OSError as problem:
                 reason = str(problem)
             senders.wake()
-        if around.sources.connection_count:
+        if around.sources.connection_count and order is self._empty_order:
             what = f"connections of senders cannot be handed over: {reason}"
             around.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
-        return False
+        return 0
+
+    async def _give_senders(self, order: Empty, paths: list[str]) -> int:
+        """Offer them to all takers, then to those that took; return the attempt that succeeded.
+
+        Raises ``OSError``.
+        """
+        attempt = 0
+        while paths and order is self._empty_order:
+            attempt += 1
+            shares = deal(self._me, self._around.sources.senders.handed(), paths)
+            offer = Offer(order.resize, self._me, attempt)
+            took = await self._around.hand_over.give(offer, shares)
+            if len(took) == len(shares):
+                return attempt
+            # Where there are few connections, not everybody was asked.
+            paths = [path for path in paths if path in took or path not in shares]
+        return 0
 
     async def _go_on_taking(self) -> None:
         self._around.sources.senders.wake()
@@ -198,7 +215,7 @@ class Resizing:
             if self._me not in self._takers:
                 staged = await files()
                 positions, counts = around.sources.positions(), self._dataflow.counts()
-                legacy = Legacy(self._me, [], positions, staged, counts, self._hands_over)
+                legacy = Legacy(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
                     legacy.journals.extend(durability.journal.legacy())
                     legacy.staged.extend(durability.saving.inherited)
@@ -223,11 +240,11 @@ class Resizing:
                 self._fail(self._around.epoch(), moving, error)
         link.processed(frame)
 
-    def offered(self, resize: int, giver: WorkerName, handed: list[Handed]) -> bool:
+    def offered(self, offer: Offer, handed: list[Handed]) -> bool:
         """Another worker gives connections of senders; say whether they lie aside here."""
-        if self._moving is None or self._moving.number != resize:
+        if self._moving is None or self._moving.number != offer.resize:
             return False
-        self._aside.lay(giver, handed)
+        self._aside.lay(offer, handed)
         return True
 
     # The end
@@ -235,8 +252,8 @@ class Resizing:
     def take_over(self, left: list[Legacy]) -> None:
         """It is done: what those who left have given is read on here, from now on or soon."""
         for each in left:
-            if each.hands_over:
-                self._around.sources.senders.take_over(self._aside.take(each.worker))
+            taken = self._aside.take(each.worker, each.handed_over)
+            self._around.sources.senders.take_over(taken)
         self._aside.drop()
 
     def end(self) -> None:

@@ -1,9 +1,10 @@
 """The senders connected to one worker, as a change of the members takes and brings them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.handing_over import Handed, drop
+from wallaroo.cluster.handing_over import Handed, collect, drop
 from wallaroo.cluster.source_parts import SourceParts
 
 REST_LOOK_S = 0.001
@@ -54,10 +55,13 @@ class Senders:
 
     def handed(self) -> list[Handed]:
         """Return copies of all connections, which nobody reads; raises ``OSError``."""
-        handed = [replace(each, stream=each.stream.dup()) for each in self._taken_over]
+        return collect(self._copies())
+
+    def _copies(self) -> Iterator[Handed]:
+        for each in self._taken_over:
+            yield replace(each, stream=each.stream.dup())
         for listener in self._parts.listeners.values():
-            handed += listener.handed()
-        return handed
+            yield from listener.handed()
 
     def let_go(self) -> None:
         """Forget all connections: they are others' now."""

@@ -30,8 +30,8 @@ class SourceListener(Protocol):
         """Accept those who wait, and nobody more until ``listen``."""
         ...
 
-    def handed(self) -> list[Handed]:
-        """Return copies of all connections, which nobody reads; raises ``OSError``."""
+    def handed(self) -> Iterable[Handed]:
+        """Copy all connections, which nobody reads; to go through them raises ``OSError``."""
         ...
 
     def let_go(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from wallaroo.cluster.ended_sources import EndedSources
 from wallaroo.cluster.events import Effect, Send
 from wallaroo.cluster.rounds import RoundPhase, Rounds
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 
 FIRST_EPOCH = Epoch(1)
@@ -46,6 +46,8 @@ class Membership:
     """The first of this run; with checkpoints on it goes up from run to run."""
     manifest: int = 0
     """The number of the checkpoint to begin with; 0 for none."""
+    last_barrier: CheckpointId = NO_BARRIER
+    """The highest number of a barrier that this checkpoint knows of."""
     checkpoint_failures_max: int | None = None
     """Checkpoints that may fail in a row before the run ends."""
 
@@ -68,8 +70,9 @@ class ClusterState:
         """Where each takes connections of senders."""
         self.waiting_for: set[WorkerName] = set(begin.workers)
         self.manifest = begin.manifest
-        # A round's number is above that of every manifest: what parts it left can be told apart.
-        self.rounds = Rounds(CheckpointId(begin.manifest))
+        # A round's number is above that of every manifest and of every barrier before: of two parts
+        # it tells which is the newer one, whichever run they are of.
+        self.rounds = Rounds(max(CheckpointId(begin.manifest), begin.last_barrier))
         self.ended_sources = EndedSources(len(begin.source_workers))
 
     def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:

@@ -1,6 +1,7 @@
 """One simulated sender's connection, as a worker reads it."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
@@ -15,7 +16,6 @@ from wallaroo.testing.handing_over import Copy
 from wallaroo.testing.loop import Process
 
 FRAME_BYTES_MAX = 1 << 20
-JOURNAL_AGAIN_S = 0.1
 
 
 class Listener(Protocol):
@@ -42,16 +42,12 @@ class SourceConnection:
         framer = LengthFramer(source.header_length, source.payload_length, FRAME_BYTES_MAX)
         whole = framer.receive_data(begin)
         assert not whole, "what is whole is taken where it was read"
-        self._reading = Reading(listener.pipeline, framer, listener.journal)
+        self._reading = Reading(
+            self, listener.pipeline, framer, listener.engine, listener.intake, listener.journal
+        )
         self._is_paused = False
-        self._pending_bytes = 0
         self.is_closing = False
         """What is not read yet will not be."""
-
-    @property
-    def pipeline(self) -> int:
-        """The pipeline these payloads are for."""
-        return self._listener.pipeline
 
     def may_read(self) -> None:
         """The sender has sent something."""
@@ -63,53 +59,37 @@ class SourceConnection:
             return
         data = b"".join(kernel)
         kernel.clear()
-        if self._reading.receive_data(data):
-            self.pause()
-            self._pending_bytes = len(data)
-            self._listener.intake.took(len(data))
-            self._write_down()
+        self._writes_next()
+        self._reading.receive_data(data)
 
-    def _write_down(self) -> None:
+    def _writes_next(self) -> None:
+        """What the journal is given next is of this line."""
         self._listener.writer.next = self._line.coming
-        try:
-            self._reading.write_down()
-        except StoreError:
-            self._listener.process.call_later(JOURNAL_AGAIN_S, self._write_down_again)
-            return
-        self._listener.engine.source_ready(self)
-
-    def _write_down_again(self) -> None:
-        if self._listener.intake.is_shut:
-            self._listener.process.call_later(JOURNAL_AGAIN_S, self._write_down_again)
-        else:
-            self._write_down()
 
     def rewind(self) -> None:
         """Forget payloads that stand in the journal."""
-        if self._reading.will_come_again:
-            self._forget()
-
-    delivered_ns = 0
-    """Nobody looks at latencies here."""
+        self._reading.rewind()
 
     @property
     def has_records(self) -> bool:
         """Whether payloads wait."""
         return self._reading.has_records
 
-    def take(self, record_count_max: int) -> list[Any]:
-        """Return the next payloads."""
-        return self._reading.take(record_count_max)
-
     def emptied(self) -> None:
         """Read on."""
-        self._forget()
         self.resume()
 
-    def _forget(self) -> None:
-        self._reading.forget()
-        pending_bytes, self._pending_bytes = self._pending_bytes, 0
-        self._listener.intake.gave(pending_bytes)
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call back in a while, to write down what could not be."""
+
+        def again() -> None:
+            self._writes_next()
+            callback()
+
+        self._listener.process.call_later(delay_s, again)
+
+    def waits_for_journal(self, error: StoreError) -> None:
+        """A fault was injected; nobody reads about it."""
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -123,7 +103,7 @@ class SourceConnection:
 
     def handed(self) -> Handed:
         """Return a copy of the connection."""
-        return Handed(self.pipeline, self._reading.framer.rest, self._copy.dup())
+        return Handed(self._listener.pipeline, self._reading.framer.rest, self._copy.dup())
 
     def close(self) -> None:
         """Hang up, or leave the line to who else has it."""

@@ -38,8 +38,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
-    failed_hand_overs: int = 1
-    """A worker that leaves cannot give the connections of its senders to those that stay."""
+    failed_hand_overs: int = 3
+    """A worker does not take connections of one that leaves, or takes some and nobody hears it."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     late_messages: bool = True

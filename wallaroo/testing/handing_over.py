@@ -1,10 +1,10 @@
 """Simulated connections of senders that can change their worker."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
-from wallaroo.cluster.handing_over import Handed, drop
-from wallaroo.names import WorkerName
+from wallaroo.cluster.handing_over import Handed, Offer, drop
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 
@@ -106,7 +106,7 @@ class SimulatedHandOver:
         self, process: Process, chaos: Chaos, takers: dict[str, "SimulatedHandOver"]
     ) -> None:
         self.path = process.name
-        self.on_offer: Callable[[int, WorkerName, list[Handed]], bool] = lambda *_: False
+        self.on_offer: Callable[[Offer, list[Handed]], bool] = lambda *_: False
         self._process = process
         self._chaos = chaos
         self._takers = takers
@@ -116,41 +116,42 @@ class SimulatedHandOver:
         """Whether a worker takes connections there."""
         return path in self._takers and self._takers[path]._process.is_alive
 
-    async def give(
-        self, resize: int, giver: WorkerName, shares: Mapping[str, Sequence[Handed]]
-    ) -> bool:
-        """Offer each path its share, and close them; say whether all of them lie aside there."""
-        answers: list[bool] = []
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+        """Offer each path its share, and close them; return where they certainly lie aside."""
+        answers: dict[str, bool] = {}
         for path, share in shares.items():
-            self._offer(self._takers[path], (resize, giver), share, answers.append)
+            self._offer(self._takers[path], offer, share, partial(answers.__setitem__, path))
         loop = self._process.loop
         until_s = loop.now_s + TIME_MAX_S * loop.random.random()
         while len(answers) < len(shares) and loop.now_s < until_s:
             await self._process.pause(LOOK_S)
         for share in shares.values():
             drop(share)
-        return len(answers) == len(shares) and all(answers)
+        return {path for path, is_aside in answers.items() if is_aside}
 
     def _offer(
         self,
         taker: "SimulatedHandOver",
-        about: tuple[int, WorkerName],
+        offer: Offer,
         share: Sequence[Handed],
         answer: Callable[[bool], None],
     ) -> None:
         loop = self._process.loop
         there = taker._process
-        if self._chaos.take("failed_hand_overs", FAILURE_PROBABILITY) or not there.is_alive:
+        fails = self._chaos.take("failed_hand_overs", FAILURE_PROBABILITY)
+        is_answer_lost = fails and loop.random.random() < 0.5
+        if not there.is_alive or (fails and not is_answer_lost):
             answer(False)
             return
         # What is sent is a copy already, wherever it is on its way.
         offered = [Handed(each.pipeline, each.begin, _copy(each, there)) for each in share]
 
         def arrive() -> None:
-            is_aside = taker.on_offer(*about, offered)
+            is_aside = taker.on_offer(offer, offered)
             if not is_aside:
                 drop(offered)
-            self._process.call_later(loop.random.random() * DELAY_S, lambda: answer(is_aside))
+            if not is_answer_lost:
+                self._process.call_later(loop.random.random() * DELAY_S, lambda: answer(is_aside))
 
         there.call_later(loop.random.random() * DELAY_S, arrive)
 

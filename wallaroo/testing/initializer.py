@@ -29,7 +29,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
-from wallaroo.names import WorkerName
+from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.testing.loop import Process
 from wallaroo.testing.oracle import States
@@ -116,6 +116,7 @@ class SimulatedInitializer:
             is_durable=beginning is not None,
             epoch=beginning.epoch if beginning is not None else FIRST_EPOCH,
             manifest=beginning.manifest if beginning is not None else 0,
+            last_barrier=beginning.last_barrier if beginning is not None else NO_BARRIER,
         )
 
     # Events in, effects out

@@ -28,16 +28,16 @@ HINT_RELEASE = "run the same release of wallaroo-streams in all workers"
 ACCEPTED, REFUSED = b"\x01", b"\x00"
 
 
-def encode_offer(resize: int, giver: WorkerName, count: int) -> bytes:
+def encode_offer(resize: int, giver: WorkerName, attempt: int, count: int) -> bytes:
     """Return the offer of so many connections, its length before it."""
-    return _framed([resize, giver, count])
+    return _framed([resize, giver, attempt, count])
 
 
-def decode_offer(content: bytes) -> tuple[int, WorkerName, int]:
+def decode_offer(content: bytes) -> tuple[int, WorkerName, int, int]:
     """Return what ``encode_offer`` was given; ``ProtocolError`` for anything else."""
     match _unpacked(content):
-        case [int(resize), str(giver), int(count)] if 0 <= count <= CONNECTIONS_MAX:
-            return resize, WorkerName(giver), count
+        case [int(resize), str(giver), int(attempt), int(count)] if 0 <= count <= CONNECTIONS_MAX:
+            return resize, WorkerName(giver), attempt, count
     raise _unreadable("an offer of connections", content)
 
 

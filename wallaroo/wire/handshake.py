@@ -13,7 +13,7 @@ import enum
 import hashlib
 import hmac
 
-from wallaroo.errors import ProtocolError
+from wallaroo.errors import OtherProtocolError, OtherSecretError, ProtocolError
 
 MAGIC = b"WALLAR\x00\x01"
 """Six letters and the version of the protocol."""
@@ -105,7 +105,7 @@ class Handshake:
                     "the peer speaks TLS, and this side does not",
                     hint="give --tls-cert, --tls-key and --tls-ca on every host, or on none",
                 )
-            raise ProtocolError(
+            raise OtherProtocolError(
                 "the peer does not speak this release's protocol",
                 hint="run the same release of wallaroo-streams on every host",
             )
@@ -128,7 +128,7 @@ class Handshake:
 
     def _check(self, proof: bytes, side: Side) -> None:
         if not hmac.compare_digest(proof, self._proof(side)):
-            raise ProtocolError(
+            raise OtherSecretError(
                 "the peer does not know this cluster's secret",
                 hint="it belongs to another run, or was given another secret",
             )

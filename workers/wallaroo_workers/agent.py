@@ -165,7 +165,7 @@ class Agent:
             except NotOneOfUsError as error:
                 where = self._settings.initializer
                 what = f"there is no cluster for us at {where}: {error}"
-                self._finish(ClusterError(what, error.hint))
+                self._finish(ClusterError(what, error.refusal.hint))
                 return False
             except (OSError, TimeoutError) as error:
                 reason = str(error) or "no answer"

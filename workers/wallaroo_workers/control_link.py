@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from wallaroo.errors import WallarooError
 from wallaroo.wire.control import (
     FRAME_BYTES_MAX,
     ControlFrame,
@@ -23,9 +24,9 @@ STATUS_INITIALIZER_LOST = 3
 class NotOneOfUsError(ConnectionRefusedError):
     """Whoever listens there has another secret or authority, or takes us for a stranger."""
 
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.hint = hint
+    def __init__(self, refusal: WallarooError) -> None:
+        super().__init__(refusal.what)
+        self.refusal = refusal
 
 
 class ControlLink:
@@ -62,7 +63,7 @@ class ControlLink:
             if not opened.done():
                 refusal = self._connection.refusal
                 opened.set_exception(
-                    ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(*refusal)
+                    ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(refusal)
                 )
             elif not opened.cancelled():
                 on_lost(reason)

@@ -35,11 +35,17 @@ def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") 
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: list[Any]
     if form == "console" or (form == "auto" and sys.stderr.isatty()):
-        renderer = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        renderer = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # Others show locals, and so records and keys of users.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     else:
         renderer = [
             structlog.processors.ExceptionRenderer(
-                # Locals would put records and keys of users into the log.
+                # Here, too.
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
             _facts_first,

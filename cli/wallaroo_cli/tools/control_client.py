@@ -5,7 +5,13 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.errors import (
+    ClusterError,
+    ConfigError,
+    OtherProtocolError,
+    OtherSecretError,
+    WallarooError,
+)
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import (
     DONE,
@@ -17,6 +23,7 @@ from wallaroo.wire.requests import (
     from_json,
     to_json,
 )
+from wallaroo_cli.tools.addresses import Address
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
 from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
 from wallaroo_workers.network.tls import Tls
@@ -94,25 +101,30 @@ async def _dial(
             what, hint="is the initializer stopped, or another program?"
         ) from error
     except NotOneOfUsError as error:
-        if "release's protocol" in str(error):
-            raise NoClusterError(
-                f"whatever listens at {address} does not speak this release's protocol",
-                hint="is it another program, or a cluster of another release?",
-            ) from error
-        if "secret" not in str(error):
-            what = f"the cluster at {address} does not take us: {error}"
-            raise ClusterError(what, error.hint) from error
-        raise ClusterError(
-            f"the cluster at {address} has another secret",
-            hint="give the secret that it was started with, by --secret-file or the "
-            "environment, or go to the folder in which it was started",
-        ) from error
+        raise _refused(address, error.refusal) from error
     except OSError as error:
         # Without a number it is no error of the system, but a reason of ours.
         reason = error.strerror or str(error)
         raise NoClusterError(
             f"there is no cluster at {address}: {reason}", hint="is it still running?"
         ) from error
+
+
+def _refused(address: Address, refusal: WallarooError) -> WallarooError:
+    match refusal:
+        case OtherProtocolError():
+            return NoClusterError(
+                f"whatever listens at {address} does not speak this release's protocol",
+                hint="is it another program, or a cluster of another release?",
+            )
+        case OtherSecretError():
+            return ClusterError(
+                f"the cluster at {address} has another secret",
+                hint="give the secret that it was started with, by --secret-file or the "
+                "environment, or go to the folder in which it was started",
+            )
+    what = f"the cluster at {address} does not take us: {refusal.what}"
+    return ClusterError(what, refusal.hint)
 
 
 def _result(answer: Answer) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def test_a_cluster_begins_in_the_epoch_and_from_the_manifest_that_it_is_given() 
     assert assign.members == [["a", 5, "a:5"], ["b", 5, "b:5"]]
 
 
+def test_barriers_begin_above_those_of_the_run_before() -> None:
+    story = running(last_barrier=CheckpointId(9))
+    assert story.due() == [Send(WORKERS, Checkpoint(E1, CheckpointId(10)))]
+
+
 def test_a_checkpoint_stands_once_all_have_saved_and_its_manifest_is_written() -> None:
     story = running()
     assert story.due() == [Send(WORKERS, Checkpoint(E1, ROUND_8))]

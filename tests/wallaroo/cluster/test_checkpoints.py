@@ -1,13 +1,20 @@
 """Where a run begins: which checkpoint, in which epoch, and which ones it refuses."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
 from tests.wallaroo.operators.mesh import application, tcp_sink
-from wallaroo.checkpoint.manifest import Manifest, manifest_name
+from wallaroo.checkpoint.manifest import (
+    Manifest,
+    PartRef,
+    StagedOutput,
+    WorkerCheckpoint,
+    manifest_name,
+)
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.cluster.events import ManifestWritten, WriteManifest
@@ -17,7 +24,9 @@ from wallaroo.names import CheckpointId, WorkerName
 from wallaroo_workers.storage.store import Store, open_store
 
 A = WorkerName("a")
+BARRIER_9 = CheckpointId(9)
 TOKENS: Iterator[int] = count()
+NOTHING_SAVED = WorkerCheckpoint(A, [], [], {}, [], {})
 
 
 async def at_once(_: float) -> None:
@@ -65,11 +74,12 @@ async def begun(
     return run, await run.begin()
 
 
-async def commit(run: Checkpoints, beginning: Beginning) -> int:
-    """Take a checkpoint of nothing; return its number."""
-    share: list[Any] = [A, [], [], {}, [], {}, 0.0]
+async def commit(
+    run: Checkpoints, beginning: Beginning, share: WorkerCheckpoint = NOTHING_SAVED
+) -> int:
+    """Take a checkpoint; return its number."""
     run.begun()
-    order = WriteManifest(CheckpointId(99), beginning.epoch, {A: share})
+    order = WriteManifest(CheckpointId(99), beginning.epoch, {A: share.to_wire()})
     answer = await run.write(order)
     assert isinstance(answer, ManifestWritten)
     return answer.number
@@ -141,6 +151,26 @@ async def test_of_two_runs_that_begin_at_the_same_time_one_gives_way(
     monkeypatch.setattr(ManifestLog, "claim", claim_second)
     with pytest.raises(FencedError):
         await begun(store)
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        replace(NOTHING_SAVED, parts=[PartRef("parts/0000000009/a-1-0-0", BARRIER_9, 0, 9, 1)]),
+        replace(NOTHING_SAVED, gave_at=BARRIER_9),
+        replace(NOTHING_SAVED, staged=[StagedOutput(0, "a-1-1", 9, cut=BARRIER_9)]),
+    ],
+    ids=["part", "keys given away", "staged output"],
+)
+async def test_barriers_of_a_run_are_above_those_of_the_last_one(
+    store: Store, share: WorkerCheckpoint
+) -> None:
+    # Else keys given away would come again from a part that looks newer than the giving.
+    run, beginning = await begun(store)
+    assert beginning.last_barrier == beginning.manifest == 1
+    await commit(run, beginning, share)
+    _, beginning = await begun(store)
+    assert (beginning.manifest, beginning.last_barrier) == (3, 9)
 
 
 async def test_each_manifest_names_the_one_that_it_follows(store: Store) -> None:

@@ -1,9 +1,10 @@
 """Who gets which connection of a worker that leaves, and what becomes of those given in vain."""
 
-from wallaroo.cluster.handing_over import Aside, Handed, deal
+from wallaroo.cluster.handing_over import Aside, Handed, Offer, deal
 from wallaroo.names import WorkerName
 
 W1, W2 = WorkerName("w1"), WorkerName("w2")
+RESIZE = 7
 
 
 class Stream:
@@ -44,20 +45,30 @@ def test_what_a_giver_kept_is_dropped_and_the_rest_taken() -> None:
     aside = Aside()
     handed, streams = connections(2)
     in_vain, closed = connections(2)
-    aside.lay(W1, handed)
-    aside.lay(W2, in_vain)
-    assert aside.take(W1) == handed
+    aside.lay(Offer(RESIZE, W1, 1), handed)
+    aside.lay(Offer(RESIZE, W2, 1), in_vain)
+    assert aside.take(W1, 1) == handed
     aside.drop()
     assert all(stream.is_closed for stream in closed)
     assert not any(stream.is_closed for stream in streams)
-    assert aside.take(W2) == []
+    assert aside.take(W2, 1) == []
 
 
 def test_a_second_offer_of_one_giver_takes_the_place_of_the_first() -> None:
     aside = Aside()
     first, closed = connections(1)
     second, _ = connections(1)
-    aside.lay(W1, first)
-    aside.lay(W1, second)
+    aside.lay(Offer(RESIZE, W1, 1), first)
+    aside.lay(Offer(RESIZE, W1, 2), second)
     assert [stream.is_closed for stream in closed] == [True]
-    assert aside.take(W1) == second
+    assert aside.take(W1, 2) == second
+
+
+def test_what_came_by_an_attempt_that_others_did_not_take_is_not_taken() -> None:
+    aside = Aside()
+    handed, streams = connections(1)
+    aside.lay(Offer(RESIZE, W1, 1), handed)
+    # The answer was lost: all went to others at the second attempt, or nobody got anything.
+    assert aside.take(W1, 2) == aside.take(W1, 0) == []
+    aside.drop()
+    assert streams[0].is_closed

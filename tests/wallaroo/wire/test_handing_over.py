@@ -27,7 +27,7 @@ def content_of(part: bytes) -> bytes:
 
 
 def test_an_offer_comes_back_as_it_was() -> None:
-    offer = (3, WorkerName("w1"), 40)
+    offer = (3, WorkerName("w1"), 2, 40)
     assert decode_offer(content_of(encode_offer(*offer))) == offer
 
 
@@ -38,7 +38,10 @@ def test_a_batch_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [None, 1, [], [1, 2, 3], [1, "w1", -1], [1, "w1", CONNECTIONS_MAX + 1], [1, b"w1", 2], ["1"]],
+    [
+        *(None, 1, [], [1, 2, 3, 4], [1, "w1", 1, -1], [1, "w1", 1, CONNECTIONS_MAX + 1]),
+        *([1, b"w1", 1, 2], [1, "w1", 2], ["1"]),
+    ],
     ids=repr,
 )
 def test_what_is_no_offer_is_an_error(values: object) -> None:

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from click.testing import CliRunner
 from playwright.sync_api import expect
 
@@ -72,17 +75,29 @@ async def ended(dripping: asyncio.Task[None], writer: asyncio.StreamWriter) -> N
 # Limits
 
 
-async def test_connections_are_limited(
-    cluster: LivelyCluster, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_connections_are_limited(
+    cluster: LivelyCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     assert connections.CONNECTIONS_MAX > live.LISTENERS_MAX + guards.REQUESTS_MAX
     monkeypatch.setattr(connections, "CONNECTIONS_MAX", 1)
-    async with served(cluster) as dashboard:
-        _, first = await connected(dashboard.address)
-        reader, second = await connected(dashboard.address)
-        assert await wait_closed(reader) == b""
-        first.close()
-        second.close()
+    broken: list[dict[str, Any]] = []
+
+    async def one_too_many() -> None:
+        # What comes here ends an initializer.
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+        async with served(cluster) as dashboard:
+            _, first = await connected(dashboard.address)
+            reader, second = await connected(dashboard.address)
+            assert await wait_closed(reader) == b""
+            first.close()
+            second.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(one_too_many())
+    assert broken == []
 
 
 async def test_a_request_that_comes_byte_by_byte_is_given_up(

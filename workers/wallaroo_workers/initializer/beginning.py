@@ -4,7 +4,7 @@ from wallaroo.cluster.checkpoints import Beginning, initial_maps
 from wallaroo.cluster.coordinator import FIRST_EPOCH, Membership
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.names import WorkerName
+from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
@@ -43,5 +43,6 @@ def membership_of(
         is_durable=beginning is not None,
         epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
         manifest=0 if beginning is None else beginning.manifest,
+        last_barrier=NO_BARRIER if beginning is None else beginning.last_barrier,
         checkpoint_failures_max=checkpoint_failures_max,
     )

@@ -37,11 +37,8 @@ class FrameConnection(asyncio.Protocol):
         self.on_frame: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.peer = "a stranger"
-        self.refusal: tuple[str, str] | None = None
-        """What the peer did wrong, if that ended the connection, and the remedy.
-
-        Not the error, which knows by its traceback who holds it.
-        """
+        self.refusal: WallarooError | None = None
+        """What the peer did wrong, if that ended the connection."""
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
         self._framer = LengthFramer(4, ">I", frame_bytes_max)
         self._tls = None if tls is None else TlsStream(tls, is_listening=side is Side.LISTENER)
@@ -87,12 +84,16 @@ class FrameConnection(asyncio.Protocol):
             if self._framer.error is not None:
                 raise self._framer.error
         except WallarooError as error:
-            self.refusal = self.refusal or (error.what, error.hint)
+            self._refuse(error)
             self.abort(error.what)
         except Exception as error:  # noqa: BLE001  told as the bug it is; uvloop would swallow some
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a frame broke us", "exception": error})
             self.abort("a frame could not be handled")
+
+    def _refuse(self, error: WallarooError) -> None:
+        # Not the error itself, which knows by its traceback who holds it.
+        self.refusal = self.refusal or type(error)(error.what, error.hint)
 
     def _decrypted(self, data: bytes, tls: TlsStream) -> bytes:
         assert self._transport is not None
@@ -101,7 +102,7 @@ class FrameConnection(asyncio.Protocol):
             data = tls.receive_data(data)
         except WallarooError as error:
             # The peer is told why, if it can be; aborting would throw that away.
-            self.refusal = self.refusal or (error.what, error.hint)
+            self._refuse(error)
             self._reason = self._reason or error.what
             self._transport.write(tls.last_bytes())
             self._transport.close()

@@ -2,55 +2,49 @@
 
 Descriptors pass between processes over Unix sockets only, and no event loop sends them; so each
 transfer is a few blocking calls in a thread, within a time limit. The socket lies in a folder that
-belongs to this worker's user alone, and whoever connects has to prove the cluster's secret.
+belongs to this worker's user alone, and whoever connects has to prove the cluster's secret before
+there is a thread for it.
 """
 
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import stat
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from wallaroo.cluster.handing_over import Handed, drop
+from wallaroo.cluster.handing_over import Handed, Offer, drop
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.names import WorkerName
 from wallaroo.wire.handing_over import (
     ACCEPTED,
-    BATCH_COUNT_MAX,
-    HINT_RELEASE,
-    LENGTH,
     OFFER_BYTES_MAX,
     REFUSED,
     batch_bytes_max,
     batches,
     decode_batch,
     decode_offer,
-    encode_batch,
     encode_offer,
 )
-from wallaroo.wire.handshake import (
-    DIALER_OPENING_BYTES,
-    LISTENER_OPENING_BYTES,
-    NONCE_BYTES,
-    PROOF_BYTES,
-    Handshake,
-    Purpose,
-    Side,
-)
+from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
 
 log = structlog.get_logger()
 
 SOCKET_NAME = "hand-over"
-TIME_MAX_S = 10.0
-"""For all that is given to one worker. It may be busy; senders wait meanwhile."""
-GIVERS_MAX = 32
-"""At a time; more are told to close what they have."""
-
-Offer = tuple[int, WorkerName, list[Handed]]
+BACKLOG_LINES = 128
+STRANGERS_MAX = 64
+"""That have not proven the secret yet; beyond it the one that has waited longest has to go."""
+AT_ONCE_MAX = 16
+"""Transfers; more wait for a thread."""
+ACCEPT_AGAIN_S = 1.0
+FILES_PART = 0.75
+"""Of the files that a process may have open: it takes no connection beyond that, since it needs
+some for links and checkpoints too."""
+HINT_FILES = "let workers have more files open (ulimit -n)"
 
 
 class UnixHandOver:
@@ -60,13 +54,19 @@ class UnixHandOver:
         self, folder: str, secret: bytes, frame_bytes_max: int, pipelines: frozenset[int]
     ) -> None:
         self.path = ""
-        self.on_offer: Callable[[int, WorkerName, list[Handed]], bool] = lambda *_: False
+        self.on_offer: Callable[[Offer, list[Handed]], bool] = lambda *_: False
         self._folder = folder
         self._secret = secret
         self._bytes_max = batch_bytes_max(frame_bytes_max)
         self._pipelines = pipelines
         self._socket: socket.socket | None = None
+        self._strangers: dict[asyncio.Task[None], None] = {}
+        self._refusals = BoundedLog(log.warning, "hand_over.refused")
         self._served: set[asyncio.Task[None]] = set()
+        # Not the loop's own threads, which files and checkpoints need.
+        self._threads = ThreadPoolExecutor(AT_ONCE_MAX, "hand-over")
+        self._lines: set[socket.socket] = set()
+        """Those that threads use."""
 
     def listen(self) -> None:
         """Take connections from now on; where that cannot be, say so and take none."""
@@ -76,7 +76,7 @@ class UnixHandOver:
         path = os.path.join(self._folder, SOCKET_NAME)
         try:
             listening.bind(path)
-            listening.listen(GIVERS_MAX)
+            listening.listen(BACKLOG_LINES)
         except OSError as error:
             listening.close()
             log.warning(
@@ -88,10 +88,17 @@ class UnixHandOver:
             return
         listening.setblocking(False)
         self._socket, self.path = listening, path
-        asyncio.get_running_loop().add_reader(listening, self._accept)
+        self._resume()
 
     def close(self) -> None:
-        """Take no more, and leave nothing behind."""
+        """Take no more, end what is under way, and leave nothing behind."""
+        for proving in list(self._strangers):
+            proving.cancel()
+        for line in list(self._lines):
+            # A thread that waits for the other side wakes up.
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -103,53 +110,96 @@ class UnixHandOver:
 
     # The taker
 
+    def _resume(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
     def _accept(self) -> None:
         assert self._socket is not None
-        with contextlib.suppress(BlockingIOError):
+        loop = asyncio.get_running_loop()
+        try:
             line, _ = self._socket.accept()
-            if len(self._served) >= GIVERS_MAX:
-                line.close()
-                return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # No more files, most likely. Who waits does so in the kernel.
+            self._refusals.add(reason=str(error), hint=HINT_FILES)
+            loop.remove_reader(self._socket)
+            loop.call_later(ACCEPT_AGAIN_S, self._resume)
+            return
+        line.setblocking(False)
+        if len(self._strangers) >= STRANGERS_MAX:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
+            self._refusals.add(reason=f"more than {STRANGERS_MAX} wait for their proof")
+        proving = loop.create_task(prove_as_listener(line, self._secret))
+        self._strangers[proving] = None
+        proving.add_done_callback(lambda _: self._has_proven(proving, line))
+
+    def _has_proven(self, proving: asyncio.Task[None], line: socket.socket) -> None:
+        self._strangers.pop(proving, None)
+        try:
+            proving.result()
+        except asyncio.CancelledError:
+            line.close()
+        except (OSError, WallarooError) as error:
+            line.close()
+            self._refusals.add(reason=str(error))
+        else:
             serving = asyncio.get_running_loop().create_task(self._serve(line))
             self._served.add(serving)
             serving.add_done_callback(self._served.discard)
 
     async def _serve(self, line: socket.socket) -> None:
-        with line:
+        with self._used(line) as timed:
             try:
-                resize, giver, handed = await asyncio.to_thread(self._receive, line)
+                receiving = asyncio.get_running_loop().run_in_executor
+                offer, handed = await receiving(self._threads, self._receive, timed)
             except (OSError, WallarooError) as error:
                 log.warning("senders.not_taken_over", reason=str(error))
                 return
-            is_aside = self.on_offer(resize, giver, handed)
+            is_aside = self.on_offer(offer, handed)
             if not is_aside:
                 drop(handed)
             with contextlib.suppress(OSError):
                 # A giver that waits no longer has told, or will tell, that it keeps what it gave.
-                line.send(ACCEPTED if is_aside else REFUSED)
+                timed.send(ACCEPTED if is_aside else REFUSED)
 
-    def _receive(self, line: socket.socket) -> Offer:
-        timed = _Timed(line)
-        _prove_as_listener(timed, self._secret)
-        offer, _ = timed.receive_part(OFFER_BYTES_MAX)
-        resize, giver, count = decode_offer(offer)
-        told: list[tuple[int, bytes]] = []
-        streams: list[socket.socket] = []
+    @contextlib.contextmanager
+    def _used(self, line: socket.socket) -> Iterator[TimedLine]:
+        """Have ``close`` end the line, while it is used by a thread; close it afterwards."""
+        self._lines.add(line)
         try:
-            while len(told) < count:
-                content, files = timed.receive_part(self._bytes_max)
-                streams += files
-                told += decode_batch(content, self._pipelines)
-                if not (files and len(told) == len(streams)):
-                    raise ProtocolError(
-                        f"{len(told)} connections were given, and {len(streams)} came",
-                        hint="let this process have more files open",
-                    )
+            yield TimedLine(line)
+        finally:
+            self._lines.discard(line)
+            line.close()
+
+    def _receive(self, timed: TimedLine) -> tuple[Offer, list[Handed]]:
+        resize, giver, attempt, count = decode_offer(timed.receive_part(OFFER_BYTES_MAX))
+        _check_room(count)
+        handed: list[Handed] = []
+        try:
+            while len(handed) < count:
+                handed += self._receive_batch(timed)
         except BaseException:
-            for stream in streams:
-                stream.close()
+            drop(handed)
             raise
-        return resize, giver, [Handed(*each, to) for each, to in zip(told, streams, strict=True)]
+        return Offer(resize, giver, attempt), handed
+
+    def _receive_batch(self, timed: TimedLine) -> list[Handed]:
+        content, streams = timed.receive_batch(self._bytes_max)
+        try:
+            told = decode_batch(content, self._pipelines)
+            if not streams or len(told) != len(streams):
+                raise ProtocolError(
+                    f"{len(told)} connections were given, and {len(streams)} came", HINT_FILES
+                )
+        except ProtocolError:
+            close_all(streams)
+            raise
+        return [Handed(*each, to) for each, to in zip(told, streams, strict=True)]
 
     # The giver
 
@@ -160,110 +210,44 @@ class UnixHandOver:
         except OSError:
             return False
 
-    async def give(
-        self, resize: int, giver: WorkerName, shares: Mapping[str, Sequence[Handed]]
-    ) -> bool:
-        """Offer each path its share, and close them; say whether all of them lie aside there."""
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+        """Offer each path its share, and close them; return where they certainly lie aside."""
+        loop = asyncio.get_running_loop()
         given = await asyncio.gather(
             *(
-                asyncio.to_thread(self._give, path, encode_offer(resize, giver, len(share)), share)
+                loop.run_in_executor(self._threads, self._give, path, offer, share)
                 for path, share in shares.items()
             )
         )
         count = sum(map(len, shares.values()))
         if all(given) and count:
             log.info("senders.handed_over", connections=count, workers=len(shares))
-        return all(given)
+        return {path for path, is_aside in zip(shares, given, strict=True) if is_aside}
 
-    def _give(self, path: str, offer: bytes, share: Sequence[Handed]) -> bool:
+    def _give(self, path: str, offer: Offer, share: Sequence[Handed]) -> bool:
         try:
-            with socket.socket(socket.AF_UNIX) as line:
-                timed = _Timed(line)
-                line.connect(path)
-                _prove_as_dialer(timed, self._secret)
-                timed.send(offer)
+            with self._used(socket.socket(socket.AF_UNIX)) as timed:
+                timed.dial(path, self._secret)
+                timed.send(encode_offer(offer.resize, offer.giver, offer.attempt, len(share)))
                 for batch in batches([each.begin for each in share]):
-                    timed.send_part(share[batch])
-                return timed.receive(len(ACCEPTED)) == ACCEPTED
+                    timed.send_batch(share[batch])
+                reason = "it refused" if timed.receive(len(ACCEPTED)) != ACCEPTED else ""
         except (OSError, WallarooError) as error:
-            log.warning("senders.not_handed_over", path=path, reason=str(error))
-            return False
+            reason = str(error)
         finally:
             drop(share)
+        if reason:
+            log.warning("senders.not_handed_over", path=path, reason=reason)
+        return not reason
 
 
-class _Timed:
-    """A Unix socket in a thread; all calls together have so much time. They raise ``OSError``."""
-
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
-        self._until_s = time.monotonic() + TIME_MAX_S
-        self._limit()
-
-    def _limit(self) -> None:
-        left_s = self._until_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError(f"it took longer than {TIME_MAX_S:g} s")
-        self._line.settimeout(left_s)
-
-    def send(self, data: bytes) -> None:
-        """Send all of it."""
-        self._limit()
-        self._line.sendall(data)
-
-    def receive(self, byte_count: int) -> bytes:
-        """Return exactly so many bytes."""
-        found = bytearray()
-        while len(found) < byte_count:
-            self._limit()
-            data = self._line.recv(byte_count - len(found))
-            if not data:
-                raise ConnectionError("the other worker hung up")
-            found += data
-        return bytes(found)
-
-    def send_part(self, share: Sequence[Handed]) -> None:
-        """Send a batch and its descriptors."""
-        data = encode_batch([(each.pipeline, each.begin) for each in share])
-        files = [each.stream.fileno() for each in share]
-        self._limit()
-        sent = socket.send_fds(self._line, [data[: LENGTH.size]], files)
-        self.send(data[sent:])
-
-    def receive_part(self, byte_count_max: int) -> tuple[bytes, list[socket.socket]]:
-        """Return what follows a length, and the connections that came with it."""
-        self._limit()
-        head, files, _, _ = socket.recv_fds(
-            self._line, LENGTH.size, BATCH_COUNT_MAX, socket.MSG_CMSG_CLOEXEC
+def _check_room(connection_count: int) -> None:
+    """Raise ``ProtocolError`` where so many more would leave this process too few files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_count = len(os.listdir("/proc/self/fd"))
+    if open_count + connection_count > FILES_PART * limit:
+        raise ProtocolError(
+            f"{connection_count} connections are too many for a worker that has {open_count} files "
+            f"open, and may have {limit}",
+            HINT_FILES,
         )
-        try:
-            head += self.receive(LENGTH.size - len(head))
-            (byte_count,) = LENGTH.unpack(head)
-            if byte_count > byte_count_max:
-                raise ProtocolError(
-                    f"{byte_count} bytes are more than the {byte_count_max} allowed",
-                    hint=HINT_RELEASE,
-                )
-            content = self.receive(byte_count)
-            return content, [socket.socket(fileno=file) for file in files]
-        except BaseException:
-            for file in files:
-                os.close(file)
-            raise
-
-
-def _prove_as_dialer(timed: _Timed, secret: bytes) -> None:
-    """Prove the secret, and have it proven; raises ``ProtocolError`` for a stranger.
-
-    Nothing behind the proof is read with it: descriptors come beside the bytes.
-    """
-    handshake = Handshake(Side.DIALER, Purpose.HAND_OVER, secret, os.urandom(NONCE_BYTES))
-    timed.send(handshake.first_bytes())
-    timed.send(handshake.receive_data(timed.receive(LISTENER_OPENING_BYTES)))
-
-
-def _prove_as_listener(timed: _Timed, secret: bytes) -> None:
-    """As ``_prove_as_dialer``, for the other side."""
-    handshake = Handshake(Side.LISTENER, Purpose.HAND_OVER, secret, os.urandom(NONCE_BYTES))
-    timed.send(handshake.receive_data(timed.receive(DIALER_OPENING_BYTES)))
-    handshake.receive_data(timed.receive(PROOF_BYTES))

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -200,10 +201,11 @@ class TCPSourceListener:
             # Should nobody wait any more, they are made all the same.
             await asyncio.wait(self._being_made)
 
-    def handed(self) -> list[Handed]:
-        """Return copies of all connections, which nobody reads; raises ``OSError``."""
-        found = [connection.handed() for connection in self.connections]
-        return [each for each in found if each is not None]
+    def handed(self) -> Iterator[Handed]:
+        """Copy all connections, which nobody reads; to go through them raises ``OSError``."""
+        for connection in self.connections:
+            if (each := connection.handed()) is not None:
+                yield each
 
     def let_go(self) -> None:
         """Forget all connections; copies of them stay open."""

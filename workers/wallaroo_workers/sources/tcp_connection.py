@@ -8,7 +8,8 @@ import os
 import socket
 import termios
 import time
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import structlog
 
@@ -25,8 +26,6 @@ from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.sources.unfinished import IntakeLimits
 
 log = structlog.get_logger()
-
-JOURNAL_AGAIN_S = 1.0
 
 
 class Listener(Protocol):
@@ -62,30 +61,23 @@ class SourceConnection(asyncio.Protocol):
     def __init__(self, listener: Listener, begin: bytes = b"") -> None:
         """``begin`` is that of a frame which another worker has read before."""
         self._listener = listener
-        self._engine = listener.engine
         self._intake = listener.intake
-        self._pending_bytes = 0
         source = listener.source
         self._framer = LengthFramer(
             source.header_length, source.payload_length, listener.limits.frame_bytes_max
         )
         whole = self._framer.receive_data(begin)
         assert not whole, "what is whole is taken where it was read"
-        self._reading = Reading(listener.pipeline, self._framer, listener.journal)
+        self._reading = Reading(
+            self, listener.pipeline, self._framer, listener.engine, self._intake, listener.journal
+        )
         self._transport: asyncio.Transport
         self._is_open = False
         self._is_given_up = False
         self._peer = ""
         self.byte_count = 0
-        self.delivered_ns = 0
-        """When the payloads that wait were read."""
         self.byte_count_last = listener.drain_bytes
         """Where a drain ends at the latest."""
-
-    @property
-    def pipeline(self) -> int:
-        """The pipeline these payloads are for."""
-        return self._listener.pipeline
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -102,47 +94,13 @@ class SourceConnection(asyncio.Protocol):
         """Cut into payloads; no more is read until they are processed."""
         self.byte_count += len(data)
         self._listener.received_bytes += len(data)
-        self.delivered_ns = time.time_ns()
+        self._reading.delivered_ns = time.time_ns()
         has_payloads = self._reading.receive_data(data)
         self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
         if self._framer.error is not None:
             self.give_up(self._framer.error.what)
-        if has_payloads:
-            self.pause()
-            self._pending_bytes = len(data)
-            self._intake.took(len(data))
-            self._write_down()
-        elif self.byte_count >= self.byte_count_last:
+        if not has_payloads and self.byte_count >= self.byte_count_last:
             self.close()
-
-    def _write_down(self) -> None:
-        """Hand payloads to the engine once they stand in the journal; try again until they do."""
-        try:
-            self._reading.write_down()
-        except StoreError as error:
-            log.error(
-                "source.waiting_for_journal",
-                address=self._listener.address,
-                peer=self._peer,
-                reason=error.what,
-                hint=error.hint,
-                next="what was read is kept, and tried again; senders wait",
-            )
-            asyncio.get_running_loop().call_later(JOURNAL_AGAIN_S, self._write_down_again)
-            return
-        self._engine.source_ready(self)
-
-    def _write_down_again(self) -> None:
-        if self._intake.is_shut:
-            # A replay is under way; what comes behind it has to wait for its end.
-            asyncio.get_running_loop().call_later(JOURNAL_AGAIN_S, self._write_down_again)
-        else:
-            self._write_down()
-
-    def rewind(self) -> None:
-        """Forget payloads that stand in the journal."""
-        if self._reading.will_come_again:
-            self._forget()
 
     def give_up(self, reason: str) -> None:
         """Close the connection; what is unfinished is dropped."""
@@ -167,36 +125,38 @@ class SourceConnection(asyncio.Protocol):
                 peer=self._peer,
                 byte_count=cut_off,
             )
-        if not self.has_records:
+        if not self._reading.has_records:
             self._listener.done_with(self)
 
-    # For the engine
+    def rewind(self) -> None:
+        """Forget payloads that stand in the journal."""
+        self._reading.rewind()
 
-    @property
-    def has_records(self) -> bool:
-        """Whether payloads wait."""
-        return self._reading.has_records
-
-    def take(self, record_count_max: int) -> list[Any]:
-        """Return the next payloads."""
-        return self._reading.take(record_count_max)
+    # For what is read
 
     def emptied(self) -> None:
         """Read on, or be gone."""
-        self._forget()
         if not self._is_open:
-            return
-        if self.byte_count >= self.byte_count_last:
+            self._listener.done_with(self)
+        elif self.byte_count >= self.byte_count_last:
             self.close()
         else:
             self.resume()
 
-    def _forget(self) -> None:
-        self._reading.forget()
-        pending_bytes, self._pending_bytes = self._pending_bytes, 0
-        self._intake.gave(pending_bytes)
-        if not self._is_open:
-            self._listener.done_with(self)
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
+        """Call back in a while."""
+        return asyncio.get_running_loop().call_later(delay_s, callback)
+
+    def waits_for_journal(self, error: StoreError) -> None:
+        """Say that what was read could not be written down."""
+        log.error(
+            "source.waiting_for_journal",
+            address=self._listener.address,
+            peer=self._peer,
+            reason=error.what,
+            hint=error.hint,
+            next="what was read is kept, and tried again; senders wait",
+        )
 
     # For the intake
 
@@ -207,7 +167,7 @@ class SourceConnection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read on, unless payloads wait here or all connections together have too many."""
-        if not (self.has_records or self._intake.is_full or self._transport.is_closing()):
+        if not (self._reading.has_records or self._intake.is_full or self._transport.is_closing()):
             self._transport.resume_reading()
 
     # For a drain
@@ -219,7 +179,7 @@ class SourceConnection(asyncio.Protocol):
 
     def is_empty(self) -> bool:
         """Whether neither we nor our kernel hold anything of this sender."""
-        return not self.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
+        return not self._reading.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
 
     def _bytes_in_kernel(self) -> int:
         count = array.array("i", [0])
@@ -240,7 +200,7 @@ class SourceConnection(asyncio.Protocol):
         if not self._is_open or self._transport.is_closing():
             return None
         file = os.dup(self._transport.get_extra_info("socket").fileno())
-        return Handed(self.pipeline, self._framer.rest, socket.socket(fileno=file))
+        return Handed(self._listener.pipeline, self._framer.rest, socket.socket(fileno=file))
 
     def let_go(self) -> None:
         """Forget the connection, which is another worker's; nothing of it was lost."""
