@@ -57,7 +57,7 @@ def list_checkpoints(location: str, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@main.command()
+@main.command(short_help="Show everything that one checkpoint says.")
 @_location
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
 @_as_json
@@ -71,7 +71,7 @@ def show(location: str, number: int, *, as_json: bool) -> None:
         views.print_whole(manifest)
 
 
-@main.command("verify")
+@main.command("verify", short_help="Read everything, and report what is damaged.")
 @_location
 @click.option(
     "--journals",
@@ -98,7 +98,7 @@ def verify_checkpoints(location: str, *, journals: Path | None, as_json: bool) -
         raise SystemExit(1)
 
 
-@main.command()
+@main.command(short_help="Delete all checkpoints but the newest.")
 @_location
 @click.option(
     "--keep",

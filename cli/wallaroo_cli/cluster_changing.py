@@ -26,7 +26,7 @@ def checkpoint(**options: Any) -> None:
     do_and_show(options, "checkpoint", views.checkpoint_text)
 
 
-@click.command()
+@click.command(short_help="Stop in order, as Ctrl-C does.")
 @click.option(
     "--discard-state",
     is_flag=True,
@@ -46,7 +46,7 @@ def stop(*, yes: bool, **options: Any) -> None:
     do_and_show(options, "stop", views.stop_text, until_gone=True)
 
 
-@click.command()
+@click.command(short_help="Close the sources, finish the rest, leave the workers up.")
 @cluster_options
 @report_errors
 def drain(**options: Any) -> None:
@@ -71,7 +71,7 @@ def grow(**options: Any) -> None:
     do_and_show(options, "grow", views.resize_text)
 
 
-@click.command()
+@click.command(short_help="Have workers leave the cluster while it runs.")
 @click.option("--workers", metavar="N", type=click.IntRange(1), help="So many fewer, the last.")
 @click.option("--names", metavar="NAME,...", help="These ones.")
 @_wait

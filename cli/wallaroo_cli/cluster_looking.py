@@ -23,7 +23,7 @@ KEYS_SHOWN = 100
 KEYS_AT_ONCE = 10_000
 
 
-@click.command("list")
+@click.command("list", short_help="Show the clusters that were started in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 @report_errors
 def list_clusters(*, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def list_clusters(*, as_json: bool) -> None:
         click.echo(f"No cluster runs that was started in {Path.cwd()}.")
 
 
-@click.command()
+@click.command(short_help="Show the cluster and its workers.")
 @cluster_options
 @timeout_option
 @report_errors
@@ -57,7 +57,7 @@ def partitions(**options: Any) -> None:
     ask_and_show(options, "partitions", views.print_partitions)
 
 
-@click.command()
+@click.command(short_help="Count or show the keys of each state.")
 @click.argument("state", required=False)
 @click.option("--worker", metavar="NAME", help="Of this worker only.")
 @click.option("--list", "wants_list", is_flag=True, help="Show the keys, not their number.")
@@ -113,7 +113,10 @@ def _list_keys(options: dict[str, Any], limit: int | None) -> None:
         raise SystemExit(1)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})  # a key may be -5
+@click.command(
+    short_help="Show one state object.",
+    context_settings={"ignore_unknown_options": True},  # a key may be -5
+)
 @click.argument("state")
 @click.argument("key", required=False)
 @click.option(
@@ -136,7 +139,7 @@ def get(**options: Any) -> None:
     ask_and_show(options, "get", lambda answer: click.echo(answer["text"]))
 
 
-@click.command()
+@click.command(short_help="Show the log of all processes, or change its level.")
 @click.option(
     "--level",
     type=click.Choice(["debug", "info", "warning", "error"]),

@@ -21,7 +21,7 @@ REFRESH_S = 1.0
 WIDTH_WITHOUT_TERMINAL = 140
 
 
-@click.command()
+@click.command(short_help="Show how the cluster is, refreshed each second.")
 @click.option(
     "--dashboard",
     "address",

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from wallaroo.errors import ConfigError
+from wallaroo_cli.checkpoints import main as checkpoints_command
 from wallaroo_cli.cluster import main
 from wallaroo_cli.tools import cluster_views as views
 from wallaroo_cli.tools.running_clusters import NoClusterError, find_cluster
@@ -109,6 +111,16 @@ def test_the_list_shows_no_secret(run: RunFile) -> None:
     run.remove()
     assert "No cluster runs" in invoke("list").stdout
     assert invoke("list", "--json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize("group", [main, checkpoints_command])
+def test_the_help_has_a_whole_sentence_for_each_command(
+    group: click.Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(group, ["--help"]).stdout
+    assert "..." not in shown.partition("Commands:")[2]
+    assert all(name in shown for name in group.commands)
 
 
 # Mistakes

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cluster.durable import Deployment, wait_checkpoints
 from tests.cluster.harness import (
@@ -24,6 +25,7 @@ from tests.cluster.harness import (
 from tests.cluster.test_loss import KEYS, ROUND, TALLY
 from tests.hosts.sites import make_certificates, tls_options, write_secret
 from wallaroo_cli.certificates import read_authority, write_certificate
+from wallaroo_cli.cluster import main as cluster_command
 from wallaroo_workers.storage.journal_files import JournalWriter, cut_journal
 
 pytestmark = pytest.mark.cluster
@@ -65,6 +67,10 @@ def test_an_initializer_waits_for_its_workers_from_elsewhere(site: Site) -> None
     with site.initializer("--workers", "0", "--expect-workers", "2") as cluster:
         waiting = cluster.wait_event("hosts.waiting")
         assert waiting["missing"] == 2
+        asked = ["status", "--cluster", site.control, "--secret-file", str(site.secret)]
+        told = CliRunner().invoke(cluster_command, asked)
+        assert told.exit_code == 1
+        assert "it waits for hosts to join; missing: 2\nhint: start them with" in told.stderr
         with site.agent("a1") as first, site.agent("a2") as second:
             ready = cluster.wait_ready()
             assert {worker["name"] for worker in ready["workers"]} == {"a1", "a2"}
@@ -244,11 +250,16 @@ def test_a_host_with_journals_that_a_running_cluster_does_not_know_is_refused(
         writer.close()
         with running(tmp_path, "counts", *join, "--name", "far") as agent:
             assert agent.wait_end() == 1
-            assert any("records of epoch 7" in error for error in agent.errors)
+            said = "the initializer refuses us: its folder of journals has records of epoch 7"
+            assert any(said in error for error in agent.errors)
         cut_journal(journals, writer.name, None)
         # One that was made and never written to stands in nobody's way.
         JournalWriter(journals, "other", 7, "os").close()
         with running(tmp_path, "counts", *join, "--name", "far") as agent:
             cluster.wait_event("cluster.resized")
-            assert cluster.stop() == 0
-            assert agent.wait_end() == 0
+            assert agent.stop() == 0
+        with running(tmp_path, "counts", *join, "--name", "far") as agent:
+            assert agent.wait_end() == 1
+            said = "the initializer refuses us: there was a worker far in this run already"
+            assert any(said in error for error in agent.errors)
+        assert cluster.stop() == 0

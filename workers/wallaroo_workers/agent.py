@@ -223,13 +223,9 @@ class Agent:
                 reason = what or "the worker is not needed any more"
                 log.info("host.dismissed", reason=reason, next="this host stops")
                 is_asked = self._is_leaving and self._settings.stands_for_worker
-                self._finish(self._said(what, hint) if what and not is_asked else 0)
+                self._finish(ClusterError(what, hint) if what and not is_asked else 0)
             case _:
                 pass  # a sign of life
-
-    def _said(self, what: str, hint: str) -> ClusterError:
-        whose = "the cluster has ended" if self._was_accepted else "the initializer refuses us"
-        return ClusterError(f"{whose}: {what}", hint)
 
     def _accepted(self, frame: Accepted) -> None:
         assert self._link is not None

@@ -39,11 +39,16 @@ MESSAGES = {
 }
 """By the word that the command takes."""
 
+SHRINKS = "Shrinking by "
+"""How the answer to a shrink request begins that is not refused."""
 NOT_INITIALIZED = '{"processing_messages": false}'
 
 
-@click.command("external")
-@click.argument("message", type=click.Choice(list(MESSAGES)))
+EPILOG = "Messages: " + ", ".join(MESSAGES) + "."
+
+
+@click.command("external", short_help="Ask a worker of the original's command line.", epilog=EPILOG)
+@click.argument("message", metavar="MESSAGE", type=click.Choice(list(MESSAGES)))
 @click.option(
     "--external",
     "-e",
@@ -83,6 +88,8 @@ def external(
     answer = converse(parse_address(address, "--external"), ExternalMessage(kind, text))
     if answer is not None:
         click.echo(_shown(answer, as_json=as_json))
+        if answer.id is ExternalId.SHRINK_RESPONSE and not answer.text.startswith(SHRINKS):
+            raise SystemExit(1)
 
 
 def converse(address: Address, message: ExternalMessage) -> ExternalMessage | None:

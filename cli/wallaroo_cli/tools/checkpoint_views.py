@@ -106,7 +106,8 @@ def print_findings(found: Findings, *, has_journals: bool) -> None:
         click.echo(f"Error: {problem.file}{place}: {problem.what}", err=True)
         click.echo(f"hint: {problem.hint}", err=True)
     if found.problems:
-        click.echo(f"{len(found.problems)} problems. {_way_back(found.whole)}")
+        count = len(found.problems)
+        click.echo(f"{count} problem{'s' * (count != 1)}. {_way_back(found.whole)}")
     else:
         click.echo("All is well." if found.manifest_count else "There are no checkpoints here.")
 

@@ -121,6 +121,13 @@ def test_shrinking_is_asked_for_in_one_way_at_a_time(options: list[str]) -> None
     assert "exactly one of --workers, --count and --query" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["Invalid shrink targets!", "Cannot shrink 0 workers!"])
+def test_shrinking_that_is_refused_is_the_status_1(text: str) -> None:
+    with worker(ExternalMessage(ExternalId.SHRINK_RESPONSE, text)) as listening:
+        result = run("shrink", "-e", listening.address, "--workers", "nobody")
+    assert (result.exit_code, result.stdout) == (1, f"{text}\n")
+
+
 def test_who_may_leave_is_asked_of_shrink_only() -> None:
     result = run("partition-query", "-e", "127.0.0.1:1", "--query")
     assert "belong to shrink, not to partition-query" in result.stderr

@@ -159,7 +159,7 @@ async def test_a_name_that_is_in_the_way_is_said(tmp_path: Path) -> None:
     [
         ("gs://bucket", "gs:// is not known"),
         ("s3://", "names no bucket"),
-        ("{here}/file", "there is no directory"),
+        ("{here}/file", "is a file, not a directory"),
         ("{here}/missing", "there is no directory"),
     ],
 )

@@ -35,6 +35,8 @@ WAITING_TOLD_EVERY_S = 10.0
 KILLED_AWAITED_S = 2.0
 ORPHAN_LIVES_S = 3.0
 """A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
+REFUSES = "the initializer refuses us"
+"""What agents say before the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class Agents:
             what, hint = refusal
             facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
             log.warning("host.refused", **facts, reason=what, hint=hint, next="it is sent away")
-            agent.dismiss(what, hint)
+            agent.dismiss(f"{REFUSES}: {what}", hint)
             return agent
         self._agents[frame.name] = agent
         self.heard(agent)
@@ -239,6 +241,10 @@ class Agents:
         """Return the newest epoch in which any record was written down on an agent's host."""
         return self._agents[worker].records_epoch if worker in self._agents else Epoch(0)
 
+    def refuse(self, worker: WorkerName, what: str, hint: str) -> None:
+        """The worker could not join the cluster."""
+        self.dismiss(worker, f"{REFUSES}: {what}", hint)
+
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
         """The worker has left the cluster, or could not join it; its host is free."""
         self._names.pop(worker, None)
@@ -313,7 +319,7 @@ class Agents:
         if self._timer is not None:
             self._timer.cancel()
         for agent in list(self._agents.values()):
-            agent.dismiss(self.error)
+            agent.dismiss(self.error and f"the cluster has ended: {self.error}")
         self._agents.clear()
 
     async def _all_ended(self, timeout_s: float) -> None:

@@ -188,6 +188,7 @@ class Cluster:
         self._hosts.serve(
             Run(
                 members=lambda: self._workers,
+                used=lambda: self._watch.used_names,
                 start=self._start,
                 stop_in_order=lambda name: self._frame_came(name, RequestStop(Epoch(0))),
                 is_ending=lambda: self._coordinator.ending.is_requested,

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,8 @@ class Run:
     """The run, as far as hosts that come and go change it."""
 
     members: Callable[[], Sequence[WorkerName]]
+    used: Callable[[], Collection[WorkerName]]
+    """All names that this run has given."""
     start: Callable[[Coroutine[Any, Any, None]], None]
     """Runs a task until the run ends."""
     stop_in_order: Callable[[WorkerName], None]
@@ -121,11 +123,14 @@ class Hosts:
 
     def why_not_yet(self) -> ClusterError:
         """Say what the start waits for, to whoever asks for something before."""
-        what = "the cluster is not there yet: it is being formed"
         if missing := self.agents.missing:
-            hint = f"start them with --join; SIGTERM to process {os.getpid()} ends it"
-            return ClusterError(f"{what}, and {missing} of its workers have not joined it", hint)
-        return ClusterError(what, hint="ask again in a moment")
+            return ClusterError(
+                f"the cluster is not there yet: it waits for hosts to join; missing: {missing}",
+                hint=f"start them with --join; SIGTERM to process {os.getpid()} ends it",
+            )
+        return ClusterError(
+            "the cluster is not there yet: it is being formed", hint="ask again in a moment"
+        )
 
     def serve(self, run: Run) -> None:
         """The cluster is formed: who comes from now on changes it, and who leaves."""
@@ -160,11 +165,13 @@ class Hosts:
         for worker in workers:
             facts = {"worker": worker, "reason": error.what, "hint": error.hint}
             log.warning("host.not_taken_in", **facts, next="it is sent away")
-            self.agents.dismiss(worker, error.what, error.hint)
+            self.agents.refuse(worker, error.what, error.hint)
 
     def _why_not(self, worker: WorkerName, together: int) -> str:
         if worker in self._run.members():
             return f"{worker} is a worker of the initializer's own host"
+        if worker in self._run.used():
+            return f"there was a worker {worker} in this run already; give another name"
         return self._joining.why_not(together)
 
     async def _grow(self, workers: list[WorkerName]) -> None:

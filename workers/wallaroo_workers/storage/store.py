@@ -179,7 +179,9 @@ def open_store(location: str, *, may_create: bool = True) -> Store:
 
 def _open_folder(folder: Path, *, may_create: bool) -> Store:
     try:
-        if folder.exists() != folder.is_dir() or not (may_create or folder.exists()):
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file, not a directory", hint="check the path")
+        if not (may_create or folder.exists()):
             raise ConfigError(f"there is no directory {folder}", hint="check the path")
         files.make_folder(folder)
         objects = LocalStore(folder)

@@ -57,7 +57,8 @@ async def verify(log: ManifestLog, journals: Path | None) -> Findings:
     manifests = [one for one in manifests if not one.is_claim or one is manifests[-1]]
     damaged = await _read_objects(log, manifests, findings)
     if journals is not None:
-        positions = [one for manifest in manifests for one in manifest.journal_positions()]
+        needed = (one for manifest in manifests for one in manifest.journal_positions())
+        positions = {(one.journal, one.offset): one for one in needed}.values()
         damaged |= _read_journals(journals, positions, findings)
     line = await log.line()
     findings.whole = [
