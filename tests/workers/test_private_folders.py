@@ -1,5 +1,7 @@
 """Folders of workers: gone with their owner, however that ended, and never anybody else's."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -73,6 +75,21 @@ def test_what_is_not_ours_stays(folder: Path) -> None:
     remove_leftovers()
     assert sorted(os.listdir(folder)) == before
     assert (folder / f"{PREFIX}notes" / "mine.txt").exists()
+
+
+def test_where_folders_cannot_be_locked_nothing_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    private = PrivateFolder()
+    assert os.listdir(folder) == [os.path.basename(private.path)]
+    remove_leftovers()
+    assert os.path.isdir(private.path)
+    private.remove()
+    assert os.listdir(folder) == []
 
 
 def test_without_a_temporary_folder_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,12 +52,27 @@ def _made() -> tuple[str, int]:
     path = tempfile.mkdtemp(prefix=PREFIX)
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(PermissionError):
+            _lock(folder)
         os.stat(path)
     except OSError:
         os.close(folder)
         raise
     return path, folder
+
+
+def _lock(folder: int) -> None:
+    """Lock a folder.
+
+    Raises ``BlockingIOError`` where it is locked, ``PermissionError`` where the file system has no
+    locks for folders (NFS): nobody removes what is left there.
+    """
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise PermissionError(error.errno, error.strerror) from error
 
 
 def _remove_if_left(path: str) -> None:
@@ -66,7 +81,7 @@ def _remove_if_left(path: str) -> None:
     try:
         if os.fstat(folder).st_uid != os.getuid():
             return
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(folder)
         with os.scandir(path) as found:
             sockets = [each.path for each in found if _is_socket(each)]
         for each in sockets:
