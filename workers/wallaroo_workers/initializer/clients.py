@@ -61,9 +61,7 @@ class Clients:
         params = from_json(frame.params)
         if frame.request in tasks or len(tasks) >= REQUESTS_AT_ONCE_MAX:
             raise ProtocolError(f"a client has {len(tasks)} requests under way, and sends another")
-        task = asyncio.create_task(self._handle(connection, frame, params))
-        tasks[frame.request] = task
-        task.add_done_callback(lambda _: tasks.pop(frame.request, None))
+        tasks[frame.request] = asyncio.create_task(self._handle(connection, frame, params))
 
     def gone(self, connection: FrameConnection, reason: str) -> bool:
         """A connection is gone; if it was a client's, nobody waits for its answers."""
@@ -107,6 +105,8 @@ class Clients:
             what = f"the request failed, which is a bug: {type(error).__name__}: {error}"
             hint = "the initializer's log has it as request.failed"
             answer = Answer(NO_EPOCH, number, REFUSED, "", what, hint)
+        # Before the client has the answer, and may send another one.
+        self._tasks.get(connection, {}).pop(number, None)
         connection.write(encode_control_frame(answer))
 
     async def _result(
