@@ -60,9 +60,6 @@ def page_client_context(authority: str) -> ssl.SSLContext:
 
 def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
     context = _plain_context(protocol)
-    if protocol == ssl.PROTOCOL_TLS_SERVER:
-        # A connection lasts; a ticket to take it up again would only be one more thing to steal.
-        context.num_tickets = 0
     _load(context, files)
     return context
 
@@ -72,6 +69,10 @@ def _plain_context(protocol: int) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        # A connection lasts; a ticket to take it up again would only be one more thing to steal,
+        # and to keep for each of those who come and go.
+        context.num_tickets = 0
     return context
 
 
