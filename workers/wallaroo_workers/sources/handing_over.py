@@ -30,6 +30,7 @@ from wallaroo.wire.handing_over import (
     encode_offer,
 )
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.network.strangers import Waiting
 from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 SOCKET_NAME = "hand-over"
 BACKLOG_LINES = 128
 STRANGERS_MAX = 64
-"""That have not proven the secret yet; beyond it the one that has waited longest has to go."""
+"""That have not proven the secret yet."""
 AT_ONCE_MAX = 16
 """Transfers; more wait for a thread."""
 ACCEPT_AGAIN_S = 1.0
@@ -60,7 +61,7 @@ class UnixHandOver:
         self._bytes_max = batch_bytes_max(frame_bytes_max)
         self._pipelines = pipelines
         self._socket: socket.socket | None = None
-        self._strangers: dict[asyncio.Task[None], None] = {}
+        self._strangers: Waiting[asyncio.Task[None]] = Waiting(STRANGERS_MAX)
         self._refusals = BoundedLog(log.warning, "hand_over.refused")
         self._served: set[asyncio.Task[None]] = set()
         # Not the loop's own threads, which files and checkpoints need.
@@ -92,7 +93,7 @@ class UnixHandOver:
 
     def close(self) -> None:
         """Take no more, end what is under way, and leave nothing behind."""
-        for proving in list(self._strangers):
+        for proving in self._strangers:
             proving.cancel()
         for line in list(self._lines):
             # A thread that waits for the other side wakes up.
@@ -128,17 +129,14 @@ class UnixHandOver:
             loop.call_later(ACCEPT_AGAIN_S, self._resume)
             return
         line.setblocking(False)
-        if len(self._strangers) >= STRANGERS_MAX:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
+        proving = loop.create_task(prove_as_listener(line, self._secret))
+        if (oldest := self._strangers.came(proving)) is not None:
             oldest.cancel()
             self._refusals.add(reason=f"more than {STRANGERS_MAX} wait for their proof")
-        proving = loop.create_task(prove_as_listener(line, self._secret))
-        self._strangers[proving] = None
         proving.add_done_callback(lambda _: self._has_proven(proving, line))
 
     def _has_proven(self, proving: asyncio.Task[None], line: socket.socket) -> None:
-        self._strangers.pop(proving, None)
+        self._strangers.gone(proving)
         # Not raised: its traceback would know this frame, and wait for the garbage collector.
         error = None if proving.cancelled() else proving.exception()
         if isinstance(error, OSError | WallarooError):
