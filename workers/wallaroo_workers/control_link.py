@@ -63,9 +63,7 @@ class ControlLink:
             if not opened.done():
                 refusal = self._connection.refusal
                 opened.set_exception(
-                    ConnectionRefusedError(reason)
-                    if refusal is None
-                    else NotOneOfUsError(refusal())
+                    ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(refusal)
                 )
             elif not opened.cancelled():
                 on_lost(reason)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 from wallaroo.codec.framing import LengthFramer
@@ -38,11 +37,8 @@ class FrameConnection(asyncio.Protocol):
         self.on_frame: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.peer = "a stranger"
-        self.refusal: Callable[[], WallarooError] | None = None
-        """Makes the error of what the peer did wrong, if that ended the connection.
-
-        Not the error itself: its traceback knows this connection.
-        """
+        self.refusal: WallarooError | None = None
+        """What the peer did wrong, if that ended the connection."""
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
         self._framer = LengthFramer(4, ">I", frame_bytes_max)
         self._tls = None if tls is None else TlsStream(tls, is_listening=side is Side.LISTENER)
@@ -96,7 +92,8 @@ class FrameConnection(asyncio.Protocol):
             self.abort("a frame could not be handled")
 
     def _refuse(self, error: WallarooError) -> None:
-        self.refusal = self.refusal or partial(type(error), error.what, error.hint)
+        # A copy: the traceback of the error itself knows this connection.
+        self.refusal = self.refusal or type(error)(error.what, error.hint)
 
     def _decrypted(self, data: bytes, tls: TlsStream) -> bytes:
         assert self._transport is not None
