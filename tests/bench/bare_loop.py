@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.bench.process_tree import process_ticks
+from tests.bench.process_tree import process_ids
 from tests.bench.processes import APPLICATIONS, cpu_s, send_signal
 
 HEADER_BYTES = 4
@@ -106,8 +106,7 @@ def main() -> None:
 
     def look() -> Look:
         used_s = sum(map(cpu_s, task.pids))
-        stem = [] if task.below is None else process_ticks(task.below)
-        with standing_still([*task.pids, *stem]):
+        with standing_still([*task.pids, *process_ids(task.below)]):
             loop.run(warm_up)
             return Look(used_s, loop.run(stretch))
 

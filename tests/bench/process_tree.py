@@ -25,3 +25,8 @@ def process_ticks(root: int) -> dict[int, int]:
         stem[pid] = ticks[pid]
         below += children[pid]
     return stem
+
+
+def process_ids(root: int | None) -> list[int]:
+    """Return a process and all that stem from it, by id; none for ``None``."""
+    return [] if root is None else [*process_ticks(root)]

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.bare_loop import Look, Task
-from tests.bench.process_tree import process_ticks
+from tests.bench.process_tree import process_ids
 from tests.bench.processes import Cluster, Process, send_signal, start_module
 from tests.bench.scenarios import Sample, Scenario
 
@@ -160,5 +160,4 @@ def _end(process: Process, watched: Sequence[int], below: int | None) -> None:
     """End it wherever it is, and let go on what it may have stopped."""
     process.kill()
     process.communicate()
-    stem = [] if below is None else process_ticks(below)
-    send_signal([*watched, *stem], signal.SIGCONT)
+    send_signal([*watched, *process_ids(below)], signal.SIGCONT)
