@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-import wallaroo
 from tests.wallaroo.cluster.story import A, B
+from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.asked_cluster import KEYS, AskedCluster
+from tests.workers.counting import count, counting
 from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import Send, StartWorker, StopRequested
@@ -17,32 +18,8 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Assign
 
 
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.partition
-def same(record: str) -> str:
-    return record
-
-
-@wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return record, True
-
-
-@wallaroo.encoder
-def encode(record: str) -> bytes:
-    return record.encode()
-
-
 def plan() -> Plan:
-    builder = wallaroo.ApplicationBuilder("letters")
-    builder.new_pipeline("letters", wallaroo.TCPSourceConfig("127.0.0.1", "7010", decode))
-    builder.to_state_partition(count, dict, "counts", same)
-    builder.to_stateful(count, dict, "sum")
-    return builder.to_sink(wallaroo.TCPSinkConfig("127.0.0.1", "7002", encode)).build()
+    return counting().to_stateful(count, dict, "sum").to_sink(tcp_sink()).build()
 
 
 def manifest(number: int = 3) -> Manifest:

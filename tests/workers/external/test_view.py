@@ -2,36 +2,14 @@
 
 from typing import Any
 
-import wallaroo
+from tests.wallaroo.operators.mesh import tcp_sink
+from tests.workers.counting import counting
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.external.view import RequestView
 
 
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.partition
-def same(record: str) -> str:
-    return record
-
-
-@wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return record, True
-
-
-@wallaroo.encoder
-def encode(record: str) -> bytes:
-    return record.encode()
-
-
 def plan() -> Plan:
-    builder = wallaroo.ApplicationBuilder("letters")
-    builder.new_pipeline("letters", wallaroo.TCPSourceConfig("127.0.0.1", "7010", decode))
-    builder.to_state_partition(count, dict, "counts", same)
-    return builder.to_sink(wallaroo.TCPSinkConfig("127.0.0.1", "7002", encode)).build()
+    return counting().to_sink(tcp_sink()).build()
 
 
 async def test_keys_come_page_by_page_and_as_the_original_shows_them() -> None:
