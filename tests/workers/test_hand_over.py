@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 import wallaroo
-from tests.cluster.harness import framed, free_port
+from tests.cluster.harness import framed, free_ports
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed, Offer, deal, drop
 from wallaroo.cluster.intake import Intake
@@ -140,7 +140,7 @@ async def _with_workers(
 ) -> None:
     made = [Worker(WorkerName(f"w{n}"), folder / f"w{n}") for n in (1, 2, 3)]
     # All connections go to the first: the others do not listen.
-    await made[0].senders.listen([f"127.0.0.1:{free_port()}" for _ in PIPELINES])
+    await made[0].senders.listen([f"127.0.0.1:{port}" for port in free_ports(len(PIPELINES))])
     try:
         await test(made, folder)
     finally:
