@@ -23,6 +23,7 @@ COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 60.0
 PORTS = (20_000, 32_000)
+LOG_LINES_SHOWN = 60
 
 
 def wait_until(what: str, is_true: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
@@ -270,9 +271,13 @@ AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 @contextlib.contextmanager
 def ending(cluster: AnyCluster) -> Iterator[AnyCluster]:
-    """This cluster is gone afterwards, whatever happens."""
+    """This cluster is gone afterwards, whatever happens; what a test fails with has its log."""
     try:
         yield cluster
+    except BaseException as error:
+        lines = [*cluster.errors, *map(json.dumps, cluster.log)]
+        error.add_note("\n".join(["The end of the cluster's log:", *lines[-LOG_LINES_SHOWN:]]))
+        raise
     finally:
         if cluster.process.poll() is None:
             cluster.process.kill()

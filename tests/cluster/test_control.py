@@ -50,7 +50,7 @@ class Asked:
 
     def json(self, *arguments: str) -> Any:
         ended = self.ask(*arguments, "--json")
-        assert ended.exit_code == 0, f"{ended.stderr}{self.cluster.log}"
+        assert ended.exit_code == 0, ended.stderr
         return json.loads(ended.stdout)
 
     def refused(self, *arguments: str, status: int) -> str:

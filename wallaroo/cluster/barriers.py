@@ -23,7 +23,7 @@ from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
-from wallaroo.errors import AlreadyExistsError, WallarooError
+from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
@@ -82,6 +82,8 @@ class Barriers:
         self._is_draining = False
         self._on_held: Callable[[], None] | None = None
         """For a barrier that holds: called once it is through here."""
+        self._not_cut = ""
+        """Why journals stay longer than needed, if they do; told once, not with each checkpoint."""
         if durability is not None:
             durability.saving.put = lambda name, data: around.start(self._store(name, data))
             durability.saving.on_saved = self._saved
@@ -122,11 +124,21 @@ class Barriers:
         assert self._durability is not None
         self._durability.saving.committed()
         self._around.sinks.committed(order.checkpoint)
-        self._durability.journal.committed(order.number, order.oldest_number)
+        self._cut_journals(order, self._durability.journal)
         if order.is_replayed:
             self._around.sources.senders.read_on()
         if not self._is_draining:
             self._around.start(self._compact(self._durability))
+
+    def _cut_journals(self, order: Committed, journal: Journal) -> None:
+        try:
+            journal.committed(order.number, order.oldest_number)
+            self._not_cut = ""
+        except StoreError as error:
+            # The next checkpoint has what is left deleted too.
+            if error.what != self._not_cut:
+                self._around.warn("journal.not_cut", error)
+            self._not_cut = error.what
 
     def abandon(self, checkpoint: CheckpointId) -> None:
         """There will be no such checkpoint; the next one holds what it was to hold."""

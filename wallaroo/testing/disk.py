@@ -32,6 +32,7 @@ from wallaroo.testing.loop import Process
 Sync = Literal["os", "batch"]
 
 JOURNAL_FAILURE_PROBABILITY = 0.02
+CUT_FAILURE_PROBABILITY = 0.2
 READ_BYTES = 512
 
 
@@ -160,6 +161,8 @@ class JournalFolder:
             doomed = covered_segments(doomed, offset)
         for first in doomed:
             self._process.at("cut journal")
+            if self._disk.chaos.take("failed_journal_cuts", CUT_FAILURE_PROBABILITY):
+                raise StoreError(f"cannot cut the journal {journal}: no permission")
             del segments[first]
         if offset is None:
             del self._disk.journals[journal]

@@ -38,6 +38,8 @@ class Faults:
     """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
     failed_journal_writes: int = 2
     """The disk refuses what a source has read."""
+    failed_journal_cuts: int = 3
+    """The disk refuses to delete what no checkpoint needs any more."""
     failed_hand_overs: int = 3
     """A worker does not take connections of one that leaves, or takes some and nobody hears it."""
     resizes_while_running: int = 5
@@ -72,6 +74,7 @@ def without_losses(faults: Faults) -> Faults:
         lost_control_links=0,
         failed_writes=0,
         failed_journal_writes=0,
+        failed_journal_cuts=0,
         resizes=False,
     )
 

@@ -11,7 +11,7 @@ from wallaroo.testing.loop import Process
 DELAY_S = 0.02
 TIME_MAX_S = 0.5
 LOOK_S = 0.01
-FAILURE_PROBABILITY = 0.2
+FAILURE_PROBABILITY = 0.5
 
 
 class Reader(Protocol):

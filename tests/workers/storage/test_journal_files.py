@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -329,6 +330,24 @@ def test_journals_are_listed_with_their_sizes_and_strangers_are_not(tmp_path: Pa
     size = HEADER_BYTES + BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES + 3
     assert [(one.segments, one.byte_count) for one in found] == [((0,), size)] * 3
     assert segment_name(0) == "0000000000000000"
+
+
+def test_journals_are_listed_while_another_process_cuts_them(tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def come_and_go() -> None:
+        while not is_over.is_set():
+            write(tmp_path, b"x" * 300)
+            cut_journal(tmp_path, NAME, None)
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(2000):
+            assert {journal.name for journal in list_journals(tmp_path)} <= {NAME}
+    finally:
+        is_over.set()
+        other.join()
 
 
 def test_reading_holds_little_more_than_an_entry(

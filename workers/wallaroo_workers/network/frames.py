@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from wallaroo.codec.framing import LengthFramer
-from wallaroo.errors import ProtocolError, WallarooError
+from wallaroo.errors import FramingError, ProtocolError, WallarooError
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
 from wallaroo_workers.network.tls import Tls, TlsStream
 
@@ -19,7 +19,7 @@ class FrameConnection(asyncio.Protocol):
     """Carries frames once both sides have proven the secret.
 
     Whoever makes one sets ``on_open``, ``on_frame`` (gets each frame without its length; may raise
-    ``WallarooError`` to end the connection) and ``on_lost`` (gets the reason, once, also where the
+    ``ProtocolError`` to end the connection) and ``on_lost`` (gets the reason, once, also where the
     connection never opened).
 
     Nothing is parsed, and no more than one read is kept, before that.
@@ -83,10 +83,10 @@ class FrameConnection(asyncio.Protocol):
                 self.on_frame(frame)
             if self._framer.error is not None:
                 raise self._framer.error
-        except WallarooError as error:
+        except (FramingError, ProtocolError) as error:
             self._refuse(error)
             self.abort(error.what)
-        except Exception as error:  # noqa: BLE001  told as the bug it is; uvloop would swallow some
+        except Exception as error:  # noqa: BLE001  no fault of the peer; told as the bug it is; uvloop would swallow some
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a frame broke us", "exception": error})
             self.abort("a frame could not be handled")

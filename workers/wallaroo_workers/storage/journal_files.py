@@ -189,14 +189,17 @@ class JournalInfo:
 
 
 def list_journals(folder: Path) -> list[JournalInfo]:
-    """Return the journals in `folder`, by worker and epoch; none if there is no such folder."""
+    """Return the journals in `folder`, by worker and epoch; none if there is no such folder.
+
+    Of a journal that somebody cuts meanwhile it may have segments that are gone.
+    """
     found: list[JournalInfo] = []
     try:
         for path in folder.iterdir() if folder.is_dir() else ():
             parsed = parse_journal_name(path.name)
             if parsed is not None and path.is_dir():
                 segments = _segments(path)
-                byte_count = sum((path / segment_name(first)).stat().st_size for first in segments)
+                byte_count = sum(_size(path / segment_name(first)) for first in segments)
                 found.append(JournalInfo(path.name, *parsed, tuple(segments), byte_count))
     except OSError as error:
         raise disk_error(error, f"list the journals in {folder}") from error
@@ -291,10 +294,19 @@ def _way_on(error: DamagedFileError) -> str:
 
 def _segments(folder: Path) -> list[int]:
     """Return where the segments of a journal begin, ascending; none if there is no journal."""
-    if not folder.is_dir():
+    try:
+        firsts = [parse_segment_name(path.name) for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    firsts = [parse_segment_name(path.name) for path in folder.iterdir()]
     return sorted(first for first in firsts if first is not None)
+
+
+def _size(path: Path) -> int:
+    """Return how many bytes a file has; one that was deleted just now has none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _write_all(file: int, data: bytes) -> None:
