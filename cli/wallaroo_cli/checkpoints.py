@@ -9,9 +9,11 @@ import click
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.errors import ClusterError, ConfigError, DamagedFileError
+from wallaroo.errors import ConfigError, DamagedFileError
+from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import checkpoint_views as views
+from wallaroo_cli.tools.questions import confirm
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import Store, open_store
 from wallaroo_workers.storage.verify import verify
@@ -35,6 +37,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
     """Look at checkpoints, check them, and delete old ones; also while a cluster runs."""
 
@@ -121,22 +124,12 @@ def prune(location: str, *, keep: int, yes: bool, as_json: bool) -> None:
         click.echo(f"Nothing to delete in {location}.")
         return
     if doomed and not yes:
-        _confirm(f"Delete {len(doomed)} objects from {location}?")
+        confirm(f"Delete {len(doomed)} objects from {location}?", "nothing was deleted")
     asyncio.run(store.delete(doomed))
     if as_json:
         click.echo(json.dumps({"deleted": doomed}, indent=2))
     else:
         click.echo(f"Deleted {len(doomed)} objects from {location}.")
-
-
-def _confirm(question: str) -> None:
-    """Ask; raises ``ClusterError`` for any answer but yes, and where nobody is there to answer."""
-    try:
-        click.confirm(question, abort=True, err=True)
-    except click.Abort:
-        raise ClusterError(
-            "nothing was deleted", hint="answer y, or add --yes in a script"
-        ) from None
 
 
 def _open(location: str) -> Store:

@@ -2,6 +2,7 @@
 
 import click
 
+from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli import cluster_changing as changing
 from wallaroo_cli import cluster_looking as looking
 from wallaroo_cli.certificates import certificates
@@ -24,6 +25,7 @@ line, 3 when there is no cluster."""
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
     """Ask a running cluster, and steer it."""
 

@@ -9,6 +9,7 @@ from wallaroo.errors import ConfigError
 from wallaroo_cli.cluster_options import cluster_options, do_and_show
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import cluster_views as views
+from wallaroo_cli.tools.questions import confirm
 
 _wait = click.option(
     "--wait/--no-wait",
@@ -42,7 +43,7 @@ def stop(*, yes: bool, **options: Any) -> None:
             raise ConfigError(
                 "--discard-state deletes what cannot be brought back", hint="add --yes to mean it"
             )
-        click.confirm("Delete all checkpoints and journals?", abort=True, err=True)
+        confirm("Delete all checkpoints and journals?", "nothing was stopped, nothing deleted")
     do_and_show(options, "stop", views.stop_text, until_gone=True)
 
 

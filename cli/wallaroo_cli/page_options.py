@@ -23,9 +23,8 @@ _OPTIONS = (
         "--dashboard",
         "dashboard_address",
         metavar="H:P",
-        default=DEFAULT_ADDRESS,
-        show_default=True,
-        help="Where the page of the cluster and its /metrics are; port 0 takes a free one.",
+        help="Where the page of the cluster and its /metrics are; port 0 takes a free one.  "
+        f"[default: {DEFAULT_ADDRESS}]",
     ),
     click.option("--no-dashboard", is_flag=True, help="Do without the page and /metrics."),
     click.option(
@@ -49,7 +48,13 @@ def page_settings(values: dict[str, Any]) -> DashboardSettings | None:
     """Take the options out of ``values``; return what they say, ``None`` for no page."""
     address, names = values.pop("dashboard_address"), values.pop("dashboard_names")
     if values.pop("no_dashboard"):
+        if names or address is not None:
+            raise ConfigError(
+                "--no-dashboard does without the page, and other options are about it",
+                hint="leave out either",
+            )
         return None
+    address = address or DEFAULT_ADDRESS
     try:
         split_address(address)
     except ProtocolError as error:

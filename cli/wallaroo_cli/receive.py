@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.display import Display
@@ -24,6 +25,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "-l",
     "--listen",

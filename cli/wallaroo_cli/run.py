@@ -15,6 +15,7 @@ from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
+from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.checkpoint_options import check_checkpoints
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.host_options import (
@@ -115,6 +116,7 @@ class RunCommand(click.Command):
     context_settings={"ignore_unknown_options": True},
     epilog=EPILOG,
 )
+@click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "--application-module",
     metavar="NAME",

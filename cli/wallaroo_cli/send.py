@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools.addresses import parse_addresses
 from wallaroo_cli.tools.display import Display
@@ -22,6 +23,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
+@click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "-h",
     "--host",

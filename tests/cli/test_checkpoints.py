@@ -229,10 +229,10 @@ def test_a_journal_that_a_checkpoint_needs_and_is_not_there_is_found(
 
 
 def test_prune_keeps_the_newest_and_asks_first(folder: Path) -> None:
-    assert invoke("prune", folder, "--keep", 1, answer="n\n").exit_code == 1
-    nobody_there = invoke("prune", folder, "--keep", 1)
-    assert nobody_there.exit_code == 1
-    assert "nothing was deleted\nhint: answer y, or add --yes in a script" in nobody_there.stderr
+    for answer in ("n\n", ""):
+        declined = invoke("prune", folder, "--keep", 1, answer=answer)
+        assert declined.exit_code == 1
+        assert "nothing was deleted\nhint: answer y, or add --yes in a script" in declined.stderr
     assert len(json_of("list", folder)) == 4
     result = invoke("prune", folder, "--keep", 1, answer="y\n")
     assert result.exit_code == 0

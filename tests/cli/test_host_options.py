@@ -12,8 +12,8 @@ from wallaroo_cli.host_options import (
     checked_secret,
     worker_name,
 )
-from wallaroo_cli.page_options import check_page
-from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_cli.page_options import check_page, page_settings
+from wallaroo_workers.dashboard.settings import DEFAULT_ADDRESS, DashboardSettings
 
 NOTHING = {
     "join": None,
@@ -43,6 +43,23 @@ def test_the_page_is_shown_to_other_hosts_with_secret_and_tls_only() -> None:
 
 def options(**values: object) -> HostOptions:
     return HostOptions.taken_from({**NOTHING, **values})
+
+
+def chosen_page(address: str | None, *names: str, off: bool = False) -> DashboardSettings | None:
+    values = {"dashboard_address": address, "dashboard_names": names, "no_dashboard": off}
+    return page_settings(values)
+
+
+def test_the_page_has_a_place_of_its_own_unless_told() -> None:
+    assert chosen_page(None) == DashboardSettings(address=DEFAULT_ADDRESS)
+    assert chosen_page("127.0.0.1:0", "a") == DashboardSettings(address="127.0.0.1:0", names=("a",))
+    assert chosen_page(None, off=True) is None
+
+
+@pytest.mark.parametrize(("address", "names"), [(DEFAULT_ADDRESS, ()), (None, ("other",))])
+def test_no_page_goes_with_no_option_about_it(address: str | None, names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="--no-dashboard does without the page"):
+        chosen_page(address, *names, off=True)
 
 
 def test_options_are_taken_out_of_all_that_a_command_was_given() -> None:

@@ -12,6 +12,7 @@ from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import ControlFrame, Join, Pulse, encode_control_frame
 from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Request, to_json
+from wallaroo_cli.tools import control_client
 from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.control_client import _ask
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
@@ -31,6 +32,9 @@ class Echo:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.may_answer_pings = asyncio.Event()
+        self.may_answer_pings.set()
+        self.pings: asyncio.Queue[None] = asyncio.Queue()
         self.error: Exception | None = None
         self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -38,6 +42,10 @@ class Echo:
     async def handle(
         self, method: str, params: dict[str, Any], progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
+        if method == "ping":
+            self.pings.put_nowait(None)
+            await self.may_answer_pings.wait()
+            return {}
         progress({"event": "begun"})
         self.asked.set()
         try:
@@ -121,6 +129,32 @@ async def ask(server: ControlServer, secret: bytes = SECRET, **params: Any) -> d
     to = target(server, secret)
     asking = _ask(to, "status", params, lambda _: None, until_gone=False)
     return await asyncio.wait_for(asking, WAIT_S)
+
+
+async def test_an_answer_may_take_long_as_long_as_the_initializer_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control_client, "PING_EVERY_S", 0.01)
+    async with serving() as (server, echo):
+        echo.may_answer.clear()
+        asking = asyncio.create_task(ask(server, a=1))
+        async with asyncio.timeout(WAIT_S):
+            for _ in range(3 * control_client.UNANSWERED_PINGS_MAX):
+                await echo.pings.get()
+        echo.may_answer.set()
+        assert (await asking)["params"] == {"a": 1}
+
+
+async def test_an_initializer_that_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control_client, "PING_EVERY_S", 0.01)
+    async with serving() as (server, echo):
+        echo.may_answer_pings.clear()
+        echo.may_answer.clear()
+        with pytest.raises(NoClusterError, match=r"has said nothing for") as raised:
+            await ask(server)
+    assert "is its initializer stopped?" in raised.value.hint
 
 
 async def test_a_request_gets_its_progress_and_its_answer() -> None:

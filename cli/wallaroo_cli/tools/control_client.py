@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,12 @@ from wallaroo_workers.control_link import ControlLink, NotOneOfUsError
 from wallaroo_workers.network.tls import Tls
 
 END_WAIT_S = 30.0
+REQUEST = 1
+"""The number of what is asked for; those behind it are pings."""
+PING_EVERY_S = 2.0
+UNANSWERED_PINGS_MAX = 5
+"""More make an initializer that was stopped, or a host that hangs. An answer to a request may take
+as long as it takes; one to a ping may not."""
 
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -58,12 +65,13 @@ async def _ask(
     until_gone: bool,
 ) -> dict[str, Any]:
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    gone = asyncio.Event()
+    heard, gone = asyncio.Event(), asyncio.Event()
 
     def came(frame: ControlFrame) -> None:
+        heard.set()
         if isinstance(frame, Progress):
             on_progress(from_json(frame.facts))
-        elif isinstance(frame, Answer) and not answered.done():
+        elif isinstance(frame, Answer) and frame.request == REQUEST:
             answered.set_result(frame)
 
     def lost(reason: str) -> None:
@@ -75,8 +83,9 @@ async def _ask(
     link = ControlLink(target.secret, None if target.tls is None else Tls(target.tls))
     await _dial(link, target, came, lost)
     try:
-        link.send(Request(NO_EPOCH, 1, method, to_json(params)))
-        result = _result(await answered)
+        link.send(Request(NO_EPOCH, REQUEST, method, to_json(params)))
+        await _wait(link, target, answered, heard)
+        result = _result(answered.result())
         if until_gone:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_WAIT_S):
@@ -84,6 +93,26 @@ async def _ask(
         return result
     finally:
         await link.close()
+
+
+async def _wait(
+    link: ControlLink, target: Target, answered: asyncio.Future[Answer], heard: asyncio.Event
+) -> None:
+    """Wait for the answer, for as long as the initializer gives signs of life."""
+    silent = 0
+    for number in itertools.count(REQUEST + 1):
+        heard.clear()
+        await asyncio.wait([answered], timeout=PING_EVERY_S)
+        if answered.done():
+            return
+        silent = 0 if heard.is_set() else silent + 1
+        if silent > UNANSWERED_PINGS_MAX:
+            answered.cancel()
+            raise NoClusterError(
+                f"the cluster at {target.address} has said nothing for {silent * PING_EVERY_S:g} s",
+                hint="is its initializer stopped? once it goes on, what was asked for is done",
+            )
+        link.send(Request(NO_EPOCH, number, "ping", "{}"))
 
 
 async def _dial(

@@ -14,6 +14,7 @@ from wallaroo_workers.network.tls import Tls
 log = structlog.get_logger()
 
 DIAL_TIMEOUT_S = 5.0
+TOLD_AFTER_S = 1.0
 
 
 class DialedLink(OutgoingLink):
@@ -53,8 +54,17 @@ class DialedLink(OutgoingLink):
             raise
 
     def _connection_lost(self, reason: str) -> None:
-        has_stood = self.lost()
-        if has_stood and not self.is_ending:
+        if self.lost() and not self.is_ending:
+            # Where the other worker has left or was lost, we hear of that in less time.
+            loop = asyncio.get_running_loop()
+            loop.call_later(TOLD_AFTER_S, self._tell_lost, reason, self.connection_count)
+
+    def _tell_lost(self, reason: str, connection_count: int) -> None:
+        if self.connection_count == connection_count and not self.is_ending:
             log.warning(
-                "link.lost", peer=self.receiver, reason=reason, bytes_unsent=self.backlog_bytes
+                "link.lost",
+                peer=self.receiver,
+                reason=reason,
+                bytes_unsent=self.backlog_bytes,
+                next="it is dialed until it stands again; nothing is lost",
             )
