@@ -4,6 +4,7 @@ The layout is told in ``wallaroo/checkpoint/journal.py``: a folder for each jour
 files named after the offset of their first byte.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ def list_journals(folder: Path) -> list[JournalInfo]:
             parsed = parse_journal_name(path.name)
             if parsed is not None and path.is_dir():
                 segments = _segments(path)
-                byte_count = sum(_size(path / segment_name(first)) for first in segments)
+                byte_count = 0
+                for first in segments:
+                    with contextlib.suppress(FileNotFoundError):
+                        byte_count += (path / segment_name(first)).stat().st_size
                 found.append(JournalInfo(path.name, *parsed, tuple(segments), byte_count))
     except OSError as error:
         raise disk_error(error, f"list the journals in {folder}") from error
@@ -299,14 +303,6 @@ def _segments(folder: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(first for first in firsts if first is not None)
-
-
-def _size(path: Path) -> int:
-    """Return how many bytes a file has; one that was deleted just now has none."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _write_all(file: int, data: bytes) -> None:
