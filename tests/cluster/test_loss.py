@@ -282,7 +282,7 @@ def test_a_record_that_kills_its_worker_each_time_ends_the_run_after_a_limit(
     )
     command.chmod(0o755)
     monkeypatch.setattr(harness, "COMMANDS", tmp_path)
-    with tally(tmp_path, "--workers", "2") as (cluster, receiver):
+    with tally(tmp_path, "--workers", "2", "--max-restarts", "3") as (cluster, receiver):
         send_rounds(cluster, 1)
         owner = wait_totals(receiver, 1).owners()["key0"]
         pids = cluster.pids()
@@ -290,12 +290,12 @@ def test_a_record_that_kills_its_worker_each_time_ends_the_run_after_a_limit(
         send_through_another(cluster, owner, framed(b"poison key0"))
         assert cluster.wait_end() == 1
         assert all(is_gone(pid) for pid in pids)
-        assert len(cluster.events("worker.lost")) == 11
+        assert len(cluster.events("worker.lost")) == 4
         # The others were told to stop; to them the initializer was not lost.
         assert cluster.events("initializer.lost") == []
         error, hint = cluster.errors
     assert error.startswith("Error: worker w")
-    assert "was lost 11 times within 60 s" in error
+    assert "was lost 4 times within 60 s" in error
     assert hint.startswith("hint: something ends the worker again and again")
 
 

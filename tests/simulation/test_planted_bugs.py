@@ -197,34 +197,39 @@ def without_attempts(patch: Patch) -> None:
     patch.setattr(Aside, "take", take)
 
 
-PLANTED = [
-    without_hold_back,
-    without_epoch_check,
-    without_replay,
-    without_atomic_manifests,
-    without_create_if_absent,
-    without_copy_on_write,
-    without_memory_of_abandoned,
-    without_skipping,
-    without_holding_sources,
-    without_young_journals,
-    without_moved_keys,
-    without_marks_on_what_came,
-    without_filter_for_old_parts,
-    without_heirs_of_output,
-    without_hold_until_all_know,
-    without_late_keys,
-    without_counts_going_back,
-    without_rest_before_handing_over,
-    without_waiting_for_a_checkpoint,
-    without_attempts,
-]
+PLANTED = {
+    without_hold_back: 59,
+    without_epoch_check: 5,
+    without_replay: 1,
+    without_atomic_manifests: 39,
+    without_create_if_absent: 0,
+    without_copy_on_write: 4,
+    without_memory_of_abandoned: 0,
+    without_skipping: 1,
+    without_holding_sources: 2,
+    without_young_journals: 1,
+    without_moved_keys: 14,
+    without_marks_on_what_came: 5,
+    without_filter_for_old_parts: 69,
+    without_heirs_of_output: 5,
+    without_hold_until_all_know: 39,
+    without_late_keys: 25,
+    without_counts_going_back: 1,
+    without_rest_before_handing_over: 31,
+    without_waiting_for_a_checkpoint: 194,
+    without_attempts: 43,
+}
+"""Each with the first seed that showed it; where the simulation has changed, a later one does."""
 
 
-@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_the_simulation_fails(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    ("plant", "first"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
+)
+def test_the_simulation_fails(
+    plant: Callable[[Patch], None], first: int, monkeypatch: Patch
+) -> None:
     plant(monkeypatch)
-    for seed in range(SEEDS_MAX):
+    for seed in range(first, first + SEEDS_MAX):
         try:
             run_seed(seed)
         except SimulationError as error:
