@@ -49,12 +49,14 @@ def page_settings(values: dict[str, Any]) -> DashboardSettings | None:
     address, names = values.pop("dashboard_address"), values.pop("dashboard_names")
     if values.pop("no_dashboard"):
         if names or address is not None:
+            other = "--dashboard" if address is not None else "--dashboard-host"
             raise ConfigError(
-                "--no-dashboard does without the page, and other options are about it",
+                f"--no-dashboard does without the page, and {other} is about it",
                 hint="leave out either",
             )
         return None
-    address = address or DEFAULT_ADDRESS
+    if address is None:
+        address = DEFAULT_ADDRESS
     try:
         split_address(address)
     except ProtocolError as error:

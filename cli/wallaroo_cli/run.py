@@ -58,6 +58,9 @@ Example, with the receiver started first:
   wallaroo-run --application-module alphabet --in 127.0.0.1:7010 \\
                --out 127.0.0.1:7002 --workers 4
 
+wallaroo-run --version, alone, tells the version.
+
+\b
 Exit status: 0 after a stop in order, 1 when the run could not start or go on,
 2 for a mistake on the command line or in the application."""
 
@@ -110,13 +113,21 @@ class RunCommand(click.Command):
             sys.exit(report_errors(run_original)(sys.argv[1:]))
         return super().main(*args, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``--version`` where it stands alone; else it is the application's, as all others."""
+        if args == ["--version"]:
+            from importlib.metadata import version
+
+            click.echo(f"{ctx.info_name}, version {version(DISTRIBUTION)}")
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
 
 @click.command(
     cls=RunCommand,
     context_settings={"ignore_unknown_options": True},
     epilog=EPILOG,
 )
-@click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "--application-module",
     metavar="NAME",

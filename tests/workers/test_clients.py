@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -152,9 +153,25 @@ async def test_an_initializer_that_says_nothing_is_given_up(
     async with serving() as (server, echo):
         echo.may_answer_pings.clear()
         echo.may_answer.clear()
-        with pytest.raises(NoClusterError, match=r"has said nothing for") as raised:
+        with pytest.raises(ClusterError, match=r"has said nothing for") as raised:
             await ask(server)
     assert "is its initializer stopped?" in raised.value.hint
+
+
+async def test_a_command_that_is_interrupted_while_it_waits_says_nothing_of_it() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with serving() as (server, echo):
+        echo.may_answer.clear()
+        asking = asyncio.create_task(ask(server))
+        async with asyncio.timeout(WAIT_S):
+            await echo.asked.wait()
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+    del asking
+    gc.collect()
+    assert told == []
 
 
 async def test_a_request_gets_its_progress_and_its_answer() -> None:

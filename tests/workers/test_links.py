@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
-from structlog.testing import capture_logs
 
 from wallaroo.cluster.incoming_links import IncomingLinks
 from wallaroo.cluster.pressure import Pressure
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo_workers.network import outgoing
+from wallaroo_workers.network.frames import CLOSED_BY_PEER
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
 
@@ -63,43 +64,45 @@ async def linked() -> AsyncIterator[Two]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when it was decided whether anything is told; that is soon."""
-    decided = asyncio.Event()
-    tell = DialedLink._tell_lost
+def told(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[str]:
+    """The reasons of links that are told to be lost."""
+    reasons: asyncio.Queue[str] = asyncio.Queue()
 
-    def tell_and_set(self: DialedLink, reason: str, connection_count: int) -> None:
-        tell(self, reason, connection_count)
-        decided.set()
+    def warning(event: str, reason: str, **_: object) -> None:
+        assert event == "link.lost"
+        reasons.put_nowait(reason)
 
-    monkeypatch.setattr(DialedLink, "_tell_lost", tell_and_set)
-    monkeypatch.setattr(outgoing, "TOLD_AFTER_S", 0.2)
-    return decided
+    monkeypatch.setattr(outgoing, "log", SimpleNamespace(warning=warning, debug=print))
+    return reasons
 
 
-async def lost_links(told: asyncio.Event, two: Two) -> list[str]:
-    """Break the link; return the peers of the links that are told to be lost."""
-    with capture_logs() as lines:
+async def test_a_link_that_stays_broken_is_told(
+    told: asyncio.Queue[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "TOLD_AFTER_S", 0.01)
+    async with linked() as two:
+        two.listener.close()
         two.hang_up()
         async with asyncio.timeout(WAIT_S):
-            await told.wait()
-    return [line["peer"] for line in lines if line["event"] == "link.lost"]
+            assert await told.get() == CLOSED_BY_PEER
 
 
-async def test_a_link_that_breaks_and_stands_again_is_not_told(told: asyncio.Event) -> None:
+async def test_a_link_that_stands_again_or_is_wanted_no_more_is_not_told(
+    told: asyncio.Queue[str],
+) -> None:
     async with linked() as two:
-        assert await lost_links(told, two) == []
+        two.hang_up()
         await two.stands(2)
+        two.link._tell_lost("as the timer does", connection_count=1)
+        two.link.close()
+        two.link._tell_lost("as the timer does", connection_count=2)
+    assert told.empty()
 
 
-async def test_a_link_that_stays_broken_is_told(told: asyncio.Event) -> None:
+async def test_a_link_that_breaks_again_and_again_is_told(told: asyncio.Queue[str]) -> None:
     async with linked() as two:
-        two.listener.close()
-        assert await lost_links(told, two) == [W2]
-
-
-async def test_a_link_whose_other_worker_leaves_is_not_told(told: asyncio.Event) -> None:
-    async with linked() as two:
-        two.listener.close()
-        asyncio.get_running_loop().call_later(0.05, two.link.close)
-        assert await lost_links(told, two) == []
+        for count in range(outgoing.BREAKS_MAX):
+            assert told.empty()
+            two.hang_up()
+            await two.stands(count + 2)
+        assert "it broke 5 times" in told.get_nowait()

@@ -10,6 +10,7 @@ from typing import Protocol
 from wallaroo.checkpoint.journal import Entry, cut_offset, is_older
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.errors import StoreError
 
 
 class JournalWriter(Protocol):
@@ -62,6 +63,8 @@ class Journal:
         self._writer = writer
         self._progress = JournalProgress(self.name)
         self._older: dict[str, JournalProgress] = {}
+        self._found: set[str] = set()
+        """Journals of others in this folder that are to be deleted."""
         self._saving: list[JournalPosition] = []
         self._saved: dict[int, list[JournalPosition]] = {}
         """By manifest: the positions that this process saved."""
@@ -91,6 +94,7 @@ class Journal:
 
     def go_back(self, positions: list[JournalPosition]) -> dict[str, JournalProgress]:
         """Begin anew at these positions, one for each journal to replay; return their progress."""
+        self._found.clear()
         self._saving = []
         self._saved.clear()
         progress = {
@@ -120,26 +124,38 @@ class Journal:
         return self._saving
 
     def committed(self, number: int, oldest_number: int) -> None:
-        """What ``positions`` gave last stands in a manifest: delete what no kept one needs."""
+        """What ``positions`` gave last stands in a manifest: delete what no kept one needs.
+
+        What cannot be deleted is tried again with the next one; raises the first ``StoreError``.
+        """
         self._saved[number] = self._saving
         if oldest_number not in self._saved:
             return  # of an earlier life of this worker: what it needs is not known here
         self._saved = {one: kept for one, kept in self._saved.items() if one >= oldest_number}
         kept = list(self._saved.values())
-        offset = cut_offset(self.name, kept)
-        assert offset is not None, "a checkpoint names the newest journal of each worker"
-        self.folder.cut(self.name, offset)
-        for name, progress in list(self._older.items()):
-            if any(name not in (each.journal for each in positions) for positions in kept):
-                continue  # what an older checkpoint needs of it, its writer knew, who has left
-            offset = cut_offset(name, kept)
-            if offset == progress.end:
-                # All of it was processed before the oldest checkpoint that is kept. It is named
-                # until it is gone: without a name it could be taken for a newer one. Where its
-                # writer's host has a folder of its own it stays there, and its name here.
-                is_here = name in self.folder.names()
-                self.folder.cut(name, None)
-                if is_here or is_older(name, self.name):
-                    del self._older[name]
-            else:
-                self.folder.cut(name, offset)
+        problems: list[StoreError] = []
+        for name in (self.name, *self._older):
+            try:
+                self._cut(name, kept)
+            except StoreError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
+
+    def _cut(self, name: str, kept: list[list[JournalPosition]]) -> None:
+        if any(name not in (each.journal for each in positions) for positions in kept):
+            return  # what an older checkpoint needs of it, its writer knew, who has left
+        offset = cut_offset(name, kept)
+        assert offset is not None, "all of these name it"
+        if name == self.name or offset != self._older[name].end:
+            self.folder.cut(name, offset)
+            return
+        # All of it was processed before the oldest checkpoint that is kept. It is named until it is
+        # gone: without a name it could be taken for a newer one. Where its writer's host has a
+        # folder of its own it stays there, and its name here.
+        if name in self.folder.names():
+            self._found.add(name)
+        self.folder.cut(name, None)
+        if name in self._found or is_older(name, self.name):
+            del self._older[name]
+            self._found.discard(name)

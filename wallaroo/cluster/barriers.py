@@ -135,9 +135,9 @@ class Barriers:
             journal.committed(order.number, order.oldest_number)
             self._not_cut = ""
         except StoreError as error:
-            # The next checkpoint has what is left deleted too.
             if error.what != self._not_cut:
-                self._around.warn("journal.not_cut", error)
+                what = f"{error.what}; it takes room until it can be, and each checkpoint tries"
+                self._around.warn("journal.not_cut", StoreError(what, error.hint))
             self._not_cut = error.what
 
     def abandon(self, checkpoint: CheckpointId) -> None:

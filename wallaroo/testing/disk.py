@@ -161,11 +161,15 @@ class JournalFolder:
             doomed = covered_segments(doomed, offset)
         for first in doomed:
             self._process.at("cut journal")
-            if self._disk.chaos.take("failed_journal_cuts", CUT_FAILURE_PROBABILITY):
-                raise StoreError(f"cannot cut the journal {journal}: no permission")
+            self._may_fail(journal)
             del segments[first]
         if offset is None:
+            self._may_fail(journal)
             del self._disk.journals[journal]
+
+    def _may_fail(self, journal: str) -> None:
+        if self._disk.chaos.take("failed_journal_cuts", CUT_FAILURE_PROBABILITY):
+            raise StoreError(f"cannot cut the journal {journal}: no permission")
 
 
 class _Segments:

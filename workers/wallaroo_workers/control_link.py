@@ -43,6 +43,11 @@ class ControlLink:
         """The address of this host that the link uses."""
         return self._connection.local_host
 
+    @property
+    def received_bytes(self) -> int:
+        """How much has come over the link, whole frames or not."""
+        return self._connection.received_bytes
+
     async def dial(
         self,
         host: str,

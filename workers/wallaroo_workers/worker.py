@@ -15,6 +15,7 @@ from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
+from wallaroo.errors import StoreError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -277,13 +278,13 @@ class Worker:
             self._end(STATUS_INITIALIZER_LOST)
 
     def broken(self, context: dict[str, Any]) -> None:
-        """An error that nobody expected: a bug of ours. The process must not go on half alive."""
-        log.critical(
-            "worker.broken",
-            what=context.get("message"),
-            exc_info=context.get("exception"),
-            next="this worker ends, and is started again",
-        )
+        """An error that nobody expected: mostly a bug. The process must not go on half alive."""
+        error, following = context.get("exception"), "this worker ends, and is started again"
+        if isinstance(error, StoreError):
+            log.error("worker.failed", reason=error.what, hint=error.hint, next=following)
+        else:
+            what = context.get("message")
+            log.critical("worker.broken", what=what, exc_info=error, next=following)
         self._end(STATUS_BROKEN)
 
     def _end(self, status: int) -> None:

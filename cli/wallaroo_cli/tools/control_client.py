@@ -65,13 +65,12 @@ async def _ask(
     until_gone: bool,
 ) -> dict[str, Any]:
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    heard, gone = asyncio.Event(), asyncio.Event()
+    gone = asyncio.Event()
 
     def came(frame: ControlFrame) -> None:
-        heard.set()
         if isinstance(frame, Progress):
             on_progress(from_json(frame.facts))
-        elif isinstance(frame, Answer) and frame.request == REQUEST:
+        elif isinstance(frame, Answer) and frame.request == REQUEST and not answered.done():
             answered.set_result(frame)
 
     def lost(reason: str) -> None:
@@ -84,7 +83,7 @@ async def _ask(
     await _dial(link, target, came, lost)
     try:
         link.send(Request(NO_EPOCH, REQUEST, method, to_json(params)))
-        await _wait(link, target, answered, heard)
+        await _wait(link, target, answered)
         result = _result(answered.result())
         if until_gone:
             with contextlib.suppress(TimeoutError):
@@ -92,25 +91,25 @@ async def _ask(
                     await gone.wait()
         return result
     finally:
+        answered.cancel()
         await link.close()
 
 
-async def _wait(
-    link: ControlLink, target: Target, answered: asyncio.Future[Answer], heard: asyncio.Event
-) -> None:
+async def _wait(link: ControlLink, target: Target, answered: asyncio.Future[Answer]) -> None:
     """Wait for the answer, for as long as the initializer gives signs of life."""
     silent = 0
     for number in itertools.count(REQUEST + 1):
-        heard.clear()
+        byte_count = link.received_bytes
         await asyncio.wait([answered], timeout=PING_EVERY_S)
         if answered.done():
             return
-        silent = 0 if heard.is_set() else silent + 1
+        # A long answer over a slow line is on its way for longer than a ping may be.
+        silent = silent + 1 if link.received_bytes == byte_count else 0
         if silent > UNANSWERED_PINGS_MAX:
-            answered.cancel()
-            raise NoClusterError(
+            raise ClusterError(
                 f"the cluster at {target.address} has said nothing for {silent * PING_EVERY_S:g} s",
-                hint="is its initializer stopped? once it goes on, what was asked for is done",
+                hint="is its initializer stopped? once it goes on, what was asked for may be done "
+                "all the same",
             )
         link.send(Request(NO_EPOCH, number, "ping", "{}"))
 

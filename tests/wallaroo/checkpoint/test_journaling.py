@@ -7,6 +7,7 @@ import pytest
 from wallaroo.checkpoint.journal import Entry, replay_position
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.errors import StoreError
 
 LEFT = "w3-0000000002"
 """Newer than the heir's own."""
@@ -30,6 +31,8 @@ class Folder:
     def __init__(self, names: list[str]) -> None:
         self._names = names
         self.cuts: list[tuple[str, int | None]] = []
+        self.refused: set[str] = set()
+        """Journals of which something cannot be deleted."""
 
     def names(self) -> list[str]:
         return self._names
@@ -40,6 +43,10 @@ class Folder:
     def cut(self, journal: str, offset: int | None) -> None:
         if journal == LEFT:
             self.cuts.append((journal, offset))
+            if offset is None:
+                self._names = []
+        if journal in self.refused:
+            raise StoreError(f"cannot cut {journal}")
 
 
 def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
@@ -58,6 +65,32 @@ def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
     journal.positions()
     journal.committed(8, oldest_number=6)
     assert folder.cuts == [(LEFT, None)]
+    assert LEFT not in [each.journal for each in journal.positions()]
+
+
+def test_a_journal_that_cannot_be_cut_is_tried_again_and_keeps_no_other() -> None:
+    folder, writer = Folder([LEFT]), Writer()
+    journal = Journal(folder, writer)
+    journal.inherit([JournalPosition(LEFT, 700, {})])
+    journal.positions()
+    folder.refused = {writer.name}
+    with pytest.raises(StoreError, match=writer.name):
+        journal.committed(1, oldest_number=1)
+    assert folder.cuts == [(LEFT, None)]
+    assert LEFT not in [each.journal for each in journal.positions()]
+
+
+def test_a_journal_whose_folder_alone_is_left_is_named_until_that_is_gone() -> None:
+    folder = Folder([LEFT])
+    journal = Journal(folder, Writer())
+    journal.inherit([JournalPosition(LEFT, 700, {})])
+    journal.positions()
+    folder.refused = {LEFT}
+    with pytest.raises(StoreError, match=LEFT):
+        journal.committed(1, oldest_number=1)
+    assert LEFT in [each.journal for each in journal.positions()]
+    folder.refused = set()
+    journal.committed(2, oldest_number=2)
     assert LEFT not in [each.journal for each in journal.positions()]
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -341,11 +342,14 @@ def test_journals_are_listed_while_another_process_cuts_them(tmp_path: Path) -> 
             cut_journal(tmp_path, NAME, None)
 
     other = threading.Thread(target=come_and_go)
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
     other.start()
     try:
         for _ in range(2000):
             assert {journal.name for journal in list_journals(tmp_path)} <= {NAME}
     finally:
+        sys.setswitchinterval(interval_s)
         is_over.set()
         other.join()
 

@@ -23,7 +23,7 @@ from wallaroo.wire.requests import (
     to_json,
 )
 from wallaroo_workers.initializer.requests import Requests
-from wallaroo_workers.network.frames import CLOSED_BY_PEER, FrameConnection
+from wallaroo_workers.network.frames import FrameConnection
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Clients:
         tasks = self._tasks.pop(connection, None)
         if tasks is None:
             return False
-        if reason != CLOSED_BY_PEER:
+        if connection.refusal is not None:
             log.warning("client.refused", peer=connection.peer, reason=reason)
         for task in tasks.values():
             task.cancel()

@@ -37,6 +37,7 @@ class FrameConnection(asyncio.Protocol):
         self.on_frame: Callable[[bytes], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.peer = "a stranger"
+        self.received_bytes = 0
         self.refusal: WallarooError | None = None
         """What the peer did wrong, if that ended the connection."""
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
@@ -74,6 +75,7 @@ class FrameConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a peer that breaks the rules loses the connection."""
+        self.received_bytes += len(data)
         try:
             if self._tls is not None:
                 data = self._decrypted(data, self._tls)

@@ -1,6 +1,7 @@
 """Dials other workers, and dials again, for as long as a link is wanted."""
 
 import asyncio
+from collections import deque
 
 import structlog
 
@@ -15,6 +16,9 @@ log = structlog.get_logger()
 
 DIAL_TIMEOUT_S = 5.0
 TOLD_AFTER_S = 1.0
+BREAKS_MAX = 5
+BREAKS_WITHIN_S = 60.0
+"""So many are told, however soon the link stands again."""
 
 
 class DialedLink(OutgoingLink):
@@ -31,6 +35,7 @@ class DialedLink(OutgoingLink):
         super().__init__(hello, address, pressure, asyncio.Event)
         self._secret = secret
         self._tls = tls
+        self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
@@ -54,9 +59,15 @@ class DialedLink(OutgoingLink):
             raise
 
     def _connection_lost(self, reason: str) -> None:
-        if self.lost() and not self.is_ending:
-            # Where the other worker has left or was lost, we hear of that in less time.
-            loop = asyncio.get_running_loop()
+        if not self.lost() or self.is_ending:
+            return
+        loop = asyncio.get_running_loop()
+        self._breaks_s.append(loop.time())
+        if len(self._breaks_s) == BREAKS_MAX and loop.time() - self._breaks_s[0] < BREAKS_WITHIN_S:
+            self._breaks_s.clear()
+            self._tell_lost(f"it broke {BREAKS_MAX} times: {reason}", self.connection_count)
+        else:
+            # The other worker may be about to leave, or to stop, and we about to hear of that.
             loop.call_later(TOLD_AFTER_S, self._tell_lost, reason, self.connection_count)
 
     def _tell_lost(self, reason: str, connection_count: int) -> None:
@@ -66,5 +77,5 @@ class DialedLink(OutgoingLink):
                 peer=self.receiver,
                 reason=reason,
                 bytes_unsent=self.backlog_bytes,
-                next="it is dialed until it stands again; nothing is lost",
+                next="it is dialed until it stands again; what is unsent is kept for it",
             )

@@ -192,19 +192,18 @@ class JournalInfo:
 def list_journals(folder: Path) -> list[JournalInfo]:
     """Return the journals in `folder`, by worker and epoch; none if there is no such folder.
 
-    Of a journal that somebody cuts meanwhile it may have segments that are gone.
+    Segments that somebody deletes meanwhile are left out.
     """
     found: list[JournalInfo] = []
     try:
         for path in folder.iterdir() if folder.is_dir() else ():
             parsed = parse_journal_name(path.name)
             if parsed is not None and path.is_dir():
-                segments = _segments(path)
-                byte_count = 0
-                for first in segments:
+                sizes: dict[int, int] = {}
+                for first in _segments(path):
                     with contextlib.suppress(FileNotFoundError):
-                        byte_count += (path / segment_name(first)).stat().st_size
-                found.append(JournalInfo(path.name, *parsed, tuple(segments), byte_count))
+                        sizes[first] = (path / segment_name(first)).stat().st_size
+                found.append(JournalInfo(path.name, *parsed, tuple(sizes), sum(sizes.values())))
     except OSError as error:
         raise disk_error(error, f"list the journals in {folder}") from error
     return sorted(found, key=lambda journal: (journal.worker, journal.epoch))
