@@ -50,8 +50,11 @@ class JournalFolder(Protocol):
         """Return what is to be replayed from a position on; also raises ``DamagedFileError``."""
         ...
 
-    def cut(self, journal: str, offset: int | None) -> None:
-        """Delete what stands before ``offset``, as far as that frees space; ``None``: all."""
+    def cut(self, journal: str, offset: int | None) -> bool:
+        """Delete what stands before ``offset``, as far as that frees space; ``None``: all.
+
+        Says whether there was such a journal, or what another attempt had left of it.
+        """
         ...
 
 
@@ -63,8 +66,6 @@ class Journal:
         self._writer = writer
         self._progress = JournalProgress(self.name)
         self._older: dict[str, JournalProgress] = {}
-        self._found: set[str] = set()
-        """Journals of others in this folder that are to be deleted."""
         self._saving: list[JournalPosition] = []
         self._saved: dict[int, list[JournalPosition]] = {}
         """By manifest: the positions that this process saved."""
@@ -94,7 +95,6 @@ class Journal:
 
     def go_back(self, positions: list[JournalPosition]) -> dict[str, JournalProgress]:
         """Begin anew at these positions, one for each journal to replay; return their progress."""
-        self._found.clear()
         self._saving = []
         self._saved.clear()
         progress = {
@@ -153,9 +153,5 @@ class Journal:
         # All of it was processed before the oldest checkpoint that is kept. It is named until it is
         # gone: without a name it could be taken for a newer one. Where its writer's host has a
         # folder of its own it stays there, and its name here.
-        if name in self.folder.names():
-            self._found.add(name)
-        self.folder.cut(name, None)
-        if name in self._found or is_older(name, self.name):
+        if self.folder.cut(name, None) or is_older(name, self.name):
             del self._older[name]
-            self._found.discard(name)

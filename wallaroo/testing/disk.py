@@ -153,8 +153,10 @@ class JournalFolder:
         segments = _Segments(position.journal, journal)
         return EntryReader(segments, position, READ_BYTES)
 
-    def cut(self, journal: str, offset: int | None) -> None:
+    def cut(self, journal: str, offset: int | None) -> bool:
         """Delete the segments before ``offset``, one by one; ``None``: all of the journal."""
+        if journal not in self._disk.journals:
+            return False
         segments = self._disk.journals[journal].segments
         doomed = sorted(segments)
         if offset is not None:
@@ -166,6 +168,7 @@ class JournalFolder:
         if offset is None:
             self._may_fail(journal)
             del self._disk.journals[journal]
+        return True
 
     def _may_fail(self, journal: str) -> None:
         if self._disk.chaos.take("failed_journal_cuts", CUT_FAILURE_PROBABILITY):

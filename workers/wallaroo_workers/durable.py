@@ -44,9 +44,11 @@ class JournalFolder:
             sync_journal(self._folder, position.journal)
         return JournalReader(self._folder, position)
 
-    def cut(self, journal: str, offset: int | None) -> None:
-        """Delete the segments before ``offset``; ``None``: all of the journal."""
+    def cut(self, journal: str, offset: int | None) -> bool:
+        """Delete the segments before ``offset``; ``None``: all of the journal, if it is here."""
+        is_here = (self._folder / journal).is_dir()
         cut_journal(self._folder, journal, offset)
+        return is_here
 
 
 def open_durable(settings: WorkerSettings) -> DurableStorage | None:

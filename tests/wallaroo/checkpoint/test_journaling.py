@@ -40,13 +40,12 @@ class Folder:
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         return []
 
-    def cut(self, journal: str, offset: int | None) -> None:
+    def cut(self, journal: str, offset: int | None) -> bool:
         if journal == LEFT:
             self.cuts.append((journal, offset))
-            if offset is None:
-                self._names = []
         if journal in self.refused:
             raise StoreError(f"cannot cut {journal}")
+        return journal in self._names
 
 
 def test_a_journal_that_was_left_is_kept_for_checkpoints_from_before() -> None:
@@ -80,7 +79,7 @@ def test_a_journal_that_cannot_be_cut_is_tried_again_and_keeps_no_other() -> Non
     assert LEFT not in [each.journal for each in journal.positions()]
 
 
-def test_a_journal_whose_folder_alone_is_left_is_named_until_that_is_gone() -> None:
+def test_a_journal_that_cannot_be_cut_is_named_until_it_is_gone() -> None:
     folder = Folder([LEFT])
     journal = Journal(folder, Writer())
     journal.inherit([JournalPosition(LEFT, 700, {})])
