@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -22,7 +23,7 @@ from wallaroo_workers.sources.handing_over import SOCKET_NAME
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 60.0
-PORTS = (20_000, 32_000)
+PORTS = range(20_000, 32_000)
 LOG_LINES_SHOWN = 60
 
 
@@ -441,11 +442,15 @@ def listening_ports(pid: int) -> set[int]:
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens at, all different.
 
-    The system gives none of these to connections, so they stay free until somebody listens.
+    The system gives none of these to connections, and each process that runs tests beside others
+    has its own, so they stay free until somebody listens, and between two runs that do.
     """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    process_count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = PORTS[number::process_count]
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randrange(*PORTS)
+        port = random.choice(mine)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             ports += [port] if port not in ports else []
