@@ -88,7 +88,8 @@ class FrameConnection(asyncio.Protocol):
         except (FramingError, ProtocolError) as error:
             self._refuse(error)
             self.abort(error.what)
-        except Exception as error:  # noqa: BLE001  no fault of the peer; told as the bug it is; uvloop would swallow some
+        except Exception as error:  # noqa: BLE001  uvloop would swallow some
+            # No fault of the peer's.
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a frame broke us", "exception": error})
             self.abort("a frame could not be handled")
