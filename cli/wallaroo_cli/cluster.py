@@ -37,6 +37,7 @@ for _command in (
     looking.partitions,
     looking.keys,
     looking.get,
+    looking.events,
     looking.logs,
     changing.checkpoint,
     changing.grow,

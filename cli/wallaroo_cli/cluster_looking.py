@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.routing.key_text import KINDS
 from wallaroo_cli.cluster_options import (
     ask_and_show,
@@ -137,6 +138,21 @@ def get(**options: Any) -> None:
     such key.
     """
     ask_and_show(options, "get", lambda answer: click.echo(answer["text"]))
+
+
+@click.command(short_help="Show what happened: losses, recoveries, resizes.")
+@click.option(
+    "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1, EVENTS_KEPT),
+    help="Show so many events at most.",
+)  # fmt: skip
+@cluster_options
+@report_errors
+def events(**options: Any) -> None:
+    """Show what happened in this run: losses, recoveries, resizes, failed checkpoints.
+
+    The newest event is the last. Each has the name of the log event that says more.
+    """
+    ask_and_show(options, "events", lambda answer: views.print_events(answer["events"]))
 
 
 @click.command(short_help="Show the log of all processes, or change its level.")

@@ -80,7 +80,17 @@ def test_a_secret_that_is_given_goes_first(
 def test_no_cluster_is_the_status_3() -> None:
     with pytest.raises(NoClusterError, match="no cluster runs that was started in"):
         find_cluster(None, None)
-    for command in ("status", "partitions", "keys", "checkpoint", "stop", "drain", "grow", "logs"):
+    for command in (
+        "status",
+        "partitions",
+        "keys",
+        "checkpoint",
+        "stop",
+        "drain",
+        "grow",
+        "logs",
+        "events",
+    ):
         ended = invoke(command)
         assert ended.exit_code == 3, command
         assert "hint: go to the folder" in ended.stderr

@@ -10,6 +10,7 @@ from wallaroo.cluster.events import Effect, Event, Send, StopRequested
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.errors import WallarooError
+from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import WorkerName
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
@@ -45,6 +46,7 @@ class AskedCluster(Story):
         self.discarded = 0
         self.stopped = asyncio.Event()
         self.watch = RunWatch()
+        self.events = EventHistory(lambda: 1.0)
         self.store_is_away = False
         self.manifest = manifest
         super().__init__(is_durable=is_durable, partition_maps=[one.to_wire() for one in self.maps])
@@ -56,6 +58,7 @@ class AskedCluster(Story):
             plan=plan,
             members=lambda: self.workers,
             watch=self.watch,
+            events=self.events,
             phase=lambda: self.coordinator.phase,
             epoch=lambda: self.coordinator.epoch,
             waiting_for=lambda: self.coordinator.waiting_for,

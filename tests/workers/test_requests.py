@@ -417,7 +417,15 @@ async def test_nobody_waits_where_that_is_not_wanted(cluster: AskedCluster) -> N
     assert cluster.resizes == [(["w1"], [])]
 
 
-# The log
+# The history and the log
+
+
+async def test_the_history_is_given_newest_last_and_cut_to_the_limit(cluster: AskedCluster) -> None:
+    cluster.events.add("cluster.resized", "resized", {"workers": "a, b"})
+    cluster.events.add("worker.lost", "worker b was lost", level="warning")
+    whole = (await cluster.ask("events"))["events"]
+    assert [each["kind"] for each in whole] == ["cluster.resized", "worker.lost"]
+    assert (await cluster.ask("events", limit=1))["events"] == whole[1:]
 
 
 async def test_the_level_is_told_to_all_and_to_those_who_come_later(cluster: AskedCluster) -> None:

@@ -1,10 +1,11 @@
 """Everything that the workers of a cluster have reported, with the little that is kept of it."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.history import History
 from wallaroo.metrics.nodes import Nodes
@@ -36,8 +37,9 @@ class Member:
 class Gathering:
     """Of one run. All times are seconds since 1970."""
 
-    def __init__(self, plan: Plan, *, is_durable: bool) -> None:
+    def __init__(self, plan: Plan, clock_s: Callable[[], float], *, is_durable: bool) -> None:
         self.plan = plan
+        self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
         self.is_durable = is_durable
         self.members: dict[str, Member] = {}

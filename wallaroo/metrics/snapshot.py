@@ -15,6 +15,7 @@ from wallaroo.metrics.totals import sums
 
 HOTTEST_SHOWN = 20
 BACKLOG_BYTES = 4 << 20
+EVENTS_SHOWN = 50
 
 
 def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "states": _states(gathering, members),
         "checkpoints": _checkpoints(gathering, now_s),
         "dead_letters": [*gathering.dead_letters],
+        "events": gathering.events.newest(EVENTS_SHOWN),
         "log": sorted(gathering.log, key=lambda line: float(line["unix_s"])),
     }
     view["graph"] = _graph(gathering, by_worker, counts, view)

@@ -1,11 +1,14 @@
 """What a running cluster answers, as sentences and tables for people."""
 
+from datetime import datetime
 from typing import Any
 
 import click
 from rich.filesize import decimal
 
+from wallaroo.metrics.event_history import TEXT_CHARACTERS_MAX
 from wallaroo_cli.tools.columns import Column
+from wallaroo_cli.tools.figures import plain
 from wallaroo_cli.tools.tables import age_text, new_table, print_columns, print_table
 
 NOTHING = "-"
@@ -114,6 +117,19 @@ def print_log(lines: list[dict[str, Any]]) -> None:
         first = [str(others.pop(name, "")) for name in ("timestamp", "level", "process", "event")]
         values = " ".join(f"{name}={value}" for name, value in others.items())
         click.echo(f"{first[0]} {first[1]:<8} {first[2]:<12} {first[3]} {values}".rstrip())
+
+
+def print_events(events: list[dict[str, Any]]) -> None:
+    """Print what happened, each event on one line of text."""
+    if not events:
+        click.echo("Nothing has happened yet.")
+    for event in events:
+        began = datetime.fromtimestamp(event["unix_s"]).astimezone()
+        again = f" ({event['count']} times)" if event["count"] > 1 else ""
+        text = plain(event["text"], TEXT_CHARACTERS_MAX)
+        click.echo(
+            f"{began:%Y-%m-%d %H:%M:%S} {event['level']:<8} {event['kind']:<24} {text}{again}"
+        )
 
 
 def checkpoint_text(answer: dict[str, Any]) -> str:

@@ -47,3 +47,11 @@ def duration_text(seconds: float | None) -> str:
         return f"{minutes} min {int(seconds % 60)} s"
     hours = minutes // 60
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def plain(value: object, length: int = 200) -> str:
+    """Return text that came from records cut off, and without what a terminal would obey."""
+    if value is None:
+        return ""
+    text = "".join(letter if letter.isprintable() else "·" for letter in str(value))
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -10,7 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from wallaroo_cli.tools.columns import Column, number, table_of
-from wallaroo_cli.tools.figures import NOTHING, bytes_text, count_text, duration_text, share_text
+from wallaroo_cli.tools.figures import (
+    NOTHING,
+    bytes_text,
+    count_text,
+    duration_text,
+    plain,
+    share_text,
+)
 
 HEALTH_STYLES = {"well": "bold green", "strained": "bold yellow", "unwell": "bold red"}
 LOG_LINES = 8
@@ -210,11 +217,3 @@ def _log(lines: list[dict[str, Any]], width: int) -> Table:
 
 def _clock(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s).astimezone().strftime("%H:%M:%S")
-
-
-def plain(value: object, length: int = 200) -> str:
-    """Return text that came from records cut off, and without what a terminal would obey."""
-    if value is None:
-        return ""
-    text = "".join(letter if letter.isprintable() else "·" for letter in str(value))
-    return text if len(text) <= length else f"{text[: length - 1]}…"

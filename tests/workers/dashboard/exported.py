@@ -35,7 +35,7 @@ def alphabet_plan() -> Plan:
 def told(count: int = 1000) -> Gathering:
     """All that two workers can tell of ``count`` records, and a checkpoint."""
     plan, now_s = alphabet_plan(), time.time()
-    gathering = Gathering(plan, is_durable=True)
+    gathering = Gathering(plan, time.time, is_durable=True)
     nodes, state = Nodes(plan).all, next(iter(plan.states))
     times = Histogram()
     times.record_all([900_000, 1_200_000])

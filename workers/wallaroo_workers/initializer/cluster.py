@@ -255,6 +255,7 @@ class Cluster:
             plan=self._plan,
             members=lambda: self._workers,
             watch=self._watch,
+            events=self.observatory.events,
             phase=lambda: coordinator.phase,
             epoch=lambda: coordinator.epoch,
             waiting_for=lambda: coordinator.waiting_for,

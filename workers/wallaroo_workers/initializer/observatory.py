@@ -8,6 +8,7 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.cluster.chronicle import Chronicle
 from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.events import (
     Announce,
@@ -19,6 +20,7 @@ from wallaroo.cluster.events import (
     StartWorker,
     WriteManifest,
 )
+from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.gathering import Gathering
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.snapshot import snapshot
@@ -41,10 +43,16 @@ class Observatory:
         self._plan = plan
         self._otlp_endpoint = otlp_endpoint
         self._export: OtlpExport | None = None
-        self._gathering = Gathering(plan, is_durable=is_durable)
+        self._gathering = Gathering(plan, time.time, is_durable=is_durable)
+        self._chronicle = Chronicle(self._gathering.events, time.monotonic)
         self._started_s = time.time()
         self._coordinator: Coordinator | None = None
         self._has_ended = False
+
+    @property
+    def events(self) -> EventHistory:
+        """What happened, for people; whoever knows of more may add it."""
+        return self._gathering.events
 
     def watch(self, coordinator: Coordinator) -> None:
         """Take phase and epoch from this coordinator. Raises ``ConfigError`` for an export."""
@@ -76,6 +84,7 @@ class Observatory:
 
     def saw(self, effect: Effect) -> None:
         """The coordinator has decided something."""
+        self._chronicle.saw(effect)
         match effect:
             case StartWorker(worker, incarnation, is_restart):
                 member = self._gathering.member(worker)

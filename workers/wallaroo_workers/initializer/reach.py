@@ -11,6 +11,7 @@ from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import Event
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
@@ -27,6 +28,7 @@ class Reach:
     members: Callable[[], Sequence[WorkerName]]
     """Without those that are on their way to become one."""
     watch: RunWatch
+    events: EventHistory
     phase: Callable[[], Phase]
     epoch: Callable[[], Epoch]
     waiting_for: Callable[[], list[WorkerName]]

@@ -10,6 +10,7 @@ from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.queries import PAGE_KEYS_MAX
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName
 from wallaroo.routing.key_text import key_of_text, text_of_key
 from wallaroo.routing.keys import Key, key_bytes
@@ -227,7 +228,13 @@ class Reading:
             )
         return map_.declared_keys[0]
 
-    # The log
+    # The history and the log
+
+    async def events(self, parameters: Parameters) -> dict[str, Any]:
+        """Return what happened to the cluster: losses, recoveries, resizes; oldest first."""
+        limit = parameters.take("limit", int, EVENTS_KEPT)
+        parameters.finish()
+        return {"events": self._reach.events.newest(limit)}
 
     async def logs(self, parameters: Parameters) -> dict[str, Any]:
         """Return the last lines of all processes; with ``level`` change what is logged."""

@@ -26,6 +26,7 @@ class Requests:
             "keys": reading.keys,
             "get": reading.get,
             "logs": reading.logs,
+            "events": reading.events,
             "checkpoint": self._changing.checkpoint,
             "stop": self._changing.stop,
             "drain": self._changing.drain,
