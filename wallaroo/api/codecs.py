@@ -86,7 +86,8 @@ class Decoder(Decorated[P, R]):
             return ()
         bare = Problem(
             "@wallaroo.decoder is written without parentheses",
-            f'write @wallaroo.decoder({HEADER_BYTES_DEFAULT}, "{LENGTH_FORMAT_DEFAULT}")',
+            f'write @wallaroo.decoder({HEADER_BYTES_DEFAULT}, "{LENGTH_FORMAT_DEFAULT}"), or give '
+            'the source framing="newline" if it takes lines',
         )
         return (bare.at(self.place),)
 
@@ -124,8 +125,8 @@ def decoder(
     """Make a decoder of ``f(payload)`` for frames with a length header.
 
     ``length_fmt`` is a ``struct`` format of one integer of exactly ``header_length`` bytes, which
-    are 1 to 8. Where payloads are the lines of a file, write ``@wallaroo.decoder`` alone; a header
-    is of no account there.
+    are 1 to 8. For a source of lines (``framing="newline"``), write ``@wallaroo.decoder`` alone;
+    lines have no header.
     """
     if callable(header_length):
         return Decoder(header_length, has_header=False)

@@ -41,34 +41,49 @@ class SinkConfig(ABC):
 
 
 class TCPSourceConfig(SourceConfig):
-    """Listens at ``host:port`` for frames that ``decoder`` takes apart.
+    """Listens at ``host:port`` for frames or lines that ``decoder`` takes apart.
 
     ``port`` is a number or its digits; 0 lets the system choose. An IPv6 address stands in
-    brackets: ``[::1]``. ``decoder`` is a function decorated with ``wallaroo.decoder``, or an object
-    with ``header_length()``, ``payload_length(header)`` and ``decode(payload)``.
+    brackets: ``[::1]``.
+
+    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads behind length
+    headers; ``"newline"`` for lines without their line ends, as ``nc`` and log shippers send them.
+    ``decoder`` is a function decorated with ``wallaroo.decoder``, or an object with
+    ``header_length()``, ``payload_length(header)`` and ``decode(payload)``. For lines only
+    ``decode`` is used, so ``@wallaroo.decoder`` without parentheses is enough::
+
+        wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode, framing="newline")
     """
 
-    def __init__(self, host: str, port: str | int, decoder: Any) -> None:
+    def __init__(
+        self, host: str, port: str | int, decoder: Any, *, framing: str = "length"
+    ) -> None:
         self.host = host
         self.port = port
         self.decoder = decoder
+        self.framing = framing
         place = caller_place()
-        problems = _address_problems("TCPSourceConfig", host, port, port_min=0)
+        problems = [
+            *_address_problems("TCPSourceConfig", host, port, port_min=0),
+            *_framing_problems("TCPSourceConfig", framing),
+        ]
         self.mistakes = (
             *(problem.at(place) for problem in problems),
-            *decoder_mistakes(decoder, place),
+            *decoder_mistakes(decoder, place, needs_header=framing == "length"),
         )
 
     def __repr__(self) -> str:
-        return f"TCPSourceConfig({self.host!r}, {self.port!r}, {self.decoder!r})"
+        framing = "" if self.framing == "length" else f", framing={self.framing!r}"
+        return f"TCPSourceConfig({self.host!r}, {self.port!r}, {self.decoder!r}{framing})"
 
     def source(self) -> TCPSource:
         """Return the source for the plan; not to be called where there are mistakes."""
+        has_header = self.framing == "length"
         return TCPSource(
             host=_without_brackets(self.host),
             port=int(self.port),
-            header_length=self.decoder.header_length(),
-            payload_length=_payload_length(self.decoder),
+            header_length=self.decoder.header_length() if has_header else 0,
+            payload_length=_payload_length(self.decoder) if has_header else "",
             decode=_decode(self.decoder),
         )
 
@@ -89,11 +104,10 @@ class FileSourceConfig(SourceConfig):
         self.decoder = decoder
         self.framing = framing
         place = caller_place()
-        problems = [*_path_problems("FileSourceConfig", path)]
-        if framing not in FRAMINGS:
-            known = " or ".join(f'"{each}"' for each in FRAMINGS)
-            what = f"the framing of FileSourceConfig is {named(framing)}"
-            problems.append(Problem(what, f"give {known}"))
+        problems = [
+            *_path_problems("FileSourceConfig", path),
+            *_framing_problems("FileSourceConfig", framing),
+        ]
         self.mistakes = (
             *(problem.at(place) for problem in problems),
             *decoder_mistakes(decoder, place, needs_header=framing == "length"),
@@ -219,6 +233,12 @@ def _path_problems(config: str, path: object) -> Iterator[Problem]:
         yield Problem(f"the path of {config} is {named(path)}", example)
     elif path.endswith(os.sep):
         yield Problem(f"the path of {config} is {named(path)}, a folder", example)
+
+
+def _framing_problems(config: str, framing: object) -> Iterator[Problem]:
+    if framing not in FRAMINGS:
+        known = " or ".join(f'"{each}"' for each in FRAMINGS)
+        yield Problem(f"the framing of {config} is {named(framing)}", f"give {known}")
 
 
 def _address_problems(config: str, host: object, port: object, port_min: int) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
-from wallaroo.codec.framing import LengthFramer
+from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
 
 JOURNAL_AGAIN_S = 1.0
@@ -42,7 +42,7 @@ class Reading:
         self,
         connection: Connection,
         pipeline: int,
-        framer: LengthFramer,
+        framer: Framer,
         engine: Engine,
         intake: Intake,
         journal: Journal | None,
@@ -75,6 +75,11 @@ class Reading:
         self._is_written_down = False
         self._write_down()
         return True
+
+    def receive_eof(self) -> bool:
+        """The sender has ended the stream in order; say whether that completed a last payload."""
+        end = self.framer.end_at_eof if self.framer.buffered_bytes else b""
+        return self.receive_data(end) if end else False
 
     def _write_down(self) -> None:
         """Hand payloads to the engine once they stand in the journal; try again until they do."""

@@ -7,7 +7,6 @@ from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
 from wallaroo.checkpoint.progress import JournalProgress
 from wallaroo.cluster.engine import Engine
-from wallaroo.codec.framing import LengthFramer
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.plan import Plan
@@ -62,15 +61,16 @@ class ReplayRunner:
         pipeline = self._plan.pipelines[entry.pipeline]
         source = pipeline.source
         assert isinstance(source, TCPSource)
-        # Whatever this run takes for too long was accepted when it came.
-        framer = LengthFramer(source.header_length, source.payload_length, len(entry.frames))
+        # No length limit here: these frames were accepted when they arrived, even if the limit is
+        # lower today.
+        framer = source.framer(len(entry.frames))
         payloads = framer.receive_data(entry.frames)
         if len(payloads) != entry.record_count or framer.error or framer.buffered_bytes:
             raise ConfigError(
                 f"journal {self._progress.journal}, byte {entry.offset}: the {entry.record_count} "
                 f"records there cannot be cut as pipeline {pipeline.name!r} cuts them now",
-                hint="give its decoder back the header that it had; once a run has stopped in "
-                "order, nothing is left in journals and the header can be changed",
+                hint="give its source back the framing and its decoder the header that they had; "
+                "once a run has stopped in order, nothing is left in journals and both can change",
             )
         return payloads
 

@@ -54,6 +54,8 @@ class LengthFramer:
     """
 
     error: FramingError | None
+    end_at_eof = b""
+    """Nothing can end a frame that the sender left unfinished."""
 
     def __init__(
         self,

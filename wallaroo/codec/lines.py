@@ -17,13 +17,27 @@ class LineFramer:
     """
 
     error: FramingError | None
+    end_at_eof = b"\n"
+    """Ends a last line that the sender left without its end."""
 
     def __init__(self, line_bytes_max: int, offset: int = 0) -> None:
         self.error = None
+        self.frames = b""
+        """The whole lines of the last call as they arrived, line ends included."""
         self._line_bytes_max = line_bytes_max
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._rest_offset = offset
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes of an unfinished line are kept."""
+        return self._rest_bytes
+
+    @property
+    def rest(self) -> bytes:
+        """The start of an unfinished line."""
+        return b"".join(self._rest)
 
     @property
     def rest_offset(self) -> int:
@@ -32,6 +46,7 @@ class LineFramer:
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` ends, in order."""
+        self.frames = b""
         if self.error is not None:
             return []
         first_end = data.find(b"\n")
@@ -44,12 +59,15 @@ class LineFramer:
         if self._rest:
             data = b"".join((*self._rest, data))
             self._rest, self._rest_bytes = [], 0
+        self.frames = data
         lines = data.split(b"\n")
         rest = lines.pop()
         if b"\r\n" in data:
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
         self._drop_from_too_long(data, lines)
         if self.error is None:
+            if rest:
+                self.frames = data[: -len(rest)]
             self._rest_offset += len(data) - len(rest)
             self._keep(rest)
         return lines
@@ -77,8 +95,9 @@ class LineFramer:
             return
         for index, line in enumerate(lines):
             if len(line) > self._line_bytes_max:
-                before = data.split(b"\n", index)[:index]
-                self._refuse(self._rest_offset + sum(len(each) + 1 for each in before))
+                before = sum(len(each) + 1 for each in data.split(b"\n", index)[:index])
+                self.frames = data[:before]
+                self._refuse(self._rest_offset + before)
                 del lines[index:]
                 return
 

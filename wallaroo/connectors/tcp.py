@@ -4,20 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.codec.framers import Framer, new_framer
+
 HEADER_BYTES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class TCPSource:
-    """Listens at ``host:port`` for frames of a length header and a payload."""
+    """Listens at ``host:port`` for frames of a length header and a payload, or for lines."""
 
     host: str
     """As a socket takes it: an IPv6 address has no brackets here."""
     port: int
     header_length: int
-    """Bytes of the header, 1 to ``HEADER_BYTES_MAX``."""
+    """Bytes of the header, 1 to ``HEADER_BYTES_MAX``; 0 if payloads are lines."""
     payload_length: str | Callable[[bytes], int]
-    """Header to payload length: a ``struct`` format of one integer, or a function; in bytes."""
+    """Header to payload length in bytes: a ``struct`` format of one integer, or a function.
+
+    Empty if payloads are lines.
+    """
     decode: Callable[[bytes], Any]
     """Payload to record; ``None`` drops the payload."""
 
@@ -26,9 +31,18 @@ class TCPSource:
         """``host:port`` as the application gave it."""
         return _address(self.host, self.port)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether a payload is a line, and not behind a length header."""
+        return self.header_length == 0
+
     def describe(self) -> str:
         """One line for the plan."""
-        return f"tcp source at {self.address}"
+        return f"tcp source at {self.address}" + (", lines" if self.has_lines else "")
+
+    def framer(self, payload_bytes_max: int) -> Framer:
+        """Return what cuts the stream of one connection into payloads."""
+        return new_framer(self.header_length, self.payload_length, payload_bytes_max)
 
 
 @dataclass(frozen=True, slots=True)

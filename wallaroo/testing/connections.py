@@ -8,7 +8,6 @@ from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.reading import Reading
-from wallaroo.codec.framing import LengthFramer
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo.testing.disk import SimulatedJournal
@@ -38,8 +37,7 @@ class SourceConnection:
         self._copy = copy
         self._line = copy.line
         self._line.reader = self
-        source = listener.source
-        framer = LengthFramer(source.header_length, source.payload_length, FRAME_BYTES_MAX)
+        framer = listener.source.framer(FRAME_BYTES_MAX)
         whole = framer.receive_data(begin)
         assert not whole, "what is whole is taken where it was read"
         self._reading = Reading(

@@ -34,18 +34,32 @@ class Sender:
     ) -> None:
         self.number = number
         self.pipeline = pipeline
-        if not isinstance(source.payload_length, str):
-            raise ConfigError(
-                "a simulation cannot make headers that a function reads",
-                hint="give the decoder a length_fmt",
-            )
-        self._header_length = source.header_length
-        pack = struct.Struct(source.payload_length).pack
-        self.frames = [pack(len(payload)) + payload for payload in payloads]
+        self._payloads = payloads
+        self.frames = _lines(payloads) if source.has_lines else _frames(source, payloads)
 
     def payload(self, number: int) -> bytes:
         """Return what its frame of this number holds."""
-        return self.frames[number][self._header_length :]
+        return self._payloads[number]
+
+
+def _lines(payloads: Sequence[bytes]) -> list[bytes]:
+    for payload in payloads:
+        if b"\n" in payload or payload.endswith(b"\r"):
+            raise ConfigError(
+                f"the payload {payload[:60]!r} cannot be sent as one line",
+                hint="give a source of lines payloads without line ends",
+            )
+    return [payload + b"\n" for payload in payloads]
+
+
+def _frames(source: TCPSource, payloads: Sequence[bytes]) -> list[bytes]:
+    if not isinstance(source.payload_length, str):
+        raise ConfigError(
+            "a simulation cannot make headers that a function reads",
+            hint="give the decoder a length_fmt",
+        )
+    pack = struct.Struct(source.payload_length).pack
+    return [pack(len(payload)) + payload for payload in payloads]
 
 
 def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]]:

@@ -103,7 +103,8 @@ def test_a_decoder_without_parentheses_is_for_lines_only() -> None:
     assert decoder_mistakes(bare, PLACE, needs_header=False) == ()
     (mistake,) = decoder_mistakes(bare, PLACE)
     assert mistake.endswith(
-        '@wallaroo.decoder is written without parentheses; write @wallaroo.decoder(4, ">I")'
+        '@wallaroo.decoder is written without parentheses; write @wallaroo.decoder(4, ">I"), '
+        'or give the source framing="newline" if it takes lines'
     )
     for ask in (bare.header_length, lambda: bare.payload_length(b"1234")):
         with pytest.raises(wallaroo.WallarooParameterError, match="without parentheses"):

@@ -53,6 +53,28 @@ def test_a_tcp_source_knows_the_users_own_functions(port: Any) -> None:
     assert config.source() == TCPSource("127.0.0.1", 7010, 4, ">I", decode.function)
 
 
+@pytest.mark.parametrize("decoder", [decode, decode_line])
+def test_a_tcp_source_of_lines_has_no_header(decoder: Any) -> None:
+    config = wallaroo.TCPSourceConfig("h", 7010, decoder, framing="newline")
+    assert config.mistakes == ()
+    assert config.source() == TCPSource("h", 7010, 0, "", decoder.function)
+    assert config.source().describe() == "tcp source at h:7010, lines"
+    assert "framing='newline'" in repr(config)
+
+
+def test_a_tcp_source_of_frames_needs_a_header_and_names_the_way_to_take_lines() -> None:
+    (mistake,) = wallaroo.TCPSourceConfig("h", 7010, decode_line).mistakes
+    assert 'framing="newline"' in mistake
+
+
+def test_the_framing_of_a_tcp_source_is_one_of_two_and_given_by_name() -> None:
+    (mistake,) = wallaroo.TCPSourceConfig("h", 7010, decode_line, framing="lines").mistakes
+    assert "the framing of TCPSourceConfig is the str 'lines'" in mistake
+    assert 'give "length" or "newline"' in mistake
+    with pytest.raises(TypeError):
+        wallaroo.TCPSourceConfig("h", 7010, decode_line, "newline")  # type: ignore[call-arg]
+
+
 def test_a_decoder_in_class_style_gives_its_methods() -> None:
     codec = OldCodec()
     source = wallaroo.TCPSourceConfig("localhost", 0, codec).source()

@@ -1,5 +1,7 @@
 """Lines out of bytes, however they are split."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +89,36 @@ def test_a_line_without_an_end_is_not_kept_beyond_what_is_allowed() -> None:
     for _ in range(11):
         framer.receive_data(b"x" * 100)
     assert framer.error is not None
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200)))
+def test_whole_lines_are_kept_as_they_arrived_and_give_the_same_lines_again(
+    data: bytes, cuts: list[int]
+) -> None:
+    framer = LineFramer(MAX)
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    lines: list[bytes] = []
+    kept = b""
+    for begin, end in itertools.pairwise(edges):
+        lines += framer.receive_data(data[begin:end])
+        kept += framer.frames
+    assert kept + framer.rest == data
+    assert framer.buffered_bytes == len(framer.rest)
+    again = LineFramer(MAX)
+    assert again.receive_data(kept) == lines
+    assert again.buffered_bytes == 0
+
+
+def test_lines_before_one_that_is_too_long_are_kept_without_it() -> None:
+    framer = LineFramer(4)
+    assert framer.receive_data(b"a\r\nbc\nlonger\nd\n") == [b"a", b"bc"]
+    assert framer.frames == b"a\r\nbc\n"
+    assert framer.receive_data(b"e\n") == []
+    assert framer.frames == b""
+
+
+def test_the_end_of_a_line_ends_the_last_line_of_a_stream() -> None:
+    framer = LineFramer(MAX)
+    framer.receive_data(b"a\nlast\r")
+    assert framer.receive_data(framer.end_at_eof) == [b"last"]
+    assert framer.frames == b"last\r\n"

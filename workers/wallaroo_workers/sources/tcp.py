@@ -140,12 +140,12 @@ class TCPSourceListener:
                 return
             self._make(accepted)
 
-    def _make(self, accepted: socket.socket, begin: bytes = b"") -> None:
+    def _make(self, accepted: socket.socket, begin: bytes | None = None) -> None:
         making = asyncio.get_running_loop().create_task(self._connect(accepted, begin))
         self._being_made.add(making)
         making.add_done_callback(self._being_made.discard)
 
-    async def _connect(self, accepted: socket.socket, begin: bytes) -> None:
+    async def _connect(self, accepted: socket.socket, begin: bytes | None) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
         try:

@@ -18,7 +18,7 @@ from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.reading import Reading
-from wallaroo.codec.framing import LengthFramer
+from wallaroo.codec.first_bytes import LOOKED_AT_BYTES, likely_cause
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo_workers.bounded_log import BoundedLog
@@ -58,15 +58,12 @@ class Listener(Protocol):
 class SourceConnection(asyncio.Protocol):
     """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
 
-    def __init__(self, listener: Listener, begin: bytes = b"") -> None:
-        """``begin`` is that of a frame which another worker has read before."""
+    def __init__(self, listener: Listener, begin: bytes | None = None) -> None:
+        """``begin`` is the start of a frame that another worker has read; ``None``: none has."""
         self._listener = listener
         self._intake = listener.intake
-        source = listener.source
-        self._framer = LengthFramer(
-            source.header_length, source.payload_length, listener.limits.frame_bytes_max
-        )
-        whole = self._framer.receive_data(begin)
+        self._framer = listener.source.framer(listener.limits.frame_bytes_max)
+        whole = self._framer.receive_data(begin or b"")
         assert not whole, "what is whole is taken where it was read"
         self._reading = Reading(
             self, listener.pipeline, self._framer, listener.engine, self._intake, listener.journal
@@ -75,6 +72,9 @@ class SourceConnection(asyncio.Protocol):
         self._is_open = False
         self._is_given_up = False
         self._peer = ""
+        self._first_bytes = b""
+        """How the stream starts, if it starts here."""
+        self._is_new = begin is None
         self.byte_count = 0
         self.byte_count_last = listener.drain_bytes
         """Where a drain ends at the latest."""
@@ -92,6 +92,8 @@ class SourceConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut into payloads; no more is read until they are processed."""
+        if self._is_new and not self.byte_count:
+            self._first_bytes = data[:LOOKED_AT_BYTES]
         self.byte_count += len(data)
         self._listener.received_bytes += len(data)
         self._reading.delivered_ns = time.time_ns()
@@ -102,6 +104,13 @@ class SourceConnection(asyncio.Protocol):
         if not has_payloads and self.byte_count >= self.byte_count_last:
             self.close()
 
+    def eof_received(self) -> None:
+        """Take a last line without a line end; the transport closes itself."""
+        self._reading.delivered_ns = time.time_ns()
+        self._reading.receive_eof()
+        if self._framer.error is not None:
+            self.give_up(self._framer.error.what)
+
     def give_up(self, reason: str) -> None:
         """Close the connection; what is unfinished is dropped."""
         self._is_given_up = True
@@ -109,21 +118,28 @@ class SourceConnection(asyncio.Protocol):
             address=self._listener.address,
             peer=self._peer,
             reason=reason,
-            hint="the connection is closed; what came before is processed",
+            hint=self._likely_cause() or "check what this sender sends",
+            next="the connection is closed; what came before is processed",
         )
         self._transport.abort()
+
+    def _likely_cause(self) -> str:
+        if self._framer.rest_offset:
+            return ""  # it was understood at first
+        return likely_cause(self._first_bytes, expects_lines=self._listener.source.has_lines)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Payloads that wait are still the engine's to take."""
         self._is_open = False
         self._intake.remove(self)
         self._listener.limits.unfinished.holds(self, 0)
-        cut_off = self._framer.receive_eof()
+        cut_off = self._framer.buffered_bytes
         if cut_off and not self._is_given_up:
             self._listener.cut_off.add(
                 address=self._listener.address,
                 peer=self._peer,
                 byte_count=cut_off,
+                hint=self._likely_cause() or "the connection ended within a frame or a line",
             )
         if not self._reading.has_records:
             self._end()
