@@ -1,6 +1,7 @@
 """What a run must come to: a plain run of its input in one process, and how the two compare."""
 
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,15 @@ from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_num
 from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.cluster.checkpoints import initial_maps
 from wallaroo.connectors.file import FileSink
+from wallaroo.errors import WallarooParameterError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.operators.failures import Failure
 from wallaroo.routing.keys import display_key
+from wallaroo.testing.cutting import Cutter
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
 from wallaroo.topology.plan import Plan
@@ -46,16 +50,54 @@ def with_few_partitions(plan: Plan) -> Plan:
 
 def plain(value: Any) -> Any:
     """Return a state object as values that can be compared, whatever its class thinks of that."""
+    content = _content(value)
+    if isinstance(value, type | str | bytes | int | float):
+        return content
+    slots = _slots(value)
+    attributes = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    attributes |= getattr(value, "__dict__", {})
+    if content is value:
+        # Nothing but attributes, or a class of C without any, which knows when it is equal.
+        is_own = slots or hasattr(value, "__dict__")
+        return (type(value).__name__, plain(attributes)) if is_own else value
+    return (type(value).__name__, content, plain(attributes)) if attributes else content
+
+
+def _content(value: Any) -> Any:
+    """Return what a container holds, as plain values; ``value`` itself if it is none."""
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        return {_plain_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | deque):
         return [plain(item) for item in value]
-    if hasattr(value, "__dict__") and not isinstance(value, type):
-        return (type(value).__name__, plain(vars(value)))
-    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    if slots:
-        return (type(value).__name__, [plain(getattr(value, name, None)) for name in slots])
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item) for item in value), key=repr)
+    if isinstance(value, BaseException):
+        return plain(value.args)
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        # Arrays of numpy and of the standard library; their own == does not give a bool.
+        return plain(value.tolist())
     return value
+
+
+def _plain_key(key: Any) -> Any:
+    """Return a key of a dict as a value that can be one again."""
+    if type(key) is tuple:
+        return tuple(map(_plain_key, key))
+    shown = plain(key)
+    return key if shown is key else repr(shown)
+
+
+def _slots(value: Any) -> list[str]:
+    """Return the names of attributes that an object keeps in slots."""
+    names: list[str] = []
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            is_private = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{kind.__name__.lstrip('_')}{name}" if is_private else name)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
 
 
 class Expected:
@@ -65,22 +107,44 @@ class Expected:
         self,
         plan: Plan,
         records: Mapping[int, Sequence[Sequence[Any]]],
-        split: Callable[[bytes], list[bytes]],
+        cutter: Cutter,
     ) -> None:
         me = WorkerName("alone")
         dataflow = Dataflow(plan, me, DataflowOptions(clock_ns=lambda: 0))
         self.maps = {each.state: each for each in initial_maps(plan, (me,))}
         dataflow.bind((me,), self.maps)
-        self.output: dict[int, list[bytes]] = {index: [] for index in range(len(plan.sinks))}
+        written: dict[int, list[bytes]] = {index: [] for index in range(len(plan.sinks))}
         for pipeline, senders in records.items():
             for payloads in senders:
                 dataflow.run_source(pipeline, list(payloads))
                 for sink, data in dataflow.take_output():
-                    self.output[sink] += split(data)
+                    written[sink].append(data)
+        mistakes: list[str] = []
+        self.output = {
+            sink: cutter.cut_whole(b"".join(chunks), plan.sinks[sink].describe(), mistakes)
+            for sink, chunks in written.items()
+        }
+        if mistakes:
+            raise WallarooParameterError(mistakes)
         self.states: States = dataflow.states
         self.counts: Counts = dataflow.counts()[me]
-        failures = dataflow.take_failures()
-        self.failures = frozenset((failure.step, failure.error) for failure in failures)
+        self.failures: list[Failure] = dataflow.take_failures()
+
+
+def failure_mistakes(failures: Sequence[Failure], expected: bool | int) -> list[str]:
+    """Return what is wrong with the failures of the plain run: those that nobody expected."""
+    count = len(failures)
+    if count == expected if not isinstance(expected, bool) else bool(count) == expected:
+        return []
+    awaited = "some to fail" if expected is True else f"{int(expected)} to fail"
+    lines = [f"{count} records fail in a plain run without crashes; the test expects {awaited}"]
+    lines += [
+        f"step {failure.step!r}, key {failure.key!r}, payload {failure.payload!r}: {failure.error}"
+        for failure in failures
+    ]
+    if count:
+        lines.insert(1, f"if they are meant to fail, give expect_failures={count}, or True")
+    return lines
 
 
 class _NoDelayStore:
@@ -140,20 +204,13 @@ def _run_at_once(work: Coroutine[Any, Any, Any]) -> None:
     raise AssertionError("it waits, though nothing here has to")
 
 
-def stream_output(
-    receivers: Receivers, sink: int, split: Callable[[bytes], list[bytes]]
-) -> list[bytes]:
+def stream_output(receivers: Receivers, sink: int, cutter: Cutter) -> list[bytes]:
     """Return the whole records that a stream's receivers got, in order for each connection."""
     return [
         record
         for connection in receivers.connections.get(sink, [])
-        for record in split(whole_records(bytes(connection)))
+        for record in cutter.cut(bytes(connection))
     ]
-
-
-def whole_records(data: bytes) -> bytes:
-    """Drop what stands behind the last line end: the connection broke off there."""
-    return data[: data.rfind(b"\n") + 1]
 
 
 def state_differences(expected: States, found: States, view: View) -> list[str]:

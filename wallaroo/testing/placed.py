@@ -7,6 +7,7 @@ from typing import Any
 from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.plan import Pipeline
 
 FRAME_BYTES_MAX = 1 << 20
@@ -15,6 +16,7 @@ PIECE_BYTES_MAX = 80
 KERNEL_BYTES_MAX = 300
 SEND_EVERY_S = 0.05
 CONNECT_AFTER_S = 0.05
+GENERATED_MAX = 100_000
 
 
 class PlacedRunner:
@@ -98,8 +100,15 @@ def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> d
     for index, pipeline in enumerate(pipelines):
         source = pipeline.source
         if isinstance(source, GeneratorSource):
-            made, value = [], source.generator.initial_value()
+            made: list[Any] = []
+            value = source.generator.initial_value()
             while value is not None:
+                if len(made) == GENERATED_MAX:
+                    raise WallarooParameterError(
+                        f"the generator of pipeline {pipeline.name!r} does not end within "
+                        f"{GENERATED_MAX} records; for a simulation give one whose apply() "
+                        "returns None after some"
+                    )
                 made.append(pickle.loads(pickle.dumps(value)))
                 value = source.generator.apply(value)
             records[index] = Records(made, have_an_end=False)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.errors import ConfigError
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.handing_over import Line
 from wallaroo.testing.loop import Loop
@@ -35,29 +34,17 @@ class Sender:
         self.number = number
         self.pipeline = pipeline
         self._payloads = payloads
-        self.frames = _lines(payloads) if source.has_lines else _frames(source, payloads)
+        self.frames = _framed(source, payloads)
 
     def payload(self, number: int) -> bytes:
         """Return what its frame of this number holds."""
         return self._payloads[number]
 
 
-def _lines(payloads: Sequence[bytes]) -> list[bytes]:
-    for payload in payloads:
-        if b"\n" in payload or payload.endswith(b"\r"):
-            raise ConfigError(
-                f"the payload {payload[:60]!r} cannot be sent as one line",
-                hint="give a source of lines payloads without line ends",
-            )
-    return [payload + b"\n" for payload in payloads]
-
-
-def _frames(source: TCPSource, payloads: Sequence[bytes]) -> list[bytes]:
-    if not isinstance(source.payload_length, str):
-        raise ConfigError(
-            "a simulation cannot make headers that a function reads",
-            hint="give the decoder a length_fmt",
-        )
+def _framed(source: TCPSource, payloads: Sequence[bytes]) -> list[bytes]:
+    if source.has_lines:
+        return [payload + b"\n" for payload in payloads]
+    assert isinstance(source.payload_length, str)
     pack = struct.Struct(source.payload_length).pack
     return [pack(len(payload)) + payload for payload in payloads]
 

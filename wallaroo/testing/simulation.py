@@ -9,8 +9,11 @@ from typing import Any
 from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.errors import ClusterError, FencedError, StoreError
+from wallaroo.errors import ClusterError, FencedError, StoreError, WallarooParameterError
 from wallaroo.metrics.tally import Counts
+from wallaroo.operators.failures import Failure
+from wallaroo.testing.checked_input import argument_mistakes, checked_input
+from wallaroo.testing.cutting import CutOutput, Cutter, cut_output_mistake
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
@@ -22,6 +25,7 @@ from wallaroo.testing.oracle import (
     States,
     count_differences,
     counts_in,
+    failure_mistakes,
     final_states,
     kept_checkpoints,
     newest_manifest,
@@ -61,6 +65,11 @@ class SimulationResult:
     """The final states, by name and key."""
     output: dict[int, list[bytes]]
     """What each sink got, by its number in the plan: committed, where the sink is a file."""
+    failures: tuple[Failure, ...]
+    """Records that user code could not process, with ``step``, ``key``, ``error`` and ``payload``.
+
+    Each once, as in a plain run: a recovery processes a record again, and it fails again.
+    """
     accepted: list[list[bytes]]
     """For each connection that a sender ever had, the payloads that were accepted over it."""
     injected: Counter[str]
@@ -70,11 +79,6 @@ class SimulationResult:
     fingerprint: int
     """Of all steps: the same seed gives the same."""
     step_count: int
-
-
-def lines(data: bytes) -> list[bytes]:
-    """Return each line of output, with its end."""
-    return data.splitlines(keepends=True)
 
 
 def simulate(  # noqa: PLR0913  each can be left out
@@ -87,6 +91,8 @@ def simulate(  # noqa: PLR0913  each can be left out
     faults: Faults = ALL_FAULTS,
     view_state: Callable[[Any], Any] = same,
     view_output: Callable[[bytes], Any] = same,
+    cut_output: CutOutput = "lines",
+    expect_failures: bool | int = False,
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
@@ -100,23 +106,40 @@ def simulate(  # noqa: PLR0913  each can be left out
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for a TCP source a list of senders, each a list of
-    payloads without headers; for a file its payloads. Generators bring their own. Output has to be
-    lines. ``view_state`` and ``view_output`` leave out where the order of several senders shows.
+    payloads without headers; for a file its payloads. Generators bring their own, and have to
+    end. ``cut_output`` says what records of output are: ``"lines"``, ``"frames"`` (4 bytes of
+    length, big endian, and the payload), or a function that returns the list of whole records in
+    some bytes. ``view_state`` and ``view_output`` leave out where the order of several senders
+    shows. A record that user code cannot process fails the run, unless ``expect_failures`` is
+    the number of records that do, or ``True`` for any number from 1 on::
+
+        result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)
+        assert result.failures[0].payload == b"?"
 
     Raises ``SimulationError``, with the seed, if anything is missing, there twice, or wrong.
+    Raises ``WallarooParameterError`` for a mistake in the call: a pipeline that the application
+    does not have, a payload that is not bytes, nothing to send, output that cannot be cut.
     """
+    mistakes = [*argument_mistakes(application, workers, faults, expect_failures)]
+    if wrong_cut := cut_output_mistake(cut_output):
+        mistakes.append(wrong_cut)
+    if mistakes:
+        raise WallarooParameterError(mistakes)
     simulation = _Simulation(
         application,
-        input,
+        checked_input(application, input),
         Random(seed),
         workers,
         faults if durable else without_losses(faults),
         objects or Objects(),
+        Cutter(cut_output),
         is_durable=durable,
     )
     cause: Exception | None = None
     try:
-        problems = simulation.run() or simulation.differences(view_state, view_output)
+        problems = simulation.failure_mistakes(expect_failures)
+        problems = problems or simulation.run()
+        problems = problems or simulation.differences(view_state, view_output)
     except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
         problems, cause = [f"{type(error).__name__}: {error}"], error
     finally:
@@ -135,10 +158,12 @@ class _Simulation:
         workers: int,
         faults: Faults,
         objects: Objects,
+        cutter: Cutter,
         *,
         is_durable: bool,
     ) -> None:
         self._is_durable = is_durable
+        self._cutter = cutter
         self._plan = plan = with_few_partitions(plan)
         self._input = input
         self._random = random
@@ -152,7 +177,7 @@ class _Simulation:
         self._hall = SendersHall(self.loop, self._disk, self._senders)
         self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
-        self._expected = Expected(plan, self._records(), lines)
+        self._expected = Expected(plan, self._records(), cutter)
         self._world = World(
             plan=plan,
             chaos=self._chaos,
@@ -164,7 +189,7 @@ class _Simulation:
             placed=self._placed,
             sizes=Sizes.drawn(random),
             is_durable=is_durable,
-            known_failures=self._expected.failures,
+            known_failures=frozenset((each.step, each.error) for each in self._expected.failures),
             problems=self._problems,
         )
         self._interval_s = random.uniform(0.03, 0.3)
@@ -180,19 +205,19 @@ class _Simulation:
         senders: list[Sender] = []
         for index, pipeline in enumerate(self._plan.pipelines):
             if isinstance(pipeline.source, TCPSource):
-                for payloads in self._input.get(pipeline.name, ()):
+                for payloads in self._input[pipeline.name]:
                     senders.append(Sender(len(senders), index, pipeline.source, payloads))
         return senders
 
-    def _records(self) -> dict[int, list[Any]]:
+    def _records(self) -> dict[int, Sequence[Any]]:
         """Return by pipeline what each sender, or the one file or generator, has."""
-        records: dict[int, list[Any]] = {}
+        records: dict[int, Sequence[Any]] = {}
         for index, pipeline in enumerate(self._plan.pipelines):
             if index in self._placed:
                 placed = self._placed[index]
                 records[index] = [placed.copied(0, len(placed.all))]
             else:
-                records[index] = list(self._input.get(pipeline.name, ()))
+                records[index] = self._input[pipeline.name]
         return records
 
     # The runs of the command
@@ -330,6 +355,10 @@ class _Simulation:
         manifest = newest_manifest(self._objects)
         return final_states(self._objects, self._plan, self._expected), counts_in(manifest)
 
+    def failure_mistakes(self, expected: bool | int) -> list[str]:
+        """Return what is wrong with the failures of the plain run."""
+        return failure_mistakes(self._expected.failures, expected)
+
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
     ) -> list[str]:
@@ -346,9 +375,9 @@ class _Simulation:
         output: dict[int, list[bytes]] = {}
         for index, sink in enumerate(self._plan.sinks):
             if isinstance(sink, FileSink):
-                output[index] = lines(bytes(self._disk.files.get(sink.path, b"")))
+                output[index] = self._cutter.cut(bytes(self._disk.files.get(sink.path, b"")))
             else:
-                output[index] = stream_output(self._receivers, index, lines)
+                output[index] = stream_output(self._receivers, index, self._cutter)
         return output
 
     def result(self) -> SimulationResult:
@@ -356,6 +385,7 @@ class _Simulation:
         return SimulationResult(
             states=self._found()[0],
             output=self._output(),
+            failures=tuple(self._expected.failures),
             accepted=accepted_payloads(self._disk, self._senders),
             injected=self._chaos.injected,
             story=list(self.loop.story),

@@ -1,0 +1,162 @@
+"""Finds what a caller of ``simulate`` got wrong before anything runs: a wrong test must fail."""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from wallaroo.connectors.file import FileSource
+from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.errors import WallarooParameterError
+from wallaroo.suggestions import nearest
+from wallaroo.testing.faults import Faults
+from wallaroo.testing.senders import FRAME_BYTES_MAX
+from wallaroo.topology.plan import Pipeline, Plan
+
+_SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
+
+
+def argument_mistakes(
+    application: object, workers: object, faults: object, expect_failures: object
+) -> Iterator[str]:
+    """Yield what is wrong with the arguments beside the input."""
+    if not isinstance(application, Plan):
+        what = "a function" if callable(application) else f"a {type(application).__name__}"
+        yield (
+            f"application is {what}; give what application_setup(args) returns, "
+            "which is the result of build()"
+        )
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        yield f"workers is {workers!r}; give a number from 1 on"
+    if not isinstance(faults, Faults):
+        yield f"faults is a {type(faults).__name__}; give wallaroo.testing.Faults(...)"
+    if not isinstance(expect_failures, int) or expect_failures < 0:
+        yield f"expect_failures is {expect_failures!r}; give True, or how many records fail"
+
+
+def checked_input(plan: Plan, input: object) -> dict[str, list[Any]]:
+    """Return for each pipeline with an outside source what comes to it, as lists.
+
+    Raises ``WallarooParameterError`` with all mistakes: unknown pipelines, payloads that are not
+    bytes, input for a generator, nothing sent at all.
+    """
+    if not isinstance(input, Mapping):
+        raise WallarooParameterError(
+            f"input is a {type(input).__name__}; give a dict with the name of each pipeline and "
+            "what comes to its source"
+        )
+    mistakes = [*_name_mistakes(plan, input)]
+    checked: dict[str, list[Any]] = {}
+    for pipeline in plan.pipelines:
+        if isinstance(pipeline.source, GeneratorSource):
+            continue
+        found: list[str] = []
+        checked[pipeline.name] = _checked(pipeline, input.get(pipeline.name, ()), found)
+        mistakes += found
+    if not mistakes and _is_nothing(plan, checked):
+        known = ", ".join(map(repr, checked))
+        mistakes.append(f"nothing is sent; give payloads for at least one of the pipelines {known}")
+    if mistakes:
+        raise WallarooParameterError(mistakes)
+    return checked
+
+
+def _name_mistakes(plan: Plan, input: Mapping[Any, object]) -> Iterator[str]:
+    pipelines = {pipeline.name: pipeline for pipeline in plan.pipelines}
+    for name in input:
+        if name not in pipelines:
+            near = nearest(str(name), pipelines)
+            meant = f"did you mean {near!r}? " if near else ""
+            known = ", ".join(map(repr, pipelines))
+            yield (
+                f"input has {name!r}, and the application has no pipeline of that name; "
+                f"{meant}its pipelines are: {known}"
+            )
+        elif isinstance(pipelines[name].source, GeneratorSource):
+            yield (
+                f"input has {name!r}, whose source is a generator and makes its own records; "
+                "leave it out"
+            )
+
+
+def _is_nothing(plan: Plan, checked: Mapping[str, list[Any]]) -> bool:
+    if any(isinstance(pipeline.source, GeneratorSource) for pipeline in plan.pipelines):
+        return False
+    return not any(
+        any(checked[pipeline.name])
+        if isinstance(pipeline.source, TCPSource)
+        else checked[pipeline.name]
+        for pipeline in plan.pipelines
+    )
+
+
+def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any]:
+    of, source = f"input of pipeline {pipeline.name!r}", pipeline.source
+    assert isinstance(source, FileSource | TCPSource)
+    if not source.header_length:
+        refusal = _line_refusal
+    elif isinstance(source.payload_length, str):
+        refusal = partial(_frame_refusal, struct.Struct(source.payload_length))
+    else:
+        mistakes.append(
+            f"the {of} needs headers, which a simulation cannot make for a decoder with a "
+            "payload_length() of its own; test it with @wallaroo.decoder(header_length, length_fmt)"
+        )
+        return []
+    if isinstance(source, FileSource):
+        wanted = "give a list of payloads: [b'one', b'two']"
+        payloads = _as_list(given, f"the {of}", wanted, mistakes)
+        mistakes += _payload_mistakes(payloads, f"of the {of}", refusal)
+        return payloads
+    senders = []
+    for number, sender in enumerate(_as_list(given, f"the {of}", _SENDERS, mistakes)):
+        payloads = _as_list(sender, f"sender {number} of the {of}", _SENDERS, mistakes)
+        mistakes += _payload_mistakes(payloads, f"of sender {number} of the {of}", refusal)
+        senders.append(payloads)
+    return senders
+
+
+def _as_list(given: object, what: str, wanted: str, mistakes: list[str]) -> list[Any]:
+    if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
+        mistakes.append(f"{what} is a {type(given).__name__}; {wanted}")
+        return []
+    return list(given)
+
+
+def _payload_mistakes(
+    payloads: Sequence[Any], of: str, refusal: Callable[[bytes], str]
+) -> Iterator[str]:
+    """Yield the first mistake: the others of one list are mostly the same."""
+    for number, payload in enumerate(payloads):
+        what = f"payload {number} {of}"
+        if not isinstance(payload, bytes):
+            remedy = "call encode() on it" if isinstance(payload, str) else "give bytes"
+            yield f"{what} is a {type(payload).__name__}; {remedy}"
+            return
+        if refused := refusal(payload):
+            yield f"{what} {refused}"
+            return
+
+
+def _line_refusal(payload: bytes) -> str:
+    if b"\n" in payload or payload.endswith(b"\r"):
+        return "cannot come as one line; give payloads without line ends"
+    return _too_long(payload)
+
+
+def _frame_refusal(header: struct.Struct, payload: bytes) -> str:
+    try:
+        header.pack(len(payload))
+    except struct.error:
+        return (
+            f"has {len(payload)} bytes, too many for its header {header.format!r}; give a shorter "
+            "one, or the decoder a longer header"
+        )
+    return _too_long(payload)
+
+
+def _too_long(payload: bytes) -> str:
+    if len(payload) > FRAME_BYTES_MAX:
+        return f"has {len(payload)} bytes; a simulation takes {FRAME_BYTES_MAX}: give a shorter one"
+    return ""
