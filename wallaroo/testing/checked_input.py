@@ -10,6 +10,7 @@ from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import nearest
+from wallaroo.testing.cutting import cut_output_mistake
 from wallaroo.testing.faults import Faults
 from wallaroo.testing.senders import FRAME_BYTES_MAX
 from wallaroo.topology.plan import Pipeline, Plan
@@ -17,10 +18,20 @@ from wallaroo.topology.plan import Pipeline, Plan
 _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
 
 
-def argument_mistakes(
+def refuse_arguments(
+    application: object, workers: object, faults: object, expect_failures: object, cut: object
+) -> None:
+    """Raise ``WallarooParameterError`` with all that is wrong beside the input."""
+    mistakes = [*_argument_mistakes(application, workers, faults, expect_failures)]
+    if wrong_cut := cut_output_mistake(cut):
+        mistakes.append(wrong_cut)
+    if mistakes:
+        raise WallarooParameterError(mistakes)
+
+
+def _argument_mistakes(
     application: object, workers: object, faults: object, expect_failures: object
 ) -> Iterator[str]:
-    """Yield what is wrong with the arguments beside the input."""
     if not isinstance(application, Plan):
         what = "a function" if callable(application) else f"a {type(application).__name__}"
         yield (

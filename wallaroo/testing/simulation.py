@@ -9,11 +9,11 @@ from typing import Any
 from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.errors import ClusterError, FencedError, StoreError, WallarooParameterError
+from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
 from wallaroo.operators.failures import Failure
-from wallaroo.testing.checked_input import argument_mistakes, checked_input
-from wallaroo.testing.cutting import CutOutput, Cutter, cut_output_mistake
+from wallaroo.testing.checked_input import checked_input, refuse_arguments
+from wallaroo.testing.cutting import CutOutput, Cutter
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
@@ -98,52 +98,31 @@ def simulate(  # noqa: PLR0913  each can be left out
 ) -> SimulationResult:
     """Run ``application`` on ``workers`` simulated workers, and check what comes of it.
 
-    Everything that decides is the code of a real cluster; what surrounds it is simulated, and meets
-    ``faults`` drawn from ``seed``: the same seed gives the same run. When all input is accepted the
-    cluster is stopped in order, and compared with a plain run in one process: the final states, by
-    key; every record of output at least once, in files exactly once. With ``durable=False``
-    checkpoints are off, and faults that lose a process left out.
+    All that decides is the code of a real cluster; what surrounds it is simulated, and meets
+    ``faults`` drawn from ``seed``: the same seed gives the same run. When all input is accepted it
+    is stopped in order, and compared with a plain run in one process: final states by key; records
+    of output at least once, in files exactly once. ``durable=False``: no checkpoints, no losses.
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
-    pipeline, what comes to its source: for a TCP source a list of senders, each a list of
-    payloads without headers; for a file its payloads. Generators bring their own, and have to
-    end. ``cut_output`` says what records of output are: ``"lines"``, ``"frames"`` (4 bytes of
-    length, big endian, and the payload), or a function that returns the list of whole records in
-    some bytes. ``view_state`` and ``view_output`` leave out where the order of several senders
-    shows. A record that user code cannot process fails the run, unless ``expect_failures`` is
-    the number of records that do, or ``True`` for any number from 1 on::
+    pipeline, what comes to its source: for TCP a list of senders, each a list of payloads without
+    headers; for a file its payloads. Generators bring their own, and have to end. ``cut_output`` is
+    ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and payload), or a function from bytes
+    to the list of whole records in them. ``view_state`` and ``view_output`` leave out where the
+    order of several senders shows. A record that user code cannot process fails the run, unless
+    ``expect_failures`` is the number of records that do, or ``True`` for any number from 1 on::
 
         result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)
         assert result.failures[0].payload == b"?"
 
     Raises ``SimulationError``, with the seed, if anything is missing, there twice, or wrong.
-    Raises ``WallarooParameterError`` for a mistake in the call: a pipeline that the application
-    does not have, a payload that is not bytes, nothing to send, output that cannot be cut.
+    Raises ``WallarooParameterError`` for a mistake in the call, such as an unknown pipeline.
     """
-    mistakes = [*argument_mistakes(application, workers, faults, expect_failures)]
-    if wrong_cut := cut_output_mistake(cut_output):
-        mistakes.append(wrong_cut)
-    if mistakes:
-        raise WallarooParameterError(mistakes)
-    simulation = _Simulation(
-        application,
-        checked_input(application, input),
-        Random(seed),
-        workers,
-        faults if durable else without_losses(faults),
-        objects or Objects(),
-        Cutter(cut_output),
-        is_durable=durable,
-    )
-    cause: Exception | None = None
-    try:
-        problems = simulation.failure_mistakes(expect_failures)
-        problems = problems or simulation.run()
-        problems = problems or simulation.differences(view_state, view_output)
-    except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
-        problems, cause = [f"{type(error).__name__}: {error}"], error
-    finally:
-        simulation.loop.close()
+    refuse_arguments(application, workers, faults, expect_failures, cut_output)
+    given = checked_input(application, input)
+    chosen = faults if durable else without_losses(faults)
+    parts = (objects or Objects(), Cutter(cut_output))
+    simulation = _Simulation(application, given, Random(seed), workers, chosen, *parts, durable)
+    problems, cause = simulation.outcome(expect_failures, view_state, view_output)
     if problems:
         raise SimulationError(simulation.report(seed, problems, replay_command)) from cause
     return simulation.result()
@@ -159,7 +138,6 @@ class _Simulation:
         faults: Faults,
         objects: Objects,
         cutter: Cutter,
-        *,
         is_durable: bool,
     ) -> None:
         self._is_durable = is_durable
@@ -219,6 +197,25 @@ class _Simulation:
             else:
                 records[index] = self._input[pipeline.name]
         return records
+
+    def outcome(
+        self,
+        expect_failures: bool | int,
+        view_state: Callable[[Any], Any],
+        view_output: Callable[[bytes], Any],
+    ) -> tuple[list[str], Exception | None]:
+        """Run, and return what is wrong with what came of it, and which error caused that."""
+        try:
+            problems = (
+                failure_mistakes(self._expected.failures, expect_failures)
+                or self.run()
+                or self.differences(view_state, view_output)
+            )
+        except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
+            return [f"{type(error).__name__}: {error}"], error
+        finally:
+            self.loop.close()
+        return problems, None
 
     # The runs of the command
 
@@ -354,10 +351,6 @@ class _Simulation:
             return self._initializer.states(), self._initializer.counts()
         manifest = newest_manifest(self._objects)
         return final_states(self._objects, self._plan, self._expected), counts_in(manifest)
-
-    def failure_mistakes(self, expected: bool | int) -> list[str]:
-        """Return what is wrong with the failures of the plain run."""
-        return failure_mistakes(self._expected.failures, expected)
 
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
