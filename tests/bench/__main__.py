@@ -8,7 +8,6 @@ worker, memory, the start; pauses of checkpoints, recovery and other members, wh
 with anything.
 """
 
-import argparse
 import json
 import platform
 import sys
@@ -19,21 +18,13 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.bench.against import compare_with
 from tests.bench.machine import OtherPrograms
+from tests.bench.options import PAIR_GROUPS, PAIR_ROUNDS, all_rows, arguments_of
 from tests.bench.plots import plot_checkpoints, plot_workers
-from tests.bench.processes import ROOT
 from tests.bench.report import print_results
-from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow
-from tests.bench.rows.memory import MemoryRow
-from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
-from tests.bench.rows.resize import KEY_COUNTS as RESIZED_KEY_COUNTS
-from tests.bench.rows.resize import ResizeRow
 from tests.bench.rows.row import Result, Row
-from tests.bench.rows.speed_up import SpeedUpRow
-from tests.bench.rows.start_up import StartUpRow
-from tests.bench.rows.switched import durability_rows, metrics_rows
-from tests.bench.scenarios import COST, GROWTH
 from tests.bench.speed import METHOD
 
 ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3, "resize": 1}
@@ -43,15 +34,13 @@ progress = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
-    """Measure, print, plot."""
-    costs = [*map(CostRow, COST)]
-    growths = [*map(CostRow, GROWTH)]
-    switched = [*durability_rows(), *metrics_rows()]
-    rows: list[Row] = [*costs, SpeedUpRow(), *switched]
-    rows += [MemoryRow(), StartUpRow(), *growths]
-    rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
-    rows += map(ResizeRow, RESIZED_KEY_COUNTS)
-    arguments = _arguments(rows)
+    """Measure, print, plot; or compare with another commit."""
+    rows = all_rows()
+    arguments = arguments_of(rows, sys.argv[1:])
+    if arguments.against is not None:
+        only = arguments.only or PAIR_GROUPS
+        rounds = arguments.rounds or PAIR_ROUNDS
+        sys.exit(compare_with(arguments.against, only, rounds, as_json=arguments.json))
     only = arguments.only or {row.group for row in rows}
     chosen = [row for row in rows if row.name in only or row.group in only]
     others = OtherPrograms()
@@ -65,35 +54,12 @@ def main() -> None:
     else:
         print_results([*results.values()], others.describe())
     plot = arguments.plots / "workers.svg"
-    counted = [row for row in costs + growths if row.name in results]
+    counted = [row for row in chosen if isinstance(row, CostRow)]
     if plot_workers([(row.scenario, results[row.name]) for row in counted], plot):
         progress.print(f"plot: {plot}")
     plot = arguments.plots / "checkpoints.svg"
     if plot_checkpoints([*results.values()], plot):
         progress.print(f"plot: {plot}")
-
-
-def _arguments(rows: list[Row]) -> argparse.Namespace:
-    groups = [*dict.fromkeys(row.group for row in rows)]
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench",
-        description=(__doc__ or "").split("\n\n")[0],
-        epilog="rows: "
-        + "; ".join(f"{group}: " + ", ".join(_names(rows, group)) for group in groups),
-    )
-    parser.add_argument("--rounds", type=int, metavar="N",
-                        help="interleaved rounds (default 7, 5, 3 or 1, by the group)")  # fmt: skip
-    parser.add_argument("--only", metavar="NAME", action="append",
-                        choices=[*groups, *(row.name for row in rows)],
-                        help="a row or a group of rows; repeat it for more")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
-    parser.add_argument("--plots", metavar="FOLDER", type=Path, default=ROOT / "build" / "bench",
-                        help="for plots and bench.json (default build/bench)")  # fmt: skip
-    return parser.parse_args()
-
-
-def _names(rows: list[Row], group: str) -> list[str]:
-    return [f"'{row.name}'" for row in rows if row.group == group]
 
 
 def _measure(rows: list[Row], round_count: int | None) -> None:

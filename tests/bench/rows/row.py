@@ -45,6 +45,7 @@ class Result:
             **spread(self.values),
             "target": self.target,
             "is_met": self.is_met,
+            "more_is_better": self.more_is_better,
             "round_count": len(self.values),
             "rounds": self.values,
             **self.more,
