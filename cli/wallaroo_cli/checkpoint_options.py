@@ -1,24 +1,139 @@
 """Options of ``wallaroo-run`` about checkpoints, none of which does anything without them."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from typing import Any
 
+import click
+
+from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError
+from wallaroo_workers.initializer.checkpoints import CheckpointSettings
+from wallaroo_workers.storage.journal_files import JournalSync
 
-ABOUT_CHECKPOINTS = (
-    "checkpoint_interval",
-    "keep_checkpoints",
-    "max_checkpoint_failures",
-    "journal_dir",
-    "journal_sync",
-    "from_checkpoint",
-    "allow_dropped_state",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointOptions:
+    """What these options say; the names are those of the options below."""
+
+    resilience_dir: str | None
+    checkpoint_interval: float
+    keep_checkpoints: int
+    max_checkpoint_failures: int | None
+    journal_dir: str | None
+    journal_sync: JournalSync
+    from_checkpoint: int | None
+    allow_dropped_state: bool
+
+    @classmethod
+    def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
+        """Take these options out of all that a command was given."""
+        return cls(**{field.name: values.pop(field.name) for field in fields(cls)})
+
+    def places(self) -> tuple[str, str]:
+        """Return where checkpoints and journals are, both empty if checkpoints are off."""
+        place = self.resilience_dir
+        if not place:
+            return "", ""
+        is_url = "://" in place and not place.startswith("file://")
+        if is_url:
+            return place, os.path.abspath(self.journal_dir or "wallaroo-journals")
+        folder = os.path.abspath(place.removeprefix("file://"))
+        return folder, os.path.abspath(self.journal_dir or os.path.join(folder, JOURNAL_FOLDER))
+
+    def settings(self, folder: str) -> CheckpointSettings | None:
+        """Return what a run in `folder` is told about checkpoints; ``None`` if they are off."""
+        location, journal_folder = self.places()
+        if not location:
+            return None
+        return CheckpointSettings(
+            location=location,
+            journal_folder=journal_folder,
+            folder=folder,
+            interval_s=self.checkpoint_interval,
+            keep=self.keep_checkpoints,
+            failures_max=self.max_checkpoint_failures,
+            from_checkpoint=self.from_checkpoint,
+            allow_dropped_state=self.allow_dropped_state,
+        )
+
+
+ABOUT_CHECKPOINTS = tuple(
+    field.name for field in fields(CheckpointOptions) if field.name != "resilience_dir"
 )
+
+_OPTIONS = [
+    click.option(
+        "--resilience-dir",
+        metavar="DIR|URL",
+        help="Take checkpoints there: a directory, or s3://BUCKET/PREFIX. What was accepted is "
+        "then never lost; run again with the same DIR to carry on.",
+    ),
+    click.option(
+        "--checkpoint-interval",
+        metavar="SECONDS",
+        default=1.0,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="Time from one checkpoint to the next.",
+    ),
+    click.option(
+        "--keep-checkpoints",
+        metavar="K",
+        default=3,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Checkpoints that are kept; journals reach back to the oldest of them.",
+    ),
+    click.option(
+        "--max-checkpoint-failures",
+        metavar="N",
+        type=click.IntRange(0),
+        help="Stop with status 1 when more than N checkpoints in a row fail.  [default: no limit]",
+    ),
+    click.option(
+        "--journal-dir",
+        metavar="DIR",
+        type=click.Path(file_okay=False),
+        help="Local folder for the journals.  [default: RESILIENCE-DIR/journals; "
+        "wallaroo-journals where that is a URL]",
+    ),
+    click.option(
+        "--journal-sync",
+        type=click.Choice(["os", "batch", "always"]),
+        default="os",
+        show_default=True,
+        help="When journals reach the disk. os: when the system writes them, which survives the "
+        "death of processes; batch: before anything leaves a worker; always: at each read.",
+    ),
+    click.option(
+        "--from-checkpoint",
+        metavar="N",
+        type=click.IntRange(1),
+        help="Begin with this checkpoint in place of the newest; what was accepted since is "
+        "processed again.",
+    ),
+    click.option(
+        "--allow-dropped-state",
+        is_flag=True,
+        help="Take a checkpoint of a changed application: states keep their content by name, those "
+        "that are gone are dropped.",
+    ),
+]
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command these options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def check_checkpoints(resilience_dir: str | None, given: Collection[str]) -> None:
-    """Refuse what is ``given`` in vain: whoever gives it believes that nothing can be lost.
+    """Refuse options that do nothing: their user believes that nothing can be lost.
 
-    ``given`` are names of parameters. Raises ``ConfigError``.
+    ``given`` are names of the parameters on the command line. Raises ``ConfigError``.
     """
     if resilience_dir:
         return

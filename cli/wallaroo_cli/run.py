@@ -11,12 +11,15 @@ import structlog
 import uvloop
 from click.core import ParameterSource
 
-from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli import DISTRIBUTION
-from wallaroo_cli.checkpoint_options import check_checkpoints
+from wallaroo_cli.checkpoint_options import (
+    CheckpointOptions,
+    check_checkpoints,
+    checkpoint_options,
+)
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.host_options import (
     HostOptions,
@@ -31,13 +34,11 @@ from wallaroo_cli.page_options import check_page, page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.logs import Form, Level, configure_logs
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
-from wallaroo_workers.storage.journal_files import JournalSync
 
 log = structlog.get_logger()
 
@@ -83,14 +84,6 @@ class Chosen:
     worker_timeout_s: float
     frame_bytes_max: int
     exchange: str
-    resilience_dir: str | None
-    checkpoint_interval: float
-    keep_checkpoints: int
-    max_checkpoint_failures: int | None
-    journal_dir: str | None
-    journal_sync: JournalSync
-    from_checkpoint: int | None
-    allow_dropped_state: bool
     no_metrics: bool
     otlp: str | None
     log_format: Form
@@ -98,6 +91,7 @@ class Chosen:
     debug: bool
     page: DashboardSettings | None
     hosts: HostOptions
+    checkpoints: CheckpointOptions
     application_arguments: tuple[str, ...]
 
 
@@ -234,62 +228,7 @@ class RunCommand(click.Command):
     help="What travels between workers where the payload may: payloads, to be decoded again, "
     "objects, or what is measured to be cheaper.",
 )
-@click.option(
-    "--resilience-dir",
-    metavar="DIR|URL",
-    help="Take checkpoints there: a directory, or s3://BUCKET/PREFIX. What was accepted is then "
-    "never lost; run again with the same DIR to carry on.",
-)
-@click.option(
-    "--checkpoint-interval",
-    metavar="SECONDS",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="Time from one checkpoint to the next.",
-)
-@click.option(
-    "--keep-checkpoints",
-    metavar="K",
-    default=3,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Checkpoints that are kept; journals reach back to the oldest of them.",
-)
-@click.option(
-    "--max-checkpoint-failures",
-    metavar="N",
-    type=click.IntRange(0),
-    help="Stop with status 1 when more than N checkpoints in a row fail.  [default: no limit]",
-)
-@click.option(
-    "--journal-dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False),
-    help="Local folder for the journals.  [default: RESILIENCE-DIR/journals; "
-    "wallaroo-journals where that is a URL]",
-)
-@click.option(
-    "--journal-sync",
-    type=click.Choice(["os", "batch", "always"]),
-    default="os",
-    show_default=True,
-    help="When journals reach the disk. os: when the system writes them, which survives the death "
-    "of processes; batch: before anything leaves a worker; always: at each read.",
-)
-@click.option(
-    "--from-checkpoint",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Begin with this checkpoint in place of the newest; what was accepted since is "
-    "processed again.",
-)
-@click.option(
-    "--allow-dropped-state",
-    is_flag=True,
-    help="Take a checkpoint of a changed application: states keep their content by name, those "
-    "that are gone are dropped.",
-)
+@checkpoint_options
 @page_options
 @host_options
 @click.option(
@@ -324,14 +263,16 @@ class RunCommand(click.Command):
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
+    given = _given(values)
     hosts = HostOptions.taken_from(values)
+    checkpoints = CheckpointOptions.taken_from(values)
     page = page_settings(values)
-    chosen = Chosen(**values, hosts=hosts, page=page)
+    chosen = Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page)
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
     if hosts.join is None:
-        check_checkpoints(chosen.resilience_dir, _given(values))
+        check_checkpoints(checkpoints.resilience_dir, given)
     _warn_of_misspelled(chosen.application_arguments)
     application = ApplicationSettings(
         module=chosen.application_module,
@@ -367,13 +308,12 @@ def _agent_settings(
         "folder": application.paths[0],
         "dead_letters": os.path.abspath(chosen.dead_letters),
     }
-    if chosen.resilience_dir:
+    checkpoints = chosen.checkpoints
+    if checkpoints.resilience_dir:
         # Where the same store is, seen from this host.
-        own["resilience"], own["journal_folder"] = _resilience(
-            chosen.resilience_dir, chosen.journal_dir
-        )
-    elif chosen.journal_dir:
-        own["journal_folder"] = os.path.abspath(chosen.journal_dir)
+        own["resilience"], own["journal_folder"] = checkpoints.places()
+    elif checkpoints.journal_dir:
+        own["journal_folder"] = os.path.abspath(checkpoints.journal_dir)
     own["log_form"] = chosen.log_format
     if chosen.debug or chosen.log_level != "info":
         own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
@@ -391,7 +331,7 @@ def _agent_settings(
 
 
 def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettings:
-    location, journal_folder = _resilience(chosen.resilience_dir, chosen.journal_dir)
+    location, journal_folder = chosen.checkpoints.places()
     options = RunOptions(
         frame_bytes_max=chosen.frame_bytes_max,
         sink_timeout_s=chosen.sink_timeout_s,
@@ -401,22 +341,12 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         exchange=chosen.exchange,
         resilience=location,
         journal_folder=journal_folder,
-        journal_sync=chosen.journal_sync,
+        journal_sync=chosen.checkpoints.journal_sync,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),
         measures=not chosen.no_metrics,
         log_level=_log_level(chosen),
         log_form=chosen.log_format,
         debug=chosen.debug,
-    )
-    checkpoints = CheckpointSettings(
-        location=location,
-        journal_folder=journal_folder,
-        folder=options.folder,
-        interval_s=chosen.checkpoint_interval,
-        keep=chosen.keep_checkpoints,
-        failures_max=chosen.max_checkpoint_failures,
-        from_checkpoint=chosen.from_checkpoint,
-        allow_dropped_state=chosen.allow_dropped_state,
     )
     return ClusterSettings(
         application=application,
@@ -427,7 +357,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         may_restart=not chosen.no_restart,
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
-        checkpoints=checkpoints if location else None,
+        checkpoints=chosen.checkpoints.settings(options.folder),
         hosts=_host_settings(chosen),
         otlp_endpoint=chosen.otlp or "",
         page=chosen.page,
@@ -465,17 +395,6 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
         if debug:
             log.exception("application.not_loaded")
         raise
-
-
-def _resilience(place: str | None, journal_folder: str | None) -> tuple[str, str]:
-    """Return where checkpoints and journals are, both empty where they are off."""
-    if not place:
-        return "", ""
-    is_url = "://" in place and not place.startswith("file://")
-    if is_url:
-        return place, os.path.abspath(journal_folder or "wallaroo-journals")
-    folder = os.path.abspath(place.removeprefix("file://"))
-    return folder, os.path.abspath(journal_folder or os.path.join(folder, JOURNAL_FOLDER))
 
 
 async def _run(settings: ClusterSettings, plan: Plan) -> None:
