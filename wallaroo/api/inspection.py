@@ -72,8 +72,14 @@ def function_problems(function: object, what: str, arguments: tuple[str, ...]) -
     if not callable(function):
         yield Problem(f"{what} is {named(function)}", "give something that can be called")
         return
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+    body = _body(function)
+    if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
         yield Problem(f"{what} is an async function", "use a plain def: workers do not await it")
+    elif inspect.isgeneratorfunction(body):
+        yield Problem(
+            f"{what} is a generator function: it has `yield` in it",
+            "use `return`; for several results return a list of them from a multi computation",
+        )
     signature = _signature(function)
     if signature is None:
         return
@@ -109,6 +115,15 @@ def method_problems(
 
 def _is_ours(module: str) -> bool:
     return module == "wallaroo" or module.startswith("wallaroo.")
+
+
+def _body(function: Callable[..., Any]) -> object:
+    """Return the function that runs when ``function`` is called: an object has it in its class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isroutine(function) or isinstance(function, type):
+        return function
+    return type(function).__call__
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:

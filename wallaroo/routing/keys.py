@@ -15,8 +15,10 @@ content::
 No two keys have the same bytes, and a key has only one form of them.
 """
 
+import operator
 import reprlib
 import struct
+from numbers import Integral
 from typing import TypeAlias, final
 
 NESTING_MAX = 32
@@ -68,10 +70,11 @@ class TaggedKey:
 def canonical_key(key: object) -> Key:
     """Return the form of `key` that dictionaries inside the system are keyed by.
 
-    Values of subclasses (enumerations, named tuples) become those of the built-in type. A
-    canonical key is its own canonical form. Raises ``TypeError``, saying what is allowed, for
-    anything that is no key: a float, None, a list, a bytearray, or a tuple that holds one or is
-    nested deeper than ``NESTING_MAX``.
+    Values of subclasses (``IntEnum``, ``StrEnum``, named tuples) become those of the built-in type,
+    and so do other integers (those of numpy). A canonical key is its own canonical form. Raises
+    ``TypeError``, with the conversion to write where one is known, for anything else: a float,
+    None, a UUID, a date, another enumeration, a list, or a tuple that holds one or is nested deeper
+    than ``NESTING_MAX``.
     """
     kind = type(key)
     if kind is str or kind is int or kind is bytes or kind is TaggedKey:
@@ -126,6 +129,12 @@ def _plain(value: object, key: object, depth: int) -> PlainKey:
         return int.__int__(value)
     if isinstance(value, bytes):
         return bytes.__bytes__(value)
+    if isinstance(value, Integral):
+        # Such as numpy's, which are not subclasses of int. Its timedelta64 is registered as well.
+        try:
+            return operator.index(value)
+        except TypeError:
+            raise TypeError(_refusal(value, key, depth)) from None
     if not isinstance(value, tuple):
         raise TypeError(_refusal(value, key, depth))
     if depth == NESTING_MAX:
@@ -143,10 +152,42 @@ def _holds_bool(plain: PlainKey) -> bool:
     return plain.__class__ is bool
 
 
+_CONVERSIONS = {
+    "builtins.float": "int(key) or str(key)",
+    "builtins.list": "tuple(key)",
+    "builtins.set": "tuple(sorted(key))",
+    "builtins.frozenset": "tuple(sorted(key))",
+    "builtins.dict": "tuple(sorted(key.items()))",
+    "builtins.bytearray": "bytes(key)",
+    "builtins.memoryview": "bytes(key)",
+    "builtins.NoneType": "a key of your own for records without one, such as ''",
+    "datetime.date": "key.isoformat()",
+    "datetime.time": "key.isoformat()",
+    "datetime.timedelta": "str(key)",
+    "decimal.Decimal": "str(key)",
+    "enum.Enum": "key.name or key.value",
+    "fractions.Fraction": "str(key)",
+    "ipaddress._IPAddressBase": "str(key)",
+    "numpy.bool": "bool(key)",
+    "numpy.bool_": "bool(key)",
+    "numpy.datetime64": "str(key)",
+    "numpy.floating": "int(key) or str(key)",
+    "numpy.ndarray": "tuple(key.tolist())",
+    "numpy.timedelta64": "str(key)",
+    "pathlib.PurePath": "str(key)",
+    "pathlib._local.PurePath": "str(key)",
+    "uuid.UUID": "str(key) or key.bytes",
+}
+"""What to write for values of other classes, by their full names: none of them is imported."""
+
+
 def _refusal(value: object, key: object, depth: int) -> str:
     where = f" inside the tuple {short_repr(key)}" if depth else ""
+    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__]
+    conversion = next((_CONVERSIONS[name] for name in names if name in _CONVERSIONS), None)
+    write = f"; write {conversion}" if conversion else ""
     return (
-        f"a {type(value).__name__} cannot be a key: {short_repr(value)}{where}; "
+        f"a {type(value).__name__} cannot be a key: {short_repr(value)}{where}{write}; "
         "a key is a str, bytes, int or bool, or a tuple of these"
     )
 

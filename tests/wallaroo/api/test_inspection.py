@@ -1,4 +1,5 @@
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,6 +74,46 @@ def test_a_partial_is_judged_by_what_is_left() -> None:
 def test_an_async_function_is_refused() -> None:
     (problem,) = function_problems(coroutine, "it", ("record",))
     assert problem.what == "it is an async function"
+
+
+def many(record: int) -> Iterator[int]:
+    yield record
+
+
+class Calls:
+    def __call__(self, record: int) -> Iterator[int]:
+        yield record
+
+    async def later(self, record: int) -> int:
+        return record
+
+
+class CallsLater:
+    async def __call__(self, record: int) -> int:
+        return record
+
+
+@functools.wraps(many)
+def collected(record: int) -> list[int]:
+    return list(many(record))
+
+
+@pytest.mark.parametrize("function", [many, functools.partial(many), Calls(), Calls().__call__])
+def test_a_generator_function_is_refused(function: object) -> None:
+    (problem,) = function_problems(function, "it", ("record",))
+    assert problem.what == "it is a generator function: it has `yield` in it"
+    assert "return a list" in problem.remedy
+
+
+@pytest.mark.parametrize("function", [functools.partial(coroutine), Calls().later, CallsLater()])
+def test_an_async_function_is_refused_whatever_holds_it(function: object) -> None:
+    (problem,) = function_problems(function, "it", ("record",))
+    assert problem.what == "it is an async function"
+
+
+def test_a_generator_function_that_something_collects_is_accepted() -> None:
+    assert accepts(collected, "record")
+    assert accepts(lambda record: list(many(record)), "record")
 
 
 def test_an_arity_problem_shows_both_sides_without_annotations() -> None:

@@ -316,12 +316,15 @@ def test_a_pair_is_a_tuple_or_list_of_two(pair: Any) -> None:
     assert run(stateful_plan(pair_of(pair)), "bad") == (["x"], [])
 
 
-def test_a_state_computation_written_with_yield_fails_with_what_it_raised() -> None:
-    def keep(word: str, state: list[str]) -> Any:
+def test_a_pair_that_raises_while_it_is_unpacked_fails_with_what_it_raised() -> None:
+    def lazily(word: str) -> Any:
         if word == "bad":
             raise KeyError("state")
         yield word
         yield True
+
+    def keep(word: str, state: list[str]) -> Any:
+        return lazily(word)
 
     lines, failures = run(stateful_plan(keep), "good bad fine")
     assert lines == ["good", "fine"]

@@ -1,13 +1,21 @@
 """Keys in canonical form: who equals whom, what is refused, and bytes there and back."""
 
+import datetime
+import decimal
 import enum
+import ipaddress
+import pathlib
 import pickle
+import re
+import uuid
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wallaroo.routing.hashing import hash_key
 from wallaroo.routing.keys import (
     NESTING_MAX,
     TaggedKey,
@@ -57,6 +65,30 @@ class Place(NamedTuple):
     number: int
 
 
+class Bits(enum.IntFlag):
+    ONE = 1
+    TWO = 2
+
+
+class Suit(str, enum.Enum):  # noqa: UP042  as applications for Python 3.10 have it
+    SPADE = "s"
+
+
+class Direction(enum.Enum):
+    NORTH = 1
+
+
+@Integral.register
+class Int64:
+    """As numpy's integers: not an ``int``, but registered, with a hash of its own."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
 @given(user_keys, user_keys)
 def test_two_keys_are_equal_only_if_values_and_types_are(one: object, other: object) -> None:
     is_same = typed(one) == typed(other)
@@ -98,6 +130,10 @@ def test_only_keys_with_a_bool_are_wrapped() -> None:
     [
         (Color.RED, "red"),
         (Level.LOW, 1),
+        (Bits.ONE | Bits.TWO, 3),
+        (Suit.SPADE, "s"),
+        (Int64(2**62), 2**62),
+        (("a", Int64(-1)), ("a", -1)),
         (Deceit(5), 5),
         (Tag(b"x"), b"x"),
         (Place("Bern", 4), ("Bern", 4)),
@@ -106,6 +142,44 @@ def test_only_keys_with_a_bool_are_wrapped() -> None:
 )
 def test_subclasses_become_the_plain_value(key: object, plain: object) -> None:
     assert typed(canonical_key(key)) == typed(plain)
+
+
+@pytest.mark.parametrize(
+    ("key", "conversion"),
+    [
+        (uuid.UUID(int=7), "str(key) or key.bytes"),
+        (datetime.date(2024, 2, 29), "key.isoformat()"),
+        (datetime.datetime(2024, 2, 29), "key.isoformat()"),
+        (Direction.NORTH, "key.name or key.value"),
+        (decimal.Decimal("1.5"), "str(key)"),
+        (pathlib.PurePosixPath("a"), "str(key)"),
+        (ipaddress.ip_address("::1"), "str(key)"),
+        (1.0, "int(key) or str(key)"),
+        ([1], "tuple(key)"),
+        ({1}, "tuple(sorted(key))"),
+        (bytearray(b"x"), "bytes(key)"),
+    ],
+)
+def test_a_value_that_could_be_converted_is_refused_with_the_conversion(
+    key: object, conversion: str
+) -> None:
+    for each in (key, ("a", key)):
+        with pytest.raises(TypeError, match=re.escape(f"; write {conversion}; a key is a str")):
+            canonical_key(each)
+    plain = eval(conversion.partition(" or ")[0], {"key": key})
+    assert canonical_key(plain) == plain
+
+
+@pytest.mark.parametrize("name", ["int8", "int64", "uint64", "intp"])
+def test_integers_of_numpy_are_ints(name: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    key = getattr(numpy, name)(100)
+    assert typed(canonical_key(key)) == typed(100)
+    assert hash_key(canonical_key((key, "a"))) == hash_key((100, "a"))
+    with pytest.raises(TypeError, match=r"write bool\(key\)"):
+        canonical_key(numpy.bool_(1))
+    with pytest.raises(TypeError, match=r"a timedelta64 cannot be a key: .*write str\(key\)"):
+        canonical_key(("a", numpy.timedelta64(1, "s")))
 
 
 def test_a_wrapped_key_shows_its_value() -> None:
