@@ -178,3 +178,50 @@ async def test_without_checkpoints_a_restarted_worker_goes_on_from_what_was_told
         await run.send("texts", TEXTS * 5)
         counts = expected(15, 0, receiver.address)
         await run.until("all is counted", lambda _: run.counts() == counts)
+
+
+async def test_a_sink_that_is_gone_shows_at_once_and_what_it_missed_counts_when_it_is_back(
+    folder: Path,
+) -> None:
+    receiver = Receiver()
+    ports = free_ports(2)
+    async with observed("counted_words", folder, [receiver.address], workers=1, ports=ports) as run:
+        await run.send("texts", TEXTS * 10)
+        await run.until("all is out", lambda view: view["totals"]["out"] == 40)
+        receiver.close()
+        receiver.wait_gone()
+        await run.send("texts", TEXTS * 10)
+        view = await run.until("all has come", lambda view: view["totals"]["in"] == 120)
+        view = await run.until("it is unwell", lambda view: view["health"]["state"] == "unwell")
+        assert f"the sink at {receiver.address} is not connected" in view["health"]["reasons"][0]
+        # The kernel had acknowledged nothing of it: the other side was closed.
+        assert view["totals"]["out"] == 40
+        [sink, _] = view["sinks"]
+        assert (sink["connected"], sink["waiting"]) == (False, 40)
+        back = Receiver(receiver.port)
+        view = await run.until("all is out", lambda view: view["totals"]["out"] == 80)
+        assert run.counts() == expected(20, 0, receiver.address)
+        assert view["latency"]["max"] > 0.02
+        assert view["sinks"][0]["waiting"] == 0
+    assert back.line_count() == 40
+
+
+async def test_a_sink_that_reads_nothing_is_told_though_it_is_connected(folder: Path) -> None:
+    receiver = Receiver(kernel_bytes_max=4096)
+    ports = free_ports(2)
+    async with observed("counted_words", folder, [receiver.address], workers=1, ports=ports) as run:
+        receiver.may_read.clear()
+        await run.send("texts", TEXTS * 200_000)
+        view = await run.until(
+            "it is told",
+            lambda view: "has not taken results" in " ".join(view["health"]["reasons"]),
+        )
+        assert view["health"]["state"] in ("strained", "unwell")
+        [sink, _] = view["sinks"]
+        assert sink["connected"]
+        assert sink["waiting_s"] > 2
+        [node] = [node for node in view["graph"]["nodes"] if node["id"].startswith("texts/tcp")]
+        assert node["in"] - node["out"] == sink["waiting"] > 0
+        receiver.may_read.set()
+        counts = expected(200_000, 0, receiver.address)
+        await run.until("all is counted", lambda _: run.counts() == counts)

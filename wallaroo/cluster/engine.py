@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.cluster.inbox import Inbox, Link
-from wallaroo.metrics.latencies import Latencies
+from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.probe import EVERY_S as WATCHED_EVERY_S
 from wallaroo.names import SinkId, WorkerName
 from wallaroo.operators.batches import Form
@@ -86,8 +86,8 @@ class Engine:
         self._save: Callable[[], bool] | None = None
         self.record_count = 0
         """Records taken from sources so far."""
-        self.latencies: Latencies | None = None
-        """Where it is noted how long records take; ``None`` where nobody wants to know."""
+        self.deliveries: Deliveries | None = None
+        """Where results on their way to sinks are noted; ``None`` if nobody wants to know."""
         self._watch_s = 0.0
         """When some records are to be watched again."""
         self.must_pause: Callable[[], bool] = lambda: False
@@ -105,6 +105,8 @@ class Engine:
     def restart(self, dataflow: Dataflow) -> None:
         """Forget everything that waits; from now on records run through ``dataflow``."""
         self._dataflow = dataflow
+        if self.deliveries is not None:
+            self.deliveries.restart()
         self.inbox = Inbox()
         self._sources.clear()
         self._links = {}
@@ -187,16 +189,21 @@ class Engine:
         self.before_flush()
         try:
             # All at once: a turn's records make few large batches, which are cheap.
-            oldest_ns = {} if self.latencies is None else self.latencies.oldest_ns
+            oldest_ns = {} if self.deliveries is None else self.deliveries.oldest_ns
             for batch in self._dataflow.take_batches(oldest_ns):
                 self._links[batch.worker].send_batch(batch)
         except StopOnError as stop:
             # A record that cannot be serialised is found here.
             self._stop(stop.failure)
+        has_output = False
         for sink, chunk in self._dataflow.take_output():
+            has_output = True
+            if self.deliveries is not None:
+                # Before the sink has it, which may say at once how far it is.
+                self.deliveries.handed(sink, len(chunk), self._dataflow.output_count(sink))
             self.on_output(sink, chunk)
-        if self.latencies is not None:
-            self.latencies.flushed()
+        if self.deliveries is not None:
+            self.deliveries.flushed(has_output=has_output)
         failures = self._dataflow.take_failures()
         if failures:
             self.on_failures(failures)
@@ -226,11 +233,11 @@ class Engine:
         pacer = self._pacers["source", pipeline]
         delivered_ns = source.delivered_ns
         records = source.take(pacer.record_count)
-        result_count = self._dataflow.output_count(pipeline)
+        results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
         started = self._clock()
         self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
         pacer.observe(len(records), self._clock() - started)
-        self._note_latency(pipeline, delivered_ns, result_count)
+        self._note_results(pipeline, delivered_ns, results)
         self.record_count += len(records)
         if source.has_records:
             self._sources.append(source)
@@ -251,12 +258,12 @@ class Engine:
         pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
         pipeline = self._dataflow.pipeline_of(frame.edge)
-        result_count = self._dataflow.output_count(pipeline)
+        results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
         started = self._clock()
         is_watched = self._may_watch(started)
         self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
         pacer.observe(count, self._clock() - started)
-        self._note_latency(pipeline, frame.delivered_ns, result_count)
+        self._note_results(pipeline, frame.delivered_ns, results)
         waiting.position += count
         if waiting.position == len(batch.keys):
             self.inbox.remove_first()
@@ -268,7 +275,8 @@ class Engine:
         self._watch_s = now_s + WATCHED_EVERY_S
         return True
 
-    def _note_latency(self, pipeline: int, delivered_ns: int, result_count_before: int) -> None:
-        if self.latencies is not None:
-            result_count = self._dataflow.output_count(pipeline) - result_count_before
-            self.latencies.ran(pipeline, delivered_ns, result_count)
+    def _note_results(self, pipeline: int, delivered_ns: int, before: dict[int, int]) -> None:
+        if self.deliveries is not None:
+            now = self._dataflow.output_counts(pipeline)
+            made = {sink: count - before[sink] for sink, count in now.items()}
+            self.deliveries.ran(pipeline, delivered_ns, made)

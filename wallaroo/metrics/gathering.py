@@ -41,6 +41,7 @@ class Gathering:
         self.plan = plan
         self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
+        self._sink_nodes = frozenset(node.id for node in self.nodes.all if node.kind == "sink")
         self.is_durable = is_durable
         self.members: dict[str, Member] = {}
         self.totals = Totals(is_durable)
@@ -95,11 +96,11 @@ class Gathering:
         total = self.total(all_counts)
         values: dict[Hashable, float] = {("total", key): value for key, value in total.items()}
         for node, four in all_counts.items():
-            values["node", node] = four[IN]
+            values["node", node] = four[self._flow_of(node)]
         for worker, counts in by_worker.items():
             values["worker in", worker], values["worker out", worker] = self._in_and_out(counts)
             for node, four in counts.items():
-                values["node of worker", node, worker] = four[IN]
+                values["node of worker", node, worker] = four[self._flow_of(node)]
         for worker, member in self.members.items():
             if member.report is not None:
                 self._sample_report(values, worker, member.report)
@@ -116,6 +117,10 @@ class Gathering:
         self._failed_recently.append((now_s, gained["failed"]))
         while self._failed_recently[0][0] < now_s - 60.0:
             self._failed_recently.popleft()
+
+    def _flow_of(self, node: str) -> int:
+        """Return which count the rate of a node is of: what a sink has taken, else what came in."""
+        return OUT if node in self._sink_nodes else IN
 
     def _sample_report(self, values: dict[Hashable, float], worker: str, report: Report) -> None:
         for link in report.links:

@@ -5,8 +5,17 @@ from typing import Any
 SILENT_S = 5.0
 """A worker that has not reported for so long has something that keeps its loop."""
 LAG_S = 0.25
+LATENCY_STRAINED_S = 1.0
+LATENCY_UNWELL_S = 10.0
+"""Of the last seconds, the time that 99 % of the records stay below."""
+WAITING_STRAINED_S = 2.0
+WAITING_UNWELL_S = 10.0
+"""A sink that is connected has not taken the oldest result for so long."""
 CPU_SHARE = 0.95
 CHECKPOINT_AGE_S = 30.0
+CHECKPOINT_DURATION_S = 10.0
+CHECKPOINT_PAUSE_S = 0.25
+BACKLOG_BYTES = 4 << 20
 QUEUE_BYTES = 1 << 20
 SKEW = 2.0
 SKEW_KEYS_MIN = 1000
@@ -19,8 +28,21 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
 
     ``silent_s`` says for how long each worker has not reported.
     """
-    unwell = [*_phase(view), *_workers_unwell(view, silent_s), *_sinks(view), *_checkpoints(view)]
-    strained = [*_workers_strained(view), *_records(failed_in_last_minute), *_states(view)]
+    slow = _slow(view)
+    unwell = [
+        *_phase(view),
+        *_workers_unwell(view, silent_s),
+        *_sinks(view),
+        *(reason for is_bad, reason in slow if is_bad),
+        *_checkpoints(view),
+    ]
+    strained = [
+        *(reason for is_bad, reason in slow if not is_bad),
+        *_workers_strained(view),
+        *_slow_checkpoints(view),
+        *_records(failed_in_last_minute),
+        *_states(view),
+    ]
     state = STATES[2] if unwell else STATES[1] if strained else STATES[0]
     return {"state": state, "reasons": [*unwell, *strained]}
 
@@ -50,6 +72,43 @@ def _sinks(view: dict[str, Any]) -> list[str]:
     return [f"the sink at {address} is not connected: start the receiver" for address in away]
 
 
+def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return what takes long from source to sink, each with whether that makes it unwell."""
+    found = []
+    waits: dict[str, float] = {}
+    for sink in view["sinks"]:
+        if sink["connected"]:
+            waits[sink["address"]] = max(waits.get(sink["address"], 0.0), sink["waiting_s"])
+    for address, waiting_s in sorted(waits.items()):
+        if waiting_s > WAITING_STRAINED_S:
+            reason = (
+                f"the sink at {address} has not taken results for {waiting_s:.0f} s: "
+                "it is slow, or hangs"
+            )
+            found.append((waiting_s > WAITING_UNWELL_S, reason))
+    for pipeline in view["pipelines"]:
+        p99_s = pipeline["latency"]["p99"]
+        if p99_s is not None and p99_s > LATENCY_STRAINED_S:
+            reason = (
+                f"records of {pipeline['name']!r} take up to {p99_s:.1f} s to its sinks (p99 of "
+                "the last 10 s)"
+            )
+            found.append((p99_s > LATENCY_UNWELL_S, reason))
+    return found
+
+
+def _slow_checkpoints(view: dict[str, Any]) -> list[str]:
+    made = view["checkpoints"]["list"]
+    if not made or view["phase"] != "running":
+        return []
+    last, reasons = made[-1], []
+    if last["duration_s"] > CHECKPOINT_DURATION_S:
+        reasons.append(f"the last checkpoint took {last['duration_s']:.0f} s until it was durable")
+    if last["pause_s"] > CHECKPOINT_PAUSE_S:
+        reasons.append(f"records waited {last['pause_s'] * 1000:.0f} ms for the last checkpoint")
+    return reasons
+
+
 def _checkpoints(view: dict[str, Any]) -> list[str]:
     if not view["durable"] or view["phase"] != "running":
         return []
@@ -57,6 +116,9 @@ def _checkpoints(view: dict[str, Any]) -> list[str]:
     reasons = []
     if failures:
         reasons.append(f"the last {failures} checkpoints could not be saved; see the log")
+    up_s = view["now_unix_s"] - view["started_unix_s"]
+    if age_s is None and up_s > CHECKPOINT_AGE_S:
+        reasons.append(f"there is no checkpoint yet, {up_s:.0f} s after the start")
     if age_s is not None and age_s > CHECKPOINT_AGE_S:
         reasons.append(f"the last checkpoint is {age_s:.0f} s old; a recovery replays all since")
     return reasons
@@ -77,6 +139,9 @@ def _workers_strained(view: dict[str, Any]) -> list[str]:
         if worker["loop_lag_s"] > LAG_S:
             lag_ms = worker["loop_lag_s"] * 1000
             reasons.append(f"worker {worker['name']} was {lag_ms:.0f} ms late: a long computation")
+        if worker["backlog_bytes"] > BACKLOG_BYTES:
+            backlog_mib = worker["backlog_bytes"] / (1 << 20)
+            reasons.append(f"worker {worker['name']} has {backlog_mib:.0f} MiB waiting")
         if worker["cpu_share"] > CPU_SHARE:
             reasons.append(f"worker {worker['name']} uses all of its processor core")
     return reasons
@@ -90,7 +155,7 @@ def _records(failed_in_last_minute: int) -> list[str]:
 
 def _states(view: dict[str, Any]) -> list[str]:
     return [
-        f"state {state['name']!r} is uneven: one worker has {state['skew']:.1f} times the mean"
+        f"state {state['name']!r} is uneven: one worker has {state['skew']:.1f} times an even part"
         for state in view["states"]
         if state["skew"] > SKEW and state["keys"] >= SKEW_KEYS_MIN
     ]

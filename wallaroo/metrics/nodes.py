@@ -40,7 +40,13 @@ class Nodes:
         self.of_sink: dict[SinkId, int] = {}
         self.of_edge: dict[EdgeId, int] = {}
         """Of the step that stands behind the exchange."""
+        self.pipelines_of_sinks: list[int] = []
+        """By sink: the index of its pipeline."""
         self.by_pipeline: list[list[Node]] = []
+        pipeline_of = {
+            sink: index for index, pipeline in enumerate(plan.pipelines) for sink in pipeline.sinks
+        }
+        self.pipelines_of_sinks = [pipeline_of[SinkId(sink)] for sink in range(len(plan.sinks))]
         for pipeline in plan.pipelines:
             first = len(self.all)
             self._add_pipeline(plan, pipeline)

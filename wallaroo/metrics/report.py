@@ -16,7 +16,8 @@ class Report:
     pid: int
     unix_s: float
     counts: dict[str, Counts] = field(default_factory=dict)
-    """By worker: its own, and those that it carries on for others."""
+    """By worker: its own, and those that it carries on for others. Out of its own sinks is what
+    these have taken."""
     latency: dict[str, Histogram] = field(default_factory=dict)
     """By pipeline: nanoseconds from the source to the sinks, of records whose results left here."""
     times: dict[str, Histogram] = field(default_factory=dict)
@@ -28,7 +29,8 @@ class Report:
     links: list[dict[str, Any]] = field(default_factory=list)
     """``to``, ``bytes``, ``queued_bytes``, ``connections``."""
     sinks: list[dict[str, Any]] = field(default_factory=list)
-    """``name``, ``address``, ``bytes``, ``queued_bytes``, ``connections``, ``connected``."""
+    """``name``, ``address``, ``bytes``, ``queued_bytes``, ``connections``, ``connected``, and of
+    results that it has not taken ``waiting``, their number, and ``waiting_s``, the oldest's age."""
     sources: list[dict[str, Any]] = field(default_factory=list)
     """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``."""
     process: dict[str, Any] = field(default_factory=dict)

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.metrics.gathering import Gathering, Member
-from wallaroo.metrics.health import QUEUE_BYTES, judge
+from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, judge
 from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
 
 HOTTEST_SHOWN = 20
-BACKLOG_BYTES = 4 << 20
 EVENTS_SHOWN = 50
 
 
@@ -203,6 +202,8 @@ def _sinks(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, A
             "queued_bytes": sink["queued_bytes"],
             "reconnects": max(sink["connections"] - 1, 0),
             "connected": sink["connected"],
+            "waiting": sink["waiting"],
+            "waiting_s": sink["waiting_s"],
         }
         for name, member in members.items()
         if member.report is not None
@@ -239,7 +240,8 @@ def _state(
 ) -> dict[str, Any]:
     here = {name: states[state] for name, states in reports.items() if state in states}
     keys = {name: each["keys"] for name, each in here.items()}
-    mean = sum(keys.values()) / len(keys) if keys else 0.0
+    # The fullest worker of an even spread: one key on one of many workers is not uneven.
+    even = -(-sum(keys.values()) // len(keys)) if keys else 0
     sampled = sum(each["sampled"] for each in here.values())
     arrived = sum(
         gathering.rates.rate(("node", node.id))
@@ -264,7 +266,7 @@ def _state(
         "by_worker": {
             name: {"keys": each["keys"], "bytes": each["bytes"]} for name, each in here.items()
         },
-        "skew": max(keys.values()) / mean if mean else 1.0,
+        "skew": max(keys.values()) / even if even else 1.0,
         "hottest": hottest[:HOTTEST_SHOWN],
         "partitions": {
             "count": len(owners),

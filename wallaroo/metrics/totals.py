@@ -10,7 +10,9 @@ that totals never go back.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from wallaroo.metrics.tally import IN, Counts, add_counts, copy_counts
+from wallaroo.metrics.tally import IN, OUT, Counts, add_counts, copy_counts
+
+NOTHING = (0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -79,7 +81,12 @@ class Totals:
 
     def _hold_what_is_behind(self, counted: dict[str, Counts]) -> None:
         shown, new = sums(self._shown), sums(counted)
-        behind = {node for node, values in shown.items() if new.get(node, [0])[IN] < values[IN]}
+        # Out as well: what is replayed counts out of a sink only when that has taken it again.
+        behind = {
+            node
+            for node, values in shown.items()
+            if (now := new.get(node, NOTHING))[IN] < values[IN] or now[OUT] < values[OUT]
+        }
         if not behind:
             return
         for nodes in counted.values():

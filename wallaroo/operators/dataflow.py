@@ -302,13 +302,17 @@ class Dataflow:
         form = cheaper_form(flat, source.decode, plan.serialize, plan.deserialize, clock)
         return form is Form.OBJECTS
 
-    def output_count(self, pipeline: int) -> int:
-        """Return how many results of a pipeline wait for ``take_output``."""
+    def output_counts(self, pipeline: int) -> dict[int, int]:
+        """Return how many results of a pipeline wait for ``take_output``, by sink."""
         sinks = self._plan.pipelines[pipeline].sinks
-        return sum(len(self._sink_output[sink]) for sink in sinks)
+        return {sink: len(self._sink_output[sink]) for sink in sinks}
+
+    def output_count(self, sink: SinkId) -> int:
+        """Return how many results wait for ``take_output``, those that it just yields included."""
+        return len(self._sink_output[sink])
 
     def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
-        """Yield what is to be written to each sink, and forget it."""
+        """Yield what is to be written to each sink, and then forget it."""
         for sink, output in self._sink_output.items():
             if output:
                 yield sink, b"".join(output)

@@ -10,16 +10,18 @@ from typing import Any
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sources import Sources
+from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.hottest import HottestKeys
-from wallaroo.metrics.latencies import Latencies
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
+from wallaroo.metrics.tally import OUT, Counts
 from wallaroo.metrics.user_time import UserTime
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.topology.plan import Plan
 from wallaroo_workers import logs
+from wallaroo_workers.delivery_watch import DeliveryWatch
 from wallaroo_workers.outside import Sinks
 from wallaroo_workers.sources.file import FileRunner
 from wallaroo_workers.sources.tcp import TCPSourceListener
@@ -39,22 +41,29 @@ class Measuring:
         self._incarnation = incarnation
         self._plan = plan
         self._vitals = Vitals()
-        self._latencies = Latencies(len(plan.pipelines), time.time_ns)
-        self._user_time = UserTime(Nodes(plan), clock_overhead_ns())
+        self._nodes = Nodes(plan)
+        self._deliveries = Deliveries(
+            self._nodes.pipelines_of_sinks, len(plan.pipelines), time.time_ns
+        )
+        self._watch: DeliveryWatch | None = None
+        self._user_time = UserTime(self._nodes, clock_overhead_ns())
         self._hottest = {name: HottestKeys() for name in plan.states}
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
         self._reported_second = 0
 
-    def begin(self, engine: Engine) -> None:
+    def begin(self, engine: Engine, sinks: Sinks) -> None:
         """Measure from now on."""
-        engine.latencies = self._latencies
+        engine.deliveries = self._deliveries
+        self._watch = DeliveryWatch(self._deliveries, sinks.settled_bytes)
         self._vitals.begin()
 
     def end(self) -> None:
         """Measure no more."""
         self._vitals.end()
+        if self._watch is not None:
+            self._watch.end()
 
     # What the worker tells
 
@@ -91,11 +100,13 @@ class Measuring:
     ) -> Report:
         """Return what there is to tell since the last one."""
         report = Report(incarnation=self._incarnation, pid=os.getpid(), unix_s=time.time())
-        report.counts = dataflow.counts()
+        if self._watch is not None:
+            self._watch.look()
+        report.counts = self._delivered(dataflow.counts())
         report.latency = {
             pipeline.name: histogram
             for pipeline, histogram in zip(
-                self._plan.pipelines, self._latencies.take(), strict=True
+                self._plan.pipelines, self._deliveries.take(), strict=True
             )
             if histogram.count
         }
@@ -109,7 +120,14 @@ class Measuring:
             }
             for worker, link in mesh.outgoing.items()
         ]
-        report.sinks = sinks.facts()
+        report.sinks = [
+            {
+                **facts,
+                "waiting": self._deliveries.pending_count(index),
+                "waiting_s": self._deliveries.oldest_pending_s(index),
+            }
+            for index, facts in enumerate(sinks.facts())
+        ]
         report.sources = [
             *self._listening(sources.listeners),
             *self._placed(sources),
@@ -125,6 +143,19 @@ class Measuring:
         self._failures.clear()
         report.log = logs.new_lines()
         return report
+
+    def _delivered(self, counts: dict[str, Counts]) -> dict[str, Counts]:
+        """Return ``counts``, of which results count as out of a sink only when it has them.
+
+        In a checkpoint they count as soon as they are made: it is complete only when all sinks have
+        what was made before its barrier.
+        """
+        own = counts.get(self._me, {})
+        for sink, index in self._nodes.of_sink.items():
+            four = own.get(self._nodes.all[index].id)
+            if four is not None:
+                four[OUT] -= self._deliveries.pending_count(sink)
+        return counts
 
     def _sample(self, report: Report, dataflow: Dataflow) -> None:
         if dataflow.probe is None or dataflow.tally is None:

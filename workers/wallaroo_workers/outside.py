@@ -114,13 +114,18 @@ class Sinks:
         """Bytes that no kernel and no file has taken yet."""
         return sum(sink.backlog_bytes for sink in self._runners)
 
+    def settled_bytes(self) -> list[int]:
+        """Look how far the sinks are; return, by sink, how many bytes each has taken since ever."""
+        self.settle()
+        return [sink.settled_bytes for sink in self._runners]
+
     def facts(self) -> list[dict[str, Any]]:
         """Return of each sink what ``wallaroo.metrics.report`` says of it."""
         return [
             {
                 "name": sink.describe(),
                 "address": runner.address,
-                "bytes": runner.written_bytes,
+                "bytes": runner.settled_bytes,
                 "queued_bytes": runner.queued_bytes,
                 "connections": runner.connection_count,
                 "connected": runner.connected.is_set(),

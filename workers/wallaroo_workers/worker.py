@@ -154,7 +154,7 @@ class Worker:
         self._engine.on_output = self._sinks.write
         self._engine.on_failures = self._failed
         if self._measuring is not None:
-            self._measuring.begin(self._engine)
+            self._measuring.begin(self._engine, self._sinks)
         self._sinks.when_progressing(member.backlog_changed)
         self._sinks.when_failing(lambda error: member.fail(error.what, error.hint, error.exit_code))
 

@@ -6,8 +6,21 @@ import pytest
 
 from wallaroo.metrics.health import judge
 
-WORKER = {"name": "w1", "state": "running", "paused": False, "loop_lag_s": 0.0, "cpu_share": 0.5}
-SINK = {"address": "127.0.0.1:7002", "connected": True, "queued_bytes": 0}
+WORKER = {
+    "name": "w1", "state": "running", "paused": False, "loop_lag_s": 0.0, "cpu_share": 0.5,
+    "backlog_bytes": 0,
+}  # fmt: skip
+SINK = {"address": "127.0.0.1:7002", "connected": True, "queued_bytes": 0, "waiting_s": 0.0}
+CHECKPOINT = {"duration_s": 0.1, "pause_s": 0.002}
+
+
+def pipelines(p99_s: float | None) -> list[dict[str, Any]]:
+    return [{"name": "words", "latency": {"p99": p99_s}}]
+
+
+def checkpoints(age_s: float | None = 1.0, failures: int = 0, **last: float) -> dict[str, Any]:
+    made = [] if age_s is None else [{**CHECKPOINT, **last}]
+    return {"age_s": age_s, "failed_in_a_row": failures, "list": made}
 
 
 def view(**changes: Any) -> dict[str, Any]:
@@ -17,7 +30,10 @@ def view(**changes: Any) -> dict[str, Any]:
         "workers": [WORKER],
         "sinks": [SINK],
         "states": [],
-        "checkpoints": {"age_s": 1.0, "failed_in_a_row": 0},
+        "pipelines": pipelines(0.01),
+        "started_unix_s": 1000.0,
+        "now_unix_s": 2000.0,
+        "checkpoints": checkpoints(),
         **changes,
     }
 
@@ -33,8 +49,11 @@ def test_a_cluster_that_works_is_well() -> None:
         ({"workers": [{**WORKER, "state": "lost"}]}, 0.0, "worker w1 was lost"),
         ({}, 7.0, "worker w1 has told nothing for 7 s"),
         ({"sinks": [{**SINK, "connected": False}]}, 0.0, "127.0.0.1:7002 is not connected"),
-        ({"checkpoints": {"age_s": 99.0, "failed_in_a_row": 0}}, 0.0, "is 99 s old"),
-        ({"checkpoints": {"age_s": 1.0, "failed_in_a_row": 3}}, 0.0, "last 3 checkpoints"),
+        ({"sinks": [{**SINK, "waiting_s": 12.0}]}, 0.0, "127.0.0.1:7002 has not taken results"),
+        ({"pipelines": pipelines(76.0)}, 0.0, "records of 'words' take up to 76.0 s"),
+        ({"checkpoints": checkpoints(99.0)}, 0.0, "is 99 s old"),
+        ({"checkpoints": checkpoints(failures=3)}, 0.0, "last 3 checkpoints"),
+        ({"checkpoints": checkpoints(None)}, 0.0, "no checkpoint yet, 1000 s after the start"),
     ],
 )
 def test_what_stands_still_is_unwell(changes: dict[str, Any], silent_s: float, reason: str) -> None:
@@ -57,6 +76,11 @@ def test_what_stands_still_is_unwell(changes: dict[str, Any], silent_s: float, r
         ),
         ({"workers": [{**WORKER, "loop_lag_s": 0.4}]}, 0, "worker w1 was 400 ms late"),
         ({"workers": [{**WORKER, "cpu_share": 0.99}]}, 0, "worker w1 uses all"),
+        ({"workers": [{**WORKER, "backlog_bytes": 9 << 20}]}, 0, "worker w1 has 9 MiB waiting"),
+        ({"sinks": [{**SINK, "waiting_s": 3.0}]}, 0, "has not taken results for 3 s"),
+        ({"pipelines": pipelines(1.5)}, 0, "records of 'words' take up to 1.5 s"),
+        ({"checkpoints": checkpoints(duration_s=12.0)}, 0, "took 12 s until it was durable"),
+        ({"checkpoints": checkpoints(pause_s=0.8)}, 0, "records waited 800 ms"),
         ({}, 1200, "1,200 records failed in the last minute"),
         ({"states": [{"name": "s", "skew": 3.0, "keys": 5000}]}, 0, "'s' is uneven"),
     ],
@@ -70,8 +94,17 @@ def test_what_goes_on_with_effort_is_strained(
 
 
 def test_without_checkpoints_their_age_is_nothing() -> None:
-    never = {"age_s": None, "failed_in_a_row": 0}
-    assert judge(view(durable=False, checkpoints=never), {}, 0)["state"] == "well"
+    assert judge(view(durable=False, checkpoints=checkpoints(None)), {}, 0)["state"] == "well"
+
+
+def test_a_sink_is_named_once_though_several_workers_wait_for_it() -> None:
+    judged = judge(view(sinks=[{**SINK, "waiting_s": wait_s} for wait_s in (3.0, 5.0)]), {}, 0)
+    assert len(judged["reasons"]) == 1
+    assert "for 5 s" in judged["reasons"][0]
+
+
+def test_a_pipeline_of_which_nothing_was_measured_is_not_slow() -> None:
+    assert judge(view(pipelines=pipelines(None)), {}, 0)["state"] == "well"
 
 
 def test_the_worst_comes_first() -> None:

@@ -108,3 +108,15 @@ def test_without_checkpoints_a_restarted_worker_that_leaves_keeps_both_lives() -
     totals.reported("w2", 2, 2, {"w2": counts(5)})
     totals.assigned(["w1"], 3)
     assert totals.by_worker() == {"w1": counts(1), "w2": counts(25)}
+
+
+def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
+    totals = started("w1", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": {"p/sink": [10, 10, 0, 0]}})
+    assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
+    totals.assigned(["w1"], 2)
+    # All of it came again, and the sink has acknowledged a part of it.
+    totals.reported("w1", 2, 2, {"w1": {"p/sink": [11, 6, 0, 0]}})
+    assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
+    totals.reported("w1", 2, 2, {"w1": {"p/sink": [12, 11, 0, 0]}})
+    assert totals.by_worker() == {"w1": {"p/sink": [12, 11, 0, 0]}}

@@ -53,7 +53,7 @@ def told(count: int = 1000) -> Gathering:
             states={state: {"keys": 13, "bytes": 900, "hottest": [], "sampled": 0}},
             links=[{"to": other, "bytes": 5, "queued_bytes": 0, "connections": 1}],
             sinks=[{"name": "out", "address": "127.0.0.1:7002", "bytes": 5, "queued_bytes": 0,
-                    "connections": 1, "connected": True}],
+                    "connections": 1, "connected": True, "waiting": 0, "waiting_s": 0.0}],
             sources=[{"pipeline": plan.pipelines[0].name, "address": "127.0.0.1:7010",
                       "connections": 1, "bytes": 5, "paused_s": 0.5}],
             process={"cpu_s": 1.0, "backlog_bytes": 0, "paused": False},

@@ -145,9 +145,13 @@ def _outside(view: dict[str, Any]) -> Iterator[Metric]:
                    by_link, rows, "reconnects")  # fmt: skip
     by_sink = ["name", "worker"]
     rows = _numbered(view["sinks"])
-    yield _counter("wallaroo_sink_bytes", "Bytes for a sink.", by_sink, rows, "bytes", _SINK)
+    yield _counter(
+        "wallaroo_sink_bytes", "Bytes that a sink has taken.", by_sink, rows, "bytes", _SINK
+    )
     yield _gauge("wallaroo_sink_queued_bytes", "Bytes that a sink has not acknowledged.",
                  by_sink, rows, "queued_bytes", _SINK)  # fmt: skip
+    yield _gauge("wallaroo_sink_waiting_seconds", "Age of the oldest result that it has not taken.",
+                 by_sink, rows, "waiting_s", _SINK)  # fmt: skip
     yield _counter("wallaroo_sink_reconnects", "Times that a sink was connected again.",
                    by_sink, rows, "reconnects", _SINK)  # fmt: skip
     yield _gauge("wallaroo_sink_connected", "1 where a worker is connected to a sink.",
@@ -184,7 +188,7 @@ def _states(view: dict[str, Any]) -> Iterator[Metric]:
     by = ["state", "worker"]
     yield _gauge("wallaroo_state_keys", "Keys of a state.", by, rows, "keys")
     yield _gauge("wallaroo_state_bytes", "Bytes of a state, estimated.", by, rows, "bytes")
-    yield _gauge("wallaroo_state_skew", "Keys of the fullest worker over the mean.",
+    yield _gauge("wallaroo_state_skew", "Keys of the fullest worker over an even part.",
                  ["name"], view["states"], "skew", ["state"])  # fmt: skip
 
 

@@ -77,6 +77,11 @@ class FileSinkRunner:
         """Bytes that are not in a file yet."""
         return self.queued_bytes
 
+    @property
+    def settled_bytes(self) -> int:
+        """Of all bytes ever queued here, those that stand in a file, or were given up."""
+        return self.written_bytes - self.queued_bytes
+
     def write(self, chunk: bytes) -> None:
         """Queue whole records."""
         self.written_bytes += len(chunk)
