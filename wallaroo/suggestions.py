@@ -7,11 +7,18 @@ SIMILARITY_MIN = 0.7
 """Of 1: below it a suggestion is more often wrong than right."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], similarity: float = SIMILARITY_MIN) -> str | None:
     """Return the known name that ``name`` most likely stands for, or ``None``.
+
+    Whether letters are small or capital is of no account, and neither is ``_`` for ``-``.
 
     >>> nearest("--aplication-module", ["--application-module", "--workers"])
     '--application-module'
     """
-    near = get_close_matches(name, list(known), 1, SIMILARITY_MIN)
-    return near[0] if near else None
+    by_plain = {_plain(each): each for each in known}
+    near = get_close_matches(_plain(name), list(by_plain), 1, similarity)
+    return by_plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -7,9 +7,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from wallaroo.errors import WallarooError
-
-EXIT_STATUS_INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended: 128 and the signal's number."""
+from wallaroo_cli.entry import STATUS_INTERRUPTED
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +31,6 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
                 click.echo(f"hint: {error.hint}", err=True)
             raise SystemExit(error.exit_code) from error
         except KeyboardInterrupt:
-            raise SystemExit(EXIT_STATUS_INTERRUPTED) from None
+            raise SystemExit(STATUS_INTERRUPTED) from None
 
     return reporting

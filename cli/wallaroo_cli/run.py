@@ -1,6 +1,5 @@
 """wallaroo-run: start a cluster, or a worker for one elsewhere; run an application, stop it."""
 
-import difflib
 import os
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,12 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
 from wallaroo_cli import DISTRIBUTION
+from wallaroo_cli.application_choice import (
+    application_named,
+    split_application,
+    warn_of_misspelled,
+    with_plan_form,
+)
 from wallaroo_cli.checkpoint_options import (
     CheckpointOptions,
     check_checkpoints,
@@ -45,9 +50,6 @@ log = structlog.get_logger()
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
 """Links between workers carry frames of four times this size."""
 
-APPLICATION_OPTIONS = ("--in", "--out")
-"""What applications take; no misspelled ``--join``."""
-
 EPILOG = """\b
 Every other option goes to the application, as `application_setup(args)` gets it:
   --in H:P[,H:P...]   where the application's sources listen
@@ -56,8 +58,7 @@ Every other option goes to the application, as `application_setup(args)` gets it
 \b
 Example, with the receiver started first:
   wallaroo-receiver --listen 127.0.0.1:7002
-  wallaroo-run --application-module alphabet --in 127.0.0.1:7010 \\
-               --out 127.0.0.1:7002 --workers 4
+  wallaroo-run alphabet.py --in 127.0.0.1:7010 --out 127.0.0.1:7002 --workers 4
 
 wallaroo-run --version, alone, tells the version.
 
@@ -93,6 +94,16 @@ class Chosen:
     hosts: HostOptions
     checkpoints: CheckpointOptions
     application_arguments: tuple[str, ...]
+    folder: str
+    """Where the command was started."""
+
+
+@report_errors
+def _run_original(arguments: list[str]) -> int:
+    # Imported here because only few command lines are the original's.
+    from wallaroo_cli.original.run import run_original
+
+    return run_original(arguments)
 
 
 class RunCommand(click.Command):
@@ -101,10 +112,7 @@ class RunCommand(click.Command):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run one of the two, by what the command line says."""
         if is_original(sys.argv[1:]) and not (args or extra):
-            # Imported here because only few command lines are the original's.
-            from wallaroo_cli.original.run import run_original
-
-            sys.exit(report_errors(run_original)(sys.argv[1:]))
+            sys.exit(_run_original(sys.argv[1:]))
         return super().main(*args, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -114,7 +122,13 @@ class RunCommand(click.Command):
 
             click.echo(f"{ctx.info_name}, version {version(DISTRIBUTION)}")
             ctx.exit()
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, with_plan_form(args))
+        chosen = ctx.params
+        if chosen["application_module"] is None and not ctx.resilient_parsing:
+            chosen["application_module"], chosen["application_arguments"] = split_application(
+                chosen["application_arguments"]
+            )
+        return rest
 
 
 @click.command(
@@ -125,8 +139,8 @@ class RunCommand(click.Command):
 @click.option(
     "--application-module",
     metavar="NAME",
-    required=True,
-    help="Module to run: its import name, without .py.",
+    help="Application to run: the import name of its module, or its file.  [default: the first "
+    "argument]",
 )
 @click.option(
     "--application-path",
@@ -259,7 +273,12 @@ class RunCommand(click.Command):
 @click.option(
     "--debug", is_flag=True, help="Log details (--log-level debug), and show full tracebacks."
 )
-@click.argument("application_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument(
+    "application_arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[APPLICATION] [ITS OPTIONS]...",
+)
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
@@ -267,16 +286,19 @@ def main(**values: Any) -> None:
     hosts = HostOptions.taken_from(values)
     checkpoints = CheckpointOptions.taken_from(values)
     page = page_settings(values)
-    chosen = Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page)
+    chosen = Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page, folder=os.getcwd())
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     check_together(hosts, chosen.worker_count)
     if hosts.join is None:
         check_checkpoints(checkpoints.resilience_dir, given)
-    _warn_of_misspelled(chosen.application_arguments)
+    ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
+    warn_of_misspelled(chosen.application_arguments, ours)
+    module, folder = application_named(chosen.application_module)
+    folders = [chosen.folder] if folder is None else [folder, chosen.folder]
     application = ApplicationSettings(
-        module=chosen.application_module,
-        paths=[os.getcwd(), *(os.path.abspath(path) for path in chosen.paths)],
+        module=module,
+        paths=[*folders, *(os.path.abspath(path) for path in chosen.paths)],
         arguments=[sys.argv[0], *chosen.application_arguments],
     )
     plan = _loaded(application, debug=chosen.debug)
@@ -305,7 +327,7 @@ def _agent_settings(
             hint="give --secret-file or WALLAROO_SECRET here and to the initializer",
         )
     own: dict[str, object] = {
-        "folder": application.paths[0],
+        "folder": chosen.folder,
         "dead_letters": os.path.abspath(chosen.dead_letters),
     }
     checkpoints = chosen.checkpoints
@@ -336,7 +358,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         frame_bytes_max=chosen.frame_bytes_max,
         sink_timeout_s=chosen.sink_timeout_s,
         stop_on_error=chosen.on_error == "stop",
-        folder=application.paths[0],
+        folder=chosen.folder,
         dead_letters=os.path.abspath(chosen.dead_letters),
         exchange=chosen.exchange,
         resilience=location,
@@ -399,17 +421,6 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
 
 async def _run(settings: ClusterSettings, plan: Plan) -> None:
     await Cluster(settings, plan, LocalPlacement()).run()
-
-
-def _warn_of_misspelled(arguments: tuple[str, ...]) -> None:
-    """An option that is not ours goes to the application; one that is nearly ours is suspicious."""
-    ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
-    for argument in arguments:
-        name = argument.split("=")[0]
-        if name in APPLICATION_OPTIONS:
-            continue
-        if name.startswith("--") and (near := difflib.get_close_matches(name, ours, 1, 0.8)):
-            log.warning("option.passed_on", option=name, to="the application", did_you_mean=near[0])
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         searched = ", ".join(settings.paths)
         raise ConfigError(
             f"there is no module {settings.module!r} in {searched}",
-            hint="give the module's name without .py, from the folder it lies in, or add its "
-            "folder with --application-path",
+            hint="start the command in the folder of the module, give the path of its file, or add "
+            "its folder with --application-path",
         ) from error
     except SystemExit as error:
         raise ConfigError(

@@ -10,6 +10,7 @@ from typing import NoReturn
 import structlog
 import uvloop
 
+from wallaroo_cli.application_choice import warn_of_misspelled
 from wallaroo_cli.original.companion import INITIALIZER
 from wallaroo_cli.original.initializer import run_initializer
 from wallaroo_cli.original.lines import say
@@ -46,6 +47,7 @@ def run_original(arguments: Sequence[str]) -> int:
         log.info(
             "options.ignored", options=", ".join(options.ignored), why="they mean nothing here"
         )
+    warn_of_misspelled(options.application_arguments, [option.name for option in OPTIONS])
     _check_exposure(options)
     application = ApplicationSettings(
         module=options.application_module,

@@ -1,0 +1,115 @@
+"""Which application ``wallaroo-run`` is to run: by the name of its module, or by its file."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+import structlog
+
+from wallaroo.errors import ConfigError
+from wallaroo.suggestions import nearest
+
+log = structlog.get_logger()
+
+MODULE_OPTION = "--application-module"
+APPLICATION_OPTIONS = ("--in", "--out")
+"""What applications take; not a misspelled ``--join``."""
+WITH_VALUE = (*APPLICATION_OPTIONS, "-i", "-o")
+PLAN_FORMS = ("text", "dot")
+SIMILARITY_TO_WARN = 0.8
+SIMILARITY_TO_REFUSE = 0.55
+"""Lower, since without the option there is nothing to run: ``--module`` is to be understood."""
+
+
+class Application(NamedTuple):
+    """What to import."""
+
+    module: str
+    folder: str | None
+    """Where it is, if it was named by a path."""
+
+
+def application_named(text: str) -> Application:
+    """Read the name of a module, or the path of its file with or without ``.py``.
+
+    The folder of a file is where it can be imported from: for a file of a package, the one that
+    the package is in. Raises ``ConfigError`` if there is no such file.
+    """
+    file = next(filter(os.path.isfile, _candidates(text)), None)
+    if not (os.sep in text or text.endswith(".py")):
+        return Application(text, None)
+    if file is None:
+        raise ConfigError(f"there is no file {text.removesuffix('.py')}.py", hint=_near_file(text))
+    folder, name = os.path.split(os.path.abspath(file))
+    parts = [name.removesuffix(".py")]
+    if "." in parts[0]:
+        raise ConfigError(
+            f"{text} cannot be imported: its name has a dot in it",
+            hint=f"rename it, to {parts[0].replace('.', '_')}.py for instance",
+        )
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, package = os.path.split(folder)
+        parts.insert(0, package)
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts.pop()
+    return Application(".".join(parts), folder)
+
+
+def _near_file(text: str) -> str:
+    folder, name = os.path.split(text.removesuffix(".py") + ".py")
+    names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    near = nearest(name, [each for each in names if each.endswith(".py")])
+    meant = f"did you mean {os.path.join(folder, near)}? " if near else ""
+    return f"{meant}give the path of the application's file, or the name of its module"
+
+
+def _candidates(text: str) -> list[str]:
+    return [text] if text.endswith(".py") else [f"{text}.py", os.path.join(text, "__init__.py")]
+
+
+def split_application(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the application and the other arguments, where no option says which it is.
+
+    The first argument that is not an option names it. Behind an option that is not ours nobody
+    knows whether the next argument is its value. Raises ``click.UsageError`` if there is none.
+    """
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-"):
+        name, equals, _ = arguments[at].partition("=")
+        if not equals and name not in WITH_VALUE:
+            break
+        at += 1 if equals else 2
+    if at < len(arguments) and not arguments[at].startswith("-"):
+        return arguments[at], (*arguments[:at], *arguments[at + 1 :])
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("-") and nearest(name, [MODULE_OPTION], SIMILARITY_TO_REFUSE):
+            raise click.UsageError(f"No such option {name!r}. Did you mean {MODULE_OPTION!r}?")
+    raise click.UsageError(
+        "Missing the application to run. Give the name of its module or its file before all "
+        f"options of the application, as in 'wallaroo-run alphabet.py', or {MODULE_OPTION!r}."
+    )
+
+
+def with_plan_form(args: Sequence[str]) -> list[str]:
+    """Return the command line with ``--plan`` as ``--plan=text`` if an application follows it."""
+    found = list(args)
+    for index, (argument, following) in enumerate(itertools.pairwise(args)):
+        is_application = following.endswith(".py") or any(
+            map(os.path.isfile, _candidates(following))
+        )
+        if argument == "--plan" and is_application and following not in PLAN_FORMS:
+            found[index] = "--plan=text"
+    return found
+
+
+def warn_of_misspelled(arguments: Sequence[str], ours: Sequence[str]) -> None:
+    """Warn of options that go to the application, since they are not ours, but nearly are."""
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if not name.startswith("-") or name in APPLICATION_OPTIONS:
+            continue
+        if near := nearest("--" + name.lstrip("-"), ours, SIMILARITY_TO_WARN):
+            log.warning("option.passed_on", option=name, to="the application", did_you_mean=near)
