@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.metrics.gathering import Gathering, Member
-from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, judge
+from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, WAITING_STRAINED_S, judge
 from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
+from wallaroo.names import SinkId
 
 HOTTEST_SHOWN = 20
 EVENTS_SHOWN = 50
@@ -81,18 +82,14 @@ def _graph(
     cpu = sum(rates.rate(("cpu", name)) for name in gathering.members)
     is_paused = any(worker["paused"] for worker in view["workers"])
     is_behind = any(worker["backlog_bytes"] > BACKLOG_BYTES for worker in view["workers"])
-    slow_sinks = {
-        sink["name"]
-        for sink in view["sinks"]
-        if sink["queued_bytes"] > QUEUE_BYTES or not sink["connected"]
-    }
+    slow_sinks = _slow_sinks(gathering)
     nodes = []
     for node in gathering.nodes.all:
         four = counts.get(node.id, [0, 0, 0, 0])
         pressed = {
             "source": is_paused,
             "step": is_behind and node.edge is not None,
-            "sink": any(node.label.startswith(name) for name in slow_sinks),
+            "sink": node.index in slow_sinks,
         }
         nodes.append(
             {
@@ -121,6 +118,19 @@ def _graph(
         for before, after, exchange in gathering.nodes.edges
     ]
     return {"nodes": nodes, "edges": edges}
+
+
+def _slow_sinks(gathering: Gathering) -> set[int]:
+    """Return the indexes of the nodes of sinks that are away or do not keep up."""
+    return {
+        gathering.nodes.of_sink[SinkId(number)]
+        for member in _members(gathering).values()
+        if member.report is not None
+        for number, sink in enumerate(member.report.sinks)
+        if not sink["connected"]
+        or sink["queued_bytes"] > QUEUE_BYTES
+        or sink["waiting_s"] > WAITING_STRAINED_S
+    }
 
 
 def _counts(four: list[int]) -> dict[str, int]:

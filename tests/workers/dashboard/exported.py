@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import Metric
 
@@ -67,7 +68,7 @@ def told(count: int = 1000) -> Gathering:
     return gathering
 
 
-def view_of(gathering: Gathering) -> dict[str, object]:
+def view_of(gathering: Gathering) -> dict[str, Any]:
     """Its snapshot."""
     facts = {"application": "alphabet", "phase": "running", "epoch": 1, "started_unix_s": 0.0}
     return snapshot(gathering, facts, time.time())

@@ -85,6 +85,7 @@ class LivelyCluster:
             "sources": self._sources(rate),
             "states": self._states(total),
             "checkpoints": self._checkpoints(now),
+            "events": _events(self.started_s, now),
             "dead_letters": _letters(now),
             "log": _log_lines(now),
         }
@@ -250,7 +251,8 @@ class LivelyCluster:
         return [
             {"name": "orders sink", "worker": worker, "address": "127.0.0.1:7002",
              "bytes_per_s": rate * 8, "queued_bytes": 8192, "reconnects": 0,
-             "connected": worker != "w4"}
+             "connected": worker != "w4", "waiting": 12 if worker == "w4" else 0,
+             "waiting_s": 3.1 if worker == "w4" else 0.0}
             for worker in self.workers
         ]  # fmt: skip
 
@@ -267,7 +269,8 @@ class LivelyCluster:
         owners = [hash_of(partition) % count for partition in range(PARTITION_COUNT)]
         of_worker = Counter(owners)
         hottest = [("AAPL", 0.131), ("MSFT", 0.094), (HOSTILE, 0.052), ("Zürich {b|x}", 0.031),
-                   ("AMZN", 0.022), ("GOOG", 0.019), ("('eu', 7)", 0.008)]  # fmt: skip
+                   ("AMZN", 0.022), ("GOOG", 0.019), ("('eu', 7)", 0.008),
+                   ("W" * 40, 0.007)]  # fmt: skip
         by_worker = {
             name: {"keys": 84_120 + 310 * index, "bytes": (9 << 20) + (index << 18)}
             for index, name in enumerate(self.workers)
@@ -331,6 +334,24 @@ def bins_of(max_s: float, count: int) -> list[tuple[float, int]]:
         ((1 << top - 6 + index) / 1e9, count * weight // 100)
         for index, weight in enumerate(weights)
     ]
+
+
+def _events(started_s: float, now: float) -> list[dict[str, Any]]:
+    told = [
+        (started_s, "application.ready", "info", "the application is ready", 1),
+        (now - 190, "checkpoint.failed", "warning", "a checkpoint failed: no space left", 7),
+        (now - 120, "worker.lost", "warning", f"worker w4 was lost: {HOSTILE}", 1),
+        (now - 118, "application.ready_again", "info",
+         "recovered: records are taken again, 1.6 s after the loss", 1),
+        (now - 40, "cluster.resized", "info",
+         "resized: w4 joined; the workers are w1, w2, w3, w4", 1),
+        (now - 12, "journals.lost", "error", "the journals of w2 are gone", 1),
+    ]  # fmt: skip
+    return [
+        {"unix_s": second, "last_unix_s": second + count - 1, "count": count, "kind": kind,
+         "level": level, "text": text, "facts": {}}
+        for second, kind, level, text, count in told
+    ]  # fmt: skip
 
 
 def _letters(now: float) -> list[dict[str, Any]]:

@@ -158,6 +158,113 @@ def test_the_window_of_time_can_be_chosen(opened: Watched) -> None:
     expect(chart).to_be_visible()
 
 
+def test_what_happened_is_listed_and_marked_in_the_charts(opened: Watched) -> None:
+    page = opened.page
+    rows = page.get_by_role("table", name="What happened").get_by_role("row")
+    expect(rows).to_have_count(7)
+    expect(rows.nth(1)).to_contain_text("the journals of w2 are gone")
+    expect(rows.nth(5)).to_contain_text("7 times, the last")
+    for chart in ("Throughput over", "Latency over"):
+        marked = page.get_by_role("img", name=re.compile(chart))
+        # The start is longer ago than the chart shows.
+        expect(marked).to_have_attribute("aria-label", re.compile("5 marks: .* worker w4 was lost"))
+        assert drawn_marks(page, chart) == 5
+
+
+def drawn_marks(page: Page, chart: str) -> int:
+    """The vertical lines that the chart has, as its canvas was told to draw them."""
+    return int(
+        page.evaluate(
+            """async (name) => {
+                const echarts = await import("/static/vendor/echarts/echarts.esm.min.mjs");
+                const charts = [...document.querySelectorAll("live-chart")];
+                const chart = charts.find((each) => each.ariaLabel.startsWith(name));
+                const [first] = echarts.getInstanceByDom(chart).getOption().series;
+                return first.markLine.data.length;
+            }""",
+            chart,
+        )
+    )
+
+
+def test_labels_of_keys_fit_and_keep_both_ends(browser: Browser) -> None:
+    common = "customer-" + "0" * 60
+    keys = ["W" * 90, f"{common}1", f"{common}2", "漢" * 90, "two\nlines", "{a|b}"]
+    with served_in_thread(ManyKeys(keys)) as served:
+        watched = Watched(browser.new_page(**VIEWS["phone"]))
+        watched.page.goto(served.url + "/states/market")
+        wait_live(watched.page)
+        labels = watched.page.evaluate(
+            """async (keys) => {
+                const { fitText, textWidth } = await import("/static/js/charts/common.js");
+                const { palette } = await import("/static/js/charts/palette.js");
+                const colours = palette();
+                return keys.map((key) => fitText(key, colours, 120))
+                    .map((text) => [text, textWidth(text, colours)]);
+            }""",
+            keys,
+        )
+        texts = [text for text, _ in labels]
+        assert all(width <= 120 for _, width in labels)
+        assert texts[1].startswith("custom") and texts[1].endswith("1")
+        assert texts[2].endswith("2")
+        assert texts[4:] == ["two lines", "{a|b}"]
+        expect(watched.page.locator("live-chart.bars canvas")).to_be_visible()
+        watched.screenshot("state-long-keys-phone")
+        watched.page.close()
+        assert watched.complaints == []
+
+
+class ManyKeys(LivelyCluster):
+    """A cluster whose hottest keys are these."""
+
+    def __init__(self, keys: list[str]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def _states(self, total: int) -> list[dict[str, Any]]:
+        [state] = super()._states(total)
+        hottest = [
+            {"key": key, "share": 0.1, "count": total // 10, "worker": "w1"} for key in self._keys
+        ]
+        return [{**state, "hottest": hottest}]
+
+
+def test_series_that_are_on_their_way_are_loading(browser: Browser, served: ServedInThread) -> None:
+    page = browser.new_page(**VIEWS["light"])
+    page.route("**/api/history*", lambda _route: None)  # never answered
+    page.goto(served.url + "/")
+    wait_live(page)
+    card = page.get_by_role("region", name="Throughput")
+    expect(card).to_contain_text("Loading")
+    expect(card).not_to_contain_text("measured")
+    page.unroute_all(behavior="ignoreErrors")
+    page.close()
+
+
+def test_a_sink_under_pressure_is_named_once(browser: Browser) -> None:
+    with served_in_thread(SharedSink()) as served:
+        page = browser.new_page(**VIEWS["light"])
+        page.goto(served.url + "/")
+        wait_live(page)
+        told = page.get_by_text("back-pressure at").first
+        expect(told).to_have_text("▲ back-pressure at tcp sink to 127.0.0.1:7002")
+        page.close()
+
+
+class SharedSink(LivelyCluster):
+    """A cluster in which two pipelines write to one sink, which does not keep up."""
+
+    def _graph(self, rate: float, total: int) -> dict[str, Any]:
+        graph = super()._graph(rate, total)
+        [sink] = [node for node in graph["nodes"] if node["kind"] == "sink"]
+        for node in graph["nodes"]:
+            node["under_pressure"] = False
+        sink |= {"name": "tcp sink to 127.0.0.1:7002", "under_pressure": True}
+        second = {**sink, "id": "orders/sink#2", "name": "tcp sink to 127.0.0.1:7002#2"}
+        return {**graph, "nodes": [*graph["nodes"], second]}
+
+
 def test_what_comes_from_records_is_text(opened: Watched) -> None:
     page = opened.page
     expect(page.locator(".letters code", has_text="<script>").first).to_be_visible()

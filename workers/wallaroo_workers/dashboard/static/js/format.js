@@ -60,6 +60,11 @@ export function clock(unixS) {
   return is(unixS) ? clockFormat.format(unixS * 1000) : NOTHING;
 }
 
+// A time of today by the clock alone, any other with its day.
+export function recent(unixS, nowS) {
+  return nowS - unixS < 43200 ? clock(unixS) : moment(unixS);
+}
+
 export function moment(unixS) {
   return is(unixS) ? fullFormat.format(unixS * 1000) : NOTHING;
 }

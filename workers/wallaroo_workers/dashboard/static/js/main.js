@@ -1,6 +1,6 @@
 // Puts the page together and draws it again whenever something has changed.
 
-import { nothing, render } from "../vendor/lit-html/lit-html.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import "./charts/element.js";
 import { refreshHistory } from "./history.js";
 import { follow } from "./live.js";
@@ -31,7 +31,9 @@ function draw() {
 
 function content(snapshot, place, connection) {
   if (connection.kind === "locked") return unlock();
-  if (!snapshot) return nothing;
+  if (!snapshot) {
+    return connection.kind === "opening" ? html`<p class="none">Loading…</p>` : nothing;
+  }
   return (page(place.kind) ?? missing)(snapshot, place.name);
 }
 

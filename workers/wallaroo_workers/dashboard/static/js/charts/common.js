@@ -59,5 +59,33 @@ export function legend(colours, more = {}) {
 
 export const GRID = { left: 4, right: 22, top: 30, bottom: 2, containLabel: true };
 
+const measuring = document.createElement("canvas").getContext("2d");
+
+// How wide a text is in the type of labels, in pixels.
+export function textWidth(text, colours, size = LABEL_SIZE) {
+  measuring.font = `${size}px ${colours.sans}`;
+  return measuring.measureText(text).width;
+}
+
+export const LABEL_SIZE = 12;
+
+// A text that is at most so wide. The middle is left out, since keys often differ at their ends.
+export function fitText(text, colours, width) {
+  const letters = [...String(text).replace(/[\n\r\t]/g, " ")];
+  if (textWidth(letters.join(""), colours) <= width) return letters.join("");
+  let [kept, tooMany] = [1, letters.length];
+  while (tooMany - kept > 1) {
+    const middle = (kept + tooMany) >> 1;
+    if (textWidth(withoutMiddle(letters, middle), colours) <= width) kept = middle;
+    else tooMany = middle;
+  }
+  return withoutMiddle(letters, kept);
+}
+
+function withoutMiddle(letters, kept) {
+  const first = Math.ceil(kept / 2);
+  return `${letters.slice(0, first).join("")}…${letters.slice(letters.length - (kept - first)).join("")}`;
+}
+
 // Names come from applications; these signs would be read as styles by labels that have some.
 export const plain = (text) => String(text).replace(/[{}|\n]/g, " ");

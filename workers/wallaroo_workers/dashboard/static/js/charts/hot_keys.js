@@ -1,23 +1,33 @@
 // The keys that most records have.
 
 import { count, share } from "../format.js";
-import { base, tooltip } from "./common.js";
+import { LABEL_SIZE, base, fitText, textWidth, tooltip } from "./common.js";
+
+const LABEL_WIDTH_MAX = 190;
+const LABEL_GAP = 8;
 
 // data: { hottest: [{ key, share, count, worker }], workers: [name] }
-export function drawHotKeys({ hottest, workers }, { palette }) {
+export function drawHotKeys({ hottest, workers }, { palette, width }) {
+  const widest = Math.min(LABEL_WIDTH_MAX, width * 0.42);
+  const labels = hottest.map((each) => fitText(each.key, palette, widest));
+  // The room for labels is measured here: what the chart would leave by itself may be too little.
+  const left = Math.ceil(Math.max(0, ...labels.map((each) => textWidth(each, palette)))) + LABEL_GAP + 2;
   return {
     ...base(palette),
     height: 14 + 24 * hottest.length,
-    grid: { left: 2, right: 52, top: 2, bottom: 2, containLabel: true },
+    grid: { left, right: 52, top: 2, bottom: 2 },
     tooltip: tooltip(palette, { formatter: ({ data }) => data.told }),
     xAxis: { type: "value", show: false, min: 0 },
     yAxis: {
       type: "category",
       inverse: true,
-      data: hottest.map((each) => each.key),
+      data: labels.map((_, index) => index),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: palette.text, fontSize: 12, width: 150, overflow: "truncate" },
+      axisLabel: {
+        color: palette.text, fontSize: LABEL_SIZE, fontFamily: palette.sans, margin: LABEL_GAP,
+        interval: 0, formatter: (_, index) => labels[index],
+      },
     },
     series: [{
       type: "bar",

@@ -4,6 +4,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { bytes, count, duration, many, rate } from "../format.js";
 import { checkpointCard } from "../parts/checkpoint_card.js";
 import { heading, tiles } from "../parts/elements.js";
+import { eventsCard } from "../parts/events_card.js";
 import { graphCard } from "../parts/graph_card.js";
 import { latencyCard, throughputCard, windowChoice } from "../parts/history_cards.js";
 import { lettersCard } from "../parts/letters_card.js";
@@ -30,6 +31,7 @@ export function overview(snapshot) {
         ${checkpointCard(snapshot)}
       </div>
     </div>
+    ${eventsCard(snapshot.events, snapshot.now_unix_s)}
     ${lettersCard(snapshot.dead_letters, { most: 8 })}
     ${logCard(snapshot.log)}`;
 }
@@ -54,9 +56,9 @@ function overviewTiles(snapshot) {
     { name: "Out", value: rate(rates.out), unit: "records/s", note: `${count(totals.out)} in all` },
     { name: "Failed", value: rate(rates.failed), unit: "records/s",
       note: `${count(totals.failed)} in all`, isBad: rates.failed > 0 },
-    { name: "Latency, half below", value: duration(latency.p50), note: "source to sink, 10 s" },
-    { name: "Latency, 99 % below", value: duration(latency.p99),
-      note: `99.9 %: ${duration(latency.p999)}` },
+    { name: "Latency p50", value: duration(latency.p50), note: "source to sink, 10 s" },
+    { name: "Latency p99", value: duration(latency.p99),
+      note: `p99.9 ${duration(latency.p999)}` },
     { name: "Backlog", value: bytes(backlog), note: "waiting in all workers",
       isWarned: workers.some((worker) => worker.paused) },
     { name: "Last checkpoint", value: durable ? duration(checkpoints.age_s) : "off",

@@ -20,7 +20,7 @@ export function pipelinePage(snapshot, name) {
     ${tiles([
       { name: "In", value: rate(source?.rate), unit: "records/s", note: `${count(source?.in)} in all` },
       { name: "Out", value: sinks.length ? rate(sum("rate", sinks)) : "none", unit: sinks.length
-        ? "records/s" : "", note: sinks.length ? `${count(sum("in", sinks))} in all` : "it has no sink" },
+        ? "records/s" : "", note: sinks.length ? `${count(sum("out", sinks))} in all` : "it has no sink" },
       { name: "Filtered", value: count(sum("filtered")), note: "led to nothing" },
       { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
     ], "The pipeline in figures")}

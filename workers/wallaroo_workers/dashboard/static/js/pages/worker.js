@@ -73,7 +73,7 @@ function placesOn(nodes, name) {
     { title: "Out", isNumber: true, cell: (each) => count(each.out) },
     { title: "Filtered", isNumber: true, cell: (each) => count(each.filtered) },
     { title: "Failed", isNumber: true, cell: failedCell },
-    { title: "In function, 99 %", isNumber: true, cell: (each) => duration(each.latency?.p99) },
+    { title: "In function, p99", isNumber: true, cell: (each) => duration(each.latency?.p99) },
   ], rows, { none: "No record came yet." }), { wide: "wide-8" });
 }
 

@@ -6,15 +6,21 @@ import { count, many, rate, share } from "../format.js";
 import { card, chart, linkTo, shareBar, table, tag } from "./elements.js";
 
 export function graphCard(title, graph) {
-  const behind = graph.nodes.filter((node) => node.under_pressure);
+  const behind = namesOf(graph.nodes.filter((node) => node.under_pressure));
   const label = `${title}: ${many(graph.nodes.length, "place")}, ` +
-    (behind.length ? `back-pressure at ${behind.map((node) => node.name).join(", ")}`
+    (behind.length ? `back-pressure at ${behind.join(", ")}`
       : "no back-pressure");
   return card(title, chart("graph", drawGraph, graph, label, () => placesTable(graph.nodes)), {
     note: behind.length
-      ? tag(`▲ back-pressure at ${behind.map((node) => node.name).join(", ")}`, "strained")
+      ? tag(`▲ back-pressure at ${behind.join(", ")}`, "strained")
       : "records a second; dashed: records change worker",
   });
+}
+
+// A sink that several pipelines write to is a place of each, and named once.
+function namesOf(nodes) {
+  return [...new Set(nodes.map((node) => (node.kind === "sink" ? node.name.replace(/#\d+$/, "")
+    : node.name)))];
 }
 
 export function placesTable(nodes) {

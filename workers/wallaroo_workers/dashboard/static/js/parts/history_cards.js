@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawDurations, drawRates } from "../charts/lines.js";
-import { clock, duration, rate } from "../format.js";
+import { clock, duration, many, rate } from "../format.js";
 import { WINDOWS, chooseWindow, currentWindow } from "../history.js";
 import { store } from "../store.js";
 import { card, chart, table } from "./elements.js";
@@ -41,12 +41,23 @@ export function latencyCard({ wide = "", end } = {}) {
 export function linesCard(title, draw, lines, format, { wide, end, note, pick = (all) => all }) {
   const history = store.histories[store.windowS];
   const series = history ? pick(history) : null;
+  if (!history) return card(title, loading, { wide, end, note });
   if (!series) return card(title, html`<p class="none">Nothing was measured yet.</p>`, { wide, end });
   const data = dataOf(title, history, lines.filter((line) => series[line.name]), series);
   const label = `${title} over the last ${currentWindow().long}. ` +
-    data.lines.map((line) => `${line.name} ${spread(line.values, format)}`).join("; ");
+    data.lines.map((line) => `${line.name} ${spread(line.values, format)}`).join("; ") +
+    markedText(data);
   const body = chart("lines", draw, data, label, () => lineTable(title, data, format));
   return card(title, body, { wide, end, note });
+}
+
+const loading = html`<p class="none" aria-busy="true">Loading…</p>`;
+
+// The marks of a chart in words.
+function markedText({ t, events }) {
+  const seen = events.filter((event) => event.unix_s >= (t[0] ?? Infinity));
+  return seen.length ? `. ${many(seen.length, "mark")}: ` +
+    seen.map((event) => `${clock(event.unix_s)} ${event.text}`).join("; ") : "";
 }
 
 const made = new Map();
@@ -58,6 +69,7 @@ function dataOf(title, history, lines, series) {
   const data = {
     t: history.t,
     windowS: store.windowS,
+    events: store.snapshot.events,
     lines: lines.map((line) => ({ ...line, values: series[line.name] })),
   };
   made.set(title, { history, data });

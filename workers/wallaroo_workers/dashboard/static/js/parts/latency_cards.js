@@ -6,7 +6,7 @@ import { count, duration, share } from "../format.js";
 import { card, chart, remembered, table } from "./elements.js";
 
 const PERCENTILES = [
-  ["p50", "50 %"], ["p90", "90 %"], ["p99", "99 %"], ["p999", "99.9 %"], ["max", "all"],
+  ["p50", "p50"], ["p90", "p90"], ["p99", "p99"], ["p999", "p99.9"], ["max", "max"],
 ];
 
 const none = html`<p class="none">Nothing was measured in this time.</p>`;
@@ -14,7 +14,7 @@ const none = html`<p class="none">Nothing was measured in this time.</p>`;
 export function percentilesCard(title, latency, note) {
   const body = latency?.count
     ? table(title, [
-      { title: "Records below", cell: ([, text]) => text },
+      { title: "Percentile", cell: ([, text]) => text },
       { title: "Time", isNumber: true, cell: ([name]) => duration(latency[name]) },
     ], PERCENTILES)
     : none;

@@ -93,8 +93,8 @@ export function byWorkerCard(title, rows, timeTitle, { wide = "" } = {}) {
     { title: "Out", isNumber: true, cell: (each) => count(each.out) },
     { title: "Filtered", isNumber: true, cell: (each) => count(each.filtered) },
     { title: "Failed", isNumber: true, cell: failedCell },
-    { title: `${timeTitle}, 50 %`, isNumber: true, cell: (each) => duration(each.latency?.p50) },
-    { title: "99 %", isNumber: true, cell: (each) => duration(each.latency?.p99) },
+    { title: `${timeTitle} p50`, isNumber: true, cell: (each) => duration(each.latency?.p50) },
+    { title: "p99", isNumber: true, cell: (each) => duration(each.latency?.p99) },
   ], [...rows].sort(byName)), { wide });
 }
 

@@ -18,7 +18,9 @@ function ringData(state) {
 
 // How uneven the work is: what the busiest worker has beyond its part.
 function evenness(state) {
-  if (!Number.isFinite(state.skew)) return "";
+  const workers = Object.keys(state.partitions.by_worker).length;
+  // One key, or one worker: there is nothing to be uneven.
+  if (!Number.isFinite(state.skew) || workers < 2 || state.keys < 2) return "";
   const beyond = Math.max(0, state.skew - 1);
   return beyond < 0.05 ? "keys are spread evenly"
     : `the fullest worker has ${share(beyond)} more keys than its part`;

@@ -47,6 +47,8 @@ export function sinksCard(sinks, { wide = "" } = {}) {
     { title: "Connected", cell: (each) => (each.connected ? tag("yes", "well") : tag("no", "unwell")) },
     { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
     { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
+    { title: "Results waiting", isNumber: true, cell: (each) => count(each.waiting) },
+    { title: "The oldest for", isNumber: true, cell: (each) => duration(each.waiting_s) },
     { title: "Reconnects", isNumber: true, cell: (each) => count(each.reconnects) },
   ], sinks, { none: "No sink." }), { wide });
 }

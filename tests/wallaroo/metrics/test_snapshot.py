@@ -1,0 +1,56 @@
+"""What a snapshot makes of reports: sinks under pressure, and how even states lie."""
+
+from typing import Any
+
+import pytest
+
+from tests.workers.dashboard.exported import told, view_of
+from wallaroo.metrics.gathering import Gathering
+
+
+def view_with(change: Any) -> dict[str, Any]:
+    gathering = told()
+    for member in gathering.members.values():
+        assert member.report is not None
+        change(member.report)
+    return view_of(gathering)
+
+
+def pressed(view: dict[str, Any]) -> list[str]:
+    return [node["id"] for node in view["graph"]["nodes"] if node["under_pressure"]]
+
+
+@pytest.mark.parametrize(
+    "facts", [{"connected": False}, {"queued_bytes": 9 << 20}, {"waiting_s": 3.0}]
+)
+def test_a_sink_that_does_not_keep_up_is_under_pressure(facts: dict[str, Any]) -> None:
+    view = view_with(lambda report: report.sinks[0].update(facts))
+    assert len(pressed(view)) == 1
+    assert "sink" in pressed(view)[0]
+
+
+def test_a_sink_is_not_taken_for_one_whose_name_begins_like_its_own() -> None:
+    def renamed(report: Any) -> None:
+        report.sinks[0].update(name="tcp sink to 127.0.0.1:7", address="127.0.0.1:7")
+
+    assert pressed(view_with(renamed)) == []
+
+
+def keys_of(gathering: Gathering, *counts: int) -> dict[str, Any]:
+    for member, count in zip(gathering.members.values(), counts, strict=True):
+        assert member.report is not None
+        [state] = member.report.states.values()
+        state["keys"] = count
+    [shown] = view_of(gathering)["states"]
+    assert isinstance(shown, dict)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("counts", "skew"),
+    [((1, 0), 1.0), ((0, 0), 1.0), ((2, 1), 1.0), ((3000, 1000), 1.5), ((4000, 0), 2.0)],
+)
+def test_one_key_on_one_worker_is_not_uneven_but_all_of_many_are(
+    counts: tuple[int, int], skew: float
+) -> None:
+    assert keys_of(told(), *counts)["skew"] == skew
