@@ -39,7 +39,7 @@ def run_seed(
         replay_command=command,
         objects=objects,
     )
-    problem = disorder(chosen, result)
+    problem = disorder(chosen, result) or disorder_at_receivers(chosen, result)
     if problem:
         raise SimulationError(f"seed {seed}: {problem}\nrun it again: {command}")
     return result
@@ -62,6 +62,36 @@ def disorder(chosen: Case, result: SimulationResult) -> str:
             if got != wanted:
                 return f"key {key} got {got} of a connection that brought {wanted}"
     return ""
+
+
+def disorder_at_receivers(chosen: Case, result: SimulationResult) -> str:
+    """Return for which key results of one connection arrived in another order than they came.
+
+    What arrives again after a failure is left out: of each result the first arrival counts.
+    """
+    if chosen.application not in ORDERED:
+        return ""
+    for pieces in result.arrivals.values():
+        places = {line: place for place, line in reversed([*enumerate(lines_of(pieces))])}
+        for connection in result.accepted:
+            last: dict[str, int] = {}
+            for payload in connection:
+                key, _, _ = payload.decode().partition(":")
+                place = places.get(payload + b"\n", -1)
+                if -1 < place < last.get(key, -1):
+                    return f"result {payload!r} arrived before an earlier one of its key"
+                last[key] = max(place, last.get(key, -1))
+    return ""
+
+
+def lines_of(pieces: list[tuple[int, bytes]]) -> list[bytes]:
+    """Return the whole lines of all connections, in the order in which their ends arrived."""
+    rests: dict[int, bytes] = {}
+    found: list[bytes] = []
+    for connection, piece in pieces:
+        *whole, rests[connection] = (rests.get(connection, b"") + piece).split(b"\n")
+        found += [line + b"\n" for line in whole]
+    return found
 
 
 def outcome(seed: int, *, durable: bool = True) -> tuple[int, Counter[str], str]:

@@ -23,6 +23,7 @@ from wallaroo.cluster.inbox import Inbox
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.moving import Moving
 from wallaroo.cluster.senders import Senders
+from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
@@ -197,6 +198,11 @@ def without_attempts(patch: Patch) -> None:
     patch.setattr(Aside, "take", take)
 
 
+def without_order_of_results(patch: Patch) -> None:
+    """A new owner does not wait for the results that the old one still owes to a sink."""
+    patch.setattr(SinkQueue, "hold", lambda *_: None)
+
+
 PLANTED = {
     without_hold_back: 59,
     without_epoch_check: 5,
@@ -218,8 +224,12 @@ PLANTED = {
     without_rest_before_handing_over: 31,
     without_waiting_for_a_checkpoint: 339,
     without_attempts: 43,
+    without_order_of_results: 40,
 }
 """Each with the first seed that showed it; where the simulation has changed, a later one does."""
+
+SHOWN_WITHOUT_CHECKPOINTS = {without_order_of_results}
+"""With checkpoints a resize begins when one is done, and that waits for the sinks anyway."""
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,7 @@ def test_the_simulation_fails(
     plant(monkeypatch)
     for seed in range(first, first + SEEDS_MAX):
         try:
-            run_seed(seed)
+            run_seed(seed, durable=plant not in SHOWN_WITHOUT_CHECKPOINTS)
         except SimulationError as error:
             assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)
             return

@@ -23,6 +23,7 @@ Before the application has been ready once, a loss ends the start.
 
 from collections.abc import Callable
 
+from wallaroo.cluster.deliveries import Deliveries
 from wallaroo.cluster.ending import Ending
 from wallaroo.cluster.events import (
     Announce,
@@ -48,6 +49,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (
     Abandon,
     ControlFrame,
+    Delivered,
     Drain,
     Drained,
     Emptied,
@@ -86,7 +88,8 @@ class Coordinator:
         self._state = ClusterState(membership)
         self._rounds = self._state.rounds
         self._orders = RoundOrders(self._state, self._go_on, self._end)
-        self._resizes = Resizes(self._state)
+        self._deliveries = Deliveries(self._state)
+        self._resizes = Resizes(self._state, self._deliveries)
         self._has_been_ready = False
         self.ending = Ending()
         self._lost: set[WorkerName] = set(membership.workers)
@@ -148,6 +151,8 @@ class Coordinator:
                 return self._orders.manifest_answered(event)
 
     def _received(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        if isinstance(frame, Delivered):
+            return self._deliveries.delivered(worker, frame)
         if worker not in self._state.workers and not isinstance(frame, RequestStop):
             return self._outsider_said(worker, frame)
         match frame:

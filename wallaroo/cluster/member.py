@@ -54,6 +54,7 @@ from wallaroo.wire.control import (
     Open,
     Opened,
     Ready,
+    Release,
     Rewind,
     SourcesEnded,
     Stop,
@@ -192,6 +193,8 @@ class Member:
                 self._resizing.call_off(frame, self._barriers)
             case Leave():
                 self._resizing.leave(frame)
+            case Release():
+                self._process.sinks.order.release(frame.resize, frame.held_sinks)
             case _:
                 what = f"{type(frame).__name__} is no order of an initializer"
                 self._process.warn("order.refused", ClusterError(what))
@@ -208,6 +211,7 @@ class Member:
         self.mesh.close()
         self._incarnation = order.epoch
         self._assignment = None
+        process.sinks.order.release_all()
         process.sources.rewind()
         self._dataflow = process.new_dataflow()
         self._engine.restart(self._dataflow)
@@ -348,6 +352,9 @@ class Member:
             durability = Durability(saving, durable.journal, durable.store, durable.pause)
         if has_given and durability is not None:
             durability.saving.gave_at = assign.barrier
+        if is_new or assign.left:
+            # It owns keys, or reads connections, whose earlier results another worker wrote.
+            process.sinks.order.hold(assign.resize, assign.held_sinks)
         self._begin(assign, durability)
         self._engine.inbox.release(assign.barrier)
         members = [WorkerName(name) for name, _, _ in assign.members]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.legacy import heir_of
+from wallaroo.cluster.deliveries import Deliveries
 from wallaroo.cluster.events import (
     Announce,
     Answer,
@@ -76,6 +77,8 @@ class Resize:
     waiting_for: set[WorkerName] = field(default_factory=set)
     not_held: set[WorkerName] = field(default_factory=set)
     left: list[Any] = field(default_factory=list)
+    owed: dict[WorkerName, list[int]] = field(default_factory=dict)
+    """Sinks that have not acknowledged what each wrote before the barrier."""
     moved_partitions: dict[str, int] = field(default_factory=dict)
     key_count: int = 0
     byte_count: int = 0
@@ -88,8 +91,9 @@ class Resize:
 class Resizes:
     """The requests for other members, one at a time."""
 
-    def __init__(self, state: ClusterState) -> None:
+    def __init__(self, state: ClusterState, deliveries: Deliveries) -> None:
         self._state = state
+        self._deliveries = deliveries
         self._now: Resize | None = None
         self._count = 0
 
@@ -191,6 +195,7 @@ class Resizes:
             case Held(), ResizePhase.HOLDING:
                 now.not_held.discard(worker)
                 now.left += [frame.left] if frame.left else []
+                now.owed[worker] = frame.owed_sinks
                 return self._commit_if_whole(now)
             case Moved(), ResizePhase.HOLDING:
                 now.waiting_for.discard(worker)
@@ -242,10 +247,12 @@ class Resizes:
         state.phase = Phase.CONNECTING
         state.waiting_for = set(now.workers)
         now.leaving = set(leaving)
+        held = self._deliveries.begin(now.number, now.owed)
         effects: list[Effect] = [
             MembersChanged(now.workers, state.partition_maps),
-            state.assign(now.number, now.left),
+            state.assign(now.number, now.left, held),
         ]
+        effects += self._deliveries.announced(now.number)
         return [*effects, Send(leaving, Leave(state.epoch, now.number))] if leaving else effects
 
     # After the commit
@@ -260,7 +267,8 @@ class Resizes:
 
     def _gone(self, now: Resize, worker: WorkerName) -> list[Effect]:
         now.leaving.discard(worker)
-        return [EndWorker(worker, is_told=True), *self.go_on()]
+        released = self._deliveries.gone(worker)
+        return [*released, EndWorker(worker, is_told=True), *self.go_on()]
 
     @property
     def is_settling(self) -> bool:
@@ -344,20 +352,24 @@ class Resizes:
     def member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         """A member is lost, and all that follows from it is still to be decided."""
         now, state = self._now, self._state
+        if state.begin.is_durable:
+            self._deliveries.forget()
+        released = self._deliveries.gone(worker)
         if now is None:
-            return []
+            return released
         if now.phase is not ResizePhase.SETTLING:
             # With checkpoints on all go back in any case, and forget the request with it.
             others = [each for each in state.workers if each != worker]
             told = [] if state.begin.is_durable else others
-            return self.call_off(f"worker {worker} was lost ({reason})", told)
+            return [*released, *self.call_off(f"worker {worker} was lost ({reason})", told)]
         if not state.begin.is_durable:
-            return []
+            return released
         return self.go_back()
 
     def go_back(self) -> list[Effect]:
         """All members go back to the last checkpoint, which has what those that left had."""
         now, state = self._now, self._state
+        self._deliveries.forget()
         if now is None:
             return []
         now.has_round = False

@@ -22,6 +22,7 @@ from wallaroo.operators.dataflow import Dataflow
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import (
     CallOff,
+    Delivered,
     Drained,
     Emptied,
     Empty,
@@ -34,6 +35,8 @@ from wallaroo.wire.control import (
     NotMoved,
 )
 from wallaroo.wire.data_frames import MovingFrame
+
+DELIVER_LOOK_S = 0.005
 
 
 class Resizing:
@@ -63,6 +66,10 @@ class Resizing:
         """The attempt at which all of this worker's takers have taken their shares; 0 for none."""
         self._aside = Aside()
         self._addresses: list[str] = []
+        self._marks: dict[int, int] = {}
+        """How far each sink was written to at the barrier."""
+        self._owed: list[int] = []
+        """Sinks that lacked something of that when this worker was ``Held``."""
         self.held = NO_BARRIER
         """The barrier that holds the sources; 0 where none does."""
 
@@ -206,6 +213,7 @@ class Resizing:
             return  # called off meanwhile: links to those who would have joined are gone
         around = self._around
         through_s = self._clock()
+        self._marks = around.sinks.order.marks()
         files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
         try:
             await moving.give(self._takers, around.mesh, self._clock, self._pause)
@@ -228,7 +236,8 @@ class Resizing:
             return
         if self._is_on(moving):
             gave_us = int(1e6 * (self._clock() - through_s))
-            around.send(Held(order.epoch, order.resize, left, gave_us))
+            self._owed = around.sinks.order.owed(self._marks)
+            around.send(Held(order.epoch, order.resize, left, gave_us, self._owed))
 
     def came(self, link: Link, frame: MovingFrame) -> None:
         """Another worker gives states, for this resize or for one that was called off."""
@@ -267,7 +276,23 @@ class Resizing:
         assert moving is not None
         assert moving.number == number
         self._widen()
+        self._around.start(self._deliver(number))
         return moving.finish()
+
+    async def _deliver(self, resize: int) -> None:
+        """Report what the sinks have acknowledged of what was written before the barrier.
+
+        New owners hold their results back until then.
+        """
+        around = self._around
+        marks, told = self._marks, self._owed
+        while told:
+            owed = around.sinks.order.owed(marks)
+            if owed != told:
+                told = owed
+                around.send(Delivered(around.epoch(), resize, owed))
+            else:
+                await self._pause(DELIVER_LOOK_S)
 
     def call_off(self, order: CallOff, barriers: Barriers) -> None:
         """There will be no such resize."""
@@ -290,6 +315,7 @@ class Resizing:
         """This worker is no member any more."""
         self._moving = None
         self._around.mesh.close()
+        self._around.start(self._deliver(order.resize))
         self._around.start(self._leave(order))
 
     async def _leave(self, order: Leave) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.manifest import StagedOutput
+from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.names import CheckpointId
 
 
 class Sinks(Protocol):
     """All sinks of one worker."""
+
+    order: ResultOrder
+    """Holds and releases streams when keys change their worker."""
 
     @property
     def backlog_bytes(self) -> int:

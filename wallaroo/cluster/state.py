@@ -86,7 +86,9 @@ class ClusterState:
         self.data_addresses[frame.name] = frame.data_address
         self.hand_over_paths[frame.name] = frame.hand_over_path
 
-    def assign(self, resize: int = 0, left: list[Any] | None = None) -> Send:
+    def assign(
+        self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
+    ) -> Send:
         """Tell all members who they are and who owns what."""
         return self.to_all(
             Assign(
@@ -99,6 +101,7 @@ class ClusterState:
                 self.rounds.checkpoint,
                 resize,
                 left or [],
+                held_sinks or [],
             )
         )
 

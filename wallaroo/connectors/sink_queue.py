@@ -4,28 +4,79 @@ A chunk holds whole records. It stays until the other side's TCP has acknowledge
 our own kernel still holds when a connection breaks are lost with it. After a break the queue goes
 back to the first chunk that was not acknowledged whole, so that nothing is missing, each connection
 begins with a whole record, and some records may come twice.
+
+After a resize this worker owns keys whose earlier results may still wait in another worker's queue.
+A hold keeps back what is appended behind it until those results have reached the sink. Holds are
+released by number and pass in order, so chunks never overtake each other, and a chunk never waits
+for a hold that came after it: workers that hold for each other cannot deadlock.
 """
 
 from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Hold:
+    number: int
+    chunks: list[bytes] = field(default_factory=list)
+    """Appended behind this hold and before the next one."""
+    is_released: bool = False
 
 
 class SinkQueue:
-    """Chunks in order: acknowledged ones are gone, then handed out ones, then waiting ones."""
+    """Chunks in order: acknowledged ones are gone, then handed out, waiting and held ones."""
 
     def __init__(self) -> None:
         self._handed_out: deque[bytes] = deque()
         self._waiting: deque[bytes] = deque()
+        self._holds: deque[_Hold] = deque()
         self._handed_out_bytes = 0
         self.queued_bytes = 0
         """Bytes that the sink has not acknowledged."""
         self.waiting_bytes = 0
-        """Of these, bytes that no connection has been given yet."""
+        """Of these, bytes that the next connection may be given now."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that no connection has been given yet, held ones included."""
+        return self.queued_bytes - self._handed_out_bytes
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether what is appended now has to wait for a release."""
+        return bool(self._holds)
 
     def append(self, chunk: bytes) -> None:
         """Queue whole records."""
-        self._waiting.append(chunk)
         self.queued_bytes += len(chunk)
+        if self._holds:
+            self._holds[-1].chunks.append(chunk)
+            return
+        self._waiting.append(chunk)
         self.waiting_bytes += len(chunk)
+
+    def hold(self, number: int) -> None:
+        """Keep back what is appended from now on until ``release(number)``."""
+        self._holds.append(_Hold(number))
+
+    def release(self, number: int) -> None:
+        """Let go of the hold of this number, if there is one; earlier holds still come first."""
+        for hold in self._holds:
+            if hold.number == number:
+                hold.is_released = True
+        self._let_through()
+
+    def release_all(self) -> None:
+        """Let go of all holds."""
+        for hold in self._holds:
+            hold.is_released = True
+        self._let_through()
+
+    def _let_through(self) -> None:
+        while self._holds and self._holds[0].is_released:
+            chunks = self._holds.popleft().chunks
+            self._waiting.extend(chunks)
+            self.waiting_bytes += sum(map(len, chunks))
 
     def take(self, byte_count_max: int) -> bytes:
         """Return the next chunks to write: at least one if there is any, else ``b""``."""

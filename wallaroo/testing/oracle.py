@@ -209,7 +209,7 @@ def stream_output(receivers: Receivers, sink: int, cutter: Cutter) -> list[bytes
     return [
         record
         for connection in receivers.connections.get(sink, [])
-        for record in cutter.cut(bytes(connection))
+        for record in cutter.cut(bytes(connection.content))
     ]
 
 

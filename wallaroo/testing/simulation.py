@@ -70,6 +70,11 @@ class SimulationResult:
 
     Each once, as in a plain run: a recovery processes a record again, and it fails again.
     """
+    arrivals: dict[int, list[tuple[int, bytes]]]
+    """For each sink that is a stream: number of a connection and a piece that it brought.
+
+    In the order in which the pieces arrived over all connections of the sink.
+    """
     accepted: list[list[bytes]]
     """For each connection that a sender ever had, the payloads that were accepted over it."""
     injected: Counter[str]
@@ -379,6 +384,7 @@ class _Simulation:
             states=self._found()[0],
             output=self._output(),
             failures=tuple(self._expected.failures),
+            arrivals=self._receivers.arrivals,
             accepted=accepted_payloads(self._disk, self._senders),
             injected=self._chaos.injected,
             story=list(self.loop.story),

@@ -8,23 +8,40 @@ from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 
 BREAK_PROBABILITY = 0.02
-SLOW_PROBABILITY = 0.02
+SLOW_PROBABILITY = 0.15
 DELAY_S = 0.004
 SLOW_DELAY_S = 1.0
 LOOK_S = 0.01
-WRITE_BYTES_MAX = 1 << 10
+WRITE_BYTES_MAX = 1 << 6
+
+
+class Connection:
+    """What one connection of a sink has brought."""
+
+    def __init__(self, number: int, arrivals: list[tuple[int, bytes]]) -> None:
+        self.content = bytearray()
+        self._number = number
+        self._arrivals = arrivals
+
+    def arrive(self, data: bytes) -> None:
+        """The receiver reads this."""
+        self.content += data
+        self._arrivals.append((self._number, data))
 
 
 class Receivers:
-    """What the receivers of all stream sinks got: for each connection its bytes, by sink."""
+    """What the receivers of all stream sinks got, by sink."""
 
     def __init__(self) -> None:
-        self.connections: dict[int, list[bytearray]] = {}
+        self.connections: dict[int, list[Connection]] = {}
+        self.arrivals: dict[int, list[tuple[int, bytes]]] = {}
+        """Number of a connection and a piece, in the order in which the pieces arrived."""
 
-    def connect(self, sink: int) -> bytearray:
-        """Return where the bytes of another connection go."""
-        connection = bytearray()
-        self.connections.setdefault(sink, []).append(connection)
+    def connect(self, sink: int) -> Connection:
+        """Return another connection of a sink."""
+        connections = self.connections.setdefault(sink, [])
+        connection = Connection(len(connections), self.arrivals.setdefault(sink, []))
+        connections.append(connection)
         return connection
 
 
@@ -46,7 +63,7 @@ class StreamSink:
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the receiver has not taken."""
-        return self._queue.waiting_bytes
+        return self._queue.unsent_bytes
 
     @property
     def settled_bytes(self) -> int:
@@ -64,6 +81,23 @@ class StreamSink:
         self._queue.append(chunk)
         self._go_on()
 
+    def settle(self) -> None:
+        """What is acknowledged is known at once here."""
+
+    def hold(self, resize: int) -> None:
+        """Keep back what is written from now on, until ``release``."""
+        self._queue.hold(resize)
+
+    def release(self, resize: int) -> None:
+        """Write what ``hold`` kept back for ``resize``."""
+        self._queue.release(resize)
+        self._go_on()
+
+    def release_all(self) -> None:
+        """Write what is kept back for any resize."""
+        self._queue.release_all()
+        self._go_on()
+
     def _go_on(self) -> None:
         if self._is_busy or not self._queue.waiting_bytes:
             return
@@ -75,7 +109,7 @@ class StreamSink:
         received, arrived = self._received, self._random.randint(0, len(data))
         breaks = self._chaos.take("broken_sinks", BREAK_PROBABILITY)
         part = data[:arrived] if breaks else data
-        self._process.loop.call_later(delay_s, lambda: received.extend(part))
+        self._process.loop.call_later(delay_s, lambda: received.arrive(part))
         self._process.call_later(delay_s + DELAY_S, self._lost if breaks else self._acknowledged)
 
     def _acknowledged(self) -> None:

@@ -56,6 +56,8 @@ class Assign:
     """The resize that this commits; 0 for none."""
     left: list[Any] = field(default_factory=list)
     """What each worker that left with it has left behind, as ``Held`` told."""
+    held_sinks: list[int] = field(default_factory=list)
+    """Sinks that still lack results from before the resize; new owners hold theirs back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,8 @@ class Held:
     """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
     gave_us: int
     """Microseconds since the barrier was through here: so long it took to give what moves."""
+    owed_sinks: list[int] = field(default_factory=list)
+    """Sinks that have not acknowledged all that this worker wrote before the barrier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,26 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """Worker: of what was written before that resize's barrier, only these sinks lack anything."""
+
+    tag: ClassVar[int] = 33
+    epoch: Epoch
+    resize: int
+    owed_sinks: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Initializer: of the sinks held for that resize, only these are to be held any longer."""
+
+    tag: ClassVar[int] = 34
+    epoch: Epoch
+    resize: int
+    held_sinks: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Worker: this was measured here; once a second, and before its last words."""
 
@@ -353,7 +377,7 @@ ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
-    | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
+    | Delivered | Release | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

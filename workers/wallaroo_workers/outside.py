@@ -11,6 +11,7 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.cluster.source_parts import SourceParts
 from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.file import FileSink
@@ -90,6 +91,13 @@ class Sinks:
             else:
                 assert isinstance(sink, TCPSink)
                 self._runners.append(TCPSinkRunner(sink))
+
+        streams = {
+            index: sink
+            for index, sink in enumerate(self._runners)
+            if isinstance(sink, TCPSinkRunner)
+        }
+        self.order = ResultOrder(streams)
 
     def when_failing(self, callback: Callable[[ClusterError], None]) -> None:
         """Have ``callback`` called when a file cannot be written: the run cannot go on."""

@@ -180,12 +180,16 @@ class Story:
             effects = self.say(worker, Emptied(self.epoch, self.resize_number))
         return effects
 
-    def hold(self) -> list[Effect]:
-        """All workers are held; those that leave say what they leave behind."""
+    def hold(self, owed: dict[WorkerName, list[int]] | None = None) -> list[Effect]:
+        """All workers are held; those that leave say what they leave behind.
+
+        ``owed`` has the sinks that have not acknowledged everything, by worker.
+        """
         effects: list[Effect] = []
         for worker in self.workers:
             left = legacy_of(worker) if worker in self.leaving else []
-            effects = self.say(worker, Held(self.epoch, self.resize_number, left, 1000))
+            sinks = (owed or {}).get(worker, [])
+            effects = self.say(worker, Held(self.epoch, self.resize_number, left, 1000, sinks))
         return effects
 
     def move(self) -> list[Effect]:

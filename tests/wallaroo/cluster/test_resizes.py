@@ -32,9 +32,11 @@ from wallaroo.cluster.events import (
 from wallaroo.cluster.worker_names import first_names, next_names
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
+    Assign,
     CallOff,
     Checkpoint,
     Committed,
+    Delivered,
     Drain,
     Drained,
     Empty,
@@ -47,6 +49,7 @@ from wallaroo.wire.control import (
     Open,
     Opened,
     Ready,
+    Release,
     Rewind,
     Saved,
     SourcesEnded,
@@ -141,6 +144,61 @@ def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> No
     # Its process ends: no loss.
     assert story.step(WorkerLost(B, E1, "the process ended with status 0")) == []
     assert story.phase is Phase.RUNNING
+
+
+def grown_with_debts(**changes: Any) -> Story:
+    """Two workers have become three while ``a`` had still to deliver to sinks 0 and 1."""
+    story = running(**changes)
+    story.ask_resize(added=[C])
+    story.join(C)
+    story.gather()
+    story.hold({A: [0, 1]})
+    effects = story.move()
+    (assign,) = [frame for frame in frames(effects) if isinstance(frame, Assign)]
+    assert assign.held_sinks == [0, 1]
+    return story
+
+
+def test_new_owners_hold_results_until_the_old_ones_have_delivered() -> None:
+    story = grown_with_debts()
+    assert story.say(A, Delivered(E2, 1, [1])) == [Send((A, B, C), Release(E2, 1, [1]))]
+    assert answer(open_again(story)).ok, "the resize does not wait for a slow sink"
+    assert story.say(A, Delivered(E2, 1, [])) == [Send((A, B, C), Release(E2, 1, []))]
+    assert story.say(A, Delivered(E2, 1, [])) == []
+
+
+def test_a_report_of_what_is_delivered_counts_whatever_its_epoch() -> None:
+    story = grown_with_debts()
+    open_again(story)
+    story.step(WorkerLost(B, E1, "killed"))
+    assert story.epoch > E2
+    assert frames(story.say(A, Delivered(E2, 1, []))) == [Release(story.epoch, 1, [])]
+
+
+def test_results_do_not_wait_for_a_worker_that_is_lost() -> None:
+    story = grown_with_debts()
+    open_again(story)
+    effects = story.step(WorkerLost(A, E1, "killed"))
+    assert Release(E2, 1, []) in frames(effects)
+
+
+def test_after_a_recovery_from_a_checkpoint_nothing_is_held() -> None:
+    story = grown_with_debts(is_durable=True)
+    effects = story.step(WorkerLost(B, E1, "killed"))
+    assert not [frame for frame in frames(effects) if isinstance(frame, Release)]
+    assert story.say(A, Delivered(E2, 1, [])) == []
+
+
+def test_a_worker_that_leaves_has_delivered_once_it_is_drained() -> None:
+    story = running()
+    story.ask_resize(leaving=[B])
+    story.gather()
+    story.empty()
+    story.hold({B: [0]})
+    story.move()
+    open_again(story)
+    assert frames(story.say(B, Delivered(E2, 1, [0]))) == []
+    assert Release(E2, 1, []) in frames(story.say(B, Drained(E2, CheckpointId(1), 7, 0)))
 
 
 @pytest.mark.parametrize(

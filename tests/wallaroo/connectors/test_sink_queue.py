@@ -18,11 +18,30 @@ class Sink:
         """What arrived over each connection."""
         self.in_kernel = bytearray()
         """Written to the present connection and not acknowledged."""
+        self.holds: list[int] = []
+        """Numbers of holds that are not released."""
+        self.hold_count = 0
 
     def append(self) -> None:
         chunk = b"<%d%s>" % (len(self.chunks), b"." * self.random.choice((0, 3, 40)))
         self.chunks.append(chunk)
         self.queue.append(chunk)
+
+    def hold(self) -> None:
+        if self.random.random() < 0.1:
+            self.hold_count += 1
+            self.holds.append(self.hold_count)
+            self.queue.hold(self.hold_count)
+
+    def release(self) -> None:
+        if self.holds:
+            number = self.random.choice(self.holds)
+            self.holds.remove(number)
+            self.queue.release(number)
+
+    def release_all(self) -> None:
+        self.holds.clear()
+        self.queue.release_all()
 
     def take(self) -> None:
         waiting = self.queue.waiting_bytes
@@ -48,7 +67,7 @@ class Sink:
         self.in_kernel.clear()
         self.connections.append(bytearray())
         self.queue.connection_lost()
-        assert self.queue.waiting_bytes == self.queue.queued_bytes
+        assert self.queue.unsent_bytes == self.queue.queued_bytes
 
     def numbers(self, connection: bytearray) -> list[int]:
         """Return the records that are whole in what came over a connection."""
@@ -57,7 +76,9 @@ class Sink:
 
     def check(self) -> None:
         """Each connection begins with a whole record, none leaves out what none before it had."""
-        assert 0 <= self.queue.waiting_bytes <= self.queue.queued_bytes
+        queue = self.queue
+        assert 0 <= queue.waiting_bytes <= queue.unsent_bytes <= queue.queued_bytes
+        assert queue.is_holding == bool(self.holds)
         first_missing = 0
         for connection in self.connections:
             assert not connection or connection.startswith(b"<")
@@ -69,7 +90,7 @@ class Sink:
 
 
 def run(sink: Sink, turns: int = 300) -> None:
-    happenings = [sink.append, sink.take, sink.arrive, sink.settle]
+    happenings = [sink.append, sink.take, sink.arrive, sink.settle, sink.hold, sink.release]
     for _ in range(turns):
         if sink.random.random() < 0.04:
             sink.lose_connection()
@@ -81,6 +102,7 @@ def run(sink: Sink, turns: int = 300) -> None:
 def test_nothing_is_missing_whatever_breaks(seed: int) -> None:
     sink = Sink(seed)
     run(sink)
+    sink.release_all()
     while sink.queue.waiting_bytes:
         sink.take()
     sink.connections[-1] += sink.in_kernel
@@ -95,6 +117,7 @@ def test_nothing_is_missing_whatever_breaks(seed: int) -> None:
 def test_byte_counts_are_of_what_comes_out_after_a_break(seed: int) -> None:
     sink = Sink(seed)
     run(sink)
+    sink.release_all()
     queued = sink.queue.queued_bytes
     sink.queue.connection_lost()
     assert sink.queue.waiting_bytes == queued
@@ -142,3 +165,51 @@ def test_a_kernel_that_counts_more_than_it_was_given_acknowledges_nothing() -> N
     queue.take(100)
     queue.unsettled(9)
     assert queue.queued_bytes == 5
+
+
+def test_what_is_behind_a_hold_waits_for_its_release() -> None:
+    queue = SinkQueue()
+    queue.append(b"1")
+    queue.hold(7)
+    queue.append(b"2")
+    assert (queue.take(100), queue.take(100)) == (b"1", b"")
+    assert (queue.waiting_bytes, queue.unsent_bytes, queue.queued_bytes) == (0, 1, 2)
+    queue.release(8)
+    assert queue.take(100) == b""
+    queue.release(7)
+    queue.append(b"3")
+    assert queue.take(100) == b"23"
+
+
+def test_a_hold_that_is_released_early_waits_for_those_before_it() -> None:
+    queue = SinkQueue()
+    queue.hold(1)
+    queue.append(b"1")
+    queue.hold(2)
+    queue.append(b"2")
+    queue.release(2)
+    assert queue.take(100) == b""
+    queue.release(1)
+    assert queue.take(100) == b"12"
+
+
+def test_what_came_before_a_later_hold_does_not_wait_for_it() -> None:
+    queue = SinkQueue()
+    queue.hold(1)
+    queue.append(b"1")
+    queue.hold(2)
+    queue.append(b"2")
+    queue.release(1)
+    assert queue.take(100) == b"1"
+
+
+def test_what_is_written_again_after_a_break_stays_before_what_is_held() -> None:
+    queue = SinkQueue()
+    queue.append(b"1")
+    queue.take(100)
+    queue.hold(1)
+    queue.append(b"2")
+    queue.connection_lost()
+    assert queue.take(100) == b"1"
+    queue.release_all()
+    assert queue.take(100) == b"2"

@@ -51,7 +51,7 @@ class TCPSinkRunner:
     def backlog_bytes(self) -> int:
         """Bytes that no kernel has taken yet."""
         buffered = self._connection.buffered_bytes() if self._connection is not None else 0
-        return self._queue.waiting_bytes + buffered
+        return self._queue.unsent_bytes + buffered
 
     @property
     def queued_bytes(self) -> int:
@@ -131,6 +131,20 @@ class TCPSinkRunner:
         if self._queue.waiting_bytes == 0:
             self.on_progress()
 
+    def hold(self, resize: int) -> None:
+        """Keep back what is written from now on, until ``release``."""
+        self._queue.hold(resize)
+
+    def release(self, resize: int) -> None:
+        """Write what ``hold`` kept back for ``resize``."""
+        self._queue.release(resize)
+        self._write_waiting()
+
+    def release_all(self) -> None:
+        """Write what is kept back for any resize."""
+        self._queue.release_all()
+        self._write_waiting()
+
     def settle(self) -> None:
         """Forget what the other side's TCP has acknowledged."""
         self._handed_out_since_settled = 0
@@ -138,7 +152,7 @@ class TCPSinkRunner:
         if (
             connection is None
             or connection.is_closing()
-            or self._queue.queued_bytes == self._queue.waiting_bytes
+            or self._queue.queued_bytes == self._queue.unsent_bytes
         ):
             return
         # In this order: a connection that has been reset meanwhile forgets what it owed.

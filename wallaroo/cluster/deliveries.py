@@ -1,0 +1,89 @@
+"""Decides, in the initializer, how long results have to wait for older ones after a resize.
+
+A key that moves leaves results behind in the queue of its old owner: bytes that a sink has not
+acknowledged. Its new owner has a connection of its own to the same sink, so without care its
+results could arrive first. At the barrier of the resize each worker reports the sinks that it still
+owes something (``Held``). What the new owners write to these sinks waits (``Assign.held_sinks``)
+until the old owners have delivered what they owed (``Delivered``), then it is let through
+(``Release``).
+
+    Held: nobody owes anything --> nothing is held: the usual case, which costs nothing
+    Held: w1 owes sink 0 --> Assign holds sink 0 --> w1: Delivered --> Release
+
+What is owed was written before the barrier, and nothing that was written before a barrier waits for
+what comes after it. So several resizes may be under way here, one behind the other, and no circle
+of workers can wait for each other. A worker that is lost owes nothing any more: what it held is
+either lost, or comes again with a recovery.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from wallaroo.cluster.events import Announce, Effect
+from wallaroo.cluster.state import ClusterState
+from wallaroo.names import WorkerName
+from wallaroo.wire.control import Delivered, Release
+
+
+class Deliveries:
+    """What workers owe to sinks from before each resize."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._owed: dict[int, dict[WorkerName, set[int]]] = {}
+        """By resize and worker: sinks that lack results from before its barrier."""
+        self._held: dict[int, list[int]] = {}
+        """By resize: the sinks that new owners hold, as last announced."""
+
+    def begin(self, resize: int, owed: Mapping[WorkerName, Sequence[int]]) -> list[int]:
+        """The resize is committed; return the sinks whose output new owners have to hold."""
+        debts = {worker: set(sinks) for worker, sinks in owed.items() if sinks}
+        if not debts:
+            return []
+        self._owed[resize] = debts
+        self._held[resize] = self._still_held(resize)
+        return self._held[resize]
+
+    def announced(self, resize: int) -> list[Effect]:
+        """Report which sinks are held, if any, and whom they wait for."""
+        if resize not in self._held:
+            return []
+        values = {"sinks": self._held[resize], "workers": ", ".join(sorted(self._owed[resize]))}
+        following = "new results follow once the sinks have those from before the change"
+        return [Announce("results.held", values, following)]
+
+    def delivered(self, worker: WorkerName, frame: Delivered) -> list[Effect]:
+        """``worker`` owes fewer sinks now.
+
+        The epoch of its report does not matter: without checkpoints it may go up while results
+        wait, and they must not wait for ever.
+        """
+        debts = self._owed.get(frame.resize, {})
+        if worker not in debts:
+            return []
+        debts[worker] &= set(frame.owed_sinks)
+        return self._changed(frame.resize)
+
+    def gone(self, worker: WorkerName) -> list[Effect]:
+        """``worker`` has delivered everything or is lost: nobody waits for it any more."""
+        effects: list[Effect] = []
+        for resize in [each for each, debts in self._owed.items() if worker in debts]:
+            self._owed[resize][worker].clear()
+            effects += self._changed(resize)
+        return effects
+
+    def forget(self) -> None:
+        """All workers go back to a checkpoint: nobody holds anything any more."""
+        self._owed.clear()
+        self._held.clear()
+
+    def _still_held(self, resize: int) -> list[int]:
+        return sorted(set().union(*self._owed[resize].values()))
+
+    def _changed(self, resize: int) -> list[Effect]:
+        held = self._still_held(resize)
+        if held == self._held[resize]:
+            return []
+        self._held[resize] = held
+        if not held:
+            del self._owed[resize], self._held[resize]
+        return [self._state.to_all(Release(self._state.epoch, resize, held))]

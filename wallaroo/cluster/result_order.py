@@ -1,0 +1,73 @@
+"""Keeps results in order when keys change their worker: what one worker does about its sinks.
+
+``Deliveries`` in the initializer decides who waits for whom, and why.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from typing import Protocol
+
+
+class SinkStream(Protocol):
+    """A sink with a queue and a connection of this worker."""
+
+    @property
+    def written_bytes(self) -> int:
+        """All bytes ever written here."""
+        ...
+
+    @property
+    def settled_bytes(self) -> int:
+        """Of these, the bytes that the sink has acknowledged."""
+        ...
+
+    def settle(self) -> None:
+        """Forget what the sink has acknowledged."""
+        ...
+
+    def hold(self, resize: int) -> None:
+        """Keep back what is written from now on, until ``release``."""
+        ...
+
+    def release(self, resize: int) -> None:
+        """Let through what ``hold`` keeps back for ``resize``."""
+        ...
+
+    def release_all(self) -> None:
+        """Let through what is kept back for any resize."""
+        ...
+
+
+class ResultOrder:
+    """The streams of one worker, by the index of their sink."""
+
+    def __init__(self, streams: Mapping[int, SinkStream]) -> None:
+        self._streams = streams
+
+    def marks(self) -> dict[int, int]:
+        """Return how many bytes were ever written to each stream."""
+        return {index: stream.written_bytes for index, stream in self._streams.items()}
+
+    def owed(self, marks: Mapping[int, int]) -> list[int]:
+        """Return the sinks that have not acknowledged all bytes up to their mark."""
+        return [index for index, mark in marks.items() if not self._has_settled(index, mark)]
+
+    def _has_settled(self, index: int, mark: int) -> bool:
+        stream = self._streams[index]
+        stream.settle()
+        return stream.settled_bytes >= mark
+
+    def hold(self, resize: int, sinks: Iterable[int]) -> None:
+        """Keep back what is written to these sinks from now on."""
+        for index in sinks:
+            self._streams[index].hold(resize)
+
+    def release(self, resize: int, still_held: Container[int]) -> None:
+        """Let through what ``hold`` keeps back for ``resize``, but for some sinks."""
+        for index, stream in self._streams.items():
+            if index not in still_held:
+                stream.release(resize)
+
+    def release_all(self) -> None:
+        """Let through what is kept back for any resize."""
+        for stream in self._streams.values():
+            stream.release_all()
