@@ -6,9 +6,13 @@
 from collections.abc import Container, Iterable, Mapping
 from typing import Protocol
 
+from wallaroo.connectors.sink_queue import SinkQueue
+
 
 class SinkStream(Protocol):
     """A sink with a queue and a connection of this worker."""
+
+    queue: SinkQueue
 
     @property
     def written_bytes(self) -> int:
@@ -24,16 +28,8 @@ class SinkStream(Protocol):
         """Forget what the sink has acknowledged."""
         ...
 
-    def hold(self, resize: int) -> None:
-        """Keep back what is written from now on, until ``release``."""
-        ...
-
-    def release(self, resize: int) -> None:
-        """Let through what ``hold`` keeps back for ``resize``."""
-        ...
-
-    def release_all(self) -> None:
-        """Let through what is kept back for any resize."""
+    def write_waiting(self) -> None:
+        """Write what the queue lets through."""
         ...
 
 
@@ -59,15 +55,17 @@ class ResultOrder:
     def hold(self, resize: int, sinks: Iterable[int]) -> None:
         """Keep back what is written to these sinks from now on."""
         for index in sinks:
-            self._streams[index].hold(resize)
+            self._streams[index].queue.hold(resize)
 
     def release(self, resize: int, still_held: Container[int]) -> None:
         """Let through what ``hold`` keeps back for ``resize``, but for some sinks."""
         for index, stream in self._streams.items():
             if index not in still_held:
-                stream.release(resize)
+                stream.queue.release(resize)
+                stream.write_waiting()
 
     def release_all(self) -> None:
         """Let through what is kept back for any resize."""
         for stream in self._streams.values():
-            stream.release_all()
+            stream.queue.release_all()
+            stream.write_waiting()

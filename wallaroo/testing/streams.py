@@ -54,7 +54,7 @@ class StreamSink:
         self._random: Random = process.loop.random
         self._receivers = receivers
         self._chaos = chaos
-        self._queue = SinkQueue()
+        self.queue = SinkQueue()
         self._received = receivers.connect(sink)
         self._is_busy = False
         self._written_bytes = 0
@@ -63,12 +63,12 @@ class StreamSink:
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the receiver has not taken."""
-        return self._queue.unsent_bytes
+        return self.queue.unsent_bytes
 
     @property
     def settled_bytes(self) -> int:
         """Of all bytes ever written here, those that the receiver has acknowledged."""
-        return self._written_bytes - self._queue.queued_bytes
+        return self._written_bytes - self.queue.queued_bytes
 
     @property
     def written_bytes(self) -> int:
@@ -78,31 +78,18 @@ class StreamSink:
     def write(self, chunk: bytes) -> None:
         """Queue whole records."""
         self._written_bytes += len(chunk)
-        self._queue.append(chunk)
-        self._go_on()
+        self.queue.append(chunk)
+        self.write_waiting()
 
     def settle(self) -> None:
         """What is acknowledged is known at once here."""
 
-    def hold(self, resize: int) -> None:
-        """Keep back what is written from now on, until ``release``."""
-        self._queue.hold(resize)
-
-    def release(self, resize: int) -> None:
-        """Write what ``hold`` kept back for ``resize``."""
-        self._queue.release(resize)
-        self._go_on()
-
-    def release_all(self) -> None:
-        """Write what is kept back for any resize."""
-        self._queue.release_all()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._is_busy or not self._queue.waiting_bytes:
+    def write_waiting(self) -> None:
+        """Write what the queue lets through."""
+        if self._is_busy or not self.queue.waiting_bytes:
             return
         self._is_busy = True
-        data = self._queue.take(WRITE_BYTES_MAX)
+        data = self.queue.take(WRITE_BYTES_MAX)
         is_slow = self._chaos.happens("slow_sinks", SLOW_PROBABILITY)
         delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
         # On its way; it comes there even if this process has ended.
@@ -114,12 +101,12 @@ class StreamSink:
 
     def _acknowledged(self) -> None:
         self._is_busy = False
-        self._queue.unsettled(0)
-        self._go_on()
+        self.queue.unsettled(0)
+        self.write_waiting()
         self.on_progress()
 
     def _lost(self) -> None:
         self._is_busy = False
-        self._queue.connection_lost()
+        self.queue.connection_lost()
         self._received = self._receivers.connect(self._sink)
-        self._go_on()
+        self.write_waiting()

@@ -31,7 +31,7 @@ class TCPSinkRunner:
         self.written_bytes = 0
         self.connection_count = 0
         """Connections that stood, one after the other."""
-        self._queue = SinkQueue()
+        self.queue = SinkQueue()
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
         self._handed_out_since_settled = 0
@@ -51,23 +51,23 @@ class TCPSinkRunner:
     def backlog_bytes(self) -> int:
         """Bytes that no kernel has taken yet."""
         buffered = self._connection.buffered_bytes() if self._connection is not None else 0
-        return self._queue.unsent_bytes + buffered
+        return self.queue.unsent_bytes + buffered
 
     @property
     def queued_bytes(self) -> int:
         """Bytes that the sink's side has not acknowledged."""
-        return self._queue.queued_bytes
+        return self.queue.queued_bytes
 
     def write(self, chunk: bytes) -> None:
         """Queue whole records and write what the connection takes."""
         self.written_bytes += len(chunk)
-        self._queue.append(chunk)
-        self._write_waiting()
+        self.queue.append(chunk)
+        self.write_waiting()
 
     @property
     def settled_bytes(self) -> int:
         """Of all bytes ever written here, those that the other side's TCP has acknowledged."""
-        return self.written_bytes - self._queue.queued_bytes
+        return self.written_bytes - self.queue.queued_bytes
 
     async def run(self) -> None:
         """Keep the sink connected until it is closed, or this is cancelled."""
@@ -79,7 +79,7 @@ class TCPSinkRunner:
             connected_s = loop.time()
             self.waiting_since_s = None
             self.connected.set()
-            self._write_waiting()
+            self.write_waiting()
             self.on_progress()
             await self._lost.wait()
             self.connected.clear()
@@ -99,7 +99,7 @@ class TCPSinkRunner:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     _, self._connection = await loop.create_connection(
-                        lambda: _SinkConnection(self._write_waiting, self._connection_lost),
+                        lambda: _SinkConnection(self.write_waiting, self._connection_lost),
                         self._sink.host,
                         self._sink.port,
                     )
@@ -120,30 +120,17 @@ class TCPSinkRunner:
             await asyncio.sleep(back_off_s)
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
 
-    def _write_waiting(self) -> None:
+    def write_waiting(self) -> None:
+        """Write what the queue lets through."""
         connection = self._connection
-        while connection is not None and connection.is_writable and self._queue.waiting_bytes:
-            chunk = self._queue.take(WRITE_BYTES_MAX)
+        while connection is not None and connection.is_writable and self.queue.waiting_bytes:
+            chunk = self.queue.take(WRITE_BYTES_MAX)
             self._handed_out_since_settled += len(chunk)
             connection.write(chunk)
         if self._handed_out_since_settled >= SETTLE_EVERY_BYTES:
             self.settle()
-        if self._queue.waiting_bytes == 0:
+        if self.queue.waiting_bytes == 0:
             self.on_progress()
-
-    def hold(self, resize: int) -> None:
-        """Keep back what is written from now on, until ``release``."""
-        self._queue.hold(resize)
-
-    def release(self, resize: int) -> None:
-        """Write what ``hold`` kept back for ``resize``."""
-        self._queue.release(resize)
-        self._write_waiting()
-
-    def release_all(self) -> None:
-        """Write what is kept back for any resize."""
-        self._queue.release_all()
-        self._write_waiting()
 
     def settle(self) -> None:
         """Forget what the other side's TCP has acknowledged."""
@@ -152,20 +139,20 @@ class TCPSinkRunner:
         if (
             connection is None
             or connection.is_closing()
-            or self._queue.queued_bytes == self._queue.unsent_bytes
+            or self.queue.queued_bytes == self.queue.unsent_bytes
         ):
             return
         # In this order: a connection that has been reset meanwhile forgets what it owed.
         unacknowledged_bytes = connection.unacknowledged_bytes()
         if connection.abort_if_reset():
             return
-        self._queue.unsettled(unacknowledged_bytes)
+        self.queue.unsettled(unacknowledged_bytes)
 
     def _connection_lost(self, reason: str) -> None:
         self._connection = None
-        self._queue.connection_lost()
+        self.queue.connection_lost()
         self._lost.set()
-        if self._is_closed and not self._queue.queued_bytes:
+        if self._is_closed and not self.queue.queued_bytes:
             return
         log.warning(
             "sink.lost",
