@@ -25,6 +25,8 @@ class CheckpointOptions:
     journal_sync: JournalSync
     from_checkpoint: int | None
     allow_dropped_state: bool
+    take_over: bool
+    store_timeout_s: float
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
@@ -56,6 +58,8 @@ class CheckpointOptions:
             failures_max=self.max_checkpoint_failures,
             from_checkpoint=self.from_checkpoint,
             allow_dropped_state=self.allow_dropped_state,
+            takes_over=self.take_over,
+            store_timeout_s=self.store_timeout_s,
         )
 
 
@@ -120,6 +124,20 @@ _OPTIONS = [
         help="Take a checkpoint of a changed application: states keep their content by name, those "
         "that are gone are dropped.",
     ),
+    click.option(
+        "--take-over",
+        is_flag=True,
+        help="Start although another run has these checkpoints, and is alive: that one ends.",
+    ),
+    click.option(
+        "--store-timeout",
+        "store_timeout_s",
+        metavar="SECONDS",
+        default=60.0,
+        show_default=True,
+        type=click.FloatRange(0),
+        help="How long the start waits for a store of checkpoints that cannot be reached.",
+    ),
 ]
 
 
@@ -138,7 +156,7 @@ def check_checkpoints(resilience_dir: str | None, given: Collection[str]) -> Non
     if resilience_dir:
         return
     if vain := [name for name in ABOUT_CHECKPOINTS if name in given]:
-        option = "--" + vain[0].replace("_", "-")
+        option = "--" + vain[0].removesuffix("_s").replace("_", "-")
         raise ConfigError(
             f"{option} is about checkpoints, and there is no --resilience-dir",
             hint=f"add --resilience-dir DIR, or leave out {option}",

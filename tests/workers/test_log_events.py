@@ -8,13 +8,25 @@ from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "running.md"
-SUBJECTS = ("application", "checkpoint", "cluster", "host", "hosts", "initializer", "worker")
+SUBJECTS = (
+    "application",
+    "checkpoint",
+    "cluster",
+    "host",
+    "hosts",
+    "initializer",
+    "lease",
+    "owner",
+    "store",
+    "worker",
+)
 NAME = re.compile(rf"({'|'.join(SUBJECTS)})\.[a-z_]+")
 LEVELS = {"info", "warning", "error", "critical", "exception"}
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for folder in (ROOT / "wallaroo" / "cluster", ROOT / "workers"):
+    pure = ROOT / "wallaroo"
+    for folder in (pure / "checkpoint", pure / "cluster", ROOT / "workers"):
         for path in sorted(folder.rglob("*.py")):
             yield path.relative_to(ROOT), ast.parse(path.read_text())
 

@@ -49,6 +49,7 @@ class FileKind(IntEnum):
     MANIFEST = 1
     PART = 2
     JOURNAL = 3
+    OWNER = 4
 
 
 class Block(NamedTuple):

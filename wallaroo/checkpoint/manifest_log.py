@@ -194,7 +194,10 @@ class ManifestLog:
         Some S3-compatible stores ignore the condition; then two initializers could both go on.
         """
         name = f"{_PROBE_FOLDER}{self._new_token()}"
-        await self.store.create(name, b"first")
+        try:
+            await self.store.create(name, b"first")
+        except AlreadyExistsError:
+            pass  # by an attempt before, whose answer was lost: nobody else has this name
         try:
             await self.store.create(name, b"second")
         except AlreadyExistsError:

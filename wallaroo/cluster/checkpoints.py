@@ -90,6 +90,9 @@ class Checkpoints:
         self._not_pruned = ""
         """Why old checkpoints stay, if they do; told once, not with each checkpoint."""
 
+    async def before_claim(self) -> None:
+        """Called when everything else about the beginning is known to be right."""
+
     def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
         """These are the members; journals elsewhere were written until ``newest_epoch``."""
         self._workers = workers
@@ -147,6 +150,7 @@ class Checkpoints:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):
             self._check_plan(base)
+        await self.before_claim()
         self._latest = await self._log.claim(base, epoch, newest)
         self._partition_maps = self._maps(base)
         await self._publish(self._latest)

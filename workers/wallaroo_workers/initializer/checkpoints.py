@@ -9,11 +9,13 @@ from pathlib import Path
 import structlog
 
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
+from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
+from wallaroo_workers.initializer.ownership import Ownership
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
 from wallaroo_workers.storage.journal_files import cut_journal, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
@@ -36,6 +38,10 @@ class CheckpointSettings:
     failures_max: int | None = None
     from_checkpoint: int | None = None
     allow_dropped_state: bool = False
+    takes_over: bool = False
+    """Whether a run that owns them is to be ended, not respected."""
+    store_timeout_s: float = 60.0
+    """How long the start waits for a store that cannot be reached."""
 
 
 class KeptCheckpoints(Checkpoints):
@@ -46,13 +52,26 @@ class KeptCheckpoints(Checkpoints):
     ) -> None:
         self._settings = settings
         self._store = open_store(settings.location)
+        self.ownership = Ownership(
+            settings.location,
+            plan.application,
+            takes_over=settings.takes_over,
+            store_timeout_s=settings.store_timeout_s,
+        )
+        self._patient = PatientStore(
+            self._store,
+            asyncio.sleep,
+            time.monotonic,
+            lambda event, values: log.info(event, **values),
+            settings.store_timeout_s,
+        )
         rules = Rules(
             keep=settings.keep,
             from_checkpoint=settings.from_checkpoint,
             allow_dropped_state=settings.allow_dropped_state,
         )
         place = Place(
-            log=ManifestLog(self._store),
+            log=ManifestLog(self._patient),
             journal_epochs=self._journal_epochs,
             commit_output=_commit_output,
             discard_output=_discard_output,
@@ -66,9 +85,14 @@ class KeptCheckpoints(Checkpoints):
         super().__init__(rules, place, plan, workers)
         self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
 
+    async def before_claim(self) -> None:
+        """As its base."""
+        await self.ownership.take_over()
+
     async def begin(self) -> Beginning:
-        """As its base; removes what writers that crashed have left half written."""
+        """As its base, once the store is there; removes what crashed writers left half written."""
         beginning = await super().begin()
+        self._patient.timeout_s = 0
         await self._store.remove_unfinished()
         return beginning
 
@@ -98,6 +122,7 @@ class KeptCheckpoints(Checkpoints):
             await self._store.delete(reversed(names))
             counts[kind] = len(names)
         self.discard_staged()
+        self.ownership.is_discarded = True
         return counts
 
     def discard_staged(self) -> None:

@@ -1,6 +1,7 @@
 """The initializer: carries out what the coordinator decides, until the cluster has ended."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Coroutine, Sequence
@@ -32,7 +33,7 @@ from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
-from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import until_look_s
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
@@ -53,6 +54,7 @@ from wallaroo_workers.initializer.checkpoints import KeptCheckpoints
 from wallaroo_workers.initializer.cluster_settings import ClusterSettings, new_hosts
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.forming import is_formed, listen
 from wallaroo_workers.initializer.hosts import Run
 from wallaroo_workers.initializer.observatory import Observatory
 from wallaroo_workers.initializer.page import Page
@@ -65,7 +67,6 @@ from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
 from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
-from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.run_file import RunFile
 
 __all__ = ["Cluster", "ClusterSettings"]
@@ -88,11 +89,14 @@ class Cluster:
         self._started_s = time.monotonic()
         self._workers = settings.own_workers()
         """The members; not known before ``run`` where the last checkpoint says who they are."""
+        self._checkpoints: KeptCheckpoints | None = None
+        if settings.checkpoints is not None:
+            self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._control = ControlServer(self._hosts.secret, self._hosts.tls)
         self._processes = WorkerProcesses(
             self._placement,
             lambda order: self._hosts.worker_settings(order, self._control.address),
-            self._process_ended,
+            (lambda *_: None) if self._checkpoints is None else self._checkpoints.worker_ended,
             self._start,
             self._stop_now,
             settings.restarts_max,
@@ -112,9 +116,6 @@ class Cluster:
         self._files = RunFiles(plan, settings.options.folder)
         self._source_addresses: list[str] = []
         self._coordinator: Coordinator
-        self._checkpoints: KeptCheckpoints | None = None
-        if settings.checkpoints is not None:
-            self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._resizes = ResizeRequests(
             self._happened,
             lambda: self._coordinator.phase is Phase.RUNNING,
@@ -131,20 +132,22 @@ class Cluster:
 
     async def run(self) -> None:
         """Start, serve and stop. Raises the ``WallarooError`` that ended the run, if one did."""
-        loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
+        self._ended = asyncio.get_running_loop().create_future()
+        async with contextlib.AsyncExitStack() as stack:
+            if self._checkpoints is not None:
+                stack.push_async_callback(self._checkpoints.ownership.release)
+            await self._served()
+
+    async def _served(self) -> None:
         try:
-            self._source_addresses = await source_addresses(
-                self._plan, self._reserved, is_here=self._settings.worker_count != 0
-            )
-            self._files.hold()
-            await self._listen()
-            if (joined := await self._hosts.gathered(self._control.address)) is None:
+            if not await is_formed(self._form(), self._ended):
                 tell_stopped(self._plan.application)
                 return
-            self._workers = (*self._workers, *joined)
-            await self._begin()
             error = await self._ended
+            self._hosts.agents.error = "" if error is None else error.what
+        except WallarooError as failure:
+            self._hosts.agents.error = failure.what
+            raise
         finally:
             self._ready_file.remove()
             self._control.close()
@@ -165,6 +168,38 @@ class Cluster:
         tell_stopped(self._plan.application)
 
     # Start
+
+    async def _form(self) -> None:
+        if self._checkpoints is not None:
+            await self._checkpoints.ownership.begin()
+            self._start(self._checkpoints.ownership.kept())
+        self._source_addresses = await source_addresses(
+            self._plan, self._reserved, is_here=self._settings.worker_count != 0
+        )
+        self._files.hold()
+        await listen(self._control, self._settings.control_address)
+        self._run_file.write(
+            application=self._plan.application,
+            control=self._control.address,
+            secret=self._hosts.secret.hex(),
+            tls=self._hosts.tls_facts,
+            dashboard="",
+            workers=[],
+        )
+        self._control.clients.why_not_yet = self._hosts.why_not_yet
+        self._control.on_frame = self._frame_came
+        self._control.on_lost = self._link_lost
+        self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
+            worker, incarnation, time.monotonic()
+        )
+        self._control.guests[Offer] = self._hosts.agents.offered
+        self._placement.on_exit = self._worker_lost
+        # Agents dial for a short time only, so they are served while this waits for the store.
+        self._hosts.agents.begin()
+        if self._checkpoints is not None:
+            await self._checkpoints.ownership.acquired()
+        self._workers = (*self._workers, *await self._hosts.gathered(self._control.address))
+        await self._begin()
 
     async def _begin(self) -> None:
         """Take over what is kept, then start the workers and what watches over them."""
@@ -216,38 +251,6 @@ class Cluster:
         self._observe()
         ready, secret = self._hosts.is_ready, self._hosts.secret
         self._start(self._page.open_when(ready, self.observatory, self.requests, secret))
-
-    async def _listen(self) -> None:
-        address = self._settings.control_address
-        try:
-            host, port = split_address(address)
-        except ProtocolError as error:
-            raise ConfigError(
-                f"--control: {error.what}", hint="leave it out, or give 127.0.0.1:0"
-            ) from error
-        try:
-            await self._control.listen(host, port)
-        except OSError as error:
-            raise ClusterError(
-                f"the control channel cannot listen at {address}: {error.strerror}",
-                hint="choose another address with --control, or leave it out",
-            ) from error
-        self._run_file.write(
-            application=self._plan.application,
-            control=self._control.address,
-            secret=self._hosts.secret.hex(),
-            tls=self._hosts.tls_facts,
-            dashboard="",
-            workers=[],
-        )
-        self._control.clients.why_not_yet = self._hosts.why_not_yet
-        self._control.on_frame = self._frame_came
-        self._control.on_lost = self._link_lost
-        self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(
-            worker, incarnation, time.monotonic()
-        )
-        self._control.guests[Offer] = self._hosts.agents.offered
-        self._placement.on_exit = self._worker_lost
 
     def _reach(self) -> Reach:
         coordinator, checkpoints = self._coordinator, self._checkpoints
@@ -401,12 +404,12 @@ class Cluster:
 
     def _stop_now(self, error: WallarooError | None) -> None:
         """End the run for a reason that is not the coordinator's."""
-        for worker in self._workers:
-            self._control.send(worker, Stop(self._coordinator.epoch))
+        if self.requests is not None:
+            for worker in self._workers:
+                self._control.send(worker, Stop(self._coordinator.epoch))
         self._end(error)
 
     def _end(self, error: WallarooError | None) -> None:
-        self._hosts.agents.error = "" if error is None else error.what
         self.has_ended = True
         if not self._ended.done():
             self._processes.is_over = True
@@ -426,10 +429,6 @@ class Cluster:
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
-
-    def _process_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
-        if self._checkpoints is not None:
-            self._checkpoints.worker_ended(worker, incarnation)
 
     def _publish(self, epoch: Epoch, *, is_again: bool) -> None:
         self._resizes.running()

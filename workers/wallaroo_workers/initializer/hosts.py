@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import secrets
-import signal
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,23 +102,10 @@ class Hosts:
         """The files of TLS, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
 
-    async def gathered(self, address: str) -> list[WorkerName] | None:
-        """Wait for the workers that are to come from elsewhere; ``None`` if told to stop.
-
-        ``address`` is where they are to join.
-        """
-        self.agents.begin()
+    async def gathered(self, address: str) -> list[WorkerName]:
+        """Wait for the workers that are to come from elsewhere; ``address`` is where they join."""
         expected = self._settings
-        gathering = asyncio.create_task(
-            self.agents.gathered(expected.agent_count, expected.agent_names, address)
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, gathering.cancel)
-        try:
-            return await gathering
-        except asyncio.CancelledError:
-            return None
+        return await self.agents.gathered(expected.agent_count, expected.agent_names, address)
 
     def why_not_yet(self) -> ClusterError:
         """Say what the start waits for, to whoever asks for something before."""

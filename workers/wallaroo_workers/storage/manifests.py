@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wallaroo.checkpoint import manifest_log
 from wallaroo.checkpoint.manifest_log import RETRY_PAUSES_S
-from wallaroo_workers.storage.store import Store
+from wallaroo.checkpoint.store import ObjectStore
 
 TOKEN_BYTES = 8
 
@@ -14,9 +14,9 @@ TOKEN_BYTES = 8
 class ManifestLog(manifest_log.ManifestLog):
     """As its base; pauses are those of the event loop."""
 
-    store: Store
-
-    def __init__(self, store: Store, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) -> None:
+    def __init__(
+        self, store: ObjectStore, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S
+    ) -> None:
         super().__init__(
             store, asyncio.sleep, lambda: secrets.token_hex(TOKEN_BYTES), retry_pauses_s
         )

@@ -42,6 +42,18 @@ RETRY: "RetryConfig" = {
 }
 """A process cannot end while a request of its is under way, so this is kept short."""
 
+QUICK_CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=3),
+    "read_timeout": timedelta(seconds=5),
+    "timeout": timedelta(seconds=6),
+}
+QUICK_RETRY: "RetryConfig" = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=3),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)},
+}
+"""For small objects that have to be written in time, or not at all."""
+
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -154,12 +166,13 @@ class Store:
             raise store_error(error, action) from error
 
 
-def open_store(location: str, *, may_create: bool = True) -> Store:
+def open_store(location: str, *, may_create: bool = True, is_quick: bool = False) -> Store:
     """Return the store at `location`: a directory, ``file://``, ``memory://`` or ``s3://``.
 
     S3 takes its endpoint, region and credentials from the usual ``AWS_…`` variables; an endpoint
     that begins with ``http://`` is used without TLS. A directory that is missing is made if it
-    `may_create`. Each ``memory://`` is a new one. Raises ``ConfigError`` for what is none of
+    `may_create`. Each ``memory://`` is a new one. One that `is_quick` gives a request up after some
+    seconds instead of a minute. Raises ``ConfigError`` for what is none of
     these, and ``StoreError`` for a directory that cannot be used.
     """
     scheme, is_url, rest = location.partition("://")
@@ -170,7 +183,7 @@ def open_store(location: str, *, may_create: bool = True) -> Store:
         case "memory":
             return Store(location.rstrip("/"), MemoryStore())
         case "s3" | "s3a":
-            return _open_bucket(location, rest)
+            return _open_bucket(location, rest, is_quick=is_quick)
     raise ConfigError(
         f"{location!r} is no place for checkpoints: {scheme}:// is not known",
         hint="name a directory, or s3://BUCKET/PREFIX",
@@ -192,20 +205,21 @@ def _open_folder(folder: Path, *, may_create: bool) -> Store:
     return Store(str(folder), objects, folder)
 
 
-def _open_bucket(location: str, rest: str) -> Store:
+def _open_bucket(location: str, rest: str, *, is_quick: bool) -> Store:
     bucket, _, prefix = rest.strip("/").partition("/")
     if not bucket:
         raise ConfigError(f"{location!r} names no bucket", hint="write s3://BUCKET/PREFIX")
     # obstore reads the variables itself, but not that such an endpoint is meant to go without TLS.
     endpoints = filter(None, map(os.environ.get, _ENDPOINT_VARIABLES))
-    client: ClientConfig = {**CLIENT, "allow_http": next(endpoints, "").startswith("http://")}
+    client: ClientConfig = {**(QUICK_CLIENT if is_quick else CLIENT)}
+    client["allow_http"] = next(endpoints, "").startswith("http://")
     try:
         objects = S3Store(
             bucket,
             prefix=prefix or None,
             conditional_put="etag",
             client_options=client,
-            retry_config=RETRY,
+            retry_config=QUICK_RETRY if is_quick else RETRY,
         )
     except (BaseError, ValueError) as error:
         raise ConfigError(

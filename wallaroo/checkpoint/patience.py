@@ -1,0 +1,107 @@
+"""A store that waits for the one behind it, for as long as a start may take."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from wallaroo.checkpoint.store import ObjectStore, Pause
+from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
+
+T = TypeVar("T")
+
+TRIED_EVERY_S = 1.0
+TOLD_EVERY_S = 10.0
+
+
+class PatientStore:
+    """As `store`, but requests that fail because it cannot be reached are made again.
+
+    A store gets ``timeout_s`` seconds to come back, counted from the first request that failed;
+    then its error is raised, and at once by each request until one succeeds. What the store
+    refuses, such as wrong credentials, is an error at once. A request that is made again may find
+    its own earlier attempt: ``create`` then raises ``AlreadyExistsError``, as it may for any store
+    across a network.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        pause: Pause,
+        clock: Callable[[], float],
+        tell: Callable[[str, dict[str, Any]], None],
+        timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._pause = pause
+        self._clock = clock
+        self._tell = tell
+        self.timeout_s = timeout_s
+        """May be changed at any time; 0 to wait for nothing."""
+        self._away_since_s: float | None = None
+        self._told_s = 0.0
+
+    @property
+    def location(self) -> str:
+        """The directory or the URL, for messages."""
+        return self._store.location
+
+    def describe(self, name: str) -> str:
+        """Return where the object `name` is, for messages."""
+        return self._store.describe(name)
+
+    async def get(self, name: str) -> bytes:
+        """Return the whole object; ``MissingObjectError`` if there is none."""
+        return await self._patiently(lambda: self._store.get(name))
+
+    async def create(self, name: str, data: bytes) -> None:
+        """Write a new object, whole or not at all; ``AlreadyExistsError`` if there is one."""
+        await self._patiently(lambda: self._store.create(name, data))
+
+    async def list(self, prefix: str = "") -> Sequence[tuple[str, int]]:
+        """Return names and lengths of all objects below `prefix`, sorted by name."""
+        return await self._patiently(lambda: self._store.list(prefix))
+
+    async def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; names of which there is none are passed over."""
+        doomed = list(names)
+        await self._patiently(lambda: self._store.delete(doomed))
+
+    async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                answer = await request()
+            except (AlreadyExistsError, MissingObjectError):
+                self._reached()
+                raise
+            except StoreError as error:
+                if error.is_refusal or not self.timeout_s or not self._may_wait(error):
+                    raise
+            else:
+                self._reached()
+                return answer
+            await self._pause(TRIED_EVERY_S)
+
+    def _may_wait(self, error: StoreError) -> bool:
+        now_s = self._clock()
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+            self._told_s = now_s - TOLD_EVERY_S
+        left_s = self._away_since_s + self.timeout_s - now_s
+        if left_s > 0 and now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            self._tell(
+                "store.awaited",
+                {
+                    "location": self.location,
+                    "reason": error.what,
+                    "hint": error.hint,
+                    "next": f"tries again for {left_s:.0f} s; --store-timeout sets how long",
+                },
+            )
+        return left_s > 0
+
+    def _reached(self) -> None:
+        if self._away_since_s is not None:
+            away_s = round(self._clock() - self._away_since_s, 1)
+            facts = {"location": self.location, "after_s": away_s}
+            self._tell("store.reached", {**facts, "next": "the start goes on"})
+        self._away_since_s = None

@@ -1,0 +1,50 @@
+"""What an initializer does before there is a cluster: listen, and wait for what has to come."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from wallaroo.errors import ClusterError, ConfigError, ProtocolError
+from wallaroo_workers.initializer.control_server import ControlServer
+from wallaroo_workers.network.frames import split_address
+
+
+async def is_formed(work: Coroutine[Any, Any, None], ended: asyncio.Future[Any]) -> bool:
+    """Do the `work` of forming a cluster; return ``False`` if a signal ended it before it was done.
+
+    If the run has `ended` meanwhile, for a reason of its own, the work is given up too.
+    """
+    forming = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, forming.cancel)
+    waiting: list[asyncio.Future[Any]] = [forming, ended]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        forming.cancel()
+    if ended.done():
+        await asyncio.wait([forming])
+        return True
+    if forming.cancelled():
+        return False
+    forming.result()
+    return True
+
+
+async def listen(control: ControlServer, address: str) -> None:
+    """Listen for workers and clients. Raises ``ConfigError`` and ``ClusterError``."""
+    try:
+        host, port = split_address(address)
+    except ProtocolError as error:
+        raise ConfigError(
+            f"--control: {error.what}", hint="leave it out, or give 127.0.0.1:0"
+        ) from error
+    try:
+        await control.listen(host, port)
+    except OSError as error:
+        raise ClusterError(
+            f"the control channel cannot listen at {address}: {error.strerror}",
+            hint="choose another address with --control, or leave it out",
+        ) from error

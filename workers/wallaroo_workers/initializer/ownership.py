@@ -1,0 +1,193 @@
+"""Owns the store of checkpoints for a run, and says so in a thread that nothing can hold up."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from wallaroo.checkpoint.lease import Lease, LeasePlace
+from wallaroo.checkpoint.patience import PatientStore
+from wallaroo.errors import FencedError, WallarooError
+from wallaroo_workers.storage.manifests import ManifestLog
+from wallaroo_workers.storage.signs import Signs
+from wallaroo_workers.storage.store import open_store
+
+log = structlog.get_logger()
+
+RELEASE_S = 5.0
+"""A store that cannot be reached must not hold up the end of a run."""
+
+
+class Ownership:
+    """The lease of one store, kept by a thread with an event loop and a client of its own.
+
+    Checkpoints, sinks and a busy loop can therefore not keep it from being renewed.
+    """
+
+    def __init__(
+        self, location: str, application: str, *, takes_over: bool, store_timeout_s: float
+    ) -> None:
+        self._location = location
+        self._application = application
+        self._takes_over = takes_over
+        self._store_timeout_s = store_timeout_s
+        self.is_discarded = False
+        """Whether everything in the store was deleted, so that this is to leave nothing either."""
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._main: asyncio.AbstractEventLoop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = threading.Event()
+        self._stop: asyncio.Event
+        """Of the thread's loop."""
+        self._is_slow: asyncio.Event
+        self._acquired: asyncio.Future[None]
+        self._ended: asyncio.Future[None]
+
+    async def begin(self) -> None:
+        """Return when the store is owned, or it is clear that this takes a while.
+
+        A run that takes over does nothing yet: see ``take_over``. Raises the ``WallarooError``
+        that keeps this run from owning the store.
+        """
+        self._main = asyncio.get_running_loop()
+        self._is_slow = asyncio.Event()
+        self._acquired, self._ended = self._main.create_future(), self._main.create_future()
+        if self._takes_over:
+            return
+        self._thread.start()
+        slow = asyncio.create_task(self._is_slow.wait())
+        waiting: list[asyncio.Future[Any]] = [self._acquired, slow]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        slow.cancel()
+        if self._acquired.done():
+            self._acquired.result()
+
+    async def acquired(self) -> None:
+        """Return when the store is owned; raises as ``begin`` does."""
+        if not self._takes_over:
+            await asyncio.shield(self._acquired)
+
+    async def take_over(self) -> None:
+        """Own the store, if this run is to take it over; raises as ``begin`` does.
+
+        Called last of all: a start that fails must not end the run that lives.
+        """
+        if not self._takes_over:
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        await asyncio.shield(self._acquired)
+
+    async def kept(self) -> None:
+        """Return when the lease was released; raises ``FencedError`` when another run has it."""
+        await asyncio.shield(self._ended)
+
+    async def release(self) -> None:
+        """Let another run own the store."""
+        self._is_over.set()
+        if not self._thread.is_alive():
+            return
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        done, _ = await asyncio.wait([self._ended], timeout=RELEASE_S)
+        if not done:
+            log.warning(
+                "lease.not_released",
+                location=self._location,
+                reason="the store does not answer",
+                next="a start on another host waits until the lease has run out",
+            )
+
+    # In the thread
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            asyncio.run(self._own())
+        except BaseException as caught:  # noqa: BLE001 - it is raised in the loop of the run
+            error = caught
+        self._hand_over(self._settle, error)
+
+    async def _own(self) -> None:
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._is_over.is_set():
+            return
+        raw = open_store(self._location, is_quick=True)
+        signs = Signs(raw.folder, self._application)
+        try:
+            store = PatientStore(
+                raw, asyncio.sleep, time.monotonic, self._told, self._store_timeout_s
+            )
+            place = LeasePlace(asyncio.sleep, time.monotonic, signs.look, self._told, _warned)
+            lease = Lease(store, signs.me, place)
+            if not await self._until_stop(self._acquire(store, lease)):
+                return
+            self._hand_over(self._settle_acquired)
+            store.timeout_s = 0
+            if not await self._until_stop(lease.keep()):
+                with contextlib.suppress(FencedError):
+                    await (lease.remove() if self.is_discarded else lease.release())
+        finally:
+            signs.close(removes_lock=self.is_discarded)
+
+    async def _acquire(self, store: PatientStore, lease: Lease) -> None:
+        # A lease means nothing in a store that lets an object be created twice.
+        await ManifestLog(store).check_store()
+        await lease.acquire(takes_over=self._takes_over)
+
+    async def _until_stop(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Return whether `work` has ended before this thread was told to stop."""
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            working.result()
+            return True
+        working.cancel()
+        await asyncio.wait([working])
+        return False
+
+    def _told(self, event: str, values: dict[str, Any]) -> None:
+        log.info(event, **values)
+        self._hand_over(self._is_slow.set)
+
+    def _hand_over(self, call: Any, *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the run has ended without waiting
+            self._main.call_soon_threadsafe(call, *arguments)
+
+    # Back in the loop of the run
+
+    def _settle_acquired(self) -> None:
+        if not self._acquired.done():
+            self._acquired.set_result(None)
+
+    def _settle(self, error: BaseException | None) -> None:
+        """The thread has ended."""
+        if error is not None and self._is_over.is_set() and isinstance(error, WallarooError):
+            what = error.what
+            log.warning(
+                "lease.not_released",
+                location=self._location,
+                reason=what,
+                next="a start on another host waits until the lease has run out",
+            )
+            error = None
+        for future in (self._acquired, self._ended):
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+                future.exception()  # whoever waits for it gets it; else nobody needs it
+
+
+def _warned(event: str, values: dict[str, Any]) -> None:
+    log.warning(event, **values)
