@@ -39,6 +39,7 @@ from wallaroo_cli.page_options import check_page, page_options, page_settings
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.dead_letters import FILE_BYTES
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
@@ -80,6 +81,8 @@ class Chosen:
     sink_timeout_s: float | None
     on_error: str
     dead_letters: str
+    dead_letter_bytes: int
+    keep_dead_letters: int | None
     no_restart: bool
     restarts_max: int
     worker_timeout_s: float
@@ -201,6 +204,20 @@ class RunCommand(click.Command):
     show_default=True,
     type=click.Path(file_okay=False),
     help="Where records that failed are kept, as JSON lines.",
+)
+@click.option(
+    "--dead-letter-bytes",
+    metavar="BYTES",
+    default=FILE_BYTES,
+    show_default=True,
+    type=click.IntRange(1),
+    help="A worker's file of dead letters that is longer is followed by another one.",
+)
+@click.option(
+    "--keep-dead-letters",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Files of dead letters that each worker keeps; older ones are deleted.  [default: all]",
 )
 @click.option(
     "--no-restart",
@@ -360,6 +377,8 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         stop_on_error=chosen.on_error == "stop",
         folder=chosen.folder,
         dead_letters=os.path.abspath(chosen.dead_letters),
+        dead_letter_bytes=chosen.dead_letter_bytes,
+        dead_letters_kept=chosen.keep_dead_letters,
         exchange=chosen.exchange,
         resilience=location,
         journal_folder=journal_folder,

@@ -165,6 +165,12 @@ def fussy(folder: Path, *options: str) -> Iterator[tuple[Cluster, Receiver]]:
     receiver.close()
 
 
+def place_of(folder: Path, code: str) -> str:
+    """Where this code stands in the application above."""
+    (number,) = (n for n, line in enumerate(FUSSY.splitlines(), 1) if code in line)
+    return f"{folder / 'fussy.py'}:{number}"
+
+
 def dead_letters(folder: Path) -> list[dict[str, Any]]:
     """All dead letters in the folder."""
     return [
@@ -219,13 +225,17 @@ def test_each_record_that_fails_becomes_one_dead_letter_and_the_others_are_count
         payloads.insert(number * 7, one.payload)
     counted = Counter(dict.fromkeys(KEYS, 50))
     counted["key3"] += 1  # it was counted before its encoder failed
-    with fussy(tmp_path, *options) as (cluster, receiver):
+    with fussy(tmp_path, *options, "--debug") as (cluster, receiver):
         for part in range(4):
             send_bytes(cluster.source_port(), framed(*payloads[part::4]))
         # One line is missing, which the encoder could not write.
         wait_until("all lines are there", lambda: receiver.line_count() == len(GOOD))
         assert cluster.stop() == 0
         drained = cluster.events("cluster.drained")[0]
+        told = cluster.events("record.failed")
+    for line in told:
+        assert line["traceback"].endswith(f"{line['error']}\n")
+        assert line["at"].startswith(f"{tmp_path / 'fussy.py'}:")
     assert (drained["record_count"], drained["failure_count"]) == (len(payloads), len(bad))
     letters = dead_letters(tmp_path / "dead-letters")
     by_payload = {base64.b64decode(letter["payload"]): letter for letter in letters}
@@ -304,9 +314,10 @@ def test_an_error_ends_the_run_where_it_is_asked_to(tmp_path: Path) -> None:
     with fussy(tmp_path, "--workers", "2", "--on-error", "stop") as (cluster, _receiver):
         send_bytes(cluster.source_port(), framed(b"key1 1", b"key1 explode"))
         assert cluster.wait_end() == 1
-        (error,) = cluster.errors
+        error, hint = cluster.errors
     assert error.startswith("Error: step 'count' of pipeline 'lines' failed on key 'key1'")
     assert error.endswith("ArithmeticError: cannot count this")
+    assert hint == f"hint: look at {place_of(tmp_path, 'raise ArithmeticError')}"
     (letter,) = dead_letters(tmp_path / "dead-letters")
     check_letter(letter, next(bad for bad in BAD if bad.payload == b"key1 explode"))
 
@@ -320,8 +331,10 @@ def test_a_generator_that_fails_at_its_first_record_ends_the_run_where_it_is_ask
     ended = run_to_end(tmp_path, "--application-module", "failing", *options)
     receiver.close()
     assert ended.returncode == 1
-    (error,) = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
+    error, hint = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
     assert error == "Error: step 'generator' of pipeline 'numbers' failed: ValueError: no first"
+    assert hint.startswith("hint: look at ")
+    assert "failing.py:" in hint
 
 
 def test_ten_thousand_failures_are_ten_thousand_dead_letters_and_few_log_lines(

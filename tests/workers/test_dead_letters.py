@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from tests.workers.full_disk import full_from
 from wallaroo.operators.failures import Failure
 from wallaroo_workers import dead_letters
 from wallaroo_workers.dead_letters import TOLD_EACH_S, DeadLetters
@@ -23,6 +24,7 @@ def failure(number: int = 0, key: object = "a", payload: bytes | None = b"\x00\x
         traceback='Traceback ...\n  File "app.py", line 3, in add\nValueError\n',
         payload=payload,
         record="Vote('a', 5)",
+        at="/srv/app.py:7",
     )
 
 
@@ -65,6 +67,8 @@ def test_a_failure_is_one_line_with_everything_in_it(tmp_path: Path) -> None:
         "error": "ValueError: number 0",
         "traceback": failure().traceback,
         "record": "Vote('a', 5)",
+        "at": "/srv/app.py:7",
+        "worker": "w1",
     }
     assert (tmp_path / "some" / "where" / "my-app-1-w1.jsonl").exists()
     kept.close()
@@ -136,3 +140,113 @@ def test_letters_are_written_again_once_they_can_be(tmp_path: Path) -> None:
     kept.add([failure(2)])
     assert [letter["error"][-1] for letter in letters(tmp_path / "kept")] == ["2"]
     kept.close()
+
+
+def test_a_failure_is_logged_with_the_line_of_the_users_code(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1")
+    with capture_logs() as lines:
+        kept.add([failure()])
+    assert lines[0]["at"] == "/srv/app.py:7"
+    assert "traceback" not in lines[0]
+    kept.close()
+
+
+def test_a_failure_is_logged_with_its_traceback_for_debugging(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1", shows_traceback=True)
+    with capture_logs() as lines:
+        kept.add([failure()])
+    assert lines[0]["traceback"] == failure().traceback
+    kept.close()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def errors(path: Path) -> list[str]:
+    return [json.loads(line)["error"][-1] for line in path.read_text().splitlines()]
+
+
+def test_a_file_that_is_full_is_followed_by_another_one(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1", file_bytes=800)
+    with capture_logs() as lines:
+        for number in range(5):
+            kept.add([failure(number)])
+    kept.close()
+    assert names(tmp_path) == ["app-w1.2.jsonl", "app-w1.3.jsonl", "app-w1.jsonl"]
+    assert errors(tmp_path / "app-w1.jsonl") == ["0", "1"]
+    assert errors(tmp_path / "app-w1.2.jsonl") == ["2", "3"]
+    assert errors(tmp_path / "app-w1.3.jsonl") == ["4"]
+    assert lines[2]["dead_letters"] == str(tmp_path / "app-w1.2.jsonl")
+
+
+def test_the_next_run_goes_on_with_the_newest_file(tmp_path: Path) -> None:
+    for number in range(3):
+        kept = DeadLetters(str(tmp_path), "app", "w1", file_bytes=800)
+        kept.add([failure(number)])
+        kept.close()
+    assert names(tmp_path) == ["app-w1.2.jsonl", "app-w1.jsonl"]
+    assert errors(tmp_path / "app-w1.2.jsonl") == ["2"]
+
+
+def test_letters_that_are_longer_than_a_file_are_kept_whole(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1", file_bytes=10)
+    kept.add([failure(1), failure(2)])
+    kept.add([failure(3)])
+    kept.close()
+    assert errors(tmp_path / "app-w1.jsonl") == ["1", "2"]
+    assert errors(tmp_path / "app-w1.2.jsonl") == ["3"]
+
+
+def test_old_files_are_deleted_only_if_that_is_asked_for_and_only_ours(tmp_path: Path) -> None:
+    others = ["app-w10.jsonl", "app-w1.x.jsonl", "other-w1.jsonl"]
+    for name in others:
+        (tmp_path / name).write_text("{}\n")
+    kept = DeadLetters(str(tmp_path), "app", "w1", file_bytes=400, kept_max=2)
+    with capture_logs() as lines:
+        for number in range(5):
+            kept.add([failure(number)])
+    kept.close()
+    assert names(tmp_path) == sorted([*others, "app-w1.4.jsonl", "app-w1.5.jsonl"])
+    deleted = [line["path"] for line in lines if line["event"] == "dead_letters.deleted"]
+    assert deleted == [str(tmp_path / f"app-w1{number}.jsonl") for number in ("", ".2", ".3")]
+
+
+def test_two_workers_of_one_name_in_one_folder_have_a_file_each(tmp_path: Path) -> None:
+    first, second = (DeadLetters(str(tmp_path), "app", "w1") for _ in range(2))
+    for number, kept in enumerate([first, second, first, second]):
+        kept.add([failure(number)])
+    first.close()
+    second.close()
+    assert errors(tmp_path / "app-w1.jsonl") == ["0", "2"]
+    assert errors(tmp_path / "app-w1.2.jsonl") == ["1", "3"]
+
+
+def test_half_a_letter_that_a_crash_left_is_cut_off_and_told(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1")
+    kept.add([failure(1)])
+    kept.close()
+    path = tmp_path / "app-w1.jsonl"
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[:100])
+    kept = DeadLetters(str(tmp_path), "app", "w1")
+    with capture_logs() as lines:
+        kept.add([failure(2)])
+    kept.close()
+    assert errors(path) == ["1", "2"]
+    (line,) = [line for line in lines if line["event"] == "dead_letters.cut"]
+    assert (line["path"], line["byte_count"]) == (str(path), 100)
+
+
+def test_a_disk_that_becomes_full_within_a_batch_keeps_the_whole_letters(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path), "app", "w1")
+    kept.add([failure(0)])
+    path = tmp_path / "app-w1.jsonl"
+    with capture_logs() as lines, full_from(path.stat().st_size * 5 // 2):
+        kept.add([failure(1), failure(2), failure(3)])
+    assert errors(path) == ["0", "1"]
+    (line,) = [line for line in lines if line["event"] == "dead_letters.not_written"]
+    assert line["lost_count"] == 2
+    kept.add([failure(4)])
+    kept.close()
+    assert errors(path) == ["0", "1", "4"]

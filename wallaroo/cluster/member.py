@@ -435,7 +435,7 @@ class Member:
         self.fail(
             f"step {failure.step!r} of pipeline {failure.pipeline!r} failed{on_key}: "
             f"{failure.error}",
-            hint="",
+            hint=f"look at {failure.at}" if failure.at else "",
             exit_code=WallarooError.exit_code,
         )
 

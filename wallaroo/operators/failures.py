@@ -1,7 +1,8 @@
 """A record that user code could not take: everything one needs to find out why."""
 
+import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -10,6 +11,8 @@ from wallaroo.metrics.probe import WRAPPER_FILE
 from wallaroo.routing.keys import display_key, short_repr
 
 RECORD_SHOWN_CHARACTERS_MAX = 200
+_PYTHON = os.path.join(os.path.dirname(os.__file__), "")
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 INTEGER_SHOWN_MAX = 1 << 64
 """Beyond it readers of JSON disagree, and Python may refuse to write it at all."""
 
@@ -46,6 +49,8 @@ class Failure:
     """The bytes as the source got them; ``None`` for sources that make their own records."""
     record: str
     """The record as it entered the step, shortened."""
+    at: str = ""
+    """The user's line at which it happened, as ``FILE:LINE``; empty if there is none."""
 
 
 class StopOnError(BaseException):
@@ -63,36 +68,67 @@ def describe_failure(
     error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
 ) -> Failure:
     """Return the facts of ``error``; the traceback starts at the user's function."""
+    frames = _frames(error, site)
     return Failure(
         pipeline=site.pipeline,
         step=site.step,
         key=None if key is None else _shown_key(display_key(key)),
         error=f"{type(error).__name__}: {_shown(error, str)}",
-        traceback=_writable(_traceback(error, site)),
+        traceback=_writable(_traceback(error, frames)),
         payload=payload,
         record=_shown(record, repr),
+        at=_writable(_place(frames, _code(site))),
     )
 
 
-def _traceback(error: BaseException, site: Site) -> str:
-    """Return the user's part of the traceback.
+def _frames(error: BaseException, site: Site) -> list[traceback.FrameSummary]:
+    """Return the user's part of the traceback, innermost call last.
 
     A function whose result was refused had returned, so no frame of it is left: it is named first.
     """
     assert error.__traceback__ is not None
-    frames = traceback.extract_tb(error.__traceback__.tb_next)
+    frames = [*traceback.extract_tb(error.__traceback__.tb_next)]
     if frames and frames[0].filename == WRAPPER_FILE:
         del frames[0]
-    function = getattr(site.function, "__func__", site.function)
-    code = getattr(function, "__code__", None)
+    code = _code(site)
     is_named = any(code is not None and frame.filename == code.co_filename for frame in frames)
-    if isinstance(code, CodeType) and not is_named:
+    if code is not None and not is_named:
         frames.insert(
             0, traceback.FrameSummary(code.co_filename, code.co_firstlineno, code.co_name)
         )
+    return frames
+
+
+def _code(site: Site) -> CodeType | None:
+    """Return the code of the user's function, if it is written in Python."""
+    function = getattr(site.function, "__func__", site.function)
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _traceback(error: BaseException, frames: Sequence[traceback.FrameSummary]) -> str:
     told = traceback.TracebackException.from_exception(error)
-    told.stack = frames
+    told.stack = traceback.StackSummary.from_list(frames)
     return "".join(told.format())
+
+
+def _place(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> str:
+    """Return the innermost line that the user wrote, not one of a library that it called."""
+    own_file = None if code is None else code.co_filename
+    for frame in reversed(frames):
+        if frame.filename == own_file or not _is_library(frame.filename):
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def _is_library(path: str) -> bool:
+    """Return whether a file is of Python, of an installed package, or ours; or not a file."""
+    folders = path.split(os.sep)
+    return (
+        path.startswith((_PYTHON, _OURS, "<"))
+        or "site-packages" in folders
+        or "dist-packages" in folders
+    )
 
 
 def _shown_key(key: Any) -> Any:

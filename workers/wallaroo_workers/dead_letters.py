@@ -1,29 +1,56 @@
 """Keeps the records that user code could not take, one JSON object a line."""
 
 import base64
+import contextlib
+import itertools
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 
 from wallaroo.operators.failures import Failure
+from wallaroo_workers.line_file import LineFile, LinesNotWrittenError
 
 log = structlog.get_logger()
 
 TOLD_EACH_S = 5
 """Failures told one by one in any second; the others of that second are counted."""
+FILE_BYTES = 64 << 20
+"""A file that is longer is followed by another one."""
+SUFFIX = ".jsonl"
 
 
 class DeadLetters:
-    """One file of one worker, made when the first record fails."""
+    """The files of one worker; the first is made when the first record fails.
 
-    def __init__(self, folder: str, application: str, worker: str) -> None:
+    ``NAME.jsonl`` is followed by ``NAME.2.jsonl`` once it has ``file_bytes``, and so on. A file
+    keeps its name, so that a line of it stays what people and programs call a letter by. Of these
+    files the newest ``kept_max`` are kept, by default all.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        application: str,
+        worker: str,
+        *,
+        file_bytes: int = FILE_BYTES,
+        kept_max: int | None = None,
+        shows_traceback: bool = False,
+    ) -> None:
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in application)
-        self._path = Path(folder) / f"{name}-{worker}.jsonl"
-        self._file: IO[str] | None = None
+        self._folder = Path(folder)
+        self._name = f"{name}-{worker}"
+        self._worker = worker
+        self._file_bytes = file_bytes
+        self._kept_max = kept_max
+        self._shows_traceback = shows_traceback
+        self._path = self._path_of(1)
+        self._file: LineFile | None = None
         self._told_second = 0
         self._told_count = 0
         self._untold: Counter[str] = Counter()
@@ -36,16 +63,12 @@ class DeadLetters:
         """Write ``failures`` down, and tell of them at a bounded rate."""
         now = datetime.now(UTC)
         second = int(now.timestamp())
-        lines = [self._line(failure, now.isoformat()) for failure in failures]
         try:
-            if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("a", encoding="utf-8")
-            self._file.write("".join(lines))
-            self._file.flush()
+            self._write([self._line(failure, now.isoformat()) for failure in failures])
         except OSError as error:
             self._file = None
-            self._lost_count += len(failures)
+            written = error.written_count if isinstance(error, LinesNotWrittenError) else 0
+            self._lost_count += len(failures) - written
             self._lost_reason = str(error)
             if second != self._lost_told_second:
                 self._lost_told_second = second
@@ -61,6 +84,84 @@ class DeadLetters:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    # Files
+
+    def _write(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        if self._file is not None and self._is_full(self._file.size, len(data)):
+            self._file.close()
+            self._file = None
+        if self._file is None:
+            self._file = self._open(len(data))
+        self._file.append(data)
+
+    def _is_full(self, size: int, more: int) -> bool:
+        return size > 0 and size + more > self._file_bytes
+
+    def _open(self, more: int) -> LineFile:
+        """Return the newest file that nobody else writes to and that has room, or a new one."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        there = self._numbers()
+        for number in itertools.count(max(there, default=1)):
+            self._path = self._path_of(number)
+            try:
+                file = LineFile(self._path)
+            except BlockingIOError:
+                continue  # another cluster's worker of this name, started in the same folder
+            if file.cut_bytes:
+                log.warning(
+                    "dead_letters.cut",
+                    path=str(self._path),
+                    byte_count=file.cut_bytes,
+                    hint="a crash or a full disk had left half a dead letter at its end",
+                    next="that half is cut off, and the file goes on behind the last whole one",
+                )
+            if not self._is_full(file.size, more):
+                self._drop_old(sorted({*there, number}))
+                return file
+            file.close()
+        raise AssertionError("there is always another number")
+
+    def _drop_old(self, numbers: list[int]) -> None:
+        for number in numbers[: -self._kept_max] if self._kept_max is not None else []:
+            path = self._path_of(number)
+            # One that another cluster writes to is not ours; one that resists is tried again.
+            with contextlib.suppress(OSError):
+                LineFile(path).close()
+                path.unlink()
+                log.warning(
+                    "dead_letters.deleted",
+                    path=str(path),
+                    why=f"--keep-dead-letters {self._kept_max}",
+                    next="its letters are gone; the newer files stay",
+                )
+
+    def _path_of(self, number: int) -> Path:
+        return self._folder / f"{self._name}{'' if number == 1 else f'.{number}'}{SUFFIX}"
+
+    def _numbers(self) -> list[int]:
+        pattern = re.compile(rf"{re.escape(self._name)}(?:\.([1-9]\d*))?{re.escape(SUFFIX)}")
+        names = map(pattern.fullmatch, (path.name for path in self._folder.iterdir()))
+        return [int(match[1] or 1) for match in names if match is not None]
+
+    def _line(self, failure: Failure, time: str) -> bytes:
+        payload = failure.payload
+        values: dict[str, Any] = {
+            "time": time,
+            "pipeline": failure.pipeline,
+            "step": failure.step,
+            "key": failure.key,
+            "error": failure.error,
+            "at": failure.at,
+            "traceback": failure.traceback,
+            "payload": None if payload is None else base64.b64encode(payload).decode("ascii"),
+            "record": failure.record,
+            "worker": self._worker,
+        }
+        return json.dumps(values, default=_key_as_json).encode() + b"\n"
+
+    # The log
 
     def _tell_lost(self) -> None:
         log.error(
@@ -87,28 +188,15 @@ class DeadLetters:
             step=failure.step,
             key=failure.key,
             error=failure.error,
+            at=failure.at,
             dead_letters=str(self._path),
+            **({"traceback": failure.traceback} if self._shows_traceback else {}),
         )
 
     def _tell_untold(self) -> None:
         for step, count in self._untold.items():
             log.error("records.failed", step=step, record_count=count, path=str(self._path))
         self._untold.clear()
-
-    @staticmethod
-    def _line(failure: Failure, time: str) -> str:
-        payload = failure.payload
-        values: dict[str, Any] = {
-            "time": time,
-            "pipeline": failure.pipeline,
-            "step": failure.step,
-            "key": failure.key,
-            "error": failure.error,
-            "traceback": failure.traceback,
-            "payload": None if payload is None else base64.b64encode(payload).decode("ascii"),
-            "record": failure.record,
-        }
-        return json.dumps(values, default=_key_as_json) + "\n"
 
 
 def _key_as_json(key: object) -> Any:

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from wallaroo_workers.dead_letters import FILE_BYTES
 from wallaroo_workers.logs import Form, Level
 from wallaroo_workers.network.tls import TlsFiles
 
@@ -30,6 +31,10 @@ class RunOptions:
     folder: str = ""
     """Where relative paths of file sources and sinks begin; empty: in the current folder."""
     dead_letters: str = "dead-letters"
+    dead_letter_bytes: int = FILE_BYTES
+    """A file of dead letters that is longer is followed by another one."""
+    dead_letters_kept: int | None = None
+    """How many of these files of a worker are kept; ``None``: all."""
     exchange: str = "auto"
     """What travels between workers: ``auto``, ``payloads`` or ``objects``."""
     resilience: str = ""

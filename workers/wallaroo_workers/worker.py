@@ -67,7 +67,14 @@ class Worker:
             options.frame_bytes_max,
             frozenset(range(len(plan.pipelines))),
         )
-        self._dead_letters = DeadLetters(options.dead_letters, plan.application, settings.name)
+        self._dead_letters = DeadLetters(
+            options.dead_letters,
+            plan.application,
+            settings.name,
+            file_bytes=options.dead_letter_bytes,
+            kept_max=options.dead_letters_kept,
+            shows_traceback=options.debug,
+        )
         self._pause_watch = PauseWatch()
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,24 @@ def failed(error: Exception, record: object = None, key: object = None) -> Failu
     raise AssertionError("not raised")
 
 
+def described(
+    call: Callable[[], object],
+    function: Callable[..., object] | None = None,
+    *,
+    skips_frame: bool = False,
+) -> Failure:
+    """Describe what ``call`` raises; ``function`` is the one that the site names."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001  any kind may be asked for
+        if skips_frame:
+            assert error.__traceback__ is not None
+            error = error.with_traceback(error.__traceback__.tb_next)
+        site = Site("p", "step", has_key=True, function=function)
+        return describe_failure(error, site, None, "r", None)
+    raise AssertionError("not raised")
+
+
 def test_all_facts_of_an_error_are_told() -> None:
     failure = failed(ValueError("no such symbol"), {"symbol": "X"}, canonical_key("k"))
     assert (failure.pipeline, failure.step, failure.key) == ("p", "step", "k")
@@ -60,6 +80,44 @@ def test_an_error_of_a_built_in_function_has_no_place_but_its_name() -> None:
     except ValueError as error:
         failure = describe_failure(error, SITE, None, "x", None)
     assert failure.traceback.startswith("ValueError: invalid literal")
+
+
+def test_the_place_is_the_innermost_line_of_the_users_files() -> None:
+    def users_helper() -> None:
+        json.loads("{")  # fails in two functions of the library
+
+    def users_function() -> None:
+        users_helper()
+
+    line = users_helper.__code__.co_firstlineno + 1
+    assert described(users_function).at == f"{__file__}:{line}"
+    assert "decoder.py" in described(users_function).traceback
+
+
+def test_the_place_of_a_refused_result_is_its_function() -> None:
+    def users_function() -> float:
+        return 1.5
+
+    def chain() -> None:
+        users_function()
+        raise TypeError("a float is not a key")
+
+    failure = described(chain, users_function, skips_frame=True)
+    assert failure.at == f"{__file__}:{users_function.__code__.co_firstlineno}"
+
+
+def test_a_function_of_an_installed_package_has_a_place_too() -> None:
+    names: dict[str, Any] = {}
+    path = "/opt/lib/site-packages/app/steps.py"
+    exec(compile("\n\ndef step():\n    return int('x')\n", path, "exec"), names)
+    assert described(names["step"], names["step"]).at == f"{path}:4"
+
+
+def test_an_error_without_a_line_of_the_user_has_no_place() -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        assert describe_failure(error, SITE, None, "x", None).at == ""
 
 
 @pytest.mark.parametrize(

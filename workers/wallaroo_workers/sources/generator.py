@@ -122,6 +122,7 @@ class GeneratorRunner:
             "source.failed",
             pipeline=self._name,
             error=failure.error,
+            at=failure.at,
             traceback=failure.traceback,
             hint="the generator has ended; everything it made before is processed",
         )

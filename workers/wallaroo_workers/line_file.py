@@ -1,0 +1,90 @@
+"""Files to which one process appends whole lines, whatever happens in the middle of one."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+READ_BACK_BYTES = 64 << 10
+
+
+class LinesNotWrittenError(OSError):
+    """The disk took only some of the lines, or none; what it took of the next one is cut off."""
+
+    def __init__(self, written_count: int, cause: OSError) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause))
+        self.written_count = written_count
+
+
+class LineFile:
+    """A file that is open for appending.
+
+    Raises ``BlockingIOError`` if another process has it open: only one can know where the last
+    whole line ends. What a crash or a full disk left behind that end is cut off at the start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(path, flags, 0o666)
+        try:
+            _lock(self._file)
+            byte_count = os.fstat(self._file).st_size
+            self.size = _end_of_last_line(self._file, byte_count)
+            """Length of the file in bytes."""
+            self.cut_bytes = byte_count - self.size
+            """Bytes of a half-written line that were cut off at the start."""
+            if self.cut_bytes:
+                os.ftruncate(self._file, self.size)
+        except OSError:
+            os.close(self._file)
+            raise
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines; raises ``LinesNotWrittenError``, after which the file is closed."""
+        written = 0
+        try:
+            while written < len(lines):
+                written += os.write(self._file, lines[written:] if written else lines)
+        except OSError as error:
+            whole = lines.rfind(b"\n", 0, written) + 1
+            # If even that fails, the next start does it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.size + whole)
+            self.close()
+            raise LinesNotWrittenError(lines.count(b"\n", 0, whole), error) from error
+        self.size += len(lines)
+
+    def sync(self) -> None:
+        """Make what was appended durable, the name of the file too."""
+        os.fsync(self._file)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def close(self) -> None:
+        """Let others append to it."""
+        os.close(self._file)
+
+
+def _lock(file: int) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # a file system without locks
+
+
+def _end_of_last_line(file: int, byte_count: int) -> int:
+    """Return where the last whole line ends; a crash can leave half a line, or zeros."""
+    end = byte_count
+    while end > 0:
+        start = max(end - READ_BACK_BYTES, 0)
+        found = os.pread(file, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
