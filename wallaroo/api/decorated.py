@@ -1,15 +1,25 @@
 """What all decorators of this package leave in place of the function."""
 
 import functools
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast
 
-from wallaroo.api.inspection import Problem, caller_place, function_place, function_problems
+from wallaroo.api.inspection import (
+    Problem,
+    caller_place,
+    function_place,
+    function_problems,
+    kind_of,
+)
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.function_names import qualified_name, short_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+PACKAGE = "wallaroo"
 
 
 class Decorated(Generic[P, R]):
@@ -30,6 +40,10 @@ class Decorated(Generic[P, R]):
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
+    def __new__(cls, function: Callable[P, R], *_: Any, **__: Any) -> Self:
+        """Make the object of a class of its own, ``wallaroo.Computation__NAME`` for instance."""
+        return super().__new__(_own_class(cls, function))
+
     def __init__(self, function: Callable[P, R], problems: Iterable[Problem] = ()) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -43,11 +57,16 @@ class Decorated(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._label()} at {self.place}>"
+        return f"<{kind_of(self)} {self._label()} at {self.place}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # A string makes pickle refer to the module and this name in it, as it does for functions.
-        return str(getattr(self, "__qualname__", type(self).__qualname__))
+        # A function made inside another one may have been put into the module under its __name__.
+        qualified = str(getattr(self, "__qualname__", type(self).__qualname__))
+        name = getattr(self, "__name__", qualified)
+        module = sys.modules.get(self.__module__)
+        is_put_there = name != qualified and getattr(module, name, None) is self
+        return name if is_put_there else qualified
 
     def _label(self) -> str:
         return qualified_name(self.function)
@@ -68,3 +87,14 @@ class Decorated(Generic[P, R]):
         if callable(self.function):
             what = f"{short_name(self.function)}, decorated with {self.decorator},"
         yield from function_problems(self.function, what, self.arguments)
+
+
+def _own_class(kind: type[T], function: object) -> type[T]:
+    """Return a class for one decorated function, and make it an attribute of the package.
+
+    Wallaroo applications know it by that name. Of two functions of one name the later has it.
+    """
+    name = f"{kind.__name__}__{getattr(function, '__name__', type(function).__name__)}"
+    own = type(name, (kind,), {"__doc__": kind.__doc__, "__module__": PACKAGE})
+    setattr(sys.modules[PACKAGE], name, own)
+    return cast("type[T]", own)

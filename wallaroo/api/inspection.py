@@ -48,12 +48,19 @@ def named(thing: object) -> str:
     if isinstance(thing, type):
         return f"the class {thing.__name__}"
     if callable(thing) and isinstance(name, str):
-        return f"the {'function' if inspect.isroutine(thing) else type(thing).__name__} {name}"
+        return f"the {'function' if inspect.isroutine(thing) else kind_of(thing)} {name}"
     if thing is None or isinstance(thing, bool):
         return repr(thing)
     if isinstance(thing, str | bytes | int | float):
         return f"the {type(thing).__name__} {reprlib.repr(thing)}"
     return f"an object of class {type(thing).__name__}"
+
+
+def kind_of(thing: object) -> str:
+    """Return the name of the class of ``thing``; for what we decorated, that of its kind."""
+    kinds = type(thing).__mro__
+    ours = (kind.__name__ for kind in kinds if kind.__module__.startswith("wallaroo."))
+    return next(ours, kinds[0].__name__)
 
 
 def name_problems(what: str, name: object) -> Iterator[Problem]:

@@ -1,6 +1,8 @@
 import copy
 import inspect
 import pickle
+import subprocess
+import sys
 from typing import Any, assert_type
 
 import pytest
@@ -83,6 +85,68 @@ def test_repr_tells_name_function_and_place() -> None:
 def test_pickle_refers_to_the_module(thing: Any) -> None:
     assert pickle.loads(pickle.dumps(thing)) is thing
     assert copy.deepcopy(thing) is thing
+
+
+@pytest.mark.parametrize(
+    ("thing", "name", "base"),
+    [
+        (double, "Computation__double", wallaroo.Computation),
+        (split, "ComputationMulti__split", wallaroo.ComputationMulti),
+        (count, "StateComputation__count", wallaroo.StateComputation),
+        (letters, "StateComputationMulti__letters", wallaroo.StateComputationMulti),
+        (wallaroo.partition(plain), "Partition__plain", wallaroo.Partition),
+        (wallaroo.encoder(plain), "Encoder__plain", wallaroo.Encoder),
+        (wallaroo.decoder(4, ">I")(plain), "Decoder__plain", wallaroo.Decoder),
+        (wallaroo.decoder(plain), "Decoder__plain", wallaroo.Decoder),
+    ],
+)
+def test_each_decorated_function_has_a_class_of_its_own(thing: Any, name: str, base: type) -> None:
+    own = type(thing)
+    assert own.__name__ == name
+    assert issubclass(own, base)
+    assert pickle.loads(pickle.dumps(getattr(wallaroo, name))) is getattr(wallaroo, name)
+
+
+def test_an_object_is_of_no_other_functions_class() -> None:
+    other: Any = wallaroo.computation("other")(plain)
+    assert isinstance(double, vars(wallaroo)["Computation__double"])
+    assert not isinstance(other, vars(wallaroo)["Computation__double"])
+    assert not isinstance(other, wallaroo.StateComputation)
+    assert isinstance(other, vars(wallaroo)["Computation__plain"])
+
+
+def adding(number: int) -> Any:
+    def add(record: int) -> int:
+        return record + number
+
+    add.__name__ = f"add_{number}"
+    return wallaroo.computation(f"add {number}")(add)
+
+
+for each in (1, 2):
+    globals()[f"add_{each}"] = adding(each)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_function_made_in_another_can_be_pickled_under_the_name_it_has_in_its_module(
+    number: int,
+) -> None:
+    thing = globals()[f"add_{number}"]
+    assert pickle.loads(pickle.dumps(thing)) is thing
+    assert thing.compute(1) == 1 + number
+    assert type(thing).__name__ == f"Computation__add_{number}"
+    program = f"import pickle; print(pickle.loads({pickle.dumps(thing)!r}).compute(5))"
+    told = subprocess.check_output(
+        [sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, text=True
+    )
+    assert told == f"{5 + number}\n"
+
+
+def test_the_name_may_be_given_to_the_decorated_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    thing = adding(3)
+    thing.__name__ = "adds_three"
+    monkeypatch.setitem(globals(), "adds_three", thing)
+    assert pickle.loads(pickle.dumps(thing)) is thing
 
 
 def test_a_local_function_is_refused_by_pickle() -> None:
