@@ -9,6 +9,7 @@ import click
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.storage.journal_files import JournalSync
 
@@ -79,7 +80,7 @@ _OPTIONS = [
         metavar="SECONDS",
         default=1.0,
         show_default=True,
-        type=click.FloatRange(0, min_open=True),
+        type=Number(),
         help="Time from one checkpoint to the next.",
     ),
     click.option(

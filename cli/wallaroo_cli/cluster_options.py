@@ -8,6 +8,7 @@ import click
 
 from wallaroo_cli.host_options import TLS_OPTIONS, tls_files
 from wallaroo_cli.tools.control_client import ask
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_cli.tools.running_clusters import Target, find_cluster
 from wallaroo_cli.tools.waiting import Waiting
 from wallaroo_workers.security import SECRET_VARIABLE
@@ -37,7 +38,7 @@ _TIMEOUT = click.option(
     metavar="SECONDS",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(),
     help="How long to wait for a worker's answer.",
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from wallaroo.errors import ConfigError, ProtocolError
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.security import check_exposure, is_wildcard, load_secret
@@ -57,7 +58,7 @@ def tls_files(cert: str | None, key: str | None, authority: str | None) -> TlsFi
 
 
 _FILE = click.Path(dir_okay=False)
-_SECONDS = click.FloatRange(0, min_open=True)
+_SECONDS = Number()
 
 TLS_OPTIONS = (
     click.option("--tls-cert", metavar="PATH", type=_FILE, help="This host's certificate, as PEM."),
@@ -102,7 +103,7 @@ _OPTIONS = [
         "rejoin_s",
         metavar="SECONDS",
         default=0.0,
-        type=click.FloatRange(0),
+        type=Number(above_zero=False),
         help="With --join: dial again for so long when the initializer is lost.  [default: stop "
         "with status 3]",
     ),

@@ -12,6 +12,7 @@ from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.display import Display
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_cli.tools.receiver import BUFFER_BYTES, FRAME_BYTES_MAX, Receiver, ReceiverConfig
 
 EPILOG = """\b
@@ -58,7 +59,7 @@ Examples:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(),
     metavar="SECONDS",
     help="Give up --expect after that time, with status 1.  [default: no limit]",
 )

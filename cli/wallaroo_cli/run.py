@@ -36,6 +36,7 @@ from wallaroo_cli.host_options import (
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
@@ -187,7 +188,7 @@ class RunCommand(click.Command):
     "--sink-timeout",
     "sink_timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(),
     help="Stop with status 1 when a sink is away for so long.  [default: no limit]",
 )
 @click.option(
@@ -239,7 +240,7 @@ class RunCommand(click.Command):
     metavar="SECONDS",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(),
     help="Take a worker that gives no sign of life for so long for lost, and start it again.",
 )
 @click.option(

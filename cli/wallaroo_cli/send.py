@@ -9,6 +9,7 @@ from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools.addresses import parse_addresses
 from wallaroo_cli.tools.display import Display
 from wallaroo_cli.tools.messages import Messages
+from wallaroo_cli.tools.numbers import Number
 from wallaroo_cli.tools.pacing import BATCH_SIZE, Pace, parse_interval
 from wallaroo_cli.tools.sender import Sender, SenderConfig
 
@@ -101,7 +102,7 @@ Examples:
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(),
     metavar="N",
     help="Messages a second, instead of --interval.  [default: full speed]",
 )
@@ -137,7 +138,7 @@ Examples:
 )
 @click.option(
     "--connect-timeout",
-    type=click.FloatRange(min=0),
+    type=Number(above_zero=False),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -68,6 +68,9 @@ async def test_a_request_that_there_is_not_names_those_there_are(cluster: AskedC
     ("method", "params", "what"),
     [
         ("status", {"timeout_s": "long"}, "timeout_s is a number, not 'long'"),
+        ("status", {"timeout_s": float("nan")}, "timeout_s is a number, not nan"),
+        ("status", {"timeout_s": float("inf")}, "timeout_s is a number, not inf"),
+        ("status", {"timeout_s": 10**400}, "timeout_s is a number, not inf"),
         ("status", {"tiemout_s": 1}, "status has no parameter tiemout_s"),
         ("keys", {"limit": True}, "limit is a whole number"),
         ("keys", {"list": True}, "needs a state"),
@@ -76,7 +79,7 @@ async def test_a_request_that_there_is_not_names_those_there_are(cluster: AskedC
         ("keys", {"state": "counts", "list": True, "after": {"first": "x"}}, "first is a whole"),
         ("get", {}, "get needs state"),
         ("get", {"state": "counts"}, "has many keys"),
-        ("get", {"state": "counts", "key": "a", "type": "int"}, "no key of the kind int"),
+        ("get", {"state": "counts", "key": "a", "type": "int"}, "not a key of the kind int"),
         ("logs", {"level": "loud"}, "no level 'loud'"),
         ("grow", {"workers": 0}, "0 workers cannot be added"),
         ("grow", {"workers": 5000}, "at most 1024"),

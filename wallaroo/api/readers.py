@@ -25,7 +25,7 @@ from wallaroo.api.inspection import (
 )
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.errors import WallarooParameterError
-from wallaroo.routing.keys import Key, canonical_key, display_key
+from wallaroo.routing.keys import Key, canonical_key, display_key, short_repr
 from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import (
     ComputationDeclaration,
@@ -178,7 +178,7 @@ def _duplicate_problems(keys: Iterable[Key]) -> Iterator[Problem]:
     for key in keys:
         if key in seen and key not in told:
             told.add(key)
-            what = f"partition_keys has the key {display_key(key)!r} more than once"
+            what = f"partition_keys has the key {short_repr(display_key(key))} more than once"
             yield Problem(what, "declare each key once")
         seen.add(key)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wallaroo.errors import ClusterError
 from wallaroo.operators.showing import show
-from wallaroo.routing.key_text import text_of_key
+from wallaroo.routing.key_text import shown_key
 from wallaroo.routing.keys import key_from_bytes
 
 PAGE_KEYS_MAX = 2000
@@ -38,7 +38,7 @@ class KeyPages:
         self._rest: Iterator[Any] = iter(())
 
     def page(self, states: States, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the keys from number ``first`` on, ``count`` at most.
+        """Return the keys from number ``first`` on, ``count`` at most; long ones are cut.
 
         As long as none moves to another worker, whoever asks page by page sees each key once.
         """
@@ -51,7 +51,7 @@ class KeyPages:
         is_last = first + len(page) >= len(objects)
         if is_last:
             self.forget()
-        return {"keys": [[*text_of_key(key)] for key in page], "is_last": is_last}
+        return {"keys": [[*shown_key(key)] for key in page], "is_last": is_last}
 
     def forget(self) -> None:
         """Keep nothing for a next page."""

@@ -8,6 +8,7 @@ from probables import HeavyHitters
 from xxhash import xxh3_64_intdigest
 
 from wallaroo.routing.keys import Key, display_key, short_repr
+from wallaroo.routing.short_keys import short_key, short_text
 
 KEPT = 20
 WIDTH = 2048
@@ -66,9 +67,9 @@ class _Generation:
 
 
 def _shown(key: Key) -> str:
-    shown = display_key(key)
+    shown, _ = short_key(display_key(key))
     text = shown if isinstance(shown, str) else short_repr(shown)
-    return text[:_KEY_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
+    return short_text(text, _KEY_CHARACTERS_MAX).encode("utf-8", "backslashreplace").decode()
 
 
 def _hashes(key: str | bytes, depth: int = 1) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wallaroo.metrics.probe import WRAPPER_FILE
 from wallaroo.routing.keys import display_key, short_repr
+from wallaroo.routing.short_keys import short_key
 
 RECORD_SHOWN_CHARACTERS_MAX = 200
 _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
@@ -132,7 +133,11 @@ def _is_library(path: str) -> bool:
 
 
 def _shown_key(key: Any) -> Any:
-    """Return ``key`` as JSON has it where JSON can have it, else as short text."""
+    """Return ``key`` as JSON can hold it, cut where it is long."""
+    return _as_json(short_key(key)[0])
+
+
+def _as_json(key: Any) -> Any:
     match key:
         case bool():
             return key
@@ -141,7 +146,7 @@ def _shown_key(key: Any) -> Any:
         case str():
             return _writable(key)
         case tuple():
-            return [_shown_key(part) for part in key]
+            return [_as_json(part) for part in key]
         case _:
             return short_repr(key)
 

@@ -4,9 +4,9 @@
     bytes  0x and hexadecimal digits, or any other text for its UTF-8 bytes
     json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]; a text in quotes
 
-``key_of_text`` and ``text_of_key`` are each other's inverse. Keys come from whoever sends records,
-so what could not be read on a terminal, or would do something to it, is shown with escapes, as
-``json``.
+``key_of_text`` and ``text_of_key`` are each other's inverse; ``shown_key`` cuts what is long. Keys
+come from whoever sends records, so what could not be read on a terminal, or would do something to
+it, is shown with escapes, as ``json``.
 """
 
 import json
@@ -14,8 +14,12 @@ from typing import Any
 
 from wallaroo.errors import ConfigError
 from wallaroo.routing.keys import Key, canonical_key, display_key
+from wallaroo.routing.short_keys import short_key, short_text
 
 KINDS = ("str", "bytes", "int", "bool", "json")
+
+JSON_CHARACTERS_MAX = 400
+"""Of a tuple that is shown: many short texts are long together."""
 
 _BOOLS = {"true": True, "false": False}
 
@@ -26,7 +30,7 @@ def key_of_text(text: str, kind: str) -> Key:
         return canonical_key(_value(text, kind))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
-            f"{text!r} is no key of the kind {kind}: {_reason(error)}",
+            f"{short_text(text)!r} is not a key of the kind {kind}: {_reason(error)}",
             hint="a key is a text; give --type bytes, int, bool or json for others, a tuple as a "
             'JSON list such as ["eu", 7]',
         ) from error
@@ -34,7 +38,22 @@ def key_of_text(text: str, kind: str) -> Key:
 
 def text_of_key(key: Key) -> tuple[str, str]:
     """Return the kind and the text of a canonical key."""
+    return _text_of(display_key(key))
+
+
+def shown_key(key: Key) -> tuple[str, str]:
+    """Return the kind and the text of a canonical key to show it: cut where it is long."""
     value = display_key(key)
+    short, is_whole = short_key(value)
+    kind, text = _text_of(short)
+    if kind == "json":
+        return kind, short_text(text, JSON_CHARACTERS_MAX)
+    if is_whole or isinstance(value, str):
+        return kind, text
+    return ("int" if isinstance(value, int) else "bytes"), text
+
+
+def _text_of(value: Any) -> tuple[str, str]:
     match value:
         case bool():
             return "bool", "true" if value else "false"

@@ -21,6 +21,8 @@ import struct
 from numbers import Integral
 from typing import TypeAlias, final
 
+from wallaroo.routing.short_keys import short_key
+
 NESTING_MAX = 32
 """Tuples within tuples; a key is no place for a tree, and a bound keeps recursion bounded."""
 
@@ -109,13 +111,21 @@ def int_bytes(number: int) -> bytes:
 
 def short_repr(value: object) -> str:
     """Return a repr of `value` for messages: 200 characters at most, and it never fails."""
-    shortener = reprlib.Repr()
+    shortener = _ShortRepr()
     shortener.maxstring = shortener.maxother = 60
     try:
         text = shortener.repr(value)
     except Exception:  # noqa: BLE001  # the value is a stranger's, and so is its __repr__
         return f"<{type(value).__name__}>"
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+class _ShortRepr(reprlib.Repr):
+    """Python refuses to write long integers in decimal."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        shown, is_whole = short_key(x)
+        return super().repr_int(x, level) if is_whole else str(shown)
 
 
 def _plain(value: object, key: object, depth: int) -> PlainKey:

@@ -17,7 +17,7 @@ from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
-from wallaroo.routing.keys import display_key
+from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.testing.cutting import Cutter
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
@@ -222,7 +222,7 @@ def state_differences(expected: States, found: States, view: View) -> list[str]:
             wanted = view(plain(states[key])) if key in states else "nothing"
             has = view(plain(others[key])) if key in others else "nothing"
             if wanted != has:
-                where = f"state {name!r}, key {display_key(key)!r}"
+                where = f"state {name!r}, key {short_repr(display_key(key))}"
                 lines.append(f"{where}: {_where_they_part(repr(has), repr(wanted))}")
     return lines
 

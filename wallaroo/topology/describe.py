@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from wallaroo.routing.keys import display_key
+from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
 
@@ -79,7 +79,7 @@ def _state_line(state: State) -> str:
     hashed = f"{state.hashed_partition_count} partitions for hashed keys"
     if not state.declared_keys:
         return f"{made}, {hashed}"
-    shown = ", ".join(repr(display_key(key)) for key in state.declared_keys[:KEYS_SHOWN_MAX])
+    shown = ", ".join(short_repr(display_key(key)) for key in state.declared_keys[:KEYS_SHOWN_MAX])
     rest = len(state.declared_keys) - KEYS_SHOWN_MAX
     more = f" and {rest} more" if rest > 0 else ""
     return f"{made}, {hashed}, {len(state.declared_keys)} declared keys: {shown}{more}"

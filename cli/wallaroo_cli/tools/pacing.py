@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from wallaroo.errors import ConfigError
+from wallaroo_cli.tools.numbers import NUMBER_MAX
 
 BATCH_SIZE = 500
 BATCHES_BETWEEN_DRAWS = 1000
@@ -27,7 +28,10 @@ def parse_interval(text: str) -> float:
             f"--interval {text!r} is no length of time",
             hint="give nanoseconds, as in 5_000_000, or a unit: 5ms, 250us, 1.5s",
         )
-    return float(match["number"].replace("_", "")) * _SECONDS_OF_UNIT[match["unit"] or "ns"]
+    seconds = float(match["number"].replace("_", "")) * _SECONDS_OF_UNIT[match["unit"] or "ns"]
+    if seconds > NUMBER_MAX:
+        raise ConfigError(f"--interval is {NUMBER_MAX:,.0f} s at most")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

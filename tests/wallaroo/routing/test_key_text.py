@@ -46,7 +46,7 @@ def test_a_text_of_a_kind_is_a_key(text: str, kind: str, value: object) -> None:
 def test_a_mistake_names_the_kind_and_says_what_keys_are(text: str, kind: str, reason: str) -> None:
     with pytest.raises(ConfigError) as raised:
         key_of_text(text, kind)
-    assert f"is no key of the kind {kind}: " in str(raised.value)
+    assert f"is not a key of the kind {kind}: " in str(raised.value)
     assert reason in str(raised.value)
     assert "JSON list" in raised.value.hint
 

@@ -184,7 +184,9 @@ def test_integers_of_numpy_are_ints(name: str) -> None:
 
 def test_a_wrapped_key_shows_its_value() -> None:
     assert repr(canonical_key(("a", True))) == "TaggedKey(('a', True))"
-    assert repr(canonical_key((True, 10**5000))) == "TaggedKey(<tuple>)"
+    assert repr(canonical_key((True, 10**5000))) == (
+        "TaggedKey((True, 0xc78820040d9443cf1647f794d8771866…0000000000000000 (16,610 bits)))"
+    )
 
 
 class Hostile:

@@ -1,8 +1,10 @@
 """The parameters of a request, as whoever wrote it gave them: looked at before they are used."""
 
+import math
 from typing import Any, TypeVar
 
 from wallaroo.errors import ConfigError
+from wallaroo.routing.keys import short_repr
 
 T = TypeVar("T")
 
@@ -48,8 +50,17 @@ class Parameters:
 
     def _checked(self, name: str, kind: type[T], value: Any) -> T:
         if kind is float and type(value) is int:
-            value = float(value)
+            value = _float_of(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             word = _WORDS.get(kind, f"a {kind.__name__}")
-            raise ConfigError(f"{self._method}: {name} is {word}, not {value!r}")
+            raise ConfigError(f"{self._method}: {name} is {word}, not {short_repr(value)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{self._method}: {name} is a number, not {value!r}")
         return value
+
+
+def _float_of(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -12,7 +12,7 @@ from wallaroo.cluster.queries import PAGE_KEYS_MAX
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName
-from wallaroo.routing.key_text import key_of_text, text_of_key
+from wallaroo.routing.key_text import key_of_text, shown_key
 from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo_workers.initializer.asking import WAIT_S, Asking
@@ -205,7 +205,7 @@ class Reading:
         self._check_state(state)
         (map_,) = [each for each in self._maps() if each.state == state]
         key = self._only_key(map_) if text is None else key_of_text(text, kind)
-        kind, text = text_of_key(key)
+        kind, text = shown_key(key)
         try:
             worker = map_.owner_of(key)
         except ValueError as error:
