@@ -9,6 +9,8 @@ import os
 import signal
 from types import FrameType
 
+from wallaroo_cli.tools.readable import make_readable
+
 STATUS_INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended: 128 and the signal's number."""
 
@@ -39,6 +41,7 @@ def cluster() -> None:
 
 
 def _start(module: str) -> None:
+    make_readable()
     handler = signal.getsignal(signal.SIGINT)
     # A process that was started with Ctrl-C ignored, as shells start jobs in the background, keeps
     # ignoring it.
