@@ -31,19 +31,18 @@ class CheckpointOptions:
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
-        """Take these options out of all that a command was given."""
-        return cls(**{field.name: values.pop(field.name) for field in fields(cls)})
+        """Take these options out of all that a command was given; its paths become absolute."""
+        own = {field.name: values.pop(field.name) for field in fields(cls)}
+        if own["resilience_dir"]:
+            own["resilience_dir"], journals = _places(own["resilience_dir"])
+            own["journal_dir"] = os.path.abspath(own["journal_dir"] or journals)
+        return cls(**own)
 
     def places(self) -> tuple[str, str]:
         """Return where checkpoints and journals are, both empty if checkpoints are off."""
-        place = self.resilience_dir
-        if not place:
+        if not self.resilience_dir:
             return "", ""
-        is_url = "://" in place and not place.startswith("file://")
-        if is_url:
-            return place, os.path.abspath(self.journal_dir or "wallaroo-journals")
-        folder = os.path.abspath(place.removeprefix("file://"))
-        return folder, os.path.abspath(self.journal_dir or os.path.join(folder, JOURNAL_FOLDER))
+        return self.resilience_dir, self.journal_dir or ""
 
     def settings(self, folder: str) -> CheckpointSettings | None:
         """Return what a run in `folder` is told about checkpoints; ``None`` if they are off."""
@@ -62,6 +61,14 @@ class CheckpointOptions:
             takes_over=self.take_over,
             store_timeout_s=self.store_timeout_s,
         )
+
+
+def _places(place: str) -> tuple[str, str]:
+    """Return where checkpoints are, and where journals are unless an option says so."""
+    if "://" in place and not place.startswith("file://"):
+        return place, "wallaroo-journals"
+    folder = os.path.abspath(place.removeprefix("file://"))
+    return folder, os.path.join(folder, JOURNAL_FOLDER)
 
 
 ABOUT_CHECKPOINTS = tuple(

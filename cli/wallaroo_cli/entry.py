@@ -48,6 +48,7 @@ def _start(module: str) -> None:
     is_default = handler is signal.default_int_handler
     if is_default:
         signal.signal(signal.SIGINT, _end)
+    importlib.import_module("wallaroo_workers.streams").open_missing_streams()
     main = importlib.import_module(f"wallaroo_cli.{module}").main
     if is_default:
         signal.signal(signal.SIGINT, handler)

@@ -1,5 +1,6 @@
 """How a command ends when something goes wrong: what happened, what to do, an exit status."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -26,9 +27,10 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except WallarooError as error:
-            click.echo(f"Error: {error.what}", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+            with contextlib.suppress(OSError):  # nobody reads it; the status stays
+                click.echo(f"Error: {error.what}", err=True)
+                if error.hint:
+                    click.echo(f"hint: {error.hint}", err=True)
             raise SystemExit(error.exit_code) from error
         except KeyboardInterrupt:
             raise SystemExit(STATUS_INTERRUPTED) from None

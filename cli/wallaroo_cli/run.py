@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import structlog
-import uvloop
 from click.core import ParameterSource
 
 from wallaroo.errors import ConfigError, WallarooError
@@ -36,11 +35,14 @@ from wallaroo_cli.host_options import (
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
+from wallaroo_cli.path_options import absolute_paths
 from wallaroo_cli.tools.numbers import Number
+from wallaroo_workers import forks
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.dead_letters import FILE_BYTES
+from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
@@ -115,9 +117,14 @@ class RunCommand(click.Command):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run one of the two, by what the command line says."""
-        if is_original(sys.argv[1:]) and not (args or extra):
-            sys.exit(_run_original(sys.argv[1:]))
-        return super().main(*args, **extra)
+        if args or extra:
+            return super().main(*args, **extra)
+        # Code of the application may fork, or never end.
+        forks.guard_forks()
+        with ending_in_time():
+            if is_original(sys.argv[1:]):
+                sys.exit(_run_original(sys.argv[1:]))
+            return super().main()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``--version`` where it stands alone; else it is the application's, as all others."""
@@ -301,6 +308,7 @@ class RunCommand(click.Command):
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
     given = _given(values)
+    values = absolute_paths(values)
     hosts = HostOptions.taken_from(values)
     checkpoints = CheckpointOptions.taken_from(values)
     page = page_settings(values)
@@ -316,7 +324,8 @@ def main(**values: Any) -> None:
     folders = [chosen.folder] if folder is None else [folder, chosen.folder]
     application = ApplicationSettings(
         module=module,
-        paths=[*folders, *(os.path.abspath(path) for path in chosen.paths)],
+        paths=[*folders, *chosen.paths],
+        folder=chosen.folder,
         arguments=[sys.argv[0], *chosen.application_arguments],
     )
     plan = _loaded(application, debug=chosen.debug)
@@ -324,8 +333,8 @@ def main(**values: Any) -> None:
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
     if hosts.join is not None:
-        sys.exit(uvloop.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
-    uvloop.run(_run(_settings(chosen, application), plan))
+        sys.exit(forks.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
+    forks.run(_run(_settings(chosen, application), plan))
 
 
 def _given(values: dict[str, Any]) -> list[str]:
@@ -346,14 +355,14 @@ def _agent_settings(
         )
     own: dict[str, object] = {
         "folder": chosen.folder,
-        "dead_letters": os.path.abspath(chosen.dead_letters),
+        "dead_letters": chosen.dead_letters,
     }
     checkpoints = chosen.checkpoints
     if checkpoints.resilience_dir:
         # Where the same store is, seen from this host.
         own["resilience"], own["journal_folder"] = checkpoints.places()
     elif checkpoints.journal_dir:
-        own["journal_folder"] = os.path.abspath(checkpoints.journal_dir)
+        own["journal_folder"] = checkpoints.journal_dir
     own["log_form"] = chosen.log_format
     if chosen.debug or chosen.log_level != "info":
         own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
@@ -377,7 +386,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         sink_timeout_s=chosen.sink_timeout_s,
         stop_on_error=chosen.on_error == "stop",
         folder=chosen.folder,
-        dead_letters=os.path.abspath(chosen.dead_letters),
+        dead_letters=chosen.dead_letters,
         dead_letter_bytes=chosen.dead_letter_bytes,
         dead_letters_kept=chosen.keep_dead_letters,
         exchange=chosen.exchange,

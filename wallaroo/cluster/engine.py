@@ -72,7 +72,8 @@ class Engine:
         self, clock: Callable[[], float], call_soon: Callable[[Callable[[], None]], object]
     ) -> None:
         self._dataflow: Dataflow
-        self._clock = clock
+        self.clock = clock
+        """Asked before and after each slice of records."""
         self._call_soon = call_soon
         self.inbox = Inbox()
         self._sources: deque[SourceRunner] = deque()
@@ -163,7 +164,7 @@ class Engine:
 
     def _turn(self) -> None:
         self._is_scheduled = False
-        deadline = self._clock() + TURN_S
+        deadline = self.clock() + TURN_S
         slice_count = 0
         try:
             while self._has_work():
@@ -175,7 +176,7 @@ class Engine:
                     self._save_some()
                     if not self._has_records():
                         break  # perhaps some wait in sockets
-                if self._clock() >= deadline:
+                if self.clock() >= deadline:
                     break
         except StopOnError as stop:
             self._stop(stop.failure)
@@ -234,9 +235,9 @@ class Engine:
         delivered_ns = source.delivered_ns
         records = source.take(pacer.record_count)
         results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
-        started = self._clock()
+        started = self.clock()
         self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
-        pacer.observe(len(records), self._clock() - started)
+        pacer.observe(len(records), self.clock() - started)
         self._note_results(pipeline, delivered_ns, results)
         self.record_count += len(records)
         if source.has_records:
@@ -259,10 +260,10 @@ class Engine:
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
         pipeline = self._dataflow.pipeline_of(frame.edge)
         results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
-        started = self._clock()
+        started = self.clock()
         is_watched = self._may_watch(started)
         self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
-        pacer.observe(count, self._clock() - started)
+        pacer.observe(count, self.clock() - started)
         self._note_results(pipeline, frame.delivered_ns, results)
         waiting.position += count
         if waiting.position == len(batch.keys):

@@ -1,26 +1,29 @@
 """Entry of a worker process: settings from standard input, then work until told to stop."""
 
 import asyncio
+import atexit
 import gc
 import os
 import signal
 import sys
 import threading
-import time
 
 import structlog
-import uvloop
 
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Failed
+from wallaroo_workers import forks
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
+from wallaroo_workers.ending import ending_in_time
+from wallaroo_workers.leftovers import Leftovers
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.streams import open_missing_streams
 from wallaroo_workers.worker import Worker
 
 log = structlog.get_logger()
@@ -30,12 +33,19 @@ GC_THRESHOLDS = (100_000, 20, 100)
 """Batches keep thousands of young objects alive; Python's defaults look at them far too often."""
 
 
-def main() -> int:
+def main(leftovers: Leftovers) -> int:
     """Run one worker; return its exit status."""
-    # Ctrl-C reaches every process of the terminal; the initializer decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of the terminal; the initializer decides what it means. A
+    # function, since programs that the application starts would go on ignoring the signal.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    open_missing_streams()
     settings = WorkerSettings.from_json(_first_line(0))
-    threading.Thread(target=_end_with_initializer, args=(os.dup(0),), daemon=True).start()
+    forks.guard_forks()
+    # Should the initializer be lost, nobody else ends what the application has started. Functions
+    # registered later, such as the application's, run before.
+    atexit.register(leftovers.end_own)
+    pipe = forks.ours(os.dup(0))
+    threading.Thread(target=_end_with_initializer, args=(pipe, leftovers), daemon=True).start()
     # The application has no standard input: the pipe is the initializer's.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     configure_logs(settings.name, level=settings.options.log_level, form=settings.options.log_form)
@@ -49,8 +59,8 @@ def main() -> int:
     try:
         plan = load_plan(settings.application)
     except WallarooError as error:
-        return uvloop.run(_report(settings, tls, error))
-    return uvloop.run(_work(settings, tls, plan))
+        return forks.run(_report(settings, tls, error))
+    return forks.run(_work(settings, tls, plan))
 
 
 def _first_line(descriptor: int) -> bytes:
@@ -64,7 +74,7 @@ def _first_line(descriptor: int) -> bytes:
     return bytes(line)
 
 
-def _end_with_initializer(descriptor: int) -> None:
+def _end_with_initializer(descriptor: int, leftovers: Leftovers) -> None:
     """End this process when the initializer is gone, even in the middle of a computation.
 
     The pipe from the initializer ends with it. The event loop notices too, by the control link,
@@ -72,7 +82,8 @@ def _end_with_initializer(descriptor: int) -> None:
     """
     while os.read(descriptor, 1):
         pass
-    time.sleep(ORDERLY_END_S)
+    threading.Event().wait(ORDERLY_END_S)
+    leftovers.end_own()
     os._exit(STATUS_INITIALIZER_LOST)
 
 
@@ -100,4 +111,6 @@ async def _report(settings: WorkerSettings, tls: Tls | None, error: WallarooErro
 
 if __name__ == "__main__":
     assert __debug__, "assertions are part of the design; run without python -O"
-    sys.exit(main())
+    _leftovers = Leftovers.of_this_process()
+    with ending_in_time(_leftovers.end_own):
+        sys.exit(main(_leftovers))

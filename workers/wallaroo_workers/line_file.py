@@ -5,6 +5,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from wallaroo_workers.forks import ours
+
 READ_BACK_BYTES = 64 << 10
 
 
@@ -26,7 +28,7 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o666)
+        self._file = ours(os.open(path, flags, 0o666))
         try:
             _lock(self._file)
             byte_count = os.fstat(self._file).st_size

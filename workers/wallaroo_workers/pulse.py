@@ -13,6 +13,7 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Pulse, encode_control_frame
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.settings import WorkerSettings
 
@@ -42,7 +43,7 @@ def _beat(settings: WorkerSettings, tls: Tls | None) -> None:
 
 
 def _connected(address: tuple[str, int], tls: Tls | None) -> socket.socket:
-    connection = socket.create_connection(address, DIAL_TIMEOUT_S)
+    connection = ours(socket.create_connection(address, DIAL_TIMEOUT_S))
     return connection if tls is None else tls.dialing.wrap_socket(connection)
 
 

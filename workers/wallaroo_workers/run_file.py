@@ -14,6 +14,8 @@ from typing import Any
 
 import structlog
 
+from wallaroo_workers.forks import ours
+
 log = structlog.get_logger()
 
 FOLDER = ".wallaroo"
@@ -37,7 +39,7 @@ class RunFile:
         draft = self._path.with_suffix(".draft")
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            file = ours(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(file, json.dumps(self._facts, indent=2).encode() + b"\n")

@@ -19,6 +19,8 @@ class ApplicationSettings:
     """Folders to search for the module, in order."""
     arguments: list[str]
     """What ``application_setup`` gets."""
+    folder: str = ""
+    """Where the command was started, and workers start; empty: in the current folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """One worker: carries out what the initializer orders, and drives engine, mesh, sources, sinks."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -24,10 +25,12 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
+from wallaroo_workers import forks
 from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
+from wallaroo_workers.ending import exit_status
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
@@ -93,6 +96,9 @@ class Worker:
             send=self._send,
         )
         self._connect_parts()
+        # A copy of this process that user code makes ends when it comes back from there: the clock
+        # is asked after each slice of records.
+        forks.when_copied(lambda: setattr(self._engine, "clock", forks.end_returned_child))
 
     def _process(self) -> Process:
         return Process(
@@ -301,16 +307,16 @@ class Worker:
 
 def _exit_for_application(request: SystemExit) -> None:
     """End this process at once with the status that the application gave to ``sys.exit``."""
-    code = request.code
-    status = code if isinstance(code, int) else int(code is not None)
+    status = exit_status(request)
     log.error(
         "worker.exited",
         status=status,
         why="the application ended the process",
         next="it is started again",
     )
-    sys.stdout.flush()
-    os._exit(status & 0xFF)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    os._exit(status)
 
 
 def _freeze_garbage() -> None:

@@ -1,5 +1,6 @@
 """One process of the original's kind: the initializer with its own worker, or one other worker."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -8,7 +9,6 @@ from types import FrameType
 from typing import NoReturn
 
 import structlog
-import uvloop
 
 from wallaroo_cli.application_choice import warn_of_misspelled
 from wallaroo_cli.original.companion import INITIALIZER
@@ -16,6 +16,7 @@ from wallaroo_cli.original.initializer import run_initializer
 from wallaroo_cli.original.lines import say
 from wallaroo_cli.original.options import OPTIONS, OriginalOptions, parse_original
 from wallaroo_cli.original.worker import run_worker
+from wallaroo_workers import forks
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.logs import configure_logs
 from wallaroo_workers.network.frames import split_address
@@ -52,11 +53,17 @@ def run_original(arguments: Sequence[str]) -> int:
     application = ApplicationSettings(
         module=options.application_module,
         paths=[os.getcwd()],
+        folder=os.getcwd(),
         arguments=[sys.argv[0], *options.application_arguments],
     )
+    if options.resilience_dir:
+        # The application may change the current folder when it is imported.
+        options = dataclasses.replace(
+            options, resilience_dir=os.path.abspath(options.resilience_dir)
+        )
     plan = load_plan(application)
     run = run_initializer if options.is_initializer else run_worker
-    return int(uvloop.run(run(options, application, plan)))
+    return int(forks.run(run(options, application, plan)))
 
 
 def _check_exposure(options: OriginalOptions) -> None:

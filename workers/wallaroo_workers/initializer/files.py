@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.topology.plan import Plan
+from wallaroo_workers.forks import ours
 
 
 class RunFiles:
@@ -40,7 +41,7 @@ class RunFiles:
         """Make the output files that are not there, and keep other runs from all of them."""
         for path in self._paths:
             try:
-                output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                output = ours(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
                 self._held.append(output)
                 fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

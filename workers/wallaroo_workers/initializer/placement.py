@@ -11,10 +11,16 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
+from wallaroo_workers.forks import starting_program
 from wallaroo_workers.initializer.private_folders import PrivateFolder, remove_leftovers
+from wallaroo_workers.leftovers import MARK, Leftovers, new_mark
 from wallaroo_workers.settings import WorkerSettings
+
+log = structlog.get_logger()
 
 KILL_AFTER_S = 5.0
 
@@ -58,6 +64,8 @@ class LocalPlacement:
         self.on_status: Callable[[WorkerName, int], None] = lambda _name, _status: None
         """Called before ``on_exit``, with the exit status; below 0 it is a signal's number."""
         self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
+        self._watching: dict[WorkerName, asyncio.Task[None]] = {}
+        """Until nothing is left of the worker's process, its children included."""
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, settings: WorkerSettings) -> int:
@@ -66,18 +74,9 @@ class LocalPlacement:
             remove_leftovers()
         folder = PrivateFolder()
         settings = dataclasses.replace(settings, private_folder=folder.path)
+        mark = new_mark()
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                # Without it a file of the user's, click.py say, would shadow the library.
-                "-P",
-                "-m",
-                "wallaroo_workers",
-                stdin=asyncio.subprocess.PIPE,
-                # Signals of the terminal are for the initializer; it tells the workers in order.
-                start_new_session=True,
-                env=ALLOCATOR | os.environ,
-            )
+            process = await _started(settings, mark)
         except OSError as error:
             folder.remove()
             raise ClusterError(
@@ -94,7 +93,9 @@ class LocalPlacement:
         name = WorkerName(settings.name)
         self._processes[name] = process
         incarnation = Epoch(settings.incarnation)
-        watcher = asyncio.create_task(self._watch(name, incarnation, process, folder))
+        leftovers = Leftovers(process.pid, mark)
+        watcher = asyncio.create_task(self._watch(name, incarnation, process, folder, leftovers))
+        self._watching[name] = watcher
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return process.pid
@@ -105,8 +106,13 @@ class LocalPlacement:
         incarnation: Epoch,
         process: asyncio.subprocess.Process,
         folder: PrivateFolder,
+        leftovers: Leftovers,
     ) -> None:
         status = await process.wait()
+        count = await asyncio.to_thread(leftovers.end)
+        if count:
+            following = "they are not needed any more"
+            log.info("worker.leftovers_ended", worker=worker, process_count=count, next=following)
         folder.remove()
         self.on_status(worker, status)
         self.on_exit(worker, incarnation, _reason(status))
@@ -127,9 +133,8 @@ class LocalPlacement:
 
     async def ended(self, worker: WorkerName) -> None:
         """Return when nothing is left of this worker's process."""
-        process = self._processes.get(worker)
-        if process is not None:
-            await process.wait()
+        if (watcher := self._watching.get(worker)) is not None:
+            await asyncio.wait([watcher])
 
     async def stop(self) -> None:
         """Wait for the children to end; kill those that do not."""
@@ -178,6 +183,24 @@ class PlacementByName:
     async def stop(self) -> None:
         """Return when no process is left anywhere."""
         await asyncio.gather(self._here.stop(), self._there.stop())
+
+
+async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Process:
+    """Start a worker's process; it waits for its settings. Raises ``OSError``."""
+    with starting_program():
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            # Without it a file of the user's, click.py say, would shadow the library.
+            "-P",
+            "-m",
+            "wallaroo_workers",
+            stdin=asyncio.subprocess.PIPE,
+            # Signals of the terminal are for the initializer; it tells the workers in order.
+            start_new_session=True,
+            env=ALLOCATOR | os.environ | {MARK: mark},
+            # The application may have changed the current folder of this process.
+            cwd=settings.application.folder or None,
+        )
 
 
 def _reason(status: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.topology.plan import Plan
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.frames import join_address, split_address
 
 AWAITED_S = 1.0
@@ -75,7 +76,7 @@ class ReservedAddress:
                 hint="give an address of this machine, such as 127.0.0.1:7010",
             ) from error
         self._lock = _lock(address, f"{where[4][0]}-{port}") if port else None
-        self._socket = socket.socket(*where[:3])
+        self._socket = ours(socket.socket(*where[:3]))
         try:
             self._bind(where[4])
         except OSError as error:
@@ -110,7 +111,7 @@ def _lock(address: str, resolved: str) -> socket.socket | None:
         # Elsewhere two runs that are started in the same moment are not told apart; one that
         # listens already is still found by the bind.
         return None
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    lock = ours(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     try:
         lock.bind(f"\0wallaroo-source-{os.getuid()}-{resolved}")
     except OSError as error:

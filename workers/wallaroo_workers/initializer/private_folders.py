@@ -12,6 +12,8 @@ import shutil
 import stat
 import tempfile
 
+from wallaroo_workers.forks import ours
+
 PREFIX = "wallaroo-worker-"
 ATTEMPTS = 3
 
@@ -50,7 +52,7 @@ def remove_leftovers() -> None:
 
 def _made() -> tuple[str, int]:
     path = tempfile.mkdtemp(prefix=PREFIX)
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = ours(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         with contextlib.suppress(PermissionError):
             _lock(folder)

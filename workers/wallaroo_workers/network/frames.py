@@ -8,6 +8,7 @@ from typing import cast
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import FramingError, ProtocolError, WallarooError
 from wallaroo.wire.handshake import NONCE_BYTES, Handshake, Purpose, Side
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.tls import Tls, TlsStream
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -151,7 +152,7 @@ class FrameConnection(asyncio.Protocol):
     def outlast_loop(self) -> None:
         """Keep the connection open until this process ends, also when the event loop is closed."""
         if self._transport is not None:
-            os.dup(self._transport.get_extra_info("socket").fileno())
+            ours(os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Container, Sequence
 
 from wallaroo.connectors.file import StagedPart, is_staged, length_to_begin_with, staged_name
+from wallaroo_workers.forks import ours
 
 COPY_BYTES = 1 << 20
 
@@ -24,7 +25,7 @@ class AppendedFile:
         """Append whole records. They stay together: one append is one step to the system."""
         if self._file is None:
             # It was made when the run began; where it is gone, so is what was written before.
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._file = ours(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
         _write_all(self._file, data)
 
     def close(self) -> None:
@@ -51,7 +52,7 @@ class StagedFiles:
             self._number += 1
             self._name = staged_name(self._path, self._stage, self._number)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._file = os.open(_beside(self._path, self._name), flags, 0o666)
+            self._file = ours(os.open(_beside(self._path, self._name), flags, 0o666))
             self._byte_count = 0
         _write_all(self._file, data)
         self._byte_count += len(data)

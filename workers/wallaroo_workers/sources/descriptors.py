@@ -22,6 +22,7 @@ from wallaroo.wire.handshake import (
     Purpose,
     Side,
 )
+from wallaroo_workers.forks import ours
 
 TIME_MAX_S = 10.0
 """For a proof, and for all that is given to one worker. It may be busy; senders wait meanwhile."""
@@ -126,7 +127,7 @@ def _as_sockets(files: Sequence[int]) -> list[socket.socket]:
     streams: list[socket.socket] = []
     try:
         for file in files:
-            streams.append(socket.socket(fileno=file))  # noqa: PERF401  so many are owned
+            streams.append(ours(socket.socket(fileno=file)))  # noqa: PERF401  so many are owned
     except OSError:
         for file in files[len(streams) :]:
             os.close(file)

@@ -19,6 +19,7 @@ from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
 from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
+from wallaroo_workers.forks import ours
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class FileRunner:
         """Read the first piece. Raises ``ConfigError`` where the file cannot be read."""
         try:
             # A pipe without a writer would keep us here.
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._file = ours(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigError(f"the source {self._path} is no plain file")

@@ -30,6 +30,7 @@ from wallaroo.wire.handing_over import (
     encode_offer,
 )
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.strangers import Waiting
 from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
 
@@ -73,7 +74,7 @@ class UnixHandOver:
         """Take connections from now on; where that cannot be, say so and take none."""
         if not self._folder:
             return
-        listening = socket.socket(socket.AF_UNIX)
+        listening = ours(socket.socket(socket.AF_UNIX))
         path = os.path.join(self._folder, SOCKET_NAME)
         try:
             listening.bind(path)
@@ -120,6 +121,7 @@ class UnixHandOver:
         loop = asyncio.get_running_loop()
         try:
             line, _ = self._socket.accept()
+            ours(line)
         except BlockingIOError:
             return
         except OSError as error:
@@ -225,7 +227,7 @@ class UnixHandOver:
 
     def _give(self, path: str, offer: Offer, share: Sequence[Handed]) -> bool:
         try:
-            with self._used(socket.socket(socket.AF_UNIX)) as timed:
+            with self._used(ours(socket.socket(socket.AF_UNIX))) as timed:
                 timed.dial(path, self._secret)
                 timed.send(encode_offer(offer.resize, offer.giver, offer.attempt, len(share)))
                 for batch in batches([each.begin for each in share]):

@@ -13,6 +13,7 @@ from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.frames import join_address, split_address
 from wallaroo_workers.sources.tcp_connection import SourceConnection
 from wallaroo_workers.sources.unfinished import IntakeLimits
@@ -129,6 +130,7 @@ class TCPSourceListener:
                 return
             try:
                 accepted, _ = self._socket.accept()
+                ours(accepted)
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
@@ -232,7 +234,7 @@ def bound_socket(address: str) -> socket.socket:
     family, kind, protocol, _, where = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    bound = socket.socket(family, kind, protocol)
+    bound = ours(socket.socket(family, kind, protocol))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     bound.bind(where)

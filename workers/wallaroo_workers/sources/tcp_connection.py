@@ -22,6 +22,7 @@ from wallaroo.codec.first_bytes import LOOKED_AT_BYTES, likely_cause
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.forks import ours
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.sources.unfinished import IntakeLimits
 
@@ -219,7 +220,7 @@ class SourceConnection(asyncio.Protocol):
         """Return a copy of the connection; ``None`` where it has ended. Raises ``OSError``."""
         if not self._is_open or self._transport.is_closing():
             return None
-        file = os.dup(self._transport.get_extra_info("socket").fileno())
+        file = ours(os.dup(self._transport.get_extra_info("socket").fileno()))
         return Handed(self._listener.pipeline, self._framer.rest, socket.socket(fileno=file))
 
     def let_go(self) -> None:

@@ -25,6 +25,7 @@ from wallaroo.checkpoint.journal import (
 from wallaroo.checkpoint.journal_reading import READ_BYTES, EntryReader
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import DamagedFileError, StoreError
+from wallaroo_workers.forks import ours
 from wallaroo_workers.storage.failures import disk_error
 from wallaroo_workers.storage.files import make_folder, sync_folder
 
@@ -129,7 +130,7 @@ class JournalWriter:
     def _begin_segment(self) -> None:
         path = self._folder / segment_name(self.offset)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(path, flags, 0o600)
+        file = ours(os.open(path, flags, 0o600))
         try:
             _write_all(file, SEGMENT_HEADER)
             if self._sync != "os":

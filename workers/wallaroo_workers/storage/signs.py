@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from wallaroo.checkpoint.owner import Evidence, Owner
+from wallaroo_workers.forks import ours
 
 LOCK_NAME = "owner-lock"
 TOKEN_BYTES = 16
@@ -66,7 +67,7 @@ class Signs:
         if self._folder is None or self._lock is not None:
             return None if self._folder is None else True
         try:
-            lock = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = ours(os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError:
             return None  # what is created next says why
         try:

@@ -1,0 +1,24 @@
+"""Standard streams that were closed when the process was started."""
+
+import os
+import sys
+
+_MODES = ("r", "w", "w")
+
+
+def open_missing_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Call it before anything else is opened: the system gives the lowest free number to what comes
+    next, and a socket that is number 2 would get what libraries write to stderr.
+    """
+    for descriptor, mode in enumerate(_MODES):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # All lower numbers are taken, so it gets this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            name = ("stdin", "stdout", "stderr")[descriptor]
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
