@@ -7,6 +7,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar, overload
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, method_problems, named
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
+from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.graph import Place
 
@@ -167,9 +168,9 @@ def _asked_header_problems(decoder: object) -> Iterator[Problem]:
     """Of a decoder in class style, which has to be asked."""
     try:
         length = decoder.header_length()  # type: ignore[attr-defined]  # its presence is known
-    except Exception as error:  # noqa: BLE001  the user's code may raise anything
+    except BaseException as error:  # noqa: BLE001  the user's code may raise anything
         yield Problem(
-            f"header_length() of {named(decoder)} raised {type(error).__name__}: {error}",
+            f"header_length() of {named(decoder)} raised {error_text(error)}",
             "return a constant from it",
         )
     else:

@@ -24,6 +24,7 @@ from wallaroo.api.inspection import (
     named,
 )
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
 from wallaroo.routing.keys import Key, canonical_key, display_key, short_repr
 from wallaroo.topology.function_names import short_name
@@ -162,8 +163,8 @@ def _asked_name(computation: Any, what: str, place: Place) -> object:
     ask: Callable[[], object] = computation.name
     try:
         return ask()
-    except Exception as error:
-        raised = f"name() of {what} raised {type(error).__name__}: {error}"
+    except BaseException as error:
+        raised = f"name() of {what} raised {error_text(error)}"
         problem = Problem(raised, "return a string from it")
         raise WallarooParameterError(problem.at(place)) from error
 

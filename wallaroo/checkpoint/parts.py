@@ -28,6 +28,7 @@ from wallaroo.checkpoint.blocks import (
     read_blocks,
 )
 from wallaroo.checkpoint.manifest import PartRef
+from wallaroo.describing import error_text
 from wallaroo.errors import DamagedFileError, StateObjectError
 from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, short_repr
 
@@ -112,7 +113,7 @@ class Chunk:
         except BaseException as error:
             raise StateObjectError(
                 f"{self.file}, byte {self.offset}: state objects cannot be read: "
-                f"{type(error).__name__}: {error}",
+                f"{error_text(error)}",
                 hint="classes of state objects must be found in the module, and by the name, "
                 "that they had when the checkpoint was taken",
             ) from error
@@ -185,8 +186,7 @@ def _unpicklable(
             where = f"the object of key {short_repr(display_key(key))}"
             break
     return StateObjectError(
-        f"state {state!r} cannot be saved: {where} cannot be pickled: "
-        f"{type(error).__name__}: {error}",
+        f"state {state!r} cannot be saved: {where} cannot be pickled: {error_text(error)}",
         hint="keep plain values and objects of importable classes in states; open files, locks, "
         "sockets and lambdas cannot be saved",
     )

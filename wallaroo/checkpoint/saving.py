@@ -28,6 +28,7 @@ from wallaroo.checkpoint.parts import (
     read_part,
 )
 from wallaroo.checkpoint.store import PartStore, Pause
+from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError, WallarooError
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
@@ -328,4 +329,4 @@ def _known(keys: Iterable[Any], states: dict[Any, Any]) -> list[Any]:
 def _as_told(state: str, error: BaseException) -> WallarooError:
     if isinstance(error, WallarooError):
         return error
-    return StateObjectError(f"state {state!r} cannot be saved: {type(error).__name__}: {error}")
+    return StateObjectError(f"state {state!r} cannot be saved: {error_text(error)}")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain, repeat
 
+from wallaroo.describing import error_text
 from wallaroo.errors import FramingError
 
 try:
@@ -242,8 +243,8 @@ def _length_by_function(function: Callable[[bytes], int], header_length: int) ->
     def read_length(data: bytes, at: int) -> tuple[int]:
         try:
             length = function(data[at : at + header_length])
-        except Exception as error:
-            reason = f"made payload_length fail: {type(error).__name__}: {error}"
+        except BaseException as error:
+            reason = f"made payload_length fail: {error_text(error)}"
             raise _BadHeaderError(reason) from error
         if not isinstance(length, int) or isinstance(length, bool):
             raise _BadHeaderError(

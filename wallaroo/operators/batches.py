@@ -79,7 +79,11 @@ def _pack_one_by_one(
             good.append(index)
         except BaseException as error:  # noqa: BLE001  as above
             bad.append(BadRecord(keys[index], payloads[index], record, error))
-    body = dump_records([records[index] for index in good])
+    try:
+        body = dump_records([records[index] for index in good])
+    except BaseException as error:  # noqa: BLE001  pickled once, and not again
+        bad += [BadRecord(keys[index], payloads[index], records[index], error) for index in good]
+        good, body = [], dump_records([])
     kept = ([keys[index] for index in good], [payloads[index] for index in good], body)
     return pickle.dumps(kept, 5), bad
 

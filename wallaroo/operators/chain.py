@@ -46,7 +46,7 @@ from wallaroo.metrics.tally import Tally
 from wallaroo.names import EdgeId, SinkId
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.counting import ChainCounters
-from wallaroo.operators.failures import Site, StopOnError
+from wallaroo.operators.failures import Site, StopOnError, forget_traceback, traceback_of
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
@@ -291,7 +291,7 @@ class _ChainWriter:
             routes = self.bindings.routes[exchange.edge]
             known = self._name(f"known_{exchange.edge}", routes.known.get)
             find = self._name(f"find_{exchange.edge}", routes.find)
-            self._line(f"out = {known}(key, False)")
+            self._line(f"out = {known}(key, False)", site=exchange.partition_name)
             self._line(f"if out is False: out = {find}(key)", site=exchange.partition_name)
         else:
             deal = self._name(f"deal_{exchange.edge}", self.bindings.deals[exchange.edge])
@@ -336,7 +336,7 @@ class _ChainWriter:
             # a loop of one turn gives each its own "continue" and its own isolation.
             depth = self._open_loop("for _ in (0,):") if len(sinks) > 1 else 0
             self._line(f"encoded = {encode}(record)", site=site)
-            self._line("if encoded.__class__ is not bytes:")
+            self._line("if encoded.__class__ is not bytes:", site=site)
             self._line(f"    if encoded is None: {self.counters.filtered(self.node)}continue")
             self._line("    if encoded.__class__ is str: encoded = encoded.encode()", site=site)
             self._line("    else: encoded = encoded_bytes(encoded)", site=site)
@@ -421,8 +421,9 @@ def _failure_reporter(
     """Return what a chain's ``except`` calls: it finds the site of an error by its line."""
 
     def report(error: BaseException, key: Any, record: Any, payload: bytes | None) -> None:
-        assert error.__traceback__ is not None
-        site = sites.get(error.__traceback__.tb_lineno)
+        found = traceback_of(error)
+        assert found is not None
+        site = sites.get(found.tb_lineno)
         if site is None:
             # Not a line that calls the user's code: the fault is ours, and hiding it in the dead
             # letters would be worse than stopping.
@@ -430,6 +431,6 @@ def _failure_reporter(
         shown = payload if site.is_decoder else record
         fail(error, site, key if site.has_key else None, shown, payload)
         # An object that the user raises again brings its traceback along, longer each time.
-        error.__traceback__ = None
+        forget_traceback(error)
 
     return report

@@ -62,7 +62,7 @@ def _rescued(
     try:
         (record,) = _builder(kind.value, names)([[part.value] for part in row])
         return record, None
-    except Exception as error:  # noqa: BLE001  the receiver's class may be another one
+    except BaseException as error:  # noqa: BLE001  the receiver's class may be another one
         return None, error
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from wallaroo.connectors.base import PayloadSource
 from wallaroo.metrics.nodes import Nodes
@@ -326,8 +326,9 @@ class Dataflow:
     def _fail(
         self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
-        if isinstance(error, SystemExit) and self._options.on_exit is not None:
-            self._options.on_exit(error)
+        # Not isinstance(), which asks the error itself for its class.
+        if self._options.on_exit is not None and issubclass(type(error), SystemExit):
+            self._options.on_exit(cast(SystemExit, error))
         failure = describe_failure(error, site, key, record, payload)
         if self.tally is not None:
             self.tally.failed[site.node] += 1

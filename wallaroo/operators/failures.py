@@ -4,15 +4,17 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, TracebackType
 from typing import Any
 
+from wallaroo.describing import error_text, text_of, writable
 from wallaroo.metrics.probe import WRAPPER_FILE
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.routing.short_keys import short_key
 
 RECORD_SHOWN_CHARACTERS_MAX = 200
 _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 INTEGER_SHOWN_MAX = 1 << 64
 """Beyond it readers of JSON disagree, and Python may refuse to write it at all."""
@@ -74,11 +76,11 @@ def describe_failure(
         pipeline=site.pipeline,
         step=site.step,
         key=None if key is None else _shown_key(display_key(key)),
-        error=f"{type(error).__name__}: {_shown(error, str)}",
-        traceback=_writable(_traceback(error, frames)),
+        error=error_text(error, RECORD_SHOWN_CHARACTERS_MAX),
+        traceback=writable(_traceback(error, frames)),
         payload=payload,
-        record=_shown(record, repr),
-        at=_writable(_place(frames, _code(site))),
+        record=text_of(record, length_max=RECORD_SHOWN_CHARACTERS_MAX),
+        at=writable(_place(frames, _code(site))),
     )
 
 
@@ -87,8 +89,11 @@ def _frames(error: BaseException, site: Site) -> list[traceback.FrameSummary]:
 
     A function whose result was refused had returned, so no frame of it is left: it is named first.
     """
-    assert error.__traceback__ is not None
-    frames = [*traceback.extract_tb(error.__traceback__.tb_next)]
+    try:
+        found = traceback_of(error)
+        frames = [] if found is None else [*traceback.extract_tb(found.tb_next)]
+    except BaseException:  # noqa: BLE001  lines are read by the loader of the user's module
+        frames = []
     if frames and frames[0].filename == WRAPPER_FILE:
         del frames[0]
     code = _code(site)
@@ -102,15 +107,33 @@ def _frames(error: BaseException, site: Site) -> list[traceback.FrameSummary]:
 
 def _code(site: Site) -> CodeType | None:
     """Return the code of the user's function, if it is written in Python."""
-    function = getattr(site.function, "__func__", site.function)
-    code = getattr(function, "__code__", None)
+    try:
+        function = getattr(site.function, "__func__", site.function)
+        code = getattr(function, "__code__", None)
+    except BaseException:  # noqa: BLE001  an object of the user's that is called
+        return None
     return code if isinstance(code, CodeType) else None
 
 
 def _traceback(error: BaseException, frames: Sequence[traceback.FrameSummary]) -> str:
-    told = traceback.TracebackException.from_exception(error)
-    told.stack = traceback.StackSummary.from_list(frames)
-    return "".join(told.format())
+    try:
+        told = traceback.TracebackException.from_exception(error)
+        told.stack = traceback.StackSummary.from_list(frames)
+        return "".join(told.format())
+    except BaseException:  # noqa: BLE001  causes, notes and attributes may be anything
+        lines = traceback.format_list(frames)
+        return "".join(["Traceback (most recent call last):\n", *lines, f"{error_text(error)}\n"])
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return an error's traceback, whatever its class says of that attribute."""
+    found: TracebackType | None = _TRACEBACK.__get__(error)
+    return found
+
+
+def forget_traceback(error: BaseException) -> None:
+    """Take an error's traceback away; ordinary assignment fails for a frozen dataclass."""
+    _TRACEBACK.__set__(error, None)
 
 
 def _place(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> str:
@@ -144,23 +167,8 @@ def _as_json(key: Any) -> Any:
         case int() if -INTEGER_SHOWN_MAX <= key <= INTEGER_SHOWN_MAX:
             return key
         case str():
-            return _writable(key)
+            return writable(key)
         case tuple():
             return [_as_json(part) for part in key]
         case _:
             return short_repr(key)
-
-
-def _shown(value: Any, show: Any) -> str:
-    try:
-        text = str(show(value))
-    except Exception:  # noqa: BLE001  a user's own __repr__ or __str__ may fail in any way
-        text = f"<{type(value).__name__} that cannot be shown>"
-    if len(text) > RECORD_SHOWN_CHARACTERS_MAX:
-        text = text[:RECORD_SHOWN_CHARACTERS_MAX] + "…"
-    return _writable(text)
-
-
-def _writable(text: str) -> str:
-    """Return ``text`` without lone surrogates, which no file and no frame takes."""
-    return text.encode("utf-8", "backslashreplace").decode()

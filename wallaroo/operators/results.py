@@ -12,7 +12,8 @@ def records_of_multi(result: Any) -> list[Any]:
             f"a multi computation must return a list or None, this one returned "
             f"{type(result).__name__}; wrap the result in list(...)"
         )
-    return result
+    # A subclass may iterate in its own way, and fail at that.
+    return result if type(result) is list else list(result)
 
 
 def checked_pair(result: Any) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from typing import Any
 
+from wallaroo.describing import error_text, type_name
 from wallaroo.routing.keys import short_repr
 
 TEXT_LENGTH_MAX = 1 << 20
@@ -29,7 +30,7 @@ class TooLargeError(NotShownError):
 
 def show(value: Any) -> dict[str, Any]:
     """Return ``type``, ``text``, and ``value`` as JSON can hold it, or in its place ``why_not``."""
-    shown: dict[str, Any] = {"type": type(value).__name__}
+    shown: dict[str, Any] = {"type": type_name(value)}
     try:
         shown["value"] = plain_of(value)
     except TooLargeError as error:
@@ -46,8 +47,8 @@ def text_of(value: Any) -> str:
     """
     try:
         text = _repr(value)
-    except Exception as error:  # noqa: BLE001  the user's own code
-        return f"<{type(value).__name__}, whose repr failed: {type(error).__name__}: {error}>"
+    except BaseException as error:  # noqa: BLE001  the user's own code
+        return f"<{type_name(value)}, whose repr failed: {error_text(error)}>"
     if len(text) <= TEXT_LENGTH_MAX:
         return text
     return f"{text[:TEXT_LENGTH_MAX]}... ({len(text):,} characters)"
@@ -64,8 +65,8 @@ def plain_of(value: Any) -> Any:
         return _Plain().of(value, 0)
     except NotShownError:
         raise
-    except Exception as error:
-        raise NotShownError(f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise NotShownError(error_text(error)) from error
 
 
 def _repr(value: Any) -> str:

@@ -21,6 +21,7 @@ import struct
 from numbers import Integral
 from typing import TypeAlias, final
 
+from wallaroo.describing import type_name
 from wallaroo.routing.short_keys import short_key
 
 NESTING_MAX = 32
@@ -115,8 +116,8 @@ def short_repr(value: object) -> str:
     shortener.maxstring = shortener.maxother = 60
     try:
         text = shortener.repr(value)
-    except Exception:  # noqa: BLE001  # the value is a stranger's, and so is its __repr__
-        return f"<{type(value).__name__}>"
+    except BaseException:  # noqa: BLE001  # the value is a stranger's, and so is its __repr__
+        return f"<{type_name(value)}>"
     return text if len(text) <= 200 else text[:197] + "..."
 
 

@@ -13,6 +13,7 @@ from wallaroo.cluster.member import Member
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.rate import Rate
 from wallaroo.cluster.sources import Sources
+from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
@@ -47,9 +48,9 @@ class Answers:
             result = to_json(self._result(query.what, from_json(query.params)))
         except WallarooError as problem:
             error = problem.what
-        except Exception as problem:
+        except BaseException as problem:
             log.exception("query.failed", what=query.what)
-            error = f"{query.what} failed: {type(problem).__name__}: {problem}"
+            error = f"{query.what} failed: {error_text(problem)}"
         self.send(Replied(query.epoch, query.request, result, error))
 
     def _result(self, what: str, params: dict[str, Any]) -> dict[str, Any]:

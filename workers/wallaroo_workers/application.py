@@ -1,5 +1,6 @@
 """Loads the user's module and has it build its plan; mistakes come back as the user's own lines."""
 
+import asyncio
 import dataclasses
 import importlib
 import os
@@ -10,9 +11,13 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import wallaroo
+from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.settings import ApplicationSettings
+
+_FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
+"""What code of the application may raise while it is loaded; Ctrl-C is no failure of it."""
 
 
 def load_plan(settings: ApplicationSettings) -> Plan:
@@ -57,11 +62,11 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         ) from error
     except SystemExit as error:
         raise ConfigError(
-            f"module {settings.module!r} ended the process with status {error.code} when it was "
-            "imported",
+            f"module {settings.module!r} ended the process with status "
+            f"{text_of(error.code, str)} when it was imported",
             hint='put what is to happen only in a script below `if __name__ == "__main__":`',
         ) from error
-    except Exception as error:
+    except _FAILURES as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
 
 
@@ -85,10 +90,10 @@ def _built(setup: Any, settings: ApplicationSettings) -> object:
         raise
     except SystemExit as error:
         raise ConfigError(
-            f"application_setup ended the process with status {error.code}",
+            f"application_setup ended the process with status {text_of(error.code, str)}",
             hint="if it parses arguments, have it ignore those it does not know (parse_known_args)",
         ) from error
-    except Exception as error:
+    except _FAILURES as error:
         raise _of_user(error, "application_setup failed") from error
 
 
@@ -118,7 +123,7 @@ def _of_user(error: BaseException, what: str) -> ConfigError:
         said = f"{type(error).__name__}: {error.msg}"
     else:
         place = _innermost_place(error.__traceback__)
-        said = f"{type(error).__name__}: {error}"
+        said = f"{error_text(error)}"
     return ConfigError(
         f"{what}: {place}: {said}" if place else f"{what}: {said}",
         hint="mend it there; --debug shows the whole traceback",

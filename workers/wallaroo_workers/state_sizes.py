@@ -52,5 +52,5 @@ class StateSizes:
 def _size(value: Any) -> int:
     try:
         return len(pickle.dumps(value, 5))
-    except Exception:  # noqa: BLE001  without checkpoints a state may hold what cannot be pickled
+    except BaseException:  # noqa: BLE001  without checkpoints a state may hold what cannot be pickled
         return sys.getsizeof(value)

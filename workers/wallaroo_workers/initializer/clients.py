@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.wire.control import ControlFrame, encode_control_frame
 from wallaroo.wire.requests import (
@@ -102,7 +103,7 @@ class Clients:
             answer = Answer(NO_EPOCH, number, kind, "", error.what, error.hint)
         except Exception as error:
             log.exception("request.failed", method=request.method)
-            what = f"the request failed, which is a bug: {type(error).__name__}: {error}"
+            what = f"the request failed, which is a bug: {error_text(error)}"
             hint = "the initializer's log has it as request.failed"
             answer = Answer(NO_EPOCH, number, REFUSED, "", what, hint)
         # Before the client has the answer, and may send another one.

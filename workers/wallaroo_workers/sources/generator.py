@@ -8,6 +8,7 @@ import structlog
 
 from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError
 from wallaroo.operators.failures import Site, StopOnError, describe_failure
 
@@ -82,10 +83,10 @@ class GeneratorRunner:
         """
         try:
             return [pickle.dumps(self._value, protocol=5), self._value is None]
-        except Exception as error:
+        except BaseException as error:
             raise StateObjectError(
                 f"a record of the generator of pipeline {self._name!r} cannot be pickled: "
-                f"{type(error).__name__}: {error}",
+                f"{error_text(error)}",
                 hint="return values from apply() that can be: the last one is the position that "
                 "a checkpoint keeps",
             ) from error
@@ -95,10 +96,10 @@ class GeneratorRunner:
         pickled, is_ended = position
         try:
             self._value = None if is_ended else pickle.loads(pickled)
-        except Exception as error:
+        except BaseException as error:
             raise StateObjectError(
                 f"the generator of pipeline {self._name!r} cannot go on from its checkpoint: "
-                f"{type(error).__name__}: {error}",
+                f"{error_text(error)}",
                 hint="give back the classes of its records as they were",
             ) from error
         self._is_restored = True
@@ -106,13 +107,13 @@ class GeneratorRunner:
     def _next(self, make: Any, *value: Any) -> None:
         try:
             self._value = make(*value)
-        except Exception as error:  # noqa: BLE001  the user's own code
+        except BaseException as error:  # noqa: BLE001  the user's own code
             self._fail(error, *value)
         self.has_records = self._value is not None
         if not self.has_records:
             log.info("source.finished", pipeline=self._name)
 
-    def _fail(self, error: Exception, value: Any = None) -> None:
+    def _fail(self, error: BaseException, value: Any = None) -> None:
         self._value = None
         site = Site(self._name, "generator", has_key=False)
         failure = describe_failure(error, site, None, value, None)
