@@ -264,3 +264,21 @@ def test_a_host_with_journals_that_a_running_cluster_does_not_know_is_refused(
             said = "the initializer refuses us: there was a worker far in this run already"
             assert any(said in error for error in agent.errors)
         assert cluster.stop() == 0
+
+
+def test_what_an_agent_binds_is_what_the_others_dial(site: Site) -> None:
+    options = ["--workers", "1", "--expect-workers", "1"]
+    with site.initializer(*options) as cluster, site.agent("far", "--bind", "127.0.0.2"):
+        cluster.wait_ready()
+        send_bytes(site.source_port, ROUND)
+        site.wait_rounds(1)
+        assert cluster.stop() == 0
+
+
+def test_an_address_that_leads_nowhere_is_named(site: Site) -> None:
+    options = ["--workers", "1", "--expect-workers", "1"]
+    wrong = ["--bind", "127.0.0.2", "--advertise", "127.0.0.3"]
+    with site.initializer(*options) as cluster, site.agent("far", *wrong):
+        line = cluster.wait_event("link.awaited")
+        assert (line["process"], line["peer"]) == ("w1", "far")
+        assert line["address"].startswith("127.0.0.3:")

@@ -106,3 +106,37 @@ async def test_a_link_that_breaks_again_and_again_is_told(told: asyncio.Queue[st
             two.hang_up()
             await two.stands(count + 2)
         assert "it broke 5 times" in told.get_nowait()
+
+
+@pytest.mark.parametrize("kind", ["nobody listens", "somebody else listens"])
+async def test_a_link_that_does_not_come_up_is_told_with_its_address(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+
+    def warning(event: str, **values: object) -> None:
+        if event == "link.awaited":
+            lines.put_nowait(values)
+
+    monkeypatch.setattr(outgoing, "log", SimpleNamespace(warning=warning, debug=print))
+    monkeypatch.setattr(outgoing, "AWAITED_S", 0.05)
+    monkeypatch.setattr(outgoing, "AWAITED_TOLD_EVERY_S", 0.1)
+    incoming = IncomingLinks(W2, Epoch(1), lambda _link, _frame: None, lambda: False)
+    listener = LinkListener(incoming, SECRET)
+    address = await listener.listen("127.0.0.1")
+    receiver = W1 if kind == "somebody else listens" else W2
+    if kind == "nobody listens":
+        listener.close()
+    link = DialedLink(
+        LinkHello(WorkerName("w3"), Epoch(1), receiver, Epoch(1)), address, Pressure(), SECRET
+    )
+    dialing = asyncio.create_task(link.run())
+    async with asyncio.timeout(WAIT_S):
+        first, second = await lines.get(), await lines.get()
+    assert (first["peer"], first["address"]) == (receiver, address)
+    assert "--advertise" in str(first["hint"])
+    assert first["reason"]
+    assert second["address"] == address
+    dialing.cancel()
+    link.close()
+    listener.close()

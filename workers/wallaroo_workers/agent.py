@@ -46,6 +46,7 @@ from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink, 
 from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
+from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 from wallaroo_workers.storage.journal_files import list_journals
 
@@ -287,7 +288,9 @@ class Agent:
             options=self._options,
             tls=settings.tls,
             bind_host=bind_host,
-            advertise_host=settings.advertise_host or link.local_host,
+            # At all addresses it listens at this one too, and the others may reach it.
+            advertise_host=settings.advertise_host
+            or (link.local_host if is_wildcard(bind_host) else bind_host),
             source_addresses=(
                 source_addresses(self._plan)
                 if settings.takes_sources

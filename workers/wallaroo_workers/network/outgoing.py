@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 DIAL_TIMEOUT_S = 5.0
 TOLD_AFTER_S = 1.0
+AWAITED_S = 3.0
+AWAITED_TOLD_EVERY_S = 10.0
 BREAKS_MAX = 5
 BREAKS_WITHIN_S = 60.0
 """So many are told, however soon the link stands again."""
@@ -36,6 +38,9 @@ class DialedLink(OutgoingLink):
         self._secret = secret
         self._tls = tls
         self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)
+        self._awaited_since_s: float | None = None
+        """When it was dialed first, or again after it broke; ``None`` before that."""
+        self._awaited_told_s = float("-inf")
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
@@ -51,15 +56,21 @@ class DialedLink(OutgoingLink):
         connection.on_lost = self._connection_lost
         host, port = split_address(self.address)
         loop = asyncio.get_running_loop()
+        if self._awaited_since_s is None:
+            self._awaited_since_s = loop.time()
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
                 await loop.create_connection(lambda: connection, host, port)
         except (OSError, TimeoutError) as error:
-            log.debug("link.refused", peer=self.receiver, reason=str(error))
+            self._tell_awaited(str(error) or f"no answer within {DIAL_TIMEOUT_S:g} s")
             raise
 
     def _connection_lost(self, reason: str) -> None:
-        if not self.lost() or self.is_ending:
+        if not self.lost():
+            self._tell_awaited(reason)
+            return
+        self._awaited_since_s = None
+        if self.is_ending:
             return
         loop = asyncio.get_running_loop()
         self._breaks_s.append(loop.time())
@@ -75,7 +86,28 @@ class DialedLink(OutgoingLink):
             log.warning(
                 "link.lost",
                 peer=self.receiver,
+                address=self.address,
                 reason=reason,
                 bytes_unsent=self.backlog_bytes,
                 next="it is dialed until it stands again; what is unsent is kept for it",
             )
+
+    def _tell_awaited(self, reason: str) -> None:
+        """Log now and then why the link does not come up: records, and the start, wait for it."""
+        now_s = asyncio.get_running_loop().time()
+        since_s = self._awaited_since_s
+        if self.is_ending or since_s is None or now_s - since_s < AWAITED_S:
+            return
+        if now_s - self._awaited_told_s < AWAITED_TOLD_EVERY_S:
+            return
+        self._awaited_told_s = now_s
+        log.warning(
+            "link.awaited",
+            peer=self.receiver,
+            address=self.address,
+            for_s=round(now_s - since_s),
+            reason=reason,
+            hint="check that this host reaches that address; --bind at the peer's host says where "
+            "it listens, --advertise what the others are to dial",
+            next="it is dialed until it is connected",
+        )
