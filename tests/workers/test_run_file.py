@@ -3,6 +3,9 @@
 import fcntl
 import json
 import os
+import re
+import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -10,9 +13,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
-from wallaroo_workers.run_file import FOLDER, RunFile, living_runs
+from wallaroo_workers.run_file import FOLDER, WRITTEN_ON, RunFile, living_runs
+from wallaroo_workers.storage.signs import machine_id
 
 FACTS: dict[str, Any] = {"application": "letters", "control": "127.0.0.1:7", "secret": "00ff"}
 
@@ -36,7 +41,8 @@ def test_facts_are_added_to_those_of_before(tmp_path: Path) -> None:
     run_file.write(workers=["w1"], control="127.0.0.1:8")
     (found,) = living_runs(tmp_path)
     assert found == {"pid": os.getpid(), **FACTS, "workers": ["w1"], "control": "127.0.0.1:8"}
-    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [f"cluster-{os.getpid()}.json"]
+    (path,) = (tmp_path / FOLDER).iterdir()
+    assert re.fullmatch(rf"cluster-{os.getpid()}-[0-9a-f]{{8}}\.json", path.name)
     run_file.remove()
 
 
@@ -104,3 +110,73 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
 def test_no_folder_is_no_run(tmp_path: Path) -> None:
     assert living_runs(tmp_path) == []
     assert not (tmp_path / FOLDER).exists()
+
+
+def rewritten(path: Path, **where: str) -> None:
+    """Have a run file say that it was written elsewhere; its lock stays."""
+    facts = json.loads(path.read_text())
+    facts[WRITTEN_ON] |= where
+    path.write_text(json.dumps(facts))
+
+
+def test_runs_of_one_process_id_have_a_file_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    first, second = written(tmp_path), RunFile(tmp_path)
+    second.write(**{**FACTS, "control": "127.0.0.1:8"})
+    first.write(workers=["w1"])
+    assert {run["control"] for run in living_runs(tmp_path)} == {"127.0.0.1:7", "127.0.0.1:8"}
+    first.remove()
+    assert [run["control"] for run in living_runs(tmp_path)] == ["127.0.0.1:8"]
+    second.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_host_is_left_alone(tmp_path: Path) -> None:
+    run_file = written(tmp_path)
+    (path,) = (tmp_path / FOLDER).iterdir()
+    copy = path.with_name("cluster-1-0000.json")
+    shutil.copy(path, copy)  # without its lock
+    rewritten(copy, boot="another", host="beta", machine="another")
+    assert [run["pid"] for run in living_runs(tmp_path)] == [os.getpid()]
+    assert copy.exists()
+    # One of this host from before it was started again can have no process.
+    rewritten(copy, host=socket.gethostname(), machine=machine_id())
+    living_runs(tmp_path)
+    assert not copy.exists()
+    run_file.remove()
+
+
+@pytest.mark.parametrize(
+    ("control", "is_found"), [("127.0.0.1:7", False), ("[::1]:7", False), ("alpha:7", True)]
+)
+def test_a_run_that_only_its_own_container_reaches_is_found_only_there(
+    tmp_path: Path, control: str, is_found: bool
+) -> None:
+    run_file = written(tmp_path)
+    run_file.write(control=control)
+    (path,) = (tmp_path / FOLDER).iterdir()
+    rewritten(path, net="net:[1]")
+    assert bool(living_runs(tmp_path)) is is_found
+    assert path.exists()
+    run_file.remove()
+
+
+def test_a_folder_that_goes_while_a_file_is_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_file = RunFile(tmp_path)
+    opened = os.open
+    gone: list[Any] = []
+
+    def open_late(path: Any, *arguments: Any, **named: Any) -> int:
+        if not gone:
+            gone.append(path)
+            (tmp_path / FOLDER).rmdir()
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", open_late)
+    run_file.write(**FACTS)
+    assert len(living_runs(tmp_path)) == 1
+    run_file.remove()

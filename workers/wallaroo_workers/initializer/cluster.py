@@ -173,6 +173,7 @@ class Cluster:
         if self._checkpoints is not None:
             await self._checkpoints.ownership.begin()
             self._start(self._checkpoints.ownership.kept())
+        self._ready_file.begin()
         self._source_addresses = await source_addresses(
             self._plan, self._reserved, is_here=self._settings.worker_count != 0
         )

@@ -1,50 +1,104 @@
 """The file that tells scripts that the application is ready, and where."""
 
+import fcntl
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from wallaroo.errors import ConfigError
+from wallaroo_workers.forks import ours
 
 log = structlog.get_logger()
 
+TOKEN_BYTES = 4
+
 
 class ReadyFile:
-    """There while, and only while, the application is ready; written whole or not at all."""
+    """There while, and only while, the application is ready; written whole or not at all.
+
+    Its run holds a lock on it, so that a second start with the same path, which may be refused,
+    leaves the file of a run that is alive alone.
+    """
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path is not None else None
+        self._held: int | None = None
         if self._path is not None and not self._path.absolute().parent.is_dir():
             raise ConfigError(
                 f"there is no folder {self._path.parent} for the ready file",
                 hint="make it, or give another place with --ready-file",
             )
-        self.remove()
+
+    def begin(self) -> None:
+        """Remove what a run that was killed has left there."""
+        if self._path is None:
+            return
+        try:
+            with self._path.open("rb") as left:
+                if _lock(left.fileno()):
+                    self._path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # nothing is left
+        except OSError as error:
+            self._tell_left(self._path, error)
 
     def write(self, facts: dict[str, Any]) -> None:
         """Write ``facts`` as JSON."""
         if self._path is None:
             return
-        draft = self._path.with_name(self._path.name + f".{os.getpid()}")
-        draft.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        draft.replace(self._path)
+        # Processes of several containers may have one id.
+        draft = self._path.with_name(f"{self._path.name}.{secrets.token_hex(TOKEN_BYTES)}")
+        file = ours(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        try:
+            _lock(file)
+            with open(file, "w", encoding="utf-8", closefd=False) as text:
+                text.write(json.dumps(facts, indent=2) + "\n")
+            draft.replace(self._path)
+        except OSError:
+            os.close(file)
+            draft.unlink(missing_ok=True)
+            raise
+        self._release()
+        self._held = file
 
     def remove(self) -> None:
         """The application is not ready, or not any more; a file that stays is no reason to end."""
-        if self._path is None:
+        if self._path is None or self._held is None:
             return
         try:
-            self._path.unlink(missing_ok=True)
-        except NotADirectoryError:
-            # Its folder is gone, and the file with it.
-            pass
+            if os.fstat(self._held).st_ino == self._path.stat().st_ino:
+                self._path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # it is gone, perhaps with its folder
         except OSError as error:
-            log.warning(
-                "ready_file.not_removed",
-                path=str(self._path),
-                reason=error.strerror,
-                hint="it tells of a readiness that has ended; remove it",
-            )
+            self._tell_left(self._path, error)
+        self._release()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    @staticmethod
+    def _tell_left(path: Path, error: OSError) -> None:
+        log.warning(
+            "ready_file.not_removed",
+            path=str(path),
+            reason=error.strerror,
+            hint="it tells of a readiness that has ended; remove it",
+        )
+
+
+def _lock(file: int) -> bool:
+    """Lock a file, where there are locks; return ``False`` if another process has its lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # this file system has no locks
+    return True

@@ -33,7 +33,7 @@ class Signs:
         self.me = Owner(
             token=secrets.token_hex(TOKEN_BYTES),
             host=socket.gethostname(),
-            machine=_text(Path("/etc/machine-id")),
+            machine=machine_id(),
             boot=boot_id(),
             pid=os.getpid(),
             started_ticks=int(_stat("self")[_STARTED]) if _is_proc_ours() else 0,
@@ -42,7 +42,7 @@ class Signs:
             application=application,
             since_unix_s=time.time(),
         )
-        self._beacon = socket.socket(socket.AF_UNIX)
+        self._beacon = ours(socket.socket(socket.AF_UNIX))
         with contextlib.suppress(OSError):
             self._beacon.bind(_BEACON + self.me.token)
 
@@ -83,6 +83,11 @@ class Signs:
 def boot_id() -> str:
     """Return what names this start of the kernel, the same in all containers; empty if unknown."""
     return _text(_PROC / "sys/kernel/random/boot_id")
+
+
+def machine_id() -> str:
+    """Return what names this installation of the system; empty if unknown."""
+    return _text(Path("/etc/machine-id"))
 
 
 def space(kind: str) -> str:
