@@ -120,3 +120,27 @@ def test_accepted_lines_count_once_whoever_is_killed(tmp_path: Path) -> None:
     lines = lines_of(receiver.finish())
     assert b"'a' 503" not in lines
     assert b"'b' 303" not in lines
+
+
+def test_senders_wait_for_free_files_and_none_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_text(WORDS)
+    receiver = Receiver()
+    state = tmp_path / "state"
+    chosen = options(receiver, "--workers", "2", "--resilience-dir", str(state))
+    few_files = ("sh", "-c", 'ulimit -n 44; exec "$0" "$@"')
+    with running(tmp_path, "words", *chosen, before=few_files) as cluster:
+        cluster.wait_ready()
+        senders = []
+        for number in range(60):
+            sender = socket.create_connection(("127.0.0.1", cluster.source_port()), WAIT_S)
+            sender.sendall(b"w%d\n" % number)
+            senders.append(sender)
+        full = cluster.wait_event("source.full", 2)
+        assert 0 < full["connections"] < 30
+        # Those that are not accepted yet have sent all the same.
+        assert cluster.stop() == 0
+        for sender in senders:
+            sender.close()
+        assert not cluster.events("checkpoint.failed")
+        assert not cluster.events("source.not_accepting")
+    assert lines_of(receiver.finish()) == Counter(b"'w%d' 1" % number for number in range(60))

@@ -139,8 +139,11 @@ class Script:
 
     # Starting
 
-    def start(self, count: int) -> None:
-        """Start the initializer and the others, 50 ms apart, and wait until all is ready."""
+    def start(self, count: int, *, missing: int = 0) -> None:
+        """Start the initializer and the others, 50 ms apart, and wait until all is ready.
+
+        If some are ``missing`` the cluster waits for them.
+        """
         control, data, external = (f"127.0.0.1:{port}" for port in free_ports(3))
         self.control = control
         line = [
@@ -149,9 +152,10 @@ class Script:
             "--cluster-initializer", *self._end,
         ]  # fmt: skip
         self._add("initializer", line, external).start()
-        for _ in range(count - 1):
+        for _ in range(count - 1 - missing):
             self._new_worker("--control", control).start()
-        self.wait_ready()
+        if not missing:
+            self.wait_ready()
 
     def _new_worker(self, *way: str) -> Started:
         self._number += 1

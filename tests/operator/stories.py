@@ -115,6 +115,18 @@ def a_clean_shutdown_at_any_worker_ends_all(folder: Path) -> None:
         assert len(running.lines_out) == 10
 
 
+def a_clean_shutdown_before_all_have_come_ends_all(folder: Path, asked: str) -> None:
+    with script(folder, "to_stateful", "--run-with-resilience") as running:
+        running.start(3, missing=1)
+        for worker in running.workers:
+            worker.wait_line("external: listening")
+            keys = worker.query(ExternalId.STATE_ENTITY_QUERY)
+            assert all(names == [] for names in keys.values())
+        running.worker("worker1").wait_line("host.accepted")
+        running.worker(asked).ask(ExternalId.CLEAN_SHUTDOWN)
+        running.wait_stopped()
+
+
 def who_is_stopped_while_a_worker_is_away_stops(folder: Path) -> None:
     with script(folder, "to_stateful") as running:
         running.start(2)

@@ -38,6 +38,11 @@ def test_a_story(tmp_path: Path, story: Callable[[Path], None]) -> None:
     story(tmp_path)
 
 
+@pytest.mark.parametrize("asked", ["initializer", "worker1"])
+def test_a_clean_shutdown_ends_a_cluster_that_still_waits(tmp_path: Path, asked: str) -> None:
+    stories.a_clean_shutdown_before_all_have_come_ends_all(tmp_path, asked)
+
+
 def test_a_mistake_on_the_line_is_told_as_the_original_does() -> None:
     done = run_to_end(FOLDER, "--application-module", "chains", "--cluster-initializer")
     assert done.returncode == 1

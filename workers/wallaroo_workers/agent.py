@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,15 @@ class AgentSettings:
 class Agent:
     """One agent; ``run`` returns its exit status."""
 
-    def __init__(self, settings: AgentSettings, plan: Plan) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        plan: Plan,
+        stop_others: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        """``stop_others`` asks a cluster to stop that has no worker here yet."""
         self._settings = settings
+        self._stop_others = stop_others
         self._plan = plan
         self._name = WorkerName(settings.name)
         self._tls = None if settings.tls is None else Tls(settings.tls)
@@ -323,10 +330,15 @@ class Agent:
     # Stop
 
     def stop_cluster(self) -> None:
-        """Have the whole cluster stop in order; without a worker here only this process ends."""
+        """Have the whole cluster stop in order, through the worker if there is one here."""
         self._is_leaving = True
         if not self._placement.ask_to_stop(self._name):
-            self._finish(0)
+            self._start(self._stop_without_worker())
+
+    async def _stop_without_worker(self) -> None:
+        if self._stop_others is not None:
+            await self._stop_others()
+        self._finish(0)
 
     def _asked_to_stop(self) -> None:
         """Have the worker leave in order; the second time end it at once."""

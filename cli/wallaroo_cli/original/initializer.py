@@ -6,10 +6,8 @@ import os
 import sys
 from typing import Any
 
-import structlog
-
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
-from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.original.companion import INITIALIZER, Companion
@@ -23,8 +21,6 @@ from wallaroo_workers.initializer.placement import LocalPlacement
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
-
-log = structlog.get_logger()
 
 FOR_EVER_S = 1e7
 STOP_TIMEOUT_S = 12.0
@@ -74,7 +70,6 @@ class _Run:
         self._files = files
         self._traces = traces
         self._cluster: Cluster
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def placement(self) -> LocalPlacement:
         """Return where the worker beside the initializer lives."""
@@ -89,7 +84,7 @@ class _Run:
         lines = Lines(
             INITIALIZER, is_successor=is_successor, is_durable=options.is_durable, is_joining=False
         )
-        companion = Companion(INITIALIZER, plan, lines, self._ask, self._stop)
+        companion = Companion(INITIALIZER, plan, lines, self._ask, cluster.stop)
         companion.on_situation = self._look
         if is_successor:
             for address in (options.control, options.data):
@@ -108,17 +103,6 @@ class _Run:
         if self._cluster.requests is None:
             raise ClusterError("the cluster is not formed yet")
         return await self._cluster.requests.handle(method, params, lambda _: None)
-
-    def _stop(self) -> None:
-        task = asyncio.create_task(self._stopped())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _stopped(self) -> None:
-        try:
-            await self._ask("stop", {})
-        except WallarooError as error:
-            log.warning("stop.failed", reason=error.what)
 
     def _look(self, now: Situation) -> None:
         """Note down who is a member: a successor waits for all of them."""

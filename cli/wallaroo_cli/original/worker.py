@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.topology.plan import Plan
@@ -19,6 +20,9 @@ from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.settings import ApplicationSettings
 
 CARD_LOOK_S = 0.1
+STOP_ASKED_S = 5.0
+
+T = TypeVar("T")
 
 
 async def run_worker(options: OriginalOptions, application: ApplicationSettings, plan: Plan) -> int:
@@ -30,16 +34,22 @@ async def run_worker(options: OriginalOptions, application: ApplicationSettings,
         before = files.read_traces()
         is_successor = before is not None and before.control == options.my_control
         await worker.begin(plan, stack, is_successor=is_successor)
-        card = await _card(files)
+        card = await worker.unless_stopped(_card(files))
+        if card is None:
+            return 0
         files.write_traces(Traces(control=options.my_control))
         if not options.resilience_dir:
             files.copy_card(card, options.my_control)
-        initializer = options.control or (
-            # An initializer that is started again, too, is formed only with all that it knew.
-            card.control if is_successor else await _initializer(options.join, files)
-        )
+        # An initializer that is started again, too, is formed only with all that it knew.
+        initializer = options.control or (card.control if is_successor else "")
+        if not initializer:
+            found = await worker.unless_stopped(_initializer(options.join, files))
+            if found is None:
+                return 0
+            initializer = found
         worker.reach(bytes.fromhex(card.secret), initializer, stack)
-        agent = worker.agent = Agent(_settings(options, application, card, initializer), plan)
+        settings = _settings(options, application, card, initializer)
+        agent = worker.agent = Agent(settings, plan, worker.stop_cluster)
         try:
             status = await agent.run()
         except ClusterError:
@@ -59,6 +69,7 @@ class _Worker:
         self._files = files
         self._initializer = ""
         self._remote: RemoteRequests | None = None
+        self._stopped = asyncio.Event()
         self.agent: Agent | None = None
 
     async def begin(
@@ -103,8 +114,26 @@ class _Worker:
         return await self._remote.ask(method, params)
 
     def _stop(self) -> None:
+        self._stopped.set()
         if self.agent is not None:
             self.agent.stop_cluster()
+
+    async def unless_stopped(self, waiting: Coroutine[Any, Any, T]) -> T | None:
+        """Return what is waited for; ``None`` if this worker is told to stop before."""
+        found = asyncio.create_task(waiting)
+        stopped = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait([found, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if found.done():
+            return found.result()
+        found.cancel()
+        return None
+
+    async def stop_cluster(self) -> None:
+        """Have the cluster stop that this worker waits to be a member of, if it can be reached."""
+        with contextlib.suppress(WallarooError, TimeoutError):
+            async with asyncio.timeout(STOP_ASKED_S):
+                await self._ask("stop", {})
 
 
 async def _card(files: Files) -> Card:

@@ -1,5 +1,6 @@
 """What the external channel answers, for a cluster that is only told of."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ import wallaroo
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.external import ExternalId, ExternalMessage
+from wallaroo_workers.external import answers
 from wallaroo_workers.external.answers import ExternalAnswers, Membership
 
 
@@ -236,3 +238,41 @@ async def test_the_initializer_alone_cannot_shrink() -> None:
     got = await Channel(Told()).ask(ExternalId.SHRINK_REQUEST, '{"node_count":1}')
     assert got is not None
     assert got.text == "Cannot shrink 0 workers!"
+
+
+@pytest.mark.parametrize(
+    ("kind", "nothing"),
+    [
+        (ExternalId.STATE_ENTITY_QUERY, {"split": [], "whole": []}),
+        (ExternalId.STATE_ENTITY_COUNT_QUERY, {"split": 0, "whole": 0}),
+    ],
+)
+async def test_a_worker_that_still_joins_has_no_keys(kind: ExternalId, nothing: Any) -> None:
+    told = Told()
+    told.workers = ("somebody else",)
+    channel = Channel(told)
+    assert await channel.query(kind) == nothing
+    told.is_away = True
+    assert await channel.query(kind) == nothing
+
+
+async def test_a_member_does_not_take_an_initializer_that_is_away_for_empty_states() -> None:
+    told = Told()
+    channel = Channel(told)
+    assert await channel.query(ExternalId.STATE_ENTITY_QUERY) == {"split": ["a", "7"], "whole": []}
+    told.is_away = True
+    with pytest.raises(ClusterError, match="away"):
+        await channel.ask(ExternalId.STATE_ENTITY_QUERY)
+
+
+async def test_an_initializer_that_does_not_answer_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent(Told):
+        async def membership(self) -> Membership:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(answers, "ANSWER_TIMEOUT_S", 0.01)
+    with pytest.raises(ClusterError, match="has not answered"):
+        await Channel(Silent()).ask(ExternalId.PARTITION_QUERY)

@@ -1,5 +1,6 @@
 """Answers the messages of the external channel; what they do is done by the cluster's requests."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,13 +8,15 @@ from typing import Any, Protocol
 
 import structlog
 
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.external import ExternalId, ExternalMessage
 from wallaroo_workers.external import shapes
 
 log = structlog.get_logger()
 
+ANSWER_TIMEOUT_S = 10.0
+"""Less than what clients wait for an answer."""
 BOUNDARY_COUNT_STATUS = "boundary-count-status"
 
 
@@ -67,9 +70,19 @@ class ExternalAnswers:
         self._plan = plan
         self._view = view
         self._show = show
+        self._was_member = False
 
     async def answer(self, message: ExternalMessage) -> ExternalMessage | None:
-        """Return the answer to ``message``; ``None`` where it has none."""
+        """Return the answer to ``message``; ``None`` if it has none."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await self._answer(message)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the initializer has not answered for {ANSWER_TIMEOUT_S:.0f} s"
+            ) from error
+
+    async def _answer(self, message: ExternalMessage) -> ExternalMessage | None:
         match message.id:
             case ExternalId.PRINT:
                 self._show(f"$$$ ExternalPrint: {message.text} $$$")
@@ -114,10 +127,9 @@ class ExternalAnswers:
             case ExternalId.SOURCE_IDS_QUERY:
                 values = {"source_ids": shapes.source_ids(self._plan)}
             case ExternalId.STATE_ENTITY_QUERY:
-                values = dict(await self._view.keys())
+                values = await self._own_keys()
             case ExternalId.STATE_ENTITY_COUNT_QUERY:
-                counts = await self._view.key_counts()
-                values = {state: of.get(self._name, 0) for state, of in counts.items()}
+                values = await self._own_key_counts()
             case ExternalId.STATELESS_PARTITION_QUERY:
                 values = (await self._partitions())["stateless_partitions"]
             case ExternalId.STATELESS_PARTITION_COUNT_QUERY:
@@ -129,6 +141,28 @@ class ExternalAnswers:
                 raise WallarooError(f"message {query.name} is an answer, not a question")
         # The id of a query's answer is the next one.
         return ExternalMessage(ExternalId(query + 1), shapes.as_text(values))
+
+    async def _is_member(self) -> bool:
+        """Whether this worker has its part of the states; one that still joins has none."""
+        try:
+            is_member = self._name in (await self._view.membership()).workers
+        except WallarooError:
+            if self._was_member:
+                raise
+            return False
+        self._was_member |= is_member
+        return is_member
+
+    async def _own_keys(self) -> dict[str, list[str]]:
+        if not await self._is_member():
+            return {state: [] for state in self._plan.states}
+        return dict(await self._view.keys())
+
+    async def _own_key_counts(self) -> dict[str, int]:
+        if not await self._is_member():
+            return dict.fromkeys(self._plan.states, 0)
+        counts = await self._view.key_counts()
+        return {state: of.get(self._name, 0) for state, of in counts.items()}
 
     async def _partitions(self) -> dict[str, Any]:
         membership = await self._view.membership()

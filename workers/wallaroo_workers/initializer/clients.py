@@ -40,6 +40,8 @@ class Clients:
         self.requests: Requests | None = None
         self.why_not_yet: Callable[[], ClusterError] = lambda: ClusterError("it is being formed")
         """What clients are told before there are ``requests``."""
+        self.stop_early: Callable[[], None] | None = None
+        """Ends a cluster that still waits for its workers."""
         self._tasks: dict[FrameConnection, dict[int, asyncio.Task[None]]] = {}
 
     def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
@@ -114,6 +116,9 @@ class Clients:
         self, connection: FrameConnection, request: Request, params: dict[str, Any]
     ) -> str:
         if self.requests is None:
+            if request.method == "stop" and self.stop_early is not None:
+                self.stop_early()
+                return to_json({"stopped": True, "took_s": 0.0})
             raise self.why_not_yet()
         progress = partial(_tell, connection, request.request)
         return to_json(await self.requests.handle(request.method, params, progress))

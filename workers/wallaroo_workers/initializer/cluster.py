@@ -129,6 +129,7 @@ class Cluster:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
+        self._stopped_early = asyncio.Event()
 
     async def run(self) -> None:
         """Start, serve and stop. Raises the ``WallarooError`` that ended the run, if one did."""
@@ -140,7 +141,7 @@ class Cluster:
 
     async def _served(self) -> None:
         try:
-            if not await is_formed(self._form(), self._ended):
+            if not await is_formed(self._form(), self._ended, self._stopped_early):
                 tell_stopped(self._plan.application)
                 return
             error = await self._ended
@@ -167,6 +168,13 @@ class Cluster:
             raise error
         tell_stopped(self._plan.application)
 
+    def stop(self) -> None:
+        """Stop in order, as a first SIGTERM does; a cluster that still waits for workers ends."""
+        if self.requests is not None:
+            self._happened(StopRequested(may_force=False))
+            return
+        self._stopped_early.set()
+
     # Start
 
     async def _form(self) -> None:
@@ -188,6 +196,7 @@ class Cluster:
             workers=[],
         )
         self._control.clients.why_not_yet = self._hosts.why_not_yet
+        self._control.clients.stop_early = self.stop
         self._control.on_frame = self._frame_came
         self._control.on_lost = self._link_lost
         self._control.on_pulse = lambda worker, incarnation: self._vital_signs.heard(

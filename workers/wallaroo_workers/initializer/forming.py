@@ -10,22 +10,27 @@ from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.network.frames import split_address
 
 
-async def is_formed(work: Coroutine[Any, Any, None], ended: asyncio.Future[Any]) -> bool:
-    """Do the `work` of forming a cluster; return ``False`` if a signal ended it before it was done.
+async def is_formed(
+    work: Coroutine[Any, Any, None], ended: asyncio.Future[Any], stopped: asyncio.Event
+) -> bool:
+    """Do the `work` of forming a cluster; return ``False`` if it was `stopped` before it was done.
 
-    If the run has `ended` meanwhile, for a reason of its own, the work is given up too.
+    A signal stops it, or a request. If the run has `ended` meanwhile, for a reason of its own, the
+    work is given up too.
     """
     forming = asyncio.create_task(work)
+    stopping = asyncio.create_task(stopped.wait())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, forming.cancel)
-    waiting: list[asyncio.Future[Any]] = [forming, ended]
+        loop.add_signal_handler(number, stopped.set)
+    waiting: list[asyncio.Future[Any]] = [forming, ended, stopping]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        stopping.cancel()
         forming.cancel()
+    await asyncio.wait([forming])
     if ended.done():
-        await asyncio.wait([forming])
         return True
     if forming.cancelled():
         return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,9 +25,14 @@ BACKLOG_CONNECTIONS = 1024
 ACCEPTED_AT_ONCE = 16
 """Each may deliver one read before it is known whether there is room for more."""
 ACCEPT_AGAIN_S = 1.0
+FULL_TOLD_EVERY_S = 10.0
 DRAIN_LOOK_S = 0.05
 DRAIN_BYTES_MAX = 8 << 20
 """More than a sender's kernel keeps back (4 MiB unless its system is tuned)."""
+
+
+_BACKLOG_FIELD = slice(24, 28)
+"""Of Linux's ``tcp_info``: ``tcpi_unacked``, which of a listening socket is its queue's length."""
 
 
 class TCPSourceListener:
@@ -61,7 +67,8 @@ class TCPSourceListener:
         """Where this host listens, empty for nowhere; ``None``: where the initializer says."""
         self._socket: socket.socket | None = None
         self._is_full = False
-        self._full = BoundedLog(log.warning, "source.full")
+        self._full_told_s = float("-inf")
+        self._failed = BoundedLog(log.warning, "source.connection_failed")
         self._being_made: set[asyncio.Task[Any]] = set()
 
     def opened(self, connection: SourceConnection) -> None:
@@ -123,10 +130,8 @@ class TCPSourceListener:
             return
         loop = asyncio.get_running_loop()
         for _ in range(connection_count_max):
-            if len(self.connections) + len(self._being_made) >= self.limits.connections_max:
-                self._is_full = True
-                self.pause()
-                self._full.add(address=self.address, connections=len(self.connections))
+            if not self._has_room():
+                self._wait_for_room()
                 return
             try:
                 accepted, _ = self._socket.accept()
@@ -142,6 +147,40 @@ class TCPSourceListener:
                 return
             self._make(accepted)
 
+    def _has_room(self) -> bool:
+        count = self._connection_count()
+        # One at a time is accepted however few files there are: else nothing would ever be read.
+        return not count or (
+            count < self.limits.connections_max and self.limits.has_free_descriptor()
+        )
+
+    def _connection_count(self) -> int:
+        return len(self.connections) + len(self._being_made)
+
+    def _wait_for_room(self) -> None:
+        """Let senders wait in the kernel until a connection ends, or other files are closed."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._full_told_s >= FULL_TOLD_EVERY_S:
+            self._full_told_s = loop.time()
+            log.warning(
+                "source.full",
+                address=self.address,
+                connections=self._connection_count(),
+                hint="raise the limit of open files (ulimit -n), or start more workers",
+                next="other senders wait until some of these have ended",
+            )
+        self._is_full = True
+        self.pause()
+        loop.call_later(ACCEPT_AGAIN_S, self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        if self._is_full and self._socket is not None:
+            if self._has_room():
+                self._is_full = False
+                self.resume()
+            else:
+                self._wait_for_room()
+
     def _make(self, accepted: socket.socket, begin: bytes | None = None) -> None:
         making = asyncio.get_running_loop().create_task(self._connect(accepted, begin))
         self._being_made.add(making)
@@ -155,7 +194,9 @@ class TCPSourceListener:
                 lambda: SourceConnection(self, begin), accepted
             )
         except OSError as error:
-            log.debug("source.connection_failed", address=self.address, reason=str(error))
+            self._failed.add(
+                address=self.address, reason=str(error), next="the sender has to connect again"
+            )
             accepted.close()
             return
         if self.intake.is_full:
@@ -180,14 +221,34 @@ class TCPSourceListener:
         for connection in self.connections:
             connection.drain(self.drain_bytes)
         await asyncio.sleep(DRAIN_LOOK_S)
-        await self.stop_accepting()
-        while self.connections:
+        self._accept_waiting(BACKLOG_CONNECTIONS)
+        # Those that find no room now are let in as others end, but no more than wait already:
+        # otherwise senders that come and go could keep a stop from ending.
+        late_count = self._waiting_count()
+        while True:
+            if late_count:
+                late_count = self._accept_late(late_count)
+            if not late_count:
+                await self.stop_accepting()
+                if not self.connections:
+                    return
             for connection in list(self.connections):
                 looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
                 looks_empty[connection] = looks
                 if looks >= 2:
                     connection.close()
             await asyncio.sleep(DRAIN_LOOK_S)
+
+    def _accept_late(self, late_count: int) -> int:
+        """Accept as many as there is room for; return how many are still to be accepted."""
+        while late_count and self._has_room():
+            waited = self._waiting_count()
+            self._is_full = False
+            self._accept_waiting(1)
+            if self._waiting_count() >= waited and not self._connection_count():
+                return 0  # not even one can be accepted, and nothing is left that could end
+            late_count = min(late_count - 1, self._waiting_count())
+        return late_count
 
     # For other workers
 
@@ -198,10 +259,26 @@ class TCPSourceListener:
         connections to other listeners (``net.ipv4.tcp_migrate_req``).
         """
         self._accept_waiting(BACKLOG_CONNECTIONS)
+        if waiting_count := self._waiting_count():
+            log.warning(
+                "senders.closed",
+                address=self.address,
+                connections=waiting_count,
+                reason="they waited to be accepted, and there was no free file for them",
+                hint="raise the limit of open files (ulimit -n)",
+                next="these senders have to connect again",
+            )
         self.close()
         if self._being_made:
             # Should nobody wait any more, they are made all the same.
             await asyncio.wait(self._being_made)
+
+    def _waiting_count(self) -> int:
+        """Return how many connections wait to be accepted; 0 if the system does not say."""
+        if self._socket is None or not hasattr(socket, "TCP_INFO"):
+            return 0
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BACKLOG_FIELD.stop)
+        return int.from_bytes(info[_BACKLOG_FIELD], sys.byteorder)
 
     def handed(self) -> Iterator[Handed]:
         """Copy all connections, which nobody reads; to go through them raises ``OSError``."""

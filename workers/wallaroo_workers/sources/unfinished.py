@@ -6,6 +6,7 @@ as long as a frame may be. Strangers that begin long frames at many connections 
 could fill the memory of the machine.
 """
 
+import os
 import resource
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 UNFINISHED_BYTES_MAX = 256 << 20
 FILES_MAX = 1 << 17
 """A system that sets no limit does not mean to be filled with connections."""
+DESCRIPTORS_RESERVED_MIN = 6
 UNFINISHED_FRAMES_MIN = 16
 """So many frames of the greatest length have room in any case."""
 
@@ -58,16 +60,36 @@ class IntakeLimits:
     frame_bytes_max: int
     connections_max: int
     """More senders than that wait in the kernel until others have gone."""
+    descriptors_max: int
+    """No connection is accepted while so many files are open in this process, whatever they are.
+
+    The rest is for checkpoints, journals, links and sinks.
+    """
     unfinished: Unfinished
+
+    def has_free_descriptor(self) -> bool:
+        """Return whether another connection may be accepted.
+
+        The system always gives the lowest number that is free, so the next number tells how many
+        files are open at least.
+        """
+        try:
+            probe = os.dup(0)
+        except OSError:
+            return False
+        os.close(probe)
+        return probe < self.descriptors_max
 
 
 def intake_limits(frame_bytes_max: int, listener_count: int) -> IntakeLimits:
     """Return the limits for each of so many listeners of this process.
 
-    The process is allowed as many open files as the system lets it have; listeners share half.
+    The process is allowed as many open files as the system lets it have; listeners share half, and
+    leave some free even if the limit is so low that other files take most of it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     share = min(hard, FILES_MAX) // 2 // max(listener_count, 1)
-    return IntakeLimits(frame_bytes_max, share, Unfinished(frame_bytes_max))
+    descriptors_max = hard - max(DESCRIPTORS_RESERVED_MIN, min(hard, FILES_MAX) // 8)
+    return IntakeLimits(frame_bytes_max, share, descriptors_max, Unfinished(frame_bytes_max))
