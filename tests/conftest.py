@@ -1,7 +1,19 @@
 """What holds for all tests."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from wallaroo_workers import logs
 
 # A machine that is busy with other things is no failure of what is tested.
 settings.register_profile("wallaroo", deadline=None)
 settings.load_profile("wallaroo")
+
+
+@pytest.fixture(autouse=True)
+def lines_are_not_configured() -> Iterator[None]:
+    """Commands configure the log of their process, which here is that of all tests."""
+    yield
+    logs.forget_configuration()

@@ -45,7 +45,7 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def plain(value: object) -> bool | int | float | str | None:
+def plain(value: object, length_max: int = TEXT_LENGTH_MAX) -> bool | int | float | str | None:
     """Return ``value`` as msgpack and JSON hold it; text for all but numbers and truth values."""
     if value is None or value is True or value is False:
         return value
@@ -55,4 +55,4 @@ def plain(value: object) -> bool | int | float | str | None:
         return value
     if kind is float and isinstance(value, float) and math.isfinite(value):
         return value
-    return text_of(value, str.__str__ if issubclass(kind, str) else repr)
+    return text_of(value, str.__str__ if issubclass(kind, str) else repr, length_max)

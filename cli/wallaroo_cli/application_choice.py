@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
-import structlog
 
 from wallaroo.errors import ConfigError
 from wallaroo.suggestions import nearest
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 MODULE_OPTION = "--application-module"
 APPLICATION_OPTIONS = ("--in", "--out")

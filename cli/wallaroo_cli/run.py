@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
-import structlog
 from click.core import ParameterSource
 
 from wallaroo.errors import ConfigError, WallarooError
@@ -46,10 +45,10 @@ from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
-from wallaroo_workers.logs import Form, Level, configure_logs
+from wallaroo_workers.logs import Form, Level, configure_logs, get_logger
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
-log = structlog.get_logger()
+log = get_logger()
 
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
 """Links between workers carry frames of four times this size."""

@@ -59,8 +59,8 @@ def test_the_last_lines_are_kept_for_the_initializer() -> None:
     kept, emptied = printed.splitlines()
     assert kept == str(
         [
-            ("info", "a.change", {"next": "goes on", "process": "w1"}),
-            ("warning", "a.warning", {"error": "ValueError('x')", "process": "w1"}),
+            ("info", "a.change", {"process": "w1", "next": "goes on"}),
+            ("warning", "a.warning", {"process": "w1", "error": "ValueError('x')"}),
             (
                 "info",
                 "a line of the application",

@@ -47,7 +47,7 @@ def test_the_last_lines_are_remembered_at_the_level_of_the_moment() -> None:
     assert [line["event"] for line in first] == ["in detail", "from the library", "query.failed"]
     detail, library, failed = first
     assert (detail["level"], detail["process"], detail["count"]) == ("debug", "w1", 3)
-    assert detail["key"] == "('eu', 7)"
+    assert detail["key"] == "['eu', 7]"
     assert (library["logger"], library["order"]) == ("application.mine", 5)
     assert failed["exception"] == "ZeroDivisionError('division by zero')"
     assert len(failed["text"]) == 2003

@@ -8,8 +8,6 @@ import signal
 import sys
 import threading
 
-import structlog
-
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
@@ -19,14 +17,14 @@ from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.leftovers import Leftovers
-from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.logs import configure_logs, get_logger
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.streams import open_missing_streams
 from wallaroo_workers.worker import Worker
 
-log = structlog.get_logger()
+log = get_logger()
 
 ORDERLY_END_S = 2.0
 GC_THRESHOLDS = (100_000, 20, 100)

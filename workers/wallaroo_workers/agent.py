@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.connectors.tcp import TCPSource
@@ -44,13 +42,14 @@ from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink, NotOneOfUsError
 from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 from wallaroo_workers.storage.journal_files import list_journals
 
-log = structlog.get_logger()
+log = get_logger()
 
 FIRST_DIAL_S = 10.0
 """How long the first connection may take: hosts are started in any order."""

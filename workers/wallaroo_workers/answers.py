@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.member import Member
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
@@ -17,10 +15,10 @@ from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
-from wallaroo_workers.logs import recent_lines, set_log_level
+from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.outside import Sinks
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

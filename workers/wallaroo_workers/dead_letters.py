@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from wallaroo.operators.failures import Failure
 from wallaroo_workers.line_file import LineFile, LinesNotWrittenError
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 TOLD_EACH_S = 5
 """Failures told one by one in any second; the others of that second are counted."""

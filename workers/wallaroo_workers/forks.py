@@ -19,10 +19,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn, Protocol, TypeVar
 
-import structlog
 import uvloop
 
-log = structlog.get_logger()
+from wallaroo_workers.logs import get_logger
+
+log = get_logger()
 
 
 class HasFileno(Protocol):

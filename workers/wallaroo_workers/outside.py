@@ -5,8 +5,6 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-import structlog
-
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.cluster.engine import Engine
@@ -19,6 +17,7 @@ from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.topology.plan import Plan
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
@@ -26,7 +25,7 @@ from wallaroo_workers.sources.placed import new_placed
 from wallaroo_workers.sources.tcp import TCPSourceListener
 from wallaroo_workers.sources.unfinished import intake_limits
 
-log = structlog.get_logger()
+log = get_logger()
 
 FLUSH_LOOK_S = 0.01
 FLUSH_TOLD_EVERY_S = 5.0

@@ -18,15 +18,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from wallaroo.errors import ProtocolError
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.security import is_loopback
 from wallaroo_workers.storage.signs import boot_id, machine_id, space
 
-log = structlog.get_logger()
+log = get_logger()
 
 FOLDER = ".wallaroo"
 WRITTEN_ON = "written_on"

@@ -9,8 +9,6 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
@@ -31,6 +29,7 @@ from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable import open_durable
 from wallaroo_workers.ending import exit_status
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
@@ -40,7 +39,7 @@ from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.sources.handing_over import UnixHandOver
 
-log = structlog.get_logger()
+log = get_logger()
 
 TICK_S = 0.05
 STATUS_BROKEN = 70

@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.original.lines import Lines, Situation, say
 from wallaroo_workers.external.answers import ExternalAnswers
 from wallaroo_workers.external.server import ExternalServer
 from wallaroo_workers.external.view import Ask, RequestView
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.security import is_loopback
 
-log = structlog.get_logger()
+log = get_logger()
 
 INITIALIZER = "initializer"
 LOOK_S = 0.1

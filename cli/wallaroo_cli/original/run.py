@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import structlog
-
 from wallaroo_cli.application_choice import warn_of_misspelled
 from wallaroo_cli.original.companion import INITIALIZER
 from wallaroo_cli.original.initializer import run_initializer
@@ -18,12 +16,12 @@ from wallaroo_cli.original.options import OPTIONS, OriginalOptions, parse_origin
 from wallaroo_cli.original.worker import run_worker
 from wallaroo_workers import forks
 from wallaroo_workers.application import load_plan
-from wallaroo_workers.logs import configure_logs
+from wallaroo_workers.logs import configure_logs, get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.security import check_exposure
 from wallaroo_workers.settings import ApplicationSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 HELP = """\
 This is the original's command line: each worker is started by hand, the initializer among them.

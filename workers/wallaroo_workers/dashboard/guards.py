@@ -1,13 +1,13 @@
 """What stands before every answer: limits, hosts, the secret, and headers that browsers obey."""
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from wallaroo_workers.dashboard.access import Access
 from wallaroo_workers.dashboard.interface import failure
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 REQUESTS_MAX = 64
 """Requests under way at once, those that listen not counted."""

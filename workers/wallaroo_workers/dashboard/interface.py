@@ -4,15 +4,15 @@ import asyncio
 import json
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo_workers.dashboard.freshness import Fresh, encode_json
 from wallaroo_workers.dashboard.live import Live
 from wallaroo_workers.dashboard.observed import Observed, Steering
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 WINDOWS_S = (300, 3600, 86400)
 """The lengths of history that can be asked for."""

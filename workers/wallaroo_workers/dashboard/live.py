@@ -4,12 +4,12 @@ import asyncio
 from collections import deque
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from wallaroo_workers.dashboard.freshness import Fresh, encode_json
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 INTERVAL_S = 1.0
 LISTENERS_MAX = 32

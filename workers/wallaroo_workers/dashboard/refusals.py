@@ -2,12 +2,12 @@
 
 import logging
 
-import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 AIOHTTP = logging.getLogger("aiohttp.server")
 

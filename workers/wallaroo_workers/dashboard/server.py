@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from pathlib import Path
 
-import structlog
 from aiohttp import web
 
 from wallaroo_workers.dashboard.access import Access
@@ -15,9 +14,10 @@ from wallaroo_workers.dashboard.interface import Interface
 from wallaroo_workers.dashboard.observed import Observed, Steering
 from wallaroo_workers.dashboard.refusals import AIOHTTP, Refusals
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address, split_address
 
-log = structlog.get_logger()
+log = get_logger()
 
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES_MAX = 64 << 10

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import structlog
-
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.external import ExternalId, ExternalMessage
 from wallaroo_workers.external import shapes
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 ANSWER_TIMEOUT_S = 10.0
 """Less than what clients wait for an answer."""

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.wire.external import (
     LENGTH,
@@ -14,10 +12,11 @@ from wallaroo.wire.external import (
     encode_external,
 )
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.network.stream_server import StreamServer
 
-log = structlog.get_logger()
+log = get_logger()
 
 Answer = Callable[[ExternalMessage], Awaitable[ExternalMessage | None]]
 """What a message is answered with; ``None`` where it has no answer. May raise ``WallarooError``."""

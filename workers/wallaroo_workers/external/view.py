@@ -5,14 +5,13 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import structlog
-
 from wallaroo.errors import WallarooError
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.external.answers import Membership
 from wallaroo_workers.external.shapes import single_states
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """Makes a request and returns its result; raises ``WallarooError`` where there is none."""

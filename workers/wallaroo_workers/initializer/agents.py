@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
@@ -23,10 +21,11 @@ from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.initializer.agent_link import Agent, AgentProcess
 from wallaroo_workers.initializer.control_server import Guest
 from wallaroo_workers.initializer.placement import KILL_AFTER_S
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 from wallaroo_workers.settings import WorkerSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a worker may be called; its name becomes part of file names."""

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import CheckpointDue, DrainRequested, StopRequested
 from wallaroo.cluster.worker_names import next_names, refusal
@@ -15,8 +13,9 @@ from wallaroo.names import WorkerName
 from wallaroo_workers.initializer.parameters import Parameters
 from wallaroo_workers.initializer.reach import Reach, Resize
 from wallaroo_workers.initializer.reading import describe_checkpoint
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 Progress = Callable[[dict[str, Any]], None]
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
@@ -16,12 +14,13 @@ from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.ownership import Ownership
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
 from wallaroo_workers.storage.journal_files import cut_journal, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

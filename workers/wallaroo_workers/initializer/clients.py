@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import structlog
-
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
 from wallaroo.wire.control import ControlFrame, encode_control_frame
@@ -24,9 +22,10 @@ from wallaroo.wire.requests import (
     to_json,
 )
 from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 
-log = structlog.get_logger()
+log = get_logger()
 
 REQUESTS_AT_ONCE_MAX = 16
 """Of one client."""

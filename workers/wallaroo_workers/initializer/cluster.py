@@ -8,8 +8,6 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.coordinator import Coordinator, Phase
 from wallaroo.cluster.events import (
     Announce,
@@ -67,11 +65,12 @@ from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
 from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.run_file import RunFile
 
 __all__ = ["Cluster", "ClusterSettings"]
 
-log = structlog.get_logger()
+log = get_logger()
 
 EXIT_AWAITED_S = 0.2
 WAITING_TOLD_EVERY_S = 10.0

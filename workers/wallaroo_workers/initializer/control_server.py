@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (
@@ -20,11 +18,12 @@ from wallaroo.wire.control import (
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.initializer.clients import Clients
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
 from wallaroo_workers.network.strangers import Strangers
 from wallaroo_workers.network.tls import Tls
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Guest(Protocol):

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.events import StartWorker
 from wallaroo.cluster.joining import Joining
 from wallaroo.errors import ClusterError
@@ -19,12 +17,13 @@ from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.agents import AgentRules, Agents
 from wallaroo_workers.initializer.placement import Placement, PlacementByName
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 SECRET_BYTES = 32
 

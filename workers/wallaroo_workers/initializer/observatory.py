@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
 from prometheus_client.metrics_core import Metric
 
 from wallaroo.checkpoint.manifest import Manifest
@@ -31,8 +30,9 @@ from wallaroo.wire.control import Assign, ControlFrame, Join, Measured
 from wallaroo_workers import logs
 from wallaroo_workers.initializer.otlp import OtlpExport
 from wallaroo_workers.initializer.prometheus import families
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Observatory:

@@ -7,16 +7,15 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 from wallaroo.checkpoint.lease import Lease, LeasePlace
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.errors import FencedError, WallarooError
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.signs import Signs
 from wallaroo_workers.storage.store import open_store
 
-log = structlog.get_logger()
+log = get_logger()
 
 RELEASE_S = 5.0
 """A store that cannot be reached must not hold up the end of a run."""

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-import structlog
-
 from wallaroo_workers.dashboard.settings import DashboardSettings
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.tls import TlsFiles, page_server_context
 from wallaroo_workers.run_file import RunFile
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from wallaroo_workers.dashboard.observed import Observed, Steering
     from wallaroo_workers.dashboard.server import Dashboard
 
-log = structlog.get_logger()
+log = get_logger()
 
 READY_AWAITED_S = 3.0
 """A start that takes longer is shown before it is done: something holds it up."""

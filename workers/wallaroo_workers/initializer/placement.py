@@ -11,16 +11,15 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.forks import starting_program
 from wallaroo_workers.initializer.private_folders import PrivateFolder, remove_leftovers
 from wallaroo_workers.leftovers import MARK, Leftovers, new_mark
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 KILL_AFTER_S = 5.0
 

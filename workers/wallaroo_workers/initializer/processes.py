@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.events import StartWorker
 from wallaroo.cluster.restarts import RestartPolicy
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.initializer.placement import KILL_AFTER_S, Placement
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class WorkerProcesses:

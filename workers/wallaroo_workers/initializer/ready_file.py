@@ -7,12 +7,11 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from wallaroo.errors import ConfigError
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 TOKEN_BYTES = 4
 

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from wallaroo.cluster.coordinator import Coordinator
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class StopLimit:

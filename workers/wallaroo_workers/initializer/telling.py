@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from wallaroo.errors import WallarooError
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def tell_starting(application: str, workers: Sequence[str]) -> None:

@@ -2,17 +2,16 @@
 
 import asyncio
 
-import structlog
-
 from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.bounded_log import BoundedLog
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
 from wallaroo_workers.network.strangers import Strangers
 from wallaroo_workers.network.tls import Tls
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class LinkListener:

@@ -3,16 +3,15 @@
 import asyncio
 from collections import deque
 
-import structlog
-
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.pressure import Pressure
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX, LinkHello, encode_data_frame
 from wallaroo.wire.handshake import Purpose, Side
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, split_address
 from wallaroo_workers.network.tls import Tls
 
-log = structlog.get_logger()
+log = get_logger()
 
 DIAL_TIMEOUT_S = 5.0
 TOLD_AFTER_S = 1.0

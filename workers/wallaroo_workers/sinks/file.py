@@ -10,14 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from wallaroo.connectors.file import StagedPart
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import AppendedFile, StagedFiles
 
-log = structlog.get_logger()
+log = get_logger()
 
 WRITE_BYTES_MAX = 1 << 20
 

@@ -8,12 +8,11 @@ import termios
 from collections.abc import Callable
 from typing import cast
 
-import structlog
-
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.connectors.tcp import TCPSink
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 CONNECT_TIMEOUT_S = 5.0
 BACK_OFF_FIRST_S = 0.05

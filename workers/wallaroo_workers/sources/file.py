@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import structlog
-
 from wallaroo.cluster.engine import Engine
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
 from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 READ_BYTES = 256 << 10
 

@@ -15,8 +15,6 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
 from wallaroo.cluster.handing_over import Handed, Offer, drop
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.wire.handing_over import (
@@ -31,10 +29,11 @@ from wallaroo.wire.handing_over import (
 )
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.strangers import Waiting
 from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
 
-log = structlog.get_logger()
+log = get_logger()
 
 SOCKET_NAME = "hand-over"
 BACKLOG_LINES = 128

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import structlog
-
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
@@ -15,11 +13,12 @@ from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address, split_address
 from wallaroo_workers.sources.tcp_connection import SourceConnection
 from wallaroo_workers.sources.unfinished import IntakeLimits
 
-log = structlog.get_logger()
+log = get_logger()
 
 BACKLOG_CONNECTIONS = 1024
 ACCEPTED_AT_ONCE = 16

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol, cast
 
-import structlog
-
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
@@ -23,10 +21,11 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.sources.unfinished import IntakeLimits
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Listener(Protocol):
