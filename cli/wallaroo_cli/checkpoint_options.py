@@ -143,7 +143,7 @@ _OPTIONS = [
         metavar="SECONDS",
         default=60.0,
         show_default=True,
-        type=click.FloatRange(0),
+        type=Number(above_zero=False),
         help="How long the start waits for a store of checkpoints that cannot be reached.",
     ),
 ]
