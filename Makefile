@@ -1,6 +1,7 @@
 # Everything a newcomer needs is `make run` and `make test`; each sets up what is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -11,14 +12,14 @@ help:  ## Show what can be made
 
 .venv/run-ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	@echo "Setting up .venv (once)"
+	@echo "Setting up .venv (once; a minute or two, and pip shows what it does)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) --editable .
 	@touch $@
 
 .venv/dev-ready: .venv/run-ready
 	@echo "Adding what tests and checks need (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 
 run: .venv/run-ready  ## Count a file of votes on 4 workers and show the totals
@@ -66,7 +67,7 @@ layers: .venv/dev-ready
 
 .venv/bench-ready: .venv/dev-ready
 	@echo "Adding what plots need (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(INSTALL) --editable '.[bench]'
 	@touch $@
 
 bench: .venv/bench-ready  ## Measure CPU a record against the bare loop, memory, start; plot

@@ -122,3 +122,14 @@ def test_without_a_compiler_the_wheel_is_pure(
     assert {name for name in files_of(path) if not name.endswith("/RECORD")} >= {
         name for name in wheel if name.endswith(".py")
     }
+
+
+@pytest.mark.parametrize("target", ["run", "dev"])
+def test_what_make_installs_shows_its_progress(target: str, tmp_path: Path) -> None:
+    """Prerequisites are missing in an empty folder, so all commands are shown, and none is run."""
+    (tmp_path / "pyproject.toml").touch()
+    command = ["make", "--dry-run", "--file", str(ROOT / "Makefile"), target]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    installs = [line for line in shown.splitlines() if "pip install" in line]
+    assert installs
+    assert all("PYTHONUNBUFFERED=1" in line and "quiet" not in line for line in installs)

@@ -10,6 +10,7 @@ import click
 
 from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.original.tool import OriginalTool
 from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.display import Display
 from wallaroo_cli.tools.numbers import Number
@@ -25,7 +26,9 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=OriginalTool, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "-l",

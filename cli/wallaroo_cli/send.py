@@ -6,6 +6,7 @@ import click
 
 from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.original.tool import OriginalTool
 from wallaroo_cli.tools.addresses import parse_addresses
 from wallaroo_cli.tools.display import Display
 from wallaroo_cli.tools.messages import Messages
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=OriginalTool, epilog=EPILOG)
 @click.version_option(package_name=DISTRIBUTION)
 @click.option(
     "-h",

@@ -310,7 +310,14 @@ def hand_over_lines() -> list[tuple[str, str]]:
     A line that nobody has accepted yet has inode 0.
     """
     found = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    return [(line[6], line[7]) for line in found if line[-1].endswith(f"/{SOCKET_NAME}")]
+    return [(line[6], _whole(line[7])) for line in found if line[-1].endswith(f"/{SOCKET_NAME}")]
+
+
+def _whole(path: str) -> str:
+    """The path of a socket in the temporary folder, also of one that was bound by a short one."""
+    if not path.startswith("/proc/self/fd/"):
+        return path
+    return os.path.join(tempfile.gettempdir(), *path.split("/")[5:])
 
 
 def hand_over_path(pid: int) -> str:

@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
+from wallaroo_workers.network.unix_paths import socket_path
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -28,7 +30,8 @@ def dialed(address: Address) -> socket.socket:
         return socket.create_connection(address, 10)
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(10)
-    line.connect(address)
+    with socket_path(address) as path:
+        line.connect(path)
     return line
 
 

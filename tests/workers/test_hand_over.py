@@ -23,6 +23,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX
+from wallaroo_workers.network.unix_paths import socket_path
 from wallaroo_workers.sources import descriptors
 from wallaroo_workers.sources.handing_over import UnixHandOver
 from wallaroo_workers.sources.tcp import TCPSourceListener
@@ -317,6 +318,24 @@ async def test_one_that_waits_at_a_taker_can_be_given_again(workers: list[Worker
 
 
 @on_uvloop
+async def test_a_temporary_folder_with_a_long_name_keeps_nobody_from_taking(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    giver = workers[0]
+    long = tmp_path / ("x" * 150)
+    long.mkdir()
+    taker = Worker(WorkerName("w9"), long / "w9")
+    with connect(giver):
+        await until(lambda: giver.listener.connection_count == 1)
+        assert giver.hand_over.is_here(taker.hand_over.path)
+        assert await giver.give(taker)
+    for _, handed in taker.offers:
+        drop(handed)
+    taker.hand_over.close()
+    assert not (long / "w9").exists()
+
+
+@on_uvloop
 async def test_who_does_not_know_the_secret_hands_over_nothing(
     workers: list[Worker], tmp_path: Path
 ) -> None:
@@ -342,10 +361,11 @@ async def test_a_taker_that_does_not_answer_is_not_waited_for_forever(
     with (
         pytest.MonkeyPatch.context() as patch,
         socket.socket(socket.AF_UNIX) as deaf,
+        socket_path(path) as short,
         connect(giver),
     ):
         patch.setattr(descriptors, "TIME_MAX_S", 0.1)
-        deaf.bind(path)
+        deaf.bind(short)
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)
         assert giver.hand_over.is_here(path)

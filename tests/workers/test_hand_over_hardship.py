@@ -29,6 +29,7 @@ from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import PENDING_BYTES_MAX
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
+from wallaroo_workers.network.unix_paths import socket_path
 from wallaroo_workers.sources import handing_over
 from wallaroo_workers.sources.handing_over import STRANGERS_MAX
 
@@ -41,7 +42,8 @@ FRAME_BYTES = 1000
 def stranger(worker: Worker, *said: bytes, files: int = 0) -> socket.socket:
     """Connect where ``worker`` takes connections, and say something beside descriptors."""
     line = socket.socket(socket.AF_UNIX)
-    line.connect(worker.hand_over.path)
+    with socket_path(worker.hand_over.path) as path:
+        line.connect(path)
     with contextlib.suppress(OSError), open(os.devnull, "rb") as null:
         for data in said:
             socket.send_fds(line, [data], [null.fileno()] * files)
@@ -147,7 +149,8 @@ async def test_so_do_senders(workers: list[Worker], _: Path) -> None:
 async def test_a_worker_that_ends_waits_for_no_transfer(workers: list[Worker], path: Path) -> None:
     giver, taker = workers[:2]
     with socket.socket(socket.AF_UNIX) as deaf, stranger(taker, b"W"), connect(giver):
-        deaf.bind(str(path / "deaf"))
+        with socket_path(str(path / "deaf")) as short:
+            deaf.bind(short)
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)
         shares = {str(path / "deaf"): giver.senders.handed()}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from wallaroo_workers.initializer.private_folders import PREFIX, PrivateFolder, remove_leftovers
+from wallaroo_workers.network.unix_paths import socket_path
 
 OWNER = """
 import sys, tempfile
@@ -31,8 +32,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def listen_in(folder: str) -> None:
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(os.path.join(folder, "hand-over"))
+    with (
+        socket.socket(socket.AF_UNIX) as listening,
+        socket_path(os.path.join(folder, "hand-over")) as path,
+    ):
+        listening.bind(path)
 
 
 def test_what_a_killed_process_left_is_removed_and_not_before(folder: Path) -> None:

@@ -17,6 +17,7 @@ from wallaroo.wire.external import (
     encode_external,
 )
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.original.tool import OriginalTool
 from wallaroo_cli.tools.addresses import Address, parse_address
 
 TIMEOUT_S = 30.0
@@ -47,7 +48,12 @@ NOT_INITIALIZED = '{"processing_messages": false}'
 EPILOG = "Messages: " + ", ".join(MESSAGES) + "."
 
 
-@click.command("external", short_help="Ask a worker of the original's command line.", epilog=EPILOG)
+@click.command(
+    "external",
+    cls=OriginalTool,
+    short_help="Ask a worker of the original's command line.",
+    epilog=EPILOG,
+)
 @click.argument("message", metavar="MESSAGE", type=click.Choice(list(MESSAGES)))
 @click.option(
     "--external",

@@ -177,9 +177,7 @@ def _sorted_out(arguments: Sequence[str]) -> _Found:
         spelling, equals, value = argument.partition("=")
         option = OPTION_OF.get(spelling)
         if spelling.startswith(PONY):
-            is_alone = equals or spelling.startswith(PONY_FLAGS)
-            if not is_alone and waiting and waiting[-1].isdecimal():
-                waiting.pop()
+            _drop_value_of_pony(argument, waiting)
         elif option is None:
             found.rest.append(argument)
         elif not option.takes_value:
@@ -191,6 +189,25 @@ def _sorted_out(arguments: Sequence[str]) -> _Found:
         else:
             raise FatalUserError(f"{argument} needs a value behind it")
     return found
+
+
+def without_pony(arguments: Sequence[str]) -> list[str]:
+    """Return ``arguments`` without options of the original's own runtime and their values."""
+    rest = []
+    waiting = list(reversed(arguments))
+    while waiting:
+        argument = waiting.pop()
+        if argument.startswith(PONY):
+            _drop_value_of_pony(argument, waiting)
+        else:
+            rest.append(argument)
+    return rest
+
+
+def _drop_value_of_pony(argument: str, waiting: list[str]) -> None:
+    is_alone = "=" in argument or argument.startswith(PONY_FLAGS)
+    if not is_alone and waiting and waiting[-1].isdecimal():
+        waiting.pop()
 
 
 def _problems(

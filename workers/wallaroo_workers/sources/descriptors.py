@@ -23,6 +23,7 @@ from wallaroo.wire.handshake import (
     Side,
 )
 from wallaroo_workers.forks import ours
+from wallaroo_workers.network.unix_paths import socket_path
 
 TIME_MAX_S = 10.0
 """For a proof, and for all that is given to one worker. It may be busy; senders wait meanwhile."""
@@ -66,7 +67,8 @@ class TimedLine:
     def dial(self, path: str, secret: bytes) -> None:
         """Connect, prove the secret and have it proven; ``ProtocolError`` for a stranger."""
         self._limit()
-        self._line.connect(path)
+        with socket_path(path) as short:
+            self._line.connect(short)
         handshake = Handshake(Side.DIALER, Purpose.HAND_OVER, secret, os.urandom(NONCE_BYTES))
         self.send(handshake.first_bytes())
         self.send(handshake.receive_data(self.receive(LISTENER_OPENING_BYTES)))

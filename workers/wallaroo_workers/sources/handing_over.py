@@ -31,6 +31,7 @@ from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.strangers import Waiting
+from wallaroo_workers.network.unix_paths import socket_path
 from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
 
 log = get_logger()
@@ -76,7 +77,8 @@ class UnixHandOver:
         listening = ours(socket.socket(socket.AF_UNIX))
         path = os.path.join(self._folder, SOCKET_NAME)
         try:
-            listening.bind(path)
+            with socket_path(path) as short:
+                listening.bind(short)
             listening.listen(BACKLOG_LINES)
         except OSError as error:
             listening.close()
@@ -84,7 +86,8 @@ class UnixHandOver:
                 "senders.not_taken_over",
                 path=path,
                 reason=str(error),
-                hint="senders of workers that leave are hung up on; a shorter TMPDIR may help",
+                hint="senders of workers that leave have to connect again; see that TMPDIR is a "
+                "folder in which sockets can be made",
             )
             return
         listening.setblocking(False)
