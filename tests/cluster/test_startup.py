@@ -107,7 +107,7 @@ def test_debug_shows_the_traceback_too(folder: Path) -> None:
         (["--in", "no.such.host.invalid:7010", "--out", "127.0.0.1:9"], 2, "host of source"),
         ([*ADDRESSES, "--workers", "0"], 2, "--workers 0 leaves nobody to work"),
         ([*ADDRESSES, "--control", "nonsense"], 2, "--control: 'nonsense' is not an address"),
-        ([*ADDRESSES, "--ready-file", "no/folder"], 2, "there is no folder no for the ready file"),
+        ([*ADDRESSES, "--ready-file", "no/folder"], 2, "no folder {folder}/no for the ready file"),
         ([*ADDRESSES, "--dead-letters", "echo.py"], 2, "'echo.py' is a file"),
     ],
 )
