@@ -28,6 +28,7 @@ class CheckpointOptions:
     allow_dropped_state: bool
     take_over: bool
     store_timeout_s: float
+    allow_lost_input: bool
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
@@ -60,6 +61,7 @@ class CheckpointOptions:
             allow_dropped_state=self.allow_dropped_state,
             takes_over=self.take_over,
             store_timeout_s=self.store_timeout_s,
+            allow_lost_input=self.allow_lost_input,
         )
 
 
@@ -145,6 +147,12 @@ _OPTIONS = [
         show_default=True,
         type=Number(above_zero=False),
         help="How long the start waits for a store of checkpoints that cannot be reached.",
+    ),
+    click.option(
+        "--allow-lost-input",
+        is_flag=True,
+        help="Go on if a journal that is needed is missing or shorter than it was: what was "
+        "accepted and stands in it alone is lost.",
     ),
 ]
 

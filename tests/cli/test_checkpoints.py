@@ -75,7 +75,8 @@ async def fill(folder: Path) -> None:
     for number in range(1, 4):
         journal.append(0, 1, b"abc")
         await store.create(part_name(number, "w1", 1, 0, 0), PART)
-        latest = await log.commit(manifest(number, JournalPosition(journal.name, 10, {})))
+        position = JournalPosition(journal.name, 10, {}, end=journal.offset)
+        latest = await log.commit(manifest(number, position))
     journal.append(0, 1, b"abc")
     journal.close()
     await log.claim(latest, Epoch(2))
@@ -163,7 +164,8 @@ def test_show_for_programs_is_the_whole_manifest(folder: Path) -> None:
     assert found["partition_maps"] == [["totals", 1, ["7361"], ["w1"], [0]]]
     worker = found["workers"]["w1"]
     assert worker["sources"] == {"2": {"file": "in.txt", "offset": 5, "mark": "01"}}
-    assert worker["journals"] == [{"journal": "w1-0000000001", "offset": 10, "done": {}}]
+    (journal,) = worker["journals"]
+    assert (journal["journal"], journal["offset"], journal["done"]) == ("w1-0000000001", 10, {})
     assert worker["parts"][0]["key_count"] == 2
 
 
@@ -226,6 +228,30 @@ def test_a_journal_that_a_checkpoint_needs_and_is_not_there_is_found(
     result = invoke("verify", folder, "--journals", tmp_path)
     assert result.exit_code == 1
     assert "what was read from offset 10 on is missing" in result.stderr
+
+
+def test_a_journal_that_is_shorter_than_a_checkpoint_says_is_found_with_both_lengths(
+    folder: Path,
+) -> None:
+    segment = folder / "journals/w1-0000000001/0000000000000000"
+    os.truncate(segment, 40)
+    result = invoke("verify", folder)
+    assert result.exit_code == 1
+    assert f"Error: {segment}: it holds 40 bytes, and had at least 85\n" in result.stderr
+    assert "--allow-lost-input" in result.stderr
+    # The first one was taken when the journal was that short.
+    assert json_of("verify", folder)["whole"] == [1]
+    assert "fine" not in result.stdout
+
+
+def test_a_journal_that_ends_with_zeros_counts_without_them(folder: Path) -> None:
+    segment = folder / "journals/w1-0000000001/0000000000000000"
+    length = segment.stat().st_size
+    os.truncate(segment, 35)
+    os.truncate(segment, length)
+    result = invoke("verify", folder)
+    assert result.exit_code == 1
+    assert f"Error: {segment}: it holds 35 bytes, and had at least 85\n" in result.stderr
 
 
 def test_prune_keeps_the_newest_and_asks_first(folder: Path) -> None:

@@ -22,6 +22,7 @@ from tests.cluster.durable import (
     write_application,
 )
 from tests.cluster.harness import Cluster, framed, send_bytes, wait_until
+from wallaroo.cluster.coordinator import NOTHING_IF_FOUND
 
 pytestmark = pytest.mark.cluster
 
@@ -48,7 +49,7 @@ def under_load(
         counts.wait_lines()
         totals = sender.stop()
         assert cluster.stop() == 0
-        assert all(line["lost"] == "nothing" for line in cluster.events("worker.lost"))
+        assert all(line["lost"] == NOTHING_IF_FOUND for line in cluster.events("worker.lost"))
         assert cluster.errors == []
     counts.check(totals)
 

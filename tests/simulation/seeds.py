@@ -76,6 +76,8 @@ def disorder_at_receivers(chosen: Case, result: SimulationResult) -> str:
         for connection in result.accepted:
             last: dict[str, int] = {}
             for payload in connection:
+                if payload in result.sent_again:
+                    continue  # its first result may be of a connection from before
                 key, _, _ = payload.decode().partition(":")
                 place = places.get(payload + b"\n", -1)
                 if -1 < place < last.get(key, -1):

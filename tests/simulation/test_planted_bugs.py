@@ -21,6 +21,7 @@ from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Aside, Handed
 from wallaroo.cluster.inbox import Inbox
 from wallaroo.cluster.intake import Intake
+from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.moving import Moving
 from wallaroo.cluster.senders import Senders
 from wallaroo.connectors.sink_queue import SinkQueue
@@ -203,6 +204,11 @@ def without_order_of_results(patch: Patch) -> None:
     patch.setattr(SinkQueue, "hold", lambda *_: None)
 
 
+def without_looking_for_journals(patch: Patch) -> None:
+    """A run passes over a missing journal."""
+    patch.setattr(KeptInput, "_lost", lambda *_: [])
+
+
 PLANTED = {
     without_hold_back: 59,
     without_epoch_check: 5,
@@ -225,6 +231,7 @@ PLANTED = {
     without_waiting_for_a_checkpoint: 339,
     without_attempts: 43,
     without_order_of_results: 40,
+    without_looking_for_journals: 30,
 }
 """Each with the first seed that showed it; where the simulation has changed, a later one does."""
 

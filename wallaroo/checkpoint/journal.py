@@ -12,11 +12,13 @@ A crash can leave an unfinished entry at the end of the last segment; it was nev
 
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wallaroo.checkpoint.blocks import Block, FileKind, encode_header
 from wallaroo.checkpoint.manifest import NUMBER_DIGITS, JournalPosition
+from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.errors import DamagedFileError
 
 SEGMENT_HEADER = encode_header(FileKind.JOURNAL)
@@ -42,6 +44,35 @@ class Entry(NamedTuple):
     """Whole frames as they came from the sender, to be cut by the source's own framer."""
     skip: int
     """So many of its first records are processed already; always fewer than all."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalExtent:
+    """How much there is of one journal: what stands between two of its offsets, without a gap."""
+
+    journal: str
+    begin: int
+    """The offset of its first byte that is there."""
+    last: int
+    """The offset at which its last file begins."""
+    end: int
+    """The offset behind its last byte. Zeros that a file system put there do not count."""
+
+    def to_wire(self) -> list[Any]:
+        """Return the values as a list, as msgpack packs them."""
+        values: list[Any] = to_plain(self)
+        return values
+
+    @classmethod
+    def from_wire(cls, value: object) -> "JournalExtent":
+        """Return what ``to_wire`` gave; ``ValueError``, naming the field, for anything else."""
+        return from_plain(cls, value)
+
+    def from_here_on(self, position: JournalPosition) -> JournalPosition:
+        """Return where to replay what is there, given that the rest behind `position` is lost."""
+        offset = min(max(position.offset, self.begin), self.end)
+        done = {at: count for at, count in position.done.items() if offset <= at < self.end}
+        return JournalPosition(self.journal, offset, done)
 
 
 def encode_entry_head(pipeline: int, record_count: int) -> bytes:

@@ -56,6 +56,8 @@ class EntryReader:
         self._read_bytes = read_bytes
         self.torn_bytes = 0
         """How many bytes of an unfinished entry the journal ends with, known at the end."""
+        self.end = 0
+        """The offset at which its last whole entry ends, known at the end."""
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield what is still to be processed, in order; little more than an entry is in memory.
@@ -86,8 +88,9 @@ class EntryReader:
         path = self._segments.path(first)
         with self._segments.open(first) as file:
             header = file.read(HEADER_BYTES)
-            if len(header) < HEADER_BYTES and following is None:
-                self.torn_bytes = len(header)
+            if following is None and (torn := _unwritten_header(header, file)) is not None:
+                self.torn_bytes, self.end = torn, first
+                self._check_named(path, first)
                 return
             check_header(header, FileKind.JOURNAL, path, hint="", foreign="")
             begin = max(self._position.offset - first, HEADER_BYTES)
@@ -104,7 +107,8 @@ class EntryReader:
     def _check_end(self, path: str, blocks: BlockReader, first: int, following: int | None) -> None:
         """Judge how the segment ended; all its whole entries were yielded."""
         if following is None:
-            self.torn_bytes = blocks.tail_bytes
+            self.torn_bytes, self.end = blocks.tail_bytes, first + blocks.offset
+            self._check_named(path, first)
         elif blocks.tail_bytes or first + blocks.offset != following:
             raise DamagedFileError(
                 path,
@@ -112,3 +116,30 @@ class EntryReader:
                 f"it ends at {blocks.offset + blocks.tail_bytes}, but the next file begins with "
                 f"offset {following}, so {following - first - blocks.offset} bytes are missing",
             )
+
+    def _check_named(self, path: str, first: int) -> None:
+        """Raise ``DamagedFileError`` if the position says that there was more."""
+        if self.end < self._position.end:
+            raise DamagedFileError(
+                path,
+                self.end - first,
+                f"its last whole entry ends at {self.end - first}, but it had at least "
+                f"{self._position.end - first} bytes when a checkpoint was taken",
+            )
+
+
+def _unwritten_header(header: bytes, file: OpenSegment) -> int | None:
+    """Return how long a last segment is of which not even the header was written; else ``None``.
+
+    A file system may lengthen a file before it writes what is in it: then there are zeros.
+    """
+    if len(header) < HEADER_BYTES:
+        return len(header)
+    if header.strip(b"\0"):
+        return None
+    length = len(header)
+    while data := file.read(READ_BYTES):
+        if data.strip(b"\0"):
+            return None
+        length += len(data)
+    return length

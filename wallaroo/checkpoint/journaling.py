@@ -7,7 +7,7 @@ that read it; after a failure the journal is replayed from where the last checkp
 from collections.abc import Iterable
 from typing import Protocol
 
-from wallaroo.checkpoint.journal import Entry, cut_offset, is_older
+from wallaroo.checkpoint.journal import Entry, JournalExtent, cut_offset, is_older
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.progress import JournalProgress
 from wallaroo.errors import StoreError
@@ -39,12 +39,21 @@ class JournalWriter(Protocol):
         ...
 
 
-class JournalFolder(Protocol):
-    """All journals that this worker can reach; methods raise ``StoreError``."""
+class ReachedJournals(Protocol):
+    """What there is of journals, as far as a process can reach it."""
 
-    def names(self) -> list[str]:
-        """Return the names of all journals that have any file."""
+    @property
+    def location(self) -> str:
+        """The folder's path, for messages."""
         ...
+
+    def extents(self) -> list[JournalExtent]:
+        """Return how much there is of each journal that has any file; raises ``StoreError``."""
+        ...
+
+
+class JournalFolder(ReachedJournals, Protocol):
+    """All journals that this worker can reach; methods raise ``StoreError``."""
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         """Return what is to be replayed from a position on; also raises ``DamagedFileError``."""
@@ -98,16 +107,20 @@ class Journal:
         self._saving = []
         self._saved.clear()
         progress = {
-            each.journal: JournalProgress(each.journal, each.offset, each.done)
+            each.journal: JournalProgress(each.journal, each.offset, each.done, each.end)
             for each in positions
         }
         self._progress = progress.get(self.name, JournalProgress(self.name, self._writer.offset))
         self._older = {name: one for name, one in progress.items() if name != self.name}
         return progress
 
-    def legacy(self) -> list[JournalPosition]:
-        """Return where each journal is; nothing of any of them waits to be processed."""
-        return [self._progress.position(), *(one.position() for one in self._older.values())]
+    def legacy(self, *, is_closed: bool = False) -> list[JournalPosition]:
+        """Return where each journal is; nothing of any of them waits to be processed.
+
+        ``is_closed`` says that this worker adds nothing more to its own.
+        """
+        older = (one.position(is_closed=one.end is not None) for one in self._older.values())
+        return [self._progress.position(is_closed=is_closed), *older]
 
     def inherit(self, positions: list[JournalPosition]) -> None:
         """Look after journals that are processed whole, and whose writer has left."""
@@ -118,9 +131,9 @@ class Journal:
 
     # Checkpoints
 
-    def positions(self) -> list[JournalPosition]:
-        """Return where each journal is, for the checkpoint that begins."""
-        self._saving = self.legacy()
+    def positions(self, *, is_closed: bool = False) -> list[JournalPosition]:
+        """Return where each journal is, for the checkpoint that begins; see ``legacy``."""
+        self._saving = self.legacy(is_closed=is_closed)
         return self._saving
 
     def committed(self, number: int, oldest_number: int) -> None:
@@ -143,15 +156,15 @@ class Journal:
             raise problems[0]
 
     def _cut(self, name: str, kept: list[list[JournalPosition]]) -> None:
-        if any(name not in (each.journal for each in positions) for positions in kept):
+        named = [each for positions in kept for each in positions if each.journal == name]
+        if len(named) < len(kept):
             return  # what an older checkpoint needs of it, its writer knew, who has left
-        offset = cut_offset(name, kept)
-        assert offset is not None, "all of these name it"
-        if name == self.name or offset != self._older[name].end:
-            self.folder.cut(name, offset)
+        if name == self.name or not all(each.is_finished for each in named):
+            self.folder.cut(name, cut_offset(name, kept))
             return
-        # All of it was processed before the oldest checkpoint that is kept. It is named until it is
-        # gone: without a name it could be taken for a newer one. Where its writer's host has a
-        # folder of its own it stays there, and its name here.
+        # All of it was processed before the oldest checkpoint that is kept, and all that are kept
+        # say so: whoever goes back to one of them does not look for it. It is named until it is
+        # gone: without a name it could be taken for a newer one. If its writer's host has a folder
+        # of its own, it stays there, and its name here.
         if self.folder.cut(name, None) or is_older(name, self.name):
             del self._older[name]

@@ -48,12 +48,17 @@ class JournalPosition:
     """How far a journal was processed: all before `offset`, and of some entries behind it a part.
 
     ``done`` maps the offset of such an entry to how many of its first records are processed.
-    Raises ``ValueError`` if it names an entry before `offset`.
+    Raises ``ValueError`` if it names an entry before `offset`. Positions are equal if a replay from
+    them is the same.
     """
 
     journal: str
     offset: int
     done: dict[int, int]
+    end: int = field(default_factory=int, compare=False)
+    """How long the journal was at least when this was noted: less is damage."""
+    is_finished: bool = field(default_factory=bool, compare=False)
+    """Whether nobody adds to the journal any more and all of it is processed: it may be gone."""
 
     def __post_init__(self) -> None:
         if self.done and min(self.done) < self.offset:
@@ -61,6 +66,11 @@ class JournalPosition:
                 f"journal {self.journal} is processed up to {self.offset}, "
                 f"so its entry at {min(self.done)} cannot be in part"
             )
+
+    @property
+    def least_end(self) -> int:
+        """The offset at which the journal ends at least, since all before it was there once."""
+        return max(self.offset, self.end)
 
 
 @dataclass(frozen=True, slots=True)

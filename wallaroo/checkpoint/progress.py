@@ -14,9 +14,11 @@ class JournalProgress:
     """One journal, written or replayed here; a replay begins at `offset`, as far as not `done`."""
 
     def __init__(
-        self, journal: str, offset: int = 0, done: Mapping[int, int] | None = None
+        self, journal: str, offset: int = 0, done: Mapping[int, int] | None = None, end: int = 0
     ) -> None:
+        """``end`` is known to have been reached, whatever the replay has come to."""
         self.journal = journal
+        self._known_end = end
         self._done_before = dict(done or {})
         """Holds for entries that the replay has not come to, and for those that it leaves out."""
         self._end = offset
@@ -41,12 +43,16 @@ class JournalProgress:
         self._entries[offset] = (taken_count + record_count, total_count)
         self._forget_finished()
 
-    def position(self) -> JournalPosition:
-        """Return what a replay has to know: where to begin, and what behind that to leave out."""
+    def position(self, *, is_closed: bool = False) -> JournalPosition:
+        """Return what a replay has to know: where to begin, and what behind that to leave out.
+
+        ``is_closed`` says that nobody adds to the journal any more.
+        """
         offset = next(iter(self._entries), self._end)
         done = {at: taken for at, taken in self._done_before.items() if at >= offset}
         done |= {at: taken for at, (taken, _) in self._entries.items() if taken}
-        return JournalPosition(self.journal, offset, done)
+        end = max(self._end, self._known_end)
+        return JournalPosition(self.journal, offset, done, end, is_closed and not self._entries)
 
     def _forget_finished(self) -> None:
         while self._entries:

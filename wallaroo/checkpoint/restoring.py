@@ -1,6 +1,6 @@
 """Brings one worker back to a checkpoint: its state, and where its sources go on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,12 @@ class Restorer:
         return lambda key: owner_then(key) == worker and owner_of(key) == me
 
 
+def replayer_of(journal: str, members: Sequence[WorkerName]) -> WorkerName:
+    """Return the member that replays `journal`: its writer, or one that stands in for it."""
+    worker = WorkerName(_parsed(journal)[0])
+    return worker if worker in members else heir_of(journal, members)
+
+
 def journals_of(
     me: WorkerName,
     members: tuple[WorkerName, ...],
@@ -102,10 +108,8 @@ def journals_of(
     """
     mine: list[JournalPosition] = []
     for journal in sorted(journals, key=_age):
-        worker, _ = _parsed(journal)
-        owner = worker if worker in members else heir_of(journal, members)
         position = replay_position(journal, positions)
-        if owner == me and position is not None:
+        if position is not None and replayer_of(journal, members) == me:
             mine.append(position)
     return mine
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.saving import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
@@ -72,6 +73,7 @@ class Barriers:
     ) -> None:
         """Barriers up to ``past`` are of no concern any more."""
         self._pipeline_count = len(plan.pipelines)
+        self._writes_journal = keeps_input(plan)
         self._aligner = Aligner(plan, me, workers)
         self._around = around
         self._durability = durability
@@ -159,7 +161,10 @@ class Barriers:
             except WallarooError as error:
                 self._not_saved(error)
                 return
-            self._before = Before(self._durability.journal.positions(), sources)
+            # Nothing is read any more behind a drain, and without TCP sources nothing ever was.
+            is_closed = self._is_draining or not self._writes_journal
+            positions = self._durability.journal.positions(is_closed=is_closed)
+            self._before = Before(positions, sources)
         self._pass_pipelines(checkpoint)
 
     def _pass_pipelines(self, checkpoint: CheckpointId) -> None:

@@ -5,14 +5,23 @@ given by whoever drives them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wallaroo.checkpoint.journal import journal_name
+from wallaroo.checkpoint.journal import journal_name, replay_position
+from wallaroo.checkpoint.journaling import ReachedJournals
+from wallaroo.checkpoint.lost_input import NeededInput, keeps_input
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.events import ManifestNotWritten, ManifestWritten, WriteManifest
+from wallaroo.cluster.events import (
+    Announce,
+    ManifestNotWritten,
+    ManifestWritten,
+    WriteManifest,
+)
+from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
@@ -33,6 +42,7 @@ class Rules:
     keep: int = 3
     from_checkpoint: int | None = None
     allow_dropped_state: bool = False
+    allow_lost_input: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,8 @@ class Place:
     log: ManifestLog
     journal_epochs: Callable[[], list[int]]
     """The epochs that journals were written in; raises ``StoreError``."""
+    journals: ReachedJournals
+    """The journals that are within reach here."""
     commit_output: Callable[[str, int, Sequence[StagedPart]], Awaitable[object]]
     """Has the file at a path hold so many bytes as now, then these parts; raises ``OSError``."""
     discard_output: Callable[[str, str], Awaitable[object]]
@@ -54,6 +66,8 @@ class Place:
     tell: Callable[[str, dict[str, Any]], None]
     """One line for people."""
     warn: Callable[[str, dict[str, Any]], None]
+    announce: Callable[[Announce], None]
+    """As the coordinator's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,8 @@ class Beginning:
     """The highest number of a barrier in it: those of this run have to be above."""
     maps: list[PartitionMap]
     workers: tuple[WorkerName, ...]
+    needed_input: NeededInput | None
+    """The journals to go on with; ``None`` if the application's sources write none."""
 
 
 class Checkpoints:
@@ -81,6 +97,7 @@ class Checkpoints:
         self._plan = plan
         self._workers = workers
         self._newest_epoch = Epoch(0)
+        self._are_all_here = True
         self._log = place.log
         self._latest: Manifest
         self._partition_maps: list[PartitionMap] = []
@@ -93,10 +110,16 @@ class Checkpoints:
     async def before_claim(self) -> None:
         """Called when everything else about the beginning is known to be right."""
 
-    def formed(self, workers: tuple[WorkerName, ...], newest_epoch: Epoch) -> None:
-        """These are the members; journals elsewhere were written until ``newest_epoch``."""
+    def formed(
+        self, workers: tuple[WorkerName, ...], newest_epoch: Epoch, *, are_all_here: bool
+    ) -> None:
+        """These are the members; journals elsewhere were written until ``newest_epoch``.
+
+        ``are_all_here`` says that there is no other host.
+        """
         self._workers = workers
         self._newest_epoch = newest_epoch
+        self._are_all_here = are_all_here
 
     @property
     def latest(self) -> Manifest:
@@ -150,6 +173,8 @@ class Checkpoints:
             base = self._nothing(epoch)
         elif base.outline != list(outline(self._plan)):
             self._check_plan(base)
+        needed = await self._needed_input(base) if keeps_input(self._plan) else None
+        await self._check_input(needed, newest)
         await self.before_claim()
         self._latest = await self._log.claim(base, epoch, newest)
         self._partition_maps = self._maps(base)
@@ -163,7 +188,43 @@ class Checkpoints:
         self._place.tell("checkpoint.begin", values)
         latest = self._latest
         last_barrier = latest.last_barrier()
-        return Beginning(epoch, latest.number, last_barrier, self._partition_maps, self._workers)
+        maps = self._partition_maps
+        return Beginning(epoch, latest.number, last_barrier, maps, self._workers, needed)
+
+    async def _needed_input(self, base: Manifest) -> NeededInput:
+        positions = {each.journal: each for each in base.journal_positions()}
+        is_newest = self._rules.from_checkpoint is None
+        # Checkpoints that are given up for an older one know of journals that are newer than it.
+        for number in () if is_newest else await self._log.numbers():
+            if number > base.number:
+                with suppress(DamagedFileError):
+                    later = await self._log.load(number)
+                    for each in later.journal_positions():
+                        position = replay_position(each.journal, base.journal_positions())
+                        if position is not None:
+                            positions.setdefault(each.journal, position)
+        return NeededInput(base.number, tuple(positions.values()))
+
+    async def _check_input(self, needed: NeededInput | None, newest: CheckpointId | None) -> None:
+        """Raise ``ClusterError`` if a journal is missing, as far as that can be known by now.
+
+        The coordinator would find it out as well, but only once this run has given up whatever is
+        newer than the checkpoint that it begins with.
+        """
+        if needed is None or not self._are_all_here or self._rules.allow_lost_input:
+            return
+        kept = KeptInput(needed, may_be_lost=False)
+        extents = self._place.journals.extents()
+        for worker in self._workers:
+            kept.found(worker, extents, self._place.journals.location)
+        told, error = kept.look(self._workers)
+        if error is None:
+            return
+        if newest is not None and max(await self._log.numbers(), default=0) > newest:
+            raise FencedError("another run committed a checkpoint meanwhile, and cut its journals")
+        for line in told:
+            self._place.announce(line)
+        raise error
 
     async def _base(self) -> Manifest | None:
         number = self._rules.from_checkpoint
@@ -253,7 +314,8 @@ class Checkpoints:
                 await self._place.pause(AGAIN_S)
         await self._publish(self._latest)
         await self._discard_of_lost()
-        return ManifestWritten(self._latest.number, await self._prune())
+        number, journals = self._latest.number, self._latest.journal_positions()
+        return ManifestWritten(number, await self._prune(), tuple(journals))
 
     async def _prune(self) -> int:
         """Delete what is not kept; return the number of the oldest manifest that is."""

@@ -43,6 +43,9 @@ class Chronicle:
                 # Without the count, so that failures in a row are one entry.
                 text = f"a checkpoint failed: {values['reason']}"
                 self._events.add("checkpoint.failed", text, level="warning")
+            case Announce("journals.lost", values):
+                text = f"input was lost with journal {values['journal']} of {values['worker']}"
+                self._events.add("journals.lost", text, values, level="error")
             case Announce("cluster.draining"):
                 self._events.add("cluster.draining", "the cluster finishes what it has and stops")
 

@@ -74,6 +74,7 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 STORY_STEPS_MAX = 64
 
 HINT_AT_ONCE = {"hint": "once more to stop at once"}
+NOTHING_IF_FOUND = "nothing, if its journal is still there"
 RUN_AGAIN = "mend what the log says of this worker, if anything, and run the same command again"
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
@@ -207,7 +208,7 @@ class Coordinator:
         self._lost.discard(worker)
         self._state.joined(frame)
         then = "all connect to each other and to the sinks"
-        return self._counted(worker, "worker.joined", then, self._state.connect)
+        return self._counted(worker, "worker.joined", then, lambda: self._state.connect(self._end))
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
@@ -314,7 +315,7 @@ class Coordinator:
             "worker": worker,
             "reason": reason,
             "epoch": self.epoch,
-            "lost": "nothing",
+            "lost": NOTHING_IF_FOUND if self._state.input.is_kept else "nothing",
         }
         following = f"all workers go back to checkpoint {self._state.manifest}{undecided}"
         return [
@@ -336,7 +337,7 @@ class Coordinator:
             return []
         match self.phase:
             case Phase.FORMING:
-                return self._state.connect()
+                return self._state.connect(self._end)
             case Phase.DRAINING:
                 return self._finish()
             case Phase.RUNNING if self.ending.is_requested and not self._resizes.is_settling:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import WallarooError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import ControlFrame
@@ -49,6 +50,8 @@ class ManifestWritten:
     number: int
     oldest_number: int
     """Of the oldest manifest that is kept."""
+    journals: tuple[JournalPosition, ...] = field(default=(), repr=False)
+    """All positions in it; many, so stories leave them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Announce:
     values: dict[str, Any]
     next: str
     is_warning: bool = False
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

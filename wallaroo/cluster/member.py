@@ -152,9 +152,27 @@ class Member:
         """Take links, and tell the initializer."""
         process = self._process
         address = await process.listen(self.mesh)
-        about = list(outline(process.plan))
-        path = process.hand_over.path
-        process.send(Join(self._incarnation, process.name, process.pid, address, about, path))
+        journals: list[Any] = []
+        folder = ""
+        if process.durable is not None:
+            folder = process.durable.journal.folder.location
+            try:
+                journals = [each.to_wire() for each in process.durable.journal.folder.extents()]
+            except WallarooError as error:
+                self.fail(error.what, error.hint, error.exit_code)
+                return
+        process.send(
+            Join(
+                epoch=self._incarnation,
+                name=process.name,
+                pid=process.pid,
+                data_address=address,
+                outline=list(outline(process.plan)),
+                hand_over_path=process.hand_over.path,
+                journals=journals,
+                journal_folder=folder,
+            )
+        )
 
     def ordered(self, frame: ControlFrame) -> None:
         """The initializer has sent an order."""
@@ -287,7 +305,12 @@ class Member:
         """Have sources begin where the checkpoint was; return how many journals are replayed."""
         members = tuple(WorkerName(name) for name, _, _ in assign.members)
         positions = [] if manifest is None else manifest.journal_positions()
-        replays = journals_of(self._process.name, members, journal.folder.names(), positions)
+        extents = {each.journal: each for each in journal.folder.extents()}
+        replays = journals_of(self._process.name, members, [*extents], positions)
+        replays = [
+            extents[each.journal].from_here_on(each) if each.journal in assign.given_up else each
+            for each in replays
+        ]
         progress = journal.go_back(replays)
         self._process.sources.go_back(
             restored.sources,

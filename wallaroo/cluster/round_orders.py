@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.cluster.events import (
     Announce,
     Effect,
@@ -84,6 +85,7 @@ class RoundOrders:
             self._rounds.failed()
             return self._failed(event.reason, event.hint)
         state.manifest = event.number
+        state.input.committed(NeededInput(event.number, event.journals))
         self._rounds.committed()
         effects: list[Effect] = []
         if state.phase in (Phase.RUNNING, Phase.DRAINING):

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.cluster.ended_sources import EndedSources
 from wallaroo.cluster.events import Effect, Send
+from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.rounds import RoundPhase, Rounds
+from wallaroo.errors import ClusterError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 
@@ -50,6 +53,10 @@ class Membership:
     """The highest number of a barrier that this checkpoint knows of."""
     checkpoint_failures_max: int | None = None
     """Checkpoints that may fail in a row before the run ends."""
+    needed_input: NeededInput | None = None
+    """The journals that this checkpoint needs; ``None`` if sources write none."""
+    may_lose_input: bool = False
+    """Whether to go on without journals that are missing."""
 
 
 class ClusterState:
@@ -74,6 +81,7 @@ class ClusterState:
         # it tells which is the newer one, whichever run they are of.
         self.rounds = Rounds(max(CheckpointId(begin.manifest), begin.last_barrier))
         self.ended_sources = EndedSources(len(begin.source_workers))
+        self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
 
     def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:
         """Return these workers as frames list members."""
@@ -82,9 +90,10 @@ class ClusterState:
         ]
 
     def joined(self, frame: Join) -> None:
-        """Remember where a worker can be reached."""
+        """Remember where a worker can be reached, and what it has."""
         self.data_addresses[frame.name] = frame.data_address
         self.hand_over_paths[frame.name] = frame.hand_over_path
+        self.input.joined(frame)
 
     def assign(
         self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
@@ -102,24 +111,29 @@ class ClusterState:
                 resize,
                 left or [],
                 held_sinks or [],
+                self.input.given_up,
             )
         )
 
-    def connect(self) -> list[Effect]:
-        """Have all members link to each other, unless a manifest is being written.
+    def connect(self, end: Callable[[ClusterError], list[Effect]]) -> list[Effect]:
+        """Have all members link to each other; or ``end`` the run, if input that they need is lost.
 
-        It may be the one to go back to.
+        Not while a manifest is being written: it may be the one to go back to.
         """
         if self.rounds.phase is RoundPhase.COMMITTING:
             return []
+        told, error = self.input.look(self.workers)
+        if error is not None:
+            return [*told, *end(error)]
         self.phase = Phase.CONNECTING
         self.waiting_for = set(self.workers)
-        return [self.assign()]
+        return [*told, self.assign()]
 
     def open(self) -> list[Effect]:
         """Have all members open their sources."""
         self.phase = Phase.OPENING
         self.waiting_for = set(self.workers)
+        self.input.opened({worker: self.processes[worker] for worker in self.workers})
         return [self.to_all(Open(self.epoch))]
 
     def to_all(self, frame: ControlFrame) -> Send:

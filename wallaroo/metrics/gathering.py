@@ -56,6 +56,10 @@ class Gathering:
         self.checkpoints: deque[dict[str, Any]] = deque(maxlen=CHECKPOINTS_KEPT)
         self.checkpoint_failures = 0
         """In a row."""
+        self.lost_journals: list[str] = []
+        """Since the last checkpoint."""
+        self.lost_journal_count = 0
+        """In the whole run."""
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=DEAD_LETTERS_KEPT)
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_KEPT)
         self._latency_since_tick = Histogram()
@@ -86,6 +90,12 @@ class Gathering:
         """A checkpoint stands; ``facts`` as a snapshot shows them."""
         self.checkpoints.append(facts)
         self.checkpoint_failures = 0
+        self.lost_journals.clear()
+
+    def journal_lost(self, journal: str) -> None:
+        """A journal that is needed is not there, or not all of it."""
+        self.lost_journals.append(journal)
+        self.lost_journal_count += 1
 
     # Once a second
 

@@ -31,6 +31,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
     slow = _slow(view)
     unwell = [
         *_phase(view),
+        *_lost_input(view),
         *_workers_unwell(view, silent_s),
         *_sinks(view),
         *(reason for is_bad, reason in slow if is_bad),
@@ -52,6 +53,13 @@ def _phase(view: dict[str, Any]) -> list[str]:
     if phase in ("running", "draining", "stopped", "moving"):
         return []
     return [f"the cluster is not running, it is {phase}: senders wait"]
+
+
+def _lost_input(view: dict[str, Any]) -> list[str]:
+    lost = view["checkpoints"]["lost_journals"]
+    if not lost:
+        return []
+    return [f"input that was accepted is lost with {', '.join(lost)}; see journals.lost in the log"]
 
 
 def _workers_unwell(view: dict[str, Any], silent_s: dict[str, float]) -> list[str]:

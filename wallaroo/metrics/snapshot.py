@@ -292,5 +292,6 @@ def _checkpoints(gathering: Gathering, now_s: float) -> dict[str, Any]:
         "last_number": None if last is None else last["number"],
         "age_s": None if last is None else max(now_s - last["unix_s"], 0.0),
         "failed_in_a_row": gathering.checkpoint_failures,
+        "lost_journals": [*gathering.lost_journals],
         "list": [*gathering.checkpoints],
     }

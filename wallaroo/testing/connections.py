@@ -10,8 +10,8 @@ from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.reading import Reading
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
-from wallaroo.testing.disk import SimulatedJournal
 from wallaroo.testing.handing_over import Copy
+from wallaroo.testing.journals import SimulatedJournal
 from wallaroo.testing.loop import Process
 
 FRAME_BYTES_MAX = 1 << 20

@@ -21,6 +21,10 @@ class Faults:
     """The initializer ends, all workers end with it, and the same command is run again."""
     machine_crashes: int = 1
     """All processes end, and what the system had not written to the disk yet is lost."""
+    disks_lost: int = 2
+    """A worker's host is gone for good: its process ends, and its journals are gone as well. The
+    run ends with an error, the command is run again with ``--allow-lost-input``, and senders send
+    again what was lost."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
     drains: int = 2
@@ -69,6 +73,7 @@ def without_losses(faults: Faults) -> Faults:
         crashes_together=0,
         initializer_crashes=0,
         machine_crashes=0,
+        disks_lost=0,
         orderly_stops=0,
         returns=0,
         lost_control_links=0,
@@ -81,6 +86,8 @@ def without_losses(faults: Faults) -> Faults:
 
 ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 """What delays come as often as: some runs are smooth, and so get far between two crashes."""
+
+LOST_DISK = "lost disk"
 
 STEPS_BETWEEN_MAX = 1200
 """Of the events between two crashes; a run with little input has some thousand."""
@@ -135,7 +142,12 @@ class Chaos:
             field.name: random.randint(0, value)
             for field in fields(faults)
             if not isinstance(value := getattr(faults, field.name), bool)
+            and field.name != "disks_lost"
         }
+        # Rare, and drawn from what is drawn already: a run that meets none is the same run as one
+        # that may not meet any.
+        apart = Random(str(self._left))
+        self._left["disks_lost"] = max(apart.randint(-3, faults.disks_lost), 0)
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()
@@ -143,6 +155,8 @@ class Chaos:
         """Those that live, by name."""
         self.initializer: Process | None = None
         self.crash_machine: Callable[[], None] = lambda: None
+        self.lose_disk: Callable[[str], None] = lambda _: None
+        """Takes the journals of a worker away."""
 
     def _plan(self) -> list[_Crash]:
         random = self.random
@@ -153,6 +167,7 @@ class Chaos:
                 ("crash of several workers", "crashes_together"),
                 ("initializer crash", "initializer_crashes"),
                 ("machine crash", "machine_crashes"),
+                (LOST_DISK, "disks_lost"),
             )
             for _ in range(self._left[name])
         ]
@@ -204,12 +219,17 @@ class Chaos:
         if crash.place == place:
             self.injected[f"  at {place}"] += 1
         self._loop.tell(process.name, f"{crash.kind} at {place}")
-        if crash.kind == "machine crash":
-            self.crash_machine()
-        for each in victims:
-            if each is not process:
-                each.end("crashed")
+        self._crash(crash.kind, [each for each in victims if each is not process])
+        if crash.kind == LOST_DISK:
+            for name in [name for name, worker in self.workers.items() if worker in victims]:
+                self.lose_disk(name)
         return process in victims
+
+    def _crash(self, kind: str, others: list[Process]) -> None:
+        if kind == "machine crash":
+            self.crash_machine()
+        for each in others:
+            each.end("crashed")
 
     def _victims(self, kind: str, process: Process) -> list[Process]:
         """Return who ends when ``process`` is where the crash is awaited; often it is the one."""
@@ -219,7 +239,7 @@ class Chaos:
                 return [process]
             case "initializer crash":
                 return [self.initializer] if self.initializer is not None else []
-            case "worker crash":
+            case "worker crash" | "lost disk":
                 return [process] if process in workers else self._some(workers, 1)
             case _:
                 return self._some(workers, self.random.randint(2, max(2, len(workers))))

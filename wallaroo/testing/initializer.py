@@ -32,6 +32,7 @@ from wallaroo.metrics.totals import sums
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.testing.loop import Process
+from wallaroo.testing.lost_disks import LostDisks
 from wallaroo.testing.oracle import States
 from wallaroo.testing.place import NOTICE_S, place_of
 from wallaroo.testing.processes import SimulatedProcesses
@@ -60,11 +61,16 @@ class SimulatedInitializer:
         self._world = world
         self.process = process
         self._interval_s = interval_s
+        self._may_lose_input = rules.allow_lost_input
+        self._lost_disks = LostDisks(
+            world.disk, world.hall, rules, lambda: self._checkpoints.latest
+        )
+        self.run = Run()
         self._workers = first_names(worker_count)
         self._store = SimulatedStore(process, world.objects, world.chaos)
         self._checkpoints = Checkpoints(
             rules,
-            place_of(process, world.disk, self._store, self._tell),
+            place_of(process, world.disk, self._store, self._tell, self._lost_disks.announced),
             world.plan,
             self._workers,
         )
@@ -72,7 +78,6 @@ class SimulatedInitializer:
         self._processes = SimulatedProcesses(
             world, process, self._happened, self._checkpoints.worker_ended, self._tell
         )
-        self.run = Run()
         self._names = self._workers
         """Of all workers of this run so far, whatever has become of them."""
         self._request_count = 0
@@ -93,6 +98,7 @@ class SimulatedInitializer:
         for sink in self._world.plan.sinks:
             if isinstance(sink, FileSink):
                 self._world.disk.discard_output(sink.path)
+        self._lost_disks.begin(beginning)
         self.coordinator = Coordinator(self._membership(beginning))
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
@@ -117,6 +123,8 @@ class SimulatedInitializer:
             epoch=beginning.epoch if beginning is not None else FIRST_EPOCH,
             manifest=beginning.manifest if beginning is not None else 0,
             last_barrier=beginning.last_barrier if beginning is not None else NO_BARRIER,
+            needed_input=beginning.needed_input if beginning is not None else None,
+            may_lose_input=self._may_lose_input,
         )
 
     # Events in, effects out
@@ -138,6 +146,11 @@ class SimulatedInitializer:
         event = ResizeRequested(self._request_count, added, tuple(leaving))
         self._tell("resize", {"added": added, "leaving": tuple(leaving)})
         self.process.run(lambda: self._happened(event))
+
+    @property
+    def has_lost_input(self) -> bool:
+        """Whether a journal was missing that is needed."""
+        return self._lost_disks.has_lost_input
 
     @property
     def is_resizing(self) -> bool:
@@ -179,6 +192,7 @@ class SimulatedInitializer:
                 self._resize_went_on(effect)
             case Announce(event, values):
                 self._tell(event, values)
+                self._lost_disks.announced(effect)
             case Publish():
                 self.run.was_ready = True
             case WriteManifest():

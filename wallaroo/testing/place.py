@@ -6,15 +6,21 @@ from typing import Any
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.cluster.checkpoints import Place
+from wallaroo.cluster.events import Announce
 from wallaroo.connectors.file import StagedPart
-from wallaroo.testing.disk import Disk, JournalFolder
+from wallaroo.testing.disk import Disk
+from wallaroo.testing.journals import JournalFolder
 from wallaroo.testing.loop import Process
 
 NOTICE_S = 0.02
 
 
 def place_of(
-    process: Process, disk: Disk, store: ObjectStore, tell: Callable[[str, dict[str, Any]], None]
+    process: Process,
+    disk: Disk,
+    store: ObjectStore,
+    tell: Callable[[str, dict[str, Any]], None],
+    announce: Callable[[Announce], None],
 ) -> Place:
     """Return the place, as one initializer's process reaches it."""
     token = f"{process.name} at {process.loop.now_s}"
@@ -30,6 +36,8 @@ def place_of(
     return Place(
         log=ManifestLog(store, process.pause, lambda: token),
         journal_epochs=JournalFolder(process, disk).epochs,
+        journals=JournalFolder(process, disk),
+        announce=announce,
         commit_output=commit_output,
         discard_output=discard_output,
         output_path=lambda path: path,

@@ -58,6 +58,11 @@ def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]
     return list(connections.values())
 
 
+def payloads_sent_again(disk: Disk, senders: Sequence[Sender]) -> frozenset[bytes]:
+    """Return the payloads that were accepted once, and lost with a disk."""
+    return frozenset(senders[sender].payload(number) for sender, number in disk.taken_back)
+
+
 class SendersHall:
     """All senders, and the workers that listen for them."""
 
@@ -68,6 +73,8 @@ class SendersHall:
         self.senders = senders
         self.connection_count = 0
         self._listeners: list[Listener] = []
+        self._lines: dict[int, Line] = {}
+        """Over which each sender sends, by its number."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when a worker reads on what another one has read."""
 
@@ -108,8 +115,24 @@ class SendersHall:
         listener = self._random.choice(candidates)
         line = Line((sender.number, self.connection_count, missing))
         line.on_closed = lambda: self._connect_later(sender)
+        self._lines[sender.number] = line
         listener.accept(line)
         self._send(line, rest)
+
+    def send_again(self) -> None:
+        """Have senders of which something was taken back connect anew, to send that again."""
+        for sender in self.senders:
+            line = self._lines.get(sender.number)
+            is_short = len(self._disk.accepted_of(sender.number)) < len(sender.frames)
+            if line is not None and line.is_open and is_short:
+                self._close_when_done(line)
+
+    def _close_when_done(self, line: Line) -> None:
+        """Close a line once all that was to come over it is accepted."""
+        if not line.coming[2]:
+            line.close()
+        elif line.is_open:
+            self._loop.call_later(SEND_EVERY_S, lambda: self._close_when_done(line))
 
     def _send(self, line: Line, rest: bytes) -> None:
         if not line.is_open:

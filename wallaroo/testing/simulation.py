@@ -37,7 +37,7 @@ from wallaroo.testing.oracle import (
 )
 from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
-from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads
+from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads, payloads_sent_again
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.worker import Sizes, World
@@ -77,6 +77,8 @@ class SimulationResult:
     """
     accepted: list[list[bytes]]
     """For each connection that a sender ever had, the payloads that were accepted over it."""
+    sent_again: frozenset[bytes]
+    """Payloads that were lost with a disk. Results of them may have arrived before."""
     injected: Counter[str]
     """Faults by kind."""
     story: list[str]
@@ -179,9 +181,10 @@ class _Simulation:
         self._initializer: SimulatedInitializer
         self._run_count = 0
         self._is_stopping = self._is_draining = self._is_between = False
-        self._is_over = False
+        self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
         self._chaos.crash_machine = self._crash_machine
+        self._chaos.lose_disk = self._disk.lose
         self._hall.on_change = objects.keep_no_older
 
     def _new_senders(self) -> list[Sender]:
@@ -238,7 +241,7 @@ class _Simulation:
     def _start(self) -> None:
         self._run_count += 1
         self._is_stopping = self._is_draining = self._is_between = False
-        rules = Rules(from_checkpoint=self._returned_to())
+        rules = Rules(from_checkpoint=self._returned_to(), allow_lost_input=self._may_lose_input)
         if self._run_count > 1 and self._chaos.happens("resizes", 0.4):
             self._worker_count = self._random.randint(1, WORKERS_MAX)
         process = Process(self.loop, f"initializer{self._run_count}", self._chaos)
@@ -320,6 +323,8 @@ class _Simulation:
         error = initializer.run.error
         is_whole = initializer.process.is_alive and error is None
         initializer.process.end("ended")
+        # A run that was refused for that is to be told to go on without it.
+        self._may_lose_input |= initializer.has_lost_input
         if is_whole and self._all_is_taken():
             self._is_over = True
         elif error is not None and not isinstance(error, PASSING):
@@ -386,6 +391,7 @@ class _Simulation:
             failures=tuple(self._expected.failures),
             arrivals=self._receivers.arrivals,
             accepted=accepted_payloads(self._disk, self._senders),
+            sent_again=payloads_sent_again(self._disk, self._senders),
             injected=self._chaos.injected,
             story=list(self.loop.story),
             fingerprint=self.loop.fingerprint,

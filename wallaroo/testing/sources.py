@@ -6,8 +6,8 @@ from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.testing.connections import SourceConnection
-from wallaroo.testing.disk import SimulatedJournal
 from wallaroo.testing.handing_over import Copy, Line
+from wallaroo.testing.journals import SimulatedJournal
 from wallaroo.testing.loop import Process
 from wallaroo.testing.senders import SendersHall
 

@@ -22,9 +22,10 @@ from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
-from wallaroo.testing.disk import Disk, JournalFolder, SimulatedJournal, Sync
+from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.handing_over import SimulatedHandOver
+from wallaroo.testing.journals import JournalFolder, SimulatedJournal, Sync
 from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.placed import PlacedRunner, Records

@@ -32,6 +32,10 @@ class Join:
     outline: list[str]
     hand_over_path: str = ""
     """Where this worker takes connections from others of its host; empty for nowhere."""
+    journals: list[Any] = field(default_factory=list, repr=False)
+    """What this worker can reach of each journal: as ``JournalExtent.to_wire`` gives it."""
+    journal_folder: str = ""
+    """Where that is on its host, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Assign:
     """What each worker that left with it has left behind, as ``Held`` told."""
     held_sinks: list[int] = field(default_factory=list)
     """Sinks that still lack results from before the resize; new owners hold theirs back."""
+    given_up: list[str] = field(default_factory=list)
+    """Journals of which something is lost: replay what is there of them."""
 
 
 @dataclass(frozen=True, slots=True)

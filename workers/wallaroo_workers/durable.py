@@ -10,44 +10,37 @@ from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.saving import Limits
 from wallaroo.cluster.member import DurableStorage
 from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.storage.journal_extents import FoundJournals
 from wallaroo_workers.storage.journal_files import (
     JournalReader,
     JournalSync,
     JournalWriter,
     cut_journal,
-    list_journals,
     sync_journal,
 )
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
 
-class JournalFolder:
+class JournalFolder(FoundJournals):
     """The journals of all workers on this host."""
 
     def __init__(self, folder: Path, sync: JournalSync) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._sync = sync
-
-    def names(self) -> list[str]:
-        """Return the names of all journals.
-
-        Without a file it is none: its writer was gone before it could begin, or all of it was cut.
-        """
-        return [journal.name for journal in list_journals(self._folder) if journal.segments]
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         """Return what is to be replayed from a position on."""
         if self._sync != "os":
             # A process that was lost may not have done it, and what follows from an entry must
             # not outlive the entry.
-            sync_journal(self._folder, position.journal)
-        return JournalReader(self._folder, position)
+            sync_journal(self.folder, position.journal)
+        return JournalReader(self.folder, position)
 
     def cut(self, journal: str, offset: int | None) -> bool:
         """Delete the segments before ``offset``; ``None``: all of the journal, if it is here."""
-        is_here = (self._folder / journal).is_dir()
-        cut_journal(self._folder, journal, offset)
+        is_here = (self.folder / journal).is_dir()
+        cut_journal(self.folder, journal, offset)
         return is_here
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from wallaroo.checkpoint.journal import Entry, replay_position
+from wallaroo.checkpoint.journal import Entry, JournalExtent, replay_position
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import StoreError
@@ -34,8 +34,10 @@ class Folder:
         self.refused: set[str] = set()
         """Journals of which something cannot be deleted."""
 
-    def names(self) -> list[str]:
-        return self._names
+    location = "/journals"
+
+    def extents(self) -> list[JournalExtent]:
+        return [JournalExtent(name, 0, 0, 10) for name in self._names]
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         return []

@@ -168,3 +168,21 @@ def test_over_any_number_of_crashes_each_record_is_taken_once(seed: int) -> None
     assert life.done | life.taken == life.records()
     life.checkpoint()
     assert life.left_by(life.position) == set()
+
+
+def test_a_position_says_how_long_the_journal_was() -> None:
+    progress = JournalProgress(JOURNAL, 10)
+    assert progress.position().end == 10
+    progress.appended(10, 60, 2)
+    assert progress.position().end == 60
+    # A replay that has just begun does not forget what was there.
+    assert JournalProgress(JOURNAL, 10, {}, 90).position().end == 90
+
+
+def test_only_a_closed_journal_of_which_all_is_taken_is_finished() -> None:
+    progress = JournalProgress(JOURNAL, 10)
+    progress.appended(10, 60, 2)
+    assert not progress.position(is_closed=True).is_finished
+    progress.took(10, 2)
+    assert not progress.position().is_finished
+    assert progress.position(is_closed=True).is_finished

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from wallaroo.checkpoint.journal import JournalExtent
+from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     Announce,
@@ -72,6 +74,8 @@ class Story:
         """When each worker's process was started, as the coordinator ordered last."""
         self.joins: dict[WorkerName, Epoch] = {}
         """The epoch that each worker would join now."""
+        self.journals: dict[WorkerName, list[JournalExtent]] = {}
+        """What each worker has when it joins."""
         self.added: tuple[WorkerName, ...] = ()
         self.leaving: tuple[WorkerName, ...] = ()
         self.resize_number = 0
@@ -128,7 +132,10 @@ class Story:
         effects: list[Effect] = []
         for worker in workers:
             epoch = self.joins[worker]
-            effects = self.say(worker, Join(epoch, worker, 1, f"{worker}:{epoch}", OUTLINE))
+            journals = [each.to_wire() for each in self.journals.get(worker, ())]
+            address, folder = f"{worker}:{epoch}", f"/disk of {worker}"
+            frame = Join(epoch, worker, 1, address, OUTLINE, "", journals, folder)
+            effects = self.say(worker, frame)
         return effects
 
     def lose(self, worker: WorkerName) -> list[Effect]:
@@ -218,8 +225,8 @@ class Story:
     def fail_to_save(self, worker: WorkerName) -> list[Effect]:
         return self.say(worker, NotSaved(self.epoch, self.checkpoint, "no space left"))
 
-    def written(self, number: int) -> list[Effect]:
-        return self.step(ManifestWritten(number, max(number - 2, 1)))
+    def written(self, number: int, *journals: JournalPosition) -> list[Effect]:
+        return self.step(ManifestWritten(number, max(number - 2, 1), journals))
 
     def not_written(self) -> list[Effect]:
         return self.step(ManifestNotWritten("the store is away"))

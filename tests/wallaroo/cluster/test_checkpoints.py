@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.wallaroo.operators.mesh import application, tcp_sink
+from wallaroo.checkpoint.journal import JournalExtent
+from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.checkpoint.manifest import (
+    JournalPosition,
     Manifest,
     PartRef,
     StagedOutput,
@@ -17,10 +20,10 @@ from wallaroo.checkpoint.manifest import (
 )
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
-from wallaroo.cluster.events import ManifestWritten, WriteManifest
+from wallaroo.cluster.events import Announce, ManifestWritten, WriteManifest
 from wallaroo.connectors.file import StagedPart
-from wallaroo.errors import ConfigError, FencedError
-from wallaroo.names import CheckpointId, WorkerName
+from wallaroo.errors import ClusterError, ConfigError, FencedError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo_workers.storage.store import Store, open_store
 
 A = WorkerName("a")
@@ -49,10 +52,23 @@ def log_of(store: Store) -> ManifestLog:
     return ManifestLog(store, at_once, lambda: str(next(TOKENS)))
 
 
+class Found:
+    location = "/journals"
+
+    def __init__(self, extents: Sequence[JournalExtent]) -> None:
+        self._extents = [*extents]
+
+    def extents(self) -> list[JournalExtent]:
+        return self._extents
+
+
 async def begun(
     store: Store,
     *,
     journal_epochs: Sequence[int] = (),
+    journals: Sequence[JournalExtent] = (),
+    announce: Callable[[Announce], None] = lambda _: None,
+    are_all_here: bool = True,
     warn: Callable[[str, dict[str, Any]], None] = quietly,
     **rules: Any,
 ) -> tuple[Checkpoints, Beginning]:
@@ -68,9 +84,12 @@ async def begun(
         wall_clock=lambda: 0.0,
         tell=quietly,
         warn=warn,
+        journals=Found(journals),
+        announce=announce,
     )
     plan = application().to_sink(tcp_sink()).build()
     run = Checkpoints(Rules(**rules), place, plan, (A,))
+    run.formed((A,), Epoch(0), are_all_here=are_all_here)
     return run, await run.begin()
 
 
@@ -224,3 +243,52 @@ async def test_behind_a_damaged_checkpoint_it_is_told_once_that_old_ones_stay(
     # As many as are kept now stand before it.
     await commit(run, beginning)
     assert bad not in [name for name, _ in await store.list("manifests")]
+
+
+# Journals that are missing
+
+
+OF_A, NEWER_OF_A = "a-0000000001", "a-0000000002"
+
+
+def share_with(*journals: JournalPosition) -> WorkerCheckpoint:
+    return replace(NOTHING_SAVED, journals=[*journals])
+
+
+async def test_a_start_without_a_journal_is_refused_before_it_claims_anything(
+    store: Store,
+) -> None:
+    run, beginning = await begun(store)
+    number = await commit(run, beginning, share_with(JournalPosition(OF_A, 500, {})))
+    told: list[Announce] = []
+    with pytest.raises(ClusterError, match=f"/journals/{OF_A}: .* from offset 500 on is missing"):
+        await begun(store, announce=told.append)
+    assert [(line.event, line.is_error) for line in told] == [("journals.lost", True)]
+    assert max(await log_of(store).numbers()) == number
+    there = [JournalExtent(OF_A, 0, 0, 500)]
+    _, beginning = await begun(store, journals=there)
+    assert beginning.needed_input == NeededInput(number, (JournalPosition(OF_A, 500, {}),))
+
+
+@pytest.mark.parametrize("chosen", [{"allow_lost_input": True}, {"are_all_here": False}])
+async def test_the_coordinator_decides_if_it_may_be_lost_or_elsewhere(
+    store: Store, chosen: dict[str, Any]
+) -> None:
+    run, beginning = await begun(store)
+    await commit(run, beginning, share_with(JournalPosition(OF_A, 500, {})))
+    _, beginning = await begun(store, **chosen)
+    assert beginning.needed_input is not None
+
+
+async def test_an_older_checkpoint_needs_the_journals_that_newer_ones_name(store: Store) -> None:
+    run, beginning = await begun(store)
+    first = await commit(run, beginning, share_with(JournalPosition(OF_A, 500, {})))
+    newer = JournalPosition(NEWER_OF_A, 90, {})
+    await commit(run, beginning, share_with(JournalPosition(OF_A, 700, {}), newer))
+    there = [JournalExtent(OF_A, 0, 0, 700), JournalExtent(NEWER_OF_A, 0, 0, 90)]
+    _, beginning = await begun(store, journals=there, from_checkpoint=first)
+    assert beginning.needed_input == NeededInput(
+        first, (JournalPosition(OF_A, 500, {}), JournalPosition(NEWER_OF_A, 0, {}))
+    )
+    with pytest.raises(ClusterError, match=NEWER_OF_A):
+        await begun(store, journals=there[:1], from_checkpoint=first)

@@ -81,3 +81,11 @@ def test_steps_on_the_way_are_left_to_the_log() -> None:
     run.announced("worker.left", worker="w1")
     run.announced("cluster.drained", record_count=1, failure_count=0)
     assert run.told == []
+
+
+def test_lost_input_stays_in_the_history() -> None:
+    run = Chronicled()
+    run.announced("journals.lost", worker="w2", journal="w2-0000000001", actual_bytes=0)
+    assert run.told == [
+        ("journals.lost", "error", "input was lost with journal w2-0000000001 of w2")
+    ]

@@ -20,7 +20,7 @@ def pipelines(p99_s: float | None) -> list[dict[str, Any]]:
 
 def checkpoints(age_s: float | None = 1.0, failures: int = 0, **last: float) -> dict[str, Any]:
     made = [] if age_s is None else [{**CHECKPOINT, **last}]
-    return {"age_s": age_s, "failed_in_a_row": failures, "list": made}
+    return {"age_s": age_s, "failed_in_a_row": failures, "list": made, "lost_journals": []}
 
 
 def view(**changes: Any) -> dict[str, Any]:
@@ -54,6 +54,7 @@ def test_a_cluster_that_works_is_well() -> None:
         ({"checkpoints": checkpoints(99.0)}, 0.0, "is 99 s old"),
         ({"checkpoints": checkpoints(failures=3)}, 0.0, "last 3 checkpoints"),
         ({"checkpoints": checkpoints(None)}, 0.0, "no checkpoint yet, 1000 s after the start"),
+        ({"checkpoints": {**checkpoints(), "lost_journals": ["w1-1"]}}, 0.0, "lost with w1-1"),
     ],
 )
 def test_what_stands_still_is_unwell(changes: dict[str, Any], silent_s: float, reason: str) -> None:

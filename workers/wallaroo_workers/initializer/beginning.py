@@ -8,6 +8,7 @@ from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
+from wallaroo_workers.initializer.cluster_settings import ClusterSettings
 
 
 def membership_of(
@@ -15,16 +16,10 @@ def membership_of(
     workers: tuple[WorkerName, ...],
     source_addresses: list[str],
     beginning: Beginning | None,
-    *,
-    source_worker: str,
-    may_restart: bool,
-    is_patient: bool,
-    checkpoint_failures_max: int | None,
+    settings: ClusterSettings,
 ) -> Membership:
-    """Return who begins, and who owns what; ``beginning`` is ``None`` without checkpoints.
-
-    ``source_worker`` is to run what runs on one worker only; empty for any.
-    """
+    """Return who begins, and who owns what; ``beginning`` is ``None`` without checkpoints."""
+    chosen = settings.checkpoints
     maps = initial_maps(plan, workers) if beginning is None else beginning.maps
     return Membership(
         workers=workers,
@@ -33,16 +28,18 @@ def membership_of(
         partition_maps=[each.to_wire() for each in maps],
         source_addresses=source_addresses,
         source_workers=[
-            source_worker or workers[hash_text(f"source/{pipeline.name}") % len(workers)]
+            settings.source_worker or workers[hash_text(f"source/{pipeline.name}") % len(workers)]
             if isinstance(pipeline.source, GeneratorSource | FileSource)
             else ""
             for pipeline in plan.pipelines
         ],
-        may_restart=may_restart,
-        is_patient=is_patient,
+        may_restart=settings.may_restart,
+        is_patient=settings.is_patient,
         is_durable=beginning is not None,
         epoch=FIRST_EPOCH if beginning is None else beginning.epoch,
         manifest=0 if beginning is None else beginning.manifest,
         last_barrier=NO_BARRIER if beginning is None else beginning.last_barrier,
-        checkpoint_failures_max=checkpoint_failures_max,
+        checkpoint_failures_max=None if chosen is None else chosen.failures_max,
+        needed_input=None if beginning is None else beginning.needed_input,
+        may_lose_input=chosen is not None and chosen.allow_lost_input,
     )

@@ -14,8 +14,10 @@ from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.ownership import Ownership
+from wallaroo_workers.initializer.telling import tell_announced
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
+from wallaroo_workers.storage.journal_extents import FoundJournals
 from wallaroo_workers.storage.journal_files import cut_journal, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
@@ -41,6 +43,7 @@ class CheckpointSettings:
     """Whether a run that owns them is to be ended, not respected."""
     store_timeout_s: float = 60.0
     """How long the start waits for a store that cannot be reached."""
+    allow_lost_input: bool = False
 
 
 class KeptCheckpoints(Checkpoints):
@@ -68,10 +71,12 @@ class KeptCheckpoints(Checkpoints):
             keep=settings.keep,
             from_checkpoint=settings.from_checkpoint,
             allow_dropped_state=settings.allow_dropped_state,
+            allow_lost_input=settings.allow_lost_input,
         )
         place = Place(
             log=ManifestLog(self._patient),
             journal_epochs=self._journal_epochs,
+            journals=FoundJournals(Path(settings.journal_folder)),
             commit_output=_commit_output,
             discard_output=_discard_output,
             output_path=self._output_path,
@@ -80,6 +85,7 @@ class KeptCheckpoints(Checkpoints):
             wall_clock=time.time,
             tell=lambda event, values: log.info(event, **values),
             warn=lambda event, values: log.warning(event, **values),
+            announce=tell_announced,
         )
         super().__init__(rules, place, plan, workers)
         self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]

@@ -64,7 +64,12 @@ from wallaroo_workers.initializer.ready_file import ReadyFile
 from wallaroo_workers.initializer.requests import Requests
 from wallaroo_workers.initializer.resize_requests import ResizeRequests
 from wallaroo_workers.initializer.stop_limit import StopLimit
-from wallaroo_workers.initializer.telling import tell_failed, tell_starting, tell_stopped
+from wallaroo_workers.initializer.telling import (
+    tell_announced,
+    tell_failed,
+    tell_starting,
+    tell_stopped,
+)
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.run_file import RunFile
 
@@ -213,20 +218,15 @@ class Cluster:
     async def _begin(self) -> None:
         """Take over what is kept, then start the workers and what watches over them."""
         if self._checkpoints is not None:
-            self._checkpoints.formed(self._workers, self._hosts.agents.newest_epoch)
+            agents = self._hosts.agents
+            self._checkpoints.formed(
+                self._workers, agents.newest_epoch, are_all_here=not agents.names
+            )
         beginning = None if self._checkpoints is None else await self._checkpoints.begin()
         self._workers = beginning.workers if beginning is not None else self._workers
         self._workers = self._workers or first_names(1)
-        chosen = self._settings.checkpoints
         membership = membership_of(
-            self._plan,
-            self._workers,
-            self._source_addresses,
-            beginning,
-            source_worker=self._settings.source_worker,
-            may_restart=self._settings.may_restart,
-            is_patient=self._settings.is_patient,
-            checkpoint_failures_max=chosen.failures_max if chosen is not None else None,
+            self._plan, self._workers, self._source_addresses, beginning, self._settings
         )
         self._coordinator = Coordinator(membership)
         self._hosts.serve(
@@ -337,8 +337,8 @@ class Cluster:
                 self._processes.end(worker, is_told=is_told)
             case MembersChanged() | Answer():
                 self._resize_went_on(effect)
-            case Announce(event, values, following):
-                (log.warning if effect.is_warning else log.info)(event, **values, next=following)
+            case Announce():
+                tell_announced(effect)
             case Publish(epoch, is_again):
                 self._publish(epoch, is_again=is_again)
             case WriteManifest():

@@ -100,6 +100,8 @@ class Observatory:
                     self._gathering.member(name).state = "running"
             case Announce("checkpoint.failed"):
                 self._gathering.checkpoint_failures += 1
+            case Announce("journals.lost", values):
+                self._gathering.journal_lost(values["journal"])
             case EndCluster():
                 self._has_ended = True
 

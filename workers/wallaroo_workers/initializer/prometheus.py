@@ -57,6 +57,11 @@ def families(gathering: Gathering, view: dict[str, Any]) -> Iterator[Metric]:
     yield from _outside(view)
     yield from _states(view)
     yield from _cluster(view)
+    yield CounterMetricFamily(
+        "wallaroo_journals_lost",
+        "Journals that were needed and not there, or not all of them.",
+        value=gathering.lost_journal_count,
+    )
 
 
 def _records(gathering: Gathering) -> Iterator[Metric]:

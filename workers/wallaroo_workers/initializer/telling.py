@@ -1,7 +1,8 @@
-"""The first and the last line of a run."""
+"""The first and the last line of a run, and what its coordinator announces in between."""
 
 from collections.abc import Sequence
 
+from wallaroo.cluster.events import Announce
 from wallaroo.errors import WallarooError
 from wallaroo_workers.logs import get_logger
 
@@ -16,6 +17,12 @@ def tell_starting(application: str, workers: Sequence[str]) -> None:
         workers=", ".join(workers),
         next="the workers start, and connect to each other and to the sinks",
     )
+
+
+def tell_announced(line: Announce) -> None:
+    """The coordinator has something to say to people."""
+    level = log.error if line.is_error else log.warning if line.is_warning else log.info
+    level(line.event, **line.values, next=line.next)
 
 
 def tell_stopped(application: str) -> None:

@@ -67,9 +67,11 @@ class JournalWriter:
         self._failure: StoreError | None = None
         try:
             make_folder(self._folder)
-            if _segments(self._folder):
+            if segments_of(self._folder):
                 raise FileExistsError
             self._begin_segment()
+            # The first checkpoint names the journal, with or without an entry in it.
+            os.fdatasync(self._file)
         except FileExistsError as error:
             raise StoreError(
                 f"the journal {self._folder} is there already",
@@ -201,7 +203,7 @@ def list_journals(folder: Path) -> list[JournalInfo]:
             parsed = parse_journal_name(path.name)
             if parsed is not None and path.is_dir():
                 sizes: dict[int, int] = {}
-                for first in _segments(path):
+                for first in segments_of(path):
                     with contextlib.suppress(FileNotFoundError):
                         sizes[first] = (path / segment_name(first)).stat().st_size
                 found.append(JournalInfo(path.name, *parsed, tuple(sizes), sum(sizes.values())))
@@ -217,7 +219,7 @@ def cut_journal(folder: Path, journal: str, offset: int | None) -> int:
     """
     path = folder / journal
     try:
-        segments = _segments(path)
+        segments = segments_of(path)
         doomed = segments if offset is None else covered_segments(segments, offset)
         # Oldest first, so that a crash in between leaves a journal without a gap.
         for first in doomed:
@@ -233,7 +235,7 @@ def sync_journal(folder: Path, journal: str) -> None:
     """Make durable what is in `journal`, whose writer may have ended before it did that."""
     path = folder / journal
     try:
-        for first in _segments(path):
+        for first in segments_of(path):
             file = os.open(path / segment_name(first), os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(file)
@@ -244,7 +246,7 @@ def sync_journal(folder: Path, journal: str) -> None:
         raise disk_error(error, f"make the journal {path} durable") from error
 
 
-class _SegmentFiles:
+class SegmentFiles:
     """The files of one journal in its folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -252,12 +254,15 @@ class _SegmentFiles:
         self.folder = str(folder)
 
     def firsts(self) -> list[int]:
-        return _segments(self._folder)
+        """Return the offsets at which segments begin, ascending."""
+        return segments_of(self._folder)
 
     def path(self, first: int) -> str:
+        """Return where a segment is."""
         return str(self._folder / segment_name(first))
 
     def open(self, first: int) -> BinaryIO:
+        """Open a segment for reading."""
         return (self._folder / segment_name(first)).open("rb", buffering=0)
 
 
@@ -266,7 +271,7 @@ class JournalReader:
 
     def __init__(self, folder: Path, position: JournalPosition) -> None:
         self._folder = folder / position.journal
-        self._entries = EntryReader(_SegmentFiles(self._folder), position, _READ_BYTES)
+        self._entries = EntryReader(SegmentFiles(self._folder), position, _READ_BYTES)
 
     @property
     def torn_bytes(self) -> int:
@@ -291,12 +296,12 @@ class JournalReader:
 def _way_on(error: DamagedFileError) -> str:
     return (
         "restore the file from a copy; or, to give up what was read and not processed from there "
-        f"on, run: truncate --size={error.offset} {error.file}, and delete this journal's later "
-        "files"
+        f"on, run: truncate --size={error.offset} {error.file}, delete this journal's later files, "
+        "and start with --allow-lost-input"
     )
 
 
-def _segments(folder: Path) -> list[int]:
+def segments_of(folder: Path) -> list[int]:
     """Return where the segments of a journal begin, ascending; none if there is no journal."""
     try:
         firsts = [parse_segment_name(path.name) for path in folder.iterdir()]

@@ -1,20 +1,26 @@
 """Reads all that a run could start from, and reports everything that is not as it was written."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wallaroo.checkpoint.lost_input import Shortfall, shortfall
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef
 from wallaroo.checkpoint.manifest import manifest_name as name_of
 from wallaroo.checkpoint.parts import read_part
 from wallaroo.errors import DamagedFileError, MissingObjectError, WallarooError
-from wallaroo_workers.storage.journal_files import JournalInfo, JournalReader, list_journals
+from wallaroo_workers.storage.journal_extents import journal_extents
+from wallaroo_workers.storage.journal_files import (
+    JournalInfo,
+    JournalReader,
+    list_journals,
+)
 from wallaroo_workers.storage.manifests import ManifestLog
 
 _HINT_GO_BACK = "restore it from a copy, or go back to a checkpoint that does not need it"
 _HINT_JOURNALS = (
-    "bring the folder of journals back as it was; if the run has a --journal-dir, name that with "
-    "--journals"
+    "bring the file back as it was; if the run has a --journal-dir, name that with --journals; to "
+    "go on without what was in it, start with --allow-lost-input"
 )
 
 
@@ -56,22 +62,26 @@ async def verify(log: ManifestLog, journals: Path | None) -> Findings:
     # What a claim needs is needed no more once it is not the newest.
     manifests = [one for one in manifests if not one.is_claim or one is manifests[-1]]
     damaged = await _read_objects(log, manifests, findings)
+    lacking: set[int] = set()
     if journals is not None:
-        needed = (one for manifest in manifests for one in manifest.journal_positions())
-        positions = {(one.journal, one.offset): one for one in needed}.values()
-        damaged |= _read_journals(journals, positions, findings)
+        damaged |= _read_journals(journals, findings)
+        lacking = _find_shortfalls(journals, manifests, findings)
     line = await log.line()
     findings.whole = [
         manifest.number
         for manifest in manifests
-        if not manifest.is_claim and manifest.number in line and not _needs(manifest) & damaged
+        if not manifest.is_claim
+        and manifest.number in line
+        and manifest.number not in lacking
+        and not _needs(manifest) & damaged
     ]
     return findings
 
 
 def _needs(manifest: Manifest) -> set[str]:
     """Return the names of the objects and of the journals that `manifest` is restored from."""
-    return {*manifest.object_names(), *(one.journal for one in manifest.journal_positions())}
+    journals = (one.journal for one in manifest.journal_positions() if not one.is_finished)
+    return {*manifest.object_names(), *journals}
 
 
 async def _read_manifests(log: ManifestLog, findings: Findings) -> list[Manifest]:
@@ -118,38 +128,40 @@ async def _is_whole(log: ManifestLog, needed: PartRef, findings: Findings) -> bo
     return True
 
 
-def _read_journals(
-    folder: Path, positions: Iterable[JournalPosition], findings: Findings
-) -> set[str]:
-    """Return the names of those that are damaged or lack something."""
-    journals = {journal.name: journal for journal in list_journals(folder)}
-    begins = {
-        journal.name: JournalPosition(journal.name, journal.segments[0], {})
-        for journal in journals.values()
-        if journal.segments
+def _read_journals(folder: Path, findings: Findings) -> set[str]:
+    """Return the names of those that are damaged."""
+    return {
+        journal.name
+        for journal in list_journals(folder)
+        if journal.segments and not _is_journal_whole(folder, journal, findings)
     }
-    damaged = {
-        name
-        for name, begin in begins.items()
-        if not _is_journal_whole(folder, journals[name], begin, findings)
-    }
-    for position in positions:
-        begin = begins.get(position.journal)
-        if begin is None or begin.offset > position.offset:
-            damaged.add(position.journal)
-            what = f"what was read from offset {position.offset} on is missing"
-            findings.problems.append(
-                Problem(str(folder / position.journal), None, what, _HINT_JOURNALS)
-            )
-    return damaged
 
 
-def _is_journal_whole(
-    folder: Path, journal: JournalInfo, begin: JournalPosition, findings: Findings
-) -> bool:
+def _find_shortfalls(folder: Path, manifests: Sequence[Manifest], findings: Findings) -> set[int]:
+    """Return the numbers of those for which a journal is missing, or not all of it is there."""
+    extents = {extent.journal: extent for extent in journal_extents(folder)}
+    lacking: set[int] = set()
+    worst: dict[str, Shortfall] = {}
+    for manifest in manifests:
+        for position in manifest.journal_positions():
+            gap = shortfall(position, extents.get(position.journal), str(folder))
+            if gap is None:
+                continue
+            lacking.add(manifest.number)
+            known = worst.get(position.journal)
+            if known is None or known.expected_bytes < gap.expected_bytes:
+                worst[position.journal] = gap
+    for journal, gap in worst.items():
+        findings.problems.append(Problem(gap.file, None, gap.what, _HINT_JOURNALS))
+        path = str(folder / journal)
+        findings.torn = [each for each in findings.torn if each[0] != path]
+    return lacking
+
+
+def _is_journal_whole(folder: Path, journal: JournalInfo, findings: Findings) -> bool:
     findings.journal_count += 1
     findings.byte_count += journal.byte_count
-    reader = JournalReader(folder, begin)
+    reader = JournalReader(folder, JournalPosition(journal.name, journal.segments[0], {}))
     try:
         findings.entry_count += sum(1 for _ in reader)
     except WallarooError as error:

@@ -1,0 +1,75 @@
+"""What of a journal has to be there, and what may be gone."""
+
+import pytest
+
+from wallaroo.checkpoint.journal import JournalExtent
+from wallaroo.checkpoint.lost_input import shortfall
+from wallaroo.checkpoint.manifest import JournalPosition
+
+NAME = "w1-0000000001"
+SEGMENT = f"/journals/{NAME}/0000000000000300"
+
+
+def extent(begin: int, end: int) -> JournalExtent:
+    return JournalExtent(NAME, begin, max(begin, 300), end)
+
+
+@pytest.mark.parametrize(
+    ("position", "there"),
+    [
+        (JournalPosition(NAME, 500, {}), extent(0, 500)),
+        (JournalPosition(NAME, 500, {}), extent(500, 500)),
+        (JournalPosition(NAME, 500, {600: 1}, end=700), extent(300, 700)),
+        (JournalPosition(NAME, 10, {}), extent(0, 10)),
+        (JournalPosition(NAME, 500, {}, is_finished=True), None),
+        (JournalPosition(NAME, 300, {}, end=500, is_finished=True), extent(400, 500)),
+    ],
+)
+def test_what_a_replay_needs_is_there(
+    position: JournalPosition, there: JournalExtent | None
+) -> None:
+    assert shortfall(position, there, "/journals") is None
+
+
+@pytest.mark.parametrize(
+    ("position", "there", "file", "lengths", "what"),
+    [
+        (JournalPosition(NAME, 500, {}), None, f"/journals/{NAME}", (500, 0), "500 bytes"),
+        (JournalPosition(NAME, 0, {}), None, f"/journals/{NAME}", (10, 0), "no such journal"),
+        (JournalPosition(NAME, 500, {}), extent(0, 499), SEGMENT, (200, 199), "it holds 199"),
+        (JournalPosition(NAME, 500, {}, end=700), extent(0, 600), SEGMENT, (400, 300), "least 400"),
+        (JournalPosition(NAME, 10, {}), JournalExtent(NAME, 0, 0, 4),
+         f"/journals/{NAME}/0000000000000000", (10, 4), "it holds 4 bytes"),
+        (JournalPosition(NAME, 100, {}), extent(200, 700), f"/journals/{NAME}", (600, 500),
+         "from offset 100 to 200 is missing"),
+        (JournalPosition(NAME, 500, {}, is_finished=True), extent(0, 400), SEGMENT, (200, 100),
+         "it holds 100"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named_with_both_lengths(
+    position: JournalPosition,
+    there: JournalExtent | None,
+    file: str,
+    lengths: tuple[int, int],
+    what: str,
+) -> None:
+    gap = shortfall(position, there, "/journals")
+    assert gap is not None
+    assert (gap.file, (gap.expected_bytes, gap.actual_bytes)) == (file, lengths)
+    assert what in gap.what
+
+
+@pytest.mark.parametrize(
+    ("position", "there", "replayed"),
+    [
+        (JournalPosition(NAME, 500, {600: 1}, end=700), extent(0, 400), (400, {})),
+        (JournalPosition(NAME, 500, {550: 2, 600: 1}, end=700), extent(0, 580), (500, {550: 2})),
+        (JournalPosition(NAME, 100, {150: 1, 250: 2}), extent(200, 700), (200, {250: 2})),
+    ],
+)
+def test_of_a_journal_that_is_given_up_what_is_there_is_replayed(
+    position: JournalPosition, there: JournalExtent, replayed: tuple[int, dict[int, int]]
+) -> None:
+    found = there.from_here_on(position)
+    assert found == JournalPosition(NAME, *replayed)
+    assert shortfall(found, there, "") is None

@@ -1,0 +1,70 @@
+"""Which journals a checkpoint cannot do without, and what of them is not there any more."""
+
+import posixpath
+from dataclasses import dataclass
+
+from wallaroo.checkpoint.blocks import HEADER_BYTES
+from wallaroo.checkpoint.journal import JournalExtent, segment_name
+from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.topology.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class NeededInput:
+    """The journals that a run needs which begins with a checkpoint."""
+
+    checkpoint: int
+    """The number of its manifest."""
+    positions: tuple[JournalPosition, ...]
+    """From where each is needed. There may be newer journals, which are needed from their start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A journal of which less is there than a checkpoint knows of."""
+
+    file: str
+    expected_bytes: int
+    """How long the file was at least; of the whole journal if all of it is missing."""
+    actual_bytes: int
+    what: str
+    """A clause about the file, for people."""
+
+
+def keeps_input(plan: Plan) -> bool:
+    """Return whether any source writes journals: those that can be asked to repeat do not."""
+    return any(isinstance(pipeline.source, TCPSource) for pipeline in plan.pipelines)
+
+
+def shortfall(
+    position: JournalPosition, extent: JournalExtent | None, folder: str
+) -> Shortfall | None:
+    """Return what is missing of a journal in `folder` of which `extent` is there.
+
+    ``None`` for the extent says that there is no such journal, ``None`` as the answer that all that
+    is needed is there. What was deleted because it was processed is not needed.
+    """
+    path = posixpath.join(folder, position.journal)
+    least_end = max(position.least_end, HEADER_BYTES)
+    if extent is None:
+        if position.is_finished:
+            return None
+        what = (
+            f"what was read from offset {position.offset} on is missing: there is no such journal, "
+            f"and it had at least {least_end:,} bytes"
+        )
+        return Shortfall(path, least_end, 0, what)
+    if extent.end < position.least_end:
+        expected, actual = position.least_end - extent.last, extent.end - extent.last
+        file = posixpath.join(path, segment_name(extent.last))
+        what = f"it holds {actual:,} bytes, and had at least {expected:,}"
+        return Shortfall(file, expected, actual, what)
+    if extent.begin > position.offset and not position.is_finished:
+        missing = extent.begin - position.offset
+        what = (
+            f"what was read from offset {position.offset} to {extent.begin} is missing: "
+            f"{missing:,} bytes"
+        )
+        return Shortfall(path, extent.end - position.offset, extent.end - extent.begin, what)
+    return None
