@@ -40,6 +40,11 @@ def cluster() -> None:
     _start("cluster")
 
 
+def dead_letters() -> None:
+    """``wallaroo-dead-letters``."""
+    _start("dead_letters")
+
+
 def _start(module: str) -> None:
     make_readable()
     handler = signal.getsignal(signal.SIGINT)

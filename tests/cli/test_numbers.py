@@ -6,13 +6,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from wallaroo_cli import checkpoints, cluster, receive, run, send
+from wallaroo_cli import checkpoints, cluster, dead_letters, receive, run, send
 from wallaroo_cli.tools.numbers import NUMBER_MAX, Number
 
 COMMANDS = {
     "wallaroo-run": run.main,
     "wallaroo-cluster": cluster.main,
     "wallaroo-checkpoints": checkpoints.main,
+    "wallaroo-dead-letters": dead_letters.main,
     "wallaroo-sender": send.main,
     "wallaroo-receiver": receive.main,
 }

@@ -29,6 +29,7 @@ from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.plan import Plan
 from wallaroo_cli.checkpoints import main as checkpoints_command
 from wallaroo_cli.cluster import main as cluster_command
+from wallaroo_cli.dead_letters import main as dead_letters_command
 from wallaroo_cli.receive import main as receiver_command
 from wallaroo_cli.run import main as run_command
 from wallaroo_cli.send import main as sender_command
@@ -37,6 +38,7 @@ ADDRESSES = ["--in", "127.0.0.1:7010", "--out", "127.0.0.1:7002"]
 COMMAND_BY_NAME: dict[str, click.Command] = {
     "wallaroo-run": run_command,
     "wallaroo-checkpoints": checkpoints_command,
+    "wallaroo-dead-letters": dead_letters_command,
     "wallaroo-cluster": cluster_command,
     "wallaroo-sender": sender_command,
     "wallaroo-receiver": receiver_command,

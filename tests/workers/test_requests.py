@@ -127,6 +127,18 @@ async def test_status_has_each_worker_with_name_pid_state_and_address(
     assert (status["durable"], status["last_checkpoint"]) == (False, None)
 
 
+async def test_sources_say_how_a_sender_frames_its_payloads(cluster: AskedCluster) -> None:
+    assert (await cluster.ask("sources"))["sources"] == [
+        {
+            "pipeline": "letters",
+            "describes": "tcp source at 127.0.0.1:7010",
+            "address": "127.0.0.1:7010",
+            "kind": "tcp",
+            "header": ">I",
+        }
+    ]
+
+
 async def test_a_worker_that_does_not_answer_is_shown_with_the_others(
     cluster: AskedCluster,
 ) -> None:

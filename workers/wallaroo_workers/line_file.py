@@ -67,8 +67,10 @@ class LineFile:
             os.close(folder)
 
     def close(self) -> None:
-        """Let others append to it."""
-        os.close(self._file)
+        """Let others append to it; nothing happens if it is closed."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def _lock(file: int) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.queries import PAGE_KEYS_MAX
+from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName
 from wallaroo.routing.key_text import key_of_text, shown_key
 from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.initializer.asking import WAIT_S, Asking
 from wallaroo_workers.initializer.parameters import Parameters
 from wallaroo_workers.initializer.reach import Reach
@@ -85,6 +87,13 @@ class Reading:
             "workers": workers,
             "totals": {name: sum(worker.get(name) or 0 for worker in workers) for name in _SUMS},
         }
+
+    async def sources(self, parameters: Parameters) -> dict[str, Any]:
+        """Return for each pipeline where its records come from, and how payloads are framed."""
+        parameters.finish()
+        reach = self._reach
+        pairs = zip(reach.plan.pipelines, reach.source_addresses, strict=True)
+        return {"sources": [describe_source(each, address) for each, address in pairs]}
 
     def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
         phase, joined = self._reach.phase(), self._reach.watch.joined.get(name)
@@ -299,6 +308,20 @@ class Reading:
                 f"there is no worker {name!r}", hint=f"there are {', '.join(workers)}"
             )
         return [WorkerName(name)]
+
+
+def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
+    """Return what a sender has to know of a pipeline's source.
+
+    ``header`` is the ``struct`` format of the length before each payload: empty if payloads are
+    lines, ``None`` if a function of the application reads it, or nobody can send.
+    """
+    source = pipeline.source
+    facts = {"pipeline": pipeline.name, "describes": source.describe(), "address": address}
+    if not isinstance(source, TCPSource):
+        return facts | {"kind": "other", "header": None}
+    header = source.payload_length if isinstance(source.payload_length, str) else None
+    return facts | {"kind": "tcp", "header": header}
 
 
 def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:

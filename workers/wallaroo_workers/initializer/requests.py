@@ -27,6 +27,7 @@ class Requests:
             "get": reading.get,
             "logs": reading.logs,
             "events": reading.events,
+            "sources": reading.sources,
             "checkpoint": self._changing.checkpoint,
             "stop": self._changing.stop,
             "drain": self._changing.drain,

@@ -1,0 +1,1 @@
+"""What ``wallaroo-dead-letters`` reads, shows and sends."""
