@@ -146,7 +146,7 @@ _OPTIONS = [
         default=60.0,
         show_default=True,
         type=Number(above_zero=False),
-        help="How long the start waits for a store of checkpoints that cannot be reached.",
+        help="How long a start or a recovery waits for a store that cannot be reached.",
     ),
     click.option(
         "--allow-lost-input",

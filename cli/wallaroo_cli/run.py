@@ -392,6 +392,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         resilience=location,
         journal_folder=journal_folder,
         journal_sync=chosen.checkpoints.journal_sync,
+        store_timeout_s=chosen.checkpoints.store_timeout_s,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),
         measures=not chosen.no_metrics,
         log_level=_log_level(chosen),

@@ -3,6 +3,7 @@
 Containers are namespaces of processes here: in each of them the initializer is process 1.
 """
 
+import os
 import signal
 import subprocess
 import time
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.durable import wait_checkpoints, write_application
-from tests.cluster.harness import Cluster, Receiver, running
+from tests.cluster.durable import payloads_of, wait_checkpoints, write_application
+from tests.cluster.harness import Cluster, Receiver, framed, running, send_bytes, wait_until
 from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
 from wallaroo.checkpoint.lease import LEASE_S
 from wallaroo.checkpoint.owner import decode_owner
@@ -79,42 +80,61 @@ def test_a_killed_run_does_not_delay_its_restart(tmp_path: Path, receiver: Recei
             run.signal(signal.SIGKILL)
 
 
+@pytest.fixture
+def server(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[S3Server]:
+    """An S3 server that is not started yet."""
+    server = S3Server(tmp_path_factory.mktemp("seaweed"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    yield server
+    server.kill()
+
+
 @pytest.mark.parametrize("kind", ["folder", "S3"])
 def test_in_containers_who_lives_is_respected_and_who_was_killed_is_not(
-    kind: str,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
+    kind: str, tmp_path: Path, receiver: Receiver, server: S3Server
 ) -> None:
     needs_containers()
     write_application(tmp_path)
-    server = S3Server(tmp_path_factory.mktemp("seaweed")) if kind == "S3" else None
-    store = "s3://checkpoints/owner" if server is not None else str(tmp_path / "state")
+    store = "s3://checkpoints/owner" if kind == "S3" else str(tmp_path / "state")
     given = options(store, receiver)
-    if server is not None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    try:
-        # The server is started beside the run, which waits for it.
-        with running(tmp_path, "counts", *given, before=CONTAINER) as first:
-            if server is not None:
-                first.wait_event("store.awaited")
-                server.start()
-            first.wait_ready()
-            with running(tmp_path, "counts", *given, before=CONTAINER) as second:
-                check_refused(second, 1)
-            first.signal(signal.SIGKILL)
-            first.wait_end()
-        begun_s = time.monotonic()
-        with running(tmp_path, "counts", *given, before=CONTAINER) as again:
-            again.wait_ready(epoch=2)
-            assert again.events("owner.awaited") == []
-            assert time.monotonic() - begun_s < LEASE_S
-    finally:
-        if server is not None:
-            server.kill()
+    # The server is started beside the run, which waits for it.
+    with running(tmp_path, "counts", *given, before=CONTAINER) as first:
+        if kind == "S3":
+            assert first.wait_event("store.awaited")["location"] == store
+            server.start()
+        first.wait_ready()
+        with running(tmp_path, "counts", *given, before=CONTAINER) as second:
+            check_refused(second, 1)
+        first.signal(signal.SIGKILL)
+        first.wait_end()
+    begun_s = time.monotonic()
+    with running(tmp_path, "counts", *given, before=CONTAINER) as again:
+        again.wait_ready(epoch=2)
+        assert again.events("owner.awaited") == []
+        assert time.monotonic() - begun_s < LEASE_S
+
+
+def test_a_store_that_goes_away_ends_neither_a_run_nor_its_recovery(
+    tmp_path: Path, receiver: Receiver, server: S3Server
+) -> None:
+    write_application(tmp_path)
+    server.start()
+    with running(tmp_path, "counts", *options("s3://checkpoints/away", receiver)) as cluster:
+        cluster.wait_ready()
+        # Records that a checkpoint holds, so that the recovery has something to read.
+        send_bytes(cluster.source_port(), framed(*payloads_of("sent", range(500), 50)))
+        wait_until("all is counted", lambda: receiver.line_count() == 500)
+        server.kill()
+        cluster.wait_event("lease.not_renewed")
+        os.kill(cluster.pid("w1"), signal.SIGKILL)
+        cluster.wait_event("worker.lost")
+        server.start()
+        cluster.wait_ready(epoch=2)
+        assert cluster.stop() == 0
 
 
 def test_a_run_on_a_host_that_cannot_be_seen_is_replaced_when_its_lease_has_run_out(

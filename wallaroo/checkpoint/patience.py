@@ -1,4 +1,4 @@
-"""A store that waits for the one behind it, for as long as a start may take."""
+"""A store that waits for the one behind it, for as long as a start or a recovery may take."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -103,5 +103,5 @@ class PatientStore:
         if self._away_since_s is not None:
             away_s = round(self._clock() - self._away_since_s, 1)
             facts = {"location": self.location, "after_s": away_s}
-            self._tell("store.reached", {**facts, "next": "the start goes on"})
+            self._tell("store.reached", {**facts, "next": "goes on"})
         self._away_since_s = None

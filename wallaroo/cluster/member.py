@@ -67,6 +67,7 @@ class DurableStorage:
 
     store: ObjectStore
     manifests: ManifestLog
+    """What a worker goes back to is read through this one's store, which may be a patient one."""
     journal: Journal
     pause: Pause
     limits: Limits
@@ -294,7 +295,7 @@ class Member:
             self._process.name,
             self._dataflow.states,
             _partition_maps(assign),
-            durable.store,
+            durable.manifests.store,
             durable.pause,
         )
         return await restorer.restore(manifest)

@@ -1,14 +1,17 @@
 """What a worker process keeps beyond its own life: the store of checkpoints, and journals."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.checkpoint.saving import Limits
 from wallaroo.cluster.member import DurableStorage
+from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.storage.journal_extents import FoundJournals
 from wallaroo_workers.storage.journal_files import (
@@ -20,6 +23,8 @@ from wallaroo_workers.storage.journal_files import (
 )
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
+
+log = get_logger()
 
 
 class JournalFolder(FoundJournals):
@@ -52,9 +57,16 @@ def open_durable(settings: WorkerSettings) -> DurableStorage | None:
     folder = Path(options.journal_folder)
     writer = JournalWriter(folder, settings.name, settings.incarnation, options.journal_sync)
     store = open_store(options.resilience)
+    patient = PatientStore(
+        store,
+        asyncio.sleep,
+        time.monotonic,
+        lambda event, values: log.info(event, **values),
+        options.store_timeout_s,
+    )
     return DurableStorage(
         store=store,
-        manifests=ManifestLog(store),
+        manifests=ManifestLog(patient),
         journal=Journal(JournalFolder(folder, options.journal_sync), writer),
         pause=asyncio.sleep,
         limits=Limits(),

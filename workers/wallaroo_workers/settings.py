@@ -44,6 +44,8 @@ class RunOptions:
     journal_folder: str = ""
     journal_sync: Literal["os", "batch", "always"] = "os"
     """When journals reach the disk: when the system likes, at each turn, or at each read."""
+    store_timeout_s: float = 60.0
+    """How long a start or a recovery waits for a store that cannot be reached."""
     pulse_s: float = 1.0
     """Time between two signs of life."""
     measures: bool = True
