@@ -22,6 +22,7 @@ from wallaroo.api.configs import (
 )
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.serialization import deserialize, serialize
+from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.errors import WallarooError, WallarooParameterError
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "Partition",
     "StateComputation",
     "StateComputationMulti",
+    "StateUpgrade",
     "TCPSinkConfig",
     "TCPSourceConfig",
     "WallarooError",
@@ -55,4 +57,5 @@ __all__ = [
     "state_computation_multi",
     "tcp_parse_input_addrs",
     "tcp_parse_output_addrs",
+    "upgrade_state",
 ]

@@ -29,6 +29,8 @@ class CheckpointOptions:
     take_over: bool
     store_timeout_s: float
     allow_lost_input: bool
+    allow_changed_state: bool
+    skip_unreadable_keys: bool
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
@@ -62,6 +64,7 @@ class CheckpointOptions:
             takes_over=self.take_over,
             store_timeout_s=self.store_timeout_s,
             allow_lost_input=self.allow_lost_input,
+            allow_changed_state=self.allow_changed_state,
         )
 
 
@@ -153,6 +156,18 @@ _OPTIONS = [
         is_flag=True,
         help="Go on if a journal that is needed is missing or shorter than it was: what was "
         "accepted and stands in it alone is lost.",
+    ),
+    click.option(
+        "--allow-changed-state",
+        is_flag=True,
+        help="Start although the class of a state has changed since the checkpoint; its objects "
+        "are taken as they unpickle.",
+    ),
+    click.option(
+        "--skip-unreadable-keys",
+        is_flag=True,
+        help="Go on without keys whose state cannot be read; they are listed beside the dead "
+        "letters. Without it such a key ends the run with status 1.",
     ),
 ]
 

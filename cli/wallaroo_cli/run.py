@@ -391,6 +391,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         exchange=chosen.exchange,
         resilience=location,
         journal_folder=journal_folder,
+        skip_unreadable_keys=chosen.checkpoints.skip_unreadable_keys,
         journal_sync=chosen.checkpoints.journal_sync,
         store_timeout_s=chosen.checkpoints.store_timeout_s,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),

@@ -19,6 +19,7 @@ from wallaroo.checkpoint.manifest import (
     part_name,
 )
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo_cli.checkpoints import main
 from wallaroo_cli.tools.tables import age_text
@@ -26,7 +27,7 @@ from wallaroo_workers.storage.journal_files import JournalWriter
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
-PART = PART_HEADER + encode_chunk(["a", "b"], [1, 2], "totals")
+PART = PART_HEADER + encode_chunk(["a", "b"], [1, 2], "totals", StatePickler())
 STAGED = ".out.txt.w1-{:010}.staged"
 
 

@@ -1,6 +1,7 @@
 """How an application is put together: pipelines of a source, computations and sinks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ParamSpec, Self, TypeVar
 
 from wallaroo.api.inspection import Problem, caller_place, named
@@ -12,6 +13,7 @@ from wallaroo.api.readers import (
     read_sink,
     read_source,
     read_state,
+    read_upgrades,
 )
 from wallaroo.api.validation import PipelineDraft, application_mistakes
 from wallaroo.connectors.base import Sink
@@ -131,7 +133,8 @@ class ApplicationBuilder:
             # An object with a mistake may stand in several places.
             raise WallarooParameterError([*dict.fromkeys(mistakes)])
         pipelines = tuple(draft.declaration() for draft in self._drafts)
-        return compile_graph(Graph(self._name, pipelines))
+        plan = compile_graph(Graph(self._name, pipelines))
+        return replace(plan, states=read_upgrades(plan.states))
 
     def _add_step(
         self,

@@ -5,6 +5,7 @@ older class style, which have the right methods but were not decorated, are read
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from wallaroo.api.codecs import Partition
@@ -23,6 +24,7 @@ from wallaroo.api.inspection import (
     name_problems,
     named,
 )
+from wallaroo.api.upgrades import upgrades_of
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
@@ -35,6 +37,7 @@ from wallaroo.topology.graph import (
     Placement,
     StateDeclaration,
 )
+from wallaroo.topology.plan import State
 
 _STATELESS = (Placement.FUSED, Placement.PARALLEL)
 
@@ -76,6 +79,22 @@ def read_state(
     ]
     _raise_if_any(problems, place)
     return StateDeclaration(str(state_name), state_class, keys)
+
+
+def read_upgrades(states: dict[str, State]) -> dict[str, State]:
+    """Return these states, each with the upgrade function that was declared for it, if any."""
+    mistakes: list[str] = []
+    read: dict[str, State] = {}
+    for name, upgrades in upgrades_of(states).items():
+        mistakes += [mistake for each in upgrades for mistake in each.mistakes]
+        if len(upgrades) > 1:
+            what = f"the state {name!r} has another upgrade function at {upgrades[0].place}"
+            mistakes.append(Problem(what, "make them one function").at(upgrades[1].place))
+        function = upgrades[0].function if upgrades else None
+        read[name] = replace(states[name], upgrade=function)
+    if mistakes:
+        raise WallarooParameterError(mistakes)
+    return read
 
 
 def read_partition(partition: Any, place: Place) -> PartitionDeclaration:

@@ -20,6 +20,7 @@ from wallaroo.checkpoint.blocks import (
     read_blocks,
 )
 from wallaroo.checkpoint.plain import from_plain, to_plain
+from wallaroo.checkpoint.shapes import StateShape
 from wallaroo.errors import DamagedFileError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 
@@ -140,6 +141,8 @@ class Manifest:
     """Random, of whoever committed it, see ``with_writer``."""
     base: int = 0
     """The number of the manifest that it follows; 0 for none."""
+    shapes: dict[str, StateShape] = field(default_factory=dict)
+    """What a fresh object of each state looked like to those who wrote the parts."""
 
     def __post_init__(self) -> None:
         if self.number < 1:

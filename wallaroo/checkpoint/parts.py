@@ -10,7 +10,6 @@ can be read without it: a pickle makes objects of the application's classes, so 
 where these are wanted, and only after the block's checksum has matched.
 """
 
-import pickle
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +27,11 @@ from wallaroo.checkpoint.blocks import (
     read_blocks,
 )
 from wallaroo.checkpoint.manifest import PartRef
+from wallaroo.checkpoint.pickling import NotReadableError, StatePickler
+from wallaroo.checkpoint.unpickling import unpickle_states
 from wallaroo.describing import error_text
 from wallaroo.errors import DamagedFileError, StateObjectError
 from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, short_repr
-
-PICKLE_PROTOCOL = 5
 
 PART_HEADER = encode_header(FileKind.PART)
 """What a part file begins with; chunks follow."""
@@ -43,41 +42,31 @@ _KEY_BYTES = 1
 _HEAD = struct.Struct(">BII")
 
 
-def encode_chunk(keys: Sequence[Key], states: Sequence[object], state: str) -> bytes:
+def encode_chunk(
+    keys: Sequence[Key], states: Sequence[object], state: str, pickler: StatePickler
+) -> bytes:
     """Return a chunk of canonical `keys` and the objects of each, as a block of a part file.
 
     `state` is the state's name, for the ``StateObjectError`` that names an object which cannot be
-    pickled, and its key.
+    pickled, or not be read back, and its key.
     """
     if len(keys) != len(states):
         raise ValueError(f"a chunk needs a state object for each of its {len(keys)} keys")
     form, packed = _pack_keys(keys)
     try:
-        pickled = pickle.dumps(list(states), PICKLE_PROTOCOL)
+        pickled = pickler.pickle(list(states))
     except BaseException as error:
         # How objects pickle is user code, and so is a sys.exit() in it.
-        raise _unpicklable(keys, states, state, error) from error
+        raise _unsavable(keys, states, state, pickler, error) from error
     return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
 
 
-def pickle_state(key: Key, value: object, state: str) -> bytes:
+def pickle_state(key: Key, value: object, state: str, pickler: StatePickler) -> bytes:
     """Return a state object's pickle; ``StateObjectError`` as from ``encode_chunk``."""
     try:
-        return pickle.dumps(value, PICKLE_PROTOCOL)
+        return pickler.pickle(value)
     except BaseException as error:
-        raise _unpicklable([key], [value], state, error) from error
-
-
-class PickledState:
-    """Stands in a chunk for the state object that was pickled; read, it is that object."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
-        return pickle.loads, (self._data,)
+        raise _unsavable([key], [value], state, pickler, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +91,14 @@ class Chunk:
             raise self._damage(f"the keys of a chunk cannot be read: {error}") from error
         return keys
 
-    def states(self) -> list[Any]:
+    def states(self, *, may_be_gone: bool = False) -> list[Any]:
         """Return the state objects, one for each key in the same order.
 
-        Runs code of the application: its classes, and how these unpickle. Raises
-        ``StateObjectError`` if that fails.
+        Runs code of the application: its classes, and how these unpickle. For an object that fails
+        there is an ``Unreadable``; with `may_be_gone`, a ``Gone`` if its class does not exist.
         """
-        try:
-            states = pickle.loads(self._states)
-        except BaseException as error:
-            raise StateObjectError(
-                f"{self.file}, byte {self.offset}: state objects cannot be read: "
-                f"{error_text(error)}",
-                hint="classes of state objects must be found in the module, and by the name, "
-                "that they had when the checkpoint was taken",
-            ) from error
-        if not isinstance(states, list) or len(states) != self.key_count:
+        states = unpickle_states(self._states, self.key_count, may_be_gone=may_be_gone)
+        if states is None:
             raise self._damage(f"a chunk does not have {self.key_count} state objects")
         return states
 
@@ -173,18 +154,29 @@ def _pack_keys(keys: Sequence[Key]) -> tuple[int, bytes]:
     return _KEY_BYTES, msgpack.packb([key_bytes(key) for key in keys])
 
 
-def _unpicklable(
-    keys: Sequence[Key], states: Sequence[object], state: str, error: BaseException
+def _unsavable(
+    keys: Sequence[Key],
+    states: Sequence[object],
+    state: str,
+    pickler: StatePickler,
+    error: BaseException,
 ) -> StateObjectError:
-    """Return the error that names the first key whose object cannot be pickled by itself."""
+    """Return the error that names the first key whose object cannot be saved by itself."""
     where = f"the objects of {len(keys)} keys together"
     for key, value in zip(keys, states, strict=True):
         try:
-            pickle.dumps(value, PICKLE_PROTOCOL)
+            pickler.pickle(value)
         except BaseException as single_error:  # noqa: BLE001  # as above
             error = single_error
             where = f"the object of key {short_repr(display_key(key))}"
             break
+    if isinstance(error, NotReadableError):
+        return StateObjectError(
+            f"state {state!r} cannot be saved: {where} can be pickled, but not unpickled: {error}",
+            hint="have its class, or that of something in it, unpickle what it pickles: an "
+            "exception passes all its arguments to super().__init__(), __getattr__ raises "
+            "AttributeError for names with two underscores, and classes are at the top of a module",
+        )
     return StateObjectError(
         f"state {state!r} cannot be saved: {where} cannot be pickled: {error_text(error)}",
         hint="keep plain values and objects of importable classes in states; open files, locks, "

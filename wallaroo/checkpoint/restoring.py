@@ -1,19 +1,39 @@
 """Brings one worker back to a checkpoint: its state, and where its sources go on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HINT_RESTORE
 from wallaroo.checkpoint.journal import parse_journal_name, replay_position
 from wallaroo.checkpoint.legacy import heir_of
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
-from wallaroo.checkpoint.parts import read_part
+from wallaroo.checkpoint.parts import Chunk, read_part
+from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit
 from wallaroo.checkpoint.store import PartStore, Pause
-from wallaroo.errors import MissingObjectError
+from wallaroo.checkpoint.unpickling import Unreadable
+from wallaroo.describing import error_text
+from wallaroo.errors import MissingObjectError, StateObjectError
 from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
+from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Plan
+
+UPGRADED_AT_ONCE = 500
+"""Keys; the process does nothing else meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableKey:
+    """A key whose state object cannot be unpickled, or not be upgraded."""
+
+    state: str
+    key: Key
+    problem: str
+
+    def __str__(self) -> str:
+        return f"key {short_repr(display_key(self.key))} of state {self.state!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,62 +46,120 @@ class Restored:
     """The position of each source that was somewhere, by pipeline."""
     gave_at: CheckpointId = NO_BARRIER
     """As ``WorkerCheckpoint`` has it, for these parts."""
+    unreadable: list[UnreadableKey] = field(default_factory=list)
+    """Keys of this worker whose objects could not be made again; they are not in the states."""
 
 
-@dataclass(frozen=True, slots=True)
 class Restorer:
-    """Fills the empty ``states`` of one worker, for a membership with these partition maps."""
+    """Fills the empty ``states`` of one worker, for a membership with these partition maps.
 
-    me: WorkerName
-    states: dict[str, dict[Any, Any]]
-    maps: dict[str, PartitionMap]
-    store: PartStore
-    pause: Pause
+    ``shapes`` are those of fresh objects here, see ``wallaroo.checkpoint.shapes``.
+    """
+
+    def __init__(
+        self,
+        me: WorkerName,
+        plan: Plan,
+        states: dict[str, dict[Any, Any]],
+        maps: dict[str, PartitionMap],
+        shapes: dict[str, StateShape],
+        store: PartStore,
+        pause: Pause,
+    ) -> None:
+        self._me = me
+        self._plan = plan
+        self._states = states
+        self._maps = maps
+        self._shapes = shapes
+        self._store = store
+        self._pause = pause
+        self._changed: frozenset[str] = frozenset()
+        """States whose fresh objects look otherwise than those of the manifest."""
+        self._unreadable: dict[tuple[str, Key], UnreadableKey] = {}
 
     async def restore(self, manifest: Manifest) -> Restored:
         """Take from ``manifest`` what is this worker's.
 
-        Raises ``StoreError``, ``DamagedFileError`` or ``StateObjectError``.
+        Raises ``StoreError`` or ``DamagedFileError``.
         """
         then = [PartitionMap.from_wire(wire) for wire in manifest.partition_maps]
+        self._changed = changed_states(manifest.shapes, self._shapes)
         sources: dict[int, Any] = {}
         for worker in manifest.workers.values():
             sources.update(worker.sources)
-        if then == list(self.maps.values()) and self.me in manifest.workers:
-            mine = manifest.workers[self.me]
-            await self._load(mine, then, is_all_mine=True)
-            return Restored(mine.parts, sources, mine.gave_at)
-        # Others own the partitions now: each looks through all parts for what is its own.
-        for worker in manifest.workers.values():
-            await self._load(worker, then, is_all_mine=False)
-        return Restored(None, sources)
+        mine = manifest.workers.get(self._me)
+        if then != list(self._maps.values()):
+            mine = None
+        # If others own the partitions now, each looks through all parts for what is its own.
+        for worker in manifest.workers.values() if mine is None else [mine]:
+            await self._load(worker, then, is_all_mine=mine is not None)
+        for state in self._changed:
+            await self._upgrade(state)
+        unreadable = [*self._unreadable.values()]
+        if mine is None or unreadable or self._changed:
+            # All that is kept is written anew: the next start must not meet the same objects again,
+            # and a manifest has objects of one form only.
+            return Restored(None, sources, unreadable=unreadable)
+        return Restored(mine.parts, sources, mine.gave_at)
 
     async def _load(
         self, share: WorkerCheckpoint, then: list[PartitionMap], *, is_all_mine: bool
     ) -> None:
         for part in share.parts:
             state = then[part.state].state
-            states = self.states.get(state)
-            if states is None:
+            if state not in self._states:
                 continue  # the application has no such state any more, and was told to drop it
             # A part from before keys were given away may hold what is newer at another worker.
             was_mixed = part.checkpoint < share.gave_at
             is_taken = self._filter(then[part.state], share.worker, was_mixed, is_all_mine)
             try:
-                data = await self.store.get(part.name)
+                data = await self._store.get(part.name)
             except MissingObjectError as error:
                 raise MissingObjectError(error.what, HINT_RESTORE) from error
-            for chunk in read_part(data, part, self.store.describe(part.name)):
-                for key, value in zip(chunk.keys(), chunk.states(), strict=True):
-                    if is_taken is None or is_taken(key):
-                        states[key] = value
-                await self.pause(0)
+            for chunk in read_part(data, part, self._store.describe(part.name)):
+                self._take(state, chunk, is_taken)
+                await self._pause(0)
+
+    def _take(self, state: str, chunk: Chunk, is_taken: Callable[[Any], bool] | None) -> None:
+        states = self._states[state]
+        may_be_gone = state in self._changed and self._plan.states[state].upgrade is not None
+        values = chunk.states(may_be_gone=may_be_gone)
+        for key, value in zip(chunk.keys(), values, strict=True):
+            if is_taken is not None and not is_taken(key):
+                continue
+            if type(value) is Unreadable:
+                # An older object of the key must not take its place.
+                states.pop(key, None)
+                problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
+                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+                continue
+            states[key] = value
+            if self._unreadable:
+                self._unreadable.pop((state, key), None)
+
+    async def _upgrade(self, state: str) -> None:
+        upgrade = self._plan.states[state].upgrade
+        if upgrade is None:
+            return
+        states, then = self._states[state], StateShape("", [])
+        for index, (key, old) in enumerate([*states.items()]):
+            try:
+                states[key] = new = upgrade(old)
+                problem = misfit(new, then, self._shapes[state])
+                problem = problem and f"what its upgrade function returned {problem}"
+            except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
+                problem = f"its upgrade function raised {error_text(error)}"
+            if problem:
+                del states[key]
+                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+            if index % UPGRADED_AT_ONCE == 0:
+                await self._pause(0)
 
     def _filter(
         self, then: PartitionMap, worker: WorkerName, was_mixed: bool, is_all_mine: bool
     ) -> Callable[[Any], bool] | None:
         """Return what tells which keys of a part are to be taken; ``None`` for all."""
-        me, owner_of, owner_then = self.me, self.maps[then.state].owner_of, then.owner_of
+        me, owner_of, owner_then = self._me, self._maps[then.state].owner_of, then.owner_of
         if not was_mixed:
             return None if is_all_mine else lambda key: owner_of(key) == me
         if is_all_mine:
@@ -93,6 +171,19 @@ def replayer_of(journal: str, members: Sequence[WorkerName]) -> WorkerName:
     """Return the member that replays `journal`: its writer, or one that stands in for it."""
     worker = WorkerName(_parsed(journal)[0])
     return worker if worker in members else heir_of(journal, members)
+
+
+def unreadable_error(checkpoint: int, keys: list[UnreadableKey]) -> StateObjectError:
+    """Return the error that ends a run which is not to go on without `keys`."""
+    first, more = keys[0], len(keys) - 1
+    others = (
+        "" if not more else f"; so it is with {more} other key{'s' * (more > 1)} of this worker"
+    )
+    return StateObjectError(
+        f"{first} cannot be restored from checkpoint {checkpoint}: {first.problem}{others}",
+        hint="the checkpoint is as it was: correct the class and start again, or give "
+        "--skip-unreadable-keys to go on without such keys, which are then listed",
+    )
 
 
 def journals_of(

@@ -20,13 +20,8 @@ from wallaroo.checkpoint.manifest import (
     WorkerCheckpoint,
     part_name,
 )
-from wallaroo.checkpoint.parts import (
-    PART_HEADER,
-    PickledState,
-    encode_chunk,
-    pickle_state,
-    read_part,
-)
+from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, pickle_state, read_part
+from wallaroo.checkpoint.pickling import PickledState, StatePickler
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError, WallarooError
@@ -94,7 +89,9 @@ class Saving:
         dataflow: Dataflow,
         clock: Callable[[], float],
         limits: Limits,
+        pickler: StatePickler,
     ) -> None:
+        self._pickler = pickler
         self._me = me
         self._epoch = epoch
         self._clock = clock
@@ -161,7 +158,7 @@ class Saving:
     def _connect(self, index: int, name: str, change: StateChanges) -> None:
         def write(keys: list[Any], states: list[Any]) -> None:
             assert self._share is not None
-            chunk = encode_chunk(keys, states, name)
+            chunk = encode_chunk(keys, states, name, self._pickler)
             buffer = self._share.buffers[index]
             buffer.chunks.append(chunk)
             buffer.byte_count += len(chunk)
@@ -171,7 +168,7 @@ class Saving:
 
         def copy(key: Any, state: Any) -> bytes:
             started_s = self._clock()
-            copied = pickle_state(key, state, name)
+            copied = pickle_state(key, state, name, self._pickler)
             self._copied_s += self._clock() - started_s
             return copied
 

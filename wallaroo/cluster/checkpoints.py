@@ -14,6 +14,7 @@ from wallaroo.checkpoint.journaling import ReachedJournals
 from wallaroo.checkpoint.lost_input import NeededInput, keeps_input
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.events import (
     Announce,
@@ -22,12 +23,13 @@ from wallaroo.cluster.events import (
     WriteManifest,
 )
 from wallaroo.cluster.kept_input import KeptInput
+from wallaroo.cluster.upgrade_gate import UpgradeGate
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.fingerprint import difference, displaced, outline
+from wallaroo.topology.fingerprint import difference, displaced, outline, without_classes
 from wallaroo.topology.plan import Plan
 
 AGAIN_S = 2.0
@@ -43,6 +45,7 @@ class Rules:
     from_checkpoint: int | None = None
     allow_dropped_state: bool = False
     allow_lost_input: bool = False
+    allow_changed_state: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,10 @@ class Checkpoints:
         self._place = place
         self._plan = plan
         self._workers = workers
+        self._shapes = fresh_shapes(plan)
+        self._gate = UpgradeGate(
+            plan, self._shapes, place.log.store, tell=place.tell, warn=place.warn
+        )
         self._newest_epoch = Epoch(0)
         self._are_all_here = True
         self._log = place.log
@@ -144,8 +151,8 @@ class Checkpoints:
     async def begin(self) -> Beginning:
         """Take these checkpoints over from whoever had them; say where to go on.
 
-        Raises ``ConfigError`` where the plan is another one than the checkpoint's, and what the
-        store and its files raise.
+        Raises ``ConfigError`` if the plan is not the checkpoint's, ``StateObjectError`` if the
+        class of a state has changed, and what the store and its files raise.
         """
         await self._log.check_store()
         for _ in range(CLAIMS_MAX - 1):
@@ -171,8 +178,9 @@ class Checkpoints:
             self._workers = known or first_names(1)
         if base is None:
             base = self._nothing(epoch)
-        elif base.outline != list(outline(self._plan)):
+        else:
             self._check_plan(base)
+            await self._gate.check(base, may_change=self._rules.allow_changed_state)
         needed = await self._needed_input(base) if keeps_input(self._plan) else None
         await self._check_input(needed, newest)
         await self.before_claim()
@@ -258,10 +266,15 @@ class Checkpoints:
             file_lengths={},
             taken_unix_s=self._place.wall_clock(),
             duration_s=0.0,
+            shapes=self._shapes,
         )
 
     def _check_plan(self, base: Manifest) -> None:
         now = list(outline(self._plan))
+        # Whether the class of a state may be another one is for the gate to say.
+        apart = self._gate.may_differ(base)
+        if without_classes(base.outline, apart) == without_classes(now, apart):
+            return
         if self._rules.allow_dropped_state:
             if what := displaced(base.outline, now):
                 raise ConfigError(
@@ -340,6 +353,7 @@ class Checkpoints:
             epoch=order.epoch,
             is_claim=False,
             base=self._latest.number,
+            shapes=self._shapes,
             outline=list(outline(self._plan)),
             members=list(self._workers),
             partition_maps=[each.to_wire() for each in self._partition_maps],

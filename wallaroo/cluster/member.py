@@ -20,8 +20,16 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.legacy import Legacy, heir_of
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.checkpoint.restoring import Restored, Restorer, counts_of, journals_of
+from wallaroo.checkpoint.pickling import StatePickler
+from wallaroo.checkpoint.restoring import (
+    Restored,
+    Restorer,
+    UnreadableKey,
+    counts_of,
+    journals_of,
+)
 from wallaroo.checkpoint.saving import Limits, Saving
+from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.engine import Engine
@@ -86,6 +94,10 @@ class Process:
     hand_over: HandOver
     durable: DurableStorage | None
     """``None`` where checkpoints are off."""
+    pickler: StatePickler
+    leave_out: Callable[[int, list[UnreadableKey]], None]
+    """Takes note that these keys of a checkpoint are gone; raises ``WallarooError`` if the run is
+    not to go on without them."""
     clock: Callable[[], float]
     pause: Pause
     new_dataflow: Callable[[], Dataflow]
@@ -260,6 +272,8 @@ class Member:
         try:
             manifest = await durable.manifests.load(assign.manifest) if assign.manifest else None
             restored = await self._restore(manifest, assign, durable)
+            if restored.unreadable:
+                process.leave_out(assign.manifest, restored.unreadable)
         except WallarooError as error:
             self.fail(error.what, error.hint, error.exit_code)
             return
@@ -293,8 +307,10 @@ class Member:
             return Restored([], {})
         restorer = Restorer(
             self._process.name,
+            self._process.plan,
             self._dataflow.states,
             _partition_maps(assign),
+            fresh_shapes(self._process.plan),
             durable.manifests.store,
             durable.pause,
         )
@@ -332,7 +348,14 @@ class Member:
 
     def _new_saving(self, assign: Assign, durable: DurableStorage) -> Saving:
         process = self._process
-        return Saving(process.name, assign.epoch, self._dataflow, process.clock, durable.limits)
+        return Saving(
+            process.name,
+            assign.epoch,
+            self._dataflow,
+            process.clock,
+            durable.limits,
+            process.pickler,
+        )
 
     def _surroundings(self) -> Surroundings:
         process = self._process
@@ -360,6 +383,7 @@ class Member:
             process.clock,
             process.pause,
             self.backlog_changed,
+            process.pickler,
         )
 
     def _resized(self, assign: Assign, *, is_new: bool) -> None:

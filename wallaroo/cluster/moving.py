@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, read_chunks
+from wallaroo.checkpoint.parts import PART_HEADER, Chunk, encode_chunk, read_chunks
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
+from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.mesh import Mesh
-from wallaroo.errors import ProtocolError
+from wallaroo.errors import ProtocolError, StateObjectError
 from wallaroo.names import PartitionId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
+from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.data_frames import MovedStates, MovingFrame
 
@@ -45,9 +48,11 @@ class Moving:
         now: Maps | None,
         then: Maps,
         givers: Iterable[WorkerName],
+        pickler: StatePickler,
     ) -> None:
         self.number = number
         self._me = me
+        self._pickler = pickler
         self._dataflow = dataflow
         self._takers: dict[str, dict[PartitionId, WorkerName]] = {}
         for name, partition_map in then.items() if now is not None else ():
@@ -114,7 +119,7 @@ class Moving:
     ) -> None:
         """Send what moves away, and to each of the new members that this was all.
 
-        Raises ``StateObjectError`` where a state cannot be pickled.
+        Raises ``StateObjectError`` if a state cannot be pickled, or not be read back.
         """
         self._find_the_late()
         given_count = dict.fromkeys((taker for taker in takers if taker != self._me), 0)
@@ -128,7 +133,8 @@ class Moving:
                     count = min(pacer.record_count, CHUNK_KEYS_MAX)
                     part = keys[position : position + count]
                     started = clock()
-                    chunk = encode_chunk(part, [states[key] for key in part], name)
+                    moving = [states[key] for key in part]
+                    chunk = encode_chunk(part, moving, name, self._pickler)
                     pacer.observe(len(part), clock() - started)
                     link.send_states(self.number, index, PART_HEADER + chunk)
                     position += len(part)
@@ -153,7 +159,7 @@ class Moving:
             name = [*self._aside][frame.state]
             aside = self._aside[name]
             for chunk in read_chunks(frame.body, f"what {link.worker} gives"):
-                aside.update(zip(chunk.keys(), chunk.states(), strict=True))
+                aside.update(_readable(chunk, name))
                 self._came_from[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
             self.byte_count += len(frame.body)
@@ -184,3 +190,15 @@ class Moving:
         for name, states in self._aside.items():
             self._dataflow.take_in(name, states)
         return has_given
+
+
+def _readable(chunk: Chunk, state: str) -> dict[Any, Any]:
+    keys, states = chunk.keys(), chunk.states()
+    for key, value in zip(keys, states, strict=True):
+        if type(value) is Unreadable:
+            raise StateObjectError(
+                f"state {state!r}: the object of key {short_repr(display_key(key))} cannot be "
+                f"unpickled here: {value.error}",
+                hint="have its class unpickle what it pickles, in every process",
+            )
+    return dict(zip(keys, states, strict=True))

@@ -11,6 +11,7 @@ Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drai
 from collections.abc import Callable
 
 from wallaroo.checkpoint.legacy import Legacy
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
 from wallaroo.cluster.handing_over import Aside, Handed, Offer, deal
@@ -50,7 +51,9 @@ class Resizing:
         clock: Callable[[], float],
         pause: Pause,
         backlog_changed: Callable[[], None],
+        pickler: StatePickler,
     ) -> None:
+        self._pickler = pickler
         self._me = me
         self._around = around
         self._dataflow = dataflow
@@ -91,7 +94,9 @@ class Resizing:
         self._takers = [WorkerName(name) for name in order.new_workers]
         # Those that join have an incarnation of the epoch that begins with them.
         givers = [name for name, epoch, _ in everybody if epoch <= order.epoch]
-        moving = self._moving = Moving(order.resize, self._me, self._dataflow, now, then, givers)
+        moving = self._moving = Moving(
+            order.resize, self._me, self._dataflow, now, then, givers, self._pickler
+        )
         moving.on_whole = lambda: self._around.send(
             Moved(order.epoch, moving.number, moving.key_count, moving.byte_count)
         )

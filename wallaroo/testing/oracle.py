@@ -8,6 +8,7 @@ from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
 from wallaroo.checkpoint.restoring import Restorer
+from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.cluster.checkpoints import initial_maps
 from wallaroo.connectors.file import FileSink
 from wallaroo.errors import WallarooParameterError
@@ -191,7 +192,8 @@ def final_states(objects: Objects, plan: Plan, expected: Expected) -> States:
         return
 
     store = _NoDelayStore(objects)
-    restorer = Restorer(WorkerName("alone"), states, expected.maps, store, no_pause)
+    shapes = fresh_shapes(plan)
+    restorer = Restorer(WorkerName("alone"), plan, states, expected.maps, shapes, store, no_pause)
     _run_at_once(restorer.restore(newest_manifest(objects)))
     return states
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from wallaroo.checkpoint.pickling import ImportedClasses
 from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
@@ -136,6 +137,8 @@ def simulate(  # noqa: PLR0913  each can be left out
 
 
 class _Simulation:
+    _initializer: SimulatedInitializer
+
     def __init__(
         self,
         plan: Plan,
@@ -150,8 +153,7 @@ class _Simulation:
         self._is_durable = is_durable
         self._cutter = cutter
         self._plan = plan = with_few_partitions(plan)
-        self._input = input
-        self._random = random
+        self._input, self._random = input, random
         self._worker_count = workers
         self.loop = Loop(random, STORY_STEPS)
         self._chaos = Chaos(faults, random, self.loop)
@@ -162,6 +164,7 @@ class _Simulation:
         self._hall = SendersHall(self.loop, self._disk, self._senders)
         self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
+        imported = ImportedClasses.now()
         self._expected = Expected(plan, self._records(), cutter)
         self._world = World(
             plan=plan,
@@ -174,11 +177,11 @@ class _Simulation:
             placed=self._placed,
             sizes=Sizes.drawn(random),
             is_durable=is_durable,
+            imported=imported,
             known_failures=frozenset((each.step, each.error) for each in self._expected.failures),
             problems=self._problems,
         )
         self._interval_s = random.uniform(0.03, 0.3)
-        self._initializer: SimulatedInitializer
         self._run_count = 0
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False

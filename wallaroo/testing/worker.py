@@ -7,6 +7,8 @@ from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest_log import ManifestLog
+from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
+from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.saving import Limits
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
@@ -86,6 +88,8 @@ class World:
     sizes: Sizes
     is_durable: bool
     """Whether checkpoints are on; journals then only tell what was accepted."""
+    imported: ImportedClasses
+    """What a process that is started finds."""
     known_failures: frozenset[tuple[str, str]]
     """Step and error of records that fail in a plain run too."""
     problems: list[str]
@@ -146,6 +150,8 @@ class SimulatedWorker:
             sinks=self._sinks,
             hand_over=SimulatedHandOver(process, self._world.chaos, self._world.takers),
             durable=durable if self._world.is_durable else None,
+            pickler=StatePickler(self._world.imported),
+            leave_out=_refuse_unreadable,
             clock=self._clock,
             pause=process.pause,
             new_dataflow=self._new_dataflow,
@@ -248,3 +254,7 @@ class SimulatedWorker:
 
     def _warn(self, event: str, error: WallarooError) -> None:
         self.process.loop.tell(self.process.name, f"{event}: {error.what}")
+
+
+def _refuse_unreadable(checkpoint: int, keys: list[UnreadableKey]) -> None:
+    raise unreadable_error(checkpoint, keys)

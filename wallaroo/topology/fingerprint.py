@@ -7,7 +7,7 @@ back on another host. Two plans with one outline can take over each other's chec
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
@@ -72,6 +72,18 @@ def displaced(then: Sequence[str], now: Sequence[str]) -> str:
             moved = f"is sink {at[0]}" if at else f"has given its place to [{files_now[index]})]"
             return f"sink {index} [{file})] {moved} now"
     return ""
+
+
+def without_classes(outline: Iterable[str], states: Collection[str]) -> list[str]:
+    """Return the outline without what makes the objects of these states."""
+    lines = list(outline)
+    for index, line in enumerate(lines):
+        for state in states:
+            begin = f"state {state!r} "
+            if line.startswith(begin):
+                _, parted, rest = line.removeprefix(begin).partition(" partitions ")
+                lines[index] = begin + parted + rest
+    return lines
 
 
 def _pipelines(outline: Iterable[str]) -> list[str]:

@@ -39,6 +39,8 @@ class State:
     """Keys that are partitions of their own, in their canonical form."""
     hashed_partition_count: int = HASHED_PARTITIONS_DEFAULT
     """0 where every key is declared by construction (``to_stateful``)."""
+    upgrade: Callable[[Any], Any] | None = None
+    """Makes an object of a checkpoint, in which the state had another form, into one of now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class RunOptions:
     """Whether anything is counted and measured."""
     log_level: Level = "info"
     log_form: Form = "auto"
+    skip_unreadable_keys: bool = False
+    """Whether a recovery goes on without keys whose objects cannot be read."""
     exit_ends_worker: bool = False
     """Whether ``sys.exit`` in the application ends the worker; else its record failed."""
     debug: bool = False

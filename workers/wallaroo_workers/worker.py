@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
@@ -38,6 +39,7 @@ from wallaroo_workers.outside import Sinks, new_sources
 from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.sources.handing_over import UnixHandOver
+from wallaroo_workers.unreadable_keys import UnreadableKeys
 
 log = get_logger()
 
@@ -100,6 +102,7 @@ class Worker:
         forks.when_copied(lambda: setattr(self._engine, "clock", forks.end_returned_child))
 
     def _process(self) -> Process:
+        options = self._settings.options
         return Process(
             name=self._me,
             pid=os.getpid(),
@@ -109,6 +112,9 @@ class Worker:
             sinks=self._sinks,
             hand_over=self._hand_over,
             durable=self._durable,
+            # The application is imported, and no record has been seen.
+            pickler=StatePickler(ImportedClasses.now()),
+            leave_out=UnreadableKeys(options, self._plan.application, self._me).leave_out,
             clock=time.perf_counter,
             pause=asyncio.sleep,
             new_dataflow=self._new_dataflow,

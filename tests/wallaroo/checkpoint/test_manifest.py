@@ -124,8 +124,8 @@ SHARE: list[int | str] = [7, "w1"]
 @pytest.mark.parametrize(
     ("path", "new", "problem"),
     [
-        ([], 5, "Manifest must be a list of 13 values"),
-        ([], [1], "Manifest must be a list of 13 values"),
+        ([], 5, "Manifest must be a list of 14 values"),
+        ([], [1], "Manifest must be a list of 14 values"),
         ([0], 0, "the first is 1"),
         ([0], True, "Manifest.number must be int, got bool"),
         ([1], -1, "Manifest.epoch must not be -1"),

@@ -6,6 +6,7 @@ import wallaroo
 from tests.wallaroo.operators.mesh import application, payloads, tcp_sink
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_chunks
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.saving import Before, Limits, Saving
 from wallaroo.cluster.checkpoints import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
@@ -46,7 +47,9 @@ class Share:
         )
         self.flow = Dataflow(plan, ME, DataflowOptions(tracks_changes=True))
         self.flow.bind((ME,), {each.state: each for each in initial_maps(plan, (ME,))})
-        self.saving = Saving(ME, Epoch(1), self.flow, lambda: Slow.clock_s, Limits())
+        self.saving = Saving(
+            ME, Epoch(1), self.flow, lambda: Slow.clock_s, Limits(), StatePickler()
+        )
         self.parts: dict[str, bytes] = {}
         self.saved: list[WorkerCheckpoint] = []
         self.saving.put = self.put

@@ -7,6 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.checkpoint.states_of_old import (
+    NAME,
+    Parts,
+    attributes,
+    plan_of,
+    totals_class,
+)
 from tests.wallaroo.operators.mesh import application, tcp_sink
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.lost_input import NeededInput
@@ -16,19 +23,22 @@ from wallaroo.checkpoint.manifest import (
     PartRef,
     StagedOutput,
     WorkerCheckpoint,
+    encode_manifest,
     manifest_name,
 )
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.cluster.events import Announce, ManifestWritten, WriteManifest
 from wallaroo.connectors.file import StagedPart
-from wallaroo.errors import ClusterError, ConfigError, FencedError
+from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.topology.plan import Plan
 from wallaroo_workers.storage.store import Store, open_store
 
 A = WorkerName("a")
 BARRIER_9 = CheckpointId(9)
 TOKENS: Iterator[int] = count()
+PLAN = application().to_sink(tcp_sink()).build()
 NOTHING_SAVED = WorkerCheckpoint(A, [], [], {}, [], {})
 
 
@@ -70,6 +80,7 @@ async def begun(
     announce: Callable[[Announce], None] = lambda _: None,
     are_all_here: bool = True,
     warn: Callable[[str, dict[str, Any]], None] = quietly,
+    plan: Plan = PLAN,
     **rules: Any,
 ) -> tuple[Checkpoints, Beginning]:
     """Begin a run with these checkpoints."""
@@ -87,7 +98,6 @@ async def begun(
         journals=Found(journals),
         announce=announce,
     )
-    plan = application().to_sink(tcp_sink()).build()
     run = Checkpoints(Rules(**rules), place, plan, (A,))
     run.formed((A,), Epoch(0), are_all_here=are_all_here)
     return run, await run.begin()
@@ -212,6 +222,64 @@ async def test_a_checkpoint_that_was_given_up_is_refused_with_those_to_choose_fr
         await begun(store, from_checkpoint=given_up)
     assert caught.value.hint == "choose one of 2, 4"
     await begun(store, from_checkpoint=older)
+
+
+async def store_of_old(monkeypatch: pytest.MonkeyPatch, store: Store, **shown: Any) -> Parts:
+    """Put a checkpoint with two totals into the store."""
+    kind = totals_class(monkeypatch, __init__=attributes(count=0))
+    parts = Parts()
+    parts.add({"a": kind(), "b": kind()})
+    for name, data in parts.by_name.items():
+        await store.create(name, data)
+    manifest = replace(parts.manifest(plan_of(kind), **shown), number=CheckpointId(1))
+    await store.create(manifest_name(1), encode_manifest(manifest))
+    return parts
+
+
+class Renamed:
+    def __init__(self) -> None:
+        self.count = 0
+
+
+async def test_a_state_of_another_class_is_for_the_upgrade_gate_to_refuse(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_of_old(monkeypatch, store)
+    plan = plan_of(Renamed)
+    with pytest.raises(StateObjectError, match=r"its class was .*Totals and is .*Renamed"):
+        await begun(store, plan=plan)
+    assert [each.number for each in await manifests(store)] == [1]
+    state = replace(plan.states[NAME], upgrade=lambda _: Renamed())
+    run, beginning = await begun(store, plan=replace(plan, states={NAME: state}))
+    # The claim still has the old objects, what is committed next has new ones.
+    assert "Totals" in run.latest.shapes[NAME].kind
+    await commit(run, beginning)
+    assert "Renamed" in run.latest.shapes[NAME].kind
+
+
+async def test_a_state_of_another_class_is_another_application_where_no_shape_is_known(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_of_old(monkeypatch, store, has_shapes=False)
+    with pytest.raises(ConfigError, match="is of another application"):
+        await begun(store, plan=plan_of(Renamed))
+
+
+async def test_a_changed_class_passes_if_that_is_allowed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_of_old(monkeypatch, store)
+    changed = plan_of(totals_class(monkeypatch, __init__=attributes(count=0, mean=0)))
+    with pytest.raises(StateObjectError, match="a new Totals has mean"):
+        await begun(store, plan=changed)
+    told: list[str] = []
+    await begun(
+        store,
+        plan=changed,
+        allow_changed_state=True,
+        warn=lambda event, _: told.append(event),
+    )
+    assert told == ["state.changed"]
 
 
 async def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(store: Store) -> None:

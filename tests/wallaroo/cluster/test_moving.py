@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import wallaroo
-from wallaroo.checkpoint.parts import PART_HEADER
+from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.cluster.moving import Moving
 from wallaroo.errors import DamagedFileError, ProtocolError, StateObjectError
 from wallaroo.names import WorkerName
@@ -96,7 +97,8 @@ def holding(me: WorkerName, keys: list[str], now: PartitionMap | None) -> Datafl
 
 def mover(me: WorkerName, dataflow: Dataflow, now: PartitionMap, then: PartitionMap) -> Moving:
     before = {"counts": now} if me in now.owners else None
-    return Moving(1, me, dataflow, before, {"counts": then}, sorted(set(now.owners)))
+    givers = sorted(set(now.owners))
+    return Moving(1, me, dataflow, before, {"counts": then}, givers, StatePickler())
 
 
 def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
@@ -166,6 +168,48 @@ def test_a_state_that_cannot_be_pickled_is_named() -> None:
     work = moving.give((B,), Mesh(A, (B,)), time.perf_counter, at_once)  # type: ignore[arg-type]
     with pytest.raises(StateObjectError, match=r"state 'counts' .* key 'one'"):
         work.send(None)
+
+
+class Moved:
+    """Pickles; unpickles while ``may_unpickle``."""
+
+    may_unpickle = True
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return unpickled, ()
+
+
+def unpickled() -> Moved:
+    if not Moved.may_unpickle:
+        raise ValueError("not here")
+    return Moved()
+
+
+def given(state: object) -> Coroutine[Any, Any, Any]:
+    """Have a worker give ``state`` to another one."""
+    dataflow = holding(A, [], None)
+    dataflow.states["counts"]["one"] = state
+    moving = mover(A, dataflow, partitions((A,)), partitions((B,)))
+    run(moving.find(time.perf_counter, at_once))
+    return moving.give((B,), Mesh(A, (B,)), time.perf_counter, at_once)  # type: ignore[arg-type]
+
+
+def test_a_state_that_cannot_be_unpickled_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Moved, "may_unpickle", False)
+    what = r"state 'counts' .* key 'one' can be pickled, but not unpickled: ValueError: not here"
+    with pytest.raises(StateObjectError, match=what):
+        given(Moved()).send(None)
+
+
+def test_a_state_that_cannot_be_unpickled_where_it_comes_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chunk = encode_chunk(["one", "two"], [{}, Moved()], "counts", StatePickler())
+    moving = mover(B, holding(B, [], None), partitions((A,)), partitions((B,)))
+    monkeypatch.setattr(Moved, "may_unpickle", False)
+    what = r"state 'counts': the object of key 'two' cannot be unpickled here: ValueError: not here"
+    with pytest.raises(StateObjectError, match=what):
+        moving.came(Link(A), MovedStates(0, 1, 0, PART_HEADER + chunk))
 
 
 def test_what_is_not_what_was_sent_is_an_error() -> None:

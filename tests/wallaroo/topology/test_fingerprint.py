@@ -13,6 +13,7 @@ from wallaroo.topology.fingerprint import (
     displaced,
     fingerprint,
     outline,
+    without_classes,
 )
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
 
@@ -178,3 +179,15 @@ def test_what_is_kept_of_an_output_file_goes_by_its_place() -> None:
     assert _displaced(then, _with_files("c", None, "b")) == (
         "sink 0 [FileSink(path='a')] has given its place to [FileSink(path='c')] now"
     )
+
+
+def test_the_class_of_a_state_can_be_left_out_of_an_outline() -> None:
+    state = State("s", Count)
+    plan = replace(PLAN, states={"s": state, "s t": replace(state, name="s t")})
+    changed = replace(plan, states={**plan.states, "s": replace(state, create=dict)})
+    assert outline(plan) != outline(changed)
+    assert without_classes(outline(plan), ["s"]) == without_classes(outline(changed), ["s"])
+    for states in ([], ["s t"], ["t"]):
+        assert without_classes(outline(plan), states) != without_classes(outline(changed), states)
+    fewer = replace(plan, states={**plan.states, "s": replace(state, hashed_partition_count=8)})
+    assert without_classes(outline(plan), ["s"]) != without_classes(outline(fewer), ["s"])

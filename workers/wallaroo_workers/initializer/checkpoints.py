@@ -44,6 +44,7 @@ class CheckpointSettings:
     store_timeout_s: float = 60.0
     """How long the start waits for a store that cannot be reached."""
     allow_lost_input: bool = False
+    allow_changed_state: bool = False
 
 
 class KeptCheckpoints(Checkpoints):
@@ -72,6 +73,7 @@ class KeptCheckpoints(Checkpoints):
             from_checkpoint=settings.from_checkpoint,
             allow_dropped_state=settings.allow_dropped_state,
             allow_lost_input=settings.allow_lost_input,
+            allow_changed_state=settings.allow_changed_state,
         )
         place = Place(
             log=ManifestLog(self._patient),

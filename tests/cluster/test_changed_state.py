@@ -1,0 +1,154 @@
+"""Real clusters whose state does not unpickle, or not any more: said with the key, nothing lost."""
+
+import json
+import os
+import signal
+from collections import Counter
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.durable import newest, wait_checkpoints
+from tests.cluster.harness import Cluster, framed, running, send_bytes
+
+pytestmark = pytest.mark.cluster
+
+APPLICATION = """
+import wallaroo
+
+
+class RefusedError(Exception):
+    def __init__(self, code, reason):
+        super().__init__(f"{code}: {reason}")
+
+
+class Total:
+    def __init__(self):
+        self.count = 0
+        self.error = None
+    # methods
+
+
+@wallaroo.decoder(header_length=4, length_fmt=">I")
+def decode(payload):
+    return payload.decode()
+
+
+@wallaroo.partition
+def key_of(word):
+    return word
+
+
+@wallaroo.state_computation("count")
+def count(word, total):
+    total.count += 1
+    total.error = RefusedError(4, "late") if word == "refused" else None
+    return f"{word} {total.count}\\n", True
+
+
+@wallaroo.encoder
+def encode(line):
+    return line
+
+
+def application_setup(args):
+    host, port = wallaroo.tcp_parse_input_addrs(args)[0]
+    return (
+        wallaroo.ApplicationBuilder("words")
+        .new_pipeline("words", wallaroo.TCPSourceConfig(host, port, decode))
+        .to_state_partition(count, Total, "totals", key_of)
+        .to_sink(wallaroo.FileSinkConfig("words.txt", encode))
+        .build()
+    )
+"""
+
+FAILS_FOR_TWO = """
+    def __setstate__(self, state):
+        if state["count"] == 2:
+            raise ValueError("two is not allowed any more")
+        vars(self).update(state)
+"""
+
+
+class Words:
+    """An application that counts words, with its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "state"
+        self.write()
+
+    def write(self, methods: str = "") -> None:
+        (self.folder / "words.py").write_text(APPLICATION.replace("    # methods\n", methods))
+
+    def running(self, *options: str) -> AbstractContextManager[Cluster]:
+        common = ["--in", "127.0.0.1:0", "--workers", "2", "--checkpoint-interval", "0.1"]
+        return running(self.folder, "words", *common, "--resilience-dir", "state", *options)
+
+    def lines(self) -> Counter[str]:
+        path = self.folder / "words.txt"
+        return Counter(path.read_text().splitlines() if path.exists() else ())
+
+    def send(self, cluster: Cluster, *words: str) -> None:
+        send_bytes(cluster.source_port(), framed(*(word.encode() for word in words)))
+
+    def send_and_stop(self, *words: str) -> set[str]:
+        """Return the lines that these words make in a run of their own."""
+        before = self.lines()
+        with self.running() as cluster:
+            cluster.wait_ready()
+            self.send(cluster, *words)
+            assert cluster.stop() == 0
+        return {*(self.lines() - before)}
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Words:
+    return Words(tmp_path)
+
+
+def test_a_state_that_does_not_unpickle_fails_checkpoints_and_is_lost_to_no_crash(
+    words: Words,
+) -> None:
+    with words.running() as cluster:
+        cluster.wait_ready()
+        words.send(cluster, "a", "b", "refused")
+        line = cluster.wait_event("checkpoint.failed")
+        assert (
+            "state 'totals' cannot be saved: the object of key 'refused' can be pickled, but "
+            in (line["reason"])
+        )
+        assert "RefusedError" in line["reason"]
+        os.kill(cluster.pid("w1"), signal.SIGKILL)
+        cluster.wait_event("application.ready_again")
+        # What came behind the last checkpoint is replayed, and fails the next one again.
+        cluster.wait_event("checkpoint.failed", 2 + len(cluster.events("checkpoint.failed")))
+        assert cluster.stop() == 1
+    words.write("    def __reduce__(self):\n        return Total, (), {'count': self.count}\n")
+    assert words.send_and_stop("a", "refused") >= {"a 2", "refused 2"}
+
+
+def test_a_key_that_cannot_be_read_stops_the_start_unless_it_may_be_skipped(words: Words) -> None:
+    words.send_and_stop("one", "two", "two", "three", "three", "three")
+    number = newest(words.store)
+    words.write(FAILS_FOR_TWO)
+    with words.running() as cluster:
+        assert cluster.wait_end() == 1
+        error, hint = cluster.errors
+    assert "key 'two' of state 'totals' cannot be restored from checkpoint " in error
+    assert "ValueError: two is not allowed any more" in error
+    assert "--skip-unreadable-keys" in hint
+    with words.running("--skip-unreadable-keys") as cluster:
+        cluster.wait_ready()
+        skipped = cluster.wait_event("keys.skipped")
+        words.send(cluster, "two", "three")
+        wait_checkpoints(words.store)
+        assert cluster.stop() == 0
+    assert (words.lines()["two 1"], words.lines()["three 4"]) == (2, 1)
+    (line,) = Path(skipped["path"]).read_text().splitlines()
+    listed = json.loads(line)
+    assert (listed["state"], listed["key"], listed["key_type"]) == ("totals", "two", "str")
+    assert listed["checkpoint"] > number
+    # The next start does not meet that object again; a class that reads two would not find it.
+    assert words.send_and_stop("three") == {"three 5"}

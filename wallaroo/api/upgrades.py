@@ -1,0 +1,74 @@
+"""The decorator for functions that turn state of an older application into that of this one."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from wallaroo.api.decorated import Decorated
+from wallaroo.api.inspection import Problem, caller_place, name_problems
+from wallaroo.errors import WallarooParameterError
+from wallaroo.topology.function_names import qualified_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class StateUpgrade(Decorated[P, R]):
+    """A state upgrade: ``f(old)`` returns the object that takes the place of ``old``."""
+
+    decorator: ClassVar[str] = "@wallaroo.upgrade_state(state_name)"
+    arguments: ClassVar[tuple[str, ...]] = ("old",)
+
+    def __init__(self, function: Callable[P, R], state: str) -> None:
+        super().__init__(function)
+        self.state = state
+
+    def upgrade(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
+_upgrades: dict[tuple[str, str], StateUpgrade[..., Any]] = {}
+"""By state and by the function's name: a module that is imported again replaces its own."""
+
+
+def upgrade_state(state_name: str) -> Callable[[Callable[P, R]], StateUpgrade[P, R]]:
+    """Have ``f(old)`` make the objects of a state anew when a checkpoint has them in another form.
+
+    It is called once for each key, while state is restored, if a fresh object of the state's class
+    has other attributes than one had when the checkpoint was taken, or if its class is another one.
+    ``old`` is the object as it unpickles; where its class does not exist any more it is a
+    ``types.SimpleNamespace`` of its attributes. What ``f`` returns is the key's state. Raises
+    ``WallarooParameterError`` without the name of a state::
+
+        @wallaroo.upgrade_state("totals")
+        def upgrade_totals(old):
+            new = Totals()
+            new.count, new.total = old.count, old.sum
+            return new
+
+    An exception in ``f`` makes the key one that cannot be read: see ``--skip-unreadable-keys``.
+    """
+    problems = [*_naming_problems(state_name)]
+    if problems:
+        # At once: no application refers to an upgrade, so ``build()`` would not see the mistake.
+        raise WallarooParameterError([problem.at(caller_place()) for problem in problems])
+
+    def decorate(function: Callable[P, R]) -> StateUpgrade[P, R]:
+        upgrade = StateUpgrade(function, state_name)
+        _upgrades[state_name, qualified_name(function)] = upgrade
+        return upgrade
+
+    return decorate
+
+
+def upgrades_of(states: Iterable[str]) -> dict[str, list[StateUpgrade[..., Any]]]:
+    """Return the upgrades that were declared for these states."""
+    return {state: [each for each in _upgrades.values() if each.state == state] for state in states}
+
+
+def _naming_problems(state: object) -> Iterable[Problem]:
+    if callable(state):
+        what = "@wallaroo.upgrade_state is written without the name of a state"
+        yield Problem(what, 'write @wallaroo.upgrade_state("name of the state")')
+    else:
+        yield from name_problems("the name given to @wallaroo.upgrade_state(state_name)", state)

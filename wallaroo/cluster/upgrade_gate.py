@@ -1,0 +1,123 @@
+"""Whether the states of a checkpoint fit the application that is about to take them over.
+
+A class that has changed since then makes every record of an old key fail, after the start was
+accepted. So a run that begins compares what fresh objects looked like with what they look like now,
+and refuses, unless the application says how it copes: with a ``__setstate__``, which is tried with
+objects of the checkpoint, or with an upgrade function, which workers call while they restore.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.parts import read_part
+from wallaroo.checkpoint.shapes import StateShape, change_of, misfit, restores_itself
+from wallaroo.checkpoint.store import PartStore
+from wallaroo.checkpoint.unpickling import Unreadable
+from wallaroo.errors import StateObjectError
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.plan import Plan, State
+
+PAGE = "docs/upgrading-state.md"
+
+
+class UpgradeGate:
+    """Compares the states of ``plan``, fresh objects of which have ``shapes``, with a manifest's.
+
+    ``tell`` and ``warn`` take a line for people.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shapes: dict[str, StateShape],
+        store: PartStore,
+        tell: Callable[[str, dict[str, Any]], None],
+        warn: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._plan = plan
+        self._shapes = shapes
+        self._store = store
+        self._tell = tell
+        self._warn = warn
+
+    def may_differ(self, base: Manifest) -> frozenset[str]:
+        """Return the states whose class ``check`` judges, whatever an outline says of it."""
+        known = [name for name in base.shapes if name in self._shapes]
+        upgraded = [name for name, state in self._plan.states.items() if state.upgrade is not None]
+        return frozenset((*known, *upgraded))
+
+    async def check(self, base: Manifest, *, may_change: bool) -> None:
+        """Raise ``StateObjectError`` if a state of ``base`` must not be taken over as it is.
+
+        With ``may_change`` a change is only told. Raises what the store and its files raise too.
+        """
+        for state in self._plan.states.values():
+            then, now = base.shapes.get(state.name), self._shapes.get(state.name)
+            if now is None or then == now or not _has_keys(base, state.name):
+                continue
+            change = change_of(then, now) if then is not None else ""
+            facts = {"state": state.name, "checkpoint": base.number, "change": change or "unknown"}
+            if state.upgrade is not None:
+                following = "its upgrade function makes each object anew while it is restored"
+                self._tell("state.upgrading", facts | {"next": following})
+            elif may_change:
+                self._warn("state.changed", facts | {"next": "its objects are taken as they are"})
+            elif then is None:
+                await self._check_readable(base, state, now)
+            else:
+                await self._check_fits(base, state, then, now)
+
+    async def _check_readable(self, base: Manifest, state: State, now: StateShape) -> None:
+        """Check a manifest that does not say what fresh objects looked like."""
+        async for objects in self._samples(base, state.name):
+            bad = [each for each in objects if type(each) is Unreadable]
+            if bad and len(bad) == len(objects):
+                what = f"its objects cannot be unpickled: {bad[0].error}"
+                raise _refusal(base, state, what, now)
+
+    async def _check_fits(
+        self, base: Manifest, state: State, then: StateShape, now: StateShape
+    ) -> None:
+        """Check that a ``__setstate__`` gives old objects what fresh ones have."""
+        what = change_of(then, now)
+        if not restores_itself(state.create()):
+            raise _refusal(base, state, what, now)
+        async for objects in self._samples(base, state.name):
+            for each in objects:
+                if type(each) is Unreadable:
+                    problem = f"cannot be unpickled: {each.error}"
+                else:
+                    problem = misfit(each, then, now)
+                if problem:
+                    raise _refusal(
+                        base, state, f"{what}; an object restored from it {problem}", now
+                    )
+        facts = {"state": state.name, "checkpoint": base.number, "change": what}
+        following = "__setstate__ makes its objects what they are now"
+        self._tell("state.upgrading", facts | {"next": following})
+
+    async def _samples(self, base: Manifest, state: str) -> AsyncIterator[list[Any]]:
+        """Yield some objects of each worker's oldest part of ``state``."""
+        names = [PartitionMap.from_wire(wire).state for wire in base.partition_maps]
+        for worker in base.workers.values():
+            part = next((part for part in worker.parts if names[part.state] == state), None)
+            if part is not None:
+                data = await self._store.get(part.name)
+                for chunk in read_part(data, part, self._store.describe(part.name)):
+                    yield chunk.states()
+                    break
+
+
+def _has_keys(base: Manifest, state: str) -> bool:
+    return any(worker.key_counts.get(state) for worker in base.workers.values())
+
+
+def _refusal(base: Manifest, state: State, what: str, now: StateShape) -> StateObjectError:
+    short = now.kind.rpartition(".")[2]
+    return StateObjectError(
+        f"state {state.name!r} has changed since checkpoint {base.number}: {what}",
+        hint=f"write an @wallaroo.upgrade_state({state.name!r}) function from the old object to "
+        f"the new one, give {short} a __setstate__ that takes both forms, or give "
+        f"--allow-changed-state to take the objects as they are; see {PAGE}",
+    )
