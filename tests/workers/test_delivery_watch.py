@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wallaroo.metrics.deliveries import Deliveries
-from wallaroo_workers.delivery_watch import FIRST_LOOK_S, LOOK_MAX_S, DeliveryWatch
+from wallaroo_workers.delivery_watch import LOOK_MAX_S, LOOK_S, DeliveryWatch
 
 
 class Timers:
@@ -46,12 +46,22 @@ def test_looks_become_rarer_while_nothing_is_taken_and_end_when_all_is(timers: T
     DeliveryWatch(deliveries, lambda: taken)
     handed(deliveries)
     waits = [timers.run() for _ in range(10)]
-    assert waits[:3] == [FIRST_LOOK_S, 2 * FIRST_LOOK_S, 4 * FIRST_LOOK_S]
+    assert waits[:4] == [LOOK_S, LOOK_S, 2 * LOOK_S, 4 * LOOK_S]
     assert waits[-1] == LOOK_MAX_S
     taken[0] = 10
     timers.run()
     assert timers.waiting == []
     assert not deliveries.has_pending()
+
+
+def test_however_many_turns_there_are_looks_are_no_more(timers: Timers) -> None:
+    deliveries, looks = Deliveries([0], 1, lambda: 1), []
+    DeliveryWatch(deliveries, lambda: looks.append(1) or [0])  # type: ignore[func-returns-value]
+    for _ in range(20):
+        for _ in range(50):
+            handed(deliveries)
+        assert timers.run() == LOOK_S
+    assert len(looks) == 20
 
 
 def test_new_output_is_looked_for_soon_and_by_one_timer(timers: Timers) -> None:
@@ -63,7 +73,7 @@ def test_new_output_is_looked_for_soon_and_by_one_timer(timers: Timers) -> None:
     for _ in range(5):
         timers.run()
     handed(deliveries)
-    assert [after_s for after_s, _ in timers.waiting] == [FIRST_LOOK_S]
+    assert [after_s for after_s, _ in timers.waiting] == [LOOK_S]
     watch.end()
     assert timers.waiting == []
     handed(deliveries)

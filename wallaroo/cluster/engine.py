@@ -234,11 +234,10 @@ class Engine:
         pacer = self._pacers["source", pipeline]
         delivered_ns = source.delivered_ns
         records = source.take(pacer.record_count)
-        results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
         started = self.clock()
         self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
         pacer.observe(len(records), self.clock() - started)
-        self._note_results(pipeline, delivered_ns, results)
+        self._note_results(pipeline, delivered_ns)
         self.record_count += len(records)
         if source.has_records:
             self._sources.append(source)
@@ -259,12 +258,11 @@ class Engine:
         pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
         pipeline = self._dataflow.pipeline_of(frame.edge)
-        results = {} if self.deliveries is None else self._dataflow.output_counts(pipeline)
         started = self.clock()
         is_watched = self._may_watch(started)
         self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
         pacer.observe(count, self.clock() - started)
-        self._note_results(pipeline, frame.delivered_ns, results)
+        self._note_results(pipeline, frame.delivered_ns)
         waiting.position += count
         if waiting.position == len(batch.keys):
             self.inbox.remove_first()
@@ -276,8 +274,7 @@ class Engine:
         self._watch_s = now_s + WATCHED_EVERY_S
         return True
 
-    def _note_results(self, pipeline: int, delivered_ns: int, before: dict[int, int]) -> None:
+    def _note_results(self, pipeline: int, delivered_ns: int) -> None:
         if self.deliveries is not None:
-            now = self._dataflow.output_counts(pipeline)
-            made = {sink: count - before[sink] for sink, count in now.items()}
-            self.deliveries.ran(pipeline, delivered_ns, made)
+            counts = self._dataflow.output_counts(pipeline)
+            self.deliveries.ran(pipeline, delivered_ns, counts)

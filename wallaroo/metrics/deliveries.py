@@ -38,7 +38,8 @@ class _Handed:
     count: int
     handed_ns: int
     slices: list[tuple[int, int]]
-    """Of each slice, when its records were delivered to their source, and its number of results."""
+    """Of each slice, when its records were delivered to their source, and how many results there
+    were when it had run."""
 
 
 class _OfSink:
@@ -69,6 +70,10 @@ class Deliveries:
         self.histograms = [Histogram() for _ in range(pipeline_count)]
         """By pipeline, in nanoseconds, since they were last taken."""
         self._sinks = [_OfSink(pipeline) for pipeline in pipelines]
+        self._sinks_of: list[list[_OfSink]] = [
+            [sink for sink in self._sinks if sink.pipeline == pipeline]
+            for pipeline in range(pipeline_count)
+        ]
         self._oldest_ns: dict[int, int] = {}
         self.has_handed: Callable[[], None] = lambda: None
         """Called when output was handed to sinks: somebody is to look after a moment."""
@@ -91,15 +96,16 @@ class Deliveries:
 
     # What comes out
 
-    def ran(self, pipeline: int, delivered_ns: int, results: Mapping[int, int]) -> None:
-        """A slice of records ran, and made so many ``results`` by sink."""
-        if delivered_ns == UNKNOWN_NS:
-            return
-        if delivered_ns < self._oldest_ns.get(pipeline, delivered_ns + 1):
+    def ran(self, pipeline: int, delivered_ns: int, counts: Sequence[int]) -> None:
+        """A slice of records ran.
+
+        ``counts`` says, for each sink of the pipeline, how many results of this turn it has now.
+        """
+        if delivered_ns and delivered_ns < self._oldest_ns.get(pipeline, delivered_ns + 1):
             self._oldest_ns[pipeline] = delivered_ns
-        for sink, count in results.items():
+        for sink, count in zip(self._sinks_of[pipeline], counts, strict=True):
             if count:
-                self._sinks[sink].slices.append((delivered_ns, count))
+                sink.slices.append((delivered_ns, count))
 
     def handed(self, sink: int, byte_count: int, count: int) -> None:
         """All results of a sink until now go to it as ``byte_count`` bytes; ``count`` they are."""
@@ -143,8 +149,11 @@ class Deliveries:
             of_sink.pending_count -= handed.count
             is_quick = now_ns - handed.handed_ns <= GRACE_NS
             taken_ns = handed.handed_ns if is_quick else now_ns
+            before = 0
             for delivered_ns, count in handed.slices:
-                histogram.record(taken_ns - delivered_ns, count)
+                if count > before and delivered_ns != UNKNOWN_NS:
+                    histogram.record(taken_ns - delivered_ns, count - before)
+                before = count
 
     def take(self) -> list[Histogram]:
         """Return the histograms since the last call."""

@@ -81,6 +81,9 @@ class Dataflow:
         self._sink_output: dict[SinkId, list[bytes]] = {
             SinkId(index): [] for index in range(len(plan.sinks))
         }
+        self._output_of = [
+            [self._sink_output[sink] for sink in pipeline.sinks] for pipeline in plan.pipelines
+        ]
         self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
         self._failures: list[Failure] = []
         self._nodes = Nodes(plan)
@@ -302,10 +305,9 @@ class Dataflow:
         form = cheaper_form(flat, source.decode, plan.serialize, plan.deserialize, clock)
         return form is Form.OBJECTS
 
-    def output_counts(self, pipeline: int) -> dict[int, int]:
-        """Return how many results of a pipeline wait for ``take_output``, by sink."""
-        sinks = self._plan.pipelines[pipeline].sinks
-        return {sink: len(self._sink_output[sink]) for sink in sinks}
+    def output_counts(self, pipeline: int) -> list[int]:
+        """Return how many results wait for ``take_output``, for each sink of a pipeline."""
+        return [len(output) for output in self._output_of[pipeline]]
 
     def output_count(self, sink: SinkId) -> int:
         """Return how many results wait for ``take_output``, those that it just yields included."""

@@ -11,6 +11,7 @@ class Delivered:
     def __init__(self) -> None:
         self.now_ns = 1_000_000 * MS
         self.looks = 0
+        self.made = [0, 0, 0]
         self.deliveries = Deliveries([0, 0, 1], 2, lambda: self.now_ns)
         self.deliveries.has_handed = self._handed
 
@@ -18,8 +19,13 @@ class Delivered:
         self.looks += 1
 
     def ran(self, sink: int, count: int, ago_ms: int = 3) -> None:
-        pipeline = 0 if sink < 2 else 1
-        self.deliveries.ran(pipeline, self.now_ns - ago_ms * MS, {sink: count})
+        self.made[sink] += count
+        pipeline, counts = (0, self.made[:2]) if sink < 2 else (1, self.made[2:])
+        self.deliveries.ran(pipeline, self.now_ns - ago_ms * MS, counts)
+
+    def hand(self, sink: int, byte_count: int) -> None:
+        self.deliveries.handed(sink, byte_count, self.made[sink])
+        self.made[sink] = 0
 
     def latencies_ms(self, pipeline: int = 0) -> tuple[int, float]:
         histogram = self.deliveries.take()[pipeline]
@@ -29,7 +35,7 @@ class Delivered:
 def test_nothing_counts_before_the_sink_has_it() -> None:
     run = Delivered()
     run.ran(0, 5)
-    run.deliveries.handed(0, 100, 5)
+    run.hand(0, 100)
     run.deliveries.flushed(has_output=True)
     run.deliveries.settled(0, 99)
     assert run.deliveries.pending_count(0) == 5
@@ -44,7 +50,7 @@ def test_nothing_counts_before_the_sink_has_it() -> None:
 def test_a_look_shortly_after_does_not_make_latencies_longer() -> None:
     run = Delivered()
     run.ran(0, 1, ago_ms=3)
-    run.deliveries.handed(0, 10, 1)
+    run.hand(0, 10)
     run.now_ns += GRACE_NS
     run.deliveries.settled(0, 10)
     assert run.latencies_ms() == (1, 3.0)
@@ -53,7 +59,7 @@ def test_a_look_shortly_after_does_not_make_latencies_longer() -> None:
 def test_what_waits_longer_counts_until_it_is_found_to_be_there() -> None:
     run = Delivered()
     run.ran(0, 1, ago_ms=3)
-    run.deliveries.handed(0, 10, 1)
+    run.hand(0, 10)
     run.now_ns += 2_000 * MS
     assert run.deliveries.oldest_pending_s(0) == 2.0
     run.deliveries.settled(0, 10)
@@ -65,7 +71,7 @@ def test_turns_are_taken_one_after_the_other_and_in_part() -> None:
     run = Delivered()
     for count in (2, 3, 4):
         run.ran(0, count)
-        run.deliveries.handed(0, 10, count)
+        run.hand(0, 10)
     run.deliveries.settled(0, 25)
     assert run.deliveries.pending_count(0) == 4
     run.deliveries.settled(0, 30)
@@ -76,7 +82,7 @@ def test_each_slice_of_a_turn_counts_with_its_own_time() -> None:
     run = Delivered()
     run.ran(0, 2, ago_ms=1)
     run.ran(0, 3, ago_ms=8)
-    run.deliveries.handed(0, 50, 5)
+    run.hand(0, 50)
     run.deliveries.settled(0, 50)
     [histogram, _] = run.deliveries.take()
     assert histogram.count == 5
@@ -87,7 +93,7 @@ def test_one_sink_that_is_gone_does_not_hold_up_another() -> None:
     run = Delivered()
     for sink in (0, 1, 2):
         run.ran(sink, 7)
-        run.deliveries.handed(sink, 70, 7)
+        run.hand(sink, 70)
     run.deliveries.settled(1, 70)
     run.deliveries.settled(2, 70)
     assert [run.deliveries.pending_count(sink) for sink in (0, 1, 2)] == [7, 0, 0]
@@ -95,9 +101,21 @@ def test_one_sink_that_is_gone_does_not_hold_up_another() -> None:
     assert (first.count, second.count) == (7, 7)
 
 
+def test_a_slice_without_results_takes_no_part() -> None:
+    run = Delivered()
+    run.ran(0, 2, ago_ms=1)
+    run.ran(0, 0, ago_ms=500)
+    run.ran(1, 3, ago_ms=4)
+    run.hand(0, 10)
+    run.hand(1, 10)
+    run.deliveries.settled(0, 10)
+    run.deliveries.settled(1, 10)
+    assert run.latencies_ms() == (5, 4.0)
+
+
 def test_results_without_a_time_count_but_have_no_latency() -> None:
     run = Delivered()
-    run.deliveries.ran(0, 0, {0: 4})
+    run.deliveries.ran(0, 0, [4, 0])
     run.deliveries.handed(0, 40, 4)
     assert run.deliveries.pending_count(0) == 4
     run.deliveries.settled(0, 40)
@@ -107,12 +125,12 @@ def test_results_without_a_time_count_but_have_no_latency() -> None:
 def test_after_going_back_what_was_on_its_way_counts_for_nothing() -> None:
     run = Delivered()
     run.ran(0, 5)
-    run.deliveries.handed(0, 100, 5)
+    run.hand(0, 100)
     run.deliveries.restart()
     assert run.deliveries.pending_count(0) == 0
     # The sink still gets the old bytes first, so the numbers of bytes go on.
     run.ran(0, 2)
-    run.deliveries.handed(0, 20, 2)
+    run.hand(0, 20)
     run.deliveries.settled(0, 100)
     assert run.deliveries.pending_count(0) == 2
     run.deliveries.settled(0, 120)
@@ -124,7 +142,8 @@ def test_somebody_is_asked_to_look_only_where_there_is_output() -> None:
     run.ran(0, 0)
     run.deliveries.flushed(has_output=False)
     assert run.looks == 0
-    run.deliveries.handed(0, 1, 1)
+    run.ran(0, 1)
+    run.hand(0, 1)
     run.deliveries.flushed(has_output=True)
     assert run.looks == 1
 
