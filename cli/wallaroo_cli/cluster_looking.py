@@ -18,17 +18,30 @@ from wallaroo_cli.cluster_options import (
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import cluster_views as views
 from wallaroo_cli.tools.control_client import ask
+from wallaroo_workers.machine_runs import machine_runs
 from wallaroo_workers.run_file import living_runs
 
 KEYS_SHOWN = 100
 KEYS_AT_ONCE = 10_000
 
 
-@click.command("list", short_help="Show the clusters that were started in this folder.")
+@click.command("list", short_help="Show the clusters that run, of this folder or of all.")
+@click.option(
+    "--all",
+    "wants_all",
+    is_flag=True,
+    help="Of all folders of this machine, with --cluster's value.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 @report_errors
-def list_clusters(*, as_json: bool) -> None:
-    """Show the clusters that were started in this folder and still run."""
+def list_clusters(*, wants_all: bool, as_json: bool) -> None:
+    """Show the clusters that were started in this folder and still run.
+
+    With --all, those of all folders of this machine: your own, or everybody's for root.
+    """
+    if wants_all:
+        _list_all(as_json=as_json)
+        return
     runs = living_runs(Path.cwd())
     for run in runs:
         del run["secret"]
@@ -37,7 +50,19 @@ def list_clusters(*, as_json: bool) -> None:
     elif runs:
         views.print_runs(runs)
     else:
-        click.echo(f"No cluster runs that was started in {Path.cwd()}.")
+        click.echo(f"No cluster runs that was started in {Path.cwd()}; --all looks at all folders.")
+
+
+def _list_all(*, as_json: bool) -> None:
+    found = machine_runs()
+    if as_json:
+        click.echo(json.dumps(found.runs, indent=2))
+    elif found.runs:
+        views.print_runs(found.runs, of_machine=True)
+    else:
+        click.echo("No cluster of yours runs on this machine.")
+    if found.hidden_count:
+        click.echo(f"Clusters of other users, which only root sees: {found.hidden_count}", err=True)
 
 
 @click.command(short_help="Show the cluster and its workers.")

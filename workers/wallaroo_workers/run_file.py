@@ -28,6 +28,7 @@ from wallaroo_workers.storage.signs import boot_id, machine_id, space
 log = get_logger()
 
 FOLDER = ".wallaroo"
+PATTERN = "cluster-*.json"
 WRITTEN_ON = "written_on"
 """The fact that says where its process runs; not for those who look for a cluster."""
 TOKEN_BYTES = 4
@@ -105,6 +106,11 @@ class RunFile:
             self._held = None
 
 
+def is_run_file(path: Path) -> bool:
+    """Say whether a file has the name and the folder of a run file."""
+    return path.parent.name == FOLDER and path.match(PATTERN)
+
+
 def living_runs(folder: Path) -> list[dict[str, Any]]:
     """Return what the run files in a folder say, by process id; remove those left over.
 
@@ -113,7 +119,7 @@ def living_runs(folder: Path) -> list[dict[str, Any]]:
     """
     found: list[dict[str, Any]] = []
     here = _here()
-    for path in (folder / FOLDER).glob("cluster-*.json"):
+    for path in (folder / FOLDER).glob(PATTERN):
         with contextlib.suppress(OSError, ValueError):
             facts = _facts_if_held(path, here)
             if facts is not None and _is_reached(facts, facts.pop(WRITTEN_ON, here), here):

@@ -179,14 +179,15 @@ def resize_text(answer: dict[str, Any]) -> str:
     )
 
 
-def print_runs(runs: list[dict[str, Any]]) -> None:
-    """Print the clusters that run from a folder."""
-    table = new_table("application", "pid", "control", "workers", "dashboard")
+def print_runs(runs: list[dict[str, Any]], *, of_machine: bool = False) -> None:
+    """Print the clusters that run from a folder, or with folder and user those of a machine."""
+    more = ("user", "folder") if of_machine else ()
+    table = new_table("application", "pid", "control", "workers", "dashboard", *more)
     for run in runs:
         names = ", ".join(worker["name"] for worker in run["workers"]) or "starting"
-        table.add_row(
-            run["application"], str(run["pid"]), run["control"], names, run["dashboard"] or NOTHING
-        )
+        cells = [run["application"], str(run["pid"]), run["control"], names]
+        cells += [run["dashboard"] or NOTHING, *(run[name] for name in more)]
+        table.add_row(*map(plain, cells))
     print_table(table)
 
 
