@@ -26,12 +26,7 @@ KEYS_AT_ONCE = 10_000
 
 
 @click.command("list", short_help="Show the clusters that run, of this folder or of all.")
-@click.option(
-    "--all",
-    "wants_all",
-    is_flag=True,
-    help="Of all folders of this machine, with --cluster's value.",
-)
+@click.option("--all", "wants_all", is_flag=True, help="Of all folders of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 @report_errors
 def list_clusters(*, wants_all: bool, as_json: bool) -> None:

@@ -93,7 +93,8 @@ def _only(runs: list[dict[str, Any]]) -> dict[str, Any]:
     if not runs:
         raise NoClusterError(
             f"no cluster runs that was started in {Path.cwd()}",
-            hint="go to the folder in which it was started, or give --cluster H:P",
+            hint="go to the folder in which it was started (wallaroo-cluster list --all shows it), "
+            "or give --cluster H:P",
         )
     if len(runs) > 1:
         listed = "\n".join(
