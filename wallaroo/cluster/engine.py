@@ -196,15 +196,13 @@ class Engine:
         except StopOnError as stop:
             # A record that cannot be serialised is found here.
             self._stop(stop.failure)
-        has_output = False
         for sink, chunk in self._dataflow.take_output():
-            has_output = True
             if self.deliveries is not None:
                 # Before the sink has it, which may say at once how far it is.
                 self.deliveries.handed(sink, len(chunk), self._dataflow.output_count(sink))
             self.on_output(sink, chunk)
         if self.deliveries is not None:
-            self.deliveries.flushed(has_output=has_output)
+            self.deliveries.flushed()
         failures = self._dataflow.take_failures()
         if failures:
             self.on_failures(failures)

@@ -21,7 +21,6 @@ from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.topology.plan import Plan
 from wallaroo_workers import logs
-from wallaroo_workers.delivery_watch import DeliveryWatch
 from wallaroo_workers.outside import Sinks
 from wallaroo_workers.sources.file import FileRunner
 from wallaroo_workers.sources.tcp import TCPSourceListener
@@ -45,7 +44,6 @@ class Measuring:
         self._deliveries = Deliveries(
             self._nodes.pipelines_of_sinks, len(plan.pipelines), time.time_ns
         )
-        self._watch: DeliveryWatch | None = None
         self._user_time = UserTime(self._nodes, clock_overhead_ns())
         self._hottest = {name: HottestKeys() for name in plan.states}
         self._sizes = {name: StateSizes() for name in plan.states}
@@ -53,17 +51,14 @@ class Measuring:
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
         self._reported_second = 0
 
-    def begin(self, engine: Engine, sinks: Sinks) -> None:
+    def begin(self, engine: Engine) -> None:
         """Measure from now on."""
         engine.deliveries = self._deliveries
-        self._watch = DeliveryWatch(self._deliveries, sinks.settled_bytes)
         self._vitals.begin()
 
     def end(self) -> None:
         """Measure no more."""
         self._vitals.end()
-        if self._watch is not None:
-            self._watch.end()
 
     # What the worker tells
 
@@ -76,6 +71,11 @@ class Measuring:
         second = int(time.time())
         is_due, self._reported_second = second != self._reported_second, second
         return is_due
+
+    def look(self, sinks: Sinks) -> None:
+        """Note what the sinks have taken by now."""
+        for sink, byte_count in enumerate(sinks.settled_bytes()):
+            self._deliveries.settled(sink, byte_count)
 
     def failed(self, failures: list[Failure]) -> None:
         """Records became dead letters."""
@@ -100,8 +100,7 @@ class Measuring:
     ) -> Report:
         """Return what there is to tell since the last one."""
         report = Report(incarnation=self._incarnation, pid=os.getpid(), unix_s=time.time())
-        if self._watch is not None:
-            self._watch.look()
+        self.look(sinks)
         report.counts = self._delivered(dataflow.counts())
         report.latency = {
             pipeline.name: histogram

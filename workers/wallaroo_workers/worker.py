@@ -172,7 +172,7 @@ class Worker:
         self._engine.on_output = self._sinks.write
         self._engine.on_failures = self._failed
         if self._measuring is not None:
-            self._measuring.begin(self._engine, self._sinks)
+            self._measuring.begin(self._engine)
         self._sinks.when_progressing(member.backlog_changed)
         self._sinks.when_failing(lambda error: member.fail(error.what, error.hint, error.exit_code))
 
@@ -249,7 +249,7 @@ class Worker:
         while True:
             await asyncio.sleep(TICK_S)
             self._member.mesh.acknowledge()
-            self._sinks.settle()
+            self._settle()
             self._member.backlog_changed()
             self._answers.look()
             self._tell_long_pause()
@@ -261,6 +261,12 @@ class Worker:
                     "start the receiver first, or give --sink-timeout more time",
                     1,
                 )
+
+    def _settle(self) -> None:
+        if self._measuring is None:
+            self._sinks.settle()
+        else:
+            self._measuring.look(self._sinks)
 
     def _measure(self) -> None:
         if self._measuring is None:

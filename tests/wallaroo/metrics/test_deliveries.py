@@ -10,13 +10,8 @@ class Delivered:
 
     def __init__(self) -> None:
         self.now_ns = 1_000_000 * MS
-        self.looks = 0
         self.made = [0, 0, 0]
         self.deliveries = Deliveries([0, 0, 1], 2, lambda: self.now_ns)
-        self.deliveries.has_handed = self._handed
-
-    def _handed(self) -> None:
-        self.looks += 1
 
     def ran(self, sink: int, count: int, ago_ms: int = 3) -> None:
         self.made[sink] += count
@@ -36,14 +31,12 @@ def test_nothing_counts_before_the_sink_has_it() -> None:
     run = Delivered()
     run.ran(0, 5)
     run.hand(0, 100)
-    run.deliveries.flushed(has_output=True)
+    run.deliveries.flushed()
     run.deliveries.settled(0, 99)
     assert run.deliveries.pending_count(0) == 5
-    assert run.deliveries.has_pending()
     assert run.latencies_ms() == (0, 0.0)
     run.deliveries.settled(0, 100)
     assert run.deliveries.pending_count(0) == 0
-    assert not run.deliveries.has_pending()
     assert run.latencies_ms() == (5, 3.0)
 
 
@@ -137,21 +130,10 @@ def test_after_going_back_what_was_on_its_way_counts_for_nothing() -> None:
     assert run.latencies_ms()[0] == 2
 
 
-def test_somebody_is_asked_to_look_only_where_there_is_output() -> None:
-    run = Delivered()
-    run.ran(0, 0)
-    run.deliveries.flushed(has_output=False)
-    assert run.looks == 0
-    run.ran(0, 1)
-    run.hand(0, 1)
-    run.deliveries.flushed(has_output=True)
-    assert run.looks == 1
-
-
 def test_the_oldest_record_of_a_turn_is_known_until_it_is_flushed() -> None:
     run = Delivered()
     run.ran(0, 1, ago_ms=3)
     run.ran(0, 0, ago_ms=9)
     assert dict(run.deliveries.oldest_ns) == {0: run.now_ns - 9 * MS}
-    run.deliveries.flushed(has_output=False)
+    run.deliveries.flushed()
     assert dict(run.deliveries.oldest_ns) == {}
