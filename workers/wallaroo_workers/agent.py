@@ -48,6 +48,7 @@ from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 from wallaroo_workers.storage.journal_files import list_journals
+from wallaroo_workers.storage.journal_place import claim_folder
 
 log = get_logger()
 
@@ -105,6 +106,8 @@ class Agent:
         self._link: ControlLink | None = None
         self._signs: VitalSigns
         self._options = RunOptions()
+        self._store = ""
+        """Where checkpoints are, as the initializer calls it."""
         self._silence_s = FIRST_DIAL_S
         self._was_accepted = False
         self._is_leaving = False
@@ -240,7 +243,9 @@ class Agent:
         self._silence_s = frame.silence_ms / 1000
         self._signs = VitalSigns(self._silence_s, BEAT_S)
         self._heard()
-        self._options = RunOptions(**{**json.loads(frame.options), **self._settings.own_options})
+        options = json.loads(frame.options)
+        self._store = options["resilience"]
+        self._options = RunOptions(**{**options, **self._settings.own_options})
         log.info(
             "host.accepted",
             application=frame.application,
@@ -263,6 +268,8 @@ class Agent:
                 hint="mount the initializer's folder here, or say with --resilience-dir where it "
                 "is; hosts without a common file system need a store at s3://",
             )
+        # By the initializer's name for the store: this host may see it at another place.
+        claim_folder(Path(options.journal_folder), self._store)
         journals = list_journals(Path(options.journal_folder))
         headers = {each.name: HEADER_BYTES * len(each.segments) for each in journals}
         written = (each.epoch for each in journals if each.byte_count > headers[each.name])

@@ -19,6 +19,7 @@ from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
 from wallaroo_workers.storage.journal_extents import FoundJournals
 from wallaroo_workers.storage.journal_files import cut_journal, list_journals
+from wallaroo_workers.storage.journal_place import claim_folder
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
@@ -98,6 +99,9 @@ class KeptCheckpoints(Checkpoints):
 
     async def begin(self) -> Beginning:
         """As its base, once the store is there; removes what crashed writers left half written."""
+        settings = self._settings
+        folder = Path(settings.journal_folder)
+        await asyncio.to_thread(claim_folder, folder, settings.location)
         beginning = await super().begin()
         self._patient.timeout_s = 0
         await self._store.remove_unfinished()
