@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers bench bench-latency bench-peers crash-test operator-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers package bench bench-latency bench-peers crash-test operator-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,11 @@ types: .venv/dev-ready
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo
+
+package: .venv/dev-ready  ## Build what would be published into dist/, and check it as an index does
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist .
+	@$(BIN)/python -m twine check --strict dist/*
 
 .venv/bench-ready: .venv/dev-ready
 	@echo "Adding what plots need (once)"

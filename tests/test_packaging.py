@@ -1,4 +1,4 @@
-"""What is installed is exactly the three packages of the checkout."""
+"""What is installed is exactly the three packages of the checkout, and could be published."""
 
 import hashlib
 import os
@@ -8,9 +8,15 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Mapping
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+
+import wallaroo
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
@@ -20,20 +26,52 @@ PACKAGES = {
 }
 
 
+# Builds and installations ask the package index, which may take its time.
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Build the wheel as an installation does; return its files."""
-    return files_of(build(tmp_path_factory.mktemp("wheel")))
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what would be published: the source archive, and the wheel from that archive."""
+    folder = tmp_path_factory.mktemp("published")
+    run(sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT))
+    return folder
 
 
-def build(folder: Path, **environment: str) -> Path:
+@pytest.fixture(scope="module")
+def wheel_path(published: Path) -> Path:
+    (path,) = published.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_path: Path) -> dict[str, bytes]:
+    return files_of(wheel_path)
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: dict[str, bytes]) -> Message:
+    (found,) = (data for name, data in wheel.items() if name.endswith(".dist-info/METADATA"))
+    return message_from_bytes(found)
+
+
+def run(
+    *command: str, cwd: Path | None = None, environment: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return what a command prints; fail with it if the command fails."""
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=500, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(folder: Path, environment: Mapping[str, str]) -> Path:
+    """Build the wheel as an installation does."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     command = [*pip, "wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(folder)]
-    built = subprocess.run(
-        command, capture_output=True, text=True, timeout=100, check=False,
-        env=os.environ | environment,
-    )  # fmt: skip
-    assert built.returncode == 0, built.stderr
+    run(*command, environment=environment)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -66,7 +104,8 @@ def test_the_wheel_has_every_file_of_the_page(wheel: dict[str, bytes]) -> None:
         for path in static.rglob("*")
         if path.is_file()
     }
-    assert {name: data for name, data in wheel.items() if "/dashboard/static/" in name} == here
+    packed = {name: data for name, data in wheel.items() if ".dist-info/" not in name}
+    assert {name: data for name, data in packed.items() if "/dashboard/static/" in name} == here
     assert {path.rpartition(".")[2] for path in here} >= {"html", "css", "js", "mjs", "svg", "txt"}
 
 
@@ -101,6 +140,85 @@ def test_the_commands_are_installed(wheel: dict[str, bytes]) -> None:
     assert {"wallaroo-run", "wallaroo-sender", "wallaroo-receiver"} <= commands
 
 
+def test_an_index_would_take_what_is_built(published: Path) -> None:
+    built = sorted(str(path) for path in published.iterdir())
+    assert len(built) == 2
+    told = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *built)
+    assert told.count("PASSED") == 2
+
+
+def test_the_package_is_public_and_describes_itself(metadata: Message) -> None:
+    classifiers = metadata.get_all("Classifier", [])
+    assert not [each for each in classifiers if each.startswith("Private ::")]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text()
+
+
+def test_the_version_is_told_in_one_place(metadata: Message) -> None:
+    assert metadata["Version"] == wallaroo.__version__
+    assert f'"{wallaroo.__version__}"' not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_license_comes_with_the_wheel(wheel: dict[str, bytes], metadata: Message) -> None:
+    vendor = PACKAGES["wallaroo_workers"] / "dashboard" / "static" / "vendor"
+    texts = [path for path in vendor.rglob("*") if path.name.startswith(("LICENSE", "NOTICE"))]
+    expected = {path.relative_to(ROOT).as_posix() for path in [ROOT / "LICENSE", *texts]}
+    assert {*metadata.get_all("License-File", [])} == expected
+    shown = {name.partition("/licenses/")[2] for name in wheel if ".dist-info/licenses/" in name}
+    assert shown == expected
+
+
+def test_the_wheel_works_in_an_empty_environment(wheel_path: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", str(tmp_path / "empty"))
+    commands = tmp_path / "empty" / "bin"
+    install = ("-m", "pip", "install", "--disable-pip-version-check", "--quiet", str(wheel_path))
+    run(str(commands / "python"), *install)
+    (tmp_path / "words.py").write_text(APPLICATION)
+    (tmp_path / "in.txt").write_text("b\na\nb\n")
+    command, alone = str(commands / "wallaroo-run"), {"PYTHONPATH": ""}
+    run(command, "words.py", "--no-dashboard", cwd=tmp_path, environment=alone)
+    assert sorted((tmp_path / "out.txt").read_text().split()) == ["a1", "b1", "b2"]
+    told = run(command, "--version", cwd=tmp_path, environment=alone)
+    assert told.split()[-1] == wallaroo.__version__
+
+
+APPLICATION = """
+from collections import Counter
+
+import wallaroo
+
+
+@wallaroo.decoder
+def decode(line):
+    return line.decode()
+
+
+@wallaroo.partition
+def by_word(word):
+    return word
+
+
+@wallaroo.state_computation("count")
+def count(word, seen):
+    seen[word] += 1
+    return f"{word}{seen[word]}", True
+
+
+@wallaroo.encoder
+def encode(text):
+    return text.encode() + b"\\n"
+
+
+def application_setup(args):
+    return (
+        wallaroo.ApplicationBuilder("words")
+        .new_pipeline("words", wallaroo.FileSourceConfig("in.txt", decode, framing="newline"))
+        .to_state_partition(count, Counter, "counts", by_word)
+        .to_sink(wallaroo.FileSinkConfig("out.txt", encode))
+        .build()
+    )
+"""
+
 COMPILED = f"wallaroo/codec/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
@@ -117,7 +235,7 @@ def test_framing_is_compiled_where_there_is_a_compiler(wheel: dict[str, bytes]) 
 def test_without_a_compiler_the_wheel_is_pure(
     tmp_path: Path, wheel: dict[str, bytes], environment: dict[str, str]
 ) -> None:
-    path = build(tmp_path, **environment)
+    path = build(tmp_path, environment)
     assert path.name.endswith("py3-none-any.whl")
     assert {name for name in files_of(path) if not name.endswith("/RECORD")} >= {
         name for name in wheel if name.endswith(".py")
