@@ -20,11 +20,13 @@ A bug of ours is none of these: it stays an ``AssertionError`` or what Python ma
 
 from collections.abc import Sequence
 
+from wallaroo.statuses import ExitStatus
+
 
 class WallarooError(Exception):
     """What happened, and in ``hint`` what to do about it."""
 
-    exit_code = 1
+    exit_code = ExitStatus.FAILED
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
@@ -35,7 +37,7 @@ class WallarooError(Exception):
 class ConfigError(WallarooError):
     """Something the user wrote on the command line or in the application is wrong."""
 
-    exit_code = 2
+    exit_code = ExitStatus.MISTAKE
 
 
 class WallarooParameterError(ConfigError):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from wallaroo.cluster.outcome import FailureRule
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import Plan
@@ -24,6 +25,7 @@ from wallaroo_cli.checkpoint_options import (
     checkpoint_options,
 )
 from wallaroo_cli.errors import report_errors
+from wallaroo_cli.failure_options import failure_options, failure_rule
 from wallaroo_cli.host_options import (
     HostOptions,
     advertised,
@@ -40,7 +42,6 @@ from wallaroo_workers import forks
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
-from wallaroo_workers.dead_letters import FILE_BYTES
 from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.hosts import HostSettings
@@ -67,7 +68,9 @@ wallaroo-run --version, alone, tells the version.
 
 \b
 Exit status: 0 after a stop in order, 1 when the run could not start or go on,
-2 for a mistake on the command line or in the application."""
+2 for a mistake on the command line or in the application, 3 when a worker that
+joined has lost its initializer, 4 when every record of a pipeline failed, 5 when
+more failed than --max-failures allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class Chosen:
     dead_letters: str
     dead_letter_bytes: int
     keep_dead_letters: int | None
+    max_failures: str | None
     no_restart: bool
     restarts_max: int
     worker_timeout_s: float
@@ -197,35 +201,7 @@ class RunCommand(click.Command):
     type=Number(),
     help="Stop with status 1 when a sink is away for so long.  [default: no limit]",
 )
-@click.option(
-    "--on-error",
-    type=click.Choice(["dead-letter", "stop"]),
-    default="dead-letter",
-    show_default=True,
-    help="What an error in the application's functions does with the record, or the run.",
-)
-@click.option(
-    "--dead-letters",
-    metavar="DIR",
-    default="dead-letters",
-    show_default=True,
-    type=click.Path(file_okay=False),
-    help="Where records that failed are kept, as JSON lines.",
-)
-@click.option(
-    "--dead-letter-bytes",
-    metavar="BYTES",
-    default=FILE_BYTES,
-    show_default=True,
-    type=click.IntRange(1),
-    help="A worker's file of dead letters that is longer is followed by another one.",
-)
-@click.option(
-    "--keep-dead-letters",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Files of dead letters that each worker keeps; older ones are deleted.  [default: all]",
-)
+@failure_options
 @click.option(
     "--no-restart",
     is_flag=True,
@@ -317,6 +293,9 @@ def main(**values: Any) -> None:
     check_together(hosts, chosen.worker_count)
     if hosts.join is None:
         check_checkpoints(checkpoints.resilience_dir, given)
+    failures = failure_rule(
+        chosen.max_failures, on_error=chosen.on_error, is_joining=hosts.join is not None
+    )
     ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
     warn_of_misspelled(chosen.application_arguments, ours)
     module, folder = application_named(chosen.application_module)
@@ -333,7 +312,7 @@ def main(**values: Any) -> None:
         return
     if hosts.join is not None:
         sys.exit(forks.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
-    forks.run(_run(_settings(chosen, application), plan))
+    sys.exit(forks.run(_run(_settings(chosen, application, failures), plan)))
 
 
 def _given(values: dict[str, Any]) -> list[str]:
@@ -378,7 +357,9 @@ def _agent_settings(
     )
 
 
-def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettings:
+def _settings(
+    chosen: Chosen, application: ApplicationSettings, failures: FailureRule
+) -> ClusterSettings:
     location, journal_folder = chosen.checkpoints.places()
     options = RunOptions(
         frame_bytes_max=chosen.frame_bytes_max,
@@ -410,6 +391,7 @@ def _settings(chosen: Chosen, application: ApplicationSettings) -> ClusterSettin
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,
         checkpoints=chosen.checkpoints.settings(options.folder),
+        failures=failures,
         hosts=_host_settings(chosen),
         otlp_endpoint=chosen.otlp or "",
         page=chosen.page,
@@ -449,8 +431,8 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
         raise
 
 
-async def _run(settings: ClusterSettings, plan: Plan) -> None:
-    await Cluster(settings, plan, LocalPlacement()).run()
+async def _run(settings: ClusterSettings, plan: Plan) -> int:
+    return await Cluster(settings, plan, LocalPlacement()).run()
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement import LocalPlacement
 
 
-async def run_and_listen(settings: ClusterSettings, plan: Plan) -> None:
+async def run_and_listen(settings: ClusterSettings, plan: Plan) -> int:
     cluster = Cluster(settings, plan, LocalPlacement())
     asking = asyncio.create_task(take_requests(cluster))
     try:
-        await cluster.run()
+        return await cluster.run()
     finally:
         asking.cancel()
 

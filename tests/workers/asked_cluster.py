@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.wallaroo.cluster.story import Story
+from tests.wallaroo.cluster.story import Story, counted_source
 from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Effect, Event, Send, StopRequested
+from wallaroo.cluster.events import Effect, Event, Received, Send, StopRequested
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.event_history import EventHistory
-from wallaroo.names import WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Drain
+from wallaroo.wire.control import Checkpoint, ControlFrame, Counted, Drain
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.requests import Requests
@@ -59,6 +59,7 @@ class AskedCluster(Story):
             members=lambda: self.workers,
             watch=self.watch,
             events=self.events,
+            counts=self.failures.counts,
             phase=lambda: self.coordinator.phase,
             epoch=lambda: self.coordinator.epoch,
             waiting_for=lambda: self.coordinator.waiting_for,
@@ -112,8 +113,15 @@ class AskedCluster(Story):
         states = self.states[worker]
         match frame.what:
             case "status":
-                return {"connections": 1, "records": 5, "records_per_s": 2.5, "failures": 0,
-                        "backlog_bytes": 7, "keys": key_counts(states)}  # fmt: skip
+                # A worker tells its counts before it answers.
+                counts = counted_source(worker, 5, 1)
+                self.step(Received(worker, Counted(self.epoch, worker, Epoch(1), counts)))
+                return {
+                    "connections": 1,
+                    "records_per_s": 2.5,
+                    "backlog_bytes": 7,
+                    "keys": key_counts(states),
+                }
             case "logs":
                 return {
                     "lines": [{"timestamp": f"2026-01-01T00:00:0{len(worker)}", "event": worker}]

@@ -12,7 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from tests.wallaroo.operators.mesh import stateless_plan
 from wallaroo.metrics.histogram import Histogram
+from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Measured
 from wallaroo_workers.initializer.observatory import Observatory
@@ -73,17 +75,18 @@ def report(came: int) -> Report:
     latency = Histogram()
     latency.record(2_000_000_000, came)
     return Report(
-        incarnation=1,
         pid=7,
         unix_s=0.0,
-        counts={"w1": {"p/source": [came, came - 1, 1, 0]}},
         latency={"p": latency},
         process={"cpu_s": 1.5, "rss_bytes": 4096},
     )
 
 
 async def test_what_is_measured_reaches_a_collector(collector: Collector) -> None:
-    observatory = Observatory(stateless_plan(str.upper), is_durable=False)
+    plan = stateless_plan(str.upper)
+    counts = RunCounts(Nodes(plan).by_pipeline, is_durable=False)
+    counts.totals.reported("w1", 1, 1, {"w1": {"p/source": [5, 4, 1, 0]}})
+    observatory = Observatory(plan, counts, is_durable=False)
     export = OtlpExport(collector.address, "letters", observatory.prometheus_families)
     measured = Measured(Epoch(1), WorkerName("w1"), report(5).to_wire())
     observatory.heard(WorkerName("w1"), measured)

@@ -22,6 +22,7 @@ from wallaroo.checkpoint.blocks import (
 from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.checkpoint.shapes import StateShape
 from wallaroo.errors import DamagedFileError
+from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 
 MANIFEST_FOLDER = "manifests/"
@@ -185,6 +186,14 @@ class Manifest:
             cuts = [staged.cut for staged in worker.staged]
             last = max([last, worker.gave_at, *cuts, *(part.checkpoint for part in worker.parts)])
         return last
+
+    def counts(self) -> dict[str, Counts]:
+        """Return the records that all workers together have counted until then, by worker."""
+        counts: dict[str, Counts] = {}
+        for share in self.workers.values():
+            for worker, more in share.counts.items():
+                add_counts(counts.setdefault(worker, {}), more)
+        return counts
 
     def journal_positions(self) -> list[JournalPosition]:
         """Return the positions of all workers' journals."""

@@ -25,6 +25,7 @@ from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
@@ -52,11 +53,18 @@ class Surroundings:
     sources: Sources
     sinks: Sinks
     hand_over: HandOver
-    failure_count: Callable[[], int]
+    incarnation: Epoch
+    """The epoch at which this worker last joined as if just started."""
+    counts: Callable[[], dict[str, Counts]]
+    """What it has counted since then, see ``Dataflow.counts``."""
     send: Callable[[ControlFrame], None]
     start: Callable[[Coroutine[Any, Any, None]], None]
     """Starts what ends with the epoch."""
     warn: Callable[[str, WallarooError], None]
+
+    def drained(self, epoch: Epoch, checkpoint: CheckpointId) -> Drained:
+        """Return the last words of a worker whose sinks have everything."""
+        return Drained(epoch, checkpoint, self.incarnation, self.counts())
 
 
 class Barriers:
@@ -237,9 +245,7 @@ class Barriers:
         around = self._around
         await around.sinks.flush()
         around.mesh.end()
-        around.send(
-            Drained(around.epoch(), checkpoint, around.engine.record_count, around.failure_count())
-        )
+        around.send(around.drained(around.epoch(), checkpoint))
 
     async def _compact(self, durability: Durability) -> None:
         try:

@@ -40,6 +40,7 @@ from wallaroo.cluster.events import (
     StopRequested,
     WorkerLost,
 )
+from wallaroo.cluster.outcome import FailureWatch
 from wallaroo.cluster.resizes import Resizes
 from wallaroo.cluster.round_orders import CARRY_ON, RoundOrders
 from wallaroo.cluster.rounds import RoundPhase
@@ -49,6 +50,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (
     Abandon,
     ControlFrame,
+    Counted,
     Delivered,
     Drain,
     Drained,
@@ -84,9 +86,10 @@ ASKED_BY_A_WORKER = StopRequested(may_force=False)
 class Coordinator:
     """One cluster. ``step`` takes what happened and returns what to do, in order."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, failures: FailureWatch) -> None:
         self._begin = membership
-        self._state = ClusterState(membership)
+        self._failures = failures
+        self._state = ClusterState(membership, failures.counts.totals)
         self._rounds = self._state.rounds
         self._orders = RoundOrders(self._state, self._go_on, self._end)
         self._deliveries = Deliveries(self._state)
@@ -95,7 +98,6 @@ class Coordinator:
         self.ending = Ending()
         self._lost: set[WorkerName] = set(membership.workers)
         """Not there: at the start, or lost, and its process has not joined."""
-        self._drained: list[Drained] = []
         self._story: list[str] = []
 
     @property
@@ -120,7 +122,9 @@ class Coordinator:
     def step(self, event: Event) -> list[Effect]:
         """Apply one event; return the effects to carry out, in order."""
         effects = self._apply(event)
-        self._story = [*self._story, f"{event} -> {self.phase.name} {effects}"][-STORY_STEPS_MAX:]
+        if effects or not (isinstance(event, Received) and isinstance(event.frame, Counted)):
+            story = [*self._story, f"{event} -> {self.phase.name} {effects}"]
+            self._story = story[-STORY_STEPS_MAX:]
         return effects
 
     @property
@@ -142,6 +146,8 @@ class Coordinator:
             case WorkerLost(worker, incarnation, reason):
                 is_known = incarnation == self._state.processes.get(worker)
                 return self._worker_lost(worker, reason) if is_known else []
+            case Received(worker, Counted() as frame):
+                return self._counts_came(worker, frame)
             case Received(worker, frame):
                 return self._received(worker, frame)
             case CheckpointDue():
@@ -162,9 +168,10 @@ class Coordinator:
                     return []
                 return self._joined(worker, frame)
             case Failed():
-                # Of a process that was replaced nobody wants to hear.
-                is_stale = frame.epoch < self._state.processes[worker]
-                return [] if is_stale else self._failed(frame)
+                if frame.epoch < self._state.processes[worker]:
+                    return []  # of a process that has already been replaced
+                error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
+                return self._end(error(frame.what, frame.hint))
             case RequestStop():
                 return self._stop_in_order()
             case _:
@@ -181,7 +188,7 @@ class Coordinator:
                 # Of any other its process ends, and that is heard too.
                 effects = resizes.not_joined(worker, frame)
             case Drained():
-                self._drained.append(frame)
+                self._failures.reported(worker, frame, self._state.workers)
                 effects = resizes.left(worker)
             case Gathered() | Moved() | NotMoved() if frame.epoch == self.epoch:
                 effects = resizes.reported(worker, frame)
@@ -189,9 +196,11 @@ class Coordinator:
                 pass
         return [*effects, *self._go_on()]
 
-    def _failed(self, frame: Failed) -> list[Effect]:
-        error = ConfigError if frame.exit_code == ConfigError.exit_code else ClusterError
-        return self._end(error(frame.what, frame.hint))
+    def _counts_came(self, worker: WorkerName, frame: Counted) -> list[Effect]:
+        passed = self._failures.reported(worker, frame, self._state.workers)
+        if passed is None or self.ending.is_requested:
+            return []
+        return [passed, *self._stop_in_order()]
 
     # Start
 
@@ -221,7 +230,7 @@ class Coordinator:
             case Opened(), Phase.OPENING:
                 return self._counted(worker, "", "", self._run)
             case Drained(), Phase.DRAINING:
-                self._drained.append(frame)
+                self._failures.reported(worker, frame, self._state.workers)
                 return self._counted(worker, "worker.drained", "all is delivered", self._finish)
             case (Gathered() | Emptied() | Held() | Moved() | NotMoved()) as report, _:
                 return [*self._resizes.reported(worker, report), *self._go_on()]
@@ -404,10 +413,8 @@ class Coordinator:
     def _finish(self) -> list[Effect]:
         if self._begin.is_durable and self._rounds.phase is not RoundPhase.IDLE:
             return []
-        values = {
-            "record_count": sum(frame.record_count for frame in self._drained),
-            "failure_count": sum(frame.failure_count for frame in self._drained),
-        }
+        counts = self._failures.counts
+        values = {"record_count": counts.record_count, "failure_count": counts.failure_count}
         drained = Announce("cluster.drained", values, self.ending.after_drain)
         if self.ending.stays_when_drained:
             self._state.phase = Phase.DRAINED

@@ -39,6 +39,7 @@ from wallaroo.cluster.resizing import Resizing
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
@@ -52,6 +53,7 @@ from wallaroo.wire.control import (
     Checkpoint,
     Committed,
     ControlFrame,
+    Counted,
     Drain,
     Empty,
     Failed,
@@ -112,7 +114,8 @@ class Process:
     before_first_open: Callable[[], None]
     failed: Callable[[Failure], None]
     """A failure stops the run: keep the record."""
-    failure_count: Callable[[], int]
+    counts: Callable[[Dataflow], dict[str, Counts]]
+    """What to tell of a dataflow's counts: results count as out of a sink only when it has them."""
     end: Callable[[int], None]
     """Ends the process with this status."""
     tell: Callable[[str, dict[str, Any]], None]
@@ -366,7 +369,8 @@ class Member:
             sources=process.sources,
             sinks=process.sinks,
             hand_over=process.hand_over,
-            failure_count=process.failure_count,
+            incarnation=self._incarnation,
+            counts=lambda: process.counts(self._dataflow),
             send=process.send,
             start=process.start,
             warn=process.warn,
@@ -461,6 +465,12 @@ class Member:
             # What was told of an older epoch is forgotten.
             self._source_ended()
 
+    def tell_counts(self) -> None:
+        """Tell the initializer how many records were counted here."""
+        process = self._process
+        counts = process.counts(self._dataflow)
+        process.send(Counted(self.epoch, process.name, self._incarnation, counts))
+
     def _source_ended(self) -> None:
         self._process.send(SourcesEnded(self.epoch, *self._process.sources.ended))
 
@@ -489,6 +499,7 @@ class Member:
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
         """The run cannot go on."""
+        self.tell_counts()
         self._process.send(Failed(self.epoch, self._process.name, what, hint, exit_code))
         self._process.end(exit_code)
 

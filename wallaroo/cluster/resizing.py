@@ -24,7 +24,6 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import (
     CallOff,
     Delivered,
-    Drained,
     Emptied,
     Empty,
     Gather,
@@ -328,6 +327,4 @@ class Resizing:
         around.sources.senders.let_go()
         around.sources.stop_placed()
         await around.sinks.flush()
-        around.send(
-            Drained(order.epoch, self.held, around.engine.record_count, around.failure_count())
-        )
+        around.send(around.drained(order.epoch, self.held))

@@ -11,6 +11,7 @@ from wallaroo.cluster.events import Effect, Send
 from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.errors import ClusterError
+from wallaroo.metrics.totals import Totals
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 
@@ -62,8 +63,9 @@ class Membership:
 class ClusterState:
     """What the parts of the coordinator share."""
 
-    def __init__(self, begin: Membership) -> None:
+    def __init__(self, begin: Membership, totals: Totals) -> None:
         self.begin = begin
+        self._totals = totals
         self.phase = Phase.FORMING
         self.epoch = begin.epoch
         self.workers = begin.workers
@@ -99,6 +101,7 @@ class ClusterState:
         self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
     ) -> Send:
         """Tell all members who they are and who owns what."""
+        self._totals.assigned(self.workers, self.epoch)
         return self.to_all(
             Assign(
                 self.epoch,

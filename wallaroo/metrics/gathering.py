@@ -10,8 +10,9 @@ from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.history import History
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
-from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
-from wallaroo.metrics.totals import Totals, sums
+from wallaroo.metrics.run_counts import RunCounts
+from wallaroo.metrics.tally import IN, OUT, Counts
+from wallaroo.metrics.totals import sums
 from wallaroo.metrics.window import Rates, RecentHistogram
 from wallaroo.topology.plan import Plan
 
@@ -37,14 +38,18 @@ class Member:
 class Gathering:
     """Of one run. All times are seconds since 1970."""
 
-    def __init__(self, plan: Plan, clock_s: Callable[[], float], *, is_durable: bool) -> None:
+    def __init__(
+        self, plan: Plan, counts: RunCounts, clock_s: Callable[[], float], *, is_durable: bool
+    ) -> None:
+        """``counts`` has the records of the run; it is fed elsewhere."""
         self.plan = plan
         self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
         self._sink_nodes = frozenset(node.id for node in self.nodes.all if node.kind == "sink")
         self.is_durable = is_durable
         self.members: dict[str, Member] = {}
-        self.totals = Totals(is_durable)
+        self.counts = counts
+        self.totals = counts.totals
         self.rates = Rates()
         self.history = History()
         self._recent: dict[tuple[str, str], RecentHistogram] = {}
@@ -75,7 +80,6 @@ class Gathering:
         member = self.member(worker)
         member.report, member.reported_s = report, now_s
         member.pid, member.epoch = report.pid, epoch
-        self.totals.reported(worker, report.incarnation, epoch, report.counts)
         for pipeline, histogram in report.latency.items():
             self.latency.setdefault((pipeline, worker), Histogram()).merge(histogram)
             self._recent.setdefault((pipeline, worker), RecentHistogram()).add(now_s, histogram)
@@ -156,17 +160,8 @@ class Gathering:
         return round(sum(count for _, count in self._failed_recently))
 
     def total(self, counts: Counts) -> dict[str, int]:
-        """Return the records of the whole application: into it, out of it, and in between."""
-        result = {"in": 0, "out": 0, "filtered": 0, "failed": 0}
-        for node in self.nodes.all:
-            four = counts.get(node.id)
-            if four is None:
-                continue
-            result["in"] += four[IN] if node.kind == "source" else 0
-            result["out"] += four[OUT] if node.kind == "sink" else 0
-            result["filtered"] += four[FILTERED]
-            result["failed"] += four[FAILED]
-        return result
+        """Return the records of the whole application, as ``RunCounts.total`` does."""
+        return self.counts.total(counts)
 
     def _in_and_out(self, counts: Counts) -> tuple[int, int]:
         total = self.total(counts)

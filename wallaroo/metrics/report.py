@@ -4,20 +4,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from wallaroo.metrics.histogram import Histogram
-from wallaroo.metrics.tally import Counts, counts_from_wire
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
     """Counters are since the process was started; histograms and lists since the last report."""
 
-    incarnation: int
-    """The epoch at which the process was started."""
     pid: int
     unix_s: float
-    counts: dict[str, Counts] = field(default_factory=dict)
-    """By worker: its own, and those that it carries on for others. Out of its own sinks is what
-    these have taken."""
     latency: dict[str, Histogram] = field(default_factory=dict)
     """By pipeline: nanoseconds from the source to the sinks, of records whose results left here."""
     times: dict[str, Histogram] = field(default_factory=dict)
@@ -53,7 +47,6 @@ class Report:
         """Return what ``to_wire`` gave; ``ValueError`` for anything else."""
         try:
             values = dict(wire)
-            values["counts"] = counts_from_wire(values["counts"])
             for name in ("latency", "times"):
                 values[name] = {
                     str(key): Histogram.from_wire(each) for key, each in values[name].items()

@@ -5,8 +5,6 @@ multi computation made, what failed. Everything else follows: what comes to a st
 one before it, less what went to other workers, plus what came from them.
 """
 
-from typing import Any
-
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.names import EdgeId
 from wallaroo.topology.plan import Plan
@@ -23,9 +21,14 @@ IN, OUT, FILTERED, FAILED = range(4)
 
 
 class Tally:
-    """The counts of one worker since its dataflow was made."""
+    """The counts of one worker since its dataflow was made.
 
-    def __init__(self, plan: Plan) -> None:
+    Without ``counts_steps`` chains count nothing but failures: then there is, of each source, what
+    it took, and of each place, what failed there.
+    """
+
+    def __init__(self, plan: Plan, *, counts_steps: bool = True) -> None:
+        self.counts_steps = counts_steps
         self.nodes = Nodes(plan)
         count = len(self.nodes.all)
         self.taken = [0] * len(plan.pipelines)
@@ -39,6 +42,8 @@ class Tally:
 
     def counts(self) -> Counts:
         """Return what follows; everything that came out must have been handed on."""
+        if not self.counts_steps:
+            return self._counts_of_failures()
         counts: Counts = {}
         for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
             flow = taken
@@ -50,6 +55,15 @@ class Tally:
                 counts[node.id] = [flow, out, filtered, failed]
                 if node.kind != "sink":
                     flow = out
+        return counts
+
+    def _counts_of_failures(self) -> Counts:
+        counts: Counts = {}
+        for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
+            for node in nodes:
+                failed = self.failed[node.index]
+                came = taken if node.kind == "source" else failed
+                counts[node.id] = [came, came - failed, 0, failed]
         return counts
 
 
@@ -68,17 +82,3 @@ def copy_counts(counts: dict[str, Counts]) -> dict[str, Counts]:
         worker: {node: list(values) for node, values in nodes.items()}
         for worker, nodes in counts.items()
     }
-
-
-def counts_from_wire(value: Any) -> dict[str, Counts]:
-    """Return counts by worker as they came; ``ValueError`` for anything else."""
-    try:
-        counts = {
-            str(worker): {str(node): [int(one) for one in four] for node, four in nodes.items()}
-            for worker, nodes in value.items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"these are no counts of records: {error}") from error
-    if any(len(four) != 4 for nodes in counts.values() for four in nodes.values()):
-        raise ValueError("counts of records come in fours")
-    return counts

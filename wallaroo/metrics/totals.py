@@ -1,14 +1,15 @@
 """Counts of the whole cluster, from what its workers report, across crashes and new members.
 
-A worker counts since its process was started. Without checkpoints what an earlier process had
-reported is kept and added. With checkpoints counts go back to the checkpoint together with the
-states, and what is replayed counts again: so after a recovery each accepted record has counted
-exactly once. Until the counts of a place have come as far as they were, the old ones are shown, so
-that totals never go back.
+A worker counts since its process was started. Without checkpoints each process counts for itself,
+and what it had reported when it ended stays. With checkpoints counts go back to the checkpoint
+together with the states, and what is replayed counts again: so after a recovery each accepted
+record has counted exactly once. Until the counts of a place have come as far as they were, the old
+ones are shown, so that totals never go back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wallaroo.metrics.tally import IN, OUT, Counts, add_counts, copy_counts
 
@@ -19,7 +20,6 @@ NOTHING = (0, 0, 0, 0)
 class _Claim:
     """What one worker says: its own counts, and those that it carries for others."""
 
-    incarnation: int
     epoch: int
     counts: dict[str, Counts]
 
@@ -32,9 +32,17 @@ class Totals:
     members: list[str] = field(default_factory=list)
     epoch: int = 0
     _claims: dict[str, _Claim] = field(default_factory=dict)
-    _kept: dict[str, Counts] = field(default_factory=dict)
-    """Without checkpoints: of processes that have ended, by worker."""
+    """With checkpoints: what each worker said last."""
+    _processes: dict[str, dict[int, Counts]] = field(default_factory=dict)
+    """Without: what each process has counted, by worker and by the epoch it was started at."""
     _shown: dict[str, Counts] = field(default_factory=dict)
+
+    def begin(self, kept: dict[str, Counts]) -> None:
+        """Show these counts, which an earlier run has saved, until the workers have restored them.
+
+        What they count then is never less.
+        """
+        self._shown = copy_counts(kept)
 
     def assigned(self, members: Collection[str], epoch: int) -> None:
         """These are the members from now on."""
@@ -44,33 +52,45 @@ class Totals:
     def reported(
         self, worker: str, incarnation: int, epoch: int, counts: dict[str, Counts]
     ) -> None:
-        """A worker says how far it has counted."""
-        before = self._claims.get(worker)
-        if before is not None and (incarnation, epoch) < (before.incarnation, before.epoch):
+        """A worker says how far it has counted; its process was started at ``incarnation``."""
+        if not self.is_durable:
+            self._add_process(worker, incarnation, counts)
             return
-        if before is not None and incarnation > before.incarnation and not self.is_durable:
-            for name, ended in before.counts.items():
-                add_counts(self._kept.setdefault(name, {}), ended)
-        self._claims[worker] = _Claim(incarnation, epoch, copy_counts(counts))
+        before = self._claims.get(worker)
+        if before is None or epoch >= before.epoch:
+            self._claims[worker] = _Claim(epoch, copy_counts(counts))
+
+    def _add_process(self, worker: str, incarnation: int, counts: dict[str, Counts]) -> None:
+        for name, told in counts.items():
+            processes = self._processes.setdefault(name, {})
+            # What it carries for another one is of that one's last process, which has left.
+            process = incarnation if name == worker else max(processes, default=0)
+            known = processes.setdefault(process, {})
+            for node, four in told.items():
+                # A process never counts backwards, so an older report changes nothing.
+                known[node] = list(map(max, known.get(node, four), four))
 
     def by_worker(self) -> dict[str, Counts]:
         """Return the counts to show: by worker, then node."""
-        if self.is_durable and not self._is_settled():
+        if not self.is_durable:
+            return {name: sums(lives) for name, lives in self._processes.items()}
+        if not self._is_settled():
             return self._shown
         counted = self._counted()
-        if self.is_durable:
-            self._hold_what_is_behind(counted)
+        self._hold_what_is_behind(counted)
         self._shown = counted
         return counted
 
     def _is_settled(self) -> bool:
         """Whether all members speak of the same epoch; what they say of different ones differs."""
         claims = [self._claims.get(member) for member in self.members]
-        return all(claim is not None and claim.epoch >= self.epoch for claim in claims)
+        return bool(claims) and all(
+            claim is not None and claim.epoch >= self.epoch for claim in claims
+        )
 
     def _counted(self) -> dict[str, Counts]:
-        counted = copy_counts(self._kept)
-        there = [name for name in self._claims if name in self.members or not self.members]
+        counted: dict[str, Counts] = {}
+        there = [name for name in self._claims if name in self.members]
         spoken_for = {name for worker in there for name in self._claims[worker].counts}
         # One that has left is counted by its last words, unless somebody carries its counts on.
         gone = [name for name in self._claims if name not in there and name not in spoken_for]
@@ -97,8 +117,8 @@ class Totals:
             counted.setdefault(worker, {}).update(held)
 
 
-def sums(by_worker: dict[str, Counts]) -> Counts:
-    """Return the counts of all workers together, by node."""
+def sums(by_worker: Mapping[Any, Counts]) -> Counts:
+    """Return the counts of all workers (or of all processes of one) together, by node."""
     total: Counts = {}
     for counts in by_worker.values():
         add_counts(total, counts)

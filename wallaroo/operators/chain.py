@@ -88,8 +88,8 @@ class Bindings:
     changes: dict[str, StateChanges]
     """By state, where checkpoints are on; else empty, and chains do not track anything."""
     nodes: Nodes
-    tally: Tally | None = None
-    """Where chains count what changes the number of records; ``None``: they do not count."""
+    tally: Tally
+    """Where chains count what changes the number of records, if steps are counted."""
     tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
     """The namespaces of chains that track changes, with the number of the step."""
 

@@ -11,8 +11,8 @@ class ChainCounters:
     A local costs a fifth of a list's item, and only records that change the number cost anything.
     """
 
-    def __init__(self, tally: Tally | None) -> None:
-        self._tally = tally
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally if tally.counts_steps else None
         self._places: dict[str, tuple[str, int]] = {}
         """By local variable: the list in the tally, and the place in it."""
 

@@ -64,7 +64,7 @@ class DataflowOptions:
     on_exit: Callable[[SystemExit], None] | None = None
     """Called when the user's code wants the process to end; ``None`` makes it a failure."""
     clock_ns: Callable[[], int] | None = None
-    """What the time of user code is measured by; ``None``: records are not counted either."""
+    """What the time of user code is measured by; ``None``: steps do not count either."""
 
 
 class Dataflow:
@@ -87,11 +87,10 @@ class Dataflow:
         self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
         self._failures: list[Failure] = []
         self._nodes = Nodes(plan)
-        self.tally: Tally | None = None
-        """What was counted here; ``None`` where nothing is."""
+        self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
+        """What was counted here."""
         self.probe: Probe | None = None
         if options.clock_ns is not None:
-            self.tally = Tally(plan)
             self.probe = Probe(len(self._nodes.all), list(plan.states), options.clock_ns)
         self.carried: dict[str, Counts] = {}
         """By worker: counts of earlier lives that a checkpoint brought here."""
@@ -203,8 +202,7 @@ class Dataflow:
 
     def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
         """Take payloads (or, from a generator, values) through ``pipeline`` from its source."""
-        if self.tally is not None:
-            self.tally.taken[pipeline] += len(records)
+        self.tally.taken[pipeline] += len(records)
         if is_watched:
             self._run_watched(self._sources[pipeline], [records])
         else:
@@ -213,8 +211,7 @@ class Dataflow:
     def unpack(self, edge: EdgeId, form: Form, body: bytes) -> Batch:
         """Return the batch that another worker packed; what cannot be read becomes a failure."""
         batch, bad = unpack(form, body, self._plan.deserialize)
-        if self.tally is not None:
-            self.tally.received[edge] += len(bad)
+        self.tally.received[edge] += len(bad)
         self._fail_all(edge, bad)
         return batch
 
@@ -227,8 +224,7 @@ class Dataflow:
         columns = [batch.keys[part], batch.payloads[part]]
         if batch.records is not None:
             columns.insert(1, batch.records[part])
-        if self.tally is not None:
-            self.tally.received[edge] += count
+        self.tally.received[edge] += count
         if is_watched:
             self._run_watched(runs, columns)
         else:
@@ -259,8 +255,7 @@ class Dataflow:
     def counts(self) -> dict[str, Counts]:
         """Return what this worker has counted, and what it carries, by worker."""
         counts = copy_counts(self.carried)
-        if self.tally is not None:
-            add_counts(counts.setdefault(self._me, {}), self.tally.counts())
+        add_counts(counts.setdefault(self._me, {}), self.tally.counts())
         return counts
 
     # What came out
@@ -284,8 +279,7 @@ class Dataflow:
                 count -= len(bad)
                 self._fail_all(edge, bad)
             flat.clear()
-            if self.tally is not None:
-                self.tally.sent[edge] += count
+            self.tally.sent[edge] += count
             if count:
                 oldest_ns = delivered_ns.get(self.pipeline_of(edge), 0)
                 yield OutgoingBatch(edge, worker, form, count, body, oldest_ns)
@@ -332,8 +326,7 @@ class Dataflow:
         if self._options.on_exit is not None and issubclass(type(error), SystemExit):
             self._options.on_exit(cast(SystemExit, error))
         failure = describe_failure(error, site, key, record, payload)
-        if self.tally is not None:
-            self.tally.failed[site.node] += 1
+        self.tally.failed[site.node] += 1
         if self._options.stop_on_error:
             raise StopOnError(failure) from error
         self._failures.append(failure)

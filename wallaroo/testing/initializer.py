@@ -23,10 +23,13 @@ from wallaroo.cluster.events import (
     StopRequested,
     WriteManifest,
 )
+from wallaroo.cluster.outcome import FailureWatch
 from wallaroo.cluster.worker_names import first_names, next_names
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.names import NO_BARRIER, WorkerName
@@ -75,6 +78,8 @@ class SimulatedInitializer:
             self._workers,
         )
         self.coordinator: Coordinator | None = None
+        nodes = Nodes(world.plan).by_pipeline
+        self._failures = FailureWatch(RunCounts(nodes, is_durable=world.is_durable))
         self._processes = SimulatedProcesses(
             world, process, self._happened, self._checkpoints.worker_ended, self._tell
         )
@@ -87,7 +92,7 @@ class SimulatedInitializer:
 
     async def _begin(self) -> None:
         if not self._world.is_durable:
-            self.coordinator = Coordinator(self._membership(None))
+            self.coordinator = Coordinator(self._membership(None), self._failures)
             self._carry_out(self.coordinator.start())
             return
         try:
@@ -99,7 +104,8 @@ class SimulatedInitializer:
             if isinstance(sink, FileSink):
                 self._world.disk.discard_output(sink.path)
         self._lost_disks.begin(beginning)
-        self.coordinator = Coordinator(self._membership(beginning))
+        self._failures.counts.begin(self._checkpoints.latest.counts())
+        self.coordinator = Coordinator(self._membership(beginning), self._failures)
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
 
@@ -246,9 +252,8 @@ class SimulatedInitializer:
         return self._processes.are_left
 
     def counts(self) -> Counts:
-        """Return what all members together have counted, by node."""
-        workers = self._processes.workers(self.workers)
-        return sums({each.name: sums(each.member.dataflow.counts()) for each in workers})
+        """Return the counts of the whole run, by node, as this process shows them."""
+        return sums(self._failures.counts.totals.by_worker())
 
     def states(self) -> States:
         """Return what all members hold; each key is held by one."""

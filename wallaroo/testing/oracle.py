@@ -231,7 +231,7 @@ def state_differences(expected: States, found: States, view: View) -> list[str]:
 
 def counts_in(manifest: Manifest) -> Counts:
     """Return what all workers together had counted, by node."""
-    return sums({name: sums(share.counts) for name, share in manifest.workers.items()})
+    return sums(manifest.counts())
 
 
 def count_differences(plan: Plan, expected: Counts, counted: Counts) -> list[str]:

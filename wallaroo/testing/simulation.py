@@ -358,23 +358,30 @@ class _Simulation:
 
     # What came of it
 
-    def _found(self) -> tuple[States, Counts]:
-        """Return the final states, and the counts of records."""
+    def _final_states(self) -> States:
         if not self._is_durable:
-            return self._initializer.states(), self._initializer.counts()
-        manifest = newest_manifest(self._objects)
-        return final_states(self._objects, self._plan, self._expected), counts_in(manifest)
+            return self._initializer.states()
+        return final_states(self._objects, self._plan, self._expected)
+
+    def _final_counts(self) -> list[Counts]:
+        """Return the counts of records as they are shown, and as the next run would begin."""
+        shown = self._initializer.counts()
+        return [shown, counts_in(newest_manifest(self._objects))] if self._is_durable else [shown]
 
     def differences(
         self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
     ) -> list[str]:
         """Return what is not as in a plain run."""
-        found, counted = self._found()
+        found = self._final_states()
         output = self._output()
         return [
             *state_differences(self._expected.states, found, view_state),
             *output_differences(self._plan, self._expected.output, output, view_output),
-            *count_differences(self._plan, self._expected.counts, counted),
+            *(
+                line
+                for counted in self._final_counts()
+                for line in count_differences(self._plan, self._expected.counts, counted)
+            ),
         ]
 
     def _output(self) -> dict[int, list[bytes]]:
@@ -389,7 +396,7 @@ class _Simulation:
     def result(self) -> SimulationResult:
         """Return what the run has come to."""
         return SimulationResult(
-            states=self._found()[0],
+            states=self._final_states(),
             output=self._output(),
             failures=tuple(self._expected.failures),
             arrivals=self._receivers.arrivals,

@@ -114,7 +114,6 @@ class SimulatedWorker:
         self._send = send
         self._of_epoch: list[Task] = []
         self._busy_until_s = 0.0
-        self.failure_count = 0
         self._engine = Engine(self._clock, self._call_soon)
         disk, sizes = world.disk, world.sizes
         writer = SimulatedJournal(
@@ -162,7 +161,7 @@ class SimulatedWorker:
             end_epoch=self._end_epoch,
             before_first_open=lambda: None,
             failed=lambda failure: self._failed([failure]),
-            failure_count=lambda: self.failure_count,
+            counts=lambda dataflow: dataflow.counts(),
             end=lambda status: process.end(f"ended with status {status}"),
             tell=self._tell,
             warn=self._warn,
@@ -243,7 +242,6 @@ class SimulatedWorker:
         self.member.backlog_changed()
 
     def _failed(self, failures: list[Failure]) -> None:
-        self.failure_count += len(failures)
         for failure in failures:
             self._tell("record.failed", {"step": failure.step, "error": failure.error})
             if (failure.step, failure.error) not in self._world.known_failures:

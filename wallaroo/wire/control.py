@@ -13,7 +13,7 @@ import msgpack
 from wallaroo.errors import ProtocolError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.agents import AgentFrame
-from wallaroo.wire.requests import Answer, Progress, Query, Replied, Request
+from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
 
 FRAME_BYTES_MAX = 64 << 20
 
@@ -106,10 +106,12 @@ class Drained:
     tag: ClassVar[int] = 7
     epoch: Epoch
     checkpoint: CheckpointId
-    record_count: int
-    """Records its sources took since it was started."""
-    failure_count: int
-    """Records that became dead letters there."""
+    incarnation: Epoch = NO_EPOCH
+    counts: dict[str, Any] = field(default_factory=dict)
+    """Both as in ``Counted``: nothing is counted after this."""
+
+    def __post_init__(self) -> None:
+        _check_counts(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,11 +381,42 @@ class Measured:
     """As ``wallaroo.metrics.report`` describes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Worker: so many records were counted here; once a second, after failures, and when asked."""
+
+    tag: ClassVar[int] = 31
+    epoch: Epoch
+    worker: WorkerName
+    incarnation: Epoch
+    """The epoch at which it last joined as if just started: it counts since then."""
+    counts: dict[str, Any]
+    """By worker, since it carries on the counts of others, then by node: four numbers as in
+    ``wallaroo.metrics.tally``."""
+
+    def __post_init__(self) -> None:
+        _check_counts(self.counts)
+
+
+def _check_counts(by_worker: dict[str, Any]) -> None:
+    for worker, counts in by_worker.items():
+        is_named = isinstance(worker, str) and isinstance(counts, dict)
+        if not is_named or not all(_are_counts(*each) for each in counts.items()):
+            raise ValueError(f"the counts of worker {worker!r} are not four numbers by node")
+
+
+def _are_counts(node: object, four: object) -> bool:
+    if not isinstance(node, str) or not isinstance(four, list) or len(four) != 4:
+        return False
+    return all(type(count) is int for count in four)
+
+
 ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
-    | Delivered | Release | Measured | Query | Replied | Request | Progress | Answer | AgentFrame
+    | Delivered | Release | Measured | Counted | Query | Replied | Request | Progress | Answer
+    | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -29,7 +29,6 @@ class Answers:
     engine: Engine
     sources: Sources
     sinks: Sinks
-    failure_count: Callable[[], int]
     send: Callable[[ControlFrame], None]
     rate: Rate = field(default_factory=Rate)
     pages: KeyPages = field(default_factory=KeyPages)
@@ -68,6 +67,8 @@ class Answers:
                 raise ClusterError(f"there is no query {what!r}")
 
     def _status(self) -> dict[str, Any]:
+        # The initializer shows the counts of all; these come to it before the answer.
+        self.member.tell_counts()
         mesh, record_count = self.member.mesh, self.engine.record_count
         backlog = {
             "inbox_bytes": self.engine.inbox.byte_count,
@@ -76,9 +77,7 @@ class Answers:
         }
         return {
             "connections": self.sources.connection_count,
-            "records": record_count,
             "records_per_s": round(self.rate.per_second(time.monotonic(), record_count), 1),
-            "failures": self.failure_count(),
             "backlog_bytes": sum(backlog.values()),
             **backlog,
             "paused": mesh.pressure.must_pause,

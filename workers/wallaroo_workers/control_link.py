@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from wallaroo.errors import WallarooError
+from wallaroo.statuses import ExitStatus
 from wallaroo.wire.control import (
     FRAME_BYTES_MAX,
     ControlFrame,
@@ -17,7 +18,7 @@ from wallaroo_workers.network.tls import Tls
 
 DIAL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-STATUS_INITIALIZER_LOST = 3
+STATUS_INITIALIZER_LOST = ExitStatus.NO_CLUSTER
 """Of a process that ended since its initializer is gone."""
 
 

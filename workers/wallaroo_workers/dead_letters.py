@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,23 @@ TOLD_EACH_S = 5
 FILE_BYTES = 64 << 20
 """A file that is longer is followed by another one."""
 SUFFIX = ".jsonl"
+PATHS_LISTED_MAX = 4
+
+
+def dead_letter_paths(folder: str, application: str, workers: Sequence[str]) -> list[str]:
+    """Return the files of these workers; a pattern where one has several, or for many workers."""
+    if len(workers) > PATHS_LISTED_MAX:
+        return [str(Path(folder) / f"{_name(application, '*')}{SUFFIX}")]
+    names = [_name(application, worker) for worker in workers]
+    has_several = [any(Path(folder).glob(f"{name}.*{SUFFIX}")) for name in names]
+    return [
+        str(Path(folder) / (f"{name}.*{SUFFIX[1:]}" if many else f"{name}{SUFFIX}"))
+        for name, many in zip(names, has_several, strict=True)
+    ]
+
+
+def _name(application: str, worker: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in application) + f"-{worker}"
 
 
 class DeadLetters:
@@ -41,9 +59,8 @@ class DeadLetters:
         kept_max: int | None = None,
         shows_traceback: bool = False,
     ) -> None:
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in application)
         self._folder = Path(folder)
-        self._name = f"{name}-{worker}"
+        self._name = _name(application, worker)
         self._worker = worker
         self._file_bytes = file_bytes
         self._kept_max = kept_max

@@ -35,9 +35,8 @@ PAYLOAD_SHOWN_BYTES = 1024
 class Measuring:
     """Of one worker process."""
 
-    def __init__(self, me: WorkerName, incarnation: int, plan: Plan) -> None:
+    def __init__(self, me: WorkerName, plan: Plan) -> None:
         self._me = me
-        self._incarnation = incarnation
         self._plan = plan
         self._vitals = Vitals()
         self._nodes = Nodes(plan)
@@ -49,7 +48,6 @@ class Measuring:
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
-        self._reported_second = 0
 
     def begin(self, engine: Engine) -> None:
         """Measure from now on."""
@@ -62,15 +60,11 @@ class Measuring:
 
     # What the worker tells
 
-    def ticked(self, now_s: float, every_s: float, *, is_paused: bool) -> bool:
-        """The worker's timer of ``every_s`` came; say whether a report is due."""
+    def ticked(self, now_s: float, every_s: float, *, is_paused: bool) -> None:
+        """The worker's timer of ``every_s`` came."""
         elapsed_s = self._vitals.ticked(now_s, every_s)
         if is_paused:
             self._paused_s += elapsed_s
-        # As each second begins, so that all have reported when the initializer looks.
-        second = int(time.time())
-        is_due, self._reported_second = second != self._reported_second, second
-        return is_due
 
     def look(self, sinks: Sinks) -> None:
         """Note what the sinks have taken by now."""
@@ -99,9 +93,8 @@ class Measuring:
         self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: Sinks
     ) -> Report:
         """Return what there is to tell since the last one."""
-        report = Report(incarnation=self._incarnation, pid=os.getpid(), unix_s=time.time())
+        report = Report(pid=os.getpid(), unix_s=time.time())
         self.look(sinks)
-        report.counts = self._delivered(dataflow.counts())
         report.latency = {
             pipeline.name: histogram
             for pipeline, histogram in zip(
@@ -143,12 +136,13 @@ class Measuring:
         report.log = logs.new_lines()
         return report
 
-    def _delivered(self, counts: dict[str, Counts]) -> dict[str, Counts]:
+    def delivered(self, counts: dict[str, Counts], sinks: Sinks) -> dict[str, Counts]:
         """Return ``counts``, of which results count as out of a sink only when it has them.
 
         In a checkpoint they count as soon as they are made: it is complete only when all sinks have
         what was made before its barrier.
         """
+        self.look(sinks)
         own = counts.get(self._me, {})
         for sink, index in self._nodes.of_sink.items():
             four = own.get(self._nodes.all[index].id)
@@ -157,7 +151,7 @@ class Measuring:
         return counts
 
     def _sample(self, report: Report, dataflow: Dataflow) -> None:
-        if dataflow.probe is None or dataflow.tally is None:
+        if dataflow.probe is None:
             return
         times, beside, keys = dataflow.probe.take()
         report.times = self._user_time.sampled(times, beside)

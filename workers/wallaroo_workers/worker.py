@@ -16,10 +16,12 @@ from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.pressure import Pressure
 from wallaroo.errors import StoreError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
+from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
@@ -44,7 +46,7 @@ from wallaroo_workers.unreadable_keys import UnreadableKeys
 log = get_logger()
 
 TICK_S = 0.05
-STATUS_BROKEN = 70
+STATUS_BROKEN = ExitStatus.BROKEN
 
 
 class Worker:
@@ -80,20 +82,22 @@ class Worker:
             shows_traceback=options.debug,
         )
         self._pause_watch = PauseWatch()
+        self._reported_second = 0
+        self._has_failures = False
+        """Since the counts were told last."""
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
         self._measuring: Measuring | None = None
         if options.measures:
-            self._measuring = Measuring(self._me, settings.incarnation, plan)
+            self._measuring = Measuring(self._me, plan)
         self._member = Member(self._process(), Epoch(settings.incarnation))
         self._answers = Answers(
             member=self._member,
             engine=self._engine,
             sources=self._sources,
             sinks=self._sinks,
-            failure_count=self._failure_count,
             send=self._send,
         )
         self._connect_parts()
@@ -125,16 +129,13 @@ class Worker:
             end_epoch=self._end_epoch,
             before_first_open=_freeze_garbage,
             failed=lambda failure: self._failed([failure]),
-            failure_count=self._failure_count,
+            counts=self._counts,
             end=self._end,
             tell=lambda event, values: log.info(event, **values),
             warn=lambda event, error: log.warning(
                 event, reason=error.what, hint=error.hint, next="goes on without it"
             ),
         )
-
-    def _failure_count(self) -> int:
-        return sum(self._dead_letters.count_by_step.values())
 
     def _new_dataflow(self) -> Dataflow:
         options = self._settings.options
@@ -150,6 +151,12 @@ class Worker:
                 clock_ns=time.perf_counter_ns if options.measures else None,
             ),
         )
+
+    def _counts(self, dataflow: Dataflow) -> dict[str, Counts]:
+        counts = dataflow.counts()
+        if self._measuring is None:
+            return counts
+        return self._measuring.delivered(counts, self._sinks)
 
     def _new_mesh(self, incarnation: Epoch) -> Mesh:
         return Mesh(self._me, incarnation, self._dial, self._engine.frame_arrived, Pressure())
@@ -207,10 +214,10 @@ class Worker:
     def _send(self, frame: ControlFrame) -> None:
         if not self._ended.done():
             if isinstance(frame, Drained | Failed):
-                self._report()
+                self._measured()
             self._control.send(frame)
 
-    def _report(self) -> None:
+    def _measured(self) -> None:
         if self._measuring is None:
             return
         member = self._member
@@ -221,6 +228,7 @@ class Worker:
 
     def _failed(self, failures: list[Failure]) -> None:
         self._dead_letters.add(failures)
+        self._has_failures = True
         if self._measuring is not None:
             self._measuring.failed(failures)
 
@@ -253,7 +261,7 @@ class Worker:
             self._member.backlog_changed()
             self._answers.look()
             self._tell_long_pause()
-            self._measure()
+            self._report()
             if (sink := self._sinks.timed_out()) is not None:
                 self._member.fail(
                     f"the sink at {sink.address} was not there for "
@@ -268,13 +276,22 @@ class Worker:
         else:
             self._measuring.look(self._sinks)
 
-    def _measure(self) -> None:
-        if self._measuring is None:
-            return
-        is_paused = self._member.mesh.pressure.must_pause
-        now_s = asyncio.get_running_loop().time()
-        if self._measuring.ticked(now_s, TICK_S, is_paused=is_paused):
-            self._report()
+    def _report(self) -> None:
+        """Tell counts and measurements as each second begins, and failures with each tick.
+
+        So all have reported when the initializer looks, and a limit of failures is kept soon.
+        """
+        second = int(time.time())
+        is_due, self._reported_second = second != self._reported_second, second
+        if is_due or self._has_failures:
+            self._has_failures = False
+            self._member.tell_counts()
+        if self._measuring is not None:
+            is_paused = self._member.mesh.pressure.must_pause
+            now_s = asyncio.get_running_loop().time()
+            self._measuring.ticked(now_s, TICK_S, is_paused=is_paused)
+            if is_due:
+                self._measured()
 
     def _tell_long_pause(self) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
+from wallaroo.cluster.outcome import FailureRule
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
@@ -156,6 +157,8 @@ def _settings(
         restarts_max=RESTARTS_MAX,
         stop_timeout_s=STOP_TIMEOUT_S,
         is_patient=True,
+        # Its operators take any other status of a stop for a crash.
+        failures=FailureRule(sets_status=False),
         source_worker=INITIALIZER,
         checkpoints=checkpoints if options.is_durable else None,
         hosts=HostSettings(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.statuses import ExitStatus
 from wallaroo_cli.tools.addresses import Address, parse_address
 from wallaroo_workers.network.tls import TlsFiles
 from wallaroo_workers.run_file import living_runs
@@ -15,7 +16,7 @@ from wallaroo_workers.security import SECRET_VARIABLE, is_loopback, is_wildcard,
 class NoClusterError(WallarooError):
     """There is no cluster where one was looked for."""
 
-    exit_code = 3
+    exit_code = ExitStatus.NO_CLUSTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
+from wallaroo.cluster.outcome import FailureLimit, FailureRule, FailureWatch
 from wallaroo.errors import WallarooError
+from wallaroo.metrics.nodes import Node
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     Assign,
@@ -62,14 +65,28 @@ def membership(**changes: Any) -> Membership:
     return Membership(**{**facts, **changes})
 
 
+def counted_source(worker: str, came: int, failed: int = 0) -> dict[str, Any]:
+    """What a worker says that has only one source."""
+    return {worker: {"p/source": [came, came - failed, 0, failed]}}
+
+
+def watch_of_failures(
+    limit: FailureLimit | None = None, *, is_durable: bool = False
+) -> FailureWatch:
+    """The counts of an application with one source and nothing else."""
+    source = Node(0, "p/source", "source", "source", "p", "TCPSource", None, False, None)
+    return FailureWatch(RunCounts([[source]], is_durable=is_durable), FailureRule(limit))
+
+
 class Story:
     """A coordinator, and the events that its workers would send."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, limit: FailureLimit | None = None, **changes: Any) -> None:
         facts = membership(**changes)
         self.workers = facts.workers
         self.is_durable = facts.is_durable
-        self.coordinator = Coordinator(facts)
+        self.failures = watch_of_failures(limit, is_durable=facts.is_durable)
+        self.coordinator = Coordinator(facts, self.failures)
         self.processes: dict[WorkerName, Epoch] = {}
         """When each worker's process was started, as the coordinator ordered last."""
         self.joins: dict[WorkerName, Epoch] = {}
@@ -234,7 +251,9 @@ class Story:
     def drained(self, *workers: WorkerName) -> list[Effect]:
         effects: list[Effect] = []
         for worker in workers or self.workers:
-            effects = self.say(worker, Drained(self.epoch, self.checkpoint, 1, 0))
+            counts = counted_source(worker, 1)
+            said = Drained(self.epoch, self.checkpoint, Epoch(1), counts)
+            effects = self.say(worker, said)
         return effects
 
 

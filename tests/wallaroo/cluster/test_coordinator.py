@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import OUTLINE, WORKERS, A, B, Story, assigned, ended, membership
+from tests.wallaroo.cluster.story import (
+    OUTLINE,
+    WORKERS,
+    A,
+    B,
+    Story,
+    assigned,
+    counted_source,
+    ended,
+    membership,
+    watch_of_failures,
+)
 from wallaroo.cluster.coordinator import STORY_STEPS_MAX, Coordinator, Phase
 from wallaroo.cluster.events import (
     Announce,
@@ -36,7 +47,7 @@ FIRST = CheckpointId(1)
 
 def test_a_cluster_starts_when_all_have_joined_connected_and_opened() -> None:
     story = Story()
-    assert Coordinator(membership()).start() == [
+    assert Coordinator(membership(), watch_of_failures()).start() == [
         StartWorker(worker, Epoch(1), is_restart=False) for worker in WORKERS
     ]
     assert story.join(A) == []
@@ -59,7 +70,7 @@ def test_a_cluster_starts_when_all_have_joined_connected_and_opened() -> None:
 
 
 def test_people_are_told_how_many_workers_a_start_waits_for() -> None:
-    coordinator = Coordinator(membership())
+    coordinator = Coordinator(membership(), watch_of_failures())
     join = Join(Epoch(1), A, 1, "a:1", OUTLINE)
     assert coordinator.step(Received(A, join)) == [
         Announce("worker.joined", {"worker": A, "worker_count": "1 of 2"}, f"waits for {B}")
@@ -69,8 +80,12 @@ def test_people_are_told_how_many_workers_a_start_waits_for() -> None:
 def test_a_stop_drains_and_ends_when_all_have_drained() -> None:
     story = Story()
     assert story.go_to(Phase.DRAINING) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
-    assert story.step(Received(A, Drained(Epoch(1), FIRST, 5, 1))) == []
-    last = story.coordinator.step(Received(B, Drained(Epoch(1), FIRST, 7, 0)))
+    said = [
+        Drained(Epoch(1), FIRST, Epoch(1), each)
+        for each in (counted_source("a", 5, 1), counted_source("b", 7))
+    ]
+    assert story.step(Received(A, said[0])) == []
+    last = story.coordinator.step(Received(B, said[1]))
     counts = {"record_count": 12, "failure_count": 1}
     assert Announce("cluster.drained", counts, "all processes end") in last
     assert ended(last[-2:]) is None
@@ -154,7 +169,7 @@ def test_what_was_said_before_a_loss_is_dropped_after_it() -> None:
     story = Story()
     story.go_to(Phase.RUNNING)
     story.lose(B)
-    for frame in (Ready(Epoch(1)), Opened(Epoch(1)), Drained(Epoch(1), FIRST, 0, 0)):
+    for frame in (Ready(Epoch(1)), Opened(Epoch(1)), Drained(Epoch(1), FIRST)):
         for worker in WORKERS:
             assert story.step(Received(worker, frame)) == []
     late = Join(Epoch(1), B, 1, "b:1", OUTLINE)
@@ -185,7 +200,7 @@ def test_no_restart_ends_the_cluster_with_the_first_loss() -> None:
 def test_a_loss_while_draining_ends_with_what_it_means() -> None:
     story = Story()
     story.go_to(Phase.DRAINING)
-    story.step(Received(A, Drained(Epoch(1), FIRST, 5, 0)))
+    story.step(Received(A, Drained(Epoch(1), FIRST)))
     assert "while the cluster was stopping; what it held is lost" in str(ended(story.lose(B)))
 
 
@@ -213,7 +228,7 @@ def test_a_stop_while_a_loss_is_mended_drains_after_it(phase: Phase) -> None:
         Publish(Epoch(2), is_again=True),
         Send(WORKERS, Drain(Epoch(2), FIRST)),
     ]
-    assert ended(story.all_say(Drained(Epoch(2), FIRST, 1, 0)), epoch=2) is None
+    assert ended(story.all_say(Drained(Epoch(2), FIRST)), epoch=2) is None
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.DRAINING])
@@ -322,7 +337,7 @@ def test_nothing_happens_after_the_end() -> None:
     assert story.step(Received(A, Failed(Epoch(1), A, "", "", 1))) == []
 
 
-@pytest.mark.parametrize("frame", [Ready(Epoch(1)), Drained(Epoch(1), FIRST, 0, 0), Stop(Epoch(1))])
+@pytest.mark.parametrize("frame", [Ready(Epoch(1)), Drained(Epoch(1), FIRST), Stop(Epoch(1))])
 def test_a_frame_that_no_worker_sends_now_is_a_fault_of_ours_with_the_story(frame: Any) -> None:
     story = Story()
     story.go_to(Phase.RUNNING)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.cluster.story import watch_of_failures
 from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
 from wallaroo.cluster.events import (
     CheckpointDue,
@@ -80,7 +81,7 @@ class Process:
                 if self.is_durable:
                     self.save(checkpoint, can_save=can_save)
                 if can_save or not self.is_durable:
-                    self.answers.append(Drained(epoch, checkpoint, 1, 0))
+                    self.answers.append(Drained(epoch, checkpoint))
 
     def save(self, checkpoint: CheckpointId, *, can_save: bool) -> None:
         if can_save:
@@ -150,7 +151,8 @@ class World:
                 is_durable=is_durable,
                 manifest=FIRST_MANIFEST,
                 checkpoint_failures_max=self.random.choice([None, None, 3]),
-            )
+            ),
+            watch_of_failures(is_durable=is_durable),
         )
         self.failure_chance = self.random.choice([0.0, 0.1])
         """That a worker cannot save, or a manifest is not written."""

@@ -4,6 +4,7 @@ from tests.wallaroo.cluster.story import membership
 from wallaroo.cluster.deliveries import Deliveries
 from wallaroo.cluster.events import Effect, Send
 from wallaroo.cluster.state import ClusterState
+from wallaroo.metrics.totals import Totals
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Delivered, Release
 
@@ -11,7 +12,7 @@ A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
 
 
 def new_deliveries() -> Deliveries:
-    return Deliveries(ClusterState(membership()))
+    return Deliveries(ClusterState(membership(), Totals(is_durable=False)))
 
 
 def delivered(deliveries: Deliveries, worker: WorkerName, *owed: int) -> list[Effect]:

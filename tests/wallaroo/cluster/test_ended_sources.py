@@ -24,7 +24,7 @@ def told(
 
 
 def all_drained(story: Story) -> list[Effect]:
-    return story.all_say(Drained(story.epoch, FIRST, 1, 0))
+    return story.all_say(Drained(story.epoch, FIRST))
 
 
 def drain_in(effects: Sequence[Effect]) -> list[Effect]:

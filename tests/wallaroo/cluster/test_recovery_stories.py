@@ -284,7 +284,7 @@ def test_what_was_said_before_a_loss_is_dropped_after_it() -> None:
         Join(E1, A, 1, "a:1", OUTLINE),
         Ready(E1),
         Opened(E1),
-        Drained(E1, CheckpointId(8), 0, 0),
+        Drained(E1, CheckpointId(8)),
         SourcesEnded(E1, [0], []),
     ]
     for phase in (*MENDING, Phase.RUNNING):
@@ -347,7 +347,7 @@ def test_a_loss_while_a_stop_waits_for_a_manifest_is_mended_before_the_stop() ->
     story.save()
     story.written(9)
     story.drained(A)
-    frame = Drained(E2, CheckpointId(9), 1, 0)
+    frame = Drained(E2, CheckpointId(9))
     assert ended(story.coordinator.step(Received(B, frame))[-2:], epoch=2) is None
 
 

@@ -137,7 +137,7 @@ def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> No
     assert frames([assign])[0].left == [legacy_of(B)]
     assert leave == Send((B,), Leave(E2, 1))
     assert open_again(story) == [Publish(E2, is_again=True)]
-    stop, end, done = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    stop, end, done = story.say(B, Drained(E2, CheckpointId(1)))
     assert (stop, end) == (Send((B,), Stop(E2)), EndWorker(B, is_told=True))
     assert isinstance(done, Answer)
     assert done.ok
@@ -198,7 +198,7 @@ def test_a_worker_that_leaves_has_delivered_once_it_is_drained() -> None:
     story.move()
     open_again(story)
     assert frames(story.say(B, Delivered(E2, 1, [0]))) == []
-    assert Release(E2, 1, []) in frames(story.say(B, Drained(E2, CheckpointId(1), 7, 0)))
+    assert Release(E2, 1, []) in frames(story.say(B, Drained(E2, CheckpointId(1))))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_with_checkpoints_on_it_is_done_once_a_checkpoint_has_the_new_members() 
     assert open_again(story) == [Publish(E2, is_again=True)]
     # What the one that leaves has still to deliver belongs before the next checkpoint.
     assert story.due() == []
-    story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    story.say(B, Drained(E2, CheckpointId(1)))
     story.save()
     assert answer(story.written(2)).ok
 
@@ -373,7 +373,7 @@ def test_a_stop_waits_for_the_checkpoint_that_senders_wait_for() -> None:
     committed(story, leaving=[B])
     open_again(story)
     assert story.step(StopRequested()) == []
-    (order,) = frames(story.say(B, Drained(E2, CheckpointId(1), 7, 0)))[1:]
+    (order,) = frames(story.say(B, Drained(E2, CheckpointId(1))))[1:]
     assert isinstance(order, Checkpoint)
     assert story.step(StopRequested(may_force=False)) == []
     story.save()
@@ -385,7 +385,7 @@ def test_a_stop_does_not_wait_for_a_checkpoint_that_cannot_be() -> None:
     committed(story, leaving=[B])
     open_again(story)
     story.step(StopRequested())
-    story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    story.say(B, Drained(E2, CheckpointId(1)))
     effects = story.fail_to_save(A)
     assert isinstance(frames(effects)[-1], Drain)
 
@@ -415,7 +415,7 @@ def test_a_stop_waits_for_one_that_leaves() -> None:
     committed(story, leaving=[B])
     open_again(story)
     assert story.step(StopRequested()) == []
-    effects = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    effects = story.say(B, Drained(E2, CheckpointId(1)))
     assert answer(effects).ok
     assert Send((A,), Drain(E2, CheckpointId(2))) in effects
 
@@ -430,7 +430,7 @@ def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -
     story.move()
     open_again(story)
     assert story.say(A, SourcesEnded(E2, [0], [])) == []
-    effects = story.say(B, Drained(E2, CheckpointId(1), 7, 0))
+    effects = story.say(B, Drained(E2, CheckpointId(1)))
     assert isinstance(frames(effects)[-1], Drain)
 
 

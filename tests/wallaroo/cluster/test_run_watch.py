@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.wallaroo.cluster.story import WORKERS, A, B, Story
+from tests.wallaroo.cluster.story import WORKERS, A, B, Story, counted_source
 from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.events import (
     CheckpointDue,
@@ -107,5 +107,6 @@ def test_the_sum_of_a_run_is_known_once_it_is_drained() -> None:
     story.go_to(Phase.DRAINING)
     assert story.watch.totals == {}
     for worker in WORKERS:
-        story.step(Received(worker, Drained(Epoch(1), story.checkpoint, 3, 1)))
+        counts = counted_source(worker, 3, 1)
+        story.step(Received(worker, Drained(Epoch(1), story.checkpoint, Epoch(1), counts)))
     assert story.watch.totals == {"record_count": 6, "failure_count": 2}

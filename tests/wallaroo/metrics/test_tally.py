@@ -17,7 +17,7 @@ from tests.wallaroo.operators.mesh import (
     tcp_sink,
     tcp_source_at,
 )
-from wallaroo.metrics.tally import Counts, add_counts, counts_from_wire
+from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.operators.batches import Form
 from wallaroo.topology.plan import Plan
 
@@ -198,9 +198,3 @@ def test_watched_records_run_and_count_like_all_others() -> None:
     assert set(keys["counts"]) <= {"a", "b", "silent", "odd", "quiet"}
     assert keys["counts"]
     assert flow.probe.take() == ([[]] * len(times), [0] * len(times), {"counts": []})
-
-
-@pytest.mark.parametrize("wire", [None, [], {"w": 1}, {"w": {"n": [1]}}, {"w": {"n": "abcd"}}])
-def test_anything_else_is_no_counts(wire: object) -> None:
-    with pytest.raises(ValueError, match="counts of records"):
-        counts_from_wire(wire)

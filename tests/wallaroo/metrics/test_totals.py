@@ -120,3 +120,41 @@ def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
     assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
     totals.reported("w1", 2, 2, {"w1": {"p/sink": [12, 11, 0, 0]}})
     assert totals.by_worker() == {"w1": {"p/sink": [12, 11, 0, 0]}}
+
+
+def test_without_checkpoints_a_lost_heir_does_not_count_one_that_left_twice() -> None:
+    totals = started("w1", "w2", is_durable=False)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(19)})
+    totals.assigned(["w1"], 2)
+    # w1 carries what w2 had counted at its end, a little more than w2 itself has told.
+    totals.reported("w1", 1, 2, {"w1": counts(10), "w2": counts(20)})
+    assert total(totals) == [30, 30, 0, 0]
+    # w1 is lost; its successor carries nothing.
+    totals.assigned(["w1"], 3)
+    totals.reported("w1", 3, 3, {"w1": counts(4)})
+    assert totals.by_worker() == {"w1": counts(14), "w2": counts(20)}
+
+
+def test_a_run_that_carries_on_shows_what_was_kept_from_its_first_moment() -> None:
+    totals = Totals(is_durable=True)
+    totals.begin({"w1": counts(30, failed=2), "w9": counts(5)})
+    assert total(totals) == [35, 33, 0, 2]
+    totals.assigned(["w1"], 7)
+    # Joined, and not yet back at the checkpoint.
+    totals.reported("w1", 7, 7, {"w1": counts(0)})
+    assert total(totals) == [35, 33, 0, 2]
+    totals.reported("w1", 7, 7, {"w1": counts(31, failed=2), "w9": counts(5)})
+    assert total(totals) == [36, 34, 0, 2]
+
+
+def test_replayed_failures_count_once() -> None:
+    totals = started("w1", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(50, failed=20)})
+    assert total(totals) == [50, 30, 0, 20]
+    totals.assigned(["w1"], 2)
+    for came, failed in ((10, 4), (30, 12), (50, 20)):
+        totals.reported("w1", 2, 2, {"w1": counts(came, failed)})
+        assert total(totals) == [50, 30, 0, 20]
+    totals.reported("w1", 2, 2, {"w1": counts(51, 21)})
+    assert total(totals) == [51, 30, 0, 21]

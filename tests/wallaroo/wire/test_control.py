@@ -30,6 +30,7 @@ from wallaroo.wire.control import (
     Checkpoint,
     Committed,
     ControlFrame,
+    Counted,
     Delivered,
     Drain,
     Drained,
@@ -79,7 +80,7 @@ FRAMES: list[ControlFrame] = [
     Open(EPOCH),
     Opened(EPOCH),
     Drain(EPOCH, CheckpointId(3)),
-    Drained(EPOCH, CheckpointId(3), 2**40, 0),
+    Drained(EPOCH, CheckpointId(3), Epoch(2), {"w1": {"p/source": [2**40, 2**40, 0, 0]}}),
     Stop(EPOCH),
     Failed(EPOCH, WorkerName("w1"), "what happened", "what to do", 2),
     RequestStop(EPOCH),
@@ -103,7 +104,8 @@ FRAMES: list[ControlFrame] = [
     NotMoved(EPOCH, 2, "it cannot be pickled"),
     CallOff(EPOCH, 2, "somebody was lost"),
     Leave(EPOCH, 2),
-    Measured(EPOCH, WorkerName("w1"), {"counts": {"w1": {"p/source": [3, 2, 1, 0]}}}),
+    Measured(EPOCH, WorkerName("w1"), {"process": {"paused": True}}),
+    Counted(EPOCH, WorkerName("w1"), Epoch(2), {"w1": {"p/source": [3, 2, 1, 0]}, "w2": {}}),
     Query(EPOCH, 3, "keys", '{"state":"counts"}'),
     Replied(EPOCH, 3, '{"keys":[]}', ""),
     Request(NO_EPOCH, 1, "get", '{"key":"a"}'),
@@ -256,6 +258,7 @@ def test_the_tags_on_the_wire_stay() -> None:
         28: "CallOff",
         29: "Leave",
         30: "Measured",
+        31: "Counted",
         33: "Delivered",
         34: "Release",
         40: "Query",
@@ -274,3 +277,13 @@ def test_the_tags_on_the_wire_stay() -> None:
         58: "Dismissed",
         59: "Beat",
     }
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"w": 1}, {1: {}}, {"w": {"n": [1]}}, {"w": {"n": "abcd"}}, {"w": {"n": [1, 2, 3, ""]}}],
+)
+def test_counts_that_are_not_four_numbers_are_refused(counts: Any) -> None:
+    content = msgpack.packb([Counted.tag, EPOCH, "w1", EPOCH, counts])
+    with pytest.raises(ProtocolError, match="not four numbers by node"):
+        decode_control_frame(content)

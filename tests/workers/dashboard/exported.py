@@ -12,6 +12,7 @@ from wallaroo.metrics.gathering import Gathering
 from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.prometheus import families
@@ -36,7 +37,8 @@ def alphabet_plan() -> Plan:
 def told(count: int = 1000) -> Gathering:
     """All that two workers can tell of ``count`` records, and a checkpoint."""
     plan, now_s = alphabet_plan(), time.time()
-    gathering = Gathering(plan, time.time, is_durable=True)
+    counts = RunCounts(Nodes(plan).by_pipeline, is_durable=True)
+    gathering = Gathering(plan, counts, time.time, is_durable=True)
     nodes, state = Nodes(plan).all, next(iter(plan.states))
     times = Histogram()
     times.record_all([900_000, 1_200_000])
@@ -44,10 +46,8 @@ def told(count: int = 1000) -> Gathering:
     gathering.tick(now_s - 2)
     for worker, other in (("w1", "w2"), ("w2", "w1")):
         report = Report(
-            incarnation=1,
             pid=1,
             unix_s=now_s,
-            counts={worker: {node.id: [count, count, 0, 0] for node in nodes}},
             latency={plan.pipelines[0].name: times},
             times={node.id: times for node in nodes},
             user_s={node.id: 0.25 for node in nodes},
@@ -59,6 +59,8 @@ def told(count: int = 1000) -> Gathering:
                       "connections": 1, "bytes": 5, "paused_s": 0.5}],
             process={"cpu_s": 1.0, "backlog_bytes": 0, "paused": False},
         )  # fmt: skip
+        counted = {worker: {node.id: [count, count, 0, 0] for node in nodes}}
+        counts.totals.reported(worker, 1, 1, counted)
         gathering.reported(worker, 1, report, now_s)
         gathering.member(worker).state = "running"
     gathering.checkpoint_written(

@@ -27,13 +27,17 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
+from wallaroo.cluster.outcome import FailureWatch
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import until_look_s
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
+from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import (
@@ -126,28 +130,36 @@ class Cluster:
             self._hosts.left,
         )
         self.resize = self._resizes.make
+        is_durable, counts_steps = settings.checkpoints is not None, settings.options.measures
+        counts = RunCounts(
+            Nodes(plan).by_pipeline, is_durable=is_durable, counts_steps=counts_steps
+        )
+        self._failures = FailureWatch(counts, settings.failures)
         self.observatory = Observatory(
             plan,
-            is_durable=settings.checkpoints is not None,
+            counts,
+            is_durable=is_durable,
             otlp_endpoint=settings.otlp_endpoint,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()
 
-    async def run(self) -> None:
-        """Start, serve and stop. Raises the ``WallarooError`` that ended the run, if one did."""
+    async def run(self) -> ExitStatus:
+        """Start, serve and stop; return the status that the command ends with.
+
+        Raises the ``WallarooError`` that ended the run, if one did.
+        """
         self._ended = asyncio.get_running_loop().create_future()
         async with contextlib.AsyncExitStack() as stack:
             if self._checkpoints is not None:
                 stack.push_async_callback(self._checkpoints.ownership.release)
-            await self._served()
+            return await self._served()
 
-    async def _served(self) -> None:
+    async def _served(self) -> ExitStatus:
         try:
             if not await is_formed(self._form(), self._ended, self._stopped_early):
-                tell_stopped(self._plan.application)
-                return
+                return self._stopped()
             error = await self._ended
             self._hosts.agents.error = "" if error is None else error.what
         except WallarooError as failure:
@@ -168,9 +180,15 @@ class Cluster:
         await self._control.clients.finish()
         if error is not None:
             if self._hosts.is_ready.is_set():
-                tell_failed(self._plan.application, error)
+                outcome, letters = self._failures.outcome(), self._settings.options.dead_letters
+                tell_failed(self._plan.application, error, outcome, letters)
             raise error
-        tell_stopped(self._plan.application)
+        return self._stopped()
+
+    def _stopped(self) -> ExitStatus:
+        outcome, letters = self._failures.outcome(), self._settings.options.dead_letters
+        tell_stopped(self._plan.application, outcome, letters)
+        return outcome.status
 
     def stop(self) -> None:
         """Stop in order, as a first SIGTERM does; a cluster that still waits for workers ends."""
@@ -228,7 +246,9 @@ class Cluster:
         membership = membership_of(
             self._plan, self._workers, self._source_addresses, beginning, self._settings
         )
-        self._coordinator = Coordinator(membership)
+        if self._checkpoints is not None:
+            self._failures.counts.begin(self._checkpoints.latest.counts())
+        self._coordinator = Coordinator(membership, self._failures)
         self._hosts.serve(
             Run(
                 members=lambda: self._workers,
@@ -268,6 +288,7 @@ class Cluster:
             members=lambda: self._workers,
             watch=self._watch,
             events=self.observatory.events,
+            counts=self._failures.counts,
             phase=lambda: coordinator.phase,
             epoch=lambda: coordinator.epoch,
             waiting_for=lambda: coordinator.waiting_for,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from wallaroo.cluster.outcome import FailureRule
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
@@ -35,6 +36,8 @@ class ClusterSettings:
     """Whether a worker that is lost before all are ready is started again, too."""
     stop_timeout_s: float | None = None
     """A stop that takes longer becomes one at once, and no error; nobody else can force it."""
+    failures: FailureRule = field(default_factory=FailureRule)
+    """What records that fail mean for the run, and for the status of the command."""
     checkpoints: CheckpointSettings | None = None
     """``None`` where checkpoints are off."""
     otlp_endpoint: str = ""

@@ -22,6 +22,7 @@ from wallaroo.cluster.events import (
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.gathering import Gathering
 from wallaroo.metrics.report import Report
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
 from wallaroo.names import WorkerName
 from wallaroo.routing.partition_map import PartitionMap
@@ -38,12 +39,14 @@ log = get_logger()
 class Observatory:
     """Of one run. It watches, and decides nothing."""
 
-    def __init__(self, plan: Plan, *, is_durable: bool, otlp_endpoint: str = "") -> None:
+    def __init__(
+        self, plan: Plan, counts: RunCounts, *, is_durable: bool, otlp_endpoint: str = ""
+    ) -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
         self._plan = plan
         self._otlp_endpoint = otlp_endpoint
         self._export: OtlpExport | None = None
-        self._gathering = Gathering(plan, time.time, is_durable=is_durable)
+        self._gathering = Gathering(plan, counts, time.time, is_durable=is_durable)
         self._chronicle = Chronicle(self._gathering.events, time.monotonic)
         self._started_s = time.time()
         self._coordinator: Coordinator | None = None
@@ -108,7 +111,6 @@ class Observatory:
     def _assigned(self, frame: Assign) -> None:
         gathering = self._gathering
         names = [name for name, _, _ in frame.members]
-        gathering.totals.assigned(names, frame.epoch)
         for name, _, address in frame.members:
             member = gathering.member(name)
             member.address = address

@@ -12,6 +12,7 @@ from wallaroo.cluster.events import Event
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.event_history import EventHistory
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
@@ -29,6 +30,7 @@ class Reach:
     """Without those that are on their way to become one."""
     watch: RunWatch
     events: EventHistory
+    counts: RunCounts
     phase: Callable[[], Phase]
     epoch: Callable[[], Epoch]
     waiting_for: Callable[[], list[WorkerName]]

@@ -38,7 +38,7 @@ _STATE_OF_OTHERS = {
     Phase.OPENING: "waiting",
     Phase.DRAINING: "drained",
 }
-_SUMS = ("connections", "records", "records_per_s", "failures", "backlog_bytes")
+_SUMS = ("connections", "records_per_s", "backlog_bytes")
 
 
 class Reading:
@@ -85,7 +85,12 @@ class Reading:
             "durable": reach.latest is not None,
             "last_checkpoint": self._last_checkpoint(),
             "workers": workers,
-            "totals": {name: sum(worker.get(name) or 0 for worker in workers) for name in _SUMS},
+            "totals": {
+                # Those of workers that have left are in them, too.
+                "records": reach.counts.record_count,
+                "failures": reach.counts.failure_count,
+                **{name: sum(worker.get(name) or 0 for worker in workers) for name in _SUMS},
+            },
         }
 
     async def sources(self, parameters: Parameters) -> dict[str, Any]:
@@ -97,12 +102,15 @@ class Reading:
 
     def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
         phase, joined = self._reach.phase(), self._reach.watch.joined.get(name)
+        counts = self._reach.counts.of_worker(name)
         states = _STATE_WHILE_AWAITED if name in self._reach.waiting_for() else _STATE_OF_OTHERS
         row: dict[str, Any] = {
             "name": name,
             "pid": None if joined is None else joined.pid,
             "state": states.get(phase, phase.value),
             "address": "" if joined is None else joined.data_address,
+            "records": counts.records,
+            "failures": counts.failures,
         }
         if not isinstance(answer, ClusterError):
             return row | answer | {"problem": ""}

@@ -1,9 +1,13 @@
 """The first and the last line of a run, and what its coordinator announces in between."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from wallaroo.cluster.events import Announce
+from wallaroo.cluster.outcome import Outcome
 from wallaroo.errors import WallarooError
+from wallaroo.statuses import ExitStatus
+from wallaroo_workers.dead_letters import dead_letter_paths
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()
@@ -25,17 +29,45 @@ def tell_announced(line: Announce) -> None:
     level(line.event, **line.values, next=line.next)
 
 
-def tell_stopped(application: str) -> None:
-    """The run has ended in order."""
-    log.info("cluster.stopped", application=application, next="this command ends")
+def tell_stopped(application: str, outcome: Outcome, letters_folder: str) -> None:
+    """The run has ended in order; say what came of it, and which status follows."""
+    status = outcome.status
+    tell = log.warning if outcome.dead_letter_count else log.info
+    following = "this command ends"
+    if status is not ExitStatus.DONE:
+        tell = log.error
+        following = f"this command ends with status {int(status)}: {outcome.reason}"
+    tell(
+        "cluster.stopped",
+        application=application,
+        **_facts(application, outcome, letters_folder),
+        status=int(status),
+        next=following,
+    )
 
 
-def tell_failed(application: str, error: WallarooError) -> None:
+def tell_failed(
+    application: str, error: WallarooError, outcome: Outcome, letters_folder: str
+) -> None:
     """Something ended the run after it was ready; before that the error alone says so."""
     log.error(
         "cluster.failed",
         application=application,
         reason=error.what,
         hint=error.hint,
-        next=f"this command ends with status {error.exit_code}",
+        **_facts(application, outcome, letters_folder),
+        status=int(error.exit_code),
+        next=f"this command ends with status {int(error.exit_code)}",
     )
+
+
+def _facts(application: str, outcome: Outcome, letters_folder: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "record_count": outcome.record_count,
+        "failure_count": outcome.failure_count,
+    }
+    if outcome.dead_letter_count:
+        paths = dead_letter_paths(letters_folder, application, outcome.failing_workers)
+        facts["dead_letter_count"] = outcome.dead_letter_count
+        facts["dead_letters"] = ", ".join(paths)
+    return facts

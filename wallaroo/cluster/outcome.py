@@ -1,0 +1,152 @@
+"""How a run ends whose records failed: the limit that stops it, and the status it exits with.
+
+``--max-failures`` stops a run in order, as Ctrl-C does: what was accepted is processed and
+delivered, and then the status is 5. A run that ended in order although every record of a pipeline
+failed has status 4. What ended a run early (status 1 or 2) comes before both.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from wallaroo.cluster.events import Announce
+from wallaroo.errors import ConfigError
+from wallaroo.metrics.run_counts import RunCounts
+from wallaroo.statuses import ExitStatus
+from wallaroo.wire.control import Counted, Drained
+
+RECORDS_JUDGED_MIN = 100
+"""A share of failures is judged once so many records have been accepted."""
+
+_LIMIT = re.compile(r"([0-9]{1,18})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimit:
+    """So many records may fail in a run, or such a share of those it accepted.
+
+    >>> FailureLimit.parse("2.5%").is_passed(accepted=1000, failed=26)
+    True
+    """
+
+    text: str
+    count: int | None
+    share: Fraction | None
+
+    @classmethod
+    def parse(cls, text: str) -> "FailureLimit":
+        """Return the limit that ``N`` or ``N%`` stands for; ``ConfigError`` for anything else."""
+        found = _LIMIT.fullmatch(text.strip())
+        if found is None:
+            raise ConfigError(
+                f"--max-failures {text!r} is neither a number of records nor a percentage",
+                hint="give a whole number such as 10, or a percentage such as 2.5%",
+            )
+        number, percent = found.groups()
+        if percent is None:
+            return cls(number, int(number), None)
+        share = Fraction(percent) / 100
+        if share > 1:
+            raise ConfigError(
+                f"--max-failures {text} is more than all records",
+                hint="give 100% or less; without --max-failures there is no limit",
+            )
+        return cls(f"{percent}%", None, share)
+
+    def is_passed(self, accepted: int, failed: int) -> bool:
+        """Return whether more records failed than may."""
+        if self.count is not None:
+            return failed > self.count
+        assert self.share is not None
+        return accepted >= RECORDS_JUDGED_MIN and failed > self.share * accepted
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRule:
+    """What failures mean for a run."""
+
+    limit: FailureLimit | None = None
+    sets_status: bool = True
+    """False for the original's operators, to whom a stop is always status 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to; the last line of the log tells it."""
+
+    record_count: int = 0
+    """Over all runs, as everything shows it."""
+    failure_count: int = 0
+    dead_letter_count: int = 0
+    """Failures of this run alone."""
+    failing_workers: tuple[str, ...] = ()
+    """Whose files have these dead letters."""
+    status: ExitStatus = ExitStatus.DONE
+    """For a run that nothing ended early."""
+    reason: str = ""
+    """Why that is not 0, as a sentence."""
+
+
+@dataclass(slots=True)
+class FailureWatch:
+    """Takes the counts that workers report, and compares them with the limit of the run."""
+
+    counts: RunCounts
+    rule: FailureRule = field(default_factory=FailureRule)
+    _is_passed: bool = False
+    """Whether the limit was passed at any time; a share may sink below it again."""
+    _heard: set[str] = field(default_factory=set)
+    """Who has reported since the failures were noted."""
+    _noted_failures: int = 0
+
+    def reported(
+        self, worker: str, report: Counted | Drained, members: Collection[str]
+    ) -> Announce | None:
+        """A worker reports; return what to say if the limit is passed with that."""
+        self.counts.totals.reported(worker, report.incarnation, report.epoch, report.counts)
+        limit = self.rule.limit
+        if limit is None or self._is_passed:
+            return None
+        accepted, failed = self.counts.sums_of_this_run()
+        judged = failed
+        if limit.share is not None:
+            # Workers report at different times. Failures of one are compared with what all have
+            # accepted by a later time; the other way round a good run could seem to fail.
+            self._heard.add(worker)
+            if not self._heard.issuperset(members):
+                return None
+            self._heard.clear()
+            judged, self._noted_failures = self._noted_failures, failed
+        self._is_passed = limit.is_passed(accepted, judged)
+        if not self._is_passed:
+            return None
+        values = {"record_count": accepted, "failure_count": failed, "limit": limit.text}
+        status = int(ExitStatus.TOO_MANY_FAILURES)
+        following = f"the run stops in order, and this command ends with status {status}"
+        return Announce("failures.exceeded", values, following, is_warning=True)
+
+    def outcome(self) -> Outcome:
+        """Return what the run has come to, once all workers have reported for the last time."""
+        counts, limit = self.counts, self.rule.limit
+        accepted, failed = counts.sums_of_this_run()
+        status, reason = ExitStatus.DONE, ""
+        all_failed = counts.failed_pipelines()
+        if limit is not None and (self._is_passed or limit.is_passed(accepted, failed)):
+            status = ExitStatus.TOO_MANY_FAILURES
+            reason = (
+                f"{failed:,} of {accepted:,} records failed, and --max-failures is {limit.text}"
+            )
+        elif all_failed and self.rule.sets_status:
+            status = ExitStatus.ALL_FAILED
+            names = ", ".join(map(repr, all_failed))
+            noun = "pipeline" if len(all_failed) == 1 else "pipelines"
+            reason = f"every record of {noun} {names} failed"
+        return Outcome(
+            record_count=counts.record_count,
+            failure_count=counts.failure_count,
+            dead_letter_count=failed,
+            failing_workers=tuple(counts.failing_workers()),
+            status=status,
+            reason=reason,
+        )
