@@ -86,7 +86,7 @@ async def test_what_is_measured_reaches_a_collector(collector: Collector) -> Non
     plan = stateless_plan(str.upper)
     counts = RunCounts(Nodes(plan).by_pipeline, is_durable=False)
     counts.totals.reported("w1", 1, 1, {"w1": {"p/source": [5, 4, 1, 0]}})
-    observatory = Observatory(plan, counts, is_durable=False)
+    observatory = Observatory(plan, counts)
     export = OtlpExport(collector.address, "letters", observatory.prometheus_families)
     measured = Measured(Epoch(1), WorkerName("w1"), report(5).to_wire())
     observatory.heard(WorkerName("w1"), measured)

@@ -27,6 +27,7 @@ from wallaroo.cluster.upgrade_gate import UpgradeGate
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, displaced, outline, without_classes
@@ -86,6 +87,8 @@ class Beginning:
     workers: tuple[WorkerName, ...]
     needed_input: NeededInput | None
     """The journals to go on with; ``None`` if the application's sources write none."""
+    counts: dict[str, Counts]
+    """Records counted until then, by worker."""
 
 
 class Checkpoints:
@@ -196,8 +199,8 @@ class Checkpoints:
         self._place.tell("checkpoint.begin", values)
         latest = self._latest
         last_barrier = latest.last_barrier()
-        maps = self._partition_maps
-        return Beginning(epoch, latest.number, last_barrier, maps, self._workers, needed)
+        maps, workers, counts = self._partition_maps, self._workers, latest.counts()
+        return Beginning(epoch, latest.number, last_barrier, maps, workers, needed, counts)
 
     async def _needed_input(self, base: Manifest) -> NeededInput:
         positions = {each.journal: each for each in base.journal_positions()}

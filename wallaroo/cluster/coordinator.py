@@ -89,6 +89,7 @@ class Coordinator:
     def __init__(self, membership: Membership, failures: FailureWatch) -> None:
         self._begin = membership
         self._failures = failures
+        failures.counts.begin(membership.counts)
         self._state = ClusterState(membership, failures.counts.totals)
         self._rounds = self._state.rounds
         self._orders = RoundOrders(self._state, self._go_on, self._end)

@@ -159,11 +159,6 @@ class Member:
         """What records run through in this epoch."""
         return self._dataflow
 
-    @property
-    def states(self) -> dict[str, dict[Any, Any]]:
-        """The state objects that are here, by the name of their state and by canonical key."""
-        return self._dataflow.states
-
     async def join(self) -> None:
         """Take links, and tell the initializer."""
         process = self._process

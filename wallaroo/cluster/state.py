@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.lost_input import NeededInput
@@ -11,6 +11,7 @@ from wallaroo.cluster.events import Effect, Send
 from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.rounds import RoundPhase, Rounds
 from wallaroo.errors import ClusterError
+from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
@@ -58,6 +59,8 @@ class Membership:
     """The journals that this checkpoint needs; ``None`` if sources write none."""
     may_lose_input: bool = False
     """Whether to go on without journals that are missing."""
+    counts: dict[str, Counts] = field(default_factory=dict)
+    """By worker: records counted in earlier runs, which go on being counted."""
 
 
 class ClusterState:

@@ -38,15 +38,13 @@ class Member:
 class Gathering:
     """Of one run. All times are seconds since 1970."""
 
-    def __init__(
-        self, plan: Plan, counts: RunCounts, clock_s: Callable[[], float], *, is_durable: bool
-    ) -> None:
+    def __init__(self, plan: Plan, counts: RunCounts, clock_s: Callable[[], float]) -> None:
         """``counts`` has the records of the run; it is fed elsewhere."""
         self.plan = plan
         self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
         self._sink_nodes = frozenset(node.id for node in self.nodes.all if node.kind == "sink")
-        self.is_durable = is_durable
+        self.is_durable = counts.totals.is_durable
         self.members: dict[str, Member] = {}
         self.counts = counts
         self.totals = counts.totals

@@ -104,7 +104,6 @@ class SimulatedInitializer:
             if isinstance(sink, FileSink):
                 self._world.disk.discard_output(sink.path)
         self._lost_disks.begin(beginning)
-        self._failures.counts.begin(self._checkpoints.latest.counts())
         self.coordinator = Coordinator(self._membership(beginning), self._failures)
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
@@ -131,6 +130,7 @@ class SimulatedInitializer:
             last_barrier=beginning.last_barrier if beginning is not None else NO_BARRIER,
             needed_input=beginning.needed_input if beginning is not None else None,
             may_lose_input=self._may_lose_input,
+            counts=beginning.counts if beginning is not None else {},
         )
 
     # Events in, effects out
@@ -259,7 +259,7 @@ class SimulatedInitializer:
         """Return what all members hold; each key is held by one."""
         states: States = {}
         for worker in self._processes.workers(self.workers):
-            for name, held in worker.member.states.items():
+            for name, held in worker.member.dataflow.states.items():
                 known = states.setdefault(name, {})
                 assert known.keys().isdisjoint(held), f"two workers hold keys of {name!r}"
                 known.update(held)

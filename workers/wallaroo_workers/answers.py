@@ -35,7 +35,7 @@ class Answers:
 
     def look(self) -> None:
         """Take note of how many records have come; called several times a second."""
-        self.pages.keep_only(self.member.states)
+        self.pages.keep_only(self.member.dataflow.states)
         self.rate.look(time.monotonic(), self.engine.record_count)
 
     def asked(self, query: Query) -> None:
@@ -60,9 +60,9 @@ class Answers:
                 set_log_level(logging.getLevelNamesMapping()[params["level"].upper()])
                 return {}
             case "keys":
-                return self.pages.page(self.member.states, params)
+                return self.pages.page(self.member.dataflow.states, params)
             case "get":
-                return get_object(self.member.states, params)
+                return get_object(self.member.dataflow.states, params)
             case _:
                 raise ClusterError(f"there is no query {what!r}")
 
@@ -81,5 +81,5 @@ class Answers:
             "backlog_bytes": sum(backlog.values()),
             **backlog,
             "paused": mesh.pressure.must_pause,
-            "keys": key_counts(self.member.states),
+            "keys": key_counts(self.member.dataflow.states),
         }

@@ -89,9 +89,7 @@ class Worker:
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
-        self._measuring: Measuring | None = None
-        if options.measures:
-            self._measuring = Measuring(self._me, plan)
+        self._measuring = Measuring(self._me, plan) if options.measures else None
         self._member = Member(self._process(), Epoch(settings.incarnation))
         self._answers = Answers(
             member=self._member,

@@ -38,7 +38,7 @@ def told(count: int = 1000) -> Gathering:
     """All that two workers can tell of ``count`` records, and a checkpoint."""
     plan, now_s = alphabet_plan(), time.time()
     counts = RunCounts(Nodes(plan).by_pipeline, is_durable=True)
-    gathering = Gathering(plan, counts, time.time, is_durable=True)
+    gathering = Gathering(plan, counts, time.time)
     nodes, state = Nodes(plan).all, next(iter(plan.states))
     times = Histogram()
     times.record_all([900_000, 1_200_000])

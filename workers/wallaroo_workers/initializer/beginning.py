@@ -42,4 +42,5 @@ def membership_of(
         checkpoint_failures_max=None if chosen is None else chosen.failures_max,
         needed_input=None if beginning is None else beginning.needed_input,
         may_lose_input=chosen is not None and chosen.allow_lost_input,
+        counts={} if beginning is None else beginning.counts,
     )

@@ -27,15 +27,12 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.outcome import FailureWatch
 from wallaroo.cluster.run_watch import RunWatch
 from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.cluster.worker_names import first_names
 from wallaroo.codec import framing
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import until_look_s
-from wallaroo.metrics.nodes import Nodes
-from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Plan
@@ -53,7 +50,11 @@ from wallaroo.wire.control import (
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.beginning import membership_of
 from wallaroo_workers.initializer.checkpoints import KeptCheckpoints
-from wallaroo_workers.initializer.cluster_settings import ClusterSettings, new_hosts
+from wallaroo_workers.initializer.cluster_settings import (
+    ClusterSettings,
+    new_failure_watch,
+    new_hosts,
+)
 from wallaroo_workers.initializer.control_server import ControlServer
 from wallaroo_workers.initializer.files import RunFiles
 from wallaroo_workers.initializer.forming import is_formed, listen
@@ -130,17 +131,9 @@ class Cluster:
             self._hosts.left,
         )
         self.resize = self._resizes.make
-        is_durable, counts_steps = settings.checkpoints is not None, settings.options.measures
-        counts = RunCounts(
-            Nodes(plan).by_pipeline, is_durable=is_durable, counts_steps=counts_steps
-        )
-        self._failures = FailureWatch(counts, settings.failures)
-        self.observatory = Observatory(
-            plan,
-            counts,
-            is_durable=is_durable,
-            otlp_endpoint=settings.otlp_endpoint,
-        )
+        self._failures = new_failure_watch(settings, plan)
+        self._letters = (plan.application, settings.options.dead_letters)
+        self.observatory = Observatory(plan, self._failures.counts, settings.otlp_endpoint)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()
@@ -158,9 +151,8 @@ class Cluster:
 
     async def _served(self) -> ExitStatus:
         try:
-            if not await is_formed(self._form(), self._ended, self._stopped_early):
-                return self._stopped()
-            error = await self._ended
+            has_begun = await is_formed(self._form(), self._ended, self._stopped_early)
+            error = await self._ended if has_begun else None
             self._hosts.agents.error = "" if error is None else error.what
         except WallarooError as failure:
             self._hosts.agents.error = failure.what
@@ -180,14 +172,10 @@ class Cluster:
         await self._control.clients.finish()
         if error is not None:
             if self._hosts.is_ready.is_set():
-                outcome, letters = self._failures.outcome(), self._settings.options.dead_letters
-                tell_failed(self._plan.application, error, outcome, letters)
+                tell_failed(error, self._failures.outcome(), *self._letters)
             raise error
-        return self._stopped()
-
-    def _stopped(self) -> ExitStatus:
-        outcome, letters = self._failures.outcome(), self._settings.options.dead_letters
-        tell_stopped(self._plan.application, outcome, letters)
+        outcome = self._failures.outcome()
+        tell_stopped(outcome, *self._letters)
         return outcome.status
 
     def stop(self) -> None:
@@ -246,8 +234,6 @@ class Cluster:
         membership = membership_of(
             self._plan, self._workers, self._source_addresses, beginning, self._settings
         )
-        if self._checkpoints is not None:
-            self._failures.counts.begin(self._checkpoints.latest.counts())
         self._coordinator = Coordinator(membership, self._failures)
         self._hosts.serve(
             Run(

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from wallaroo.cluster.outcome import FailureRule
+from wallaroo.cluster.outcome import FailureRule, FailureWatch
 from wallaroo.cluster.worker_names import first_names
+from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
@@ -66,3 +68,13 @@ def new_hosts(settings: ClusterSettings, plan: Plan, here: Placement) -> Hosts:
         here,
         settings.worker_timeout_s,
     )
+
+
+def new_failure_watch(settings: ClusterSettings, plan: Plan) -> FailureWatch:
+    """Return what counts the records of a run and judges its failures."""
+    counts = RunCounts(
+        Nodes(plan).by_pipeline,
+        is_durable=settings.checkpoints is not None,
+        counts_steps=settings.options.measures,
+    )
+    return FailureWatch(counts, settings.failures)

@@ -39,14 +39,12 @@ log = get_logger()
 class Observatory:
     """Of one run. It watches, and decides nothing."""
 
-    def __init__(
-        self, plan: Plan, counts: RunCounts, *, is_durable: bool, otlp_endpoint: str = ""
-    ) -> None:
+    def __init__(self, plan: Plan, counts: RunCounts, otlp_endpoint: str = "") -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
         self._plan = plan
         self._otlp_endpoint = otlp_endpoint
         self._export: OtlpExport | None = None
-        self._gathering = Gathering(plan, counts, time.time, is_durable=is_durable)
+        self._gathering = Gathering(plan, counts, time.time)
         self._chronicle = Chronicle(self._gathering.events, time.monotonic)
         self._started_s = time.time()
         self._coordinator: Coordinator | None = None

@@ -29,7 +29,7 @@ def tell_announced(line: Announce) -> None:
     level(line.event, **line.values, next=line.next)
 
 
-def tell_stopped(application: str, outcome: Outcome, letters_folder: str) -> None:
+def tell_stopped(outcome: Outcome, application: str, letters_folder: str) -> None:
     """The run has ended in order; say what came of it, and which status follows."""
     status = outcome.status
     tell = log.warning if outcome.dead_letter_count else log.info
@@ -47,7 +47,7 @@ def tell_stopped(application: str, outcome: Outcome, letters_folder: str) -> Non
 
 
 def tell_failed(
-    application: str, error: WallarooError, outcome: Outcome, letters_folder: str
+    error: WallarooError, outcome: Outcome, application: str, letters_folder: str
 ) -> None:
     """Something ended the run after it was ready; before that the error alone says so."""
     log.error(
