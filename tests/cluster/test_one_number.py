@@ -88,7 +88,8 @@ class Viewed:
         numbers = (times * RECORDS, times * FAILURES)
         wait_until("status shows it", lambda: self.status() == numbers)
         wait_until("so does the page", lambda: self.page() == numbers)
-        assert (self.status(), self.metrics()) == (numbers, numbers)
+        wait_until("so do the metrics", lambda: self.metrics() == numbers)
+        assert self.status() == numbers
 
     def stop(self, times: int) -> None:
         """Stop in order; see that the answer and the last line of the log say the same."""

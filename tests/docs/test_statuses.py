@@ -8,6 +8,7 @@ import pytest
 from tests.docs.pages import GUIDE, ROOT
 from wallaroo import errors
 from wallaroo.statuses import ExitStatus
+from wallaroo_cli.entry import STATUS_INTERRUPTED
 from wallaroo_cli.tools.running_clusters import NoClusterError
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST
 from wallaroo_workers.worker import STATUS_BROKEN
@@ -27,6 +28,9 @@ EXPECTED = {
     "`wallaroo-run`, the original's options": {DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER},
     "`wallaroo-cluster`": {DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, ExitStatus.INTERRUPTED},
     "`wallaroo-checkpoints`": {DONE, FAILED, MISTAKE, ExitStatus.INTERRUPTED},
+    "`wallaroo-dead-letters`": {
+        DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, ExitStatus.INTERRUPTED,
+    },
     "`wallaroo-sender`": {DONE, FAILED, MISTAKE, ExitStatus.INTERRUPTED},
     "`wallaroo-receiver`": {DONE, FAILED, MISTAKE},
     "a worker process": {DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, ExitStatus.BROKEN},
@@ -59,6 +63,7 @@ def test_no_command_is_missing() -> None:
         (5, ExitStatus.TOO_MANY_FAILURES),
         (70, STATUS_BROKEN),
         (130, ExitStatus.INTERRUPTED),
+        (130, STATUS_INTERRUPTED),
     ],
 )
 def test_a_status_keeps_its_number(status: int, constant: int) -> None:

@@ -90,11 +90,9 @@ class Totals:
 
     def _counted(self) -> dict[str, Counts]:
         counted: dict[str, Counts] = {}
-        there = [name for name in self._claims if name in self.members]
-        spoken_for = {name for worker in there for name in self._claims[worker].counts}
-        # One that has left is counted by its last words, unless somebody carries its counts on.
-        gone = [name for name in self._claims if name not in there and name not in spoken_for]
-        for worker in there + gone:
+        # A worker that has left is not asked: a member carries its counts. Its last words would
+        # count twice what is replayed when all go back to a checkpoint from before it left.
+        for worker in self.members:
             for name, counts in self._claims[worker].counts.items():
                 add_counts(counted.setdefault(name, {}), counts)
         return counted

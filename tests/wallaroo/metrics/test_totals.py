@@ -82,14 +82,29 @@ def test_one_that_joins_counts_from_nothing() -> None:
     assert total(totals) == [13, 13, 0, 0]
 
 
-def test_the_last_words_of_one_that_left_count_on() -> None:
-    for is_durable in (False, True):
-        totals = started("w1", "w2", is_durable=is_durable)
-        totals.reported("w1", 1, 1, {"w1": counts(10)})
-        totals.reported("w2", 1, 1, {"w2": counts(20)})
-        totals.assigned(["w1"], 2)
-        totals.reported("w1", 1, 2, {"w1": counts(11)})
-        assert totals.by_worker() == {"w1": counts(11), "w2": counts(20)}
+def test_without_checkpoints_the_last_words_of_one_that_left_count_on() -> None:
+    totals = started("w1", "w2", is_durable=False)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.assigned(["w1"], 2)
+    totals.reported("w1", 1, 2, {"w1": counts(11)})
+    assert totals.by_worker() == {"w1": counts(11), "w2": counts(20)}
+
+
+def test_what_one_that_left_had_counted_goes_back_with_the_others() -> None:
+    totals = started("w1", "w2", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.assigned(["w1"], 2)
+    totals.reported("w1", 2, 2, {"w1": counts(10), "w2": counts(20)})
+    totals.reported("w2", 1, 2, {"w2": counts(20)})
+    assert total(totals) == [30, 30, 0, 0]
+    # w1 is lost, and goes back to a checkpoint from before w2 left; it replays w2's journal, too.
+    totals.assigned(["w1"], 3)
+    totals.reported("w1", 3, 3, {"w1": counts(12), "w2": counts(9)})
+    assert total(totals) == [30, 30, 0, 0]
+    totals.reported("w1", 3, 3, {"w1": counts(21), "w2": counts(9)})
+    assert totals.by_worker() == {"w1": counts(21), "w2": counts(9)}
 
 
 def test_one_that_left_is_not_counted_twice_where_another_carries_its_counts() -> None:
