@@ -129,18 +129,18 @@ def replay_position(journal: str, positions: Iterable[JournalPosition]) -> Journ
     newer than all that are named, since it was begun afterwards; else there is nothing to replay,
     and the answer is ``None``.
     """
-    epoch = _epoch_of(journal)
+    epoch = epoch_of(journal)
     newest = -1
     for position in positions:
         if position.journal == journal:
             return position
-        newest = max(newest, _epoch_of(position.journal))
+        newest = max(newest, epoch_of(position.journal))
     return JournalPosition(journal, 0, {}) if epoch > newest else None
 
 
 def is_older(journal: str, other: str) -> bool:
     """Say whether nobody replays ``journal`` once a checkpoint has ``other`` and not this one."""
-    return _epoch_of(journal) <= _epoch_of(other)
+    return epoch_of(journal) <= epoch_of(other)
 
 
 def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> int | None:
@@ -156,7 +156,8 @@ def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> i
     return min(offsets, default=None)
 
 
-def _epoch_of(journal: str) -> int:
+def epoch_of(journal: str) -> int:
+    """Return the epoch in a journal's name; raises ``ValueError`` if it is no such name."""
     parsed = parse_journal_name(journal)
     if parsed is None:
         raise ValueError(f"{journal!r} is no name of a journal")

@@ -1,11 +1,12 @@
 """Which journals a checkpoint cannot do without, and what of them is not there any more."""
 
 import posixpath
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
-from wallaroo.checkpoint.journal import JournalExtent, segment_name
-from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.journal import JournalExtent, epoch_of, parse_journal_name, segment_name
+from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.plan import Plan
 
@@ -35,6 +36,29 @@ class Shortfall:
 def keeps_input(plan: Plan) -> bool:
     """Return whether any source writes journals: those that can be asked to repeat do not."""
     return any(isinstance(pipeline.source, TCPSource) for pipeline in plan.pipelines)
+
+
+def needed_positions(manifest: Manifest) -> list[JournalPosition]:
+    """Return where each journal is that `manifest` names; not all of them have to be there.
+
+    Earlier releases did not note how long a journal was and whether it was finished. They deleted
+    journals of earlier processes that were processed whole, also some that the newest manifest
+    names. So for their manifests such a journal counts as finished: its absence is no loss.
+    """
+    return [each for worker in manifest.workers.values() for each in _needed_of(worker)]
+
+
+def _needed_of(worker: WorkerCheckpoint) -> Iterable[JournalPosition]:
+    own = [each for each in worker.journals if _writer_of(each) == worker.worker]
+    written = max(own, key=lambda each: epoch_of(each.journal), default=None)
+    for each in worker.journals:
+        may_be_deleted = not each.end and not each.done and each is not written
+        yield replace(each, is_finished=True) if may_be_deleted else each
+
+
+def _writer_of(position: JournalPosition) -> str | None:
+    parsed = parse_journal_name(position.journal)
+    return parsed[0] if parsed is not None else None
 
 
 def shortfall(

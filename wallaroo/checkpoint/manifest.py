@@ -58,7 +58,7 @@ class JournalPosition:
     offset: int
     done: dict[int, int]
     end: int = field(default_factory=int, compare=False)
-    """How long the journal was at least when this was noted: less is damage."""
+    """How long the journal was at least when this was noted: less is damage. 0 if unknown."""
     is_finished: bool = field(default_factory=bool, compare=False)
     """Whether nobody adds to the journal any more and all of it is processed: it may be gone."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wallaroo.checkpoint.journal import journal_name, replay_position
 from wallaroo.checkpoint.journaling import ReachedJournals
-from wallaroo.checkpoint.lost_input import NeededInput, keeps_input
+from wallaroo.checkpoint.lost_input import NeededInput, keeps_input, needed_positions
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.shapes import fresh_shapes
@@ -203,7 +203,7 @@ class Checkpoints:
         return Beginning(epoch, latest.number, last_barrier, maps, workers, needed, counts)
 
     async def _needed_input(self, base: Manifest) -> NeededInput:
-        positions = {each.journal: each for each in base.journal_positions()}
+        positions = {each.journal: each for each in needed_positions(base)}
         is_newest = self._rules.from_checkpoint is None
         # Checkpoints that are given up for an older one know of journals that are newer than it.
         for number in () if is_newest else await self._log.numbers():

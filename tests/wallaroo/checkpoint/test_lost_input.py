@@ -3,8 +3,9 @@
 import pytest
 
 from wallaroo.checkpoint.journal import JournalExtent
-from wallaroo.checkpoint.lost_input import shortfall
-from wallaroo.checkpoint.manifest import JournalPosition
+from wallaroo.checkpoint.lost_input import needed_positions, shortfall
+from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
+from wallaroo.names import CheckpointId, Epoch, WorkerName
 
 NAME = "w1-0000000001"
 SEGMENT = f"/journals/{NAME}/0000000000000300"
@@ -73,3 +74,44 @@ def test_of_a_journal_that_is_given_up_what_is_there_is_replayed(
     found = there.from_here_on(position)
     assert found == JournalPosition(NAME, *replayed)
     assert shortfall(found, there, "") is None
+
+
+def lost_with_the_disk(worker: str, *positions: JournalPosition) -> list[str]:
+    """The journals whose absence is a loss, given what a worker's share of a manifest says."""
+    share = WorkerCheckpoint(WorkerName(worker), [], list(positions), {}, [], {})
+    manifest = Manifest(
+        number=CheckpointId(1),
+        epoch=Epoch(3),
+        is_claim=False,
+        application="letters",
+        outline=[],
+        members=[worker],
+        partition_maps=[],
+        workers={worker: share},
+        file_lengths={},
+        taken_unix_s=0.0,
+        duration_s=0.0,
+    )
+    return [each.journal for each in needed_positions(manifest) if shortfall(each, None, "")]
+
+
+def test_what_an_earlier_release_may_have_deleted_is_not_missed() -> None:
+    was = lost_with_the_disk(
+        "w1",
+        JournalPosition("w1-0000000003", 10, {}),
+        JournalPosition("w1-0000000001", 500, {}),
+        JournalPosition("w1-0000000002", 500, {600: 1}),
+        JournalPosition("w2-0000000004", 0, {}),
+    )
+    # What was written then is not deleted, nor what was processed in part.
+    assert was == ["w1-0000000003", "w1-0000000002"]
+
+
+def test_what_is_not_finished_is_missed_if_its_end_is_known() -> None:
+    was = lost_with_the_disk(
+        "w1",
+        JournalPosition("w1-0000000003", 10, {}, end=10),
+        JournalPosition("w1-0000000001", 500, {}, end=700),
+        JournalPosition("w1-0000000002", 500, {}, end=500, is_finished=True),
+    )
+    assert was == ["w1-0000000003", "w1-0000000001"]

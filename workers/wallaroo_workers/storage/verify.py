@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wallaroo.checkpoint.lost_input import Shortfall, shortfall
+from wallaroo.checkpoint.lost_input import Shortfall, needed_positions, shortfall
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef
 from wallaroo.checkpoint.manifest import manifest_name as name_of
 from wallaroo.checkpoint.parts import read_part
@@ -143,7 +143,7 @@ def _find_shortfalls(folder: Path, manifests: Sequence[Manifest], findings: Find
     lacking: set[int] = set()
     worst: dict[str, Shortfall] = {}
     for manifest in manifests:
-        for position in manifest.journal_positions():
+        for position in needed_positions(manifest):
             gap = shortfall(position, extents.get(position.journal), str(folder))
             if gap is None:
                 continue
