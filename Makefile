@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers package bench bench-latency bench-peers crash-test operator-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers dead-code package bench bench-latency bench-peers crash-test operator-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ INPUTS ?= 100000
 fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of running clusters
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
-check: style types layers  ## Format, lint, types and layers: what CI runs before the tests
+check: style types layers dead-code  ## Format, lint, types, layers, dead code: what CI runs before the tests
 
 style: .venv/dev-ready
 	@$(BIN)/ruff format --check --quiet .
@@ -64,6 +64,9 @@ types: .venv/dev-ready
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo
+
+dead-code: .venv/dev-ready
+	@$(BIN)/vulture
 
 package: .venv/dev-ready  ## Build what would be published into dist/, and check it as an index does
 	@rm -rf dist

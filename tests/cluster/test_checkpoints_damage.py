@@ -23,7 +23,7 @@ from tests.cluster.durable import (
     wait_checkpoints,
     write_application,
 )
-from tests.cluster.harness import framed, is_gone, send_bytes, wait_until
+from tests.cluster.harness import framed, is_gone, send_bytes
 
 pytestmark = pytest.mark.cluster
 
@@ -247,10 +247,6 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     disk = SmallDisk(tmp_path / "disk")
     yield disk
     disk.unmount()
-
-
-def wait_lines(path: Path, count: int) -> None:
-    wait_until(f"{count} lines of output", lambda: path.read_bytes().count(b"\n") >= count)
 
 
 @pytest.mark.parametrize("has_journals", [False, True], ids=["parts", "journals"])

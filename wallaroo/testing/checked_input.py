@@ -10,9 +10,9 @@ from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import nearest
+from wallaroo.testing.connections import FRAME_BYTES_MAX
 from wallaroo.testing.cutting import cut_output_mistake
 from wallaroo.testing.faults import Faults
-from wallaroo.testing.senders import FRAME_BYTES_MAX
 from wallaroo.topology.plan import Pipeline, Plan
 
 _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"

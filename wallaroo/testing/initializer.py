@@ -1,7 +1,7 @@
 """The simulated initializer: the real ``Coordinator`` and ``Checkpoints``, simulated workers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Rules, initial_maps
@@ -16,7 +16,6 @@ from wallaroo.cluster.events import (
     EndWorker,
     Event,
     MembersChanged,
-    Publish,
     ResizeRequested,
     Send,
     StartWorker,
@@ -51,8 +50,6 @@ class Run:
 
     is_ended: bool = False
     error: WallarooError | None = None
-    was_ready: bool = False
-    phases: dict[str, int] = field(default_factory=dict)
 
 
 class SimulatedInitializer:
@@ -199,8 +196,6 @@ class SimulatedInitializer:
             case Announce(event, values):
                 self._tell(event, values)
                 self._lost_disks.announced(effect)
-            case Publish():
-                self.run.was_ready = True
             case WriteManifest():
                 self.process.start(self._write_manifest(effect))
             case EndCluster(error):

@@ -10,12 +10,6 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.plan import Pipeline
 
-FRAME_BYTES_MAX = 1 << 20
-JOURNAL_AGAIN_S = 0.1
-PIECE_BYTES_MAX = 80
-KERNEL_BYTES_MAX = 300
-SEND_EVERY_S = 0.05
-CONNECT_AFTER_S = 0.05
 GENERATED_MAX = 100_000
 
 

@@ -9,8 +9,6 @@ from wallaroo.testing.disk import Disk
 from wallaroo.testing.handing_over import Line
 from wallaroo.testing.loop import Loop
 
-FRAME_BYTES_MAX = 1 << 20
-JOURNAL_AGAIN_S = 0.1
 PIECE_BYTES_MAX = 80
 KERNEL_BYTES_MAX = 300
 SEND_EVERY_S = 0.05

@@ -4,7 +4,6 @@ The outline leaves out addresses: a port 0 becomes a real port at start, and a c
 back on another host. Two plans with one outline can take over each other's checkpoints.
 """
 
-import hashlib
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,8 +13,6 @@ from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.keys import display_key
 from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Exchange, Pipeline, Plan, State, Step
-
-FINGERPRINT_BYTES = 16
 
 _ADDRESS_FIELDS = frozenset({"host", "port"})
 
@@ -31,15 +28,6 @@ def outline(plan: Plan) -> tuple[str, ...]:
     application gives the same lines in every process.
     """
     return tuple(_lines(plan))
-
-
-def fingerprint(outline: Iterable[str]) -> str:
-    """Return the outline's hash, ``2 * FINGERPRINT_BYTES`` hexadecimal digits."""
-    digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
-    for line in outline:
-        data = line.encode("utf-8", "backslashreplace")
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return digest.hexdigest()
 
 
 def difference(ours: Sequence[str], theirs: Sequence[str]) -> str:

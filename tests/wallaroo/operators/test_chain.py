@@ -270,10 +270,6 @@ def test_a_state_that_cannot_be_made_fails_its_record_and_is_tried_again() -> No
     assert "in create" in failure.traceback
 
 
-def computed(word: Any, result: Any) -> Any:
-    return result if word == "bad" else word
-
-
 def pair_of(result: Any) -> Callable[[str, Any], Any]:
     return lambda word, state: result if word == "bad" else (word, True)
 

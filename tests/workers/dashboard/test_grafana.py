@@ -12,7 +12,6 @@ from tests.workers.dashboard.exported import exported_families
 DASHBOARD = Path(__file__).parents[3] / "examples" / "monitoring" / "grafana-dashboard.json"
 METRIC = re.compile(r"\bwallaroo_\w+")
 GROUPED = re.compile(r"by \(([^)]*)\)[^w]*(?:rate\()?(wallaroo_\w+)")
-LEGEND = re.compile(r"{{(\w+)}}")
 
 
 def panels() -> list[dict[str, Any]]:

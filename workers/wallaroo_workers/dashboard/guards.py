@@ -12,9 +12,6 @@ log = get_logger()
 REQUESTS_MAX = 64
 """Requests under way at once, those that listen not counted."""
 
-OPEN_PREFIX = "/static/"
-"""Files that are the same for every cluster: the page needs them to ask for the secret."""
-
 SECURITY_HEADERS = {
     # The page gets everything from here and nothing from anywhere else.
     "Content-Security-Policy": (

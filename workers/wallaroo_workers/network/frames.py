@@ -69,11 +69,6 @@ class FrameConnection(asyncio.Protocol):
         name = None if self._transport is None else self._transport.get_extra_info("sockname")
         return "" if name is None else str(name[0])
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether the other side knows the secret."""
-        return self._handshake.is_done
-
     def data_received(self, data: bytes) -> None:
         """Take bytes; a peer that breaks the rules loses the connection."""
         self.received_bytes += len(data)
