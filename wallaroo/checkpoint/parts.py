@@ -10,6 +10,7 @@ can be read without it: a pickle makes objects of the application's classes, so 
 where these are wanted, and only after the block's checksum has matched.
 """
 
+import pickle
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,12 @@ from wallaroo.checkpoint.blocks import (
     read_blocks,
 )
 from wallaroo.checkpoint.manifest import PartRef
-from wallaroo.checkpoint.pickling import NotReadableError, StatePickler
+from wallaroo.checkpoint.pickling import (
+    PICKLE_PROTOCOL,
+    NotReadableError,
+    PickledState,
+    StatePickler,
+)
 from wallaroo.checkpoint.unpickling import unpickle_states
 from wallaroo.describing import error_text
 from wallaroo.errors import DamagedFileError, StateObjectError
@@ -54,10 +60,17 @@ def encode_chunk(
         raise ValueError(f"a chunk needs a state object for each of its {len(keys)} keys")
     form, packed = _pack_keys(keys)
     try:
-        pickled = pickler.pickle(list(states))
+        pickled = pickler.pickle_together(list(states))
     except BaseException as error:
         # How objects pickle is user code, and so is a sys.exit() in it.
         raise _unsavable(keys, states, state, pickler, error) from error
+    return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
+
+
+def encode_copies(keys: Sequence[Key], copies: Sequence[bytes]) -> bytes:
+    """Return the chunk of objects that ``pickle_state`` has pickled, one by one."""
+    form, packed = _pack_keys(keys)
+    pickled = pickle.dumps([PickledState(copy) for copy in copies], PICKLE_PROTOCOL)
     return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
 
 

@@ -11,13 +11,16 @@ therefore each class is judged once:
   together with an object of it is read back, each time.
 
 The classes of nested objects count as well. They are found by the C pickler itself, which looks up
-the class of every object it meets in a dispatch table: proven classes are in the table.
+the class of every object it meets in a dispatch table: proven classes are in the table. Most states
+need not even that. A pickle names each class once, so one that names a single class, and has an
+object of a proven class in it, holds nothing else.
 """
 
 import copyreg
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from copyreg import _extension_registry  # type: ignore[attr-defined]
 from operator import methodcaller
 from types import (
     BuiltinFunctionType,
@@ -35,6 +38,9 @@ from typing import Any
 from wallaroo.describing import error_text
 
 PICKLE_PROTOCOL = 5
+
+_GLOBAL = pickle.STACK_GLOBAL + pickle.MEMOIZE
+"""What follows each name of a class or function in a pickle; a text may have it too, by chance."""
 
 KEPT_MEMO_BYTES = 1 << 14
 """After so many bytes a new pickler is cheaper than emptying the memo of the old one."""
@@ -139,6 +145,8 @@ class StatePickler:
     def __init__(self, imported: ImportedClasses | None = None) -> None:
         self._imported = imported
         self._table = _Proven()
+        self._simple: dict[type, int] = {}
+        """By the class of the first of many: how many classes are named, if none but itself is."""
         self._pieces: list[bytes]
         self._pickler: pickle.Pickler
         self._renew()
@@ -149,6 +157,22 @@ class StatePickler:
         file: Any = SimpleNamespace(write=self._pieces.append)
         self._pickler = pickle.Pickler(file, PICKLE_PROTOCOL)
         self._pickler.dispatch_table = self._table
+
+    def pickle_together(self, values: list[Any]) -> bytes:
+        """Return the pickle of many objects, as ``pickle`` does."""
+        kind = type(values[0]) if values else list
+        count_max = self._simple.get(kind)
+        if count_max is not None and not _extension_registry:
+            data = pickle.dumps(values, PICKLE_PROTOCOL)
+            if data.count(_GLOBAL) <= count_max:
+                return data
+        data = self.pickle(values)
+        count_max = int(kind in self._table)
+        if data.count(_GLOBAL) <= count_max:
+            self._simple[kind] = count_max
+        else:
+            self._simple.pop(kind, None)
+        return data
 
     def pickle(self, value: object) -> bytes:
         """Return the pickle of `value`, which can be read again.

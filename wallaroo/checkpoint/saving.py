@@ -20,8 +20,14 @@ from wallaroo.checkpoint.manifest import (
     WorkerCheckpoint,
     part_name,
 )
-from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk, pickle_state, read_part
-from wallaroo.checkpoint.pickling import PickledState, StatePickler
+from wallaroo.checkpoint.parts import (
+    PART_HEADER,
+    encode_chunk,
+    encode_copies,
+    pickle_state,
+    read_part,
+)
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError, WallarooError
@@ -156,13 +162,12 @@ class Saving:
         self._freeze()
 
     def _connect(self, index: int, name: str, change: StateChanges) -> None:
-        def write(keys: list[Any], states: list[Any]) -> None:
+        def keep(chunk: bytes, key_count: int) -> None:
             assert self._share is not None
-            chunk = encode_chunk(keys, states, name, self._pickler)
             buffer = self._share.buffers[index]
             buffer.chunks.append(chunk)
             buffer.byte_count += len(chunk)
-            buffer.key_count += len(keys)
+            buffer.key_count += key_count
             if buffer.byte_count >= self._limits.part_bytes:
                 self._put(self._share, index)
 
@@ -172,8 +177,10 @@ class Saving:
             self._copied_s += self._clock() - started_s
             return copied
 
-        change.write = write
-        change.write_copies = lambda keys, copies: write(keys, list(map(PickledState, copies)))
+        change.write = lambda keys, states: keep(
+            encode_chunk(keys, states, name, self._pickler), len(keys)
+        )
+        change.write_copies = lambda keys, copies: keep(encode_copies(keys, copies), len(keys))
         change.copy = copy
 
     def save_some(self) -> bool:

@@ -134,6 +134,9 @@ class Slotted:
         raise AttributeError("it never changes")
 
 
+Point = collections.namedtuple("Point", "x y")
+
+
 def circle() -> Node:
     one, other = Node("one"), Node("other")
     one.others.add(other)
@@ -192,7 +195,50 @@ def test_it_is_found_behind_good_ones_and_deep_inside_and_every_time(bad: object
     assert pickle.loads(pickler.pickle(Plain(7))).value == 7
 
 
-Point = collections.namedtuple("Point", "x y")
+@pytest.mark.parametrize(
+    ("before", "around"),
+    [
+        ([Plain(1)], lambda value: [Plain(1), Plain(value)]),
+        ([{"k": 1}], lambda value: [{"k": value}]),
+        ([1], lambda value: [1, value]),
+        ([Plain("ends with the marks \u2013")], lambda value: [Plain(1), Plain({"k": [value]})]),
+        ([Point(1, 2)], lambda value: [Point(1, value)]),
+        ([], lambda value: [value]),
+    ],
+    ids=["object", "dictionary", "number", "text", "named tuple", "none"],
+)
+def test_it_is_found_behind_states_that_are_simple(
+    bad: object, before: list[object], around: Callable[[object], list[object]]
+) -> None:
+    pickler = StatePickler()
+    for _ in range(3):
+        assert pickle.loads(pickler.pickle_together(before)) is not None
+    for _ in range(2):
+        with pytest.raises(NotReadableError):
+            pickler.pickle_together(around(bad))
+    pickler.pickle_together(before)
+
+
+def test_a_class_that_pickles_by_a_number_is_found(
+    bad: object,
+) -> None:
+    kind = type(bad)
+    copyreg.add_extension(kind.__module__, kind.__qualname__, 240)
+    try:
+        pickler = StatePickler()
+        pickler.pickle_together([Plain(1)])
+        with pytest.raises(NotReadableError):
+            pickler.pickle_together([Plain(bad)])
+    finally:
+        copyreg.remove_extension(kind.__module__, kind.__qualname__, 240)
+
+
+def test_a_simple_state_is_pickled_without_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    pickler = StatePickler()
+    values: list[list[object]] = [[Plain(1), Plain("x")], [{"k": [1]}], [Point(1, 2)]]
+    first = [pickler.pickle_together(value) for value in values]
+    monkeypatch.setattr(pickler, "pickle", lambda _: pytest.fail("by the table"))
+    assert [pickler.pickle_together(value) for value in values] == first
 
 
 class Typed(typing.NamedTuple):
