@@ -49,7 +49,9 @@ class RunOptions:
     pulse_s: float = 1.0
     """Time between two signs of life."""
     measures: bool = True
-    """Whether anything is counted and measured."""
+    """Whether anything is measured, and more counted than records in and failed."""
+    tells_failures: bool = False
+    """Whether workers tell at once of records that failed: there is a limit."""
     log_level: Level = "info"
     log_form: Form = "auto"
     skip_unreadable_keys: bool = False

@@ -84,7 +84,7 @@ class Worker:
         self._pause_watch = PauseWatch()
         self._reported_second = 0
         self._has_failures = False
-        """Since the counts were told last."""
+        """That are to be told with the next tick."""
         self._tasks: asyncio.TaskGroup
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
@@ -226,7 +226,7 @@ class Worker:
 
     def _failed(self, failures: list[Failure]) -> None:
         self._dead_letters.add(failures)
-        self._has_failures = True
+        self._has_failures = self._settings.options.tells_failures
         if self._measuring is not None:
             self._measuring.failed(failures)
 
@@ -275,9 +275,9 @@ class Worker:
             self._measuring.look(self._sinks)
 
     def _report(self) -> None:
-        """Tell counts and measurements as each second begins, and failures with each tick.
+        """Tell counts and measurements as each second begins: all have when the initializer looks.
 
-        So all have reported when the initializer looks, and a limit of failures is kept soon.
+        If failures have a limit they are told with each tick.
         """
         second = int(time.time())
         is_due, self._reported_second = second != self._reported_second, second
