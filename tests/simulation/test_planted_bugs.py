@@ -25,6 +25,8 @@ from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.moving import Moving
 from wallaroo.cluster.senders import Senders
 from wallaroo.connectors.sink_queue import SinkQueue
+from wallaroo.metrics.tally import Counts
+from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
@@ -209,6 +211,20 @@ def without_looking_for_journals(patch: Patch) -> None:
     patch.setattr(KeptInput, "_lost", lambda *_: [])
 
 
+def with_last_words_of_who_left(patch: Patch) -> None:
+    """What a worker that left had counted stays, also if others replay it."""
+    counted = Totals._counted
+
+    def with_last_words(self: Totals) -> dict[str, Counts]:
+        found = counted(self)
+        for worker, claim in self._claims.items():
+            if worker not in found:
+                found[worker] = claim.counts.get(worker, {})
+        return found
+
+    patch.setattr(Totals, "_counted", with_last_words)
+
+
 PLANTED = {
     without_hold_back: 59,
     without_epoch_check: 5,
@@ -232,6 +248,7 @@ PLANTED = {
     without_attempts: 43,
     without_order_of_results: 40,
     without_looking_for_journals: 30,
+    with_last_words_of_who_left: 184,
 }
 """Each with the first seed that showed it; where the simulation has changed, a later one does."""
 
