@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,15 @@ def test_a_disk_that_becomes_full_within_a_batch_keeps_the_whole_letters(tmp_pat
     kept.add([failure(4)])
     kept.close()
     assert errors(path) == ["0", "1", "4"]
+
+
+def test_letters_behind_a_file_that_somebody_deleted_are_in_a_new_one(tmp_path: Path) -> None:
+    kept = DeadLetters(str(tmp_path / "kept"), "app", "w1")
+    path = tmp_path / "kept" / "app-w1.jsonl"
+    kept.add([failure(0)])
+    path.unlink()
+    kept.add([failure(1)])
+    shutil.rmtree(path.parent)
+    kept.add([failure(2), failure(3)])
+    kept.close()
+    assert errors(path) == ["2", "3"]

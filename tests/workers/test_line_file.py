@@ -59,6 +59,16 @@ def test_a_disk_that_takes_nothing_leaves_the_file_as_it_was(tmp_path: Path) -> 
     assert path.read_bytes() == b"first\n"
 
 
+def test_a_file_that_was_emptied_meanwhile_is_not_filled_up_with_zeros(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    file = LineFile(path)
+    file.append(b"first\n")
+    os.truncate(path, 0)
+    with full_from(10), pytest.raises(LinesNotWrittenError):
+        file.append(b"second\nthird\n")
+    assert path.read_bytes() == b"second\n"
+
+
 @pytest.mark.parametrize(
     ("left", "whole"),
     [

@@ -105,7 +105,9 @@ class DeadLetters:
 
     def _write(self, lines: list[bytes]) -> None:
         data = b"".join(lines)
-        if self._file is not None and self._is_full(self._file.size, len(data)):
+        if self._file is not None and (
+            self._file.is_deleted or self._is_full(self._file.size, len(data))
+        ):
             self._file.close()
             self._file = None
         if self._file is None:

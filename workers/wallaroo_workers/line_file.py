@@ -42,9 +42,16 @@ class LineFile:
             os.close(self._file)
             raise
 
+    @property
+    def is_deleted(self) -> bool:
+        """Return whether somebody deleted the file, so that nobody will find what is appended."""
+        return os.fstat(self._file).st_nlink == 0
+
     def append(self, lines: bytes) -> None:
         """Write whole lines; raises ``LinesNotWrittenError``, after which the file is closed."""
         written = 0
+        # Somebody may have emptied it meanwhile; a cut at its old length would fill it with zeros.
+        self.size = os.fstat(self._file).st_size
         try:
             while written < len(lines):
                 written += os.write(self._file, lines[written:] if written else lines)
