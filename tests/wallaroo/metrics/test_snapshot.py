@@ -6,6 +6,7 @@ import pytest
 
 from tests.workers.dashboard.exported import told, view_of
 from wallaroo.metrics.gathering import Gathering
+from wallaroo_workers.initializer.prometheus import families
 
 
 def view_with(change: Any) -> dict[str, Any]:
@@ -54,3 +55,22 @@ def test_one_key_on_one_worker_is_not_uneven_but_all_of_many_are(
     counts: tuple[int, int], skew: float
 ) -> None:
     assert keys_of(told(), *counts)["skew"] == skew
+
+
+def lost_count(gathering: Gathering) -> float:
+    exported = {each.name: each for each in families(gathering, view_of(gathering))}
+    (sample,) = exported["wallaroo_journals_lost"].samples
+    return float(sample.value)
+
+
+def test_health_tells_of_lost_input_until_the_next_checkpoint_and_the_counter_for_good() -> None:
+    gathering = told()
+    assert lost_count(gathering) == 0
+    for journal in ("w1-0000000001", "w2-0000000001"):
+        gathering.journal_lost(journal)
+    health = view_of(gathering)["health"]
+    assert health["state"] == "unwell"
+    assert "w1-0000000001, w2-0000000001" in " ".join(health["reasons"])
+    gathering.checkpoint_written({**gathering.checkpoints[-1], "number": 2})
+    assert "lost" not in " ".join(view_of(gathering)["health"]["reasons"])
+    assert lost_count(gathering) == 2
