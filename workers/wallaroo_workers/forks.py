@@ -129,7 +129,18 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         # The application forked when it was imported.
         work.close()
         end_returned_child()
-    return uvloop.run(work, loop_factory=_new_loop)
+    return uvloop.run(_keeping_waker(work), loop_factory=_new_loop)
+
+
+async def _keeping_waker(work: Coroutine[Any, Any, Result]) -> Result:
+    """Keep the descriptor through which signals wake the loop, which has it by now.
+
+    A child cannot ask for it: from Python 3.12 on, asyncio has already taken it away there.
+    """
+    waker = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    ours(waker)
+    return await work
 
 
 def _new_loop() -> uvloop.Loop:
@@ -162,11 +173,11 @@ def _in_child() -> None:
         return
     # Children of this child are none of ours.
     _guard.is_on, _guard.is_child = False, True
-    waking = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _give_up_descriptors({waking} - {-1})
+    _give_up_descriptors()
     _guard.when_copied()
     if fork.is_main:
         _end_with(parent)
@@ -186,8 +197,9 @@ def _end_with(parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _give_up_descriptors(found: set[int]) -> None:
-    """Replace all descriptors of ours by the null device; those that were ``found`` are some."""
+def _give_up_descriptors() -> None:
+    """Replace all descriptors of ours by the null device."""
+    found = set()
     for descriptor, identity in _guard.descriptors.items():
         with contextlib.suppress(OSError):  # closed long ago
             if _identity(descriptor) == identity:
