@@ -16,6 +16,7 @@ from wallaroo.checkpoint.store import PartStore
 from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.errors import StateObjectError
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Plan, State
 
 PAGE = "docs/upgrading-state.md"
@@ -41,11 +42,10 @@ class UpgradeGate:
         self._tell = tell
         self._warn = warn
 
-    def may_differ(self, base: Manifest) -> frozenset[str]:
+    def may_differ(self) -> frozenset[str]:
         """Return the states whose class ``check`` judges, whatever an outline says of it."""
-        known = [name for name in base.shapes if name in self._shapes]
         upgraded = [name for name, state in self._plan.states.items() if state.upgrade is not None]
-        return frozenset((*known, *upgraded))
+        return frozenset((*self._shapes, *upgraded))
 
     async def check(self, base: Manifest, *, may_change: bool) -> None:
         """Raise ``StateObjectError`` if a state of ``base`` must not be taken over as it is.
@@ -75,13 +75,22 @@ class UpgradeGate:
             if bad and len(bad) == len(objects):
                 what = f"its objects cannot be unpickled: {bad[0].error}"
                 raise _refusal(base, state, what, now)
+            kinds = {qualified_name(type(each)) for each in objects if type(each) is not Unreadable}
+            if kinds and now.kind not in kinds:
+                what = f"its class was {min(kinds)} and is {now.kind}"
+                raise _refusal(base, state, what, now)
 
     async def _check_fits(
         self, base: Manifest, state: State, then: StateShape, now: StateShape
     ) -> None:
-        """Check that a ``__setstate__`` gives old objects what fresh ones have."""
+        """Check that old objects unpickle with what fresh ones have.
+
+        They do if a ``__setstate__`` sees to it, or if a class was only moved or renamed and is
+        still found under its old name.
+        """
         what = change_of(then, now)
-        if not restores_itself(state.create()):
+        is_renamed = then.without_classes() == now.without_classes()
+        if not is_renamed and not restores_itself(state.create()):
             raise _refusal(base, state, what, now)
         async for objects in self._samples(base, state.name):
             for each in objects:
@@ -94,7 +103,7 @@ class UpgradeGate:
                         base, state, f"{what}; an object restored from it {problem}", now
                     )
         facts = {"state": state.name, "checkpoint": base.number, "change": what}
-        following = "__setstate__ makes its objects what they are now"
+        following = "its objects unpickle as what they are now"
         self._tell("state.upgrading", facts | {"next": following})
 
     async def _samples(self, base: Manifest, state: str) -> AsyncIterator[list[Any]]:

@@ -3,15 +3,18 @@
 import collections
 import dataclasses
 import datetime
+import itertools
 import threading
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.wallaroo.checkpoint.states_of_old import NAME, plan_of
 from wallaroo.checkpoint.shapes import (
     NAMES_MAX,
     StateShape,
     change_of,
+    fresh_shapes,
     misfit,
     restores_itself,
     shape_of,
@@ -50,11 +53,20 @@ class Slotted:
 class Single:
     __slots__ = "only"
 
+    def __init__(self) -> None:
+        self.only = 1
+
 
 @dataclasses.dataclass(slots=True)
 class Fields:
     a: int = 0
     b: list[int] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Frozen:
+    a: int = 0
+    b: int = 0
 
 
 class Pair(NamedTuple):
@@ -81,13 +93,15 @@ class Circle:
             Totals(),
             "at by_name by_name['n'] count days days[].start lock seen window window.start",
         ),
-        (Slotted(), "_Slotted__hidden left"),
+        (Slotted(), "_Slotted__hidden"),
         (Single(), "only"),
         (Fields(), "a b"),
         (Pair(Window(), 1), "first first.start second"),
         (Bag(), "['n'] limit"),
         (Circle(), "me other"),
         ({"n": 0, "of": {"m": 1}}, "['n'] ['of'] ['of']['m']"),
+        ((Window(), Fields()), "[0].start [1].a [1].b"),
+        (collections.deque([Window()]), "[].start"),
         (collections.Counter(), ""),
         ([], ""),
         (0, ""),
@@ -95,7 +109,30 @@ class Circle:
     ids=lambda value: type(value).__name__,
 )
 def test_a_shape_has_the_names_of_all_that_is_inside(value: object, names: str) -> None:
-    assert shape_of(value).names == names.split()
+    plain = [name for name in shape_of(value).without_classes() if " " not in name]
+    assert plain == names.split()
+
+
+def test_a_shape_has_the_classes_of_what_is_inside_and_the_order_of_nameless_fields() -> None:
+    names = shape_of(Pair(Window(), 1)).names
+    assert f"first: {__name__}.Window" in names
+    assert "(first, second) in this order" in names
+    assert "(a, b) in this order" in shape_of(Frozen()).names
+    assert "(a, b) in this order" not in shape_of(Fields()).names
+
+
+def test_a_shape_has_no_keys_that_are_data() -> None:
+    assert shape_of({"2026-11-30": 0, "/cart": 0, "n": 0}).names == ["['n']"]
+    assert "[].start" in shape_of({3: Window()}).names
+
+
+def test_only_names_that_each_fresh_object_has_count() -> None:
+    numbers = itertools.count()
+
+    def create() -> dict[str, int]:
+        return {"n": 0, f"random_{next(numbers)}": 0}
+
+    assert fresh_shapes(plan_of(create))[NAME].names == ["['n']"]
 
 
 def test_the_class_is_named_with_its_module() -> None:
@@ -158,4 +195,5 @@ def test_a_setstate_anywhere_inside_restores_an_object() -> None:
         def __setstate__(self, state: object) -> None: ...
 
     assert not restores_itself(Totals())
+    assert not restores_itself(Frozen())
     assert restores_itself({"a": [Restoring()]})

@@ -257,11 +257,11 @@ async def test_a_state_of_another_class_is_for_the_upgrade_gate_to_refuse(
     assert "Renamed" in run.latest.shapes[NAME].kind
 
 
-async def test_a_state_of_another_class_is_another_application_where_no_shape_is_known(
+async def test_a_state_of_another_class_is_refused_if_no_shape_is_known(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store_of_old(monkeypatch, store, has_shapes=False)
-    with pytest.raises(ConfigError, match="is of another application"):
+    with pytest.raises(StateObjectError, match=r"its class was .*\.Totals and is .*\.Renamed"):
         await begun(store, plan=plan_of(Renamed))
 
 

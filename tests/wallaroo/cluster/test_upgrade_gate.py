@@ -1,5 +1,7 @@
 """What a start says to a state whose class has changed since its checkpoint."""
 
+import collections
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -196,3 +198,73 @@ def test_a_class_that_fails_here_has_no_shape() -> None:
         raise SystemExit(3)
 
     assert fresh_shapes(plan_of(fails)) == {}
+
+
+async def test_a_class_that_is_still_found_under_its_old_name_may_be_renamed(gate: Gate) -> None:
+    base = gate.old_run(gate.totals(count=0))
+    renamed = type("Sums", (), {"__module__": __name__, "__init__": attributes(count=0)})
+    gate.monkeypatch.setattr(states_of_old, "Totals", renamed)
+    gate.monkeypatch.setitem(globals(), "Sums", renamed)
+    await gate.check(base, plan_of(renamed))
+    assert [event for event, _ in gate.told] == ["state.upgrading"]
+
+
+class Inner:
+    pass
+
+
+class OtherInner:
+    pass
+
+
+async def test_another_class_of_what_is_inside_is_a_change(gate: Gate) -> None:
+    base = gate.old_run(gate.totals(inner=Inner()))
+    error = await gate.refusal(base, gate.totals(inner=OtherInner()))
+    assert f"a new Totals has inner: {__name__}.OtherInner, which was not there" in error.what
+    assert f"an object restored from it still has inner: {__name__}.Inner" in error.what
+
+
+async def test_slots_that_a_setstate_leaves_empty_are_missing(gate: Gate) -> None:
+    def setstate(self: Any, _state: Any) -> None:
+        self.count = 3
+
+    base = gate.old_run(totals_class(gate.monkeypatch, __slots__=("count",), __init__=slots))
+    names = {"__slots__": ("count", "mean"), "__init__": slots, "__setstate__": setstate}
+    error = await gate.refusal(base, totals_class(gate.monkeypatch, **names))
+    assert error.what.endswith("an object restored from it has no mean")
+
+
+def slots(self: Any) -> None:
+    for name in self.__slots__:
+        setattr(self, name, 0)
+
+
+@pytest.mark.parametrize("form", ["named tuple", "frozen dataclass"])
+async def test_fields_without_names_in_the_pickle_must_keep_their_order(
+    gate: Gate, form: str
+) -> None:
+    def totals(*names: str) -> Any:
+        fields = [(name, int, 0) for name in names]
+        kind: Any = dataclasses.make_dataclass("Totals", fields, frozen=True, slots=True)
+        if form == "named tuple":
+            make: Any = collections.namedtuple
+            kind = make("Totals", names, defaults=[0] * len(names))
+        kind.__module__ = states_of_old.__name__
+        gate.monkeypatch.setitem(vars(states_of_old), "Totals", kind)
+        return kind
+
+    base = gate.old_run(totals("count", "sum"))
+    await gate.check(base, plan_of(totals("count", "sum")))
+    error = await gate.refusal(base, totals("sum", "count"))
+    assert "a new Totals has (sum, count) in this order, which was not there" in error.what
+    error = await gate.refusal(base, totals("count", "sum", "mean"))
+    assert error.what.endswith("a new Totals has mean, which was not there")
+
+
+async def test_without_shapes_the_class_of_the_objects_themselves_counts(gate: Gate) -> None:
+    base = gate.old_run(Inner, has_shapes=False)
+    await gate.check(base, plan_of(Inner))
+    await gate.check(base, plan_of(lambda: Inner()))
+    error = await gate.refusal(base, OtherInner)
+    assert f"its class was {__name__}.Inner and is {__name__}.OtherInner" in error.what
+    await gate.check(base, plan_of(OtherInner), may_change=True)
