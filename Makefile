@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers dead-code package bench bench-latency bench-peers crash-test operator-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers dead-code page-check package bench bench-latency bench-peers crash-test operator-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,21 @@ package: .venv/dev-ready  ## Build what would be published into dist/, and check
 	@$(BIN)/python -m build --outdir dist .
 	@$(BIN)/python -m twine check --strict dist/*
 
+PAGE := .page-check
+
+# The declarations in tests/page stand for the libraries of the page, whose code is not checked, so
+# the modules are checked beside these and not beside the libraries.
+page-check:  ## Check the types in the page's modules, where npm is
+	@if ! command -v npm >/dev/null; then \
+	  echo "npm is not installed, so the page's modules are not checked: install Node.js and run this again"; \
+	else \
+	  mkdir -p $(PAGE) && rm -rf $(PAGE)/js $(PAGE)/vendor \
+	  && cp -r tests/page/* workers/wallaroo_workers/dashboard/static/js $(PAGE)/ \
+	  && npm --prefix $(PAGE) install --silent --no-audit --no-fund --no-package-lock \
+	  && $(PAGE)/node_modules/.bin/tsc --project $(PAGE) \
+	  && echo "The page's modules have no type errors"; \
+	fi
+
 .venv/bench-ready: .venv/dev-ready
 	@echo "Adding what plots need (once)"
 	@$(INSTALL) --editable '.[bench]'
@@ -102,4 +117,4 @@ operator-test: .venv/dev-ready  ## Play all that the original's scripts do to a 
 	@$(BIN)/python -m tests.operator $(ARGS)
 
 clean:  ## Remove environments and caches
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .page-check

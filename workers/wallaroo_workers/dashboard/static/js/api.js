@@ -1,3 +1,4 @@
+// @ts-check
 // What the page asks of the server. Every refusal becomes a Refused with a sentence to show.
 
 import { authorization } from "./secret.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Numbers, times and sizes as people read them. Nothing measured is shown as a dash.
 
 export const NOTHING = "–";

@@ -1,3 +1,4 @@
+// @ts-check
 // Series of the last minutes, fetched again as they move on; also when no record comes.
 
 import { getHistory } from "./api.js";

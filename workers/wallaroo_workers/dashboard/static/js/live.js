@@ -1,3 +1,4 @@
+// @ts-check
 // Keeps the page live: server-sent events, read with fetch, since an EventSource cannot send the
 // secret. Notices at once when the stream ends, and within seconds when it only falls silent.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Puts the page together and draws it again whenever something has changed.
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
@@ -8,7 +9,8 @@ import { bar } from "./parts/bar.js";
 import { dialogs } from "./parts/dialogs.js";
 import { places } from "./parts/places.js";
 import { banner, unlock } from "./parts/states_of_page.js";
-import { missing, page } from "./pages/pages.js";
+import { missing } from "./pages/missing.js";
+import { page } from "./pages/pages.js";
 import { currentPlace, onMove } from "./router.js";
 import { onChange, store } from "./store.js";
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Which page an address means. Links within the page are followed without loading it again.
 
 import { changed } from "./store.js";
@@ -35,7 +36,7 @@ function moved() {
 addEventListener("popstate", moved);
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[href]");
+  const link = event.target instanceof Element && event.target.closest("a");
   const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey);
   if (!link || !isPlain || link.origin !== location.origin || link.hash || link.target) return;
   if (link.pathname.startsWith("/api/") || link.pathname === "/metrics") return;

@@ -1,3 +1,4 @@
+// @ts-check
 // The cluster's secret, kept for this tab until it is closed. Never in an address or a cookie.
 
 const NAME = "wallaroo-secret";

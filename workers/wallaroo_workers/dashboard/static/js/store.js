@@ -1,3 +1,4 @@
+// @ts-check
 // All that the page knows, in one place. Whoever changes it calls `changed`; the page then draws
 // itself once for however many changes there were.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Dark and light: the system's choice until the reader makes one.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs before the first paint, so that nobody who chose dark is flashed at.
 (() => {
   let chosen = null;

@@ -1,3 +1,4 @@
+// @ts-check
 // How many values are of which size: bars, each twice as far to the right as the one before it.
 
 import { count, duration, share } from "../format.js";

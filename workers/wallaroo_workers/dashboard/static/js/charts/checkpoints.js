@@ -1,3 +1,4 @@
+// @ts-check
 // Checkpoints on a line of time: how long each took, and how long records waited for it.
 
 import { bytes, clock, count, duration } from "../format.js";

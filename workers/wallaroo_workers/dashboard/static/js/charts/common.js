@@ -1,3 +1,4 @@
+// @ts-check
 // What all charts share: type, axes, and tooltips that are drawn, never made of markup.
 
 export function base(colours) {

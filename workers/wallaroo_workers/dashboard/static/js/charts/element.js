@@ -1,3 +1,4 @@
+// @ts-check
 // <live-chart>: an ECharts chart that follows its data, its size and the theme.
 //
 // .draw   (data, { width, palette }) => ECharts option; may have `height` besides

@@ -1,3 +1,4 @@
+// @ts-check
 // The application as a graph: dagre says where things stand, ECharts draws them.
 
 import dagre from "../../vendor/dagre/dagre.esm.js";

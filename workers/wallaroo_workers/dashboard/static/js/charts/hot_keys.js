@@ -1,3 +1,4 @@
+// @ts-check
 // The keys that most records have.
 
 import { count, share } from "../format.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Lines over time: throughput, latency, and how busy one place was.
 
 import { clock, duration, rate } from "../format.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The colours of charts, from the style sheet, so that dark and light have one source.
 
 export const WORKER_COLOURS = 12;

@@ -1,3 +1,4 @@
+// @ts-check
 // The ring of a state: who owns how many partitions, and which.
 //
 // Few partitions stand round the ring, each by itself. Many stand beside it, by their numbers, since

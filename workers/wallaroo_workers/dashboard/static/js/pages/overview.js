@@ -1,3 +1,4 @@
+// @ts-check
 // One look says whether the cluster is well.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // One pipeline: its own graph, its source and sinks, its steps.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
@@ -7,7 +8,7 @@ import { graphCard, graphOf, placesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { pipelineCards } from "../parts/measured_cards.js";
 import { sourcesCard } from "../parts/worker_cards.js";
-import { missing } from "./pages.js";
+import { missing } from "./missing.js";
 
 export function pipelinePage(snapshot, name) {
   const graph = graphOf(snapshot.graph, name);

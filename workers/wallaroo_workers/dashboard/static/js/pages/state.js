@@ -1,3 +1,4 @@
+// @ts-check
 // One state: its ring, its keys, and a look at one of them.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
@@ -6,7 +7,7 @@ import { heading, tiles } from "../parts/elements.js";
 import { graphCard } from "../parts/graph_card.js";
 import { keyCard } from "../parts/key_card.js";
 import { hotKeysCard, ringCard } from "../parts/state_cards.js";
-import { missing } from "./pages.js";
+import { missing } from "./missing.js";
 
 export function statePage(snapshot, name) {
   const state = snapshot.states.find((each) => each.name === name);

@@ -1,3 +1,4 @@
+// @ts-check
 // One step: in whichever pipelines it stands.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
@@ -8,7 +9,7 @@ import { graphCard, placesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { stepCards } from "../parts/measured_cards.js";
 import { hotKeysCard } from "../parts/state_cards.js";
-import { missing } from "./pages.js";
+import { missing } from "./missing.js";
 
 export function stepPage(snapshot, name) {
   const nodes = snapshot.graph.nodes.filter((node) => node.kind === "step" && node.name === name);

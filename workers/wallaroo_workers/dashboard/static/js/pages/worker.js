@@ -1,3 +1,4 @@
+// @ts-check
 // One worker: how busy it is, what it owns, whom it talks to.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
@@ -10,7 +11,7 @@ import { binsCard } from "../parts/latency_cards.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { logCard } from "../parts/log_card.js";
 import { linksCard, sinksCard, sourcesCard, stateTag } from "../parts/worker_cards.js";
-import { missing } from "./pages.js";
+import { missing } from "./missing.js";
 
 export function workerPage(snapshot, name) {
   const worker = snapshot.workers.find((each) => each.name === name);

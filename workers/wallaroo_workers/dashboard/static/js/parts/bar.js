@@ -1,3 +1,4 @@
+// @ts-check
 // The bar at the top: what runs, whether it is well, and the buttons.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

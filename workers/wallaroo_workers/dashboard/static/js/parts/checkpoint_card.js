@@ -1,3 +1,4 @@
+// @ts-check
 // Checkpoints as a line of time.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The dialogs of the buttons: what will happen, what is to be known for it, and what came of it.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
@@ -43,13 +44,18 @@ export function openAction(action) {
   store.progress = null;
   changed();
   requestAnimationFrame(() => requestAnimationFrame(() => {
-    const dialog = document.querySelector("#dialogs dialog");
+    const dialog = dialogElement();
     if (dialog && !dialog.open) dialog.showModal();
   }));
 }
 
 function close() {
-  document.querySelector("#dialogs dialog")?.close();
+  dialogElement()?.close();
+}
+
+/** @returns {HTMLDialogElement | null} */
+function dialogElement() {
+  return document.querySelector("#dialogs dialog");
 }
 
 function closed() {
@@ -118,7 +124,7 @@ async function submitted(event) {
     show(asked, false, "Choose at least one worker.");
     return;
   }
-  keepSecret(form.get("secret").trim());
+  keepSecret(String(form.get("secret")).trim());
   Object.assign(asked, { isBusy: true, outcome: null });
   changed();
   try {
@@ -134,8 +140,11 @@ async function submitted(event) {
 function show(asked, isGood, text) {
   Object.assign(asked, { isBusy: false, outcome: { isGood, text } });
   changed();
-  requestAnimationFrame(() => requestAnimationFrame(
-    () => document.querySelector("#dialogs .outcome")?.focus()));
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    /** @type {HTMLElement | null} */
+    const element = document.querySelector("#dialogs .outcome");
+    element?.focus();
+  }));
 }
 
 function paramsOf(action, form) {

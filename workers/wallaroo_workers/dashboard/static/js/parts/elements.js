@@ -1,3 +1,4 @@
+// @ts-check
 // Pieces that all pages are made of.
 
 import { Directive, directive } from "../../vendor/lit-html/directive.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // What happened to the cluster: losses, recoveries, resizes. The charts have a mark for each.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The application, or one pipeline of it, as a graph, and as a table of its places.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

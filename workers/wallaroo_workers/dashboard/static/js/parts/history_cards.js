@@ -1,6 +1,7 @@
+// @ts-check
 // Throughput and latency over the last minutes, with the choice of how many.
 
-import { html } from "../../vendor/lit-html/lit-html.js";
+import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { drawDurations, drawRates } from "../charts/lines.js";
 import { clock, duration, many, rate } from "../format.js";
 import { WINDOWS, chooseWindow, currentWindow } from "../history.js";
@@ -28,17 +29,18 @@ const PERCENTILES = [
   { name: "p999", colour: "series-high" },
 ];
 
-export function throughputCard({ wide = "", end } = {}) {
+export function throughputCard({ wide = "", end = nothing } = {}) {
   return linesCard("Throughput", drawRates, RATES, rate, { wide, end, note: "records a second" });
 }
 
-export function latencyCard({ wide = "", end } = {}) {
+export function latencyCard({ wide = "", end = nothing } = {}) {
   const note = "from source to sink, percentiles";
   return linesCard("Latency", drawDurations, PERCENTILES, duration, { wide, end, note });
 }
 
 // pick(history) gives the series by name; all of the cluster where it is left out.
-export function linesCard(title, draw, lines, format, { wide, end, note, pick = (all) => all }) {
+export function linesCard(title, draw, lines, format, options) {
+  const { wide = "", end = nothing, note, pick = (all) => all } = options;
   const history = store.histories[store.windowS];
   const series = history ? pick(history) : null;
   if (!history) return card(title, loading, { wide, end, note });

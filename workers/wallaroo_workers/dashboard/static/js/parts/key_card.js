@@ -1,3 +1,4 @@
+// @ts-check
 // A look at the state object of one key.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Latencies: percentiles, and how many are of which size.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Records that failed, with their error and payload. All of it is text of strangers.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The last lines of the log, the newest at the top.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

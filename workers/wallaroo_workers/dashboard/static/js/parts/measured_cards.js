@@ -1,3 +1,4 @@
+// @ts-check
 // What was measured of one pipeline or one step over time, and its percentiles now.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

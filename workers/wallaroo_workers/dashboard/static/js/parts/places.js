@@ -1,3 +1,4 @@
+// @ts-check
 // The places at the side: everything that has a page, each with its one number.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

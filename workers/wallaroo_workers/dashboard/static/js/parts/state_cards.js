@@ -1,3 +1,4 @@
+// @ts-check
 // States: who owns what of them, how even that is, and which keys are hot.
 
 import { html } from "../../vendor/lit-html/lit-html.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands in place of the page, or above it, when there is nothing new to show.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
@@ -35,7 +36,7 @@ export function unlock() {
 
 async function give(event) {
   event.preventDefault();
-  const given = new FormData(event.target).get("secret").trim();
+  const given = String(new FormData(event.target).get("secret")).trim();
   try {
     await checkSecret(given);
     keepSecret(given);

@@ -1,3 +1,4 @@
+// @ts-check
 // Workers, and what stands between them.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";

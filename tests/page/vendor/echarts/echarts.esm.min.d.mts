@@ -1,0 +1,1 @@
+export function init(element: HTMLElement, theme: null, options: object): any;
