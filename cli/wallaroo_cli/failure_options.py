@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wallaroo.cluster.outcome import FailureLimit, FailureRule
+from wallaroo.coordinator.run_outcome import FailureLimit, FailureRule
 from wallaroo.errors import ConfigError
 from wallaroo_workers.dead_letters import FILE_BYTES
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wallaroo.cluster.outcome import FailureRule
+from wallaroo.coordinator.run_outcome import FailureRule
 from wallaroo.errors import ConfigError
 from wallaroo_cli.failure_options import failure_rule
 

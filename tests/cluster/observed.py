@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wallaroo.cluster.events import StopRequested
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.events import StopRequested
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings

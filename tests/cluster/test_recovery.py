@@ -22,7 +22,7 @@ from tests.cluster.durable import (
     write_application,
 )
 from tests.cluster.harness import Cluster, framed, send_bytes, wait_until
-from wallaroo.cluster.coordinator import NOTHING_IF_FOUND
+from wallaroo.coordinator.coordinator import NOTHING_IF_FOUND
 
 pytestmark = pytest.mark.cluster
 

@@ -16,15 +16,15 @@ from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.saving import Saving
 from wallaroo.cluster import member
 from wallaroo.cluster.barriers import Barriers
-from wallaroo.cluster.coordinator import Coordinator
 from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Aside, Handed
 from wallaroo.cluster.inbox import Inbox
 from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.kept_input import KeptInput
 from wallaroo.cluster.moving import Moving
 from wallaroo.cluster.senders import Senders
 from wallaroo.connectors.sink_queue import SinkQueue
+from wallaroo.coordinator.coordinator import Coordinator
+from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.wallaroo.cluster.story import Story, counted_source
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Effect, Event, Received, Send, StopRequested
+from tests.wallaroo.coordinator.story import Story, counted_source
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
-from wallaroo.cluster.run_watch import RunWatch
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import Effect, Event, Received, Send, StopRequested
+from wallaroo.coordinator.run_view import RunWatch
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch, WorkerName

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wallaroo.cluster.events import StartWorker
+from wallaroo.coordinator.events import StartWorker
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.initializer.agents import AgentRules, Agents

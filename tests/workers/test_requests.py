@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import A, B
+from tests.wallaroo.coordinator.story import A, B
 from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.asked_cluster import KEYS, AskedCluster
 from tests.workers.counting import count, counting
 from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Send, StartWorker, StopRequested
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import Send, StartWorker, StopRequested
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan

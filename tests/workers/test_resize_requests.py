@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from wallaroo.cluster.events import Answer, Event, ResizeRequested
+from wallaroo.coordinator.events import Answer, Event, ResizeRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Held

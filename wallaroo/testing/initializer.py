@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Rules, initial_maps
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
-from wallaroo.cluster.events import (
+from wallaroo.connectors.file import FileSink
+from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
+from wallaroo.coordinator.events import (
     Announce,
     Answer,
     CheckpointDue,
@@ -22,10 +23,9 @@ from wallaroo.cluster.events import (
     StopRequested,
     WriteManifest,
 )
-from wallaroo.cluster.outcome import FailureWatch
-from wallaroo.cluster.worker_names import first_names, next_names
-from wallaroo.connectors.file import FileSink
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Rules, initial_maps
+from wallaroo.coordinator.run_outcome import FailureWatch
+from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.run_counts import RunCounts

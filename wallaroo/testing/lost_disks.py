@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from wallaroo.checkpoint.journal import replay_position
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.cluster.checkpoints import Beginning, Rules
-from wallaroo.cluster.events import Announce
+from wallaroo.coordinator.events import Announce
+from wallaroo.coordinator.manifest_writer import Beginning, Rules
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.senders import SendersHall
 

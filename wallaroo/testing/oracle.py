@@ -9,8 +9,8 @@ from typing import Any
 from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
 from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.shapes import fresh_shapes
-from wallaroo.cluster.checkpoints import initial_maps
 from wallaroo.connectors.file import FileSink
+from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.errors import WallarooParameterError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Counts

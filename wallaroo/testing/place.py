@@ -5,9 +5,9 @@ from typing import Any
 
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import ObjectStore
-from wallaroo.cluster.checkpoints import Place
-from wallaroo.cluster.events import Announce
 from wallaroo.connectors.file import StagedPart
+from wallaroo.coordinator.events import Announce
+from wallaroo.coordinator.manifest_writer import Place
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.journals import JournalFolder
 from wallaroo.testing.loop import Process

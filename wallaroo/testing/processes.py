@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wallaroo.cluster.events import Event, Received, StartWorker, WorkerLost
-from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.coordinator.events import Event, Received, StartWorker, WorkerLost
+from wallaroo.coordinator.restart_policy import RestartPolicy
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.testing.loop import Process
 from wallaroo.testing.network import ControlLink

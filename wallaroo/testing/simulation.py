@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses
-from wallaroo.cluster.checkpoints import Rules
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.manifest_writer import Rules
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
 from wallaroo.operators.failures import Failure

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
-from wallaroo.cluster.vital_signs import VitalSigns
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.liveness import VitalSigns
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
-from wallaroo.cluster.outcome import FailureRule
+from wallaroo.coordinator.run_outcome import FailureRule
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan

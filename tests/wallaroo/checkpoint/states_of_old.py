@@ -11,7 +11,7 @@ from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.shapes import fresh_shapes
-from wallaroo.cluster.checkpoints import initial_maps
+from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan

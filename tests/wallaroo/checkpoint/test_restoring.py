@@ -18,7 +18,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.restoring import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
-from wallaroo.cluster.checkpoints import initial_maps
+from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wallaroo.cluster.vital_signs import VitalSigns
+from wallaroo.coordinator.liveness import VitalSigns
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference

@@ -1,9 +1,9 @@
 """What a coordinator is told when a run begins."""
 
-from wallaroo.cluster.checkpoints import Beginning, initial_maps
-from wallaroo.cluster.coordinator import FIRST_EPOCH, Membership
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.coordinator.coordinator import FIRST_EPOCH, Membership
+from wallaroo.coordinator.manifest_writer import Beginning, initial_maps
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import CheckpointDue, DrainRequested, StopRequested
-from wallaroo.cluster.worker_names import next_names, refusal
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import CheckpointDue, DrainRequested, StopRequested
+from wallaroo.coordinator.worker_names import next_names, refusal
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo_workers.initializer.parameters import Parameters

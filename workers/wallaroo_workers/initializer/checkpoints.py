@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
-from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
 from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Place, Rules
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan

@@ -8,8 +8,9 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from wallaroo.cluster.coordinator import Coordinator, Phase
-from wallaroo.cluster.events import (
+from wallaroo.codec import framing
+from wallaroo.coordinator.coordinator import Coordinator, Phase
+from wallaroo.coordinator.events import (
     Announce,
     Answer,
     CheckpointDue,
@@ -27,10 +28,9 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.run_watch import RunWatch
-from wallaroo.cluster.vital_signs import VitalSigns
-from wallaroo.cluster.worker_names import first_names
-from wallaroo.codec import framing
+from wallaroo.coordinator.liveness import VitalSigns
+from wallaroo.coordinator.run_view import RunWatch
+from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import until_look_s
 from wallaroo.names import Epoch, WorkerName

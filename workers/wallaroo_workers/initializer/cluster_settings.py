@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from wallaroo.cluster.outcome import FailureRule, FailureWatch
-from wallaroo.cluster.worker_names import first_names
+from wallaroo.coordinator.run_outcome import FailureRule, FailureWatch
+from wallaroo.coordinator.worker_names import first_names
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import WorkerName

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.cluster.events import StartWorker
-from wallaroo.cluster.joining import Joining
+from wallaroo.coordinator.events import StartWorker
+from wallaroo.coordinator.join_batch import Joining
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline

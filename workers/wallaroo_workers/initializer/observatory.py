@@ -7,9 +7,9 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.cluster.chronicle import Chronicle
-from wallaroo.cluster.coordinator import Coordinator
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.chronicle import Chronicle
+from wallaroo.coordinator.coordinator import Coordinator
+from wallaroo.coordinator.events import (
     Announce,
     Effect,
     EndCluster,

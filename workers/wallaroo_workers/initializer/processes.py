@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from wallaroo.cluster.events import StartWorker
-from wallaroo.cluster.restarts import RestartPolicy
+from wallaroo.coordinator.events import StartWorker
+from wallaroo.coordinator.restart_policy import RestartPolicy
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.initializer.placement import KILL_AFTER_S, Placement

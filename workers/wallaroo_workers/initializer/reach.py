@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Event
-from wallaroo.cluster.run_watch import RunWatch
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import Event
+from wallaroo.coordinator.run_view import RunWatch
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.run_counts import RunCounts

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.cluster.coordinator import Phase
 from wallaroo.cluster.queries import PAGE_KEYS_MAX
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName

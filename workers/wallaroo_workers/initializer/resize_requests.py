@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from wallaroo.cluster.events import Answer, Event, ResizeRequested
+from wallaroo.coordinator.events import Answer, Event, ResizeRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Held

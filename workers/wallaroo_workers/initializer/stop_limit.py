@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from wallaroo.cluster.coordinator import Coordinator
+from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()

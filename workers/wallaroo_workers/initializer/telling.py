@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wallaroo.cluster.events import Announce
-from wallaroo.cluster.outcome import Outcome
+from wallaroo.coordinator.events import Announce
+from wallaroo.coordinator.run_outcome import Outcome
 from wallaroo.errors import WallarooError
 from wallaroo.statuses import ExitStatus
 from wallaroo_workers.dead_letters import dead_letter_paths

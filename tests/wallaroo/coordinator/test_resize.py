@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import (
+from tests.wallaroo.coordinator.story import (
     OUTLINE,
     A,
     B,
@@ -14,8 +14,8 @@ from tests.wallaroo.cluster.story import (
     legacy_of,
     membership,
 )
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import (
     Answer,
     Effect,
     EndWorker,
@@ -29,7 +29,7 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.worker_names import first_names, next_names
+from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     Assign,

@@ -5,8 +5,8 @@ from typing import Any
 
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
+from wallaroo.coordinator.events import (
     Announce,
     CheckpointDue,
     DrainRequested,
@@ -23,7 +23,7 @@ from wallaroo.cluster.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.cluster.outcome import FailureLimit, FailureRule, FailureWatch
+from wallaroo.coordinator.run_outcome import FailureLimit, FailureRule, FailureWatch
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.nodes import Node
 from wallaroo.metrics.run_counts import RunCounts

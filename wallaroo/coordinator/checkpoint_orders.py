@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from wallaroo.checkpoint.lost_input import NeededInput
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.checkpoint_round import RoundPhase
+from wallaroo.coordinator.cluster_state import ClusterState, Phase
+from wallaroo.coordinator.events import (
     Announce,
     Effect,
     ManifestNotWritten,
     ManifestWritten,
     WriteManifest,
 )
-from wallaroo.cluster.rounds import RoundPhase
-from wallaroo.cluster.state import ClusterState, Phase
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Abandon, Checkpoint, Committed, NotSaved, Saved

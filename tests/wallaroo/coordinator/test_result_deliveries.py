@@ -1,9 +1,9 @@
 """Who waits for whom after a resize, so that results keep their order."""
 
-from tests.wallaroo.cluster.story import membership
-from wallaroo.cluster.deliveries import Deliveries
-from wallaroo.cluster.events import Effect, Send
-from wallaroo.cluster.state import ClusterState
+from tests.wallaroo.coordinator.story import membership
+from wallaroo.coordinator.cluster_state import ClusterState
+from wallaroo.coordinator.events import Effect, Send
+from wallaroo.coordinator.result_deliveries import Deliveries
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Delivered, Release

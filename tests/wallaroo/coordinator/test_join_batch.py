@@ -1,6 +1,6 @@
 """Who joins together, and who cannot."""
 
-from wallaroo.cluster.joining import Joining
+from wallaroo.coordinator.join_batch import Joining
 from wallaroo.names import WorkerName
 
 A, B, C = (WorkerName(name) for name in "abc")

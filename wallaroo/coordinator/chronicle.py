@@ -8,7 +8,7 @@ history is to keep is added here, as one more case, under the name of its log ev
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wallaroo.cluster.events import Announce, Effect, Publish
+from wallaroo.coordinator.events import Announce, Effect, Publish
 from wallaroo.metrics.event_history import EventHistory
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.lost_input import NeededInput
-from wallaroo.cluster.ended_sources import EndedSources
-from wallaroo.cluster.events import Effect, Send
-from wallaroo.cluster.kept_input import KeptInput
-from wallaroo.cluster.rounds import RoundPhase, Rounds
+from wallaroo.coordinator.checkpoint_round import RoundPhase, Rounds
+from wallaroo.coordinator.ended_sources import EndedSources
+from wallaroo.coordinator.events import Effect, Send
+from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.errors import ClusterError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals

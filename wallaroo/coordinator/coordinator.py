@@ -23,9 +23,10 @@ Before the application has been ready once, a loss ends the start.
 
 from collections.abc import Callable
 
-from wallaroo.cluster.deliveries import Deliveries
-from wallaroo.cluster.ending import Ending
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.checkpoint_orders import CARRY_ON, RoundOrders
+from wallaroo.coordinator.checkpoint_round import RoundPhase
+from wallaroo.coordinator.cluster_state import FIRST_EPOCH, ClusterState, Membership, Phase
+from wallaroo.coordinator.events import (
     Announce,
     CheckpointDue,
     DrainRequested,
@@ -40,11 +41,10 @@ from wallaroo.cluster.events import (
     StopRequested,
     WorkerLost,
 )
-from wallaroo.cluster.outcome import FailureWatch
-from wallaroo.cluster.resizes import Resizes
-from wallaroo.cluster.round_orders import CARRY_ON, RoundOrders
-from wallaroo.cluster.rounds import RoundPhase
-from wallaroo.cluster.state import FIRST_EPOCH, ClusterState, Membership, Phase
+from wallaroo.coordinator.resize import Resizes
+from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.run_outcome import FailureWatch
+from wallaroo.coordinator.stop_intent import Ending
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (

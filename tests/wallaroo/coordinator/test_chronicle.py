@@ -1,7 +1,7 @@
 """What of the coordinator's decisions stands in the event history."""
 
-from wallaroo.cluster.chronicle import Chronicle
-from wallaroo.cluster.events import Announce, Publish
+from wallaroo.coordinator.chronicle import Chronicle
+from wallaroo.coordinator.events import Announce, Publish
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wallaroo.cluster.restarts import (
+from wallaroo.coordinator.restart_policy import (
     BACK_OFF_FIRST_S,
     BACK_OFF_MAX_S,
     RESTARTS_MAX,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import (
+from tests.wallaroo.coordinator.story import (
     OUTLINE,
     WORKERS,
     A,
@@ -16,8 +16,8 @@ from tests.wallaroo.cluster.story import (
     membership,
     watch_of_failures,
 )
-from wallaroo.cluster.coordinator import STORY_STEPS_MAX, Coordinator, Phase
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.coordinator import STORY_STEPS_MAX, Coordinator, Phase
+from wallaroo.coordinator.events import (
     Announce,
     DrainRequested,
     Publish,

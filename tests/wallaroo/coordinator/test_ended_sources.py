@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tests.wallaroo.cluster.story import WORKERS, A, B, Story, ended
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.ended_sources import EndedSources
-from wallaroo.cluster.events import Effect, Received, Send
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, ended
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.ended_sources import EndedSources
+from wallaroo.coordinator.events import Effect, Received, Send
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Drain, Drained, SourcesEnded

@@ -18,8 +18,8 @@ either lost, or comes again with a recovery.
 
 from collections.abc import Mapping, Sequence
 
-from wallaroo.cluster.events import Announce, Effect
-from wallaroo.cluster.state import ClusterState
+from wallaroo.coordinator.cluster_state import ClusterState
+from wallaroo.coordinator.events import Announce, Effect
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Delivered, Release
 

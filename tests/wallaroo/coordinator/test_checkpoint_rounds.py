@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import (
+from tests.wallaroo.coordinator.story import (
     WORKERS,
     A,
     B,
@@ -13,10 +13,10 @@ from tests.wallaroo.cluster.story import (
     ended,
     manifest_order,
 )
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import CheckpointDue, Received, Send, StopRequested
-from wallaroo.cluster.round_orders import CARRY_ON
-from wallaroo.cluster.rounds import RoundPhase, Rounds
+from wallaroo.coordinator.checkpoint_orders import CARRY_ON
+from wallaroo.coordinator.checkpoint_round import RoundPhase, Rounds
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import CheckpointDue, Received, Send, StopRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch
 from wallaroo.wire.control import (

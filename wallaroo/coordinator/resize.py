@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.legacy import heir_of
-from wallaroo.cluster.deliveries import Deliveries
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.checkpoint_round import RoundPhase
+from wallaroo.coordinator.cluster_state import ClusterState, Phase
+from wallaroo.coordinator.events import (
     Announce,
     Answer,
     Effect,
@@ -27,9 +28,8 @@ from wallaroo.cluster.events import (
     Send,
     StartWorker,
 )
-from wallaroo.cluster.rounds import RoundPhase
-from wallaroo.cluster.state import ClusterState, Phase
-from wallaroo.cluster.worker_names import refusal
+from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.worker_names import refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.control import (

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.wallaroo.cluster.story import WORKERS, A, B, Story, counted_source, watch_of_failures
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Announce, DrainRequested, Received, Send
-from wallaroo.cluster.outcome import FailureLimit, FailureRule, FailureWatch
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, counted_source, watch_of_failures
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import Announce, DrainRequested, Received, Send
+from wallaroo.coordinator.run_outcome import FailureLimit, FailureRule, FailureWatch
 from wallaroo.errors import ConfigError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus

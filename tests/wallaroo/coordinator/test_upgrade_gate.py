@@ -19,7 +19,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
 )
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.shapes import fresh_shapes
-from wallaroo.cluster.upgrade_gate import UpgradeGate
+from wallaroo.coordinator.upgrade_gate import UpgradeGate
 from wallaroo.errors import StateObjectError
 from wallaroo.topology.plan import Plan
 

@@ -16,16 +16,16 @@ from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.events import (
+from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.coordinator.events import (
     Announce,
     ManifestNotWritten,
     ManifestWritten,
     WriteManifest,
 )
-from wallaroo.cluster.kept_input import KeptInput
-from wallaroo.cluster.upgrade_gate import UpgradeGate
-from wallaroo.cluster.worker_names import first_names
-from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.coordinator.upgrade_gate import UpgradeGate
+from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName

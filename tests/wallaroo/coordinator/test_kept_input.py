@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import WORKERS, A, B, C, Story, assigned
+from tests.wallaroo.coordinator.story import WORKERS, A, B, C, Story, assigned
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import Announce, Effect, EndCluster, Received
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import Announce, Effect, EndCluster, Received
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Join, Opened, Ready

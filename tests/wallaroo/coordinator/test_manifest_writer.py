@@ -27,9 +27,9 @@ from wallaroo.checkpoint.manifest import (
     manifest_name,
 )
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.cluster.checkpoints import Beginning, Checkpoints, Place, Rules
-from wallaroo.cluster.events import Announce, ManifestWritten, WriteManifest
 from wallaroo.connectors.file import StagedPart
+from wallaroo.coordinator.events import Announce, ManifestWritten, WriteManifest
+from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Place, Rules
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from wallaroo.cluster.events import Announce
+from wallaroo.coordinator.events import Announce
 from wallaroo.errors import ConfigError
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.statuses import ExitStatus

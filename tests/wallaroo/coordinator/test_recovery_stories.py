@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import (
+from tests.wallaroo.coordinator.story import (
     OUTLINE,
     WORKERS,
     A,
@@ -15,8 +15,9 @@ from tests.wallaroo.cluster.story import (
     ended,
     manifest_order,
 )
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.checkpoint_orders import CARRY_ON
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import (
     ManifestWritten,
     Publish,
     Received,
@@ -25,7 +26,6 @@ from wallaroo.cluster.events import (
     StopRequested,
     WorkerLost,
 )
-from wallaroo.cluster.round_orders import CARRY_ON
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.wallaroo.cluster.story import WORKERS, A, B, Story, counted_source
-from wallaroo.cluster.coordinator import Phase
-from wallaroo.cluster.events import (
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, counted_source
+from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.events import (
     CheckpointDue,
     Event,
     ManifestNotWritten,
@@ -12,7 +12,7 @@ from wallaroo.cluster.events import (
     Received,
     WorkerLost,
 )
-from wallaroo.cluster.run_watch import RunWatch
+from wallaroo.coordinator.run_view import RunWatch
 from wallaroo.names import Epoch
 from wallaroo.wire.control import Drained, NotSaved, Saved
 

@@ -16,7 +16,7 @@ from wallaroo.checkpoint.journal import JournalExtent, journal_name, replay_posi
 from wallaroo.checkpoint.lost_input import NeededInput, Shortfall, shortfall
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.restoring import replayer_of
-from wallaroo.cluster.events import Announce
+from wallaroo.coordinator.events import Announce
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Join

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.cluster.events import (
+from wallaroo.coordinator.events import (
     Announce,
     Effect,
     EndWorker,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.cluster.story import watch_of_failures
-from wallaroo.cluster.coordinator import Coordinator, Membership, Phase
-from wallaroo.cluster.events import (
+from tests.wallaroo.coordinator.story import watch_of_failures
+from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
+from wallaroo.coordinator.events import (
     CheckpointDue,
     Effect,
     EndCluster,

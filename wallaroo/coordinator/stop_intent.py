@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wallaroo.cluster.events import DrainRequested, StopRequested
+from wallaroo.coordinator.events import DrainRequested, StopRequested
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""What the initializer decides: phases, members, resizes, checkpoint rounds, the manifest."""
