@@ -16,9 +16,7 @@ from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.saving import Saving
 from wallaroo.cluster import member
 from wallaroo.cluster.barriers import Barriers
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Aside, Handed
-from wallaroo.cluster.inbox import Inbox
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.moving import Moving
 from wallaroo.cluster.senders import Senders
@@ -31,6 +29,8 @@ from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.inbox import Inbox
 from wallaroo.testing import SimulationError
 from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop

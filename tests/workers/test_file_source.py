@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.cluster.harness import framed
-from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.sources import file as file_source
 from wallaroo_workers.sources.file import FileRunner
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 import msgpack
 import pytest
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.errors import StateObjectError
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.sources.generator import GeneratorRunner
 
 

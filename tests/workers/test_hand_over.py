@@ -14,7 +14,6 @@ import uvloop
 
 import wallaroo
 from tests.cluster.harness import framed, free_ports
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed, Offer, deal, drop
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.senders import Senders
@@ -22,6 +21,7 @@ from wallaroo.cluster.source_parts import SourceParts
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.runtime.engine import Engine
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX
 from wallaroo_workers.network.unix_paths import socket_path
 from wallaroo_workers.sources import descriptors

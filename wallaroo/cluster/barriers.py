@@ -18,15 +18,15 @@ from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.saving import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Event, SendBarrier, SourcePassed
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import HandOver
-from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sinks import Sinks
 from wallaroo.cluster.sources import Sources
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.inbox import Link
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
 from wallaroo.wire.data_frames import Barrier

@@ -32,7 +32,6 @@ from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.resizing import Resizing
@@ -44,6 +43,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import (

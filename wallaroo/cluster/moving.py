@@ -13,7 +13,6 @@ from wallaroo.checkpoint.parts import PART_HEADER, Chunk, encode_chunk, read_chu
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.checkpoint.unpickling import Unreadable
-from wallaroo.cluster.inbox import Link
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.errors import ProtocolError, StateObjectError
 from wallaroo.names import PartitionId, WorkerName
@@ -21,6 +20,7 @@ from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap, moves
+from wallaroo.runtime.inbox import Link
 from wallaroo.wire.data_frames import MovedStates, MovingFrame
 
 FIND_KEYS_MIN = 500

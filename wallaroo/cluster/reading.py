@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
 from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
+from wallaroo.runtime.engine import Engine
 
 JOURNAL_AGAIN_S = 1.0
 

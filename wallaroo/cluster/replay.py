@@ -6,9 +6,9 @@ from typing import Any
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
 from wallaroo.checkpoint.progress import JournalProgress
-from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan
 
 Replay = tuple[Iterable[Entry], JournalProgress]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.links import Flag
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline, Plan
 
 

@@ -4,10 +4,10 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooParameterError
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
 
 GENERATED_MAX = 100_000

@@ -1,10 +1,10 @@
 """The listening sources of a simulated worker."""
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.runtime.engine import Engine
 from wallaroo.testing.connections import SourceConnection
 from wallaroo.testing.handing_over import Copy, Line
 from wallaroo.testing.journals import SimulatedJournal

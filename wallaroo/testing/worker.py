@@ -10,7 +10,6 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.saving import Limits
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import DurableStorage, Member
@@ -24,6 +23,7 @@ from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
+from wallaroo.runtime.engine import Engine
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.handing_over import SimulatedHandOver

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.mesh import Mesh
 from wallaroo.cluster.sources import Sources
 from wallaroo.metrics.deliveries import Deliveries
@@ -19,6 +18,7 @@ from wallaroo.metrics.user_time import UserTime
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan
 from wallaroo_workers import logs
 from wallaroo_workers.outside import Sinks

@@ -7,7 +7,6 @@ from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.cluster.source_parts import SourceParts
@@ -16,6 +15,7 @@ from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, SinkId
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings

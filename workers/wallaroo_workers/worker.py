@@ -10,7 +10,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
 from wallaroo.cluster.mesh import Mesh
@@ -21,6 +20,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
+from wallaroo.runtime.engine import Engine
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop

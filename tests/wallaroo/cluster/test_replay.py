@@ -7,10 +7,10 @@ import pytest
 
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.progress import JournalProgress
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.replay import ENTRY_BYTES, ReplayRunner
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline, Plan
 
 PIPELINE = Pipeline("sent", TCPSource("h", 7010, 1, ">B", bytes), (), ())

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
 from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 

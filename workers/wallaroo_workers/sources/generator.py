@@ -4,11 +4,11 @@ import pickle
 import time
 from typing import Any
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError
 from wallaroo.operators.failures import Site, StopOnError, describe_failure
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable
 
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.source_parts import PlacedSource
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.settings import RunOptions
 from wallaroo_workers.sources.file import FileRunner

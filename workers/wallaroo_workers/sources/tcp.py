@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.engine import Engine
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.reading import Reading
 from wallaroo.codec.first_bytes import LOOKED_AT_BYTES, likely_cause
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
+from wallaroo.runtime.engine import Engine
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from wallaroo.cluster.inbox import Inbox
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
+from wallaroo.runtime.inbox import Inbox
 from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 Frame = BatchFrame | Barrier

@@ -10,7 +10,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from wallaroo.cluster.inbox import Inbox, Link
 from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.probe import EVERY_S as WATCHED_EVERY_S
 from wallaroo.names import SinkId, WorkerName
@@ -18,6 +17,7 @@ from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, OutgoingBatch
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
+from wallaroo.runtime.inbox import Inbox, Link
 from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
 
 TURN_S = 0.008

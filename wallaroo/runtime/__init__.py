@@ -1,0 +1,1 @@
+"""Where records run: the engine and its inbox."""
