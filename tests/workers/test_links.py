@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from wallaroo.cluster.incoming_links import IncomingLinks
-from wallaroo.cluster.pressure import Pressure
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.incoming import IncomingLinks
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo_workers.network import outgoing

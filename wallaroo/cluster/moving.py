@@ -13,8 +13,8 @@ from wallaroo.checkpoint.parts import PART_HEADER, Chunk, encode_chunk, read_chu
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.checkpoint.unpickling import Unreadable
-from wallaroo.cluster.mesh import Mesh
 from wallaroo.errors import ProtocolError, StateObjectError
+from wallaroo.links.mesh import Mesh
 from wallaroo.names import PartitionId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from wallaroo.cluster.handing_over import Handed
 from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.links import Flag
+from wallaroo.links.outgoing import Flag
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline, Plan
 

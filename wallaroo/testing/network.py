@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Callable
 
-from wallaroo.cluster.incoming_links import IncomingLink
-from wallaroo.cluster.links import Flag, OutgoingLink
-from wallaroo.cluster.mesh import Mesh
-from wallaroo.cluster.pressure import Pressure
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import ProtocolError
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.incoming import IncomingLink
+from wallaroo.links.mesh import Mesh
+from wallaroo.links.outgoing import Flag, OutgoingLink
 from wallaroo.testing import waiting as virtual
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Loop, Process

@@ -11,15 +11,15 @@ from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.saving import Limits
 from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import DurableStorage, Member
 from wallaroo.cluster.member import Process as ProcessParts
-from wallaroo.cluster.mesh import Mesh
-from wallaroo.cluster.pressure import Pressure
 from wallaroo.cluster.source_parts import SourceParts
 from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.mesh import Mesh
+from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure

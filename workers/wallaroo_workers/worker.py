@@ -10,11 +10,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
-from wallaroo.cluster.links import OutgoingLink
 from wallaroo.cluster.member import Member, Process
-from wallaroo.cluster.mesh import Mesh
-from wallaroo.cluster.pressure import Pressure
 from wallaroo.errors import StoreError
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.mesh import Mesh
+from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.batches import Form

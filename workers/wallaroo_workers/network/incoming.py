@@ -2,7 +2,7 @@
 
 import asyncio
 
-from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
+from wallaroo.links.incoming import IncomingLink, IncomingLinks
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.bounded_log import BoundedLog

@@ -3,8 +3,8 @@
 import asyncio
 from collections import deque
 
-from wallaroo.cluster.links import OutgoingLink
-from wallaroo.cluster.pressure import Pressure
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX, LinkHello, encode_data_frame
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.logs import get_logger

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.pressure import Pressure
 from wallaroo.errors import ProtocolError
+from wallaroo.links.back_pressure import Pressure
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.operators.dataflow import OutgoingBatch
 from wallaroo.wire.data_frames import (

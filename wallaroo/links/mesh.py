@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from wallaroo.cluster.incoming_links import IncomingLink, IncomingLinks
-from wallaroo.cluster.links import OutgoingLink
-from wallaroo.cluster.pressure import Pressure
+from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.incoming import IncomingLink, IncomingLinks
+from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.wire.data_frames import LinkHello, NumberedFrame
 

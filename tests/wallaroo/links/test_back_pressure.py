@@ -1,6 +1,6 @@
 """When sources pause: the own backlog between two marks, and what the others say."""
 
-from wallaroo.cluster.pressure import HIGH_WATER_BYTES, LOW_WATER_BYTES, Pressure
+from wallaroo.links.back_pressure import HIGH_WATER_BYTES, LOW_WATER_BYTES, Pressure
 from wallaroo.names import WorkerName
 
 W1, W2 = WorkerName("w1"), WorkerName("w2")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from wallaroo.cluster.links import Connection
 from wallaroo.errors import ProtocolError
+from wallaroo.links.outgoing import Connection
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.data_frames import (
     Ack,
