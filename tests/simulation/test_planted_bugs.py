@@ -16,13 +16,13 @@ from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.saving import Saving
 from wallaroo.cluster import member
 from wallaroo.cluster.barriers import Barriers
-from wallaroo.cluster.handing_over import Aside, Handed
-from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.moving import Moving
-from wallaroo.cluster.senders import Senders
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.ingest.connection_handover import Aside, Handed
+from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName

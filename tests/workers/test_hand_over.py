@@ -14,11 +14,11 @@ import uvloop
 
 import wallaroo
 from tests.cluster.harness import framed, free_ports
-from wallaroo.cluster.handing_over import Handed, Offer, deal, drop
-from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.senders import Senders
-from wallaroo.cluster.source_parts import SourceParts
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.ingest.connection_handover import Handed, Offer, deal, drop
+from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.runtime.engine import Engine

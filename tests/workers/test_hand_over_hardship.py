@@ -25,8 +25,8 @@ from tests.workers.test_hand_over import (
     on_uvloop,
     until,
 )
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import PENDING_BYTES_MAX
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.read_budget import PENDING_BYTES_MAX
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
 from wallaroo_workers.network.unix_paths import socket_path

@@ -1,6 +1,6 @@
 """All connections of a worker together hold a bounded number of unprocessed bytes."""
 
-from wallaroo.cluster.intake import PENDING_BYTES_MAX, Intake
+from wallaroo.ingest.read_budget import PENDING_BYTES_MAX, Intake
 
 
 class Connection:

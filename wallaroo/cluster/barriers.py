@@ -18,10 +18,10 @@ from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.saving import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Event, SendBarrier, SourcePassed
-from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.sinks import Sinks
-from wallaroo.cluster.sources import Sources
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
+from wallaroo.ingest.connection_handover import HandOver
+from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName

@@ -32,11 +32,11 @@ from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.handing_over import HandOver
 from wallaroo.cluster.resizing import Resizing
 from wallaroo.cluster.sinks import Sinks
-from wallaroo.cluster.sources import Sources
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.ingest.connection_handover import HandOver
+from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName

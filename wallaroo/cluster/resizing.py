@@ -14,9 +14,9 @@ from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.handing_over import Aside, Handed, Offer, deal
 from wallaroo.cluster.moving import LOOK_S, Maps, Moving
 from wallaroo.errors import ProtocolError, WallarooError
+from wallaroo.ingest.connection_handover import Aside, Handed, Offer, deal
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.routing.partition_map import PartitionMap

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.reading import Reading
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_reader import Reading
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.handing_over import Copy
 from wallaroo.testing.journals import SimulatedJournal

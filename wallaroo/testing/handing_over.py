@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from wallaroo.cluster.handing_over import Handed, Offer, drop
+from wallaroo.ingest.connection_handover import Handed, Offer, drop
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 

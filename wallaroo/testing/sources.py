@@ -1,9 +1,9 @@
 """The listening sources of a simulated worker."""
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.connections import SourceConnection
 from wallaroo.testing.handing_over import Copy, Line

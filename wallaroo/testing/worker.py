@@ -10,13 +10,13 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.saving import Limits
-from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.member import DurableStorage, Member
 from wallaroo.cluster.member import Process as ProcessParts
-from wallaroo.cluster.source_parts import SourceParts
-from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
+from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.sources import Sources
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink

@@ -9,9 +9,9 @@ from typing import Any
 from wallaroo.cluster.member import Member
 from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.cluster.rate import Rate
-from wallaroo.cluster.sources import Sources
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.ingest.sources import Sources
 from wallaroo.runtime.engine import Engine
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json

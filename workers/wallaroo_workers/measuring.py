@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from wallaroo.cluster.sources import Sources
+from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.hottest import HottestKeys

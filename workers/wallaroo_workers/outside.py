@@ -7,13 +7,13 @@ from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.cluster.intake import Intake
 from wallaroo.cluster.result_order import ResultOrder
-from wallaroo.cluster.source_parts import SourceParts
-from wallaroo.cluster.sources import Sources
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
+from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan

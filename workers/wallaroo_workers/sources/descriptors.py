@@ -10,8 +10,8 @@ import socket
 import time
 from collections.abc import Sequence
 
-from wallaroo.cluster.handing_over import Handed
 from wallaroo.errors import ProtocolError
+from wallaroo.ingest.connection_handover import Handed
 from wallaroo.wire.handing_over import BATCH_COUNT_MAX, HINT_RELEASE, LENGTH, encode_batch
 from wallaroo.wire.handshake import (
     DIALER_OPENING_BYTES,

@@ -15,8 +15,8 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from wallaroo.cluster.handing_over import Handed, Offer, drop
 from wallaroo.errors import ProtocolError, WallarooError
+from wallaroo.ingest.connection_handover import Handed, Offer, drop
 from wallaroo.wire.handing_over import (
     ACCEPTED,
     OFFER_BYTES_MAX,

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 
-from wallaroo.cluster.source_parts import PlacedSource
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.ingest.source_ports import PlacedSource
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.settings import RunOptions

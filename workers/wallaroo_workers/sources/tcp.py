@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import Intake
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours

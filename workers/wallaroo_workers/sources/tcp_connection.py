@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import Intake
-from wallaroo.cluster.reading import Reading
 from wallaroo.codec.first_bytes import LOOKED_AT_BYTES, likely_cause
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_reader import Reading
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours

@@ -4,8 +4,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wallaroo.cluster.handing_over import Handed
-from wallaroo.cluster.intake import Intake
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.links.outgoing import Flag
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline, Plan

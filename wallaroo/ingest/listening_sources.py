@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.handing_over import Handed, collect, drop
-from wallaroo.cluster.source_parts import SourceParts
+from wallaroo.ingest.connection_handover import Handed, collect, drop
+from wallaroo.ingest.source_ports import SourceParts
 
 REST_LOOK_S = 0.001
 

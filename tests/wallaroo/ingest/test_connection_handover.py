@@ -1,6 +1,6 @@
 """Who gets which connection of a worker that leaves, and what becomes of those given in vain."""
 
-from wallaroo.cluster.handing_over import Aside, Handed, Offer, deal
+from wallaroo.ingest.connection_handover import Aside, Handed, Offer, deal
 from wallaroo.names import WorkerName
 
 W1, W2 = WorkerName("w1"), WorkerName("w2")

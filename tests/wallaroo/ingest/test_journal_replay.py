@@ -7,9 +7,9 @@ import pytest
 
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.progress import JournalProgress
-from wallaroo.cluster.replay import ENTRY_BYTES, ReplayRunner
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.ingest.journal_replay import ENTRY_BYTES, ReplayRunner
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline, Plan
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.cluster.intake import Intake
 from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
+from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
 
 JOURNAL_AGAIN_S = 1.0

@@ -7,10 +7,10 @@ intake is shut.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wallaroo.cluster.replay import Replay, ReplayRunner
-from wallaroo.cluster.senders import Senders
-from wallaroo.cluster.source_parts import PlacedSource, SourceListener, SourceParts
 from wallaroo.errors import WallarooError
+from wallaroo.ingest.journal_replay import Replay, ReplayRunner
+from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.source_ports import PlacedSource, SourceListener, SourceParts
 
 
 class Sources:
