@@ -14,9 +14,6 @@ from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.progress import JournalProgress
 from wallaroo.checkpoint.restoring import Restorer
 from wallaroo.checkpoint.saving import Saving
-from wallaroo.cluster import member
-from wallaroo.cluster.barriers import Barriers
-from wallaroo.cluster.moving import Moving
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
@@ -34,6 +31,9 @@ from wallaroo.runtime.inbox import Inbox
 from wallaroo.testing import SimulationError
 from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
+from wallaroo.worker import lifecycle
+from wallaroo.worker.barriers import Barriers
+from wallaroo.worker.state_transfer import Moving
 
 SEEDS_MAX = 250
 
@@ -59,12 +59,12 @@ def without_epoch_check(patch: Patch) -> None:
 
 def without_replay(patch: Patch) -> None:
     """Journals are written, and nobody reads them."""
-    patch.setattr(member, "journals_of", lambda *_: [])
+    patch.setattr(lifecycle, "journals_of", lambda *_: [])
 
 
 def without_counts_going_back(patch: Patch) -> None:
     """After a recovery what was counted before the checkpoint is forgotten."""
-    patch.setattr(member, "counts_of", lambda *_: {})
+    patch.setattr(lifecycle, "counts_of", lambda *_: {})
 
 
 def without_atomic_manifests(patch: Patch) -> None:

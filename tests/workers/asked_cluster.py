@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.wallaroo.coordinator.story import Story, counted_source
-from wallaroo.cluster.queries import KeyPages, get_object, key_counts
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Effect, Event, Received, Send, StopRequested
 from wallaroo.coordinator.run_view import RunWatch
@@ -17,6 +16,7 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Checkpoint, ControlFrame, Counted, Drain
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
+from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.initializer.reach import Reach
 from wallaroo_workers.initializer.requests import Requests
 

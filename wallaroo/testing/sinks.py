@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.connectors.file import FileSink
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.testing.disk import Disk
@@ -12,6 +11,7 @@ from wallaroo.testing.file_sinks import AppendedSink, StagedSink
 from wallaroo.testing.loop import Process
 from wallaroo.testing.streams import Receivers, StreamSink
 from wallaroo.topology.plan import Plan
+from wallaroo.worker.result_order import ResultOrder
 
 DELAY_S = 0.004
 LOOK_S = 0.01

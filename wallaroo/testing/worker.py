@@ -10,8 +10,6 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.saving import Limits
-from wallaroo.cluster.member import DurableStorage, Member
-from wallaroo.cluster.member import Process as ProcessParts
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.read_budget import Intake
@@ -40,6 +38,8 @@ from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
+from wallaroo.worker.lifecycle import DurableStorage, Member
+from wallaroo.worker.lifecycle import Process as ProcessParts
 
 TICK_S = 0.05
 COST_S = 0.001

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.cluster.member import Member
-from wallaroo.cluster.queries import KeyPages, get_object, key_counts
-from wallaroo.cluster.rate import Rate
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.sources import Sources
 from wallaroo.runtime.engine import Engine
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
+from wallaroo.worker.lifecycle import Member
+from wallaroo.worker.rate import Rate
+from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.outside import Sinks
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
@@ -17,6 +16,7 @@ from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan
+from wallaroo.worker.result_order import ResultOrder
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner

@@ -10,7 +10,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
-from wallaroo.cluster.member import Member, Process
 from wallaroo.errors import StoreError
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
@@ -26,6 +25,7 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
+from wallaroo.worker.lifecycle import Member, Process
 from wallaroo_workers import forks
 from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink

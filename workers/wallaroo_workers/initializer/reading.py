@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.cluster.queries import PAGE_KEYS_MAX
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
@@ -17,6 +16,7 @@ from wallaroo.routing.key_text import key_of_text, shown_key
 from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Pipeline
+from wallaroo.worker.state_queries import PAGE_KEYS_MAX
 from wallaroo_workers.initializer.asking import WAIT_S, Asking
 from wallaroo_workers.initializer.parameters import Parameters
 from wallaroo_workers.initializer.reach import Reach

@@ -9,7 +9,6 @@ import pytest
 import wallaroo
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.cluster.moving import Moving
 from wallaroo.errors import DamagedFileError, ProtocolError, StateObjectError
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -18,6 +17,7 @@ from wallaroo.routing.hashing import hash_key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.data_frames import MovedAll, MovedStates, MovingFrame
+from wallaroo.worker.state_transfer import Moving
 
 A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
 

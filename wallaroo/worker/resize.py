@@ -13,8 +13,6 @@ from collections.abc import Callable
 from wallaroo.checkpoint.legacy import Legacy
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
-from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.moving import LOOK_S, Maps, Moving
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.ingest.connection_handover import Aside, Handed, Offer, deal
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
@@ -35,6 +33,8 @@ from wallaroo.wire.control import (
     NotMoved,
 )
 from wallaroo.wire.data_frames import MovingFrame
+from wallaroo.worker.barriers import Barriers, Durability, Surroundings
+from wallaroo.worker.state_transfer import LOOK_S, Maps, Moving
 
 DELIVER_LOOK_S = 0.005
 

@@ -31,9 +31,6 @@ from wallaroo.checkpoint.restoring import (
 from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import ObjectStore, Pause
-from wallaroo.cluster.barriers import Barriers, Durability, Surroundings
-from wallaroo.cluster.resizing import Resizing
-from wallaroo.cluster.sinks import Sinks
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver
 from wallaroo.ingest.sources import Sources
@@ -69,6 +66,9 @@ from wallaroo.wire.control import (
     SourcesEnded,
     Stop,
 )
+from wallaroo.worker.barriers import Barriers, Durability, Surroundings
+from wallaroo.worker.resize import Resizing
+from wallaroo.worker.sink_port import Sinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

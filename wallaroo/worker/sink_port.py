@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.cluster.result_order import ResultOrder
 from wallaroo.names import CheckpointId
+from wallaroo.worker.result_order import ResultOrder
 
 
 class Sinks(Protocol):

@@ -17,8 +17,6 @@ from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.saving import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
-from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Event, SendBarrier, SourcePassed
-from wallaroo.cluster.sinks import Sinks
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver
 from wallaroo.ingest.sources import Sources
@@ -30,6 +28,15 @@ from wallaroo.runtime.inbox import Link
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Committed, ControlFrame, Drained, NotSaved, Saved
 from wallaroo.wire.data_frames import Barrier
+from wallaroo.worker.barrier_alignment import (
+    Aligned,
+    Aligner,
+    EdgePassed,
+    Event,
+    SendBarrier,
+    SourcePassed,
+)
+from wallaroo.worker.sink_port import Sinks
 
 
 @dataclass(frozen=True, slots=True)

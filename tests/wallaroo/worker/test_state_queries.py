@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from wallaroo.cluster.queries import PAGE_KEYS_MAX, KeyPages, get_object, key_counts
-from wallaroo.cluster.rate import Rate
 from wallaroo.errors import ClusterError
 from wallaroo.routing.keys import canonical_key, key_bytes
+from wallaroo.worker.rate import Rate
+from wallaroo.worker.state_queries import PAGE_KEYS_MAX, KeyPages, get_object, key_counts
 
 
 def page(

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 import wallaroo
-from wallaroo.cluster.aligner import Aligned, Aligner, EdgePassed, Effect, SendBarrier, SourcePassed
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.topology.plan import Plan
+from wallaroo.worker.barrier_alignment import (
+    Aligned,
+    Aligner,
+    EdgePassed,
+    Effect,
+    SendBarrier,
+    SourcePassed,
+)
 
 FIRST, SECOND = CheckpointId(1), CheckpointId(2)
 W1, W2, W3 = WorkerName("w1"), WorkerName("w2"), WorkerName("w3")

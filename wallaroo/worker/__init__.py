@@ -1,0 +1,1 @@
+"""What one worker decides: its lifecycle, barriers, and its part of a resize."""
