@@ -10,7 +10,7 @@ import click
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.errors import ConfigError
 from wallaroo_cli.tools.numbers import Number
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings
+from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.storage.journal_files import JournalSync
 
 

@@ -44,8 +44,8 @@ from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
-from wallaroo_workers.initializer.hosts import HostSettings
-from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.initializer.placement.hosts import HostSettings
+from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.logs import Form, Level, configure_logs, get_logger
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 

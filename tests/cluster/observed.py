@@ -14,10 +14,10 @@ from typing import Any
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.events import StopRequested
 from wallaroo_workers.application import load_plan
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
-from wallaroo_workers.initializer.observatory import Observatory
-from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.initializer.metrics.observatory import Observatory
+from wallaroo_workers.initializer.placement.local import LocalPlacement
+from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 WAIT_S = 60.0

@@ -13,7 +13,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.topology.plan import Plan
 from wallaroo_cli import run
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
-from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.initializer.placement.local import LocalPlacement
 
 
 async def run_and_listen(settings: ClusterSettings, plan: Plan) -> int:

@@ -17,8 +17,8 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Checkpoint, ControlFrame, Counted, Drain
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
-from wallaroo_workers.initializer.reach import Reach
-from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.initializer.control.requests import Requests
+from wallaroo_workers.initializer.control.run_context import Reach
 
 KEYS = [f"key {number}" for number in range(40)]
 

@@ -18,9 +18,9 @@ from wallaroo_cli.tools.addresses import parse_address
 from wallaroo_cli.tools.control_client import _ask
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
 from wallaroo_workers.control_link import ControlLink
-from wallaroo_workers.initializer import clients
-from wallaroo_workers.initializer.clients import Clients
-from wallaroo_workers.initializer.control_server import ControlServer
+from wallaroo_workers.initializer.control import clients
+from wallaroo_workers.initializer.control.clients import Clients
+from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.network.frames import FrameConnection, split_address
 
 SECRET = b"a secret of a test"

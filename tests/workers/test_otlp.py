@@ -17,8 +17,8 @@ from wallaroo.metrics.report import Report
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Measured
-from wallaroo_workers.initializer.observatory import Observatory
-from wallaroo_workers.initializer.otlp import OtlpExport
+from wallaroo_workers.initializer.metrics.observatory import Observatory
+from wallaroo_workers.initializer.metrics.otlp import OtlpExport
 
 
 class Collector:

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from wallaroo_workers.initializer.private_folders import PREFIX, PrivateFolder, remove_leftovers
+from wallaroo_workers.initializer.placement.private_folders import (
+    PREFIX,
+    PrivateFolder,
+    remove_leftovers,
+)
 from wallaroo_workers.network.unix_paths import socket_path
 
 OWNER = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from wallaroo_workers.initializer.private_folders import PrivateFolder
+from wallaroo_workers.initializer.placement.private_folders import PrivateFolder
 folder = PrivateFolder()
 print(folder.path, flush=True)
 sys.stdin.read()

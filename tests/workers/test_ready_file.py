@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from wallaroo.errors import ConfigError
-from wallaroo_workers.initializer.ready_file import ReadyFile
+from wallaroo_workers.initializer.resources.ready_file import ReadyFile
 
 
 def ready_file(path: Path) -> ReadyFile:

@@ -8,7 +8,7 @@ from wallaroo.coordinator.events import Answer, Event, ResizeRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Held
-from wallaroo_workers.initializer.resize_requests import ResizeRequests
+from wallaroo_workers.initializer.control.resize_requests import ResizeRequests
 
 
 class Told:

@@ -10,7 +10,7 @@ from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.names import SinkId
 from wallaroo.topology.plan import Pipeline, Plan, Stage
-from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.resources.run_files import RunFiles
 
 
 def plan_of(source: str, *sinks: str) -> Plan:

@@ -41,7 +41,7 @@ from wallaroo.wire.agents import (
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink, NotOneOfUsError
-from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles

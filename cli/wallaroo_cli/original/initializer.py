@@ -15,10 +15,10 @@ from wallaroo_cli.original.companion import INITIALIZER, Companion
 from wallaroo_cli.original.files import Card, Files, Traces
 from wallaroo_cli.original.lines import Lines, Situation, say
 from wallaroo_cli.original.options import OriginalOptions
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
-from wallaroo_workers.initializer.hosts import HostSettings
-from wallaroo_workers.initializer.placement import LocalPlacement
+from wallaroo_workers.initializer.placement.hosts import HostSettings
+from wallaroo_workers.initializer.placement.local import LocalPlacement
+from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store

@@ -6,7 +6,7 @@ import pytest
 
 from tests.workers.dashboard.exported import told, view_of
 from wallaroo.metrics.gathering import Gathering
-from wallaroo_workers.initializer.prometheus import families
+from wallaroo_workers.initializer.metrics.prometheus import families
 
 
 def view_with(change: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from wallaroo.metrics.report import Report
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.initializer.prometheus import families
+from wallaroo_workers.initializer.metrics.prometheus import families
 
 ALPHABET = Path(__file__).parents[3] / "examples" / "alphabet" / "alphabet.py"
 

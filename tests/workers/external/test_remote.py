@@ -17,7 +17,7 @@ from wallaroo.wire.control import (
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo.wire.requests import DONE, MISTAKE, NO_EPOCH, REFUSED, Answer, Request, to_json
 from wallaroo_workers.external.remote import RemoteRequests
-from wallaroo_workers.initializer.clients import REQUESTS_AT_ONCE_MAX
+from wallaroo_workers.initializer.control.clients import REQUESTS_AT_ONCE_MAX
 from wallaroo_workers.network.frames import FrameConnection
 
 SECRET = b"a secret"

@@ -9,7 +9,7 @@ from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import DONE, MISTAKE, NO_EPOCH, Answer, Request, from_json, to_json
 from wallaroo_workers.control_link import ControlLink
-from wallaroo_workers.initializer.clients import REQUESTS_AT_ONCE_MAX
+from wallaroo_workers.initializer.control.clients import REQUESTS_AT_ONCE_MAX
 
 
 class RemoteRequests:

@@ -48,33 +48,36 @@ from wallaroo.wire.control import (
     Stop,
 )
 from wallaroo.wire.requests import Replied
-from wallaroo_workers.initializer.beginning import membership_of
-from wallaroo_workers.initializer.checkpoints import KeptCheckpoints
-from wallaroo_workers.initializer.cluster_settings import (
-    ClusterSettings,
-    new_failure_watch,
-    new_hosts,
-)
-from wallaroo_workers.initializer.control_server import ControlServer
-from wallaroo_workers.initializer.files import RunFiles
+from wallaroo_workers.initializer.control.requests import Requests
+from wallaroo_workers.initializer.control.resize_requests import ResizeRequests
+from wallaroo_workers.initializer.control.run_context import Reach
+from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.initializer.forming import is_formed, listen
-from wallaroo_workers.initializer.hosts import Run
-from wallaroo_workers.initializer.observatory import Observatory
-from wallaroo_workers.initializer.page import Page
-from wallaroo_workers.initializer.placement import Placement
-from wallaroo_workers.initializer.ports import ReservedAddress, source_addresses
-from wallaroo_workers.initializer.processes import WorkerProcesses
-from wallaroo_workers.initializer.reach import Reach
-from wallaroo_workers.initializer.ready_file import ReadyFile
-from wallaroo_workers.initializer.requests import Requests
-from wallaroo_workers.initializer.resize_requests import ResizeRequests
-from wallaroo_workers.initializer.stop_limit import StopLimit
-from wallaroo_workers.initializer.telling import (
+from wallaroo_workers.initializer.membership import membership_of
+from wallaroo_workers.initializer.metrics.dashboard import Page
+from wallaroo_workers.initializer.metrics.observatory import Observatory
+from wallaroo_workers.initializer.placement.hosts import Run
+from wallaroo_workers.initializer.placement.local import Placement
+from wallaroo_workers.initializer.placement.worker_processes import WorkerProcesses
+from wallaroo_workers.initializer.resources.checkpoint_store import KeptCheckpoints
+from wallaroo_workers.initializer.resources.ready_file import ReadyFile
+from wallaroo_workers.initializer.resources.run_files import RunFiles
+from wallaroo_workers.initializer.resources.source_addresses import (
+    ReservedAddress,
+    source_addresses,
+)
+from wallaroo_workers.initializer.run_log import (
     tell_announced,
     tell_failed,
     tell_starting,
     tell_stopped,
 )
+from wallaroo_workers.initializer.settings import (
+    ClusterSettings,
+    new_failure_watch,
+    new_hosts,
+)
+from wallaroo_workers.initializer.stop_deadline import StopLimit
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.run_file import RunFile
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError
-from wallaroo_workers.initializer.control_server import ControlServer
+from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.network.frames import split_address
 
 

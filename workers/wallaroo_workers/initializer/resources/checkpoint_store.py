@@ -13,8 +13,8 @@ from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Place, 
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.initializer.ownership import Ownership
-from wallaroo_workers.initializer.telling import tell_announced
+from wallaroo_workers.initializer.resources.store_ownership import Ownership
+from wallaroo_workers.initializer.run_log import tell_announced
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
 from wallaroo_workers.storage.journal_extents import FoundJournals

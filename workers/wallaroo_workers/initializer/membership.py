@@ -8,7 +8,7 @@ from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.initializer.cluster_settings import ClusterSettings
+from wallaroo_workers.initializer.settings import ClusterSettings
 
 
 def membership_of(

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.harness import wait_until
 from wallaroo.checkpoint import lease as lease_module
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StoreError
-from wallaroo_workers.initializer.ownership import Ownership
+from wallaroo_workers.initializer.resources.store_ownership import Ownership
 
 
 @pytest.fixture(autouse=True)

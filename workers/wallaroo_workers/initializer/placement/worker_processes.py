@@ -10,7 +10,7 @@ from wallaroo.coordinator.events import StartWorker
 from wallaroo.coordinator.restart_policy import RestartPolicy
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo_workers.initializer.placement import KILL_AFTER_S, Placement
+from wallaroo_workers.initializer.placement.local import KILL_AFTER_S, Placement
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
 

@@ -29,8 +29,8 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import Assign, ControlFrame, Join, Measured
 from wallaroo_workers import logs
-from wallaroo_workers.initializer.otlp import OtlpExport
-from wallaroo_workers.initializer.prometheus import families
+from wallaroo_workers.initializer.metrics.otlp import OtlpExport
+from wallaroo_workers.initializer.metrics.prometheus import families
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()

@@ -15,8 +15,8 @@ from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Plan
-from wallaroo_workers.initializer.agents import AgentRules, Agents
-from wallaroo_workers.initializer.placement import Placement, PlacementByName
+from wallaroo_workers.initializer.placement.agents import AgentRules, Agents
+from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from wallaroo.errors import ClusterError
-from wallaroo_workers.initializer.ports import AWAITED_S, ReservedAddress, reserve
+from wallaroo_workers.initializer.resources.source_addresses import (
+    AWAITED_S,
+    ReservedAddress,
+    reserve,
+)
 from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.sources.tcp import bound_socket
 

@@ -9,9 +9,9 @@ from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
-from wallaroo_workers.initializer.checkpoints import CheckpointSettings
-from wallaroo_workers.initializer.hosts import Hosts, HostSettings
-from wallaroo_workers.initializer.placement import Placement
+from wallaroo_workers.initializer.placement.hosts import Hosts, HostSettings
+from wallaroo_workers.initializer.placement.local import Placement
+from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 

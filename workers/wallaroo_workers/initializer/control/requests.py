@@ -6,11 +6,11 @@ from typing import Any
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.requests import Replied
-from wallaroo_workers.initializer.asking import Asking
-from wallaroo_workers.initializer.changing import Changing, Progress
-from wallaroo_workers.initializer.parameters import Parameters
-from wallaroo_workers.initializer.reach import Reach
-from wallaroo_workers.initializer.reading import Reading
+from wallaroo_workers.initializer.control.commands import Changing, Progress
+from wallaroo_workers.initializer.control.parameters import Parameters
+from wallaroo_workers.initializer.control.queries import Reading
+from wallaroo_workers.initializer.control.run_context import Reach
+from wallaroo_workers.initializer.control.worker_queries import Asking
 
 
 class Requests:

@@ -9,8 +9,8 @@ import pytest
 from wallaroo.coordinator.events import StartWorker
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo_workers.initializer.agents import AgentRules, Agents
-from wallaroo_workers.initializer.processes import WorkerProcesses
+from wallaroo_workers.initializer.placement.agents import AgentRules, Agents
+from wallaroo_workers.initializer.placement.worker_processes import WorkerProcesses
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 FAR = WorkerName("far")

@@ -21,7 +21,7 @@ from wallaroo.wire.requests import (
     from_json,
     to_json,
 )
-from wallaroo_workers.initializer.requests import Requests
+from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo_workers.forks import starting_program
-from wallaroo_workers.initializer.private_folders import PrivateFolder, remove_leftovers
+from wallaroo_workers.initializer.placement.private_folders import PrivateFolder, remove_leftovers
 from wallaroo_workers.leftovers import MARK, Leftovers, new_mark
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings

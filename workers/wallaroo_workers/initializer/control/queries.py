@@ -17,9 +17,9 @@ from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Pipeline
 from wallaroo.worker.state_queries import PAGE_KEYS_MAX
-from wallaroo_workers.initializer.asking import WAIT_S, Asking
-from wallaroo_workers.initializer.parameters import Parameters
-from wallaroo_workers.initializer.reach import Reach
+from wallaroo_workers.initializer.control.parameters import Parameters
+from wallaroo_workers.initializer.control.run_context import Reach
+from wallaroo_workers.initializer.control.worker_queries import WAIT_S, Asking
 from wallaroo_workers.logs import RECENT_LINES, recent_lines, set_log_level
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -10,9 +10,9 @@ from wallaroo.coordinator.events import CheckpointDue, DrainRequested, StopReque
 from wallaroo.coordinator.worker_names import next_names, refusal
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import WorkerName
-from wallaroo_workers.initializer.parameters import Parameters
-from wallaroo_workers.initializer.reach import Reach, Resize
-from wallaroo_workers.initializer.reading import describe_checkpoint
+from wallaroo_workers.initializer.control.parameters import Parameters
+from wallaroo_workers.initializer.control.queries import describe_checkpoint
+from wallaroo_workers.initializer.control.run_context import Reach, Resize
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()

@@ -18,9 +18,9 @@ from wallaroo.topology.fingerprint import difference
 from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Place
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
-from wallaroo_workers.initializer.agent_link import Agent, AgentProcess
-from wallaroo_workers.initializer.control_server import Guest
-from wallaroo_workers.initializer.placement import KILL_AFTER_S
+from wallaroo_workers.initializer.control.server import Guest
+from wallaroo_workers.initializer.placement.agent_link import Agent, AgentProcess
+from wallaroo_workers.initializer.placement.local import KILL_AFTER_S
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 from wallaroo_workers.settings import WorkerSettings

@@ -17,7 +17,7 @@ from wallaroo.wire.control import (
 )
 from wallaroo.wire.handshake import Purpose, Side
 from wallaroo_workers.bounded_log import BoundedLog
-from wallaroo_workers.initializer.clients import Clients
+from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
 from wallaroo_workers.network.strangers import Strangers

@@ -1,0 +1,1 @@
+"""What clients, workers and agents say to the initializer."""

@@ -1,0 +1,1 @@
+"""Where workers live: on this host, or where agents offer."""

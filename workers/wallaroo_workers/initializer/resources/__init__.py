@@ -1,0 +1,1 @@
+"""What a run takes for itself: addresses, files, its store of checkpoints."""
