@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wallaroo_workers.sources.handing_over import SOCKET_NAME
+from wallaroo_workers.sources.fd_handover import SOCKET_NAME
 
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"

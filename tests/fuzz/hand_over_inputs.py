@@ -5,7 +5,7 @@ import struct
 
 from tests.fuzz.said import Inputs, Said, flipped
 from wallaroo.names import WorkerName
-from wallaroo.wire.handing_over import LENGTH, encode_batch, encode_offer
+from wallaroo.wire.connection_handover import LENGTH, encode_batch, encode_offer
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
 
 FILES_MAX = 253

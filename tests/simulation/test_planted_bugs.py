@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.simulation.seeds import run_seed
-from wallaroo.checkpoint import restoring
+from wallaroo.checkpoint import restorer
+from wallaroo.checkpoint.departure import Legacy
 from wallaroo.checkpoint.journal import replay_position
-from wallaroo.checkpoint.legacy import Legacy
+from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.checkpoint.progress import JournalProgress
-from wallaroo.checkpoint.restoring import Restorer
-from wallaroo.checkpoint.saving import Saving
+from wallaroo.checkpoint.restorer import Restorer
+from wallaroo.checkpoint.share_writer import Saving
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
@@ -121,7 +121,7 @@ def without_young_journals(patch: Patch) -> None:
         is_named = any(each.journal == journal for each in positions)
         return replay_position(journal, positions) if is_named else None
 
-    patch.setattr(restoring, "replay_position", named)
+    patch.setattr(restorer, "replay_position", named)
 
 
 def without_moved_keys(patch: Patch) -> None:

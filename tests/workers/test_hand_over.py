@@ -22,12 +22,12 @@ from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.runtime.engine import Engine
-from wallaroo.wire.handing_over import BATCH_COUNT_MAX
+from wallaroo.wire.connection_handover import BATCH_COUNT_MAX
 from wallaroo_workers.network.unix_paths import socket_path
-from wallaroo_workers.sources import descriptors
-from wallaroo_workers.sources.handing_over import UnixHandOver
+from wallaroo_workers.sources import fd_transfer
+from wallaroo_workers.sources.fd_handover import UnixHandOver
+from wallaroo_workers.sources.frame_limits import intake_limits
 from wallaroo_workers.sources.tcp import TCPSourceListener
-from wallaroo_workers.sources.unfinished import intake_limits
 
 SECRET = b"of these tests"
 FRAME_BYTES_MAX = 1 << 20
@@ -364,7 +364,7 @@ async def test_a_taker_that_does_not_answer_is_not_waited_for_forever(
         socket_path(path) as short,
         connect(giver),
     ):
-        patch.setattr(descriptors, "TIME_MAX_S", 0.1)
+        patch.setattr(fd_transfer, "TIME_MAX_S", 0.1)
         deaf.bind(short)
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)

@@ -27,11 +27,11 @@ from tests.workers.test_hand_over import (
 )
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import PENDING_BYTES_MAX
-from wallaroo.wire.handing_over import BATCH_COUNT_MAX
+from wallaroo.wire.connection_handover import BATCH_COUNT_MAX
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
 from wallaroo_workers.network.unix_paths import socket_path
-from wallaroo_workers.sources import handing_over
-from wallaroo_workers.sources.handing_over import STRANGERS_MAX
+from wallaroo_workers.sources import fd_handover
+from wallaroo_workers.sources.fd_handover import STRANGERS_MAX
 
 AT_ONCE_S = 2.0
 """Much less than strangers may take for their proof."""
@@ -173,7 +173,7 @@ async def test_a_taker_without_a_file_for_its_giver_lets_it_wait(
     broken: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
     with pytest.MonkeyPatch.context() as patch, connect(giver), capture_logs() as lines:
-        patch.setattr(handing_over, "ACCEPT_AGAIN_S", 0.1)
+        patch.setattr(fd_handover, "ACCEPT_AGAIN_S", 0.1)
         await until(lambda: giver.listener.connection_count == 1)
         line = stranger(taker, b"x")
         with line, files_left(0):
@@ -206,7 +206,7 @@ async def test_what_the_system_does_not_let_through_is_given_back_whole(
     giver, taker = workers[:2]
     count = BATCH_COUNT_MAX + 20
     with connections(giver, count) as senders, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(handing_over, "FILES_PART", 1e6)
+        patch.setattr(fd_handover, "FILES_PART", 1e6)
         await until(lambda: giver.listener.connection_count == count)
         await giver.senders.rest(asyncio.sleep)
         before = open_files()

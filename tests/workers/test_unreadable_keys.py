@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from wallaroo.checkpoint.restoring import UnreadableKey
+from wallaroo.checkpoint.restorer import UnreadableKey
 from wallaroo.errors import StateObjectError, StoreError
 from wallaroo.routing.keys import canonical_key
 from wallaroo_workers.settings import RunOptions

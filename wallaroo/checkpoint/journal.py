@@ -17,8 +17,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from wallaroo.checkpoint.blocks import Block, FileKind, encode_header
+from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
 from wallaroo.checkpoint.manifest import NUMBER_DIGITS, JournalPosition
-from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.errors import DamagedFileError
 
 SEGMENT_HEADER = encode_header(FileKind.JOURNAL)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from wallaroo.checkpoint.journal import Entry, JournalExtent, cut_offset, is_older
+from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.checkpoint.progress import JournalProgress
 from wallaroo.errors import StoreError
 
 

@@ -19,7 +19,7 @@ from wallaroo.checkpoint.blocks import (
     encode_header,
     read_blocks,
 )
-from wallaroo.checkpoint.plain import from_plain, to_plain
+from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
 from wallaroo.checkpoint.shapes import StateShape
 from wallaroo.errors import DamagedFileError
 from wallaroo.metrics.tally import Counts, add_counts

@@ -15,7 +15,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent, journal_name, replay_position
 from wallaroo.checkpoint.lost_input import NeededInput, Shortfall, shortfall
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.checkpoint.restoring import replayer_of
+from wallaroo.checkpoint.restorer import replayer_of
 from wallaroo.coordinator.events import Announce
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName

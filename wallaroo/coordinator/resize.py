@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.checkpoint.legacy import heir_of
+from wallaroo.checkpoint.departure import heir_of
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
 from wallaroo.coordinator.events import (

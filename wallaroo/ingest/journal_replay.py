@@ -5,7 +5,7 @@ from typing import Any
 
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
-from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.runtime.engine import Engine

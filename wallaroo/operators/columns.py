@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from wallaroo.operators.rescue import Part, read_parts
+from wallaroo.operators.pickle_salvage import Part, read_parts
 
 Rows = Iterable[Any]
 

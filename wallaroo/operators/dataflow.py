@@ -16,6 +16,7 @@ from wallaroo.metrics.probe import RECORDS as PROBED_RECORDS
 from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.tally import Counts, Tally, add_counts, copy_counts
 from wallaroo.names import EdgeId, SinkId, WorkerName
+from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN, Clock, cheaper_form
 from wallaroo.operators.batches import (
     BadRecord,
     Batch,
@@ -27,7 +28,6 @@ from wallaroo.operators.batches import (
 from wallaroo.operators.chain import Bindings, Entry, write_chain
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
-from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN, Clock, cheaper_form
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan

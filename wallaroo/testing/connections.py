@@ -10,7 +10,7 @@ from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.connection_reader import Reading
 from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
-from wallaroo.testing.handing_over import Copy
+from wallaroo.testing.connection_handover import Copy
 from wallaroo.testing.journals import SimulatedJournal
 from wallaroo.testing.loop import Process
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
-from wallaroo.checkpoint.restoring import Restorer
+from wallaroo.checkpoint.restorer import Restorer
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.connectors.file import FileSink
 from wallaroo.coordinator.manifest_writer import initial_maps

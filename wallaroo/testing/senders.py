@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.testing.connection_handover import Line
 from wallaroo.testing.disk import Disk
-from wallaroo.testing.handing_over import Line
 from wallaroo.testing.loop import Loop
 
 PIECE_BYTES_MAX = 80

@@ -5,8 +5,8 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
+from wallaroo.testing.connection_handover import Copy, Line
 from wallaroo.testing.connections import SourceConnection
-from wallaroo.testing.handing_over import Copy, Line
 from wallaroo.testing.journals import SimulatedJournal
 from wallaroo.testing.loop import Process
 from wallaroo.testing.senders import SendersHall

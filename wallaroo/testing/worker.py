@@ -8,8 +8,8 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
-from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
-from wallaroo.checkpoint.saving import Limits
+from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
+from wallaroo.checkpoint.share_writer import Limits
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.read_budget import Intake
@@ -22,9 +22,9 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
+from wallaroo.testing.connection_handover import SimulatedHandOver
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
-from wallaroo.testing.handing_over import SimulatedHandOver
 from wallaroo.testing.journals import JournalFolder, SimulatedJournal, Sync
 from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink

@@ -15,7 +15,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
-from wallaroo.checkpoint.saving import Before, Saving
+from wallaroo.checkpoint.share_writer import Before, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver

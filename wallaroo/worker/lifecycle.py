@@ -16,20 +16,20 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.checkpoint.departure import Legacy, heir_of
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.checkpoint.legacy import Legacy, heir_of
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.restoring import (
+from wallaroo.checkpoint.restorer import (
     Restored,
     Restorer,
     UnreadableKey,
     counts_of,
     journals_of,
 )
-from wallaroo.checkpoint.saving import Limits, Saving
 from wallaroo.checkpoint.shapes import fresh_shapes
+from wallaroo.checkpoint.share_writer import Limits, Saving
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver

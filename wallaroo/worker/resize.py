@@ -10,7 +10,7 @@ Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drai
 
 from collections.abc import Callable
 
-from wallaroo.checkpoint.legacy import Legacy
+from wallaroo.checkpoint.departure import Legacy
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.errors import ProtocolError, WallarooError

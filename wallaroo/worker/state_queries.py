@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.operators.showing import show
+from wallaroo.operators.state_rendering import show
 from wallaroo.routing.key_text import shown_key
 from wallaroo.routing.keys import key_from_bytes
 

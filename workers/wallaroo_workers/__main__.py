@@ -16,10 +16,10 @@ from wallaroo_workers import forks
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.ending import ending_in_time
+from wallaroo_workers.heartbeat import start_pulse
 from wallaroo_workers.leftovers import Leftovers
 from wallaroo_workers.logs import configure_logs, get_logger
 from wallaroo_workers.network.tls import Tls
-from wallaroo_workers.pulse import start_pulse
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.streams import open_missing_streams
 from wallaroo_workers.worker import Worker

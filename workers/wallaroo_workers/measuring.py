@@ -10,7 +10,7 @@ from typing import Any
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.deliveries import Deliveries
-from wallaroo.metrics.hottest import HottestKeys
+from wallaroo.metrics.hot_keys import HottestKeys
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.tally import OUT, Counts
@@ -21,11 +21,11 @@ from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Plan
 from wallaroo_workers import logs
-from wallaroo_workers.outside import Sinks
+from wallaroo_workers.process_stats import Vitals, clock_overhead_ns
 from wallaroo_workers.sources.file import FileRunner
 from wallaroo_workers.sources.tcp import TCPSourceListener
+from wallaroo_workers.sources_and_sinks import Sinks
 from wallaroo_workers.state_sizes import StateSizes
-from wallaroo_workers.vitals import Vitals, clock_overhead_ns
 
 FAILURES_TOLD_MAX = 20
 """Dead letters in one report; all of them are counted, and stand in their file."""

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wallaroo.checkpoint.restoring import UnreadableKey, unreadable_error
+from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
 from wallaroo.errors import StoreError
 from wallaroo.routing.key_text import text_of_key
 from wallaroo_workers.line_file import LineFile

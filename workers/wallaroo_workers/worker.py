@@ -27,20 +27,20 @@ from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
 from wallaroo.worker.lifecycle import Member, Process
 from wallaroo_workers import forks
-from wallaroo_workers.answers import Answers
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
-from wallaroo_workers.durable import open_durable
+from wallaroo_workers.durable_storage import open_durable
 from wallaroo_workers.ending import exit_status
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
 from wallaroo_workers.network.tls import Tls
-from wallaroo_workers.outside import Sinks, new_sources
 from wallaroo_workers.pause_watch import PauseWatch
+from wallaroo_workers.query_answers import Answers
 from wallaroo_workers.settings import WorkerSettings
-from wallaroo_workers.sources.handing_over import UnixHandOver
+from wallaroo_workers.sources.fd_handover import UnixHandOver
+from wallaroo_workers.sources_and_sinks import Sinks, new_sources
 from wallaroo_workers.unreadable_keys import UnreadableKeys
 
 log = get_logger()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from wallaroo.checkpoint.journal import Entry
-from wallaroo.checkpoint.progress import JournalProgress
+from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.ingest.journal_replay import ENTRY_BYTES, ReplayRunner

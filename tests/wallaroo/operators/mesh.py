@@ -7,10 +7,10 @@ from typing import Any
 
 import wallaroo
 from wallaroo.names import SinkId, WorkerName
+from wallaroo.operators.batch_format import Clock
 from wallaroo.operators.batches import Form
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions, OutgoingBatch
 from wallaroo.operators.failures import Failure
-from wallaroo.operators.form_choice import Clock
 from wallaroo.routing.keys import Key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan

@@ -18,8 +18,8 @@ from tests.wallaroo.operators.mesh import (
 )
 from tests.wallaroo.operators.oracle import SEQUENCES, Kind, build, interpret
 from wallaroo.names import EdgeId
+from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import Form
-from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN
 from wallaroo.operators.routes import KEYS_CACHED_MAX
 from wallaroo.routing.keys import canonical_key, display_key
 from wallaroo.topology.plan import Plan

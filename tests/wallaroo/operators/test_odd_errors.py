@@ -9,7 +9,7 @@ import pytest
 import wallaroo
 from tests.wallaroo.operators.mesh import Mesh, application, payloads, stateless_plan, tcp_sink
 from wallaroo.operators.failures import Failure
-from wallaroo.operators.showing import show
+from wallaroo.operators.state_rendering import show
 from wallaroo.routing.keys import short_repr
 
 ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, MemoryError, StopIteration)

@@ -24,10 +24,10 @@ from tests.wallaroo.operators.oracle import (
     build,
     interpret,
 )
+from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import Form
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.changes import StateChanges
-from wallaroo.operators.form_choice import SAMPLE_RECORDS_MIN
 from wallaroo.topology.plan import Plan
 
 NUMBERS = [b"%d" % (number * 7 % 60) for number in range(40)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wallaroo.metrics.hottest import HottestKeys
+from wallaroo.metrics.hot_keys import HottestKeys
 from wallaroo.operators.failures import Site, describe_failure
 from wallaroo.routing.key_text import JSON_CHARACTERS_MAX, shown_key, text_of_key
 from wallaroo.routing.keys import canonical_key, short_repr

@@ -4,8 +4,8 @@ import logging
 
 from aiohttp.http_exceptions import HttpProcessingError
 
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.rate_limited_log import BoundedLog
 
 log = get_logger()
 

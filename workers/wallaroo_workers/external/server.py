@@ -11,10 +11,10 @@ from wallaroo.wire.external import (
     decode_external,
     encode_external,
 )
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.network.stream_server import StreamServer
+from wallaroo_workers.rate_limited_log import BoundedLog
 
 log = get_logger()
 

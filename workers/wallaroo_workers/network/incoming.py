@@ -5,11 +5,11 @@ import asyncio
 from wallaroo.links.incoming import IncomingLink, IncomingLinks
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX
 from wallaroo.wire.handshake import Purpose, Side
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
-from wallaroo_workers.network.strangers import Strangers
 from wallaroo_workers.network.tls import Tls
+from wallaroo_workers.network.unauthenticated import Strangers
+from wallaroo_workers.rate_limited_log import BoundedLog
 
 log = get_logger()
 

@@ -11,12 +11,12 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import Intake
 from wallaroo.runtime.engine import Engine
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address, split_address
+from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.sources.frame_limits import IntakeLimits
 from wallaroo_workers.sources.tcp_connection import SourceConnection
-from wallaroo_workers.sources.unfinished import IntakeLimits
 
 log = get_logger()
 

@@ -16,12 +16,12 @@ from wallaroo.wire.control import (
     encode_control_frame,
 )
 from wallaroo.wire.handshake import Purpose, Side
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
-from wallaroo_workers.network.strangers import Strangers
 from wallaroo_workers.network.tls import Tls
+from wallaroo_workers.network.unauthenticated import Strangers
+from wallaroo_workers.rate_limited_log import BoundedLog
 
 log = get_logger()
 

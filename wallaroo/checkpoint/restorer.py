@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HINT_RESTORE
+from wallaroo.checkpoint.departure import heir_of
 from wallaroo.checkpoint.journal import parse_journal_name, replay_position
-from wallaroo.checkpoint.legacy import heir_of
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
 from wallaroo.checkpoint.parts import Chunk, read_part
 from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from wallaroo.errors import ProtocolError
 from wallaroo.ingest.connection_handover import Handed
-from wallaroo.wire.handing_over import BATCH_COUNT_MAX, HINT_RELEASE, LENGTH, encode_batch
+from wallaroo.wire.connection_handover import BATCH_COUNT_MAX, HINT_RELEASE, LENGTH, encode_batch
 from wallaroo.wire.handshake import (
     DIALER_OPENING_BYTES,
     LISTENER_OPENING_BYTES,

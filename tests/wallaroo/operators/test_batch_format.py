@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from wallaroo.operators.batch_format import cheaper_form
 from wallaroo.operators.batches import Form
-from wallaroo.operators.form_choice import cheaper_form
 
 RECORDS = ["key", b"1"] * 100
 

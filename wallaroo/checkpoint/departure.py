@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
 from wallaroo.checkpoint.manifest import JournalPosition, StagedOutput
-from wallaroo.checkpoint.plain import from_plain, to_plain
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from wallaroo_workers import bounded_log
-from wallaroo_workers.bounded_log import TOLD_EACH_S, BoundedLog
+from wallaroo_workers import rate_limited_log
 from wallaroo_workers.network.frames import FrameConnection
-from wallaroo_workers.network.strangers import Strangers
-from wallaroo_workers.sources import unfinished
-from wallaroo_workers.sources.unfinished import Unfinished, intake_limits
+from wallaroo_workers.network.unauthenticated import Strangers
+from wallaroo_workers.rate_limited_log import TOLD_EACH_S, BoundedLog
+from wallaroo_workers.sources import frame_limits
+from wallaroo_workers.sources.frame_limits import Unfinished, intake_limits
 
 
 class Told:
@@ -51,7 +51,7 @@ async def test_a_few_lines_a_second_are_told_and_the_rest_is_counted(
 ) -> None:
     told = Told()
     log = BoundedLog(told, "stranger.refused")
-    monkeypatch.setattr(bounded_log, "SECOND_S", 0.01)
+    monkeypatch.setattr(rate_limited_log, "SECOND_S", 0.01)
     for number in range(TOLD_EACH_S + 3):
         log.add(number=number)
     assert told.lines == [("stranger.refused", {"number": n}) for n in range(TOLD_EACH_S)]
@@ -81,7 +81,7 @@ async def test_beyond_the_limit_the_stranger_that_waited_longest_has_to_go() -> 
 def test_unfinished_frames_are_bounded_and_who_is_silent_longest_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unfinished, "UNFINISHED_BYTES_MAX", 100)
+    monkeypatch.setattr(frame_limits, "UNFINISHED_BYTES_MAX", 100)
     held = Unfinished(frame_bytes_max=5)
     silent, slow, busy = Connection(), Connection(), Connection()
     held.holds(silent, 40)
@@ -101,7 +101,7 @@ def test_unfinished_frames_are_bounded_and_who_is_silent_longest_is_given_up(
 
 
 def test_one_frame_of_the_greatest_length_always_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unfinished, "UNFINISHED_BYTES_MAX", 100)
+    monkeypatch.setattr(frame_limits, "UNFINISHED_BYTES_MAX", 100)
     held = Unfinished(frame_bytes_max=1_000)
     one, another = Connection(), Connection()
     held.holds(one, 1_000)

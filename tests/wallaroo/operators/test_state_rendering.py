@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from wallaroo.operators.showing import (
+from wallaroo.operators.state_rendering import (
     ITEM_COUNT_MAX,
     TEXT_LENGTH_MAX,
     NotShownError,

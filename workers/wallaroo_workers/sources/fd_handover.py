@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.ingest.connection_handover import Handed, Offer, drop
-from wallaroo.wire.handing_over import (
+from wallaroo.wire.connection_handover import (
     ACCEPTED,
     OFFER_BYTES_MAX,
     REFUSED,
@@ -27,12 +27,12 @@ from wallaroo.wire.handing_over import (
     decode_offer,
     encode_offer,
 )
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.network.strangers import Waiting
+from wallaroo_workers.network.unauthenticated import Waiting
 from wallaroo_workers.network.unix_paths import socket_path
-from wallaroo_workers.sources.descriptors import TimedLine, close_all, prove_as_listener
+from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.sources.fd_transfer import TimedLine, close_all, prove_as_listener
 
 log = get_logger()
 

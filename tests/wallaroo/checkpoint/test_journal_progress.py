@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
-from wallaroo.checkpoint.progress import JournalProgress
 
 JOURNAL = "w1-0000000001"
 ENTRY_BYTES = 10

@@ -16,7 +16,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
     totals_class,
 )
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.checkpoint.restoring import Restored, Restorer, unreadable_error
+from wallaroo.checkpoint.restorer import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName

@@ -7,7 +7,7 @@ from tests.wallaroo.operators.mesh import application, payloads, tcp_sink
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.saving import Before, Limits, Saving
+from wallaroo.checkpoint.share_writer import Before, Limits, Saving
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions

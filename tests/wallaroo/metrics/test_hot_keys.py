@@ -2,7 +2,7 @@
 
 import random
 
-from wallaroo.metrics.hottest import GENERATION_S, HottestKeys
+from wallaroo.metrics.hot_keys import GENERATION_S, HottestKeys
 from wallaroo.routing.keys import canonical_key
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wallaroo.checkpoint.patience import PatientStore
-from wallaroo_workers.durable import open_durable
+from wallaroo_workers.durable_storage import open_durable
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wallaroo.operators.columns import dump_records, rescue_records
-from wallaroo.operators.rescue import read_parts
+from wallaroo.operators.pickle_salvage import read_parts
 
 keys = st.none() | st.booleans() | st.integers() | st.text() | st.binary()
 leaves = keys | st.floats(allow_nan=False) | st.decimals(allow_nan=False) | st.datetimes()

@@ -5,7 +5,7 @@ import pytest
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import WorkerName
-from wallaroo.wire.handing_over import (
+from wallaroo.wire.connection_handover import (
     BATCH_BYTES,
     BATCH_COUNT_MAX,
     CONNECTIONS_MAX,

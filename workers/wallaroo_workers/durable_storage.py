@@ -9,7 +9,7 @@ from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.patience import PatientStore
-from wallaroo.checkpoint.saving import Limits
+from wallaroo.checkpoint.share_writer import Limits
 from wallaroo.worker.lifecycle import DurableStorage
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings

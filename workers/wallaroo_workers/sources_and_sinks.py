@@ -21,9 +21,9 @@ from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
+from wallaroo_workers.sources.frame_limits import intake_limits
 from wallaroo_workers.sources.placed import new_placed
 from wallaroo_workers.sources.tcp import TCPSourceListener
-from wallaroo_workers.sources.unfinished import intake_limits
 
 log = get_logger()
 

@@ -16,7 +16,7 @@ from wallaroo.worker.lifecycle import Member
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
-from wallaroo_workers.outside import Sinks
+from wallaroo_workers.sources_and_sinks import Sinks
 
 log = get_logger()
 

@@ -7,8 +7,8 @@ each of them holds and how long; the log of those who fail is bounded too.
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from wallaroo_workers.bounded_log import BoundedLog
 from wallaroo_workers.network.frames import FrameConnection
+from wallaroo_workers.rate_limited_log import BoundedLog
 
 STRANGERS_MAX = 256
 """At one listening port. A member of the cluster is a stranger for some milliseconds only."""
