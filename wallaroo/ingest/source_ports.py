@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import Intake
-from wallaroo.links.outgoing import Flag
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.waiting import Flag
 from wallaroo.topology.plan import Pipeline, Plan
 
 

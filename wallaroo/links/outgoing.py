@@ -12,6 +12,7 @@ from wallaroo.errors import ProtocolError
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.operators.dataflow import OutgoingBatch
+from wallaroo.runtime.waiting import Flag
 from wallaroo.wire.data_frames import (
     Ack,
     LinkHello,
@@ -34,26 +35,6 @@ class Connection(Protocol):
 
     def abort(self, reason: str) -> None:
         """Break the connection."""
-        ...
-
-
-class Flag(Protocol):
-    """Something to wait for, as ``asyncio.Event``."""
-
-    def set(self) -> None:
-        """It is so."""
-        ...
-
-    def clear(self) -> None:
-        """It is not so any more."""
-        ...
-
-    def is_set(self) -> bool:
-        """Whether it is so."""
-        ...
-
-    async def wait(self) -> object:
-        """Return once it is so."""
         ...
 
 

@@ -8,7 +8,8 @@ from wallaroo.errors import ProtocolError
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.incoming import IncomingLink
 from wallaroo.links.mesh import Mesh
-from wallaroo.links.outgoing import Flag, OutgoingLink
+from wallaroo.links.outgoing import OutgoingLink
+from wallaroo.runtime.waiting import Flag
 from wallaroo.testing import waiting as virtual
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Loop, Process

@@ -1,0 +1,23 @@
+"""What to wait for, whatever loop runs it."""
+
+from typing import Protocol
+
+
+class Flag(Protocol):
+    """Something to wait for, as ``asyncio.Event``."""
+
+    def set(self) -> None:
+        """Set the flag."""
+        ...
+
+    def clear(self) -> None:
+        """Clear it."""
+        ...
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        ...
+
+    async def wait(self) -> object:
+        """Wait until it is set."""
+        ...
