@@ -38,8 +38,7 @@ from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
-from wallaroo.worker.lifecycle import DurableStorage, Member
-from wallaroo.worker.lifecycle import Process as ProcessParts
+from wallaroo.worker.lifecycle import DurableStorage, Member, WorkerPorts
 
 TICK_S = 0.05
 COST_S = 0.001
@@ -129,7 +128,7 @@ class SimulatedWorker:
         process.start(self.member.join())
         self._tick()
 
-    def _parts(self, writer: SimulatedJournal) -> ProcessParts:
+    def _parts(self, writer: SimulatedJournal) -> WorkerPorts:
         process = self.process
         store = SimulatedStore(process, self._world.objects, self._world.chaos)
         manifests = ManifestLog(store, process.pause, lambda: writer.name)
@@ -140,7 +139,7 @@ class SimulatedWorker:
             pause=process.pause,
             limits=self._world.sizes.checkpoints,
         )
-        return ProcessParts(
+        return WorkerPorts(
             name=self._name,
             pid=1,
             plan=self._world.plan,

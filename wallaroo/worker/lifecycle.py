@@ -84,7 +84,7 @@ class DurableStorage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class WorkerPorts:
     """What a worker's decisions need of the process that they are made in."""
 
     name: WorkerName
@@ -126,7 +126,7 @@ class Process:
 class Member:
     """One worker, from the start of its process on."""
 
-    def __init__(self, process: Process, incarnation: Epoch) -> None:
+    def __init__(self, process: WorkerPorts, incarnation: Epoch) -> None:
         self._process = process
         self._incarnation = incarnation
         self._dataflow = process.new_dataflow()

@@ -25,7 +25,7 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
-from wallaroo.worker.lifecycle import Member, Process
+from wallaroo.worker.lifecycle import Member, WorkerPorts
 from wallaroo_workers import forks
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
@@ -103,9 +103,9 @@ class Worker:
         # is asked after each slice of records.
         forks.when_copied(lambda: setattr(self._engine, "clock", forks.end_returned_child))
 
-    def _process(self) -> Process:
+    def _process(self) -> WorkerPorts:
         options = self._settings.options
-        return Process(
+        return WorkerPorts(
             name=self._me,
             pid=os.getpid(),
             plan=self._plan,
