@@ -38,7 +38,7 @@ from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
-from wallaroo.worker.lifecycle import DurableStorage, Member, WorkerPorts
+from wallaroo.worker.lifecycle import DurableStorage, WorkerMachine, WorkerPorts
 
 TICK_S = 0.05
 COST_S = 0.001
@@ -121,7 +121,7 @@ class SimulatedWorker:
         self._journal = Journal(JournalFolder(process, disk), writer)
         stage = writer.name if world.is_durable else None
         self._sinks = SimulatedSinks(world.plan, stage, process, disk, world.receivers, world.chaos)
-        self.member = Member(self._parts(writer), incarnation)
+        self.member = WorkerMachine(self._parts(writer), incarnation)
         self._engine.on_output = self._sinks.write
         self._engine.on_failures = self._failed
         self._sinks.when_progressing(self.member.backlog_changed)

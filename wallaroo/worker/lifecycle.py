@@ -123,7 +123,7 @@ class WorkerPorts:
     warn: Callable[[str, WallarooError], None]
 
 
-class Member:
+class WorkerMachine:
     """One worker, from the start of its process on."""
 
     def __init__(self, process: WorkerPorts, incarnation: Epoch) -> None:

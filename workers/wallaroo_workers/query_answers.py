@@ -12,7 +12,7 @@ from wallaroo.ingest.sources import Sources
 from wallaroo.runtime.engine import Engine
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
-from wallaroo.worker.lifecycle import Member
+from wallaroo.worker.lifecycle import WorkerMachine
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
@@ -25,7 +25,7 @@ log = get_logger()
 class Answers:
     """Made once for a worker process; looks at its parts only when it is asked."""
 
-    member: Member
+    member: WorkerMachine
     engine: Engine
     sources: Sources
     sinks: Sinks

@@ -25,7 +25,7 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame, Drained, Failed, Measured, RequestStop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
-from wallaroo.worker.lifecycle import Member, WorkerPorts
+from wallaroo.worker.lifecycle import WorkerMachine, WorkerPorts
 from wallaroo_workers import forks
 from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
@@ -90,7 +90,7 @@ class Worker:
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
         self._measuring = Measuring(self._me, plan) if options.measures else None
-        self._member = Member(self._process(), Epoch(settings.incarnation))
+        self._member = WorkerMachine(self._process(), Epoch(settings.incarnation))
         self._answers = Answers(
             member=self._member,
             engine=self._engine,
