@@ -8,7 +8,8 @@
        ^                        |
        +--StopRequested-- DRAINED, after a DrainRequested: only the stop follows
 
-While it is RUNNING its members may change (``Resizes``): RUNNING --> MOVING --> CONNECTING.
+While it is RUNNING its members may change (see ``ResizeCoordinator``):
+RUNNING --> MOVING --> CONNECTING.
 
 Each loss of a worker begins a new epoch; what a worker says of an older one is dropped in
 ``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
@@ -41,7 +42,7 @@ from wallaroo.coordinator.events import (
     StopRequested,
     WorkerLost,
 )
-from wallaroo.coordinator.resize import Resizes
+from wallaroo.coordinator.resize import ResizeCoordinator
 from wallaroo.coordinator.result_deliveries import Deliveries
 from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.stop_intent import Ending
@@ -94,7 +95,7 @@ class Coordinator:
         self._rounds = self._state.rounds
         self._orders = RoundOrders(self._state, self._go_on, self._end)
         self._deliveries = Deliveries(self._state)
-        self._resizes = Resizes(self._state, self._deliveries)
+        self._resizes = ResizeCoordinator(self._state, self._deliveries)
         self._has_been_ready = False
         self.ending = Ending()
         self._lost: set[WorkerName] = set(membership.workers)

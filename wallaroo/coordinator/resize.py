@@ -88,7 +88,7 @@ class Resize:
     """A checkpoint was ordered under the new membership."""
 
 
-class Resizes:
+class ResizeCoordinator:
     """The requests for other members, one at a time."""
 
     def __init__(self, state: ClusterState, deliveries: Deliveries) -> None:
