@@ -67,7 +67,7 @@ from wallaroo.wire.control import (
     Stop,
 )
 from wallaroo.worker.barriers import Barriers, Durability, Surroundings
-from wallaroo.worker.resize import Resizing
+from wallaroo.worker.resize import WorkerResize
 from wallaroo.worker.sink_port import Sinks
 
 
@@ -373,9 +373,9 @@ class WorkerMachine:
 
     # Other members
 
-    def _new_resizing(self) -> Resizing:
+    def _new_resizing(self) -> WorkerResize:
         process = self._process
-        return Resizing(
+        return WorkerResize(
             process.name,
             self._surroundings(),
             self._dataflow,

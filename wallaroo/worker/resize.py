@@ -39,7 +39,7 @@ from wallaroo.worker.state_transfer import LOOK_S, Maps, Moving
 DELIVER_LOOK_S = 0.005
 
 
-class Resizing:
+class WorkerResize:
     """All resizes of one worker during one epoch; at most one is under way."""
 
     def __init__(
