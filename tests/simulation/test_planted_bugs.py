@@ -33,7 +33,7 @@ from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
 from wallaroo.worker import lifecycle
 from wallaroo.worker.barriers import Barriers
-from wallaroo.worker.state_transfer import Moving
+from wallaroo.worker.state_transfer import StateTransfer
 
 SEEDS_MAX = 250
 
@@ -173,7 +173,7 @@ def without_hold_until_all_know(patch: Patch) -> None:
 
 def without_late_keys(patch: Patch) -> None:
     """A key that comes while others are looked through stays where it is."""
-    patch.setattr(Moving, "_find_the_late", lambda _: None)
+    patch.setattr(StateTransfer, "_find_the_late", lambda _: None)
 
 
 def without_rest_before_handing_over(patch: Patch) -> None:

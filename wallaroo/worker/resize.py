@@ -34,7 +34,7 @@ from wallaroo.wire.control import (
 )
 from wallaroo.wire.data_frames import MovingFrame
 from wallaroo.worker.barriers import Barriers, Durability, Surroundings
-from wallaroo.worker.state_transfer import LOOK_S, Maps, Moving
+from wallaroo.worker.state_transfer import LOOK_S, Maps, StateTransfer
 
 DELIVER_LOOK_S = 0.005
 
@@ -59,7 +59,7 @@ class WorkerResize:
         self._clock = clock
         self._pause = pause
         self._backlog_changed = backlog_changed
-        self._moving: Moving | None = None
+        self._moving: StateTransfer | None = None
         self._takers: list[WorkerName] = []
         self._empty_order: Empty | None = None
         self._is_emptying = False
@@ -75,10 +75,10 @@ class WorkerResize:
         self.held = NO_BARRIER
         """The barrier that holds the sources; 0 where none does."""
 
-    def _is_on(self, moving: Moving) -> bool:
+    def _is_on(self, moving: StateTransfer) -> bool:
         return self._moving is moving
 
-    def _fail(self, epoch: Epoch, moving: Moving, error: WallarooError) -> None:
+    def _fail(self, epoch: Epoch, moving: StateTransfer, error: WallarooError) -> None:
         if self._is_on(moving):
             self._around.send(NotMoved(epoch, moving.number, error.what))
 
@@ -93,7 +93,7 @@ class WorkerResize:
         self._takers = [WorkerName(name) for name in order.new_workers]
         # Those that join have an incarnation of the epoch that begins with them.
         givers = [name for name, epoch, _ in everybody if epoch <= order.epoch]
-        moving = self._moving = Moving(
+        moving = self._moving = StateTransfer(
             order.resize, self._me, self._dataflow, now, then, givers, self._pickler
         )
         moving.on_whole = lambda: self._around.send(
@@ -107,7 +107,7 @@ class WorkerResize:
         self._backlog_changed()
         around.start(self._gather(order, moving, is_new=now is None))
 
-    async def _gather(self, order: Gather, moving: Moving, *, is_new: bool) -> None:
+    async def _gather(self, order: Gather, moving: StateTransfer, *, is_new: bool) -> None:
         around = self._around
         await around.mesh.connected()
         if is_new:
@@ -208,10 +208,12 @@ class WorkerResize:
         if self._me in self._takers:
             moving.look()
 
-    def _held(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
+    def _held(self, order: Hold, moving: StateTransfer, durability: Durability | None) -> None:
         self._around.start(self._give(order, moving, durability))
 
-    async def _give(self, order: Hold, moving: Moving, durability: Durability | None) -> None:
+    async def _give(
+        self, order: Hold, moving: StateTransfer, durability: Durability | None
+    ) -> None:
         """Nothing comes to this worker's states any more: give, and tell."""
         if not self._is_on(moving):
             return  # called off meanwhile: links to those who would have joined are gone

@@ -34,7 +34,7 @@ LOOK_S = 0.001
 Maps = Mapping[str, PartitionMap]
 
 
-class Moving:
+class StateTransfer:
     """The states of one worker, in one change of the members.
 
     ``now`` says who owns what before, and is ``None`` for a worker that joins.

@@ -17,7 +17,7 @@ from wallaroo.routing.hashing import hash_key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 from wallaroo.wire.data_frames import MovedAll, MovedStates, MovingFrame
-from wallaroo.worker.state_transfer import Moving
+from wallaroo.worker.state_transfer import StateTransfer
 
 A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
 
@@ -95,10 +95,12 @@ def holding(me: WorkerName, keys: list[str], now: PartitionMap | None) -> Datafl
     return dataflow
 
 
-def mover(me: WorkerName, dataflow: Dataflow, now: PartitionMap, then: PartitionMap) -> Moving:
+def mover(
+    me: WorkerName, dataflow: Dataflow, now: PartitionMap, then: PartitionMap
+) -> StateTransfer:
     before = {"counts": now} if me in now.owners else None
     givers = sorted(set(now.owners))
-    return Moving(1, me, dataflow, before, {"counts": then}, givers, StatePickler())
+    return StateTransfer(1, me, dataflow, before, {"counts": then}, givers, StatePickler())
 
 
 def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
