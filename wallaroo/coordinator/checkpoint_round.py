@@ -22,7 +22,7 @@ class RoundPhase(enum.Enum):
     COMMITTING = "committing"
 
 
-class Rounds:
+class CheckpointRound:
     """Who has saved what of the running checkpoint."""
 
     def __init__(self, last: CheckpointId) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.lost_input import NeededInput
-from wallaroo.coordinator.checkpoint_round import RoundPhase, Rounds
+from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
 from wallaroo.coordinator.ended_sources import EndedSources
 from wallaroo.coordinator.events import Effect, Send
 from wallaroo.coordinator.kept_input import KeptInput
@@ -84,7 +84,7 @@ class ClusterState:
         self.manifest = begin.manifest
         # A round's number is above that of every manifest and of every barrier before: of two parts
         # it tells which is the newer one, whichever run they are of.
-        self.rounds = Rounds(max(CheckpointId(begin.manifest), begin.last_barrier))
+        self.rounds = CheckpointRound(max(CheckpointId(begin.manifest), begin.last_barrier))
         self.ended_sources = EndedSources(len(begin.source_workers))
         self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
 

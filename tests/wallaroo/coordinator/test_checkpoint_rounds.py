@@ -14,7 +14,7 @@ from tests.wallaroo.coordinator.story import (
     manifest_order,
 )
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON
-from wallaroo.coordinator.checkpoint_round import RoundPhase, Rounds
+from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import CheckpointDue, Received, Send, StopRequested
 from wallaroo.errors import ClusterError
@@ -71,7 +71,7 @@ def test_the_story_does_not_repeat_what_manifests_are_made_of() -> None:
     assert max(map(len, story.coordinator.story)) < 1000
 
 
-# Rounds that succeed
+# CheckpointRound that succeed
 
 
 def test_a_cluster_begins_in_the_epoch_and_from_the_manifest_that_it_is_given() -> None:
@@ -112,7 +112,7 @@ def test_a_checkpoint_is_taken_of_a_running_cluster_only(phase: Phase) -> None:
     assert story.due() == []
 
 
-# Rounds that fail
+# CheckpointRound that fail
 
 
 def test_one_worker_that_cannot_save_ends_the_round_and_not_the_run() -> None:
@@ -297,11 +297,11 @@ def test_the_second_stop_is_at_once_and_loses_nothing(story_of: Any) -> None:
     assert story.step(CheckpointDue()) == []
 
 
-# Rounds by themselves
+# CheckpointRound by themselves
 
 
 def test_a_round_is_saved_when_every_worker_has_said_so_once() -> None:
-    rounds = Rounds(CheckpointId(3))
+    rounds = CheckpointRound(CheckpointId(3))
     assert rounds.begin() == 4
     assert rounds.saved(A, [1], 2) is None
     assert rounds.saved(A, [2], 2) is None
@@ -310,7 +310,7 @@ def test_a_round_is_saved_when_every_worker_has_said_so_once() -> None:
 
 
 def test_every_round_has_a_number_of_its_own_and_begins_with_nothing() -> None:
-    rounds = Rounds(CheckpointId(0))
+    rounds = CheckpointRound(CheckpointId(0))
     numbers = []
     for end in (rounds.failed, rounds.give_up, rounds.committed, rounds.failed):
         numbers.append(rounds.begin())
@@ -322,7 +322,7 @@ def test_every_round_has_a_number_of_its_own_and_begins_with_nothing() -> None:
 
 
 def test_a_round_that_is_given_up_is_nobodys_failure() -> None:
-    rounds = Rounds(CheckpointId(0))
+    rounds = CheckpointRound(CheckpointId(0))
     for end in (rounds.failed, rounds.give_up, rounds.failed):
         rounds.begin()
         end()
@@ -330,7 +330,7 @@ def test_a_round_that_is_given_up_is_nobodys_failure() -> None:
 
 
 def test_a_second_round_while_one_is_under_way_is_a_fault_of_ours() -> None:
-    rounds = Rounds(CheckpointId(0))
+    rounds = CheckpointRound(CheckpointId(0))
     rounds.begin()
     with pytest.raises(AssertionError):
         rounds.begin()
