@@ -19,7 +19,7 @@ from wallaroo.wire.control import Abandon, Checkpoint, Committed, NotSaved, Save
 CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
 
 
-class RoundOrders:
+class CheckpointOrders:
     """The checkpoints of one cluster, from the order to the manifest.
 
     ``go_on`` is what waits for the end of a round; ``end`` ends the run.

@@ -24,7 +24,7 @@ Before the application has been ready once, a loss ends the start.
 
 from collections.abc import Callable
 
-from wallaroo.coordinator.checkpoint_orders import CARRY_ON, RoundOrders
+from wallaroo.coordinator.checkpoint_orders import CARRY_ON, CheckpointOrders
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import FIRST_EPOCH, ClusterState, Membership, Phase
 from wallaroo.coordinator.events import (
@@ -93,7 +93,7 @@ class Coordinator:
         failures.counts.begin(membership.counts)
         self._state = ClusterState(membership, failures.counts.totals)
         self._rounds = self._state.rounds
-        self._orders = RoundOrders(self._state, self._go_on, self._end)
+        self._orders = CheckpointOrders(self._state, self._go_on, self._end)
         self._deliveries = Deliveries(self._state)
         self._resizes = ResizeCoordinator(self._state, self._deliveries)
         self._has_been_ready = False
