@@ -91,7 +91,7 @@ class Beginning:
     """Records counted until then, by worker."""
 
 
-class Checkpoints:
+class ManifestWriter:
     """The checkpoints of one run."""
 
     def __init__(

@@ -23,7 +23,7 @@ from wallaroo.coordinator.events import (
     StopRequested,
     WriteManifest,
 )
-from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Rules, initial_maps
+from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Rules, initial_maps
 from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.errors import ClusterError, WallarooError
@@ -68,7 +68,7 @@ class SimulatedInitializer:
         self.run = Run()
         self._workers = first_names(worker_count)
         self._store = SimulatedStore(process, world.objects, world.chaos)
-        self._checkpoints = Checkpoints(
+        self._checkpoints = ManifestWriter(
             rules,
             place_of(process, world.disk, self._store, self._tell, self._lost_disks.announced),
             world.plan,

@@ -29,7 +29,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.events import Announce, ManifestWritten, WriteManifest
-from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Place, Rules
+from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Place, Rules
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
@@ -82,7 +82,7 @@ async def begun(
     warn: Callable[[str, dict[str, Any]], None] = quietly,
     plan: Plan = PLAN,
     **rules: Any,
-) -> tuple[Checkpoints, Beginning]:
+) -> tuple[ManifestWriter, Beginning]:
     """Begin a run with these checkpoints."""
     place = Place(
         log=log_of(store),
@@ -98,13 +98,13 @@ async def begun(
         journals=Found(journals),
         announce=announce,
     )
-    run = Checkpoints(Rules(**rules), place, plan, (A,))
+    run = ManifestWriter(Rules(**rules), place, plan, (A,))
     run.formed((A,), Epoch(0), are_all_here=are_all_here)
     return run, await run.begin()
 
 
 async def commit(
-    run: Checkpoints, beginning: Beginning, share: WorkerCheckpoint = NOTHING_SAVED
+    run: ManifestWriter, beginning: Beginning, share: WorkerCheckpoint = NOTHING_SAVED
 ) -> int:
     """Take a checkpoint; return its number."""
     run.begun()

@@ -9,7 +9,7 @@ from pathlib import Path
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.connectors.file import FileSink, StagedPart
-from wallaroo.coordinator.manifest_writer import Beginning, Checkpoints, Place, Rules
+from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Place, Rules
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
@@ -48,7 +48,7 @@ class CheckpointSettings:
     allow_changed_state: bool = False
 
 
-class KeptCheckpoints(Checkpoints):
+class KeptCheckpoints(ManifestWriter):
     """As its base; the store is the one that the settings name."""
 
     def __init__(
