@@ -50,7 +50,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CheckpointPorts:
     """Where checkpoints, journals and output are, and what time it is there."""
 
     log: ManifestLog
@@ -95,7 +95,7 @@ class ManifestWriter:
     """The checkpoints of one run."""
 
     def __init__(
-        self, rules: Rules, place: Place, plan: Plan, workers: tuple[WorkerName, ...] = ()
+        self, rules: Rules, place: CheckpointPorts, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
         """Without ``workers`` they are those of the checkpoint that ``begin`` finds, or one."""
         self._rules = rules

@@ -7,7 +7,7 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.events import Announce
-from wallaroo.coordinator.manifest_writer import Place
+from wallaroo.coordinator.manifest_writer import CheckpointPorts
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.journals import JournalFolder
 from wallaroo.testing.loop import Process
@@ -21,7 +21,7 @@ def place_of(
     store: ObjectStore,
     tell: Callable[[str, dict[str, Any]], None],
     announce: Callable[[Announce], None],
-) -> Place:
+) -> CheckpointPorts:
     """Return the place, as one initializer's process reaches it."""
     token = f"{process.name} at {process.loop.now_s}"
 
@@ -33,7 +33,7 @@ def place_of(
         await process.pause(0)
         disk.discard_output(path, stage)
 
-    return Place(
+    return CheckpointPorts(
         log=ManifestLog(store, process.pause, lambda: token),
         journal_epochs=JournalFolder(process, disk).epochs,
         journals=JournalFolder(process, disk),

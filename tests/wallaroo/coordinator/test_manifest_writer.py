@@ -29,7 +29,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.events import Announce, ManifestWritten, WriteManifest
-from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Place, Rules
+from wallaroo.coordinator.manifest_writer import Beginning, CheckpointPorts, ManifestWriter, Rules
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
@@ -84,7 +84,7 @@ async def begun(
     **rules: Any,
 ) -> tuple[ManifestWriter, Beginning]:
     """Begin a run with these checkpoints."""
-    place = Place(
+    place = CheckpointPorts(
         log=log_of(store),
         journal_epochs=lambda: [*journal_epochs],
         commit_output=no_output,

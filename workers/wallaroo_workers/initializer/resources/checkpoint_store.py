@@ -9,7 +9,7 @@ from pathlib import Path
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.connectors.file import FileSink, StagedPart
-from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Place, Rules
+from wallaroo.coordinator.manifest_writer import Beginning, CheckpointPorts, ManifestWriter, Rules
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
@@ -76,7 +76,7 @@ class KeptCheckpoints(ManifestWriter):
             allow_lost_input=settings.allow_lost_input,
             allow_changed_state=settings.allow_changed_state,
         )
-        place = Place(
+        place = CheckpointPorts(
             log=ManifestLog(self._patient),
             journal_epochs=self._journal_epochs,
             journals=FoundJournals(Path(settings.journal_folder)),
