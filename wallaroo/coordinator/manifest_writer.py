@@ -75,7 +75,7 @@ class CheckpointPorts:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class StartingPoint:
     """Where a run begins."""
 
     epoch: Epoch
@@ -151,7 +151,7 @@ class ManifestWriter:
         """A checkpoint was ordered just now."""
         self._begun_s = self._place.clock()
 
-    async def begin(self) -> Beginning:
+    async def begin(self) -> StartingPoint:
         """Take these checkpoints over from whoever had them; say where to go on.
 
         Raises ``ConfigError`` if the plan is not the checkpoint's, ``StateObjectError`` if the
@@ -167,7 +167,7 @@ class ManifestWriter:
                     raise
         return await self._begin()
 
-    async def _begin(self) -> Beginning:
+    async def _begin(self) -> StartingPoint:
         base = await self._base()
         newest = None
         if self._rules.from_checkpoint is None:
@@ -200,7 +200,7 @@ class ManifestWriter:
         latest = self._latest
         last_barrier = latest.last_barrier()
         maps, workers, counts = self._partition_maps, self._workers, latest.counts()
-        return Beginning(epoch, latest.number, last_barrier, maps, workers, needed, counts)
+        return StartingPoint(epoch, latest.number, last_barrier, maps, workers, needed, counts)
 
     async def _needed_input(self, base: Manifest) -> NeededInput:
         positions = {each.journal: each for each in needed_positions(base)}

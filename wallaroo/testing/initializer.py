@@ -23,7 +23,7 @@ from wallaroo.coordinator.events import (
     StopRequested,
     WriteManifest,
 )
-from wallaroo.coordinator.manifest_writer import Beginning, ManifestWriter, Rules, initial_maps
+from wallaroo.coordinator.manifest_writer import ManifestWriter, Rules, StartingPoint, initial_maps
 from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.errors import ClusterError, WallarooError
@@ -105,7 +105,7 @@ class SimulatedInitializer:
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
 
-    def _membership(self, beginning: Beginning | None) -> Membership:
+    def _membership(self, beginning: StartingPoint | None) -> Membership:
         plan = self._world.plan
         pipelines = plan.pipelines
         maps = beginning.maps if beginning is not None else initial_maps(plan, self._workers)

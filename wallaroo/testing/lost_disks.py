@@ -5,7 +5,7 @@ from collections.abc import Callable
 from wallaroo.checkpoint.journal import replay_position
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.coordinator.events import Announce
-from wallaroo.coordinator.manifest_writer import Beginning, Rules
+from wallaroo.coordinator.manifest_writer import Rules, StartingPoint
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.senders import SendersHall
 
@@ -26,7 +26,7 @@ class LostDisks:
         self.has_lost_input = False
         """Whether the run has said so."""
 
-    def begin(self, beginning: Beginning) -> None:
+    def begin(self, beginning: StartingPoint) -> None:
         """Take back what no initializer can know of.
 
         Journals that no checkpoint names were known only to the run that had opened them.

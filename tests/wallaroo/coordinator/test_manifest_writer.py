@@ -29,7 +29,12 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.events import Announce, ManifestWritten, WriteManifest
-from wallaroo.coordinator.manifest_writer import Beginning, CheckpointPorts, ManifestWriter, Rules
+from wallaroo.coordinator.manifest_writer import (
+    CheckpointPorts,
+    ManifestWriter,
+    Rules,
+    StartingPoint,
+)
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.plan import Plan
@@ -82,7 +87,7 @@ async def begun(
     warn: Callable[[str, dict[str, Any]], None] = quietly,
     plan: Plan = PLAN,
     **rules: Any,
-) -> tuple[ManifestWriter, Beginning]:
+) -> tuple[ManifestWriter, StartingPoint]:
     """Begin a run with these checkpoints."""
     place = CheckpointPorts(
         log=log_of(store),
@@ -104,7 +109,7 @@ async def begun(
 
 
 async def commit(
-    run: ManifestWriter, beginning: Beginning, share: WorkerCheckpoint = NOTHING_SAVED
+    run: ManifestWriter, beginning: StartingPoint, share: WorkerCheckpoint = NOTHING_SAVED
 ) -> int:
     """Take a checkpoint; return its number."""
     run.begun()

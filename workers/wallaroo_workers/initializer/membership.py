@@ -3,7 +3,7 @@
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.coordinator.coordinator import FIRST_EPOCH, Membership
-from wallaroo.coordinator.manifest_writer import Beginning, initial_maps
+from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
@@ -15,7 +15,7 @@ def membership_of(
     plan: Plan,
     workers: tuple[WorkerName, ...],
     source_addresses: list[str],
-    beginning: Beginning | None,
+    beginning: StartingPoint | None,
     settings: ClusterSettings,
 ) -> Membership:
     """Return who begins, and who owns what; ``beginning`` is ``None`` without checkpoints."""

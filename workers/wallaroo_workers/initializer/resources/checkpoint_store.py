@@ -9,7 +9,12 @@ from pathlib import Path
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.connectors.file import FileSink, StagedPart
-from wallaroo.coordinator.manifest_writer import Beginning, CheckpointPorts, ManifestWriter, Rules
+from wallaroo.coordinator.manifest_writer import (
+    CheckpointPorts,
+    ManifestWriter,
+    Rules,
+    StartingPoint,
+)
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
@@ -97,7 +102,7 @@ class KeptCheckpoints(ManifestWriter):
         """As its base."""
         await self.ownership.take_over()
 
-    async def begin(self) -> Beginning:
+    async def begin(self) -> StartingPoint:
         """As its base, once the store is there; removes what crashed writers left half written."""
         settings = self._settings
         folder = Path(settings.journal_folder)
