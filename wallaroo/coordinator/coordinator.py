@@ -45,7 +45,7 @@ from wallaroo.coordinator.events import (
 from wallaroo.coordinator.resize import ResizeCoordinator
 from wallaroo.coordinator.result_deliveries import Deliveries
 from wallaroo.coordinator.run_outcome import FailureWatch
-from wallaroo.coordinator.stop_intent import Ending
+from wallaroo.coordinator.stop_intent import StopIntent
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import (
@@ -97,7 +97,7 @@ class Coordinator:
         self._deliveries = Deliveries(self._state)
         self._resizes = ResizeCoordinator(self._state, self._deliveries)
         self._has_been_ready = False
-        self.ending = Ending()
+        self.ending = StopIntent()
         self._lost: set[WorkerName] = set(membership.workers)
         """Not there: at the start, or lost, and its process has not joined."""
         self._story: list[str] = []

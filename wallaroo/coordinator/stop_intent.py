@@ -6,7 +6,7 @@ from wallaroo.coordinator.events import DrainRequested, StopRequested
 
 
 @dataclass(slots=True)
-class Ending:
+class StopIntent:
     """What was asked for so far."""
 
     is_requested: bool = False
