@@ -7,7 +7,7 @@ from typing import Any
 from tests.wallaroo.coordinator.story import Story, counted_source
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Effect, Event, Received, Send, StopRequested
-from wallaroo.coordinator.run_view import RunWatch
+from wallaroo.coordinator.run_view import RunView
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch, WorkerName
@@ -45,7 +45,7 @@ class AskedCluster(Story):
         self.refusal: WallarooError | None = None
         self.discarded = 0
         self.stopped = asyncio.Event()
-        self.watch = RunWatch()
+        self.watch = RunView()
         self.events = EventHistory(lambda: 1.0)
         self.store_is_away = False
         self.manifest = manifest

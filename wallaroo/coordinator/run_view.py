@@ -61,7 +61,7 @@ class RoundWatch:
 
 
 @dataclass(slots=True)
-class RunWatch:
+class RunView:
     """Members, maps, rounds and announcements of one run, as its events and effects tell them."""
 
     joined: dict[WorkerName, Join] = field(default_factory=dict)

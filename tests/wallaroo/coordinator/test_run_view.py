@@ -12,7 +12,7 @@ from wallaroo.coordinator.events import (
     Received,
     WorkerLost,
 )
-from wallaroo.coordinator.run_view import RunWatch
+from wallaroo.coordinator.run_view import RunView
 from wallaroo.names import Epoch
 from wallaroo.wire.control import Drained, NotSaved, Saved
 
@@ -21,7 +21,7 @@ class Watched(Story):
     """A story that a watch follows from its start."""
 
     def __init__(self, **changes: Any) -> None:
-        self.watch = RunWatch()
+        self.watch = RunView()
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.watch.listeners.append(lambda what, values: self.heard.append((what, values)))
         super().__init__(**changes)

@@ -29,7 +29,7 @@ from wallaroo.coordinator.events import (
     WriteManifest,
 )
 from wallaroo.coordinator.liveness import VitalSigns
-from wallaroo.coordinator.run_view import RunWatch
+from wallaroo.coordinator.run_view import RunView
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import until_look_s
@@ -116,7 +116,7 @@ class Cluster:
         self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
-        self._watch = RunWatch()
+        self._watch = RunView()
         self.requests: Requests | None = None
         """What can be asked of the run; ``None`` before it is formed."""
         self.has_ended = False

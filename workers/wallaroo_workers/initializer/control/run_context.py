@@ -9,7 +9,7 @@ from typing import Any
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Event
-from wallaroo.coordinator.run_view import RunWatch
+from wallaroo.coordinator.run_view import RunView
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.run_counts import RunCounts
@@ -28,7 +28,7 @@ class Reach:
     plan: Plan
     members: Callable[[], Sequence[WorkerName]]
     """Without those that are on their way to become one."""
-    watch: RunWatch
+    watch: RunView
     events: EventHistory
     counts: RunCounts
     phase: Callable[[], Phase]
