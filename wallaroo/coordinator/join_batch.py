@@ -3,7 +3,7 @@
 from wallaroo.names import WorkerName
 
 
-class Joining:
+class JoinBatch:
     """Those that wait for the rest of their number."""
 
     def __init__(self) -> None:

@@ -1,17 +1,17 @@
 """Who joins together, and who cannot."""
 
-from wallaroo.coordinator.join_batch import Joining
+from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.names import WorkerName
 
 A, B, C = (WorkerName(name) for name in "abc")
 
 
 def test_one_that_is_to_come_alone_waits_for_nobody() -> None:
-    assert Joining().came(A, 1) == [A]
+    assert JoinBatch().came(A, 1) == [A]
 
 
 def test_several_are_complete_with_the_last_and_then_forgotten() -> None:
-    joining = Joining()
+    joining = JoinBatch()
     assert joining.came(B, 3) == []
     assert joining.came(A, 3) == []
     assert joining.waiting == [B, A]
@@ -21,7 +21,7 @@ def test_several_are_complete_with_the_last_and_then_forgotten() -> None:
 
 
 def test_one_that_gives_up_is_not_counted() -> None:
-    joining = Joining()
+    joining = JoinBatch()
     joining.came(A, 2)
     joining.gone(A)
     joining.gone(C)
@@ -30,13 +30,13 @@ def test_one_that_gives_up_is_not_counted() -> None:
 
 
 def test_one_that_comes_again_is_counted_once() -> None:
-    joining = Joining()
+    joining = JoinBatch()
     joining.came(A, 2)
     assert joining.came(A, 2) == []
 
 
 def test_all_are_to_wait_for_the_same_number() -> None:
-    joining = Joining()
+    joining = JoinBatch()
     assert joining.why_not(3) == ""
     joining.came(A, 3)
     assert joining.why_not(3) == ""
@@ -49,4 +49,4 @@ def test_all_are_to_wait_for_the_same_number() -> None:
 
 
 def test_nobody_waits_for_nobody() -> None:
-    assert Joining().why_not(0) == "Joining worker must supply a worker count greater than 0."
+    assert JoinBatch().why_not(0) == "Joining worker must supply a worker count greater than 0."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.coordinator.events import StartWorker
-from wallaroo.coordinator.join_batch import Joining
+from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
@@ -94,7 +94,7 @@ class Hosts:
         self.is_ready = asyncio.Event()
         """Set once the application takes records."""
         self._run: Run
-        self._joining = Joining()
+        self._joining = JoinBatch()
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
