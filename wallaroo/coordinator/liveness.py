@@ -8,7 +8,7 @@ cannot tell silence from its own deafness, and gives everybody a new chance.
 from wallaroo.names import Epoch, WorkerName
 
 
-class VitalSigns:
+class Liveness:
     """When each process was heard of last; times are seconds from any origin."""
 
     def __init__(self, timeout_s: float, asked_every_s: float) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.coordinator.liveness import VitalSigns
+from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
@@ -104,7 +104,7 @@ class Agent:
         if settings.stands_for_worker:
             self._placement.on_status = self._worker_ended_with
         self._link: ControlLink | None = None
-        self._signs: VitalSigns
+        self._signs: Liveness
         self._options = RunOptions()
         self._store = ""
         """Where checkpoints are, as the initializer calls it."""
@@ -157,7 +157,7 @@ class Agent:
             self._settings.together,
         )
         self._link.send(offer)
-        self._signs = VitalSigns(self._silence_s, BEAT_S)
+        self._signs = Liveness(self._silence_s, BEAT_S)
         self._heard()
         while True:
             await asyncio.sleep(BEAT_S)
@@ -241,7 +241,7 @@ class Agent:
         assert self._link is not None
         self._was_accepted = True
         self._silence_s = frame.silence_ms / 1000
-        self._signs = VitalSigns(self._silence_s, BEAT_S)
+        self._signs = Liveness(self._silence_s, BEAT_S)
         self._heard()
         options = json.loads(frame.options)
         self._store = options["resilience"]

@@ -28,7 +28,7 @@ from wallaroo.coordinator.events import (
     WorkerLost,
     WriteManifest,
 )
-from wallaroo.coordinator.liveness import VitalSigns
+from wallaroo.coordinator.liveness import Liveness
 from wallaroo.coordinator.run_view import RunView
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
@@ -113,7 +113,7 @@ class Cluster:
             self._stop_now,
             settings.restarts_max,
         )
-        self._vital_signs = VitalSigns(settings.worker_timeout_s, LISTENED_EVERY_S)
+        self._vital_signs = Liveness(settings.worker_timeout_s, LISTENED_EVERY_S)
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self._watch = RunView()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wallaroo.coordinator.liveness import VitalSigns
+from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference
@@ -64,7 +64,7 @@ class Agents:
         """The instance that was lost, and until when its worker may live on, unseen."""
         self.changed = asyncio.Event()
         """Set whenever a host has come or gone."""
-        self._signs = VitalSigns(rules.silence_s, BEAT_S)
+        self._signs = Liveness(rules.silence_s, BEAT_S)
         self._timer: asyncio.TimerHandle | None = None
         self.why_not: Callable[[WorkerName, int], str] = lambda _name, _together: ""
         """Why a new name cannot be taken in; empty where it can."""
