@@ -19,7 +19,7 @@ from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.ingest.connection_handover import Aside, Handed
 from wallaroo.ingest.listening_sources import Senders
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName
@@ -178,7 +178,7 @@ def without_late_keys(patch: Patch) -> None:
 
 def without_rest_before_handing_over(patch: Patch) -> None:
     """A worker that leaves goes on reading the connections that it gives away."""
-    patch.setattr(Intake, "rest", lambda _: None)
+    patch.setattr(ReadBudget, "rest", lambda _: None)
 
 
 def without_waiting_for_a_checkpoint(patch: Patch) -> None:

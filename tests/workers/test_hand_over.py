@@ -17,7 +17,7 @@ from tests.cluster.harness import framed, free_ports
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed, Offer, deal, drop
 from wallaroo.ingest.listening_sources import Senders
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -75,7 +75,7 @@ class Worker:
         dataflow = Dataflow(plan, name, DataflowOptions())
         dataflow.bind((name,), {})
         self.engine.restart(dataflow)
-        self.intake = Intake()
+        self.intake = ReadBudget()
         limits = intake_limits(FRAME_BYTES_MAX, 1)
         listeners = {
             index: TCPSourceListener(pipeline.source, index, self.engine, self.intake, limits)

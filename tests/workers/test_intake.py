@@ -1,6 +1,6 @@
 """All connections of a worker together hold a bounded number of unprocessed bytes."""
 
-from wallaroo.ingest.read_budget import PENDING_BYTES_MAX, Intake
+from wallaroo.ingest.read_budget import PENDING_BYTES_MAX, ReadBudget
 
 
 class Connection:
@@ -14,7 +14,7 @@ class Connection:
 
 
 def test_beyond_the_limit_no_connection_reads() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     connections = [Connection() for _ in range(3)]
     for connection in connections:
         intake.add(connection)
@@ -25,7 +25,7 @@ def test_beyond_the_limit_no_connection_reads() -> None:
 
 
 def test_all_read_on_when_half_is_processed() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     connection = Connection()
     intake.add(connection)
     intake.took(PENDING_BYTES_MAX + 1)
@@ -36,7 +36,7 @@ def test_all_read_on_when_half_is_processed() -> None:
 
 
 def test_a_connection_that_came_while_the_intake_was_full_reads_on_with_the_others() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     intake.took(PENDING_BYTES_MAX + 1)
     late = Connection()
     intake.add(late)
@@ -47,7 +47,7 @@ def test_a_connection_that_came_while_the_intake_was_full_reads_on_with_the_othe
 
 
 def test_a_connection_that_is_gone_is_left_alone() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     gone = Connection()
     intake.add(gone)
     intake.remove(gone)
@@ -56,7 +56,7 @@ def test_a_connection_that_is_gone_is_left_alone() -> None:
 
 
 def test_at_rest_nobody_reads_until_all_are_woken() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     early, late = Connection(), Connection()
     intake.add(early)
     intake.rest()
@@ -71,7 +71,7 @@ def test_at_rest_nobody_reads_until_all_are_woken() -> None:
 
 
 def test_it_is_empty_once_all_that_was_read_is_processed() -> None:
-    intake = Intake()
+    intake = ReadBudget()
     found = [intake.is_empty]
     intake.took(5)
     intake.rest()

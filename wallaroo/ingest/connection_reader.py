@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 
 JOURNAL_AGAIN_S = 1.0
@@ -44,7 +44,7 @@ class Reading:
         pipeline: int,
         framer: Framer,
         engine: Engine,
-        intake: Intake,
+        intake: ReadBudget,
         journal: Journal | None,
     ) -> None:
         self.framer = framer

@@ -22,7 +22,7 @@ class Reader(Protocol):
         ...
 
 
-class Intake:
+class ReadBudget:
     """The readers of one worker and the bytes that wait for its engine."""
 
     def __init__(self) -> None:

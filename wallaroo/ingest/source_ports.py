@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wallaroo.ingest.connection_handover import Handed
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.waiting import Flag
 from wallaroo.topology.plan import Pipeline, Plan
@@ -79,7 +79,7 @@ class SourceParts:
 
     plan: Plan
     engine: Engine
-    intake: Intake
+    intake: ReadBudget
     listeners: Mapping[int, SourceListener]
     """By pipeline."""
     new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]

@@ -8,7 +8,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.connection_reader import Reading
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.connection_handover import Copy
 from wallaroo.testing.journals import SimulatedJournal
@@ -24,7 +24,7 @@ class Listener(Protocol):
     source: TCPSource
     process: Process
     engine: Engine
-    intake: Intake
+    intake: ReadBudget
     journal: Journal
     writer: SimulatedJournal
 

@@ -3,7 +3,7 @@
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.connection_handover import Copy, Line
 from wallaroo.testing.connections import SourceConnection
@@ -23,7 +23,7 @@ class Listener:
         source: TCPSource,
         process: Process,
         engine: Engine,
-        intake: Intake,
+        intake: ReadBudget,
         hall: SendersHall,
         journal: tuple[Journal, SimulatedJournal],
     ) -> None:

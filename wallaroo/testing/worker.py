@@ -12,7 +12,7 @@ from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.share_writer import Limits
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.back_pressure import Pressure
@@ -167,7 +167,7 @@ class SimulatedWorker:
         )
 
     def _sources(self, writer: SimulatedJournal) -> Sources:
-        world, intake = self._world, Intake()
+        world, intake = self._world, ReadBudget()
         listeners = {
             index: Listener(
                 index,

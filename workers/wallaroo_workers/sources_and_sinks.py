@@ -10,7 +10,7 @@ from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.errors import ClusterError
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
@@ -35,7 +35,7 @@ def new_sources(
     plan: Plan, engine: Engine, settings: WorkerSettings, journal: Journal | None
 ) -> Sources:
     """Return all sources of one worker."""
-    intake = Intake()
+    intake = ReadBudget()
     options = settings.options
     own = settings.source_addresses
     limits = intake_limits(options.frame_bytes_max, len(plan.pipelines))

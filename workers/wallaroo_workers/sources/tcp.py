@@ -9,7 +9,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
@@ -42,7 +42,7 @@ class TCPSourceListener:
         source: TCPSource,
         pipeline: int,
         engine: Engine,
-        intake: Intake,
+        intake: ReadBudget,
         limits: IntakeLimits,
         journal: Journal | None = None,
         own_address: str | None = None,

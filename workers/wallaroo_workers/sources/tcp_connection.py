@@ -17,7 +17,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.connection_reader import Reading
-from wallaroo.ingest.read_budget import Intake
+from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
@@ -34,7 +34,7 @@ class Listener(Protocol):
     source: TCPSource
     pipeline: int
     engine: Engine
-    intake: Intake
+    intake: ReadBudget
     journal: Journal | None
     """Where everything is written down before it is processed; ``None`` without checkpoints."""
     limits: IntakeLimits
