@@ -18,7 +18,7 @@ from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.ingest.connection_handover import Aside, Handed
-from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
@@ -183,13 +183,13 @@ def without_rest_before_handing_over(patch: Patch) -> None:
 
 def without_waiting_for_a_checkpoint(patch: Patch) -> None:
     """A connection is read on before the giver's journal is behind a checkpoint."""
-    take_over = Senders.take_over
+    take_over = ListeningSources.take_over
 
-    def at_once(self: Senders, handed: list[Handed]) -> None:
+    def at_once(self: ListeningSources, handed: list[Handed]) -> None:
         take_over(self, handed)
         self.read_on()
 
-    patch.setattr(Senders, "take_over", at_once)
+    patch.setattr(ListeningSources, "take_over", at_once)
 
 
 def without_attempts(patch: Patch) -> None:

@@ -16,7 +16,7 @@ import wallaroo
 from tests.cluster.harness import framed, free_ports
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed, Offer, deal, drop
-from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import SourceParts
 from wallaroo.names import WorkerName
@@ -83,7 +83,7 @@ class Worker:
             if isinstance(pipeline.source, TCPSource)
         }
         self.listener, self.short_listener = listeners.values()
-        self.senders = Senders(
+        self.senders = ListeningSources(
             SourceParts(
                 plan=plan,
                 engine=self.engine,

@@ -10,7 +10,7 @@ from wallaroo.ingest.source_ports import SourceParts
 REST_LOOK_S = 0.001
 
 
-class Senders:
+class ListeningSources:
     """All listening sources of one worker with their connections."""
 
     def __init__(self, parts: SourceParts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.journal_replay import Replay, ReplayRunner
-from wallaroo.ingest.listening_sources import Senders
+from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.source_ports import PlacedSource, SourceListener, SourceParts
 
 
@@ -18,7 +18,7 @@ class Sources:
 
     def __init__(self, parts: SourceParts) -> None:
         self._parts = parts
-        self.senders = Senders(parts)
+        self.senders = ListeningSources(parts)
         self._is_draining = False
         """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
