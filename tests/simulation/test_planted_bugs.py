@@ -13,7 +13,7 @@ from wallaroo.checkpoint.journal import replay_position
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.restorer import Restorer
-from wallaroo.checkpoint.share_writer import Saving
+from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
@@ -126,7 +126,7 @@ def without_young_journals(patch: Patch) -> None:
 
 def without_moved_keys(patch: Patch) -> None:
     """What a worker has taken over from others it does not write itself."""
-    patch.setattr(Saving, "all_changed", lambda _: None)
+    patch.setattr(ShareWriter, "all_changed", lambda _: None)
 
 
 def without_marks_on_what_came(patch: Patch) -> None:

@@ -85,7 +85,7 @@ class _Share:
     error: WallarooError | None = None
 
 
-class Saving:
+class ShareWriter:
     """One worker's shares, one checkpoint at a time, for as long as an epoch lasts."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
-from wallaroo.checkpoint.share_writer import Before, Saving
+from wallaroo.checkpoint.share_writer import Before, ShareWriter
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver
@@ -43,7 +43,7 @@ from wallaroo.worker.sink_port import Sinks
 class Durability:
     """How the shares of one epoch are saved."""
 
-    saving: Saving
+    saving: ShareWriter
     journal: Journal
     store: ObjectStore
     pause: Pause
@@ -235,7 +235,10 @@ class Barriers:
         self._durability.saving.stored(name, error)
 
     async def _reach_sinks(
-        self, checkpoint: CheckpointId, saving: Saving, reached: Callable[[], Awaitable[list[Any]]]
+        self,
+        checkpoint: CheckpointId,
+        saving: ShareWriter,
+        reached: Callable[[], Awaitable[list[Any]]],
     ) -> None:
         saving.reached_sinks(checkpoint, await reached())
 

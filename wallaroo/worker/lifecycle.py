@@ -29,7 +29,7 @@ from wallaroo.checkpoint.restorer import (
     journals_of,
 )
 from wallaroo.checkpoint.shapes import fresh_shapes
-from wallaroo.checkpoint.share_writer import Limits, Saving
+from wallaroo.checkpoint.share_writer import Limits, ShareWriter
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver
@@ -344,9 +344,9 @@ class WorkerMachine:
         self._follow(assign)
         process.start(self._report_ready(assign))
 
-    def _new_saving(self, assign: Assign, durable: DurableStorage) -> Saving:
+    def _new_saving(self, assign: Assign, durable: DurableStorage) -> ShareWriter:
         process = self._process
-        return Saving(
+        return ShareWriter(
             process.name,
             assign.epoch,
             self._dataflow,

@@ -7,7 +7,7 @@ from tests.wallaroo.operators.mesh import application, payloads, tcp_sink
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.share_writer import Before, Limits, Saving
+from wallaroo.checkpoint.share_writer import Before, Limits, ShareWriter
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -47,7 +47,7 @@ class Share:
         )
         self.flow = Dataflow(plan, ME, DataflowOptions(tracks_changes=True))
         self.flow.bind((ME,), {each.state: each for each in initial_maps(plan, (ME,))})
-        self.saving = Saving(
+        self.saving = ShareWriter(
             ME, Epoch(1), self.flow, lambda: Slow.clock_s, Limits(), StatePickler()
         )
         self.parts: dict[str, bytes] = {}
