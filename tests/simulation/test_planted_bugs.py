@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restorer
-from wallaroo.checkpoint.departure import Legacy
+from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.journal import replay_position
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
@@ -152,12 +152,12 @@ def without_filter_for_old_parts(patch: Patch) -> None:
 
 def without_heirs_of_output(patch: Patch) -> None:
     """What a worker that left has staged is in no checkpoint."""
-    from_wire = Legacy.from_wire
+    from_wire = Departure.from_wire
 
-    def bare(value: object) -> Legacy:
+    def bare(value: object) -> Departure:
         return replace(from_wire(value), staged=[])
 
-    patch.setattr(Legacy, "from_wire", bare)
+    patch.setattr(Departure, "from_wire", bare)
 
 
 def without_hold_until_all_know(patch: Patch) -> None:

@@ -11,7 +11,7 @@ from wallaroo.routing.hashing import hash_text
 
 
 @dataclass(frozen=True, slots=True)
-class Legacy:
+class Departure:
     """All of it but the states, which go to the owners of their keys."""
 
     worker: WorkerName
@@ -34,7 +34,7 @@ class Legacy:
         return values
 
     @classmethod
-    def from_wire(cls, value: object) -> "Legacy":
+    def from_wire(cls, value: object) -> "Departure":
         """Return what ``to_wire`` gave; ``ValueError``, naming the field, for anything else."""
         return from_plain(cls, value)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.checkpoint.departure import Legacy, heir_of
+from wallaroo.checkpoint.departure import Departure, heir_of
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
@@ -405,7 +405,7 @@ class WorkerMachine:
         self._begin(assign, durability)
         self._engine.inbox.release(assign.barrier)
         members = [WorkerName(name) for name, _, _ in assign.members]
-        left = [Legacy.from_wire(each) for each in assign.left]
+        left = [Departure.from_wire(each) for each in assign.left]
         self._resizing.take_over(left)
         for legacy in left:
             process.sources.place(legacy.sources)

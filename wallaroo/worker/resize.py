@@ -10,7 +10,7 @@ Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drai
 
 from collections.abc import Callable
 
-from wallaroo.checkpoint.departure import Legacy
+from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.errors import ProtocolError, WallarooError
@@ -229,7 +229,7 @@ class WorkerResize:
             if self._me not in self._takers:
                 staged = await files()
                 positions, counts = around.sources.positions(), self._dataflow.counts()
-                legacy = Legacy(self._me, [], positions, staged, counts, self._handed_over)
+                legacy = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
                     legacy.journals.extend(durability.journal.legacy())
                     legacy.staged.extend(durability.saving.inherited)
@@ -264,7 +264,7 @@ class WorkerResize:
 
     # The end
 
-    def take_over(self, left: list[Legacy]) -> None:
+    def take_over(self, left: list[Departure]) -> None:
         """It is done: what those who left have given is read on here, from now on or soon."""
         for each in left:
             taken = self._aside.take(each.worker, each.handed_over)
