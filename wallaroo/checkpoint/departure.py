@@ -39,6 +39,6 @@ class Departure:
         return from_plain(cls, value)
 
 
-def heir_of(name: str, members: Sequence[WorkerName]) -> WorkerName:
+def successor_of(name: str, members: Sequence[WorkerName]) -> WorkerName:
     """Return the member that looks after what ``name`` names: the same one, whoever asks."""
     return members[hash_text(name) % len(members)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HINT_RESTORE
-from wallaroo.checkpoint.departure import heir_of
+from wallaroo.checkpoint.departure import successor_of
 from wallaroo.checkpoint.journal import parse_journal_name, replay_position
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
 from wallaroo.checkpoint.parts import Chunk, read_part
@@ -170,7 +170,7 @@ class Restorer:
 def replayer_of(journal: str, members: Sequence[WorkerName]) -> WorkerName:
     """Return the member that replays `journal`: its writer, or one that stands in for it."""
     worker = WorkerName(_parsed(journal)[0])
-    return worker if worker in members else heir_of(journal, members)
+    return worker if worker in members else successor_of(journal, members)
 
 
 def unreadable_error(checkpoint: int, keys: list[UnreadableKey]) -> StateObjectError:
@@ -216,7 +216,7 @@ def counts_of(
     for share in manifest.workers.values():
         for worker, counts in share.counts.items():
             is_member = worker in members
-            carrier = worker if is_member else heir_of(worker, members)
+            carrier = worker if is_member else successor_of(worker, members)
             if carrier == me:
                 add_counts(mine.setdefault(worker, {}), counts)
     return mine

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.checkpoint.departure import heir_of
+from wallaroo.checkpoint.departure import successor_of
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
 from wallaroo.coordinator.events import (
@@ -240,7 +240,7 @@ class ResizeCoordinator:
         state.workers = now.workers
         state.partition_maps = [each.to_wire() for each in now.maps]
         state.source_workers = [
-            heir_of(f"source {index}", now.workers) if worker in leaving else worker
+            successor_of(f"source {index}", now.workers) if worker in leaving else worker
             for index, worker in enumerate(state.source_workers)
         ]
         state.ended_sources.begin_epoch()

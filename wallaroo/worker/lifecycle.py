@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.checkpoint.departure import Departure, heir_of
+from wallaroo.checkpoint.departure import Departure, successor_of
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.manifest_log import ManifestLog
@@ -409,7 +409,7 @@ class WorkerMachine:
         self._resizing.take_over(left)
         for legacy in left:
             process.sources.place(legacy.sources)
-            if heir_of(legacy.worker, members) == process.name:
+            if successor_of(legacy.worker, members) == process.name:
                 self._dataflow.carry(legacy.counts)
                 if durability is not None:
                     durability.saving.inherited += legacy.staged
@@ -417,7 +417,7 @@ class WorkerMachine:
                 heirs = [
                     each
                     for each in legacy.journals
-                    if heir_of(each.journal, members) == process.name
+                    if successor_of(each.journal, members) == process.name
                 ]
                 durable.journal.inherit(heirs)
 
