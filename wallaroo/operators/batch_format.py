@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Any
 
 from wallaroo.operators.batches import (
+    BatchFormat,
     Deserialize,
-    Form,
     Serialize,
     pack_objects,
     pack_payloads,
@@ -37,7 +37,7 @@ def cheaper_form(
     serialize: Serialize | None,
     deserialize: Deserialize | None,
     clock: Clock,
-) -> Form:
+) -> BatchFormat:
     """Return the cheaper form for records like those in ``flat``: ``key, payload, key, …``."""
     flat = flat[: 2 * SAMPLE_RECORDS_MAX]
     keys, payloads = flat[0::2], flat[1::2]
@@ -46,22 +46,26 @@ def cheaper_form(
         objects = list(chain.from_iterable(zip(keys, records, payloads, strict=True)))
         _, bad = pack_objects(objects, serialize)
         if bad:
-            return Form.PAYLOADS
+            return BatchFormat.PAYLOADS
 
         def as_payloads() -> None:
-            batch, _ = unpack(Form.PAYLOADS, pack_payloads(flat), None)
+            batch, _ = unpack(BatchFormat.PAYLOADS, pack_payloads(flat), None)
             for payload in batch.payloads:
                 decode(payload)  # type: ignore[arg-type]  # each record here has its payload
 
         def as_objects() -> None:
-            unpack(Form.OBJECTS, pack_objects(objects, serialize)[0], deserialize)
+            unpack(BatchFormat.OBJECTS, pack_objects(objects, serialize)[0], deserialize)
 
         # In turn, since a machine may change its speed in between.
         times = zip(_times(as_payloads, clock), _times(as_objects, clock), strict=False)
         as_payloads_s, as_objects_s = map(min, zip(*times, strict=True))
     except BaseException:  # noqa: BLE001  the user's code; what cannot be measured is not risked
-        return Form.PAYLOADS
-    return Form.OBJECTS if as_objects_s < OBJECTS_MUST_SAVE * as_payloads_s else Form.PAYLOADS
+        return BatchFormat.PAYLOADS
+    return (
+        BatchFormat.OBJECTS
+        if as_objects_s < OBJECTS_MUST_SAVE * as_payloads_s
+        else BatchFormat.PAYLOADS
+    )
 
 
 def _times(work: Callable[[], object], clock: Clock) -> Iterator[float]:

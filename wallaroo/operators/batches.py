@@ -19,7 +19,7 @@ Serialize = Callable[[Any], bytes]
 Deserialize = Callable[[bytes], Any]
 
 
-class Form(enum.IntEnum):
+class BatchFormat(enum.IntEnum):
     """What of a record travels; the numbers are on the wire."""
 
     PAYLOADS = 1
@@ -109,10 +109,10 @@ def _pack_serialized(
 
 
 def unpack(
-    form: Form, body: bytes, deserialize: Deserialize | None
+    form: BatchFormat, body: bytes, deserialize: Deserialize | None
 ) -> tuple[Batch, list[BadRecord]]:
     """Return the batch in ``body``, and apart from it the records that cannot be read."""
-    if form is Form.PAYLOADS:
+    if form is BatchFormat.PAYLOADS:
         keys, payloads = pickle.loads(body)
         return Batch(keys, payloads, None), []
     keys, payloads, records = pickle.loads(body)

@@ -20,7 +20,7 @@ from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN, Clock, cheaper_f
 from wallaroo.operators.batches import (
     BadRecord,
     Batch,
-    Form,
+    BatchFormat,
     pack_objects,
     pack_payloads,
     unpack,
@@ -43,7 +43,7 @@ class OutgoingBatch:
 
     edge: EdgeId
     worker: WorkerName
-    form: Form
+    form: BatchFormat
     record_count: int
     body: bytes
     delivered_ns: int = 0
@@ -54,7 +54,7 @@ class OutgoingBatch:
 class DataflowOptions:
     """How records travel and what an error of the user's code does."""
 
-    form: Form | None = None
+    form: BatchFormat | None = None
     """What travels wherever the payload may; ``None`` chooses by measured cost."""
     clock: Clock = field(default=lambda: 0.0)
     """What the cost is measured by."""
@@ -109,7 +109,7 @@ class Dataflow:
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
-            if exchange.payload_may_travel and options.form is not Form.OBJECTS
+            if exchange.payload_may_travel and options.form is not BatchFormat.OBJECTS
         )
         self._unmeasured = set(self._travels_as_payload if options.form is None else ())
         self._bindings: Bindings
@@ -208,7 +208,7 @@ class Dataflow:
         else:
             self._sources[pipeline][0](records)
 
-    def unpack(self, edge: EdgeId, form: Form, body: bytes) -> Batch:
+    def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
         """Return the batch that another worker packed; what cannot be read becomes a failure."""
         batch, bad = unpack(form, body, self._plan.deserialize)
         self.tally.received[edge] += len(bad)
@@ -272,9 +272,9 @@ class Dataflow:
             if edge in self._unmeasured and self._objects_are_cheaper(edge, flat):
                 measured.append(edge)
             if edge in self._travels_as_payload:
-                form, count, body = Form.PAYLOADS, len(flat) // 2, pack_payloads(flat)
+                form, count, body = BatchFormat.PAYLOADS, len(flat) // 2, pack_payloads(flat)
             else:
-                form, count = Form.OBJECTS, len(flat) // 3
+                form, count = BatchFormat.OBJECTS, len(flat) // 3
                 body, bad = pack_objects(flat, self._plan.serialize)
                 count -= len(bad)
                 self._fail_all(edge, bad)
@@ -297,7 +297,7 @@ class Dataflow:
         assert isinstance(source, PayloadSource)
         plan, clock = self._plan, self._options.clock
         form = cheaper_form(flat, source.decode, plan.serialize, plan.deserialize, clock)
-        return form is Form.OBJECTS
+        return form is BatchFormat.OBJECTS
 
     def output_counts(self, pipeline: int) -> list[int]:
         """Return how many results wait for ``take_output``, for each sink of a pipeline."""

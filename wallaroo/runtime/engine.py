@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.probe import EVERY_S as WATCHED_EVERY_S
 from wallaroo.names import SinkId, WorkerName
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.dataflow import Dataflow, OutgoingBatch
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
@@ -251,7 +251,7 @@ class Engine:
             self.on_barrier(waiting.link, frame)
             return
         if waiting.batch is None:
-            waiting.batch = self._dataflow.unpack(frame.edge, Form(frame.form), frame.body)
+            waiting.batch = self._dataflow.unpack(frame.edge, BatchFormat(frame.form), frame.body)
         batch = waiting.batch
         pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)

@@ -16,7 +16,7 @@ from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
@@ -141,7 +141,7 @@ class Worker:
             self._plan,
             self._me,
             DataflowOptions(
-                form=None if options.exchange == "auto" else Form[options.exchange.upper()],
+                form=None if options.exchange == "auto" else BatchFormat[options.exchange.upper()],
                 clock=time.perf_counter,
                 stop_on_error=options.stop_on_error,
                 tracks_changes=self._durable is not None,

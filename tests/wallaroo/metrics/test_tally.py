@@ -18,7 +18,7 @@ from tests.wallaroo.operators.mesh import (
     tcp_source_at,
 )
 from wallaroo.metrics.tally import Counts, add_counts
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.topology.plan import Plan
 
 SINK = "tcp sink to 127.0.0.1:7002"
@@ -96,9 +96,9 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("worker_count", [1, 2, 3])
-@pytest.mark.parametrize("form", [Form.PAYLOADS, Form.OBJECTS, None])
+@pytest.mark.parametrize("form", [BatchFormat.PAYLOADS, BatchFormat.OBJECTS, None])
 @pytest.mark.parametrize("times", [1, 50])
-def test_a_known_input_gives_known_counts(worker_count: int, form: Form, times: int) -> None:
+def test_a_known_input_gives_known_counts(worker_count: int, form: BatchFormat, times: int) -> None:
     mesh = Mesh(everything(), worker_count, form=form)
     mesh.feed(payloads(INPUT * times))
     assert totals(mesh) == {

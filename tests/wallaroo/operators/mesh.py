@@ -8,7 +8,7 @@ from typing import Any
 import wallaroo
 from wallaroo.names import SinkId, WorkerName
 from wallaroo.operators.batch_format import Clock
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions, OutgoingBatch
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.keys import Key
@@ -27,7 +27,7 @@ class Mesh:
         plan: Plan,
         worker_count: int = 1,
         *,
-        form: Form | None = Form.PAYLOADS,
+        form: BatchFormat | None = BatchFormat.PAYLOADS,
         clock: Clock = lambda: 0.0,
         stop_on_error: bool = False,
         tracks_changes: bool = False,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wallaroo.operators.batch_format import cheaper_form
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 
 RECORDS = ["key", b"1"] * 100
 
@@ -26,7 +26,7 @@ class Costs:
         return timed
 
 
-def chosen(decode_s: float, serialize_s: float, deserialize_s: float) -> Form:
+def chosen(decode_s: float, serialize_s: float, deserialize_s: float) -> BatchFormat:
     costs = Costs()
     return cheaper_form(
         RECORDS,
@@ -38,20 +38,20 @@ def chosen(decode_s: float, serialize_s: float, deserialize_s: float) -> Form:
 
 
 def test_payloads_travel_where_decoding_again_is_cheaper() -> None:
-    assert chosen(decode_s=1, serialize_s=1, deserialize_s=1) is Form.PAYLOADS
+    assert chosen(decode_s=1, serialize_s=1, deserialize_s=1) is BatchFormat.PAYLOADS
 
 
 def test_objects_travel_where_the_decoder_costs_more_than_both_ways_of_serialising() -> None:
-    assert chosen(decode_s=3, serialize_s=1, deserialize_s=1) is Form.OBJECTS
+    assert chosen(decode_s=3, serialize_s=1, deserialize_s=1) is BatchFormat.OBJECTS
 
 
 def test_payloads_travel_near_a_tie() -> None:
-    assert chosen(decode_s=2.1, serialize_s=1, deserialize_s=1) is Form.PAYLOADS
+    assert chosen(decode_s=2.1, serialize_s=1, deserialize_s=1) is BatchFormat.PAYLOADS
 
 
 def test_records_that_cannot_be_measured_travel_as_payloads() -> None:
     def fail(record: Any) -> bytes:
         raise ValueError(record)
 
-    assert cheaper_form(RECORDS, int, fail, int, lambda: 0.0) is Form.PAYLOADS
-    assert cheaper_form(["key", b"no number"], int, None, None, lambda: 0.0) is Form.PAYLOADS
+    assert cheaper_form(RECORDS, int, fail, int, lambda: 0.0) is BatchFormat.PAYLOADS
+    assert cheaper_form(["key", b"no number"], int, None, None, lambda: 0.0) is BatchFormat.PAYLOADS

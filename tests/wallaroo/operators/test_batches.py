@@ -15,7 +15,7 @@ from wallaroo.operators import batches
 from wallaroo.operators.batches import (
     BadRecord,
     Batch,
-    Form,
+    BatchFormat,
     pack_objects,
     pack_payloads,
     unpack,
@@ -33,7 +33,7 @@ def flat(rows: list[tuple[Any, ...]]) -> list[Any]:
 
 @given(st.lists(st.tuples(keys, st.binary())))
 def test_payloads_come_back_with_their_keys(rows: list[tuple[Any, bytes]]) -> None:
-    batch, bad = unpack(Form.PAYLOADS, pack_payloads(flat(rows)), None)
+    batch, bad = unpack(BatchFormat.PAYLOADS, pack_payloads(flat(rows)), None)
     assert bad == []
     assert batch.records is None
     assert [*zip(batch.keys, batch.payloads, strict=True)] == rows
@@ -42,7 +42,7 @@ def test_payloads_come_back_with_their_keys(rows: list[tuple[Any, bytes]]) -> No
 @given(triples)
 def test_objects_come_back_with_their_keys_and_payloads(rows: list[tuple[Any, ...]]) -> None:
     body, unpacked = pack_objects(flat(rows), None)
-    batch, unread = unpack(Form.OBJECTS, body, None)
+    batch, unread = unpack(BatchFormat.OBJECTS, body, None)
     assert unpacked == unread == []
     assert batch.records is not None
     assert [*zip(batch.keys, batch.records, batch.payloads, strict=True)] == rows
@@ -52,7 +52,7 @@ def test_the_applications_own_functions_see_each_record() -> None:
     rows = [("k", {"a": 1}, b"1"), (None, [2], None)]
     body, unpacked = pack_objects(flat(rows), lambda record: json.dumps(record).encode())
     assert b'{"a": 1}' in body
-    batch, unread = unpack(Form.OBJECTS, body, json.loads)
+    batch, unread = unpack(BatchFormat.OBJECTS, body, json.loads)
     assert unpacked == unread == []
     assert batch == Batch(["k", None], [b"1", None], [{"a": 1}, [2]])
 
@@ -63,12 +63,12 @@ def test_a_record_that_cannot_be_packed_is_told_apart_with_all_that_is_known_of_
     body, (bad,) = pack_objects(flat(rows), None)
     assert (bad.key, bad.record, bad.payload) == ("b", unpicklable, b"2")
     assert isinstance(bad.error, TypeError)
-    assert unpack(Form.OBJECTS, body, None) == (Batch(["a", "c"], [b"1", b"3"], [1, 3]), [])
+    assert unpack(BatchFormat.OBJECTS, body, None) == (Batch(["a", "c"], [b"1", b"3"], [1, 3]), [])
 
 
 def test_a_record_that_the_application_cannot_read_is_told_apart() -> None:
     body, _ = pack_objects(["a", b"1", b"x", "b", b"?", b"y"], bytes)
-    batch, (bad,) = unpack(Form.OBJECTS, body, int)
+    batch, (bad,) = unpack(BatchFormat.OBJECTS, body, int)
     assert batch == Batch(["a"], [b"x"], [1])
     assert (bad.key, bad.payload, bad.record) == ("b", b"y", b"?")
     assert isinstance(bad.error, ValueError)
@@ -80,11 +80,11 @@ def test_what_serialize_returns_must_be_bytes() -> None:
         "serialize must return bytes, got str",
         "serialize must return bytes, got bytearray",
     ]
-    assert unpack(Form.OBJECTS, body, int) == (Batch([], [], []), [])
+    assert unpack(BatchFormat.OBJECTS, body, int) == (Batch([], [], []), [])
 
 
 def test_the_numbers_on_the_wire_stay() -> None:
-    assert [(form.name, form.value) for form in Form] == [("PAYLOADS", 1), ("OBJECTS", 2)]
+    assert [(form.name, form.value) for form in BatchFormat] == [("PAYLOADS", 1), ("OBJECTS", 2)]
 
 
 class TwoArguments(Exception):
@@ -165,7 +165,7 @@ def unpacked_elsewhere(
     assert unpacked == []
     with monkeypatch.context() as elsewhere:
         elsewhere.delattr(sys.modules[__name__], "Vanishing")
-        return unpack(Form.OBJECTS, body, None)
+        return unpack(BatchFormat.OBJECTS, body, None)
 
 
 def check_told_apart(
@@ -240,7 +240,7 @@ def test_a_record_that_can_be_read_when_tried_again_is_delivered() -> None:
     record = FailsOnce()
     record.tries = 7
     body, _ = pack_objects(["a", 1, b"1", "b", (record,), b"2"], None)
-    batch, bad = unpack(Form.OBJECTS, body, None)
+    batch, bad = unpack(BatchFormat.OBJECTS, body, None)
     assert bad == []
     assert batch.keys == ["a", "b"]
     assert FailsOnce.tries == 2
@@ -257,7 +257,7 @@ def test_where_nobody_can_tell_the_records_apart_all_have_the_first_error(
 
     monkeypatch.setattr(batches, "rescue_records", rescue)
     body, _ = pack_objects(["a", 1, b"1", "b", FailsAs(2), b"2"], None)
-    batch, bad = unpack(Form.OBJECTS, body, None)
+    batch, bad = unpack(BatchFormat.OBJECTS, body, None)
     assert batch == Batch([], [], [])
     assert [(each.key, each.payload) for each in bad] == [("a", b"1"), ("b", b"2")]
     assert {str(each.error) for each in bad} == {"number 2 does not come back"}
@@ -268,7 +268,7 @@ def test_a_pickle_that_is_cut_short_is_an_error_of_all_its_records(
 ) -> None:
     monkeypatch.setattr(batches, "dump_records", lambda records: b"\x80\x05](K\x01K\x02")
     body, _ = pack_objects(["a", 1, b"1", "b", 2, b"2"], None)
-    batch, bad = unpack(Form.OBJECTS, body, None)
+    batch, bad = unpack(BatchFormat.OBJECTS, body, None)
     assert batch == Batch([], [], [])
     assert [type(each.error) for each in bad] == [EOFError, EOFError]
 
@@ -281,5 +281,5 @@ def test_a_serializer_that_would_end_the_process_fails_for_its_record_only() -> 
 
     body, bad = pack_objects(["k", "good", b"1", "k", "bad", b"2"], serialize)
     assert [(one.record, type(one.error)) for one in bad] == [("bad", SystemExit)]
-    batch, unread = unpack(Form.OBJECTS, body, bytes.decode)
+    batch, unread = unpack(BatchFormat.OBJECTS, body, bytes.decode)
     assert (batch.records, unread) == (["good"], [])

@@ -16,7 +16,7 @@ from tests.wallaroo.operators.mesh import (
     tcp_sink,
     tcp_source_at,
 )
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.topology.plan import Plan
@@ -457,7 +457,7 @@ def test_the_first_error_stops_the_run_where_errors_are_to() -> None:
 
 def test_a_record_that_cannot_be_read_stops_the_run_too() -> None:
     plan = application().to_parallel(single("same", lambda word: word)).to_sink(tcp_sink()).build()
-    mesh = Mesh(plan, 2, form=Form.OBJECTS, stop_on_error=True)
+    mesh = Mesh(plan, 2, form=BatchFormat.OBJECTS, stop_on_error=True)
     receiver = mesh.flows[mesh.workers[1]]
     mesh.flows[mesh.workers[0]].run_source(0, payloads("a b"))
     (batch,) = mesh.flows[mesh.workers[0]].take_batches()

@@ -19,7 +19,7 @@ from tests.wallaroo.operators.mesh import (
 from tests.wallaroo.operators.oracle import SEQUENCES, Kind, build, interpret
 from wallaroo.names import EdgeId
 from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.routes import KEYS_CACHED_MAX
 from wallaroo.routing.keys import canonical_key, display_key
 from wallaroo.topology.plan import Plan
@@ -39,10 +39,10 @@ def with_own_serialization(plan: Plan) -> Plan:
     return dataclasses.replace(plan, serialize=own_serialize, deserialize=own_deserialize)
 
 
-WAYS: list[tuple[Callable[[Plan], Plan], Form]] = [
-    (lambda plan: plan, Form.PAYLOADS),
-    (lambda plan: plan, Form.OBJECTS),
-    (with_own_serialization, Form.OBJECTS),
+WAYS: list[tuple[Callable[[Plan], Plan], BatchFormat]] = [
+    (lambda plan: plan, BatchFormat.PAYLOADS),
+    (lambda plan: plan, BatchFormat.OBJECTS),
+    (with_own_serialization, BatchFormat.OBJECTS),
 ]
 """How records travel: what is done to the plan, and the form where there is a choice."""
 
@@ -86,8 +86,8 @@ def test_payloads_travel_as_they_came_unless_objects_are_asked_for() -> None:
         for way in range(len(WAYS))
     ]
     first, second = EdgeId(0), EdgeId(1)
-    assert forms[0] == {(first, Form.PAYLOADS), (second, Form.OBJECTS)}
-    assert forms[1] == forms[2] == {(first, Form.OBJECTS), (second, Form.OBJECTS)}
+    assert forms[0] == {(first, BatchFormat.PAYLOADS), (second, BatchFormat.OBJECTS)}
+    assert forms[1] == forms[2] == {(first, BatchFormat.OBJECTS), (second, BatchFormat.OBJECTS)}
 
 
 def test_nothing_is_lost_or_repeated_when_the_form_changes_on_the_way() -> None:
@@ -104,8 +104,8 @@ def test_nothing_is_lost_or_repeated_when_the_form_changes_on_the_way() -> None:
     for _ in range(2):
         mesh.feed(payloads(words), worker=0)
     assert Counter(mesh.lines()) == Counter(words * 2)
-    assert {batch.form for batch in mesh.carried[:2]} == {Form.PAYLOADS}
-    assert {batch.form for batch in mesh.carried[2:]} == {Form.OBJECTS}
+    assert {batch.form for batch in mesh.carried[:2]} == {BatchFormat.PAYLOADS}
+    assert {batch.form for batch in mesh.carried[2:]} == {BatchFormat.OBJECTS}
 
 
 def keep_word(word: str, state: list[str]) -> tuple[str, bool]:
@@ -128,8 +128,8 @@ def word_list(**changes: Any) -> Plan:
     return builder.to_sink(tcp_sink()).build()
 
 
-@pytest.mark.parametrize("form", Form)
-def test_records_of_one_source_and_key_keep_their_order(form: Form) -> None:
+@pytest.mark.parametrize("form", BatchFormat)
+def test_records_of_one_source_and_key_keep_their_order(form: BatchFormat) -> None:
     words = [f"{letter}{number}" for number in range(20) for letter in "abcdefghij"]
     mesh = Mesh(word_list(), 3, form=form)
     mesh.feed(payloads(words), worker=1)

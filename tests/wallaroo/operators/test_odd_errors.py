@@ -180,11 +180,11 @@ def test_a_record_that_pickles_only_once_is_a_dead_letter() -> None:
                 return str, ("ok",)
             raise SystemExit(1)
 
-    from wallaroo.operators.batches import Form, pack_objects, unpack
+    from wallaroo.operators.batches import BatchFormat, pack_objects, unpack
 
     class Never:
         __reduce__ = raising(SystemExit(1))
 
     body, bad = pack_objects(["k", Once(), b"1", "k", Never(), b"2"], None)
     assert len(bad) == 2
-    assert unpack(Form.OBJECTS, body, None)[0].records == []
+    assert unpack(BatchFormat.OBJECTS, body, None)[0].records == []

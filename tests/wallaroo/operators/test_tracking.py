@@ -25,7 +25,7 @@ from tests.wallaroo.operators.oracle import (
     interpret,
 )
 from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
-from wallaroo.operators.batches import Form
+from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.changes import StateChanges
 from wallaroo.topology.plan import Plan
@@ -278,7 +278,7 @@ def test_chains_that_are_written_anew_go_on_tracking() -> None:
     before = copy.deepcopy(mesh.states("words"))
     mesh.freeze()
     mesh.feed(payloads(words), worker=0)
-    assert {batch.form for batch in mesh.carried} == {Form.PAYLOADS, Form.OBJECTS}
+    assert {batch.form for batch in mesh.carried} == {BatchFormat.PAYLOADS, BatchFormat.OBJECTS}
     mesh.write_all()
     assert mesh.written["words"] == before
     assert mesh.changed("words") == {*"abcdefgh"}
