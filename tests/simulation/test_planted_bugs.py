@@ -17,7 +17,7 @@ from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
-from wallaroo.ingest.connection_handover import Aside, Handed
+from wallaroo.ingest.connection_handover import Handed, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.metrics.tally import Counts
@@ -195,10 +195,10 @@ def without_waiting_for_a_checkpoint(patch: Patch) -> None:
 def without_attempts(patch: Patch) -> None:
     """Who took connections keeps them though its answer was lost, and others have them."""
 
-    def take(self: Aside, giver: WorkerName, _: int) -> list[Handed]:
+    def take(self: StagedConnections, giver: WorkerName, _: int) -> list[Handed]:
         return self._shares.pop(giver, (0, []))[1]
 
-    patch.setattr(Aside, "take", take)
+    patch.setattr(StagedConnections, "take", take)
 
 
 def without_order_of_results(patch: Patch) -> None:

@@ -92,7 +92,7 @@ def deal(
     return shares
 
 
-class Aside:
+class StagedConnections:
     """What was offered to one worker for a change that is under way."""
 
     def __init__(self) -> None:

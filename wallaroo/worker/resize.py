@@ -14,7 +14,7 @@ from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.ingest.connection_handover import Aside, Handed, Offer, deal
+from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, deal
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.routing.partition_map import PartitionMap
@@ -66,7 +66,7 @@ class WorkerResize:
         self._is_empty = False
         self._handed_over = 0
         """The attempt at which all of this worker's takers have taken their shares; 0 for none."""
-        self._aside = Aside()
+        self._aside = StagedConnections()
         self._addresses: list[str] = []
         self._marks: dict[int, int] = {}
         """How far each sink was written to at the barrier."""

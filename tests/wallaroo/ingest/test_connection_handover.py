@@ -1,6 +1,6 @@
 """Who gets which connection of a worker that leaves, and what becomes of those given in vain."""
 
-from wallaroo.ingest.connection_handover import Aside, Handed, Offer, deal
+from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, deal
 from wallaroo.names import WorkerName
 
 W1, W2 = WorkerName("w1"), WorkerName("w2")
@@ -42,7 +42,7 @@ def test_givers_of_one_connection_do_not_all_choose_the_same_taker() -> None:
 
 
 def test_what_a_giver_kept_is_dropped_and_the_rest_taken() -> None:
-    aside = Aside()
+    aside = StagedConnections()
     handed, streams = connections(2)
     in_vain, closed = connections(2)
     aside.lay(Offer(RESIZE, W1, 1), handed)
@@ -55,7 +55,7 @@ def test_what_a_giver_kept_is_dropped_and_the_rest_taken() -> None:
 
 
 def test_a_second_offer_of_one_giver_takes_the_place_of_the_first() -> None:
-    aside = Aside()
+    aside = StagedConnections()
     first, closed = connections(1)
     second, _ = connections(1)
     aside.lay(Offer(RESIZE, W1, 1), first)
@@ -65,7 +65,7 @@ def test_a_second_offer_of_one_giver_takes_the_place_of_the_first() -> None:
 
 
 def test_what_came_by_an_attempt_that_others_did_not_take_is_not_taken() -> None:
-    aside = Aside()
+    aside = StagedConnections()
     handed, streams = connections(1)
     aside.lay(Offer(RESIZE, W1, 1), handed)
     # The answer was lost: all went to others at the second attempt, or nobody got anything.
