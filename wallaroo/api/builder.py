@@ -22,8 +22,8 @@ from wallaroo.topology.compile import compile_graph
 from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
-    Place,
     Placement,
+    SourceLocation,
     StateDeclaration,
     StepDeclaration,
 )
@@ -139,7 +139,7 @@ class ApplicationBuilder:
     def _add_step(
         self,
         placement: Placement,
-        place: Place,
+        place: SourceLocation,
         computation: Any,
         state: StateDeclaration | None = None,
         partition: PartitionDeclaration | None = None,
@@ -150,14 +150,14 @@ class ApplicationBuilder:
             draft.steps.append(StepDeclaration(placement, declared, place, state, partition))
         return self
 
-    def _close(self, method: str, place: Place, sinks: list[Sink | None]) -> Self:
+    def _close(self, method: str, place: SourceLocation, sinks: list[Sink | None]) -> Self:
         draft = self._open_draft(method, place)
         if draft is not None:
             draft.sinks = [sink for sink in sinks if sink is not None]
             draft.closed_by = method
         return self
 
-    def _open_draft(self, method: str, place: Place) -> PipelineDraft | None:
+    def _open_draft(self, method: str, place: SourceLocation) -> PipelineDraft | None:
         """Return the pipeline that ``method`` belongs to, or note that there is none."""
         if not self._drafts:
             what = f"{method}() comes before any pipeline"
@@ -171,7 +171,7 @@ class ApplicationBuilder:
             return None
         return draft
 
-    def _add_mistake(self, what: str, remedy: str, place: Place) -> None:
+    def _add_mistake(self, what: str, remedy: str, place: SourceLocation) -> None:
         self._mistakes.append(Problem(what, remedy).at(place))
 
     def _read(self, reader: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:

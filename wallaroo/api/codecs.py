@@ -9,7 +9,7 @@ from wallaroo.api.inspection import Problem, method_problems, named
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
-from wallaroo.topology.graph import Place
+from wallaroo.topology.graph import SourceLocation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,7 +139,7 @@ def decoder(
 
 
 def decoder_mistakes(
-    decoder: object, place: Place, *, needs_header: bool = True
+    decoder: object, place: SourceLocation, *, needs_header: bool = True
 ) -> tuple[str, ...]:
     """Return what is wrong with a decoder, be it one of ours or any object with its methods."""
     if isinstance(decoder, Decoder):
@@ -155,7 +155,7 @@ def decoder_mistakes(
     return tuple(problem.at(place) for problem in problems)
 
 
-def encoder_mistakes(encoder: object, place: Place) -> tuple[str, ...]:
+def encoder_mistakes(encoder: object, place: SourceLocation) -> tuple[str, ...]:
     """Return what is wrong with an encoder, be it one of ours or any object with its method."""
     if isinstance(encoder, Encoder):
         return encoder.mistakes

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wallaroo.topology.graph import Place
+from wallaroo.topology.graph import SourceLocation
 
 
 class Problem(NamedTuple):
@@ -17,20 +17,20 @@ class Problem(NamedTuple):
     what: str
     remedy: str
 
-    def at(self, place: Place) -> str:
+    def at(self, place: SourceLocation) -> str:
         """Return the sentence that the user reads."""
         return f"{place}: {self.what}; {self.remedy}"
 
 
-def caller_place() -> Place:
+def caller_place() -> SourceLocation:
     """Return where the user's code called into this package, however deep the call has gone."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return Place(Path(frame.f_code.co_filename).name, frame.f_lineno)
+    return SourceLocation(Path(frame.f_code.co_filename).name, frame.f_lineno)
 
 
-def function_place(function: object, otherwise: Place) -> Place:
+def function_place(function: object, otherwise: SourceLocation) -> SourceLocation:
     """Return where ``function`` is defined; ``otherwise`` if it was not written in Python."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -39,7 +39,7 @@ def function_place(function: object, otherwise: Place) -> Place:
     code = getattr(function, "__code__", None)
     if code is None:
         return otherwise
-    return Place(Path(code.co_filename).name, code.co_firstlineno)
+    return SourceLocation(Path(code.co_filename).name, code.co_firstlineno)
 
 
 def named(thing: object) -> str:

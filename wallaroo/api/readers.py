@@ -33,8 +33,8 @@ from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import (
     ComputationDeclaration,
     PartitionDeclaration,
-    Place,
     Placement,
+    SourceLocation,
     StateDeclaration,
 )
 from wallaroo.topology.plan import State
@@ -42,14 +42,14 @@ from wallaroo.topology.plan import State
 _STATELESS = (Placement.FUSED, Placement.PARALLEL)
 
 
-def read_name(what: str, name: object, place: Place) -> str:
+def read_name(what: str, name: object, place: SourceLocation) -> str:
     """Read a name that the user gave to ``what``."""
     _raise_if_any(name_problems(what, name), place)
     return str(name)
 
 
 def read_computation(
-    computation: object, placement: Placement, place: Place
+    computation: object, placement: Placement, place: SourceLocation
 ) -> ComputationDeclaration:
     """Read a computation of the kind that ``placement`` takes."""
     takes_state = placement not in _STATELESS
@@ -69,7 +69,7 @@ def read_computation(
 
 
 def read_state(
-    state_class: Any, state_name: object, keys: tuple[Key, ...] | None, place: Place
+    state_class: Any, state_name: object, keys: tuple[Key, ...] | None, place: SourceLocation
 ) -> StateDeclaration:
     """Read the state of a step; ``keys`` are canonical, ``None`` for ``to_stateful``."""
     what = f"state_class of state {state_name!r}" if isinstance(state_name, str) else "state_class"
@@ -97,7 +97,7 @@ def read_upgrades(states: dict[str, State]) -> dict[str, State]:
     return read
 
 
-def read_partition(partition: Any, place: Place) -> PartitionDeclaration:
+def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaration:
     """Read a partition function."""
     if isinstance(partition, Partition):
         if partition.mistakes:
@@ -109,7 +109,7 @@ def read_partition(partition: Any, place: Place) -> PartitionDeclaration:
     return PartitionDeclaration(type(partition).__name__, partition.partition)
 
 
-def read_keys(keys: object, place: Place) -> tuple[Key, ...]:
+def read_keys(keys: object, place: SourceLocation) -> tuple[Key, ...]:
     """Read declared keys, in their order; ``None`` stands for no keys."""
     if keys is None:
         return ()
@@ -128,7 +128,7 @@ def read_keys(keys: object, place: Place) -> tuple[Key, ...]:
     return tuple(canonical)
 
 
-def read_source(config: object, place: Place) -> Source:
+def read_source(config: object, place: SourceLocation) -> Source:
     """Read the source of a pipeline."""
     if isinstance(config, SourceConfig):
         if config.mistakes:
@@ -142,7 +142,7 @@ def read_source(config: object, place: Place) -> Source:
     raise WallarooParameterError(problem.at(place))
 
 
-def read_sink(config: object, what: str, place: Place) -> Sink:
+def read_sink(config: object, what: str, place: SourceLocation) -> Sink:
     """Read one sink; ``what`` names the argument."""
     if isinstance(config, SinkConfig):
         if config.mistakes:
@@ -156,7 +156,11 @@ def read_sink(config: object, what: str, place: Place) -> Sink:
 
 
 def _read_decorated(
-    computation: Decorated[..., Any], placement: Placement, place: Place, *, takes_state: bool
+    computation: Decorated[..., Any],
+    placement: Placement,
+    place: SourceLocation,
+    *,
+    takes_state: bool,
 ) -> ComputationDeclaration:
     kinds = (
         (StateComputation, StateComputationMulti)
@@ -178,7 +182,7 @@ def _read_decorated(
     return ComputationDeclaration(computation.name(), computation.function, is_multi)
 
 
-def _asked_name(computation: Any, what: str, place: Place) -> object:
+def _asked_name(computation: Any, what: str, place: SourceLocation) -> object:
     ask: Callable[[], object] = computation.name
     try:
         return ask()
@@ -211,7 +215,7 @@ def _config_name(config: object) -> str:
     return named(config)
 
 
-def _raise_if_any(problems: Iterable[Problem], place: Place) -> None:
+def _raise_if_any(problems: Iterable[Problem], place: SourceLocation) -> None:
     mistakes = [problem.at(place) for problem in problems]
     if mistakes:
         raise WallarooParameterError(mistakes)

@@ -12,7 +12,12 @@ from wallaroo.api.inspection import Problem
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.topology.graph import PipelineDeclaration, Place, StateDeclaration, StepDeclaration
+from wallaroo.topology.graph import (
+    PipelineDeclaration,
+    SourceLocation,
+    StateDeclaration,
+    StepDeclaration,
+)
 
 
 @dataclass(slots=True)
@@ -21,7 +26,7 @@ class PipelineDraft:
 
     name: str | None
     source: Source | None
-    place: Place
+    place: SourceLocation
     steps: list[StepDeclaration] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
     closed_by: str = ""
@@ -34,7 +39,7 @@ class PipelineDraft:
         return PipelineDeclaration(self.name, self.source, tuple(self.steps), tuple(self.sinks))
 
 
-def application_mistakes(drafts: Sequence[PipelineDraft], place: Place) -> Iterator[str]:
+def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
     """Yield what is wrong with the pipelines together; ``place`` is that of the application."""
     if not drafts:
         problem = Problem("the application has no pipeline", "begin one with new_pipeline()")
@@ -62,7 +67,7 @@ def _open_mistake(draft: PipelineDraft) -> str:
 
 
 def _name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    first: dict[str, Place] = {}
+    first: dict[str, SourceLocation] = {}
     for draft in drafts:
         if draft.name is None:
             continue
@@ -73,9 +78,9 @@ def _name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 
 
 def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    first: dict[str, tuple[StateDeclaration, Place]] = {}
+    first: dict[str, tuple[StateDeclaration, SourceLocation]] = {}
     for draft in drafts:
-        in_pipeline: dict[str, Place] = {}
+        in_pipeline: dict[str, SourceLocation] = {}
         for step in draft.steps:
             if step.state is None:
                 continue
@@ -95,7 +100,7 @@ def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 
 
 def _state_conflicts(
-    first: StateDeclaration, again: StateDeclaration, place: Place
+    first: StateDeclaration, again: StateDeclaration, place: SourceLocation
 ) -> Iterator[Problem]:
     """Yield where two declarations of one name disagree; ``place`` is that of the first."""
     if first.create is not again.create and first.create != again.create:

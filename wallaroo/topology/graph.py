@@ -13,7 +13,7 @@ from wallaroo.connectors.base import Sink, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Where in the user's files something was written."""
 
     file: str
@@ -66,7 +66,7 @@ class StepDeclaration:
 
     placement: Placement
     computation: ComputationDeclaration
-    place: Place
+    place: SourceLocation
     state: StateDeclaration | None = None
     partition: PartitionDeclaration | None = None
 

@@ -6,9 +6,9 @@ import pytest
 
 import wallaroo
 from wallaroo.api.codecs import decoder_mistakes, encoder_mistakes
-from wallaroo.topology.graph import Place
+from wallaroo.topology.graph import SourceLocation
 
-PLACE = Place("app.py", 9)
+PLACE = SourceLocation("app.py", 9)
 
 
 @wallaroo.partition

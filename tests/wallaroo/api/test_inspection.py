@@ -12,7 +12,7 @@ from wallaroo.api.inspection import (
     method_problems,
     named,
 )
-from wallaroo.topology.graph import Place
+from wallaroo.topology.graph import SourceLocation
 
 
 def accepts(function: object, *arguments: str) -> bool:
@@ -118,16 +118,16 @@ def test_a_generator_function_that_something_collects_is_accepted() -> None:
 
 def test_an_arity_problem_shows_both_sides_without_annotations() -> None:
     (problem,) = function_problems(two, "two", ("record",))
-    assert problem.at(Place("app.py", 3)) == (
+    assert problem.at(SourceLocation("app.py", 3)) == (
         "app.py:3: two is called with 1 argument but is declared (record, state); "
         "declare it (record); further parameters need defaults"
     )
 
 
 def test_the_place_of_a_function_is_its_definition() -> None:
-    otherwise = Place("elsewhere.py", 1)
+    otherwise = SourceLocation("elsewhere.py", 1)
     line = two.__code__.co_firstlineno
-    assert function_place(two, otherwise) == Place("test_inspection.py", line)
+    assert function_place(two, otherwise) == SourceLocation("test_inspection.py", line)
     assert function_place(functools.partial(two, 1), otherwise).line == line
     assert function_place(len, otherwise) == otherwise
     assert function_place(5, otherwise) == otherwise

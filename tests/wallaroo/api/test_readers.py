@@ -14,9 +14,9 @@ from wallaroo.api.readers import (
 )
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.routing.keys import display_key
-from wallaroo.topology.graph import Place, StateDeclaration
+from wallaroo.topology.graph import SourceLocation, StateDeclaration
 
-PLACE = Place("app.py", 7)
+PLACE = SourceLocation("app.py", 7)
 
 
 @wallaroo.decoder(4, ">I")

@@ -7,13 +7,13 @@ from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import (
     ComputationDeclaration,
-    Place,
     Placement,
+    SourceLocation,
     StateDeclaration,
     StepDeclaration,
 )
 
-HERE = Place("app.py", 1)
+HERE = SourceLocation("app.py", 1)
 SOURCE = TCPSource("h", 0, 4, ">I", bytes)
 STATE = StateDeclaration("s", dict, ("a", "b"))
 
@@ -29,11 +29,14 @@ def draft(
     computation = ComputationDeclaration("c", len, is_multi=False)
     steps = [
         StepDeclaration(
-            Placement.PARTITIONED_STATE, computation, Place("app.py", line + 1 + index), state
+            Placement.PARTITIONED_STATE,
+            computation,
+            SourceLocation("app.py", line + 1 + index),
+            state,
         )
         for index, state in enumerate(states)
     ]
-    place = Place("app.py", line)
+    place = SourceLocation("app.py", line)
     return PipelineDraft(name or f"p{line}", source, place, steps, [*sinks], closed_by=closed_by)
 
 

@@ -13,8 +13,8 @@ from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
     PipelineDeclaration,
-    Place,
     Placement,
+    SourceLocation,
     StateDeclaration,
     StepDeclaration,
 )
@@ -24,7 +24,7 @@ SOURCE = TCPSource("h", 1, 4, ">I", bytes)
 LINES = FileSource("in", "newline", 0, "", bytes)
 GENERATOR = GeneratorSource(None)  # type: ignore[arg-type]  # it is only carried along
 SINK = TCPSink("h", 2, str)
-PLACE = Place("app.py", 1)
+PLACE = SourceLocation("app.py", 1)
 PARTITION = PartitionDeclaration("by_first", min)
 
 

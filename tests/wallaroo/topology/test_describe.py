@@ -12,8 +12,8 @@ from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
     PipelineDeclaration,
-    Place,
     Placement,
+    SourceLocation,
     StateDeclaration,
     StepDeclaration,
 )
@@ -24,7 +24,7 @@ def step(
     placement: Placement, name: str, *, is_multi: bool = False, **more: Any
 ) -> StepDeclaration:
     computation = ComputationDeclaration(name, len, is_multi)
-    return StepDeclaration(placement, computation, Place("app.py", 1), **more)
+    return StepDeclaration(placement, computation, SourceLocation("app.py", 1), **more)
 
 
 def plan() -> Plan:
