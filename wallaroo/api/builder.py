@@ -22,10 +22,10 @@ from wallaroo.topology.compile import compile_graph
 from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
-    Placement,
     SourceLocation,
     StateDeclaration,
     StepDeclaration,
+    StepKind,
 )
 from wallaroo.topology.plan import Plan
 
@@ -56,11 +56,11 @@ class ApplicationBuilder:
 
     def to(self, computation: Any) -> Self:
         """Add a stateless computation, which runs where its records are, in their order."""
-        return self._add_step(Placement.FUSED, caller_place(), computation)
+        return self._add_step(StepKind.FUSED, caller_place(), computation)
 
     def to_parallel(self, computation: Any) -> Self:
         """Add a stateless computation that runs on all workers; records lose their order."""
-        return self._add_step(Placement.PARALLEL, caller_place(), computation)
+        return self._add_step(StepKind.PARALLEL, caller_place(), computation)
 
     def to_stateful(self, computation: Any, state_class: Any, state_name: str) -> Self:
         """Add a state computation with one state object for the whole cluster.
@@ -69,7 +69,7 @@ class ApplicationBuilder:
         """
         place = caller_place()
         state = self._read(read_state, state_class, state_name, None, place)
-        return self._add_step(Placement.SINGLE_STATE, place, computation, state)
+        return self._add_step(StepKind.SINGLE_STATE, place, computation, state)
 
     def to_state_partition(
         self,
@@ -90,7 +90,7 @@ class ApplicationBuilder:
         partition = self._read(read_partition, partition_function, place)
         has_all = keys is not None and partition is not None
         return self._add_step(
-            Placement.PARTITIONED_STATE, place, computation, state if has_all else None, partition
+            StepKind.PARTITIONED_STATE, place, computation, state if has_all else None, partition
         )
 
     def to_sink(self, sink_config: Any) -> Self:
@@ -138,7 +138,7 @@ class ApplicationBuilder:
 
     def _add_step(
         self,
-        placement: Placement,
+        placement: StepKind,
         place: SourceLocation,
         computation: Any,
         state: StateDeclaration | None = None,

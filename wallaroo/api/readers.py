@@ -33,13 +33,13 @@ from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import (
     ComputationDeclaration,
     PartitionDeclaration,
-    Placement,
     SourceLocation,
     StateDeclaration,
+    StepKind,
 )
 from wallaroo.topology.plan import State
 
-_STATELESS = (Placement.FUSED, Placement.PARALLEL)
+_STATELESS = (StepKind.FUSED, StepKind.PARALLEL)
 
 
 def read_name(what: str, name: object, place: SourceLocation) -> str:
@@ -49,7 +49,7 @@ def read_name(what: str, name: object, place: SourceLocation) -> str:
 
 
 def read_computation(
-    computation: object, placement: Placement, place: SourceLocation
+    computation: object, placement: StepKind, place: SourceLocation
 ) -> ComputationDeclaration:
     """Read a computation of the kind that ``placement`` takes."""
     takes_state = placement not in _STATELESS
@@ -157,7 +157,7 @@ def read_sink(config: object, what: str, place: SourceLocation) -> Sink:
 
 def _read_decorated(
     computation: Decorated[..., Any],
-    placement: Placement,
+    placement: StepKind,
     place: SourceLocation,
     *,
     takes_state: bool,

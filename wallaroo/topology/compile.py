@@ -15,9 +15,9 @@ from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.graph import (
     Graph,
     PipelineDeclaration,
-    Placement,
     StateDeclaration,
     StepDeclaration,
+    StepKind,
 )
 from wallaroo.topology.plan import (
     CONSTANT_KEY,
@@ -88,11 +88,11 @@ class _Compiler:
 
     def _joins(self, stage: _OpenStage, step: StepDeclaration) -> bool:
         match step.placement:
-            case Placement.FUSED:
+            case StepKind.FUSED:
                 return True
-            case Placement.PARALLEL:
+            case StepKind.PARALLEL:
                 return stage.deals_single_records()
-            case Placement.SINGLE_STATE | Placement.PARTITIONED_STATE:
+            case StepKind.SINGLE_STATE | StepKind.PARTITIONED_STATE:
                 return False
 
     def _exchange(self, step: StepDeclaration, *, payload_may_travel: bool) -> Exchange:

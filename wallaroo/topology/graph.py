@@ -24,7 +24,7 @@ class SourceLocation:
         return f"{self.file}:{self.line}"
 
 
-class Placement(enum.Enum):
+class StepKind(enum.Enum):
     """How a step was added; the value is the builder's method."""
 
     FUSED = "to"
@@ -64,7 +64,7 @@ class StateDeclaration:
 class StepDeclaration:
     """One computation in its place in a pipeline."""
 
-    placement: Placement
+    placement: StepKind
     computation: ComputationDeclaration
     place: SourceLocation
     state: StateDeclaration | None = None

@@ -7,10 +7,10 @@ from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import (
     ComputationDeclaration,
-    Placement,
     SourceLocation,
     StateDeclaration,
     StepDeclaration,
+    StepKind,
 )
 
 HERE = SourceLocation("app.py", 1)
@@ -29,7 +29,7 @@ def draft(
     computation = ComputationDeclaration("c", len, is_multi=False)
     steps = [
         StepDeclaration(
-            Placement.PARTITIONED_STATE,
+            StepKind.PARTITIONED_STATE,
             computation,
             SourceLocation("app.py", line + 1 + index),
             state,

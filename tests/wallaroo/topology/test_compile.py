@@ -13,10 +13,10 @@ from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
     PipelineDeclaration,
-    Placement,
     SourceLocation,
     StateDeclaration,
     StepDeclaration,
+    StepKind,
 )
 from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, State
 
@@ -28,28 +28,26 @@ PLACE = SourceLocation("app.py", 1)
 PARTITION = PartitionDeclaration("by_first", min)
 
 
-def step(
-    placement: Placement, name: str, *, is_multi: bool = False, **more: Any
-) -> StepDeclaration:
+def step(placement: StepKind, name: str, *, is_multi: bool = False, **more: Any) -> StepDeclaration:
     computation = ComputationDeclaration(name, len, is_multi)
     return StepDeclaration(placement, computation, PLACE, **more)
 
 
 def to(name: str, *, is_multi: bool = False) -> StepDeclaration:
-    return step(Placement.FUSED, name, is_multi=is_multi)
+    return step(StepKind.FUSED, name, is_multi=is_multi)
 
 
 def parallel(name: str, *, is_multi: bool = False) -> StepDeclaration:
-    return step(Placement.PARALLEL, name, is_multi=is_multi)
+    return step(StepKind.PARALLEL, name, is_multi=is_multi)
 
 
 def single(name: str, state: str) -> StepDeclaration:
-    return step(Placement.SINGLE_STATE, name, state=StateDeclaration(state, dict, None))
+    return step(StepKind.SINGLE_STATE, name, state=StateDeclaration(state, dict, None))
 
 
 def keyed(name: str, state: str, *keys: str) -> StepDeclaration:
     declared = StateDeclaration(state, dict, keys)
-    return step(Placement.PARTITIONED_STATE, name, state=declared, partition=PARTITION)
+    return step(StepKind.PARTITIONED_STATE, name, state=declared, partition=PARTITION)
 
 
 def compiled(

@@ -12,17 +12,15 @@ from wallaroo.topology.graph import (
     Graph,
     PartitionDeclaration,
     PipelineDeclaration,
-    Placement,
     SourceLocation,
     StateDeclaration,
     StepDeclaration,
+    StepKind,
 )
 from wallaroo.topology.plan import Plan
 
 
-def step(
-    placement: Placement, name: str, *, is_multi: bool = False, **more: Any
-) -> StepDeclaration:
+def step(placement: StepKind, name: str, *, is_multi: bool = False, **more: Any) -> StepDeclaration:
     computation = ComputationDeclaration(name, len, is_multi)
     return StepDeclaration(placement, computation, SourceLocation("app.py", 1), **more)
 
@@ -34,12 +32,12 @@ def plan() -> Plan:
     source = TCPSource("127.0.0.1", 7010, 4, ">I", bytes)
     partitioned: dict[str, Any] = {"state": letters, "partition": by_letter}
     votes = (
-        step(Placement.FUSED, "read"),
-        step(Placement.PARALLEL, 'spl"it', is_multi=True),
-        step(Placement.PARTITIONED_STATE, "count", **partitioned),
-        step(Placement.SINGLE_STATE, "sum", state=total),
+        step(StepKind.FUSED, "read"),
+        step(StepKind.PARALLEL, 'spl"it', is_multi=True),
+        step(StepKind.PARTITIONED_STATE, "count", **partitioned),
+        step(StepKind.SINGLE_STATE, "sum", state=total),
     )
-    more = (step(Placement.PARTITIONED_STATE, "again", **partitioned),)
+    more = (step(StepKind.PARTITIONED_STATE, "again", **partitioned),)
     return compile_graph(
         Graph(
             "a\\b & <c>",
@@ -85,7 +83,7 @@ def test_the_text_tells_the_way_of_a_record() -> None:
 def test_a_state_without_declared_keys_has_hashed_partitions_only() -> None:
     state = StateDeclaration("s", dict, ())
     keyed = step(
-        Placement.PARTITIONED_STATE, "c", state=state, partition=PartitionDeclaration("p", min)
+        StepKind.PARTITIONED_STATE, "c", state=state, partition=PartitionDeclaration("p", min)
     )
     source = TCPSource("h", 1, 4, ">I", bytes)
     small = compile_graph(Graph("app", (PipelineDeclaration("p", source, (keyed,), ()),)))
