@@ -11,7 +11,7 @@ import msgpack
 
 from tests.fuzz.said import Said, flipped
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
-from wallaroo.wire.agents import Offer, Place
+from wallaroo.wire.agents import Offer, StartProcess
 from wallaroo.wire.control import (
     Checkpoint,
     ControlFrame,
@@ -105,7 +105,7 @@ def _frames(poison: bytes) -> list[bytes]:
         Drain(epoch, CheckpointId(1)),
         Checkpoint(epoch, CheckpointId(1)),
         Offer(Epoch(0), WorkerName("far"), "host", "instance", ["application"], 1),
-        Place(epoch),
+        StartProcess(epoch),
     ]
     data: list[DataFrame] = [
         LinkHello(WorkerName("w2"), epoch, worker, epoch),

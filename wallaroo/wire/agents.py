@@ -63,7 +63,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StartProcess:
     """Initializer: start the process of your worker."""
 
     tag: ClassVar[int] = 53
@@ -124,5 +124,14 @@ class Beat:
 
 
 AgentFrame = (
-    Offer | Accepted | Prepared | Place | Placed | Gone | EndProcess | Withdraw | Dismissed | Beat
+    Offer
+    | Accepted
+    | Prepared
+    | StartProcess
+    | Placed
+    | Gone
+    | EndProcess
+    | Withdraw
+    | Dismissed
+    | Beat
 )

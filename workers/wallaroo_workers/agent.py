@@ -33,9 +33,9 @@ from wallaroo.wire.agents import (
     EndProcess,
     Gone,
     Offer,
-    Place,
     Placed,
     Prepared,
+    StartProcess,
     Withdraw,
 )
 from wallaroo.wire.control import ControlFrame
@@ -224,7 +224,7 @@ class Agent:
         match frame:
             case Accepted():
                 self._accepted(frame)
-            case Place():
+            case StartProcess():
                 self._start(self._place(frame))
             case EndProcess(epoch):
                 if epoch == self._placed:
@@ -285,7 +285,7 @@ class Agent:
 
     # The worker
 
-    async def _place(self, order: Place) -> None:
+    async def _place(self, order: StartProcess) -> None:
         assert self._link is not None
         link, settings = self._link, self._settings
         await self._placement.ended(self._name)

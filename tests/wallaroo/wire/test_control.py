@@ -17,9 +17,9 @@ from wallaroo.wire.agents import (
     EndProcess,
     Gone,
     Offer,
-    Place,
     Placed,
     Prepared,
+    StartProcess,
     Withdraw,
 )
 from wallaroo.wire.control import (
@@ -114,7 +114,7 @@ FRAMES: list[ControlFrame] = [
     Offer(NO_EPOCH, WorkerName("w5"), "beta", "5ca1ab1e", ["step a"], 1),
     Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
     Prepared(EPOCH, EPOCH),
-    Place(EPOCH),
+    StartProcess(EPOCH),
     Placed(EPOCH, 4711),
     Gone(EPOCH, "the process ended with status 1"),
     EndProcess(EPOCH),

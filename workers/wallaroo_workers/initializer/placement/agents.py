@@ -15,7 +15,7 @@ from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference
-from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Place
+from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, StartProcess
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.initializer.control.server import Guest
@@ -262,7 +262,7 @@ class Agents:
         agent = await self._present(name)
         await self._leftover_ended(agent)
         process = agent.process = AgentProcess(Epoch(settings.incarnation))
-        agent.send(Place(process.incarnation))
+        agent.send(StartProcess(process.incarnation))
         return await process.pid
 
     async def _leftover_ended(self, agent: Agent) -> None:
