@@ -71,7 +71,7 @@ class StartProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class ProcessStarted:
     """Agent: the process runs."""
 
     tag: ClassVar[int] = 54
@@ -128,7 +128,7 @@ AgentFrame = (
     | Accepted
     | Prepared
     | StartProcess
-    | Placed
+    | ProcessStarted
     | Gone
     | EndProcess
     | Withdraw

@@ -33,8 +33,8 @@ from wallaroo.wire.agents import (
     EndProcess,
     Gone,
     Offer,
-    Placed,
     Prepared,
+    ProcessStarted,
     StartProcess,
     Withdraw,
 )
@@ -318,7 +318,7 @@ class Agent:
             log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
             link.send(Gone(order.epoch, error.what))
             return
-        link.send(Placed(order.epoch, pid))
+        link.send(ProcessStarted(order.epoch, pid))
 
     def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         log.info("worker.ended", reason=reason, next="the initializer decides about another")

@@ -17,8 +17,8 @@ from wallaroo.wire.agents import (
     EndProcess,
     Gone,
     Offer,
-    Placed,
     Prepared,
+    ProcessStarted,
     StartProcess,
     Withdraw,
 )
@@ -115,7 +115,7 @@ FRAMES: list[ControlFrame] = [
     Accepted(NO_EPOCH, "letters", 10_000, '{"debug": false}'),
     Prepared(EPOCH, EPOCH),
     StartProcess(EPOCH),
-    Placed(EPOCH, 4711),
+    ProcessStarted(EPOCH, 4711),
     Gone(EPOCH, "the process ended with status 1"),
     EndProcess(EPOCH),
     Withdraw(NO_EPOCH),

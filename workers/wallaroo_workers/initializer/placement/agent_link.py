@@ -6,7 +6,7 @@ from typing import Protocol
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.agents import Beat, Dismissed, Gone, Offer, Placed, Prepared, Withdraw
+from wallaroo.wire.agents import Beat, Dismissed, Gone, Offer, Prepared, ProcessStarted, Withdraw
 from wallaroo.wire.control import ControlFrame, encode_control_frame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.network.frames import FrameConnection
@@ -70,7 +70,7 @@ class Agent:
             case Prepared(epoch, records_epoch):
                 self.newest_epoch, self.records_epoch = epoch, records_epoch
                 self._owner.prepared(self)
-            case Placed(epoch, pid):
+            case ProcessStarted(epoch, pid):
                 if self.process is not None and self.process.incarnation == epoch:
                     self.process.pid.set_result(pid)
             case Gone(epoch, reason):
