@@ -80,7 +80,7 @@ class ProcessStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class ProcessEnded:
     """Agent: the process has ended, or could not be started."""
 
     tag: ClassVar[int] = 55
@@ -129,7 +129,7 @@ AgentFrame = (
     | Prepared
     | StartProcess
     | ProcessStarted
-    | Gone
+    | ProcessEnded
     | EndProcess
     | Withdraw
     | Dismissed

@@ -31,9 +31,9 @@ from wallaroo.wire.agents import (
     Beat,
     Dismissed,
     EndProcess,
-    Gone,
     Offer,
     Prepared,
+    ProcessEnded,
     ProcessStarted,
     StartProcess,
     Withdraw,
@@ -316,14 +316,14 @@ class Agent:
         except ClusterError as error:
             following = "the initializer decides about another"
             log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
-            link.send(Gone(order.epoch, error.what))
+            link.send(ProcessEnded(order.epoch, error.what))
             return
         link.send(ProcessStarted(order.epoch, pid))
 
     def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
         log.info("worker.ended", reason=reason, next="the initializer decides about another")
         if self._link is not None:
-            self._link.send(Gone(incarnation, reason))
+            self._link.send(ProcessEnded(incarnation, reason))
 
     def _worker_ended_with(self, _worker: WorkerName, status: int) -> None:
         if status > 0 and status != STATUS_INITIALIZER_LOST:

@@ -6,7 +6,15 @@ from typing import Protocol
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.agents import Beat, Dismissed, Gone, Offer, Prepared, ProcessStarted, Withdraw
+from wallaroo.wire.agents import (
+    Beat,
+    Dismissed,
+    Offer,
+    Prepared,
+    ProcessEnded,
+    ProcessStarted,
+    Withdraw,
+)
 from wallaroo.wire.control import ControlFrame, encode_control_frame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.network.frames import FrameConnection
@@ -73,7 +81,7 @@ class Agent:
             case ProcessStarted(epoch, pid):
                 if self.process is not None and self.process.incarnation == epoch:
                     self.process.pid.set_result(pid)
-            case Gone(epoch, reason):
+            case ProcessEnded(epoch, reason):
                 self.process_ended(epoch, reason)
             case Withdraw():
                 self._owner.on_leave(self.name)
