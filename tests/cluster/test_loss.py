@@ -275,9 +275,9 @@ def test_a_record_that_kills_its_worker_each_time_ends_the_run_after_a_limit(
     command = tmp_path / "wallaroo-run"
     command.write_text(
         f"#!{harness.COMMANDS / 'python'}\n"
-        "from wallaroo.cluster import restarts\n"
+        "from wallaroo.coordinator import restart_policy\n"
         "from wallaroo_cli.run import main\n"
-        "restarts.BACK_OFF_MAX_S = 0.1\n"
+        "restart_policy.BACK_OFF_MAX_S = 0.1\n"
         "main()\n"
     )
     command.chmod(0o755)
