@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers dead-code page-check package bench bench-latency bench-peers crash-test operator-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-latency bench-peers crash-test operator-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ browser:  ## Install Chromium for the tests of the page, on Debian and where tha
 test: .venv/dev-ready browser  ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
+# What starts no processes and is enough for the part that decides; the rest acts, and most of it runs
+# in processes of their own.
+COVERED := tests/wallaroo tests/simulation tests/test_public_api.py examples
+
+coverage: .venv/dev-ready  ## Show which branches of wallaroo/ no test takes; fail below 95 %
+	@$(BIN)/coverage run -m pytest -q -m 'not cluster' $(COVERED)
+	@$(BIN)/coverage report --include='wallaroo/*' --skip-covered --show-missing --fail-under=95
+
 SEEDS ?= 300
 
 simulate: .venv/dev-ready  ## Run SEEDS=300 simulated clusters that meet faults of all kinds
@@ -49,7 +57,7 @@ INPUTS ?= 100000
 fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of running clusters
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
-check: style types layers dead-code  ## Format, lint, types, layers, dead code: what CI runs before the tests
+check: style types layers spelling dead-code  ## Format, lint, types, layers, spelling, dead code: what CI runs first
 
 style: .venv/dev-ready
 	@$(BIN)/ruff format --check --quiet .
@@ -64,6 +72,9 @@ types: .venv/dev-ready
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo
+
+spelling: .venv/dev-ready
+	@$(BIN)/codespell
 
 dead-code: .venv/dev-ready
 	@$(BIN)/vulture
