@@ -287,3 +287,22 @@ def ended(
     assert stop == Send(workers, Stop(Epoch(epoch)))
     assert isinstance(end, EndCluster)
     return end.error
+
+
+def running(**changes: Any) -> Story:
+    """Return a cluster that has begun with manifest 7 and takes records."""
+    story = Story(is_durable=True, manifest=7, **changes)
+    story.go_to(Phase.RUNNING)
+    return story
+
+
+def saving(**changes: Any) -> Story:
+    story = running(**changes)
+    story.due()
+    return story
+
+
+def committing(**changes: Any) -> Story:
+    story = saving(**changes)
+    assert story.save() == [manifest_order(story)]
+    return story

@@ -10,8 +10,11 @@ from tests.wallaroo.coordinator.story import (
     B,
     Story,
     assigned,
+    committing,
     ended,
     manifest_order,
+    running,
+    saving,
 )
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON
 from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
@@ -32,25 +35,6 @@ from wallaroo.wire.control import (
 
 E1 = Epoch(1)
 ROUND_8, ROUND_9 = CheckpointId(8), CheckpointId(9)
-
-
-def running(**changes: Any) -> Story:
-    """Return a cluster that has begun with manifest 7 and takes records."""
-    story = Story(is_durable=True, manifest=7, **changes)
-    story.go_to(Phase.RUNNING)
-    return story
-
-
-def saving(**changes: Any) -> Story:
-    story = running(**changes)
-    story.due()
-    return story
-
-
-def committing(**changes: Any) -> Story:
-    story = saving(**changes)
-    assert story.save() == [manifest_order(story)]
-    return story
 
 
 def drained(**changes: Any) -> Story:

@@ -12,8 +12,11 @@ from tests.wallaroo.coordinator.story import (
     C,
     Story,
     assigned,
+    committing,
     ended,
     manifest_order,
+    running,
+    saving,
 )
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON
 from wallaroo.coordinator.coordinator import Phase
@@ -46,25 +49,6 @@ from wallaroo.wire.control import (
 E1, E2, E3, E4 = map(Epoch, range(1, 5))
 THREE = (A, B, C)
 MENDING = [Phase.FORMING, Phase.CONNECTING, Phase.OPENING]
-
-
-def running(**changes: Any) -> Story:
-    """Return a cluster that has begun with manifest 7 and takes records."""
-    story = Story(is_durable=True, manifest=7, **changes)
-    story.go_to(Phase.RUNNING)
-    return story
-
-
-def saving(**changes: Any) -> Story:
-    story = running(**changes)
-    story.due()
-    return story
-
-
-def committing(**changes: Any) -> Story:
-    story = saving(**changes)
-    assert story.save() == [manifest_order(story)]
-    return story
 
 
 def test_a_loss_sends_all_back_to_the_last_checkpoint() -> None:

@@ -2,18 +2,16 @@
 
 import errno
 import os
-import resource
 import sys
 import threading
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.workers.full_disk import full_from
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES, HEADER_BYTES, Buffer
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry, segment_name
 from wallaroo.checkpoint.manifest import JournalPosition
@@ -209,21 +207,10 @@ def test_a_journal_that_is_there_is_not_written_by_a_second_run(tmp_path: Path) 
     assert "only one run" in caught.value.hint
 
 
-@contextmanager
-def full_disk(byte_count: int) -> Iterator[None]:
-    """Let no file grow beyond `byte_count`: a write across it is short, the next one fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (byte_count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_an_entry_that_found_no_room_leaves_no_trace(tmp_path: Path) -> None:
     writer = writer_in(tmp_path)
     writer.append(0, 1, b"before")
-    with full_disk(100), pytest.raises(StoreError, match="cannot write to the journal"):
+    with full_from(100), pytest.raises(StoreError, match="cannot write to the journal"):
         writer.append(0, 1, b"x" * 100)
     assert [entry.frames for entry in entries(tmp_path)] == [b"before"]
     writer.append(0, 1, b"after")
@@ -239,7 +226,7 @@ def test_what_could_not_be_taken_back_is_before_the_next_entry(
     def ftruncate(*_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    with full_disk(100), monkeypatch.context() as patch:
+    with full_from(100), monkeypatch.context() as patch:
         patch.setattr(os, "ftruncate", ftruncate)
         for _ in range(2):
             with pytest.raises(StoreError):
@@ -255,7 +242,7 @@ def test_a_segment_that_could_not_be_begun_is_tried_again(tmp_path: Path) -> Non
     writer = writer_in(tmp_path)
     for _ in range(3):
         writer.append(0, 1, b"x" * 70)
-    with full_disk(5), pytest.raises(StoreError):
+    with full_from(5), pytest.raises(StoreError):
         writer.append(0, 1, b"y")
     assert len(files_of(tmp_path)) == 1
     writer.append(0, 1, b"y")
