@@ -54,6 +54,15 @@ class Viewed:
                 connection.sendall(framed(payloads * TIMES))
                 wait_processed(connection)
 
+    def wait_acknowledged(self) -> None:
+        """Wait until nothing is left that a worker would send again to a successor of another."""
+
+        def is_acknowledged() -> bool:
+            snapshot = get(f"{self._url}api/snapshot")
+            return all(worker["backlog_bytes"] == 0 for worker in snapshot["workers"])
+
+        wait_until("all is acknowledged", is_acknowledged)
+
     def kill(self, worker: str) -> None:
         """Kill a worker; until another process has taken its place no view goes back."""
         before, epoch = self.status(), self._cluster.ready()["epoch"]
@@ -145,13 +154,16 @@ def test_without_checkpoints_what_a_lost_worker_has_told_stays(tmp_path: Path) -
         run.send()
         run.check(1)
         for worker in ("w1", "w2", "w1"):
+            run.wait_acknowledged()
             run.kill(worker)
             run.check(1)
         run.send()
         run.ask("grow", "--workers", "1")
         run.ask("shrink", "--names", "w1")
+        run.wait_acknowledged()
         run.kill("w2")
         run.check(2)
+        run.wait_acknowledged()
         run.kill("w3")
         run.check(2)
         run.send()

@@ -20,13 +20,14 @@ SUBJECTS = (
     "store",
     "worker",
 )
+PURE_PACKAGES = ("checkpoint", "coordinator", "ingest", "links", "runtime", "worker")
 NAME = re.compile(rf"({'|'.join(SUBJECTS)})\.[a-z_]+")
 LEVELS = {"info", "warning", "error", "critical", "exception"}
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:
-    pure = ROOT / "wallaroo"
-    for folder in (pure / "checkpoint", pure / "cluster", ROOT / "workers"):
+    pure = [ROOT / "wallaroo" / package for package in PURE_PACKAGES]
+    for folder in (*pure, ROOT / "workers"):
         for path in sorted(folder.rglob("*.py")):
             yield path.relative_to(ROOT), ast.parse(path.read_text())
 

@@ -65,6 +65,8 @@ class Agent:
         """As ``newest_epoch``, of journals that have any record."""
         self.process: AgentProcess | None = None
         self.is_silent = False
+        self.gone = asyncio.Event()
+        """Set once the connection is gone."""
 
     def send(self, frame: ControlFrame) -> None:
         """Send it; nothing happens where the connection is gone."""
@@ -101,6 +103,7 @@ class Agent:
 
     def lost(self, reason: str) -> None:
         """The connection is gone, and with it the worker: an agent does not leave one alone."""
+        self.gone.set()
         self._owner.lost(self, reason)
 
     def abort(self, reason: str) -> None:
@@ -111,3 +114,11 @@ class Agent:
         """It is not needed, or not any more; ``what`` says why, if that is no matter of course."""
         self.send(Dismissed(NO_EPOCH, what, hint))
         self._connection.close()
+
+    def dismiss_last(self, what: str) -> None:
+        """As ``dismiss``, but let the agent close the connection.
+
+        A process that ends while something of the agent is unread resets the connection, and the
+        agent never reads that it was dismissed.
+        """
+        self.send(Dismissed(NO_EPOCH, what, ""))

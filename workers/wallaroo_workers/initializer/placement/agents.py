@@ -31,6 +31,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a worker may be called; its name becomes part of file names."""
 BEAT_S = 1.0
 WAITING_TOLD_EVERY_S = 10.0
+DISMISSED_AWAITED_S = 2.0
 KILLED_AWAITED_S = 2.0
 ORPHAN_LIVES_S = 3.0
 """A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
@@ -317,9 +318,15 @@ class Agents:
         await self._all_ended(KILLED_AWAITED_S)
         if self._timer is not None:
             self._timer.cancel()
-        for agent in list(self._agents.values()):
-            agent.dismiss(self.error and f"the cluster has ended: {self.error}")
+        agents = list(self._agents.values())
         self._agents.clear()
+        for agent in agents:
+            agent.dismiss_last(self.error and f"the cluster has ended: {self.error}")
+        leaving = [asyncio.ensure_future(agent.gone.wait()) for agent in agents]
+        if leaving:
+            _, late = await asyncio.wait(leaving, timeout=DISMISSED_AWAITED_S)
+            for wait in late:
+                wait.cancel()
 
     async def _all_ended(self, timeout_s: float) -> None:
         waiting = [asyncio.ensure_future(self.ended(worker)) for worker in self._agents]
