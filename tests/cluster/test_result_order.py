@@ -118,3 +118,26 @@ def test_results_of_a_new_owner_wait_for_those_of_the_old_one(
         assert cluster.stop() == 0
     receiver.close()
     check(receiver, expected)
+
+
+def test_a_worker_that_leaves_while_it_holds_results_delivers_them(tmp_path: Path) -> None:
+    write_application(tmp_path, PLAIN)
+    receiver = PickyReceiver(1)
+    payloads = payloads_of("s", range(2 * RECORDS), KEYS)
+    where = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "1"]
+    with cluster_of(tmp_path, *where) as cluster:
+        with socket.create_connection(("127.0.0.1", cluster.source_port()), WAIT_S) as sender:
+            sender.sendall(framed(*payloads[:RECORDS]))
+            assert isinstance(cluster.resize(["w2", "w3"], []), dict)
+            cluster.wait_event("results.held")
+            sender.sendall(framed(*payloads[RECORDS:]))
+            wait_processed(sender)
+            # Both of these hold results behind those of the first worker, and so owe them.
+            cluster.ask([], ["w2", "w3"])
+            cluster.wait_event("results.held", 2)
+            receiver.may_read_first.set()
+            assert isinstance(cluster.answer(), dict)
+            wait_until("all results are there", lambda: len(receiver.arrivals) == len(payloads))
+        assert cluster.stop() == 0
+    receiver.close()
+    check(receiver, payloads)

@@ -19,7 +19,7 @@ either lost, or comes again with a recovery.
 from collections.abc import Mapping, Sequence
 
 from wallaroo.coordinator.cluster_state import ClusterState
-from wallaroo.coordinator.events import Announce, Effect
+from wallaroo.coordinator.events import Announce, Effect, Send
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Delivered, Release
 
@@ -86,4 +86,15 @@ class Deliveries:
         self._held[resize] = held
         if not held:
             del self._owed[resize], self._held[resize]
-        return [self._state.to_all(Release(self._state.epoch, resize, held))]
+        return [Send(self._holders(), Release(self._state.epoch, resize, held))]
+
+    def _holders(self) -> tuple[WorkerName, ...]:
+        """Return the members, and those that left and may still hold results of before.
+
+        What such a worker holds it also owes, so it is in here until it has delivered everything.
+        """
+        members = self._state.workers
+        owing = {
+            worker for debts in self._owed.values() for worker, sinks in debts.items() if sinks
+        }
+        return (*members, *sorted(owing.difference(members)))

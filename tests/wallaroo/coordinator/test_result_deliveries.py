@@ -52,6 +52,21 @@ def test_a_worker_that_is_gone_owes_nothing_of_any_resize() -> None:
     assert deliveries.gone(C) == []
 
 
+def test_a_worker_that_leaves_is_told_what_it_need_not_hold_any_longer() -> None:
+    state = ClusterState(membership(), Totals(is_durable=False))
+    deliveries = Deliveries(state)
+    leaver = WorkerName("leaver")
+    deliveries.begin(1, {A: [0]})
+    # It holds results behind those of A, so it owes them to the sink when it leaves.
+    deliveries.begin(2, {leaver: [0]})
+    (release,) = delivered(deliveries, A)
+    assert isinstance(release, Send)
+    assert release.workers == (*state.workers, leaver)
+    (release,) = deliveries.delivered(leaver, Delivered(Epoch(1), 2, []))
+    assert isinstance(release, Send)
+    assert release.workers == state.workers
+
+
 def test_a_report_cannot_add_a_debt() -> None:
     deliveries = new_deliveries()
     deliveries.begin(1, {A: [0]})
