@@ -35,13 +35,15 @@ def application_named(text: str) -> Application:
     """Read the name of a module, or the path of its file with or without ``.py``.
 
     The folder of a file is where it can be imported from: for a file of a package, the one that
-    the package is in. Raises ``ConfigError`` if there is no such file.
+    the package is in. Raises ``ConfigError`` if the file does not exist.
     """
     file = next(filter(os.path.isfile, _candidates(text)), None)
     if not (os.sep in text or text.endswith(".py")):
         return Application(text, None)
     if file is None:
-        raise ConfigError(f"there is no file {text.removesuffix('.py')}.py", hint=_near_file(text))
+        raise ConfigError(
+            f"the file {text.removesuffix('.py')}.py does not exist", hint=_near_file(text)
+        )
     folder, name = os.path.split(os.path.abspath(file))
     parts = [name.removesuffix(".py")]
     if "." in parts[0]:
@@ -69,11 +71,12 @@ def _candidates(text: str) -> list[str]:
     return [text] if text.endswith(".py") else [f"{text}.py", os.path.join(text, "__init__.py")]
 
 
-def split_application(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the application and the other arguments, where no option says which it is.
+def split_application(arguments: Sequence[str], ours: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the application and the other arguments, if no option says which it is.
 
-    The first argument that is not an option names it. Behind an option that is not ours nobody
-    knows whether the next argument is its value. Raises ``click.UsageError`` if there is none.
+    The first argument that is not an option names it. Behind an option that is not one of ``ours``
+    nobody knows whether the next argument is its value. Raises ``click.UsageError`` if none names
+    it.
     """
     at = 0
     while at < len(arguments) and arguments[at].startswith("-"):
@@ -85,8 +88,13 @@ def split_application(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         return arguments[at], (*arguments[:at], *arguments[at + 1 :])
     for argument in arguments:
         name = argument.partition("=")[0]
-        if name.startswith("-") and nearest(name, [MODULE_OPTION], SIMILARITY_TO_REFUSE):
-            raise click.UsageError(f"No such option {name!r}. Did you mean {MODULE_OPTION!r}?")
+        if not name.startswith("-") or name in WITH_VALUE:
+            continue
+        near = nearest(name, ours, SIMILARITY_TO_WARN)
+        if near is None:
+            near = nearest(name, [MODULE_OPTION], SIMILARITY_TO_REFUSE)
+        if near is not None:
+            raise click.UsageError(f"No such option {name!r}. Did you mean {near!r}?")
     raise click.UsageError(
         "Missing the application to run. Give the name of its module or its file before all "
         f"options of the application, as in 'wallaroo-run alphabet.py', or {MODULE_OPTION!r}."

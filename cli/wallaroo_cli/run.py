@@ -140,7 +140,7 @@ class RunCommand(click.Command):
         chosen = ctx.params
         if chosen["application_module"] is None and not ctx.resilient_parsing:
             chosen["application_module"], chosen["application_arguments"] = split_application(
-                chosen["application_arguments"]
+                chosen["application_arguments"], _own_options()
             )
         return rest
 
@@ -205,7 +205,7 @@ class RunCommand(click.Command):
 @click.option(
     "--no-restart",
     is_flag=True,
-    help="Stop with status 1 when a worker is lost, in place of starting it again.",
+    help="Stop with status 1 when a worker is lost, instead of starting it again.",
 )
 @click.option(
     "--max-restarts",
@@ -296,8 +296,7 @@ def main(**values: Any) -> None:
     failures = failure_rule(
         chosen.max_failures, on_error=chosen.on_error, is_joining=hosts.join is not None
     )
-    ours = [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
-    warn_of_misspelled(chosen.application_arguments, ours)
+    warn_of_misspelled(chosen.application_arguments, _own_options())
     module, folder = application_named(chosen.application_module)
     folders = [chosen.folder] if folder is None else [folder, chosen.folder]
     application = ApplicationSettings(
@@ -313,6 +312,10 @@ def main(**values: Any) -> None:
     if hosts.join is not None:
         sys.exit(forks.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
     sys.exit(forks.run(_run(_settings(chosen, application, failures), plan)))
+
+
+def _own_options() -> list[str]:
+    return [name for parameter in main.params for name in parameter.opts if name.startswith("--")]
 
 
 def _given(values: dict[str, Any]) -> list[str]:

@@ -69,9 +69,9 @@ def test_a_file_is_found_by_its_absolute_path(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "hint"),
     [
-        ("alphbet.py", "there is no file alphbet.py", "did you mean alphabet.py?"),
-        ("apps/leters", "there is no file apps/leters.py", "did you mean apps/letters.py?"),
-        ("nowhere/x.py", "there is no file nowhere/x.py", "give the path"),
+        ("alphbet.py", "the file alphbet.py does not exist", "did you mean alphabet.py?"),
+        ("apps/leters", "the file apps/leters.py does not exist", "did you mean apps/letters.py?"),
+        ("nowhere/x.py", "the file nowhere/x.py does not exist", "give the path"),
         ("my.app.py", "has a dot in it", "rename it, to my_app.py"),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_imported_is_refused(
 def test_the_first_argument_that_is_no_option_is_the_application(
     arguments: list[str], rest: tuple[str, ...]
 ) -> None:
-    assert split_application(arguments) == ("votes", rest)
+    assert split_application(arguments, ["--workers", "--application-module"]) == ("votes", rest)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,7 @@ def test_the_first_argument_that_is_no_option_is_the_application(
         (["--aplication-module", "votes"], "Did you mean '--application-module'"),
         (["--application_module=votes"], "Did you mean '--application-module'"),
         (["--Application-Module", "votes"], "Did you mean '--application-module'"),
+        (["--worker", "2", "votes"], "Did you mean '--workers'"),
         (["--module", "votes"], "Did you mean '--application-module'"),
         (["--in", "a:1", "-application-module", "votes"], "Did you mean '--application-module'"),
     ],
@@ -116,7 +117,7 @@ def test_without_an_application_the_option_that_may_be_meant_is_named(
     arguments: list[str], said: str
 ) -> None:
     with pytest.raises(click.UsageError, match=said):
-        split_application(arguments)
+        split_application(arguments, ["--workers", "--application-module"])
     ended = CliRunner().invoke(run, arguments)
     assert ended.exit_code == 2
     assert said in ended.output

@@ -155,6 +155,12 @@ def test_all_mistakes_are_reported_together() -> None:
     assert len(caught.value.mistakes) == 2
 
 
+def test_a_mistake_of_many_senders_is_not_reported_for_each() -> None:
+    with pytest.raises(wallaroo.WallarooParameterError, match="sender 0 ") as caught:
+        run(numbers(), {"requests": [b"1"] * 1000})
+    assert len(caught.value.mistakes) == 5
+
+
 def test_a_record_that_fails_fails_the_run() -> None:
     with pytest.raises(SimulationError, match=r"1 records fail .*expects 0") as caught:
         run(numbers(), {"requests": [[b"1", b"one"]]})

@@ -107,6 +107,10 @@ def test_a_module_that_is_not_there_is_told_with_the_folders_searched(
     assert error.exit_code == 2
 
 
+def test_the_module_that_is_probably_meant_is_named(tmp_path: Path) -> None:
+    assert error_of(tmp_path, GOOD, "ap").hint.startswith("did you mean app? start the command")
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

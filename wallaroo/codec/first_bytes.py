@@ -8,7 +8,8 @@ import re
 
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) |HTTP/")
 _TLS = re.compile(rb"\x16\x03[\x00-\x04]")
-_TEXT = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]{4}")
+_TEXT = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]{4}|[\t\x20-\x7e]{0,2}\r?\n\Z")
+"""Or a short line that is the whole stream."""
 _LENGTH = re.compile(rb"\x00{1,7}[^\x00]")
 
 LOOKED_AT_BYTES = 16

@@ -1,6 +1,7 @@
 """Loads the user's module and has it build its plan; mistakes come back as the user's own lines."""
 
 import asyncio
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import wallaroo
 from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.suggestions import nearest
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.settings import ApplicationSettings
 
@@ -57,8 +59,8 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         searched = ", ".join(settings.paths)
         raise ConfigError(
             f"there is no module {settings.module!r} in {searched}",
-            hint="start the command in the folder of the module, give the path of its file, or add "
-            "its folder with --application-path",
+            hint=f"{_near_module(settings)}start the command in the folder of the module, give the "
+            "path of its file, or add its folder with --application-path",
         ) from error
     except SystemExit as error:
         raise ConfigError(
@@ -68,6 +70,16 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         ) from error
     except _FAILURES as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
+
+
+def _near_module(settings: ApplicationSettings) -> str:
+    """Return a question if a file there has nearly the name of the module, or ``""``."""
+    known = []
+    for folder in settings.paths:
+        with contextlib.suppress(OSError):
+            known += [name.removesuffix(".py") for name in os.listdir(folder) if name[-3:] == ".py"]
+    near = nearest(settings.module.removesuffix(".py"), known)
+    return "" if near is None else f"did you mean {near}? "
 
 
 def _hidden_by(module: ModuleType, settings: ApplicationSettings) -> str | None:

@@ -17,7 +17,9 @@ def test_the_first_bytes_of_tls_are_named(expects_lines: bool) -> None:
     assert "starts TLS" in likely_cause(hello, expects_lines=expects_lines)
 
 
-@pytest.mark.parametrize("first", [b"hello world\n", b'{"user": 1}\n', "Zürich\n".encode()])
+@pytest.mark.parametrize(
+    "first", [b"hello world\n", b'{"user": 1}\n', "Zürich\n".encode(), b"hi\n"]
+)
 def test_text_for_a_source_of_frames_is_a_sender_of_lines(first: bytes) -> None:
     assert 'framing="newline"' in likely_cause(first, expects_lines=False)
     assert likely_cause(first, expects_lines=True) == ""
