@@ -128,7 +128,7 @@ _OPTIONS = [
         "--from-checkpoint",
         metavar="N",
         type=click.IntRange(1),
-        help="Begin with this checkpoint in place of the newest; what was accepted since is "
+        help="Start from this checkpoint instead of the newest; what was accepted since is "
         "processed again.",
     ),
     click.option(

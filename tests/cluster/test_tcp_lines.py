@@ -97,7 +97,7 @@ def test_half_a_line_goes_on_at_another_worker(tmp_path: Path) -> None:
     assert lines_of(receiver.finish()) == Counter([b"'whole' 1", b"'half' 1", b"'last' 1"])
 
 
-def test_accepted_lines_count_once_whoever_is_killed(tmp_path: Path) -> None:
+def test_accepted_lines_count_once_whatever_is_killed(tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text(WORDS)
     receiver = Receiver()
     state = tmp_path / "state"

@@ -1,4 +1,4 @@
-"""What all decorators of this package leave in place of the function."""
+"""What all decorators of this package leave instead of the function."""
 
 import functools
 import sys

@@ -163,7 +163,7 @@ class Journal:
             self.folder.cut(name, cut_offset(name, kept))
             return
         # All of it was processed before the oldest checkpoint that is kept, and all that are kept
-        # say so: whoever goes back to one of them does not look for it. It is named until it is
+        # say so: a run that goes back to one of them does not look for it. It is named until it is
         # gone: without a name it could be taken for a newer one. If its writer's host has a folder
         # of its own, it stays there, and its name here.
         if self.folder.cut(name, None) or is_older(name, self.name):

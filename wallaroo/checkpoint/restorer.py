@@ -194,7 +194,7 @@ def journals_of(
 ) -> list[JournalPosition]:
     """Return where this worker has to replay which of all ``journals``, oldest first.
 
-    A worker replays its own, of all its lives; those of a worker that is no member any more are
+    A worker replays its own, of all its lives; those of a worker that is not a member any more are
     dealt out by their names.
     """
     mine: list[JournalPosition] = []

@@ -17,7 +17,7 @@ from wallaroo.checkpoint.gone import Gone, load, load_inner
 from wallaroo.describing import error_text
 
 _SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType)
-"""What an object may refer to that is no part of it."""
+"""What an object may refer to that is not a part of it."""
 
 
 @dataclass(frozen=True, slots=True)

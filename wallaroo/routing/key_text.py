@@ -5,7 +5,7 @@
     json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]; a text in quotes
 
 ``key_of_text`` and ``text_of_key`` are each other's inverse; ``shown_key`` cuts what is long. Keys
-come from whoever sends records, so what could not be read on a terminal, or would do something to
+come from senders of records, so what could not be read on a terminal, or would do something to
 it, is shown with escapes, as ``json``.
 """
 

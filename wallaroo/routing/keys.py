@@ -116,7 +116,7 @@ def short_repr(value: object) -> str:
     shortener.maxstring = shortener.maxother = 60
     try:
         text = shortener.repr(value)
-    except BaseException:  # noqa: BLE001  # the value is a stranger's, and so is its __repr__
+    except BaseException:  # noqa: BLE001  # the value is the user's, and so is its __repr__
         return f"<{type_name(value)}>"
     return text if len(text) <= 200 else text[:197] + "..."
 

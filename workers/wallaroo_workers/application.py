@@ -19,7 +19,7 @@ from wallaroo.topology.plan import Plan
 from wallaroo_workers.settings import ApplicationSettings
 
 _FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
-"""What code of the application may raise while it is loaded; Ctrl-C is no failure of it."""
+"""What code of the application may raise while it is loaded; Ctrl-C is not a failure of it."""
 
 
 def load_plan(settings: ApplicationSettings) -> Plan:

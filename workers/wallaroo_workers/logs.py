@@ -180,7 +180,7 @@ def _put(level: str, event: object, facts: dict[str, Any], error: Any) -> None:
             line[text_of(name, str)] = _safe(value)
         _remember(line, error)
         text = _Telling.render(line | ({"exc_info": error} if error else {}))
-    except BaseException:  # noqa: BLE001  what is told is the user's; a line is no reason to end
+    except BaseException:  # noqa: BLE001  what is told is the user's; a line must not end the process
         text = _Telling.render({name: line[name] for name in _FIRST})
     if _Telling.output is not None:
         _Telling.output.write(text)
@@ -205,7 +205,7 @@ def _safe(value: Any, depth: int = 0) -> Any:
 
 
 def _remember(line: dict[str, Any], error: Any) -> None:
-    """Keep the line for whoever asks later."""
+    """Keep the line for those who ask later."""
     kept = {name: _short(value) for name, value in line.items()}
     if error:
         kept["exception"] = _short(text_of(error[1]))

@@ -52,7 +52,7 @@ class Observatory:
 
     @property
     def events(self) -> EventHistory:
-        """What happened, for people; whoever knows of more may add it."""
+        """What happened, for people; those who know of more may add it."""
         return self._gathering.events
 
     def watch(self, coordinator: Coordinator) -> None:

@@ -65,7 +65,7 @@ class ReadyFile:
         self._held = file
 
     def remove(self) -> None:
-        """The application is not ready, or not any more; a file that stays is no reason to end."""
+        """The application is not ready, or not any more; a file that stays must not end the run."""
         if self._path is None or self._held is None:
             return
         try:

@@ -185,7 +185,7 @@ class Ownership:
                 future.set_result(None)
             else:
                 future.set_exception(error)
-                future.exception()  # whoever waits for it gets it; else nobody needs it
+                future.exception()  # a caller that waits for it gets it; else nobody needs it
 
 
 def _warned(event: str, values: dict[str, Any]) -> None:
