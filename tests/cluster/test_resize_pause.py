@@ -92,8 +92,10 @@ def test_records_wait_for_a_quarter_of_a_second_beside_what_moves(tmp_path: Path
 def test_a_worker_with_a_long_backlog_shortens_it_before_anything_waits(tmp_path: Path) -> None:
     write_application(tmp_path)
     receiver = Receiver()
-    # One key, so that one worker has all the work: its inbox fills, and takes seconds to empty.
-    block = framed(*(f"k {number}".encode() for number in range(10_000)))
+    # One key, so that one worker has all the work: its inbox fills, and takes seconds to empty. It
+    # takes a second for a block, so a sender that has filled all buffers surely waits for longer
+    # than FULL_S; smaller blocks would be taken in time for ever.
+    block = framed(*(f"k {number}".encode() for number in range(200_000)))
     chosen = options(receiver, 2, "--records-per-ms", "200")
     with cluster_of(tmp_path, *chosen) as cluster, contextlib.ExitStack() as connections:
         for _ in range(HOT_CONNECTIONS):
