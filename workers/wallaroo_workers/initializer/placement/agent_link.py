@@ -110,15 +110,13 @@ class Agent:
         """Break the connection."""
         self._connection.abort(reason)
 
-    def dismiss(self, what: str = "", hint: str = "") -> None:
-        """It is not needed, or not any more; ``what`` says why, if that is no matter of course."""
-        self.send(Dismissed(NO_EPOCH, what, hint))
-        self._connection.close()
+    def dismiss(self, within_s: float, what: str = "", hint: str = "") -> None:
+        """It is not needed, or not any more; ``what`` says why, if that is no matter of course.
 
-    def dismiss_last(self, what: str) -> None:
-        """As ``dismiss``, but let the agent close the connection.
-
-        A process that ends while something of the agent is unread resets the connection, and the
-        agent never reads that it was dismissed.
+        The agent closes the connection. If this side closed it while a beat of the agent is on
+        its way, the answer to that beat would be a reset, and the reset can reach the agent
+        before it has read that it was dismissed. An agent that does not close is cut off.
         """
-        self.send(Dismissed(NO_EPOCH, what, ""))
+        self.send(Dismissed(NO_EPOCH, what, hint))
+        loop = asyncio.get_running_loop()
+        loop.call_later(within_s, self.abort, "it does not close the connection")

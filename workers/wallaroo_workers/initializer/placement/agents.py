@@ -31,7 +31,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a worker may be called; its name becomes part of file names."""
 BEAT_S = 1.0
 WAITING_TOLD_EVERY_S = 10.0
-DISMISSED_AWAITED_S = 2.0
 KILLED_AWAITED_S = 2.0
 ORPHAN_LIVES_S = 3.0
 """A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
@@ -118,7 +117,7 @@ class Agents:
             what, hint = refusal
             facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
             log.warning("host.refused", **facts, reason=what, hint=hint, next="it is sent away")
-            agent.dismiss(f"{REFUSES}: {what}", hint)
+            agent.dismiss(self._rules.silence_s, f"{REFUSES}: {what}", hint)
             return agent
         self._agents[frame.name] = agent
         self.heard(agent)
@@ -250,7 +249,7 @@ class Agents:
         self._names.pop(worker, None)
         if (agent := self._agents.pop(worker, None)) is not None:
             self._signs.gone(worker)
-            agent.dismiss(what, hint)
+            agent.dismiss(self._rules.silence_s, what, hint)
 
     # As a placement
 
@@ -321,10 +320,11 @@ class Agents:
         agents = list(self._agents.values())
         self._agents.clear()
         for agent in agents:
-            agent.dismiss_last(self.error and f"the cluster has ended: {self.error}")
+            why = self.error and f"the cluster has ended: {self.error}"
+            agent.dismiss(self._rules.silence_s, why)
         leaving = [asyncio.ensure_future(agent.gone.wait()) for agent in agents]
         if leaving:
-            _, late = await asyncio.wait(leaving, timeout=DISMISSED_AWAITED_S)
+            _, late = await asyncio.wait(leaving, timeout=self._rules.silence_s)
             for wait in late:
                 wait.cancel()
 
