@@ -115,5 +115,16 @@ def pages() -> list[Page]:
     return [*map(_read, sorted(GUIDE.glob("*.md"))), _read(ROOT / "README.md")]
 
 
+def decisions() -> list[Page]:
+    """The pages of `docs/decisions`, but for their index."""
+    folder = GUIDE / "decisions"
+    return [_read(path) for path in sorted(folder.glob("*.md")) if path.name != "README.md"]
+
+
+def decisions_index() -> Page:
+    """The index of `docs/decisions`."""
+    return _read(GUIDE / "decisions" / "README.md")
+
+
 def _read(path: Path) -> Page:
     return Page(path, path.read_text(encoding="utf-8"))
