@@ -1,7 +1,12 @@
-"""Where a cluster is, as its coordinator keeps it: phase, epoch, members, and who owns what."""
+"""The state of a cluster, as its coordinator keeps it: phase, epoch, members, and who owns what.
+
+The phase changes in ``ClusterState._enter`` and nowhere else, and only as ``TRANSITIONS`` allows.
+A change of the phase also replaces the set of workers that the cluster waits for, so that no answer
+to an earlier phase can count for a later one.
+"""
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +19,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 
 FIRST_EPOCH = Epoch(1)
@@ -30,6 +36,22 @@ class Phase(enum.Enum):
     DRAINING = "draining"
     DRAINED = "drained"
     STOPPED = "stopped"
+
+
+TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
+    # A loss while the cluster forms starts the forming again, in the next epoch.
+    Phase.FORMING: frozenset({Phase.FORMING, Phase.CONNECTING, Phase.STOPPED}),
+    Phase.CONNECTING: frozenset({Phase.OPENING, Phase.FORMING, Phase.STOPPED}),
+    Phase.OPENING: frozenset({Phase.RUNNING, Phase.FORMING, Phase.STOPPED}),
+    Phase.RUNNING: frozenset({Phase.MOVING, Phase.DRAINING, Phase.FORMING, Phase.STOPPED}),
+    # A resize is committed (CONNECTING), or it is called off (RUNNING).
+    Phase.MOVING: frozenset({Phase.CONNECTING, Phase.RUNNING, Phase.FORMING, Phase.STOPPED}),
+    # No recovery from here on: a loss while the cluster drains ends the run.
+    Phase.DRAINING: frozenset({Phase.DRAINED, Phase.STOPPED}),
+    Phase.DRAINED: frozenset({Phase.STOPPED}),
+    Phase.STOPPED: frozenset(),
+}
+"""The phases that may follow each phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +91,7 @@ class ClusterState:
     def __init__(self, begin: Membership, totals: Totals) -> None:
         self.begin = begin
         self._totals = totals
-        self.phase = Phase.FORMING
+        self._phase = Phase.FORMING
         self.epoch = begin.epoch
         self.workers = begin.workers
         self.partition_maps = begin.partition_maps
@@ -87,6 +109,49 @@ class ClusterState:
         self.rounds = CheckpointRound(max(CheckpointId(begin.manifest), begin.last_barrier))
         self.ended_sources = EndedSources(len(begin.source_workers))
         self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
+
+    @property
+    def phase(self) -> Phase:
+        """The current phase."""
+        return self._phase
+
+    def _enter(self, phase: Phase, waiting_for: Iterable[WorkerName] = ()) -> None:
+        """Change the phase; from now on the cluster waits for these workers."""
+        assert phase in TRANSITIONS[self._phase], f"{self._phase} to {phase}"
+        self._phase = phase
+        self.waiting_for = set(waiting_for)
+
+    def form(self, waiting_for: Iterable[WorkerName]) -> None:
+        """Wait until these workers have joined: a worker was lost."""
+        self._enter(Phase.FORMING, waiting_for)
+
+    def run(self) -> None:
+        """All sources are open, or a resize was called off: records are processed."""
+        self._enter(Phase.RUNNING)
+
+    def move(self) -> None:
+        """The sources are paused, and what changes its owner moves."""
+        self._enter(Phase.MOVING)
+
+    def commit_members(
+        self, epoch: Epoch, workers: tuple[WorkerName, ...], maps: list[Any]
+    ) -> None:
+        """The cluster has these members from now on, and they connect to each other."""
+        self.epoch, self.workers, self.partition_maps = epoch, workers, maps
+        self.ended_sources.begin_epoch()
+        self._enter(Phase.CONNECTING, workers)
+
+    def drain(self) -> None:
+        """All members close their sources and deliver what they have accepted."""
+        self._enter(Phase.DRAINING, self.workers)
+
+    def drained(self) -> None:
+        """Everything is delivered, and the processes stay."""
+        self._enter(Phase.DRAINED)
+
+    def stop(self) -> None:
+        """The run is over."""
+        self._enter(Phase.STOPPED)
 
     def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:
         """Return these workers as frames list members."""
@@ -131,17 +196,40 @@ class ClusterState:
         told, error = self.input.look(self.workers)
         if error is not None:
             return [*told, *end(error)]
-        self.phase = Phase.CONNECTING
-        self.waiting_for = set(self.workers)
+        self._enter(Phase.CONNECTING, self.workers)
         return [*told, self.assign()]
 
     def open(self) -> list[Effect]:
         """Have all members open their sources."""
-        self.phase = Phase.OPENING
-        self.waiting_for = set(self.workers)
+        self._enter(Phase.OPENING, self.workers)
         self.input.opened({worker: self.processes[worker] for worker in self.workers})
         return [self.to_all(Open(self.epoch))]
 
     def to_all(self, frame: ControlFrame) -> Send:
         """Send a frame to all members."""
         return Send(self.workers, frame)
+
+    def check(self) -> None:
+        """Assert what holds between any two steps."""
+        members, phase, round_phase = set(self.workers), self.phase, self.rounds.phase
+        assert len(members) == len(self.workers) > 0
+        assert self.waiting_for <= members
+        assert {worker for worker in self.source_workers if worker} <= members
+        for worker in members:
+            assert self.processes[worker] <= self.incarnations[worker] <= self.epoch
+        match phase:
+            case Phase.FORMING:
+                # All have joined, but the manifest being written may be the one to go back to.
+                assert self.waiting_for or round_phase is RoundPhase.COMMITTING
+            case Phase.CONNECTING | Phase.OPENING:
+                assert self.waiting_for
+                maps = map(PartitionMap.from_wire, self.partition_maps)
+                assert {owner for each in maps for owner in each.owners} <= members
+            case Phase.DRAINING:
+                assert self.waiting_for or round_phase is not RoundPhase.IDLE
+            case _:
+                assert not self.waiting_for
+        if round_phase is RoundPhase.SAVING:
+            assert phase in (Phase.RUNNING, Phase.DRAINING, Phase.DRAINED, Phase.STOPPED)
+        if round_phase is RoundPhase.COMMITTING:
+            assert phase not in (Phase.CONNECTING, Phase.OPENING, Phase.MOVING)

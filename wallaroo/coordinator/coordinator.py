@@ -8,18 +8,46 @@
        ^                        |
        +--StopRequested-- DRAINED, after a DrainRequested: only the stop follows
 
-While it is RUNNING its members may change (see ``ResizeCoordinator``):
-RUNNING --> MOVING --> CONNECTING.
+While it is RUNNING its members may change (see ``ResizeCoordinator``): RUNNING --> MOVING, and then
+CONNECTING after the commit, or RUNNING if the resize is called off. The whole table is
+``TRANSITIONS`` in ``cluster_state.py``. An error that the run cannot survive leads from every phase
+to STOPPED.
 
-Each loss of a worker begins a new epoch; what a worker says of an older one is dropped in
-``_received``, and nowhere else. Two things hold whatever the epoch: that a run cannot go on
-(``Failed``), and that somebody wants it to stop (``RequestStop``).
+What can go wrong is that a message arrives when the cluster is no longer in the state in which the
+message was sent. Workers crash at any step, and each frame they sent before may arrive after the
+crash is known. Four rules keep such messages from doing harm:
 
-With checkpoints on, a loss sends all workers back to the last checkpoint: those that live rewind
-and join again as if they were started anew. While a manifest is being written nobody is told where
-to go back to; the answer may be that very checkpoint.
+* **Epochs.** Each loss of a worker starts a new epoch, and so does each committed resize. A frame
+  names the epoch in which it was sent, and ``_received`` ignores frames of earlier epochs. This is
+  the only place that does, so all code behind it may assume the current epoch. Two frames count
+  in every epoch: a worker reports that the run cannot go on (``Failed``), or somebody asks a
+  worker to stop the cluster (``RequestStop``).
+* **Incarnations.** A worker's process is known by the epoch in which it was started. ``WorkerLost``
+  is reported twice, for the process and for its control link, and either report may arrive after
+  the next process was started. A loss of any other process than the current one is ignored.
+* **All or none.** No phase is left until every worker that the phase waits for has answered. So
+  nobody opens its sources before all links exist, and nobody finishes a drain on its own.
+* **No way back while a manifest is being written.** With checkpoints on, a loss sends all workers
+  back to the last checkpoint: those that live rewind, and join again as if they had just started.
+  But the write under way may have created that checkpoint already, or may do so later. If workers
+  went back to the one before, output that the new manifest commits would be produced twice. So
+  all workers join, and then wait in FORMING for the outcome of the write.
 
-Before the application has been ready once, a loss ends the start.
+Without checkpoints a loss costs the state of that worker alone. The others keep their state, and
+join nothing again: they wait in FORMING for the new process and are assigned anew with it.
+
+Before the application was ready for the first time, a loss ends the start: a worker that cannot
+start once will hardly start the second time, and the user is still watching.
+
+``Coordinator._check`` asserts the invariants after each step in tests and simulations:
+
+* Members are never empty or named twice, and own all partitions and all single-worker sources.
+* A worker's process is not newer than its incarnation, and that is not newer than the epoch.
+* CONNECTING and OPENING wait for at least one member; RUNNING, MOVING and DRAINED for none.
+* A round of a checkpoint saves only in RUNNING and DRAINING; no worker is assigned, and none moves
+  keys, while a manifest is being written.
+* MOVING is the phase of the cluster if, and only if, a resize is in HOLDING.
+* A lost worker is one that the cluster waits for in FORMING.
 """
 
 from collections.abc import Callable
@@ -87,7 +115,11 @@ ASKED_BY_A_WORKER = StopRequested(may_force=False)
 class Coordinator:
     """One cluster. ``step`` takes what happened and returns what to do, in order."""
 
-    def __init__(self, membership: Membership, failures: FailureWatch) -> None:
+    def __init__(
+        self, membership: Membership, failures: FailureWatch, *, checks_itself: bool = False
+    ) -> None:
+        """With ``checks_itself`` it asserts its invariants after each step."""
+        self._checks_itself = checks_itself
         self._begin = membership
         self._failures = failures
         failures.counts.begin(membership.counts)
@@ -127,7 +159,27 @@ class Coordinator:
         if effects or not (isinstance(event, Received) and isinstance(event.frame, Counted)):
             story = [*self._story, f"{event} -> {self.phase.name} {effects}"]
             self._story = story[-STORY_STEPS_MAX:]
+        if self._checks_itself:
+            self._check()
         return effects
+
+    def _check(self) -> None:
+        """Assert the invariants that the text at the top lists."""
+        self._state.check()
+        self._resizes.check()
+        phase = self.phase
+        assert self._lost <= set(self.workers)
+        if phase is Phase.FORMING:
+            assert self._lost <= self._state.waiting_for
+        elif phase is not Phase.STOPPED:
+            assert not self._lost
+        if phase in (Phase.RUNNING, Phase.MOVING, Phase.DRAINING, Phase.DRAINED):
+            assert self._has_been_ready
+        if phase is Phase.RUNNING and self.ending.is_requested:
+            is_committing = self._rounds.phase is RoundPhase.COMMITTING
+            assert self._resizes.is_settling or is_committing
+        if phase in (Phase.DRAINING, Phase.DRAINED):
+            assert self.ending.is_requested
 
     @property
     def story(self) -> list[str]:
@@ -155,7 +207,7 @@ class Coordinator:
             case CheckpointDue():
                 return self._begin_checkpoint()
             case ResizeRequested():
-                return self._resizes.request(event)
+                return self._resizes.request(event, is_ending=self.ending.is_requested)
             case _:
                 return self._orders.manifest_answered(event)
 
@@ -260,7 +312,7 @@ class Coordinator:
         return effects if self._state.waiting_for else [*effects, *when_all()]
 
     def _run(self) -> list[Effect]:
-        self._state.phase = Phase.RUNNING
+        self._state.run()
         is_again, self._has_been_ready = self._has_been_ready, True
         return [Publish(self.epoch, is_again), *self._go_on()]
 
@@ -296,10 +348,8 @@ class Coordinator:
         self._state.epoch = Epoch(self.epoch + 1)
         self._state.ended_sources.begin_epoch()
         self._state.incarnations[worker] = self._state.processes[worker] = self.epoch
-        if self.phase is not Phase.FORMING:
-            self._state.waiting_for = set()
-        self._state.phase = Phase.FORMING
-        self._state.waiting_for.add(worker)
+        missing = self._state.waiting_for if self.phase is Phase.FORMING else set()
+        self._state.form({worker} | missing)
         lost = "its state and the records it held"
         values = {"worker": worker, "reason": reason, "epoch": self.epoch, "lost": lost}
         following = "a new process takes its place; the others keep what is for it"
@@ -312,13 +362,12 @@ class Coordinator:
         """All workers begin a new epoch from the last checkpoint."""
         self._state.epoch = Epoch(self.epoch + 1)
         self._state.ended_sources.begin_epoch()
-        self._state.phase = Phase.FORMING
+        self._state.form(self._state.workers)
         if self._rounds.phase is RoundPhase.SAVING:
             self._rounds.give_up()
         workers = self._state.workers
         self._lost |= {worker} & set(workers)
         self._state.incarnations = dict.fromkeys(workers, self.epoch)
-        self._state.waiting_for = set(workers)
         self._state.processes |= dict.fromkeys(self._lost, self.epoch)
         is_committing = self._rounds.phase is RoundPhase.COMMITTING
         undecided = ", or to the one that is being written" if is_committing else ""
@@ -400,8 +449,7 @@ class Coordinator:
                 self._rounds.give_up()
             case RoundPhase.IDLE:
                 pass
-        self._state.phase = Phase.DRAINING
-        self._state.waiting_for = set(self._state.workers)
+        self._state.drain()
         return [
             *effects,
             Announce(
@@ -419,10 +467,10 @@ class Coordinator:
         values = {"record_count": counts.record_count, "failure_count": counts.failure_count}
         drained = Announce("cluster.drained", values, self.ending.after_drain)
         if self.ending.stays_when_drained:
-            self._state.phase = Phase.DRAINED
+            self._state.drained()
             return [drained]
         return [drained, *self._end(self._state.ended_sources.error)]
 
     def _end(self, error: WallarooError | None) -> list[Effect]:
-        self._state.phase = Phase.STOPPED
+        self._state.stop()
         return [*self._resizes.ended(), self._state.to_all(Stop(self.epoch)), EndCluster(error)]

@@ -11,7 +11,7 @@ the commit on whatever goes wrong is mended under the new membership.
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ from wallaroo.wire.control import (
     Stop,
 )
 
+STOPPING = "the cluster is being stopped"
+
 ResizeFrame = Gathered | Emptied | Held | Moved | NotMoved
 
 
@@ -60,6 +62,18 @@ class ResizePhase(enum.Enum):
     EMPTYING = "emptying"
     HOLDING = "holding"
     SETTLING = "settling"
+
+
+TRANSITIONS: Mapping[ResizePhase, frozenset[ResizePhase]] = {
+    ResizePhase.JOINING: frozenset({ResizePhase.GATHERING}),
+    ResizePhase.GATHERING: frozenset({ResizePhase.WAITING}),
+    # EMPTYING is left out if no worker leaves.
+    ResizePhase.WAITING: frozenset({ResizePhase.EMPTYING, ResizePhase.HOLDING}),
+    ResizePhase.EMPTYING: frozenset({ResizePhase.HOLDING}),
+    ResizePhase.HOLDING: frozenset({ResizePhase.SETTLING}),
+    ResizePhase.SETTLING: frozenset(),
+}
+"""The phases that may follow each phase; a request that is called off or answered has none."""
 
 
 @dataclass(slots=True)
@@ -87,6 +101,12 @@ class Resize:
     has_round: bool = False
     """A checkpoint was ordered under the new membership."""
 
+    def enter(self, phase: ResizePhase, waiting_for: Iterable[WorkerName] = ()) -> None:
+        """Change the phase; from now on the request waits for these workers."""
+        assert phase in TRANSITIONS[self.phase], f"{self.phase} to {phase}"
+        self.phase = phase
+        self.waiting_for = set(waiting_for)
+
 
 class ResizeCoordinator:
     """The requests for other members, one at a time."""
@@ -99,10 +119,12 @@ class ResizeCoordinator:
 
     # The request
 
-    def request(self, event: ResizeRequested) -> list[Effect]:
-        """Begin, or refuse."""
+    def request(self, event: ResizeRequested, *, is_ending: bool) -> list[Effect]:
+        """Start a resize, or refuse it; ``is_ending`` says that a stop was requested."""
         state = self._state
-        reason = self._refusal(event)
+        # A stop may still have to wait for a manifest. A resize that started meanwhile would be
+        # under way when the members drain.
+        reason = self._refusal(event) or (STOPPING if is_ending else "")
         if reason:
             return [Answer(event.request_id, False, reason, {})]
         self._count += 1
@@ -187,7 +209,7 @@ class ResizeCoordinator:
             case Gathered(), ResizePhase.GATHERING:
                 now.waiting_for.discard(worker)
                 if not now.waiting_for:
-                    now.phase = ResizePhase.WAITING
+                    now.enter(ResizePhase.WAITING)
                 return self.go_on()
             case Emptied(), ResizePhase.EMPTYING:
                 now.waiting_for.discard(worker)
@@ -207,9 +229,8 @@ class ResizeCoordinator:
 
     def _gather(self, now: Resize) -> list[Effect]:
         state = self._state
-        now.phase = ResizePhase.GATHERING
         everybody = (*state.workers, *now.request.added)
-        now.waiting_for = set(everybody)
+        now.enter(ResizePhase.GATHERING, everybody)
         members, maps = state.listed(everybody), [each.to_wire() for each in now.maps]
         return [
             Send(everybody, Gather(state.epoch, now.number, members, [*now.workers], maps)),
@@ -218,38 +239,33 @@ class ResizeCoordinator:
     def _empty(self, now: Resize) -> list[Effect]:
         if not now.request.leaving:
             return self._hold(now)
-        now.phase = ResizePhase.EMPTYING
-        now.waiting_for = set(now.request.leaving)
+        now.enter(ResizePhase.EMPTYING, now.request.leaving)
         paths = self._state.hand_over_paths
         takers = [paths[worker] for worker in now.workers if paths.get(worker)]
         return [Send(now.request.leaving, Empty(self._state.epoch, now.number, takers))]
 
     def _hold(self, now: Resize) -> list[Effect]:
         state = self._state
-        now.phase = ResizePhase.HOLDING
-        state.phase = Phase.MOVING
-        now.not_held, now.waiting_for = set(state.workers), set(now.workers)
+        now.enter(ResizePhase.HOLDING, now.workers)
+        now.not_held = set(state.workers)
+        state.move()
         return [state.to_all(Hold(state.epoch, now.number, state.rounds.barrier()))]
 
     def _commit_if_whole(self, now: Resize) -> list[Effect]:
         if now.not_held or now.waiting_for:
             return []
         state, leaving = self._state, now.request.leaving
-        now.phase = ResizePhase.SETTLING
-        state.epoch = now.incarnation
-        state.workers = now.workers
-        state.partition_maps = [each.to_wire() for each in now.maps]
+        now.enter(ResizePhase.SETTLING)
+        maps = [each.to_wire() for each in now.maps]
+        state.commit_members(now.incarnation, now.workers, maps)
         state.source_workers = [
             successor_of(f"source {index}", now.workers) if worker in leaving else worker
             for index, worker in enumerate(state.source_workers)
         ]
-        state.ended_sources.begin_epoch()
-        state.phase = Phase.CONNECTING
-        state.waiting_for = set(now.workers)
         now.leaving = set(leaving)
         held = self._deliveries.begin(now.number, now.owed)
         effects: list[Effect] = [
-            MembersChanged(now.workers, state.partition_maps),
+            MembersChanged(now.workers, maps),
             state.assign(now.number, now.left, held),
         ]
         effects += self._deliveries.announced(now.number)
@@ -382,7 +398,7 @@ class ResizeCoordinator:
         now = self._now
         if now is None or now.phase in (ResizePhase.HOLDING, ResizePhase.SETTLING):
             return []
-        return self.call_off("the cluster is being stopped")
+        return self.call_off(STOPPING)
 
     def call_off(self, reason: str, told: Iterable[WorkerName] | None = None) -> list[Effect]:
         """Give the request up before its commit; ``told`` are the members that go on."""
@@ -395,7 +411,7 @@ class ResizeCoordinator:
         for worker in added:
             state.data_addresses.pop(worker, None)
         if state.phase is Phase.MOVING:
-            state.phase = Phase.RUNNING
+            state.run()
         effects: list[Effect] = [
             Announce(
                 "cluster.not_resized",
@@ -420,3 +436,25 @@ class ResizeCoordinator:
         if now.phase is ResizePhase.SETTLING:
             reason = "the cluster has ended; the new workers were its members"
         return [Answer(now.request.request_id, False, reason, {})]
+
+    def check(self) -> None:
+        """Assert what holds between any two steps."""
+        now, state = self._now, self._state
+        is_holding = now is not None and now.phase is ResizePhase.HOLDING
+        assert (state.phase is Phase.MOVING) == is_holding
+        if now is None:
+            return
+        assert state.phase is not Phase.STOPPED
+        joining, leaving = set(now.request.added), set(now.request.leaving)
+        if now.phase is ResizePhase.SETTLING:
+            assert state.workers == now.workers
+            assert state.epoch >= now.incarnation
+            assert now.leaving <= leaving
+            return
+        # Before the commit nothing has changed, and the epoch of the commit is still to come.
+        assert state.phase in (Phase.RUNNING, Phase.MOVING)
+        assert state.epoch + 1 == now.incarnation
+        assert joining.isdisjoint(state.workers)
+        assert leaving <= set(state.workers)
+        if now.phase in (ResizePhase.EMPTYING, ResizePhase.HOLDING):
+            assert state.rounds.phase is RoundPhase.IDLE

@@ -89,7 +89,9 @@ class SimulatedInitializer:
 
     async def _begin(self) -> None:
         if not self._world.is_durable:
-            self.coordinator = Coordinator(self._membership(None), self._failures)
+            self.coordinator = Coordinator(
+                self._membership(None), self._failures, checks_itself=True
+            )
             self._carry_out(self.coordinator.start())
             return
         try:
@@ -101,7 +103,9 @@ class SimulatedInitializer:
             if isinstance(sink, FileSink):
                 self._world.disk.discard_output(sink.path)
         self._lost_disks.begin(beginning)
-        self.coordinator = Coordinator(self._membership(beginning), self._failures)
+        self.coordinator = Coordinator(
+            self._membership(beginning), self._failures, checks_itself=True
+        )
         self._take_checkpoints()
         self._carry_out(self.coordinator.start())
 

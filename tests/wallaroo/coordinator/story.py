@@ -86,7 +86,7 @@ class Story:
         self.workers = facts.workers
         self.is_durable = facts.is_durable
         self.failures = watch_of_failures(limit, is_durable=facts.is_durable)
-        self.coordinator = Coordinator(facts, self.failures)
+        self.coordinator = Coordinator(facts, self.failures, checks_itself=True)
         self.processes: dict[WorkerName, Epoch] = {}
         """When each worker's process was started, as the coordinator ordered last."""
         self.joins: dict[WorkerName, Epoch] = {}

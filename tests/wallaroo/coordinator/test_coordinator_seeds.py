@@ -153,6 +153,7 @@ class World:
                 checkpoint_failures_max=self.random.choice([None, None, 3]),
             ),
             watch_of_failures(is_durable=is_durable),
+            checks_itself=True,
         )
         self.failure_chance = self.random.choice([0.0, 0.1])
         """That a worker cannot save, or a manifest is not written."""

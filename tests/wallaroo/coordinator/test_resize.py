@@ -10,6 +10,7 @@ from tests.wallaroo.coordinator.story import (
     B,
     C,
     Story,
+    committing,
     content_of,
     legacy_of,
     membership,
@@ -396,6 +397,17 @@ def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
     effects = story.step(StopRequested())
     assert "stopped" in answer(effects).text
     assert Send((A, B), Drain(E1, CheckpointId(1))) in effects
+
+
+def test_no_resize_starts_while_a_stop_waits_for_a_manifest() -> None:
+    story = committing()
+    story.step(StopRequested())
+    assert story.phase is Phase.RUNNING
+    refused = answer(story.ask_resize(leaving=[B]))
+    assert not refused.ok
+    assert "is being stopped" in refused.text
+    story.written(8)
+    assert story.phase is Phase.DRAINING
 
 
 def test_a_stop_in_the_pause_waits_for_the_new_members() -> None:
