@@ -15,6 +15,7 @@ from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
 from wallaroo.coordinator.ended_sources import EndedSources
 from wallaroo.coordinator.events import Effect, Send
 from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.coordinator.source_assignment import EVERY_WORKER, SourceAssignment
 from wallaroo.errors import ClusterError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
@@ -64,7 +65,7 @@ class Membership:
     """Two outlines to a sentence that names the step in which they differ."""
     partition_maps: list[Any]
     source_addresses: list[str]
-    source_workers: list[str]
+    sources: SourceAssignment
     may_restart: bool = True
     is_patient: bool = False
     """Whether a loss before the application has been ready is mended, too."""
@@ -95,7 +96,7 @@ class ClusterState:
         self.epoch = begin.epoch
         self.workers = begin.workers
         self.partition_maps = begin.partition_maps
-        self.source_workers = begin.source_workers
+        self.sources = begin.sources
         self.incarnations = dict.fromkeys(begin.workers, begin.epoch)
         self.processes = dict(self.incarnations)
         """The epoch at which each worker's process was started; it may rewind to a later one."""
@@ -107,7 +108,7 @@ class ClusterState:
         # A round's number is above that of every manifest and of every barrier before: of two parts
         # it tells which is the newer one, whichever run they are of.
         self.rounds = CheckpointRound(max(CheckpointId(begin.manifest), begin.last_barrier))
-        self.ended_sources = EndedSources(len(begin.source_workers))
+        self.ended_sources = EndedSources(len(begin.sources.workers))
         self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
 
     @property
@@ -138,6 +139,7 @@ class ClusterState:
     ) -> None:
         """The cluster has these members from now on, and they connect to each other."""
         self.epoch, self.workers, self.partition_maps = epoch, workers, maps
+        self.sources = self.sources.among(workers)
         self.ended_sources.begin_epoch()
         self._enter(Phase.CONNECTING, workers)
 
@@ -176,7 +178,7 @@ class ClusterState:
                 self.listed(self.workers),
                 self.partition_maps,
                 self.begin.source_addresses,
-                self.source_workers,
+                list(self.sources.workers),
                 self.manifest,
                 self.rounds.checkpoint,
                 resize,
@@ -214,7 +216,7 @@ class ClusterState:
         members, phase, round_phase = set(self.workers), self.phase, self.rounds.phase
         assert len(members) == len(self.workers) > 0
         assert self.waiting_for <= members
-        assert {worker for worker in self.source_workers if worker} <= members
+        assert set(self.sources.workers) <= {*members, EVERY_WORKER}
         for worker in members:
             assert self.processes[worker] <= self.incarnations[worker] <= self.epoch
         match phase:

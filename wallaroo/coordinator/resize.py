@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wallaroo.checkpoint.departure import successor_of
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
 from wallaroo.coordinator.events import (
@@ -258,10 +257,6 @@ class ResizeCoordinator:
         now.enter(ResizePhase.SETTLING)
         maps = [each.to_wire() for each in now.maps]
         state.commit_members(now.incarnation, now.workers, maps)
-        state.source_workers = [
-            successor_of(f"source {index}", now.workers) if worker in leaving else worker
-            for index, worker in enumerate(state.source_workers)
-        ]
         now.leaving = set(leaving)
         held = self._deliveries.begin(now.number, now.owed)
         effects: list[Effect] = [

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.connectors.file import FileSink
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.coordinator import FIRST_EPOCH, Coordinator, Membership, Phase
 from wallaroo.coordinator.events import (
     Announce,
@@ -25,6 +24,7 @@ from wallaroo.coordinator.events import (
 )
 from wallaroo.coordinator.manifest_writer import ManifestWriter, Rules, StartingPoint, initial_maps
 from wallaroo.coordinator.run_outcome import FailureWatch
+from wallaroo.coordinator.source_assignment import initial_assignment
 from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.nodes import Nodes
@@ -32,7 +32,6 @@ from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.names import NO_BARRIER, WorkerName
-from wallaroo.routing.hashing import hash_text
 from wallaroo.testing.loop import Process
 from wallaroo.testing.lost_disks import LostDisks
 from wallaroo.testing.oracle import States
@@ -119,12 +118,7 @@ class SimulatedInitializer:
             difference=difference,
             partition_maps=[each.to_wire() for each in maps],
             source_addresses=["" for _ in pipelines],
-            source_workers=[
-                ""
-                if isinstance(pipeline.source, TCPSource)
-                else self._workers[hash_text(f"source/{pipeline.name}") % len(self._workers)]
-                for pipeline in pipelines
-            ],
+            sources=initial_assignment(plan, self._workers),
             is_durable=beginning is not None,
             epoch=beginning.epoch if beginning is not None else FIRST_EPOCH,
             manifest=beginning.manifest if beginning is not None else 0,

@@ -24,6 +24,7 @@ from wallaroo.coordinator.events import (
     WriteManifest,
 )
 from wallaroo.coordinator.run_outcome import FailureLimit, FailureRule, FailureWatch
+from wallaroo.coordinator.source_assignment import SourceAssignment
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.nodes import Node
 from wallaroo.metrics.run_counts import RunCounts
@@ -60,9 +61,14 @@ def membership(**changes: Any) -> Membership:
         "difference": lambda mine, theirs: f"{mine[-1]} is not {theirs[-1]}",
         "partition_maps": [["state", 1, [], ["a"], [0]]],
         "source_addresses": ["127.0.0.1:7010"],
-        "source_workers": [""],
+        "sources": sources_of(""),
     }
     return Membership(**{**facts, **changes})
+
+
+def sources_of(*workers: str) -> SourceAssignment:
+    """Return an assignment of as many sources as there are workers."""
+    return SourceAssignment(tuple(f"p{index}" for index in range(len(workers))), workers)
 
 
 def counted_source(worker: str, came: int, failed: int = 0) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.wallaroo.coordinator.story import (
     manifest_order,
     running,
     saving,
+    sources_of,
 )
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON
 from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
@@ -249,7 +250,7 @@ def test_a_stop_goes_on_when_the_manifest_that_it_waits_for_is_not_written() -> 
 
 
 def test_sources_that_end_while_a_manifest_is_written_stop_the_cluster_after_it() -> None:
-    story = committing(source_workers=[A])
+    story = committing(sources=sources_of(A))
     assert story.say(A, SourcesEnded(E1, [0], [])) == []
     assert story.written(8)[1:] == [Send(WORKERS, Drain(E1, ROUND_9))]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.wallaroo.coordinator.story import watch_of_failures
+from tests.wallaroo.coordinator.story import sources_of, watch_of_failures
 from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
 from wallaroo.coordinator.events import (
     CheckpointDue,
@@ -146,7 +146,7 @@ class World:
                 difference=lambda _mine, _theirs: "",
                 partition_maps=[],
                 source_addresses=[],
-                source_workers=[],
+                sources=sources_of(),
                 may_restart=self.random.random() < 0.9,
                 is_durable=is_durable,
                 manifest=FIRST_MANIFEST,

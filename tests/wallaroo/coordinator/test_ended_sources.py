@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, ended
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, ended, sources_of
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.ended_sources import EndedSources
 from wallaroo.coordinator.events import Effect, Received, Send
@@ -14,7 +14,7 @@ FIRST = CheckpointId(1)
 
 
 def story_of(*source_workers: WorkerName) -> Story:
-    return Story(source_workers=[*source_workers])
+    return Story(sources=sources_of(*source_workers))
 
 
 def told(

@@ -17,6 +17,7 @@ from tests.wallaroo.coordinator.story import (
     manifest_order,
     running,
     saving,
+    sources_of,
 )
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON
 from wallaroo.coordinator.coordinator import Phase
@@ -336,7 +337,7 @@ def test_a_loss_while_a_stop_waits_for_a_manifest_is_mended_before_the_stop() ->
 
 
 def test_sources_that_had_ended_before_a_loss_end_again_after_it() -> None:
-    story = running(source_workers=[A, B])
+    story = running(sources=sources_of(A, B))
     story.say(A, SourcesEnded(E1, [0], []))
     story.lose(B)
     story.go_to(Phase.RUNNING)

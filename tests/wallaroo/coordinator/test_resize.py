@@ -14,6 +14,7 @@ from tests.wallaroo.coordinator.story import (
     content_of,
     legacy_of,
     membership,
+    sources_of,
 )
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import (
@@ -126,7 +127,7 @@ def test_two_become_three_while_records_flow() -> None:
 
 
 def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> None:
-    story = running(source_workers=["b"])
+    story = running(sources=sources_of(B))
     (gather,) = frames(story.ask_resize(leaving=[B]))
     assert gather.new_workers == [A]
     assert story.gather() == [Send((B,), Empty(E1, 1))]
@@ -402,7 +403,7 @@ def test_a_stop_calls_off_what_has_not_begun_to_move() -> None:
 def test_no_resize_starts_while_a_stop_waits_for_a_manifest() -> None:
     story = committing()
     story.step(StopRequested())
-    assert story.phase is Phase.RUNNING
+    assert story.coordinator.phase is Phase.RUNNING
     refused = answer(story.ask_resize(leaving=[B]))
     assert not refused.ok
     assert "is being stopped" in refused.text
@@ -433,7 +434,7 @@ def test_a_stop_waits_for_one_that_leaves() -> None:
 
 
 def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -> None:
-    story = running(source_workers=["a"])
+    story = running(sources=sources_of(A))
     story.ask_resize(leaving=[B])
     story.gather()
     story.empty()

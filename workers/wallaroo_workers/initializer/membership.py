@@ -1,11 +1,9 @@
 """What a coordinator is told when a run begins."""
 
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.coordinator.coordinator import FIRST_EPOCH, Membership
 from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
+from wallaroo.coordinator.source_assignment import initial_assignment
 from wallaroo.names import NO_BARRIER, WorkerName
-from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.settings import ClusterSettings
@@ -27,12 +25,7 @@ def membership_of(
         difference=difference,
         partition_maps=[each.to_wire() for each in maps],
         source_addresses=source_addresses,
-        source_workers=[
-            settings.source_worker or workers[hash_text(f"source/{pipeline.name}") % len(workers)]
-            if isinstance(pipeline.source, GeneratorSource | FileSource)
-            else ""
-            for pipeline in plan.pipelines
-        ],
+        sources=initial_assignment(plan, workers, settings.source_worker),
         may_restart=settings.may_restart,
         is_patient=settings.is_patient,
         is_durable=beginning is not None,
