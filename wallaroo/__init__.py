@@ -17,6 +17,8 @@ from wallaroo.api.configs import (
     FileSinkConfig,
     FileSourceConfig,
     GenSourceConfig,
+    SinkConfig,
+    SourceConfig,
     TCPSinkConfig,
     TCPSourceConfig,
 )
@@ -24,10 +26,12 @@ from wallaroo.api.loggers import get_logger
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.errors import WallarooError, WallarooParameterError
+from wallaroo.topology.plan import Plan as Application
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Application",
     "ApplicationBuilder",
     "Computation",
     "ComputationMulti",
@@ -37,6 +41,8 @@ __all__ = [
     "FileSourceConfig",
     "GenSourceConfig",
     "Partition",
+    "SinkConfig",
+    "SourceConfig",
     "StateComputation",
     "StateComputationMulti",
     "StateUpgrade",

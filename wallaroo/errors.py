@@ -22,6 +22,23 @@ from collections.abc import Sequence
 
 from wallaroo.statuses import ExitStatus
 
+__all__ = [
+    "AlreadyExistsError",
+    "ClusterError",
+    "ConfigError",
+    "DamagedFileError",
+    "FencedError",
+    "FramingError",
+    "MissingObjectError",
+    "OtherProtocolError",
+    "OtherSecretError",
+    "ProtocolError",
+    "StateObjectError",
+    "StoreError",
+    "WallarooError",
+    "WallarooParameterError",
+]
+
 
 class WallarooError(Exception):
     """What happened, and in ``hint`` what to do about it."""

@@ -1,9 +1,10 @@
 """How an application is put together: pipelines of a source, computations and sinks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from wallaroo.api.configs import SinkConfig, SourceConfig
 from wallaroo.api.inspection import Problem, caller_place, named
 from wallaroo.api.readers import (
     read_computation,
@@ -14,6 +15,18 @@ from wallaroo.api.readers import (
     read_source,
     read_state,
     read_upgrades,
+)
+from wallaroo.api.roles import (
+    KeyFunction,
+    Q,
+    R_co,
+    RecordKey,
+    RecordKeyT,
+    S,
+    StatelessMultiStep,
+    StatelessStep,
+    StateMultiStep,
+    StateStep,
 )
 from wallaroo.api.validation import PipelineDraft, application_mistakes
 from wallaroo.connectors.base import Sink
@@ -30,14 +43,17 @@ from wallaroo.topology.graph import (
 from wallaroo.topology.plan import Plan
 
 P = ParamSpec("P")
-R = TypeVar("R")
+T = TypeVar("T")
 
 
-class ApplicationBuilder:
+class ApplicationBuilder(Generic[R_co]):
     """Declares an application, pipeline by pipeline; its methods can be chained.
 
     No method but ``build()`` raises: mistakes are collected and reported together, each with the
     place of the call in the user's file.
+
+    A type checker follows the records: an ``ApplicationBuilder[Votes]`` has an open pipeline whose
+    next step or sink gets ``Votes``. Before and after a pipeline the records are ``Any``.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,23 +62,32 @@ class ApplicationBuilder:
         self._drafts: list[PipelineDraft] = []
         self._name = self._read(read_name, "the application name", name, self._place)
 
-    def new_pipeline(self, name: str, source_config: Any) -> Self:
+    def new_pipeline(self, name: str, source_config: SourceConfig[Q]) -> "ApplicationBuilder[Q]":
         """Begin a pipeline that is fed by one source."""
         place = caller_place()
         known_name = self._read(read_name, "the pipeline name", name, place)
         source = self._read(read_source, source_config, place)
         self._drafts.append(PipelineDraft(known_name, source, place))
-        return self
+        return self._with_other_records()
 
-    def to(self, computation: Any) -> Self:
+    def to(
+        self, computation: StatelessStep[R_co, Q] | StatelessMultiStep[R_co, Q]
+    ) -> "ApplicationBuilder[Q]":
         """Add a stateless computation, which runs where its records are, in their order."""
         return self._add_step(StepKind.FUSED, caller_place(), computation)
 
-    def to_parallel(self, computation: Any) -> Self:
+    def to_parallel(
+        self, computation: StatelessStep[R_co, Q] | StatelessMultiStep[R_co, Q]
+    ) -> "ApplicationBuilder[Q]":
         """Add a stateless computation that runs on all workers; records lose their order."""
         return self._add_step(StepKind.PARALLEL, caller_place(), computation)
 
-    def to_stateful(self, computation: Any, state_class: Any, state_name: str) -> Self:
+    def to_stateful(
+        self,
+        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        state_class: Callable[[], S],
+        state_name: str,
+    ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for the whole cluster.
 
         ``state_class()`` makes the object. Pipelines that give one ``state_name`` share it.
@@ -73,12 +98,12 @@ class ApplicationBuilder:
 
     def to_state_partition(
         self,
-        computation: Any,
-        state_class: Any,
+        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        state_class: Callable[[], S],
         state_name: str,
-        partition_function: Any,
-        partition_keys: Any = None,
-    ) -> Self:
+        partition_function: KeyFunction[R_co],
+        partition_keys: list[RecordKeyT] | tuple[RecordKey, ...] | None = None,
+    ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for each key.
 
         ``partition_function`` gives a record's key. Keys in ``partition_keys``, a list or tuple,
@@ -93,13 +118,13 @@ class ApplicationBuilder:
             StepKind.PARTITIONED_STATE, place, computation, state if has_all else None, partition
         )
 
-    def to_sink(self, sink_config: Any) -> Self:
+    def to_sink(self, sink_config: SinkConfig[R_co]) -> "ApplicationBuilder[Any]":
         """End the pipeline: its results go to one sink."""
         place = caller_place()
         sink = self._read(read_sink, sink_config, "the sink_config of to_sink()", place)
         return self._close("to_sink", place, [sink])
 
-    def to_sinks(self, sink_configs: Any) -> Self:
+    def to_sinks(self, sink_configs: Sequence[SinkConfig[R_co]]) -> "ApplicationBuilder[Any]":
         """End the pipeline: each result goes to every sink of a list or tuple."""
         place = caller_place()
         sinks: list[Sink | None] = []
@@ -118,12 +143,12 @@ class ApplicationBuilder:
                 sinks.append(self._read(read_sink, config, what, place))
         return self._close("to_sinks", place, sinks)
 
-    def done(self) -> Self:
+    def done(self) -> "ApplicationBuilder[Any]":
         """End the pipeline without a sink: the results of its last computation are dropped."""
         return self._close("done", caller_place(), [])
 
     def build(self) -> Plan:
-        """Return the plan, for ``application_setup`` to return.
+        """Return the application, for ``application_setup`` to return.
 
         Raises one ``WallarooParameterError``, whose ``mistakes`` has all mistakes of the
         application.
@@ -136,6 +161,10 @@ class ApplicationBuilder:
         plan = compile_graph(Graph(self._name, pipelines))
         return replace(plan, states=read_upgrades(plan.states))
 
+    def _with_other_records(self) -> "ApplicationBuilder[Any]":
+        """Return this builder, of which only type checkers know what its records are now."""
+        return self
+
     def _add_step(
         self,
         placement: StepKind,
@@ -143,19 +172,21 @@ class ApplicationBuilder:
         computation: Any,
         state: StateDeclaration | None = None,
         partition: PartitionDeclaration | None = None,
-    ) -> Self:
+    ) -> "ApplicationBuilder[Any]":
         declared = self._read(read_computation, computation, placement, place)
         draft = self._open_draft(placement.value, place)
         if draft is not None and declared is not None:
             draft.steps.append(StepDeclaration(placement, declared, place, state, partition))
-        return self
+        return self._with_other_records()
 
-    def _close(self, method: str, place: SourceLocation, sinks: list[Sink | None]) -> Self:
+    def _close(
+        self, method: str, place: SourceLocation, sinks: list[Sink | None]
+    ) -> "ApplicationBuilder[Any]":
         draft = self._open_draft(method, place)
         if draft is not None:
             draft.sinks = [sink for sink in sinks if sink is not None]
             draft.closed_by = method
-        return self
+        return self._with_other_records()
 
     def _open_draft(self, method: str, place: SourceLocation) -> PipelineDraft | None:
         """Return the pipeline that ``method`` belongs to, or note that there is none."""
@@ -174,7 +205,7 @@ class ApplicationBuilder:
     def _add_mistake(self, what: str, remedy: str, place: SourceLocation) -> None:
         self._mistakes.append(Problem(what, remedy).at(place))
 
-    def _read(self, reader: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def _read(self, reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
             return reader(*args, **kwargs)
         except WallarooParameterError as error:

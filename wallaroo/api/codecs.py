@@ -2,45 +2,45 @@
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, ParamSpec, overload
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, method_problems, named
+from wallaroo.api.roles import Q_co
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.graph import SourceLocation
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 HEADER_BYTES_DEFAULT = 4
 LENGTH_FORMAT_DEFAULT = ">I"
 
 
-class Partition(Decorated[P, R]):
+class Partition(Decorated[P, Q_co]):
     """A partition function: ``f(record)`` returns the key whose state the record needs."""
 
     decorator: ClassVar[str] = "@wallaroo.partition"
     arguments: ClassVar[tuple[str, ...]] = ("record",)
 
-    def partition(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def partition(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-class Encoder(Decorated[P, R]):
+class Encoder(Decorated[P, Q_co]):
     """``f(record)`` returns what a sink writes: ``bytes``, or ``str`` for UTF-8, or ``None``."""
 
     decorator: ClassVar[str] = "@wallaroo.encoder"
     arguments: ClassVar[tuple[str, ...]] = ("record",)
 
-    def encode(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def encode(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-class Decoder(Decorated[P, R]):
+class Decoder(Decorated[P, Q_co]):
     """``f(payload)`` returns the record in a frame's payload, or ``None`` to drop the frame.
 
     A frame is a header of ``header_length()`` bytes, one integer in ``length_fmt``, followed by as
@@ -53,7 +53,7 @@ class Decoder(Decorated[P, R]):
 
     def __init__(
         self,
-        function: Callable[P, R],
+        function: Callable[P, Q_co],
         header_length: int = HEADER_BYTES_DEFAULT,
         length_fmt: str = LENGTH_FORMAT_DEFAULT,
         *,
@@ -77,7 +77,7 @@ class Decoder(Decorated[P, R]):
         (length,) = struct.unpack(self.length_fmt, header)
         return int(length)
 
-    def decode(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def decode(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
@@ -97,7 +97,7 @@ class Decoder(Decorated[P, R]):
             raise WallarooParameterError(mistakes)
 
 
-def partition(function: Callable[P, R]) -> Partition[P, R]:
+def partition(function: Callable[P, Q_co]) -> Partition[P, Q_co]:
     """Make a partition function of ``f(record)``, which returns the record's key.
 
     A key is ``str``, ``bytes``, ``int``, ``bool`` or a tuple of these.
@@ -105,19 +105,19 @@ def partition(function: Callable[P, R]) -> Partition[P, R]:
     return Partition(function)
 
 
-def encoder(function: Callable[P, R]) -> Encoder[P, R]:
+def encoder(function: Callable[P, Q_co]) -> Encoder[P, Q_co]:
     """Make an encoder of ``f(record)``: the sink writes its result as it is, without framing."""
     return Encoder(function)
 
 
 @overload
-def decoder(function: Callable[P, R], /) -> Decoder[P, R]: ...
+def decoder(function: Callable[P, Q_co], /) -> Decoder[P, Q_co]: ...
 
 
 @overload
 def decoder(
     header_length: int = HEADER_BYTES_DEFAULT, length_fmt: str = LENGTH_FORMAT_DEFAULT
-) -> Callable[[Callable[P, R]], Decoder[P, R]]: ...
+) -> Callable[[Callable[P, Q_co]], Decoder[P, Q_co]]: ...
 
 
 def decoder(
@@ -132,7 +132,7 @@ def decoder(
     if callable(header_length):
         return Decoder(header_length, has_header=False)
 
-    def decorate(function: Callable[P, R]) -> Decoder[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> Decoder[P, Q_co]:
         return Decoder(function, header_length, length_fmt)
 
     return decorate

@@ -1,20 +1,20 @@
 """Decorators that make a computation of a function."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, cast
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, name_problems
+from wallaroo.api.roles import Q_co
 from wallaroo.topology.function_names import short_name
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
-class _NamedComputation(Decorated[P, R]):
+class _NamedComputation(Decorated[P, Q_co]):
     """What the four kinds have in common: a name, for metrics, messages and the plan."""
 
-    def __init__(self, function: Callable[P, R], name: str | None) -> None:
+    def __init__(self, function: Callable[P, Q_co], name: str | None) -> None:
         """``name`` is ``None`` where the decorator was written without one."""
         super().__init__(function, _naming_problems(self.decorator, name))
         self._name = short_name(function) if name is None else str(name)
@@ -27,99 +27,101 @@ class _NamedComputation(Decorated[P, R]):
         return f"{self._name!r} ({super()._label()})"
 
 
-class Computation(_NamedComputation[P, R]):
+class Computation(_NamedComputation[P, Q_co]):
     """A stateless computation: ``f(record)`` returns a record, or ``None`` to filter it out."""
 
     decorator: ClassVar[str] = "@wallaroo.computation(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record",)
 
-    def compute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def compute(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-class ComputationMulti(_NamedComputation[P, R]):
+class ComputationMulti(_NamedComputation[P, Q_co]):
     """A stateless computation with many results: ``f(record)`` returns a list, or ``None``."""
 
     decorator: ClassVar[str] = "@wallaroo.computation_multi(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record",)
 
-    def compute_multi(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def compute_multi(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-class StateComputation(_NamedComputation[P, R]):
+class StateComputation(_NamedComputation[P, Q_co]):
     """A computation with state: ``f(record, state)`` returns ``(record or None, bool)``."""
 
     decorator: ClassVar[str] = "@wallaroo.state_computation(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record", "state")
 
-    def compute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def compute(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-class StateComputationMulti(_NamedComputation[P, R]):
+class StateComputationMulti(_NamedComputation[P, Q_co]):
     """A computation with state and many results: ``f(record, state)`` returns ``(list, bool)``."""
 
     decorator: ClassVar[str] = "@wallaroo.state_computation_multi(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record", "state")
 
-    def compute_multi(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def compute_multi(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
 
-def computation(name: str) -> Callable[[Callable[P, R]], Computation[P, R]]:
+def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]]:
     """Make a stateless computation of ``f(record)``; ``None`` as its result filters the record."""
     if callable(name):
         forgot = Computation(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, R]], Computation[P, R]]", forgot)
+        return cast("Callable[[Callable[P, Q_co]], Computation[P, Q_co]]", forgot)
 
-    def decorate(function: Callable[P, R]) -> Computation[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> Computation[P, Q_co]:
         return Computation(function, name)
 
     return decorate
 
 
-def computation_multi(name: str) -> Callable[[Callable[P, R]], ComputationMulti[P, R]]:
+def computation_multi(name: str) -> Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]:
     """Make a computation of ``f(record)`` whose list of results becomes one record each."""
     if callable(name):
         forgot = ComputationMulti(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, R]], ComputationMulti[P, R]]", forgot)
+        return cast("Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]", forgot)
 
-    def decorate(function: Callable[P, R]) -> ComputationMulti[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> ComputationMulti[P, Q_co]:
         return ComputationMulti(function, name)
 
     return decorate
 
 
-def state_computation(name: str) -> Callable[[Callable[P, R]], StateComputation[P, R]]:
+def state_computation(name: str) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]:
     """Make a computation of ``f(record, state)``, which changes ``state`` in place.
 
     It returns ``(result, state_changed)``; a result of ``None`` emits nothing.
     """
     if callable(name):
         forgot = StateComputation(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, R]], StateComputation[P, R]]", forgot)
+        return cast("Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]", forgot)
 
-    def decorate(function: Callable[P, R]) -> StateComputation[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> StateComputation[P, Q_co]:
         return StateComputation(function, name)
 
     return decorate
 
 
-def state_computation_multi(name: str) -> Callable[[Callable[P, R]], StateComputationMulti[P, R]]:
+def state_computation_multi(
+    name: str,
+) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]:
     """Make a computation of ``f(record, state)`` that returns ``(list of results, state_changed)``.
 
     Each result becomes a record of its own, in the order of the list.
     """
     if callable(name):
         forgot = StateComputationMulti(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, R]], StateComputationMulti[P, R]]", forgot)
+        return cast("Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]", forgot)
 
-    def decorate(function: Callable[P, R]) -> StateComputationMulti[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> StateComputationMulti[P, Q_co]:
         return StateComputationMulti(function, name)
 
     return decorate

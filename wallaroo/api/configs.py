@@ -7,19 +7,20 @@ them with all the others.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic
 
 from wallaroo.api.addresses import PORT_MAX, is_host, parse_port
 from wallaroo.api.codecs import Decoder, Encoder, decoder_mistakes, encoder_mistakes
 from wallaroo.api.inspection import Problem, caller_place, method_problems, named
+from wallaroo.api.roles import PayloadDecoder, R_co, R_contra, RecordEncoder
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.connectors.file import FRAMINGS, FileSink, FileSource, Framing
-from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.generator import GeneratorSource, RecordGenerator
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 
 
-class SourceConfig(ABC):
-    """Any configuration that ``new_pipeline`` takes."""
+class SourceConfig(ABC, Generic[R_co]):
+    """Any configuration that ``new_pipeline`` takes: a source of records ``R``."""
 
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
@@ -29,8 +30,8 @@ class SourceConfig(ABC):
         """Return the source for the plan; not to be called where there are mistakes."""
 
 
-class SinkConfig(ABC):
-    """Any configuration that ``to_sink`` and ``to_sinks`` take."""
+class SinkConfig(ABC, Generic[R_contra]):
+    """Any configuration that ``to_sink`` and ``to_sinks`` take: a sink for records ``R``."""
 
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
@@ -40,7 +41,7 @@ class SinkConfig(ABC):
         """Return the sink for the plan; not to be called where there are mistakes."""
 
 
-class TCPSourceConfig(SourceConfig):
+class TCPSourceConfig(SourceConfig[R_co]):
     """Listens at ``host:port`` for frames or lines that ``decoder`` takes apart.
 
     ``port`` is a number or its digits; 0 lets the system choose. An IPv6 address stands in
@@ -56,7 +57,12 @@ class TCPSourceConfig(SourceConfig):
     """
 
     def __init__(
-        self, host: str, port: str | int, decoder: Any, *, framing: str = "length"
+        self,
+        host: str,
+        port: str | int,
+        decoder: PayloadDecoder[R_co],
+        *,
+        framing: Framing = "length",
     ) -> None:
         self.host = host
         self.port = port
@@ -82,13 +88,13 @@ class TCPSourceConfig(SourceConfig):
         return TCPSource(
             host=_without_brackets(self.host),
             port=int(self.port),
-            header_length=self.decoder.header_length() if has_header else 0,
+            header_length=_header_length(self.decoder) if has_header else 0,
             payload_length=_payload_length(self.decoder) if has_header else "",
             decode=_decode(self.decoder),
         )
 
 
-class FileSourceConfig(SourceConfig):
+class FileSourceConfig(SourceConfig[R_co]):
     """Reads the file at ``path`` once; the source ends where the file does.
 
     ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads behind length
@@ -99,7 +105,12 @@ class FileSourceConfig(SourceConfig):
     A relative path begins in the folder that ``wallaroo-run`` was started in.
     """
 
-    def __init__(self, path: str | os.PathLike[str], decoder: Any, framing: str = "length") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        decoder: PayloadDecoder[R_co],
+        framing: Framing = "length",
+    ) -> None:
         self.path = path
         self.decoder = decoder
         self.framing = framing
@@ -118,24 +129,23 @@ class FileSourceConfig(SourceConfig):
 
     def source(self) -> FileSource:
         """Return the source for the plan; not to be called where there are mistakes."""
-        framing: Framing = "newline" if self.framing == "newline" else "length"
-        has_header = framing == "length"
+        has_header = self.framing == "length"
         return FileSource(
             path=os.fspath(self.path),
-            framing=framing,
-            header_length=self.decoder.header_length() if has_header else 0,
+            framing=self.framing,
+            header_length=_header_length(self.decoder) if has_header else 0,
             payload_length=_payload_length(self.decoder) if has_header else "",
             decode=_decode(self.decoder),
         )
 
 
-class GenSourceConfig(SourceConfig):
+class GenSourceConfig(SourceConfig[R_co]):
     """Makes its own records: ``initial_value()`` is the first, ``apply(v)`` follows ``v``.
 
     The source ends when either returns ``None``.
     """
 
-    def __init__(self, gen_instance: Any) -> None:
+    def __init__(self, gen_instance: RecordGenerator[R_co]) -> None:
         self.gen_instance = gen_instance
         problems = method_problems(
             gen_instance,
@@ -154,14 +164,14 @@ class GenSourceConfig(SourceConfig):
         return GeneratorSource(self.gen_instance)
 
 
-class TCPSinkConfig(SinkConfig):
+class TCPSinkConfig(SinkConfig[R_contra]):
     """Connects to ``host:port`` and writes what ``encoder`` returns, as it is.
 
     ``host`` and ``port`` are as for ``TCPSourceConfig``, without port 0. ``encoder`` is a function
     decorated with ``wallaroo.encoder``, or an object with ``encode(record)``.
     """
 
-    def __init__(self, host: str, port: str | int, encoder: Any) -> None:
+    def __init__(self, host: str, port: str | int, encoder: RecordEncoder[R_contra]) -> None:
         self.host = host
         self.port = port
         self.encoder = encoder
@@ -184,13 +194,13 @@ class TCPSinkConfig(SinkConfig):
         )
 
 
-class FileSinkConfig(SinkConfig):
+class FileSinkConfig(SinkConfig[R_contra]):
     """Writes what ``encoder`` returns, as it is, to the file at ``path``; a run replaces it.
 
     ``encoder`` is as for ``TCPSinkConfig``, ``path`` as for ``FileSourceConfig``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], encoder: Any) -> None:
+    def __init__(self, path: str | os.PathLike[str], encoder: RecordEncoder[R_contra]) -> None:
         self.path = path
         self.encoder = encoder
         place = caller_place()
@@ -205,6 +215,11 @@ class FileSinkConfig(SinkConfig):
     def sink(self) -> FileSink:
         """Return the sink for the plan; not to be called where there are mistakes."""
         return FileSink(os.fspath(self.path), _encode(self.encoder))
+
+
+def _header_length(decoder: Any) -> int:
+    length: int = decoder.header_length()
+    return length
 
 
 def _payload_length(decoder: Any) -> str | Callable[[bytes], int]:

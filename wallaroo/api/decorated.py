@@ -12,17 +12,17 @@ from wallaroo.api.inspection import (
     function_problems,
     kind_of,
 )
+from wallaroo.api.roles import Q_co
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.function_names import qualified_name, short_name
 
 P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
 PACKAGE = "wallaroo"
 
 
-class Decorated(Generic[P, R]):
+class Decorated(Generic[P, Q_co]):
     """The user's function together with its role in an application; it can still be called.
 
     A mistake in the use of the decorator raises nothing at import. It waits in ``mistakes``:
@@ -35,23 +35,23 @@ class Decorated(Generic[P, R]):
     arguments: ClassVar[tuple[str, ...]]
     """What a worker calls the function with, by position."""
 
-    function: Callable[P, R]
+    function: Callable[P, Q_co]
     """The function as the user wrote it; this is what a worker calls."""
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
-    def __new__(cls, function: Callable[P, R], *_: Any, **__: Any) -> Self:
+    def __new__(cls, function: Callable[P, Q_co], *_: Any, **__: Any) -> Self:
         """Make the object of a class of its own, ``wallaroo.Computation__NAME`` for instance."""
         return super().__new__(_own_class(cls, function))
 
-    def __init__(self, function: Callable[P, R], problems: Iterable[Problem] = ()) -> None:
+    def __init__(self, function: Callable[P, Q_co], problems: Iterable[Problem] = ()) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.place = function_place(function, otherwise=caller_place())
         found = [*self._function_problems(), *problems]
         self.mistakes = tuple(problem.at(self.place) for problem in found)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function, as a unit test would."""
         self._refuse_mistakes()
         return self.function(*args, **kwargs)

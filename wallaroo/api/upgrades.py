@@ -1,28 +1,28 @@
 """The decorator for functions that turn state of an older application into that of this one."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, caller_place, name_problems
+from wallaroo.api.roles import Q_co
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.function_names import qualified_name
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
-class StateUpgrade(Decorated[P, R]):
+class StateUpgrade(Decorated[P, Q_co]):
     """A state upgrade: ``f(old)`` returns the object that takes the place of ``old``."""
 
     decorator: ClassVar[str] = "@wallaroo.upgrade_state(state_name)"
     arguments: ClassVar[tuple[str, ...]] = ("old",)
 
-    def __init__(self, function: Callable[P, R], state: str) -> None:
+    def __init__(self, function: Callable[P, Q_co], state: str) -> None:
         super().__init__(function)
         self.state = state
 
-    def upgrade(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def upgrade(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
@@ -31,7 +31,7 @@ _upgrades: dict[tuple[str, str], StateUpgrade[..., Any]] = {}
 """By state and by the function's name: a module that is imported again replaces its own."""
 
 
-def upgrade_state(state_name: str) -> Callable[[Callable[P, R]], StateUpgrade[P, R]]:
+def upgrade_state(state_name: str) -> Callable[[Callable[P, Q_co]], StateUpgrade[P, Q_co]]:
     """Have ``f(old)`` make the objects of a state anew when a checkpoint has them in another form.
 
     It is called once for each key, while state is restored, if a fresh object of the state's class
@@ -53,7 +53,7 @@ def upgrade_state(state_name: str) -> Callable[[Callable[P, R]], StateUpgrade[P,
         # At once: no application refers to an upgrade, so ``build()`` would not see the mistake.
         raise WallarooParameterError([problem.at(caller_place()) for problem in problems])
 
-    def decorate(function: Callable[P, R]) -> StateUpgrade[P, R]:
+    def decorate(function: Callable[P, Q_co]) -> StateUpgrade[P, Q_co]:
         upgrade = StateUpgrade(function, state_name)
         _upgrades[state_name, qualified_name(function)] = upgrade
         return upgrade

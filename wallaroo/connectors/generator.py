@@ -1,17 +1,19 @@
 """A source that makes its own records, as the plan knows it."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+R = TypeVar("R")
 
 
-class Generator(Protocol):
+class RecordGenerator(Protocol[R]):
     """What the user hands to ``GenSourceConfig``."""
 
-    def initial_value(self) -> Any:
+    def initial_value(self) -> R | None:
         """Return the first record; ``None`` ends the source."""
         ...
 
-    def apply(self, value: Any) -> Any:
+    def apply(self, value: R, /) -> R | None:
         """Return the record that follows ``value``; ``None`` ends the source."""
         ...
 
@@ -20,7 +22,7 @@ class Generator(Protocol):
 class GeneratorSource:
     """Runs ``generator`` once in the cluster, as fast as its records are taken."""
 
-    generator: Generator
+    generator: RecordGenerator[Any]
 
     def describe(self) -> str:
         """One line for the plan."""

@@ -33,8 +33,8 @@ def split(record: str) -> list[str]:
 
 
 @wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[int, bool]:
-    return 1, True
+def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
+    return "1", True
 
 
 SOURCE = TCPSourceConfig("127.0.0.1", "0", decode)
@@ -121,15 +121,16 @@ def test_each_mistake_has_the_line_of_its_call() -> None:
 
 
 def test_each_call_of_a_chain_has_a_line_of_its_own() -> None:
+    stateful: Any = count
     # fmt: off
     builder = (opened()
-        .to(count)
-        .to_parallel(count)
+        .to(stateful)
+        .to_parallel(stateful)
         .to_sink(SINK))
     # fmt: on
     line = test_each_call_of_a_chain_has_a_line_of_its_own.__code__.co_firstlineno
     places = [mistake.split(": ")[0] for mistake in mistakes_of(builder)]
-    assert places == [f"test_builder.py:{line + 3}", f"test_builder.py:{line + 4}"]
+    assert places == [f"test_builder.py:{line + 4}", f"test_builder.py:{line + 5}"]
 
 
 def test_a_mistaken_object_in_several_places_is_reported_once() -> None:
@@ -137,7 +138,8 @@ def test_a_mistaken_object_in_several_places_is_reported_once() -> None:
     def wrong(one: int, two: int) -> int:
         return one
 
-    assert "wrong, decorated with" in mistake_of(opened().to(wrong).to(wrong).to_sink(SINK))
+    step: Any = wrong
+    assert "wrong, decorated with" in mistake_of(opened().to(step).to(step).to_sink(SINK))
 
 
 @pytest.mark.parametrize("method", ["to_sink", "to_sinks", "done"])

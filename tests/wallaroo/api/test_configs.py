@@ -68,7 +68,8 @@ def test_a_tcp_source_of_frames_needs_a_header_and_names_the_way_to_take_lines()
 
 
 def test_the_framing_of_a_tcp_source_is_one_of_two_and_given_by_name() -> None:
-    (mistake,) = wallaroo.TCPSourceConfig("h", 7010, decode_line, framing="lines").mistakes
+    lines: Any = "lines"
+    (mistake,) = wallaroo.TCPSourceConfig("h", 7010, decode_line, framing=lines).mistakes
     assert "the framing of TCPSourceConfig is the str 'lines'" in mistake
     assert 'give "length" or "newline"' in mistake
     with pytest.raises(TypeError):
@@ -148,10 +149,12 @@ def test_a_generator_is_handed_on() -> None:
 
 
 def test_a_generator_needs_both_methods() -> None:
-    (mistake,) = wallaroo.GenSourceConfig([1, 2]).mistakes
+    numbers: Any = [1, 2]
+    (mistake,) = wallaroo.GenSourceConfig(numbers).mistakes
     assert mistake.startswith("test_configs.py:")
     assert "class list, which has no initial_value() and no apply()" in mistake
-    (mistake,) = wallaroo.GenSourceConfig(Count).mistakes
+    not_made: Any = Count
+    (mistake,) = wallaroo.GenSourceConfig(not_made).mistakes
     assert "give an object of it: Count()" in mistake
 
 
@@ -177,13 +180,16 @@ def test_port_0_is_a_port_for_sources_only() -> None:
 
 
 def test_all_mistakes_of_a_config_are_kept() -> None:
-    assert len(wallaroo.TCPSourceConfig("", "x", encode).mistakes) == 3
-    assert len(wallaroo.FileSourceConfig("", encode, "x").mistakes) == 3
+    decoder: Any = encode
+    framing: Any = "x"
+    assert len(wallaroo.TCPSourceConfig("", "x", decoder).mistakes) == 3
+    assert len(wallaroo.FileSourceConfig("", decoder, framing).mistakes) == 3
 
 
 def test_a_config_shows_how_it_was_made() -> None:
-    assert repr(wallaroo.TCPSinkConfig("h", "1", 5)) == "TCPSinkConfig('h', '1', 5)"
-    assert repr(wallaroo.TCPSourceConfig("h", 1, 5)) == "TCPSourceConfig('h', 1, 5)"
-    assert repr(wallaroo.FileSinkConfig("o", 5)) == "FileSinkConfig('o', 5)"
-    assert repr(wallaroo.FileSourceConfig("i", 5)) == "FileSourceConfig('i', 5, 'length')"
-    assert repr(wallaroo.GenSourceConfig(5)) == "GenSourceConfig(5)"
+    five: Any = 5
+    assert repr(wallaroo.TCPSinkConfig("h", "1", five)) == "TCPSinkConfig('h', '1', 5)"
+    assert repr(wallaroo.TCPSourceConfig("h", 1, five)) == "TCPSourceConfig('h', 1, 5)"
+    assert repr(wallaroo.FileSinkConfig("o", five)) == "FileSinkConfig('o', 5)"
+    assert repr(wallaroo.FileSourceConfig("i", five)) == "FileSourceConfig('i', 5, 'length')"
+    assert repr(wallaroo.GenSourceConfig(five)) == "GenSourceConfig(5)"

@@ -32,8 +32,8 @@ def split(record: str) -> list[str]:
 
 
 @wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[int, bool]:
-    return 1, True
+def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
+    return "1", True
 
 
 class OldUpper:
@@ -48,8 +48,8 @@ class OldCount:
     def name(self) -> str:
         return "old count"
 
-    def compute_multi(self, record: str, state: dict[str, int]) -> tuple[list[int], bool]:
-        return [1], True
+    def compute_multi(self, record: str, state: dict[str, int]) -> tuple[list[str], bool]:
+        return ["1"], True
 
 
 class OldPartition:
@@ -107,9 +107,11 @@ def test_a_state_step_takes_state_computations_only(computation: Any) -> None:
 
 
 def test_the_remedy_names_the_right_method() -> None:
-    mistake = mistake_of(opened().to(count).to_sink(SINK))
+    stateful: Any = count
+    mistake = mistake_of(opened().to(stateful).to_sink(SINK))
     assert mistake.endswith("use to_stateful() or to_state_partition()")
-    mistake = mistake_of(opened().to_stateful(upper, dict, "s").to_sink(SINK))
+    stateless: Any = upper
+    mistake = mistake_of(opened().to_stateful(stateless, dict, "s").to_sink(SINK))
     assert "use to() or to_parallel(), or give a function decorated with" in mistake
 
 
