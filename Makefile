@@ -68,7 +68,7 @@ format: .venv/dev-ready  ## Format the code and mend what can be mended by itsel
 	@$(BIN)/ruff check --fix .
 
 types: .venv/dev-ready
-	@$(BIN)/mypy wallaroo workers cli tests
+	@$(BIN)/mypy wallaroo workers cli tests examples
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo

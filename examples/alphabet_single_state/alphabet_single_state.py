@@ -42,7 +42,7 @@ def encode_votes(data: Votes) -> str:
     return f"{data.letter} => {data.votes}\n"
 
 
-def application_setup(args: list[str]):
+def application_setup(args: list[str]) -> wallaroo.Application:
     in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     return (

@@ -9,7 +9,8 @@ CELSIUS = struct.Struct(">f")
 
 @wallaroo.decoder(header_length=4, length_fmt=">I")
 def decode_celsius(payload: bytes) -> float:
-    return CELSIUS.unpack(payload)[0]
+    degrees: float = CELSIUS.unpack(payload)[0]
+    return degrees
 
 
 @wallaroo.computation("scale to Fahrenheit degrees")
@@ -27,7 +28,7 @@ def encode_fahrenheit(fahrenheit: float) -> str:
     return f"{fahrenheit:.6f}\n"
 
 
-def application_setup(args: list[str]):
+def application_setup(args: list[str]) -> wallaroo.Application:
     in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     return (

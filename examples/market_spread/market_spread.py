@@ -103,7 +103,7 @@ def encode_rejection(rejection: Rejection) -> str:
     )
 
 
-def application_setup(args: list[str]):
+def application_setup(args: list[str]) -> wallaroo.Application:
     (order_host, order_port), (market_host, market_port) = wallaroo.tcp_parse_input_addrs(args)
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     orders = wallaroo.TCPSourceConfig(order_host, order_port, decode_order)

@@ -56,7 +56,7 @@ def encode_count(data: WordCount) -> str:
     return f"{data.word} => {data.count}\n"
 
 
-def application_setup(args: list[str]):
+def application_setup(args: list[str]) -> wallaroo.Application:
     in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     initials = [*string.ascii_lowercase, OTHER]
