@@ -126,7 +126,7 @@ def without_young_journals(patch: Patch) -> None:
 
 def without_moved_keys(patch: Patch) -> None:
     """What a worker has taken over from others it does not write itself."""
-    patch.setattr(ShareWriter, "all_changed", lambda _: None)
+    patch.setattr(ShareWriter, "mark_all_changed", lambda _: None)
 
 
 def without_marks_on_what_came(patch: Patch) -> None:

@@ -1,9 +1,8 @@
-"""What a checkpoint consists of: the one object whose existence makes the checkpoint exist.
+"""The manifest: the one object whose existence makes a checkpoint exist.
 
-Manifests are numbered from 1 without gaps; each is created once and never changed, so whoever
-creates number n+1 has seen n and is alone in that. A *claim* says the same as the manifest that
-its writer starts from, but in a new epoch: the number is taken before the new run does anything,
-and an older initializer that wakes up cannot commit any more.
+Manifests are numbered from 1 without gaps. Each is created once and never changed. A *claim* has
+the content of the manifest that a run starts from, but a new epoch. How they are written, and what
+that excludes, is explained in ``manifest_log.py``.
 """
 
 from dataclasses import dataclass, field, replace
@@ -29,16 +28,16 @@ MANIFEST_FOLDER = "manifests/"
 PART_FOLDER = "parts/"
 
 NUMBER_DIGITS = 10
-"""Numbers in names have so many digits, so that names sort as the numbers do."""
+"""Digits of numbers in names, so that names sort as the numbers do."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartRef:
-    """A part: the changed keys of one state, in one object of the store."""
+    """A part: one object of the store, with changed keys of one state."""
 
     name: str
     checkpoint: CheckpointId
-    """The round it was written in; rounds are numbered past all manifests, see ``Rounds``."""
+    """The round in which it was written; the numbers of rounds are above those of all manifests."""
     state: int
     """Position of the state in the plan."""
     byte_count: int
@@ -47,20 +46,20 @@ class PartRef:
 
 @dataclass(frozen=True, slots=True)
 class JournalPosition:
-    """How far a journal was processed: all before `offset`, and of some entries behind it a part.
+    """How far a journal was processed: all before `offset`, and parts of some entries behind it.
 
-    ``done`` maps the offset of such an entry to how many of its first records are processed.
-    Raises ``ValueError`` if it names an entry before `offset`. Positions are equal if a replay from
-    them is the same.
+    ``done`` maps the offset of such an entry to the number of its first records that are processed.
+    Raises ``ValueError`` if it names an entry before `offset`. Two positions are equal if a replay
+    from them is the same.
     """
 
     journal: str
     offset: int
     done: dict[int, int]
     end: int = field(default_factory=int, compare=False)
-    """How long the journal was at least when this was noted: less is damage. 0 if unknown."""
+    """Length that the journal had at least; if it is shorter, it is damaged. 0 if unknown."""
     is_finished: bool = field(default_factory=bool, compare=False)
-    """Whether nobody adds to the journal any more and all of it is processed: it may be gone."""
+    """Whether the journal is closed and processed to its end, so that it may be deleted."""
 
     def __post_init__(self) -> None:
         if self.done and min(self.done) < self.offset:
@@ -71,20 +70,20 @@ class JournalPosition:
 
     @property
     def least_end(self) -> int:
-        """The offset at which the journal ends at least, since all before it was there once."""
+        """The smallest offset at which the journal can end, since all before it was there once."""
         return max(self.offset, self.end)
 
 
 @dataclass(frozen=True, slots=True)
 class StagedOutput:
-    """Output of a sink that becomes visible once its checkpoint exists."""
+    """Output of a sink that becomes visible when its checkpoint is committed."""
 
     sink: int
     """Position of the sink in the plan."""
     name: str
     byte_count: int
     cut: CheckpointId = field(default_factory=lambda: NO_BARRIER)
-    """The barrier before which it was written: what has a lower one belongs before it."""
+    """The barrier before which it was written: output with a lower one is appended earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +95,18 @@ class WorkerCheckpoint:
     """Oldest first: a later part's value of a key replaces an earlier one's."""
     journals: list[JournalPosition]
     sources: dict[int, Any]
-    """Position of each source that can be rewound, by pipeline; whatever msgpack packs."""
+    """Position of each source that can be rewound, by pipeline: any value that msgpack packs."""
     staged: list[StagedOutput]
     key_counts: dict[str, int]
-    """How many keys the worker held at the barrier, by state name."""
+    """Number of keys that the worker held at the barrier, by state name."""
     pause_s: float = 0.0
-    """The longest time for which records waited at one go for the work of this checkpoint."""
+    """The longest time that records waited for the work of this checkpoint."""
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    """Records counted until the barrier, see ``wallaroo.metrics.tally``: by worker, since a worker
-    carries the counts of one that is gone."""
+    """Records counted until the barrier, see ``wallaroo.metrics.tally``. They are by worker, since
+    a worker also carries the counts of workers that have left."""
     gave_at: CheckpointId = field(default_factory=lambda: NO_BARRIER)
-    """The barrier at which it gave keys away last: older parts may hold keys that were not its own
-    any more when this was saved."""
+    """The last barrier at which keys moved away from it. Older parts may hold keys that it did not
+    own any more when this was saved."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""
@@ -139,11 +138,11 @@ class Manifest:
     taken_unix_s: float
     duration_s: float
     writer: str = ""
-    """Random, of whoever committed it, see ``with_writer``."""
+    """A random mark of the process that committed it, see ``with_writer``."""
     base: int = 0
     """The number of the manifest that it follows; 0 for none."""
     shapes: dict[str, StateShape] = field(default_factory=dict)
-    """What a fresh object of each state looked like to those who wrote the parts."""
+    """The shape of a fresh object of each state, for the code that wrote the parts."""
 
     def __post_init__(self) -> None:
         if self.number < 1:
@@ -163,23 +162,23 @@ class Manifest:
         return from_plain(cls, value)
 
     def with_writer(self, writer: str) -> "Manifest":
-        """Return the same manifest, marked so that no other process can make the same bytes.
+        """Return the same manifest with a mark, so that no other process can make the same bytes.
 
-        When the answer to a write was lost, the bytes tell who wrote what is there.
+        If the answer to a write was lost, the bytes that are there say which process wrote them.
         """
         return replace(self, writer=writer)
 
     def object_names(self) -> frozenset[str]:
-        """Return the names of all objects that this manifest needs. Staged output is none."""
+        """Return the names of all objects of the store that this manifest needs."""
         names: set[str] = set()
         for worker in self.workers.values():
             names.update(part.name for part in worker.parts)
         return frozenset(names)
 
     def last_barrier(self) -> CheckpointId:
-        """Return the highest number of a barrier, or of a manifest, that is named here.
+        """Return the highest number of a barrier or of a manifest that is named here.
 
-        Barriers run ahead of manifests, since not every one has a checkpoint come of it.
+        Barriers have higher numbers than manifests, since not every barrier becomes a checkpoint.
         """
         last = self.number
         for worker in self.workers.values():
@@ -188,7 +187,7 @@ class Manifest:
         return last
 
     def counts(self) -> dict[str, Counts]:
-        """Return the records that all workers together have counted until then, by worker."""
+        """Return the counts of all workers until this checkpoint, by worker."""
         counts: dict[str, Counts] = {}
         for share in self.workers.values():
             for worker, more in share.counts.items():
@@ -206,7 +205,7 @@ def manifest_name(number: int) -> str:
 
 
 def manifest_number(name: str) -> int | None:
-    """Return the number in a name in the store; ``None`` if it is no manifest's."""
+    """Return the number in a name in the store; ``None`` if it does not name a manifest."""
     digits = name.removeprefix(MANIFEST_FOLDER)
     is_number = len(digits) == NUMBER_DIGITS and digits.isascii() and digits.isdecimal()
     return int(digits) if is_number and name == MANIFEST_FOLDER + digits else None
@@ -229,7 +228,7 @@ def decode_manifest(data: bytes, file: str) -> Manifest:
     blocks = list(read_blocks(data, FileKind.MANIFEST, file))
     if len(blocks) != 1:
         raise DamagedFileError(
-            file, HEADER_BYTES, f"it has {len(blocks)} blocks in place of one", HINT_RESTORE
+            file, HEADER_BYTES, f"it has {len(blocks)} blocks instead of one", HINT_RESTORE
         )
     try:
         values = msgpack.unpackb(
@@ -238,5 +237,5 @@ def decode_manifest(data: bytes, file: str) -> Manifest:
         return Manifest.from_wire(values)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise DamagedFileError(
-            file, HEADER_BYTES, f"what it holds is no manifest: {error}", HINT_RESTORE
+            file, HEADER_BYTES, f"what it holds is not a manifest: {error}", HINT_RESTORE
         ) from error

@@ -1,12 +1,49 @@
-"""Saves a worker's share of a checkpoint, while records go on.
+"""Saves a worker's share of a checkpoint while records are being processed.
 
-order --> sources noted, barriers sent --> aligned: changed keys frozen, staged output cut
-      --> frozen keys written slice by slice, parts put into the store as they fill
-      --> parts durable, output before the barrier has reached the sinks --> ``on_saved``
+    hold() --> sources wait, barriers are on their way
+    freeze() --> the barrier has passed: the changed keys of all states are frozen, sources go on
+    write_slice(), again and again --> frozen keys are pickled between batches; full parts are put
+    part_stored() for each part, output_settled() --> on_saved, or on_failed
+    committed(), or abandon() --> the outcome of the whole checkpoint
 
-Nothing waits here. Parts leave by ``put``; what became of each is told to ``stored``, and what
-became of the output to ``reached_sinks``. Answers of a checkpoint that was abandoned are dropped
-there.
+Nothing here waits or does I/O. Parts leave by ``put``, and answers come back as calls.
+
+**What can go wrong**
+
+* *A record changes a key that is frozen but not written.* The part would hold a state from behind
+  the barrier, and a replay would apply the record twice. So the chain asks for a copy of the old
+  state first (``StateChanges.copy_first``).
+* *A round fails after keys were written.* The initializer may abandon it because another worker
+  failed. Its parts then belong to no manifest, so ``abandon`` marks every one of its keys as
+  changed again. Without that a key that never changes again would be missing for ever.
+* *Answers arrive late.* A put of an abandoned round may finish during the next one. Names of parts
+  are unique within an epoch and output names its checkpoint, so late answers match nothing.
+* *A share is reported too early.* The manifest would name a part that a crash can still lose.
+* *A failure is reported too early.* The next round could begin while puts of this one are still
+  under way, and more parts than one round's would be in memory. So ``on_failed`` waits for them.
+* *Compaction drops a part while its keys are only promised to a later one.*
+
+**Invariants**
+
+1. ``parts``, oldest first, hold every key of this worker as of the last committed checkpoint. If
+   several parts hold a key, the last one counts.
+2. ``parts`` changes only in ``committed``, because until then the manifest may never exist, and in
+   ``mark_all_changed``, after which the next share is complete by itself. A restore sets it before
+   the first round.
+3. A share is saved when all frozen keys are in parts, all parts are durable, and the output from
+   before the barrier is where a crash cannot lose it. ``_finish_if_complete`` is the only place
+   that decides this, and every call that can make one of the three true ends with it.
+4. A part is *superseded* once all its keys are marked as changed. The next round writes these keys
+   again, so its share leaves the part out: the part is *leaving*. A commit drops it. If the round
+   is abandoned, its keys are marked again, so the part is superseded again and still listed.
+
+**Why this order**
+
+Counts and the number of keys are taken in ``freeze``, because records go on right after it. Copies
+are written before other frozen keys, because they take memory and the others do not. Parts are put
+as soon as they are full, so a large state never waits in memory as a whole. The pause of a
+checkpoint is the longest of four: the wait for the barrier, one slice, all copies between two
+slices, and ``committed``. All four are measured here, since only the worker's thread knows them.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,19 +77,20 @@ from wallaroo.operators.pacing import Pacer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Sizes; smaller ones make a simulation see in a hundred keys what happens to millions."""
+    """Sizes; with smaller ones a simulation meets with a hundred keys what others do with
+    millions."""
 
     part_bytes: int = 8 << 20
-    """A part is put into the store when it has about so many bytes."""
+    """A part is put into the store when it has about this many bytes."""
     copies_max: int = 2
     keys_spared: int = 10_000
-    """Parts may hold so many copies of each key, and so many keys more, before compaction."""
+    """Compaction starts when parts hold this many copies of each key, and this many keys more."""
     chunk_keys_max: int = 2000
 
 
 @dataclass(slots=True)
 class _Buffer:
-    """Chunks of one state that are not in the store yet."""
+    """Chunks of one state that no part holds yet."""
 
     chunks: list[bytes] = field(default_factory=lambda: [PART_HEADER])
     byte_count: int = len(PART_HEADER)
@@ -60,8 +98,8 @@ class _Buffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What was noted when the barrier passed the sources of this worker."""
+class SourcePositions:
+    """Where the sources of this worker were when the barrier passed them."""
 
     journals: list[JournalPosition]
     sources: dict[int, Any]
@@ -69,24 +107,24 @@ class Before:
 
 @dataclass(slots=True)
 class _Share:
-    """What there is so far of one checkpoint."""
+    """What this worker has for one checkpoint so far."""
 
     checkpoint: CheckpointId
-    before: Before
+    positions: SourcePositions
     buffers: list[_Buffer]
     key_counts: dict[str, int]
     counts: dict[str, Counts]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     staged: list[StagedOutput] | None = None
-    """``None`` until output before the barrier has reached the sinks."""
+    """``None`` until the output from before the barrier is settled."""
     is_written: bool = False
-    """All frozen keys are in parts."""
+    """Whether all frozen keys are in parts."""
     error: WallarooError | None = None
 
 
 class ShareWriter:
-    """One worker's shares, one checkpoint at a time, for as long as an epoch lasts."""
+    """Writes one worker's shares, one checkpoint at a time, for as long as an epoch lasts."""
 
     def __init__(
         self,
@@ -110,39 +148,40 @@ class ShareWriter:
         self._share: _Share | None = None
         self._part_count = 0
         self.gave_at = NO_BARRIER
-        """The barrier at which keys were given away last."""
+        """The last barrier at which keys moved from here to other workers."""
         self.inherited: list[StagedOutput] = []
-        """Output that workers which left have staged, for the next checkpoint."""
+        """Output staged by workers that have left, to be listed in the next checkpoint."""
         self.parts: list[PartRef] = []
-        """What makes up this worker's state as of the last checkpoint, oldest first."""
+        """The parts of this worker's state as of the last committed checkpoint, oldest first."""
         self._new_parts: list[PartRef] = []
-        """What the next one adds to that."""
+        """The parts that a saved share adds to them once it is committed."""
         self._superseded: frozenset[str] = frozenset()
-        """Parts of which every key has been changed, or marked so, since the last checkpoint."""
+        """Parts whose keys are all marked as changed."""
         self._leaving: frozenset[str] = frozenset()
+        """Parts that the running checkpoint leaves out."""
         self._is_compacting = False
         self._held_since_s: float | None = None
         self._copied_s = 0.0
-        """Spent on keys that were about to change, since the last slice."""
+        """Time spent on copies of keys that were about to change, since the last slice."""
         self._pause_s = 0.0
-        """The longest time for which records waited, since the last share was saved."""
+        """The longest time that records waited, since the last share was saved."""
         self.put: Callable[[str, bytes], None] = lambda _name, _data: None
-        """Takes an object to the store; ``stored`` is to be told the outcome."""
+        """Starts to write an object to the store; its outcome is reported to ``part_stored``."""
         self.on_saved: Callable[[WorkerCheckpoint], None] = lambda _: None
         """Called when the share is durable."""
         self.on_failed: Callable[[WallarooError], None] = lambda _: None
-        """Called when it cannot be, and nothing of it is on its way any more."""
+        """Called when the share cannot be saved and none of its puts is under way any more."""
         for index, (name, change) in enumerate(self._changes):
             self._connect(index, name, change)
 
     # How long records wait
 
     def hold(self) -> None:
-        """Sources wait for a barrier from now on."""
+        """Note that sources wait for a barrier from now on."""
         self._held_since_s = self._clock()
 
-    def go_on(self) -> None:
-        """Sources go on."""
+    def resume(self) -> None:
+        """Note that sources go on."""
         if self._held_since_s is not None:
             self._waited(self._clock() - self._held_since_s)
             self._held_since_s = None
@@ -152,12 +191,12 @@ class ShareWriter:
 
     # A checkpoint, from the barrier on
 
-    def freeze(self, checkpoint: CheckpointId, before: Before) -> None:
-        """Everything before the barrier is processed: keep what is here now."""
+    def freeze(self, checkpoint: CheckpointId, positions: SourcePositions) -> None:
+        """Start a share: everything before the barrier is processed, and nothing behind it."""
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
         key_counts = {name: len(states) for name, states in self._states.items()}
         buffers = [_Buffer() for _ in self._changes]
-        self._share = _Share(checkpoint, before, buffers, key_counts, self._counts())
+        self._share = _Share(checkpoint, positions, buffers, key_counts, self._counts())
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze()
 
@@ -183,29 +222,29 @@ class ShareWriter:
         change.write_copies = lambda keys, copies: keep(encode_copies(keys, copies), len(keys))
         change.copy = copy
 
-    def save_some(self) -> bool:
-        """Write frozen keys for about 2 ms; say whether there are more."""
+    def write_slice(self) -> bool:
+        """Write frozen keys for about 2 ms; return whether there are more."""
         self._waited(self._copied_s)
         started_s = self._clock()
-        has_more = self._save_slice()
+        has_more = self._write_slice()
         self._waited(self._clock() - started_s)
         self._copied_s = 0.0
         return has_more
 
-    def _save_slice(self) -> bool:
+    def _write_slice(self) -> bool:
         assert self._share is not None
         for _, change in self._changes:
             if change.is_writing:
                 started = self._clock()
                 wanted = min(self._pacer.record_count, self._limits.chunk_keys_max)
-                count = change.write_some(wanted)
+                count = change.write_slice(wanted)
                 self._pacer.observe(count, self._clock() - started)
                 return True
         for index, buffer in enumerate(self._share.buffers):
             if buffer.key_count:
                 self._put(self._share, index)
         self._share.is_written = True
-        self._end_if_whole()
+        self._finish_if_complete()
         return False
 
     def _put(self, share: _Share, index: int) -> None:
@@ -218,28 +257,28 @@ class ShareWriter:
         share.being_stored.add(name)
         self.put(name, b"".join(buffer.chunks))
 
-    def stored(self, name: str, error: WallarooError | None) -> None:
-        """An object given to ``put`` is durable, or could not be made so."""
+    def part_stored(self, name: str, error: WallarooError | None) -> None:
+        """Note that an object given to ``put`` is durable, or why it could not be stored."""
         share = self._share
         if share is not None and name in share.being_stored:
             share.being_stored.remove(name)
             share.error = share.error or error
-            self._end_if_whole()
+            self._finish_if_complete()
 
-    def reached_sinks(self, checkpoint: CheckpointId, staged: list[StagedOutput]) -> None:
-        """Output before the barrier is where it cannot be lost."""
+    def output_settled(self, checkpoint: CheckpointId, staged: list[StagedOutput]) -> None:
+        """Note that a crash cannot lose the output from before the barrier any more."""
         if self._share is not None and self._share.checkpoint == checkpoint:
             self._share.staged = staged
-            self._end_if_whole()
+            self._finish_if_complete()
 
-    def _end_if_whole(self) -> None:
+    def _finish_if_complete(self) -> None:
         share = self._share
         if share is None or not share.is_written or share.being_stored or share.staged is None:
             return
         self._share = None
         for name, change in self._changes:
             if change.error is not None:
-                share.error = share.error or _as_told(name, change.error)
+                share.error = share.error or _saving_error(name, change.error)
         if share.error is not None:
             self.on_failed(share.error)
             return
@@ -250,8 +289,8 @@ class ShareWriter:
             WorkerCheckpoint(
                 worker=self._me,
                 parts=kept + share.parts,
-                journals=share.before.journals,
-                sources=share.before.sources,
+                journals=share.positions.journals,
+                sources=share.positions.sources,
                 staged=self.inherited + share.staged,
                 key_counts=share.key_counts,
                 pause_s=pause_s,
@@ -261,7 +300,7 @@ class ShareWriter:
         )
 
     def committed(self) -> None:
-        """The checkpoint stands."""
+        """Apply the last share: its checkpoint is committed."""
         started_s = self._clock()
         self.inherited = []
         self.parts = [part for part in self.parts if part.name not in self._leaving]
@@ -273,29 +312,29 @@ class ShareWriter:
         self._waited(self._clock() - started_s)
 
     def abandon(self) -> None:
-        """There will be no such checkpoint."""
+        """Give up the last share: its keys belong to the next checkpoint."""
         self._share = None
         self._new_parts = []
         for _, change in self._changes:
             change.abandon()
-        # Their keys count as changed again, so the next checkpoint can leave these parts out too.
+        # The keys of these parts are marked again, so the next checkpoint can leave them out too.
         self._superseded |= self._leaving
         self._leaving = frozenset()
 
     # Between checkpoints
 
-    def all_changed(self) -> None:
-        """Nothing of what is held here stands in parts of this worker's own."""
+    def mark_all_changed(self) -> None:
+        """Forget all parts, and write every key of this worker in the next checkpoint."""
         self.parts = []
         for name, change in self._changes:
-            change.changed_too(self._states[name])
+            change.mark_changed(self._states[name])
 
     async def compact(self, store: PartStore, pause: Pause) -> None:
-        """Mark the keys of the oldest parts as changed where parts hold much more than there is.
+        """Mark the keys of the oldest parts as changed if parts hold too many copies.
 
-        What is written anew for the next checkpoint makes those parts superfluous. So a restore
-        reads at most some two copies of each key, however long a run lasts, and nothing is ever
-        rewritten in one go.
+        The next checkpoint writes these keys again and does not need the parts any more. So a
+        restore reads about two copies of each key at most, however long a run lasts, and a state is
+        never rewritten as a whole.
         """
         if self._is_compacting:
             return
@@ -305,16 +344,16 @@ class ShareWriter:
                 data = await store.get(part.name)
                 for chunk in read_part(data, part, store.describe(part.name)):
                     name, change = self._changes[part.state]
-                    change.changed_too(_known(chunk.keys(), self._states[name]))
+                    change.mark_changed(_known(chunk.keys(), self._states[name]))
                     await pause(0)
                 self._superseded |= {part.name}
         finally:
             self._is_compacting = False
 
     def _surplus(self) -> list[PartRef]:
-        """Return the oldest parts without which there would not be too many."""
-        gone = self._superseded | self._leaving
-        parts = [part for part in self.parts if part.name not in gone]
+        """Return the oldest parts, as many as hold the copies that are too many."""
+        dropped = self._superseded | self._leaving
+        parts = [part for part in self.parts if part.name not in dropped]
         surplus = sum(part.key_count for part in parts) - self._limits.keys_spared
         surplus -= self._limits.copies_max * sum(map(len, self._states.values()))
         oldest: list[PartRef] = []
@@ -330,7 +369,7 @@ def _known(keys: Iterable[Any], states: dict[Any, Any]) -> list[Any]:
     return [key for key in keys if key in states]
 
 
-def _as_told(state: str, error: BaseException) -> WallarooError:
+def _saving_error(state: str, error: BaseException) -> WallarooError:
     if isinstance(error, WallarooError):
         return error
     return StateObjectError(f"state {state!r} cannot be saved: {error_text(error)}")

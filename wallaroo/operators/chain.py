@@ -229,7 +229,7 @@ class _ChainWriter:
             self.bindings.tracking.append((self.names, step.id, change))
             # Empty but for a moment after each barrier: one look, 5 ns.
             self._line(
-                f"if frozen_{step.id} and mark_of_{step.id}(key) is then_{step.id}: "
+                f"if frozen_{step.id} and mark_of_{step.id}(key) is frozen_mark_{step.id}: "
                 f"copy_first_{step.id}(key)"
             )
         self._line(f"pair = {function}(record, state)", site=step.name)
@@ -244,9 +244,9 @@ class _ChainWriter:
         if change is not None:
             # Whether it is true may be for the user's class to say.
             self._line(
-                f"if changed and mark_of_{step.id}(key) is not now_{step.id}:", site=step.name
+                f"if changed and mark_of_{step.id}(key) is not current_{step.id}:", site=step.name
             )
-            self._line(f"    marks_{step.id}[key] = now_{step.id}")
+            self._line(f"    marks_{step.id}[key] = current_{step.id}")
             self._line(f"    note_changed_{step.id}(key)")
         self._line(f"{result} = result")
         self.names["checked_pair"] = checked_pair
@@ -406,8 +406,8 @@ def _code(text: str, file_name: str) -> CodeType:
 def _bind_changes(names: dict[str, Any], step: int, change: StateChanges) -> None:
     names[f"marks_{step}"] = change.marks
     names[f"mark_of_{step}"] = change.marks.get
-    names[f"now_{step}"] = change.now
-    names[f"then_{step}"] = change.then
+    names[f"current_{step}"] = change.current_mark
+    names[f"frozen_mark_{step}"] = change.frozen_mark
     names[f"note_changed_{step}"] = change.changed.append
     names[f"frozen_{step}"] = change.frozen
     names[f"copy_first_{step}"] = change.copy_first

@@ -1,69 +1,72 @@
 """Which keys of a state changed since the last checkpoint, and which are still to be written.
 
-Each key that ever changed has a mark, which says in which round it did last, and stands in the list
-of that round. At a barrier the list is frozen, which takes no time however long it is: the next
-round has another list and another mark. What is frozen is written in slices between the batches,
-while records go on; of a key that is about to change a copy is kept and written later (copy on
-write, by key). So a checkpoint holds every state as it was at the barrier, and the record path
-waits for one slice, or one copy, at a time.
+Each key that ever changed has a mark that names the round in which it changed last, and it is in
+the list of that round. At a barrier the list is frozen: the next round gets another list and
+another mark, so freezing takes no time however long the list is. Frozen keys are written in slices
+between batches while records go on. If a frozen key is about to change, a pickled copy of its old
+value is kept first (copy on write, by key). So a checkpoint holds every state as it was at the
+barrier, and the record path waits for one slice, or one copy, at a time.
 
-Nothing here takes long for a million keys: a dict of the changed keys of each round would grow
-anew each time, 30 ms at a time in the end, and lists of as many keys are let go chunk by chunk.
+No call takes long with a million keys. That is why keys have marks: a dict of the changed keys of
+each round was resized again each time, up to 30 ms at once. It is also why lists of keys are freed
+chunk by chunk (``_spent``), and not all at once when a checkpoint is committed.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 STALE_AT_ONCE = 4
-"""So many times the keys wanted are looked at for keys that are not written yet."""
+"""A slice looks at no more than this many times the keys it wants, to find unwritten ones."""
 
 WriteChunk = Callable[[list[Any], list[Any]], None]
-"""Takes keys and their states, which may change as soon as it returns."""
+"""Writes keys and their states, which may change as soon as it returns."""
 
 CopyState = Callable[[Any, Any], bytes]
-"""Takes a key and its state, which is about to change."""
+"""Returns a pickle of a key's state, which is about to change."""
 
 
 class StateChanges:
-    """The keys of one state on one worker. ``write`` is given what a checkpoint is to hold."""
+    """The changed keys of one state on one worker; ``write`` receives what a checkpoint holds."""
 
     def __init__(self, states: dict[Any, Any]) -> None:
         self._states = states
         self.marks: dict[Any, object] = {}
-        """``now``, ``then``, or ``None`` where it is written."""
-        self.now = object()
+        """``current_mark``, ``frozen_mark``, or ``None`` for a key that is written."""
+        self.current_mark = object()
         """The mark of keys that changed since the last barrier."""
-        self.then = object()
-        """Of those that changed before it and are not written."""
+        self.frozen_mark = object()
+        """The mark of keys that changed before it and are not written yet."""
         self.changed: list[Any] = []
-        """Those marked ``now``, some perhaps twice, and some that were dropped."""
+        """Keys marked as current. A key may be in it twice, and some may have been dropped."""
         self.frozen: list[Any] = []
-        """Those marked ``then``, and some that are written."""
+        """Keys marked as frozen, and some that are written by now."""
         self._copies: dict[Any, bytes] = {}
-        """Of frozen keys that have changed since the barrier, and are not yet written."""
+        """Pickled states of frozen keys that have changed since the barrier, not written yet."""
         self._written: list[list[Any]] = []
+        """Keys written for the running checkpoint, for the case that it is abandoned."""
         self._spent: list[list[Any]] = []
+        """Lists of keys of committed checkpoints, which are freed one by one."""
         self.error: BaseException | None = None
-        """Why the running checkpoint cannot hold all that it should."""
+        """Why the running checkpoint cannot be complete."""
         self.write: WriteChunk = lambda _keys, _states: None
         self.write_copies: Callable[[list[Any], list[bytes]], None] = lambda _keys, _copies: None
         self.copy: CopyState = lambda _key, _state: b""
 
     @property
     def is_writing(self) -> bool:
-        """Whether the running checkpoint lacks keys."""
+        """Whether keys of the running checkpoint are still to be written."""
         return bool(self.frozen or self._copies)
 
     def freeze(self) -> None:
-        """A barrier is here: what changed is to be written as it is now."""
+        """Freeze all keys that changed before this barrier, to be written as they are now."""
         assert not self.is_writing, "the last checkpoint was neither finished nor abandoned"
         self.frozen, self.changed = self.changed, []
-        self.then, self.now = self.now, object()
+        self.frozen_mark, self.current_mark = self.current_mark, object()
         self.error = None
 
     def copy_first(self, key: Any) -> None:
-        """Keep a copy of the state of ``key``, which is marked ``then`` and about to change."""
-        # A chunk of one key would cost twice as much.
+        """Keep a copy of the state of ``key``, which is frozen and about to change."""
+        # Copies are written together later: a chunk for one key would cost twice as much.
         self.marks[key] = None
         try:
             self._copies[key] = self.copy(key, self._states[key])
@@ -71,10 +74,10 @@ class StateChanges:
             self._written.append([key])
             self.error = self.error or error
 
-    def write_some(self, key_count_max: int) -> int:
-        """Write so many frozen keys, copies first; return how many there were."""
+    def write_slice(self, key_count_max: int) -> int:
+        """Write up to ``key_count_max`` frozen keys, copies first; return how many were written."""
         if self._copies:
-            # popitem() remembers where it was; an iterator would look through all that is gone.
+            # popitem() remembers its place; an iterator would skip all removed entries each time.
             pop = self._copies.popitem
             taken = [pop() for _ in range(min(key_count_max, len(self._copies)))]
             copies = [copy for _, copy in taken]
@@ -87,53 +90,55 @@ class StateChanges:
         return len(keys)
 
     def _unwritten(self, count_max: int) -> list[Any]:
-        """Take keys from the end of the frozen list; perhaps none, though there are."""
+        """Take unwritten keys from the end of the frozen list; perhaps none, even if some
+        remain."""
         looked_at = self.frozen[-STALE_AT_ONCE * count_max :]
-        marks, then = self.marks, self.then
+        marks, frozen_mark = self.marks, self.frozen_mark
         keys: list[Any] = []
         while looked_at and len(keys) < count_max:
             key = looked_at.pop()
-            if marks.get(key) is then:
+            if marks.get(key) is frozen_mark:
                 marks[key] = None
                 keys.append(key)
         self.frozen[-STALE_AT_ONCE * count_max :] = looked_at
         return keys
 
     def abandon(self) -> None:
-        """There will be no such checkpoint: what it was to hold belongs to the next."""
-        # A key that was dropped has no mark, though it may stand in the list.
+        """Mark all keys of the running checkpoint as changed: they belong to the next one."""
+        # A key that was dropped has no mark, but may still be in the list.
         frozen = [key for key in self.frozen if key in self.marks]
         for keys in (frozen, [*self._copies], *self._written):
             self.changed += keys
-            self.marks.update(dict.fromkeys(keys, self.now))
+            self.marks.update(dict.fromkeys(keys, self.current_mark))
         self.frozen.clear()
         self._copies.clear()
         self._written = []
 
     def committed(self) -> None:
-        """The checkpoint stands."""
+        """Forget the keys of the running checkpoint: it is committed."""
         assert not self.is_writing
         self._spent += self._written
         self._written = []
 
-    def changed_too(self, keys: Iterable[Any]) -> None:
-        """Have a checkpoint to come hold these keys, though no record has changed them."""
-        marks, now, then = self.marks, self.now, self.then
+    def mark_changed(self, keys: Iterable[Any]) -> None:
+        """Write these keys in this or the next checkpoint, though no record has changed them."""
+        marks, current, frozen = self.marks, self.current_mark, self.frozen_mark
         for key in keys:
             mark = marks.get(key)
-            # What the running checkpoint is still to write it holds anyway.
-            if mark is not now and mark is not then:
-                marks[key] = now
+            # The running checkpoint is going to write a frozen key anyway.
+            if mark is not current and mark is not frozen:
+                marks[key] = current
                 self.changed.append(key)
 
-    def took_in(self, keys: Iterable[Any]) -> None:
-        """These keys were another worker's: they have no mark yet, and none is being written."""
+    def add_moved(self, keys: Iterable[Any]) -> None:
+        """Mark keys that moved here from another worker; they have no mark here yet."""
         keys = list(keys)
-        self.marks.update(dict.fromkeys(keys, self.now))
+        self.marks.update(dict.fromkeys(keys, self.current_mark))
         self.changed += keys
 
     def drop(self, keys: Iterable[Any]) -> None:
-        """These keys are another worker's now; they may stand in the list all the same."""
+        """Forget keys that moved to another worker; the list of changed keys may still hold
+        them."""
         assert not self.is_writing, "a checkpoint is being taken"
         for key in keys:
             self.marks.pop(key, None)

@@ -196,7 +196,7 @@ class Dataflow:
         """This worker owns these keys now; no checkpoint of its own has them yet."""
         self.states[state].update(states)
         if state in self.changes:
-            self.changes[state].took_in(states)
+            self.changes[state].add_moved(states)
 
     # Records in
 

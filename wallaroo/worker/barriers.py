@@ -15,7 +15,7 @@ from typing import Any
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
-from wallaroo.checkpoint.share_writer import Before, ShareWriter
+from wallaroo.checkpoint.share_writer import ShareWriter, SourcePositions
 from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.ingest.connection_handover import HandOver
@@ -92,7 +92,7 @@ class Barriers:
         self._aligner = Aligner(plan, me, workers)
         self._around = around
         self._durability = durability
-        self._before = Before([], {})
+        self._positions = SourcePositions([], {})
         self._checkpoint = NO_BARRIER
         self._is_replayed = True
         self._abandoned = past
@@ -179,7 +179,7 @@ class Barriers:
             # Nothing is read any more behind a drain, and without TCP sources nothing ever was.
             is_closed = self._is_draining or not self._writes_journal
             positions = self._durability.journal.positions(is_closed=is_closed)
-            self._before = Before(positions, sources)
+            self._positions = SourcePositions(positions, sources)
         self._pass_pipelines(checkpoint)
 
     def _pass_pipelines(self, checkpoint: CheckpointId) -> None:
@@ -209,8 +209,8 @@ class Barriers:
             return
         if self._durability is not None:
             saving = self._durability.saving
-            saving.freeze(checkpoint, self._before)
-            around.engine.save_with(saving.save_some)
+            saving.freeze(checkpoint, self._positions)
+            around.engine.save_with(saving.write_slice)
             around.start(self._reach_sinks(checkpoint, saving, around.sinks.cut(checkpoint)))
         elif self._is_draining:
             around.start(self._finish_drain(checkpoint))
@@ -221,7 +221,7 @@ class Barriers:
         self._around.engine.holds_sources = False
         self._around.engine.schedule()
         if self._durability is not None:
-            self._durability.saving.go_on()
+            self._durability.saving.resume()
 
     # What was before the barrier becomes durable
 
@@ -232,7 +232,7 @@ class Barriers:
             await _create(self._durability.store, name, data)
         except WallarooError as problem:
             error = problem
-        self._durability.saving.stored(name, error)
+        self._durability.saving.part_stored(name, error)
 
     async def _reach_sinks(
         self,
@@ -240,7 +240,7 @@ class Barriers:
         saving: ShareWriter,
         reached: Callable[[], Awaitable[list[Any]]],
     ) -> None:
-        saving.reached_sinks(checkpoint, await reached())
+        saving.output_settled(checkpoint, await reached())
 
     def _saved(self, content: WorkerCheckpoint) -> None:
         around, checkpoint = self._around, self._checkpoint

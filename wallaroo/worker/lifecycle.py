@@ -280,7 +280,7 @@ class WorkerMachine:
             members = tuple(WorkerName(name) for name, _, _ in assign.members)
             self._dataflow.carried = counts_of(process.name, members, manifest)
         if restored.parts is None:
-            saving.all_changed()
+            saving.mark_all_changed()
         else:
             saving.parts = restored.parts
             saving.gave_at = restored.gave_at

@@ -7,7 +7,7 @@ from tests.wallaroo.operators.mesh import application, payloads, tcp_sink
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.share_writer import Before, Limits, ShareWriter
+from wallaroo.checkpoint.share_writer import Limits, ShareWriter, SourcePositions
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
@@ -57,18 +57,18 @@ class Share:
 
     def put(self, name: str, data: bytes) -> None:
         self.parts[name] = data
-        self.saving.stored(name, None)
+        self.saving.part_stored(name, None)
 
     def feed(self, words: str) -> None:
         self.flow.run_source(0, payloads(words))
 
     def freeze(self) -> None:
-        self.saving.freeze(FIRST, Before([], {}))
+        self.saving.freeze(FIRST, SourcePositions([], {}))
 
     def finish(self) -> WorkerCheckpoint:
-        while self.saving.save_some():
+        while self.saving.write_slice():
             pass
-        self.saving.reached_sinks(FIRST, [])
+        self.saving.output_settled(FIRST, [])
         return self.saved[-1]
 
     def written(self) -> set[Any]:
@@ -105,7 +105,7 @@ def test_a_barrier_is_waited_for_until_sources_go_on() -> None:
     share.saving.hold()
     Slow.clock_s += 1.0
     share.freeze()
-    share.saving.go_on()
+    share.saving.resume()
     assert share.finish().pause_s == 1.0
 
 

@@ -48,12 +48,12 @@ class Store:
         """Do what a chain does with a record."""
         state = self.states.setdefault(key, [])
         changes = self.changes
-        if changes.frozen and changes.marks.get(key) is changes.then:
+        if changes.frozen and changes.marks.get(key) is changes.frozen_mark:
             self.changes.copy_first(key)
         if is_changed:
             state.append(value)
-            if changes.marks.get(key) is not changes.now:
-                changes.marks[key] = changes.now
+            if changes.marks.get(key) is not changes.current_mark:
+                changes.marks[key] = changes.current_mark
                 changes.changed.append(key)
 
     def written(self) -> dict[str, State]:
@@ -66,7 +66,7 @@ class Store:
 
     def write_all(self, key_count_max: int = 10) -> None:
         while self.changes.is_writing:
-            self.changes.write_some(key_count_max)
+            self.changes.write_slice(key_count_max)
 
     def begin(self) -> dict[str, State]:
         """A barrier is here; return what the checkpoint is to hold."""
@@ -85,7 +85,7 @@ def test_keys_that_changed_are_written_and_no_others() -> None:
     assert store.written() == {"a": [1]}
     store.changes.committed()
     assert store.begin() == {}
-    assert store.changes.write_some(10) == 0
+    assert store.changes.write_slice(10) == 0
     assert store.chunks == []
 
 
@@ -107,7 +107,7 @@ def test_copies_of_many_keys_are_written_together() -> None:
     for number in range(10):
         store.compute(f"k{number}", 1)
     assert store.chunks == []
-    assert store.changes.write_some(50) == 10
+    assert store.changes.write_slice(50) == 10
     assert store.written() == {f"k{number}": [0] for number in range(10)}
     store.write_all()
     assert store.written() == due
@@ -118,16 +118,16 @@ def test_the_last_frozen_key_may_be_a_copy() -> None:
     store.begin()
     store.compute("k0", 1)
     assert store.changes.is_writing
-    assert store.changes.write_some(10) == 1
+    assert store.changes.write_slice(10) == 1
     assert store.chunks == [{"k0": [0]}]
-    assert store.changes.write_some(10) == 0
+    assert store.changes.write_slice(10) == 0
     assert not store.changes.is_writing
 
 
 def test_a_slice_has_no_more_keys_than_it_may() -> None:
     store = Store(keys=25)
     store.begin()
-    assert [store.changes.write_some(10) for _ in range(4)] == [10, 10, 5, 0]
+    assert [store.changes.write_slice(10) for _ in range(4)] == [10, 10, 5, 0]
     assert [len(chunk) for chunk in store.chunks] == [10, 10, 5]
 
 
@@ -147,7 +147,7 @@ def test_what_an_abandoned_checkpoint_was_to_hold_is_held_by_the_next(slices: in
     store.compute("k3", 1)
     store.compute("new", 1)
     for _ in range(slices):
-        store.changes.write_some(10)
+        store.changes.write_slice(10)
     store.changes.abandon()
     assert not store.changes.frozen
     assert store.begin() == due | {"k3": [0, 1], "new": [1]}
@@ -181,7 +181,7 @@ def test_keys_that_no_record_changed_may_be_written_too() -> None:
     store.begin()
     store.write_all()
     store.changes.committed()
-    store.changes.changed_too(["k0", "k2"])
+    store.changes.mark_changed(["k0", "k2"])
     assert store.begin() == {"k0": [0], "k2": [0]}
     store.write_all()
     assert store.written() == {"k0": [0], "k2": [0]}
@@ -193,14 +193,14 @@ def test_keys_that_another_worker_had_are_written_by_the_next_checkpoint() -> No
     store.write_all()
     store.changes.committed()
     store.changes.drop(["k0"])
-    store.changes.took_in(["k0"])
+    store.changes.add_moved(["k0"])
     assert store.begin() == {"k0": [0]}
 
 
 def test_keys_that_are_still_to_be_written_are_not_written_twice_for_that() -> None:
     store = Store(keys=3)
     due = store.begin()
-    store.changes.changed_too(["k0"])
+    store.changes.mark_changed(["k0"])
     store.compute("k1", 1)
     store.write_all()
     assert store.written() == due
@@ -213,8 +213,8 @@ def test_a_slice_looks_at_few_keys_that_are_written_already() -> None:
     due = store.begin()
     for number in range(100):
         store.compute(f"k{number}", 1)
-    assert store.changes.write_some(100) == 100
-    assert store.changes.write_some(10) == 0
+    assert store.changes.write_slice(100) == 100
+    assert store.changes.write_slice(10) == 0
     assert len(store.changes.frozen) == 60
     store.write_all()
     assert store.written() == due
@@ -316,7 +316,7 @@ def test_whatever_happens_the_checkpoints_that_stand_make_up_the_state(seed: int
             at_barrier = None
         elif at_barrier is not None:
             is_writing = store.changes.is_writing
-            store.changes.write_some(chance.randint(1, 20))
+            store.changes.write_slice(chance.randint(1, 20))
             if not is_writing and store.changes.error is not None:
                 store.changes.abandon()
                 at_barrier = None

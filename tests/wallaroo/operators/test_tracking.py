@@ -72,7 +72,7 @@ class Tracked(Mesh):
         for flow in self.flows.values():
             for change in flow.changes.values():
                 while change.is_writing:
-                    change.write_some(5)
+                    change.write_slice(5)
 
 
 def checkpoint_between(plan: Plan, records: list[bytes], worker_count: int) -> Tracked:
