@@ -99,7 +99,7 @@ class WorkerCheckpoint:
     staged: list[StagedOutput]
     key_counts: dict[str, int]
     """Number of keys that the worker held at the barrier, by state name."""
-    pause_s: float = 0.0
+    pause_s: float = field(default_factory=float)
     """The longest time that records waited for the work of this checkpoint."""
     counts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Records counted until the barrier, see ``wallaroo.metrics.tally``. They are by worker, since
@@ -139,7 +139,7 @@ class Manifest:
     duration_s: float
     writer: str = ""
     """A random mark of the process that committed it, see ``with_writer``."""
-    base: int = 0
+    base: int = field(default_factory=int)
     """The number of the manifest that it follows; 0 for none."""
     shapes: dict[str, StateShape] = field(default_factory=dict)
     """The shape of a fresh object of each state, for the code that wrote the parts."""
