@@ -99,6 +99,8 @@ async def test_what_is_measured_reaches_a_collector(collector: Collector) -> Non
     assert collector.values["wallaroo_records_filtered", *place] == 1
     worker = ("worker", "w1")
     assert collector.values["wallaroo_worker_cpu_seconds", worker] == 1.5
+    # The former name, for one minor version.
     assert collector.values["wallaroo_worker_resident_bytes", worker] == 4096
+    assert collector.values["wallaroo_worker_resident_memory_bytes", worker] == 4096
     assert collector.values["wallaroo_latency_seconds_count", ("pipeline", "p"), worker] == 5
     assert collector.values["wallaroo_latency_seconds_sum", ("pipeline", "p"), worker] == 10

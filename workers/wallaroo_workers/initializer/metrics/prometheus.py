@@ -1,8 +1,11 @@
-"""The metrics of a cluster by the conventions of Prometheus.
+"""The metrics of a cluster, named by the conventions of Prometheus.
 
-Counters end in ``_total``; what is counted where has the labels ``pipeline``, ``step`` and
-``worker``, and the sums over the workers are the records of the whole cluster. Sources and sinks
-are steps too, named ``source`` and as the plan describes the sink.
+Counters end in ``_total``. Metrics of records have the labels ``pipeline``, ``step`` and
+``worker``; the sum over the workers is the number for the whole cluster. Sources and sinks count as
+steps: a source is named ``source``, a sink as the plan describes it.
+
+A metric that gets a better name is exported under both names for one minor version, so that
+dashboards and alert rules have time to follow. ``docs/upgrading.md`` lists these names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +23,9 @@ from wallaroo.metrics.gathering import Gathering
 from wallaroo.metrics.histogram import Histogram
 
 RECORDS = (
-    ("wallaroo_records_in", "Records that came to a step."),
+    ("wallaroo_records_in", "Records that entered a step."),
     ("wallaroo_records_out", "Records that left a step."),
-    ("wallaroo_records_filtered", "Records that ended at a step because it returned nothing."),
+    ("wallaroo_records_filtered", "Records that a step dropped by returning nothing."),
     ("wallaroo_records_failed", "Records that became dead letters at a step."),
 )
 
@@ -32,34 +35,64 @@ BOUNDS_S = (
 )  # fmt: skip
 
 WORKER_GAUGES = (
-    ("wallaroo_worker_resident_bytes", "Memory of the worker's process.", "rss_bytes"),
-    ("wallaroo_worker_backlog_bytes", "Bytes that wait in or for the worker.", "backlog_bytes"),
-    ("wallaroo_worker_loop_lag_seconds", "Longest delay of its event loop in the last second.",
+    ("wallaroo_worker_resident_memory_bytes", "Resident memory of the worker's process.",
+     "rss_bytes"),
+    ("wallaroo_worker_backlog_bytes", "Bytes that wait in the worker or for it.", "backlog_bytes"),
+    ("wallaroo_worker_event_loop_lag_seconds", "Longest event loop delay in the last second.",
      "loop_lag_s"),
     ("wallaroo_worker_gc_pause_seconds", "Longest garbage collection in the last second.",
      "gc_pause_s"),
-    ("wallaroo_worker_connections", "Connections of senders.", "connections"),
-    ("wallaroo_worker_paused", "1 where its sources pause.", "paused"),
+    ("wallaroo_worker_sources_paused", "1 if back-pressure pauses the worker's sources.", "paused"),
+    ("wallaroo_worker_connections",
+     "Deprecated: use sum by (worker) (wallaroo_source_connections).", "connections"),
 )  # fmt: skip
 
 WORKER_COUNTERS = (
-    ("wallaroo_worker_cpu_seconds", "Processor time of the worker's process.", "cpu_s"),
+    ("wallaroo_worker_cpu_seconds", "CPU time of the worker's process.", "cpu_s"),
     ("wallaroo_worker_gc_seconds", "Time in garbage collections.", "gc_s"),
     ("wallaroo_worker_gc_collections", "Garbage collections.", "gc_count"),
 )
 
+FORMER_NAMES = {
+    "wallaroo_function_duration_seconds": "wallaroo_step_seconds",
+    "wallaroo_function_seconds": "wallaroo_user_seconds",
+    "wallaroo_sink_queue_age_seconds": "wallaroo_sink_waiting_seconds",
+    "wallaroo_state_skew_ratio": "wallaroo_state_skew",
+    "wallaroo_worker_event_loop_lag_seconds": "wallaroo_worker_loop_lag_seconds",
+    "wallaroo_worker_resident_memory_bytes": "wallaroo_worker_resident_bytes",
+    "wallaroo_worker_sources_paused": "wallaroo_worker_paused",
+}
+"""Former names of metrics, by their present names; without ``_total``."""
+
 
 def families(gathering: Gathering, view: dict[str, Any]) -> Iterator[Metric]:
-    """Yield every metric; ``view`` is a snapshot of the same moment."""
+    """Yield every metric, renamed ones twice; ``view`` is a snapshot of the same moment."""
+    for family in _current_families(gathering, view):
+        yield family
+        if family.name in FORMER_NAMES:
+            yield _under_former_name(family)
+
+
+def _under_former_name(family: Metric) -> Metric:
+    former = FORMER_NAMES[family.name]
+    copy = Metric(former, f"Deprecated: use {family.name}.", family.type)
+    copy.samples = [
+        sample._replace(name=former + sample.name.removeprefix(family.name))
+        for sample in family.samples
+    ]
+    return copy
+
+
+def _current_families(gathering: Gathering, view: dict[str, Any]) -> Iterator[Metric]:
     yield from _records(gathering)
     yield from _times(gathering)
     yield from _workers(gathering, view)
-    yield from _outside(view)
+    yield from _connections(view)
     yield from _states(view)
     yield from _cluster(view)
     yield CounterMetricFamily(
         "wallaroo_journals_lost",
-        "Journals that were needed and not there, or not all of them.",
+        "Journals that a recovery needed and that were missing or too short.",
         value=gathering.lost_journal_count,
     )
 
@@ -79,20 +112,20 @@ def _records(gathering: Gathering) -> Iterator[Metric]:
 def _times(gathering: Gathering) -> Iterator[Metric]:
     family = HistogramMetricFamily(
         "wallaroo_latency_seconds",
-        "Time of records from their source to their sinks.",
+        "Time from reading a record until its sink has the result.",
         labels=["pipeline", "worker"],
     )
     for (pipeline, worker), histogram in gathering.latency.items():
         _add_histogram(family, [pipeline, worker], histogram)
     yield family
-    steps = HistogramMetricFamily(
-        "wallaroo_step_seconds",
-        "Time in the function of a step, of a sample of its records.",
+    durations = HistogramMetricFamily(
+        "wallaroo_function_duration_seconds",
+        "Duration of calls of a step's function, from a sample of its records.",
         labels=["pipeline", "step", "worker"],
     )
-    user = CounterMetricFamily(
-        "wallaroo_user_seconds",
-        "Time in the application's functions, estimated from the sample.",
+    total = CounterMetricFamily(
+        "wallaroo_function_seconds",
+        "CPU time in the application's functions, estimated from the sample.",
         labels=["pipeline", "step", "worker"],
     )
     for node in gathering.nodes.all:
@@ -100,11 +133,11 @@ def _times(gathering: Gathering) -> Iterator[Metric]:
             labels = [node.pipeline, node.label, worker]
             times = gathering.times.get((node.id, worker))
             if times is not None:
-                _add_histogram(steps, labels, times)
+                _add_histogram(durations, labels, times)
             if member.report is not None and node.id in member.report.user_s:
-                user.add_metric(labels, member.report.user_s[node.id])
-    yield steps
-    yield user
+                total.add_metric(labels, member.report.user_s[node.id])
+    yield durations
+    yield total
 
 
 def _add_histogram(
@@ -133,40 +166,40 @@ def _workers(gathering: Gathering, view: dict[str, Any]) -> Iterator[Metric]:
             counter.add_metric([worker], float(process.get(key, 0)))
         yield counter
     restarts = CounterMetricFamily(
-        "wallaroo_worker_restarts", "Times that a lost worker was started again.", labels=["worker"]
+        "wallaroo_worker_restarts", "Restarts of a lost worker.", labels=["worker"]
     )
     for each in view["workers"]:
         restarts.add_metric([each["name"]], each["restarts"])
     yield restarts
 
 
-def _outside(view: dict[str, Any]) -> Iterator[Metric]:
+def _connections(view: dict[str, Any]) -> Iterator[Metric]:
     by_link = ["from", "to"]
     rows = view["links"]
     yield _counter("wallaroo_link_bytes", "Bytes sent to another worker.", by_link, rows, "bytes")
     yield _gauge("wallaroo_link_queued_bytes", "Bytes that another worker has not processed.",
                  by_link, rows, "queued_bytes")  # fmt: skip
-    yield _counter("wallaroo_link_reconnects", "Times that a link was connected again.",
+    yield _counter("wallaroo_link_reconnects", "Reconnects of a link.",
                    by_link, rows, "reconnects")  # fmt: skip
     by_sink = ["name", "worker"]
     rows = _numbered(view["sinks"])
     yield _counter(
-        "wallaroo_sink_bytes", "Bytes that a sink has taken.", by_sink, rows, "bytes", _SINK
+        "wallaroo_sink_bytes", "Bytes that a sink has written.", by_sink, rows, "bytes", _SINK
     )
     yield _gauge("wallaroo_sink_queued_bytes", "Bytes that a sink has not acknowledged.",
                  by_sink, rows, "queued_bytes", _SINK)  # fmt: skip
-    yield _gauge("wallaroo_sink_waiting_seconds", "Age of the oldest result that it has not taken.",
+    yield _gauge("wallaroo_sink_queue_age_seconds", "Age of the oldest result in its queue.",
                  by_sink, rows, "waiting_s", _SINK)  # fmt: skip
-    yield _counter("wallaroo_sink_reconnects", "Times that a sink was connected again.",
+    yield _counter("wallaroo_sink_reconnects", "Reconnects of a sink.",
                    by_sink, rows, "reconnects", _SINK)  # fmt: skip
-    yield _gauge("wallaroo_sink_connected", "1 where a worker is connected to a sink.",
+    yield _gauge("wallaroo_sink_connected", "1 if a worker is connected to a sink.",
                  by_sink, rows, "connected", _SINK)  # fmt: skip
     by_source = ["pipeline", "worker"]
     rows = view["sources"]
-    yield _counter("wallaroo_source_bytes", "Bytes from senders.", by_source, rows, "bytes")
-    yield _gauge("wallaroo_source_connections", "Connections of senders.",
+    yield _counter("wallaroo_source_bytes", "Bytes that senders sent.", by_source, rows, "bytes")
+    yield _gauge("wallaroo_source_connections", "Open connections of senders.",
                  by_source, rows, "connections")  # fmt: skip
-    yield _counter("wallaroo_source_paused_seconds", "Time that a source did not read.",
+    yield _counter("wallaroo_source_paused_seconds", "Time for which a source was paused.",
                    by_source, rows, "paused_s")  # fmt: skip
 
 
@@ -174,7 +207,7 @@ _SINK = ["sink", "worker"]
 
 
 def _numbered(sinks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return sinks with names of their own: two of one worker may have one address."""
+    """Return sinks with unique names: two sinks of a worker may have the same address."""
     seen: dict[tuple[str, str], int] = {}
     rows = []
     for sink in sinks:
@@ -191,28 +224,34 @@ def _states(view: dict[str, Any]) -> Iterator[Metric]:
         for worker, numbers in state["by_worker"].items()
     ]
     by = ["state", "worker"]
-    yield _gauge("wallaroo_state_keys", "Keys of a state.", by, rows, "keys")
-    yield _gauge("wallaroo_state_bytes", "Bytes of a state, estimated.", by, rows, "bytes")
-    yield _gauge("wallaroo_state_skew", "Keys of the fullest worker over an even part.",
-                 ["name"], view["states"], "skew", ["state"])  # fmt: skip
+    yield _gauge("wallaroo_state_keys", "Number of keys of a state.", by, rows, "keys")
+    yield _gauge("wallaroo_state_bytes", "Estimated size of a state.", by, rows, "bytes")
+    yield _gauge("wallaroo_state_skew_ratio",
+                 "Keys of the fullest worker relative to an even share.", ["name"],
+                 view["states"], "skew", ["state"])  # fmt: skip
 
 
 def _cluster(view: dict[str, Any]) -> Iterator[Metric]:
     checkpoints = view["checkpoints"]
     last = checkpoints["list"][-1] if checkpoints["list"] else None
-    yield GaugeMetricFamily("wallaroo_epoch", "Number of the membership.", value=view["epoch"])
-    yield GaugeMetricFamily("wallaroo_start_time_seconds", "When the run began, unix time.",
+    yield GaugeMetricFamily("wallaroo_epoch", "Increases when a worker is lost and at a resize.",
+                            value=view["epoch"])  # fmt: skip
+    yield GaugeMetricFamily("wallaroo_start_time_seconds", "Start of the run, in Unix time.",
                             value=view["started_unix_s"])  # fmt: skip
-    yield GaugeMetricFamily("wallaroo_healthy", "1 where the cluster is well.",
+    yield GaugeMetricFamily("wallaroo_healthy", "1 if the cluster is healthy.",
                             value=view["health"]["state"] == "well")  # fmt: skip
     for name, text, value in (
-        ("number", "The last checkpoint.", last and last["number"]),
-        ("age_seconds", "Age of the last checkpoint.", checkpoints["age_s"]),
-        ("duration_seconds", "What the last checkpoint took.", last and last["duration_s"]),
-        ("pause_seconds", "How long records waited for it at one go.", last and last["pause_s"]),
-        ("bytes", "What the last checkpoint added to the store.", last and last["bytes"]),
-    ):
-        # A family without a value is there all the same: what there is never changes.
+        ("number", "Number of the last checkpoint.", last and last["number"]),
+        ("last_timestamp_seconds", "Time of the last checkpoint, in Unix time.",
+         last and last["unix_s"]),
+        ("age_seconds", "Deprecated: use time() - wallaroo_checkpoint_last_timestamp_seconds.",
+         checkpoints["age_s"]),
+        ("duration_seconds", "Duration of the last checkpoint.", last and last["duration_s"]),
+        ("pause_seconds", "Longest pause of records for the last checkpoint.",
+         last and last["pause_s"]),
+        ("bytes", "Bytes that the last checkpoint added to the store.", last and last["bytes"]),
+    ):  # fmt: skip
+        # A family without a value is exported too, so that the set of metrics never changes.
         yield GaugeMetricFamily(f"wallaroo_checkpoint_{name}", text, value=value)
 
 
@@ -227,7 +266,7 @@ def _family(
 ) -> Metric:
     """Return a family with the value ``key`` of each row, labelled by the row's values of ``by``.
 
-    ``labels`` are the labels' names where these are others.
+    ``labels`` are the names of the labels if they differ from ``by``.
     """
     family = kind(name, text, labels=labels or by)
     for row in rows:
