@@ -31,7 +31,7 @@ from wallaroo.runtime.inbox import Inbox
 from wallaroo.testing import SimulationError
 from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
-from wallaroo.worker import lifecycle
+from wallaroo.worker import restoration
 from wallaroo.worker.barriers import Barriers
 from wallaroo.worker.state_transfer import StateTransfer
 
@@ -59,12 +59,12 @@ def without_epoch_check(patch: Patch) -> None:
 
 def without_replay(patch: Patch) -> None:
     """Journals are written, and nobody reads them."""
-    patch.setattr(lifecycle, "journals_of", lambda *_: [])
+    patch.setattr(restoration, "journals_of", lambda *_: [])
 
 
 def without_counts_going_back(patch: Patch) -> None:
     """After a recovery what was counted before the checkpoint is forgotten."""
-    patch.setattr(lifecycle, "counts_of", lambda *_: {})
+    patch.setattr(restoration, "counts_of", lambda *_: {})
 
 
 def without_atomic_manifests(patch: Patch) -> None:
@@ -109,9 +109,7 @@ def without_skipping(patch: Patch) -> None:
 
 def without_holding_sources(patch: Patch) -> None:
     """Sources go on between the barrier that they sent and the checkpoint."""
-    patch.setattr(
-        Engine, "holds_sources", property(lambda _: False, lambda *_: None), raising=False
-    )
+    patch.setattr(Engine, "hold_sources", lambda _: None)
 
 
 def without_young_journals(patch: Patch) -> None:
@@ -164,11 +162,11 @@ def without_hold_until_all_know(patch: Patch) -> None:
     """Sources go on as soon as the barrier is through, and not when everybody knows the owners."""
     aligned = Barriers._aligned
 
-    def let_go(self: Barriers, checkpoint: CheckpointId) -> None:
+    def release(self: Barriers, checkpoint: CheckpointId) -> None:
         aligned(self, checkpoint)
-        self._let_go(checkpoint)
+        self._release(checkpoint)
 
-    patch.setattr(Barriers, "_aligned", let_go)
+    patch.setattr(Barriers, "_aligned", release)
 
 
 def without_late_keys(patch: Patch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from wallaroo.connectors.file import StagedPart
-from wallaroo.errors import ClusterError
+from wallaroo.errors import WallarooError
 from wallaroo.names import CheckpointId
 from wallaroo_workers.sinks.file import WRITE_BYTES_MAX, FileSinkRunner
 
@@ -19,36 +19,38 @@ W1_FIRST = ".out.w1-3.0000000001.staged"
 W1_SECOND = ".out.w1-3.0000000002.staged"
 
 
+class Sink(FileSinkRunner):
+    """A sink that notes what it reports."""
+
+    def __init__(self, path: Path, stage: str | None) -> None:
+        super().__init__(str(path), self, stage)
+        self.backlogs: list[int] = []
+        self.failure: asyncio.Future[WallarooError] = asyncio.get_running_loop().create_future()
+        self._is_written = asyncio.Event()
+
+    def backlog_changed(self) -> None:
+        self.backlogs.append(self.backlog_bytes)
+        if self.queued_bytes == 0:
+            self._is_written.set()
+
+    def sink_failed(self, error: WallarooError) -> None:
+        self.failure.set_result(error)
+
+    async def everything(self) -> None:
+        """Wait until everything is in a file."""
+        self._is_written.clear()
+        await self._is_written.wait()
+
+
 @contextlib.asynccontextmanager
-async def sink_to(path: Path, stage: str | None = None) -> AsyncIterator[FileSinkRunner]:
-    sink = FileSinkRunner(str(path), stage)
+async def sink_to(path: Path, stage: str | None = None) -> AsyncIterator[Sink]:
+    sink = Sink(path, stage)
     work = asyncio.create_task(sink.run())
     async with asyncio.timeout(10):
         await sink.connected.wait()
         yield sink
     work.cancel()
     sink.close()
-
-
-async def written(sink: FileSinkRunner) -> None:
-    """Wait until everything is in a file."""
-    has_all = asyncio.Event()
-    told = sink.on_progress
-
-    def look() -> None:
-        told()
-        if sink.queued_bytes == 0:
-            has_all.set()
-
-    sink.on_progress = look
-    await has_all.wait()
-    sink.on_progress = told
-
-
-def failure_of(sink: FileSinkRunner) -> "asyncio.Future[ClusterError]":
-    failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
-    sink.on_failed = failed.set_result
-    return failed
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -65,26 +67,22 @@ def out(tmp_path: Path) -> Path:
 
 async def test_records_are_appended_in_their_order(tmp_path: Path, out: Path) -> None:
     async with sink_to(out) as sink:
-        progress: list[int] = []
-        sink.on_progress = lambda: progress.append(sink.backlog_bytes)
         for number in range(100):
             sink.write(b"%d\n" % number)
         assert sink.backlog_bytes == sink.queued_bytes == 190 + 100
-        await written(sink)
+        await sink.everything()
     assert contents(tmp_path) == {"out": b"".join(b"%d\n" % number for number in range(100))}
-    assert progress[-1] == 0
+    assert sink.backlogs[-1] == 0
 
 
 async def test_a_backlog_is_written_a_piece_at_a_time(out: Path) -> None:
     chunk = b"x" * (WRITE_BYTES_MAX // 2)
     async with sink_to(out) as sink:
-        backlogs: list[int] = []
-        sink.on_progress = lambda: backlogs.append(sink.backlog_bytes)
         for _ in range(5):
             sink.write(chunk)
         sink.write(b"y" * (3 * WRITE_BYTES_MAX))
-        await written(sink)
-    in_chunks = [backlog / len(chunk) for backlog in backlogs]
+        await sink.everything()
+    in_chunks = [backlog / len(chunk) for backlog in sink.backlogs]
     assert in_chunks == [9, 7, 6, 0]
 
 
@@ -98,7 +96,7 @@ async def test_what_is_written_before_a_cut_belongs_to_its_checkpoint(tmp_path: 
         sink.write(b"four\n")
         assert await first == StagedPart(W1_FIRST, 8)
         assert await second == StagedPart(W1_SECOND, 6)
-        await written(sink)
+        await sink.everything()
     assert contents(tmp_path) == {
         W1_FIRST: b"one\ntwo\n",
         W1_SECOND: b"three\n",
@@ -119,7 +117,7 @@ async def test_what_is_behind_the_last_checkpoint_that_stands_is_given_up(tmp_pa
         sink.write(b"two\n")
         await sink.cut(SECOND)
         sink.write(b"three\n")
-        await written(sink)
+        await sink.everything()
         sink.write(b"four\n")
         late = sink.cut(CheckpointId(3))
         gone = sink.discard(FIRST)
@@ -135,7 +133,7 @@ async def test_what_is_behind_the_last_checkpoint_that_stands_is_given_up(tmp_pa
 async def test_a_cut_that_is_being_made_is_given_up_as_well(tmp_path: Path) -> None:
     async with sink_to(tmp_path / "out", "w1-3") as sink:
         sink.write(b"one\n")
-        await written(sink)
+        await sink.everything()
         cut = sink.cut(FIRST)
         await asyncio.sleep(0)
         await sink.discard(CheckpointId(0))
@@ -165,11 +163,10 @@ async def test_a_full_disk_is_told_and_keeps_what_there_is(
     with capture_logs() as logs:
         async with sink_to(out) as sink:
             monkeypatch.setattr(os, "write", full)
-            failure = failure_of(sink)
             sink.write(b"one\n")
-            await written(sink)
+            await sink.everything()
             sink.write(b"too long\n")
-            error = await failure
+            error = await sink.failure
     assert str(error) == f"the output file {out} cannot be written: No space left on device"
     assert "start again" in error.hint
     assert contents(tmp_path) == {"out": b"one\n"}
@@ -187,10 +184,9 @@ async def test_a_cut_that_the_disk_refuses_is_no_cut(
 
     monkeypatch.setattr(os, "fsync", fail)
     async with sink_to(tmp_path / "out", "w1-3") as sink:
-        failure = failure_of(sink)
         sink.write(b"one\n")
         cut = sink.cut(FIRST)
         later = sink.cut(SECOND)
-        await failure
+        await sink.failure
         assert cut.cancelled()
         assert later.cancelled()

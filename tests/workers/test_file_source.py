@@ -33,6 +33,10 @@ class Taker:
 
     def __init__(self) -> None:
         self.ready: list[FileRunner] = []
+        self.end_count = 0
+
+    def source_ended(self) -> None:
+        self.end_count += 1
 
     def source_ready(self, source: FileRunner) -> None:
         assert source.has_records
@@ -72,7 +76,8 @@ def put(path: Path, content: bytes) -> None:
 def runner(
     path: Path, source: FileSource, taker: Taker, position: Any = None, frame_bytes_max: int = 100
 ) -> FileRunner:
-    made = FileRunner(source, 0, "p", str(path), cast(Engine, taker), frame_bytes_max)
+    engine = cast(Engine, taker)
+    made = FileRunner(source, 0, "p", str(path), engine, frame_bytes_max, taker.source_ended)
     if position is not None:
         made.restore(msgpack.unpackb(msgpack.packb(position)))
     made.start()
@@ -87,11 +92,10 @@ async def test_every_record_comes_once_and_then_the_source_has_ended(
     taker = Taker()
     with capture_logs() as logs:
         reader = runner(path, source, taker)
-        ends: list[bool] = []
-        reader.on_ended = lambda: ends.append(reader.is_ended)
-        assert not reader.is_ended
+        assert taker.end_count == 0
         assert await taker.take() == PAYLOADS
-    assert ends == [True]
+    assert taker.end_count == 1
+    assert reader.is_ended
     assert reader.problem == ""
     assert [line["event"] for line in logs] == ["source.finished"]
 

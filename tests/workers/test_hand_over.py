@@ -14,11 +14,12 @@ import uvloop
 
 import wallaroo
 from tests.cluster.harness import framed, free_ports
+from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import Handed, Offer, deal, drop
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.source_ports import PlacedSource
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.runtime.engine import Engine
@@ -71,37 +72,36 @@ class Worker:
             builder.to_sink(wallaroo.FileSinkConfig(pipeline, encode))
         plan = builder.build()
         loop = asyncio.get_running_loop()
-        self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn))
+        self.events = EventsIgnored()
+        self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn), self.events)
         dataflow = Dataflow(plan, name, DataflowOptions())
         dataflow.bind((name,), {})
         self.engine.restart(dataflow)
         self.intake = ReadBudget()
         limits = intake_limits(FRAME_BYTES_MAX, 1)
-        listeners = {
+        self.listeners = {
             index: TCPSourceListener(pipeline.source, index, self.engine, self.intake, limits)
             for index, pipeline in enumerate(plan.pipelines)
             if isinstance(pipeline.source, TCPSource)
         }
-        self.listener, self.short_listener = listeners.values()
-        self.senders = ListeningSources(
-            SourceParts(
-                plan=plan,
-                engine=self.engine,
-                intake=self.intake,
-                listeners=listeners,
-                new_placed=lambda *_: pytest.fail("there is none"),
-                replayed=asyncio.Event(),
-                all_of=_all_of,
-                tell=lambda *_: None,
-            )
-        )
+        self.listener, self.short_listener = self.listeners.values()
+        self.plan = plan
+        self.replayed = asyncio.Event()
+        self.senders = ListeningSources(self)
         folder.mkdir()
-        self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, PIPELINES)
+        self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, PIPELINES, self)
         self.offers: list[tuple[Offer, list[Handed]]] = []
-        self.hand_over.on_offer = self._offered
         self.hand_over.listen()
 
-    def _offered(self, offer: Offer, handed: list[Handed]) -> bool:
+    def new_placed(self, *_: object) -> PlacedSource:
+        pytest.fail("there is none")
+
+    async def all_of(self, works: Any) -> None:
+        await asyncio.gather(*works)
+
+    def report(self, event: str, values: dict[str, Any]) -> None: ...
+
+    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
         self.offers.append((offer, handed))
         return offer.resize == RESIZE
 
@@ -115,10 +115,6 @@ class Worker:
         for _, handed in self.offers:
             self.senders.take_over(handed)
         self.senders.read_on()
-
-
-async def _all_of(works: Any) -> None:
-    await asyncio.gather(*works)
 
 
 def on_uvloop(

@@ -285,7 +285,7 @@ async def test_many_that_have_much_to_say_are_not_all_read_at_once(
 ) -> None:
     giver, taker = workers[:2]
     # A sink is slow, say.
-    taker.engine.must_pause = lambda: True
+    taker.events.must_pause = True
     block = framed(*[bytes(FRAME_BYTES)] * 600)
     count = 100
     with connections(giver, count) as senders:

@@ -32,8 +32,8 @@ class Two:
 
     async def begin(self) -> None:
         address = await self.listener.listen("127.0.0.1")
-        self.link = DialedLink(LinkHello(W1, Epoch(1), W2, Epoch(1)), address, Pressure(), SECRET)
-        self.link.on_progress = self._changed.set
+        hello = LinkHello(W1, Epoch(1), W2, Epoch(1))
+        self.link = DialedLink(hello, address, Pressure(), self._changed.set, SECRET)
 
     async def stands(self, connection_count: int) -> None:
         """Wait until so many connections have stood, and the last one does."""
@@ -127,9 +127,8 @@ async def test_a_link_that_does_not_come_up_is_told_with_its_address(
     receiver = W1 if kind == "somebody else listens" else W2
     if kind == "nobody listens":
         listener.close()
-    link = DialedLink(
-        LinkHello(WorkerName("w3"), Epoch(1), receiver, Epoch(1)), address, Pressure(), SECRET
-    )
+    hello = LinkHello(WorkerName("w3"), Epoch(1), receiver, Epoch(1))
+    link = DialedLink(hello, address, Pressure(), lambda: None, SECRET)
     dialing = asyncio.create_task(link.run())
     async with asyncio.timeout(WAIT_S):
         first, second = await lines.get(), await lines.get()

@@ -2,11 +2,11 @@
 
     hold() --> sources wait, barriers are on their way
     freeze() --> the barrier has passed: the changed keys of all states are frozen, sources go on
-    write_slice(), again and again --> frozen keys are pickled between batches; full parts are put
-    part_stored() for each part, output_settled() --> on_saved, or on_failed
+    write_slice(), again and again --> frozen keys are pickled between batches; full parts leave
+    part_stored() for each part, output_settled() --> share_saved, or share_failed
     committed(), or abandon() --> the outcome of the whole checkpoint
 
-Nothing here waits or does I/O. Parts leave by ``put``, and answers come back as calls.
+Nothing here waits or does I/O. Parts leave by ``part_written``, and answers come back as calls.
 
 **What can go wrong**
 
@@ -20,16 +20,16 @@ Nothing here waits or does I/O. Parts leave by ``put``, and answers come back as
   are unique within an epoch and output names its checkpoint, so late answers match nothing.
 * *A share is reported too early.* The manifest would name a part that a crash can still lose.
 * *A failure is reported too early.* The next round could begin while puts of this one are still
-  under way, and more parts than one round's would be in memory. So ``on_failed`` waits for them.
+  under way, and more parts than one round's would be in memory. So ``share_failed`` waits for them.
 * *Compaction drops a part while its keys are only promised to a later one.*
 
 **Invariants**
 
-1. ``parts``, oldest first, hold every key of this worker as of the last committed checkpoint. If
+1. ``_parts``, oldest first, hold every key of this worker as of the last committed checkpoint. If
    several parts hold a key, the last one counts.
-2. ``parts`` changes only in ``committed``, because until then the manifest may never exist, and in
-   ``mark_all_changed``, after which the next share is complete by itself. A restore sets it before
-   the first round.
+2. ``_parts`` changes only in ``committed``, because until then the manifest may never exist, and in
+   ``mark_all_changed``, after which the next share is complete by itself. ``restored`` sets it
+   before the first round.
 3. A share is saved when all frozen keys are in parts, all parts are durable, and the output from
    before the barrier is where a crash cannot lose it. ``_finish_if_complete`` is the only place
    that decides this, and every call that can make one of the three true ends with it.
@@ -48,7 +48,7 @@ slices, and ``committed``. All four are measured here, since only the worker's t
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import (
     JournalPosition,
@@ -123,6 +123,22 @@ class _Share:
     error: WallarooError | None = None
 
 
+class ShareEvents(Protocol):
+    """What becomes of a share."""
+
+    def part_written(self, name: str, data: bytes) -> None:
+        """Start to write a part to the store; its outcome is reported to ``part_stored``."""
+        ...
+
+    def share_saved(self, content: WorkerCheckpoint) -> None:
+        """The share is durable."""
+        ...
+
+    def share_failed(self, error: WallarooError) -> None:
+        """The share cannot be saved, and none of its puts is under way any more."""
+        ...
+
+
 class ShareWriter:
     """Writes one worker's shares, one checkpoint at a time, for as long as an epoch lasts."""
 
@@ -134,8 +150,10 @@ class ShareWriter:
         clock: Callable[[], float],
         limits: Limits,
         pickler: StatePickler,
+        events: ShareEvents,
     ) -> None:
         self._pickler = pickler
+        self._events = events
         self._me = me
         self._epoch = epoch
         self._clock = clock
@@ -147,11 +165,11 @@ class ShareWriter:
         self._pacer = Pacer()
         self._share: _Share | None = None
         self._part_count = 0
-        self.gave_at = NO_BARRIER
+        self._gave_at = NO_BARRIER
         """The last barrier at which keys moved from here to other workers."""
-        self.inherited: list[StagedOutput] = []
+        self._inherited: list[StagedOutput] = []
         """Output staged by workers that have left, to be listed in the next checkpoint."""
-        self.parts: list[PartRef] = []
+        self._parts: list[PartRef] = []
         """The parts of this worker's state as of the last committed checkpoint, oldest first."""
         self._new_parts: list[PartRef] = []
         """The parts that a saved share adds to them once it is committed."""
@@ -165,12 +183,6 @@ class ShareWriter:
         """Time spent on copies of keys that were about to change, since the last slice."""
         self._pause_s = 0.0
         """The longest time that records waited, since the last share was saved."""
-        self.put: Callable[[str, bytes], None] = lambda _name, _data: None
-        """Starts to write an object to the store; its outcome is reported to ``part_stored``."""
-        self.on_saved: Callable[[WorkerCheckpoint], None] = lambda _: None
-        """Called when the share is durable."""
-        self.on_failed: Callable[[WallarooError], None] = lambda _: None
-        """Called when the share cannot be saved and none of its puts is under way any more."""
         for index, (name, change) in enumerate(self._changes):
             self._connect(index, name, change)
 
@@ -255,10 +267,10 @@ class ShareWriter:
             PartRef(name, share.checkpoint, index, buffer.byte_count, buffer.key_count)
         )
         share.being_stored.add(name)
-        self.put(name, b"".join(buffer.chunks))
+        self._events.part_written(name, b"".join(buffer.chunks))
 
     def part_stored(self, name: str, error: WallarooError | None) -> None:
-        """Note that an object given to ``put`` is durable, or why it could not be stored."""
+        """Note that a part that was written is durable, or why it could not be stored."""
         share = self._share
         if share is not None and name in share.being_stored:
             share.being_stored.remove(name)
@@ -280,31 +292,31 @@ class ShareWriter:
             if change.error is not None:
                 share.error = share.error or _saving_error(name, change.error)
         if share.error is not None:
-            self.on_failed(share.error)
+            self._events.share_failed(share.error)
             return
         self._new_parts = share.parts
         pause_s, self._pause_s = self._pause_s, 0.0
-        kept = [part for part in self.parts if part.name not in self._leaving]
-        self.on_saved(
+        kept = [part for part in self._parts if part.name not in self._leaving]
+        self._events.share_saved(
             WorkerCheckpoint(
                 worker=self._me,
                 parts=kept + share.parts,
                 journals=share.positions.journals,
                 sources=share.positions.sources,
-                staged=self.inherited + share.staged,
+                staged=self._inherited + share.staged,
                 key_counts=share.key_counts,
                 pause_s=pause_s,
                 counts=share.counts,
-                gave_at=self.gave_at,
+                gave_at=self._gave_at,
             )
         )
 
     def committed(self) -> None:
         """Apply the last share: its checkpoint is committed."""
         started_s = self._clock()
-        self.inherited = []
-        self.parts = [part for part in self.parts if part.name not in self._leaving]
-        self.parts += self._new_parts
+        self._inherited = []
+        self._parts = [part for part in self._parts if part.name not in self._leaving]
+        self._parts += self._new_parts
         self._new_parts = []
         self._leaving = frozenset()
         for _, change in self._changes:
@@ -323,9 +335,26 @@ class ShareWriter:
 
     # Between checkpoints
 
+    def restored(self, parts: list[PartRef], gave_at: CheckpointId) -> None:
+        """Begin with the states in these parts, which this worker wrote in an earlier life."""
+        self._parts, self._gave_at = parts, gave_at
+
+    def gave(self, checkpoint: CheckpointId) -> None:
+        """Note that keys moved from here to other workers at this barrier."""
+        self._gave_at = checkpoint
+
+    def inherit(self, staged: list[StagedOutput]) -> None:
+        """List output of a worker that has left, as it staged it, in the next checkpoint."""
+        self._inherited += staged
+
+    @property
+    def inherited(self) -> list[StagedOutput]:
+        """Output staged by workers that have left, not yet listed in a checkpoint."""
+        return self._inherited
+
     def mark_all_changed(self) -> None:
         """Forget all parts, and write every key of this worker in the next checkpoint."""
-        self.parts = []
+        self._parts = []
         for name, change in self._changes:
             change.mark_changed(self._states[name])
 
@@ -353,7 +382,7 @@ class ShareWriter:
     def _surplus(self) -> list[PartRef]:
         """Return the oldest parts, as many as hold the copies that are too many."""
         dropped = self._superseded | self._leaving
-        parts = [part for part in self.parts if part.name not in dropped]
+        parts = [part for part in self._parts if part.name not in dropped]
         surplus = sum(part.key_count for part in parts) - self._limits.keys_spared
         surplus -= self._limits.copies_max * sum(map(len, self._states.values()))
         oldest: list[PartRef] = []

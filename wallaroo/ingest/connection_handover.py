@@ -19,7 +19,7 @@ read. Else a crash could have the giver's journal replayed beside the taker's, w
 one connection in both.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,13 +64,21 @@ class Offer:
     """Of this giver for this resize, from 1 on."""
 
 
-class HandOver(Protocol):
-    """How connections come from one worker to another one of the same host."""
+class HandOverEvents(Protocol):
+    """What is reported to a worker that connections are offered to."""
 
-    path: str
-    """Where this worker takes some; empty for nowhere."""
-    on_offer: Callable[[Offer, list[Handed]], bool]
-    """Called with what is given, and what for; says whether that lies aside now."""
+    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
+        """Stage these connections if the offer is expected; return whether they are staged."""
+        ...
+
+
+class HandOver(Protocol):
+    """How connections pass from one worker to another one of the same host."""
+
+    @property
+    def path(self) -> str:
+        """Where this worker accepts some; empty for nowhere."""
+        ...
 
     def is_here(self, path: str) -> bool:
         """Whether a worker takes connections there, on this host."""

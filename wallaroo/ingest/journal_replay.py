@@ -1,7 +1,7 @@
 """Replays journals: what was read before a failure and belongs behind the checkpoint."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
@@ -18,32 +18,44 @@ ENTRY_BYTES = BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES
 """Of an entry, besides its frames."""
 
 
+class ReplayEvents(Protocol):
+    """What a replay reports."""
+
+    def replay_finished(self, journal_count: int, record_count: int) -> None:
+        """Everything is taken and processed."""
+        ...
+
+    def replay_failed(self, error: WallarooError) -> None:
+        """A journal cannot be read on; ``start`` raises this for the first entry."""
+        ...
+
+
 class ReplayRunner:
     """All journals that one worker has to replay, one after the other."""
 
-    def __init__(self, plan: Plan, engine: Engine) -> None:
+    def __init__(self, plan: Plan, engine: Engine, events: ReplayEvents) -> None:
         self._plan = plan
         self._engine = engine
+        self._events = events
         self._entries: Iterator[tuple[JournalProgress, Entry]] = iter(())
         self._progress: JournalProgress
         self._entry: Entry
         self._payloads: list[bytes] = []
         self._position = 0
         self._has_failed = False
-        self.record_count = 0
-        self.on_finished: Callable[[], None] = lambda: None
-        self.on_failed: Callable[[WallarooError], None] = lambda _: None
-        """Called when a journal cannot be read on; ``start`` raises it for the first entry."""
+        self._journal_count = 0
+        self._record_count = 0
 
     def start(self, journals: list[Replay]) -> None:
         """Replay these."""
         self._entries = _all_entries(journals)
-        self.record_count = 0
+        self._journal_count = len(journals)
+        self._record_count = 0
         self._next_entry()
         if self._payloads:
             self._engine.source_ready(self)
         else:
-            self.on_finished()
+            self._finish()
 
     def _next_entry(self) -> None:
         self._payloads = []
@@ -52,7 +64,7 @@ class ReplayRunner:
             self._progress, self._entry = progress, entry
             if entry.pipeline < len(self._plan.pipelines):
                 self._payloads = self._cut(entry)[entry.skip :]
-                self.record_count += len(self._payloads)
+                self._record_count += len(self._payloads)
                 return
             # The application has no such pipeline any more, and was told to drop it.
             progress.took(entry.offset, entry.record_count - entry.skip)
@@ -100,13 +112,16 @@ class ReplayRunner:
                 self._next_entry()
             except WallarooError as error:
                 self._has_failed = True
-                self.on_failed(error)
+                self._events.replay_failed(error)
         return payloads
 
     def emptied(self) -> None:
         """Everything is replayed, or nothing more can be."""
         if not self._has_failed:
-            self.on_finished()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._events.replay_finished(self._journal_count, self._record_count)
 
 
 def _all_entries(journals: list[Replay]) -> Iterator[tuple[JournalProgress, Entry]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
 from wallaroo.ingest.connection_handover import Handed, collect, drop
-from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.source_ports import SourcePorts
 
 REST_LOOK_S = 0.001
 
@@ -13,8 +13,8 @@ REST_LOOK_S = 0.001
 class ListeningSources:
     """All listening sources of one worker with their connections."""
 
-    def __init__(self, parts: SourceParts) -> None:
-        self._parts = parts
+    def __init__(self, ports: SourcePorts) -> None:
+        self._ports = ports
         self._taken_over: list[Handed] = []
         """Connections that are this worker's now, and not read on yet."""
         self.are_accepted = False
@@ -23,20 +23,20 @@ class ListeningSources:
         """Accept senders, if that is not done already. Raises ``OSError``."""
         if not self.are_accepted:
             self.are_accepted = True
-            for index, listener in self._parts.listeners.items():
+            for index, listener in self._ports.listeners.items():
                 await listener.listen(addresses[index])
 
     async def close(self) -> None:
         """Take what senders had sent when this was called, and accept none."""
         self.are_accepted = False
         self._drop()
-        await self._parts.all_of(listener.drain() for listener in self._parts.listeners.values())
+        await self._ports.all_of(listener.drain() for listener in self._ports.listeners.values())
 
     def rewind(self) -> None:
         """Give up what waits to be processed: it stands in the journal, which is replayed."""
         # Those that were about to be given away stay.
         self.wake()
-        for listener in self._parts.listeners.values():
+        for listener in self._ports.listeners.values():
             listener.rewind()
 
     # To others
@@ -44,14 +44,14 @@ class ListeningSources:
     async def rest(self, pause: Pause) -> None:
         """Accept and read nothing more until ``wake``; return when all that was read is taken."""
         self.are_accepted = False
-        self._parts.intake.rest()
-        await self._parts.all_of(each.stop_accepting() for each in self._parts.listeners.values())
-        while not self._parts.intake.is_empty:
+        self._ports.intake.rest()
+        await self._ports.all_of(each.stop_accepting() for each in self._ports.listeners.values())
+        while not self._ports.intake.is_empty:
             await pause(REST_LOOK_S)
 
     def wake(self) -> None:
         """Read on; to accept again takes ``listen``."""
-        self._parts.intake.wake()
+        self._ports.intake.wake()
 
     def handed(self) -> list[Handed]:
         """Return copies of all connections, which nobody reads; raises ``OSError``."""
@@ -60,13 +60,13 @@ class ListeningSources:
     def _copies(self) -> Iterator[Handed]:
         for each in self._taken_over:
             yield replace(each, stream=each.stream.dup())
-        for listener in self._parts.listeners.values():
+        for listener in self._ports.listeners.values():
             yield from listener.handed()
 
     def let_go(self) -> None:
         """Forget all connections: they are others' now."""
         self._drop()
-        for listener in self._parts.listeners.values():
+        for listener in self._ports.listeners.values():
             listener.let_go()
 
     # From others
@@ -79,7 +79,7 @@ class ListeningSources:
         """Read what was taken over: nothing that another worker read of it can come again."""
         taken_over, self._taken_over = self._taken_over, []
         for each in taken_over:
-            self._parts.listeners[each.pipeline].take_over(each)
+            self._ports.listeners[each.pipeline].take_over(each)
 
     def _drop(self) -> None:
         taken_over, self._taken_over = self._taken_over, []

@@ -1,9 +1,9 @@
 """What the sources of one worker are made of, whatever these really are."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
@@ -73,19 +73,56 @@ class PlacedSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceParts:
-    """What the sources of one worker are made of."""
+class SourcePorts(Protocol):
+    """What the sources of one worker are made of, and what they may ask of its process."""
 
-    plan: Plan
-    engine: Engine
-    intake: ReadBudget
-    listeners: Mapping[int, SourceListener]
-    """By pipeline."""
-    new_placed: Callable[[int, Pipeline, Callable[[], None]], PlacedSource]
-    """Makes what runs the source of a pipeline; it calls the function when it has ended."""
-    replayed: Flag
-    all_of: Callable[[Iterable[Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
-    """Runs them at the same time."""
-    tell: Callable[[str, dict[str, Any]], None]
-    """One line for people."""
+    @property
+    def plan(self) -> Plan:
+        """The application."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that takes the records."""
+        ...
+
+    @property
+    def intake(self) -> ReadBudget:
+        """How much all connections together may have read."""
+        ...
+
+    @property
+    def listeners(self) -> Mapping[int, SourceListener]:
+        """The listening sources, by pipeline."""
+        ...
+
+    @property
+    def replayed(self) -> Flag:
+        """Set while no journal has to be replayed."""
+        ...
+
+    def new_placed(
+        self, index: int, pipeline: Pipeline, on_ended: Callable[[], None]
+    ) -> PlacedSource:
+        """Return what runs the source of this pipeline; it calls ``on_ended`` when it has ended."""
+        ...
+
+    async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Run these at the same time; return when the last one has ended."""
+        ...
+
+    def report(self, event: str, values: dict[str, Any]) -> None:
+        """Log one line."""
+        ...
+
+
+class SourceEvents(Protocol):
+    """What the sources report to their worker."""
+
+    def source_ended(self) -> None:
+        """One more source with an end, a file, has ended."""
+        ...
+
+    def replay_failed(self, error: WallarooError) -> None:
+        """A journal cannot be read on."""
+        ...

@@ -4,35 +4,32 @@ What stands in journals comes before what senders send meanwhile: as long as a r
 intake is shut.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.journal_replay import Replay, ReplayRunner
 from wallaroo.ingest.listening_sources import ListeningSources
-from wallaroo.ingest.source_ports import PlacedSource, SourceListener, SourceParts
+from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener, SourcePorts
 
 
 class Sources:
     """All sources of one worker; the index of a pipeline is that of its source."""
 
-    def __init__(self, parts: SourceParts) -> None:
-        self._parts = parts
-        self.senders = ListeningSources(parts)
+    def __init__(self, ports: SourcePorts, events: SourceEvents) -> None:
+        self._ports = ports
+        self._events = events
+        self.senders = ListeningSources(ports)
         self._is_draining = False
         """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
         self._replays: list[Replay] = []
         self._placed: dict[int, PlacedSource] = {}
-        self.on_ended: Callable[[], None] = lambda: None
-        """Called when one more source with an end, a file, has ended."""
-        self.on_failed: Callable[[WallarooError], None] = lambda _: None
-        """Called when a journal cannot be read on."""
 
     @property
     def listeners(self) -> Mapping[int, SourceListener]:
         """Those that listen, by pipeline."""
-        return self._parts.listeners
+        return self._ports.listeners
 
     @property
     def placed(self) -> Mapping[int, PlacedSource]:
@@ -52,13 +49,12 @@ class Sources:
         """
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
-            self._parts.intake.shut()
+            self._ports.intake.shut()
         await self.listen(addresses)
-        for index, pipeline in enumerate(self._parts.plan.pipelines):
+        for index, pipeline in enumerate(self._ports.plan.pipelines):
             if index in self._placed or not here[index]:
                 continue
-            # What is to be called is known only when this worker is put together.
-            source = self._parts.new_placed(index, pipeline, lambda: self.on_ended())
+            source = self._ports.new_placed(index, pipeline, self._events.source_ended)
             self._placed[index] = source
             if index in self._positions:
                 source.restore(self._positions[index])
@@ -75,41 +71,39 @@ class Sources:
         if not replays:
             self._finish_replay()
             return
-        parts = self._parts
-        runner = ReplayRunner(parts.plan, parts.engine)
+        ReplayRunner(self._ports.plan, self._ports.engine, self).start(replays)
 
-        def finished() -> None:
-            values = {
-                "journals": len(replays),
-                "records": runner.record_count,
-                "next": "senders are read",
-            }
-            parts.tell("journals.replayed", values)
-            self._finish_replay()
+    # What a replay reports
 
-        runner.on_finished = finished
-        runner.on_failed = lambda error: self.on_failed(error)
-        runner.start(replays)
+    def replay_finished(self, journal_count: int, record_count: int) -> None:
+        """Everything is replayed: read what senders send."""
+        values = {"journals": journal_count, "records": record_count, "next": "senders are read"}
+        self._ports.report("journals.replayed", values)
+        self._finish_replay()
+
+    def replay_failed(self, error: WallarooError) -> None:
+        """A journal cannot be read on."""
+        self._events.replay_failed(error)
 
     def _finish_replay(self) -> None:
-        self._parts.replayed.set()
-        self._parts.intake.open()
+        self._ports.replayed.set()
+        self._ports.intake.open()
 
     @property
     def connection_count(self) -> int:
         """Senders that are connected."""
-        return sum(each.connection_count for each in self._parts.listeners.values())
+        return sum(each.connection_count for each in self._ports.listeners.values())
 
     def rewind(self) -> None:
         """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""
-        self._parts.intake.shut()
-        self._parts.replayed.clear()
+        self._ports.intake.shut()
+        self._ports.replayed.clear()
         self.senders.rewind()
         for source in self._placed.values():
             source.stop()
         self._placed.clear()
 
-    def place(self, positions: Mapping[int, Any]) -> None:
+    def set_positions(self, positions: Mapping[int, Any]) -> None:
         """Have ``open`` begin sources that ran elsewhere at these positions, by pipeline."""
         self._positions = {**self._positions, **positions}
 
@@ -132,11 +126,11 @@ class Sources:
     @property
     def is_replayed(self) -> bool:
         """Whether all of the journals is taken."""
-        return self._parts.replayed.is_set()
+        return self._ports.replayed.is_set()
 
     async def replayed(self) -> None:
         """Wait until all of the journals is taken."""
-        await self._parts.replayed.wait()
+        await self._ports.replayed.wait()
 
     def stop_placed(self) -> None:
         """Have the sources that run here alone hand out no more records."""

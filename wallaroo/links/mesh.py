@@ -1,6 +1,7 @@
 """A worker's links to and from all others, and the pressure they tell each other."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.incoming import IncomingLink, IncomingLinks
@@ -9,43 +10,63 @@ from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.wire.data_frames import LinkHello, NumberedFrame
 
 
-class Mesh:
-    """One link in each direction for every other worker.
+class Dialer(Protocol):
+    """Connects a worker to others."""
 
-    ``dial`` makes a link and keeps it connected.
-    """
+    def dial(
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
+    ) -> OutgoingLink:
+        """Return a link that is kept connected until its epoch ends."""
+        ...
+
+
+class MeshEvents(Protocol):
+    """What the links report to their worker."""
+
+    def frame_received(self, link: IncomingLink, frame: NumberedFrame) -> None:
+        """Another worker sent a frame that is new."""
+        ...
+
+    def backlog_changed(self) -> None:
+        """Another worker has processed something, or its pressure has changed."""
+        ...
+
+
+class Mesh:
+    """One link in each direction for every other worker."""
 
     def __init__(
         self,
         me: WorkerName,
         incarnation: Epoch,
-        dial: Callable[[LinkHello, str, Pressure], OutgoingLink],
-        on_frame: Callable[[IncomingLink, NumberedFrame], None],
+        dialer: Dialer,
+        events: MeshEvents,
         pressure: Pressure,
     ) -> None:
         self._me = me
         self._incarnation = incarnation
-        self._dial = dial
+        self._dialer = dialer
+        self._events = events
         self.pressure = pressure
         self.outgoing: dict[WorkerName, OutgoingLink] = {}
         self.members: tuple[WorkerName, ...] = ()
         """The others that barriers go to."""
         self.incoming = IncomingLinks(
-            me, incarnation, on_frame, lambda: self.pressure.is_under_pressure
+            me, incarnation, events.frame_received, lambda: self.pressure.is_under_pressure
         )
 
-    def follow(
-        self, members: list[tuple[WorkerName, Epoch, str]], on_progress: Callable[[], None]
-    ) -> None:
-        """Link to these members: new ones by ``dial``, restarted ones anew; to no others."""
+    def follow(self, members: list[tuple[WorkerName, Epoch, str]]) -> None:
+        """Link to these members, anew to those that were restarted, and to no others."""
         self._forget_all_but({name for name, _, _ in members})
         self.members = tuple(name for name, _, _ in members if name != self._me)
-        self.link(members, on_progress)
+        self.link(members)
 
-    def link(
-        self, members: list[tuple[WorkerName, Epoch, str]], on_progress: Callable[[], None]
-    ) -> None:
-        """Link to these workers, though they may be no members yet."""
+    def link(self, members: list[tuple[WorkerName, Epoch, str]]) -> None:
+        """Link to these workers, which may become members later."""
         for name, incarnation, address in members:
             if name == self._me:
                 continue
@@ -54,8 +75,9 @@ class Mesh:
                 link.retarget(incarnation, address)
                 continue
             hello = LinkHello(self._me, self._incarnation, name, incarnation)
-            link = self.outgoing[name] = self._dial(hello, address, self.pressure)
-            link.on_progress = on_progress
+            self.outgoing[name] = self._dialer.dial(
+                hello, address, self.pressure, self._events.backlog_changed
+            )
 
     def unlink(self) -> None:
         """Have no links but to members: the others will be none."""
@@ -103,4 +125,4 @@ class Mesh:
     def end(self) -> None:
         """Everything is through: links that go away now are no loss."""
         for link in self.outgoing.values():
-            link.is_ending = True
+            link.end()

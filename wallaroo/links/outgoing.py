@@ -42,8 +42,14 @@ class OutgoingLink:
     """Batches and barriers for one worker, over as many connections as it takes."""
 
     def __init__(
-        self, hello: LinkHello, address: str, pressure: Pressure, new_flag: Callable[[], Flag]
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        new_flag: Callable[[], Flag],
+        on_progress: Callable[[], None],
     ) -> None:
+        """``on_progress`` is called when the backlog shrank or the pressure changed."""
         self.hello = hello
         self.address = address
         self._pressure = pressure
@@ -55,11 +61,9 @@ class OutgoingLink:
         """In batches; those that are sent again count again."""
         self.connection_count = 0
         """Connections that stood, one after the other."""
-        self.is_ending = False
-        """The cluster stops: processes, and with them links, end one after the other."""
+        self._is_ending = False
         self._is_closed = False
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called when the backlog shrank or the pressure changed."""
+        self._on_progress = on_progress
 
     @property
     def receiver(self) -> WorkerName:
@@ -109,9 +113,18 @@ class OutgoingLink:
         if self._connection is not None:
             self._connection.abort("the worker was started anew")
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the link may break without that being a loss."""
+        return self._is_ending
+
+    def end(self) -> None:
+        """Expect the link to break: processes of a stopping cluster end one after the other."""
+        self._is_ending = True
+
     def close(self) -> None:
-        """Hang up; nobody dials any more."""
-        self._is_closed = self.is_ending = True
+        """Close the connection, for good."""
+        self._is_closed = self._is_ending = True
         if self._connection is not None:
             self._connection.abort("the epoch is over")
 
@@ -158,7 +171,7 @@ class OutgoingLink:
                 self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
             case frame:
                 raise ProtocolError(f"{type(frame).__name__} is not for the dialing side of a link")
-        self.on_progress()
+        self._on_progress()
 
     def lost(self) -> bool:
         """The connection is gone; say whether it stood."""
@@ -168,5 +181,5 @@ class OutgoingLink:
         # While the link is down its own queue says when to pause.
         self._pressure.other_changed(self.receiver, is_under_pressure=False)
         self._lost.set()
-        self.on_progress()
+        self._on_progress()
         return has_stood

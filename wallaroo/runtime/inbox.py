@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
-from wallaroo.operators.batches import Batch
+from wallaroo.operators.batches import Batch, BatchFormat
+from wallaroo.operators.dataflow import Dataflow
 from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 
@@ -33,8 +34,21 @@ class Waiting:
 
     link: Link
     frame: BatchFrame | Barrier
-    batch: Batch | None = None
     position: int = 0
+    _batch: Batch | None = None
+
+    def unpacked(self, dataflow: Dataflow) -> Batch:
+        """Return the records of a batch frame, which are unpacked once."""
+        if self._batch is None:
+            assert isinstance(self.frame, BatchFrame)
+            form = BatchFormat(self.frame.form)
+            self._batch = dataflow.unpack(self.frame.edge, form, self.frame.body)
+        return self._batch
+
+    def advance(self, record_count: int) -> int:
+        """So many more records are processed; return how many are by now."""
+        self.position += record_count
+        return self.position
 
 
 class Inbox:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from wallaroo.ingest.connection_handover import Handed, Offer, drop
+from wallaroo.ingest.connection_handover import Handed, HandOverEvents, Offer, drop
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 
@@ -103,10 +103,14 @@ class SimulatedHandOver:
     """How connections come from one simulated worker to another; refused now and then."""
 
     def __init__(
-        self, process: Process, chaos: Chaos, takers: dict[str, "SimulatedHandOver"]
+        self,
+        process: Process,
+        chaos: Chaos,
+        takers: dict[str, "SimulatedHandOver"],
+        events: HandOverEvents,
     ) -> None:
         self.path = process.name
-        self.on_offer: Callable[[Offer, list[Handed]], bool] = lambda *_: False
+        self._events = events
         self._process = process
         self._chaos = chaos
         self._takers = takers
@@ -147,7 +151,7 @@ class SimulatedHandOver:
         offered = [Handed(each.pipeline, each.begin, _copy(each, there)) for each in share]
 
         def arrive() -> None:
-            is_aside = taker.on_offer(offer, offered)
+            is_aside = taker._events.connections_offered(offer, offered)
             if not is_aside:
                 drop(offered)
             if not is_answer_lost:

@@ -252,7 +252,7 @@ class SimulatedInitializer:
         """Return what all members hold; each key is held by one."""
         states: States = {}
         for worker in self._processes.workers(self.workers):
-            for name, held in worker.member.dataflow.states.items():
+            for name, held in worker.machine.dataflow.states.items():
                 known = states.setdefault(name, {})
                 assert known.keys().isdisjoint(held), f"two workers hold keys of {name!r}"
                 known.update(held)

@@ -147,10 +147,16 @@ class SimulatedLink(OutgoingLink):
     """A link over the simulated network."""
 
     def __init__(
-        self, process: Process, network: Network, hello: LinkHello, address: str, pressure: Pressure
+        self,
+        process: Process,
+        network: Network,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
     ) -> None:
         new_flag: Callable[[], Flag] = virtual.Flag
-        super().__init__(hello, address, pressure, new_flag)
+        super().__init__(hello, address, pressure, new_flag, on_progress)
         self._process = process
         self._network = network
 

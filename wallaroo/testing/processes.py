@@ -137,7 +137,7 @@ class SimulatedProcesses:
         if link is None or not link.is_up or not link.has_joined:
             return
         assert link.worker is not None
-        link.wire.send(link.process, frame, link.worker.member.ordered)
+        link.wire.send(link.process, frame, link.worker.machine.ordered)
 
     def _sent(self, worker: WorkerName, link: _Link, frame: ControlFrame) -> None:
         """A worker has sent a frame."""

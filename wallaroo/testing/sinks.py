@@ -12,6 +12,7 @@ from wallaroo.testing.loop import Process
 from wallaroo.testing.streams import Receivers, StreamSink
 from wallaroo.topology.plan import Plan
 from wallaroo.worker.result_order import ResultOrder
+from wallaroo.worker.sink_port import SinkEvents
 
 DELAY_S = 0.004
 LOOK_S = 0.01
@@ -28,6 +29,7 @@ class SimulatedSinks:
         disk: Disk,
         receivers: Receivers,
         chaos: Chaos,
+        events: SinkEvents,
     ) -> None:
         self._process = process
         self._files: dict[int, StagedSink] = {}
@@ -40,14 +42,11 @@ class SimulatedSinks:
                 assert stage is not None
                 self._files[index] = StagedSink(index, sink.path, stage, process, disk)
             else:
-                self._streams[index] = StreamSink(index, process, receivers, chaos)
+                self._streams[index] = StreamSink(
+                    index, process, receivers, chaos, events.backlog_changed
+                )
 
         self.order = ResultOrder(self._streams)
-
-    def when_progressing(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever a backlog has shrunk."""
-        for sink in self._streams.values():
-            sink.on_progress = call
 
     def write(self, sink: SinkId, chunk: bytes) -> None:
         """Queue whole records for a sink."""

@@ -47,7 +47,14 @@ class Receivers:
 class StreamSink:
     """Writes to a receiver by the real queue; the receiver hangs up now and then."""
 
-    def __init__(self, sink: int, process: Process, receivers: Receivers, chaos: Chaos) -> None:
+    def __init__(
+        self,
+        sink: int,
+        process: Process,
+        receivers: Receivers,
+        chaos: Chaos,
+        on_progress: Callable[[], None],
+    ) -> None:
         self._sink = sink
         self._process = process
         self._random: Random = process.loop.random
@@ -57,7 +64,7 @@ class StreamSink:
         self._received = receivers.connect(sink)
         self._is_busy = False
         self._written_bytes = 0
-        self.on_progress: Callable[[], None] = lambda: None
+        self._on_progress = on_progress
 
     @property
     def backlog_bytes(self) -> int:
@@ -102,7 +109,7 @@ class StreamSink:
         self._is_busy = False
         self.queue.unsettled(0)
         self.write_waiting()
-        self.on_progress()
+        self._on_progress()
 
     def _lost(self) -> None:
         self._is_busy = False

@@ -1,6 +1,6 @@
-"""One simulated worker process: the real ``Member`` with everything around it simulated."""
+"""One simulated worker process: the real ``WorkerMachine`` with simulated surroundings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,12 +12,14 @@ from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.share_writer import Limits
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
+from wallaroo.ingest.connection_handover import HandOverEvents
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.source_ports import SourceEvents
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
+from wallaroo.metrics.tally import Counts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
@@ -35,10 +37,12 @@ from wallaroo.testing.sources import Listener
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.waiting import Flag
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Pipeline, Plan
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
-from wallaroo.worker.lifecycle import DurableStorage, WorkerMachine, WorkerPorts
+from wallaroo.worker.machine import WorkerMachine
+from wallaroo.worker.ports import DurableStorage
+from wallaroo.worker.sink_port import SinkEvents
 
 TICK_S = 0.05
 COST_S = 0.001
@@ -96,7 +100,7 @@ class World:
 
 
 class SimulatedWorker:
-    """A worker from the start of its process on."""
+    """A worker from the start of its process on, as ``WorkerPorts``."""
 
     def __init__(
         self,
@@ -108,150 +112,184 @@ class SimulatedWorker:
     ) -> None:
         self._world = world
         self.process = process
-        self.name = self._name = name
+        self.name = name
+        self.pid = 1
+        self.plan = world.plan
+        self.pickler = StatePickler(world.imported)
+        self.deliveries = None
         self._random = process.loop.random
         self._send = send
         self._of_epoch: list[Task] = []
         self._busy_until_s = 0.0
-        self._engine = Engine(self._clock, self._call_soon)
         disk, sizes = world.disk, world.sizes
-        writer = SimulatedJournal(
+        self._writer = SimulatedJournal(
             process, disk, name, incarnation, sizes.journal_sync, sizes.segment_bytes
         )
-        self._journal = Journal(JournalFolder(process, disk), writer)
-        stage = writer.name if world.is_durable else None
-        self._sinks = SimulatedSinks(world.plan, stage, process, disk, world.receivers, world.chaos)
-        self.member = WorkerMachine(self._parts(writer), incarnation)
-        self._engine.on_output = self._sinks.write
-        self._engine.on_failures = self._failed
-        self._sinks.when_progressing(self.member.backlog_changed)
-        process.start(self.member.join())
+        self._journal = Journal(JournalFolder(process, disk), self._writer)
+        self.durable = self._durable() if world.is_durable else None
+        self.machine = WorkerMachine(self, incarnation)
+        process.start(self.machine.join())
         self._tick()
 
-    def _parts(self, writer: SimulatedJournal) -> WorkerPorts:
-        process = self.process
+    def _durable(self) -> DurableStorage:
+        process, writer = self.process, self._writer
         store = SimulatedStore(process, self._world.objects, self._world.chaos)
-        manifests = ManifestLog(store, process.pause, lambda: writer.name)
-        durable = DurableStorage(
+        return DurableStorage(
             store=store,
-            manifests=manifests,
+            manifests=ManifestLog(store, process.pause, lambda: writer.name),
             journal=self._journal,
             pause=process.pause,
             limits=self._world.sizes.checkpoints,
         )
-        return WorkerPorts(
-            name=self._name,
-            pid=1,
-            plan=self._world.plan,
-            engine=self._engine,
-            sources=self._sources(writer),
-            sinks=self._sinks,
-            hand_over=SimulatedHandOver(process, self._world.chaos, self._world.takers),
-            durable=durable if self._world.is_durable else None,
-            pickler=StatePickler(self._world.imported),
-            leave_out=_refuse_unreadable,
-            clock=self._clock,
-            pause=process.pause,
-            new_dataflow=self._new_dataflow,
-            new_mesh=self._new_mesh,
-            listen=self._listen,
-            send=self._send,
-            start=self._start_in_epoch,
-            end_epoch=self._end_epoch,
-            before_first_open=lambda: None,
-            failed=lambda failure: self._failed([failure]),
-            counts=lambda dataflow: dataflow.counts(),
-            end=lambda status: process.end(f"ended with status {status}"),
-            tell=self._tell,
-            warn=self._warn,
-        )
 
-    def _sources(self, writer: SimulatedJournal) -> Sources:
-        world, intake = self._world, ReadBudget()
-        listeners = {
-            index: Listener(
-                index,
-                pipeline.source,
-                self.process,
-                self._engine,
-                intake,
-                world.hall,
-                (self._journal, writer),
-            )
-            for index, pipeline in enumerate(world.plan.pipelines)
-            if isinstance(pipeline.source, TCPSource)
-        }
-        parts = SourceParts(
-            plan=world.plan,
-            engine=self._engine,
-            intake=intake,
-            listeners=listeners,
-            new_placed=lambda index, _, on_ended: PlacedRunner(
-                index, self._engine, world.placed[index], on_ended
+    # What the worker's decisions ask for
+
+    def new_sources(self, engine: Engine, events: SourceEvents) -> Sources:
+        """Return all sources."""
+        return Sources(
+            SimulatedSourcePorts(
+                self.process, self._world, engine, (self._journal, self._writer), self.report
             ),
-            replayed=Flag(),
-            all_of=self.process.all_of,
-            tell=self._tell,
+            events,
         )
-        return Sources(parts)
 
-    def _new_dataflow(self) -> Dataflow:
+    def new_sinks(self, events: SinkEvents) -> SimulatedSinks:
+        """Return all sinks."""
+        world = self._world
+        stage = self._writer.name if world.is_durable else None
+        return SimulatedSinks(
+            world.plan, stage, self.process, world.disk, world.receivers, world.chaos, events
+        )
+
+    def new_hand_over(self, events: HandOverEvents) -> SimulatedHandOver:
+        """Return what passes connections of senders on."""
+        return SimulatedHandOver(self.process, self._world.chaos, self._world.takers, events)
+
+    def new_dataflow(self) -> Dataflow:
+        """Return chains and states with nothing in them."""
         options = DataflowOptions(
-            clock=self._clock, tracks_changes=self._world.is_durable, clock_ns=lambda: 0
+            clock=self.clock, tracks_changes=self._world.is_durable, clock_ns=lambda: 0
         )
-        return Dataflow(self._world.plan, self._name, options)
+        return Dataflow(self._world.plan, self.name, options)
 
-    def _new_mesh(self, incarnation: Epoch) -> Mesh:
+    def new_pressure(self) -> Pressure:
+        """Return what knows of the backlogs."""
         high = self._world.sizes.high_water_bytes
-        pressure = Pressure(high, high // 2)
-        return Mesh(self._name, incarnation, self._dial, self._engine.frame_arrived, pressure)
+        return Pressure(high, high // 2)
 
-    def _dial(self, hello: LinkHello, address: str, pressure: Pressure) -> OutgoingLink:
-        link = SimulatedLink(self.process, self._world.network, hello, address, pressure)
-        self._start_in_epoch(link.run())
+    def dial(
+        self, hello: LinkHello, address: str, pressure: Pressure, on_progress: Callable[[], None]
+    ) -> OutgoingLink:
+        """Return a link that is kept connected."""
+        network = self._world.network
+        link = SimulatedLink(self.process, network, hello, address, pressure, on_progress)
+        self.start(link.run())
         return link
 
-    async def _listen(self, mesh: Mesh) -> str:
+    async def listen(self, mesh: Mesh) -> str:
+        """Accept links for this mesh."""
         return self._world.network.listen(self.process, mesh)
 
-    # The process
-
-    def _clock(self) -> float:
-        """Return a time that goes on with each look: user code takes as long as it likes."""
-        busy_until_s = max(self._busy_until_s, self.process.loop.now_s)
-        self._busy_until_s = busy_until_s + self._random.expovariate(1 / COST_S)
-        return self._busy_until_s
-
-    def _call_soon(self, turn: Callable[[], None]) -> None:
-        now_s = self.process.loop.now_s
-        self.process.call_later(max(self._busy_until_s - now_s, 0.0), turn)
-
-    def _start_in_epoch(self, work: Any) -> None:
+    def start(self, work: Any) -> None:
+        """Run this until it is done or the epoch ends."""
         self._of_epoch = [task for task in self._of_epoch if not task.ended.is_set()]
         self._of_epoch.append(self.process.start(work))
 
-    def _end_epoch(self) -> None:
+    def end_epoch(self) -> None:
+        """Cancel everything that ``start`` started."""
         for task in self._of_epoch:
             task.cancel()
         self._of_epoch = []
 
-    def _tick(self) -> None:
-        self.process.call_later(TICK_S, self._tick)
-        self.member.mesh.acknowledge()
-        self.member.backlog_changed()
+    def clock(self) -> float:
+        """Return a time that goes on with each call: user code takes as long as it likes."""
+        busy_until_s = max(self._busy_until_s, self.process.loop.now_s)
+        self._busy_until_s = busy_until_s + self._random.expovariate(1 / COST_S)
+        return self._busy_until_s
 
-    def _failed(self, failures: list[Failure]) -> None:
+    async def pause(self, delay_s: float, /) -> None:
+        """Wait; 0 lets others have their turn."""
+        await self.process.pause(delay_s)
+
+    def call_soon(self, turn: Callable[[], None]) -> None:
+        """Call ``turn`` when user code is done with what it does."""
+        now_s = self.process.loop.now_s
+        self.process.call_later(max(self._busy_until_s - now_s, 0.0), turn)
+
+    def send(self, frame: ControlFrame) -> None:
+        """Send a frame to the initializer."""
+        self._send(frame)
+
+    def before_first_open(self) -> None:
+        """Nothing is to be done here."""
+
+    def leave_out(self, checkpoint: int, keys: list[UnreadableKey]) -> None:
+        """Refuse to go on: nothing here makes keys unreadable."""
+        raise unreadable_error(checkpoint, keys)
+
+    def records_failed(self, failures: list[Failure]) -> None:
+        """Note failures that a plain run does not have."""
         for failure in failures:
-            self._tell("record.failed", {"step": failure.step, "error": failure.error})
+            self.report("record.failed", {"step": failure.step, "error": failure.error})
             if (failure.step, failure.error) not in self._world.known_failures:
                 self._world.problems.append(f"step {failure.step!r} failed: {failure.error}")
 
-    def _tell(self, event: str, values: dict[str, Any]) -> None:
+    def counts(self, dataflow: Dataflow) -> dict[str, Counts]:
+        """Return what this dataflow has counted."""
+        return dataflow.counts()
+
+    def report(self, event: str, values: dict[str, Any]) -> None:
+        """Add a line to the simulation's story."""
         self.process.loop.tell(self.process.name, f"{event} {values}")
 
-    def _warn(self, event: str, error: WallarooError) -> None:
+    def warn(self, event: str, error: WallarooError) -> None:
+        """Add a line to the simulation's story."""
         self.process.loop.tell(self.process.name, f"{event}: {error.what}")
 
+    def end(self, status: int) -> None:
+        """End the process."""
+        self.process.end(f"ended with status {status}")
 
-def _refuse_unreadable(checkpoint: int, keys: list[UnreadableKey]) -> None:
-    raise unreadable_error(checkpoint, keys)
+    def _tick(self) -> None:
+        self.process.call_later(TICK_S, self._tick)
+        self.machine.mesh.acknowledge()
+        self.machine.backlog_changed()
+
+
+class SimulatedSourcePorts:
+    """What the sources of a worker need of its process."""
+
+    def __init__(
+        self,
+        process: Process,
+        world: World,
+        engine: Engine,
+        journal: tuple[Journal, SimulatedJournal],
+        report: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self.plan = world.plan
+        self.engine = engine
+        self.intake = ReadBudget()
+        self.listeners = {
+            index: Listener(
+                index, pipeline.source, process, engine, self.intake, world.hall, journal
+            )
+            for index, pipeline in enumerate(world.plan.pipelines)
+            if isinstance(pipeline.source, TCPSource)
+        }
+        self.replayed = Flag()
+        self._process = process
+        self._placed = world.placed
+        self._report = report
+
+    def new_placed(self, index: int, _: Pipeline, on_ended: Callable[[], None]) -> PlacedRunner:
+        """Return what runs the source of this pipeline."""
+        return PlacedRunner(index, self.engine, self._placed[index], on_ended)
+
+    async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Run these at the same time; return when the last one has ended."""
+        await self._process.all_of(works)
+
+    def report(self, event: str, values: dict[str, Any]) -> None:
+        """Add a line to the simulation's story."""
+        self._report(event, values)

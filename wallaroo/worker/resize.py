@@ -8,15 +8,11 @@ Assign with the number of this resize: it is done     CallOff: it has never been
 Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drained
 """
 
-from collections.abc import Callable
-
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.store import Pause
 from wallaroo.errors import ProtocolError, WallarooError
 from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, deal
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
-from wallaroo.operators.dataflow import Dataflow
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.inbox import Link
 from wallaroo.wire.control import (
@@ -33,7 +29,8 @@ from wallaroo.wire.control import (
     NotMoved,
 )
 from wallaroo.wire.data_frames import MovingFrame
-from wallaroo.worker.barriers import Barriers, Durability, Surroundings
+from wallaroo.worker.barriers import Barriers, Durability
+from wallaroo.worker.context import WorkerContext
 from wallaroo.worker.state_transfer import LOOK_S, Maps, StateTransfer
 
 DELIVER_LOOK_S = 0.005
@@ -42,24 +39,14 @@ DELIVER_LOOK_S = 0.005
 class WorkerResize:
     """All resizes of one worker during one epoch; at most one is under way."""
 
-    def __init__(
-        self,
-        me: WorkerName,
-        around: Surroundings,
-        dataflow: Dataflow,
-        clock: Callable[[], float],
-        pause: Pause,
-        backlog_changed: Callable[[], None],
-        pickler: StatePickler,
-    ) -> None:
+    def __init__(self, worker: WorkerContext, pickler: StatePickler) -> None:
+        self._worker = worker
         self._pickler = pickler
-        self._me = me
-        self._around = around
-        self._dataflow = dataflow
-        self._clock = clock
-        self._pause = pause
-        self._backlog_changed = backlog_changed
+        self._me = worker.me
+        self._dataflow = worker.dataflow
         self._moving: StateTransfer | None = None
+        self._epoch = worker.epoch
+        """The one in which the resize was asked for."""
         self._takers: list[WorkerName] = []
         self._empty_order: Empty | None = None
         self._is_emptying = False
@@ -80,7 +67,7 @@ class WorkerResize:
 
     def _fail(self, epoch: Epoch, moving: StateTransfer, error: WallarooError) -> None:
         if self._is_on(moving):
-            self._around.send(NotMoved(epoch, moving.number, error.what))
+            self._worker.send(NotMoved(epoch, moving.number, error.what))
 
     # Before anything pauses
 
@@ -96,55 +83,53 @@ class WorkerResize:
         moving = self._moving = StateTransfer(
             order.resize, self._me, self._dataflow, now, then, givers, self._pickler
         )
-        moving.on_whole = lambda: self._around.send(
-            Moved(order.epoch, moving.number, moving.key_count, moving.byte_count)
-        )
+        self._epoch = order.epoch
         self._addresses = addresses
         self.held = NO_BARRIER
-        around = self._around
-        around.mesh.link(everybody, self._backlog_changed)
-        around.mesh.pressure.narrow()
-        self._backlog_changed()
-        around.start(self._gather(order, moving, is_new=now is None))
+        worker = self._worker
+        worker.mesh.link(everybody)
+        worker.mesh.pressure.narrow()
+        self._worker.backlog_changed()
+        worker.start(self._gather(order, moving, is_new=now is None))
 
     async def _gather(self, order: Gather, moving: StateTransfer, *, is_new: bool) -> None:
-        around = self._around
-        await around.mesh.connected()
+        worker = self._worker
+        await worker.mesh.connected()
         if is_new:
-            await around.sinks.connected()
+            await worker.sinks.connected()
         else:
             # What a journal has comes before what its worker's senders send, wherever that goes.
-            await around.sources.replayed()
-            await moving.find(self._clock, self._pause)
+            await worker.sources.replayed()
+            await moving.find(self._worker.clock, self._worker.pause)
         # A barrier waits for all that is here before it, however long that takes.
         while self._is_on(moving) and not self._has_little():
-            await self._pause(LOOK_S)
+            await self._worker.pause(LOOK_S)
         if self._is_on(moving):
-            around.send(Gathered(order.epoch, order.resize))
+            worker.send(Gathered(order.epoch, order.resize))
 
     def _has_little(self) -> bool:
-        around = self._around
-        return around.mesh.pressure.is_little(around.engine.inbox.byte_count)
+        worker = self._worker
+        return worker.mesh.pressure.is_little(worker.engine.inbox.byte_count)
 
     def _widen(self) -> None:
-        self._around.mesh.pressure.widen()
-        self._backlog_changed()
+        self._worker.mesh.pressure.widen()
+        self._worker.backlog_changed()
 
     def empty(self, order: Empty) -> None:
         """This worker leaves: nothing that it has read may stay behind."""
         self._empty_order = order
         if not self._is_emptying:
             self._is_emptying = True
-            self._around.start(self._empty())
+            self._worker.start(self._empty())
 
     async def _empty(self) -> None:
         while (order := self._empty_order) is not None:
             self._handed_over = await self._hand_over(order)
             if not self._handed_over and order is self._empty_order:
-                await self._around.sources.senders.close()
+                await self._worker.sources.senders.close()
             if order is self._empty_order:
                 self._is_empty, self._is_emptying = True, False
-                self._around.send(Emptied(order.epoch, order.resize))
+                self._worker.send(Emptied(order.epoch, order.resize))
                 return
             # Called off meanwhile, and perhaps there is another one.
         self._is_emptying = False
@@ -152,12 +137,12 @@ class WorkerResize:
 
     async def _hand_over(self, order: Empty) -> int:
         """Return the attempt by which all connections lie aside; 0 if they are read on here."""
-        around = self._around
-        senders, here = around.sources.senders, around.hand_over.is_here
+        worker = self._worker
+        senders, here = worker.sources.senders, worker.hand_over.is_here
         paths = [path for path in order.takers if here(path)]
         reason = "no worker that stays is on this host"
         if paths:
-            await senders.rest(self._pause)
+            await senders.rest(self._worker.pause)
             try:
                 if attempt := await self._give_senders(order, paths):
                     return attempt
@@ -165,9 +150,9 @@ class WorkerResize:
             except OSError as problem:
                 reason = str(problem)
             senders.wake()
-        if around.sources.connection_count and order is self._empty_order:
+        if worker.sources.connection_count and order is self._empty_order:
             what = f"connections of senders cannot be handed over: {reason}"
-            around.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
+            worker.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
         return 0
 
     async def _give_senders(self, order: Empty, paths: list[str]) -> int:
@@ -178,9 +163,9 @@ class WorkerResize:
         attempt = 0
         while paths and order is self._empty_order:
             attempt += 1
-            shares = deal(self._me, self._around.sources.senders.handed(), paths)
+            shares = deal(self._me, self._worker.sources.senders.handed(), paths)
             offer = Offer(order.resize, self._me, attempt)
-            took = await self._around.hand_over.give(offer, shares)
+            took = await self._worker.hand_over.give(offer, shares)
             if len(took) == len(shares):
                 return attempt
             # Where there are few connections, not everybody was asked.
@@ -188,11 +173,11 @@ class WorkerResize:
         return 0
 
     async def _go_on_taking(self) -> None:
-        self._around.sources.senders.wake()
+        self._worker.sources.senders.wake()
         try:
-            await self._around.sources.listen(self._addresses)
+            await self._worker.sources.listen(self._addresses)
         except OSError as error:
-            self._around.warn(
+            self._worker.warn(
                 "source.not_listening", ProtocolError(f"a source cannot listen: {error}")
             )
 
@@ -205,11 +190,11 @@ class WorkerResize:
             return
         self.held = order.checkpoint
         barriers.hold(order.checkpoint, lambda: self._held(order, moving, durability))
-        if self._me in self._takers:
-            moving.look()
+        if self._me in self._takers and moving.has_become_whole():
+            self._send_moved(moving)
 
     def _held(self, order: Hold, moving: StateTransfer, durability: Durability | None) -> None:
-        self._around.start(self._give(order, moving, durability))
+        self._worker.start(self._give(order, moving, durability))
 
     async def _give(
         self, order: Hold, moving: StateTransfer, durability: Durability | None
@@ -217,18 +202,18 @@ class WorkerResize:
         """Nothing comes to this worker's states any more: give, and tell."""
         if not self._is_on(moving):
             return  # called off meanwhile: links to those who would have joined are gone
-        around = self._around
-        through_s = self._clock()
-        self._marks = around.sinks.order.marks()
-        files = around.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
+        worker = self._worker
+        through_s = self._worker.clock()
+        self._marks = worker.sinks.order.marks()
+        files = worker.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
         try:
-            await moving.give(self._takers, around.mesh, self._clock, self._pause)
+            await moving.give(self._takers, worker.mesh, self._worker.clock, self._worker.pause)
             if not self._is_on(moving):
                 return
             left = []
             if self._me not in self._takers:
                 staged = await files()
-                positions, counts = around.sources.positions(), self._dataflow.counts()
+                positions, counts = worker.sources.positions(), self._dataflow.counts()
                 legacy = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
                     legacy.journals.extend(durability.journal.legacy())
@@ -241,19 +226,24 @@ class WorkerResize:
             self._fail(order.epoch, moving, error)
             return
         if self._is_on(moving):
-            gave_us = int(1e6 * (self._clock() - through_s))
-            self._owed = around.sinks.order.owed(self._marks)
-            around.send(Held(order.epoch, order.resize, left, gave_us, self._owed))
+            gave_us = int(1e6 * (self._worker.clock() - through_s))
+            self._owed = worker.sinks.order.owed(self._marks)
+            worker.send(Held(order.epoch, order.resize, left, gave_us, self._owed))
 
-    def came(self, link: Link, frame: MovingFrame) -> None:
+    def received(self, link: Link, frame: MovingFrame) -> None:
         """Another worker gives states, for this resize or for one that was called off."""
         moving = self._moving
         if moving is not None and moving.number == frame.resize:
             try:
-                moving.came(link, frame)
+                if moving.received(link, frame):
+                    self._send_moved(moving)
             except WallarooError as error:
-                self._fail(self._around.epoch(), moving, error)
+                self._fail(self._worker.epoch, moving, error)
         link.processed(frame)
+
+    def _send_moved(self, moving: StateTransfer) -> None:
+        moved = Moved(self._epoch, moving.number, moving.key_count, moving.byte_count)
+        self._worker.send(moved)
 
     def offered(self, offer: Offer, handed: list[Handed]) -> bool:
         """Another worker gives connections of senders; say whether they lie aside here."""
@@ -268,7 +258,7 @@ class WorkerResize:
         """It is done: what those who left have given is read on here, from now on or soon."""
         for each in left:
             taken = self._aside.take(each.worker, each.handed_over)
-            self._around.sources.senders.take_over(taken)
+            self._worker.sources.senders.take_over(taken)
         self._aside.drop()
 
     def end(self) -> None:
@@ -282,7 +272,7 @@ class WorkerResize:
         assert moving is not None
         assert moving.number == number
         self._widen()
-        self._around.start(self._deliver(number))
+        self._worker.start(self._deliver(number))
         return moving.finish()
 
     async def _deliver(self, resize: int) -> None:
@@ -290,15 +280,15 @@ class WorkerResize:
 
         New owners hold their results back until then.
         """
-        around = self._around
+        worker = self._worker
         marks, told = self._marks, self._owed
         while told:
-            owed = around.sinks.order.owed(marks)
+            owed = worker.sinks.order.owed(marks)
             if owed != told:
                 told = owed
-                around.send(Delivered(around.epoch(), resize, owed))
+                worker.send(Delivered(worker.epoch, resize, owed))
             else:
-                await self._pause(DELIVER_LOOK_S)
+                await self._worker.pause(DELIVER_LOOK_S)
 
     def call_off(self, order: CallOff, barriers: Barriers) -> None:
         """There will be no such resize."""
@@ -306,27 +296,27 @@ class WorkerResize:
         if moving is None or moving.number != order.resize:
             return
         self._moving = None
-        moving.is_over = True
+        moving.call_off()
         self._widen()
         self._aside.drop()
-        self._around.mesh.unlink()
+        self._worker.mesh.unlink()
         if self.held:
-            barriers.let_go_of_hold(self.held)
+            barriers.release_hold(self.held)
         self._empty_order = None
         if self._is_empty:
             self._is_empty = False
-            self._around.start(self._go_on_taking())
+            self._worker.start(self._go_on_taking())
 
     def leave(self, order: Leave) -> None:
         """This worker is no member any more."""
         self._moving = None
-        self._around.mesh.close()
-        self._around.start(self._deliver(order.resize))
-        self._around.start(self._leave(order))
+        self._worker.mesh.close()
+        self._worker.start(self._deliver(order.resize))
+        self._worker.start(self._leave(order))
 
     async def _leave(self, order: Leave) -> None:
-        around = self._around
-        around.sources.senders.let_go()
-        around.sources.stop_placed()
-        await around.sinks.flush()
-        around.send(around.drained(order.epoch, self.held))
+        worker = self._worker
+        worker.sources.senders.let_go()
+        worker.sources.stop_placed()
+        await worker.sinks.flush()
+        worker.send_drained(order.epoch, self.held)

@@ -4,8 +4,21 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.names import CheckpointId
+from wallaroo.errors import WallarooError
+from wallaroo.names import CheckpointId, SinkId
 from wallaroo.worker.result_order import ResultOrder
+
+
+class SinkEvents(Protocol):
+    """What the sinks report to their worker."""
+
+    def backlog_changed(self) -> None:
+        """A sink has taken something."""
+        ...
+
+    def sink_failed(self, error: WallarooError) -> None:
+        """A sink cannot be written: the run cannot go on."""
+        ...
 
 
 class Sinks(Protocol):
@@ -13,6 +26,10 @@ class Sinks(Protocol):
 
     order: ResultOrder
     """Holds and releases streams when keys change their worker."""
+
+    def write(self, sink: SinkId, chunk: bytes) -> None:
+        """Queue whole records for a sink."""
+        ...
 
     @property
     def backlog_bytes(self) -> int:

@@ -63,8 +63,7 @@ class StateTransfer:
         self._seen_count = dict.fromkeys(dataflow.states, 0)
         self._found: dict[str, dict[WorkerName, list[Any]]] = {name: {} for name in dataflow.states}
         self._missing = {giver for giver in givers if giver != me}
-        self.is_over = False
-        """Nothing of it is wanted any more."""
+        self._is_over = False
         self._is_whole = False
         self._came_from = dict.fromkeys(self._missing, 0)
         self._aside: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
@@ -72,8 +71,6 @@ class StateTransfer:
         """Keys that have come."""
         self.byte_count = 0
         """Bytes that these took."""
-        self.on_whole: Callable[[], None] = lambda: None
-        """Called when everything has come; at once by ``look`` where nothing is to come."""
 
     # What moves away
 
@@ -139,9 +136,9 @@ class StateTransfer:
                     link.send_states(self.number, index, PART_HEADER + chunk)
                     position += len(part)
                     await pause(0)
-                    while link.backlog_bytes > ON_THE_WAY_BYTES_MAX and not self.is_over:
+                    while link.backlog_bytes > ON_THE_WAY_BYTES_MAX and not self._is_over:
                         await pause(LOOK_S)
-                    if self.is_over:
+                    if self._is_over:
                         return
                 given_count[taker] += len(keys)
         for taker, key_count in given_count.items():
@@ -149,11 +146,11 @@ class StateTransfer:
 
     # What comes
 
-    def came(self, link: Link, frame: MovingFrame) -> None:
-        """Lay aside what another worker gives.
+    def received(self, link: Link, frame: MovingFrame) -> bool:
+        """Stage what another worker gives; return whether this was the last that was missing.
 
-        Raises ``StateObjectError``, ``DamagedFileError`` or ``ProtocolError`` where it is not
-        what was sent.
+        Raises ``StateObjectError``, ``DamagedFileError`` or ``ProtocolError`` if it is not what was
+        sent.
         """
         if isinstance(frame, MovedStates):
             name = [*self._aside][frame.state]
@@ -163,22 +160,27 @@ class StateTransfer:
                 self._came_from[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
             self.byte_count += len(frame.body)
-            return
+            return False
         if self._came_from[link.worker] != frame.key_count:
             raise ProtocolError(
                 f"{link.worker} has given {self._came_from[link.worker]} keys, and says that it "
                 f"were {frame.key_count}"
             )
         self._missing.discard(link.worker)
-        self.look()
+        return self.has_become_whole()
 
-    def look(self) -> None:
-        """Tell, once, if everything has come."""
-        if not (self._missing or self._is_whole):
-            self._is_whole = True
-            self.on_whole()
+    def has_become_whole(self) -> bool:
+        """Return ``True`` once: when everything has come, or at once if nothing is to come."""
+        if self._missing or self._is_whole:
+            return False
+        self._is_whole = True
+        return True
 
     # The end
+
+    def call_off(self) -> None:
+        """Give nothing more: there will be no such change."""
+        self._is_over = True
 
     def finish(self) -> bool:
         """It is certain: drop what moved away, take in what came; say whether anything went."""

@@ -10,7 +10,7 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.checkpoint.share_writer import Limits
-from wallaroo.worker.lifecycle import DurableStorage
+from wallaroo.worker.ports import DurableStorage
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.storage.journal_extents import FoundJournals

@@ -24,7 +24,7 @@ from wallaroo_workers import logs
 from wallaroo_workers.process_stats import Vitals, clock_overhead_ns
 from wallaroo_workers.sources.file import FileRunner
 from wallaroo_workers.sources.tcp import TCPSourceListener
-from wallaroo_workers.sources_and_sinks import Sinks
+from wallaroo_workers.sources_and_sinks import WorkerSinks
 from wallaroo_workers.state_sizes import StateSizes
 
 FAILURES_TOLD_MAX = 20
@@ -47,16 +47,13 @@ class Measuring:
         self._hottest = {name: HottestKeys() for name in plan.states}
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
+        self._vitals.begin()
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
 
-    def begin(self, engine: Engine) -> None:
-        """Measure from now on."""
-        engine.deliveries = self._deliveries
-        self._vitals.begin()
-
-    def end(self) -> None:
-        """Measure no more."""
-        self._vitals.end()
+    @property
+    def deliveries(self) -> Deliveries:
+        """Where results on their way to sinks are noted."""
+        return self._deliveries
 
     # What the worker tells
 
@@ -66,7 +63,7 @@ class Measuring:
         if is_paused:
             self._paused_s += elapsed_s
 
-    def look(self, sinks: Sinks) -> None:
+    def look(self, sinks: WorkerSinks) -> None:
         """Note what the sinks have taken by now."""
         for sink, byte_count in enumerate(sinks.settled_bytes()):
             self._deliveries.settled(sink, byte_count)
@@ -90,7 +87,7 @@ class Measuring:
     # The report
 
     def report(
-        self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: Sinks
+        self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: WorkerSinks
     ) -> Report:
         """Return what there is to tell since the last one."""
         report = Report(pid=os.getpid(), unix_s=time.time())
@@ -136,7 +133,7 @@ class Measuring:
         report.log = logs.new_lines()
         return report
 
-    def delivered(self, counts: dict[str, Counts], sinks: Sinks) -> dict[str, Counts]:
+    def delivered(self, counts: dict[str, Counts], sinks: WorkerSinks) -> dict[str, Counts]:
         """Return ``counts``, of which results count as out of a sink only when it has them.
 
         In a checkpoint they count as soon as they are made: it is complete only when all sinks have

@@ -9,14 +9,13 @@ from typing import Any
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.sources import Sources
-from wallaroo.runtime.engine import Engine
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
-from wallaroo.worker.lifecycle import WorkerMachine
+from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
-from wallaroo_workers.sources_and_sinks import Sinks
+from wallaroo_workers.sources_and_sinks import WorkerSinks
 
 log = get_logger()
 
@@ -25,18 +24,17 @@ log = get_logger()
 class Answers:
     """Made once for a worker process; looks at its parts only when it is asked."""
 
-    member: WorkerMachine
-    engine: Engine
+    machine: WorkerMachine
     sources: Sources
-    sinks: Sinks
+    sinks: WorkerSinks
     send: Callable[[ControlFrame], None]
     rate: Rate = field(default_factory=Rate)
     pages: KeyPages = field(default_factory=KeyPages)
 
-    def look(self) -> None:
-        """Take note of how many records have come; called several times a second."""
-        self.pages.keep_only(self.member.dataflow.states)
-        self.rate.look(time.monotonic(), self.engine.record_count)
+    def sample(self) -> None:
+        """Note how many records have been taken; called several times a second."""
+        self.pages.keep_only(self.machine.dataflow.states)
+        self.rate.sample(time.monotonic(), self.machine.engine.record_count)
 
     def asked(self, query: Query) -> None:
         """Answer at once; what goes wrong is the answer, too."""
@@ -60,18 +58,18 @@ class Answers:
                 set_log_level(logging.getLevelNamesMapping()[params["level"].upper()])
                 return {}
             case "keys":
-                return self.pages.page(self.member.dataflow.states, params)
+                return self.pages.page(self.machine.dataflow.states, params)
             case "get":
-                return get_object(self.member.dataflow.states, params)
+                return get_object(self.machine.dataflow.states, params)
             case _:
                 raise ClusterError(f"there is no query {what!r}")
 
     def _status(self) -> dict[str, Any]:
         # The initializer shows the counts of all; these come to it before the answer.
-        self.member.tell_counts()
-        mesh, record_count = self.member.mesh, self.engine.record_count
+        self.machine.send_counts()
+        mesh, record_count = self.machine.mesh, self.machine.engine.record_count
         backlog = {
-            "inbox_bytes": self.engine.inbox.byte_count,
+            "inbox_bytes": self.machine.engine.inbox.byte_count,
             "link_bytes": mesh.backlog_bytes,
             "sink_bytes": self.sinks.backlog_bytes,
         }
@@ -81,5 +79,5 @@ class Answers:
             "backlog_bytes": sum(backlog.values()),
             **backlog,
             "paused": mesh.pressure.must_pause,
-            "keys": key_counts(self.member.dataflow.states),
+            "keys": key_counts(self.machine.dataflow.states),
         }

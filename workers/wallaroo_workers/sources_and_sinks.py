@@ -9,14 +9,14 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSink, TCPSource
-from wallaroo.errors import ClusterError
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import SourceParts
+from wallaroo.ingest.source_ports import PlacedSource, SourceEvents
 from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Pipeline, Plan
 from wallaroo.worker.result_order import ResultOrder
+from wallaroo.worker.sink_port import SinkEvents
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner
@@ -32,13 +32,16 @@ FLUSH_TOLD_EVERY_S = 5.0
 
 
 def new_sources(
-    plan: Plan, engine: Engine, settings: WorkerSettings, journal: Journal | None
+    plan: Plan,
+    engine: Engine,
+    settings: WorkerSettings,
+    journal: Journal | None,
+    events: SourceEvents,
 ) -> Sources:
     """Return all sources of one worker."""
     intake = ReadBudget()
-    options = settings.options
     own = settings.source_addresses
-    limits = intake_limits(options.frame_bytes_max, len(plan.pipelines))
+    limits = intake_limits(settings.options.frame_bytes_max, len(plan.pipelines))
     listeners = {
         index: TCPSourceListener(
             pipeline.source,
@@ -52,31 +55,50 @@ def new_sources(
         for index, pipeline in enumerate(plan.pipelines)
         if isinstance(pipeline.source, TCPSource)
     }
-    parts = SourceParts(
-        plan=plan,
-        engine=engine,
-        intake=intake,
-        listeners=listeners,
-        new_placed=lambda index, pipeline, on_ended: new_placed(
-            index, pipeline, engine, options, on_ended
-        ),
-        replayed=asyncio.Event(),
-        all_of=_all_of,
-        tell=lambda event, values: log.info(event, **values),
-    )
-    return Sources(parts)
+    return Sources(_SourcePorts(plan, engine, settings.options, intake, listeners), events)
 
 
-async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for work in works:
-            tasks.create_task(work)
+class _SourcePorts:
+    """What the sources of a worker need of its process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        options: RunOptions,
+        intake: ReadBudget,
+        listeners: dict[int, TCPSourceListener],
+    ) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.intake = intake
+        self.listeners = listeners
+        self.replayed = asyncio.Event()
+        self._options = options
+
+    def new_placed(
+        self, index: int, pipeline: Pipeline, on_ended: Callable[[], None]
+    ) -> PlacedSource:
+        """Return what runs the source of this pipeline."""
+        return new_placed(index, pipeline, self.engine, self._options, on_ended)
+
+    async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Run these at the same time; return when the last one has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            for work in works:
+                tasks.create_task(work)
+
+    def report(self, event: str, values: dict[str, Any]) -> None:
+        """Log one line."""
+        log.info(event, **values)
 
 
-class Sinks:
+class WorkerSinks:
     """All sinks of one worker; with a ``stage``, output to files is staged under that name."""
 
-    def __init__(self, plan: Plan, options: RunOptions, stage: str | None = None) -> None:
+    def __init__(
+        self, plan: Plan, options: RunOptions, stage: str | None, events: SinkEvents
+    ) -> None:
         self.files: dict[SinkId, FileSinkRunner] = {}
         """Those that write files."""
         self._runners: list[TCPSinkRunner | FileSinkRunner] = []
@@ -85,11 +107,11 @@ class Sinks:
         for index, sink in enumerate(plan.sinks):
             if isinstance(sink, FileSink):
                 path = os.path.join(options.folder, sink.path)
-                file = self.files[SinkId(index)] = FileSinkRunner(path, stage)
+                file = self.files[SinkId(index)] = FileSinkRunner(path, events, stage)
                 self._runners.append(file)
             else:
                 assert isinstance(sink, TCPSink)
-                self._runners.append(TCPSinkRunner(sink))
+                self._runners.append(TCPSinkRunner(sink, events.backlog_changed))
 
         streams = {
             index: sink
@@ -97,16 +119,6 @@ class Sinks:
             if isinstance(sink, TCPSinkRunner)
         }
         self.order = ResultOrder(streams)
-
-    def when_failing(self, callback: Callable[[ClusterError], None]) -> None:
-        """Have ``callback`` called when a file cannot be written: the run cannot go on."""
-        for sink in self.files.values():
-            sink.on_failed = callback
-
-    def when_progressing(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called whenever a backlog has shrunk."""
-        for sink in self._runners:
-            sink.on_progress = callback
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what keeps the sinks connected, to be run as tasks."""

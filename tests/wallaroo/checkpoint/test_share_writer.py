@@ -9,6 +9,7 @@ from wallaroo.checkpoint.parts import read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.share_writer import Limits, ShareWriter, SourcePositions
 from wallaroo.coordinator.manifest_writer import initial_maps
+from wallaroo.errors import WallarooError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 
@@ -48,14 +49,18 @@ class Share:
         self.flow = Dataflow(plan, ME, DataflowOptions(tracks_changes=True))
         self.flow.bind((ME,), {each.state: each for each in initial_maps(plan, (ME,))})
         self.saving = ShareWriter(
-            ME, Epoch(1), self.flow, lambda: Slow.clock_s, Limits(), StatePickler()
+            ME, Epoch(1), self.flow, lambda: Slow.clock_s, Limits(), StatePickler(), self
         )
         self.parts: dict[str, bytes] = {}
         self.saved: list[WorkerCheckpoint] = []
-        self.saving.put = self.put
-        self.saving.on_saved = self.saved.append
 
-    def put(self, name: str, data: bytes) -> None:
+    def share_saved(self, content: WorkerCheckpoint) -> None:
+        self.saved.append(content)
+
+    def share_failed(self, error: WallarooError) -> None:
+        raise error
+
+    def part_written(self, name: str, data: bytes) -> None:
         self.parts[name] = data
         self.saving.part_stored(name, None)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
@@ -27,8 +28,24 @@ def entries(*pipelines: int) -> Iterator[Entry]:
         yield Entry(number * (ENTRY_BYTES + len(FRAMES)), pipeline, 3, FRAMES, 0)
 
 
+class Replay:
+    """A replay, and what it reports."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.problems: list[WallarooError] = []
+        self.finished: list[tuple[int, int]] = []
+        engine = Engine(lambda: 0.0, lambda _: None, EventsIgnored())
+        self.runner = ReplayRunner(plan, engine, self)
+
+    def replay_finished(self, journal_count: int, record_count: int) -> None:
+        self.finished.append((journal_count, record_count))
+
+    def replay_failed(self, error: WallarooError) -> None:
+        self.problems.append(error)
+
+
 def runner_of(plan: Plan) -> ReplayRunner:
-    return ReplayRunner(plan, Engine(lambda: 0.0, lambda _: None))
+    return Replay(plan).runner
 
 
 def test_all_records_come_however_long_they_were_allowed_to_be() -> None:
@@ -51,11 +68,13 @@ def test_records_that_cannot_be_cut_as_they_were_are_not_skipped() -> None:
 
 def test_an_entry_that_cannot_be_cut_later_on_ends_the_replay() -> None:
     plan = replace(PLAN, pipelines=(PIPELINE, *WITH_WIDER_HEADER.pipelines))
-    runner, problems = runner_of(plan), list[WallarooError]()
-    runner.on_failed = problems.append
+    replay = Replay(plan)
+    runner = replay.runner
     runner.start([(entries(0, 1), JournalProgress("w1-0000000001"))])
     assert runner.take(3) == [b"a", b"bb", b"ccc"]
-    assert [type(problem) for problem in problems] == [ConfigError]
+    assert [type(problem) for problem in replay.problems] == [ConfigError]
+    runner.emptied()
+    assert replay.finished == []
 
 
 def test_what_was_sent_to_a_pipeline_that_is_gone_is_dropped() -> None:

@@ -118,14 +118,14 @@ def test_a_rate_is_that_of_the_last_seconds() -> None:
     rate = Rate()
     assert rate.per_second(0.0, 0) == 0.0
     for tenth in range(100):
-        rate.look(tenth / 10, tenth)
+        rate.sample(tenth / 10, tenth)
     assert rate.per_second(10.0, 100) == pytest.approx(10.0)
     for tenth in range(100, 200):
-        rate.look(tenth / 10, 100)
+        rate.sample(tenth / 10, 100)
     assert rate.per_second(20.0, 100) == 0.0
 
 
 def test_a_rate_does_not_divide_by_nothing() -> None:
     rate = Rate()
-    rate.look(5.0, 7)
+    rate.sample(5.0, 7)
     assert rate.per_second(5.0, 8) == 0.0

@@ -111,8 +111,6 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
     movers = {me: mover(me, flow, now, then) for me, flow in flows.items()}
     meshes = {me: Mesh(me, tuple(other for other in (A, B, C) if other != me)) for me in flows}
     whole_at: list[WorkerName] = []
-    movers[B].on_whole = lambda: whole_at.append(B)
-    movers[C].on_whole = lambda: whole_at.append(C)
     for me in (A, B):
         run(movers[me].find(time.perf_counter, at_once))
     late = next(f"late{number}" for number in range(1000) if now.owner_of(f"late{number}") == A)
@@ -121,8 +119,8 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
         run(movers[me].give((B, C), meshes[me], time.perf_counter, at_once))  # type: ignore[arg-type]
     for me in (A, B):
         for taker, link in meshes[me].outgoing.items():
-            for frame in link.frames:
-                movers[taker].came(link, frame)
+            are_whole = [movers[taker].received(link, frame) for frame in link.frames]
+            whole_at += [taker] * sum(are_whole)
     assert sorted(whole_at) == [B, C]
     assert not flows[C].states["counts"], "it lies aside until the end"
     for me in (A, B, C):
@@ -211,13 +209,13 @@ def test_a_state_that_cannot_be_unpickled_where_it_comes_is_named(
     monkeypatch.setattr(Moved, "may_unpickle", False)
     what = r"state 'counts': the object of key 'two' cannot be unpickled here: ValueError: not here"
     with pytest.raises(StateObjectError, match=what):
-        moving.came(Link(A), MovedStates(0, 1, 0, PART_HEADER + chunk))
+        moving.received(Link(A), MovedStates(0, 1, 0, PART_HEADER + chunk))
 
 
 def test_what_is_not_what_was_sent_is_an_error() -> None:
     now, then = partitions((A,)), partitions((B,))
     moving = mover(B, holding(B, [], None), now, then)
     with pytest.raises(DamagedFileError):
-        moving.came(Link(A), MovedStates(1, 1, 0, PART_HEADER + b"rubbish"))
+        moving.received(Link(A), MovedStates(1, 1, 0, PART_HEADER + b"rubbish"))
     with pytest.raises(ProtocolError, match="a has given 0 keys, and says that it were 3"):
-        moving.came(Link(A), MovedAll(2, 1, 3))
+        moving.received(Link(A), MovedAll(2, 1, 3))

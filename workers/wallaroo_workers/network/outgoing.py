@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.outgoing import OutgoingLink
@@ -30,10 +31,11 @@ class DialedLink(OutgoingLink):
         hello: LinkHello,
         address: str,
         pressure: Pressure,
+        on_progress: Callable[[], None],
         secret: bytes,
         tls: Tls | None = None,
     ) -> None:
-        super().__init__(hello, address, pressure, asyncio.Event)
+        super().__init__(hello, address, pressure, asyncio.Event, on_progress)
         self._secret = secret
         self._tls = tls
         self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)

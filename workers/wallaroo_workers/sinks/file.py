@@ -7,12 +7,12 @@ and what comes meanwhile makes the next piece.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from wallaroo.connectors.file import StagedPart
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId
+from wallaroo.worker.sink_port import SinkEvents
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import AppendedFile, StagedFiles
 
@@ -55,7 +55,7 @@ class FileSinkRunner:
     waiting_since_s: float | None = None
     """A file is always there."""
 
-    def __init__(self, path: str, stage: str | None = None) -> None:
+    def __init__(self, path: str, events: SinkEvents, stage: str | None = None) -> None:
         self.address = path
         self._appended = AppendedFile(path)
         self._staged = StagedFiles(path, stage) if stage is not None else None
@@ -66,10 +66,7 @@ class FileSinkRunner:
         self.queued_bytes = 0
         """Bytes that are not in a file yet."""
         self.connected = asyncio.Event()
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called when the backlog shrank."""
-        self.on_failed: Callable[[ClusterError], None] = lambda _: None
-        """Called when the file cannot be written: the run cannot go on."""
+        self._events = events
 
     @property
     def backlog_bytes(self) -> int:
@@ -162,7 +159,7 @@ class FileSinkRunner:
             data = self._take_chunks()
             await loop.run_in_executor(None, (self._staged or self._appended).write, data)
             self.queued_bytes -= len(data)
-            self.on_progress()
+            self._events.backlog_changed()
             return
         self._queue.popleft()
         if isinstance(work, _Mark):
@@ -219,7 +216,7 @@ class FileSinkRunner:
         for work in self._queue:
             if not isinstance(work, bytes):
                 work.done.cancel()
-        self.on_failed(
+        self._events.sink_failed(
             ClusterError(
                 f"the output file {self.address} cannot be written: {error.strerror}",
                 hint="make room, or give permission, and start again; what it holds is kept",

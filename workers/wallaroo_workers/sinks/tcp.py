@@ -25,8 +25,10 @@ SETTLE_EVERY_BYTES = 1 << 20
 class TCPSinkRunner:
     """This worker's connection to one sink, and what the sink has still to get."""
 
-    def __init__(self, sink: TCPSink) -> None:
+    def __init__(self, sink: TCPSink, on_progress: Callable[[], None]) -> None:
+        """``on_progress`` is called when the backlog shrank."""
         self._sink = sink
+        self._on_progress = on_progress
         self.written_bytes = 0
         self.connection_count = 0
         """Connections that stood, one after the other."""
@@ -38,8 +40,6 @@ class TCPSinkRunner:
         self.connected = asyncio.Event()
         self.waiting_since_s: float | None = None
         """Loop time since when the sink is not there; ``None`` while it is."""
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called when the backlog shrank."""
 
     @property
     def address(self) -> str:
@@ -79,7 +79,7 @@ class TCPSinkRunner:
             self.waiting_since_s = None
             self.connected.set()
             self.write_waiting()
-            self.on_progress()
+            self._on_progress()
             await self._lost.wait()
             self.connected.clear()
             # One that hangs up on us each time is not dialed in a tight loop.
@@ -129,7 +129,7 @@ class TCPSinkRunner:
         if self._handed_out_since_settled >= SETTLE_EVERY_BYTES:
             self.settle()
         if self.queue.waiting_bytes == 0:
-            self.on_progress()
+            self._on_progress()
 
     def settle(self) -> None:
         """Forget what the other side's TCP has acknowledged."""

@@ -12,11 +12,11 @@ import os
 import resource
 import socket
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.ingest.connection_handover import Handed, Offer, drop
+from wallaroo.ingest.connection_handover import Handed, HandOverEvents, Offer, drop
 from wallaroo.wire.connection_handover import (
     ACCEPTED,
     OFFER_BYTES_MAX,
@@ -53,10 +53,15 @@ class UnixHandOver:
     """Both sides of it, for one worker. Without a ``folder`` it takes nothing."""
 
     def __init__(
-        self, folder: str, secret: bytes, frame_bytes_max: int, pipelines: frozenset[int]
+        self,
+        folder: str,
+        secret: bytes,
+        frame_bytes_max: int,
+        pipelines: frozenset[int],
+        events: HandOverEvents,
     ) -> None:
         self.path = ""
-        self.on_offer: Callable[[Offer, list[Handed]], bool] = lambda *_: False
+        self._events = events
         self._folder = folder
         self._secret = secret
         self._bytes_max = batch_bytes_max(frame_bytes_max)
@@ -162,7 +167,7 @@ class UnixHandOver:
             except (OSError, WallarooError) as error:
                 log.warning("senders.not_taken_over", reason=str(error))
                 return
-            is_aside = self.on_offer(offer, handed)
+            is_aside = self._events.connections_offered(offer, handed)
             if not is_aside:
                 drop(handed)
             with contextlib.suppress(OSError):

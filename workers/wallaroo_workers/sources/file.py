@@ -36,7 +36,9 @@ class FileRunner:
         path: str,
         engine: Engine,
         frame_bytes_max: int,
+        on_ended: Callable[[], None],
     ) -> None:
+        self._on_ended = on_ended
         self._source = source
         self._pipeline = pipeline
         self._name = name
@@ -60,8 +62,6 @@ class FileRunner:
         """Every payload is taken, and none will follow."""
         self.problem = ""
         """Why it ended before the end of the file."""
-        self.on_ended: Callable[[], None] = lambda: None
-        """Called when it has ended."""
 
     @property
     def pipeline(self) -> int:
@@ -208,4 +208,4 @@ class FileRunner:
             )
         else:
             log.info("source.finished", pipeline=self._name)
-        self.on_ended()
+        self._on_ended()

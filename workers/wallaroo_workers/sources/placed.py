@@ -24,9 +24,8 @@ def new_placed(
     source = pipeline.source
     if isinstance(source, FileSource):
         path = os.path.join(options.folder, source.path)
-        reader = FileRunner(source, index, pipeline.name, path, engine, options.frame_bytes_max)
-        reader.on_ended = on_ended
-        return reader
+        bytes_max = options.frame_bytes_max
+        return FileRunner(source, index, pipeline.name, path, engine, bytes_max, on_ended)
     assert isinstance(source, GeneratorSource)
     return GeneratorRunner(
         source, index, pipeline.name, engine, stops_on_error=options.stop_on_error

@@ -1,0 +1,27 @@
+"""The events of an engine whose worker is of no interest to a test."""
+
+from wallaroo.names import SinkId
+from wallaroo.operators.failures import Failure
+from wallaroo.runtime.inbox import Link
+from wallaroo.wire.data_frames import Barrier, MovingFrame
+
+
+class EventsIgnored:
+    """Nothing is under pressure, and nothing is done about what the engine reports."""
+
+    def __init__(self) -> None:
+        self.must_pause = False
+
+    def flushing(self) -> None: ...
+
+    def output_made(self, sink: SinkId, chunk: bytes) -> None: ...
+
+    def barrier_received(self, link: Link, barrier: Barrier) -> None: ...
+
+    def states_received(self, link: Link, frame: MovingFrame) -> None: ...
+
+    def records_failed(self, failures: list[Failure]) -> None: ...
+
+    def engine_stopped(self, failure: Failure) -> None: ...
+
+    def turn_ended(self) -> None: ...

@@ -1,0 +1,154 @@
+"""One worker's decisions behind one boundary: what happens comes in here, and nowhere else.
+
+    initializer --ordered--> +---------------+
+    engine, links, sources,  | WorkerMachine | --WorkerPorts--> the process: tasks, logs, end
+    sinks, hand-over ------> +---------------+
+
+A real process and a simulated one put it together in the same way: the machine makes its engine and
+asks the process for sources, sinks and hand-over, each with the machine as the receiver of what it
+reports. So there is nothing to connect afterwards.
+"""
+
+from wallaroo.errors import WallarooError
+from wallaroo.ingest.connection_handover import Handed, Offer
+from wallaroo.links.incoming import IncomingLink
+from wallaroo.links.mesh import Mesh
+from wallaroo.names import Epoch, SinkId
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.failures import Failure
+from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.inbox import Link
+from wallaroo.story import Story
+from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
+from wallaroo.worker.context import WorkerParts
+from wallaroo.worker.lifecycle import Lifecycle
+from wallaroo.worker.ports import WorkerPorts
+
+
+class WorkerMachine:
+    """One worker, from the start of its process on."""
+
+    def __init__(self, ports: WorkerPorts, incarnation: Epoch) -> None:
+        self._ports = ports
+        self._journal = None if ports.durable is None else ports.durable.journal
+        self._story = Story()
+        self._engine = Engine(ports.clock, ports.call_soon, self, ports.deliveries)
+        self._sinks = ports.new_sinks(self)
+        parts = WorkerParts(
+            ports=ports,
+            engine=self._engine,
+            sources=ports.new_sources(self._engine, self),
+            sinks=self._sinks,
+            hand_over=ports.new_hand_over(self),
+            mesh_events=self,
+            story=self._story,
+        )
+        self._lifecycle = Lifecycle(parts, incarnation)
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of everything that this worker says."""
+        return self._lifecycle.worker.epoch
+
+    @property
+    def engine(self) -> Engine:
+        """Where records run."""
+        return self._engine
+
+    @property
+    def mesh(self) -> Mesh:
+        """The links to and from all other workers."""
+        return self._lifecycle.worker.mesh
+
+    @property
+    def dataflow(self) -> Dataflow:
+        """What records run through."""
+        return self._lifecycle.worker.dataflow
+
+    @property
+    def story(self) -> list[str]:
+        """The last steps, oldest first."""
+        return self._story.lines
+
+    # What the process reports
+
+    async def join(self) -> None:
+        """Accept links, and report to the initializer."""
+        await self._lifecycle.join()
+
+    def ordered(self, frame: ControlFrame) -> None:
+        """The initializer has sent an order."""
+        self._story.note("received", frame)
+        self._lifecycle.ordered(frame)
+
+    def send_counts(self) -> None:
+        """Send how many records were counted here."""
+        self._lifecycle.worker.send_counts()
+
+    def fail(self, what: str, hint: str, exit_code: int) -> None:
+        """The run cannot go on."""
+        self._lifecycle.fail(what, hint, exit_code)
+
+    # What the engine asks and reports
+
+    @property
+    def must_pause(self) -> bool:
+        """Whether sources have to wait."""
+        return self._lifecycle.worker.mesh.pressure.must_pause
+
+    def flushing(self) -> None:
+        """What is about to leave follows from what was read, which has to be durable first."""
+        if self._journal is not None:
+            self._journal.sync()
+
+    def output_made(self, sink: SinkId, chunk: bytes) -> None:
+        """Write whole records to a sink."""
+        self._sinks.write(sink, chunk)
+
+    def barrier_received(self, link: Link, barrier: Barrier) -> None:
+        """Everything before this barrier of another worker is processed."""
+        self._story.note("barrier of", link.worker, barrier)
+        self._lifecycle.barriers.received(link, barrier)
+
+    def states_received(self, link: Link, frame: MovingFrame) -> None:
+        """Another worker gives states."""
+        self._lifecycle.resize.received(link, frame)
+
+    def records_failed(self, failures: list[Failure]) -> None:
+        """Keep these records as dead letters."""
+        self._ports.records_failed(failures)
+
+    def engine_stopped(self, failure: Failure) -> None:
+        """The run has to stop because of this record."""
+        self._lifecycle.stop_on_error(failure)
+
+    def turn_ended(self) -> None:
+        """The engine has handed on what came out of a turn."""
+        self._lifecycle.worker.backlog_changed()
+
+    # What links, sources and sinks report
+
+    def frame_received(self, link: IncomingLink, frame: NumberedFrame) -> None:
+        """Queue a frame of another worker."""
+        self._engine.frame_arrived(link, frame)
+
+    def source_ended(self) -> None:
+        """One more source with an end has ended."""
+        self._lifecycle.source_ended()
+
+    def replay_failed(self, error: WallarooError) -> None:
+        """A journal cannot be read on."""
+        self._lifecycle.fail(error.what, error.hint, error.exit_code)
+
+    def sink_failed(self, error: WallarooError) -> None:
+        """A sink cannot be written."""
+        self._lifecycle.fail(error.what, error.hint, error.exit_code)
+
+    def backlog_changed(self) -> None:
+        """A backlog has changed, or time has passed."""
+        self._lifecycle.worker.backlog_changed()
+
+    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
+        """Stage connections of a worker that leaves; return whether they are staged."""
+        return self._lifecycle.resize.offered(offer, handed)

@@ -1,0 +1,94 @@
+"""Brings one worker back to a checkpoint: its states, its sources, and its journals."""
+
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.restorer import Restored, Restorer, counts_of, journals_of
+from wallaroo.checkpoint.shapes import fresh_shapes
+from wallaroo.checkpoint.share_writer import ShareWriter
+from wallaroo.names import WorkerName
+from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.wire.control import Assign
+from wallaroo.worker.context import WorkerContext
+from wallaroo.worker.ports import DurableStorage, WorkerPorts
+
+
+def partition_maps(assign: Assign) -> dict[str, PartitionMap]:
+    """Return who owns what, by the name of the state."""
+    return {each.state: each for each in map(PartitionMap.from_wire, assign.partition_maps)}
+
+
+def workers_of(assign: Assign) -> tuple[WorkerName, ...]:
+    """Return the members that ``assign`` names."""
+    return tuple(WorkerName(name) for name, _, _ in assign.members)
+
+
+class Restoration:
+    """Of one worker, to the checkpoint that ``assign`` names."""
+
+    def __init__(
+        self, ports: WorkerPorts, worker: WorkerContext, assign: Assign, durable: DurableStorage
+    ) -> None:
+        self._ports = ports
+        self._worker = worker
+        self._assign = assign
+        self._durable = durable
+
+    async def run(self, saving: ShareWriter) -> None:
+        """Bring everything back; ``saving`` goes on from what this worker had saved.
+
+        Raises ``WallarooError`` if anything of the checkpoint cannot be read.
+        """
+        worker, assign, durable = self._worker, self._assign, self._durable
+        # The outcome of the last checkpoint is known by now, so any output still staged belongs to
+        # none and is discarded.
+        await worker.sinks.discard()
+        manifest = await durable.manifests.load(assign.manifest) if assign.manifest else None
+        restored = await self._restore_states(manifest)
+        if restored.unreadable:
+            self._ports.leave_out(assign.manifest, restored.unreadable)
+        if manifest is not None:
+            worker.dataflow.carry(counts_of(worker.me, workers_of(assign), manifest))
+        if restored.parts is None:
+            saving.mark_all_changed()
+        else:
+            saving.restored(restored.parts, restored.gave_at)
+        replay_count = self._rewind_sources(manifest, restored, durable.journal)
+        values = {
+            "checkpoint": assign.manifest,
+            "keys": sum(map(len, worker.dataflow.states.values())),
+            "journals": replay_count,
+            "next": "replays its journals once all are ready" if replay_count else "gets ready",
+        }
+        self._ports.report("worker.restored", values)
+
+    async def _restore_states(self, manifest: Manifest | None) -> Restored:
+        if manifest is None:
+            return Restored([], {})
+        restorer = Restorer(
+            self._worker.me,
+            self._ports.plan,
+            self._worker.dataflow.states,
+            partition_maps(self._assign),
+            fresh_shapes(self._ports.plan),
+            self._durable.manifests.store,
+            self._durable.pause,
+        )
+        return await restorer.restore(manifest)
+
+    def _rewind_sources(
+        self, manifest: Manifest | None, restored: Restored, journal: Journal
+    ) -> int:
+        """Make sources start where the checkpoint was; return how many journals are replayed."""
+        me, assign = self._worker.me, self._assign
+        positions = [] if manifest is None else manifest.journal_positions()
+        extents = {each.journal: each for each in journal.folder.extents()}
+        replays = [
+            extents[each.journal].from_here_on(each) if each.journal in assign.given_up else each
+            for each in journals_of(me, workers_of(assign), [*extents], positions)
+        ]
+        progress = journal.go_back(replays)
+        self._worker.sources.go_back(
+            restored.sources,
+            [(journal.folder.read(each), progress[each.journal]) for each in replays],
+        )
+        return len(replays)
