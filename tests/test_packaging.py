@@ -17,6 +17,7 @@ from types import MappingProxyType
 import pytest
 
 import wallaroo
+from tests.cluster.harness import copy_application
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
@@ -173,51 +174,15 @@ def test_the_wheel_works_in_an_empty_environment(wheel_path: Path, tmp_path: Pat
     commands = tmp_path / "empty" / "bin"
     install = ("-m", "pip", "install", "--disable-pip-version-check", "--quiet", str(wheel_path))
     run(str(commands / "python"), *install)
-    (tmp_path / "words.py").write_text(APPLICATION)
-    (tmp_path / "in.txt").write_text("b\na\nb\n")
+    copy_application(tmp_path, "counts")
+    (tmp_path / "in.txt").write_text("b 1\na 1\nb 1\n")
     command, alone = str(commands / "wallaroo-run"), {"PYTHONPATH": ""}
-    run(command, "words.py", "--no-dashboard", cwd=tmp_path, environment=alone)
-    assert sorted((tmp_path / "out.txt").read_text().split()) == ["a1", "b1", "b2"]
+    lines = ("--lines", "in.txt", "out.txt")
+    run(command, "counts.py", "--no-dashboard", *lines, cwd=tmp_path, environment=alone)
+    assert sorted((tmp_path / "out.txt").read_text().splitlines()) == ["a 1", "b 1", "b 2"]
     told = run(command, "--version", cwd=tmp_path, environment=alone)
     assert told.split()[-1] == wallaroo.__version__
 
-
-APPLICATION = """
-from collections import Counter
-
-import wallaroo
-
-
-@wallaroo.decoder
-def decode(line):
-    return line.decode()
-
-
-@wallaroo.partition
-def by_word(word):
-    return word
-
-
-@wallaroo.state_computation("count")
-def count(word, seen):
-    seen[word] += 1
-    return f"{word}{seen[word]}", True
-
-
-@wallaroo.encoder
-def encode(text):
-    return text.encode() + b"\\n"
-
-
-def application_setup(args):
-    return (
-        wallaroo.ApplicationBuilder("words")
-        .new_pipeline("words", wallaroo.FileSourceConfig("in.txt", decode, framing="newline"))
-        .to_state_partition(count, Counter, "counts", by_word)
-        .to_sink(wallaroo.FileSinkConfig("out.txt", encode))
-        .build()
-    )
-"""
 
 COMPILED = f"wallaroo/codec/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
 

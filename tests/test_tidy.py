@@ -90,3 +90,26 @@ def test_no_file_knows_one_developers_machine(path: Path) -> None:
 )
 def test_no_document_knows_one_developers_machine(name: str) -> None:
     assert FOREIGN_PATH not in (ROOT / name).read_text()
+
+
+APPLICATIONS_AS_TEXT = {
+    # Here the text is what is tested: modules that are broken or that lack something.
+    "tests/docs/test_guide.py",
+    "tests/workers/test_application.py",
+}
+"""Files with applications in strings; all others run a module of tests/cluster/applications."""
+
+
+def holds_application(path: Path) -> bool:
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return any("def application_setup(" in text or "\n@wallaroo." in text for text in texts)
+
+
+def test_applications_are_modules_and_not_strings() -> None:
+    here = Path(__file__).resolve()
+    found = {name_of(path) for path in TESTS if path != here and holds_application(path)}
+    assert found == APPLICATIONS_AS_TEXT

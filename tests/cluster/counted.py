@@ -8,57 +8,6 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-APPLICATION = """
-from collections import Counter
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return None if payload.startswith(b"#") else payload.decode()
-
-
-@wallaroo.computation("check")
-def check(text):
-    if text.startswith("bad"):
-        raise ValueError(text)
-    return None if text.startswith("skip") else text
-
-
-@wallaroo.computation_multi("split")
-def split(text):
-    return text.split()
-
-
-@wallaroo.partition
-def by_word(word):
-    return word
-
-
-@wallaroo.state_computation("count")
-def count(word, seen):
-    seen[word] += 1
-    return (None if word == "silent" else f"{word} {seen[word]}\\n"), True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line.encode()
-
-
-def application_setup(args):
-    first, second = wallaroo.tcp_parse_input_addrs(args)
-    out, = wallaroo.tcp_parse_output_addrs(args)
-    words = wallaroo.ApplicationBuilder("words")
-    words.new_pipeline("texts", wallaroo.TCPSourceConfig(*first, decode)).to(check).to(split)
-    words.to_state_partition(count, Counter, "counts", by_word)
-    words.to_sink(wallaroo.TCPSinkConfig(*out, encode))
-    words.new_pipeline("words", wallaroo.TCPSourceConfig(*second, decode)).to_parallel(check)
-    words.to_state_partition(count, Counter, "counts", by_word)
-    return words.to_sink(wallaroo.TCPSinkConfig(*out, encode)).build()
-"""
-
 TEXTS = [b"a b c", b"#", b"bad", b"skip", b"", b"d silent"]
 WORDS = [b"a", b"bad", b"skip", b"silent"]
 

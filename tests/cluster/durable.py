@@ -31,74 +31,6 @@ from wallaroo_workers.storage.journal_files import JournalReader, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
 
-COUNTS = """
-import argparse
-import time
-from collections import Counter
-
-import wallaroo
-
-records_per_ms = 0
-taken = 0
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    key, number = payload.decode().split()
-    return key, int(number)
-
-
-@wallaroo.partition
-def key_of(record):
-    return record[0]
-
-
-@wallaroo.state_computation("count")
-def count(record, total):
-    global taken
-    taken += 1
-    if records_per_ms and taken % records_per_ms == 0:
-        time.sleep(0.001)
-    key, number = record
-    total["count"] += 1
-    total["sum"] += number
-    total["squares"] += number * number
-    return f"{key} {total['count']}\\n", True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line
-
-
-def application_setup(args):
-    global records_per_ms
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--lines", nargs=2, action="append", default=[])
-    parser.add_argument("--sent")
-    parser.add_argument("--records-per-ms", type=int, default=0)
-    parser.add_argument("--in")
-    parser.add_argument("--out")
-    options = parser.parse_args(args[1:])
-    records_per_ms = options.records_per_ms
-    builder = wallaroo.ApplicationBuilder("counts")
-    for number, (path, output) in enumerate(options.lines):
-        source = wallaroo.FileSourceConfig(path, decode, framing="newline")
-        builder.new_pipeline(f"lines {number}", source)
-        builder.to_state_partition(count, Counter, "totals", key_of)
-        builder.to_sink(wallaroo.FileSinkConfig(output, encode))
-    for host, port in wallaroo.tcp_parse_input_addrs(args) if "--in" in args else []:
-        builder.new_pipeline("sent", wallaroo.TCPSourceConfig(host, port, decode))
-        builder.to_state_partition(count, Counter, "totals", key_of)
-        if options.sent:
-            builder.to_sink(wallaroo.FileSinkConfig(options.sent, encode))
-        else:
-            [address] = wallaroo.tcp_parse_output_addrs(args)
-            builder.to_sink(wallaroo.TCPSinkConfig(*address, encode))
-    return builder.build()
-"""
-"""Counts, and adds up, the numbers of each key; with ``--records-per-ms`` it is no faster."""
-
 
 class Total(NamedTuple):
     """What numbers of one key come to: no number can be lost or doubled without a trace."""
@@ -106,10 +38,6 @@ class Total(NamedTuple):
     record_count: int
     sum: int
     squares: int
-
-
-def write_application(folder: Path, text: str = COUNTS) -> None:
-    (folder / "counts.py").write_text(text)
 
 
 # What is sent
@@ -366,7 +294,6 @@ class Deployment:
         self.options = ["--resilience-dir", str(self.store)]
         self.options += ["--records-per-ms", str(records_per_ms)]
         self.line_totals: dict[str, Total] = {}
-        write_application(folder)
         for name, output in self.lines.items():
             path = folder / f"{name}.txt"
             write_lines(path, name, line_count, key_count)

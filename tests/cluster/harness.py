@@ -22,6 +22,8 @@ from wallaroo_workers.sources.fd_handover import SOCKET_NAME
 
 COMMANDS = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
+APPLICATIONS = Path(__file__).parent / "applications"
+"""Searched for the module of a cluster after the folder in which it runs."""
 WAIT_S = 60.0
 PORTS = range(20_000, 32_000)
 LOG_LINES_SHOWN = 60
@@ -158,8 +160,7 @@ class Cluster:
         command = [
             *before,
             *self.command,
-            "--application-module",
-            module,
+            *application_options(module),
             "--ready-file",
             str(self.ready_path),
             # Clusters of other tests have the page's port, and most tests look at no page.
@@ -410,6 +411,17 @@ def send_bytes(port: int, data: bytes) -> None:
     """Send bytes over a connection of their own, and hang up."""
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as connection:
         connection.sendall(data)
+
+
+def application_options(module: str) -> list[str]:
+    """Return the options that run a module of the folder of the run, or of ``applications``."""
+    return ["--application-module", module, "--application-path", str(APPLICATIONS)]
+
+
+def copy_application(folder: Path, module: str) -> None:
+    """Copy a module of ``applications`` into a folder, with what it shares with others."""
+    for name in (module, "shared_codecs"):
+        shutil.copy(APPLICATIONS / f"{name}.py", folder)
 
 
 def run_to_end(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.harness import APPLICATIONS
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.events import StopRequested
 from wallaroo_workers.application import load_plan
@@ -83,14 +84,12 @@ async def observed(
     ports: Sequence[int],
     is_durable: bool = False,
 ) -> AsyncIterator[Observed]:
-    """Run the module ``application`` of ``folder``; stop it in order at the end."""
+    """Run a module of ``applications`` in ``folder``; stop it in order at the end."""
     ins = ",".join(f"127.0.0.1:{port}" for port in ports)
     arguments = ["wallaroo-run", "--in", ins, "--out", ",".join(sinks)]
     settings = cluster_settings(application, folder, arguments, workers, is_durable=is_durable)
-    # Tests run applications of one name from folders of their own.
-    sys.modules.pop(application, None)
     plan = load_plan(settings.application)
-    sys.path.remove(str(folder))
+    sys.path.remove(str(APPLICATIONS))
     cluster = Cluster(settings, plan, LocalPlacement())
     sources = {
         pipeline.name: pipeline.source.address
@@ -125,7 +124,7 @@ def cluster_settings(
     )
     return ClusterSettings(
         application=ApplicationSettings(
-            module=application, paths=[str(folder)], arguments=arguments
+            module=application, paths=[str(APPLICATIONS)], arguments=arguments
         ),
         options=options,
         worker_count=workers,

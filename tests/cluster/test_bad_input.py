@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from tests.cluster.harness import (
+    APPLICATIONS,
     Cluster,
     Receiver,
+    application_options,
     framed,
     run_to_end,
     running,
@@ -24,102 +26,8 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-FUSSY = """
-import sys
+FUSSY = APPLICATIONS / "fussy.py"
 
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    if payload.startswith(b"undecodable"):
-        raise ValueError("no such letter")
-    if payload == b"leave":
-        sys.exit(7)
-    return payload.decode()
-
-
-@wallaroo.computation("trim")
-def trim(record):
-    if record.startswith("untrimmable"):
-        raise OverflowError("too long")
-    return record.strip()
-
-
-@wallaroo.computation_multi("split")
-def split(record):
-    return (record,) if record.startswith("tuple") else [record]
-
-
-@wallaroo.partition
-def key_of(record):
-    if record.startswith("keyless"):
-        raise LookupError("no key")
-    return 1.5 if record.startswith("float") else record.partition(" ")[0]
-
-
-class Count:
-    def __init__(self):
-        self.count = 0
-
-
-@wallaroo.state_computation("count")
-def count(record, state):
-    if record.endswith("explode"):
-        raise ArithmeticError("cannot count this")
-    if record.endswith("no pair"):
-        return record
-    state.count += 1
-    return f"{record} => {state.count}", True
-
-
-@wallaroo.encoder
-def encode(record):
-    if "unwritable" in record:
-        raise TypeError("not to be written")
-    return record + "\\n"
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    builder = wallaroo.ApplicationBuilder("fussy")
-    builder.new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-    if "--with-steps" in args:
-        builder.to(trim).to(split)
-    return (
-        builder.to_state_partition(count, Count, "counts", key_of)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
-
-FAILING_GENERATOR = """
-import wallaroo
-
-
-class Numbers:
-    def initial_value(self):
-        raise ValueError("no first")
-
-    def apply(self, value):
-        return value + 1
-
-
-@wallaroo.encoder
-def encode(record):
-    return f"{record}\\n"
-
-
-def application_setup(args):
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("failing")
-        .new_pipeline("numbers", wallaroo.GenSourceConfig(Numbers()))
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
 
 KEYS = [f"key{number}" for number in range(8)]
 GOOD = [f"{key} {number}" for number in range(50) for key in KEYS]
@@ -155,8 +63,7 @@ BAD_STEPS = [
 
 @contextlib.contextmanager
 def fussy(folder: Path, *options: str) -> Iterator[tuple[Cluster, Receiver]]:
-    """The application above, ready, with a receiver."""
-    (folder / "fussy.py").write_text(FUSSY)
+    """The fussy application, ready, with a receiver."""
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
     with running(folder, "fussy", *addresses, *options) as cluster:
@@ -165,10 +72,11 @@ def fussy(folder: Path, *options: str) -> Iterator[tuple[Cluster, Receiver]]:
     receiver.close()
 
 
-def place_of(folder: Path, code: str) -> str:
-    """Where this code stands in the application above."""
-    (number,) = (n for n, line in enumerate(FUSSY.splitlines(), 1) if code in line)
-    return f"{folder / 'fussy.py'}:{number}"
+def place_of(code: str) -> str:
+    """Where this code stands in the application."""
+    lines = FUSSY.read_text().splitlines()
+    (number,) = (n for n, line in enumerate(lines, 1) if code in line)
+    return f"{FUSSY}:{number}"
 
 
 def dead_letters(folder: Path) -> list[dict[str, Any]]:
@@ -235,7 +143,7 @@ def test_each_record_that_fails_becomes_one_dead_letter_and_the_others_are_count
         told = cluster.events("record.failed")
     for line in told:
         assert line["traceback"].endswith(f"{line['error']}\n")
-        assert line["at"].startswith(f"{tmp_path / 'fussy.py'}:")
+        assert line["at"].startswith(f"{FUSSY}:")
     assert (drained["record_count"], drained["failure_count"]) == (len(payloads), len(bad))
     letters = dead_letters(tmp_path / "dead-letters")
     by_payload = {base64.b64decode(letter["payload"]): letter for letter in letters}
@@ -317,7 +225,7 @@ def test_an_error_ends_the_run_where_it_is_asked_to(tmp_path: Path) -> None:
         error, hint = cluster.errors
     assert error.startswith("Error: step 'count' of pipeline 'lines' failed on key 'key1'")
     assert error.endswith("ArithmeticError: cannot count this")
-    assert hint == f"hint: look at {place_of(tmp_path, 'raise ArithmeticError')}"
+    assert hint == f"hint: look at {place_of('raise ArithmeticError')}"
     (letter,) = dead_letters(tmp_path / "dead-letters")
     check_letter(letter, next(bad for bad in BAD if bad.payload == b"key1 explode"))
 
@@ -325,16 +233,15 @@ def test_an_error_ends_the_run_where_it_is_asked_to(tmp_path: Path) -> None:
 def test_a_generator_that_fails_at_its_first_record_ends_the_run_where_it_is_asked_to(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "failing.py").write_text(FAILING_GENERATOR)
     receiver = Receiver()
     options = ["--out", receiver.address, "--on-error", "stop"]
-    ended = run_to_end(tmp_path, "--application-module", "failing", *options)
+    ended = run_to_end(tmp_path, *application_options("failing_generator"), *options)
     receiver.close()
     assert ended.returncode == 1
     error, hint = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
     assert error == "Error: step 'generator' of pipeline 'numbers' failed: ValueError: no first"
     assert hint.startswith("hint: look at ")
-    assert "failing.py:" in hint
+    assert "failing_generator.py:" in hint
 
 
 def test_ten_thousand_failures_are_ten_thousand_dead_letters_and_few_log_lines(

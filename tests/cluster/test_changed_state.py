@@ -14,62 +14,6 @@ from tests.cluster.harness import Cluster, framed, running, send_bytes
 
 pytestmark = pytest.mark.cluster
 
-APPLICATION = """
-import wallaroo
-
-
-class RefusedError(Exception):
-    def __init__(self, code, reason):
-        super().__init__(f"{code}: {reason}")
-
-
-class Total:
-    def __init__(self):
-        self.count = 0
-        self.error = None
-    # methods
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.partition
-def key_of(word):
-    return word
-
-
-@wallaroo.state_computation("count")
-def count(word, total):
-    total.count += 1
-    total.error = RefusedError(4, "late") if word == "refused" else None
-    return f"{word} {total.count}\\n", True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line
-
-
-def application_setup(args):
-    host, port = wallaroo.tcp_parse_input_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("words")
-        .new_pipeline("words", wallaroo.TCPSourceConfig(host, port, decode))
-        .to_state_partition(count, Total, "totals", key_of)
-        .to_sink(wallaroo.FileSinkConfig("words.txt", encode))
-        .build()
-    )
-"""
-
-FAILS_FOR_TWO = """
-    def __setstate__(self, state):
-        if state["count"] == 2:
-            raise ValueError("two is not allowed any more")
-        vars(self).update(state)
-"""
-
 
 class Words:
     """An application that counts words, with its folder."""
@@ -77,14 +21,13 @@ class Words:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = folder / "state"
-        self.write()
-
-    def write(self, methods: str = "") -> None:
-        (self.folder / "words.py").write_text(APPLICATION.replace("    # methods\n", methods))
+        self.state_has: list[str] = []
+        """Options that give the class of the state methods of its own."""
 
     def running(self, *options: str) -> AbstractContextManager[Cluster]:
         common = ["--in", "127.0.0.1:0", "--workers", "2", "--checkpoint-interval", "0.1"]
-        return running(self.folder, "words", *common, "--resilience-dir", "state", *options)
+        own = ["--resilience-dir", "state", *self.state_has]
+        return running(self.folder, "totals", *common, *own, *options)
 
     def lines(self) -> Counter[str]:
         path = self.folder / "words.txt"
@@ -125,14 +68,14 @@ def test_a_state_that_does_not_unpickle_fails_checkpoints_and_is_lost_to_no_cras
         # What came behind the last checkpoint is replayed, and fails the next one again.
         cluster.wait_event("checkpoint.failed", 2 + len(cluster.events("checkpoint.failed")))
         assert cluster.stop() == 1
-    words.write("    def __reduce__(self):\n        return Total, (), {'count': self.count}\n")
+    words.state_has = ["--state-has", "own-reduce"]
     assert words.send_and_stop("a", "refused") >= {"a 2", "refused 2"}
 
 
 def test_a_key_that_cannot_be_read_stops_the_start_unless_it_may_be_skipped(words: Words) -> None:
     words.send_and_stop("one", "two", "two", "three", "three", "three")
     number = newest(words.store)
-    words.write(FAILS_FOR_TWO)
+    words.state_has = ["--state-has", "own-setstate"]
     with words.running() as cluster:
         assert cluster.wait_end() == 1
         error, hint = cluster.errors

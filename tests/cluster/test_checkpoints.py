@@ -14,7 +14,6 @@ from tests.cluster.durable import (
     totals_in,
     totals_of,
     wait_checkpoints,
-    write_application,
 )
 from tests.cluster.harness import (
     Receiver,
@@ -113,7 +112,6 @@ def test_only_so_many_checkpoints_are_kept_and_nothing_else(tmp_path: Path) -> N
 def test_totals_go_on_at_a_tcp_sink_and_each_line_comes_once_without_a_crash(
     tmp_path: Path,
 ) -> None:
-    write_application(tmp_path)
     receiver, port, store = Receiver(), free_port(), tmp_path / "checkpoints"
     options = ["--in", f"127.0.0.1:{port}", "--out", receiver.address]
     options += ["--resilience-dir", str(store), "--checkpoint-interval", "0.1"]

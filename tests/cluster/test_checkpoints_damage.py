@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.durable import (
-    COUNTS,
     Deployment,
     flip_bit,
     kill_initializer,
@@ -21,7 +20,6 @@ from tests.cluster.durable import (
     totals_in,
     totals_of,
     wait_checkpoints,
-    write_application,
 )
 from tests.cluster.harness import framed, is_gone, send_bytes
 
@@ -283,15 +281,15 @@ def test_a_full_disk_is_said_and_all_goes_on_when_there_is_room(
 @pytest.mark.parametrize(
     ("change", "named", "count"),
     [
-        (('state_computation("count")', 'state_computation("tally")'), "'tally'", 1_500),
-        (('Counter, "totals"', 'Counter, "sums"'), "'sums'", 500),
+        (["--step", "tally"], "'tally'", 1_500),
+        (["--state", "sums"], "'sums'", 500),
     ],
     ids=["step", "state"],
 )
 def test_a_changed_application_is_refused_unless_state_may_be_dropped(
-    counts: Deployment, change: tuple[str, str], named: str, count: int
+    counts: Deployment, change: list[str], named: str, count: int
 ) -> None:
-    write_application(counts.folder, COUNTS.replace(*change))
+    counts.options += change
     error, hint = refusal(counts, status=2)
     assert error.startswith(f"Error: checkpoint {newest(counts.store)} is of another application: ")
     assert named in error

@@ -15,7 +15,6 @@ from tests.cluster.durable import (
     totals_in,
     totals_of,
     wait_checkpoints,
-    write_application,
 )
 from tests.cluster.harness import (
     Cluster,
@@ -53,7 +52,6 @@ def options_of(store: Path, receiver: Receiver) -> list[str]:
 
 
 def test_a_run_that_takes_over_fences_off_the_first(tmp_path: Path) -> None:
-    write_application(tmp_path)
     receiver, store = Receiver(), tmp_path / "checkpoints"
     options = [*options_of(store, receiver), "--workers", "2", "--checkpoint-interval", "0.1"]
     with running(tmp_path, "counts", *options) as first:
@@ -76,7 +74,6 @@ def test_a_run_that_takes_over_fences_off_the_first(tmp_path: Path) -> None:
 def test_a_run_that_sleeps_and_wakes_up_behind_another_commits_and_spoils_nothing(
     tmp_path: Path,
 ) -> None:
-    write_application(tmp_path)
     receiver, store = Receiver(), tmp_path / "checkpoints"
     options = options_of(store, receiver)
     rare = ["--workers", "3", "--checkpoint-interval", "1", "--keep-checkpoints", "1"]

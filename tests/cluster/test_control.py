@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.cluster.durable import payloads_of, totals_of, write_application
+from tests.cluster.durable import payloads_of, totals_of
 from tests.cluster.harness import (
     COMMANDS,
     WAIT_S,
@@ -73,7 +73,6 @@ class Asked:
 
 
 def started(folder: Path, *options: str) -> Iterator[Asked]:
-    write_application(folder)
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
     with running(folder, "counts", *addresses, *options) as cluster:

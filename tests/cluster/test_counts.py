@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.cluster.counted import (
-    APPLICATION,
     TEXTS,
     WORDS,
     act,
@@ -129,7 +128,6 @@ def by_worker_of(view: dict[str, Any]) -> dict[str, dict[str, list[int]]]:
 
 @contextlib.contextmanager
 def counted(folder: Path, *options: str) -> Iterator[Counted]:
-    (folder / "counted_words.py").write_text(APPLICATION)
     receiver = Receiver()
     ports = free_ports(2)
     where = ["--in", ",".join(f"127.0.0.1:{port}" for port in ports), "--out", receiver.address]

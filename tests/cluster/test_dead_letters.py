@@ -12,53 +12,6 @@ from wallaroo_cli.dead_letters import main
 
 pytestmark = pytest.mark.cluster
 
-MENDABLE = """
-import pathlib
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.computation("check")
-def check(record):
-    if record.startswith("bad") and not pathlib.Path("repaired").exists():
-        raise ValueError(f"cannot take {record}")
-    return record
-
-
-@wallaroo.encoder
-def encode(record):
-    return record + "\\n"
-
-
-class Numbers:
-    def initial_value(self):
-        return 1
-
-    def apply(self, value):
-        return None
-
-
-@wallaroo.computation("count")
-def count(record):
-    raise ValueError("cannot count")
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    builder = wallaroo.ApplicationBuilder("mendable")
-    sink = wallaroo.TCPSinkConfig(out_host, out_port, encode)
-    builder.new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-    builder.to(check).to_sink(sink)
-    builder.new_pipeline("numbers", wallaroo.GenSourceConfig(Numbers()))
-    return builder.to(count).to_sink(sink).build()
-"""
-
 
 def invoke(folder: Path, control: str, command: str, *arguments: str) -> Result:
     line = [command, "--dead-letters", str(folder / "dead-letters"), *arguments]
@@ -75,10 +28,9 @@ def letters(folder: Path) -> list[dict[str, Any]]:
 def test_letters_are_sent_again_once_and_those_of_a_generator_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mendable.py").write_text(MENDABLE)
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
-    with running(tmp_path, "mendable", *addresses, "--workers", "2") as cluster:
+    with running(tmp_path, "repairable", *addresses, "--workers", "2") as cluster:
         control = cluster.wait_ready()["control"]
         bad = [b"bad %d" % number for number in range(250)]
         send_bytes(cluster.source_port(), framed(b"good", *bad))

@@ -10,38 +10,6 @@ from tests.cluster.harness import Cluster, framed, running, wait_processed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
-FROM_FILE = """
-import wallaroo
-
-
-@wallaroo.decoder
-def decode(line):
-    return line.decode()
-
-
-@wallaroo.computation("check")
-def check(text):
-    if text.startswith("bad"):
-        raise ValueError(text)
-    return text
-
-
-@wallaroo.encoder
-def encode(text):
-    return f"{text}\\n".encode()
-
-
-def application_setup(args):
-    lines = wallaroo.ApplicationBuilder("lines")
-    source = wallaroo.FileSourceConfig("in.txt", decode, framing="newline")
-    lines.new_pipeline("all lines", source).to(check)
-    return lines.to_sink(wallaroo.FileSinkConfig("out.txt", encode)).build()
-"""
-
-FROM_TCP = FROM_FILE.replace("@wallaroo.decoder", '@wallaroo.decoder(4, ">I")').replace(
-    'wallaroo.FileSourceConfig("in.txt", decode, framing="newline")',
-    "wallaroo.TCPSourceConfig(*wallaroo.tcp_parse_input_addrs(args)[0], decode)",
-)
 
 BAD = 20
 
@@ -73,9 +41,8 @@ def last_line(cluster: Cluster, *, dead_letters: int, folder: Path) -> dict[str,
 def test_a_run_that_ends_by_itself(
     tmp_path: Path, good: int, options: list[str], status: int, level: str
 ) -> None:
-    (tmp_path / "lines.py").write_text(FROM_FILE)
     (tmp_path / "in.txt").write_text("bad\n" * BAD + "good\n" * good)
-    with running(tmp_path, "lines", *options) as cluster:
+    with running(tmp_path, "checked_lines", *options) as cluster:
         assert cluster.wait_end() == status
         line = last_line(cluster, dead_letters=BAD, folder=tmp_path)
         assert (line["level"], line["status"]) == (level, status)
@@ -85,9 +52,8 @@ def test_a_run_that_ends_by_itself(
 
 
 def test_a_run_without_failures_names_no_dead_letters(tmp_path: Path) -> None:
-    (tmp_path / "lines.py").write_text(FROM_FILE)
     (tmp_path / "in.txt").write_text("good\n")
-    with running(tmp_path, "lines") as cluster:
+    with running(tmp_path, "checked_lines") as cluster:
         assert cluster.wait_end() == 0
         assert cluster.log[-1]["event"] == "cluster.stopped"
         assert {"dead_letters", "dead_letter_count"}.isdisjoint(cluster.log[-1])
@@ -101,11 +67,10 @@ def send(cluster: Cluster, *payloads: bytes) -> None:
 
 
 def test_a_stream_stops_at_the_failure_after_the_last_that_may_be(tmp_path: Path) -> None:
-    (tmp_path / "lines.py").write_text(FROM_TCP)
     options = ["--in", "127.0.0.1:0", "--max-failures", "2", "--workers", "2"]
     options += ["--resilience-dir", str(tmp_path / "state")]
     for run in (1, 2):
-        with running(tmp_path, "lines", *options) as cluster:
+        with running(tmp_path, "checked_lines", *options) as cluster:
             cluster.wait_ready()
             send(cluster, b"bad", b"good", b"bad")
             assert not cluster.events("failures.exceeded")
@@ -121,8 +86,7 @@ def test_a_stream_stops_at_the_failure_after_the_last_that_may_be(tmp_path: Path
 def test_a_stream_of_failures_that_is_stopped_has_the_status_of_one_that_ends(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "lines.py").write_text(FROM_TCP)
-    with running(tmp_path, "lines", "--in", "127.0.0.1:0") as cluster:
+    with running(tmp_path, "checked_lines", "--in", "127.0.0.1:0") as cluster:
         cluster.wait_ready()
         send(cluster, b"bad")
         assert cluster.stop() == 4
@@ -130,9 +94,8 @@ def test_a_stream_of_failures_that_is_stopped_has_the_status_of_one_that_ends(
 
 
 def test_the_error_that_stops_a_run_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "lines.py").write_text(FROM_FILE)
     (tmp_path / "in.txt").write_text("bad\n")
-    with running(tmp_path, "lines", "--on-error", "stop") as cluster:
+    with running(tmp_path, "checked_lines", "--on-error", "stop") as cluster:
         assert cluster.wait_end() == 1
         line = cluster.log[-1]
         assert (line["event"], line["status"], line["failure_count"]) == ("cluster.failed", 1, 1)

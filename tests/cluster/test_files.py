@@ -9,49 +9,17 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cluster.harness import framed, is_gone, run_to_end, running, wait_until
+from tests.cluster.harness import (
+    application_options,
+    framed,
+    is_gone,
+    run_to_end,
+    running,
+    wait_until,
+)
 
 pytestmark = pytest.mark.cluster
 
-APPLICATION = """
-import os
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload
-
-
-@wallaroo.partition
-def by_text(record):
-    return record
-
-
-@wallaroo.state_computation("count")
-def count(record, seen):
-    seen.append(record)
-    return b"%s %d" % (record, len(seen)), True
-
-
-@wallaroo.encoder
-def encode(record):
-    return record + b"\\n"
-
-
-def application_setup(args):
-    framing = args[1]
-    # A relative path means the folder of the command, wherever the application goes.
-    os.chdir(os.path.join(os.path.dirname(__file__), "elsewhere"))
-    return (
-        wallaroo.ApplicationBuilder("files")
-        .new_pipeline("records", wallaroo.FileSourceConfig("in", decode, framing))
-        .to_state_partition(count, list, "seen", by_text)
-        .to_sinks([wallaroo.FileSinkConfig(name, encode) for name in ("out", "copy")])
-        .build()
-    )
-"""
 
 RECORDS = [b"%d" % (number % 97) for number in range(20_000)] + [b"", b"the end"]
 
@@ -66,16 +34,10 @@ def counted(records: list[bytes]) -> list[bytes]:
     return lines
 
 
-def write_application(folder: Path, content: bytes | None) -> None:
-    (folder / "files.py").write_text(APPLICATION)
-    (folder / "elsewhere").mkdir()
+def run(folder: Path, content: bytes | None, *options: str) -> CompletedProcess[str]:
     if content is not None:
         (folder / "in").write_bytes(content)
-
-
-def run(folder: Path, content: bytes | None, *options: str) -> CompletedProcess[str]:
-    write_application(folder, content)
-    return run_to_end(folder, "--application-module", "files", *options)
+    return run_to_end(folder, *application_options("files"), *options)
 
 
 def events(ended: CompletedProcess[str]) -> list[str]:
@@ -142,7 +104,7 @@ def test_files_that_cannot_be_used_are_told_before_any_worker_starts(tmp_path: P
 
 def test_output_is_there_once_whichever_process_is_killed(tmp_path: Path) -> None:
     records = [b"%d" % (number % 997) for number in range(1_200_000)]
-    write_application(tmp_path, b"\n".join(records))
+    (tmp_path / "in").write_bytes(b"\n".join(records))
     options = ["newline", "--workers", "3", "--resilience-dir", "kept"]
     options += ["--checkpoint-interval", "0.1"]
     with running(tmp_path, "files", *options) as cluster:
@@ -156,12 +118,12 @@ def test_output_is_there_once_whichever_process_is_killed(tmp_path: Path) -> Non
         cluster.signal(signal.SIGKILL)
         cluster.wait_end()
         wait_until("the workers follow", lambda: all(is_gone(pid) for pid in pids))
-    ended = run_to_end(tmp_path, "--application-module", "files", *options)
+    ended = run_to_end(tmp_path, *application_options("files"), *options)
     assert ended.returncode == 0, ended.stderr
     for name in ("out", "copy"):
         lines = (tmp_path / name).read_bytes().splitlines(keepends=True)
         assert Counter(lines) == Counter(counted(records))
     assert [each.name for each in tmp_path.glob(".*.staged")] == []
-    again = run_to_end(tmp_path, "--application-module", "files", *options)
+    again = run_to_end(tmp_path, *application_options("files"), *options)
     assert again.returncode == 0, again.stderr
     assert len((tmp_path / "out").read_bytes().splitlines()) == len(records)

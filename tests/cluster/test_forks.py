@@ -22,74 +22,8 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-FORKING = r"""
-import multiprocessing
-import os
-import subprocess
-from concurrent.futures import ProcessPoolExecutor
-
-import wallaroo
-
-fork = multiprocessing.get_context("fork")
-executor = None
-
-
-def double(number):
-    return 2 * number
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.computation("work")
-def work(record):
-    global executor
-    match record.split()[0]:
-        case "pool":
-            with fork.Pool(2) as pool:
-                return pool.map(double, [1, 2])
-        case "executor":
-            executor = executor or ProcessPoolExecutor(2, mp_context=fork)
-            doubled = [*executor.map(double, [1, 2])]
-            return [os.getpid(), *executor._processes]
-        case "programs":
-            return [
-                os.getpid(),
-                subprocess.Popen(["sleep", "1000"]).pid,
-                subprocess.Popen(["sleep", "1000"], start_new_session=True).pid,
-            ]
-        case "copy":
-            pid = os.fork()
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else "twice"
-    return record
-
-
-@wallaroo.encoder
-def encode(value):
-    return f"{value}\n".encode()
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("forking")
-        .new_pipeline("records", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to(work)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
 
 WORKERS = ("--workers", "2", "--in", "127.0.0.1:0")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "forking.py").write_text(FORKING)
-    return tmp_path
 
 
 @pytest.fixture
@@ -118,9 +52,11 @@ def has_only_null(pid: int) -> bool:
     return {name for name in open_names(pid) if name.startswith(("socket", "/"))} <= {"/dev/null"}
 
 
-def test_children_break_no_worker_and_take_no_connections(folder: Path, receiver: Receiver) -> None:
+def test_children_break_no_worker_and_take_no_connections(
+    tmp_path: Path, receiver: Receiver
+) -> None:
     options = (*WORKERS, "--out", receiver.address, "--resilience-dir", "state")
-    with running(folder, "forking", *options) as cluster:
+    with running(tmp_path, "forking", *options) as cluster:
         cluster.wait_ready()
         # The SIGTERM by which a pool ends its processes is theirs alone.
         assert result_of(cluster, receiver, "pool") == [2, 4]
@@ -144,8 +80,8 @@ def test_children_break_no_worker_and_take_no_connections(folder: Path, receiver
         assert cluster.stop() == 0
 
 
-def test_programs_end_with_their_worker(folder: Path, receiver: Receiver) -> None:
-    with running(folder, "forking", *WORKERS, "--out", receiver.address) as cluster:
+def test_programs_end_with_their_worker(tmp_path: Path, receiver: Receiver) -> None:
+    with running(tmp_path, "forking", *WORKERS, "--out", receiver.address) as cluster:
         cluster.wait_ready()
         worker, *programs = pids_of(cluster, receiver, "programs")
         os.kill(worker, signal.SIGKILL)
@@ -158,8 +94,8 @@ def test_programs_end_with_their_worker(folder: Path, receiver: Receiver) -> Non
         assert all(map(is_gone, programs))
 
 
-def test_nothing_is_left_when_the_initializer_is_killed(folder: Path, receiver: Receiver) -> None:
-    cluster = Cluster(folder, "forking", *WORKERS, "--out", receiver.address)
+def test_nothing_is_left_when_the_initializer_is_killed(tmp_path: Path, receiver: Receiver) -> None:
+    cluster = Cluster(tmp_path, "forking", *WORKERS, "--out", receiver.address)
     with ending(cluster):
         cluster.wait_ready()
         pids = [*pids_of(cluster, receiver, "programs"), *pids_of(cluster, receiver, "executor")]

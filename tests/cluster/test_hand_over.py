@@ -16,12 +16,11 @@ from tests.cluster.durable import (
     payloads_of,
     totals_in,
     wait_checkpoints,
-    write_application,
 )
 from tests.cluster.harness import WAIT_S, Receiver, framed, lines_of, wait_until
 from tests.cluster.test_resize import (
     KEYS,
-    PLAIN,
+    NUMBERS,
     ResizableCluster,
     check_order,
     cluster_of,
@@ -87,9 +86,8 @@ def leaving(cluster: ResizableCluster, senders: list[StreamingSender]) -> list[s
 
 @pytest.mark.parametrize("is_durable", [False, True], ids=["without", "with"])
 def test_senders_at_full_speed_notice_nothing(tmp_path: Path, is_durable: bool) -> None:
-    write_application(tmp_path, PLAIN)
     receiver = Receiver()
-    chosen = options(receiver, 4)
+    chosen = options(receiver, 4, *NUMBERS)
     if is_durable:
         chosen += ["--resilience-dir", str(tmp_path / "state")]
     with cluster_of(tmp_path, *chosen) as cluster:
@@ -115,7 +113,6 @@ def test_senders_at_full_speed_notice_nothing(tmp_path: Path, is_durable: bool) 
 def test_one_that_is_killed_while_it_leaves_loses_nothing_that_was_accepted(
     tmp_path: Path, event: str
 ) -> None:
-    write_application(tmp_path)
     state = tmp_path / "state"
     receiver = Receiver()
     with cluster_of(tmp_path, *options(receiver, 3, "--resilience-dir", str(state))) as cluster:

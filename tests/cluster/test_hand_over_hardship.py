@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.durable import COUNTS, Sender, Total, check_same, totals_in, write_application
+from tests.cluster.durable import Sender, Total, check_same, totals_in
 from tests.cluster.harness import (
     WAIT_S,
     Receiver,
@@ -23,7 +23,7 @@ from tests.cluster.harness import (
     wait_until,
 )
 from tests.cluster.test_hand_over import StreamingSender, worker_of
-from tests.cluster.test_resize import PLAIN, ResizableCluster, check_order, cluster_of, options
+from tests.cluster.test_resize import NUMBERS, ResizableCluster, check_order, cluster_of, options
 
 pytestmark = pytest.mark.cluster
 
@@ -32,11 +32,8 @@ KERNEL_BYTES = 1 << 16
 STUCK_LOOKS = 30
 RECORDS_MANY = 30_000
 """Far more than come out before all sources wait; the system keeps the rest."""
-PADDED = PLAIN.replace('f"{key} {number}\\n"', 'f"{key} {number}".ljust(2000) + "\\n"')
-PADDED_COUNTS = COUNTS.replace(
-    "f\"{key} {total['count']}\\n\"", 'f"{key} {total[\'count\']}".ljust(2000) + "\\n"'
-)
-"""Put out much, so that a sink that stands still is soon felt by all senders."""
+PADDED = ("--width", "2000")
+"""Options to put out much, so that all senders soon notice a sink that stands still."""
 
 
 def open_count(cluster: ResizableCluster, worker: str) -> int:
@@ -101,9 +98,8 @@ def ask_and_stop(
 
 
 def test_a_thousand_connections_change_their_worker_again_and_again(tmp_path: Path) -> None:
-    write_application(tmp_path, PLAIN)
     receiver = Receiver()
-    with cluster_of(tmp_path, *options(receiver, 1)) as cluster, ExitStack() as stack:
+    with cluster_of(tmp_path, *options(receiver, 1, *NUMBERS)) as cluster, ExitStack() as stack:
         alone = open_count(cluster, "w1")
         where = ("127.0.0.1", cluster.source_port())
         connections = [
@@ -144,10 +140,9 @@ def test_a_thousand_connections_change_their_worker_again_and_again(tmp_path: Pa
 
 
 def test_connections_that_wait_for_a_slow_sink_go_on_elsewhere(tmp_path: Path) -> None:
-    write_application(tmp_path, PADDED)
     receiver = Receiver(kernel_bytes_max=KERNEL_BYTES)
     receiver.may_read.clear()
-    with cluster_of(tmp_path, *options(receiver, 3)) as cluster:
+    with cluster_of(tmp_path, *options(receiver, 3, *NUMBERS, *PADDED)) as cluster:
         senders = [StreamingSender(cluster.source_port(), f"s{number}") for number in range(4)]
         wait_stuck(senders)
         leaver = worker_of(cluster, senders[0])
@@ -171,11 +166,11 @@ def test_connections_that_wait_for_a_slow_sink_go_on_elsewhere(tmp_path: Path) -
 def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
     tmp_path: Path, is_killed: bool
 ) -> None:
-    write_application(tmp_path, PADDED_COUNTS)
     state = tmp_path / "state"
     receiver = PatientReceiver(kernel_bytes_max=KERNEL_BYTES)
     durable = ["--resilience-dir", str(state), "--checkpoint-interval", "60"]
-    with cluster_of(tmp_path, *options(receiver, 3, *durable, "--worker-timeout", "2")) as cluster:
+    durable += ["--worker-timeout", "2"]
+    with cluster_of(tmp_path, *options(receiver, 3, *durable, *PADDED)) as cluster:
         senders = [
             Sender(cluster.source_port(), state / "journals", f"s{number}").start()
             for number in range(6)
@@ -204,9 +199,8 @@ def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
 
 
 def test_without_checkpoints_a_taker_that_is_killed_cuts_nobody_else_off(tmp_path: Path) -> None:
-    write_application(tmp_path, PADDED)
     receiver = PatientReceiver(kernel_bytes_max=KERNEL_BYTES)
-    with cluster_of(tmp_path, *options(receiver, 3)) as cluster:
+    with cluster_of(tmp_path, *options(receiver, 3, *NUMBERS, *PADDED)) as cluster:
         senders = [StreamingSender(cluster.source_port(), f"s{number}") for number in range(6)]
         workers = {sender: worker_of(cluster, sender) for sender in senders}
         ((leaver, _),) = Counter(workers.values()).most_common(1)
@@ -229,9 +223,8 @@ def test_without_checkpoints_a_taker_that_is_killed_cuts_nobody_else_off(tmp_pat
 
 
 def test_a_taker_with_few_files_left_is_passed_by(tmp_path: Path) -> None:
-    write_application(tmp_path, PLAIN)
     receiver = Receiver()
-    with cluster_of(tmp_path, *options(receiver, 3)) as cluster:
+    with cluster_of(tmp_path, *options(receiver, 3, *NUMBERS)) as cluster:
         senders = [StreamingSender(cluster.source_port(), f"s{number}") for number in range(8)]
         wait_until("records flow", lambda: receiver.line_count() > 8_000)
         ((leaver, _),) = Counter(worker_of(cluster, each) for each in senders).most_common(1)

@@ -17,6 +17,7 @@ from tests.cluster.harness import (
     WAIT_S,
     Cluster,
     Receiver,
+    application_options,
     connect_and_reset,
     framed,
     free_port,
@@ -33,84 +34,10 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-HARDY = r"""
-import sys
-import threading
-import time
-from pathlib import Path
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.computation("prepare")
-def prepare(record):
-    return threading.Lock() if record == "lock" else record
-
-
-@wallaroo.computation("work")
-def work(record):
-    match record:
-        case "leave":
-            sys.exit(7)
-        case "surrogate":
-            raise ValueError("no such letter: \udcff")
-        case "linger asleep":
-            Path("lingering").touch()
-            while True:
-                time.sleep(0.1)
-        case "linger busily":
-            Path("lingering").touch()
-            while True:
-                pass
-    return record
-
-
-@wallaroo.partition
-def key_of(record):
-    name, _, number = record.partition(" ")
-    return 10**4_999 + int(number) if name == "huge" else record
-
-
-class Seen:
-    pass
-
-
-@wallaroo.state_computation("keep")
-def keep(record, state):
-    if record.startswith("huge"):
-        raise LookupError("too much to look up")
-    return record, True
-
-
-@wallaroo.encoder
-def encode(record):
-    return record + "\n"
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("hardy")
-        .new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to(prepare)
-        .to_parallel(work)
-        .to_state_partition(keep, Seen, "seen", key_of)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
-
 
 @contextlib.contextmanager
 def hardy(folder: Path, *options: str) -> Iterator[tuple[Cluster, Receiver]]:
-    """The application above on two workers, ready, with a receiver."""
-    (folder / "hardy.py").write_text(HARDY)
+    """The hardy application on two workers, ready, with a receiver."""
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
     with running(folder, "hardy", *addresses, "--workers", "2", *options) as cluster:
@@ -238,13 +165,12 @@ def test_strangers_that_reset_their_connections_at_once_cost_nothing(tmp_path: P
 def test_a_port_on_all_addresses_and_on_one_is_not_for_two_runs_even_before_they_listen(
     tmp_path: Path, first_host: str, second_host: str
 ) -> None:
-    (tmp_path / "hardy.py").write_text(HARDY)
     port, sink_port = free_ports(2)
     out = ["--out", f"127.0.0.1:{sink_port}"]
     with running(tmp_path, "hardy", "--in", f"{first_host}:{port}", *out) as first:
         first.wait_event("sink.waiting")
         second_address = f"{second_host}:{port}"
-        second = ["--application-module", "hardy", "--in", second_address, *out]
+        second = [*application_options("hardy"), "--in", second_address, *out]
         ended = run_to_end(tmp_path, *second)
         assert ended.returncode == 1
         error, hint = (line for line in ended.stderr.splitlines() if not line.startswith("{"))
@@ -296,11 +222,10 @@ def check_told_ready_file(status: int, stderr: list[str], log: list[dict[str, An
 def test_a_ready_file_that_the_system_refuses_ends_the_run_and_names_the_option(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "hardy.py").write_text(HARDY)
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
     options = [*addresses, "--workers", "2", "--ready-file", "/proc/self/nothing"]
-    ended = run_to_end(tmp_path, "--application-module", "hardy", *options)
+    ended = run_to_end(tmp_path, *application_options("hardy"), *options)
     receiver.close()
     lines = ended.stderr.splitlines()
     log = [json.loads(line) for line in lines if line.startswith("{")]
@@ -311,7 +236,6 @@ def test_a_ready_file_that_the_system_refuses_ends_the_run_and_names_the_option(
 def test_a_ready_file_whose_folder_goes_away_during_the_start_ends_the_run_and_names_the_option(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "hardy.py").write_text(HARDY)
     place = tmp_path / "place"
     place.mkdir()
     sink_port = free_port()
@@ -329,30 +253,6 @@ def test_a_ready_file_whose_folder_goes_away_during_the_start_ends_the_run_and_n
 
 # A crowd
 
-CROWD = """
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload
-
-
-@wallaroo.encoder
-def encode(record):
-    return record + b"\\n"
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("crowd")
-        .new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
 SENDER_COUNT = 500
 RECORDS_EACH = 12_000
 LONG_RECORDS = [b"%d" % number * (1 << 20) for number in range(10)] * 2
@@ -364,10 +264,9 @@ MEMORY_MB_MAX = 150
 def test_five_hundred_senders_before_a_sink_that_stands_still_wait_in_their_own_memory(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "crowd.py").write_text(CROWD)
     receiver = Receiver(kernel_bytes_max=1 << 16)
     records = [b"%05d" % number for number in range(RECORDS_EACH)]
-    with running(tmp_path, "crowd", "--in", "127.0.0.1:0", "--out", receiver.address) as cluster:
+    with running(tmp_path, "echo", "--in", "127.0.0.1:0", "--out", receiver.address) as cluster:
         cluster.wait_ready()
         connections = connected_senders(cluster, receiver)
         receiver.may_read.clear()
@@ -395,11 +294,10 @@ def test_five_hundred_senders_before_a_sink_that_stands_still_wait_in_their_own_
 def test_five_hundred_senders_that_come_while_a_sink_stands_still_wait_in_their_own_memory(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "crowd.py").write_text(CROWD)
     receiver = Receiver(kernel_bytes_max=1 << 16)
     receiver.may_read.clear()
     records = [b"%05d" % number for number in range(RECORDS_EACH)]
-    with running(tmp_path, "crowd", "--in", "127.0.0.1:0", "--out", receiver.address) as cluster:
+    with running(tmp_path, "echo", "--in", "127.0.0.1:0", "--out", receiver.address) as cluster:
         cluster.wait_ready()
         port = cluster.source_port()
         with ThreadPoolExecutor(SENDER_COUNT + 1) as senders:

@@ -142,53 +142,6 @@ def stall(sender: FullSpeedSender) -> None:
 
 # Many senders at once
 
-SEQUENCES = '''
-"""Tells for each record its connection, its number there, and its number among all of its key."""
-
-import struct
-
-import wallaroo
-
-RECORD = struct.Struct(">HHH")
-
-
-class Seen:
-    def __init__(self):
-        self.count = 0
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return RECORD.unpack(payload)
-
-
-@wallaroo.partition
-def key_of(record):
-    return record[1]
-
-
-@wallaroo.state_computation("count")
-def count(record, seen):
-    seen.count += 1
-    return (*record, seen.count), True
-
-
-@wallaroo.encoder
-def encode(record):
-    return "%d %d %d %d\\n" % record
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("sequences")
-        .new_pipeline("sequences", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to_state_partition(count, Seen, "seen", key_of)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-'''
 CONNECTION_COUNT = 200
 RECORDS_EACH = 500
 KEY_COUNT = 37
@@ -198,7 +151,6 @@ KEY_COUNT = 37
 def sequences(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[int, int, int, int]]]:
     """What 200 connections, all open at once, give on 3 workers: one list for each worker."""
     folder = tmp_path_factory.mktemp("sequences")
-    (folder / "sequences.py").write_text(SEQUENCES)
     receiver = Receiver()
     options = ("--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "3")
     with running(folder, "sequences", *options) as cluster:

@@ -28,52 +28,6 @@ from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES, Handshake, 
 
 pytestmark = pytest.mark.cluster
 
-TALLY = """
-import os
-import signal
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.partition
-def key_of(record):
-    return record.removeprefix("poison ")
-
-
-class Tally:
-    def __init__(self):
-        self.count = 0
-
-
-@wallaroo.state_computation("count")
-def count(record, state):
-    if record.startswith("poison "):
-        os.kill(os.getpid(), signal.SIGKILL)
-    state.count += 1
-    return f"{record} {state.count} {os.getpid()}\\n", True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("tally")
-        .new_pipeline("keys", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to_state_partition(count, Tally, "tallies", key_of)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
 KEYS = [f"key{number}" for number in range(30)]
 ROUND = framed(*(key.encode() for key in KEYS))
 """One record for each key."""
@@ -124,8 +78,7 @@ class Trickle:
 
 @contextlib.contextmanager
 def tally(folder: Path, *options: str) -> Iterator[tuple[Cluster, Receiver]]:
-    """The application above, ready, with a receiver."""
-    (folder / "tally.py").write_text(TALLY)
+    """The tally application, ready, with a receiver."""
     receiver = Receiver()
     addresses = ["--in", "127.0.0.1:0", "--out", receiver.address]
     with running(folder, "tally", *addresses, *options) as cluster:

@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 
 from tests.cluster.counted import (
-    APPLICATION,
     TEXTS,
     WORDS,
     counts_by_worker,
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "counted_words.py").write_text(APPLICATION)
     return tmp_path
 
 

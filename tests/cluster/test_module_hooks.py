@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.cluster.harness import (
     COMMANDS,
     WAIT_S,
     Receiver,
+    application_options,
     framed,
     running,
     send_bytes,
@@ -20,61 +22,6 @@ from tests.cluster.harness import (
 )
 
 pytestmark = pytest.mark.cluster
-
-RESTLESS = r"""
-import asyncio
-import atexit
-import logging
-import os
-import threading
-
-import structlog
-
-import wallaroo
-
-os.makedirs("elsewhere", exist_ok=True)
-os.chdir("elsewhere")
-structlog.configure(processors=[], wrapper_class=None, logger_factory=None)
-threading.Thread(target=threading.Event().wait).start()
-atexit.register(threading.Event().wait)
-log = wallaroo.get_logger()
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload.decode()
-
-
-@wallaroo.computation("work")
-def work(record):
-    log.info("a record", extra={"n": 2**70, "nan": float("nan"), "level": "mine", "event": "mine"})
-    if record == "bad":
-        raise ValueError(record)
-    return record
-
-
-@wallaroo.encoder
-def encode(value):
-    return f"{value}\n".encode()
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("restless")
-        .new_pipeline("records", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to(work)
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "restless.py").write_text(RESTLESS)
-    return tmp_path
 
 
 @pytest.fixture
@@ -85,10 +32,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_module_changes_neither_our_log_nor_our_paths_nor_our_end(
-    folder: Path, receiver: Receiver
+    tmp_path: Path, receiver: Receiver
 ) -> None:
     options = ("--in", "127.0.0.1:0", "--out", receiver.address, "--resilience-dir", "state")
-    with running(folder, "restless", *options) as cluster:
+    with running(tmp_path, "restless", *options) as cluster:
         cluster.wait_ready()
         send_bytes(cluster.source_port(), framed(b"good", b"bad", b"good"))
         wait_until("results", lambda: receiver.line_count() == 2)
@@ -101,16 +48,16 @@ def test_a_module_changes_neither_our_log_nor_our_paths_nor_our_end(
         assert cluster.stop() == 0
         assert cluster.log[-1]["event"] == "cluster.stopped"
         assert cluster.events("worker.lost") == []
-        assert [*(folder / "state").glob("manifests/*")]
-        assert [*(folder / "dead-letters").glob("*.jsonl")]
-        assert [*(folder / "elsewhere").iterdir()] == []
+        assert [*(tmp_path / "state").glob("manifests/*")]
+        assert [*(tmp_path / "dead-letters").glob("*.jsonl")]
+        assert [*(tmp_path / "elsewhere").iterdir()] == []
 
 
-def test_a_plan_is_printed_and_the_command_ends(folder: Path) -> None:
-    command = [str(COMMANDS / "wallaroo-run"), "--application-module", "restless", "--plan"]
+def test_a_plan_is_printed_and_the_command_ends(tmp_path: Path) -> None:
+    command = [str(COMMANDS / "wallaroo-run"), *application_options("restless"), "--plan"]
     options = ["--in", "127.0.0.1:7010", "--out", "127.0.0.1:7002"]
     done = subprocess.run(
-        [*command, *options], cwd=folder, capture_output=True, timeout=WAIT_S, check=False
+        [*command, *options], cwd=tmp_path, capture_output=True, timeout=WAIT_S, check=False
     )
     assert done.returncode == 0
     assert b"pipeline 'records'" in done.stdout
@@ -118,7 +65,7 @@ def test_a_plan_is_printed_and_the_command_ends(folder: Path) -> None:
 
 @pytest.mark.parametrize("stderr", ["full", "closed pipe", "not read", "closed"])
 def test_a_stop_is_a_stop_though_no_line_can_be_written(
-    folder: Path, receiver: Receiver, stderr: str
+    tmp_path: Path, receiver: Receiver, stderr: str
 ) -> None:
     reading, writing = os.pipe()
     if stderr == "full":
@@ -134,13 +81,14 @@ def test_a_stop_is_a_stop_though_no_line_can_be_written(
         os.set_blocking(writing, True)
     elif stderr == "closed pipe":
         os.close(reading)
-    ready = folder / "ready.json"
+    ready = tmp_path / "ready.json"
     closing = "exec 2>&-;" if stderr == "closed" else ""
-    options = "--in 127.0.0.1:0 --no-dashboard --application-module restless --workers 2"
+    options = shlex.join(["--in", "127.0.0.1:0", "--no-dashboard", "--workers", "2"])
+    options += " " + shlex.join(application_options("restless"))
     process = subprocess.Popen(
         ["sh", "-c", f'{closing} exec "$0" {options} --out "$1" --ready-file "$2"',
          str(COMMANDS / "wallaroo-run"), receiver.address, str(ready)],
-        cwd=folder,
+        cwd=tmp_path,
         stderr=writing,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip

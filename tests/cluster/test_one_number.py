@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.cluster.counted import APPLICATION, TEXTS, WORDS, counts_by_worker, framed, get, scrape
+from tests.cluster.counted import TEXTS, WORDS, counts_by_worker, framed, get, scrape
 from tests.cluster.harness import (
     Cluster,
     Receiver,
@@ -113,7 +113,6 @@ class Viewed:
 
 @contextlib.contextmanager
 def viewed(folder: Path, *options: str) -> Iterator[Viewed]:
-    (folder / "counted_words.py").write_text(APPLICATION)
     receiver, ports = Receiver(), free_ports(2)
     where = ["--in", ",".join(f"127.0.0.1:{port}" for port in ports), "--out", receiver.address]
     page = ["--dashboard", "127.0.0.1:0"]

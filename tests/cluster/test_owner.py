@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.durable import payloads_of, wait_checkpoints, write_application
+from tests.cluster.durable import payloads_of, wait_checkpoints
 from tests.cluster.harness import Cluster, Receiver, framed, running, send_bytes, wait_until
 from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
 from wallaroo.checkpoint.lease import LEASE_S
@@ -52,7 +52,6 @@ def check_refused(second: Cluster, pid: int) -> None:
 def test_a_second_start_is_refused_and_the_first_run_goes_on(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    write_application(tmp_path)
     store = tmp_path / "state"
     given = options(str(store), receiver)
     with running(tmp_path, "counts", *given) as first:
@@ -71,7 +70,6 @@ def test_a_second_start_is_refused_and_the_first_run_goes_on(
 
 
 def test_a_killed_run_does_not_delay_its_restart(tmp_path: Path, receiver: Receiver) -> None:
-    write_application(tmp_path)
     given = options(str(tmp_path / "state"), receiver)
     for number in range(2):
         with running(tmp_path, "counts", *given) as run:
@@ -98,7 +96,6 @@ def test_in_containers_who_lives_is_respected_and_who_was_killed_is_not(
     kind: str, tmp_path: Path, receiver: Receiver, server: S3Server
 ) -> None:
     needs_containers()
-    write_application(tmp_path)
     store = "s3://checkpoints/owner" if kind == "S3" else str(tmp_path / "state")
     given = options(store, receiver)
     # The server is started beside the run, which waits for it.
@@ -121,7 +118,6 @@ def test_in_containers_who_lives_is_respected_and_who_was_killed_is_not(
 def test_a_store_that_goes_away_ends_neither_a_run_nor_its_recovery(
     tmp_path: Path, receiver: Receiver, server: S3Server
 ) -> None:
-    write_application(tmp_path)
     server.start()
     with running(tmp_path, "counts", *options("s3://checkpoints/away", receiver)) as cluster:
         cluster.wait_ready()
@@ -140,7 +136,6 @@ def test_a_store_that_goes_away_ends_neither_a_run_nor_its_recovery(
 def test_a_run_on_a_host_that_cannot_be_seen_is_replaced_when_its_lease_has_run_out(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    write_application(tmp_path)
     store = tmp_path / "state"
     given = options(str(store), receiver)
     with running(tmp_path, "counts", *given) as first:

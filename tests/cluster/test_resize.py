@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from tests.cluster.durable import (
-    COUNTS,
     Sender,
     Total,
     check_same,
@@ -24,7 +23,6 @@ from tests.cluster.durable import (
     payloads_of,
     totals_in,
     wait_checkpoints,
-    write_application,
 )
 from tests.cluster.harness import (
     WAIT_S,
@@ -48,8 +46,9 @@ RECORDS = 60_000
 PAUSE_MAX_S = 2.0
 """Far more than a pause takes, and far less than a worker's start: the machine may be busy."""
 
-PLAIN = COUNTS.replace("f\"{key} {total['count']}\\n\"", 'f"{key} {number}\\n"')
-"""Puts out key and number, so that the order shows."""
+
+NUMBERS = ("--result", "number")
+"""Options to put out key and number, so that one sees the order."""
 
 
 class ResizableCluster(Cluster):
@@ -114,8 +113,8 @@ def options(receiver: Receiver, workers: int, *others: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def cluster_of(folder: Path, *chosen: str) -> Iterator[ResizableCluster]:
-    with ending(ResizableCluster(folder, "counts", *chosen)) as cluster:
+def cluster_of(folder: Path, *chosen: str, module: str = "counts") -> Iterator[ResizableCluster]:
+    with ending(ResizableCluster(folder, module, *chosen)) as cluster:
         cluster.wait_ready()
         yield cluster
 
@@ -131,10 +130,9 @@ def check_order(receiver_output: list[bytes]) -> None:
 
 
 def test_without_checkpoints_nothing_is_lost_or_doubled_and_order_is_kept(tmp_path: Path) -> None:
-    write_application(tmp_path, PLAIN)
     receiver = Receiver()
     # No faster, so that there is load until the last change.
-    with cluster_of(tmp_path, *options(receiver, 2, "--records-per-ms", "12")) as cluster:
+    with cluster_of(tmp_path, *options(receiver, 2, "--records-per-ms", "12", *NUMBERS)) as cluster:
         senders = [PlainSender(cluster.source_port(), f"s{number}") for number in range(4)]
         pauses = []
         wait_until("records flow", lambda: receiver.line_count() > 10_000)
@@ -157,7 +155,6 @@ def test_without_checkpoints_nothing_is_lost_or_doubled_and_order_is_kept(tmp_pa
 
 
 def test_a_cluster_grows_and_shrinks_under_load_again_and_again(tmp_path: Path) -> None:
-    write_application(tmp_path)
     state = tmp_path / "state"
     receiver = Receiver()
     chosen = options(receiver, 2, "--resilience-dir", str(state))
@@ -191,7 +188,6 @@ def test_a_cluster_grows_and_shrinks_under_load_again_and_again(tmp_path: Path) 
 def test_whoever_is_killed_in_the_middle_the_members_are_the_old_or_the_new(
     tmp_path: Path, victim: str
 ) -> None:
-    write_application(tmp_path)
     state = tmp_path / "state"
     receiver = Receiver()
     chosen = options(receiver, 2, "--resilience-dir", str(state))
@@ -245,7 +241,6 @@ def finish(cluster: Cluster, senders: list[Sender], state: Path) -> None:
 
 
 def test_what_cannot_be_is_refused_with_the_reason(tmp_path: Path) -> None:
-    write_application(tmp_path)
     receiver = Receiver()
     with cluster_of(tmp_path, *options(receiver, 1)) as cluster:
         cluster.ask([], ["w1"])

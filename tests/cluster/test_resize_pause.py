@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.durable import write_application
 from tests.cluster.harness import WAIT_S, Receiver, framed, wait_until
 from tests.cluster.test_resize import ResizableCluster, cluster_of, options
 
@@ -74,7 +73,6 @@ def in_turn(cluster: ResizableCluster, changes: int) -> list[tuple[float, float]
 
 
 def test_records_wait_for_a_quarter_of_a_second_beside_what_moves(tmp_path: Path) -> None:
-    write_application(tmp_path)
     receiver = Receiver()
     block = framed(*(f"k{number % KEYS} {number}".encode() for number in range(10_000)))
     with cluster_of(tmp_path, *options(receiver, 2)) as cluster:
@@ -90,7 +88,6 @@ def test_records_wait_for_a_quarter_of_a_second_beside_what_moves(tmp_path: Path
 
 
 def test_a_worker_with_a_long_backlog_shortens_it_before_anything_waits(tmp_path: Path) -> None:
-    write_application(tmp_path)
     receiver = Receiver()
     # One key, so that one worker has all the work: its inbox fills, and takes seconds to empty. It
     # takes a second for a block, so a sender that has filled all buffers surely waits for longer

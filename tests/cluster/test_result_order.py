@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.durable import payloads_of, write_application
+from tests.cluster.durable import payloads_of
 from tests.cluster.harness import WAIT_S, framed, wait_processed, wait_until
-from tests.cluster.test_resize import PLAIN, ResizableCluster, cluster_of
+from tests.cluster.test_resize import NUMBERS, ResizableCluster, cluster_of
 
 pytestmark = pytest.mark.cluster
 
@@ -109,10 +109,10 @@ def check(receiver: PickyReceiver, expected: list[bytes]) -> None:
 def test_results_of_a_new_owner_wait_for_those_of_the_old_one(
     tmp_path: Path, workers: int, joining: list[str], leaving: list[str]
 ) -> None:
-    write_application(tmp_path, PLAIN)
     # Of a cluster that shrinks the sink reads everything only later.
     receiver = PickyReceiver(workers)
     where = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", str(workers)]
+    where += NUMBERS
     with cluster_of(tmp_path, *where) as cluster:
         expected = send_while_members_change(cluster, receiver, joining, leaving)
         assert cluster.stop() == 0
@@ -121,10 +121,10 @@ def test_results_of_a_new_owner_wait_for_those_of_the_old_one(
 
 
 def test_a_worker_that_leaves_while_it_holds_results_delivers_them(tmp_path: Path) -> None:
-    write_application(tmp_path, PLAIN)
     receiver = PickyReceiver(1)
     payloads = payloads_of("s", range(2 * RECORDS), KEYS)
     where = ["--in", "127.0.0.1:0", "--out", receiver.address, "--workers", "1"]
+    where += NUMBERS
     with cluster_of(tmp_path, *where) as cluster:
         with socket.create_connection(("127.0.0.1", cluster.source_port()), WAIT_S) as sender:
             sender.sendall(framed(*payloads[:RECORDS]))

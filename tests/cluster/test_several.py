@@ -2,7 +2,6 @@
 
 import json
 import re
-import textwrap
 import time
 from collections import Counter
 from pathlib import Path
@@ -24,42 +23,7 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-COMMON = """
-import wallaroo
-
-
-class Total:
-    def __init__(self):
-        self.total = 0
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    key, number = payload.decode().split()
-    return key, int(number)
-
-
-@wallaroo.partition
-def key_of(record):
-    return record[0]
-
-
-@wallaroo.state_computation("add")
-def add(record, state):
-    state.total += record[1]
-    return (record[0], state.total), True
-
-
-@wallaroo.encoder
-def encode(record):
-    return "%s %d\\n" % record
-"""
 KEYS = [f"k{number}" for number in range(20)]
-
-
-def write_module(folder: Path, name: str, text: str, common: str = COMMON) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.py").write_text(common + textwrap.dedent(text))
 
 
 def payloads(number: int, count: int) -> bytes:
@@ -75,34 +39,11 @@ def arguments(sinks: list[Receiver], worker_count: int, source_count: int = 1) -
 
 # Several pipelines
 
-TWO_PIPELINES = """
-@wallaroo.encoder
-def encode_second(record):
-    return "second: %s %d\\n" % record
-
-
-def application_setup(args):
-    sources = wallaroo.tcp_parse_input_addrs(args)
-    first, second = wallaroo.tcp_parse_output_addrs(args)
-    builder = wallaroo.ApplicationBuilder("two pipelines")
-    sinks = [
-        wallaroo.TCPSinkConfig(*first, encode),
-        wallaroo.TCPSinkConfig(*second, encode_second),
-    ]
-    for number, sink in enumerate(sinks):
-        source = wallaroo.TCPSourceConfig(*sources[number], decode)
-        builder.new_pipeline(f"pipeline {number}", source)
-        builder.to_state_partition(add, Total, "totals", key_of)
-        builder.to_sink(sink)
-    return builder.build()
-"""
-
 
 @pytest.mark.parametrize("worker_count", [1, 3])
 def test_two_pipelines_share_a_state_and_each_feeds_its_own_sink(
     tmp_path: Path, worker_count: int
 ) -> None:
-    write_module(tmp_path, "two_pipelines", TWO_PIPELINES)
     sinks = [Receiver(), Receiver()]
     options = arguments(sinks, worker_count, source_count=2)
     with running(tmp_path, "two_pipelines", *options) as cluster:
@@ -120,34 +61,12 @@ def test_two_pipelines_share_a_state_and_each_feeds_its_own_sink(
     )
 
 
-TO_SINKS = """
-@wallaroo.encoder
-def encode_short(record):
-    return None if record[1] % 2 else "%s\\n" % record[0]
-
-
-def application_setup(args):
-    (source,) = wallaroo.tcp_parse_input_addrs(args)
-    first, second = wallaroo.tcp_parse_output_addrs(args)
-    return (
-        wallaroo.ApplicationBuilder("to sinks")
-        .new_pipeline("numbers", wallaroo.TCPSourceConfig(*source, decode))
-        .to_state_partition(add, Total, "totals", key_of)
-        .to_sinks(
-            [wallaroo.TCPSinkConfig(*first, encode), wallaroo.TCPSinkConfig(*second, encode_short)]
-        )
-        .build()
-    )
-"""
-
-
 @pytest.mark.parametrize("worker_count", [1, 3])
 def test_each_result_goes_to_every_sink_as_that_sink_encodes_it(
     tmp_path: Path, worker_count: int
 ) -> None:
-    write_module(tmp_path, "to_sinks", TO_SINKS)
     sinks = [Receiver(), Receiver()]
-    with running(tmp_path, "to_sinks", *arguments(sinks, worker_count)) as cluster:
+    with running(tmp_path, "two_sinks", *arguments(sinks, worker_count)) as cluster:
         cluster.wait_ready()
         send_bytes(cluster.source_port(), payloads(1, 500))
         assert cluster.stop() == 0
@@ -158,62 +77,6 @@ def test_each_result_goes_to_every_sink_as_that_sink_encodes_it(
 
 # Generators
 
-GENERATOR = """
-import pathlib
-import sys
-
-import wallaroo
-
-
-class Numbers:
-    def __init__(self, last):
-        self.last = last
-
-    def initial_value(self):
-        return 1
-
-    def apply(self, value):
-        if value % 100 == 0:
-            pathlib.Path("progress").write_text(str(value))
-        return value + 1 if value < self.last else None
-
-
-class Seen:
-    def __init__(self):
-        self.count = 0
-
-
-@wallaroo.partition
-def rest_of(number):
-    return number % 7
-
-
-@wallaroo.state_computation("count")
-def count(number, seen):
-    seen.count += 1
-    return (number, seen.count), True
-
-
-@wallaroo.encoder
-def encode(record):
-    return "%d %d" % record + " " * WIDTH + "\\n"
-
-
-def application_setup(args):
-    (sink,) = wallaroo.tcp_parse_output_addrs(args)
-    return (
-        wallaroo.ApplicationBuilder("generator")
-        .new_pipeline("numbers", wallaroo.GenSourceConfig(Numbers(LAST)))
-        .to_state_partition(count, Seen, "seen", rest_of)
-        .to_sink(wallaroo.TCPSinkConfig(*sink, encode))
-        .build()
-    )
-"""
-
-
-def write_generator(folder: Path, *, last: int, width: int) -> None:
-    write_module(folder, "generator", GENERATOR, common=f"LAST = {last}\nWIDTH = {width}\n")
-
 
 def numbers_and_counts(last: int) -> Counter[bytes]:
     """Each number, and how many of the numbers up to it leave the same rest."""
@@ -221,10 +84,9 @@ def numbers_and_counts(last: int) -> Counter[bytes]:
 
 
 def test_a_generator_runs_once_in_the_cluster(tmp_path: Path) -> None:
-    write_generator(tmp_path, last=50_000, width=0)
     sink = Receiver()
-    options = ("--out", sink.address, "--workers", "3")
-    with running(tmp_path, "generator", *options) as cluster:
+    options = ("--out", sink.address, "--workers", "3", "--last", "50000", "--width", "0")
+    with running(tmp_path, "numbers_made", *options) as cluster:
         ready = cluster.wait_ready()
         assert ready["sources"] == []
         assert [worker["name"] for worker in ready["workers"]] == ["w1", "w2", "w3"]
@@ -236,11 +98,10 @@ def test_a_generator_runs_once_in_the_cluster(tmp_path: Path) -> None:
 
 
 def test_a_generator_pauses_while_the_sink_stands_still_and_loses_nothing(tmp_path: Path) -> None:
-    write_generator(tmp_path, last=10**9, width=1000)
     sink = Receiver(kernel_bytes_max=1 << 16)
     sink.may_read.clear()
-    options = ("--out", sink.address, "--workers", "3")
-    with running(tmp_path, "generator", *options) as cluster:
+    options = ("--out", sink.address, "--workers", "3", "--last", str(10**9), "--width", "1000")
+    with running(tmp_path, "numbers_made", *options) as cluster:
         cluster.wait_ready()
         assert paused_at(tmp_path / "progress") < 200_000
         assert max(memory_peak_mb(pid) for pid in cluster.pids()) < 150
@@ -269,62 +130,6 @@ def paused_at(progress: Path, still_s: float = 2.0) -> int:
 
 # What travels between workers
 
-OWN_FORM = """
-import json
-
-
-class Vote:
-    def __init__(self, key, number, came_from="here"):
-        self.key = key
-        self.number = number
-        self.came_from = came_from
-
-    def __reduce__(self):
-        raise TypeError("this application has a form of its own")
-
-
-def serialize(vote):
-    return json.dumps([vote.key, vote.number]).encode()
-
-
-def deserialize(data):
-    return Vote(*json.loads(data), came_from="elsewhere")
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode_vote(payload):
-    key, number = payload.decode().split()
-    return Vote(key, int(number))
-
-
-@wallaroo.partition
-def key_of_vote(vote):
-    return vote.key
-
-
-@wallaroo.state_computation("add votes")
-def add_votes(vote, state):
-    state.total += vote.number
-    return (vote.key, state.total, vote.came_from), True
-
-
-@wallaroo.encoder
-def encode_total(record):
-    return "%s %d %s\\n" % record
-
-
-def application_setup(args):
-    (source,) = wallaroo.tcp_parse_input_addrs(args)
-    (sink,) = wallaroo.tcp_parse_output_addrs(args)
-    return (
-        wallaroo.ApplicationBuilder("own form")
-        .new_pipeline("votes", wallaroo.TCPSourceConfig(*source, decode_vote))
-        .to_state_partition(add_votes, Total, "totals", key_of_vote)
-        .to_sink(wallaroo.TCPSinkConfig(*sink, encode_total))
-        .build()
-    )
-"""
-
 
 @pytest.mark.parametrize(
     ("worker_count", "exchange", "travels_as_object"),
@@ -333,10 +138,9 @@ def application_setup(args):
 def test_records_travel_in_the_form_of_the_application(
     tmp_path: Path, worker_count: int, exchange: str, travels_as_object: bool
 ) -> None:
-    write_module(tmp_path, "own_form", OWN_FORM)
     sink = Receiver()
     options = (*arguments([sink], worker_count), "--exchange", exchange)
-    with running(tmp_path, "own_form", *options) as cluster:
+    with running(tmp_path, "own_serialization", *options) as cluster:
         cluster.wait_ready()
         send_bytes(cluster.source_port(), payloads(1, 100))
         assert cluster.stop() == 0
@@ -365,38 +169,17 @@ def test_objects_and_payloads_give_the_same_results() -> None:
 
 # Where the application comes from, and what it is told
 
-ARGUMENTS = """
-import json
-import os
-import pathlib
-
-
-def application_setup(args):
-    told = pathlib.Path(os.environ["TOLD_FOLDER"]) / f"{os.getpid()}.json"
-    told.write_text(json.dumps(args))
-    (source,) = wallaroo.tcp_parse_input_addrs(args)
-    (sink,) = wallaroo.tcp_parse_output_addrs(args)
-    return (
-        wallaroo.ApplicationBuilder("arguments")
-        .new_pipeline("numbers", wallaroo.TCPSourceConfig(*source, decode))
-        .to_state_partition(add, Total, "totals", key_of)
-        .to_sink(wallaroo.TCPSinkConfig(*sink, encode))
-        .build()
-    )
-"""
-
 
 def test_a_module_of_another_folder_gets_its_arguments_in_order_in_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_module(tmp_path / "elsewhere", "arguments", ARGUMENTS)
     here, told = tmp_path / "here", tmp_path / "told"
     here.mkdir()
     told.mkdir()
-    monkeypatch.setenv("TOLD_FOLDER", str(told))
+    monkeypatch.setenv("ARGUMENTS_FOLDER", str(told))
     sink = Receiver()
     first = ["--in=127.0.0.1:0", "--depth", "3", "-q"]
-    ours = ["--application-path", "../elsewhere", "--workers", "2"]
+    ours = ["--workers", "2"]
     second = ["--title=a b", "--flag", "one", f"--out={sink.address}", "two"]
     # Behind "--" nothing is ours, whatever it looks like.
     third = ["-x", "--workers"]

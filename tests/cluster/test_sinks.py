@@ -20,36 +20,10 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-ECHO = """
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload
-
-
-@wallaroo.encoder
-def encode(record):
-    return record + b"\\n"
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("echo")
-        .new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
-
 
 @contextlib.contextmanager
 def echo(folder: Path, sink_address: str, *options: str) -> Iterator[Cluster]:
     """An application that sends on what it gets."""
-    (folder / "echo.py").write_text(ECHO)
     with running(folder, "echo", "--in", "127.0.0.1:0", "--out", sink_address, *options) as cluster:
         yield cluster
 

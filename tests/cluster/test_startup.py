@@ -12,6 +12,7 @@ import pytest
 from tests.cluster.harness import (
     Cluster,
     Receiver,
+    copy_application,
     framed,
     free_port,
     is_gone,
@@ -23,44 +24,13 @@ from tests.cluster.harness import (
 
 pytestmark = pytest.mark.cluster
 
-ECHO = """
-import echo_lines
-
-import wallaroo
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload):
-    return payload
-
-
-@wallaroo.encoder
-def encode(record):
-    return echo_lines.as_line(record)
-
-
-def application_setup(args):
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
-    out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    return (
-        wallaroo.ApplicationBuilder("echo")
-        .new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
-        .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
-        .build()
-    )
-"""
-ECHO_LINES = """
-def as_line(record):
-    return record + b"\\n"
-"""
 ADDRESSES = ["--in", "127.0.0.1:0", "--out", "127.0.0.1:9"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with an application of two modules."""
-    (tmp_path / "echo.py").write_text(ECHO)
-    (tmp_path / "echo_lines.py").write_text(ECHO_LINES)
+    copy_application(tmp_path, "echo")
     return tmp_path
 
 
@@ -80,21 +50,23 @@ def lines_for_people(stderr: str) -> list[str]:
 def test_an_application_that_cannot_be_loaded_is_one_error_with_the_users_own_line(
     folder: Path,
 ) -> None:
-    (folder / "echo_lines.py").write_text("\n\ndef as_line(record)\n    return record\n")
+    (folder / "shared_codecs.py").write_text("\n\ndef decode_bytes(payload)\n    return payload\n")
     ended = run_to_end(folder, "--application-module", "echo", *ADDRESSES)
     error, hint = ended.stderr.splitlines()
     assert ended.returncode == 2
-    assert error.startswith("Error: module 'echo' cannot be imported: echo_lines.py:3: SyntaxError")
+    assert error.startswith(
+        "Error: module 'echo' cannot be imported: shared_codecs.py:3: SyntaxError"
+    )
     assert hint == "hint: mend it there; --debug shows the whole traceback"
     assert ended.stdout == ""
 
 
 def test_debug_shows_the_traceback_too(folder: Path) -> None:
-    (folder / "echo_lines.py").write_text("1 / 0\n")
+    (folder / "shared_codecs.py").write_text("1 / 0\n")
     ended = run_to_end(folder, "--application-module", "echo", "--debug", *ADDRESSES)
     assert ended.returncode == 2
     assert "ZeroDivisionError" in ended.stderr.splitlines()[0]
-    assert str(folder / "echo_lines.py") in ended.stderr.splitlines()[0]
+    assert str(folder / "shared_codecs.py") in ended.stderr.splitlines()[0]
     assert lines_for_people(ended.stderr)[0].startswith("Error: ")
 
 

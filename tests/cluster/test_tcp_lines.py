@@ -22,51 +22,15 @@ from tests.cluster.test_resize import cluster_of
 
 pytestmark = pytest.mark.cluster
 
-WORDS = """
-from collections import Counter
-
-import wallaroo
-
-
-@wallaroo.decoder
-def decode(line):
-    return line.decode()
-
-
-@wallaroo.partition
-def by_word(word):
-    return word
-
-
-@wallaroo.state_computation("count")
-def count(word, seen):
-    seen[word] += 1
-    return f"{word!r} {seen[word]}\\n", True
-
-
-@wallaroo.encoder
-def encode(line):
-    return line
-
-
-def application_setup(args):
-    [source], [sink] = wallaroo.tcp_parse_input_addrs(args), wallaroo.tcp_parse_output_addrs(args)
-    words = wallaroo.ApplicationBuilder("words")
-    words.new_pipeline("words", wallaroo.TCPSourceConfig(*source, decode, framing="newline"))
-    words.to_state_partition(count, Counter, "counts", by_word)
-    return words.to_sink(wallaroo.TCPSinkConfig(*sink, encode)).build()
-"""
-
 
 def options(receiver: Receiver, *more: str) -> list[str]:
     return ["--in", "127.0.0.1:0", "--out", receiver.address, *more]
 
 
 def test_lines_become_records_and_frames_are_refused_with_the_likely_cause(tmp_path: Path) -> None:
-    (tmp_path / "words.py").write_text(WORDS)
     receiver = Receiver()
     chosen = options(receiver, "--workers", "2", "--max-frame-bytes", "100")
-    with running(tmp_path, "words", *chosen) as cluster:
+    with running(tmp_path, "word_lines", *chosen) as cluster:
         cluster.wait_ready()
         send_bytes(cluster.source_port(), b"one\r\n\ntwo\none\nthe last has no end")
         connect_and_reset(cluster.source_port())
@@ -80,10 +44,9 @@ def test_lines_become_records_and_frames_are_refused_with_the_likely_cause(tmp_p
 
 
 def test_half_a_line_goes_on_at_another_worker(tmp_path: Path) -> None:
-    (tmp_path / "counts.py").write_text(WORDS)
     receiver = Receiver()
     with (
-        cluster_of(tmp_path, *options(receiver, "--workers", "2")) as cluster,
+        cluster_of(tmp_path, *options(receiver, "--workers", "2"), module="word_lines") as cluster,
         socket.create_connection(("127.0.0.1", cluster.source_port()), WAIT_S) as sender,
     ):
         sender.sendall(b"whole\nha")
@@ -98,11 +61,10 @@ def test_half_a_line_goes_on_at_another_worker(tmp_path: Path) -> None:
 
 
 def test_accepted_lines_count_once_whatever_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "words.py").write_text(WORDS)
     receiver = Receiver()
     state = tmp_path / "state"
     chosen = options(receiver, "--workers", "2", "--resilience-dir", str(state))
-    with running(tmp_path, "words", *chosen) as cluster:
+    with running(tmp_path, "word_lines", *chosen) as cluster:
         cluster.wait_ready()
         port = cluster.source_port()
         send_bytes(port, b"a\n" * 500 + b"a")
@@ -123,12 +85,11 @@ def test_accepted_lines_count_once_whatever_is_killed(tmp_path: Path) -> None:
 
 
 def test_senders_wait_for_free_files_and_none_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "words.py").write_text(WORDS)
     receiver = Receiver()
     state = tmp_path / "state"
     chosen = options(receiver, "--workers", "2", "--resilience-dir", str(state))
     few_files = ("sh", "-c", 'ulimit -n 44; exec "$0" "$@"')
-    with running(tmp_path, "words", *chosen, before=few_files) as cluster:
+    with running(tmp_path, "word_lines", *chosen, before=few_files) as cluster:
         cluster.wait_ready()
         senders = []
         for number in range(60):

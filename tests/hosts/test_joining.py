@@ -23,7 +23,7 @@ from tests.cluster.harness import (
     send_bytes,
     wait_until,
 )
-from tests.cluster.test_loss import KEYS, ROUND, TALLY
+from tests.cluster.test_loss import KEYS, ROUND
 from tests.hosts.sites import make_certificates, tls_options, write_secret
 from wallaroo_cli.certificates import read_authority, write_certificate
 from wallaroo_cli.cluster import main as cluster_command
@@ -40,7 +40,6 @@ class Site:
         self.receiver = Receiver()
         control_port, self.source_port = free_ports(2)
         self.control = f"127.0.0.1:{control_port}"
-        (folder / "tally.py").write_text(TALLY)
         self.secret = write_secret(folder)
         self.arguments = ["--in", f"127.0.0.1:{self.source_port}", "--out", self.receiver.address]
 
@@ -170,11 +169,9 @@ def test_ctrl_c_while_hosts_are_awaited_ends_the_start(site: Site) -> None:
 def test_another_plan_is_refused_and_both_say_which_step_differs(site: Site) -> None:
     with site.initializer("--workers", "0", "--expect-workers", "1") as cluster:
         cluster.wait_event("hosts.waiting")
-        other = site.folder / "other"
-        other.mkdir()
-        (other / "tally.py").write_text(TALLY.replace('"count"', '"another count"'))
         options = ["--join", site.control, "--name", "far", "--secret-file", str(site.secret)]
-        with running(other, "tally", *site.arguments, *options) as agent:
+        other = [*site.arguments, "--step", "another count"]
+        with running(site.folder, "tally", *other, *options) as agent:
             assert agent.wait_end() == 1
             assert any("another count" in error for error in agent.errors)
         assert "another count" in cluster.wait_event("host.refused")["reason"]
