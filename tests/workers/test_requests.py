@@ -225,6 +225,14 @@ async def test_keys_are_listed_page_by_page_each_once(cluster: AskedCluster, lim
     assert sorted(found) == sorted(KEYS)
 
 
+async def test_a_key_that_is_cut_is_marked(cluster: AskedCluster) -> None:
+    long = "x" * 1_000
+    cluster.states[A]["counts"][long] = {}
+    listed = await cluster.ask("keys", state="counts", list=True)
+    assert [len(each["key"]) < 1_000 for each in listed["keys"] if each["is_cut"]] == [True]
+    assert sorted(each["key"] for each in listed["keys"] if not each["is_cut"]) == sorted(KEYS)
+
+
 async def test_a_list_goes_on_with_the_others_where_one_does_not_answer(
     cluster: AskedCluster,
 ) -> None:

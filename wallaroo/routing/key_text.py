@@ -10,7 +10,7 @@ it, is shown with escapes, as ``json``.
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallaroo.errors import ConfigError
 from wallaroo.routing.keys import Key, canonical_key, display_key
@@ -22,6 +22,15 @@ JSON_CHARACTERS_MAX = 400
 """Of a tuple that is shown: many short texts are long together."""
 
 _BOOLS = {"true": True, "false": False}
+
+
+class ShownKey(NamedTuple):
+    """A key as it is shown."""
+
+    kind: str
+    text: str
+    is_cut: bool
+    """Whether the text is shorter than the key, and so stands for no key."""
 
 
 def key_of_text(text: str, kind: str) -> Key:
@@ -41,16 +50,17 @@ def text_of_key(key: Key) -> tuple[str, str]:
     return _text_of(display_key(key))
 
 
-def shown_key(key: Key) -> tuple[str, str]:
-    """Return the kind and the text of a canonical key to show it: cut where it is long."""
+def shown_key(key: Key) -> ShownKey:
+    """Return a canonical key as it is shown: cut if it is long."""
     value = display_key(key)
     short, is_whole = short_key(value)
     kind, text = _text_of(short)
     if kind == "json":
-        return kind, short_text(text, JSON_CHARACTERS_MAX)
-    if is_whole or isinstance(value, str):
-        return kind, text
-    return ("int" if isinstance(value, int) else "bytes"), text
+        is_cut = not is_whole or len(text) > JSON_CHARACTERS_MAX
+        return ShownKey(kind, short_text(text, JSON_CHARACTERS_MAX), is_cut)
+    if not is_whole and not isinstance(value, str):
+        kind = "int" if isinstance(value, int) else "bytes"
+    return ShownKey(kind, text, not is_whole)
 
 
 def _text_of(value: Any) -> tuple[str, str]:

@@ -104,7 +104,7 @@ def print_problems(problems: dict[str, str]) -> None:
         click.echo(f"Warning: {problem}", err=True)
 
 
-def print_keys(keys: list[dict[str, str]]) -> None:
+def print_keys(keys: list[dict[str, Any]]) -> None:
     """Print keys, one a line: worker, type, key."""
     for each in keys:
         click.echo(f"{each['worker']}\t{each['type']}\t{each['key']}")

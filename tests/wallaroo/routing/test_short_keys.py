@@ -29,7 +29,8 @@ SMALL: list[Any] = ["apple", "", 0, -7, 2**64, b"raw", True, ("eu", 7, (b"x", Fa
 
 @pytest.mark.parametrize("key", HUGE, ids=range(len(HUGE)))
 def test_a_huge_key_is_cut_wherever_it_is_shown(key: Any) -> None:
-    kind, text = shown_key(canonical_key(key))
+    kind, text, is_cut = shown_key(canonical_key(key))
+    assert is_cut
     assert kind in ("int", "str", "bytes", "json")
     assert len(text) <= max(JSON_CHARACTERS_MAX, 7 * CHARACTERS_MAX)
     assert text.isprintable()
@@ -55,12 +56,12 @@ def raised() -> Exception:
 @pytest.mark.parametrize("key", SMALL, ids=repr)
 def test_a_short_key_stays_as_it_is(key: Any) -> None:
     assert short_key(key) == (key, True)
-    assert shown_key(canonical_key(key)) == text_of_key(canonical_key(key))
+    assert shown_key(canonical_key(key)) == (*text_of_key(canonical_key(key)), False)
 
 
 def test_both_ends_and_the_length_are_shown() -> None:
     assert short_text("a" * 150 + "z" * 150, 60) == "a" * 21 + "…" + "z" * 21 + " (300 characters)"
-    kind, text = shown_key(3 << 16_000)
+    kind, text, _ = shown_key(3 << 16_000)
     assert (kind, text) == (
         "int",
         "0xc0000000000000000000000000000000…0000000000000000 (16,002 bits)",

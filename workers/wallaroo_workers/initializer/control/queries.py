@@ -189,7 +189,7 @@ class Reading:
         left = max(1, min(limit, KEYS_AT_ONCE_MAX))
         if begin in workers:
             workers = workers[workers.index(WorkerName(begin)) :]
-        keys: list[dict[str, str]] = []
+        keys: list[dict[str, Any]] = []
         problems: dict[str, str] = {}
         for worker in workers:
             is_last = False
@@ -201,7 +201,8 @@ class Reading:
                     problems[worker] = error.what
                     break
                 keys += [
-                    {"worker": worker, "type": kind, "key": text} for kind, text in some["keys"]
+                    {"worker": worker, "type": kind, "key": text, "is_cut": is_cut}
+                    for kind, text, is_cut in some["keys"]
                 ]
                 left -= len(some["keys"])
                 first += len(some["keys"])
@@ -222,7 +223,7 @@ class Reading:
         self._check_state(state)
         (map_,) = [each for each in self._maps() if each.state == state]
         key = self._only_key(map_) if text is None else key_of_text(text, kind)
-        kind, text = shown_key(key)
+        kind, text, _ = shown_key(key)
         try:
             worker = map_.owner_of(key)
         except ValueError as error:
