@@ -13,11 +13,23 @@ TEXT_LENGTH_MAX = 2000
 INTEGER_MAX = (1 << 64) - 1
 """The largest that msgpack packs; readers of JSON disagree about larger ones too."""
 INTEGER_MIN = -(1 << 63)
+_VOWELS = frozenset("aeioAEIO")
+"""Names that begin with a U sound like "you", such as UUID and uint8."""
 
 
 def type_name(value: object) -> str:
     """Return the name of a value's class, whatever its metaclass says."""
     return str(type.__dict__["__name__"].__get__(type(value)))
+
+
+def with_article(noun: str) -> str:
+    """Return ``noun`` behind the article that it needs, such as "an int" and "a UUID"."""
+    return f"{'an' if noun.lstrip('_')[:1] in _VOWELS else 'a'} {noun}"
+
+
+def a_type(value: object) -> str:
+    """Return the name of a value's class behind its article."""
+    return with_article(type_name(value))
 
 
 def text_of(

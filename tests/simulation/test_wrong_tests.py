@@ -100,7 +100,7 @@ def run(plan: Any, input: Any, **more: Any) -> Any:
         (numbers, {"requests": []}, "nothing is sent"),
         (numbers, {"requests": [[], []]}, "nothing is sent"),
         (numbers, {"requests": [["1"]]}, "payload 0 of sender 0 .* is a str; call encode"),
-        (numbers, {"requests": [[b"1", 2]]}, "payload 1 of sender 0 .* is a int"),
+        (numbers, {"requests": [[b"1", 2]]}, "payload 1 of sender 0 .* is an int"),
         (numbers, {"requests": [b"1"]}, "sender 0 .* is a bytes; give a list of senders"),
         (numbers, {"requests": b"1"}, "is a bytes; give a list of senders"),
         (numbers, {"requests": [["1"], [None]]}, "payload 0 of sender 1"),

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from wallaroo.describing import TEXT_LENGTH_MAX, error_text, plain, text_of, type_name
+from wallaroo.describing import TEXT_LENGTH_MAX, error_text, plain, text_of, type_name, with_article
 
 
 class Loud(str):
@@ -61,3 +61,20 @@ def test_what_cannot_be_shown_has_its_class() -> None:
     assert type_name(Shy()) == "Shy"
     assert error_text(ValueError("why")) == "ValueError: why"
     assert error_text(type("E", (Exception,), {"__str__": None})()).startswith("E: <E that")
+
+
+@pytest.mark.parametrize(
+    ("noun", "said"),
+    [
+        ("int", "an int"),
+        ("object", "an object"),
+        ("float", "a float"),
+        ("UUID", "a UUID"),
+        ("uint8", "a uint8"),
+        ("_Item", "an _Item"),
+        ("IPv4Address", "an IPv4Address"),
+        ("", "a "),
+    ],
+)
+def test_a_noun_has_the_article_that_it_is_spoken_with(noun: str, said: str) -> None:
+    assert with_article(noun) == said

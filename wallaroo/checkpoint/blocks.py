@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 import xxhash
 
+from wallaroo.describing import with_article
 from wallaroo.errors import DamagedFileError
 
 MAGIC = b"\x89wallaro"
@@ -105,7 +106,7 @@ def check_header(
             "run the release of wallaroo-streams that wrote it",
         )
     if found != kind:
-        what = f"it is of kind {found}, not a {kind.name.lower()} ({kind})"
+        what = f"it is of kind {found}, not {with_article(kind.name.lower())} ({kind})"
         raise DamagedFileError(file, 9, what, hint)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from wallaroo.describing import with_article
 from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Plan
 
@@ -91,7 +92,7 @@ def change_of(then: StateShape, now: StateShape) -> str:
     if new:
         parts.append(f"a new {_short(now.kind)} has {_listed(new)}, which was not there")
     if gone:
-        parts.append(f"a {_short(then.kind)} had {_listed(gone)}, which is gone")
+        parts.append(f"{with_article(_short(then.kind))} had {_listed(gone)}, which is gone")
     return " and ".join(parts)
 
 
@@ -102,7 +103,7 @@ def misfit(value: object, then: StateShape, now: StateShape) -> str:
     """
     found = shape_of(value)
     if found.kind != now.kind:
-        return f"is a {found.kind}, not a {now.kind}"
+        return f"is {with_article(found.kind)}, not {with_article(now.kind)}"
     has = {*found.names}
     awaited = [name for name in now.without_classes() if name not in has]
     missing = [name for name in awaited if _is_awaited(name, found.names)]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain, repeat
 
-from wallaroo.describing import error_text
+from wallaroo.describing import a_type, error_text
 from wallaroo.errors import FramingError
 
 try:
@@ -247,9 +247,7 @@ def _length_by_function(function: Callable[[bytes], int], header_length: int) ->
             reason = f"made payload_length fail: {error_text(error)}"
             raise _BadHeaderError(reason) from error
         if not isinstance(length, int) or isinstance(length, bool):
-            raise _BadHeaderError(
-                f"made payload_length return a {type(length).__name__}, not an int"
-            )
+            raise _BadHeaderError(f"made payload_length return {a_type(length)}, not an int")
         return (length,)
 
     return read_length

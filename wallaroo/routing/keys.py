@@ -21,7 +21,7 @@ import struct
 from numbers import Integral
 from typing import TypeAlias, final
 
-from wallaroo.describing import type_name
+from wallaroo.describing import type_name, with_article
 from wallaroo.routing.short_keys import short_key
 
 NESTING_MAX = 32
@@ -163,6 +163,8 @@ def _holds_bool(plain: PlainKey) -> bool:
     return plain.__class__ is bool
 
 
+_OF_AN_ARRAY = "tuple(key.tolist())"
+
 _CONVERSIONS = {
     "builtins.float": "int(key) or str(key)",
     "builtins.list": "tuple(key)",
@@ -183,7 +185,7 @@ _CONVERSIONS = {
     "numpy.bool_": "bool(key)",
     "numpy.datetime64": "str(key)",
     "numpy.floating": "int(key) or str(key)",
-    "numpy.ndarray": "tuple(key.tolist())",
+    "numpy.ndarray": _OF_AN_ARRAY,
     "numpy.timedelta64": "str(key)",
     "pathlib.PurePath": "str(key)",
     "pathlib._local.PurePath": "str(key)",
@@ -196,11 +198,23 @@ def _refusal(value: object, key: object, depth: int) -> str:
     where = f" inside the tuple {short_repr(key)}" if depth else ""
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__]
     conversion = next((_CONVERSIONS[name] for name in names if name in _CONVERSIONS), None)
+    if conversion == _OF_AN_ARRAY and _has_no_dimensions(value):
+        conversion = "key.item()"
     write = f"; write {conversion}" if conversion else ""
+    # numpy has a class named bool as well, and "a bool cannot be a key" would be wrong.
+    name = names[0] if names[0].startswith("numpy.") else type_name(value)
     return (
-        f"a {type(value).__name__} cannot be a key: {short_repr(value)}{where}{write}; "
-        "a key is a str, bytes, int or bool, or a tuple of these"
+        f"{with_article(name)} cannot be a key: {short_repr(value)}"
+        f"{where}{write}; a key is a str, bytes, int or bool, or a tuple of these"
     )
+
+
+def _has_no_dimensions(array: object) -> bool:
+    """Return whether an array holds a single value and no sequence."""
+    try:
+        return bool(array.ndim == 0)  # type: ignore[attr-defined]  # the class of numpy has it
+    except Exception:  # noqa: BLE001  # a subclass may be the user's
+        return False
 
 
 def _encode(plain: PlainKey) -> bytes:

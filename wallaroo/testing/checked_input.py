@@ -8,6 +8,7 @@ from typing import Any
 from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSource
+from wallaroo.describing import a_type
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import nearest
 from wallaroo.testing.connections import FRAME_BYTES_MAX
@@ -34,7 +35,7 @@ def _argument_mistakes(
     application: object, workers: object, faults: object, expect_failures: object
 ) -> Iterator[str]:
     if not isinstance(application, Plan):
-        what = "a function" if callable(application) else f"a {type(application).__name__}"
+        what = "a function" if callable(application) else a_type(application)
         yield (
             f"application is {what}; give what application_setup(args) returns, "
             "which is the result of build()"
@@ -42,7 +43,7 @@ def _argument_mistakes(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         yield f"workers is {workers!r}; give a number from 1 on"
     if not isinstance(faults, Faults):
-        yield f"faults is a {type(faults).__name__}; give wallaroo.testing.Faults(...)"
+        yield f"faults is {a_type(faults)}; give wallaroo.testing.Faults(...)"
     if not isinstance(expect_failures, int) or expect_failures < 0:
         yield f"expect_failures is {expect_failures!r}; give True, or how many records fail"
 
@@ -55,7 +56,7 @@ def checked_input(plan: Plan, input: object) -> dict[str, list[Any]]:
     """
     if not isinstance(input, Mapping):
         raise WallarooParameterError(
-            f"input is a {type(input).__name__}; give a dict with the name of each pipeline and "
+            f"input is {a_type(input)}; give a dict with the name of each pipeline and "
             "what comes to its source"
         )
     mistakes = [*_name_mistakes(plan, input)]
@@ -133,7 +134,7 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
 
 def _as_list(given: object, what: str, wanted: str, mistakes: list[str]) -> list[Any]:
     if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
-        mistakes.append(f"{what} is a {type(given).__name__}; {wanted}")
+        mistakes.append(f"{what} is {a_type(given)}; {wanted}")
         return []
     return list(given)
 
@@ -146,7 +147,7 @@ def _payload_mistakes(
         what = f"payload {number} {of}"
         if not isinstance(payload, bytes):
             remedy = "call encode() on it" if isinstance(payload, str) else "give bytes"
-            yield f"{what} is a {type(payload).__name__}; {remedy}"
+            yield f"{what} is {a_type(payload)}; {remedy}"
             return
         if refused := refusal(payload):
             yield f"{what} {refused}"

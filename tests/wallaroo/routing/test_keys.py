@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wallaroo.describing import a_type
 from wallaroo.routing.hashing import hash_key
 from wallaroo.routing.keys import (
     NESTING_MAX,
@@ -178,8 +179,24 @@ def test_integers_of_numpy_are_ints(name: str) -> None:
     assert hash_key(canonical_key((key, "a"))) == hash_key((100, "a"))
     with pytest.raises(TypeError, match=r"write bool\(key\)"):
         canonical_key(numpy.bool_(1))
-    with pytest.raises(TypeError, match=r"a timedelta64 cannot be a key: .*write str\(key\)"):
+    with pytest.raises(
+        TypeError, match=r"a numpy\.timedelta64 cannot be a key: .*write str\(key\)"
+    ):
         canonical_key(("a", numpy.timedelta64(1, "s")))
+
+
+def test_what_to_write_for_values_of_numpy_is_said_with_their_whole_name() -> None:
+    numpy = pytest.importorskip("numpy")
+    for key, said in [
+        (numpy.bool_(1), r"a numpy\.bool_? cannot be a key: .*; write bool\(key\); "),
+        (numpy.array(5), r"a numpy\.ndarray cannot be a key: .*; write key\.item\(\); "),
+        (
+            numpy.array([5]),
+            r"a numpy\.ndarray cannot be a key: .*; write tuple\(key\.tolist\(\)\); ",
+        ),
+    ]:
+        with pytest.raises(TypeError, match=said):
+            canonical_key(key)
 
 
 def test_a_wrapped_key_shows_its_value() -> None:
@@ -213,7 +230,7 @@ def test_other_values_are_refused_by_name_and_shown_in_short(value: object) -> N
     for key in (value, (value,), ("a", ("b", value))):
         with pytest.raises(TypeError, match=r"; a key is a str, bytes, int or bool") as caught:
             canonical_key(key)
-        assert str(caught.value).startswith(f"a {type(value).__name__} cannot be a key: ")
+        assert str(caught.value).startswith(f"{a_type(value)} cannot be a key: ")
         assert len(str(caught.value)) < 600
 
 

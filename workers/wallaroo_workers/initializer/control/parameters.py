@@ -3,6 +3,7 @@
 import math
 from typing import Any, TypeVar
 
+from wallaroo.describing import with_article
 from wallaroo.errors import ConfigError
 from wallaroo.routing.keys import short_repr
 
@@ -52,7 +53,7 @@ class Parameters:
         if kind is float and type(value) is int:
             value = _float_of(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            word = _WORDS.get(kind, f"a {kind.__name__}")
+            word = _WORDS.get(kind, with_article(kind.__name__))
             raise ConfigError(f"{self._method}: {name} is {word}, not {short_repr(value)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{self._method}: {name} is a number, not {value!r}")
