@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from wallaroo.describing import with_article
 from wallaroo.errors import ClusterError
 from wallaroo_cli.letters.marks import MarkWriter
 from wallaroo_cli.letters.reading import Letter
@@ -35,8 +36,8 @@ class Source:
         """Return what a sender sends. Raises ``ValueError`` with the reason if it cannot."""
         if self.kind != "tcp":
             raise ValueError(
-                f"pipeline {self.pipeline!r} reads from a {self.describes}, and only TCP sources "
-                "take payloads again"
+                f"pipeline {self.pipeline!r} reads from {with_article(self.describes)}, and only "
+                "TCP sources take payloads again"
             )
         if self.header is None:
             raise ValueError(
@@ -49,8 +50,8 @@ class Source:
             return struct.pack(self.header, len(payload)) + payload
         except struct.error as error:
             raise ValueError(
-                f"its {len(payload):,} bytes do not fit into a header {self.header!r} of pipeline "
-                f"{self.pipeline!r}"
+                f"its payload is longer than a header {self.header!r} of pipeline "
+                f"{self.pipeline!r} can say"
             ) from error
 
     def _line(self, payload: bytes) -> bytes:

@@ -87,8 +87,12 @@ def print_outcome(outcome: Outcome) -> None:
             f"left out {_count(len(outcome.unsure))} that may have arrived when an earlier replay "
             "was interrupted; --unsure sends them, too"
         )
+    by_reason: dict[str, list[str]] = {}
     for name, why in outcome.refused.items():
-        click.echo(f"refused {name}: {why}", err=True)
+        by_reason.setdefault(why, []).append(name)
+    for why, names in by_reason.items():
+        which = names[0] if len(names) == 1 else f"{_count(len(names))}, the first {names[0]}"
+        click.echo(f"refused {which}: {why}", err=True)
 
 
 def _count(count: int) -> str:

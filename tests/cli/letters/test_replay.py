@@ -184,6 +184,21 @@ def test_only_one_replay_works_on_a_folder_at_a_time(tmp_path: Path, source: Tak
     assert source.received == []
 
 
+def test_a_reason_is_said_once_for_all_letters_that_it_refuses(
+    tmp_path: Path, source: TakingSource
+) -> None:
+    others = [failure(number, pipeline="file") for number in range(1, 1_201)]
+    keep(tmp_path, [*others, failure(1_201), failure(1_202, pipeline="gone")])
+    refused = replay(tmp_path, "--all")
+    several, single = refused.stderr.splitlines()
+    assert several.startswith("refused 1,200 letters, the first app-w1:1: pipeline 'file' reads ")
+    assert single == "refused app-w1:1202: the cluster has no pipeline 'gone'"
+    assert [*json.loads(replay(tmp_path, "--all", "--json").stdout)["refused"]] == [
+        *(f"app-w1:{number}" for number in range(1, 1_201)),
+        "app-w1:1202",
+    ]
+
+
 def test_letters_of_other_sources_are_refused_with_a_sentence(
     tmp_path: Path, source: TakingSource
 ) -> None:
@@ -265,7 +280,7 @@ def test_payloads_are_framed_as_the_source_reads_them(
     [
         (None, b"abc", "a function of the application reads the headers"),
         ("", b"a\nb", "has a line end in it"),
-        ("B", bytes(256), "256 bytes do not fit"),
+        ("B", bytes(256), "longer than a header 'B' of pipeline 'p' can say"),
     ],
 )
 def test_a_payload_that_cannot_be_framed_is_refused(
