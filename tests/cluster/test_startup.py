@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.harness import (
+    COMMANDS,
+    WAIT_S,
     Cluster,
     Receiver,
     copy_application,
@@ -114,6 +117,25 @@ def test_the_plan_is_shown_without_listening(folder: Path, option: str, first_li
         ended = run_to_end(folder, "--application-module", "echo", option, *addresses)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines()[0] == first_line
+
+
+@pytest.mark.parametrize("files", range(20, 25))
+def test_too_few_open_files_are_an_error_and_nothing_else(folder: Path, files: int) -> None:
+    start = f'ulimit -n {files}; exec "$0" "$@"'
+    command = [str(COMMANDS / "wallaroo-run"), "--application-module", "echo", "--no-dashboard"]
+    ended = subprocess.run(
+        ["sh", "-c", start, *command, *ADDRESSES, "--sink-timeout", "1"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    error, hint = lines_for_people(ended.stderr)
+    assert error.startswith("Error: ")
+    assert error.endswith(": Too many open files")
+    assert "ulimit -n" in hint
 
 
 # Modules

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -22,6 +23,8 @@ from wallaroo_workers.settings import WorkerSettings
 log = get_logger()
 
 KILL_AFTER_S = 5.0
+FILES_TO_START = 8
+"""More than the pipes of a new process need, in this process."""
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
@@ -186,6 +189,7 @@ class PlacementByName:
 
 async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Process:
     """Start a worker's process; it waits for its settings. Raises ``OSError``."""
+    _check_free_files()
     with starting_program():
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -200,6 +204,16 @@ async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Pr
             # The application may have changed the current folder of this process.
             cwd=settings.application.folder or None,
         )
+
+
+def _check_free_files() -> None:
+    """Raise ``OSError`` if a process could not get its pipes.
+
+    uvloop would raise it as well, but leaves a half-made transport that prints a traceback.
+    """
+    with contextlib.ExitStack() as opened:
+        for _ in range(FILES_TO_START):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 def _reason(status: int) -> str:
