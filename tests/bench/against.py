@@ -16,7 +16,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.checkouts import Checkout, CheckoutError, checkout_of, current_commit
+from tests.bench.checkouts import (
+    Checkout,
+    CheckoutError,
+    checkout_of,
+    cleaning_up_at_sigterm,
+    current_commit,
+)
 from tests.bench.comparison import WORSE_FROM, Comparison, rows_in, rows_to_compare
 from tests.bench.machine import OtherPrograms
 from tests.bench.rows.row import spread
@@ -36,7 +42,11 @@ def compare_with(ref: str, only: Sequence[str], rounds: int, *, as_json: bool) -
     others = OtherPrograms()
     try:
         progress.print(f"setting up this checkout and {ref}")
-        with checkout_of(current_commit()) as here, checkout_of(ref) as there:
+        with (
+            cleaning_up_at_sigterm(),
+            checkout_of(current_commit()) as here,
+            checkout_of(ref) as there,
+        ):
             _check_framing(here, there)
             names, left_out = rows_to_compare(_rows_of(here), _rows_of(there), only)
             pairs = _Pairs(here, there)

@@ -1,6 +1,7 @@
 """Commits to measure, each in a git worktree with an environment of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests.bench.processes import ROOT
 
+INTERRUPTED_WITHIN_S = 30.0
 IS_COMPILED = "from wallaroo.codec.framing import is_compiled; print(is_compiled())"
 
 
@@ -83,10 +85,44 @@ def _git(*arguments: str) -> str:
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-30:])
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            _interrupt(process)
+            raise
+    if process.returncode:
+        said = "\n".join((errors or output).strip().splitlines()[-30:])
         raise CheckoutError(f"`{' '.join(command)}` failed in {folder}:\n{said}")
-    return done.stdout
+    return output
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """End a process as Ctrl-C does, so that it stops its clusters; kill it if that takes long."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=INTERRUPTED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def cleaning_up_at_sigterm() -> Iterator[None]:
+    """End this block by ``SystemExit`` at the first SIGTERM; ignore others while it cleans up."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
