@@ -69,6 +69,7 @@ format: .venv/dev-ready  ## Format the code and mend what can be mended by itsel
 
 types: .venv/dev-ready
 	@$(BIN)/mypy wallaroo workers cli tests examples
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/typing
 
 layers: .venv/dev-ready
 	@$(BIN)/lint-imports --no-logo

@@ -61,7 +61,9 @@ class WallarooParameterError(ConfigError):
     """One or more mistakes in an application; ``mistakes`` has a sentence for each."""
 
     def __init__(self, mistakes: str | Sequence[str]) -> None:
-        self.mistakes = (mistakes,) if isinstance(mistakes, str) else tuple(mistakes)
+        self.mistakes: tuple[str, ...] = (
+            (mistakes,) if isinstance(mistakes, str) else tuple(mistakes)
+        )
         super().__init__("\n".join(self.mistakes))
 
 

@@ -73,7 +73,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
             *_address_problems("TCPSourceConfig", host, port, port_min=0),
             *_framing_problems("TCPSourceConfig", framing),
         ]
-        self.mistakes = (
+        self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *decoder_mistakes(decoder, place, needs_header=framing == "length"),
         )
@@ -119,7 +119,7 @@ class FileSourceConfig(SourceConfig[R_co]):
             *_path_problems("FileSourceConfig", path),
             *_framing_problems("FileSourceConfig", framing),
         ]
-        self.mistakes = (
+        self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *decoder_mistakes(decoder, place, needs_header=framing == "length"),
         )
@@ -154,7 +154,7 @@ class GenSourceConfig(SourceConfig[R_co]):
             "give an object with initial_value() and apply(value)",
         )
         place = caller_place()
-        self.mistakes = tuple(problem.at(place) for problem in problems)
+        self.mistakes: tuple[str, ...] = tuple(problem.at(place) for problem in problems)
 
     def __repr__(self) -> str:
         return f"GenSourceConfig({self.gen_instance!r})"
@@ -177,7 +177,7 @@ class TCPSinkConfig(SinkConfig[R_contra]):
         self.encoder = encoder
         place = caller_place()
         problems = _address_problems("TCPSinkConfig", host, port, port_min=1)
-        self.mistakes = (
+        self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *encoder_mistakes(encoder, place),
         )
@@ -204,7 +204,7 @@ class FileSinkConfig(SinkConfig[R_contra]):
         self.path = path
         self.encoder = encoder
         place = caller_place()
-        self.mistakes = (
+        self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in _path_problems("FileSinkConfig", path)),
             *encoder_mistakes(encoder, place),
         )

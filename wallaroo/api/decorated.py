@@ -15,6 +15,7 @@ from wallaroo.api.inspection import (
 from wallaroo.api.roles import Q_co
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.function_names import qualified_name, short_name
+from wallaroo.topology.graph import SourceLocation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Decorated(Generic[P, Q_co]):
     def __init__(self, function: Callable[P, Q_co], problems: Iterable[Problem] = ()) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.place = function_place(function, otherwise=caller_place())
+        self.place: SourceLocation = function_place(function, otherwise=caller_place())
         found = [*self._function_problems(), *problems]
         self.mistakes = tuple(problem.at(self.place) for problem in found)
 

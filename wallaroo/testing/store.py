@@ -22,7 +22,7 @@ class Objects:
 
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
-        self.oldest_kept = 0
+        self.oldest_kept: int = 0
         """No older checkpoint is to be returned to."""
 
     def keep_no_older(self) -> None:
