@@ -108,9 +108,14 @@ def test_each_decorated_function_has_a_class_of_its_own(thing: Any, name: str, b
 
 
 def test_an_object_is_of_no_other_functions_class() -> None:
+    def halved(record: int) -> int:
+        return record // 2
+
+    # Made here: of two functions of one name, in any module, the later has the name of the class.
+    one: Any = wallaroo.computation("one")(halved)
     other: Any = wallaroo.computation("other")(plain)
-    assert isinstance(double, vars(wallaroo)["Computation__double"])
-    assert not isinstance(other, vars(wallaroo)["Computation__double"])
+    assert isinstance(one, vars(wallaroo)["Computation__halved"])
+    assert not isinstance(other, vars(wallaroo)["Computation__halved"])
     assert not isinstance(other, wallaroo.StateComputation)
     assert isinstance(other, vars(wallaroo)["Computation__plain"])
 
