@@ -4,9 +4,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.wallaroo.coordinator.story import Story, counted_source
+from tests.wallaroo.coordinator.played_worker import counted_source
+from tests.wallaroo.coordinator.story import Story
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import Effect, Event, Received, Send, StopRequested
+from wallaroo.coordinator.events import (
+    Effect,
+    Event,
+    ManifestNotWritten,
+    ManifestWritten,
+    Received,
+    Send,
+    StopRequested,
+    WriteManifest,
+)
 from wallaroo.coordinator.run_view import RunView
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.event_history import EventHistory
@@ -14,7 +24,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
-from wallaroo.wire.control import Checkpoint, ControlFrame, Counted, Drain
+from wallaroo.wire.control import ControlFrame, Counted
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.initializer.control.requests import Requests
@@ -83,20 +93,21 @@ class AskedCluster(Story):
         return effects
 
     def happened(self, event: Event) -> None:
-        """Something asks the run; its workers do as they are told, a moment later."""
+        """Something asks the run; its workers and its store answer a moment later."""
+        loop = asyncio.get_running_loop()
         for effect in self.step(event):
-            if isinstance(effect, Send):
-                asyncio.get_running_loop().call_soon(self._obey, effect.frame)
+            match effect:
+                case Send(workers, order):
+                    for worker in workers:
+                        loop.call_soon(self._obey, worker, order)
+                case WriteManifest() if self.store_is_away:
+                    loop.call_soon(self.happened, ManifestNotWritten("the store is away"))
+                case WriteManifest():
+                    loop.call_soon(self.happened, ManifestWritten(self.manifest.number, 1))
 
-    def _obey(self, frame: ControlFrame) -> None:
-        if isinstance(frame, Checkpoint | Drain) and self.is_durable:
-            self.save()
-            if self.store_is_away:
-                self.not_written()
-            else:
-                self.written(self.manifest.number)
-        if isinstance(frame, Drain):
-            self.drained()
+    def _obey(self, worker: WorkerName, order: ControlFrame) -> None:
+        for frame in self.played[worker].answers(order):
+            self.happened(Received(worker, frame))
 
     def send(self, worker: WorkerName, frame: ControlFrame) -> None:
         assert isinstance(frame, Query)

@@ -1,8 +1,24 @@
 """A coordinator by hand: what its workers would say, and what it has them do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.wallaroo.coordinator.played_worker import (
+    OUTLINE,
+    Answer,
+    PlayedWorker,
+    cannot_save,
+    content_of,
+    has_drained,
+    has_gathered,
+    has_moved,
+    has_saved,
+    is_empty,
+    is_held,
+    is_open,
+    is_ready,
+    joins,
+)
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
@@ -29,29 +45,10 @@ from wallaroo.errors import WallarooError
 from wallaroo.metrics.nodes import Node
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
-from wallaroo.wire.control import (
-    Assign,
-    Checkpoint,
-    ControlFrame,
-    Drain,
-    Drained,
-    Emptied,
-    Gathered,
-    Held,
-    Hold,
-    Join,
-    Moved,
-    NotSaved,
-    Opened,
-    Ready,
-    Rewind,
-    Saved,
-    Stop,
-)
+from wallaroo.wire.control import Assign, ControlFrame, Stop
 
 A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
 WORKERS = (A, B)
-OUTLINE = ["step one", "step two"]
 
 
 def membership(**changes: Any) -> Membership:
@@ -71,11 +68,6 @@ def sources_of(*workers: str) -> SourceAssignment:
     return SourceAssignment(tuple(f"p{index}" for index in range(len(workers))), workers)
 
 
-def counted_source(worker: str, came: int, failed: int = 0) -> dict[str, Any]:
-    """What a worker says that has only one source."""
-    return {worker: {"p/source": [came, came - failed, 0, failed]}}
-
-
 def watch_of_failures(
     limit: FailureLimit | None = None, *, is_durable: bool = False
 ) -> FailureWatch:
@@ -93,18 +85,14 @@ class Story:
         self.is_durable = facts.is_durable
         self.failures = watch_of_failures(limit, is_durable=facts.is_durable)
         self.coordinator = Coordinator(facts, self.failures, checks_itself=True)
-        self.processes: dict[WorkerName, Epoch] = {}
-        """When each worker's process was started, as the coordinator ordered last."""
-        self.joins: dict[WorkerName, Epoch] = {}
-        """The epoch that each worker would join now."""
+        self.played: dict[WorkerName, PlayedWorker] = {}
+        """The last process of each worker that the coordinator ordered."""
         self.journals: dict[WorkerName, list[JournalExtent]] = {}
         """What each worker has when it joins."""
         self.added: tuple[WorkerName, ...] = ()
         self.leaving: tuple[WorkerName, ...] = ()
         self.resize_number = 0
         """The number of the last request that was not refused, if none was."""
-        self.checkpoint = CheckpointId(0)
-        """The last one ordered, by itself or with a stop."""
         self._note(self.coordinator.start())
 
     @property
@@ -114,6 +102,11 @@ class Story:
     @property
     def epoch(self) -> Epoch:
         return self.coordinator.epoch
+
+    @property
+    def checkpoint(self) -> CheckpointId:
+        """The last one ordered, by itself or with a stop."""
+        return max(worker.checkpoint for worker in self.played.values())
 
     def step(self, event: Event) -> list[Effect]:
         """Return the effects without what is only told to people."""
@@ -125,14 +118,12 @@ class Story:
         for effect in effects:
             match effect:
                 case StartWorker(worker, incarnation):
-                    self.processes[worker] = self.joins[worker] = incarnation
-                case Send(workers, Rewind(epoch)):
-                    self.joins |= dict.fromkeys(workers, epoch)
-                case Send(
-                    _,
-                    Checkpoint(_, checkpoint) | Drain(_, checkpoint) | Hold(_, _, checkpoint),
-                ):
-                    self.checkpoint = checkpoint
+                    self.played[worker] = PlayedWorker(
+                        worker, incarnation, is_durable=self.is_durable
+                    )
+                case Send(workers, order):
+                    for worker in workers:
+                        self.played[worker].hear(order)
 
     def told(self, event: Event) -> list[Announce]:
         """Return what people are told of this event."""
@@ -145,6 +136,14 @@ class Story:
     def say(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         return self.step(Received(worker, frame))
 
+    def answer(self, workers: Iterable[WorkerName], answer: Answer) -> list[Effect]:
+        """These workers say this, one after the other; return the effects of the last word."""
+        effects: list[Effect] = []
+        for worker in workers:
+            for frame in answer(self.played[worker]):
+                effects = self.say(worker, frame)
+        return effects
+
     def all_say(self, frame: ControlFrame) -> list[Effect]:
         effects: list[Effect] = []
         for worker in self.workers:
@@ -152,27 +151,20 @@ class Story:
         return effects
 
     def join(self, *workers: WorkerName) -> list[Effect]:
-        effects: list[Effect] = []
-        for worker in workers:
-            epoch = self.joins[worker]
-            journals = [each.to_wire() for each in self.journals.get(worker, ())]
-            address, folder = f"{worker}:{epoch}", f"/disk of {worker}"
-            frame = Join(epoch, worker, 1, address, OUTLINE, "", journals, folder)
-            effects = self.say(worker, frame)
-        return effects
+        return self.answer(workers, lambda worker: joins(worker, self.journals.get(worker.name)))
 
     def lose(self, worker: WorkerName) -> list[Effect]:
-        return self.step(WorkerLost(worker, self.processes[worker], "killed"))
+        return self.step(WorkerLost(worker, self.played[worker].incarnation, "killed"))
 
     def go_to(self, phase: Phase) -> list[Effect]:
         """Bring the workers that are missing in, and all of them to this phase."""
         if self.phase is Phase.FORMING and phase is not Phase.FORMING:
             self.join(*self.workers)
         if self.phase is Phase.CONNECTING and phase is not Phase.CONNECTING:
-            self.all_say(Ready(self.epoch))
+            self.answer(self.workers, is_ready)
         effects: list[Effect] = []
         if self.phase is Phase.OPENING and phase is not Phase.OPENING:
-            effects = self.all_say(Opened(self.epoch))
+            effects = self.answer(self.workers, is_open)
         if phase is Phase.MOVING and self.phase is Phase.RUNNING:
             self.ask_resize(leaving=[self.workers[-1]])
             self.gather()
@@ -199,36 +191,27 @@ class Story:
 
     def gather(self, *workers: WorkerName) -> list[Effect]:
         """These workers (all, if none is named) are linked and know what moves."""
-        effects: list[Effect] = []
-        for worker in workers or (*self.workers, *self.added):
-            effects = self.say(worker, Gathered(self.epoch, self.resize_number))
-        return effects
+        return self.answer(workers or (*self.workers, *self.added), has_gathered)
 
     def empty(self) -> list[Effect]:
-        effects: list[Effect] = []
-        for worker in self.leaving:
-            effects = self.say(worker, Emptied(self.epoch, self.resize_number))
-        return effects
+        return self.answer(self.leaving, is_empty)
 
     def hold(self, owed: dict[WorkerName, list[int]] | None = None) -> list[Effect]:
         """All workers are held; those that leave say what they leave behind.
 
         ``owed`` has the sinks that have not acknowledged everything, by worker.
         """
-        effects: list[Effect] = []
-        for worker in self.workers:
-            left = legacy_of(worker) if worker in self.leaving else []
-            sinks = (owed or {}).get(worker, [])
-            effects = self.say(worker, Held(self.epoch, self.resize_number, left, 1000, sinks))
-        return effects
+
+        def held(worker: PlayedWorker) -> list[ControlFrame]:
+            left = legacy_of(worker.name) if worker.name in self.leaving else []
+            return is_held(worker, left, (owed or {}).get(worker.name))
+
+        return self.answer(self.workers, held)
 
     def move(self) -> list[Effect]:
         """Everything has come to the members to be."""
-        effects: list[Effect] = []
-        epoch = self.epoch
         kept = tuple(worker for worker in self.workers if worker not in self.leaving)
-        for worker in (*kept, *self.added):
-            effects = self.say(worker, Moved(epoch, self.resize_number, 10, 100))
+        effects = self.answer((*kept, *self.added), has_moved)
         if self.coordinator.workers == (*kept, *self.added):
             self.workers = self.coordinator.workers
         return effects
@@ -240,13 +223,10 @@ class Story:
 
     def save(self, *workers: WorkerName) -> list[Effect]:
         """These workers (all, if none is named) have saved the last checkpoint ordered."""
-        effects: list[Effect] = []
-        for worker in workers or self.workers:
-            effects = self.say(worker, Saved(self.epoch, self.checkpoint, content_of(worker)))
-        return effects
+        return self.answer(workers or self.workers, has_saved)
 
     def fail_to_save(self, worker: WorkerName) -> list[Effect]:
-        return self.say(worker, NotSaved(self.epoch, self.checkpoint, "no space left"))
+        return self.answer([worker], cannot_save)
 
     def written(self, number: int, *journals: JournalPosition) -> list[Effect]:
         return self.step(ManifestWritten(number, max(number - 2, 1), journals))
@@ -255,20 +235,11 @@ class Story:
         return self.step(ManifestNotWritten("the store is away"))
 
     def drained(self, *workers: WorkerName) -> list[Effect]:
-        effects: list[Effect] = []
-        for worker in workers or self.workers:
-            counts = counted_source(worker, 1)
-            said = Drained(self.epoch, self.checkpoint, Epoch(1), counts)
-            effects = self.say(worker, said)
-        return effects
+        return self.answer(workers or self.workers, has_drained)
 
 
 def legacy_of(worker: WorkerName) -> list[Any]:
     return [worker, [], {}, [], {}]
-
-
-def content_of(worker: WorkerName) -> list[Any]:
-    return [f"what {worker} saved"]
 
 
 def manifest_order(story: Story) -> WriteManifest:

@@ -61,7 +61,7 @@ def test_the_story_does_not_repeat_what_manifests_are_made_of() -> None:
 
 def test_a_cluster_begins_in_the_epoch_and_from_the_manifest_that_it_is_given() -> None:
     story = Story(is_durable=True, epoch=Epoch(5), manifest=7)
-    assert story.processes == {A: 5, B: 5}
+    assert {name: each.incarnation for name, each in story.played.items()} == {A: 5, B: 5}
     assign = assigned(story.join(A, B))
     assert (assign.epoch, assign.manifest) == (5, 7)
     assert assign.members == [["a", 5, "a:5"], ["b", 5, "b:5"]]

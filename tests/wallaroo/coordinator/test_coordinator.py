@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.coordinator.played_worker import OUTLINE, counted_source
 from tests.wallaroo.coordinator.story import (
-    OUTLINE,
     WORKERS,
     A,
     B,
     Story,
     assigned,
-    counted_source,
     ended,
     membership,
     watch_of_failures,

@@ -6,6 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.coordinator.played_worker import (
+    FAILS_TO_SAVE,
+    OUTLINE,
+    PlayedWorker,
+    content_of,
+    joins,
+)
 from tests.wallaroo.coordinator.story import sources_of, watch_of_failures
 from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
 from wallaroo.coordinator.events import (
@@ -31,18 +38,11 @@ from wallaroo.wire.control import (
     Committed,
     ControlFrame,
     Drain,
-    Drained,
     Join,
-    NotSaved,
-    Open,
-    Opened,
-    Ready,
     RequestStop,
     Rewind,
-    Saved,
 )
 
-OUTLINE = ["step"]
 FIRST_MANIFEST = 7
 
 
@@ -52,42 +52,19 @@ class Process:
     def __init__(self, name: WorkerName, incarnation: Epoch, *, is_durable: bool) -> None:
         self.name = name
         self.incarnation = incarnation
-        self.epoch = incarnation
-        self.is_durable = is_durable
+        self.worker = PlayedWorker(name, incarnation, is_durable=is_durable)
         self.is_alive = True
         self.orders: deque[ControlFrame] = deque()
-        self.answers: deque[ControlFrame] = deque()
-        self.join()
-
-    def join(self) -> None:
-        self.answers.append(
-            Join(self.epoch, self.name, 1, f"{self.name}:{self.incarnation}", OUTLINE)
-        )
+        self.answers: deque[ControlFrame] = deque(joins(self.worker))
 
     def obey(self, *, can_save: bool) -> None:
         order = self.orders.popleft()
-        assert order.epoch >= self.epoch
-        self.epoch = order.epoch
-        match order:
-            case Assign(epoch):
-                self.answers.append(Ready(epoch))
-            case Open(epoch):
-                self.answers.append(Opened(epoch))
-            case Rewind():
-                self.join()
-            case Checkpoint(_, checkpoint):
-                self.save(checkpoint, can_save=can_save)
-            case Drain(epoch, checkpoint):
-                if self.is_durable:
-                    self.save(checkpoint, can_save=can_save)
-                if can_save or not self.is_durable:
-                    self.answers.append(Drained(epoch, checkpoint))
+        assert order.epoch >= self.worker.epoch
+        self.answers += self.worker.answers(order, {} if can_save else FAILS_TO_SAVE)
 
-    def save(self, checkpoint: CheckpointId, *, can_save: bool) -> None:
-        if can_save:
-            self.answers.append(Saved(self.epoch, checkpoint, [self.name, checkpoint]))
-        else:
-            self.answers.append(NotSaved(self.epoch, checkpoint, "no space left"))
+    @property
+    def epoch(self) -> Epoch:
+        return self.worker.epoch
 
 
 class RoundWatch:
@@ -113,7 +90,7 @@ class RoundWatch:
         assert self.pending is None
         assert self.is_under_way
         assert order.checkpoint == self.last_round
-        assert order.contents == {name: [name, order.checkpoint] for name in names}
+        assert order.contents == {name: content_of(name) for name in names}
         self.pending = order
 
     def answered(self, *, stands: bool) -> Event:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.coordinator.played_worker import joins
 from tests.wallaroo.coordinator.story import WORKERS, A, B, C, Story, assigned
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.lost_input import NeededInput
@@ -12,7 +13,7 @@ from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Announce, Effect, EndCluster, Received
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.control import Join, Opened, Ready
+from wallaroo.wire.control import Opened, Ready
 
 OF_A, OF_B = "a-0000000001", "b-0000000001"
 NEW_OF_B = "b-0000000002"
@@ -46,10 +47,7 @@ def of(worker: WorkerName, epoch: int) -> JournalExtent:
 def last_join(story: Story, *first: WorkerName, last: WorkerName) -> list[Effect]:
     """All join; return everything that follows from the last one, announcements too."""
     story.join(*first)
-    epoch = story.joins[last]
-    journals = [each.to_wire() for each in story.journals.get(last, ())]
-    outline = ["step one", "step two"]
-    frame = Join(epoch, last, 1, f"{last}:{epoch}", outline, "", journals, f"/disk of {last}")
+    (frame,) = joins(story.played[last], story.journals.get(last))
     return story.coordinator.step(Received(last, frame))
 
 

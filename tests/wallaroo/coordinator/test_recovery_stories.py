@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.coordinator.played_worker import OUTLINE
 from tests.wallaroo.coordinator.story import (
-    OUTLINE,
     WORKERS,
     A,
     B,
@@ -248,7 +248,7 @@ def test_a_rewound_worker_is_lost_by_the_name_of_its_process() -> None:
     story = running()
     story.lose(B)
     story.go_to(Phase.RUNNING)
-    assert story.processes == {A: 1, B: 2}
+    assert {name: each.incarnation for name, each in story.played.items()} == {A: 1, B: 2}
     assert story.lose(A) == [Send((B,), Rewind(E3)), StartWorker(A, E3, is_restart=True)]
 
 

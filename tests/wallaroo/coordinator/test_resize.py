@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.wallaroo.coordinator.played_worker import OUTLINE, content_of
 from tests.wallaroo.coordinator.story import (
-    OUTLINE,
     A,
     B,
     C,
     Story,
     committing,
-    content_of,
     legacy_of,
     membership,
     sources_of,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, counted_source, watch_of_failures
+from tests.wallaroo.coordinator.played_worker import counted_source
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, watch_of_failures
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Announce, DrainRequested, Received, Send
 from wallaroo.coordinator.run_outcome import FailureLimit, FailureRule, FailureWatch
@@ -160,7 +161,6 @@ def test_a_limit_that_is_passed_during_a_drain_leaves_the_workers_up() -> None:
     story.go_to(Phase.RUNNING)
     story.step(DrainRequested())
     assert story.say(A, said(A, 5, 3)) == []
-    story.checkpoint = story.coordinator._rounds.checkpoint
     story.drained()
     assert story.phase is Phase.DRAINED
     assert story.failures.outcome().status is ExitStatus.TOO_MANY_FAILURES

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, counted_source
+from tests.wallaroo.coordinator.played_worker import counted_source
+from tests.wallaroo.coordinator.story import WORKERS, A, B, Story
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import (
     CheckpointDue,

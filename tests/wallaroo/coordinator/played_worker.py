@@ -1,0 +1,156 @@
+"""A worker that is played: it answers a coordinator's orders by a script, and does nothing else.
+
+The usual script says what a worker that succeeds would say. A test gives other answers for the
+orders that it is about, by the class of the order, or has the worker speak at a time of its own
+choice by calling an answer itself.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wallaroo.checkpoint.journal import JournalExtent
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.wire.control import (
+    Assign,
+    Checkpoint,
+    ControlFrame,
+    Drain,
+    Drained,
+    Emptied,
+    Empty,
+    Gather,
+    Gathered,
+    Held,
+    Hold,
+    Join,
+    Moved,
+    NotSaved,
+    Open,
+    Opened,
+    Ready,
+    Rewind,
+    Saved,
+)
+
+OUTLINE = ["step one", "step two"]
+
+
+class PlayedWorker:
+    """One process of a worker: what it has heard, and what it would answer."""
+
+    def __init__(self, name: WorkerName, incarnation: Epoch, *, is_durable: bool = True) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.is_durable = is_durable
+        self.epoch = incarnation
+        self.checkpoint = CheckpointId(0)
+        """The last one ordered, by itself or with another order."""
+        self.resize = 0
+        """The last one that it takes part in."""
+
+    def hear(self, order: ControlFrame) -> None:
+        """Take note of an order."""
+        self.epoch = order.epoch
+        match order:
+            case Checkpoint(_, checkpoint) | Drain(_, checkpoint):
+                self.checkpoint = checkpoint
+            case Hold(_, resize, checkpoint):
+                self.resize, self.checkpoint = resize, checkpoint
+            case Gather(_, resize) | Empty(_, resize):
+                self.resize = resize
+
+    def answers(self, order: ControlFrame, script: "Script | None" = None) -> list[ControlFrame]:
+        """Take note of an order; return what the script answers, or else the usual one."""
+        self.hear(order)
+        answer = (script or {}).get(type(order)) or USUAL.get(type(order), says_nothing)
+        return answer(self)
+
+
+Answer = Callable[[PlayedWorker], list[ControlFrame]]
+Script = Mapping[type[ControlFrame], Answer]
+
+
+# What a worker may say
+
+
+def joins(worker: PlayedWorker, journals: list[JournalExtent] | None = None) -> list[ControlFrame]:
+    address, folder = f"{worker.name}:{worker.epoch}", f"/disk of {worker.name}"
+    extents = [each.to_wire() for each in journals or ()]
+    return [Join(worker.epoch, worker.name, 1, address, OUTLINE, "", extents, folder)]
+
+
+def is_ready(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Ready(worker.epoch)]
+
+
+def is_open(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Opened(worker.epoch)]
+
+
+def has_saved(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Saved(worker.epoch, worker.checkpoint, content_of(worker.name))]
+
+
+def cannot_save(worker: PlayedWorker) -> list[ControlFrame]:
+    return [NotSaved(worker.epoch, worker.checkpoint, "no space left")]
+
+
+def has_drained(worker: PlayedWorker) -> list[ControlFrame]:
+    counts = counted_source(worker.name, 1)
+    return [Drained(worker.epoch, worker.checkpoint, worker.incarnation, counts)]
+
+
+def saves_and_drains(worker: PlayedWorker) -> list[ControlFrame]:
+    saved = has_saved(worker) if worker.is_durable else []
+    return saved + has_drained(worker)
+
+
+def cannot_save_and_drain(worker: PlayedWorker) -> list[ControlFrame]:
+    return cannot_save(worker) if worker.is_durable else has_drained(worker)
+
+
+def has_gathered(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Gathered(worker.epoch, worker.resize)]
+
+
+def is_empty(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Emptied(worker.epoch, worker.resize)]
+
+
+def is_held(
+    worker: PlayedWorker, left: list[Any] | None = None, owed_sinks: list[int] | None = None
+) -> list[ControlFrame]:
+    return [Held(worker.epoch, worker.resize, left or [], 1000, owed_sinks or [])]
+
+
+def has_moved(worker: PlayedWorker) -> list[ControlFrame]:
+    return [Moved(worker.epoch, worker.resize, 10, 100)]
+
+
+def says_nothing(_worker: PlayedWorker) -> list[ControlFrame]:
+    return []
+
+
+USUAL: Script = {
+    Assign: is_ready,
+    Open: is_open,
+    Rewind: joins,
+    Checkpoint: has_saved,
+    Drain: saves_and_drains,
+    Gather: has_gathered,
+    Empty: is_empty,
+    Hold: is_held,
+}
+FAILS_TO_SAVE: Script = {Checkpoint: cannot_save, Drain: cannot_save_and_drain}
+
+
+# What it says in them
+
+
+def counted_source(worker: str, came: int, failed: int = 0) -> dict[str, Any]:
+    """Return the counts of a worker that has only one source."""
+    return {worker: {"p/source": [came, came - failed, 0, failed]}}
+
+
+def content_of(worker: WorkerName) -> list[Any]:
+    return [f"what {worker} saved"]
