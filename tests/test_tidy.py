@@ -21,8 +21,33 @@ SOURCES = [path for folder in SOURCE_FOLDERS for path in sorted((ROOT / folder).
 TESTS = [path for folder in TEST_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+WORKER_DECISIONS = ("wallaroo/worker", "wallaroo/links", "wallaroo/ingest", "wallaroo/runtime")
+WORKER_PROCESS = (
+    "workers/wallaroo_workers/network",
+    "workers/wallaroo_workers/sinks",
+    "workers/wallaroo_workers/sources",
+    "workers/wallaroo_workers/control_link.py",
+    "workers/wallaroo_workers/measuring.py",
+    "workers/wallaroo_workers/query_answers.py",
+    "workers/wallaroo_workers/sources_and_sinks.py",
+    "workers/wallaroo_workers/worker.py",
+    "workers/wallaroo_workers/worker_reports.py",
+    "wallaroo/testing/network.py",
+    "wallaroo/testing/sinks.py",
+    "wallaroo/testing/streams.py",
+    "wallaroo/testing/worker.py",
+)
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def in_folders(*names: str) -> list[Path]:
+    """Return the source files that have one of these names, or are in a folder that has."""
+    files = [path for path in SOURCES if name_of(path).startswith(names)]
+    assert all((ROOT / name).exists() for name in names)
+    return files
 
 
 @cache
@@ -71,6 +96,44 @@ def test_a_source_file_says_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring
     assert docstring.splitlines()[0].strip()
+
+
+def assigned_attributes(path: Path) -> list[str]:
+    """Return the assignments of a file to attributes of anything but ``self``."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign):
+            targets = [node.target]
+        for target in targets:
+            parts = target.elts if isinstance(target, ast.Tuple) else [target]
+            found += [
+                f"{ast.unparse(part)} in line {part.lineno}"
+                for part in parts
+                if isinstance(part, ast.Attribute) and ast.unparse(part.value) != "self"
+            ]
+    return found
+
+
+@pytest.mark.parametrize("path", in_folders(*WORKER_DECISIONS), ids=name_of)
+def test_what_a_worker_decides_by_is_given_to_constructors(path: Path) -> None:
+    assert assigned_attributes(path) == [], "pass it to the constructor, or call a method"
+
+
+@pytest.mark.parametrize("path", in_folders(*WORKER_DECISIONS, *WORKER_PROCESS), ids=name_of)
+def test_nothing_is_connected_after_it_was_made(path: Path) -> None:
+    """A handler is a protocol object that a constructor takes; no slot waits for one."""
+    slots = [name for name in assigned_attributes(path) if ".on_" in name]
+    slots += [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AnnAssign | ast.Assign)
+        and isinstance(node.value, ast.Lambda)
+        and "self.on_" in ast.unparse(node)
+    ]
+    assert slots == []
 
 
 @pytest.mark.parametrize("root", ["workers", "cli"])

@@ -27,28 +27,38 @@ class End:
     """One end of a connection and what its owner is told."""
 
     def __init__(self, side: Side, secret: bytes = SECRET) -> None:
-        self.connection = FrameConnection(side, Purpose.DATA, secret, FRAME_BYTES_MAX)
-        self.opened = asyncio.Event()
+        self.connection = FrameConnection(side, Purpose.DATA, secret, FRAME_BYTES_MAX, self)
+        self.first_bytes = b""
+        """What this end writes as soon as it is open."""
+        self.handle: Callable[[bytes], None] = self.keep
+        self.is_open = asyncio.Event()
         self.frames: asyncio.Queue[bytes] = asyncio.Queue()
         self.reasons: list[str] = []
-        self.lost = asyncio.Event()
-        self.connection.on_open = self.opened.set
-        self.connection.on_frame = self.frames.put_nowait
-        self.connection.on_lost = self._lost
+        self.has_ended = asyncio.Event()
 
-    def _lost(self, reason: str) -> None:
+    def keep(self, frame: bytes) -> None:
+        self.frames.put_nowait(frame)
+
+    def opened(self, connection: FrameConnection) -> None:
+        connection.write(self.first_bytes)
+        self.is_open.set()
+
+    def received(self, connection: FrameConnection, frame: bytes) -> None:
+        self.handle(frame)
+
+    def lost(self, connection: FrameConnection, reason: str) -> None:
         self.reasons.append(reason)
-        self.lost.set()
+        self.has_ended.set()
 
     async def wait_opened(self) -> None:
-        await asyncio.wait_for(self.opened.wait(), WAIT_S)
+        await asyncio.wait_for(self.is_open.wait(), WAIT_S)
 
     async def next_frame(self) -> bytes:
         return await asyncio.wait_for(self.frames.get(), WAIT_S)
 
     async def reason(self) -> str:
         """Wait for the end; return the reason, of which there is only one."""
-        await asyncio.wait_for(self.lost.wait(), WAIT_S)
+        await asyncio.wait_for(self.has_ended.wait(), WAIT_S)
         # Whatever the loop still has to do for this connection has its turn.
         for _ in range(3):
             await asyncio.sleep(0)
@@ -69,7 +79,7 @@ async def connected(dialer: End, listener: End) -> AsyncIterator[None]:
         server.close()
         for end in (dialer, listener):
             end.connection.abort("the test is over")
-            await asyncio.wait_for(end.lost.wait(), WAIT_S)
+            await asyncio.wait_for(end.has_ended.wait(), WAIT_S)
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -119,7 +129,7 @@ async def test_with_the_right_secret_both_ends_open_and_frames_go_both_ways(
 async def test_frames_that_come_right_behind_the_proof_are_not_lost(
     dialer: End, listener: End
 ) -> None:
-    dialer.connection.on_open = lambda: dialer.connection.write(framed(b"first", b"second"))
+    dialer.first_bytes = framed(b"first", b"second")
     async with connected(dialer, listener):
         assert [await listener.next_frame() for _ in range(2)] == [b"first", b"second"]
 
@@ -129,20 +139,20 @@ async def test_with_another_secret_neither_end_opens_and_both_are_told_why(liste
     async with connected(dialer, listener):
         assert await dialer.reason() == "the peer does not know this cluster's secret"
         assert await listener.reason()
-    assert not dialer.opened.is_set()
-    assert not listener.opened.is_set()
+    assert not dialer.is_open.is_set()
+    assert not listener.is_open.is_set()
 
 
 async def test_a_dialer_that_does_not_know_the_secret_gets_no_frame_through(listener: End) -> None:
     dialer = End(Side.DIALER, b"another secret")
     # One that does not ask for the other's proof.
     dialer.connection._handshake._check = lambda *_: None  # type: ignore[method-assign]
-    dialer.connection.on_open = lambda: dialer.connection.write(framed(b"poison"))
+    dialer.first_bytes = framed(b"poison")
     async with connected(dialer, listener):
         assert await listener.reason() == "the peer does not know this cluster's secret"
         assert await dialer.reason()
     assert listener.frames.empty()
-    assert not listener.opened.is_set()
+    assert not listener.is_open.is_set()
 
 
 async def test_a_peer_that_proves_nothing_in_time_is_given_up(
@@ -186,7 +196,7 @@ async def test_an_error_that_nobody_expected_reaches_the_loop_and_ends_the_conne
         taken.append(frame)
         raise error
 
-    listener.connection.on_frame = fail
+    listener.handle = fail
     async with connected(dialer, listener):
         await dialer.wait_opened()
         with heard_by_the_loop() as heard:
@@ -203,7 +213,7 @@ async def test_a_frame_that_is_refused_ends_the_connection_with_the_reason_and_i
     def refuse(_frame: bytes) -> None:
         raise ProtocolError("this is not for us")
 
-    listener.connection.on_frame = refuse
+    listener.handle = refuse
     async with connected(dialer, listener):
         await dialer.wait_opened()
         with heard_by_the_loop() as heard:

@@ -134,7 +134,7 @@ class OutgoingLink:
         """Dial, and dial again whenever the connection is lost, until the link is closed.
 
         ``dial`` raises ``OSError`` or ``TimeoutError`` where there is no connection; whenever there
-        was one, ``lost`` is called later.
+        was one, ``disconnected`` is called later.
         """
         back_off_s = BACK_OFF_FIRST_S
         while not self._is_closed:
@@ -173,8 +173,8 @@ class OutgoingLink:
                 raise ProtocolError(f"{type(frame).__name__} is not for the dialing side of a link")
         self._on_progress()
 
-    def lost(self) -> bool:
-        """The connection is gone; say whether it stood."""
+    def disconnected(self) -> bool:
+        """Note that the connection has ended; return whether it was in use."""
         has_stood = self._connection is not None
         self._connection = None
         self._sender.disconnected()

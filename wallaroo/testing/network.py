@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import ProtocolError
@@ -25,12 +26,25 @@ BREAK_PROBABILITY = 0.004
 HEADER_BYTES = 4
 
 
+class Handler(Protocol):
+    """The owner of an endpoint."""
+
+    def received(self, endpoint: "Endpoint", frame: bytes) -> None:
+        """Handle a frame. Raises ``ProtocolError`` to end the connection."""
+        ...
+
+    def lost(self, endpoint: "Endpoint") -> None:
+        """The connection has ended."""
+        ...
+
+
 class Endpoint:
     """One end of a connection; what is written to it comes out at its ``peer``, in order."""
 
-    def __init__(self, process: Process, chaos: Chaos) -> None:
+    def __init__(self, process: Process, chaos: Chaos, handler: Handler) -> None:
         self._process = process
         self._chaos = chaos
+        self._handler = handler
         self._random = process.loop.random
         self._framer = LengthFramer(HEADER_BYTES, ">I", FRAME_BYTES_MAX)
         self._delay_s = DELAY_S * 10 ** self._random.uniform(-0.5, SLOWEST)
@@ -39,8 +53,6 @@ class Endpoint:
         self._last_arrival_s = 0.0
         self._is_open = True
         self.peer: Endpoint
-        self.on_frame: Callable[[bytes], None] = lambda _: None
-        self.on_lost: Callable[[], None] = lambda: None
         process.on_end.append(self._process_ended)
 
     def write(self, data: bytes) -> None:
@@ -80,7 +92,7 @@ class Endpoint:
     def _receive(self, data: bytes) -> None:
         try:
             for frame in self._framer.receive_data(data):
-                self.on_frame(frame)
+                self._handler.received(self, frame)
         except ProtocolError as error:
             self.abort(error.what)
 
@@ -95,7 +107,7 @@ class Endpoint:
         def lose() -> None:
             if arrived:
                 self._receive(arrived)
-            self.on_lost()
+            self._handler.lost(self)
 
         self._is_open = False
         self._in_order(lose)
@@ -122,25 +134,32 @@ class Network:
         self._listening[address] = (process, mesh)
         return address
 
-    def connect(self, process: Process, address: str) -> Endpoint:
-        """Return the near end of a connection; raises ``OSError`` where nobody listens."""
+    def connect(self, process: Process, address: str, handler: Handler) -> Endpoint:
+        """Return the near end of a connection; raises ``OSError`` if nobody listens."""
         there, mesh = self._listening.get(address, (process, None))
         if mesh is None or not there.is_alive:
             raise OSError(f"nobody listens at {address}")
-        near, far = Endpoint(process, self._chaos), Endpoint(there, self._chaos)
+        near = Endpoint(process, self._chaos, handler)
+        far = Endpoint(there, self._chaos, _IncomingHandler(mesh))
         near.peer, far.peer = far, near
-        link: IncomingLink | None = None
-
-        def received(frame: bytes) -> None:
-            nonlocal link
-            link = mesh.incoming.received(link, far, frame)
-
-        def lost() -> None:
-            if link is not None:
-                link.detach(far)
-
-        far.on_frame, far.on_lost = received, lost
         return near
+
+
+class _IncomingHandler:
+    """The far end of one connection; its first frame says which link it is of."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        self._link: IncomingLink | None = None
+
+    def received(self, endpoint: Endpoint, frame: bytes) -> None:
+        """Pass a frame to the links."""
+        self._link = self._mesh.incoming.received(self._link, endpoint, frame)
+
+    def lost(self, endpoint: Endpoint) -> None:
+        """The connection has ended."""
+        if self._link is not None:
+            self._link.detach(endpoint)
 
 
 class SimulatedLink(OutgoingLink):
@@ -167,14 +186,25 @@ class SimulatedLink(OutgoingLink):
     async def _dial(self) -> None:
         hello = self.hello
         await self._process.pause(self._process.loop.random.random() * DELAY_S)
-        connection = self._network.connect(self._process, self.address)
-        connection.on_frame = lambda frame: self.received(connection, hello, frame)
-        connection.on_lost = lambda: void(self.lost())
+        handler = _OutgoingHandler(self, hello)
+        connection = self._network.connect(self._process, self.address, handler)
         connection.write(encode_data_frame(hello))
 
 
-def void(_: object) -> None:
-    """Drop a result."""
+class _OutgoingHandler:
+    """The near end of one connection of a link."""
+
+    def __init__(self, link: SimulatedLink, hello: LinkHello) -> None:
+        self._link = link
+        self._hello = hello
+
+    def received(self, endpoint: Endpoint, frame: bytes) -> None:
+        """Pass a frame to the link."""
+        self._link.received(endpoint, self._hello, frame)
+
+    def lost(self, endpoint: Endpoint) -> None:
+        """Report the end to the link, which dials again."""
+        self._link.disconnected()
 
 
 class ControlLink:

@@ -34,9 +34,12 @@ class ControlLink:
     """Frames to and from the initializer."""
 
     def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
-        self._lost = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self._opened: asyncio.Future[None]
+        self._on_frame: Callable[[ControlFrame], None]
+        self._on_lost: Callable[[str], None]
         self._connection = FrameConnection(
-            Side.DIALER, Purpose.CONTROL, secret, FRAME_BYTES_MAX, tls
+            Side.DIALER, Purpose.CONTROL, secret, FRAME_BYTES_MAX, self, tls
         )
 
     @property
@@ -62,28 +65,38 @@ class ControlLink:
         ``on_lost`` is called for a link that stood; one that never did is an error.
         """
         loop = asyncio.get_running_loop()
-        opened: asyncio.Future[None] = loop.create_future()
-
-        def lost(reason: str) -> None:
-            self._lost.set()
-            if not opened.done():
-                refusal = self._connection.refusal
-                opened.set_exception(
-                    ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(refusal)
-                )
-            elif not opened.cancelled():
-                on_lost(reason)
-
-        self._connection.on_open = lambda: opened.set_result(None)
-        self._connection.on_frame = lambda data: on_frame(decode_control_frame(data))
-        self._connection.on_lost = lost
+        self._opened = loop.create_future()
+        self._on_frame, self._on_lost = on_frame, on_lost
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
                 await loop.create_connection(lambda: self._connection, host, port)
-                await opened
+                await self._opened
         except (OSError, TimeoutError):
             self._connection.abort("the initializer does not answer")
             raise
+
+    # For the connection
+
+    def opened(self, connection: FrameConnection) -> None:
+        """Both sides have proven the secret."""
+        self._opened.set_result(None)
+
+    def received(self, connection: FrameConnection, frame: bytes) -> None:
+        """Pass a frame to the owner."""
+        self._on_frame(decode_control_frame(frame))
+
+    def lost(self, connection: FrameConnection, reason: str) -> None:
+        """Report the end to the owner, or to ``dial`` if the link never opened."""
+        self._has_ended.set()
+        if not self._opened.done():
+            refusal = connection.refusal
+            self._opened.set_exception(
+                ConnectionRefusedError(reason) if refusal is None else NotOneOfUsError(refusal)
+            )
+        elif not self._opened.cancelled():
+            self._on_lost(reason)
+
+    # For the owner
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame; nothing happens where the link is gone."""
@@ -94,4 +107,4 @@ class ControlLink:
         self._connection.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._lost.wait()
+                await self._has_ended.wait()

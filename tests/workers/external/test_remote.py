@@ -10,7 +10,6 @@ import pytest
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.wire.control import (
     FRAME_BYTES_MAX,
-    ControlFrame,
     decode_control_frame,
     encode_control_frame,
 )
@@ -39,12 +38,16 @@ class Initializer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _accept(self) -> FrameConnection:
-        connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, SECRET, FRAME_BYTES_MAX)
-        connection.on_frame = lambda data: self._came(decode_control_frame(data))
+        connection = FrameConnection(Side.LISTENER, Purpose.CONTROL, SECRET, FRAME_BYTES_MAX, self)
         self.connections.append(connection)
         return connection
 
-    def _came(self, frame: ControlFrame) -> None:
+    def opened(self, connection: FrameConnection) -> None: ...
+
+    def lost(self, connection: FrameConnection, reason: str) -> None: ...
+
+    def received(self, connection: FrameConnection, data: bytes) -> None:
+        frame = decode_control_frame(data)
         assert isinstance(frame, Request)
         self.asked.put_nowait(frame)
         if frame.method != "wait":

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import FramingError, ProtocolError, WallarooError
@@ -16,12 +15,27 @@ PORT_MAX = 65535
 CLOSED_BY_PEER = "the peer closed the connection"
 
 
+class FrameHandler(Protocol):
+    """The owner of a connection."""
+
+    def opened(self, connection: "FrameConnection") -> None:
+        """Both sides have proven the secret."""
+        ...
+
+    def received(self, connection: "FrameConnection", frame: bytes) -> None:
+        """Handle a frame, which is without its length.
+
+        Raises ``ProtocolError`` to end the connection.
+        """
+        ...
+
+    def lost(self, connection: "FrameConnection", reason: str) -> None:
+        """The connection has ended. This is called once, even if it never opened."""
+        ...
+
+
 class FrameConnection(asyncio.Protocol):
     """Carries frames once both sides have proven the secret.
-
-    Whoever makes one sets ``on_open``, ``on_frame`` (gets each frame without its length; may raise
-    ``ProtocolError`` to end the connection) and ``on_lost`` (gets the reason, once, also where the
-    connection never opened).
 
     Nothing is parsed, and no more than one read is kept, before that.
     """
@@ -32,11 +46,10 @@ class FrameConnection(asyncio.Protocol):
         purpose: Purpose,
         secret: bytes,
         frame_bytes_max: int,
+        handler: FrameHandler,
         tls: Tls | None = None,
     ) -> None:
-        self.on_open: Callable[[], None] = lambda: None
-        self.on_frame: Callable[[bytes], None] = lambda _: None
-        self.on_lost: Callable[[str], None] = lambda _: None
+        self._handler: FrameHandler | None = handler
         self.peer = "a stranger"
         self.received_bytes = 0
         self.refusal: WallarooError | None = None
@@ -78,7 +91,8 @@ class FrameConnection(asyncio.Protocol):
             if not self._handshake.is_done:
                 data = self._shake_hands(data)
             for frame in self._framer.receive_data(data):
-                self.on_frame(frame)
+                if self._handler is not None:
+                    self._handler.received(self, frame)
             if self._framer.error is not None:
                 raise self._framer.error
         except (FramingError, ProtocolError) as error:
@@ -120,7 +134,8 @@ class FrameConnection(asyncio.Protocol):
             return b""
         assert self._timeout is not None
         self._timeout.cancel()
-        self.on_open()
+        if self._handler is not None:
+            self._handler.opened(self)
         return self._handshake.rest
 
     def write(self, data: bytes) -> None:
@@ -134,7 +149,7 @@ class FrameConnection(asyncio.Protocol):
             self._transport.write(self._tls.take_bytes())
 
     def abort(self, reason: str) -> None:
-        """Break the connection; ``on_lost`` follows with this reason."""
+        """Break the connection; its handler is called with this reason."""
         if self._transport is not None:
             self._reason = self._reason or reason
             self._transport.abort()
@@ -154,15 +169,11 @@ class FrameConnection(asyncio.Protocol):
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
-        on_lost, self.on_lost = self.on_lost, _nothing
-        # Their owners know this connection: as long as it knew them too, only the garbage collector
-        # could take it away, which workers seldom run.
-        self.on_frame, self.on_open = _nothing, _nothing
-        on_lost(self._reason or (str(exc) if exc else CLOSED_BY_PEER))
-
-
-def _nothing(*_: object) -> None:
-    """Nobody listens any more."""
+        handler, self._handler = self._handler, None
+        # The handler knows this connection: as long as it knew the handler too, only the garbage
+        # collector could take both away, which workers seldom run.
+        if handler is not None:
+            handler.lost(self, self._reason or (str(exc) if exc else CLOSED_BY_PEER))
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -36,23 +36,33 @@ class LinkListener:
             self._server.close()
 
     def _accept(self) -> FrameConnection:
+        handler = _IncomingHandler(self._links, self._strangers)
         connection = FrameConnection(
-            Side.LISTENER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, self._tls
+            Side.LISTENER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, handler, self._tls
         )
         self._strangers.came(connection)
-        link: IncomingLink | None = None
-
-        def received(data: bytes) -> None:
-            nonlocal link
-            link = self._links.received(link, connection, data)
-
-        def lost(reason: str) -> None:
-            if link is not None:
-                link.detach(connection)
-            else:
-                self._strangers.refused(connection, reason)
-
-        connection.on_open = lambda: self._strangers.proven(connection)
-        connection.on_frame = received
-        connection.on_lost = lost
         return connection
+
+
+class _IncomingHandler:
+    """One connection of another worker; its first frame says which link it is of."""
+
+    def __init__(self, links: IncomingLinks, strangers: Strangers) -> None:
+        self._links = links
+        self._strangers = strangers
+        self._link: IncomingLink | None = None
+
+    def opened(self, connection: FrameConnection) -> None:
+        """The other side has proven the secret."""
+        self._strangers.proven(connection)
+
+    def received(self, connection: FrameConnection, frame: bytes) -> None:
+        """Pass a frame to the links."""
+        self._link = self._links.received(self._link, connection, frame)
+
+    def lost(self, connection: FrameConnection, reason: str) -> None:
+        """The connection has ended; the link may go on over another one."""
+        if self._link is not None:
+            self._link.detach(connection)
+        else:
+            self._strangers.refused(connection, reason)

@@ -48,13 +48,10 @@ class DialedLink(OutgoingLink):
         await self.keep_connected(self._dial, asyncio.sleep)
 
     async def _dial(self) -> None:
+        handler = _OutgoingHandler(self, self.hello)
         connection = FrameConnection(
-            Side.DIALER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, self._tls
+            Side.DIALER, Purpose.DATA, self._secret, FRAME_BYTES_MAX, handler, self._tls
         )
-        hello = self.hello
-        connection.on_open = lambda: connection.write(encode_data_frame(hello))
-        connection.on_frame = lambda frame: self.received(connection, hello, frame)
-        connection.on_lost = self._connection_lost
         host, port = split_address(self.address)
         loop = asyncio.get_running_loop()
         if self._awaited_since_s is None:
@@ -66,8 +63,9 @@ class DialedLink(OutgoingLink):
             self._tell_awaited(str(error) or f"no answer within {DIAL_TIMEOUT_S:g} s")
             raise
 
-    def _connection_lost(self, reason: str) -> None:
-        if not self.lost():
+    def connection_lost(self, reason: str) -> None:
+        """A connection has ended, or never opened."""
+        if not self.disconnected():
             self._tell_awaited(reason)
             return
         self._awaited_since_s = None
@@ -112,3 +110,23 @@ class DialedLink(OutgoingLink):
             "it listens, --advertise what the others are to dial",
             next="it is dialed until it is connected",
         )
+
+
+class _OutgoingHandler:
+    """One connection of a link; what it says of itself stays, though the link may be renewed."""
+
+    def __init__(self, link: DialedLink, hello: LinkHello) -> None:
+        self._link = link
+        self._hello = hello
+
+    def opened(self, connection: FrameConnection) -> None:
+        """Say which link this is."""
+        connection.write(encode_data_frame(self._hello))
+
+    def received(self, connection: FrameConnection, frame: bytes) -> None:
+        """Pass a frame to the link."""
+        self._link.received(connection, self._hello, frame)
+
+    def lost(self, connection: FrameConnection, reason: str) -> None:
+        """Report the end to the link, which dials again."""
+        self._link.connection_lost(reason)

@@ -47,7 +47,7 @@ class ControlServer:
     def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
         self._secret = secret
         self._tls = tls
-        self._strangers = Strangers(BoundedLog(log.warning, "control.refused"))
+        self.strangers = Strangers(BoundedLog(log.warning, "control.refused"))
         self.guests: dict[type[ControlFrame], Callable[[FrameConnection, ControlFrame], Guest]] = {}
         """By the first frame of such a connection: what makes a guest of it."""
         self._links: dict[WorkerName, FrameConnection] = {}
@@ -81,42 +81,18 @@ class ControlServer:
 
     def _accept(self) -> FrameConnection:
         connection = FrameConnection(
-            Side.LISTENER, Purpose.CONTROL, self._secret, FRAME_BYTES_MAX, self._tls
+            Side.LISTENER,
+            Purpose.CONTROL,
+            self._secret,
+            FRAME_BYTES_MAX,
+            _ControlHandler(self),
+            self._tls,
         )
-        self._strangers.came(connection)
-        joined: tuple[WorkerName, Epoch] | None = None
-        is_pulse = False
-
-        def received(data: bytes) -> None:
-            nonlocal joined, is_pulse
-            frame = decode_control_frame(data)
-            if joined is None and self.clients.take(connection, frame):
-                return
-            if isinstance(frame, Pulse):
-                is_pulse = True
-                self.on_pulse(frame.name, frame.epoch)
-                return
-            if joined is None:
-                if (invite := self.guests.get(type(frame))) is not None:
-                    _hand_over(connection, invite(connection, frame))
-                    return
-                joined = self._joined(connection, frame)
-            self.on_frame(joined[0], frame)
-
-        def lost(reason: str) -> None:
-            if joined is None:
-                if not (is_pulse or self.clients.gone(connection, reason)):
-                    self._strangers.refused(connection, reason)
-            elif self._links.get(joined[0]) is connection:
-                del self._links[joined[0]]
-                self.on_lost(*joined, f"its control link broke: {reason}")
-
-        connection.on_open = lambda: self._strangers.proven(connection)
-        connection.on_frame = received
-        connection.on_lost = lost
+        self.strangers.came(connection)
         return connection
 
-    def _joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
+    def joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
+        """Return which worker a new link is of, and since which epoch it runs."""
         match frame:
             case Join(epoch, name):
                 if epoch < self._joined_epochs.get(name, epoch):
@@ -131,8 +107,54 @@ class ControlServer:
             case _:
                 raise ProtocolError(f"a worker begins with Join, not {type(frame).__name__}")
 
+    def left(self, connection: FrameConnection, worker: WorkerName, epoch: Epoch, why: str) -> None:
+        """A link has ended; it counts unless the worker has another one."""
+        if self._links.get(worker) is connection:
+            del self._links[worker]
+            self.on_lost(worker, epoch, f"its control link broke: {why}")
 
-def _hand_over(connection: FrameConnection, guest: Guest) -> None:
-    """Have a guest get all that comes from now on."""
-    connection.on_frame = lambda data: guest.received(decode_control_frame(data))
-    connection.on_lost = guest.lost
+
+class _ControlHandler:
+    """One connection; its first frame says whether it is a worker's, a guest's, or a client's."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._worker: tuple[WorkerName, Epoch] | None = None
+        self._guest: Guest | None = None
+        self._is_pulse = False
+
+    def opened(self, connection: FrameConnection) -> None:
+        """The other side has proven the secret."""
+        self._server.strangers.proven(connection)
+
+    def received(self, connection: FrameConnection, frame: bytes) -> None:
+        """Pass a frame to whom the connection is for."""
+        self._decoded(connection, decode_control_frame(frame))
+
+    def _decoded(self, connection: FrameConnection, frame: ControlFrame) -> None:
+        server = self._server
+        if self._guest is not None:
+            self._guest.received(frame)
+            return
+        if self._worker is None and server.clients.take(connection, frame):
+            return
+        if isinstance(frame, Pulse):
+            self._is_pulse = True
+            server.on_pulse(frame.name, frame.epoch)
+            return
+        if self._worker is None:
+            if (invite := server.guests.get(type(frame))) is not None:
+                self._guest = invite(connection, frame)
+                return
+            self._worker = server.joined(connection, frame)
+        server.on_frame(self._worker[0], frame)
+
+    def lost(self, connection: FrameConnection, reason: str) -> None:
+        """The connection has ended."""
+        server = self._server
+        if self._guest is not None:
+            self._guest.lost(reason)
+        elif self._worker is not None:
+            server.left(connection, *self._worker, reason)
+        elif not (self._is_pulse or server.clients.gone(connection, reason)):
+            server.strangers.refused(connection, reason)
