@@ -23,6 +23,7 @@ from wallaroo.api.configs import (
     TCPSourceConfig,
 )
 from wallaroo.api.loggers import get_logger
+from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.errors import WallarooError, WallarooParameterError
@@ -41,6 +42,7 @@ __all__ = [
     "FileSourceConfig",
     "GenSourceConfig",
     "Partition",
+    "PayloadKey",
     "SinkConfig",
     "SourceConfig",
     "StateComputation",
@@ -58,6 +60,7 @@ __all__ = [
     "encoder",
     "get_logger",
     "partition",
+    "payload_key",
     "serialize",
     "state_computation",
     "state_computation_multi",

@@ -24,10 +24,12 @@ from wallaroo.api.inspection import (
     name_problems,
     named,
 )
+from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.upgrades import upgrades_of
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
+from wallaroo.routing import payload_keys
 from wallaroo.routing.keys import Key, canonical_key, display_key, short_repr
 from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import (
@@ -98,12 +100,16 @@ def read_upgrades(states: dict[str, State]) -> dict[str, State]:
 
 
 def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaration:
-    """Read a partition function."""
+    """Read a partition function, or where in the payload the key is."""
+    if isinstance(partition, PayloadKey):
+        if partition.rule is None:
+            raise WallarooParameterError(partition.mistakes)
+        return PartitionDeclaration(payload_keys.NAME, payload_key=partition.rule)
     if isinstance(partition, Partition):
         if partition.mistakes:
             raise WallarooParameterError(partition.mistakes)
         return PartitionDeclaration(short_name(partition.function), partition.function)
-    remedy = f"decorate a function with {Partition.decorator}"
+    remedy = f"decorate a function with {Partition.decorator}, or give wallaroo.payload_key(...)"
     methods: dict[str, tuple[str, ...]] = {"partition": ("record",)}
     _raise_if_any(method_problems(partition, "partition_function", methods, remedy), place)
     return PartitionDeclaration(type(partition).__name__, partition.partition)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os.path import normpath
 
 from wallaroo.api.inspection import Problem
-from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.base import PayloadSource, Sink, Source
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import (
@@ -54,6 +54,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation)
             yield _open_mistake(draft)
     yield from _name_mistakes(drafts)
     yield from _state_mistakes(drafts)
+    yield from _payload_key_mistakes(drafts)
     yield from _address_mistakes(drafts)
     yield from _path_mistakes(drafts)
 
@@ -97,6 +98,23 @@ def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
             declared, place = first.setdefault(name, (step.state, step.place))
             for problem in _state_conflicts(declared, step.state, place):
                 yield problem.at(step.place)
+
+
+def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    for draft in drafts:
+        for index, step in enumerate(draft.steps):
+            if step.partition is None or step.partition.payload_key is None:
+                continue
+            if index > 0:
+                before = draft.steps[0].computation.name
+                what = (
+                    f"a payload_key() is behind the step {before!r}, which makes other records"
+                )
+                remedy = "give a partition function, or key the first step of the pipeline"
+                yield Problem(what, remedy).at(step.place)
+            elif draft.source is not None and not isinstance(draft.source, PayloadSource):
+                what = f"the source of pipeline {draft.name!r} has no payloads to find a key in"
+                yield Problem(what, "give a partition function").at(step.place)
 
 
 def _state_conflicts(

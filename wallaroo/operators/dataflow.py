@@ -28,8 +28,10 @@ from wallaroo.operators.batches import (
 from wallaroo.operators.chain import Bindings, Entry, write_chain
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
+from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan
 
 Run = Callable[..., None]
@@ -109,9 +111,16 @@ class Dataflow:
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
-            if exchange.payload_may_travel and options.form is not BatchFormat.OBJECTS
+            if exchange.payload_key is not None
+            or (exchange.payload_may_travel and options.form is not BatchFormat.OBJECTS)
         )
-        self._unmeasured = set(self._travels_as_payload if options.form is None else ())
+        self._unmeasured = {
+            edge
+            for edge in self._travels_as_payload
+            if options.form is None and self._pipeline_of_edge[edge][1].payload_key is None
+        }
+        self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
+        """By pipeline whose records are keyed before they are decoded."""
         self._bindings: Bindings
 
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
@@ -141,6 +150,9 @@ class Dataflow:
                 bindings.routes[edge] = self._routes(edge, maps[exchange.state])
             else:
                 bindings.deals[edge] = self._deal(edge, workers)
+            if exchange.payload_key is not None:
+                splitter = KeySplitter(exchange.payload_key, bindings.routes[edge])
+                self._splitters[self.pipeline_of(edge)] = splitter, edge
         self._write_chains()
 
     def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
@@ -161,9 +173,12 @@ class Dataflow:
         self._sources = []
         self._batches = {}
         for pipeline in self._plan.pipelines:
-            decodes = isinstance(pipeline.source, PayloadSource)
-            entry = Entry.PAYLOADS if decodes else Entry.VALUES
-            self._sources.append(self._chains(pipeline, 0, entry))
+            if len(self._sources) in self._splitters:
+                self._sources.append(self._chains(pipeline, 1, Entry.KEYED_PAYLOADS))
+            else:
+                decodes = isinstance(pipeline.source, PayloadSource)
+                entry = Entry.PAYLOADS if decodes else Entry.VALUES
+                self._sources.append(self._chains(pipeline, 0, entry))
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
                 edge = stage.exchange.edge
@@ -203,10 +218,23 @@ class Dataflow:
     def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
         """Take payloads (or, from a generator, values) through ``pipeline`` from its source."""
         self.tally.taken[pipeline] += len(records)
-        if is_watched:
-            self._run_watched(self._sources[pipeline], [records])
+        runs, columns = self._sources[pipeline], [records]
+        if pipeline in self._splitters:
+            columns = self._split(pipeline, records)
+        if is_watched and columns[0]:
+            self._run_watched(runs, columns)
         else:
-            self._sources[pipeline][0](records)
+            runs[0](*columns)
+
+    def _split(self, pipeline: int, payloads: list[bytes]) -> list[list[Any]]:
+        """Send payloads to the owners of their keys; return keys and payloads of this worker."""
+        splitter, edge = self._splitters[pipeline]
+        keys, own, bad = splitter.split(payloads)
+        for payload, error in bad:
+            name, node = self._plan.pipelines[pipeline].name, self._nodes.of_edge[edge]
+            site = Site(name, PAYLOAD_KEY, has_key=False, is_decoder=True, node=node)
+            self._fail(error, site, None, payload, payload)
+        return [keys, own]
 
     def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
         """Return the batch that another worker packed; what cannot be read becomes a failure."""

@@ -107,6 +107,7 @@ class _Compiler:
             partition=step.partition.function if step.partition else None,
             partition_name=step.partition.name if step.partition else "",
             payload_may_travel=payload_may_travel,
+            payload_key=step.partition.payload_key if step.partition else None,
         )
 
     def _step(self, declared: StepDeclaration) -> Step:

@@ -61,6 +61,11 @@ def _routing(exchange: Exchange) -> str:
     travels = "payloads may travel" if exchange.payload_may_travel else "records travel"
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return f"round robin over all workers, {travels}"
+    if exchange.payload_key is not None:
+        return (
+            f"by payload key ({exchange.payload_key.describe()}) to the owner in state "
+            f"{exchange.state!r}, payloads travel and are decoded there"
+        )
     if exchange.partition is None:
         return f"to the one owner of state {exchange.state!r}, {travels}"
     return f"by key {exchange.partition_name} to the owner in state {exchange.state!r}, {travels}"
@@ -116,7 +121,8 @@ def _state_edges(pipeline: Pipeline, states: dict[str, str]) -> Iterator[str]:
 def _edge_label(exchange: Exchange) -> str:
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return _quoted("round robin")
-    return _quoted(f"key: {exchange.partition_name}" if exchange.partition else "one key")
+    has_key = exchange.partition is not None or exchange.payload_key is not None
+    return _quoted(f"key: {exchange.partition_name}" if has_key else "one key")
 
 
 def _steps(stages: Iterable[Stage]) -> Iterator[Step]:

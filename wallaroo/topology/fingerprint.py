@@ -105,7 +105,9 @@ def _pipeline_lines(pipeline: Pipeline) -> Iterator[str]:
 def _exchange_line(exchange: Exchange) -> str:
     line = f"exchange {exchange.edge} {exchange.kind.value}"
     if exchange.state is not None:
-        line += f" by {_value(exchange.partition)} to state {exchange.state!r}"
+        key = exchange.payload_key
+        by = _value(exchange.partition) if key is None else f"payload key: {key.describe()}"
+        line += f" by {by} to state {exchange.state!r}"
     return line
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.routing.payload_keys import PayloadKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,11 @@ class ComputationDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class PartitionDeclaration:
-    """A partition function: record to key."""
+    """A partition function, record to key, or a key in the payload."""
 
     name: str
-    function: Callable[[Any], Any]
+    function: Callable[[Any], Any] | None = None
+    payload_key: PayloadKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.names import EdgeId, SinkId, StepId
+from wallaroo.routing.payload_keys import PayloadKey
 
 HASHED_PARTITIONS_DEFAULT = 1024
 """Partitions a state has for the keys that were not declared."""
@@ -67,6 +68,8 @@ class Exchange:
     partition_name: str = ""
     payload_may_travel: bool = False
     """Nothing but the decoder stands before it, so the owner can decode the payload again."""
+    payload_key: PayloadKey | None = None
+    """Payload to key, instead of ``partition``: only the owner of the key decodes a record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,30 @@
 """Keys to outgoing lists, remembered while there is room."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wallaroo.names import WorkerName
+from wallaroo.operators import routes as module
 from wallaroo.operators.routes import KEYS_CACHED_MAX, Routes
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
 
 ME, OTHER = WorkerName("me"), WorkerName("other")
+
+
+@pytest.fixture(params=["compiled", "Python"], autouse=True, scope="module")
+def looking_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run everything twice: with the compiled code, if it was built, and without it."""
+    if request.param == "compiled" and module._compiled is None:
+        pytest.skip("built without a compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "Python":
+            patch.setattr(module, "_compiled", None)
+        yield
 
 
 def routes(declared: tuple[Any, ...] = ("x",)) -> tuple[Routes, PartitionMap, list[Any]]:
@@ -71,3 +86,27 @@ def test_a_key_that_the_state_does_not_take_is_an_error_every_time() -> None:
         with pytest.raises(ValueError, match="no partition for the key 'y'"):
             found.find("y")
     assert found.known == {}
+
+
+plain = (
+    st.text(st.characters(exclude_categories=()), max_size=300)
+    | st.binary(max_size=300)
+    | st.integers()
+    | st.sampled_from([-(1 << 63), (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 0, -1, 255, 256])
+    | st.booleans()
+)
+keys = st.recursive(plain, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=4)
+
+
+@given(st.lists(keys, max_size=20))
+def test_every_kind_of_key_goes_where_its_hash_says(written: list[Any]) -> None:
+    found, partition_map, out = routes()
+    for key in map(canonical_key, written):
+        assert lookup(found, key) is (None if partition_map.owner_of(key) == ME else out)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 8, 9, 16, 17, 128, 129, 240, 241, 512, 1025])
+def test_text_and_bytes_of_every_length_class_of_the_hash(length: int) -> None:
+    found, partition_map, out = routes()
+    for key in ("x" * length, "\u00e9" * length, b"x" * length):
+        assert lookup(found, key) is (None if partition_map.owner_of(key) == ME else out)
