@@ -88,6 +88,29 @@ def _growth(key_count: int, workers: int) -> Scenario:
     )
 
 
+def _payload_keys(workers: int, target: str) -> Scenario:
+    return Scenario(
+        name=f"{workers} workers, payload key",
+        module="letters",
+        arguments=("payload-key",),
+        workers=workers,
+        target=target,
+    )
+
+
+def _json(workers: int, arguments: tuple[str, ...], target: str) -> Scenario:
+    return Scenario(
+        name=f"130-byte JSON, {workers} workers" + (", payload key" if arguments else ""),
+        module="documents",
+        arguments=arguments,
+        workers=workers,
+        payload_bytes=130,
+        key_count=100,
+        record_count=500_000,
+        target=target,
+    )
+
+
 COST = [
     _letters(1, "1.15"),
     _letters(2, "1.5"),
@@ -126,6 +149,11 @@ COST = [
         record_count=8_000,
         target="1.1",
     ),
+    _payload_keys(2, "1.4"),
+    _payload_keys(4, "1.5"),
+    _json(2, (), ""),
+    _json(2, ("payload-key",), "1.3"),
+    _json(4, ("payload-key",), "1.35"),
 ]
 
 GROWTH = [

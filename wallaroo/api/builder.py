@@ -6,6 +6,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from wallaroo.api.configs import SinkConfig, SourceConfig
 from wallaroo.api.inspection import Problem, caller_place, named
+from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.readers import (
     read_computation,
     read_keys,
@@ -101,12 +102,13 @@ class ApplicationBuilder(Generic[R_co]):
         computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
-        partition_function: KeyFunction[R_co],
+        partition_function: KeyFunction[R_co] | PayloadKey,
         partition_keys: list[RecordKeyT] | tuple[RecordKey, ...] | None = None,
     ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for each key.
 
-        ``partition_function`` gives a record's key. Keys in ``partition_keys``, a list or tuple,
+        ``partition_function`` gives a record's key, or ``wallaroo.payload_key(...)`` says where it
+        is in the payload. Keys in ``partition_keys``, a list or tuple,
         are spread evenly over the workers; any other key gets its state with its first record.
         """
         place = caller_place()

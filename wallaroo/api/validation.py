@@ -107,9 +107,7 @@ def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
                 continue
             if index > 0:
                 before = draft.steps[0].computation.name
-                what = (
-                    f"a payload_key() is behind the step {before!r}, which makes other records"
-                )
+                what = f"a payload_key() is behind the step {before!r}, which makes other records"
                 remedy = "give a partition function, or key the first step of the pipeline"
                 yield Problem(what, remedy).at(step.place)
             elif draft.source is not None and not isinstance(draft.source, PayloadSource):

@@ -22,7 +22,7 @@ class KeySplitter:
 
     def __init__(self, key: PayloadKey, routes: Routes) -> None:
         self._key_of = key.key_of
-        self._known = routes.known.get
+        self._known = routes.known
         self._find = routes.find
         self._bad: list[tuple[bytes, BaseException]] = []
         self._split = self._split_each
@@ -48,9 +48,8 @@ class KeySplitter:
     def _split_one(self, payload: bytes, keys: list[Any], own: list[bytes]) -> None:
         try:
             key = canonical_key(self._key_of(payload))
-            out = self._known(key, False)
-            if out is False:
-                out = self._find(key)
+            known = self._known
+            out = known[key] if key in known else self._find(key)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this record's failure
             self._bad.append((payload, error))
             return

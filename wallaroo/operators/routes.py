@@ -14,6 +14,11 @@ KEYS_CACHED_MAX = 4096
 """Beyond a few thousand keys a dict's cache misses cost more than hashing again (measured)."""
 
 
+def is_compiled() -> bool:
+    """Whether owners are looked up by compiled code."""
+    return _compiled is not None
+
+
 class Routes:
     """Key to the outgoing list of its worker, ``None`` for this worker.
 

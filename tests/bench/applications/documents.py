@@ -1,4 +1,7 @@
-"""Counts and sums orders by customer; an order is a JSON document with a list of items."""
+"""Counts and sums orders by customer; an order is a JSON document with a list of items.
+
+With the argument ``payload-key`` the key is declared as a name in the payload.
+"""
 
 import json
 from typing import Any
@@ -44,10 +47,11 @@ def application_setup(args: list[str]) -> Any:
     in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
     source = wallaroo.TCPSourceConfig(in_host, in_port, decode)
+    key: Any = wallaroo.payload_key(json="customer") if "payload-key" in args else by_customer
     return (
         wallaroo.ApplicationBuilder("documents")
         .new_pipeline("orders", source)
-        .to_state_partition(add_order, Sales, "sales", by_customer)
+        .to_state_partition(add_order, Sales, "sales", key)
         .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
         .build()
     )

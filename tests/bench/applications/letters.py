@@ -1,6 +1,7 @@
 """The alphabet example as a measured application; also with a computation before the exchange.
 
 The argument ``objects`` puts a stateless computation first, so that records must travel as objects.
+With ``payload-key`` the key is declared as a part of the payload.
 """
 
 import sys
@@ -27,8 +28,11 @@ def application_setup(args: list[str]) -> Any:
     if "objects" in args:
         builder.to(check_votes)
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    key: Any = alphabet.letter_of
+    if "payload-key" in args:
+        key = wallaroo.payload_key(offset=0, length=1)
     builder.to_state_partition(
-        alphabet.add_votes, alphabet.TotalVotes, "letter state", alphabet.letter_of, letters
+        alphabet.add_votes, alphabet.TotalVotes, "letter state", key, letters
     )
     builder.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, alphabet.encode_votes))
     return builder.build()

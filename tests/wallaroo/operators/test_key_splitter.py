@@ -9,16 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wallaroo.names import WorkerName
-from wallaroo.operators import key_splitter, routes
 from wallaroo.operators.key_splitter import KeySplitter
-from wallaroo.operators.routes import Routes
+from wallaroo.operators.routes import Routes, is_compiled
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import KeyField, KeyFunction, KeyInJSON, KeySlice, PayloadKey
 
 ME, OTHER = WorkerName("me"), WorkerName("other")
 
-is_compiled = pytest.mark.skipif(
-    key_splitter._compiled is None, reason="built without a compiler: there is nothing to compare"
+needs_compiler = pytest.mark.skipif(
+    not is_compiled(), reason="built without a compiler: there is nothing to compare"
 )
 
 
@@ -52,14 +51,14 @@ def compare(
 ) -> Parted:
     compiled = Parted(rule, payloads, declared, hashed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routes, "_compiled", None)
-        patch.setattr(key_splitter, "_compiled", None)
+        patch.setattr("wallaroo.operators.routes._compiled", None)
+        patch.setattr("wallaroo.operators.key_splitter._compiled", None)
         in_python = Parted(rule, payloads, declared, hashed)
     assert compiled.facts() == in_python.facts()
     return compiled
 
 
-@is_compiled
+@needs_compiler
 @given(
     st.lists(st.binary(max_size=6)),
     st.integers(0, 3),
@@ -73,7 +72,7 @@ def test_slices(
     compare(KeySlice(offset, length, is_bytes), payloads, declared)
 
 
-@is_compiled
+@needs_compiler
 @given(
     st.lists(st.text("a,;é", max_size=8).map(str.encode)),
     st.integers(0, 3),
@@ -102,7 +101,7 @@ tokens = st.sampled_from(
 )
 
 
-@is_compiled
+@needs_compiler
 @given(
     st.lists(st.lists(tokens, max_size=12).map("".join).map(str.encode), max_size=8),
     st.sampled_from(["user", "u", 'q"', "é", "7"]),
@@ -114,14 +113,14 @@ def test_json_however_broken(payloads: list[bytes], name: str, declared: tuple[A
     compare(KeyInJSON(name), payloads, declared)
 
 
-@is_compiled
+@needs_compiler
 def test_more_keys_than_the_table_holds() -> None:
     payloads = [b"%07d" % (number % 20_000) for number in range(50_000)]
     parted = compare(KeySlice(0, 7), payloads)
     assert len(parted.own) + len(parted.sent) // 2 == 50_000
 
 
-@is_compiled
+@needs_compiler
 def test_a_state_of_declared_keys_only_refuses_others_each_time() -> None:
     parted = compare(KeySlice(0, 1), [b"a", b"b", b"a", b"b", b"c"], ("a", "c"), hashed=0)
     assert [payload for payload, _ in parted.bad] == [b"b", b"b"]

@@ -1,6 +1,7 @@
 """Keys of payloads: what counts as the key, and what is said if there is none."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -68,9 +69,8 @@ def test_the_key(rule: PayloadKey, payload: bytes, key: Any) -> None:
     ],
 )
 def test_a_payload_without_the_key(rule: PayloadKey, payload: bytes, said: str) -> None:
-    with pytest.raises(ValueError, match="(?s).") as caught:
+    with pytest.raises(ValueError, match=re.escape(said)):
         rule.key_of(payload)
-    assert said in str(caught.value)
 
 
 values = st.recursive(
