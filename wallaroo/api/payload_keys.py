@@ -27,7 +27,7 @@ class PayloadKey:
 
     def __init__(self, rule: Rule | None, problems: list[Problem]) -> None:
         self.place = caller_place()
-        self.rule = rule
+        self.rule = None if problems else rule
         """``None`` if there are mistakes."""
         self.mistakes = tuple(problem.at(self.place) for problem in problems)
 
@@ -56,13 +56,10 @@ def payload_key(
       bool. If the name occurs twice, the first value counts;
     * ``function``: ``f(payload)`` returns the key. It pays if it is much cheaper than the decoder.
 
-    The first three need no Python call for a record if the package was built with a C compiler.
     The key is text (UTF-8); ``type=bytes`` leaves bytes. A record whose payload has no such key
     becomes a dead letter of the step ``payload key``. ::
 
-        builder.to_state_partition(
-            count_events, Counter, "events by user", wallaroo.payload_key(json="user")
-        )
+        builder.to_state_partition(count, Counter, "counts", wallaroo.payload_key(json="user"))
     """
     problems: list[Problem] = []
     given = {
@@ -72,34 +69,35 @@ def payload_key(
         "json": json is not None,
     }
     chosen = [name for name, is_given in given.items() if is_given]
-    rule: Rule | None = None
     if len(chosen) != 1:
         what = " and ".join(chosen) if chosen else "nothing"
         problems.append(Problem(f"payload_key() is given {what}", f"give one of {_FORMS}"))
-    else:
-        problems += _type_problems(type, chosen[0])
-        match chosen[0]:
-            case "function":
-                assert function is not None
-                what = "the function of payload_key()"
-                problems += function_problems(function, what, ("payload",))
-                if not problems:
-                    rule = KeyFunction(function, short_name(function))
-            case "offset and length":
-                problems += _count_problems("offset", offset, 0)
-                problems += _count_problems("length", length, 1)
-                if not problems and offset is not None and length is not None:
-                    rule = KeySlice(offset, length, type is bytes)
-            case "field and separator":
-                problems += _count_problems("field", field, 0)
-                problems += _separator_problems(separator)
-                if not problems and field is not None and separator is not None:
-                    rule = KeyField(field, separator, type is bytes)
-            case _:
-                problems += _name_problems(json)
-                if not problems and json is not None:
-                    rule = KeyInJSON(json)
-    return PayloadKey(rule, problems)
+        return PayloadKey(None, problems)
+    problems += _type_problems(type, chosen[0])
+    is_bytes = type is bytes
+    if function is not None:
+        problems += function_problems(function, "the function of payload_key()", ("payload",))
+        return PayloadKey(KeyFunction(function, short_name(function)), problems)
+    if json is not None:
+        problems += _name_problems(json)
+        return PayloadKey(KeyInJSON(json), problems)
+    if chosen == ["offset and length"]:
+        return _slice(offset, length, problems, is_bytes=is_bytes)
+    return _field(field, separator, problems, is_bytes=is_bytes)
+
+
+def _slice(
+    offset: int | None, length: int | None, problems: list[Problem], *, is_bytes: bool
+) -> PayloadKey:
+    problems += [*_count_problems("offset", offset, 0), *_count_problems("length", length, 1)]
+    return PayloadKey(KeySlice(offset or 0, length or 0, is_bytes), problems)
+
+
+def _field(
+    field: int | None, separator: bytes | None, problems: list[Problem], *, is_bytes: bool
+) -> PayloadKey:
+    problems += [*_count_problems("field", field, 0), *_separator_problems(separator)]
+    return PayloadKey(KeyField(field or 0, separator or b"", is_bytes), problems)
 
 
 def _type_problems(kind: object, chosen: str) -> Iterator[Problem]:
