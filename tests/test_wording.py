@@ -21,7 +21,7 @@ CLEAN = (
     "docs/testing.md",
     "docs/upgrading-state.md",
     "docs/upgrading.md",
-    "examples/monitoring",
+    "examples",
 )
 """Files and folders without such phrases. Add yours as soon as it is clean."""
 
@@ -29,7 +29,7 @@ SUFFIXES = {".md", ".py", ".js", ".css", ".html", ".json", ".yml", ".toml"}
 SKIPPED = {"vendor", "__pycache__"}
 
 PHRASES = {
-    r"(?<!there )(?<!there's )\b(?:is|was) no (?!longer\b)": "is not a",
+    r"(?<!there )(?<!there's )\b(?:is|was) no (?!longer\b|(?:more|less) than\b|accident\b)": "is not a",
     r"\bin place of\b": "instead of",
     r"\bmend(?:s|ed|ing)?\b": "fix, repair, recover",
     r"\b(?:the|a|its) begin\b|\bbegin of\b": "start, beginning",

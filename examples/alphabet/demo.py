@@ -179,7 +179,7 @@ def last_totals(lines: list[str]) -> Counter[str]:
     for line in lines:
         letter, arrow, votes = line.partition(" => ")
         if not arrow or not votes.isdigit():
-            raise DemoError(f"This line of output is no total: {line!r}")
+            raise DemoError(f"This line of output is not a total: {line!r}")
         totals[letter] = int(votes)
     return totals
 
@@ -207,7 +207,7 @@ def check(lines: list[str], message_count: int, expected: Counter[str]) -> None:
 
 
 def what_was_said(folder: Path) -> str:
-    """Return the output of the commands, for whoever has to find out what went wrong."""
+    """Return the output of the commands, which shows what went wrong."""
     logs = {log.stem: log.read_text(errors="replace") for log in sorted(folder.glob("*.log"))}
     return "".join(f"\n{name} said:\n{said}" for name, said in logs.items() if said)
 
