@@ -29,7 +29,8 @@ SUFFIXES = {".md", ".py", ".js", ".css", ".html", ".json", ".yml", ".toml"}
 SKIPPED = {"vendor", "__pycache__"}
 
 PHRASES = {
-    r"(?<!there )(?<!there's )\b(?:is|was) no (?!longer\b|(?:more|less) than\b|accident\b)": "is not a",
+    r"(?<!there )(?<!there's )\b(?:is|was) no "
+    r"(?!longer\b|(?:more|less) than\b|accident\b)": "is not a",
     r"\bin place of\b": "instead of",
     r"\bmend(?:s|ed|ing)?\b": "fix, repair, recover",
     r"\b(?:the|a|its) begin\b|\bbegin of\b": "start, beginning",
