@@ -1,4 +1,4 @@
-"""The dashboard for Grafana asks for metrics that a cluster exports, by labels that these have."""
+"""The dashboard and the alert rules use metrics that a cluster exports, by their labels."""
 
 import json
 import re
@@ -9,7 +9,8 @@ import pytest
 
 from tests.workers.dashboard.exported import exported_families
 
-DASHBOARD = Path(__file__).parents[3] / "examples" / "monitoring" / "grafana-dashboard.json"
+MONITORING = Path(__file__).parents[3] / "examples" / "monitoring"
+DASHBOARD = MONITORING / "grafana-dashboard.json"
 METRIC = re.compile(r"\bwallaroo_\w+")
 GROUPED = re.compile(r"by \(([^)]*)\)[^w]*(?:rate\()?(wallaroo_\w+)")
 
@@ -20,15 +21,17 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> list[str]:
-    return [target["expr"] for panel in panels() for target in panel["targets"]]
+    alerts = re.findall(r"^ *expr: (.+)$", (MONITORING / "alerts.yml").read_text(), re.MULTILINE)
+    return [*(target["expr"] for panel in panels() for target in panel["targets"]), *alerts]
 
 
 @pytest.fixture(scope="module")
 def labels() -> dict[str, set[str]]:
-    """Labels by the name of the sample."""
+    """Return labels by the name of the sample, those of deprecated metrics left out."""
     return {
-        sample.name: set(sample.labels)
+        sample.name: {*sample.labels, "job"}
         for family in exported_families()
+        if not family.documentation.startswith("Deprecated: ")
         for sample in family.samples
     }
 
@@ -39,7 +42,9 @@ def test_there_are_panels_for_all_that_matters() -> None:
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_a_panel_asks_for_what_is_exported(expression: str, labels: dict[str, set[str]]) -> None:
+def test_an_expression_uses_current_metrics_and_their_labels(
+    expression: str, labels: dict[str, set[str]]
+) -> None:
     for name in METRIC.findall(expression):
         assert name in labels
     for grouped, name in GROUPED.findall(expression):
