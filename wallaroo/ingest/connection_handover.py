@@ -113,6 +113,11 @@ class StagedConnections:
             drop(self._shares[offer.giver][1])
         self._shares[offer.giver] = (offer.attempt, handed)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is staged."""
+        return not self._shares
+
     def take(self, giver: WorkerName, attempt: int) -> list[Handed]:
         """The change is done, and ``giver`` has given up what it gave at that attempt."""
         number, handed = self._shares.get(giver, (0, []))

@@ -92,6 +92,14 @@ class ReadBudget:
             self._has_too_much = False
             self._resume_all()
 
+    def check(self) -> None:
+        """Assert that readers are held up by what waits, and only by that much."""
+        assert self._pending_bytes >= 0
+        if self._has_too_much:
+            assert self._pending_bytes > PENDING_BYTES_MAX // 2
+        else:
+            assert self._pending_bytes <= PENDING_BYTES_MAX
+
     def _pause_all(self) -> None:
         for reader in self._readers:
             reader.pause()

@@ -132,6 +132,11 @@ class Sources:
         """Wait until all of the journals is taken."""
         await self._ports.replayed.wait()
 
+    def check(self) -> None:
+        """Assert that senders are not read while a journal is replayed."""
+        self._ports.intake.check()
+        assert self.is_replayed or self._ports.intake.is_full or not self._placed
+
     def stop_placed(self) -> None:
         """Have the sources that run here alone hand out no more records."""
         for source in self._placed.values():

@@ -76,6 +76,11 @@ class Engine:
         """Ask this clock from now on."""
         self._clock = clock
 
+    @property
+    def holds_sources(self) -> bool:
+        """Whether sources wait behind a barrier."""
+        return self._holds_sources
+
     def hold_sources(self) -> None:
         """Take nothing from sources: they are behind a barrier from now on."""
         self._holds_sources = True

@@ -91,6 +91,13 @@ class Inbox:
         """A barrier came: what this worker sends over this edge from now on has to wait."""
         self._behind_barrier[worker, edge] = checkpoint
 
+    def check(self) -> None:
+        """Assert that frames are held back for a barrier only, and that the bytes are counted."""
+        assert self._behind_barrier or not self._held_back, "frames are held back for no barrier"
+        frames = [waiting.frame for waiting in (*self._queue, *self._held_back)]
+        byte_count = sum(len(frame.body) for frame in frames if isinstance(frame, BatchFrame))
+        assert byte_count == self.byte_count
+
     def release(self, checkpoint: CheckpointId) -> None:
         """The barrier is through, or given up: what was held back for it goes on, in its order.
 

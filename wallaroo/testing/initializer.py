@@ -244,6 +244,11 @@ class SimulatedInitializer:
         """Whether anything of this run is left."""
         return self._processes.are_left
 
+    def stories(self) -> dict[str, list[str]]:
+        """Return the last steps of each worker's last process, by the name of the process."""
+        workers = self._processes.workers(self._workers)
+        return {worker.process.name: worker.machine.story for worker in workers}
+
     def counts(self) -> Counts:
         """Return the counts of the whole run, by node, as this process shows them."""
         return sums(self._failures.counts.totals.by_worker())

@@ -422,5 +422,13 @@ class _Simulation:
                 f"run it again: {again}",
                 "the last steps:",
                 *self.loop.story,
+                *self._stories(),
             ]
         )
+
+    def _stories(self) -> list[str]:
+        """Return what each worker did last."""
+        lines: list[str] = []
+        for process, story in self._initializer.stories().items():
+            lines += [f"the last steps of {process}:", *story]
+        return lines

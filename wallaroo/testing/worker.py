@@ -127,7 +127,7 @@ class SimulatedWorker:
         )
         self._journal = Journal(JournalFolder(process, disk), self._writer)
         self.durable = self._durable() if world.is_durable else None
-        self.machine = WorkerMachine(self, incarnation)
+        self.machine = WorkerMachine(self, incarnation, checks_itself=True)
         process.start(self.machine.join())
         self._tick()
 

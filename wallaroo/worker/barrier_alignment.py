@@ -13,8 +13,9 @@ first sign of its checkpoint on. Signs of an older checkpoint are dropped here.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-from wallaroo.names import CheckpointId, EdgeId, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, EdgeId, WorkerName
 from wallaroo.topology.plan import Plan
 
 
@@ -82,6 +83,23 @@ class Aligner:
                 return self._passed(pipeline, 0)
             case EdgePassed(_, edge, worker):
                 return self._edge_passed(edge, worker)
+
+    def waits_for_others(self) -> CheckpointId:
+        """Return the barrier that has left this worker's sources and is not through; 0 if none."""
+        first_edges = [edges[0] for edges in self._edges if edges]
+        has_left = any(self._me not in self._missing.get(edge, {self._me}) for edge in first_edges)
+        return self._checkpoint if has_left and self._unflushed else NO_BARRIER
+
+    def check(self) -> None:
+        """Assert that a barrier passes the exchanges of a pipeline in their order."""
+        for index, edges in enumerate(self._edges):
+            missing = [self._missing.get(edge, self._workers) for edge in edges]
+            for before, behind in pairwise(missing):
+                assert self._me in behind or not before, (
+                    "it left an exchange that it had not passed"
+                )
+            if self._checkpoint and index not in self._unflushed:
+                assert not any(missing), "a pipeline is flushed before all barriers have come"
 
     def _begin(self, checkpoint: CheckpointId) -> None:
         self._checkpoint = checkpoint

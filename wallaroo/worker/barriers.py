@@ -188,6 +188,12 @@ class Barriers:
         if self._durability is not None:
             self._durability.saving.resume()
 
+    def check(self) -> None:
+        """Assert that sources wait from the moment a barrier has left them until it is through."""
+        self._aligner.check()
+        is_behind = self._aligner.waits_for_others() > self._abandoned
+        assert not is_behind or self._is_draining or self._worker.engine.holds_sources
+
     # What was before the barrier becomes durable
 
     def part_written(self, name: str, data: bytes) -> None:

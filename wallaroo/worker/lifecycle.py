@@ -58,7 +58,7 @@ class Lifecycle:
         self._ports = parts.ports
         self._worker = WorkerContext(parts, incarnation)
         self._resize = WorkerResize(self._worker, self._ports.pickler)
-        self._barriers: Barriers
+        self._barriers: Barriers | None = None
         self._durability: Durability | None = None
         self._assignment: Assign | None = None
         self._is_open = False
@@ -70,7 +70,8 @@ class Lifecycle:
 
     @property
     def barriers(self) -> Barriers:
-        """The barriers of the present members."""
+        """The barriers of the present members; there are none before the first ``Assign``."""
+        assert self._barriers is not None, "no members are assigned"
         return self._barriers
 
     @property
@@ -112,13 +113,13 @@ class Lifecycle:
             case Open():
                 self._worker.start(self._open(frame))
             case Drain():
-                self._barriers.drain(frame.checkpoint)
+                self.barriers.drain(frame.checkpoint)
             case Checkpoint():
-                self._barriers.checkpoint(frame.checkpoint)
+                self.barriers.checkpoint(frame.checkpoint)
             case Committed():
-                self._barriers.committed(frame)
+                self.barriers.committed(frame)
             case Abandon():
-                self._barriers.abandon(frame.checkpoint)
+                self.barriers.abandon(frame.checkpoint)
             case Rewind():
                 self._rewind(frame)
             case Stop():
@@ -136,7 +137,7 @@ class Lifecycle:
             case Empty():
                 self._resize.empty(frame)
             case Hold():
-                self._resize.hold(frame, self._barriers, self._durability)
+                self._resize.hold(frame, self.barriers, self._durability)
             case CallOff():
                 self._resize.call_off(frame, self._barriers)
             case Leave():
@@ -156,7 +157,7 @@ class Lifecycle:
         self._ports.end_epoch()
         self._worker.mesh.close()
         self._assignment = None
-        self._durability = None
+        self._barriers = self._durability = None
         self._worker.sinks.order.release_all()
         self._worker.sources.rewind()
         self._resize.end()
@@ -211,15 +212,15 @@ class Lifecycle:
 
     def part_written(self, name: str, data: bytes) -> None:
         """Put a part of a share into the store."""
-        self._barriers.part_written(name, data)
+        self.barriers.part_written(name, data)
 
     def share_saved(self, content: WorkerCheckpoint) -> None:
         """All of a share is durable."""
-        self._barriers.share_saved(content)
+        self.barriers.share_saved(content)
 
     def share_failed(self, error: WallarooError) -> None:
         """A share cannot be saved."""
-        self._barriers.share_failed(error)
+        self.barriers.share_failed(error)
 
     # Other members
 
@@ -308,6 +309,19 @@ class Lifecycle:
         """Report which sources have ended."""
         worker = self._worker
         worker.send(SourcesEnded(worker.epoch, *worker.sources.ended))
+
+    def check(self) -> None:
+        """Assert what holds between any two steps."""
+        worker = self._worker
+        assert worker.epoch >= worker.incarnation
+        assert worker.me not in worker.mesh.members
+        assert worker.mesh.outgoing.keys() >= {*worker.mesh.members}
+        assert (self._barriers is None) or (self._assignment is not None)
+        worker.engine.inbox.check()
+        worker.sources.check()
+        self._resize.check()
+        if self._barriers is not None:
+            self._barriers.check()
 
     # Ends
 

@@ -29,8 +29,12 @@ from wallaroo.worker.ports import WorkerPorts
 class WorkerMachine:
     """One worker, from the start of its process on."""
 
-    def __init__(self, ports: WorkerPorts, incarnation: Epoch) -> None:
+    def __init__(
+        self, ports: WorkerPorts, incarnation: Epoch, *, checks_itself: bool = False
+    ) -> None:
+        """With ``checks_itself`` the machine asserts its invariants after each step."""
         self._ports = ports
+        self._checks_itself = checks_itself
         self._journal = None if ports.durable is None else ports.durable.journal
         self._story = Story()
         self._engine = Engine(ports.clock, ports.call_soon, self, ports.deliveries)
@@ -71,6 +75,10 @@ class WorkerMachine:
         """The last steps, oldest first."""
         return self._story.lines
 
+    def _check(self) -> None:
+        if self._checks_itself:
+            self._lifecycle.check()
+
     # What the process reports
 
     async def join(self) -> None:
@@ -81,6 +89,7 @@ class WorkerMachine:
         """The initializer has sent an order."""
         self._story.note("received", frame)
         self._lifecycle.ordered(frame)
+        self._check()
 
     def send_counts(self) -> None:
         """Send how many records were counted here."""
@@ -110,10 +119,12 @@ class WorkerMachine:
         """Everything before this barrier of another worker is processed."""
         self._story.note("barrier of", link.worker, barrier)
         self._lifecycle.barriers.received(link, barrier)
+        self._check()
 
     def states_received(self, link: Link, frame: MovingFrame) -> None:
         """Another worker gives states."""
         self._lifecycle.resize.received(link, frame)
+        self._check()
 
     def records_failed(self, failures: list[Failure]) -> None:
         """Keep these records as dead letters."""
@@ -126,6 +137,7 @@ class WorkerMachine:
     def turn_ended(self) -> None:
         """The engine has handed on what came out of a turn."""
         self._lifecycle.worker.backlog_changed()
+        self._check()
 
     # What links, sources and sinks report
 
@@ -151,4 +163,7 @@ class WorkerMachine:
 
     def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
         """Stage connections of a worker that leaves; return whether they are staged."""
-        return self._lifecycle.resize.offered(offer, handed)
+        are_staged = self._lifecycle.resize.offered(offer, handed)
+        self._story.note(offer, "staged" if are_staged else "refused")
+        self._check()
+        return are_staged

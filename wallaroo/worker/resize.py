@@ -252,6 +252,16 @@ class WorkerResize:
         self._aside.lay(offer, handed)
         return True
 
+    def check(self) -> None:
+        """Assert what holds between any two steps."""
+        moving = self._moving
+        assert not (self._is_emptying and self._is_empty)
+        if moving is None:
+            assert self._aside.is_empty, "connections are staged for no resize"
+            return
+        moving.check()
+        assert not self.held or self._worker.engine.holds_sources, "sources go on before the end"
+
     # The end
 
     def take_over(self, left: list[Departure]) -> None:
@@ -290,7 +300,7 @@ class WorkerResize:
             else:
                 await self._worker.pause(DELIVER_LOOK_S)
 
-    def call_off(self, order: CallOff, barriers: Barriers) -> None:
+    def call_off(self, order: CallOff, barriers: Barriers | None) -> None:
         """There will be no such resize."""
         moving = self._moving
         if moving is None or moving.number != order.resize:
@@ -301,6 +311,7 @@ class WorkerResize:
         self._aside.drop()
         self._worker.mesh.unlink()
         if self.held:
+            assert barriers is not None, "only members hold"
             barriers.release_hold(self.held)
         self._empty_order = None
         if self._is_empty:

@@ -182,6 +182,11 @@ class StateTransfer:
         """Give nothing more: there will be no such change."""
         self._is_over = True
 
+    def check(self) -> None:
+        """Assert that everything is here once that was said, and that every key is counted."""
+        assert not (self._is_whole and self._missing), f"{self._missing} give more"
+        assert sum(self._came_from.values()) == self.key_count
+
     def finish(self) -> bool:
         """It is certain: drop what moved away, take in what came; say whether anything went."""
         has_given = False
