@@ -1,13 +1,15 @@
 """What type checkers say of applications: they find each mistake in wiring, and nothing else.
 
 A line in ``mistakes`` that ends in ``# mistake`` has to be found by both checkers. They must not
-find anything in other lines, in ``programs``, which are checked strictly, or in ``untyped``, which
-are written as applications were before there were types. Each checker is started once for all.
+find anything in other lines, in ``programs``, which are checked strictly, in ``untyped``, which are
+written as applications were before there were types, or in what the guide shows. All are copied
+into one folder, as if it were a user's, and each checker is started there once.
 """
 
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,16 +20,24 @@ from typing import Any, NamedTuple
 import pytest
 
 import wallaroo
+from tests.docs.pages import Page, page, pages
 from wallaroo.testing import simulate
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CHECKED = sorted(path for path in HERE.glob("*/*.py"))
-SOUND = [path for path in CHECKED if path.parent.name in ("programs", "untyped")]
+FOLDERS = ("programs", "mistakes", "untyped")
+SOUND = [*sorted((HERE / "programs").glob("*.py")), *sorted((HERE / "untyped").glob("*.py"))]
 MARK = "# mistake"
-COMPLETE_PERCENT = 92
-"""How many symbols of the whole package, the private part included, have a type that no checker has
-to guess. `basedpyright --verifytypes wallaroo --ignoreexternal` lists the others."""
+STRICT_PAGES = ("README.md", "first-application.md")
+WRONG_MODULE = "hasty"
+"""The guide shows with it what ``build`` says of mistakes; checkers find one of them as well."""
+UNTYPED = (
+    "# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls\n# pyright: basic\n"
+)
+COMPLETE_PERCENT = 90
+"""Of the symbols of the whole package, most of them private, so many have a type that no checker
+has to guess. `basedpyright --verifytypes wallaroo --ignoreexternal` lists the others; what it calls
+ambiguous is mostly an attribute such as `self.count = 0`. The public surface has to be complete."""
 
 ADDRESSES = [
     *("--in", "127.0.0.1:7010,127.0.0.1:7011,127.0.0.1:7020"),
@@ -38,84 +48,102 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class Place(NamedTuple):
-    """A line of a file beside this one."""
+    """A line of a file in the folder that is checked."""
 
     file: str
     line: int
 
 
-def run(program: str, *arguments: str) -> str:
+def run(folder: Path, program: str, *arguments: str, **variables: str) -> str:
     """Return what a program of this environment prints, whether it finds mistakes or not."""
     programs = Path(sys.executable).parent
     # Without a way to name the interpreter, `--verifytypes` takes the first on the path.
-    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [str(programs / program), *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        cwd=folder, env={**os.environ, "PATH": path, **variables},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout
 
 
-@cache
-def found_by(checker: str) -> dict[Place, str]:
-    """Return the messages of a checker for all files, by place."""
-    return dict(_from_mypy() if checker == "mypy" else _from_pyright())
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that is checked."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in FOLDERS:
+        shutil.copytree(HERE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "pyrightconfig.json", folder)
+    (folder / "guide").mkdir()
+    for name, text in guide_modules():
+        (folder / "guide" / f"{name}.py").write_text(text)
+    return folder
 
 
-def _from_mypy() -> Iterator[tuple[Place, str]]:
-    for line in run("mypy", "--output=json", *map(str, CHECKED)).splitlines():
+def guide_modules() -> Iterator[tuple[str, str]]:
+    """Yield name and text of each module that the guide and README show."""
+    for each in pages():
+        comments = "" if each.name in STRICT_PAGES else UNTYPED
+        for block in each.blocks("python"):
+            if block.module not in (None, WRONG_MODULE):
+                yield block.module, comments + block.module_text
+    yield "applications", UNTYPED + code_of(page("applications.md"))
+
+
+def code_of(shown: Page) -> str:
+    return "\n".join(block.text for block in shown.blocks("python"))
+
+
+@pytest.fixture(scope="module", params=["mypy", "basedpyright"])
+def found(request: pytest.FixtureRequest, project: Path) -> dict[Place, str]:
+    """What a checker says of all files, by place."""
+    return dict(from_mypy(project) if request.param == "mypy" else from_pyright(project))
+
+
+def from_mypy(project: Path) -> Iterator[tuple[Place, str]]:
+    cache_folder = ROOT / ".mypy_cache" / "applications"
+    options = ["--strict", "--config-file=", f"--cache-dir={cache_folder}", "--output=json"]
+    said = run(project, "mypy", *options, "--explicit-package-bases", ".", MYPYPATH="guide")
+    for line in said.splitlines():
         if line.startswith("{"):
             each = json.loads(line)
             if each["severity"] == "error":
-                yield _place(each["file"], each["line"]), each["message"]
+                yield Place(each["file"], each["line"]), each["message"]
 
 
-def _from_pyright() -> Iterator[tuple[Place, str]]:
-    report = run("basedpyright", "--project", str(HERE), "--pythonpath", sys.executable,
-                 "--outputjson")  # fmt: skip
+def from_pyright(project: Path) -> Iterator[tuple[Place, str]]:
+    report = run(project, "basedpyright", "--pythonpath", sys.executable, "--outputjson")
     for each in json.loads(report)["generalDiagnostics"]:
-        yield _place(each["file"], each["range"]["start"]["line"] + 1), each["message"]
-
-
-def _place(file: str, line: int) -> Place:
-    return Place((ROOT / file).relative_to(HERE).as_posix(), line)
+        file = Path(each["file"]).relative_to(project).as_posix()
+        yield Place(file, each["range"]["start"]["line"] + 1), each["message"]
 
 
 def places_marked() -> set[Place]:
     return {
         Place(path.relative_to(HERE).as_posix(), number)
-        for path in CHECKED
+        for path in (HERE / "mistakes").glob("*.py")
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if line.endswith(MARK)
     }
 
 
-CHECKERS = pytest.mark.parametrize("checker", ["mypy", "basedpyright"])
+def test_a_checker_finds_each_mistake_in_wiring(found: dict[Place, str]) -> None:
+    assert places_marked() - found.keys() == set()
 
 
-@CHECKERS
-def test_a_checker_finds_each_mistake_in_wiring(checker: str) -> None:
-    missed = places_marked() - found_by(checker).keys()
-    assert missed == set()
+def test_a_checker_finds_nothing_wrong_in_anything_else(found: dict[Place, str]) -> None:
+    marked = places_marked()
+    assert {place: message for place, message in found.items() if place not in marked} == {}
 
 
-@CHECKERS
-def test_a_checker_finds_nothing_wrong_in_anything_else(checker: str) -> None:
-    unmarked = {
-        place: message
-        for place, message in found_by(checker).items()
-        if place not in places_marked()
-    }
-    assert unmarked == {}
-
-
-def test_there_are_programs_of_each_kind() -> None:
-    counts = {name: len([*(HERE / name).glob("*.py")]) for name in ("programs", "mistakes")}
+def test_there_are_applications_of_each_kind(project: Path) -> None:
+    counts = {name: len([*(project / name).glob("*.py")]) for name in (*FOLDERS, "guide")}
     assert counts["programs"] >= 10
     assert counts["mistakes"] >= 5
+    assert counts["guide"] >= 7
     assert {place.file for place in places_marked()} == {
-        path.relative_to(HERE).as_posix() for path in (HERE / "mistakes").glob("*.py")
+        path.relative_to(project).as_posix() for path in (project / "mistakes").glob("*.py")
     }
 
 
@@ -147,7 +175,9 @@ def loaded(path: Path) -> Any:
 
 @cache
 def completeness() -> dict[str, Any]:
-    report = run("basedpyright", "--verifytypes", "wallaroo", "--ignoreexternal", "--outputjson")
+    report = run(
+        ROOT, "basedpyright", "--verifytypes", "wallaroo", "--ignoreexternal", "--outputjson"
+    )
     found: dict[str, Any] = json.loads(report)["typeCompleteness"]
     return found
 

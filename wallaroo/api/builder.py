@@ -18,7 +18,7 @@ from wallaroo.api.readers import (
     read_upgrades,
 )
 from wallaroo.api.roles import (
-    KeyFunction,
+    PartitionFunction,
     Q,
     R_co,
     RecordKey,
@@ -102,7 +102,7 @@ class ApplicationBuilder(Generic[R_co]):
         computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
-        partition_function: KeyFunction[R_co] | PayloadKey,
+        partition_function: PartitionFunction[R_co] | PayloadKey,
         partition_keys: list[RecordKeyT] | tuple[RecordKey, ...] | None = None,
     ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for each key.

@@ -12,6 +12,7 @@ from wallaroo.routing.payload_keys import (
 )
 from wallaroo.routing.payload_keys import PayloadKey as Rule
 from wallaroo.topology.function_names import short_name
+from wallaroo.topology.graph import SourceLocation
 
 _FORMS = "payload_key(function), (offset=, length=), (field=, separator=) or (json=)"
 
@@ -26,10 +27,10 @@ class PayloadKey:
     kind: ClassVar[str] = "payload_key"
 
     def __init__(self, rule: Rule | None, problems: list[Problem]) -> None:
-        self.place = caller_place()
-        self.rule = None if problems else rule
+        self.place: SourceLocation = caller_place()
+        self.rule: Rule | None = None if problems else rule
         """``None`` if there are mistakes."""
-        self.mistakes = tuple(problem.at(self.place) for problem in problems)
+        self.mistakes: tuple[str, ...] = tuple(problem.at(self.place) for problem in problems)
 
     def __repr__(self) -> str:
         return f"<payload_key: {self.rule.describe() if self.rule else 'mistaken'}>"

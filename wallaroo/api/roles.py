@@ -54,7 +54,7 @@ class RecordEncoder(Protocol[R_contra]):
         ...
 
 
-class KeyFunction(Protocol[R_contra]):
+class PartitionFunction(Protocol[R_contra]):
     """Tells the key whose state a record needs."""
 
     def partition(self, record: R_contra, /) -> RecordKey:

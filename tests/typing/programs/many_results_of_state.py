@@ -1,4 +1,4 @@
-"""A state computation with many results, and one without any, whose pipeline ends in ``done``."""
+"""State computations with many results and with none, and a key that is found in the payload."""
 
 import wallaroo
 
@@ -41,13 +41,14 @@ def encode(line: str) -> str:
 def application_setup(args: list[str]) -> wallaroo.Application:
     (in_host, in_port), (again_host, again_port) = wallaroo.tcp_parse_input_addrs(args)[:2]
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
+    level = wallaroo.payload_key(field=0, separator=b" ")
     return (
         wallaroo.ApplicationBuilder("levels")
         .new_pipeline("lines", wallaroo.TCPSourceConfig(in_host, in_port, decode))
         .to_state_partition(gather, Batch, "batches", by_level)
         .to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode))
         .new_pipeline("late lines", wallaroo.TCPSourceConfig(again_host, again_port, decode))
-        .to_state_partition(remember, Batch, "batches", by_level)
+        .to_state_partition(remember, Batch, "batches", level)
         .done()
         .build()
     )
