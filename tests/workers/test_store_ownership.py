@@ -15,8 +15,8 @@ from wallaroo_workers.initializer.resources.store_ownership import Ownership
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "RENEWED_EVERY_S", 0.05)
-    monkeypatch.setattr(lease_module, "RETRIED_AFTER_S", 0.05)
+    monkeypatch.setattr(lease_module, "RENEW_INTERVAL_S", 0.05)
+    monkeypatch.setattr(lease_module, "RETRY_DELAY_S", 0.05)
 
 
 def ownership(location: Path | str, *, takes_over: bool = False, timeout_s: float = 0) -> Ownership:

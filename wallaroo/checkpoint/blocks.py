@@ -6,8 +6,8 @@
     block    length of the body (u32), check of the length (u32), xxh3_64 of the body (u64), body
 
 All numbers are big endian. The length has a check of its own: otherwise a damaged one that points
-beyond the end of the file could not be told from a block that a crash cut short, and everything
-behind it would be taken for never written.
+beyond the end of the file could not be distinguished from a block that a crash cut short, and
+everything behind it would count as never written.
 """
 
 import struct
@@ -21,14 +21,14 @@ from wallaroo.describing import with_article
 from wallaroo.errors import DamagedFileError
 
 MAGIC = b"\x89wallaro"
-"""Its first byte is no text, so that no text file begins like this."""
+"""Its first byte is not text, so that no text file begins like this."""
 
 VERSION = 1
 HEADER_BYTES = 10
 BLOCK_HEAD_BYTES = 16
 
 BODY_BYTES_MAX = 1 << 30
-"""Longest body: the longest frame that a source takes is half of this."""
+"""Longest body; the longest frame that a source accepts has half of this."""
 
 HINT_RESTORE = (
     "restore the file from a copy, or go back with --from-checkpoint N to a checkpoint that does "
@@ -45,7 +45,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class FileKind(IntEnum):
-    """What a file holds; numbers are never used again for something else."""
+    """What a file holds; a number is never reused for something else."""
 
     MANIFEST = 1
     PART = 2
@@ -71,7 +71,7 @@ def encode_block(body: bytes) -> bytes:
 
 
 def encode_block_head(*pieces: Buffer) -> bytes:
-    """Return what stands before a body that is all `pieces` one after the other."""
+    """Return the head of a block whose body is all `pieces`, one after the other."""
     length = sum(map(len, pieces))
     if length > BODY_BYTES_MAX:
         raise ValueError(f"a block of {length} bytes is longer than the {BODY_BYTES_MAX} allowed")
@@ -86,7 +86,7 @@ def check_header(
 ) -> None:
     """Raise ``DamagedFileError`` unless `data` begins as a file of `kind` that can be read here.
 
-    `hint` says what to do about one that is damaged, `foreign` about one that is nobody's.
+    `hint` says what to do about a damaged file, `foreign` about a file that is not ours.
     """
     if len(data) < HEADER_BYTES:
         raise DamagedFileError(file, 0, f"it has {len(data)} bytes, fewer than a header", hint)
@@ -95,7 +95,7 @@ def check_header(
         raise DamagedFileError(
             file,
             0,
-            f"it is no file of wallaroo: it begins with {bytes(data[:8]).hex(' ')}",
+            f"it is not a file of wallaroo: it begins with {bytes(data[:8]).hex(' ')}",
             foreign,
         )
     if version != VERSION:
@@ -111,11 +111,11 @@ def check_header(
 
 
 class BlockReader:
-    """Cuts the bytes of one file, which come in pieces, into blocks.
+    """Cuts the bytes of one file, which arrive in pieces, into blocks.
 
-    `offset` is where in `file` the first byte stands that will be given: the begin of a block.
-    Each error is a ``DamagedFileError``: a check that does not match. What is unfinished at the
-    end of the file is for the caller to judge, by ``tail_bytes``.
+    `offset` is the offset in `file` of the first byte, which must be the start of a block. A check
+    that does not match raises ``DamagedFileError``. The caller judges an unfinished block at the
+    end of the file by ``tail_bytes``.
     """
 
     def __init__(self, file: str, offset: int, hint: str = HINT_RESTORE) -> None:
@@ -123,15 +123,15 @@ class BlockReader:
         self._hint = hint
         self._rest = bytearray()
         self.offset = offset
-        """Where the first block begins that was not returned yet."""
+        """Offset of the first block that was not returned yet."""
 
     @property
     def tail_bytes(self) -> int:
-        """How many bytes stand behind the last whole block; at the file's end they are torn."""
+        """Number of bytes behind the last whole block; at the end of the file, a torn block."""
         return len(self._rest)
 
     def receive_data(self, data: Buffer) -> Iterator[Block]:
-        """Yield the blocks that `data` completes, in order; go through all before the next call."""
+        """Yield the blocks that `data` completes, in order; consume all before the next call."""
         self._rest += data
         rest, at = self._rest, 0
         try:
@@ -145,13 +145,13 @@ class BlockReader:
             del rest[:at]
 
     def _block_end(self, at: int) -> int | None:
-        """Return where the block at `at` ends in what is here; ``None`` if it is not whole yet."""
+        """Return where the block at `at` ends in the buffer; ``None`` if it is incomplete."""
         if len(self._rest) - at < BLOCK_HEAD_BYTES:
             return None
         length, check, _ = _HEAD.unpack_from(self._rest, at)
         if check != _length_check(length) or length > BODY_BYTES_MAX:
             if not self._rest[at:].lstrip(b"\0"):
-                return None  # a file system may lengthen a file before it writes what is in it
+                return None  # a file system may extend a file before it writes the content
             raise self._damage(f"the length of a block ({length}) does not match its check")
         end: int = at + BLOCK_HEAD_BYTES + length
         return end if end <= len(self._rest) else None
@@ -173,7 +173,7 @@ def read_blocks(data: Buffer, kind: FileKind, file: str) -> Iterator[Block]:
     """Yield the blocks of a whole file of `kind`.
 
     Raises ``DamagedFileError`` for a foreign file, a newer version, a check that does not match,
-    and for a file that ends within a block.
+    and a file that ends within a block.
     """
     check_header(data, kind, file)
     reader = BlockReader(file, HEADER_BYTES)

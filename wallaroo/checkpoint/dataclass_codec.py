@@ -1,8 +1,7 @@
 """Frozen dataclasses as lists of plain values, and back with every value checked.
 
-A dataclass becomes the list of its fields in order, so fields may hold what msgpack knows, other
-dataclasses, and lists and dictionaries of these. What may stand where is read off the
-declarations, so that there is no second place that tells it.
+A dataclass becomes the list of its fields in order. Fields may hold what msgpack knows, other
+dataclasses, and lists and dictionaries of these. The declared types are the only schema.
 """
 
 import math
@@ -42,9 +41,9 @@ def from_plain(kind: type[T], value: object) -> T:
 
 @cache
 def _declared(kind: type) -> tuple[list[tuple[str, Any]], int]:
-    """Return names and types, and how many there are at least.
+    """Return names and types of the fields, and how many a value has at least.
 
-    A last field with a default factory was added later: older files do not have it.
+    Fields at the end with a default factory were added later: older files do not have them.
     """
     hints = get_type_hints(kind)
     declared = fields(kind)
@@ -54,7 +53,7 @@ def _declared(kind: type) -> tuple[list[tuple[str, Any]], int]:
 
 @cache
 def _read(declared: Any) -> tuple[Any, bool, tuple[Any, ...]]:
-    """Return the class that is declared, whether it is a dataclass, and what it is made of."""
+    """Return the declared class, whether it is a dataclass, and its type arguments."""
     declared = getattr(declared, "__supertype__", declared)
     plain = get_origin(declared) or declared
     return plain, is_dataclass(plain), get_args(declared)

@@ -1,4 +1,4 @@
-"""What a worker that leaves the cluster leaves behind, for others to look after."""
+"""What passes to a successor when a worker leaves the cluster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from wallaroo.routing.hashing import hash_text
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """All of it but the states, which go to the owners of their keys."""
+    """Everything that a departing worker owns except states, which go to the owners of their
+    keys."""
 
     worker: WorkerName
     journals: list[JournalPosition]
-    """Read to their ends. No checkpoint to come may have them replayed, and once no checkpoint
-    that is kept needs them they are to be deleted."""
+    """Journals that are processed to their ends. Later checkpoints must not replay them, and they
+    are deleted once no retained checkpoint needs them."""
     sources: dict[int, Any]
-    """Where each source is that ran there alone, by pipeline."""
+    """Positions of the sources that ran on this worker alone, by pipeline."""
     staged: list[StagedOutput]
-    """Output that becomes visible with the next checkpoint."""
+    """Staged output, which becomes visible with the next checkpoint."""
     counts: dict[str, dict[str, list[int]]]
-    """Records counted here, by worker, to be carried on."""
+    """Counts of records by worker, which the successor carries on."""
     handed_over: int = 0
-    """At which attempt the connections of its senders were given, and lie aside at others, to be
-    read on there; 0 where they were not."""
+    """Number of the hand-over attempt that succeeded; 0 if its connections were not handed over."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""
@@ -40,5 +40,5 @@ class Departure:
 
 
 def successor_of(name: str, members: Sequence[WorkerName]) -> WorkerName:
-    """Return the member that looks after what ``name`` names: the same one, whoever asks."""
+    """Return the member that takes over what ``name`` names; the same in every process."""
     return members[hash_text(name) % len(members)]

@@ -1,8 +1,8 @@
-"""Journals: what sources that cannot be asked to repeat have read, to be replayed after a crash.
+"""Journals: what sources that cannot be read again have read, to be replayed after a crash.
 
-A journal is written by one worker during one epoch. It is a row of *segment* files, each named
-after the offset of its first byte; offsets count all bytes of all segments, headers included, so
-the file that begins at offset F has the byte of offset O at its place O - F. An entry is one block
+A journal is written by one worker during one epoch. It is a series of *segment* files, each named
+after the offset of its first byte. Offsets count all bytes of all segments, headers included, so
+the byte at offset O is at position O - F of the segment that begins at F. An entry is one block
 with the body::
 
     pipeline (u16), how many records (u32), the bytes of whole frames with their headers
@@ -22,10 +22,10 @@ from wallaroo.checkpoint.manifest import NUMBER_DIGITS, JournalPosition
 from wallaroo.errors import DamagedFileError
 
 SEGMENT_HEADER = encode_header(FileKind.JOURNAL)
-"""What each segment begins with; entries follow."""
+"""The first bytes of each segment; entries follow."""
 
 JOURNAL_FOLDER = "journals"
-"""Where journals are, in a directory that holds checkpoints too."""
+"""The folder of journals, within a directory that also holds checkpoints."""
 
 OFFSET_DIGITS = 16
 
@@ -37,26 +37,26 @@ class Entry(NamedTuple):
     """An entry of a journal that has records to replay."""
 
     offset: int
-    """Where it begins in the journal, which names it."""
+    """Where it begins in the journal; this identifies the entry."""
     pipeline: int
     record_count: int
     frames: bytes
-    """Whole frames as they came from the sender, to be cut by the source's own framer."""
+    """Whole frames as the sender wrote them, to be cut by the source's own framer."""
     skip: int
-    """So many of its first records are processed already; always fewer than all."""
+    """Number of its first records that are processed already; always fewer than all."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalExtent:
-    """How much there is of one journal: what stands between two of its offsets, without a gap."""
+    """How much of one journal exists: everything between two of its offsets, without a gap."""
 
     journal: str
     begin: int
-    """The offset of its first byte that is there."""
+    """The offset of the first byte that exists."""
     last: int
     """The offset at which its last file begins."""
     end: int
-    """The offset behind its last byte. Zeros that a file system put there do not count."""
+    """The offset behind its last byte, not counting zeros with which a file system extended it."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as a list, as msgpack packs them."""
@@ -69,21 +69,21 @@ class JournalExtent:
         return from_plain(cls, value)
 
     def from_here_on(self, position: JournalPosition) -> JournalPosition:
-        """Return where to replay what is there, given that the rest behind `position` is lost."""
+        """Return where to replay what exists, given that the rest behind `position` is lost."""
         offset = min(max(position.offset, self.begin), self.end)
         done = {at: count for at, count in position.done.items() if offset <= at < self.end}
         return JournalPosition(self.journal, offset, done)
 
 
 def encode_entry_head(pipeline: int, record_count: int) -> bytes:
-    """Return what stands before the frames in an entry's body."""
+    """Return the part of an entry's body before its frames."""
     return _ENTRY.pack(pipeline, record_count)
 
 
 def decode_entry(block: Block, first: int, file: str, skip: int = 0) -> Entry:
     """Return the entry in `block` of the segment that begins at offset `first`."""
     if len(block.body) < ENTRY_HEAD_BYTES:
-        raise DamagedFileError(file, block.offset, "a block is no entry")
+        raise DamagedFileError(file, block.offset, "a block is not an entry")
     pipeline, record_count = _ENTRY.unpack_from(block.body)
     frames = block.body[ENTRY_HEAD_BYTES:]
     return Entry(first + block.offset, pipeline, record_count, frames, skip)
@@ -95,7 +95,7 @@ def journal_name(worker: str, epoch: int) -> str:
 
 
 def parse_journal_name(name: str) -> tuple[str, int] | None:
-    """Return the worker and the epoch in a journal's name; ``None`` if it is no such name."""
+    """Return the worker and the epoch in a journal's name; ``None`` for any other name."""
     worker, dash, digits = name.rpartition("-")
     is_number = len(digits) >= NUMBER_DIGITS and digits.isascii() and digits.isdecimal()
     return (worker, int(digits)) if worker and dash and is_number else None
@@ -107,7 +107,7 @@ def segment_name(first: int) -> str:
 
 
 def parse_segment_name(name: str) -> int | None:
-    """Return the offset in a segment's file name; ``None`` if it is no such name."""
+    """Return the offset in a segment's file name; ``None`` for any other name."""
     is_number = len(name) >= OFFSET_DIGITS and name.isascii() and name.isdecimal()
     return int(name) if is_number else None
 
@@ -115,8 +115,8 @@ def parse_segment_name(name: str) -> int | None:
 def covered_segments(firsts: Sequence[int], offset: int) -> list[int]:
     """Return those of the sorted segments `firsts` that hold only bytes before `offset`.
 
-    The last segment is never among them: without it nobody could tell a journal that was
-    processed from one that was lost.
+    The last segment is never among them: without it, a journal that was processed would look like
+    one that was lost.
     """
     return [first for first, following in pairwise(firsts) if following <= offset]
 
@@ -124,10 +124,10 @@ def covered_segments(firsts: Sequence[int], offset: int) -> list[int]:
 def replay_position(journal: str, positions: Iterable[JournalPosition]) -> JournalPosition | None:
     """Return where to replay `journal` from, given all `positions` of all workers in a manifest.
 
-    A checkpoint has a position of every journal that is not processed whole, and of each member's
-    newest one in any case. So a journal that it does not name is replayed from its begin if it is
-    newer than all that are named, since it was begun afterwards; else there is nothing to replay,
-    and the answer is ``None``.
+    A checkpoint has a position of every journal that is not completely processed, and in any case
+    of each member's newest one. So a journal that it does not name is replayed from its start if it
+    is newer than all that are named, since it was started after the checkpoint. Otherwise nothing
+    has to be replayed, and the answer is ``None``.
     """
     epoch = epoch_of(journal)
     newest = -1
@@ -139,15 +139,15 @@ def replay_position(journal: str, positions: Iterable[JournalPosition]) -> Journ
 
 
 def is_older(journal: str, other: str) -> bool:
-    """Say whether nobody replays ``journal`` once a checkpoint has ``other`` and not this one."""
+    """Return whether no worker replays ``journal`` if a checkpoint names ``other`` but not it."""
     return epoch_of(journal) <= epoch_of(other)
 
 
 def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> int | None:
-    """Return up to which offset `journal` may go without harm to any retained checkpoint.
+    """Return the offset up to which no retained checkpoint needs `journal`.
 
-    `retained` has for each of these all its positions. ``None`` says that none of them needs the
-    journal at all; without any checkpoint all of the journal is needed.
+    `retained` holds all positions of each of these checkpoints. ``None`` means that none of them
+    needs the journal at all. If there is no checkpoint, all of the journal is needed.
     """
     needed = [replay_position(journal, positions) for positions in retained]
     offsets = [position.offset for position in needed if position is not None]
@@ -157,8 +157,8 @@ def cut_offset(journal: str, retained: Sequence[Sequence[JournalPosition]]) -> i
 
 
 def epoch_of(journal: str) -> int:
-    """Return the epoch in a journal's name; raises ``ValueError`` if it is no such name."""
+    """Return the epoch in a journal's name; raises ``ValueError`` for any other name."""
     parsed = parse_journal_name(journal)
     if parsed is None:
-        raise ValueError(f"{journal!r} is no name of a journal")
+        raise ValueError(f"{journal!r} is not the name of a journal")
     return parsed[1]

@@ -1,4 +1,4 @@
-"""Goes through the segments of a journal, and tells a crash's unfinished entry from damage."""
+"""Reads the segments of a journal, and distinguishes a torn last entry from damage."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,14 +13,14 @@ READ_BYTES = 1 << 20
 
 
 class OpenSegment(Protocol):
-    """A segment's bytes, as an open file has them."""
+    """The bytes of a segment, as an open file."""
 
     def read(self, byte_count: int, /) -> bytes:
         """Return the next bytes, ``b""`` at the end."""
         ...
 
     def seek(self, offset: int, /) -> int:
-        """Have ``read`` go on there."""
+        """Continue reading at this offset of the file."""
         ...
 
 
@@ -29,19 +29,19 @@ class Segments(Protocol):
 
     @property
     def folder(self) -> str:
-        """Where they are, for messages."""
+        """The path of their folder, for messages."""
         ...
 
     def firsts(self) -> list[int]:
-        """Return the offsets at which segments begin, ascending."""
+        """Return the offsets of the segments, ascending."""
         ...
 
     def path(self, first: int) -> str:
-        """Return where the segment that begins at ``first`` is, for messages."""
+        """Return the path of the segment that begins at ``first``, for messages."""
         ...
 
     def open(self, first: int) -> AbstractContextManager[OpenSegment]:
-        """Open it for reading."""
+        """Open a segment for reading."""
         ...
 
 
@@ -55,16 +55,16 @@ class EntryReader:
         self._position = position
         self._read_bytes = read_bytes
         self.torn_bytes = 0
-        """How many bytes of an unfinished entry the journal ends with, known at the end."""
+        """Bytes of an unfinished entry at the end of the journal; known after the iteration."""
         self.end = 0
-        """The offset at which its last whole entry ends, known at the end."""
+        """Where its last whole entry ends; known after the iteration."""
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield what is still to be processed, in order; little more than an entry is in memory.
+        """Yield the entries still to be processed, in order; holds little more than one in memory.
 
-        Raises ``DamagedFileError`` where a check does not match, a segment is missing or foreign,
-        or ends within an entry though another follows. Where it has no hint, all that can be done
-        is to restore the file, or to give up what follows its offset.
+        Raises ``DamagedFileError`` if a check does not match, or a segment is missing or foreign,
+        or ends within an entry although another segment follows. If the error has no hint, the
+        choices are to restore the file or to give up what follows its offset.
         """
         firsts = self._from_position()
         for first, following in zip(firsts, [*firsts[1:], None], strict=True):
@@ -105,7 +105,7 @@ class EntryReader:
         self._check_end(path, blocks, first, following)
 
     def _check_end(self, path: str, blocks: BlockReader, first: int, following: int | None) -> None:
-        """Judge how the segment ended; all its whole entries were yielded."""
+        """Check how the segment ended, after all its whole entries were yielded."""
         if following is None:
             self.torn_bytes, self.end = blocks.tail_bytes, first + blocks.offset
             self._check_named(path, first)
@@ -118,7 +118,7 @@ class EntryReader:
             )
 
     def _check_named(self, path: str, first: int) -> None:
-        """Raise ``DamagedFileError`` if the position says that there was more."""
+        """Raise ``DamagedFileError`` if the position says that the journal was longer."""
         if self.end < self._position.end:
             raise DamagedFileError(
                 path,
@@ -129,9 +129,9 @@ class EntryReader:
 
 
 def _unwritten_header(header: bytes, file: OpenSegment) -> int | None:
-    """Return how long a last segment is of which not even the header was written; else ``None``.
+    """Return the length of a last segment whose header was not written; otherwise ``None``.
 
-    A file system may lengthen a file before it writes what is in it: then there are zeros.
+    A file system may extend a file with zeros before it writes the content.
     """
     if len(header) < HEADER_BYTES:
         return len(header)

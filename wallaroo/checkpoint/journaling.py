@@ -1,7 +1,7 @@
-"""What this worker's sources read, written down before it is processed, and how far that has come.
+"""Writes what this worker's sources read before it is processed, and keeps track of progress.
 
-A TCP sender cannot be asked to repeat. What was read from it stands in the journal of the worker
-that read it; after a failure the journal is replayed from where the last checkpoint was.
+A TCP sender cannot be asked to send again. What was read from it is in the journal of the worker
+that read it. After a failure the journal is replayed from the position in the last checkpoint.
 """
 
 from collections.abc import Iterable
@@ -14,24 +14,24 @@ from wallaroo.errors import StoreError
 
 
 class JournalWriter(Protocol):
-    """Appends to the journal of one life of one worker; all methods raise ``StoreError``."""
+    """Appends to the journal of one process of a worker; all methods raise ``StoreError``."""
 
     @property
     def name(self) -> str:
-        """The journal's."""
+        """The name of the journal."""
         ...
 
     @property
     def offset(self) -> int:
-        """Where the next entry will begin, but for the header of a new segment."""
+        """Where the next entry will begin, unless a new segment adds its header first."""
         ...
 
     def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
-        """Write an entry of whole frames; return its offset. One that fails leaves no trace."""
+        """Write an entry of whole frames; return its offset. A failed write leaves no trace."""
         ...
 
     def sync(self) -> None:
-        """Make durable what was appended, if that is what was chosen."""
+        """Make durable what was appended, if that was chosen."""
         ...
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class JournalWriter(Protocol):
 
 
 class ReachedJournals(Protocol):
-    """What there is of journals, as far as a process can reach it."""
+    """The journals that a process can reach."""
 
     @property
     def location(self) -> str:
@@ -48,7 +48,7 @@ class ReachedJournals(Protocol):
         ...
 
     def extents(self) -> list[JournalExtent]:
-        """Return how much there is of each journal that has any file; raises ``StoreError``."""
+        """Return how much exists of each journal that has any file; raises ``StoreError``."""
         ...
 
 
@@ -56,13 +56,13 @@ class JournalFolder(ReachedJournals, Protocol):
     """All journals that this worker can reach; methods raise ``StoreError``."""
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
-        """Return what is to be replayed from a position on; also raises ``DamagedFileError``."""
+        """Return the entries to replay from a position on; also raises ``DamagedFileError``."""
         ...
 
     def cut(self, journal: str, offset: int | None) -> bool:
-        """Delete what stands before ``offset``, as far as that frees space; ``None``: all.
+        """Delete whole segments before ``offset``; with ``None`` delete the journal.
 
-        Says whether there was such a journal, or what another attempt had left of it.
+        Returns whether any file of the journal existed.
         """
         ...
 
@@ -77,7 +77,7 @@ class Journal:
         self._older: dict[str, JournalProgress] = {}
         self._saving: list[JournalPosition] = []
         self._saved: dict[int, list[JournalPosition]] = {}
-        """By manifest: the positions that this process saved."""
+        """The positions that this process saved, by manifest."""
 
     @property
     def name(self) -> str:
@@ -85,17 +85,17 @@ class Journal:
         return self._writer.name
 
     def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
-        """Write down what was read; return its offset. Raises ``StoreError``."""
+        """Append what was read; return its offset. Raises ``StoreError``."""
         offset = self._writer.append(pipeline, record_count, frames)
         self._progress.appended(offset, self._writer.offset, record_count)
         return offset
 
-    def took(self, offset: int, record_count: int) -> None:
-        """So many records of the entry at ``offset`` are taken into processing."""
-        self._progress.took(offset, record_count)
+    def mark_taken(self, offset: int, record_count: int) -> None:
+        """Note that this many records of the entry at ``offset`` are taken into processing."""
+        self._progress.mark_taken(offset, record_count)
 
     def sync(self) -> None:
-        """Make durable what was appended, where that was asked for. Raises ``StoreError``."""
+        """Make durable what was appended, if that was chosen. Raises ``StoreError``."""
         self._writer.sync()
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class Journal:
         self._writer.close()
 
     def go_back(self, positions: list[JournalPosition]) -> dict[str, JournalProgress]:
-        """Begin anew at these positions, one for each journal to replay; return their progress."""
+        """Go back to these positions, one for each journal to replay; return their progress."""
         self._saving = []
         self._saved.clear()
         progress = {
@@ -114,8 +114,8 @@ class Journal:
         self._older = {name: one for name, one in progress.items() if name != self.name}
         return progress
 
-    def legacy(self, *, is_closed: bool = False) -> list[JournalPosition]:
-        """Return where each journal is; nothing of any of them waits to be processed.
+    def current_positions(self, *, is_closed: bool = False) -> list[JournalPosition]:
+        """Return the position of each journal.
 
         ``is_closed`` says that this worker adds nothing more to its own.
         """
@@ -123,27 +123,27 @@ class Journal:
         return [self._progress.position(is_closed=is_closed), *older]
 
     def inherit(self, positions: list[JournalPosition]) -> None:
-        """Look after journals that are processed whole, and whose writer has left."""
+        """Take over journals that are completely processed and whose writer has left."""
         for each in positions:
             progress = JournalProgress(each.journal, each.offset, each.done)
-            progress.ended()
+            progress.mark_complete()
             self._older[each.journal] = progress
 
     # Checkpoints
 
     def positions(self, *, is_closed: bool = False) -> list[JournalPosition]:
-        """Return where each journal is, for the checkpoint that begins; see ``legacy``."""
-        self._saving = self.legacy(is_closed=is_closed)
+        """Return the position of each journal, for the checkpoint that begins."""
+        self._saving = self.current_positions(is_closed=is_closed)
         return self._saving
 
     def committed(self, number: int, oldest_number: int) -> None:
-        """What ``positions`` gave last stands in a manifest: delete what no kept one needs.
+        """Delete what no retained manifest needs: the last ``positions`` are committed.
 
-        What cannot be deleted is tried again with the next one; raises the first ``StoreError``.
+        What cannot be deleted is tried again at the next commit; raises the first ``StoreError``.
         """
         self._saved[number] = self._saving
         if oldest_number not in self._saved:
-            return  # of an earlier life of this worker: what it needs is not known here
+            return  # an earlier process of this worker saved it: what it needs is not known here
         self._saved = {one: kept for one, kept in self._saved.items() if one >= oldest_number}
         kept = list(self._saved.values())
         problems: list[StoreError] = []
@@ -158,13 +158,13 @@ class Journal:
     def _cut(self, name: str, kept: list[list[JournalPosition]]) -> None:
         named = [each for positions in kept for each in positions if each.journal == name]
         if len(named) < len(kept):
-            return  # what an older checkpoint needs of it, its writer knew, who has left
+            return  # only its writer, which has left, knew what an older checkpoint needs of it
         if name == self.name or not all(each.is_finished for each in named):
             self.folder.cut(name, cut_offset(name, kept))
             return
-        # All of it was processed before the oldest checkpoint that is kept, and all that are kept
-        # say so: a run that goes back to one of them does not look for it. It is named until it is
-        # gone: without a name it could be taken for a newer one. If its writer's host has a folder
-        # of its own, it stays there, and its name here.
+        # All of it was processed before the oldest retained checkpoint, and all retained ones say
+        # so: a run that goes back to one of them does not look for it. Checkpoints name it until it
+        # is deleted, because a journal without a name could be taken for a newer one. If it is in
+        # the folder of its writer's host only, it cannot be deleted here and stays named.
         if self.folder.cut(name, None) or is_older(name, self.name):
             del self._older[name]

@@ -1,4 +1,4 @@
-"""Which journals a checkpoint cannot do without, and what of them is not there any more."""
+"""Which journals a checkpoint needs, and what is missing of them."""
 
 import posixpath
 from collections.abc import Iterable
@@ -13,37 +13,37 @@ from wallaroo.topology.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class NeededInput:
-    """The journals that a run needs which begins with a checkpoint."""
+    """The journals that a run needs if it starts from a checkpoint."""
 
     checkpoint: int
     """The number of its manifest."""
     positions: tuple[JournalPosition, ...]
-    """From where each is needed. There may be newer journals, which are needed from their start."""
+    """From where each is needed. Newer journals may exist; they are needed from their start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """A journal of which less is there than a checkpoint knows of."""
+    """A journal that is missing, or shorter than a checkpoint says."""
 
     file: str
     expected_bytes: int
-    """How long the file was at least; of the whole journal if all of it is missing."""
+    """Length that the file had at least; of the whole journal if all of it is missing."""
     actual_bytes: int
     what: str
     """A clause about the file, for people."""
 
 
 def keeps_input(plan: Plan) -> bool:
-    """Return whether any source writes journals: those that can be asked to repeat do not."""
+    """Return whether any source writes a journal; sources that can be read again do not."""
     return any(isinstance(pipeline.source, TCPSource) for pipeline in plan.pipelines)
 
 
 def needed_positions(manifest: Manifest) -> list[JournalPosition]:
-    """Return where each journal is that `manifest` names; not all of them have to be there.
+    """Return the position of each journal that `manifest` names; not all of them must exist.
 
     Earlier releases did not note how long a journal was and whether it was finished. They deleted
-    journals of earlier processes that were processed whole, also some that the newest manifest
-    names. So for their manifests such a journal counts as finished: its absence is no loss.
+    journals of earlier processes once these were processed, even if the newest manifest named them.
+    So in their manifests such a journal counts as finished, and may be missing.
     """
     return [each for worker in manifest.workers.values() for each in _needed_of(worker)]
 
@@ -64,10 +64,10 @@ def _writer_of(position: JournalPosition) -> str | None:
 def shortfall(
     position: JournalPosition, extent: JournalExtent | None, folder: str
 ) -> Shortfall | None:
-    """Return what is missing of a journal in `folder` of which `extent` is there.
+    """Return what is missing of a journal in `folder`; ``None`` if all that is needed exists.
 
-    ``None`` for the extent says that there is no such journal, ``None`` as the answer that all that
-    is needed is there. What was deleted because it was processed is not needed.
+    `extent` says how much of the journal exists; ``None`` means none of it. What was deleted
+    because it was processed is not needed.
     """
     path = posixpath.join(folder, position.journal)
     least_end = max(position.least_end, HEADER_BYTES)

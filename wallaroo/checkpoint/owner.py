@@ -1,4 +1,4 @@
-"""Who owns a store of checkpoints: what an owner writes there, and whether it may still live."""
+"""The owner of a store of checkpoints: what it writes there, and whether it is still alive."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,31 +21,32 @@ from wallaroo.errors import DamagedFileError
 class Owner:
     """One process that owns, or owned, the checkpoints of a store.
 
-    A process id means nothing without the rest: it is given again, and in every container the
-    first process is 1. Texts are empty, and ``started_ticks`` is 0, where the system does not say.
+    A process id alone identifies nothing: the system reuses it, and in every container the first
+    process has 1. If the system does not provide a value, a text is empty and ``started_ticks`` is
+    0.
     """
 
     token: str
-    """Random: no other process has it."""
+    """A random text that no other process has."""
     host: str
     machine: str
-    """What the system calls this installation; hosts may have one name."""
+    """The system's id of this installation; two hosts may have the same name."""
     boot: str
-    """The start of the kernel that the process runs on; all containers of a machine share it."""
+    """The id of this boot of the kernel; all containers of a machine share it."""
     pid: int
     started_ticks: int
-    """When the process was started, in clock ticks since that boot."""
+    """When the process was started, in clock ticks since the boot."""
     pid_space: str
-    """The namespace in which ``pid`` has a meaning."""
+    """The namespace of ``pid``."""
     net_space: str
-    """The network namespace: where its beacon can be seen."""
+    """The network namespace, within which its beacon is visible."""
     application: str
     since_unix_s: float
     """When it became the owner, by the clock of its host."""
     has_lock: bool = False
     """Whether it holds the lock of the folder that the store is."""
     is_released: bool = False
-    """Whether it has stopped in order: nobody owns the store since then."""
+    """Whether it has stopped in order, so that the store has had no owner since."""
 
     def describe(self) -> str:
         """Return who this is and since when, for messages."""
@@ -58,41 +59,42 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What can be seen of an owner from here; ``None`` where it cannot be told.
+    """What this process can observe about an owner; ``None`` if it cannot find out.
 
-    Each counts only if the owner, should it live, would be visible from here: see ``verdict``.
+    Each observation counts only if an owner that is alive would be visible from here: see
+    ``verdict``.
     """
 
     process_lives: bool | None = None
     """Whether a process with its id and its start time runs in this namespace."""
     beacon_is_lit: bool | None = None
-    """Whether a process of this network namespace holds the name made of the owner's token."""
+    """Whether a process of this network namespace holds the name with the owner's token."""
     has_lock: bool | None = None
-    """Whether this process holds the folder's lock; ``False``: another process does."""
+    """Whether this process holds the folder's lock; ``False`` if another process does."""
 
 
 class Verdict(Enum):
-    """What follows from the evidence."""
+    """What the evidence proves."""
 
     LIVES = "lives"
     DEAD = "dead"
     UNKNOWN = "unknown"
-    """Only time can tell: an owner that lives renews its lease."""
+    """Only time can show it: an owner that is alive renews its lease."""
 
 
 def verdict(owner: Owner, me: Owner, evidence: Evidence) -> Verdict:
-    """Return whether `owner` lives, as far as `me` can tell.
+    """Return whether `owner` is alive, as far as `me` can know.
 
-    An inode of a namespace is given again after the namespace has ended. So equal ones prove
-    nothing about the past; but an owner that lives keeps its namespaces alive, and must then be
-    visible from here.
+    The system reuses the inode of a namespace after the namespace has ended, so equal inodes prove
+    nothing about the past. But an owner that is alive keeps its namespaces alive, so it must then
+    be visible from here.
     """
     if evidence.has_lock is False:
         return Verdict.LIVES
     if not (owner.boot and me.boot):
         return Verdict.UNKNOWN
     if owner.boot != me.boot:
-        # This machine was started again, or this container on another machine.
+        # Either this machine was rebooted, or this container was started on another machine.
         is_here = owner.host == me.host and owner.machine == me.machine
         return Verdict.DEAD if is_here else Verdict.UNKNOWN
     if owner.pid_space and owner.pid_space == me.pid_space:
@@ -101,7 +103,7 @@ def verdict(owner: Owner, me: Owner, evidence: Evidence) -> Verdict:
         return _known(evidence.beacon_is_lit)
     if owner.has_lock and evidence.has_lock:
         return Verdict.DEAD
-    # Another container of this machine: if it has our name, it was our predecessor.
+    # It ran in another container of this machine. If it has our name, it was our predecessor.
     return Verdict.DEAD if owner.host == me.host else Verdict.UNKNOWN
 
 

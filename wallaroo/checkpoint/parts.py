@@ -4,10 +4,10 @@ Each chunk is one block, whose body is::
 
     form of the keys (u8), how many (u32), bytes of the keys (u32), keys, state objects
 
-Keys are a msgpack array: of texts if all keys are ``str`` (form 0), else of canonical key bytes
-(form 1). The state objects are one pickle of a list, so that what they share is kept once. Keys
-can be read without it: a pickle makes objects of the application's classes, so it is read only
-where these are wanted, and only after the block's checksum has matched.
+Keys are a msgpack array: of texts if all keys are ``str`` (form 0), otherwise of canonical key
+bytes (form 1). The state objects are one pickle of a list, so what they share is kept once. Keys
+can be read without the pickle. Reading it creates objects of the application's classes, so it is
+read only if these are needed, and only after the block's checksum has matched.
 """
 
 import pickle
@@ -40,7 +40,7 @@ from wallaroo.errors import DamagedFileError, StateObjectError
 from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, short_repr
 
 PART_HEADER = encode_header(FileKind.PART)
-"""What a part file begins with; chunks follow."""
+"""The first bytes of a part file; chunks follow."""
 
 _TEXTS = 0
 _KEY_BYTES = 1
@@ -51,10 +51,10 @@ _HEAD = struct.Struct(">BII")
 def encode_chunk(
     keys: Sequence[Key], states: Sequence[object], state: str, pickler: StatePickler
 ) -> bytes:
-    """Return a chunk of canonical `keys` and the objects of each, as a block of a part file.
+    """Return a chunk of canonical `keys` and their objects, as a block of a part file.
 
-    `state` is the state's name, for the ``StateObjectError`` that names an object which cannot be
-    pickled, or not be read back, and its key.
+    Raises ``StateObjectError``, with the name of the `state` and the key, if an object cannot be
+    pickled or not be read back.
     """
     if len(keys) != len(states):
         raise ValueError(f"a chunk needs a state object for each of its {len(keys)} keys")
@@ -68,14 +68,14 @@ def encode_chunk(
 
 
 def encode_copies(keys: Sequence[Key], copies: Sequence[bytes]) -> bytes:
-    """Return the chunk of objects that ``pickle_state`` has pickled, one by one."""
+    """Return a chunk of objects that ``pickle_state`` has pickled one by one."""
     form, packed = _pack_keys(keys)
     pickled = pickle.dumps([PickledState(copy) for copy in copies], PICKLE_PROTOCOL)
     return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
 
 
 def pickle_state(key: Key, value: object, state: str, pickler: StatePickler) -> bytes:
-    """Return a state object's pickle; ``StateObjectError`` as from ``encode_chunk``."""
+    """Return a pickle of one state object; raises what ``encode_chunk`` raises."""
     try:
         return pickler.pickle(value)
     except BaseException as error:
@@ -84,7 +84,7 @@ def pickle_state(key: Key, value: object, state: str, pickler: StatePickler) -> 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk as it was read; its checksum has matched."""
+    """A chunk that was read; its checksum has matched."""
 
     file: str
     offset: int
@@ -94,7 +94,7 @@ class Chunk:
     _states: bytes = field(repr=False)
 
     def keys(self) -> list[Key]:
-        """Return the canonical keys; ``DamagedFileError`` if these bytes are none."""
+        """Return the canonical keys; ``DamagedFileError`` if the bytes do not hold keys."""
         try:
             packed: list[Any] = msgpack.unpackb(self._keys)
             keys = packed if self._form == _TEXTS else [key_from_bytes(item) for item in packed]
@@ -104,13 +104,14 @@ class Chunk:
             raise self._damage(f"the keys of a chunk cannot be read: {error}") from error
         return keys
 
-    def states(self, *, may_be_gone: bool = False) -> list[Any]:
+    def states(self, *, may_be_removed: bool = False) -> list[Any]:
         """Return the state objects, one for each key in the same order.
 
-        Runs code of the application: its classes, and how these unpickle. For an object that fails
-        there is an ``Unreadable``; with `may_be_gone`, a ``Gone`` if its class does not exist.
+        This runs code of the application, since its classes decide how they unpickle. An object
+        that fails is an ``Unreadable``; with `may_be_removed`, a ``RemovedClassObject`` if its
+        class does not exist.
         """
-        states = unpickle_states(self._states, self.key_count, may_be_gone=may_be_gone)
+        states = unpickle_states(self._states, self.key_count, may_be_removed=may_be_removed)
         if states is None:
             raise self._damage(f"a chunk does not have {self.key_count} state objects")
         return states
@@ -126,7 +127,7 @@ def read_chunks(data: bytes, file: str) -> Iterator[Chunk]:
 
 
 def read_part(data: bytes, part: PartRef, file: str) -> Iterator[Chunk]:
-    """Yield the chunks of `part`, kept in `file`, and check that it has all its bytes and keys."""
+    """Yield the chunks of `part` in `file`, and check that it has all its bytes and keys."""
     if len(data) != part.byte_count:
         raise DamagedFileError(
             file,
@@ -150,11 +151,11 @@ def read_part(data: bytes, part: PartRef, file: str) -> Iterator[Chunk]:
 def _chunk(block: Block, file: str) -> Chunk:
     body = block.body
     if len(body) < _HEAD.size:
-        raise DamagedFileError(file, block.offset, "a block is no chunk", HINT_RESTORE)
+        raise DamagedFileError(file, block.offset, "a block is not a chunk", HINT_RESTORE)
     form, key_count, keys_bytes = _HEAD.unpack_from(body)
     keys_end = _HEAD.size + keys_bytes
     if form not in (_TEXTS, _KEY_BYTES) or keys_end > len(body):
-        raise DamagedFileError(file, block.offset, "a block is no chunk", HINT_RESTORE)
+        raise DamagedFileError(file, block.offset, "a block is not a chunk", HINT_RESTORE)
     return Chunk(file, block.offset, key_count, form, body[_HEAD.size : keys_end], body[keys_end:])
 
 
@@ -174,7 +175,7 @@ def _unsavable(
     pickler: StatePickler,
     error: BaseException,
 ) -> StateObjectError:
-    """Return the error that names the first key whose object cannot be saved by itself."""
+    """Return the error for the first key whose object cannot be saved even by itself."""
     where = f"the objects of {len(keys)} keys together"
     for key, value in zip(keys, states, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""A store that waits for the one behind it, for as long as a start or a recovery may take."""
+"""A store that repeats requests while the store behind it cannot be reached."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -8,18 +8,18 @@ from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
 
 T = TypeVar("T")
 
-TRIED_EVERY_S = 1.0
-TOLD_EVERY_S = 10.0
+RETRY_INTERVAL_S = 1.0
+REPORT_INTERVAL_S = 10.0
 
 
 class PatientStore:
-    """As `store`, but requests that fail because it cannot be reached are made again.
+    """Passes requests to `store`, and repeats those that fail because it cannot be reached.
 
-    A store gets ``timeout_s`` seconds to come back, counted from the first request that failed;
-    then its error is raised, and at once by each request until one succeeds. What the store
-    refuses, such as wrong credentials, is an error at once. A request that is made again may find
-    its own earlier attempt: ``create`` then raises ``AlreadyExistsError``, as it may for any store
-    across a network.
+    The store has ``timeout_s`` seconds to become reachable, counted from the first request that
+    failed. After that its error is raised, and each further request raises at once until one
+    succeeds. What the store refuses, for example because of wrong credentials, is an error at once.
+    A repeated request may find its own earlier attempt: ``create`` then raises
+    ``AlreadyExistsError``, as it may with any store across a network.
     """
 
     def __init__(
@@ -27,17 +27,17 @@ class PatientStore:
         store: ObjectStore,
         pause: Pause,
         clock: Callable[[], float],
-        tell: Callable[[str, dict[str, Any]], None],
+        report: Callable[[str, dict[str, Any]], None],
         timeout_s: float,
     ) -> None:
         self._store = store
         self._pause = pause
         self._clock = clock
-        self._tell = tell
+        self._report = report
         self.timeout_s = timeout_s
-        """May be changed at any time; 0 to wait for nothing."""
+        """May be changed at any time; with 0 no request is repeated."""
         self._away_since_s: float | None = None
-        self._told_s = 0.0
+        self._reported_s = 0.0
 
     @property
     def location(self) -> str:
@@ -61,7 +61,7 @@ class PatientStore:
         return await self._patiently(lambda: self._store.list(prefix))
 
     async def delete(self, names: Iterable[str]) -> None:
-        """Delete objects; names of which there is none are passed over."""
+        """Delete objects; names that do not exist are ignored."""
         doomed = list(names)
         await self._patiently(lambda: self._store.delete(doomed))
 
@@ -78,17 +78,17 @@ class PatientStore:
             else:
                 self._reached()
                 return answer
-            await self._pause(TRIED_EVERY_S)
+            await self._pause(RETRY_INTERVAL_S)
 
     def _may_wait(self, error: StoreError) -> bool:
         now_s = self._clock()
         if self._away_since_s is None:
             self._away_since_s = now_s
-            self._told_s = now_s - TOLD_EVERY_S
+            self._reported_s = now_s - REPORT_INTERVAL_S
         left_s = self._away_since_s + self.timeout_s - now_s
-        if left_s > 0 and now_s - self._told_s >= TOLD_EVERY_S:
-            self._told_s = now_s
-            self._tell(
+        if left_s > 0 and now_s - self._reported_s >= REPORT_INTERVAL_S:
+            self._reported_s = now_s
+            self._report(
                 "store.awaited",
                 {
                     "location": self.location,
@@ -103,5 +103,5 @@ class PatientStore:
         if self._away_since_s is not None:
             away_s = round(self._clock() - self._away_since_s, 1)
             facts = {"location": self.location, "after_s": away_s}
-            self._tell("store.reached", {**facts, "next": "goes on"})
+            self._report("store.reached", {**facts, "next": "goes on"})
         self._away_since_s = None

@@ -1,19 +1,19 @@
 """Pickles state objects, and proves that what was written can be read again.
 
 An object may pickle and yet not unpickle: an exception whose class takes other arguments than it
-passes on, an unguarded ``__getattr__``, a class that exists in this process only. So nothing counts
-as written before it was read back. Reading back everything would cost about as much as writing it,
-therefore each class is judged once:
+passes on, an unguarded ``__getattr__``, a class that exists in this process only. So objects are
+read back before they count as written. Reading everything back would cost about as much as writing
+it, therefore each class is judged once:
 
-* A class that unpickles without running code of its own cannot fail for one object and succeed for
-  another. It is proven by the first chunk that has an object of it, and costs nothing from then on.
-* For any other class success may depend on what the object holds, so everything that was written
-  together with an object of it is read back, each time.
+* A class that unpickles without code of its own cannot fail for one object and succeed for another.
+  It is proven by the first chunk with an object of it, and costs nothing from then on.
+* For any other class success may depend on the content of the object. So everything that was
+  written together with an object of it is read back, each time.
 
-The classes of nested objects count as well. They are found by the C pickler itself, which looks up
-the class of every object it meets in a dispatch table: proven classes are in the table. Most states
-need not even that. A pickle names each class once, so one that names a single class, and has an
-object of a proven class in it, holds nothing else.
+The classes of nested objects count as well. The C pickler finds them: it looks up the class of each
+object in a dispatch table, and proven classes are in that table. Most states do not even need this.
+A pickle names each class once, so a pickle with a single name and an object of a proven class holds
+nothing else.
 """
 
 import copyreg
@@ -40,10 +40,10 @@ from wallaroo.describing import error_text
 PICKLE_PROTOCOL = 5
 
 _GLOBAL = pickle.STACK_GLOBAL + pickle.MEMOIZE
-"""What follows each name of a class or function in a pickle; a text may have it too, by chance."""
+"""Follows each name of a class or function in a pickle; a text may contain it by chance."""
 
 KEPT_MEMO_BYTES = 1 << 14
-"""After so many bytes a new pickler is cheaper than emptying the memo of the old one."""
+"""After this many bytes, a new pickler is cheaper than clearing the memo of the old one."""
 
 Reduce = Callable[[Any], Any]
 
@@ -67,7 +67,7 @@ _RUN_BY_PICKLE = (
     "extend",
     "add",
 )
-"""Methods that are called while an object is unpickled, or that decide what is called then."""
+"""Methods that are called while an object is unpickled, or that decide which ones are."""
 
 _WRITTEN_IN_C = (
     BuiltinFunctionType,
@@ -81,11 +81,12 @@ _WRITTEN_IN_C = (
 
 
 class NotReadableError(Exception):
-    """What was pickled cannot be read back."""
+    """A pickled object cannot be read back."""
 
 
 class PickledState:
-    """Stands in a chunk for the state object that was pickled; read, it is that object."""
+    """Represents, in a chunk, a state object that was pickled by itself; unpickles as that
+    object."""
 
     __slots__ = ("_data",)
 
@@ -97,36 +98,37 @@ class PickledState:
 
 
 class ImportedClasses:
-    """The classes of all modules at the start of a process, before it has seen a record.
+    """The classes of all modules at the start of a process, before its first record.
 
-    A process that is started later has these too. A class that user code made since then and put
-    into one of these modules exists in this process only.
+    A process that is started later has these, too. A class that user code creates after the start
+    and puts into one of these modules exists in this process only.
     """
 
     def __init__(self, modules: Mapping[str, Mapping[str, type]]) -> None:
         self._modules = modules
 
     @classmethod
-    def now(cls) -> "ImportedClasses":
-        """Return the classes that are in modules now."""
+    def of_this_process(cls) -> "ImportedClasses":
+        """Return the classes that are in the modules of this process."""
         modules = [*sys.modules.items()]
         return cls({name: dict(_classes(each)) for name, each in modules if _is_plain(each)})
 
     def has(self, kind: type) -> bool:
-        """Whether a new process finds `kind` by its name."""
+        """Return whether a new process finds `kind` by its name."""
         module = sys.modules.get(kind.__module__)
         known = self._modules.get(kind.__module__)
         if known is None:
-            # Imported since, as a new process can do unless the module was made by hand.
+            # Imported after the start. A new process can do that unless the module was made by
+            # hand.
             return getattr(module, "__spec__", None) is not None
         name, *inner = kind.__qualname__.split(".")
         if "__getattr__" in vars(module):
-            return True  # it makes its names when they are asked for
+            return True  # the module creates its names on demand
         return name in known if inner else known.get(name) is kind
 
 
 def _is_plain(module: object) -> bool:
-    # What stands in sys.modules may be anything, and may import more when asked for an attribute.
+    # An entry of sys.modules may be any object, and reading an attribute may import more.
     return type(module).__getattribute__ is ModuleType.__getattribute__
 
 
@@ -137,29 +139,30 @@ def _classes(module: ModuleType) -> Iterator[tuple[str, type]]:
 
 
 class StatePickler:
-    """Pickles state objects for as long as a process lives.
+    """Pickles the state objects of a process.
 
-    ``imported`` is what a new process would have; without it that is not checked.
+    ``imported`` holds the classes that a new process would have; ``None`` skips that check.
     """
 
     def __init__(self, imported: ImportedClasses | None = None) -> None:
         self._imported = imported
         self._table = _Proven()
         self._simple: dict[type, int] = {}
-        """By the class of the first of many: how many classes are named, if none but itself is."""
+        """For chunks whose first object is of a class: how many names a pickle of that class alone
+        has."""
         self._pieces: list[bytes]
         self._pickler: pickle.Pickler
         self._renew()
 
     def _renew(self) -> None:
-        # For small objects a list takes half as long as a BytesIO.
+        # For small objects a list takes half the time of a BytesIO.
         self._pieces = []
         file: Any = SimpleNamespace(write=self._pieces.append)
         self._pickler = pickle.Pickler(file, PICKLE_PROTOCOL)
         self._pickler.dispatch_table = self._table
 
     def pickle_together(self, values: list[Any]) -> bytes:
-        """Return the pickle of many objects, as ``pickle`` does."""
+        """Return one pickle of many objects; raises what ``pickle`` raises."""
         kind = type(values[0]) if values else list
         count_max = self._simple.get(kind)
         if count_max is not None and not _extension_registry:
@@ -175,10 +178,10 @@ class StatePickler:
         return data
 
     def pickle(self, value: object) -> bytes:
-        """Return the pickle of `value`, which can be read again.
+        """Return a pickle of `value` that can be read again.
 
-        Raises ``NotReadableError`` if it cannot, and whatever the code of the user raises if
-        `value` cannot be pickled.
+        Raises ``NotReadableError`` if it cannot be read, and what the user's code raises if `value`
+        cannot be pickled.
         """
         pieces, pickler, met = self._pieces, self._pickler, self._table.met
         try:
@@ -201,7 +204,7 @@ class StatePickler:
 
     def _read_back(self, data: bytes, kinds: list[type]) -> None:
         for kind in kinds:
-            # Its name is not there if a function makes the object again.
+            # The pickle lacks its name if a function recreates the object.
             if kind.__qualname__.encode() in data and not self._is_found_later(kind):
                 name = f"{kind.__module__}.{kind.__qualname__}"
                 raise NotReadableError(
@@ -222,9 +225,9 @@ class StatePickler:
 
 
 class _Proven(dict[type, Reduce]):
-    """A dispatch table: all classes of which the first object was enough.
+    """A dispatch table with all classes that are proven by their first object.
 
-    ``met`` are the others that the pickler has asked for.
+    ``met`` holds the other classes that the pickler has looked up.
     """
 
     def __init__(self) -> None:
@@ -235,7 +238,7 @@ class _Proven(dict[type, Reduce]):
         # A class that is itself part of a state is pickled by its name.
         if not issubclass(kind, type):
             self.met.add(kind)
-            # The pickler asks this table instead of the one that everybody shares.
+            # The pickler uses this table instead of the global one.
             reduce = copyreg.dispatch_table.get(kind)
             if reduce is not None:
                 return reduce
@@ -243,7 +246,7 @@ class _Proven(dict[type, Reduce]):
 
 
 def runs_own_code(kind: type) -> bool:
-    """Whether code that is not Python's own runs when an object of `kind` is unpickled."""
+    """Return whether code other than Python's own runs when an object of `kind` is unpickled."""
     if _is_own(copyreg.dispatch_table.get(kind)):
         return True
     if any(_is_own(_method(kind, name)) for name in _RUN_BY_PICKLE):
@@ -251,7 +254,7 @@ def runs_own_code(kind: type) -> bool:
     is_default = all(
         _method(kind, name) is vars(object)[name] for name in ("__reduce__", "__reduce_ex__")
     )
-    # Most classes that are not pickled the usual way are called when they are unpickled.
+    # Most classes with their own way of pickling are called when they are unpickled.
     return not is_default and _is_own(_method(kind, "__init__"), may_be_generated=False)
 
 
@@ -260,9 +263,9 @@ def _method(kind: type, name: str) -> object:
 
 
 def _is_own(method: object, *, may_be_generated: bool = True) -> bool:
-    """Whether `method` is code of the application or of a library.
+    """Return whether `method` is code of the application or of a library.
 
-    Methods that were generated, as dataclasses and named tuples have them, are not.
+    Generated methods, such as those of dataclasses and named tuples, do not count.
     """
     if isinstance(method, staticmethod | classmethod):
         method = method.__func__

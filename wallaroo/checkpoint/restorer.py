@@ -1,4 +1,4 @@
-"""Brings one worker back to a checkpoint: its state, and where its sources go on."""
+"""Restores one worker to a checkpoint: its states, and the positions of its sources."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Plan
 
-UPGRADED_AT_ONCE = 500
-"""Keys; the process does nothing else meanwhile."""
+UPGRADE_BATCH_KEYS = 500
+"""Keys that are upgraded before the process does anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableKey:
-    """A key whose state object cannot be unpickled, or not be upgraded."""
+    """A key whose state object cannot be unpickled or upgraded."""
 
     state: str
     key: Key
@@ -38,22 +38,22 @@ class UnreadableKey:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a worker goes on with, besides its states."""
+    """What a worker continues with, besides its states."""
 
     parts: list[PartRef] | None
-    """That make up exactly its states; ``None`` where others hold keys of these parts too."""
+    """The parts that hold exactly its states; ``None`` if they also hold keys of other workers."""
     sources: dict[int, Any]
-    """The position of each source that was somewhere, by pipeline."""
+    """The position of each source that had one, by pipeline."""
     gave_at: CheckpointId = NO_BARRIER
-    """As ``WorkerCheckpoint`` has it, for these parts."""
+    """The value of ``WorkerCheckpoint.gave_at`` for these parts."""
     unreadable: list[UnreadableKey] = field(default_factory=list)
-    """Keys of this worker whose objects could not be made again; they are not in the states."""
+    """Keys of this worker whose objects could not be restored; the states do not have them."""
 
 
 class Restorer:
-    """Fills the empty ``states`` of one worker, for a membership with these partition maps.
+    """Fills the empty ``states`` of one worker, for members with these partition maps.
 
-    ``shapes`` are those of fresh objects here, see ``wallaroo.checkpoint.shapes``.
+    ``shapes`` are the shapes of fresh objects in this process, see ``wallaroo.checkpoint.shapes``.
     """
 
     def __init__(
@@ -74,61 +74,63 @@ class Restorer:
         self._store = store
         self._pause = pause
         self._changed: frozenset[str] = frozenset()
-        """States whose fresh objects look otherwise than those of the manifest."""
+        """States whose fresh objects have another shape than in the manifest."""
         self._unreadable: dict[tuple[str, Key], UnreadableKey] = {}
 
     async def restore(self, manifest: Manifest) -> Restored:
-        """Take from ``manifest`` what is this worker's.
+        """Restore what ``manifest`` has for this worker.
 
         Raises ``StoreError`` or ``DamagedFileError``.
         """
-        then = [PartitionMap.from_wire(wire) for wire in manifest.partition_maps]
+        saved_maps = [PartitionMap.from_wire(wire) for wire in manifest.partition_maps]
         self._changed = changed_states(manifest.shapes, self._shapes)
         sources: dict[int, Any] = {}
         for worker in manifest.workers.values():
             sources.update(worker.sources)
         mine = manifest.workers.get(self._me)
-        if then != list(self._maps.values()):
+        if saved_maps != list(self._maps.values()):
             mine = None
-        # If others own the partitions now, each looks through all parts for what is its own.
+        # If partitions have other owners now, each worker reads all parts and keeps its own keys.
         for worker in manifest.workers.values() if mine is None else [mine]:
-            await self._load(worker, then, is_all_mine=mine is not None)
+            await self._load(worker, saved_maps, is_all_mine=mine is not None)
         for state in self._changed:
             await self._upgrade(state)
         unreadable = [*self._unreadable.values()]
         if mine is None or unreadable or self._changed:
-            # All that is kept is written anew: the next start must not meet the same objects again,
-            # and a manifest has objects of one form only.
+            # Everything is written again: the next start must not meet the same objects again, and
+            # a manifest has objects of one form only.
             return Restored(None, sources, unreadable=unreadable)
         return Restored(mine.parts, sources, mine.gave_at)
 
     async def _load(
-        self, share: WorkerCheckpoint, then: list[PartitionMap], *, is_all_mine: bool
+        self, share: WorkerCheckpoint, saved_maps: list[PartitionMap], *, is_all_mine: bool
     ) -> None:
         for part in share.parts:
-            state = then[part.state].state
+            state = saved_maps[part.state].state
             if state not in self._states:
-                continue  # the application has no such state any more, and was told to drop it
-            # A part from before keys were given away may hold what is newer at another worker.
-            was_mixed = part.checkpoint < share.gave_at
-            is_taken = self._filter(then[part.state], share.worker, was_mixed, is_all_mine)
+                continue  # the application has no such state now, and its user lets it be dropped
+            # A part from before keys moved away may hold keys that are newer at another worker.
+            is_mixed = part.checkpoint < share.gave_at
+            is_wanted = self._filter(saved_maps[part.state], share.worker, is_mixed, is_all_mine)
             try:
                 data = await self._store.get(part.name)
             except MissingObjectError as error:
                 raise MissingObjectError(error.what, HINT_RESTORE) from error
             for chunk in read_part(data, part, self._store.describe(part.name)):
-                self._take(state, chunk, is_taken)
+                self._load_chunk(state, chunk, is_wanted)
                 await self._pause(0)
 
-    def _take(self, state: str, chunk: Chunk, is_taken: Callable[[Any], bool] | None) -> None:
+    def _load_chunk(
+        self, state: str, chunk: Chunk, is_wanted: Callable[[Any], bool] | None
+    ) -> None:
         states = self._states[state]
-        may_be_gone = state in self._changed and self._plan.states[state].upgrade is not None
-        values = chunk.states(may_be_gone=may_be_gone)
+        may_be_removed = state in self._changed and self._plan.states[state].upgrade is not None
+        values = chunk.states(may_be_removed=may_be_removed)
         for key, value in zip(chunk.keys(), values, strict=True):
-            if is_taken is not None and not is_taken(key):
+            if is_wanted is not None and not is_wanted(key):
                 continue
             if type(value) is Unreadable:
-                # An older object of the key must not take its place.
+                # An older object of the key must not replace it.
                 states.pop(key, None)
                 problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
@@ -141,40 +143,41 @@ class Restorer:
         upgrade = self._plan.states[state].upgrade
         if upgrade is None:
             return
-        states, then = self._states[state], StateShape("", [])
+        states, unknown = self._states[state], StateShape("", [])
         for index, (key, old) in enumerate([*states.items()]):
             try:
                 states[key] = new = upgrade(old)
-                problem = misfit(new, then, self._shapes[state])
+                problem = misfit(new, unknown, self._shapes[state])
                 problem = problem and f"what its upgrade function returned {problem}"
             except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
                 problem = f"its upgrade function raised {error_text(error)}"
             if problem:
                 del states[key]
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
-            if index % UPGRADED_AT_ONCE == 0:
+            if index % UPGRADE_BATCH_KEYS == 0:
                 await self._pause(0)
 
     def _filter(
-        self, then: PartitionMap, worker: WorkerName, was_mixed: bool, is_all_mine: bool
+        self, saved_map: PartitionMap, worker: WorkerName, is_mixed: bool, is_all_mine: bool
     ) -> Callable[[Any], bool] | None:
-        """Return what tells which keys of a part are to be taken; ``None`` for all."""
-        me, owner_of, owner_then = self._me, self._maps[then.state].owner_of, then.owner_of
-        if not was_mixed:
+        """Return a function that selects the keys to load from a part; ``None`` for all."""
+        me, owner_of = self._me, self._maps[saved_map.state].owner_of
+        saved_owner_of = saved_map.owner_of
+        if not is_mixed:
             return None if is_all_mine else lambda key: owner_of(key) == me
         if is_all_mine:
-            return lambda key: owner_then(key) == worker
-        return lambda key: owner_then(key) == worker and owner_of(key) == me
+            return lambda key: saved_owner_of(key) == worker
+        return lambda key: saved_owner_of(key) == worker and owner_of(key) == me
 
 
 def replayer_of(journal: str, members: Sequence[WorkerName]) -> WorkerName:
-    """Return the member that replays `journal`: its writer, or one that stands in for it."""
+    """Return the member that replays `journal`: its writer, or else its writer's successor."""
     worker = WorkerName(_parsed(journal)[0])
     return worker if worker in members else successor_of(journal, members)
 
 
 def unreadable_error(checkpoint: int, keys: list[UnreadableKey]) -> StateObjectError:
-    """Return the error that ends a run which is not to go on without `keys`."""
+    """Return the error that ends a run if it must not go on without `keys`."""
     first, more = keys[0], len(keys) - 1
     others = (
         "" if not more else f"; so it is with {more} other key{'s' * (more > 1)} of this worker"
@@ -192,10 +195,10 @@ def journals_of(
     journals: list[str],
     positions: list[JournalPosition],
 ) -> list[JournalPosition]:
-    """Return where this worker has to replay which of all ``journals``, oldest first.
+    """Return the positions from which this worker has to replay its share of ``journals``.
 
-    A worker replays its own, of all its lives; those of a worker that is not a member any more are
-    dealt out by their names.
+    They are sorted, oldest first. A worker replays the journals of all its processes. Those of a
+    worker that is not a member any more are distributed by their names.
     """
     mine: list[JournalPosition] = []
     for journal in sorted(journals, key=_age):
@@ -208,9 +211,10 @@ def journals_of(
 def counts_of(
     me: WorkerName, members: tuple[WorkerName, ...], manifest: Manifest
 ) -> dict[str, Counts]:
-    """Return the counts that this worker carries on with, by worker.
+    """Return the counts that this worker carries on, by worker.
 
-    Its own, and those of workers that are no members any more, which are dealt out by their names.
+    These are its own, and those of workers that are not members any more and whose names are
+    assigned to it.
     """
     mine: dict[str, Counts] = {}
     for share in manifest.workers.values():

@@ -1,4 +1,4 @@
-"""What may go from a store: manifests that are not kept, and objects that no kept one needs."""
+"""What may be deleted from a store: old manifests, and objects that no retained one needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,18 +8,19 @@ from wallaroo.checkpoint.manifest import NUMBER_DIGITS, PART_FOLDER, manifest_nu
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What has to be known of a manifest to tell what it keeps alive."""
+    """The facts about a manifest that decide what has to be kept."""
 
     number: int
     is_claim: bool
     object_names: frozenset[str]
-    """All objects it needs, see ``Manifest.object_names``."""
+    """All objects that it needs, see ``Manifest.object_names``."""
 
 
 def retained(manifests: Iterable[Kept], keep: int) -> list[Kept]:
-    """Return the manifests that stay, newest first: `keep` checkpoints, and the newest in any case.
+    """Return the manifests to retain, newest first: `keep` checkpoints, and always the newest one.
 
-    A claim says the same as the checkpoint it starts from; only one that is the newest is needed.
+    A claim has the content of the checkpoint that it starts from, so it is needed only if it is the
+    newest manifest.
     """
     newest_first = sorted(manifests, key=lambda one: one.number, reverse=True)
     checkpoints = [one for one in newest_first if not one.is_claim][: max(keep, 1)]
@@ -28,12 +29,13 @@ def retained(manifests: Iterable[Kept], keep: int) -> list[Kept]:
 
 
 def deletable(stays: Iterable[Kept], object_names: Iterable[str]) -> list[str]:
-    """Return which of all `object_names` in a store can go, given what ``retained`` said stays.
+    """Return which of all `object_names` of a store can be deleted if the manifests `stays` remain.
 
-    Those are manifests older than all that stay, and parts, named ``parts/NUMBER/…``, that none
-    of these needs. A claim newer than the oldest of them is left, since its number must not be
-    free for an older initializer that wakes up. What has a higher number than the newest manifest
-    is being written; names of another form are not ours. Without any manifest nothing can go.
+    These are manifests older than all that remain, and parts, named ``parts/NUMBER/…``, that none
+    of them needs. A claim newer than the oldest of them is not deleted, since its number must not
+    be free for an older initializer that wakes up. Parts with a higher number than the newest
+    manifest are being written, and names of another form are not ours. Without a manifest nothing
+    can be deleted.
     """
     stays = list(stays)
     if not stays:
@@ -51,7 +53,7 @@ def deletable(stays: Iterable[Kept], object_names: Iterable[str]) -> list[str]:
 
 
 def checkpoint_of(name: str) -> int | None:
-    """Return which checkpoint the part ``parts/NUMBER/…`` was written for; else ``None``."""
+    """Return the checkpoint that the part ``parts/NUMBER/…`` was written for; else ``None``."""
     folder, _, rest = name.partition("/")
     digits, slash, _ = rest.partition("/")
     is_number = len(digits) == NUMBER_DIGITS and digits.isascii() and digits.isdecimal()

@@ -1,10 +1,10 @@
-"""What a fresh object of each state looks like, to notice that its class has changed.
+"""The shape of a fresh object of each state, to notice that its class has changed.
 
-An object of a checkpoint unpickles with the attributes that it had, whatever its class has become.
-Code that counts on another one then fails for every record. So each manifest keeps the names that a
-fresh object had, and a start compares them with those of a fresh object now: names that user code
-adds later, to some objects and not to others, are in neither. Names that only one of two fresh
-objects has, a random key for example, say nothing about the class either.
+An object of a checkpoint unpickles with the attributes that it had, even if its class has changed.
+Code that relies on a new attribute then fails for every record. So each manifest keeps the names in
+a fresh object, and a start compares them with the names in a fresh object of its own. Names that
+user code adds later, to some objects and not to others, are in neither. Names that only one of two
+fresh objects has, such as a random key, say nothing about the class either, and are left out.
 """
 
 import collections
@@ -28,12 +28,12 @@ _ORDER = " in this order"
 
 NESTING_MAX = 6
 NAMES_MAX = 1000
-NAMES_TOLD_MAX = 5
+NAMES_LISTED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class StateShape:
-    """The class of a fresh object, and the names of what is in it."""
+    """The class of a fresh object, and the names of its content."""
 
     kind: str
     """``module.qualname``."""
@@ -44,7 +44,7 @@ class StateShape:
     pickled without their names: ``(first, second) in this order``."""
 
     def without_classes(self) -> list[str]:
-        """Return the names that stay the same if a class is only called otherwise."""
+        """Return the names that stay the same if a class is only renamed."""
         return [name for name in self.names if not _is_class(name)]
 
 
@@ -55,16 +55,16 @@ class _Walk:
 
 
 def shape_of(value: object) -> StateShape:
-    """Return the shape of `value`; raises what its own code raises."""
+    """Return the shape of `value`; raises what the user's code raises."""
     walk = _Walk()
     _look_into(value, "", 0, walk)
     return StateShape(qualified_name(type(value)), sorted(walk.names))
 
 
 def fresh_shapes(plan: Plan) -> dict[str, StateShape]:
-    """Return the shape of fresh objects of each state, made by its class.
+    """Return the shape of fresh objects of each state, created by its class.
 
-    A state whose class fails here is left out: whether it works for a record is another question.
+    A state whose class fails here is left out, because it may still work for a record.
     """
     shapes: dict[str, StateShape] = {}
     for name, state in plan.states.items():
@@ -74,57 +74,59 @@ def fresh_shapes(plan: Plan) -> dict[str, StateShape]:
     return shapes
 
 
-def changed_states(then: Mapping[str, StateShape], now: Mapping[str, StateShape]) -> frozenset[str]:
-    """Return the states of `now` that `then` has in another shape, or of which it does not know."""
-    return frozenset(name for name, shape in now.items() if then.get(name) != shape)
+def changed_states(
+    saved: Mapping[str, StateShape], current: Mapping[str, StateShape]
+) -> frozenset[str]:
+    """Return the states of `current` that `saved` has in another shape, or does not have."""
+    return frozenset(name for name, shape in current.items() if saved.get(name) != shape)
 
 
-def change_of(then: StateShape, now: StateShape) -> str:
+def change_of(saved: StateShape, current: StateShape) -> str:
     """Return what has changed, to follow the state's name in a sentence; "" if nothing has."""
     parts = []
-    if then.kind != now.kind:
-        parts.append(f"its class was {then.kind} and is {now.kind}")
-    new = [name for name in now.names if name not in then.names]
-    gone = [name for name in then.names if name not in now.names]
-    if any(not _is_order(name) for name in (*new, *gone)):
-        # Where fields come and go, their order says nothing more.
-        new, gone = ([name for name in names if not _is_order(name)] for names in (new, gone))
+    if saved.kind != current.kind:
+        parts.append(f"its class was {saved.kind} and is {current.kind}")
+    new = [name for name in current.names if name not in saved.names]
+    removed = [name for name in saved.names if name not in current.names]
+    if any(not _is_order(name) for name in (*new, *removed)):
+        # If fields were added or removed, their order says nothing more.
+        new, removed = ([name for name in names if not _is_order(name)] for names in (new, removed))
     if new:
-        parts.append(f"a new {_short(now.kind)} has {_listed(new)}, which was not there")
-    if gone:
-        parts.append(f"{with_article(_short(then.kind))} had {_listed(gone)}, which is gone")
+        parts.append(f"a new {_short(current.kind)} has {_listed(new)}, which was not there")
+    if removed:
+        parts.append(f"{with_article(_short(saved.kind))} had {_listed(removed)}, which is gone")
     return " and ".join(parts)
 
 
-def misfit(value: object, then: StateShape, now: StateShape) -> str:
-    """Return what keeps `value` from being what a fresh object is; "" if nothing does.
+def misfit(value: object, saved: StateShape, current: StateShape) -> str:
+    """Return how the shape of `value` differs from a fresh object; "" if it fits.
 
-    It may lack what is within something that it does not have, and have more.
+    `value` may have more, and may lack names within something that it does not have.
     """
     found = shape_of(value)
-    if found.kind != now.kind:
-        return f"is {with_article(found.kind)}, not {with_article(now.kind)}"
+    if found.kind != current.kind:
+        return f"is {with_article(found.kind)}, not {with_article(current.kind)}"
     has = {*found.names}
-    awaited = [name for name in now.without_classes() if name not in has]
-    missing = [name for name in awaited if _is_awaited(name, found.names)]
+    absent = [name for name in current.without_classes() if name not in has]
+    missing = [name for name in absent if _is_required(name, found.names)]
     if missing:
         return f"has no {_listed(missing)}"
-    if left := [name for name in then.names if name in has and name not in now.names]:
+    if left := [name for name in saved.names if name in has and name not in current.names]:
         return f"still has {_listed(left)}"
     return ""
 
 
-def _is_awaited(name: str, found: list[str]) -> bool:
-    """Whether what `name` would be in is among the names `found`."""
+def _is_required(name: str, found: list[str]) -> bool:
+    """Return whether the object that should contain `name` is among the names `found`."""
     last = _LAST_PART.search(name)
     within = name[: last.start()] if last else ""
     return not within or any(each.startswith((f"{within}.", f"{within}[")) for each in found)
 
 
 def restores_itself(value: object) -> bool:
-    """Whether the class of `value`, or of something in it, has a ``__setstate__``.
+    """Return whether the class of `value`, or of something in it, has a ``__setstate__``.
 
-    The one that frozen dataclasses with slots get does not count: it knows no other form.
+    The generated method of frozen dataclasses with slots does not count: it accepts one form only.
     """
     methods = (getattr(type(each), "__setstate__", None) for each in _objects(value, 0, set()))
     return any(
@@ -159,9 +161,9 @@ def _objects(value: object, depth: int, seen: set[int]) -> Iterator[object]:
 
 
 def _content(value: object, path: str) -> Iterator[tuple[str, object]]:
-    """Yield the names in `value`, with the path before them, and what is there.
+    """Yield the names in `value`, with the path before them, and their objects.
 
-    Of what is one of many, and has no name, there is the first.
+    Of a list or a similar collection, only the first item is yielded.
     """
     if isinstance(value, dict):
         items = list(value.items())
@@ -181,12 +183,13 @@ def _content(value: object, path: str) -> Iterator[tuple[str, object]]:
 
 
 def _is_name(key: object) -> bool:
-    """Whether a key of a dictionary is the name of a field: a date or a path is data."""
+    """Return whether a key of a dictionary names a field; a date or a path, for example, is
+    data."""
     return isinstance(key, str) and key.isidentifier()
 
 
 def _is_pythons(value: object) -> bool:
-    """Whether what is in `value` is Python's business, as in a lock, a date or an enumeration."""
+    """Return whether the content of `value` belongs to Python, as in a lock, a date or an enum."""
     module = type(value).__module__.partition(".")[0]
     return isinstance(value, type | Enum) or module in sys.stdlib_module_names
 
@@ -207,7 +210,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, object]]:
 
 
 def _ordered_fields(value: Any) -> Sequence[str]:
-    """Return the fields of `value` if its pickle tells them apart by their order only."""
+    """Return the fields of `value` if its pickle identifies them by their order only."""
     kind = type(value)
     if isinstance(value, tuple) and not _is_pythons(value):
         return getattr(kind, "_fields", ())
@@ -232,6 +235,6 @@ def _short(kind: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    told = ", ".join(names[:NAMES_TOLD_MAX])
-    more = len(names) - NAMES_TOLD_MAX
-    return f"{told} and {more} more" if more > 0 else told
+    listed = ", ".join(names[:NAMES_LISTED_MAX])
+    more = len(names) - NAMES_LISTED_MAX
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -1,7 +1,7 @@
-"""What checkpoints need of the place where they are kept, and of whoever waits for it.
+"""The protocols of a store, and of waiting for it.
 
-The procedures of this package that read or write a store are coroutines, and wait for nothing but
-what they are given here. They know no event loop: a worker process runs them on asyncio, a
+The procedures of this package that read or write a store are coroutines, and await nothing but
+these protocols. They know nothing of event loops: a worker process runs them on asyncio, a
 simulation on its own clock.
 """
 
@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 Pause = Callable[[float], Awaitable[None]]
-"""Waits so many seconds; 0 lets others have their turn."""
+"""Waits for this many seconds; 0 lets other tasks run."""
 
 
 class PartStore(Protocol):
-    """Immutable objects under names, to be read."""
+    """Reads immutable objects by name."""
 
     def describe(self, name: str) -> str:
-        """Return where the object ``name`` is, for messages."""
+        """Return the path or URL of the object ``name``, for messages."""
         ...
 
     async def get(self, name: str) -> bytes:
@@ -25,7 +25,7 @@ class PartStore(Protocol):
 
 
 class ObjectStore(PartStore, Protocol):
-    """Immutable objects under names; every method raises ``StoreError`` where it cannot be used."""
+    """Reads and writes immutable objects; each method raises ``StoreError`` if the store fails."""
 
     @property
     def location(self) -> str:
@@ -33,7 +33,8 @@ class ObjectStore(PartStore, Protocol):
         ...
 
     async def create(self, name: str, data: bytes) -> None:
-        """Write a new object, whole or not at all; ``AlreadyExistsError`` to all but one."""
+        """Write a new object, whole or not at all; of several calls all but one raise
+        ``AlreadyExistsError``."""
         ...
 
     async def list(self, prefix: str = "") -> Sequence[tuple[str, int]]:
@@ -41,5 +42,5 @@ class ObjectStore(PartStore, Protocol):
         ...
 
     async def delete(self, names: Iterable[str]) -> None:
-        """Delete objects; names of which there is none are passed over."""
+        """Delete objects; names that do not exist are ignored."""
         ...

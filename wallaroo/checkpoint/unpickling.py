@@ -1,8 +1,8 @@
-"""Reads pickled state objects; of those that cannot be read, the others are read all the same.
+"""Reads pickled state objects, and saves the readable ones if some cannot be read.
 
-The objects of a chunk are one pickle, and the C unpickler gives up at the first error. So a chunk
-that fails is read again, slowly, in Python: whatever fails there leaves an ``Unreadable`` where the
-object would have been. An object of the chunk is good if nothing that it refers to is unreadable.
+The objects of a chunk are one pickle, and the C unpickler stops at the first error. So a chunk that
+fails is read again, slowly, in Python. An object that fails there is replaced by an ``Unreadable``.
+An object of the chunk is good if nothing that it refers to is unreadable.
 """
 
 import gc
@@ -13,39 +13,41 @@ from io import BytesIO
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, ClassVar
 
-from wallaroo.checkpoint.gone import Gone, load, load_inner
+from wallaroo.checkpoint.removed_class import RemovedClassObject, load, load_inner
 from wallaroo.describing import error_text
 
 _SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType)
-"""What an object may refer to that is not a part of it."""
+"""Kinds of objects that an object may refer to without containing them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands where the state object would be that cannot be unpickled."""
+    """Replaces a state object that cannot be unpickled."""
 
     error: str
-    """Kind and message."""
+    """The class of the error, and its message."""
 
 
-def unpickle_states(data: bytes, key_count: int, *, may_be_gone: bool = False) -> list[Any] | None:
-    """Return the objects in the pickle of a list, with ``Unreadable`` for those that fail.
+def unpickle_states(
+    data: bytes, key_count: int, *, may_be_removed: bool = False
+) -> list[Any] | None:
+    """Return the objects in the pickle of a list; those that fail are ``Unreadable``.
 
-    ``None`` if it is not a pickle of `key_count` objects. With `may_be_gone`, objects of classes
-    that do not exist any more are ``Gone``; without it they are unreadable.
+    Return ``None`` if it is not a pickle of `key_count` objects. With `may_be_removed`, objects of
+    classes that do not exist any more are ``RemovedClassObject``; without it they are unreadable.
     """
     try:
-        states = load(data, may_be_gone=may_be_gone)
+        states = load(data, may_be_removed=may_be_removed)
     except BaseException as error:  # noqa: BLE001  how objects unpickle is user code
-        states = _rescue(data, error_text(error), key_count, may_be_gone=may_be_gone)
+        states = _rescue(data, error_text(error), key_count, may_be_removed=may_be_removed)
     return states if isinstance(states, list) and len(states) == key_count else None
 
 
-def _rescue(data: bytes, error: str, key_count: int, *, may_be_gone: bool) -> Any:
-    reader = _SlowReader(BytesIO(data), may_be_gone=may_be_gone)
+def _rescue(data: bytes, error: str, key_count: int, *, may_be_removed: bool) -> Any:
+    reader = _SlowReader(BytesIO(data), may_be_removed=may_be_removed)
     try:
         states = reader.load()
-    except BaseException:  # noqa: BLE001  it is not only one object that is broken
+    except BaseException:  # noqa: BLE001  more than single objects are broken
         return [Unreadable(error)] * key_count
     if type(states) is not list:
         return states
@@ -54,35 +56,36 @@ def _rescue(data: bytes, error: str, key_count: int, *, may_be_gone: bool) -> An
 
 
 class _SlowReader(pickle._Unpickler):
-    """Goes on after errors of user code.
+    """Continues after errors of user code.
 
-    Nothing of the user's is called with something unreadable: its result would look good.
+    User code is never called with something unreadable, because its result would look good.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {**pickle._Unpickler.dispatch}
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
 
-    def __init__(self, file: BytesIO, *, may_be_gone: bool) -> None:
+    def __init__(self, file: BytesIO, *, may_be_removed: bool) -> None:
         super().__init__(file)
-        self._may_be_gone = may_be_gone
+        self._may_be_removed = may_be_removed
         self._spoilt: dict[int, tuple[object, Unreadable]] = {}
-        """Objects that could not be filled, by their identity, which they keep as they live."""
+        """Objects that could not be filled, by identity; they are kept alive, so it stays
+        unique."""
         self._has_failed = False
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             found = super().find_class(module, name)
         except BaseException as error:  # noqa: BLE001  an import runs any code
-            if self._may_be_gone and isinstance(error, AttributeError | ImportError):
-                return Gone
+            if self._may_be_removed and isinstance(error, AttributeError | ImportError):
+                return RemovedClassObject
             return self._failed(error)
-        return load_inner if found is pickle.loads and self._may_be_gone else found
+        return load_inner if found is pickle.loads and self._may_be_removed else found
 
     def unreadable_in(self, value: object, clean: set[int] | None = None) -> Unreadable | None:
-        """Return something unreadable that `value` refers to; ``None`` if there is nothing.
+        """Return something unreadable that `value` refers to; ``None`` if all of it is readable.
 
-        `clean` remembers objects, for as long as nothing is changed any more.
+        `clean` caches readable objects; pass it only once no object changes any more.
         """
         if not self._has_failed:
             return None
@@ -108,7 +111,7 @@ class _SlowReader(pickle._Unpickler):
         return Unreadable(error_text(error))
 
     def _make(self, call: Callable[[], Any], *needed: object) -> Any:
-        """Return what `call` makes of what is `needed`, or what is unreadable."""
+        """Return the result of `call`, or something unreadable among what it needs."""
         for each in needed:
             if unreadable := self.unreadable_in(each):
                 return unreadable
@@ -118,7 +121,7 @@ class _SlowReader(pickle._Unpickler):
             return self._failed(error)
 
     def _fill(self, target: object, fill: Callable[[], Any], needed: object) -> None:
-        """Have `fill` change `target`, which is unreadable afterwards if that fails."""
+        """Change `target` by calling `fill`; if that fails, `target` is unreadable."""
         if type(target) is Unreadable:
             return
         done = self._make(fill, needed)

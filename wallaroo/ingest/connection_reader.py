@@ -126,7 +126,7 @@ class Reading:
         start = self._position
         self._position = min(start + record_count_max, len(self._payloads))
         if self._journal is not None:
-            self._journal.took(self._entry, self._position - start)
+            self._journal.mark_taken(self._entry, self._position - start)
         if start == 0 and self._position == len(self._payloads):
             return self._payloads
         return self._payloads[start : self._position]

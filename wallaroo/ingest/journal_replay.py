@@ -67,7 +67,7 @@ class ReplayRunner:
                 self._record_count += len(self._payloads)
                 return
             # The application has no such pipeline any more, and was told to drop it.
-            progress.took(entry.offset, entry.record_count - entry.skip)
+            progress.mark_taken(entry.offset, entry.record_count - entry.skip)
 
     def _cut(self, entry: Entry) -> list[bytes]:
         pipeline = self._plan.pipelines[entry.pipeline]
@@ -106,7 +106,7 @@ class ReplayRunner:
         start = self._position
         payloads = self._payloads[start : start + record_count_max]
         self._position += len(payloads)
-        self._progress.took(self._entry.offset, len(payloads))
+        self._progress.mark_taken(self._entry.offset, len(payloads))
         if not self.has_records:
             try:
                 self._next_entry()
@@ -130,4 +130,4 @@ def _all_entries(journals: list[Replay]) -> Iterator[tuple[JournalProgress, Entr
             end = entry.offset + ENTRY_BYTES + len(entry.frames)
             progress.appended(entry.offset, end, entry.record_count, entry.skip)
             yield progress, entry
-        progress.ended()
+        progress.mark_complete()

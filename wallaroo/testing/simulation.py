@@ -164,7 +164,7 @@ class _Simulation:
         self._hall = SendersHall(self.loop, self._disk, self._senders)
         self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
-        imported = ImportedClasses.now()
+        imported = ImportedClasses.of_this_process()
         self._expected = Expected(plan, self._records(), cutter)
         self._world = World(
             plan=plan,

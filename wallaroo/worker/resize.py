@@ -216,7 +216,7 @@ class WorkerResize:
                 positions, counts = worker.sources.positions(), self._dataflow.counts()
                 legacy = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
-                    legacy.journals.extend(durability.journal.legacy())
+                    legacy.journals.extend(durability.journal.current_positions())
                     legacy.staged.extend(durability.saving.inherited)
                 left = legacy.to_wire()
             elif durability is None:

@@ -73,7 +73,7 @@ class Worker:
         self.plan = plan
         self.durable = open_durable(settings)
         # The application is imported, and no record has been seen.
-        self.pickler = StatePickler(ImportedClasses.now())
+        self.pickler = StatePickler(ImportedClasses.of_this_process())
         self.clock = time.perf_counter
         self._dead_letters = DeadLetters(
             options.dead_letters,

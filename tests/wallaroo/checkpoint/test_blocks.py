@@ -112,7 +112,7 @@ def test_zeros_before_something_are_damage() -> None:
     ("data", "problem"),
     [
         (b"", "0 bytes, fewer than a header"),
-        (b"%PDF-1.7 and so on", "no file of wallaroo"),
+        (b"%PDF-1.7 and so on", "not a file of wallaroo"),
         (MAGIC + b"\x02\x02", "format version 2; this release reads version 1"),
         (file_of(kind=FileKind.JOURNAL), "of kind 3, not a part"),
     ],

@@ -24,21 +24,21 @@ def test_entries_are_processed_in_turns_and_in_part() -> None:
     progress = JournalProgress(JOURNAL)
     for offset in (0, 10, 20):
         progress.appended(offset, offset + 10, 3)
-    progress.took(10, 3)
-    progress.took(20, 1)
+    progress.mark_taken(10, 3)
+    progress.mark_taken(20, 1)
     assert progress.position() == JournalPosition(JOURNAL, 0, {10: 3, 20: 1})
-    progress.took(0, 2)
+    progress.mark_taken(0, 2)
     assert progress.position() == JournalPosition(JOURNAL, 0, {0: 2, 10: 3, 20: 1})
-    progress.took(0, 1)
+    progress.mark_taken(0, 1)
     assert progress.position() == JournalPosition(JOURNAL, 20, {20: 1})
-    progress.took(20, 2)
+    progress.mark_taken(20, 2)
     assert progress.position() == JournalPosition(JOURNAL, 30, {})
 
 
 def test_an_entry_behind_the_header_of_a_new_segment_leaves_a_gap() -> None:
     progress = JournalProgress(JOURNAL)
     progress.appended(0, 10, 1)
-    progress.took(0, 1)
+    progress.mark_taken(0, 1)
     progress.appended(26, 36, 1)
     assert progress.position() == JournalPosition(JOURNAL, 26, {})
 
@@ -47,11 +47,11 @@ def test_a_replay_ends_where_its_last_entry_does() -> None:
     progress = JournalProgress(JOURNAL, 20, {20: 1})
     progress.appended(20, 30, 2, taken_count=1)
     ends = [progress.end]
-    progress.ended()
+    progress.mark_complete()
     ends.append(progress.end)
     assert ends == [None, 30]
     assert progress.position() == JournalPosition(JOURNAL, 20, {20: 1})
-    progress.took(20, 1)
+    progress.mark_taken(20, 1)
     assert progress.position() == JournalPosition(JOURNAL, 30, {})
 
 
@@ -60,13 +60,13 @@ def test_what_was_done_behind_the_place_of_a_replay_stays_done() -> None:
     progress = JournalProgress(JOURNAL, 0, {0: 1, 10: 2, 30: 3})
     assert progress.position() == JournalPosition(JOURNAL, 0, {0: 1, 10: 2, 30: 3})
     progress.appended(0, 10, 2, taken_count=1)
-    progress.took(0, 1)
+    progress.mark_taken(0, 1)
     assert progress.position() == JournalPosition(JOURNAL, 10, {10: 2, 30: 3})
     # The replay leaves the entry at 10 out, since all of it is done.
     progress.appended(20, 30, 2)
     assert progress.position() == JournalPosition(JOURNAL, 20, {30: 3})
-    progress.took(20, 2)
-    progress.ended()
+    progress.mark_taken(20, 2)
+    progress.mark_complete()
     assert progress.position() == JournalPosition(JOURNAL, 30, {30: 3})
 
 
@@ -110,7 +110,7 @@ class Life:
                 self.progress.appended(offset, offset + ENTRY_BYTES, count, skip)
                 break
         if not self.unread:
-            self.progress.ended()
+            self.progress.mark_complete()
 
     def take(self) -> None:
         if not self.waiting:
@@ -121,7 +121,7 @@ class Life:
         records = {(offset, number) for number in range(first, first + count)}
         assert not records & (self.done | self.taken), "taken twice"
         self.taken |= records
-        self.progress.took(offset, count)
+        self.progress.mark_taken(offset, count)
         self.waiting[offset] += count
         if self.waiting[offset] == self.counts[offset]:
             del self.waiting[offset]
@@ -183,6 +183,6 @@ def test_only_a_closed_journal_of_which_all_is_taken_is_finished() -> None:
     progress = JournalProgress(JOURNAL, 10)
     progress.appended(10, 60, 2)
     assert not progress.position(is_closed=True).is_finished
-    progress.took(10, 2)
+    progress.mark_taken(10, 2)
     assert not progress.position().is_finished
     assert progress.position(is_closed=True).is_finished

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from wallaroo.checkpoint import lease as lease_module
-from wallaroo.checkpoint.lease import DYING_S, LEASE_S, RENEWED_EVERY_S, Lease, LeasePlace
+from wallaroo.checkpoint.lease import DYING_S, LEASE_S, RENEW_INTERVAL_S, Lease, LeasePorts
 from wallaroo.checkpoint.owner import Evidence, Owner
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.errors import ClusterError, FencedError, WallarooError
@@ -101,8 +101,8 @@ class SimulatedRun:
             lambda event, values: None,
             timeout_s=60,
         )
-        place = LeasePlace(self.process.pause, world.clock, self.look, self.tell, self.tell)
-        self.lease = Lease(self.store, self.me, place)
+        ports = LeasePorts(self.process.pause, world.clock, self.look, self.tell, self.tell)
+        self.lease = Lease(self.store, self.me, ports)
         self.task: Task = self.process.start(self._work(takes_over))
 
     async def _work(self, takes_over: bool) -> None:
@@ -169,7 +169,7 @@ def test_a_second_run_is_refused_while_the_first_lives(host: str, seed: int) -> 
     world.pass_time(world.loop.random.random() * LEASE_S)
     second = world.run("second", host)
     took_s = world.until(lambda: second.error)
-    assert took_s < DYING_S + RENEWED_EVERY_S + STORE_S
+    assert took_s < DYING_S + RENEW_INTERVAL_S + STORE_S
     assert isinstance(second.error, ClusterError)
     assert "belong to a run that is alive: process 1 on host alpha" in second.error.what
     assert "--take-over" in second.error.hint
@@ -282,7 +282,7 @@ def test_a_take_over_waits_for_nobody_and_ends_the_owner() -> None:
     first = owning(world)
     second = world.run("second", "beta", takes_over=True)
     assert world.until(lambda: second.is_owner) < 0.5
-    assert world.until(lambda: first.error) < RENEWED_EVERY_S + 0.5
+    assert world.until(lambda: first.error) < RENEW_INTERVAL_S + 0.5
     world.pass_time(3 * LEASE_S)
     assert second.is_owner
 
@@ -315,7 +315,7 @@ def test_a_lease_that_somebody_deleted_is_written_again() -> None:
     world = World()
     first = owning(world)
     world.objects.by_name.clear()
-    world.pass_time(2 * RENEWED_EVERY_S)
+    world.pass_time(2 * RENEW_INTERVAL_S)
     second = world.run("second", "beta")
     world.until(lambda: second.error)
     assert first.is_owner
@@ -342,7 +342,7 @@ class Checked(SimulatedRun):
         now_s = self.world.loop.now_s
         for other in self.world.runs:
             # A process that stood still has a moment to notice what happened meanwhile.
-            is_awake = other.process.still_until_s < now_s - RENEWED_EVERY_S - STORE_S
+            is_awake = other.process.still_until_s < now_s - RENEW_INTERVAL_S - STORE_S
             if other.is_owner and other.process.is_alive and is_awake:
                 raise AssertionError(
                     f"{self.process.name} and {other.process.name} both own the store"
@@ -384,7 +384,7 @@ def test_whatever_happens_one_run_owns_the_store_and_its_successor_comes() -> No
 @pytest.mark.parametrize("bug", ["lease is too short", "sleepers are believed"])
 def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if bug == "lease is too short":
-        monkeypatch.setattr(lease_module, "LEASE_S", RENEWED_EVERY_S / 4)
+        monkeypatch.setattr(lease_module, "LEASE_S", RENEW_INTERVAL_S / 4)
     else:
 
         async def deletes_without_looking(self: Lease) -> None:

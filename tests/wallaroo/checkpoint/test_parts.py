@@ -164,7 +164,7 @@ def test_a_chunk_has_a_state_for_each_key() -> None:
     "body", [b"", b"\x00\x00\x00\x00\x01\x00\x00\x00\x09", b"\x09" + bytes(8)], ids=repr
 )
 def test_a_block_that_is_no_chunk_is_damage(body: bytes) -> None:
-    with pytest.raises(DamagedFileError, match="no chunk"):
+    with pytest.raises(DamagedFileError, match="not a chunk"):
         list(read_chunks(PART_HEADER + encode_block(body), "p"))
 
 

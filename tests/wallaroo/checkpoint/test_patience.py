@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wallaroo.checkpoint.manifest_log import ManifestLog
-from wallaroo.checkpoint.patience import TOLD_EVERY_S, TRIED_EVERY_S, PatientStore
+from wallaroo.checkpoint.patience import REPORT_INTERVAL_S, RETRY_INTERVAL_S, PatientStore
 from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError, WallarooError
 from wallaroo.testing.faults import NO_FAULTS, Chaos
 from wallaroo.testing.loop import Loop, Process
@@ -76,11 +76,11 @@ def test_a_store_that_comes_back_in_time_is_used(away_s: float, loses_answers: b
     bench.away.away_until_s, bench.away.loses_answers = away_s, loses_answers
     log = ManifestLog(bench.store, bench.process.pause, lambda: "token")
     assert bench.run(log.check_store) is None
-    assert bench.loop.now_s < away_s + TRIED_EVERY_S + 5
+    assert bench.loop.now_s < away_s + RETRY_INTERVAL_S + 5
     events = [event for event, _ in bench.told]
     assert events[0] == "store.awaited"
     assert events[-1] == "store.reached"
-    assert len(events) == 2 + int(away_s / TOLD_EVERY_S)
+    assert len(events) == 2 + int(away_s / REPORT_INTERVAL_S)
     assert bench.told[0][1]["location"] == "simulated"
     assert bench.told[0][1]["reason"] == "connection refused"
 
@@ -91,11 +91,11 @@ def test_one_that_stays_away_is_given_up_after_the_time_that_it_had() -> None:
     error = bench.run(lambda: bench.store.list("manifests/"))
     assert isinstance(error, StoreError)
     assert error.what == "connection refused"
-    assert TIMEOUT_S <= bench.loop.now_s < TIMEOUT_S + 2 * TRIED_EVERY_S
+    assert TIMEOUT_S <= bench.loop.now_s < TIMEOUT_S + 2 * RETRY_INTERVAL_S
     # The next request does not wait as long again.
     before_s = bench.loop.now_s
     assert isinstance(bench.run(lambda: bench.store.get("x")), StoreError)
-    assert bench.loop.now_s - before_s < TRIED_EVERY_S
+    assert bench.loop.now_s - before_s < RETRY_INTERVAL_S
 
 
 def test_after_it_was_there_it_has_the_whole_time_again() -> None:

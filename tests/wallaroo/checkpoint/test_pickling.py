@@ -276,7 +276,7 @@ PROVEN_AT_ONCE = [
 def test_a_class_without_code_of_its_own_is_read_back_once(
     value: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pickler = StatePickler(ImportedClasses.now())
+    pickler = StatePickler(ImportedClasses.of_this_process())
     first = pickler.pickle([value])
     monkeypatch.setattr(pickle, "loads", lambda _: pytest.fail("read back again"))
     assert pickler.pickle([value]) == first
@@ -326,16 +326,16 @@ def test_functions_of_copyreg_are_used_as_pickle_uses_them() -> None:
 
 
 def test_a_class_made_since_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = ImportedClasses.now()
+    imported = ImportedClasses.of_this_process()
     made = type("Made", (), {"__module__": __name__})
     monkeypatch.setitem(globals(), "Made", made)
     with pytest.raises(NotReadableError, match=r"Made was made while the application ran"):
         StatePickler(imported).pickle([made()])
-    StatePickler(ImportedClasses.now()).pickle([made()])
+    StatePickler(ImportedClasses.of_this_process()).pickle([made()])
 
 
 def test_a_class_put_in_the_place_of_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = ImportedClasses.now()
+    imported = ImportedClasses.of_this_process()
     made = type("Plain", (), {"__module__": __name__})
     monkeypatch.setitem(globals(), "Plain", made)
     with pytest.raises(NotReadableError, match="Plain was made"):
@@ -362,5 +362,5 @@ def remade() -> object:
 
 
 def test_an_object_that_a_function_makes_again_needs_no_class_by_name() -> None:
-    pickler = StatePickler(ImportedClasses.now())
+    pickler = StatePickler(ImportedClasses.of_this_process())
     assert type(pickle.loads(pickler.pickle(remade()))).__name__ == "Hidden"

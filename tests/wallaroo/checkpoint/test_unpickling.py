@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallaroo.checkpoint.gone import Gone
 from wallaroo.checkpoint.pickling import PickledState, StatePickler
+from wallaroo.checkpoint.removed_class import RemovedClassObject
 from wallaroo.checkpoint.unpickling import Unreadable, unpickle_states
 
 
@@ -212,7 +212,7 @@ class OldDict(dict[str, int]): ...
 def without(monkeypatch: pytest.MonkeyPatch, data: bytes, *names: str, may: bool = True) -> Any:
     for name in names:
         monkeypatch.delitem(globals(), name)
-    found = unpickle_states(data, 1, may_be_gone=may)
+    found = unpickle_states(data, 1, may_be_removed=may)
     assert found is not None
     return found[0]
 
@@ -238,7 +238,7 @@ def test_an_object_of_a_gone_class_has_what_it_was_called_with_and_its_items(
     assert (slotted.left, slotted.right) == (1, 2)
     assert error.args == ("x",)
     assert (items.items, fields.items) == ([1, 2], {"a": 1})
-    assert isinstance(refused, Gone)
+    assert isinstance(refused, RemovedClassObject)
     assert refused.args == ("1: b",)
 
 
@@ -247,7 +247,7 @@ def test_a_gone_class_beside_something_unreadable_is_still_read(
 ) -> None:
     data = pickled([Totals(), bad()])
     monkeypatch.delitem(globals(), "Totals")
-    found = unpickle_states(data, 2, may_be_gone=True)
+    found = unpickle_states(data, 2, may_be_removed=True)
     assert found is not None
     assert found[0].count == 2
     assert isinstance(found[1], Unreadable)

@@ -141,7 +141,7 @@ def test_a_segment_that_is_missing_short_or_foreign_is_damage(tmp_path: Path) ->
     with pytest.raises(DamagedFileError, match="bytes are missing"):
         entries(tmp_path)
     two.write_bytes(b"GIF89a" + second[6:])
-    with pytest.raises(DamagedFileError, match="no file of wallaroo") as caught:
+    with pytest.raises(DamagedFileError, match="not a file of wallaroo") as caught:
         entries(tmp_path)
     # Others' files in the folder of a store are for other folders; this is a journal's place.
     assert "restore the file from a copy" in caught.value.hint

@@ -7,7 +7,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from wallaroo.checkpoint.lease import Lease, LeasePlace
+from wallaroo.checkpoint.lease import Lease, LeasePorts
 from wallaroo.checkpoint.patience import PatientStore
 from wallaroo.errors import FencedError, WallarooError
 from wallaroo_workers.logs import get_logger
@@ -123,8 +123,8 @@ class Ownership:
             store = PatientStore(
                 raw, asyncio.sleep, time.monotonic, self._told, self._store_timeout_s
             )
-            place = LeasePlace(asyncio.sleep, time.monotonic, signs.look, self._told, _warned)
-            lease = Lease(store, signs.me, place)
+            ports = LeasePorts(asyncio.sleep, time.monotonic, signs.look, self._told, _warned)
+            lease = Lease(store, signs.me, ports)
             if not await self._until_stop(self._acquire(store, lease)):
                 return
             self._hand_over(self._settle_acquired)
