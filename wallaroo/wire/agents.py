@@ -1,19 +1,20 @@
 """Frames between the initializer and its agents, which run workers on other hosts.
 
-    agent       -> initializer   Offer            I would run a worker of this name here
-    initializer -> agent         Accepted         these are the rules
-                                 or Dismissed     not you
-    agent       -> initializer   Prepared         say when
-    initializer -> agent         Place            start the worker's process
-    agent       -> initializer   Placed, Gone     it runs; it has ended
-    initializer -> agent         EndProcess       kill it
-    agent       -> initializer   Withdraw         somebody wants this host back
-    initializer -> agent         Dismissed        you are not needed any more
-    both, once a second          Beat             this side lives
+    agent       -> initializer   Offer            offers to run a worker of this name
+    initializer -> agent         Accepted         accepts it, with the options of workers
+                                 or Dismissed     refuses it
+    agent       -> initializer   Prepared         is ready to start the process
+    initializer -> agent         StartProcess     starts the worker's process
+    agent       -> initializer   ProcessStarted   reports that it runs
+                                 ProcessEnded     reports that it has ended
+    initializer -> agent         EndProcess       kills it
+    agent       -> initializer   Withdraw         reports that the host is to be freed
+    initializer -> agent         Dismissed        ends the agent
+    both, once a second          Beat             shows that this side is alive
 
-They travel over control connections, encoded as ``wallaroo.wire.control`` tells. The secret and the
-application never do: an agent has its own. ``epoch`` is that at which a process is started; frames
-that are about no process have ``NO_EPOCH``.
+They travel over control connections, encoded as in ``wallaroo.wire.control``. The secret and the
+application never travel: an agent has its own. ``epoch`` is the one at which a process is started;
+frames that do not concern a process have ``NO_EPOCH``.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from wallaroo.names import Epoch, WorkerName
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Agent: I would run a worker of this name, with the application of this outline."""
+    """Agent: offers to run a worker of this name, with the application of this outline."""
 
     tag: ClassVar[int] = 50
     epoch: Epoch
@@ -32,39 +33,39 @@ class Offer:
     host: str
     """The host's own name, for people."""
     instance: str
-    """Drawn at random when the agent was started: one that dials again is known by it."""
+    """Drawn at random when the agent started; identifies it when it connects again."""
     outline: list[str]
     together: int
-    """To a running cluster it comes with so many others at once, itself among them."""
+    """Number of agents, itself included, that join a running cluster in one step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Initializer: you are one of us."""
+    """Initializer: accepts the agent."""
 
     tag: ClassVar[int] = 51
     epoch: Epoch
     application: str
     silence_ms: int
-    """Whoever gives no sign of life for so long is taken for lost, on both sides."""
+    """Each side considers the other lost if it sends no heartbeat for this long."""
     options: str
-    """JSON, as the initializer's own workers get it."""
+    """JSON, in the form that the initializer's own workers get."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Agent: everything is here; a worker may be started."""
+    """Agent: is ready to start a worker."""
 
     tag: ClassVar[int] = 52
     epoch: Epoch
-    """The newest that a journal on this host was written in; 0 where there is none."""
+    """The newest epoch of a journal on this host; 0 if there is none."""
     records_epoch: Epoch
-    """The same of journals that have any record."""
+    """The newest epoch of a journal with records; 0 if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartProcess:
-    """Initializer: start the process of your worker."""
+    """Initializer: starts the worker's process."""
 
     tag: ClassVar[int] = 53
     epoch: Epoch
@@ -72,7 +73,7 @@ class StartProcess:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStarted:
-    """Agent: the process runs."""
+    """Agent: reports that the process runs."""
 
     tag: ClassVar[int] = 54
     epoch: Epoch
@@ -81,7 +82,7 @@ class ProcessStarted:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnded:
-    """Agent: the process has ended, or could not be started."""
+    """Agent: reports that the process has ended or could not be started."""
 
     tag: ClassVar[int] = 55
     epoch: Epoch
@@ -90,7 +91,7 @@ class ProcessEnded:
 
 @dataclass(frozen=True, slots=True)
 class EndProcess:
-    """Initializer: end what is left of the process, at once."""
+    """Initializer: kills the process and what is left of it, immediately."""
 
     tag: ClassVar[int] = 56
     epoch: Epoch
@@ -98,7 +99,7 @@ class EndProcess:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Agent: somebody asked this host to end; have its worker leave in order."""
+    """Agent: was asked to end; its worker must leave the cluster in order."""
 
     tag: ClassVar[int] = 57
     epoch: Epoch
@@ -106,18 +107,18 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Dismissed:
-    """Initializer: you are not needed, or not any more."""
+    """Initializer: refuses an agent, or ends it."""
 
     tag: ClassVar[int] = 58
     epoch: Epoch
     what: str
-    """Why an offer is refused, or the run ended early; empty where all is in order."""
+    """Why an offer is refused, or the run ended early; empty if all is in order."""
     hint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Either side: I live."""
+    """Either side: shows that it is alive."""
 
     tag: ClassVar[int] = 59
     epoch: Epoch

@@ -1,8 +1,8 @@
-"""What one worker tells another with the connections that it gives to it.
+"""Messages with which one worker hands its senders' connections over to another.
 
-After the proof of the secret the giver sends an offer, then batches of connections, each part
-behind a u32 big-endian length. The descriptors of a batch travel beside the first byte of its
-length. The taker answers with one byte.
+After the handshake the departing worker sends an offer, then batches of connections, each with a
+u32 big-endian length first. The descriptors of a batch travel beside the first byte of its length.
+The receiver answers with one byte.
 """
 
 import struct
@@ -17,9 +17,9 @@ from wallaroo.names import WorkerName
 LENGTH = struct.Struct(">I")
 OFFER_BYTES_MAX = 64 << 10
 BATCH_COUNT_MAX = 200
-"""Connections in one batch; Linux takes no more than 253 descriptors at once."""
+"""Connections in one batch; Linux passes at most 253 descriptors in one message."""
 BATCH_BYTES = 1 << 20
-"""A batch ends with the connection that brings it beyond this."""
+"""A batch ends with the connection that exceeds this."""
 OVERHEAD_BYTES = 64 << 10
 CONNECTIONS_MAX = 1 << 17
 
@@ -29,7 +29,7 @@ ACCEPTED, REFUSED = b"\x01", b"\x00"
 
 
 def encode_offer(resize: int, giver: WorkerName, attempt: int, count: int) -> bytes:
-    """Return the offer of so many connections, its length before it."""
+    """Return the offer of ``count`` connections, with its length first."""
     return _framed([resize, giver, attempt, count])
 
 
@@ -41,27 +41,27 @@ def decode_offer(content: bytes) -> tuple[int, WorkerName, int, int]:
     raise _unreadable("an offer of connections", content)
 
 
-def batches(begins: Sequence[bytes]) -> list[slice]:
-    """Return how connections that hold these unfinished frames are to be sent together."""
+def batches(unfinished: Sequence[bytes]) -> list[slice]:
+    """Return the batches of connections with these unfinished frames, as slices."""
     found: list[slice] = []
     first, byte_count = 0, 0
-    for number, begin in enumerate(begins):
-        byte_count += len(begin)
+    for number, frame in enumerate(unfinished):
+        byte_count += len(frame)
         if byte_count > BATCH_BYTES or number + 1 - first == BATCH_COUNT_MAX:
             found.append(slice(first, number + 1))
             first, byte_count = number + 1, 0
-    if first < len(begins):
-        found.append(slice(first, len(begins)))
+    if first < len(unfinished):
+        found.append(slice(first, len(unfinished)))
     return found
 
 
 def batch_bytes_max(frame_bytes_max: int) -> int:
-    """Return how long a batch can be where payloads are no longer than that."""
+    """Return the longest possible batch if no frame is longer than ``frame_bytes_max``."""
     return BATCH_BYTES + frame_bytes_max + OVERHEAD_BYTES
 
 
 def encode_batch(connections: Sequence[tuple[int, bytes]]) -> bytes:
-    """Return pipeline and unfinished frame of each, the length of all before it."""
+    """Return pipeline and unfinished frame of each connection, with the length first."""
     return _framed([list(each) for each in connections])
 
 
@@ -71,8 +71,8 @@ def decode_batch(content: bytes, pipelines: frozenset[int]) -> list[tuple[int, b
     found: list[tuple[int, bytes]] = []
     for value in values if isinstance(values, list) else [None]:
         match value:
-            case [int(pipeline), bytes(begin)] if pipeline in pipelines:
-                found.append((pipeline, begin))
+            case [int(pipeline), bytes(unfinished)] if pipeline in pipelines:
+                found.append((pipeline, unfinished))
             case _:
                 raise _unreadable("a batch of connections", content)
     return found

@@ -1,7 +1,7 @@
 """Frames between the initializer and its workers: msgpack arrays behind a u32 big-endian length.
 
-The first element is the frame's tag, the others its fields in order. Every frame names the epoch
-it belongs to; what comes of an older one is dropped by the coordinator, and nowhere else.
+The first element is the frame's tag, the others its fields in order. Every frame names its epoch;
+the coordinator drops frames of an older epoch, and nothing else does. Each frame says who sends it.
 """
 
 import struct
@@ -22,7 +22,7 @@ _LENGTH = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Worker: I run the application with this outline and take records at this address."""
+    """Worker: joins, with the outline of its application and the address of its links."""
 
     tag: ClassVar[int] = 1
     epoch: Epoch
@@ -31,44 +31,44 @@ class Join:
     data_address: str
     outline: list[str]
     hand_over_path: str = ""
-    """Where this worker takes connections from others of its host; empty for nowhere."""
+    """The path where this worker accepts connections of others on its host; empty for none."""
     journals: list[Any] = field(default_factory=list, repr=False)
-    """What this worker can reach of each journal: as ``JournalExtent.to_wire`` gives it."""
+    """What this worker can reach of each journal, from ``JournalExtent.to_wire``."""
     journal_folder: str = ""
-    """Where that is on its host, for messages."""
+    """The folder of the journals on its host, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Initializer: this is the membership, and who owns what; connect, then say ``Ready``."""
+    """Initializer: names the members and the owners of partitions; the answer is ``Ready``."""
 
     tag: ClassVar[int] = 2
     epoch: Epoch
     members: list[list[Any]]
-    """Name, incarnation, data address of each."""
+    """Name, incarnation and data address of each."""
     partition_maps: list[Any]
-    """Each as ``PartitionMap.to_wire`` gives it."""
+    """Each from ``PartitionMap.to_wire``."""
     source_addresses: list[str]
-    """By pipeline; empty where a pipeline has no listening source."""
+    """By pipeline; empty if a pipeline has no listening source."""
     source_workers: list[str]
-    """By pipeline: who alone runs its source; empty where all workers listen."""
+    """By pipeline: the one worker that runs its source; empty if all workers listen."""
     manifest: int
-    """The number of the checkpoint to go back to; 0 to begin with nothing."""
+    """The number of the checkpoint to go back to; 0 to start without one."""
     barrier: CheckpointId = NO_BARRIER
-    """Barriers up to this one belong to the past."""
+    """Barriers up to this one are obsolete."""
     resize: int = 0
     """The resize that this commits; 0 for none."""
     left: list[Any] = field(default_factory=list)
-    """What each worker that left with it has left behind, as ``Held`` told."""
+    """The departure of each worker that left with this resize, as reported in ``Held``."""
     held_sinks: list[int] = field(default_factory=list)
-    """Sinks that still lack results from before the resize; new owners hold theirs back."""
+    """Sinks that lack results from before the resize; new owners hold their results back."""
     given_up: list[str] = field(default_factory=list)
-    """Journals of which something is lost: replay what is there of them."""
+    """Journals that are incomplete: replay what exists of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker: links and sinks of this epoch stand."""
+    """Worker: its links and sinks of this epoch are connected."""
 
     tag: ClassVar[int] = 3
     epoch: Epoch
@@ -76,7 +76,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Initializer: let the sources take records."""
+    """Initializer: lets the sources accept records."""
 
     tag: ClassVar[int] = 4
     epoch: Epoch
@@ -84,7 +84,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Worker: the sources do."""
+    """Worker: its sources accept records."""
 
     tag: ClassVar[int] = 5
     epoch: Epoch
@@ -92,7 +92,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Initializer: stop the sources, send a last barrier behind what they took, flush the sinks."""
+    """Initializer: closes the sources, sends a last barrier behind their records, flushes sinks."""
 
     tag: ClassVar[int] = 6
     epoch: Epoch
@@ -101,14 +101,14 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """Worker: the barrier is through and the sinks have everything."""
+    """Worker: the barrier has passed, and the sinks have everything."""
 
     tag: ClassVar[int] = 7
     epoch: Epoch
     checkpoint: CheckpointId
     incarnation: Epoch = NO_EPOCH
     counts: dict[str, Any] = field(default_factory=dict)
-    """Both as in ``Counted``: nothing is counted after this."""
+    """Incarnation and counts are as in ``Counted``; nothing is counted after this."""
 
     def __post_init__(self) -> None:
         _check_counts(self.counts)
@@ -116,7 +116,7 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Initializer: end the process now."""
+    """Initializer: ends the process now."""
 
     tag: ClassVar[int] = 8
     epoch: Epoch
@@ -124,7 +124,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Worker: this run cannot go on; the process ends."""
+    """Worker: reports that the run cannot go on; the process ends."""
 
     tag: ClassVar[int] = 9
     epoch: Epoch
@@ -136,7 +136,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class RequestStop:
-    """Worker: somebody asked this process to end (SIGTERM); stop the cluster in order."""
+    """Worker: was asked to end (SIGTERM), so the cluster must stop in order."""
 
     tag: ClassVar[int] = 10
     epoch: Epoch
@@ -144,9 +144,9 @@ class RequestStop:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Initializer: another worker was lost; give up what you have since the last checkpoint.
+    """Initializer: makes a worker go back to the last checkpoint, since another one was lost.
 
-    The answer is a ``Join`` as of the new epoch, as if the worker were started anew.
+    The answer is a ``Join`` in the new epoch, as if the worker had just been started.
     """
 
     tag: ClassVar[int] = 11
@@ -155,7 +155,7 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Initializer: send the barrier of this checkpoint, save what is before it."""
+    """Initializer: orders a checkpoint: send the barrier, and save what is before it."""
 
     tag: ClassVar[int] = 12
     epoch: Epoch
@@ -164,20 +164,20 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Worker: what was before the barrier is durable, and its output has reached the sinks."""
+    """Worker: what was before the barrier is durable, and its output is with the sinks."""
 
     tag: ClassVar[int] = 13
     epoch: Epoch
     checkpoint: CheckpointId
     content: list[Any] = field(repr=False)
-    """As ``WorkerCheckpoint.to_wire`` gives it; long, so logs and stories leave it out."""
+    """From ``WorkerCheckpoint.to_wire``; long, so logs and stories leave it out."""
     is_replayed: bool = True
     """Whether no journal was being replayed when the barrier left the sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotSaved:
-    """Worker: the checkpoint cannot be saved here."""
+    """Worker: reports that it cannot save its share of the checkpoint."""
 
     tag: ClassVar[int] = 14
     epoch: Epoch
@@ -188,22 +188,22 @@ class NotSaved:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Initializer: the checkpoint stands; what only older ones need can be deleted."""
+    """Initializer: the checkpoint is committed; delete what only older ones need."""
 
     tag: ClassVar[int] = 15
     epoch: Epoch
     checkpoint: CheckpointId
     number: int
-    """Of its manifest."""
+    """The number of its manifest."""
     oldest_number: int
-    """Of the oldest manifest that is kept."""
+    """The number of the oldest retained manifest."""
     is_replayed: bool = True
-    """Whether no worker was replaying a journal: none will be from before this one."""
+    """Whether no worker was replaying a journal, so that no later replay starts before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Initializer: there will be no such checkpoint; the next holds what it was to hold."""
+    """Initializer: gives the checkpoint up; its keys belong to the next one."""
 
     tag: ClassVar[int] = 16
     epoch: Epoch
@@ -212,46 +212,46 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True)
 class SourcesEnded:
-    """Worker: these sources of mine have no more records, and all they had is taken."""
+    """Worker: its sources of these pipelines have ended, and all their records are taken."""
 
     tag: ClassVar[int] = 17
     epoch: Epoch
     pipelines: list[int]
     problems: list[str]
-    """A sentence for each that ended before its end."""
+    """A sentence for each source that ended early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """Worker: this process lives. The only frame on a connection of its own."""
+    """Worker: shows that its process is alive. It is the only frame on its own connection."""
 
     tag: ClassVar[int] = 18
     epoch: Epoch
-    """At which the process was started."""
+    """The epoch at which the process was started."""
     name: WorkerName
 
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Initializer: the membership is to change; link to these members, find out what moves.
+    """Initializer: starts a resize: connect to these members, and find the keys that move.
 
-    Records go on. The answer is ``Gathered``, or ``NotMoved``.
+    Records continue to flow. The answer is ``Gathered`` or ``NotMoved``.
     """
 
     tag: ClassVar[int] = 20
     epoch: Epoch
     resize: int
     members: list[list[Any]]
-    """Name, incarnation, data address of each, those that join and those that leave included."""
+    """Name, incarnation and data address of each, with those that join and those that leave."""
     new_workers: list[str]
     """The members afterwards."""
     partition_maps: list[Any]
-    """Who owns what afterwards."""
+    """The owners of partitions afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Worker: links to all of these stand, and what moves is known."""
+    """Worker: is connected to all of these members, and knows the keys that move."""
 
     tag: ClassVar[int] = 21
     epoch: Epoch
@@ -260,22 +260,22 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Initializer, to a worker that leaves: have what you read taken, and read nothing more.
+    """Initializer: makes a departing worker stop reading and process what it has read.
 
-    Connections of senders go to workers of the same host; others are closed when what was sent
-    over them is read.
+    Connections of senders are handed over to workers on the same host; others are closed after what
+    was sent over them is read.
     """
 
     tag: ClassVar[int] = 22
     epoch: Epoch
     resize: int
     takers: list[str] = field(default_factory=list)
-    """The paths at which those that stay take connections."""
+    """The paths at which the remaining workers accept connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """Worker: so it is; nothing waits here that was read and not taken."""
+    """Worker: has processed everything that it has read."""
 
     tag: ClassVar[int] = 23
     epoch: Epoch
@@ -284,7 +284,7 @@ class Emptied:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Initializer: send this barrier and keep the sources behind it; then give what moves away."""
+    """Initializer: sends a barrier that holds the sources; then the keys that move are sent."""
 
     tag: ClassVar[int] = 24
     epoch: Epoch
@@ -294,22 +294,22 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Worker: all before the barrier is processed here, and so will be all that is sent on."""
+    """Worker: has processed everything before the barrier, and sent the keys that move."""
 
     tag: ClassVar[int] = 25
     epoch: Epoch
     resize: int
     left: list[Any]
-    """What a worker that leaves leaves behind: as ``Legacy.to_wire`` gives it; else empty."""
+    """From ``Departure.to_wire`` if this worker leaves; otherwise empty."""
     gave_us: int
-    """Microseconds since the barrier was through here: so long it took to give what moves."""
+    """Microseconds from the barrier until all keys that move were sent."""
     owed_sinks: list[int] = field(default_factory=list)
-    """Sinks that have not acknowledged all that this worker wrote before the barrier."""
+    """Sinks that have not acknowledged everything that this worker wrote before the barrier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Worker: what moves here has come from everybody, and lies aside."""
+    """Worker: has received and staged the keys that move to it."""
 
     tag: ClassVar[int] = 26
     epoch: Epoch
@@ -320,7 +320,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class NotMoved:
-    """Worker: this resize cannot be done."""
+    """Worker: reports that the resize cannot be done."""
 
     tag: ClassVar[int] = 27
     epoch: Epoch
@@ -330,7 +330,7 @@ class NotMoved:
 
 @dataclass(frozen=True, slots=True)
 class CallOff:
-    """Initializer: there will be no such resize; go on as before."""
+    """Initializer: gives the resize up; workers go on as before."""
 
     tag: ClassVar[int] = 28
     epoch: Epoch
@@ -340,9 +340,9 @@ class CallOff:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Initializer: this worker is no member any more; deliver what the sinks have to get.
+    """Initializer: the worker is not a member any more and must deliver its output.
 
-    The answer is ``Drained``; then the process is told to stop.
+    The answer is ``Drained``; then the process gets ``Stop``.
     """
 
     tag: ClassVar[int] = 29
@@ -352,7 +352,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Worker: of what was written before that resize's barrier, only these sinks lack anything."""
+    """Worker: only these sinks still lack output from before the barrier of the resize."""
 
     tag: ClassVar[int] = 33
     epoch: Epoch
@@ -362,7 +362,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Initializer: of the sinks held for that resize, only these are to be held any longer."""
+    """Initializer: only these sinks are held any longer for the resize."""
 
     tag: ClassVar[int] = 34
     epoch: Epoch
@@ -372,27 +372,27 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Worker: this was measured here; once a second, and before its last words."""
+    """Worker: its metrics, once a second and before its last frame."""
 
     tag: ClassVar[int] = 30
     epoch: Epoch
     worker: WorkerName
     report: dict[str, Any]
-    """As ``wallaroo.metrics.report`` describes it."""
+    """See ``wallaroo.metrics.report``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Worker: so many records were counted here; once a second, after failures, and when asked."""
+    """Worker: its counts of records, once a second, after failures, and on request."""
 
     tag: ClassVar[int] = 31
     epoch: Epoch
     worker: WorkerName
     incarnation: Epoch
-    """The epoch at which it last joined as if just started: it counts since then."""
+    """The epoch at which it last joined as if just started; it has counted since then."""
     counts: dict[str, Any]
-    """By worker, since it carries on the counts of others, then by node: four numbers as in
-    ``wallaroo.metrics.tally``."""
+    """Four numbers by worker and node, as in ``wallaroo.metrics.tally``. They are by worker, since
+    it carries on the counts of workers that have left."""
 
     def __post_init__(self) -> None:
         _check_counts(self.counts)
@@ -424,7 +424,7 @@ assert len(TYPE_OF_TAG) == len(get_args(ControlFrame)), "two frames share a tag"
 
 
 def encode_control_frame(frame: ControlFrame) -> bytes:
-    """Return ``frame`` with its length before it."""
+    """Return ``frame`` as bytes, with its length first."""
     content: bytes = msgpack.packb(
         [frame.tag, *(getattr(frame, f.name) for f in fields(frame))],
         unicode_errors="backslashreplace",
@@ -433,7 +433,7 @@ def encode_control_frame(frame: ControlFrame) -> bytes:
 
 
 def decode_control_frame(content: bytes) -> ControlFrame:
-    """Return the frame in ``content``, which came without its length."""
+    """Return the frame in ``content``, which excludes the length."""
     try:
         tag, *values = msgpack.unpackb(content, strict_map_key=False)
         kind = TYPE_OF_TAG[tag]

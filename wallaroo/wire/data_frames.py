@@ -10,9 +10,9 @@
     dialer -> listener   MovedStates  u8 7 | u64 sequence | u64 resize | u32 state | body
     dialer -> listener   MovedAll     u8 8 | u64 sequence | u64 resize | u64 keys
 
-What the dialer sends behind its hello is numbered by one sequence, without gaps, for as long as
-both ends are the same incarnations. An incarnation is the epoch at which a process of that name
-was started.
+The frames that the dialer sends after its hello are numbered by one sequence, without gaps, as long
+as both ends are the same incarnations. An incarnation is the epoch at which a process of that name
+was started. ``data_link.py`` explains the protocol.
 """
 
 import struct
@@ -37,7 +37,7 @@ _MOVED_ALL = struct.Struct(">BQQQ")
 
 @dataclass(frozen=True, slots=True)
 class LinkHello:
-    """Who dials whom, each with its incarnation."""
+    """Names both ends and their incarnations."""
 
     sender: WorkerName
     sender_incarnation: Epoch
@@ -47,7 +47,7 @@ class LinkHello:
 
 @dataclass(frozen=True, slots=True)
 class LinkWelcome:
-    """Where the sender has to go on, and whether its sources are to pause."""
+    """Says where the sender continues, and whether its sources must pause."""
 
     processed_sequence: int
     is_under_pressure: bool
@@ -63,13 +63,13 @@ class BatchFrame:
     record_count: int
     body: bytes
     delivered_ns: int = 0
-    """When the oldest of these records came to its source, in nanoseconds since 1970 by that host's
-    clock; 0 where nobody noted it."""
+    """When the source received the oldest of these records, in nanoseconds since 1970 by the clock
+    of its host; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Everything its sender had before checkpoint ``checkpoint`` for ``edge`` was sent."""
+    """Follows everything that its sender had for ``edge`` before this checkpoint."""
 
     sequence: int
     epoch: Epoch
@@ -79,21 +79,21 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """All up to ``sequence`` is processed."""
+    """Acknowledges that all frames up to ``sequence`` are processed."""
 
     sequence: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """Sources that feed this link are to pause, or may go on."""
+    """Says whether sources that feed this link must pause."""
 
     is_under_pressure: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MovedStates:
-    """Some keys of a state whose owner is to be the receiver; ``body`` is a part file's."""
+    """Keys of a state that move to the receiver; ``body`` has the format of a part file."""
 
     sequence: int
     resize: int
@@ -104,7 +104,7 @@ class MovedStates:
 
 @dataclass(frozen=True, slots=True)
 class MovedAll:
-    """So many keys in all have moved from the sender to the receiver; no more will come."""
+    """Ends the states that move from the sender to the receiver, with the number of all keys."""
 
     sequence: int
     resize: int
@@ -114,18 +114,18 @@ class MovedAll:
 MovingFrame = MovedStates | MovedAll
 
 NumberedFrame = BatchFrame | Barrier | MovedStates | MovedAll
-"""What is kept until the receiver has processed it."""
+"""Frames that the sender keeps until the receiver has processed them."""
 
 DataFrame = LinkHello | LinkWelcome | NumberedFrame | Ack | Pressure
 
 
 def payload_bytes(frame: NumberedFrame) -> int:
-    """Return how many bytes of records or states a frame brings."""
+    """Return the number of bytes of records or states in a frame."""
     return len(frame.body) if isinstance(frame, BatchFrame | MovedStates) else 0
 
 
 def encode_data_frame(frame: DataFrame) -> bytes:
-    """Return ``frame`` with its length before it."""
+    """Return ``frame`` as bytes, with its length first."""
     match frame:
         case BatchFrame(sequence, edge, form, record_count, body, delivered_ns):
             head = _BATCH.pack(3, sequence, edge, form, record_count, delivered_ns)
@@ -150,7 +150,7 @@ def encode_data_frame(frame: DataFrame) -> bytes:
 
 
 def decode_data_frame(content: bytes) -> DataFrame:
-    """Return the frame in ``content``, which came without its length."""
+    """Return the frame in ``content``, which excludes the length."""
     try:
         match content[0]:
             case 3:

@@ -1,9 +1,51 @@
-"""Both ends of the link from one worker to another: nothing lost, nothing twice.
+"""Both ends of the link from one worker to another: no frame is lost, and none is processed twice.
 
-The sender numbers its frames and keeps each until the receiver has processed it. When the
-connection breaks and both processes live, the receiver says how far it came and the sender goes on
-behind that. When the receiver was started anew, what it had not acknowledged is sent again to its
-successor, numbered from the start.
+A link is longer than its connections. The sender numbers its frames and keeps each one until the
+receiver has *processed* it. After a broken connection the receiver names the last frame that it has
+processed, and the sender sends everything behind it again.
+
+    LinkSender                                        LinkReceiver
+    send_batch(): number, keep, write   --frame-->    receive(): is it new?
+                                                      ... the engine processes it ...
+    acknowledge(): forget               <--Ack---     processed(); acknowledge()
+    connected(): write the rest again   <-Welcome-    acknowledge()
+
+**What can go wrong**
+
+* *A connection breaks.* Neither side knows which frames in the kernel's buffers have arrived. So
+  all that are not acknowledged are sent again, and the receiver drops those that it has seen.
+* *The receiver dies with frames in its inbox.* If it acknowledged frames on arrival, these would be
+  lost. So it acknowledges what is processed, and the inbox needs no log of its own.
+* *Frames are processed out of order.* A frame behind a barrier is held back while frames of other
+  edges go on. One number can only acknowledge a gapless prefix, so frames processed ahead of a gap
+  are remembered (``_processed_beyond``) and acknowledged when it closes.
+* *A process is replaced.* Its successor counts from 1 again. A connection of the dead process may
+  still deliver frames or acknowledgements. So a hello names the incarnation of both ends, a link of
+  an older incarnation is refused, and a new incarnation of the sender gets a new receiver.
+* *A frame is missing although the connection is fine.* That is a bug on one side. Processing on
+  would hide a lost record, so it is an error that breaks the connection.
+* *The receiver is slow.* Unacknowledged frames take memory. Their bytes are part of the backlog
+  that makes sources pause; the link itself never refuses a frame.
+
+**Invariants**
+
+1. The sender keeps exactly the frames behind the last acknowledged one, in order and without a gap.
+2. The receiver passes each number on once, in order. So a barrier arrives behind all frames that
+   were sent before it, over any number of connections.
+3. Everything up to ``processed_sequence`` is processed, and it never exceeds what was received.
+4. No side acknowledges what was not sent; the sender checks that.
+
+**Why this order**
+
+``connected`` first drops what the welcome acknowledges and then returns all the rest. Only after
+that may new frames be written directly, so a new frame never overtakes an older one. The welcome
+carries what is processed, not what is received: frames in the inbox are sent twice after a break,
+which costs some bytes, but a receiver then needs no second number.
+
+After ``receiver_restarted`` the frames are numbered again for a process that has seen none of them.
+The dead process may have processed some, but its state died with it. This happens only without
+checkpoints: with them, all workers go back to a checkpoint and every link starts anew. Moving
+states are dropped then, because a resize ends when a worker is lost.
 """
 
 from collections import deque
@@ -24,7 +66,7 @@ ACK_BYTES_MAX = 1 << 18
 
 
 class LinkSender:
-    """Frames on their way to one worker. Methods that send return the bytes to write now."""
+    """The frames for one worker. Methods that send return the bytes to write now."""
 
     def __init__(self) -> None:
         self._last_sequence = 0
@@ -47,12 +89,12 @@ class LinkSender:
         return self._keep(Barrier(self._last_sequence, epoch, checkpoint, edge))
 
     def send_states(self, resize: int, state: int, body: bytes) -> bytes:
-        """Number and keep states that move."""
+        """Number and keep a frame of moving states."""
         self._last_sequence += 1
         return self._keep(MovedStates(self._last_sequence, resize, state, body))
 
     def send_moved_all(self, resize: int, key_count: int) -> bytes:
-        """Number and keep the end of a move."""
+        """Number and keep the frame that ends a move."""
         self._last_sequence += 1
         return self._keep(MovedAll(self._last_sequence, resize, key_count))
 
@@ -63,17 +105,17 @@ class LinkSender:
         return encoded if self._is_connected else b""
 
     def connected(self, processed_sequence: int) -> list[bytes]:
-        """A connection stands and the receiver came this far; return all it has not got."""
+        """Start to use a connection; return all frames behind ``processed_sequence``."""
         self.acknowledge(processed_sequence)
         self._is_connected = True
         return [encode_data_frame(frame) for frame, _ in self._unacknowledged]
 
     def disconnected(self) -> None:
-        """The connection is gone; frames are kept until the next one stands."""
+        """Keep frames from now on until the next connection is established."""
         self._is_connected = False
 
     def receiver_restarted(self) -> None:
-        """The receiver was started anew: number what it has not processed from the start."""
+        """Number all kept frames from 1, for a new process of the receiver."""
         self._is_connected = False
         frames = list(self._unacknowledged)
         self._unacknowledged.clear()
@@ -86,10 +128,10 @@ class LinkSender:
                 case Barrier(_, epoch, checkpoint, edge):
                     self.send_barrier(epoch, checkpoint, edge)
                 case MovedStates() | MovedAll():
-                    pass  # a resize ends with a loss; its successor knows nothing of it
+                    pass  # the resize ended when the receiver was lost
 
     def acknowledge(self, sequence: int) -> None:
-        """Forget what is processed. Raises ``ProtocolError`` for what was never sent."""
+        """Forget frames up to this one. Raises ``ProtocolError`` if it was never sent."""
         if sequence > self._last_sequence:
             raise ProtocolError(
                 f"the peer acknowledges frame {sequence}, the last sent is {self._last_sequence}"
@@ -100,19 +142,20 @@ class LinkSender:
 
 
 class LinkReceiver:
-    """Frames from one incarnation of one worker."""
+    """The frames from one incarnation of one worker."""
 
     def __init__(self, incarnation: Epoch) -> None:
         self.incarnation = incarnation
         self.processed_sequence = 0
-        """The last frame of which, and of all before it, everything is processed."""
+        """The last frame that is processed together with all frames before it."""
         self._processed_beyond: set[int] = set()
         self._received_sequence = 0
         self._acknowledged_sequence = 0
         self._unacknowledged_bytes = 0
 
     def receive(self, sequence: int) -> bool:
-        """Say whether this frame is new. Raises ``ProtocolError`` where one is missing."""
+        """Return whether this frame is new. Raises ``ProtocolError`` if one before it is
+        missing."""
         if sequence <= self._received_sequence:
             return False
         if sequence != self._received_sequence + 1:
@@ -123,7 +166,7 @@ class LinkReceiver:
         return True
 
     def processed(self, sequence: int, byte_count: int) -> None:
-        """The frame is processed, perhaps before others that wait behind a barrier."""
+        """Note that a frame is processed, perhaps before others that wait behind a barrier."""
         self._unacknowledged_bytes += byte_count
         self._processed_beyond.add(sequence)
         while self.processed_sequence + 1 in self._processed_beyond:
@@ -132,17 +175,17 @@ class LinkReceiver:
 
     @property
     def owes_ack(self) -> bool:
-        """Whether anything processed is not acknowledged."""
+        """Whether a processed frame is not acknowledged yet."""
         return self.processed_sequence > self._acknowledged_sequence
 
     @property
     def is_ack_due(self) -> bool:
-        """Whether enough is processed that the sender should hear of it now."""
+        """Whether enough is processed to acknowledge it now."""
         frames = self.processed_sequence - self._acknowledged_sequence
         return frames >= ACK_FRAMES_MAX or self._unacknowledged_bytes >= ACK_BYTES_MAX
 
     def acknowledge(self) -> int:
-        """Return the sequence to acknowledge, as of now."""
+        """Return the sequence to acknowledge; the caller sends it."""
         self._acknowledged_sequence = self.processed_sequence
         self._unacknowledged_bytes = 0
         return self.processed_sequence

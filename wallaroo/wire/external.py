@@ -1,9 +1,9 @@
-"""Messages of the original's external channel, by which operators ask a cluster and change it.
+"""Messages of the original's external channel, with which operators query and change a cluster.
 
     u32 big-endian: bytes that follow | u16 big-endian: id | text in UTF-8
 
-A client connects to any worker, sends one message, reads the answer if there is one, and hangs up.
-A length of 0 is no message and is passed over. What the texts hold is told beside each id.
+A client connects to any worker, sends one message, reads the answer if there is one, and closes the
+connection. A length of 0 is not a message and is skipped. Each id documents its text.
 """
 
 import enum
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from wallaroo.errors import ProtocolError
 
 TEXT_BYTES_MAX = 16 << 20
-"""Of a message; the longest are answers with every key of a state."""
+"""Longest text of a message; the longest are answers with every key of a state."""
 
 REQUEST_BYTES_MAX = 64 << 10
-"""Of a frame that a client sends: nothing it may ask for is longer."""
+"""Longest frame that a client sends; none of its requests needs more."""
 
 LENGTH = struct.Struct(">I")
 _ID = struct.Struct(">H")
 
 
 class ExternalId(enum.IntEnum):
-    """What a message is."""
+    """The kind of a message."""
 
     PRINT = 1
     """To a worker: write this text to standard output."""
@@ -47,12 +47,12 @@ class ExternalId(enum.IntEnum):
     """Empty: the answer to a status query before the application is ready."""
     PARTITION_COUNT_QUERY = 12
     PARTITION_COUNT_QUERY_RESPONSE = 13
-    """As ``PARTITION_QUERY_RESPONSE``, with numbers in place of lists."""
+    """As ``PARTITION_QUERY_RESPONSE``, with numbers instead of lists."""
     SOURCE_IDS_QUERY = 14
     SOURCE_IDS_QUERY_RESPONSE = 15
     """JSON with ``source_ids``."""
     REPORT_STATUS = 16
-    """To a worker: ``boundary-count-status``; it is reported in the worker's log."""
+    """To a worker: ``boundary-count-status``; the worker logs it."""
     STATE_ENTITY_QUERY = 17
     STATE_ENTITY_QUERY_RESPONSE = 18
     """JSON: the keys on the worker that was asked, by state."""
@@ -78,27 +78,27 @@ WITHOUT_ANSWER = frozenset(
         ExternalId.REPORT_STATUS,
     }
 )
-"""What a client sends and no worker answers."""
+"""Messages that a client sends and no worker answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalMessage:
-    """One message of either side."""
+    """One message, of either side."""
 
     id: ExternalId
     text: str = ""
 
 
 def encode_external(message: ExternalMessage) -> bytes:
-    """Return ``message`` with its length before it."""
+    """Return ``message`` as bytes, with its length first."""
     content = _ID.pack(message.id) + message.text.encode("utf-8", "backslashreplace")
     return LENGTH.pack(len(content)) + content
 
 
 def decode_external(content: bytes) -> ExternalMessage:
-    """Return the message in ``content``, which came without its length.
+    """Return the message in ``content``, which excludes the length.
 
-    Raises ``ProtocolError`` for an id that is none, and for a text that is not UTF-8.
+    Raises ``ProtocolError`` for an unknown id, and for a text that is not UTF-8.
     """
     if len(content) < _ID.size:
         raise ProtocolError(f"a message has at least {_ID.size} bytes, not {len(content)}")
@@ -106,6 +106,6 @@ def decode_external(content: bytes) -> ExternalMessage:
     try:
         return ExternalMessage(ExternalId(number), content[_ID.size :].decode())
     except UnicodeDecodeError as error:
-        raise ProtocolError(f"the text of message {number} is no UTF-8: {error}") from error
+        raise ProtocolError(f"the text of message {number} is not UTF-8: {error}") from error
     except ValueError as error:
         raise ProtocolError(f"there is no message with the id {number}") from error

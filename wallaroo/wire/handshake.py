@@ -5,8 +5,8 @@
     dialer    -> listener   proof (32)
 
 A proof is HMAC-SHA-256 over the side, the purpose of the connection and both nonces, keyed with
-the secret, so none can be used again, mirrored, or carried from a control to a data connection.
-Every part has a fixed length: there is nothing to parse before the secret is proven.
+the secret. So a proof cannot be used again, mirrored, or moved from a control connection to a data
+connection. Every part has a fixed length: nothing is parsed before the secret is proven.
 """
 
 import enum
@@ -18,7 +18,7 @@ from wallaroo.errors import OtherProtocolError, OtherSecretError, ProtocolError
 MAGIC = b"WALLAR\x00\x01"
 """Six letters and the version of the protocol."""
 TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
-"""How a connection with TLS begins, or is refused, whichever side speaks."""
+"""The first bytes of a TLS handshake, and of a TLS alert."""
 NONCE_BYTES = 32
 PROOF_BYTES = 32
 DIALER_OPENING_BYTES = len(MAGIC) + NONCE_BYTES
@@ -34,17 +34,17 @@ class Purpose(enum.Enum):
 
 
 class Side(enum.Enum):
-    """Who opened the connection, and who was listening."""
+    """The side that opened the connection, and the side that listened."""
 
     DIALER = b"dialer"
     LISTENER = b"listener"
 
 
 class Handshake:
-    """One side of the proof; ``is_done`` once the other side has proven itself.
+    """One side of the handshake; ``is_done`` is set once the other side has proven the secret.
 
     Call ``first_bytes`` once at the start and ``receive_data`` with all that arrives; both return
-    what is to be sent. Afterwards ``rest`` holds bytes that came behind the handshake.
+    what to send. Afterwards ``rest`` holds the bytes that arrived after the handshake.
     """
 
     def __init__(self, side: Side, purpose: Purpose, secret: bytes, nonce: bytes) -> None:
@@ -63,12 +63,15 @@ class Handshake:
 
     @property
     def rest(self) -> bytes:
-        """Bytes that belong to what follows the handshake."""
+        """Bytes that arrived after the handshake."""
         assert self.is_done
         return self._received
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes of the peer; return the answer. Raises ``ProtocolError`` for a stranger."""
+        """Process bytes of the peer; return the answer.
+
+        Raises ``ProtocolError`` if the peer does not prove the secret.
+        """
         self._received += data
         if self._side is Side.DIALER:
             return self._receive_as_dialer()
@@ -98,7 +101,7 @@ class Handshake:
         return answer
 
     def _take(self, byte_count: int) -> bytes | None:
-        # A stranger is told apart by its first bytes, not after it has filled a whole opening.
+        # Refuse another protocol by its first bytes, before it has sent a whole opening.
         if self._peer_nonce is None and not MAGIC.startswith(self._received[: len(MAGIC)]):
             if self._received.startswith(TLS_BEGINS):
                 raise ProtocolError(

@@ -1,12 +1,12 @@
-"""Frames of requests: what people and programs ask of a running cluster, and what comes back.
+"""Frames of requests to a running cluster, and of their answers.
 
     client -> initializer   Request          initializer -> worker   Query
     client <- initializer   Progress ...     initializer <- worker   Replied
     client <- initializer   Answer
 
-A client is whoever proves the secret on the control address and then sends a ``Request`` where a
-worker would send its ``Join``. Parameters and results travel as JSON: they end on a terminal or in
-another program, and a state object of the application may hold what msgpack does not pack.
+A client is a peer that proves the secret on the control address and then sends a ``Request``, where
+a worker would send its ``Join``. Parameters and results travel as JSON: they end up on a terminal
+or in another program, and a state object of the application may hold what msgpack cannot pack.
 """
 
 import json
@@ -17,24 +17,24 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import Epoch
 
 NO_EPOCH = Epoch(0)
-"""Of a client, which belongs to none."""
+"""The epoch of a client, which does not belong to one."""
 
 PARAMS_LENGTH_MAX = 1 << 20
-"""Characters of a request's parameters."""
+"""Longest parameters of a request, in characters."""
 
 RESULT_LENGTH_MAX = 48 << 20
-"""Characters of a result; all of them are ASCII, so a control frame has room for it."""
+"""Longest result, in characters; all are ASCII, so that a control frame can hold it."""
 
 DONE = "done"
 REFUSED = "refused"
-"""It cannot be done, or was not done: the answer says why."""
+"""It was not done, or cannot be done; the answer says why."""
 MISTAKE = "mistake"
-"""Whoever asked can mend it: a name that is not there, a parameter of the wrong kind."""
+"""The client can correct it: an unknown name, a parameter of the wrong type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Initializer: say something of yourself; the answer is ``Replied``."""
+    """Initializer: asks a worker about itself; the answer is ``Replied``."""
 
     tag: ClassVar[int] = 40
     epoch: Epoch
@@ -46,7 +46,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """Worker: the answer to a ``Query``."""
+    """Worker: answers a ``Query``."""
 
     tag: ClassVar[int] = 41
     epoch: Epoch
@@ -54,12 +54,12 @@ class Replied:
     result: str
     """A JSON object."""
     error: str
-    """Why there is no result; empty where there is one."""
+    """Why there is no result; empty if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Client: do this; ``request`` is a number of its own choice."""
+    """Client: asks for something; ``request`` is a number of its own choice."""
 
     tag: ClassVar[int] = 42
     epoch: Epoch
@@ -71,7 +71,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Initializer: how far a request is."""
+    """Initializer: reports the progress of a request."""
 
     tag: ClassVar[int] = 43
     epoch: Epoch
@@ -82,7 +82,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Initializer: what came of a request; nothing follows."""
+    """Initializer: reports the outcome of a request; nothing follows."""
 
     tag: ClassVar[int] = 44
     epoch: Epoch
@@ -90,23 +90,24 @@ class Answer:
     kind: str
     """``DONE``, ``REFUSED`` or ``MISTAKE``."""
     result: str
-    """A JSON object; empty where it is not done."""
+    """A JSON object; empty if the request was not done."""
     what: str
-    """Why it is not done."""
+    """Why it was not done."""
     hint: str
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """Return a JSON object on one line. Raises ``ValueError`` for what JSON does not know."""
+    """Return a JSON object on one line. Raises ``ValueError`` for values that JSON does not
+    have."""
     return json.dumps(values, allow_nan=False, separators=(",", ":"))
 
 
 def from_json(text: str) -> dict[str, Any]:
-    """Return the JSON object in ``text``. Raises ``ProtocolError`` if there is none."""
+    """Return the JSON object in ``text``. Raises ``ProtocolError`` for any other text."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{len(text)} characters of a request are no JSON: {error}") from error
+        raise ProtocolError(f"{len(text)} characters of a request are not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ProtocolError(f"a request holds a JSON object, not {type(values).__name__}")
     return values

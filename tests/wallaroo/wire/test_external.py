@@ -41,7 +41,7 @@ def test_what_is_written_can_be_read(kind: ExternalId, text: str) -> None:
         (b"\x00\x00", "no message with the id 0"),
         (b"\x00\x1b", "no message with the id 27"),
         (b"\xff\xfftext", "no message with the id 65535"),
-        (b"\x00\x01\xff", "no UTF-8"),
+        (b"\x00\x01\xff", "not UTF-8"),
     ],
 )
 def test_what_is_no_message_is_refused(content: bytes, problem: str) -> None:
