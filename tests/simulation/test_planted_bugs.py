@@ -130,10 +130,10 @@ def without_moved_keys(patch: Patch) -> None:
 def without_marks_on_what_came(patch: Patch) -> None:
     """Keys that came from a worker that lives are written only once they change."""
 
-    def take_in(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
+    def install_keys(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
         self.states[state].update(states)
 
-    patch.setattr(Dataflow, "take_in", take_in)
+    patch.setattr(Dataflow, "install_keys", install_keys)
 
 
 def without_filter_for_old_parts(patch: Patch) -> None:

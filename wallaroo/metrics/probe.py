@@ -34,8 +34,8 @@ class Probe:
         """By state: the key of each record that came to it."""
         self._chance = 1
 
-    def place(self, count: int) -> int:
-        """Return where among ``count`` records to begin to look; not always at the same place."""
+    def choose_first(self, count: int) -> int:
+        """Return the first of ``count`` records to watch; it varies from call to call."""
         self._chance = (self._chance * _STEP + 1442695040888963407) & _MASK
         return (self._chance >> 33) % max(count - RECORDS + 1, 1)
 

@@ -1,1 +1,1 @@
-"""Records through steps: chains, states, exchanges."""
+"""Runs records through steps: chains, states, exchanges."""

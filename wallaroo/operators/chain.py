@@ -1,10 +1,10 @@
-"""Writes the loop that takes records through a pipeline: the record path itself.
+"""Writes the loop that runs records through a pipeline: the record path itself.
 
-For each place where records enter (a source, or a batch that crossed an exchange) one function is
-written and compiled when a plan is bound. A record runs through all steps of a stage, and, where
-its key is owned by this very worker, straight on through the next exchange and its stage, without
-a list, a call or a look-up by name in between. For `decode -> partition -> state -> encode` on two
-workers it comes out as::
+For each entry point of records (a source, or a batch that crossed an exchange) one function is
+written and compiled when a plan is bound. A record runs through all steps of a stage. If its key is
+owned by this worker, it runs straight on through the next exchange and its stage, without a list, a
+call or a look-up by name in between. For `decode -> partition -> state -> encode` on two workers
+the function is::
 
     def run(payloads):
         key = record = None
@@ -25,10 +25,11 @@ workers it comes out as::
                 pair = step_0(record, state)
                 ...
 
-What the tricks are worth on the example (1,350 ns a record in the user's own functions): no list
-between the stages of one worker 60 to 80 ns; one flat list for each destination in place of tuples
-30 ns; `try` inside the loop costs nothing in Python 3.11 and isolates each record's error. Which
-step failed is not tracked while running: it is read off the line number of the traceback.
+Measured on the example, with 1,350 ns a record in the user's own functions: without a list between
+the stages of one worker a record costs 60 to 80 ns less; one flat list for each destination instead
+of tuples saves 30 ns; `try` inside the loop costs nothing since Python 3.11, and isolates the error
+of each record. Which step failed is not tracked while records run: it follows from the line number
+in the traceback.
 """
 
 import enum
@@ -59,12 +60,12 @@ LOOPS_NESTED_MAX = 5
 
 
 class Entry(enum.Enum):
-    """How records come into a chain."""
+    """How records enter a chain."""
 
     PAYLOADS = "payloads"
     """From a source that decodes: ``run(payloads)``."""
     VALUES = "values"
-    """From a source that makes its records: ``run(values)``."""
+    """From a source that generates its records: ``run(values)``."""
     KEYED_PAYLOADS = "keyed payloads"
     """Across an exchange, to be decoded again: ``run(keys, payloads)``."""
     OBJECTS = "objects"
@@ -73,28 +74,29 @@ class Entry(enum.Enum):
 
 @dataclass(slots=True)
 class Bindings:
-    """What the written code refers to: all of it made by the dataflow, for one membership."""
+    """The objects that the written code refers to; the dataflow makes them for one set of
+    members."""
 
     is_single_worker: bool
     states: dict[str, dict[Any, Any]]
     routes: dict[EdgeId, Routes]
-    """Keyed exchanges: key to the list of its worker, ``None`` for this one."""
-    deals: dict[EdgeId, Callable[[], list[Any] | None]]
-    """Round-robin exchanges: the list of the worker whose turn it is, ``None`` for this one."""
+    """For keyed exchanges: key to the list of its worker, ``None`` for this one."""
+    distributors: dict[EdgeId, Callable[[], list[Any] | None]]
+    """For round-robin exchanges: returns the list of the next worker, ``None`` for this one."""
     travels_as_payload: frozenset[EdgeId]
     sink_appends: dict[SinkId, Callable[[bytes], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
     changes: dict[str, StateChanges]
-    """By state, where checkpoints are on; else empty, and chains do not track anything."""
+    """By state, if checkpoints are on; otherwise empty, and chains track nothing."""
     nodes: Nodes
     tally: Tally
-    """Where chains count what changes the number of records, if steps are counted."""
+    """Where chains count changes of the number of records, if steps are counted."""
     tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
     """The namespaces of chains that track changes, with the number of the step."""
 
     def freeze(self) -> None:
-        """A barrier is here: from now on changes count towards the next one."""
+        """Freeze the keys that changed; from now on changes belong to the next checkpoint."""
         for change in self.changes.values():
             change.freeze()
         for names, step, change in self.tracking:
@@ -109,9 +111,9 @@ def write_chain(
     bindings: Bindings,
     probe: Probe | None = None,
 ) -> Callable[..., None]:
-    """Return the function that takes a list of records in at ``stage_index``.
+    """Return the function that runs a list of records from ``stage_index`` on.
 
-    With a ``probe`` it does the same, and is watched at it.
+    With a ``probe`` the function also measures the user's functions.
     """
     return _ChainWriter(plan, pipeline, bindings, probe).write(stage_index, 0, entry)
 
@@ -129,7 +131,7 @@ class _ChainWriter:
     loop_count: int = 0
     function: Callable[..., Any] | None = None
     node: int = 0
-    """Where records are just now, for whoever counts them."""
+    """The node that records have reached, for counters."""
     counters: ChainCounters = field(init=False)
     has_key: bool = False
 
@@ -146,7 +148,7 @@ class _ChainWriter:
             self._decode(self.pipeline.stages[stage_index].exchange)
         self._steps(stage_index, step_index)
         self._close_loop(with_failures)
-        # In the line that is there already: errors are known by the numbers of their lines.
+        # Add to an existing line, since errors are identified by line numbers.
         self.lines[1] += self.counters.begin()
         for line in self.counters.end():
             self._line(line, depth=1)
@@ -154,7 +156,7 @@ class _ChainWriter:
         place = f"pipeline {self.pipeline.name}, stage {stage_index}, step {step_index}"
         return self._compiled(f"<{place}, from {entry.value}>")
 
-    # The loop and the isolation of errors
+    # The loop, and the isolation of errors
 
     def _open_loop(self, loop: str) -> int:
         self._line(loop)
@@ -166,8 +168,8 @@ class _ChainWriter:
 
     def _close_loop(self, depth: int) -> None:
         self.depth = depth
-        # Whatever the user's function raises is its record's failure: sys.exit() and a cancelled
-        # task as well. StopOnError comes from an inner loop, whose record it was.
+        # Whatever the user's function raises is a failure of its record, also sys.exit() or a
+        # cancelled task. StopOnError is raised by an inner loop, for a record of that loop.
         self._line("except StopOnError: raise")
         self._line("except BaseException as error:")
         self._line("fail(error, key, record, payload)", depth=depth + 1)
@@ -178,7 +180,7 @@ class _ChainWriter:
     def _decode(self, exchange: Exchange | None) -> None:
         assert isinstance(self.pipeline.source, PayloadSource)
         nodes = self.bindings.nodes
-        # The owner of a record decodes it once more; it came in at its source and not here.
+        # The owner of a record decodes it again, but it was counted where its source is.
         self.node = (
             nodes.of_source[self.plan.pipelines.index(self.pipeline)]
             if exchange is None
@@ -227,22 +229,21 @@ class _ChainWriter:
         if change is not None:
             _bind_changes(self.names, step.id, change)
             self.bindings.tracking.append((self.names, step.id, change))
-            # Empty but for a moment after each barrier: one look, 5 ns.
+            # `frozen` is empty except for a moment after each barrier, so this costs 5 ns.
             self._line(
                 f"if frozen_{step.id} and mark_of_{step.id}(key) is frozen_mark_{step.id}: "
                 f"copy_first_{step.id}(key)"
             )
         self._line(f"pair = {function}(record, state)", site=step.name)
-        # What is no pair is the user's mistake, and so is what fails on the way (a generator).
+        # Anything but a pair is the user's mistake, and so is one that fails here (a generator).
         self._line("try: result, changed = pair", site=step.name)
         self._line("except (TypeError, ValueError): result, changed = checked_pair(pair)",
                    site=step.name)  # fmt: skip
-        # Other things come apart in two as well, a string of two letters for one; their second
-        # half is no bool.
+        # A two-letter string also unpacks into two values, so check that the second is a bool.
         self._line("if changed is not True and changed is not False: checked_pair(pair)",
                    site=step.name)  # fmt: skip
         if change is not None:
-            # Whether it is true may be for the user's class to say.
+            # Truth-testing may call the user's `__bool__`, so this line needs a site.
             self._line(
                 f"if changed and mark_of_{step.id}(key) is not current_{step.id}:", site=step.name
             )
@@ -262,7 +263,7 @@ class _ChainWriter:
             self._line(f"{outer_key} = key")
         self._open_loop("for record in records:")
         if self.has_key:
-            # The item before may have passed an exchange further on, which gave it another key.
+            # The previous item may have passed another exchange, which changed the key.
             self._line(f"key = {outer_key}")
         self._line(f"if record is None: {self.counters.not_made(self.node)}continue")
 
@@ -294,8 +295,8 @@ class _ChainWriter:
             self._line(f"out = {known}(key, False)", site=exchange.partition_name)
             self._line(f"if out is False: out = {find}(key)", site=exchange.partition_name)
         else:
-            deal = self._name(f"deal_{exchange.edge}", self.bindings.deals[exchange.edge])
-            self._line(f"out = {deal}()")
+            distribute = self.bindings.distributors[exchange.edge]
+            self._line(f"out = {self._name(f'distribute_{exchange.edge}', distribute)}()")
         as_payload = exchange.edge in self.bindings.travels_as_payload
         self._line("if out is not None:")
         travelling = ("key", "payload") if as_payload else ("key", "record", "payload")
@@ -332,8 +333,8 @@ class _ChainWriter:
             encode = self._user_name(f"encode_{sink_id}", sink.encode)
             append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
             site = f"encoder of {sink.describe()}"
-            # Where there are several sinks, the failure of one encoder is not the others' loss:
-            # a loop of one turn gives each its own "continue" and its own isolation.
+            # With several sinks, the failure of one encoder must not affect the others: a loop of
+            # one iteration gives each its own "continue" and its own isolation.
             depth = self._open_loop("for _ in (0,):") if len(sinks) > 1 else 0
             self._line(f"encoded = {encode}(record)", site=site)
             self._line("if encoded.__class__ is not bytes:", site=site)
@@ -346,12 +347,13 @@ class _ChainWriter:
                 self.loop_count -= 1
 
     def _unwind(self) -> None:
-        """Close the loops that multi computations opened; the outermost is closed by its opener."""
+        """Close the loops of multi computations; the outermost loop is closed where it was
+        opened."""
         while self.loop_count > 1:
             self._close_loop(self.depth - 1)
             self.loop_count -= 1
 
-    # Text, names and the way back from a line to its step
+    # Text, names, and the step of each line
 
     def _line(self, text: str, *, depth: int | None = None, site: str | None = None) -> None:
         self.lines.append("    " * (self.depth if depth is None else depth) + text)
@@ -365,7 +367,7 @@ class _ChainWriter:
         return name
 
     def _user_name(self, name: str, function: Callable[..., Any], *, is_step: bool = True) -> str:
-        """Name a function of the user; its time counts for the step, or as the user's only."""
+        """Return a name for a function of the user; its time counts for the step, or beside it."""
         if self.probe is not None:
             timed = self.probe.timed if is_step else self.probe.timed_beside
             function = timed(self.node, function)
@@ -373,12 +375,12 @@ class _ChainWriter:
 
     def _compiled(self, file_name: str) -> Callable[..., None]:
         text = "\n".join(self.lines) + "\n"
-        # Debuggers and tracebacks find the written code as they find any module's.
+        # Debuggers and tracebacks find the written code here, like the code of a module.
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         self.names["StopOnError"] = StopOnError
         self.names["fail"] = _failure_reporter(self.sites, self.pipeline.name, self.bindings.fail)
-        # The text is made of this module's own lines and of names it made itself, repr'd constants
-        # included; nothing of the user's is pasted into it.
+        # The text consists of lines of this module, of names that it made itself, and of constants
+        # written by repr; it contains no text of the user.
         exec(_code(text, file_name), self.names)
         run: Callable[..., None] = self.names["run"]
         return run
@@ -394,12 +396,12 @@ _ENTRY_FORMS = {
         False,
     ),
 }
-"""For each entry: the function's arguments, its loop, and whether it starts by decoding."""
+"""The arguments of the function for each entry, its loop, and whether it decodes first."""
 
 
 @lru_cache(CHAINS_KEPT_MAX)
 def _code(text: str, file_name: str) -> CodeType:
-    """Return the compiled text; with each epoch the same texts come again."""
+    """Return the compiled text; each epoch writes the same texts again."""
     return compile(text, file_name, "exec")
 
 
@@ -418,19 +420,19 @@ def _failure_reporter(
     pipeline: str,
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None],
 ) -> Callable[[BaseException, Any, Any, bytes | None], None]:
-    """Return what a chain's ``except`` calls: it finds the site of an error by its line."""
+    """Return the function that a chain's ``except`` calls; it finds an error's site by its line."""
 
     def report(error: BaseException, key: Any, record: Any, payload: bytes | None) -> None:
         found = traceback_of(error)
         assert found is not None
         site = sites.get(found.tb_lineno)
         if site is None:
-            # Not a line that calls the user's code: the fault is ours, and hiding it in the dead
-            # letters would be worse than stopping.
+            # This line calls no user code, so the fault is ours; hiding it in the dead letters
+            # would be worse than stopping.
             raise AssertionError(f"the chain of pipeline {pipeline!r} failed by itself") from error
         shown = payload if site.is_decoder else record
         fail(error, site, key if site.has_key else None, shown, payload)
-        # An object that the user raises again brings its traceback along, longer each time.
+        # An exception object that is raised again keeps its traceback, which grows each time.
         forget_traceback(error)
 
     return report

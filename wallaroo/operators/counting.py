@@ -1,4 +1,4 @@
-"""What a written chain counts, and the text that does it."""
+"""Generates the lines of a chain that count records."""
 
 from typing import Any
 
@@ -6,22 +6,24 @@ from wallaroo.metrics.tally import Tally
 
 
 class ChainCounters:
-    """The counters of one chain: local variables, added to the worker's tally after each run.
+    """The counters of one chain: local variables that are added to the worker's tally after each
+    run.
 
-    A local costs a fifth of a list's item, and only records that change the number cost anything.
+    A local variable costs a fifth of an item of a list. Only records that change the number of
+    records cost anything.
     """
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally if tally.counts_steps else None
         self._places: dict[str, tuple[str, int]] = {}
-        """By local variable: the list in the tally, and the place in it."""
+        """By local variable: the list in the tally, and the index in it."""
 
     def filtered(self, node: int) -> str:
-        """Return what counts a record that ends at ``node``, to stand before ``continue``."""
+        """Return the text that counts a record that ends at ``node``, for before ``continue``."""
         return "" if self._tally is None else f"{self._local('filtered', node)} += 1; "
 
     def fanned_out(self, node: int) -> list[str]:
-        """Return lines that count the list ``records`` which a multi computation made."""
+        """Return the lines that count the list ``records`` of a multi computation."""
         if self._tally is None:
             return []
         return [
@@ -30,7 +32,7 @@ class ChainCounters:
         ]
 
     def not_made(self, node: int) -> str:
-        """Return what takes back one that was no record, to stand before ``continue``."""
+        """Return the text that uncounts an item that is ``None``, for before ``continue``."""
         return "" if self._tally is None else f"{self._local('made', node)} -= 1; "
 
     def _local(self, what: str, node: int) -> str:
@@ -39,15 +41,15 @@ class ChainCounters:
         return name
 
     def begin(self) -> str:
-        """Return what stands at the beginning of the function, behind another statement."""
+        """Return the text for the start of the function, after another statement."""
         return "".join(f"; {name} = 0" for name in self._places)
 
     def end(self) -> list[str]:
-        """Return the lines at its end."""
+        """Return the lines for the end of the function."""
         return [f"{what}[{node}] += {name}" for name, (what, node) in self._places.items()]
 
     def names(self) -> dict[str, Any]:
-        """Return what the lines refer to."""
+        """Return the objects that the lines refer to, by name."""
         if self._tally is None:
             return {}
         return {"filtered": self._tally.filtered, "made": self._tally.made}

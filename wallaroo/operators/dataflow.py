@@ -1,7 +1,7 @@
-"""All of a worker's pipelines, bound to one membership: records in, batches and output out.
+"""All pipelines of a worker, bound to one set of members: records in, batches and output out.
 
-The dataflow owns the state objects and the outgoing lists; it does no I/O. Whoever drives it calls
-``run_source`` or ``run_batch`` with a slice of records, then takes what came out.
+The dataflow owns the state objects and the outgoing lists; it does no I/O. The engine calls
+``run_source`` or ``run_batch`` with a slice of records, and then takes batches and output.
 """
 
 import itertools
@@ -49,28 +49,28 @@ class OutgoingBatch:
     record_count: int
     body: bytes
     delivered_ns: int = 0
-    """When the oldest of its records was delivered to its source; 0 where nobody noted that."""
+    """When its source received the oldest of its records; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataflowOptions:
-    """How records travel and what an error of the user's code does."""
+    """How records travel, and what an error of the user's code does."""
 
     form: BatchFormat | None = None
-    """What travels wherever the payload may; ``None`` chooses by measured cost."""
+    """The form of records whose payload may travel; ``None`` chooses by measured cost."""
     clock: Clock = field(default=lambda: 0.0)
-    """What the cost is measured by."""
+    """The clock that measures the cost."""
     stop_on_error: bool = False
     tracks_changes: bool = False
     """Whether checkpoints are on."""
     on_exit: Callable[[SystemExit], None] | None = None
-    """Called when the user's code wants the process to end; ``None`` makes it a failure."""
+    """Called if the user's code calls ``sys.exit()``; with ``None`` that is only a failure."""
     clock_ns: Callable[[], int] | None = None
-    """What the time of user code is measured by; ``None``: steps do not count either."""
+    """The clock that measures user code; with ``None`` steps are not counted either."""
 
 
 class Dataflow:
-    """The chains of one worker and what they work on."""
+    """The chains of one worker, with their states and outgoing lists."""
 
     def __init__(self, plan: Plan, me: WorkerName, options: DataflowOptions) -> None:
         self._plan = plan
@@ -90,14 +90,14 @@ class Dataflow:
         self._failures: list[Failure] = []
         self._nodes = Nodes(plan)
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
-        """What was counted here."""
+        """The records counted on this worker."""
         self.probe: Probe | None = None
         if options.clock_ns is not None:
             self.probe = Probe(len(self._nodes.all), list(plan.states), options.clock_ns)
         self.carried: dict[str, Counts] = {}
-        """By worker: counts of earlier lives that a checkpoint brought here."""
+        """Counts of earlier processes, by worker, as restored from a checkpoint."""
         self._sources: list[list[Run]] = []
-        """By pipeline: the chain, and the watched one where there is a probe."""
+        """By pipeline: the chain, and a watched copy of it if there is a probe."""
         self._batches: dict[tuple[EdgeId, bool], list[Run]] = {}
         self._index_of: dict[str, int] = {
             pipeline.name: index for index, pipeline in enumerate(plan.pipelines)
@@ -124,8 +124,8 @@ class Dataflow:
         self._bindings: Bindings
 
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
-        """Write the chains for this membership. States stay; nothing may be outgoing."""
-        assert not any(self._outgoing.values()), "take_batches() before the membership changes"
+        """Write the chains for these members. States are kept; outgoing lists must be empty."""
+        assert not any(self._outgoing.values()), "take_batches() before the members change"
         self._outgoing = {
             (edge, worker): []
             for edge in self._pipeline_of_edge
@@ -136,7 +136,7 @@ class Dataflow:
             is_single_worker=workers == (self._me,),
             states=self.states,
             routes={},
-            deals={},
+            distributors={},
             travels_as_payload=self._travels_as_payload,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self._fail,
@@ -149,7 +149,7 @@ class Dataflow:
                 assert exchange.state is not None
                 bindings.routes[edge] = self._routes(edge, maps[exchange.state])
             else:
-                bindings.deals[edge] = self._deal(edge, workers)
+                bindings.distributors[edge] = self._distributor(edge, workers)
             if exchange.payload_key is not None:
                 splitter = KeySplitter(exchange.payload_key, bindings.routes[edge])
                 self._splitters[self.pipeline_of(edge)] = splitter, edge
@@ -159,10 +159,10 @@ class Dataflow:
         lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]
         return Routes(partition_map, lists)
 
-    def _deal(
+    def _distributor(
         self, edge: EdgeId, workers: tuple[WorkerName, ...]
     ) -> Callable[[], list[Any] | None]:
-        # Each worker starts the round with itself, so that a slow trickle of records stays local.
+        # Each worker starts with itself, so that records at a low rate stay local.
         start = workers.index(self._me)
         turns = [self._outgoing.get((edge, worker)) for worker in workers]
         return itertools.cycle(turns[start:] + turns[:start]).__next__
@@ -194,21 +194,21 @@ class Dataflow:
         ]
 
     def freeze(self) -> None:
-        """Everything before a barrier is processed: the checkpoint is to hold what is here now."""
+        """Freeze all changed keys: everything before a barrier is processed."""
         self._bindings.freeze()
 
     # When owners change
 
-    def drop(self, state: str, keys: Iterable[Any]) -> None:
-        """Another worker owns these keys now."""
+    def drop_keys(self, state: str, keys: Iterable[Any]) -> None:
+        """Remove keys that another worker owns now."""
         states = self.states[state]
         for key in keys:
             del states[key]
         if state in self.changes:
             self.changes[state].drop(keys)
 
-    def take_in(self, state: str, states: dict[Any, Any]) -> None:
-        """This worker owns these keys now; no checkpoint of its own has them yet."""
+    def install_keys(self, state: str, states: dict[Any, Any]) -> None:
+        """Add keys that this worker owns now; its checkpoints do not have them yet."""
         self.states[state].update(states)
         if state in self.changes:
             self.changes[state].add_moved(states)
@@ -216,7 +216,7 @@ class Dataflow:
     # Records in
 
     def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
-        """Take payloads (or, from a generator, values) through ``pipeline`` from its source."""
+        """Run payloads, or values of a generator, through ``pipeline`` from its source."""
         self.tally.taken[pipeline] += len(records)
         runs, columns = self._sources[pipeline], [records]
         if pipeline in self._splitters:
@@ -237,7 +237,7 @@ class Dataflow:
         return [keys, own]
 
     def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
-        """Return the batch that another worker packed; what cannot be read becomes a failure."""
+        """Return the batch that another worker packed; records that fail become failures."""
         batch, bad = unpack(form, body, self._plan.deserialize)
         self.tally.received[edge] += len(bad)
         self._fail_all(edge, bad)
@@ -246,7 +246,7 @@ class Dataflow:
     def run_batch(
         self, edge: EdgeId, batch: Batch, first: int, count: int, *, is_watched: bool = False
     ) -> None:
-        """Take ``count`` records of ``batch`` in behind ``edge``, from number ``first`` on."""
+        """Run ``count`` records of ``batch`` through the chain of ``edge``, from ``first`` on."""
         part = slice(first, first + count)
         runs = self._batches[edge, batch.records is not None]
         columns = [batch.keys[part], batch.payloads[part]]
@@ -259,9 +259,10 @@ class Dataflow:
             runs[0](*columns)
 
     def _run_watched(self, runs: list[Run], columns: list[list[Any]]) -> None:
-        """Have the second chain take some of these records, and the first one the others."""
+        """Run some of these records through the watched chain, and the others through the plain
+        one."""
         assert self.probe is not None
-        first = self.probe.place(len(columns[0]))
+        first = self.probe.choose_first(len(columns[0]))
         end = first + PROBED_RECORDS
         for run, part in (
             (runs[0], slice(0, first)),
@@ -275,13 +276,13 @@ class Dataflow:
         """Return the index of the pipeline that ``edge`` is part of."""
         return self._index_of[self._pipeline_of_edge[edge][0].name]
 
-    def carry(self, counts: dict[str, Counts]) -> None:
-        """Count these on, by worker: who counted them has left."""
+    def carry_counts(self, counts: dict[str, Counts]) -> None:
+        """Carry on these counts, by worker: the processes that counted them have ended."""
         for worker, more in counts.items():
             add_counts(self.carried.setdefault(worker, {}), more)
 
     def counts(self) -> dict[str, Counts]:
-        """Return what this worker has counted, and what it carries, by worker."""
+        """Return the counts of this worker, and those that it carries on, by worker."""
         counts = copy_counts(self.carried)
         add_counts(counts.setdefault(self._me, {}), self.tally.counts())
         return counts
@@ -289,9 +290,9 @@ class Dataflow:
     # What came out
 
     def take_batches(self, delivered_ns: Mapping[int, int] = NO_TIMES) -> Iterable[OutgoingBatch]:
-        """Yield what is to travel, and forget it.
+        """Yield the batches for other workers, and clear their lists.
 
-        ``delivered_ns`` says, by pipeline, when the oldest of it came to its source.
+        ``delivered_ns`` says, by pipeline, when its source received the oldest record.
         """
         measured: list[EdgeId] = []
         for (edge, worker), flat in self._outgoing.items():
@@ -312,7 +313,7 @@ class Dataflow:
                 oldest_ns = delivered_ns.get(self.pipeline_of(edge), 0)
                 yield OutgoingBatch(edge, worker, form, count, body, oldest_ns)
         if measured:
-            # Only now: what was waiting for other workers on the same edge was still payloads.
+            # Only now, because the other lists of the same edge still hold payloads.
             self._travels_as_payload -= set(measured)
             self._bindings.travels_as_payload = self._travels_as_payload
             self._write_chains()
@@ -332,11 +333,12 @@ class Dataflow:
         return [len(output) for output in self._output_of[pipeline]]
 
     def output_count(self, sink: SinkId) -> int:
-        """Return how many results wait for ``take_output``, those that it just yields included."""
+        """Return how many results of a sink wait for ``take_output``, or are being yielded by
+        it."""
         return len(self._sink_output[sink])
 
     def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
-        """Yield what is to be written to each sink, and then forget it."""
+        """Yield the output for each sink, then clear it."""
         for sink, output in self._sink_output.items():
             if output:
                 yield sink, b"".join(output)
@@ -350,7 +352,7 @@ class Dataflow:
     def _fail(
         self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
-        # Not isinstance(), which asks the error itself for its class.
+        # isinstance() would ask the error itself for its class.
         if self._options.on_exit is not None and issubclass(type(error), SystemExit):
             self._options.on_exit(cast(SystemExit, error))
         failure = describe_failure(error, site, key, record, payload)

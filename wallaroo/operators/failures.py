@@ -1,4 +1,4 @@
-"""A record that user code could not take: everything one needs to find out why."""
+"""Describes a record that user code failed on, with what is needed to find the reason."""
 
 import os
 import traceback
@@ -17,23 +17,23 @@ _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 INTEGER_SHOWN_MAX = 1 << 64
-"""Beyond it readers of JSON disagree, and Python may refuse to write it at all."""
+"""Beyond this, readers of JSON disagree, and Python may refuse to write the digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The place in a chain that a line of the written code stands for."""
+    """The place in a chain that a line of its generated code belongs to."""
 
     pipeline: str
     step: str
     has_key: bool
-    """Whether the record's key is known there."""
+    """Whether the key of the record is known at this line."""
     is_decoder: bool = False
-    """There is no record yet: what enters is the payload."""
+    """Whether the input is the payload, because no record exists yet."""
     function: Callable[..., Any] | None = None
-    """The user's function whose call, or whose result, is looked at there."""
+    """The user's function that the line calls, or whose result it checks."""
     node: int = 0
-    """Where the record is counted, as ``wallaroo.metrics.nodes`` numbers places."""
+    """The node at which the record is counted, see ``wallaroo.metrics.nodes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +43,23 @@ class Failure:
     pipeline: str
     step: str
     key: Any
-    """The record's key as JSON can show it; ``None`` where the step has no key."""
+    """The record's key in a form for JSON; ``None`` if the step has no key."""
     error: str
-    """Kind and message: ``ValueError: no such symbol``."""
+    """The class of the error, and its message: ``ValueError: no such symbol``."""
     traceback: str
     """The user's part of the traceback, innermost call last."""
     payload: bytes | None
-    """The bytes as the source got them; ``None`` for sources that make their own records."""
+    """The bytes that the source read; ``None`` for sources that generate records."""
     record: str
-    """The record as it entered the step, shortened."""
+    """The input of the step, shortened."""
     at: str = ""
-    """The user's line at which it happened, as ``FILE:LINE``; empty if there is none."""
+    """The user's line that failed, as ``FILE:LINE``; empty if unknown."""
 
 
 class StopOnError(BaseException):
-    """Ends the run of a chain where errors are to stop the cluster.
+    """Ends the run of a chain if errors stop the cluster.
 
-    Not an ``Exception``: the chain that it passes through would take it for the user's.
+    It is not an ``Exception``, so that the user's code does not catch it.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -70,7 +70,7 @@ class StopOnError(BaseException):
 def describe_failure(
     error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
 ) -> Failure:
-    """Return the facts of ``error``; the traceback starts at the user's function."""
+    """Return the description of ``error``; the traceback starts at the user's function."""
     frames = _frames(error, site)
     return Failure(
         pipeline=site.pipeline,
@@ -87,12 +87,12 @@ def describe_failure(
 def _frames(error: BaseException, site: Site) -> list[traceback.FrameSummary]:
     """Return the user's part of the traceback, innermost call last.
 
-    A function whose result was refused had returned, so no frame of it is left: it is named first.
+    A function whose result was refused has returned, so it has no frame; it is added first.
     """
     try:
         found = traceback_of(error)
         frames = [] if found is None else [*traceback.extract_tb(found.tb_next)]
-    except BaseException:  # noqa: BLE001  lines are read by the loader of the user's module
+    except BaseException:  # noqa: BLE001  the loader of the user's module reads the lines
         frames = []
     if frames and frames[0].filename == WRAPPER_FILE:
         del frames[0]
@@ -110,34 +110,34 @@ def _code(site: Site) -> CodeType | None:
     try:
         function = getattr(site.function, "__func__", site.function)
         code = getattr(function, "__code__", None)
-    except BaseException:  # noqa: BLE001  an object of the user's that is called
+    except BaseException:  # noqa: BLE001  a callable object of the user
         return None
     return code if isinstance(code, CodeType) else None
 
 
 def _traceback(error: BaseException, frames: Sequence[traceback.FrameSummary]) -> str:
     try:
-        told = traceback.TracebackException.from_exception(error)
-        told.stack = traceback.StackSummary.from_list(frames)
-        return "".join(told.format())
+        described = traceback.TracebackException.from_exception(error)
+        described.stack = traceback.StackSummary.from_list(frames)
+        return "".join(described.format())
     except BaseException:  # noqa: BLE001  causes, notes and attributes may be anything
         lines = traceback.format_list(frames)
         return "".join(["Traceback (most recent call last):\n", *lines, f"{error_text(error)}\n"])
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
-    """Return an error's traceback, whatever its class says of that attribute."""
+    """Return an error's traceback, even if its class overrides that attribute."""
     found: TracebackType | None = _TRACEBACK.__get__(error)
     return found
 
 
 def forget_traceback(error: BaseException) -> None:
-    """Take an error's traceback away; ordinary assignment fails for a frozen dataclass."""
+    """Remove an error's traceback; ordinary assignment fails for a frozen dataclass."""
     _TRACEBACK.__set__(error, None)
 
 
 def _place(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> str:
-    """Return the innermost line that the user wrote, not one of a library that it called."""
+    """Return the innermost line of the user's own code, not of a library that it called."""
     own_file = None if code is None else code.co_filename
     for frame in reversed(frames):
         if frame.filename == own_file or not _is_library(frame.filename):
@@ -146,7 +146,7 @@ def _place(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> s
 
 
 def _is_library(path: str) -> bool:
-    """Return whether a file is of Python, of an installed package, or ours; or not a file."""
+    """Return whether a file belongs to Python, an installed package or us, or is not a file."""
     folders = path.split(os.sep)
     return (
         path.startswith((_PYTHON, _OURS, "<"))
@@ -156,7 +156,7 @@ def _is_library(path: str) -> bool:
 
 
 def _shown_key(key: Any) -> Any:
-    """Return ``key`` as JSON can hold it, cut where it is long."""
+    """Return ``key`` in a form for JSON, shortened."""
     return _as_json(short_key(key)[0])
 
 

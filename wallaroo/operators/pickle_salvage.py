@@ -1,14 +1,14 @@
-"""Reads a pickle of which parts cannot be read, and tells which parts these are.
+"""Reads a pickle that has unreadable parts, and identifies these parts.
 
-Pickle gives up at the first error, and with it everything in the same pickle. Here a pickle is
-taken apart into its opcodes and each is carried out apart from the others, by pickle itself, so
-that it means what it always means. Beside the values grows a graph of what was made of what: an
-opcode that fails breaks what it would have made, and whatever that is or becomes a part of.
-Looking into the objects would not do, as their classes decide what can be seen of them.
+``pickle.loads`` stops at the first error, and everything in the same pickle is lost. Here a pickle
+is split into its opcodes, and pickle itself executes each one alone, so that it keeps its meaning.
+A graph records which values were made of which. An opcode that fails breaks the value that it would
+have made, and every value that this one is or becomes a part of. Inspecting the objects would not
+do instead, because their classes decide what they show.
 
-This costs some microseconds an opcode and calls constructors again that ``pickle.loads`` has
-called already: it is for pickles that could not be read. Only what ``pickle.dumps`` writes from
-protocol 4 on is understood.
+This costs some microseconds for each opcode, and calls constructors again that ``pickle.loads`` has
+called before. It is meant for pickles that could not be read. It supports what ``pickle.dumps``
+writes from protocol 4 on.
 """
 
 import functools
@@ -24,29 +24,29 @@ _HEADER = b"\x80\x05"
 _SKIPPED = {"PROTO", "FRAME"}
 _FROM_MEMO = {"BINGET", "LONG_BINGET"}
 _IN_PLACE = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
-"""Opcodes that change their first operand and leave it where it is."""
+"""Opcodes that change their first operand and leave it on the stack."""
 _CALLS = {"REDUCE", "NEWOBJ", "NEWOBJ_EX"}
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """A value in a pickle. Where ``error`` is set it could not be made, or is incomplete."""
+    """A value in a pickle. If ``error`` is set, it could not be made or is incomplete."""
 
     value: Any = None
     error: BaseException | None = None
     parts: list["Part"] = field(default_factory=list)
-    """What it was made of, in order."""
+    """The values that it was made of, in order."""
     _owners: list["Part"] = field(default_factory=list)
 
     def add(self, part: "Part") -> None:
-        """Make ``part`` a part of this one, which breaks with it, now or later."""
+        """Make ``part`` a part of this one; if it is broken, now or later, so is this one."""
         self.parts.append(part)
         part._owners.append(self)
         if part.error is not None:
             self.break_with(part.error)
 
     def break_with(self, error: BaseException) -> None:
-        """Give ``error`` to this part and to everything it is a part of."""
+        """Set ``error`` on this part and on everything that contains it."""
         reached = [self]
         while reached:
             part = reached.pop()
@@ -56,10 +56,10 @@ class Part:
 
 
 class _Shape(NamedTuple):
-    """What an opcode takes from the stack and leaves there."""
+    """What an opcode takes from the stack, and what it puts there."""
 
     operands: int
-    """Without the values above the mark."""
+    """Number of operands, without the values above the mark."""
     takes_to_mark: bool
     results: int
 
@@ -70,7 +70,7 @@ class _Instruction(NamedTuple):
     name: str
     arg: Any
     code: bytes
-    """Both as they stand in the pickle."""
+    """The bytes of both in the pickle."""
 
 
 def _shape(opcode: pickletools.OpcodeInfo) -> _Shape:
@@ -83,7 +83,7 @@ _SHAPES = {opcode.name: _shape(opcode) for opcode in pickletools.opcodes}
 
 
 def read_parts(data: bytes) -> Part:
-    """Return what was pickled, readable or not. Raises if ``data`` as a whole makes no sense."""
+    """Return the pickled value, readable or not. Raises if ``data`` is not a pickle."""
     reader = _Reader()
     for instruction, following in itertools.pairwise(_instructions(data)):
         reader.follow(instruction, following)
@@ -98,17 +98,17 @@ def _instructions(data: bytes) -> Iterable[_Instruction]:
 
 
 class _Reader:
-    """Pickle's stack machine, with a graph of parts for a stack of values."""
+    """Pickle's stack machine, with a graph of parts instead of a stack of values."""
 
     def __init__(self) -> None:
         self.stack: list[Part] = []
         self._marks: list[int] = []
         self._memo: list[Part] = []
         self._called: Part | None = None
-        """What the last instruction made, if that was a call."""
+        """The result of the last instruction, if it was a call."""
 
     def follow(self, instruction: _Instruction, following: _Instruction) -> None:
-        """Carry out ``instruction``, which ``following`` comes after."""
+        """Execute ``instruction``; ``following`` is the one after it."""
         name = instruction.name
         called, self._called = self._called, None
         if name in _SKIPPED:
@@ -131,10 +131,10 @@ class _Reader:
             raise pickle.UnpicklingError(f"{name} is not for protocols from 4 on")
 
     def _owner_of_dropped(self, called: Part, following: _Instruction) -> Part:
-        """Return what a call was for whose result is dropped.
+        """Return the value that a call belongs to if its result is dropped.
 
-        Either the same object was made on the way to itself, and is now taken from the memo, or
-        it was a function that sets the state of the object that is on the stack.
+        Either the same object was made within itself, and is now read from the memo, or the call
+        was to a function that sets the state of the object on the stack.
         """
         if following.name in _FROM_MEMO:
             again: Part = self._memo[following.arg]
@@ -153,7 +153,7 @@ class _Reader:
         if result.error is None:
             try:
                 result.value = _run(instruction.code, operands, items)
-            except BaseException as error:  # noqa: BLE001  most of them run the user's code
+            except BaseException as error:  # noqa: BLE001  most opcodes run user code
                 result.break_with(error)
         if instruction.name in _CALLS:
             self._called = result
@@ -168,7 +168,7 @@ class _Reader:
 
 
 def _run(code: bytes, operands: list[Part], items: list[Part] | None) -> Any:
-    """Return what pickle makes of one instruction, in a pickle of its own."""
+    """Return the result of one instruction, executed in a pickle of its own."""
     if not operands and items is None:
         return pickle.loads(b"".join((_HEADER, code, pickle.STOP)))
     program = _program(code, len(operands), None if items is None else len(items))
@@ -177,7 +177,7 @@ def _run(code: bytes, operands: list[Part], items: list[Part] | None) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def _program(code: bytes, operand_count: int, item_count: int | None) -> bytes:
-    """Return a pickle that applies ``code`` to that many values; such opcodes have no argument."""
+    """Return a pickle that applies ``code`` to this many values."""
     pushes = [
         pickle.BININT + index.to_bytes(4, "little") + pickle.BINPERSID
         for index in range(operand_count + (item_count or 0))
@@ -188,7 +188,7 @@ def _program(code: bytes, operand_count: int, item_count: int | None) -> bytes:
 
 
 class _OneStep(pickle.Unpickler):
-    """Gives values that exist already to a pickle, which names them by their index."""
+    """Provides existing values to a pickle, which refers to them by index."""
 
     def __init__(self, program: bytes, values: list[Any]) -> None:
         super().__init__(io.BytesIO(program))

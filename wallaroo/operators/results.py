@@ -1,10 +1,10 @@
-"""Checks of what user functions return; called only where a result looks unusual."""
+"""Checks the results of user functions; called only if a result looks unusual."""
 
 from typing import Any
 
 
 def records_of_multi(result: Any) -> list[Any]:
-    """Return the list of a multi computation: ``None`` is empty, anything but a list an error."""
+    """Return the list of a multi computation; ``None`` is empty, anything but a list an error."""
     if result is None:
         return []
     if not isinstance(result, list):
@@ -12,12 +12,12 @@ def records_of_multi(result: Any) -> list[Any]:
             f"a multi computation must return a list or None, this one returned "
             f"{type(result).__name__}; wrap the result in list(...)"
         )
-    # A subclass may iterate in its own way, and fail at that.
+    # The iteration of a subclass is user code, so run it here, where a failure belongs to a record.
     return result if type(result) is list else list(result)
 
 
 def checked_pair(result: Any) -> tuple[Any, Any]:
-    """Return the (output, save_state) of a state computation, or say that it is none."""
+    """Return the (output, save_state) of a state computation; ``TypeError`` for anything else."""
     if isinstance(result, tuple | list) and len(result) == 2:
         return result[0], result[1]
     shown = type(result).__name__
@@ -30,7 +30,7 @@ def checked_pair(result: Any) -> tuple[Any, Any]:
 
 
 def encoded_bytes(result: Any) -> bytes:
-    """Return what an encoder made as bytes: ``str`` as UTF-8."""
+    """Return the result of an encoder as bytes; ``str`` becomes UTF-8."""
     if isinstance(result, str):
         return result.encode()
     if isinstance(result, bytes | bytearray | memoryview):

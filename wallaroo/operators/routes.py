@@ -1,4 +1,4 @@
-"""From a key to the list of records that travel to its worker."""
+"""Finds, for a key, the list of records that travel to its worker."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,33 +11,33 @@ except ImportError:
     _compiled = None  # type: ignore[assignment]  # built without a compiler
 
 KEYS_CACHED_MAX = 4096
-"""Beyond a few thousand keys a dict's cache misses cost more than hashing again (measured)."""
+"""With more keys, the cache misses of a dict cost more than hashing again (measured)."""
 
 
 def is_compiled() -> bool:
-    """Whether owners are looked up by compiled code."""
+    """Return whether compiled code looks up owners."""
     return _compiled is not None
 
 
 class Routes:
-    """Key to the outgoing list of its worker, ``None`` for this worker.
+    """Maps a key to the outgoing list of its worker, and to ``None`` for this worker.
 
-    The frequent keys are found by one look into a plain dict, which is a fifth faster than into a
-    subclass with ``__missing__``. ``find`` hashes all others.
+    Frequent keys are found in a plain dict, which is a fifth faster than a subclass with
+    ``__missing__``. ``find`` hashes all others.
     """
 
     __slots__ = ("_lists", "_map", "find", "known", "owners")
 
     def __init__(self, partition_map: PartitionMap, lists: Sequence[list[Any] | None]) -> None:
-        """``lists`` holds, by partition, the outgoing list of its owner."""
+        """``lists`` holds the outgoing list of the owner of each partition."""
         self._map = partition_map
         self._lists = lists
         self.known: dict[Any, list[Any] | None] = {}
-        """Chains look here first."""
+        """The frequent keys; chains look here first."""
         self.owners: _compiled.Owners | None = None
-        """The compiled look-up, if there is one."""
+        """The compiled look-up; ``None`` if the package was built without a compiler."""
         self.find: Callable[[Any], list[Any] | None] = self._find
-        """Finds the owner of a key that is not in ``known``, and keeps the first few there."""
+        """Returns the list for a key that is not in ``known``, and adds the first keys there."""
         if _compiled is not None:
             hashed = partition_map.hashed_partition_count
             declared = dict.fromkeys(partition_map.declared_keys)

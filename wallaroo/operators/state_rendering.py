@@ -1,7 +1,7 @@
-"""State objects as people and programs can read them, made where the object lives.
+"""Renders state objects as text and JSON, on the worker that holds the object.
 
-Whoever asks gets text, never a pickle: what is unpickled runs code. The object is the user's, so
-nothing here trusts it: what it raises is told, what is too large or too deep is cut off.
+A client gets text, never a pickle, because unpickling runs code. The object is the user's, so
+nothing here trusts it: what it raises is reported, and what is too large or too deep is cut off.
 """
 
 import dataclasses
@@ -15,21 +15,21 @@ from wallaroo.routing.keys import short_repr
 
 TEXT_LENGTH_MAX = 1 << 20
 ITEM_COUNT_MAX = 10_000
-"""Of all containers in one object together; for more, the records behind would wait too long."""
+"""Items of all containers in one object; with more of them, records would wait too long."""
 DEPTH_MAX = 24
 BITS_MAX = 4000
 
 
 class NotShownError(Exception):
-    """An object has no form in JSON that is worth having; the text says why."""
+    """An object has no useful form in JSON; the text says why."""
 
 
 class TooLargeError(NotShownError):
-    """An object holds so much that looking through it takes too long."""
+    """An object holds so much that rendering it takes too long."""
 
 
 def show(value: Any) -> dict[str, Any]:
-    """Return ``type``, ``text``, and ``value`` as JSON can hold it, or in its place ``why_not``."""
+    """Return ``type``, ``text``, and ``value`` in a form for JSON, or ``why_not``."""
     shown: dict[str, Any] = {"type": type_name(value)}
     try:
         shown["value"] = plain_of(value)
@@ -41,9 +41,9 @@ def show(value: Any) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """Return the object's ``repr``; of a class without one its name and attributes.
+    """Return the object's ``repr``; if its class has none, its name and attributes.
 
-    Never fails, and is no longer than ``TEXT_LENGTH_MAX`` and a few words.
+    It never fails, and the text is not longer than ``TEXT_LENGTH_MAX`` and a few words.
     """
     try:
         text = _repr(value)
@@ -55,11 +55,12 @@ def text_of(value: Any) -> str:
 
 
 def plain_of(value: Any) -> Any:
-    """Return the object as JSON can hold it.
+    """Return the object in a form for JSON.
 
-    Dataclasses, named tuples and other objects become their fields by name, sets and tuples lists,
-    bytes hexadecimal digits; what has no fields becomes its ``repr``. Raises ``NotShownError`` for
-    what is too large, too deep, or cannot be told apart in that form.
+    Dataclasses, named tuples and other objects become their fields by name, sets and tuples become
+    lists, and bytes become hexadecimal digits; an object without fields becomes its ``repr``.
+    Raises ``NotShownError`` if it is too large or too deep, or if two keys would have the same
+    text.
     """
     try:
         return _Plain().of(value, 0)
@@ -79,7 +80,7 @@ def _repr(value: Any) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any] | None:
-    """Return the attributes of an object that has some, without running code of its class."""
+    """Return the attributes of an object, if it has any, without running code of its class."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -96,7 +97,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
 
 
 class _Plain:
-    """One object on its way into JSON; counts what is in it."""
+    """Converts one object for JSON, and counts its items."""
 
     def __init__(self) -> None:
         self._item_count = 0
@@ -129,8 +130,8 @@ class _Plain:
 
 
 def _simple(value: Any) -> Any:
-    """Return what holds nothing else, as the built-in type that it is."""
-    # The methods of the base type are called, since a subclass may have overridden its own.
+    """Return a value that is not a container, as its built-in type."""
+    # Call the methods of the built-in type, since a subclass may override them.
     match value:
         case None | bool():
             return value

@@ -255,7 +255,7 @@ class Lifecycle:
         worker = self._worker
         worker.sources.set_positions(departure.sources)
         if successor_of(departure.worker, members) == worker.me:
-            worker.dataflow.carry(departure.counts)
+            worker.dataflow.carry_counts(departure.counts)
             if durability is not None:
                 durability.saving.inherit(departure.staged)
         if durability is not None:

@@ -47,7 +47,7 @@ class Restoration:
         if restored.unreadable:
             self._ports.leave_out(assign.manifest, restored.unreadable)
         if manifest is not None:
-            worker.dataflow.carry(counts_of(worker.me, workers_of(assign), manifest))
+            worker.dataflow.carry_counts(counts_of(worker.me, workers_of(assign), manifest))
         if restored.parts is None:
             saving.mark_all_changed()
         else:

@@ -193,9 +193,9 @@ class StateTransfer:
         for name, found in self._found.items():
             for keys in found.values():
                 has_given = True
-                self._dataflow.drop(name, keys)
+                self._dataflow.drop_keys(name, keys)
         for name, states in self._aside.items():
-            self._dataflow.take_in(name, states)
+            self._dataflow.install_keys(name, states)
         return has_given
 
 
