@@ -339,7 +339,7 @@ class ShareWriter:
         """Begin with the states in these parts, which this worker wrote in an earlier life."""
         self._parts, self._gave_at = parts, gave_at
 
-    def gave(self, checkpoint: CheckpointId) -> None:
+    def keys_moved_away(self, checkpoint: CheckpointId) -> None:
         """Note that keys moved from here to other workers at this barrier."""
         self._gave_at = checkpoint
 

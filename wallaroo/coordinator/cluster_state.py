@@ -171,7 +171,7 @@ class ClusterState:
         self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
     ) -> Send:
         """Tell all members who they are and who owns what."""
-        self._totals.assigned(self.workers, self.epoch)
+        self._totals.set_members(self.workers, self.epoch)
         return self.to_all(
             Assign(
                 self.epoch,

@@ -1,1 +1,1 @@
-"""What a running cluster is measured by: counts, histograms, and what is made of them."""
+"""Metrics of a running cluster: counts, histograms, and what is derived from them."""

@@ -1,19 +1,19 @@
-"""Results on their way to the sinks of one worker: how many have arrived, and after how long.
+"""Counts and times the results that the sinks of one worker have received.
 
-A result counts as out when the sink has it: acknowledged by the TCP of the other side, or written
-to the file. What is only queued does not count, so a sink that is gone shows at once in the records
-out, in their rates and in the latencies.
+A result counts as out when the sink has it: when the TCP of the other side has acknowledged it, or
+when it is written to the file. Queued results do not count, so a sink that is disconnected shows at
+once in the records out, in their rates and in the latencies.
 
-What a socket read delivers has one time, which goes with its records: with each batch to other
-workers travels that of its oldest record. Each turn's output to a sink is one entry here, with its
-size and the times of the slices that made it; nothing is done for a single record. An entry is
-delivered when the sink has taken as many bytes as were handed over until then.
+All records of one read of a socket have the same time. A batch to another worker carries the time
+of its oldest record. The output of each turn to a sink is one entry here, with its size and the
+times of the slices that produced it, so nothing is done for a single record. An entry is delivered
+when the sink has taken all bytes that were queued until then.
 
-The kernel does not tell when the other side acknowledges something: the worker looks ten times a
-second, with a timer that it has anyway. Timers of their own soon after output made batches smaller
+The kernel does not report when the other side acknowledges something. The worker polls ten times a
+second, with a timer that it has anyway; timers of their own soon after output made batches smaller,
 and cost 3 % to 10 % of all CPU time. What is found delivered within ``GRACE_NS`` counts as
-delivered when it was handed over, so that latencies do not contain the wait for the look; anything
-else counts until the look. So a latency may be shown ``GRACE_NS`` too short, and up to one turn of
+delivered when it was queued, so that latencies do not contain the time until the poll. Anything
+else counts until the poll. So a latency may be up to ``GRACE_NS`` too short, and up to one turn of
 the engine (8 ms) too long for each exchange.
 """
 
@@ -24,44 +24,44 @@ from dataclasses import dataclass
 from wallaroo.metrics.histogram import Histogram
 
 GRACE_NS = 150_000_000
-"""From one look to the next, and some time by which a look may be late under load."""
+"""The interval of polls, and some time by which a poll may be late under load."""
 
 UNKNOWN_NS = 0
-"""The time of records of which nobody noted when they were delivered to their source."""
+"""The time of records for which the time of arrival is unknown."""
 
 
 @dataclass(slots=True)
-class _Handed:
-    """What one turn has handed to one sink."""
+class _QueuedOutput:
+    """The output of one turn for one sink."""
 
     end_bytes: int
-    """Bytes that the sink has taken when it has all of this, counted since the process began."""
+    """Bytes that the sink has taken when it has all of this, counted since the process started."""
     count: int
-    handed_ns: int
+    queued_ns: int
     slices: list[tuple[int, int]]
-    """Of each slice, when its records were delivered to their source, and how many results there
-    were when it had run."""
+    """For each slice, when its source received the records, and the number of results after it."""
 
 
-class _OfSink:
-    """One sink's part. A sink belongs to one pipeline."""
+class _Sink:
+    """The entries of one sink, which belongs to one pipeline."""
 
-    __slots__ = ("handed_bytes", "pending", "pending_count", "pipeline", "slices")
+    __slots__ = ("pending", "pending_count", "pipeline", "queued_bytes", "slices")
 
     def __init__(self, pipeline: int) -> None:
         self.pipeline = pipeline
-        self.handed_bytes = 0
-        self.pending: deque[_Handed] = deque()
+        self.queued_bytes = 0
+        """Bytes ever queued for it."""
+        self.pending: deque[_QueuedOutput] = deque()
         self.pending_count = 0
         self.slices: list[tuple[int, int]] = []
-        """Of this turn; not handed over yet."""
+        """Slices of this turn, whose output is not queued yet."""
 
 
 class Deliveries:
-    """Of one worker process.
+    """The deliveries of one worker process.
 
-    ``pipelines`` says for each sink which pipeline it ends, by index. ``clock_ns`` gives the time
-    of the day, since what it gave on other workers is compared with it.
+    ``pipelines`` holds the index of the pipeline of each sink. ``clock_ns`` returns the time of
+    day, because times of other workers are compared with it.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Deliveries:
     ) -> None:
         self.clock_ns = clock_ns
         self.histograms = [Histogram() for _ in range(pipeline_count)]
-        """By pipeline, in nanoseconds, since they were last taken."""
-        self._sinks = [_OfSink(pipeline) for pipeline in pipelines]
-        self._sinks_of: list[list[_OfSink]] = [
+        """Latencies in nanoseconds by pipeline, since the last ``take``."""
+        self._sinks = [_Sink(pipeline) for pipeline in pipelines]
+        self._sinks_of: list[list[_Sink]] = [
             [sink for sink in self._sinks if sink.pipeline == pipeline]
             for pipeline in range(pipeline_count)
         ]
@@ -79,13 +79,13 @@ class Deliveries:
 
     @property
     def oldest_ns(self) -> Mapping[int, int]:
-        """By pipeline: when the oldest record of this turn was delivered to its source."""
+        """By pipeline: when its source received the oldest record of this turn."""
         return self._oldest_ns
 
     def restart(self) -> None:
-        """The worker goes back to a checkpoint: what is still on its way counts for nothing.
+        """Forget all entries, because the worker goes back to a checkpoint.
 
-        The sinks keep their queues, so the numbers of bytes go on.
+        The sinks keep their queues, so the numbers of bytes continue.
         """
         self._oldest_ns.clear()
         for sink in self._sinks:
@@ -93,12 +93,12 @@ class Deliveries:
             sink.pending_count = 0
             sink.slices.clear()
 
-    # What comes out
+    # Output of the engine
 
-    def ran(self, pipeline: int, delivered_ns: int, counts: Sequence[int]) -> None:
-        """A slice of records ran.
+    def slice_processed(self, pipeline: int, delivered_ns: int, counts: Sequence[int]) -> None:
+        """Note that a slice of records was processed.
 
-        ``counts`` says, for each sink of the pipeline, how many results of this turn it has now.
+        ``counts`` holds, for each sink of the pipeline, the number of results of this turn so far.
         """
         if delivered_ns and delivered_ns < self._oldest_ns.get(pipeline, delivered_ns + 1):
             self._oldest_ns[pipeline] = delivered_ns
@@ -106,44 +106,44 @@ class Deliveries:
             if count:
                 sink.slices.append((delivered_ns, count))
 
-    def handed(self, sink: int, byte_count: int, count: int) -> None:
-        """All results of a sink until now go to it as ``byte_count`` bytes; ``count`` they are."""
-        of_sink = self._sinks[sink]
-        of_sink.handed_bytes += byte_count
-        of_sink.pending_count += count
-        slices, of_sink.slices = of_sink.slices, []
-        of_sink.pending.append(_Handed(of_sink.handed_bytes, count, self.clock_ns(), slices))
+    def output_queued(self, sink: int, byte_count: int, count: int) -> None:
+        """Note that ``count`` results, all of this turn, are queued for a sink."""
+        entry = self._sinks[sink]
+        entry.queued_bytes += byte_count
+        entry.pending_count += count
+        slices, entry.slices = entry.slices, []
+        entry.pending.append(_QueuedOutput(entry.queued_bytes, count, self.clock_ns(), slices))
 
-    def flushed(self) -> None:
-        """Everything of this turn is handed on."""
+    def turn_flushed(self) -> None:
+        """Note that all output of this turn is queued."""
         self._oldest_ns.clear()
 
-    # What the sinks say
+    # Progress of the sinks
 
     def pending_count(self, sink: int) -> int:
-        """Return how many results were handed to a sink that it has not taken."""
+        """Return the number of results that are queued for a sink."""
         return self._sinks[sink].pending_count
 
     def oldest_pending_s(self, sink: int) -> float:
-        """Return for how many seconds the oldest of these has waited; 0 if there are none."""
+        """Return how long the oldest of these has waited, in seconds; 0 if there are none."""
         pending = self._sinks[sink].pending
-        return max(self.clock_ns() - pending[0].handed_ns, 0) / 1e9 if pending else 0.0
+        return max(self.clock_ns() - pending[0].queued_ns, 0) / 1e9 if pending else 0.0
 
     def settled(self, sink: int, byte_count: int) -> None:
-        """A sink has taken ``byte_count`` bytes since the process began."""
-        of_sink = self._sinks[sink]
-        pending = of_sink.pending
+        """Note that a sink has taken ``byte_count`` bytes since the process started."""
+        entry = self._sinks[sink]
+        pending = entry.pending
         if not pending or pending[0].end_bytes > byte_count:
             return
         now_ns = self.clock_ns()
-        histogram = self.histograms[of_sink.pipeline]
+        histogram = self.histograms[entry.pipeline]
         while pending and pending[0].end_bytes <= byte_count:
-            handed = pending.popleft()
-            of_sink.pending_count -= handed.count
-            is_quick = now_ns - handed.handed_ns <= GRACE_NS
-            taken_ns = handed.handed_ns if is_quick else now_ns
+            queued = pending.popleft()
+            entry.pending_count -= queued.count
+            is_quick = now_ns - queued.queued_ns <= GRACE_NS
+            taken_ns = queued.queued_ns if is_quick else now_ns
             before = 0
-            for delivered_ns, count in handed.slices:
+            for delivered_ns, count in queued.slices:
                 if count > before and delivered_ns != UNKNOWN_NS:
                     histogram.record(taken_ns - delivered_ns, count - before)
                 before = count

@@ -1,8 +1,8 @@
-"""What happened to a cluster and to whom: losses, recoveries, resizes, failed checkpoints.
+"""The events of a cluster: losses, recoveries, resizes, failed checkpoints.
 
-The log says more, but it is long and may be lost with its terminal. This short list answers "what
-was that dip in the chart?": the page draws a mark for each entry. It lives in the initializer's
-memory for as long as the run, and keeps the newest ``EVENTS_KEPT``.
+The log has more, but it is long and may be lost with its terminal. This short list answers "what
+was that dip in the chart?": the page draws a mark for each entry. It is in the initializer's memory
+as long as the run lasts, and keeps the newest ``EVENTS_KEPT``.
 """
 
 import math
@@ -25,7 +25,7 @@ _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class HistoryEvent:
-    """One entry. Equal ones that follow each other are one entry with a count."""
+    """One entry. Equal events in a row are one entry with a count."""
 
     unix_s: float
     last_unix_s: float
@@ -36,7 +36,7 @@ class HistoryEvent:
     facts: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it in values that JSON and msgpack know."""
+        """Return the entry as values for JSON and msgpack."""
         return {
             "unix_s": self.unix_s,
             "last_unix_s": self.last_unix_s,
@@ -51,7 +51,7 @@ class HistoryEvent:
 class EventHistory:
     """The newest entries of one run, oldest first.
 
-    ``clock_s`` gives seconds since 1970.
+    ``clock_s`` returns seconds since 1970.
 
         >>> events = EventHistory(lambda: 1.0)
         >>> events.add("worker.lost", "worker w2 was lost", {"worker": "w2"}, level="warning")
@@ -66,18 +66,17 @@ class EventHistory:
     def add(
         self, kind: str, text: str, facts: Mapping[str, Any] = _NO_FACTS, *, level: str = "info"
     ) -> None:
-        """Note that something happened just now.
+        """Add an event that has just happened.
 
         ``kind`` is the name of the log event that says the same, such as ``journals.lost``;
         ``text`` is a sentence for people, without its full stop; ``facts`` are its values for
-        programs. Long texts and values are cut off, so that the history stays small whatever a
-        reason contains.
+        programs. Long texts and values are cut off, so that the history stays small.
         """
         assert level in LEVELS, level
         now_s, text = self._clock_s(), _shortened(text)
         last = self._events[-1] if self._events else None
         if last is not None and (last.kind, last.text) == (kind, text):
-            # A checkpoint that fails every second must not push everything else out.
+            # A checkpoint that fails every second must not displace everything else.
             last.count += 1
             last.last_unix_s = now_s
             return
@@ -92,7 +91,7 @@ class EventHistory:
 
 
 def _plain(value: object) -> str | int | float | bool | None:
-    """Return ``value`` as JSON and msgpack can hold it, and short."""
+    """Return ``value`` in a short form for JSON and msgpack."""
     if value is None or isinstance(value, bool):
         return value
     if type(value) is int and -(1 << 63) <= value < 1 << 63:

@@ -1,4 +1,4 @@
-"""Everything that the workers of a cluster have reported, with the little that is kept of it."""
+"""Collects what the workers of a cluster report, and keeps a bounded part of it."""
 
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -23,7 +23,7 @@ LOG_KEPT = 200
 
 @dataclass(slots=True)
 class Member:
-    """What is known of one worker."""
+    """What is known about one worker."""
 
     state: str = "starting"
     """``starting``, ``running``, ``lost`` or ``gone``."""
@@ -36,10 +36,10 @@ class Member:
 
 
 class Gathering:
-    """Of one run. All times are seconds since 1970."""
+    """The metrics of one run. All times are seconds since 1970."""
 
     def __init__(self, plan: Plan, counts: RunCounts, clock_s: Callable[[], float]) -> None:
-        """``counts`` has the records of the run; it is fed elsewhere."""
+        """``counts`` has the records of the run; others update it."""
         self.plan = plan
         self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
@@ -52,17 +52,17 @@ class Gathering:
         self.history = History()
         self._recent: dict[tuple[str, str], RecentHistogram] = {}
         self.latency: dict[tuple[str, str], Histogram] = {}
-        """Of the whole run, by pipeline and worker."""
+        """Latencies of the whole run, by pipeline and worker."""
         self.times: dict[tuple[str, str], Histogram] = {}
-        """Of the whole run, by node and worker."""
+        """Times in user functions of the whole run, by node and worker."""
         self.partition_maps: dict[str, Any] = {}
         self.checkpoints: deque[dict[str, Any]] = deque(maxlen=CHECKPOINTS_KEPT)
         self.checkpoint_failures = 0
-        """In a row."""
+        """Failures since the last checkpoint."""
         self.lost_journals: list[str] = []
-        """Since the last checkpoint."""
+        """Journals lost since the last checkpoint."""
         self.lost_journal_count = 0
-        """In the whole run."""
+        """Journals lost in the whole run."""
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=DEAD_LETTERS_KEPT)
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_KEPT)
         self._latency_since_tick = Histogram()
@@ -70,11 +70,11 @@ class Gathering:
         self._failed_recently: deque[tuple[float, float]] = deque()
 
     def member(self, worker: str) -> Member:
-        """Return what is known of a worker, which is known from now on."""
+        """Return what is known about a worker; an unknown worker is added."""
         return self.members.setdefault(worker, Member())
 
     def reported(self, worker: str, epoch: int, report: Report, now_s: float) -> None:
-        """A worker has reported."""
+        """Add the report of a worker."""
         member = self.member(worker)
         member.report, member.reported_s = report, now_s
         member.pid, member.epoch = report.pid, epoch
@@ -89,20 +89,20 @@ class Gathering:
         self.log.extend(report.log)
 
     def checkpoint_written(self, facts: dict[str, Any]) -> None:
-        """A checkpoint stands; ``facts`` as a snapshot shows them."""
+        """Note a committed checkpoint, with its ``facts`` as a snapshot shows them."""
         self.checkpoints.append(facts)
         self.checkpoint_failures = 0
         self.lost_journals.clear()
 
     def journal_lost(self, journal: str) -> None:
-        """A journal that is needed is not there, or not all of it."""
+        """Note that a needed journal is missing or incomplete."""
         self.lost_journals.append(journal)
         self.lost_journal_count += 1
 
     # Once a second
 
     def tick(self, now_s: float) -> None:
-        """Time goes on; to be called once a second, whatever has come."""
+        """Add one second to rates and history; call it once a second, with or without reports."""
         by_worker = self.totals.by_worker()
         all_counts = sums(by_worker)
         total = self.total(all_counts)
@@ -131,7 +131,7 @@ class Gathering:
             self._failed_recently.popleft()
 
     def _flow_of(self, node: str) -> int:
-        """Return which count the rate of a node is of: what a sink has taken, else what came in."""
+        """Return which count a node's rate shows: records out for a sink, records in for others."""
         return OUT if node in self._sink_nodes else IN
 
     def _sample_report(self, values: dict[Hashable, float], worker: str, report: Report) -> None:
@@ -150,7 +150,7 @@ class Gathering:
         """Return the latencies of the last seconds, by pipeline and worker."""
         return {place: recent.merged(now_s) for place, recent in self._recent.items()}
 
-    # What follows from the counts
+    # Derived from the counts
 
     @property
     def failed_in_last_minute(self) -> int:

@@ -1,16 +1,16 @@
-"""Whether a cluster is well, and if not, why, in words: judged from a snapshot."""
+"""Judges the health of a cluster from a snapshot, and gives the reasons in words."""
 
 from typing import Any
 
 SILENT_S = 5.0
-"""A worker that has not reported for so long has something that keeps its loop."""
+"""If a worker has not reported for this long, something blocks its event loop."""
 LAG_S = 0.25
 LATENCY_STRAINED_S = 1.0
 LATENCY_UNWELL_S = 10.0
-"""Of the last seconds, the time that 99 % of the records stay below."""
+"""Limits for the p99 of the last seconds."""
 WAITING_STRAINED_S = 2.0
 WAITING_UNWELL_S = 10.0
-"""A sink that is connected has not taken the oldest result for so long."""
+"""Limits for the age of the oldest result that a connected sink has not taken."""
 CPU_SHARE = 0.95
 CHECKPOINT_AGE_S = 30.0
 CHECKPOINT_DURATION_S = 10.0
@@ -26,7 +26,7 @@ STATES = ("well", "strained", "unwell")
 def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minute: int) -> Any:
     """Return ``{"state": …, "reasons": […]}``, the worst reasons first.
 
-    ``silent_s`` says for how long each worker has not reported.
+    ``silent_s`` holds the time since the last report of each worker.
     """
     slow = _slow(view)
     unwell = [
@@ -81,7 +81,7 @@ def _sinks(view: dict[str, Any]) -> list[str]:
 
 
 def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return what takes long from source to sink, each with whether that makes it unwell."""
+    """Return the reasons for slow results, each with whether it makes the cluster unwell."""
     found = []
     waits: dict[str, float] = {}
     for sink in view["sinks"]:

@@ -1,9 +1,9 @@
-"""Histograms whose buckets grow with the value: log-linear, as HDR histograms are.
+"""Histograms with buckets that grow with the value: log-linear, like HDR histograms.
 
-Each power of two is cut into 32 buckets of equal width, so a quantile is off by at most 1.6 % of
-itself, from nanoseconds to days. Only buckets that hold something are kept. Histograms are merged
-by adding, which gives exactly the histogram of all their values together; so percentiles of several
-workers, or of a longer time, are those of the joined values, never means of percentiles.
+Each power of two is divided into 32 buckets of equal width, so the error of a quantile is at most
+1.6 %, from nanoseconds to days. Empty buckets are not kept. Histograms are merged by adding, which
+gives exactly the histogram of all their values; so percentiles of several workers, or of a longer
+time, are those of the joined values, never means of percentiles.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _SUB_COUNT = 1 << SUB_BITS
 
 
 class Histogram:
-    """How often each size came; values are whole numbers of any unit, those below 0 count as 0."""
+    """Counts of values by size; values are integers of any unit, and negative ones count as 0."""
 
     __slots__ = ("buckets", "count", "maximum", "total")
 
@@ -28,7 +28,7 @@ class Histogram:
         self.maximum = 0
 
     def record(self, value: int, weight: int = 1) -> None:
-        """Note that ``value`` came ``weight`` times."""
+        """Add ``value``, ``weight`` times."""
         if value < 0:
             value = 0
         shift = value.bit_length() - SUB_BITS - 1
@@ -40,7 +40,7 @@ class Histogram:
             self.maximum = value
 
     def record_all(self, values: Iterable[int]) -> None:
-        """Note each of these values once."""
+        """Add each of these values once."""
         for value in values:
             self.record(value)
 
@@ -54,7 +54,7 @@ class Histogram:
         self.maximum = max(self.maximum, other.maximum)
 
     def quantile(self, share: float) -> int | None:
-        """Return the value that ``share`` of all values do not exceed; ``None`` where none came."""
+        """Return the value that ``share`` of all values do not exceed; ``None`` if it is empty."""
         return self.quantiles([share])[0]
 
     def quantiles(self, shares: list[float]) -> list[int | None]:
@@ -66,13 +66,13 @@ class Histogram:
         for bucket, count in sorted(self.buckets.items()):
             seen += count
             while len(results) < len(shares) and seen >= shares[len(results)] * self.count:
-                # The largest value is known exactly, and stands for its bucket.
+                # The largest value is known exactly, so return it for its bucket.
                 results.append(min(_middle(bucket), self.maximum))
         results += [self.maximum] * (len(shares) - len(results))
         return results
 
     def cumulative(self, bounds: Iterable[int]) -> list[int]:
-        """Return how many values do not exceed each of the ascending ``bounds``, to the bucket."""
+        """Return how many values do not exceed each of the ascending ``bounds``, by bucket."""
         ordered = sorted(self.buckets.items())
         counts: list[int] = []
         position = seen = 0
@@ -84,7 +84,8 @@ class Histogram:
         return counts
 
     def by_power(self) -> list[tuple[int, int]]:
-        """Return how many values have each number of bits: ``(bits, count)``, exact and ascending.
+        """Return the count of values for each number of bits, exact and ascending: ``(bits,
+        count)``.
 
         A value of ``bits`` bits is at least ``2 ** (bits - 1)`` and less than ``2 ** bits``.
         """
@@ -96,12 +97,12 @@ class Histogram:
         return sorted(counts.items())
 
     def to_wire(self) -> list[Any]:
-        """Return it as msgpack packs it."""
+        """Return the histogram as values for msgpack."""
         return [self.total, self.maximum, self.buckets]
 
     @classmethod
     def from_wire(cls, wire: Any) -> "Histogram":
-        """Return what ``to_wire`` gave; ``ValueError`` for anything else."""
+        """Return the histogram from ``to_wire``; ``ValueError`` for anything else."""
         try:
             total, maximum, buckets = wire
             histogram = cls()
@@ -122,7 +123,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def seconds(histogram: Histogram) -> dict[str, float | int | None]:
-    """Return the quantiles that people look at, of nanoseconds, in seconds."""
+    """Return the usual quantiles of a histogram of nanoseconds, in seconds."""
     values = histogram.quantiles([0.5, 0.9, 0.99, 0.999])
     shown = [None if value is None else value / 1e9 for value in values]
     maximum = histogram.maximum / 1e9 if histogram.count else None
@@ -134,7 +135,7 @@ def seconds(histogram: Histogram) -> dict[str, float | int | None]:
 
 
 def bins(histogram: Histogram) -> list[tuple[float, int]]:
-    """Return ``(below_s, count)`` for each power of two of nanoseconds; none between is left out.
+    """Return ``(below_s, count)`` for each power of two of nanoseconds, without gaps.
 
     What is not below the bound before and is below ``below_s`` is counted.
     """

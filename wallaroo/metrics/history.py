@@ -1,4 +1,4 @@
-"""The last day in numbers, in bounded memory: finer the younger it is.
+"""The metrics of the last day, in bounded memory; newer ones are finer.
 
 Five minutes by seconds, an hour by ten seconds, 24 hours by minutes. Time goes on when nothing
 happens: a second without records is a second with zeros. Percentiles of a longer span come from the
@@ -15,22 +15,22 @@ from typing import Any
 from wallaroo.metrics.histogram import Histogram
 
 LEVELS = ((1, 300), (10, 360), (60, 1440))
-"""Seconds of one point, and how many points are kept."""
+"""Seconds of one point, and the number of points kept."""
 
 WORKERS_MAX = 64
-"""Workers with a line of their own; what others took is in the totals only."""
+"""Workers with values of their own; all others are in the totals only."""
 
 NODES_MAX = 32
 PIPELINES_MAX = 8
-"""Sources, steps and sinks, and pipelines, with lines of their own."""
+"""Nodes and pipelines with values of their own."""
 
 
-def until_look_s(now_s: float) -> float:
+def seconds_to_next_sample(now_s: float) -> float:
     """Return how long to wait until the middle of the next second.
 
-    Whoever calls ``add`` there leaves no second out and hits none twice, even if each call is late
-    by a little less than half a second. With a fixed wait lateness would add up, and now and then a
-    second would be shown without records.
+    If ``add`` is called there, each second gets one call, even if each call is late by a little
+    less than half a second. With a fixed wait, delays would add up, and now and then a second would
+    be shown without records.
     """
     return 1.0 - (now_s - 0.5) % 1.0
 
@@ -40,7 +40,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class _Span:
-    """What came in the seconds that make up one point."""
+    """The records of the seconds that make up one point."""
 
     count_in: float = 0
     count_out: float = 0
@@ -69,21 +69,21 @@ class Point:
     """One point: rates per second, and percentiles in seconds."""
 
     at_s: int
-    """When it begins, in seconds since 1970."""
+    """Its start, in seconds since 1970."""
     rate_in: float
     rate_out: float
     rate_failed: float
     p50: float | None
     p99: float | None
     by_worker: Mapping[str, tuple[float, float]]
-    """Into and out of each."""
+    """Rates into and out of each worker."""
     by_node: Mapping[str, float]
     by_pipeline: Mapping[str, tuple[float | None, float | None]]
-    """``p50`` and ``p99`` of each."""
+    """The p50 and p99 of each pipeline."""
 
 
 class _Level:
-    """Points of one length; the present one is still open."""
+    """Points of one length; the newest one is still open."""
 
     def __init__(self, point_s: int, point_count: int) -> None:
         self.point_s = point_s
@@ -93,7 +93,7 @@ class _Level:
 
     @property
     def covered_s(self) -> int:
-        """How far back it can reach."""
+        """The time that its points can cover."""
         assert self.points.maxlen is not None
         return self.point_s * self.points.maxlen
 
@@ -108,7 +108,7 @@ class _Level:
         assert self._index is not None and self.points.maxlen is not None
         if index <= self._index:
             return
-        # Of a long silence only what is kept is worth making.
+        # After a long silence, only the points that are kept are created.
         skipped_count = index - self._index - 1 - self.points.maxlen
         self._close()
         self._index += max(skipped_count, 0)
@@ -141,7 +141,7 @@ class _Level:
 
 
 class History:
-    """What ``add`` was told, for as long as 24 hours."""
+    """The history of one run, for up to 24 hours."""
 
     def __init__(self) -> None:
         self._levels = [_Level(point_s, count) for point_s, count in LEVELS]
@@ -155,11 +155,11 @@ class History:
         by_node: Mapping[str, float] = NOTHING,
         by_pipeline: Mapping[str, Histogram] = NOTHING,
     ) -> None:
-        """Note what came since the last call; to be called once a second, also for nothing.
+        """Add the records since the last call; call it once a second, also without records.
 
-        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` records in and out,
-        ``by_node`` those in; ``latency`` all nanoseconds from source to sinks, ``by_pipeline``
-        those of each.
+        ``counts`` has records ``in``, ``out`` and ``failed``; ``by_worker`` has records in and out,
+        and ``by_node`` records in. ``latency`` has nanoseconds from source to sinks, and
+        ``by_pipeline`` has those of each pipeline.
         """
         workers = dict(sorted(by_worker.items())[:WORKERS_MAX])
         span = _Span(
@@ -175,7 +175,8 @@ class History:
             level.add(at_s, span)
 
     def last(self, window_s: float) -> dict[str, Any]:
-        """Return the points of the last ``window_s`` seconds, as finely as they are known."""
+        """Return the points of the last ``window_s`` seconds, at the finest level that covers
+        them."""
         level = next(
             (level for level in self._levels if level.covered_s >= window_s), self._levels[-1]
         )
@@ -205,7 +206,7 @@ class History:
 
 
 def _percentiles(latency: Histogram) -> tuple[float | None, float | None]:
-    """Return the median and what 99 % do not exceed, in seconds."""
+    """Return the p50 and the p99, in seconds."""
     p50, p99 = latency.quantiles([0.5, 0.99])
     return None if p50 is None else p50 / 1e9, None if p99 is None else p99 / 1e9
 

@@ -1,4 +1,4 @@
-"""The keys that come most often, found in a sample of all keys by a count-min sketch."""
+"""Finds the most frequent keys in a sample of all keys, by a count-min sketch."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,44 +14,44 @@ KEPT = 20
 WIDTH = 2048
 DEPTH = 4
 GENERATION_S = 60.0
-"""Keys that were hot and are no more are forgotten after one to two of these."""
+"""A key that is not hot any more is forgotten after one or two generations."""
 
 _KEY_CHARACTERS_MAX = 100
 
 
 class HottestKeys:
-    """One state's, on the worker that owns the keys."""
+    """The most frequent keys of one state, on the worker that owns them."""
 
     def __init__(self) -> None:
         self._old = _Generation()
         self._new = _Generation()
-        self._began_s: float | None = None
+        self._started_s: float | None = None
 
     def add(self, now_s: float, keys: Iterable[Key]) -> None:
-        """Note keys of a sample."""
-        if self._began_s is None:
-            self._began_s = now_s
-        if now_s - self._began_s >= GENERATION_S:
-            self._old, self._new, self._began_s = self._new, _Generation(), now_s
+        """Add the keys of a sample."""
+        if self._started_s is None:
+            self._started_s = now_s
+        if now_s - self._started_s >= GENERATION_S:
+            self._old, self._new, self._started_s = self._new, _Generation(), now_s
         self._new.add(keys)
 
     @property
     def sample_count(self) -> int:
-        """How many keys were noted, of those that still count."""
+        """Number of keys in the generations that still count."""
         return self._old.count + self._new.count
 
     def top(self, count: int = 10) -> list[list[Any]]:
-        """Return the hottest keys as text, each with how often it was noted, hottest first.
+        """Return the most frequent keys as text, each with its count in the sample.
 
-        Never too low, and too high only where more keys share all places of the sketch.
+        A count is never too low. It is too high only if keys share all their cells of the sketch.
         """
         total = Counter(self._old.top())
         total.update(self._new.top())
-        return [[key, noted] for key, noted in total.most_common(count)]
+        return [[key, found] for key, found in total.most_common(count)]
 
 
 class _Generation:
-    """The keys of some time."""
+    """The keys of one generation."""
 
     def __init__(self) -> None:
         self._sketch = HeavyHitters(KEPT, WIDTH, DEPTH, hash_function=_hashes)

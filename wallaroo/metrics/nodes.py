@@ -1,4 +1,4 @@
-"""The places of a plan where records are counted: each source, each step, each sink."""
+"""The nodes of a plan at which records are counted: each source, each step, each sink."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Step
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One such place. ``id`` is the same in every process that runs the plan."""
+    """One node. ``id`` is the same in every process that runs the plan."""
 
     index: int
     """Position among all nodes of the plan."""
@@ -19,29 +19,29 @@ class Node:
     kind: str
     """``source``, ``step`` or ``sink``."""
     label: str
-    """Name within its pipeline, without a second one of that name."""
+    """Its unique name within the pipeline."""
     pipeline: str
     step_kind: str
-    """The builder's method that adds such a step; of a source or sink, its class."""
+    """The builder's method that adds such a step; for a source or sink, its class."""
     state: str | None
     is_multi: bool
     edge: EdgeId | None
-    """The exchange that stands before it."""
+    """The exchange before it."""
 
 
 class Nodes:
-    """All nodes of a plan, in its order: of each pipeline the source, the steps, the sinks."""
+    """All nodes of a plan in order: for each pipeline the source, the steps, the sinks."""
 
     def __init__(self, plan: Plan) -> None:
         self.all: list[Node] = []
         self.of_source: list[int] = []
-        """Index of the node, by pipeline."""
+        """The index of the source, by pipeline."""
         self.of_step: dict[StepId, int] = {}
         self.of_sink: dict[SinkId, int] = {}
         self.of_edge: dict[EdgeId, int] = {}
-        """Of the step that stands behind the exchange."""
+        """The index of the step after the exchange."""
         self.pipelines_of_sinks: list[int] = []
-        """By sink: the index of its pipeline."""
+        """The index of the pipeline, by sink."""
         self.by_pipeline: list[list[Node]] = []
         pipeline_of = {
             sink: index for index, pipeline in enumerate(plan.pipelines) for sink in pipeline.sinks
@@ -54,7 +54,7 @@ class Nodes:
         self.edges: list[tuple[str, str, bool]] = [
             edge for nodes in self.by_pipeline for edge in _edges(nodes)
         ]
-        """Ids of two nodes that follow each other, and whether an exchange stands between."""
+        """Ids of two successive nodes, and whether an exchange is between them."""
 
     def _add_pipeline(self, plan: Plan, pipeline: Pipeline) -> None:
         labels = _Labels()
@@ -106,7 +106,7 @@ class Nodes:
 
 
 class _Labels:
-    """Names of one pipeline; the second of a name becomes ``name#2``."""
+    """The names within one pipeline; a repeated name becomes ``name#2``."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()

@@ -1,37 +1,37 @@
-"""Watches a few records on their way: how long each function takes, and which keys come.
+"""Watches a sample of records: how long each function takes, and which keys they have.
 
-Some times a second a few records of a slice run through a second chain, written as the first one is
-but with every function of the user wrapped in a clock, and every look-up of a state noted. All
-other records run as if nobody looked.
+Several times a second, a few records of a slice run through a second chain. It is written like the
+first one, but every function of the user is timed, and the key of every look-up of a state is
+noted. All other records run through the plain chain.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-EVERY_S = 0.1
-"""Time from one look to the next, of each worker."""
+SAMPLE_INTERVAL_S = 0.1
+"""Time between two samples of a worker."""
 
 RECORDS = 32
-"""Looked at together."""
+"""Records in one sample."""
 
 WRAPPER_FILE = __file__
-"""Frames of this file are none of the user's."""
+"""Frames of this file do not belong to the user."""
 
 _STEP = 6364136223846793005
 _MASK = (1 << 64) - 1
 
 
 class Probe:
-    """What was seen since it was last taken. ``clock_ns`` gives nanoseconds from any origin."""
+    """The samples since the last ``take``. ``clock_ns`` returns nanoseconds from any origin."""
 
     def __init__(self, node_count: int, states: list[str], clock_ns: Callable[[], int]) -> None:
         self._clock_ns = clock_ns
         self.times: list[list[int]] = [[] for _ in range(node_count)]
-        """By node: nanoseconds that its function took."""
+        """By node: durations of its function in nanoseconds."""
         self.beside: list[int] = [0] * node_count
-        """By node: nanoseconds in partition functions and constructors of states."""
+        """By node: nanoseconds in partition functions and in constructors of states."""
         self.keys: dict[str, list[Any]] = {name: [] for name in states}
-        """By state: the key of each record that came to it."""
+        """By state: the key of each record that reached it."""
         self._chance = 1
 
     def choose_first(self, count: int) -> int:
@@ -40,7 +40,7 @@ class Probe:
         return (self._chance >> 33) % max(count - RECORDS + 1, 1)
 
     def timed(self, node: int, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``function`` with its time taken for what ``node`` does."""
+        """Return ``function``, timed as the work of ``node``."""
         clock_ns, times = self._clock_ns, self.times
 
         def call(*arguments: Any) -> Any:
@@ -53,7 +53,7 @@ class Probe:
         return call
 
     def timed_beside(self, node: int, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``function`` with its time taken as part of the user's share only."""
+        """Return ``function``, timed as user code beside the work of ``node``."""
         clock_ns, beside = self._clock_ns, self.beside
 
         def call(*arguments: Any) -> Any:
@@ -66,11 +66,11 @@ class Probe:
         return call
 
     def watched(self, state: str, states: dict[Any, Any]) -> Any:
-        """Return what stands for ``states`` in a chain and notes the keys."""
+        """Return a replacement for ``states`` in a chain that notes the keys."""
         return _WatchedStates(states, self.keys[state])
 
     def take(self) -> tuple[list[list[int]], list[int], dict[str, list[Any]]]:
-        """Return times, times beside and keys since the last call."""
+        """Return times, times beside, and keys since the last call."""
         times = [list(each) for each in self.times]
         beside, self.beside[:] = list(self.beside), [0] * len(self.beside)
         keys = {state: list(each) for state, each in self.keys.items()}
@@ -80,7 +80,7 @@ class Probe:
 
 
 class _WatchedStates:
-    """As much of a dict as a chain uses."""
+    """The part of a dict that a chain uses."""
 
     __slots__ = ("_keys", "_states")
 

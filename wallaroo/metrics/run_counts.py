@@ -1,8 +1,8 @@
-"""How many records a run accepted and how many of them failed: the one number that all views show.
+"""Counts the records that a run accepted and that failed, for all views.
 
-Page, ``/metrics``, ``wallaroo-cluster`` and the log take their numbers from here, so that they
-cannot differ. With checkpoints the counts go on over all runs of the command; what is judged at the
-end of a run, its failures, is of this run alone.
+The page, ``/metrics``, ``wallaroo-cluster`` and the log take their numbers from here, so that they
+cannot differ. With checkpoints the counts continue over all runs of the command; the failures that
+decide the exit status are those of this run alone.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class PipelineCounts:
     accepted: int
     failed: int
     passed: int | None
-    """Records that got to the end or were filtered; ``None`` if nobody counted them."""
+    """Records that reached the end or were filtered; ``None`` if they were not counted."""
 
     @property
     def have_all_failed(self) -> bool:
-        """Whether records came, and nothing but failures became of them."""
+        """Whether there were records, and all of them failed."""
         return self.accepted > 0 and self.failed > 0 and self.passed == 0
 
 
@@ -38,10 +38,10 @@ class WorkerCounts:
 
 
 class RunCounts:
-    """Of one run; ``totals`` is fed with what workers say.
+    """The counts of one run; ``totals`` receives the reports of workers.
 
-    ``counts_steps`` is false with ``--no-metrics``: accepted and failed records are counted then,
-    but not what became of the others.
+    ``counts_steps`` is false with ``--no-metrics``: then only accepted and failed records are
+    counted.
     """
 
     def __init__(
@@ -58,7 +58,8 @@ class RunCounts:
         self._before: dict[str, Counts] = {}
 
     def begin(self, kept: dict[str, Counts]) -> None:
-        """Go on from these counts, by worker: those of the checkpoint that the run begins with."""
+        """Continue from these counts, by worker: those of the checkpoint that the run starts
+        from."""
         self._before = kept
         self.totals.begin(kept)
 
@@ -75,12 +76,12 @@ class RunCounts:
         return self.total(sums(self.totals.by_worker()))["failed"]
 
     def of_worker(self, worker: str) -> WorkerCounts:
-        """Return the part of one worker, in all its lives."""
+        """Return the counts of all processes of one worker."""
         total = self.total(self.totals.by_worker().get(worker, {}))
         return WorkerCounts(total["in"], total["failed"])
 
     def total(self, counts: Counts) -> dict[str, int]:
-        """Return the records of the whole application: into it, out of it, and in between."""
+        """Return the records of the whole application: in, out, filtered and failed."""
         result = {"in": 0, "out": 0, "filtered": 0, "failed": 0}
         for node in self._nodes:
             four = counts.get(node.id)
@@ -95,17 +96,17 @@ class RunCounts:
     # In this run
 
     def in_this_run(self) -> list[PipelineCounts]:
-        """Return what became of the records of each pipeline since the run began."""
-        now, before = sums(self.totals.by_worker()), sums(self._before)
-        return [self._pipeline(nodes, now, before) for nodes in self._by_pipeline]
+        """Return the counts of each pipeline since the start of the run."""
+        current, before = sums(self.totals.by_worker()), sums(self._before)
+        return [self._pipeline(nodes, current, before) for nodes in self._by_pipeline]
 
     def sums_of_this_run(self) -> tuple[int, int]:
-        """Return how many records this run has accepted, and how many have failed in it."""
+        """Return the numbers of records that were accepted and that failed in this run."""
         pipelines = self.in_this_run()
         return sum(each.accepted for each in pipelines), sum(each.failed for each in pipelines)
 
     def failed_pipelines(self) -> list[str]:
-        """Return the pipelines of which every record has failed in this run."""
+        """Return the pipelines all of whose records failed in this run."""
         return [each.pipeline for each in self.in_this_run() if each.have_all_failed]
 
     def failing_workers(self) -> list[str]:
@@ -116,9 +117,9 @@ class RunCounts:
             if self.total(counts)["failed"] > self.total(self._before.get(worker, {}))["failed"]
         ]
 
-    def _pipeline(self, nodes: Sequence[Node], now: Counts, before: Counts) -> PipelineCounts:
+    def _pipeline(self, nodes: Sequence[Node], current: Counts, before: Counts) -> PipelineCounts:
         def gained(node: Node, what: int) -> int:
-            return now.get(node.id, _NONE)[what] - before.get(node.id, _NONE)[what]
+            return current.get(node.id, _NONE)[what] - before.get(node.id, _NONE)[what]
 
         accepted = gained(nodes[0], IN)
         failed = sum(gained(node, FAILED) for node in nodes)
@@ -128,7 +129,7 @@ class RunCounts:
             passed = sum(gained(node, FILTERED) for node in nodes)
             passed += sum(gained(node, OUT) for node in ends)
         elif not any(node.is_multi for node in nodes) and _sink_count(nodes) <= 1:
-            # Each record fails once at most, so the others have passed.
+            # A record fails at most once, so all others have passed.
             passed = max(accepted - failed, 0)
         return PipelineCounts(nodes[0].pipeline, accepted, failed, passed)
 

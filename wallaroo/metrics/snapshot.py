@@ -1,7 +1,7 @@
-"""A cluster at one moment as plain values: what the page, the client and tests are shown.
+"""A snapshot of a cluster as plain values, for the page, the commands and tests.
 
-Times are seconds since 1970, durations seconds, rates per second over the last five. A number that
-nobody measured is ``None``.
+Times are seconds since 1970, durations are seconds, and rates are per second over the last five. A
+number that was not measured is ``None``.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ EVENTS_SHOWN = 50
 
 
 def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[str, Any]:
-    """Return all that is known; ``facts`` are the application, its phase, epoch and start."""
+    """Return the snapshot; ``facts`` are the application, its phase, epoch and start."""
     by_worker = gathering.totals.by_worker()
     counts = sums(by_worker)
     members = _members(gathering)
@@ -56,12 +56,12 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
 
 
 def _members(gathering: Gathering) -> dict[str, Member]:
-    """Return those that are members, or were until they got lost."""
+    """Return the members, and workers that were members until they were lost."""
     return {name: member for name, member in gathering.members.items() if member.state != "gone"}
 
 
 def _latency(histograms: Iterable[Histogram]) -> dict[str, Any]:
-    """Return percentiles of these values together, and how many there are of which size."""
+    """Return the percentiles and the distribution of all these values."""
     histogram = merged(histograms)
     return {**seconds(histogram), "bins": bins(histogram)}
 
@@ -121,7 +121,7 @@ def _graph(
 
 
 def _slow_sinks(gathering: Gathering) -> set[int]:
-    """Return the indexes of the nodes of sinks that are away or do not keep up."""
+    """Return the node indexes of sinks that are disconnected or do not keep up."""
     return {
         gathering.nodes.of_sink[SinkId(number)]
         for member in _members(gathering).values()
@@ -250,7 +250,7 @@ def _state(
 ) -> dict[str, Any]:
     here = {name: states[state] for name, states in reports.items() if state in states}
     keys = {name: each["keys"] for name, each in here.items()}
-    # The fullest worker of an even spread: one key on one of many workers is not uneven.
+    # Compare with an even distribution: one key on one of many workers is not uneven.
     even = -(-sum(keys.values()) // len(keys)) if keys else 0
     sampled = sum(each["sampled"] for each in here.values())
     arrived = sum(
@@ -258,7 +258,7 @@ def _state(
         for node in gathering.nodes.all
         if node.state == state
     )
-    # Each key is on one worker only, so the lists of the workers need no merging of their counts.
+    # Each key is on one worker only, so the counts of workers need not be added.
     hottest = [
         {"key": key, "share": count / sampled, "count": count, "worker": name}
         for name, each in here.items()

@@ -1,8 +1,8 @@
 """Counts of records on one worker, exact and almost free.
 
-A chain that takes n records counts only where their number changes: what a step filtered, what a
-multi computation made, what failed. Everything else follows: what comes to a step is what left the
-one before it, less what went to other workers, plus what came from them.
+A chain counts only changes of the number of records: what a step filtered, what a multi computation
+made, what failed. Everything else is derived: the input of a step is the output of the previous
+one, less what was sent to other workers, plus what was received from them.
 """
 
 from wallaroo.metrics.nodes import Nodes
@@ -12,19 +12,19 @@ from wallaroo.topology.plan import Plan
 Counts = dict[str, list[int]]
 """Records in, out, filtered, failed, by node id.
 
-A record is *filtered* where it led to nothing: a step returned ``None``, a multi computation
-nothing at all. In is out and filtered and failed together, but for multi computations, which make
-their own number.
+A record is *filtered* if it leads to nothing: a step returned ``None``, or a multi computation an
+empty list. Records in are the sum of out, filtered and failed, except for multi computations, which
+change the number.
 """
 
 IN, OUT, FILTERED, FAILED = range(4)
 
 
 class Tally:
-    """The counts of one worker since its dataflow was made.
+    """The counts of one worker since its dataflow was created.
 
-    Without ``counts_steps`` chains count nothing but failures: then there is, of each source, what
-    it took, and of each place, what failed there.
+    Without ``counts_steps`` chains count failures only. Then the counts have the records of each
+    source, and the failures of each node.
     """
 
     def __init__(self, plan: Plan, *, counts_steps: bool = True) -> None:
@@ -41,7 +41,7 @@ class Tally:
         self.received: dict[EdgeId, int] = dict.fromkeys(self.nodes.of_edge, 0)
 
     def counts(self) -> Counts:
-        """Return what follows; everything that came out must have been handed on."""
+        """Return the counts; all batches and output must be flushed before."""
         if not self.counts_steps:
             return self._counts_of_failures()
         counts: Counts = {}
@@ -62,8 +62,8 @@ class Tally:
         for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
             for node in nodes:
                 failed = self.failed[node.index]
-                came = taken if node.kind == "source" else failed
-                counts[node.id] = [came, came - failed, 0, failed]
+                entered = taken if node.kind == "source" else failed
+                counts[node.id] = [entered, entered - failed, 0, failed]
         return counts
 
 

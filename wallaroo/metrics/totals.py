@@ -1,10 +1,10 @@
-"""Counts of the whole cluster, from what its workers report, across crashes and new members.
+"""Counts of the whole cluster, from the reports of its workers, across crashes and resizes.
 
-A worker counts since its process was started. Without checkpoints each process counts for itself,
-and what it had reported when it ended stays. With checkpoints counts go back to the checkpoint
-together with the states, and what is replayed counts again: so after a recovery each accepted
-record has counted exactly once. Until the counts of a place have come as far as they were, the old
-ones are shown, so that totals never go back.
+A worker counts from the start of its process. Without checkpoints each process counts for itself,
+and its last report before it ended stays valid. With checkpoints, counts go back to the checkpoint
+together with the states, and replayed records count again, so after a recovery each accepted record
+is counted exactly once. Until the counts of a node have caught up, the old ones are shown, so that
+totals never decrease.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ NOTHING = (0, 0, 0, 0)
 
 @dataclass(slots=True)
 class _Claim:
-    """What one worker says: its own counts, and those that it carries for others."""
+    """The last report of one worker: its own counts, and those that it carries for others."""
 
     epoch: int
     counts: dict[str, Counts]
@@ -32,27 +32,24 @@ class Totals:
     members: list[str] = field(default_factory=list)
     epoch: int = 0
     _claims: dict[str, _Claim] = field(default_factory=dict)
-    """With checkpoints: what each worker said last."""
+    """With checkpoints: the last report of each worker."""
     _processes: dict[str, dict[int, Counts]] = field(default_factory=dict)
-    """Without: what each process has counted, by worker and by the epoch it was started at."""
+    """Without checkpoints: counts of each process, by worker and by the epoch of its start."""
     _shown: dict[str, Counts] = field(default_factory=dict)
 
     def begin(self, kept: dict[str, Counts]) -> None:
-        """Show these counts, which an earlier run has saved, until the workers have restored them.
-
-        What they count then is never less.
-        """
+        """Show the counts that an earlier run has saved, until the workers have restored them."""
         self._shown = copy_counts(kept)
 
-    def assigned(self, members: Collection[str], epoch: int) -> None:
-        """These are the members from now on."""
+    def set_members(self, members: Collection[str], epoch: int) -> None:
+        """Set the members, whose counts make up the totals from now on."""
         self.members = list(members)
         self.epoch = epoch
 
     def reported(
         self, worker: str, incarnation: int, epoch: int, counts: dict[str, Counts]
     ) -> None:
-        """A worker says how far it has counted; its process was started at ``incarnation``."""
+        """Add the counts of a worker whose process was started at ``incarnation``."""
         if not self.is_durable:
             self._add_process(worker, incarnation, counts)
             return
@@ -61,13 +58,13 @@ class Totals:
             self._claims[worker] = _Claim(epoch, copy_counts(counts))
 
     def _add_process(self, worker: str, incarnation: int, counts: dict[str, Counts]) -> None:
-        for name, told in counts.items():
+        for name, reported in counts.items():
             processes = self._processes.setdefault(name, {})
-            # What it carries for another one is of that one's last process, which has left.
+            # Counts that it carries for another worker are of that worker's last process.
             process = incarnation if name == worker else max(processes, default=0)
             known = processes.setdefault(process, {})
-            for node, four in told.items():
-                # A process never counts backwards, so an older report changes nothing.
+            for node, four in reported.items():
+                # The counts of a process never decrease, so an older report changes nothing.
                 known[node] = list(map(max, known.get(node, four), four))
 
     def by_worker(self) -> dict[str, Counts]:
@@ -77,12 +74,12 @@ class Totals:
         if not self._is_settled():
             return self._shown
         counted = self._counted()
-        self._hold_what_is_behind(counted)
+        self._keep_lagging_nodes(counted)
         self._shown = counted
         return counted
 
     def _is_settled(self) -> bool:
-        """Whether all members speak of the same epoch; what they say of different ones differs."""
+        """Return whether the reports of all members are of the current epoch."""
         claims = [self._claims.get(member) for member in self.members]
         return bool(claims) and all(
             claim is not None and claim.epoch >= self.epoch for claim in claims
@@ -90,33 +87,34 @@ class Totals:
 
     def _counted(self) -> dict[str, Counts]:
         counted: dict[str, Counts] = {}
-        # A worker that has left is not asked: a member carries its counts. Its last words would
-        # count twice what is replayed when all go back to a checkpoint from before it left.
+        # Ignore workers that have left: a member carries their counts. If all go back to a
+        # checkpoint from before a worker left, its last report would count replayed records twice.
         for worker in self.members:
             for name, counts in self._claims[worker].counts.items():
                 add_counts(counted.setdefault(name, {}), counts)
         return counted
 
-    def _hold_what_is_behind(self, counted: dict[str, Counts]) -> None:
+    def _keep_lagging_nodes(self, counted: dict[str, Counts]) -> None:
+        """Replace counts that are lower than the ones shown before."""
         shown, new = sums(self._shown), sums(counted)
-        # Out as well: what is replayed counts out of a sink only when that has taken it again.
-        behind = {
+        # Compare records out as well: replayed results count only when the sink has them again.
+        lagging = {
             node
             for node, values in shown.items()
-            if (now := new.get(node, NOTHING))[IN] < values[IN] or now[OUT] < values[OUT]
+            if (current := new.get(node, NOTHING))[IN] < values[IN] or current[OUT] < values[OUT]
         }
-        if not behind:
+        if not lagging:
             return
         for nodes in counted.values():
-            for node in behind:
+            for node in lagging:
                 nodes.pop(node, None)
         for worker, nodes in self._shown.items():
-            held = {node: list(values) for node, values in nodes.items() if node in behind}
+            held = {node: list(values) for node, values in nodes.items() if node in lagging}
             counted.setdefault(worker, {}).update(held)
 
 
 def sums(by_worker: Mapping[Any, Counts]) -> Counts:
-    """Return the counts of all workers (or of all processes of one) together, by node."""
+    """Return the sum of the counts of all workers, or of all processes of one, by node."""
     total: Counts = {}
     for counts in by_worker.values():
         add_counts(total, counts)

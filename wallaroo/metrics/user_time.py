@@ -1,4 +1,4 @@
-"""How much of a worker's time goes into the user's functions, from a sample of records."""
+"""Estimates the time that a worker spends in the user's functions, from a sample of records."""
 
 from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.nodes import Nodes
@@ -9,18 +9,18 @@ SMOOTHING = 0.3
 
 
 class UserTime:
-    """Seconds by node: records that came, times what one took in the sample."""
+    """Seconds by node: the number of records, times the mean time of one in the sample."""
 
     def __init__(self, nodes: Nodes, overhead_ns: float) -> None:
         self._nodes = nodes
         self._overhead_ns = overhead_ns
-        """Of taking the time itself; it is in every value."""
+        """The time that measuring takes, which is part of every value."""
         self._mean_ns: dict[str, float] = {}
         self._seen: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
 
-    def sampled(self, times: list[list[int]], beside: list[int]) -> dict[str, Histogram]:
-        """Learn what the probe saw; return a histogram for each node that was seen."""
+    def add_sample(self, times: list[list[int]], beside: list[int]) -> dict[str, Histogram]:
+        """Add a sample of the probe; return a histogram for each node in it."""
         histograms: dict[str, Histogram] = {}
         for node, values, more in zip(self._nodes.all, times, beside, strict=True):
             if not values:
@@ -32,8 +32,11 @@ class UserTime:
             self._mean_ns[node.id] = before + SMOOTHING * (mean - before)
         return histograms
 
-    def counted(self, counts: Counts) -> dict[str, float]:
-        """Return the seconds until now; ``counts`` are those of this process."""
+    def update(self, counts: Counts) -> dict[str, float]:
+        """Add the records since the last call; return the seconds until now.
+
+        ``counts`` are those of this process.
+        """
         for node, values in counts.items():
             before, self._seen[node] = self._seen.get(node, 0), values[IN]
             mean_ns = self._mean_ns.get(node)

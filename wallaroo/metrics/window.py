@@ -1,4 +1,4 @@
-"""The last few seconds: rates of counters, and histograms of what came."""
+"""Rates of counters, and histograms of values, over the last few seconds."""
 
 from collections import deque
 from collections.abc import Hashable, Mapping
@@ -10,9 +10,9 @@ LATENCY_S = 10.0
 
 
 class Rates:
-    """Rates per second of counters over the last seconds.
+    """Rates of counters per second, over the last seconds.
 
-    A counter that is lower than before has begun anew: what it shows then has been added.
+    A counter that is lower than before was reset, so its value is the gain.
     """
 
     def __init__(self, window_s: float = RATE_S) -> None:
@@ -22,9 +22,9 @@ class Rates:
         self._gains: deque[tuple[float, float, dict[Hashable, float]]] = deque()
 
     def sample(self, now_s: float, values: Mapping[Hashable, float]) -> dict[Hashable, float]:
-        """Note the counters as they are now; return what each has gained since the last call.
+        """Add the current values of counters; return the gain of each since the last call.
 
-        The first call of all says where to begin.
+        The first call sets the initial values.
         """
         gains: dict[Hashable, float] = {}
         for key, value in values.items():
@@ -40,7 +40,7 @@ class Rates:
         return gains
 
     def rate(self, key: Hashable) -> float:
-        """Return the rate of one counter; 0 where it is not known."""
+        """Return the rate of one counter; 0 if it is unknown."""
         if not self._gains:
             return 0.0
         elapsed_s = self._gains[-1][1] - self._gains[0][0]
@@ -56,12 +56,12 @@ class RecentHistogram:
         self._parts: deque[tuple[float, Histogram]] = deque()
 
     def add(self, now_s: float, histogram: Histogram) -> None:
-        """Add values that came just now."""
+        """Add the newest values."""
         if histogram.count:
             self._parts.append((now_s, histogram))
 
     def merged(self, now_s: float) -> Histogram:
-        """Return one histogram of all that is not too old."""
+        """Return one histogram of all values within the window."""
         while self._parts and self._parts[0][0] <= now_s - self._window_s:
             self._parts.popleft()
         return merged(histogram for _, histogram in self._parts)

@@ -347,8 +347,7 @@ class _ChainWriter:
                 self.loop_count -= 1
 
     def _unwind(self) -> None:
-        """Close the loops of multi computations; the outermost loop is closed where it was
-        opened."""
+        """Close the loops of multi computations; the outermost one is closed by its opener."""
         while self.loop_count > 1:
             self._close_loop(self.depth - 1)
             self.loop_count -= 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wallaroo.metrics.deliveries import Deliveries
-from wallaroo.metrics.probe import EVERY_S as WATCHED_EVERY_S
+from wallaroo.metrics.probe import SAMPLE_INTERVAL_S
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
@@ -174,10 +174,10 @@ class Engine:
         for sink, chunk in self._dataflow.take_output():
             if self._deliveries is not None:
                 # Before the sink has it, which may say at once how far it is.
-                self._deliveries.handed(sink, len(chunk), self._dataflow.output_count(sink))
+                self._deliveries.output_queued(sink, len(chunk), self._dataflow.output_count(sink))
             self._events.output_made(sink, chunk)
         if self._deliveries is not None:
-            self._deliveries.flushed()
+            self._deliveries.turn_flushed()
         failures = self._dataflow.take_failures()
         if failures:
             self._events.records_failed(failures)
@@ -241,10 +241,10 @@ class Engine:
         """Say whether some records of the next slice are to be watched."""
         if now_s < self._watch_s or self._dataflow.probe is None:
             return False
-        self._watch_s = now_s + WATCHED_EVERY_S
+        self._watch_s = now_s + SAMPLE_INTERVAL_S
         return True
 
     def _note_results(self, pipeline: int, delivered_ns: int) -> None:
         if self._deliveries is not None:
             counts = self._dataflow.output_counts(pipeline)
-            self._deliveries.ran(pipeline, delivered_ns, counts)
+            self._deliveries.slice_processed(pipeline, delivered_ns, counts)

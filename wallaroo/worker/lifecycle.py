@@ -237,7 +237,7 @@ class Lifecycle:
             saving = self._new_saving(assign, durable)
             durability = Durability(saving, durable.journal, durable.store, durable.pause)
         if has_given and durability is not None:
-            durability.saving.gave(assign.barrier)
+            durability.saving.keys_moved_away(assign.barrier)
         if is_new or assign.left:
             # It owns keys, or reads connections, whose earlier results another worker wrote.
             worker.sinks.order.hold(assign.resize, assign.held_sinks)

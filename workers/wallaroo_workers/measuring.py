@@ -151,8 +151,8 @@ class Measuring:
         if dataflow.probe is None:
             return
         times, beside, keys = dataflow.probe.take()
-        report.times = self._user_time.sampled(times, beside)
-        report.user_s = self._user_time.counted(dataflow.tally.counts())
+        report.times = self._user_time.add_sample(times, beside)
+        report.user_s = self._user_time.update(dataflow.tally.counts())
         now_s = time.monotonic()
         for name, states in dataflow.states.items():
             hottest, sizes = self._hottest[name], self._sizes[name]

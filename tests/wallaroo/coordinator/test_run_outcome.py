@@ -133,7 +133,7 @@ def test_a_share_that_is_passed_is_noticed_with_the_next_reports_of_all() -> Non
 def test_what_failed_in_an_earlier_run_is_not_held_against_this_one() -> None:
     watch = watch_of_failures(FailureLimit.parse("4"), is_durable=True)
     watch.counts.begin(counted_source("a", 9, 9))
-    watch.counts.totals.assigned(["a"], 1)
+    watch.counts.totals.set_members(["a"], 1)
     assert watch.reported(A, said(A, 13, 13), [A]) is None
     assert watch.outcome().status is ExitStatus.ALL_FAILED
     assert watch.reported(A, said(A, 14, 14), [A]) is not None

@@ -16,10 +16,10 @@ class Delivered:
     def ran(self, sink: int, count: int, ago_ms: int = 3) -> None:
         self.made[sink] += count
         pipeline, counts = (0, self.made[:2]) if sink < 2 else (1, self.made[2:])
-        self.deliveries.ran(pipeline, self.now_ns - ago_ms * MS, counts)
+        self.deliveries.slice_processed(pipeline, self.now_ns - ago_ms * MS, counts)
 
     def hand(self, sink: int, byte_count: int) -> None:
-        self.deliveries.handed(sink, byte_count, self.made[sink])
+        self.deliveries.output_queued(sink, byte_count, self.made[sink])
         self.made[sink] = 0
 
     def latencies_ms(self, pipeline: int = 0) -> tuple[int, float]:
@@ -31,7 +31,7 @@ def test_nothing_counts_before_the_sink_has_it() -> None:
     run = Delivered()
     run.ran(0, 5)
     run.hand(0, 100)
-    run.deliveries.flushed()
+    run.deliveries.turn_flushed()
     run.deliveries.settled(0, 99)
     assert run.deliveries.pending_count(0) == 5
     assert run.latencies_ms() == (0, 0.0)
@@ -108,8 +108,8 @@ def test_a_slice_without_results_takes_no_part() -> None:
 
 def test_results_without_a_time_count_but_have_no_latency() -> None:
     run = Delivered()
-    run.deliveries.ran(0, 0, [4, 0])
-    run.deliveries.handed(0, 40, 4)
+    run.deliveries.slice_processed(0, 0, [4, 0])
+    run.deliveries.output_queued(0, 40, 4)
     assert run.deliveries.pending_count(0) == 4
     run.deliveries.settled(0, 40)
     assert run.latencies_ms() == (0, 0.0)
@@ -135,5 +135,5 @@ def test_the_oldest_record_of_a_turn_is_known_until_it_is_flushed() -> None:
     run.ran(0, 1, ago_ms=3)
     run.ran(0, 0, ago_ms=9)
     assert dict(run.deliveries.oldest_ns) == {0: run.now_ns - 9 * MS}
-    run.deliveries.flushed()
+    run.deliveries.turn_flushed()
     assert dict(run.deliveries.oldest_ns) == {}

@@ -14,7 +14,7 @@ from wallaroo.metrics.history import (
     PIPELINES_MAX,
     WORKERS_MAX,
     History,
-    until_look_s,
+    seconds_to_next_sample,
 )
 
 START_S = 1_700_000_000 // 60 * 60
@@ -120,7 +120,7 @@ def test_a_gap_is_filled_with_zeros_and_costs_no_more_than_is_kept(gap_s: int) -
 def test_looks_that_are_late_leave_no_second_out(late_s: list[float], begin_s: float) -> None:
     history, now_s = History(), START_S + begin_s
     for each in late_s:
-        now_s += until_look_s(now_s) + each
+        now_s += seconds_to_next_sample(now_s) + each
         history.add(now_s, {"in": 100, "out": 0, "failed": 0}, {}, Histogram())
     assert set(history.last(300)["in"]) == {100.0}
 

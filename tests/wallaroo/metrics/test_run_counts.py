@@ -20,7 +20,7 @@ def run_of(*nodes: Node, counts_steps: bool = True) -> RunCounts:
 
 
 def told(run: RunCounts, counts: Counts) -> PipelineCounts:
-    run.totals.assigned(["w1"], 1)
+    run.totals.set_members(["w1"], 1)
     run.totals.reported("w1", 1, 1, {"w1": counts})
     (pipeline,) = run.in_this_run()
     return pipeline
@@ -119,7 +119,7 @@ def test_what_an_earlier_run_has_counted_is_shown_and_not_judged() -> None:
     assert (run.record_count, run.failure_count) == (9, 3)
     assert run.sums_of_this_run() == (0, 0)
     assert run.failing_workers() == []
-    run.totals.assigned(["w1"], 1)
+    run.totals.set_members(["w1"], 1)
     mine = {"p/source": [10, 6, 0, 4], "p/x": [6, 6, 0, 0]}
     run.totals.reported("w1", 1, 1, {**kept, "w1": mine})
     assert (run.record_count, run.failure_count) == (12, 6)

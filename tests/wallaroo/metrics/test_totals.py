@@ -14,7 +14,7 @@ def total(totals: Totals) -> list[int]:
 
 def started(*workers: str, is_durable: bool) -> Totals:
     totals = Totals(is_durable)
-    totals.assigned(workers, 1)
+    totals.set_members(workers, 1)
     return totals
 
 
@@ -31,7 +31,7 @@ def test_without_checkpoints_what_an_earlier_process_reported_is_kept() -> None:
     totals = started("w1", "w2", is_durable=False)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(20)})
-    totals.assigned(["w1", "w2"], 2)
+    totals.set_members(["w1", "w2"], 2)
     assert total(totals) == [30, 30, 0, 0]
     totals.reported("w2", 2, 2, {"w2": counts(0)})
     assert total(totals) == [30, 30, 0, 0]
@@ -48,7 +48,7 @@ def test_with_checkpoints_counts_go_back_unseen_and_end_exact() -> None:
     totals.reported("w2", 1, 1, {"w2": counts(50)})
     assert total(totals) == [100, 100, 0, 0]
     # w2 is killed; both go back to a checkpoint at 30 and 30, and replay.
-    totals.assigned(["w1", "w2"], 2)
+    totals.set_members(["w1", "w2"], 2)
     totals.reported("w1", 1, 2, {"w1": counts(30)})
     assert total(totals) == [100, 100, 0, 0]
     totals.reported("w1", 1, 2, {"w1": counts(60)})
@@ -66,7 +66,7 @@ def test_one_place_may_have_caught_up_before_another() -> None:
     totals = started("w1", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": {"a": [9, 9, 0, 0], "b": [9, 9, 0, 0]}})
     assert set(totals.by_worker()) == {"w1"}
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     totals.reported("w1", 2, 2, {"w1": {"a": [10, 10, 0, 0], "b": [4, 4, 0, 0]}})
     assert totals.by_worker() == {"w1": {"a": [10, 10, 0, 0], "b": [9, 9, 0, 0]}}
 
@@ -74,7 +74,7 @@ def test_one_place_may_have_caught_up_before_another() -> None:
 def test_one_that_joins_counts_from_nothing() -> None:
     totals = started("w1", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
-    totals.assigned(["w1", "w2"], 2)
+    totals.set_members(["w1", "w2"], 2)
     totals.reported("w1", 1, 2, {"w1": counts(10)})
     totals.reported("w2", 2, 2, {"w2": counts(0)})
     assert total(totals) == [10, 10, 0, 0]
@@ -86,7 +86,7 @@ def test_without_checkpoints_the_last_words_of_one_that_left_count_on() -> None:
     totals = started("w1", "w2", is_durable=False)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(20)})
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     totals.reported("w1", 1, 2, {"w1": counts(11)})
     assert totals.by_worker() == {"w1": counts(11), "w2": counts(20)}
 
@@ -95,12 +95,12 @@ def test_what_one_that_left_had_counted_goes_back_with_the_others() -> None:
     totals = started("w1", "w2", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(20)})
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     totals.reported("w1", 2, 2, {"w1": counts(10), "w2": counts(20)})
     totals.reported("w2", 1, 2, {"w2": counts(20)})
     assert total(totals) == [30, 30, 0, 0]
     # w1 is lost, and goes back to a checkpoint from before w2 left; it replays w2's journal, too.
-    totals.assigned(["w1"], 3)
+    totals.set_members(["w1"], 3)
     totals.reported("w1", 3, 3, {"w1": counts(12), "w2": counts(9)})
     assert total(totals) == [30, 30, 0, 0]
     totals.reported("w1", 3, 3, {"w1": counts(21), "w2": counts(9)})
@@ -111,7 +111,7 @@ def test_one_that_left_is_not_counted_twice_where_another_carries_its_counts() -
     totals = started("w1", "w2", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(20)})
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     totals.reported("w1", 2, 2, {"w1": counts(10), "w2": counts(20)})
     assert totals.by_worker() == {"w1": counts(10), "w2": counts(20)}
 
@@ -121,7 +121,7 @@ def test_without_checkpoints_a_restarted_worker_that_leaves_keeps_both_lives() -
     totals.reported("w1", 1, 1, {"w1": counts(1)})
     totals.reported("w2", 1, 1, {"w2": counts(20)})
     totals.reported("w2", 2, 2, {"w2": counts(5)})
-    totals.assigned(["w1"], 3)
+    totals.set_members(["w1"], 3)
     assert totals.by_worker() == {"w1": counts(1), "w2": counts(25)}
 
 
@@ -129,7 +129,7 @@ def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
     totals = started("w1", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": {"p/sink": [10, 10, 0, 0]}})
     assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     # All of it came again, and the sink has acknowledged a part of it.
     totals.reported("w1", 2, 2, {"w1": {"p/sink": [11, 6, 0, 0]}})
     assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
@@ -141,12 +141,12 @@ def test_without_checkpoints_a_lost_heir_does_not_count_one_that_left_twice() ->
     totals = started("w1", "w2", is_durable=False)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(19)})
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     # w1 carries what w2 had counted at its end, a little more than w2 itself has told.
     totals.reported("w1", 1, 2, {"w1": counts(10), "w2": counts(20)})
     assert total(totals) == [30, 30, 0, 0]
     # w1 is lost; its successor carries nothing.
-    totals.assigned(["w1"], 3)
+    totals.set_members(["w1"], 3)
     totals.reported("w1", 3, 3, {"w1": counts(4)})
     assert totals.by_worker() == {"w1": counts(14), "w2": counts(20)}
 
@@ -155,7 +155,7 @@ def test_a_run_that_carries_on_shows_what_was_kept_from_its_first_moment() -> No
     totals = Totals(is_durable=True)
     totals.begin({"w1": counts(30, failed=2), "w9": counts(5)})
     assert total(totals) == [35, 33, 0, 2]
-    totals.assigned(["w1"], 7)
+    totals.set_members(["w1"], 7)
     # Joined, and not yet back at the checkpoint.
     totals.reported("w1", 7, 7, {"w1": counts(0)})
     assert total(totals) == [35, 33, 0, 2]
@@ -167,7 +167,7 @@ def test_replayed_failures_count_once() -> None:
     totals = started("w1", is_durable=True)
     totals.reported("w1", 1, 1, {"w1": counts(50, failed=20)})
     assert total(totals) == [50, 30, 0, 20]
-    totals.assigned(["w1"], 2)
+    totals.set_members(["w1"], 2)
     for came, failed in ((10, 4), (30, 12), (50, 20)):
         totals.reported("w1", 2, 2, {"w1": counts(came, failed)})
         assert total(totals) == [50, 30, 0, 20]

@@ -42,7 +42,7 @@ def told(count: int = 1000) -> Gathering:
     nodes, state = Nodes(plan).all, next(iter(plan.states))
     times = Histogram()
     times.record_all([900_000, 1_200_000])
-    gathering.totals.assigned(["w1", "w2"], 1)
+    gathering.totals.set_members(["w1", "w2"], 1)
     gathering.tick(now_s - 2)
     for worker, other in (("w1", "w2"), ("w2", "w1")):
         report = Report(

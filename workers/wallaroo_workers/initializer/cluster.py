@@ -32,7 +32,7 @@ from wallaroo.coordinator.liveness import Liveness
 from wallaroo.coordinator.run_view import RunView
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
-from wallaroo.metrics.history import until_look_s
+from wallaroo.metrics.history import seconds_to_next_sample
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Plan
@@ -397,7 +397,9 @@ class Cluster:
         """Have time go on for whoever looks at the cluster, also when nothing happens."""
         if not self._ended.done():
             self.observatory.tick()
-            asyncio.get_running_loop().call_later(until_look_s(time.time()), self._observe)
+            asyncio.get_running_loop().call_later(
+                seconds_to_next_sample(time.time()), self._observe
+            )
 
     def _tell_waiting(self) -> None:
         """Say now and then whom a start or a stop waits for."""
