@@ -1,4 +1,4 @@
-"""Wallaroo Streams: what an application imports."""
+"""Wallaroo Streams: the names that an application imports."""
 
 from wallaroo.api.addresses import tcp_parse_input_addrs, tcp_parse_output_addrs
 from wallaroo.api.builder import ApplicationBuilder

@@ -1,8 +1,8 @@
-"""Values and errors of user code as text and plain values: made here, and this never fails.
+"""Converts values and errors of user code to text and plain values, and never fails.
 
-Whatever comes from the application may raise anything when it is looked at: its ``__repr__`` may
-call ``sys.exit()``, its class may hide its name, its text may not be writable. Everything of the
-user's that goes into a message, a log line, a label, JSON or msgpack passes through this module.
+An object of the application may raise anything when it is inspected: its ``__repr__`` may call
+``sys.exit()``, its class may hide its name, its text may not be writable. Every user object that
+goes into a message, a log line, a label, JSON or msgpack passes through this module.
 """
 
 import math
@@ -11,14 +11,14 @@ from typing import Any
 
 TEXT_LENGTH_MAX = 2000
 INTEGER_MAX = (1 << 64) - 1
-"""The largest that msgpack packs; readers of JSON disagree about larger ones too."""
+"""The largest integer of msgpack; readers of JSON disagree about larger ones, too."""
 INTEGER_MIN = -(1 << 63)
 _VOWELS = frozenset("aeioAEIO")
 """Names that begin with a U sound like "you", such as UUID and uint8."""
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's class, whatever its metaclass says."""
+    """Return the name of a value's class, ignoring its metaclass."""
     return str(type.__dict__["__name__"].__get__(type(value)))
 
 
@@ -35,10 +35,10 @@ def a_type(value: object) -> str:
 def text_of(
     value: object, show: Callable[[Any], object] = repr, length_max: int = TEXT_LENGTH_MAX
 ) -> str:
-    """Return what ``show`` makes of ``value``, cut after ``length_max`` characters."""
+    """Return the text of ``value`` from ``show``, cut after ``length_max`` characters."""
     try:
         shown = show(value)
-        # Of a subclass, which may have methods of its own, the text itself.
+        # A subclass of `str` may have methods of its own, so use those of `str`.
         text = str.__str__(shown) if isinstance(shown, str) else str(shown)
     except BaseException:  # noqa: BLE001  the user's code may raise anything
         text = f"<{type_name(value)} that cannot be shown>"
@@ -48,21 +48,21 @@ def text_of(
 
 
 def error_text(error: BaseException, length_max: int = TEXT_LENGTH_MAX) -> str:
-    """Return kind and message of an error: ``ValueError: no such symbol``."""
+    """Return the class and the message of an error: ``ValueError: no such symbol``."""
     return f"{writable(type_name(error))}: {text_of(error, str, length_max)}"
 
 
 def writable(text: str) -> str:
-    """Return ``text`` without lone surrogates, which no file and no frame takes."""
+    """Return ``text`` without lone surrogates, which files and frames cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(value: object, length_max: int = TEXT_LENGTH_MAX) -> bool | int | float | str | None:
-    """Return ``value`` as msgpack and JSON hold it; text for all but numbers and truth values."""
+    """Return ``value`` for msgpack and JSON: numbers and bools unchanged, text for the rest."""
     if value is None or value is True or value is False:
         return value
     kind = type(value)
-    # By the class itself: isinstance() also asks the value, which may answer anything.
+    # Compare the class itself: isinstance() also asks the value, which may answer anything.
     if kind is int and isinstance(value, int) and INTEGER_MIN <= value <= INTEGER_MAX:
         return value
     if kind is float and isinstance(value, float) and math.isfinite(value):

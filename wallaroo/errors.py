@@ -1,21 +1,21 @@
-"""What can go wrong, as errors that say what happened and what to do.
+"""Errors that say what happened and what to do.
 
     WallarooError(what, hint)            exit code 1
-    ├── ConfigError                      exit code 2: the user can mend it
-    │   └── WallarooParameterError       a mistake in how an application is put together
-    ├── FramingError                     bytes from a stranger that are no frame
+    ├── ConfigError                      exit code 2: the user can correct it
+    │   └── WallarooParameterError       a mistake in the wiring of an application
+    ├── FramingError                     bytes of a sender that are not a frame
     ├── ProtocolError                    two of our processes do not understand each other
-    │   ├── OtherProtocolError           since one is another program, or another release
-    │   └── OtherSecretError             since they have not the same secret
-    ├── ClusterError                     a process, port or sink the run cannot go on without
-    ├── StateObjectError                 state that cannot be saved, or not be made again
-    ├── DamagedFileError                 a file of ours that is not as it was written
-    ├── StoreError                       files cannot be read or written where they are kept
-    │   ├── AlreadyExistsError           an object of that name is there already
-    │   └── MissingObjectError           there is no object of that name
+    │   ├── OtherProtocolError           because one is another program, or another release
+    │   └── OtherSecretError             because they have different secrets
+    ├── ClusterError                     a process, port or sink that the run needs has failed
+    ├── StateObjectError                 a state object that cannot be saved or restored
+    ├── DamagedFileError                 a file of ours that was changed after it was written
+    ├── StoreError                       a store or a folder cannot be read or written
+    │   ├── AlreadyExistsError           an object of that name exists already
+    │   └── MissingObjectError           no object of that name exists
     └── FencedError                      another initializer has taken over these checkpoints
 
-A bug of ours is none of these: it stays an ``AssertionError`` or what Python made of it.
+A bug of ours is not among these: it stays an ``AssertionError``, or the error that Python raised.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class WallarooError(Exception):
-    """What happened, and in ``hint`` what to do about it."""
+    """Says what happened, and in ``hint`` what to do about it."""
 
     exit_code = ExitStatus.FAILED
 
@@ -52,7 +52,7 @@ class WallarooError(Exception):
 
 
 class ConfigError(WallarooError):
-    """Something the user wrote on the command line or in the application is wrong."""
+    """The command line or the application has a mistake."""
 
     exit_code = ExitStatus.MISTAKE
 
@@ -68,11 +68,11 @@ class WallarooParameterError(ConfigError):
 
 
 class FramingError(WallarooError):
-    """A stream of bytes holds something that cannot be a frame."""
+    """A stream of bytes contains something that cannot be a frame."""
 
 
 class ProtocolError(WallarooError):
-    """A peer sent what this release does not understand, or what it must not send."""
+    """A peer sent something that this release does not understand or does not allow."""
 
 
 class OtherProtocolError(ProtocolError):
@@ -88,11 +88,11 @@ class ClusterError(WallarooError):
 
 
 class StateObjectError(WallarooError):
-    """A state object of the application cannot be pickled, or its pickle not be read."""
+    """A state object of the application cannot be pickled, or its pickle cannot be read."""
 
 
 class DamagedFileError(WallarooError):
-    """``file`` is not as it was written, from byte ``offset`` on, or is no file of ours."""
+    """``file`` was changed after it was written, at byte ``offset``, or is not a file of ours."""
 
     def __init__(self, file: str, offset: int, damage: str, hint: str = "") -> None:
         super().__init__(f"{file}, byte {offset}: {damage}", hint)
@@ -104,8 +104,8 @@ class DamagedFileError(WallarooError):
 class StoreError(WallarooError):
     """A store of checkpoints or a folder of journals cannot be read or written now.
 
-    ``is_refusal`` tells that a write was refused, so that certainly nothing was written; without
-    it a write that failed may still have been done, or be done later.
+    ``is_refusal`` means that a write was refused, so certainly nothing was written. Without it, a
+    failed write may still have succeeded, or succeed later.
     """
 
     def __init__(self, what: str, hint: str = "", *, is_refusal: bool = False) -> None:
@@ -114,12 +114,12 @@ class StoreError(WallarooError):
 
 
 class AlreadyExistsError(StoreError):
-    """An object that was to be created is there, or is being created, by whomever."""
+    """An object that should be created exists already, or is being created by another writer."""
 
 
 class MissingObjectError(StoreError):
-    """An object that was to be read is not there."""
+    """An object that should be read does not exist."""
 
 
 class FencedError(WallarooError):
-    """Somebody else goes on with these checkpoints; whoever gets this must stop."""
+    """Another run goes on with these checkpoints, so this run must stop."""

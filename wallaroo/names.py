@@ -1,18 +1,18 @@
-"""Names for the numbers and strings that identify things, so that mypy tells them apart."""
+"""Types for the numbers and strings that identify things, so that mypy distinguishes them."""
 
 from typing import NewType
 
 WorkerName = NewType("WorkerName", str)
-"""A worker process for as long as it is a member, restarts included: ``w1``."""
+"""The name of a worker as long as it is a member, restarts included: ``w1``."""
 
 Epoch = NewType("Epoch", int)
-"""Number of a membership; it goes up whenever a worker starts, restarts, joins or leaves."""
+"""Number of a set of members; it increases when a worker starts, restarts, joins or leaves."""
 
 CheckpointId = NewType("CheckpointId", int)
-"""Number of a barrier that runs through the whole cluster."""
+"""Number of a barrier, which passes through the whole cluster."""
 
 NO_BARRIER = CheckpointId(0)
-"""What comes before all barriers."""
+"""Lower than the number of any barrier."""
 
 StepId = NewType("StepId", int)
 """Position of a step among all steps of a plan."""
@@ -24,4 +24,4 @@ SinkId = NewType("SinkId", int)
 """Position of a sink among all sinks of a plan."""
 
 PartitionId = NewType("PartitionId", int)
-"""One of a state's partitions: hashed keys first, then one for each declared key."""
+"""Position of a partition of a state: those for hashed keys, then one for each declared key."""

@@ -4,21 +4,21 @@ import enum
 
 
 class ExitStatus(enum.IntEnum):
-    """What the process that started a command learns from its status."""
+    """The exit status of a command or a worker process."""
 
     DONE = 0
-    """The command did what it was asked for; a run was stopped in order."""
+    """The command succeeded; a run was stopped in order."""
     FAILED = 1
-    """It could not start, could not go on, or was stopped at once."""
+    """It could not start, could not go on, or was stopped immediately."""
     MISTAKE = 2
     """The command line, or the application, has a mistake that its user can correct."""
     NO_CLUSTER = 3
-    """There is no cluster: none was found, or a worker has lost its initializer."""
+    """No cluster was found, or a worker has lost its initializer."""
     ALL_FAILED = 4
     """Every record that some pipeline accepted in this run became a dead letter."""
     TOO_MANY_FAILURES = 5
     """More records failed than ``--max-failures`` allows."""
     BROKEN = 70
-    """A worker process met an error that nobody expected; it is started again."""
+    """A worker process met an unexpected error; it is started again."""
     INTERRUPTED = 130
-    """Ctrl-C: what shells expect, 128 and the signal's number."""
+    """Ctrl-C: 128 and the signal's number, as shells expect."""

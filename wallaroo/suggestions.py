@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SIMILARITY_MIN = 0.7
-"""Of 1: below it a suggestion is more often wrong than right."""
+"""Lowest similarity, of 1: below it a suggestion is more often wrong than right."""
 
 
 def nearest(name: str, known: Iterable[str], similarity: float = SIMILARITY_MIN) -> str | None:
-    """Return the known name that ``name`` most likely stands for, or ``None``.
+    """Return the known name that ``name`` most likely means, or ``None``.
 
-    Whether letters are small or capital is of no account, and neither is ``_`` for ``-``.
+    Upper and lower case are equal, and so are ``_`` and ``-``.
 
     >>> nearest("--aplication-module", ["--application-module", "--workers"])
     '--application-module'

@@ -191,7 +191,7 @@ def _header_problems(length: object, length_fmt: object) -> Iterator[Problem]:
     try:
         layout = struct.Struct(length_fmt) if isinstance(length_fmt, str) else None
     except (struct.error, UnicodeEncodeError) as error:
-        yield Problem(f"length_fmt {length_fmt!r} is no struct format: {error}", example)
+        yield Problem(f"length_fmt {length_fmt!r} is not a struct format: {error}", example)
         return
     if layout is None:
         yield Problem(f"length_fmt is {named(length_fmt)}", f"give a struct format; {example}")

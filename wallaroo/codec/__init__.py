@@ -1,1 +1,1 @@
-"""Bytes to frames and back, without any I/O."""
+"""Converts bytes to frames, without any I/O."""

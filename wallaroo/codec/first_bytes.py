@@ -1,4 +1,4 @@
-"""What a stream that cannot be cut probably is, judged by its first bytes.
+"""Guesses, from its first bytes, what a stream is that cannot be cut into frames.
 
 Most refused connections are a source and a sender that disagree on the framing. An error that names
 the likely cause saves the user a packet capture.
@@ -9,14 +9,14 @@ import re
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) |HTTP/")
 _TLS = re.compile(rb"\x16\x03[\x00-\x04]")
 _TEXT = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]{4}|[\t\x20-\x7e]{0,2}\r?\n\Z")
-"""Or a short line that is the whole stream."""
+"""Matches also a short line that is the whole stream."""
 _LENGTH = re.compile(rb"\x00{1,7}[^\x00]")
 
 LOOKED_AT_BYTES = 16
 
 
 def likely_cause(first_bytes: bytes, *, expects_lines: bool) -> str:
-    """Return a sentence on who sends ``first_bytes`` here by mistake; "" if nothing is likely."""
+    """Return a sentence on the likely mistake behind ``first_bytes``; "" if none is likely."""
     if _HTTP.match(first_bytes):
         return "the sender speaks HTTP, and this source does not; is it a browser or a probe?"
     if _TLS.match(first_bytes):

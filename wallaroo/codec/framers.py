@@ -1,4 +1,4 @@
-"""The framer that cuts the stream of one connection or file, whichever framing its source has."""
+"""The protocol of a framer, which cuts the stream of one connection or file."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,21 +9,21 @@ from wallaroo.errors import FramingError
 
 
 class Framer(Protocol):
-    """Collects the bytes of one stream and gives back the payloads of whole frames."""
+    """Collects the bytes of one stream and returns the payloads of whole frames."""
 
     error: FramingError | None
     """Why the stream cannot be cut any further."""
     frames: bytes
-    """What the payloads of the last call were cut from, as it arrived; cut again, it gives them."""
+    """The bytes that the payloads of the last call were cut from, as they arrived."""
 
     @property
     def end_at_eof(self) -> bytes:
-        """What completes an unfinished frame when the sender ends the stream; empty: nothing."""
+        """Bytes that complete an unfinished frame at the end of the stream; empty for none."""
         ...
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of an unfinished frame are kept."""
+        """Number of bytes that are kept of an unfinished frame."""
         ...
 
     @property

@@ -1,11 +1,11 @@
-"""Cuts a stream of bytes into frames: a header that tells the payload's length, the payload.
+"""Cuts a stream of bytes into frames: a header with the payload's length, and the payload.
 
-The headers are the sender's, and so may be wrong: a length is judged before a byte of its
-payload is kept, and no way of splitting the stream, however slow the peer, costs more than a
-constant number of copies of each byte. Where the package was built with a C compiler, ``_compiled``
-cuts what has an unsigned integer for a header. The Python here does all the rest: most senders
-write frames of one length, often tens of thousands in one read, so runs of equal headers are found
-and cut at once.
+Headers are written by senders, so they may be wrong: a length is checked before any byte of its
+payload is kept. Each byte is copied a constant number of times, however the stream is split and
+however slow the peer is. If the package was built with a C compiler, ``_compiled`` cuts frames
+whose header is an unsigned integer, and the Python here does the rest. Most senders write frames of
+one length, often tens of thousands in one read, so runs of equal headers are found and cut
+together.
 """
 
 import struct
@@ -23,40 +23,40 @@ except ImportError:
 
 _SINGLES_MIN = 8
 _SINGLES_MAX = 256
-"""How many frames are cut singly between two looks for a run: few while runs are found."""
+"""Frames that are cut one by one between two searches for a run; few while runs are found."""
 
 _RUN_MIN = 48
-"""Looking for a run costs about as much as cutting this many frames singly."""
+"""A search for a run costs about as much as cutting this many frames one by one."""
 
 _FRAMES_AT_ONCE = 64
-"""Unpacked by one ``struct`` call, which halves the cost of a frame in a long run."""
+"""Frames unpacked by one ``struct`` call, which halves their cost in a long run."""
 
 _WINDOW_FIRST = 64
 _WINDOW_GROWTH = 8
-"""A look for a run reads this many headers, and this many times more when all were equal."""
+"""A search for a run reads this many headers, and this many times more if all were equal."""
 
 
 def is_compiled() -> bool:
-    """Tell whether the compiled code is in use here."""
+    """Return whether the compiled code is in use."""
     return _compiled is not None
 
 
 class LengthFramer:
-    """Collects the bytes of one connection and gives back the payloads of whole frames.
+    """Collects the bytes of one connection and returns the payloads of whole frames.
 
     `payload_length` is the ``struct`` format of a header that is one integer (``">I"``), or a
     function from the header's bytes to the number of bytes that follow it; the function must
-    give equal headers equal lengths. `frame_bytes_max` bounds a payload, without its header.
-    `offset` is the position of the first byte in the stream, for messages.
-    Raises ``ValueError`` for a format that is not of one integer in `header_length` bytes.
+    return the same length for equal headers. `frame_bytes_max` limits a payload, without its
+    header. `offset` is the position of the first byte in the stream, for messages. Raises
+    ``ValueError`` for a format that is not one integer of `header_length` bytes.
 
-    After bytes that cannot be a frame ``error`` says where and why, and there is no way on: the
-    caller uses the payloads it got, then closes the connection.
+    After bytes that cannot be a frame, ``error`` says where and why. The framer cannot continue:
+    the caller uses the payloads that it has, then closes the connection.
     """
 
     error: FramingError | None
     end_at_eof = b""
-    """Nothing can end a frame that the sender left unfinished."""
+    """Empty, since no bytes can complete a frame that the sender left unfinished."""
 
     def __init__(
         self,
@@ -75,36 +75,36 @@ class LengthFramer:
             if isinstance(payload_length, str)
             else _length_by_function(payload_length, header_length)
         )
-        # Whether the compiled code reads this header, and if so, which end comes first.
+        # The byte order for the compiled code; `None` if it does not read this header.
         self._is_big_endian: bool | None = None
         if _compiled is not None and isinstance(payload_length, str):
             self._is_big_endian = _is_big_endian(self._read_length, header_length)
         self.frames = b""
-        """The whole frames of the last call, headers included, as they came."""
+        """The whole frames of the last call as they arrived, headers included."""
         self._rest = bytearray()
-        self._rest_offset = offset  # of the rest, and so of a header, in the connection's stream
-        self._bytes_needed = header_length  # before it is worth looking at the rest again
+        self._rest_offset = offset  # of the rest in the stream, so of a header
+        self._bytes_needed = header_length  # before the rest is worth another look
         self._singles = _SINGLES_MIN
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of an unfinished frame, its header included, are kept."""
+        """Number of bytes that are kept of an unfinished frame, its header included."""
         return len(self._rest)
 
     @property
     def rest(self) -> bytes:
-        """The begin of an unfinished frame, its header included."""
+        """The start of an unfinished frame, its header included."""
         return bytes(self._rest)
 
     @property
     def rest_offset(self) -> int:
-        """Where in the stream the unfinished frame begins, or the next one."""
+        """Offset in the stream at which the unfinished frame, or the next one, starts."""
         return self._rest_offset
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the payloads of the frames that `data` completes, in order.
 
-        Once a header is refused ``error`` is set; the payloads before it are returned, and later
+        Once a header is refused, ``error`` is set; the payloads before it are returned, and later
         calls return nothing.
         """
         if self.error is not None:
@@ -122,35 +122,35 @@ class LengthFramer:
         return payloads
 
     def receive_eof(self) -> int:
-        """Return how many bytes of a frame the stream ended within: 0 for a clean end."""
+        """Return the number of bytes of an unfinished frame at the end: 0 for a clean end."""
         return len(self._rest)
 
     def _cut(self, data: bytes, payloads: list[bytes]) -> int:
-        """Append the payloads of the whole frames of `data`; return where these end."""
+        """Append the payloads of the whole frames of `data`; return the end of the last one."""
         at = 0
         if self._is_big_endian is not None:
             at = _compiled.cut_frames(
                 data, 0, self._header_length, self._is_big_endian, self._frame_bytes_max, payloads
             )
-        # Whatever stopped that is looked at here: an unfinished frame or an impossible one.
+        # Handle here what stopped that: an unfinished frame or an impossible one.
         while True:
             payload_count = len(payloads)
             at = self._cut_singles(data, at, payloads)
             if len(payloads) - payload_count < self._singles:
                 return at
-            run_begin, length = at, len(payloads[-1])
+            run_start, length = at, len(payloads[-1])
             if length == len(payloads[-2]):
                 at = self._cut_run(data, at, length, payloads)
-            # A stream without runs is soon looked at only now and then; a run that the data
-            # cut short proves nothing.
+            # In a stream without runs, searches become rare. A run that ends with the data proves
+            # nothing.
             size = self._header_length + length
-            if at - run_begin >= _RUN_MIN * size:
+            if at - run_start >= _RUN_MIN * size:
                 self._singles = _SINGLES_MIN
             elif len(data) - at >= size:
                 self._singles = min(2 * self._singles, _SINGLES_MAX)
 
     def _cut_singles(self, data: bytes, at: int, payloads: list[bytes]) -> int:
-        """Cut some frames one by one from `at` on; fewer, if whole and sound ones run out."""
+        """Cut some frames one by one from `at` on, until an unfinished or impossible one."""
         read_length, header_length = self._read_length, self._header_length
         payload_bytes_max, append = self._frame_bytes_max, payloads.append
         end = len(data)
@@ -174,7 +174,7 @@ class LengthFramer:
         return at
 
     def _cut_run(self, data: bytes, at: int, length: int, payloads: list[bytes]) -> int:
-        """Cut the frames from `at` on that have the header of the one before, of `length`."""
+        """Cut the frames from `at` on with the same header as the previous one, of `length`."""
         size = self._header_length + length
         header = data[at - size : at - length]
         count = _count_equal(data, at, size, header)
@@ -190,7 +190,7 @@ class LengthFramer:
         return end
 
     def _expect(self, data: bytes, at: int, length: int) -> None:
-        """Remember the frame at `at` as one to wait for, unless its `length` is impossible."""
+        """Wait for the rest of the frame at `at`, or refuse it if its `length` is impossible."""
         if length < 0:
             self._refuse(data, at, _BadHeaderError(f"tells a payload of {length} bytes"))
         elif length > self._frame_bytes_max:
@@ -211,11 +211,11 @@ class LengthFramer:
 
 
 class _BadHeaderError(Exception):
-    """What is wrong with a header, as the second half of a sentence."""
+    """A header is wrong; the text is the second half of a sentence."""
 
 
 _ReadLength = Callable[[bytes, int], tuple[int]]
-"""Reads the length out of the header at a position in some bytes."""
+"""Reads the length from the header at a position in some bytes."""
 
 
 def _length_by_format(layout: str, header_length: int) -> _ReadLength:
@@ -223,7 +223,7 @@ def _length_by_format(layout: str, header_length: int) -> _ReadLength:
         header = struct.Struct(layout)
         fields = header.unpack(bytes(header.size))
     except (struct.error, UnicodeError) as error:
-        raise ValueError(f"{layout!r} is no struct format: {error}") from error
+        raise ValueError(f"{layout!r} is not a struct format: {error}") from error
     if header.size != header_length or len(fields) != 1 or type(fields[0]) is not int:
         raise ValueError(
             f"the struct format {layout!r} must be one integer of {header_length} bytes; "
@@ -233,7 +233,7 @@ def _length_by_format(layout: str, header_length: int) -> _ReadLength:
 
 
 def _is_big_endian(read_length: _ReadLength, header_length: int) -> bool | None:
-    """Tell the byte order of a header that is an unsigned integer; ``None`` for any other."""
+    """Return the byte order of a header that is an unsigned integer; ``None`` for others."""
     if header_length > 8 or read_length(b"\xff" * header_length, 0) != (256**header_length - 1,):
         return None
     return read_length(bytes(header_length - 1) + b"\x01", 0) == (1,)
@@ -255,25 +255,25 @@ def _length_by_function(function: Callable[[bytes], int], header_length: int) ->
 
 @lru_cache(maxsize=64)
 def _run_struct(header_length: int, length: int, frame_count: int) -> struct.Struct:
-    """Return what unpacks the payloads, of `length` bytes each, of so many frames in a row."""
+    """Return a struct that unpacks the payloads of `frame_count` successive frames."""
     return struct.Struct(f"{header_length}x{length}s" * frame_count)
 
 
 def _count_equal(data: bytes, at: int, size: int, header: bytes) -> int:
     """Count the whole frames of `size` bytes from `at` on, up to the first with another header.
 
-    A byte of all headers in sight is one slice with a step. The number of headers in sight
-    grows only while all are equal: many short runs in much data cost no more than their length.
+    One byte of all headers in the window is a single slice with a step. The window grows only while
+    all headers are equal, so many short runs in much data cost no more than their length.
     """
     whole = (len(data) - at) // size
     count, window = 0, _WINDOW_FIRST
     while count < whole:
-        begin = at + count * size
+        start = at + count * size
         seen = min(window, whole - count)
-        end = begin + seen * size
+        end = start + seen * size
         equal = seen
         for position, byte in enumerate(header):
-            column = data[begin + position : end : size]
+            column = data[start + position : end : size]
             expected = bytes((byte,))
             if column != expected * seen:
                 equal = min(equal, seen - len(column.lstrip(expected)))

@@ -1,24 +1,23 @@
 """Cuts a stream of bytes into lines.
 
 A line ends in a newline, or in a carriage return and a newline; neither is part of it. Two line
-ends in a row have an empty line between them. What stands behind the last line end is a line too,
-unless it is empty.
+ends in a row have an empty line between them. Text after the last line end is a line, too.
 """
 
 from wallaroo.errors import FramingError
 
 
 class LineFramer:
-    """Collects the bytes of one stream and gives back its lines.
+    """Collects the bytes of one stream and returns its lines.
 
     `line_bytes_max` bounds a line without its end. `offset` is the position of the first byte in
-    the stream, for messages. After a line that is too long ``error`` says where, and there is no
-    way on: the caller uses the lines it got.
+    the stream, for messages. After a line that is too long, ``error`` says where. The framer cannot
+    continue: the caller uses the lines that it has.
     """
 
     error: FramingError | None
     end_at_eof = b"\n"
-    """Ends a last line that the sender left without its end."""
+    """Completes a last line without a line end."""
 
     def __init__(self, line_bytes_max: int, offset: int = 0) -> None:
         self.error = None
@@ -31,7 +30,7 @@ class LineFramer:
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of an unfinished line are kept."""
+        """Number of bytes that are kept of an unfinished line."""
         return self._rest_bytes
 
     @property
@@ -41,7 +40,7 @@ class LineFramer:
 
     @property
     def rest_offset(self) -> int:
-        """Where in the stream the unfinished line begins, or the next one."""
+        """Offset in the stream at which the unfinished line, or the next one, starts."""
         return self._rest_offset
 
     def receive_data(self, data: bytes) -> list[bytes]:
@@ -51,7 +50,7 @@ class LineFramer:
             return []
         first_end = data.find(b"\n")
         if first_end < 0:
-            # Joined only once the line has ended: a long one would be copied with every piece.
+            # Join the pieces only once the line has ended, so that a long line is copied once.
             self._keep(data)
             if self._rest_bytes > self._line_bytes_max + len(b"\r"):
                 self._refuse(self._rest_offset)
@@ -73,7 +72,7 @@ class LineFramer:
         return lines
 
     def receive_eof(self) -> list[bytes]:
-        """Return the line that the end of the stream ends, if there is one."""
+        """Return the last line if it has no line end."""
         if self.error is not None or not self._rest_bytes:
             return []
         line = b"".join(self._rest)
@@ -90,7 +89,7 @@ class LineFramer:
             self._rest_bytes += len(rest)
 
     def _drop_from_too_long(self, data: bytes, lines: list[bytes]) -> None:
-        """Drop the first line that is too long, if there is one, and all behind it."""
+        """Drop the first line that is too long, if any, and all lines after it."""
         if len(data) <= self._line_bytes_max:
             return
         for index, line in enumerate(lines):

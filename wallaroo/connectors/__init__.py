@@ -1,1 +1,1 @@
-"""What sources and sinks are; how they read and write is the workers' business."""
+"""Sources and sinks as values of the plan; ``wallaroo_workers`` has what reads and writes."""

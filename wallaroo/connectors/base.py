@@ -1,7 +1,7 @@
-"""What a plan knows of the outside: sources that bring records, sinks that take them.
+"""The protocols of sources and sinks, as a plan holds them.
 
-A new kind of source or sink is a frozen dataclass here in ``wallaroo.connectors`` (what it is) and
-a runner in ``wallaroo_workers`` (how it reads or writes).
+A new kind of source or sink is a frozen dataclass here in ``wallaroo.connectors``, which says what
+it is, and a runner in ``wallaroo_workers``, which reads or writes.
 """
 
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class Source(Protocol):
-    """Where the records of a pipeline come from."""
+    """The source of a pipeline's records."""
 
     def describe(self) -> str:
-        """One line for the plan: kind and place."""
+        """Return one line for the plan: kind and address or path."""
         ...
 
 
 @runtime_checkable
 class PayloadSource(Source, Protocol):
-    """A source that brings bytes, which a function of the application makes records of.
+    """A source of bytes, which a function of the application decodes to records.
 
-    Any worker can decode a payload again, so it may travel in place of its record.
+    Any worker can decode a payload again, so it may travel instead of its record.
     """
 
     @property
     def decode(self) -> Callable[[bytes], Any]:
-        """Payload to record; ``None`` drops the payload."""
+        """Converts a payload to a record; ``None`` drops the payload."""
         ...
 
 
 class Sink(Protocol):
-    """Where the records of a pipeline go."""
+    """A destination of a pipeline's records."""
 
     def describe(self) -> str:
-        """One line for the plan: kind and place."""
+        """Return one line for the plan: kind and address or path."""
         ...

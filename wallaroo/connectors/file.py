@@ -1,8 +1,8 @@
-"""File source and sink, as the plan knows them, and the names of output that is not committed.
+"""File source and file sink as values of the plan, and the names of staged output.
 
-Paths are as the application gave them: relative ones begin in the folder that the command was
-started in. A staged file lies beside the sink's own and is hidden: what lists ``out.txt`` and
-``*`` never sees it.
+Paths are as the application passed them: relative paths start in the folder in which the command
+was started. A staged file is hidden, in the folder of the sink's own file: patterns such as
+``out.txt*`` and ``*`` do not match it.
 """
 
 import posixpath
@@ -19,20 +19,20 @@ FRAMINGS: tuple[Framing, ...] = ("length", "newline")
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Reads the file at ``path`` once, from its begin to the end it has at the start."""
+    """Reads the file at ``path`` once, up to its length at the start of the run."""
 
     path: str
     framing: Framing
-    """Whether a payload stands behind a length header, or is a line without its end."""
+    """Whether a payload has a length header, or is a line without its line end."""
     header_length: int
-    """Bytes of the header; 0 where payloads are lines."""
+    """Bytes of the header; 0 if payloads are lines."""
     payload_length: str | Callable[[bytes], int]
-    """As for a ``TCPSource``; empty where payloads are lines."""
+    """As for a ``TCPSource``; empty if payloads are lines."""
     decode: Callable[[bytes], Any]
-    """Payload to record; ``None`` drops the payload."""
+    """Converts a payload to a record; ``None`` drops the payload."""
 
     def describe(self) -> str:
-        """One line for the plan."""
+        """Return one line for the plan."""
         read_as = "lines" if self.framing == "newline" else "frames"
         return f"file source from {self.path}, {read_as}"
 
@@ -43,18 +43,18 @@ class FileSink:
 
     path: str
     encode: Callable[[Any], bytes | str | None]
-    """Record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
+    """Converts a record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
 
     def describe(self) -> str:
-        """One line for the plan."""
+        """Return one line for the plan."""
         return f"file sink to {self.path}"
 
 
 class StagedPart(NamedTuple):
-    """Output of one worker between two checkpoints, in a file of its own."""
+    """The output of one worker between two checkpoints, in a file of its own."""
 
     name: str
-    """Without its folder, which is that of the sink's file."""
+    """Name of the file, in the folder of the sink's file."""
     byte_count: int
 
 
@@ -65,20 +65,20 @@ def length_to_begin_with(
     staged: Sequence[StagedPart],
     found: Mapping[str, int],
 ) -> int:
-    """Return where in the sink's file the ``staged`` parts are to be written, or were.
+    """Return the offset in the sink's file from which ``staged`` parts still have to be appended.
 
-    ``length`` is the length of the file at ``path`` now, ``length_before`` the one at which the
-    parts belong, ``found`` has the lengths of those parts that are there. Staged files are deleted
-    only once all of them stand in the file and are durable. So one that is missing says that they
-    do, and the result is then the end of them all; else it is ``length_before``. The file is to be
-    cut to the result: what is behind it is an attempt that was interrupted. Raises
-    ``ClusterError`` where output that was committed is not there any more.
+    ``length`` is the current length of the file at ``path``. ``length_before`` is the offset at
+    which the parts belong, and ``found`` has the lengths of the parts that exist. Staged files are
+    deleted only after all of them are appended to the file and durable. So a missing part proves
+    that all are appended, and the result is their end; otherwise it is ``length_before``. The
+    caller truncates the file to the result: anything behind it is from an interrupted attempt.
+    Raises ``ClusterError`` if committed output is missing.
     """
     is_appended = any(part.name not in found for part in staged)
-    begin = length_before + (sum(part.byte_count for part in staged) if is_appended else 0)
-    if length < begin:
+    start = length_before + (sum(part.byte_count for part in staged) if is_appended else 0)
+    if length < start:
         raise ClusterError(
-            f"the output file {path} has {length} bytes, but {begin} were committed to it",
+            f"the output file {path} has {length} bytes, but {start} were committed to it",
             hint="put back the file as it was; or give another resilience folder, and so begin "
             "from the start",
         )
@@ -90,22 +90,22 @@ def length_to_begin_with(
                 hint="something else has written to it; give another resilience folder, and so "
                 "begin from the start",
             )
-    return begin
+    return start
 
 
 def staged_name(path: str, stage: str, number: int) -> str:
     """Return the name of a staged file of the sink at ``path``.
 
-    ``stage`` names one life of one worker, such as ``w1-3``; ``number`` counts its files.
+    ``stage`` names one process of one worker, such as ``w1-3``; ``number`` counts its files.
     """
     assert "." not in stage
     return f".{posixpath.basename(path)}.{stage}.{number:010}.staged"
 
 
 def is_staged(name: str, path: str, stage: str | None = None) -> bool:
-    """Tell whether ``name`` is that of a staged file of the sink at ``path``: of one stage or any.
+    """Return whether ``name`` is a staged file of the sink at ``path``, of one stage or of any.
 
-    A sink at ``out`` and one at ``out.w1`` have no name in common.
+    A sink at ``out`` and one at ``out.w1`` have no names in common.
     """
     own = re.escape(posixpath.basename(path))
     match = re.fullmatch(rf"\.{own}\.([^.]+)\.\d{{10,}}\.staged", name)

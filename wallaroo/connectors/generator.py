@@ -1,4 +1,4 @@
-"""A source that makes its own records, as the plan knows it."""
+"""A source that generates its records, as a value of the plan."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -7,7 +7,7 @@ R = TypeVar("R")
 
 
 class RecordGenerator(Protocol[R]):
-    """What the user hands to ``GenSourceConfig``."""
+    """The user's object for ``GenSourceConfig``."""
 
     def initial_value(self) -> R | None:
         """Return the first record; ``None`` ends the source."""
@@ -25,5 +25,5 @@ class GeneratorSource:
     generator: RecordGenerator[Any]
 
     def describe(self) -> str:
-        """One line for the plan."""
+        """Return one line for the plan."""
         return f"generator {type(self.generator).__name__}"

@@ -1,14 +1,14 @@
-"""What a sink has still to get, over as many connections as it takes.
+"""The output that a sink has not acknowledged, over any number of connections.
 
-A chunk holds whole records. It stays until the other side's TCP has acknowledged it: bytes that
-our own kernel still holds when a connection breaks are lost with it. After a break the queue goes
-back to the first chunk that was not acknowledged whole, so that nothing is missing, each connection
-begins with a whole record, and some records may come twice.
+A chunk holds whole records. It is kept until the TCP of the other side has acknowledged it, because
+bytes in our own kernel are lost if a connection breaks. After that the queue goes back to the first
+chunk that was not completely acknowledged. So nothing is missing, each connection starts with a
+whole record, and some records may be sent twice.
 
 After a resize this worker owns keys whose earlier results may still wait in another worker's queue.
-A hold keeps back what is appended behind it until those results have reached the sink. Holds are
-released by number and pass in order, so chunks never overtake each other, and a chunk never waits
-for a hold that came after it: workers that hold for each other cannot deadlock.
+A hold keeps back what is appended after it until those results have reached the sink. Holds are
+released by number and pass in order, so chunks never overtake each other. A chunk never waits for a
+later hold, so workers that hold for each other cannot deadlock.
 """
 
 from collections import deque
@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 class _Hold:
     number: int
     chunks: list[bytes] = field(default_factory=list)
-    """Appended behind this hold and before the next one."""
+    """Chunks appended after this hold and before the next one."""
     is_released: bool = False
 
 
 class SinkQueue:
-    """Chunks in order: acknowledged ones are gone, then handed out, waiting and held ones."""
+    """Chunks in order: those handed out to the connection, then waiting and held ones."""
 
     def __init__(self) -> None:
         self._handed_out: deque[bytes] = deque()
@@ -34,16 +34,16 @@ class SinkQueue:
         self.queued_bytes = 0
         """Bytes that the sink has not acknowledged."""
         self.waiting_bytes = 0
-        """Of these, bytes that the next connection may be given now."""
+        """Bytes of these that may be handed out now."""
 
     @property
     def unsent_bytes(self) -> int:
-        """Bytes that no connection has been given yet, held ones included."""
+        """Bytes that are not handed out yet, including held ones."""
         return self.queued_bytes - self._handed_out_bytes
 
     @property
     def is_holding(self) -> bool:
-        """Whether what is appended now has to wait for a release."""
+        """Whether appended chunks have to wait for a release."""
         return bool(self._holds)
 
     def append(self, chunk: bytes) -> None:
@@ -56,18 +56,18 @@ class SinkQueue:
         self.waiting_bytes += len(chunk)
 
     def hold(self, number: int) -> None:
-        """Keep back what is appended from now on until ``release(number)``."""
+        """Keep back chunks that are appended from now on, until ``release(number)``."""
         self._holds.append(_Hold(number))
 
     def release(self, number: int) -> None:
-        """Let go of the hold of this number, if there is one; earlier holds still come first."""
+        """Release the hold of this number, if there is one; earlier holds still block it."""
         for hold in self._holds:
             if hold.number == number:
                 hold.is_released = True
         self._let_through()
 
     def release_all(self) -> None:
-        """Let go of all holds."""
+        """Release all holds."""
         for hold in self._holds:
             hold.is_released = True
         self._let_through()
@@ -79,7 +79,7 @@ class SinkQueue:
             self.waiting_bytes += sum(map(len, chunks))
 
     def take(self, byte_count_max: int) -> bytes:
-        """Return the next chunks to write: at least one if there is any, else ``b""``."""
+        """Return the next chunks to write: at least one if any is waiting, otherwise ``b""``."""
         taken: list[bytes] = []
         size = 0
         while self._waiting and (not taken or size + len(self._waiting[0]) <= byte_count_max):
@@ -92,7 +92,7 @@ class SinkQueue:
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def unsettled(self, byte_count: int) -> None:
-        """Of all that was handed out, the last ``byte_count`` bytes are not acknowledged yet."""
+        """Forget what is acknowledged: all but the last ``byte_count`` bytes handed out."""
         acknowledged = self._handed_out_bytes - byte_count
         while self._handed_out and len(self._handed_out[0]) <= acknowledged:
             chunk = self._handed_out.popleft()
@@ -101,7 +101,7 @@ class SinkQueue:
             self.queued_bytes -= len(chunk)
 
     def connection_lost(self) -> None:
-        """What was handed out and not acknowledged is to be written again, to the next one."""
+        """Queue the chunks again that were handed out and not acknowledged."""
         self._waiting.extendleft(reversed(self._handed_out))
         self.waiting_bytes += self._handed_out_bytes
         self._handed_out.clear()

@@ -1,4 +1,4 @@
-"""TCP source and sink, as the plan knows them."""
+"""TCP source and TCP sink as values of the plan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TCPSource:
     """Listens at ``host:port`` for frames of a length header and a payload, or for lines."""
 
     host: str
-    """As a socket takes it: an IPv6 address has no brackets here."""
+    """In the form for a socket: an IPv6 address without brackets."""
     port: int
     header_length: int
     """Bytes of the header, 1 to ``HEADER_BYTES_MAX``; 0 if payloads are lines."""
@@ -24,24 +24,24 @@ class TCPSource:
     Empty if payloads are lines.
     """
     decode: Callable[[bytes], Any]
-    """Payload to record; ``None`` drops the payload."""
+    """Converts a payload to a record; ``None`` drops the payload."""
 
     @property
     def address(self) -> str:
-        """``host:port`` as the application gave it."""
+        """``host:port`` as in the application."""
         return _address(self.host, self.port)
 
     @property
     def has_lines(self) -> bool:
-        """Whether a payload is a line, and not behind a length header."""
+        """Whether payloads are lines, without length headers."""
         return self.header_length == 0
 
     def describe(self) -> str:
-        """One line for the plan."""
+        """Return one line for the plan."""
         return f"tcp source at {self.address}" + (", lines" if self.has_lines else "")
 
     def framer(self, payload_bytes_max: int) -> Framer:
-        """Return what cuts the stream of one connection into payloads."""
+        """Return a framer for the stream of one connection."""
         return new_framer(self.header_length, self.payload_length, payload_bytes_max)
 
 
@@ -50,18 +50,18 @@ class TCPSink:
     """Connects to ``host:port`` and writes exactly what the encoder returned."""
 
     host: str
-    """As a socket takes it: an IPv6 address has no brackets here."""
+    """In the form for a socket: an IPv6 address without brackets."""
     port: int
     encode: Callable[[Any], bytes | str | None]
-    """Record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
+    """Converts a record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
 
     @property
     def address(self) -> str:
-        """``host:port`` as the application gave it."""
+        """``host:port`` as in the application."""
         return _address(self.host, self.port)
 
     def describe(self) -> str:
-        """One line for the plan."""
+        """Return one line for the plan."""
         return f"tcp sink to {self.address}"
 
 

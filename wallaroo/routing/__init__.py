@@ -1,1 +1,1 @@
-"""Key to partition to worker."""
+"""Routes keys to partitions, and partitions to workers."""

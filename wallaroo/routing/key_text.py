@@ -1,12 +1,12 @@
-"""Keys as people write and read them on a terminal: a kind, such as ``int``, and a text.
+"""Keys as text, as people write and read them on a terminal: a kind such as ``int``, and a text.
 
     str    the text itself              int    digits            bool   true or false
     bytes  0x and hexadecimal digits, or any other text for its UTF-8 bytes
     json   a tuple as a list: ["eu", 7, true, {"bytes": "00ff"}]; a text in quotes
 
-``key_of_text`` and ``text_of_key`` are each other's inverse; ``shown_key`` cuts what is long. Keys
-come from senders of records, so what could not be read on a terminal, or would do something to
-it, is shown with escapes, as ``json``.
+``key_of_text`` and ``text_of_key`` are inverse functions; ``shown_key`` shortens long keys. Keys
+are made by senders of records, so text that is not printable, or would control the terminal, is
+shown with escapes, as ``json``.
 """
 
 import json
@@ -19,7 +19,7 @@ from wallaroo.routing.short_keys import short_key, short_text
 KINDS = ("str", "bytes", "int", "bool", "json")
 
 JSON_CHARACTERS_MAX = 400
-"""Of a tuple that is shown: many short texts are long together."""
+"""Longest text of a tuple that is shown."""
 
 _BOOLS = {"true": True, "false": False}
 
@@ -34,7 +34,7 @@ class ShownKey(NamedTuple):
 
 
 def key_of_text(text: str, kind: str) -> Key:
-    """Return the canonical key that ``text`` stands for. Raises ``ConfigError`` for a mistake."""
+    """Return the canonical key for ``text``. Raises ``ConfigError`` for a mistake."""
     try:
         return canonical_key(_value(text, kind))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -51,7 +51,7 @@ def text_of_key(key: Key) -> tuple[str, str]:
 
 
 def shown_key(key: Key) -> ShownKey:
-    """Return a canonical key as it is shown: cut if it is long."""
+    """Return a canonical key in its shown form, shortened if it is long."""
     value = display_key(key)
     short, is_whole = short_key(value)
     kind, text = _text_of(short)

@@ -1,18 +1,18 @@
-"""Keys: what a record is filed under, in the one form that the system compares and stores.
+"""Keys of records, in the canonical form that the system compares and stores.
 
-Users may key by ``str``, ``bytes``, ``int``, ``bool`` and tuples of these, nested and of any
-size. Python finds ``1 == True`` and ``(1,) == (True,)``, so values as they come would let two
-keys share one state. ``canonical_key`` gives each key a form for which equality tells them
-apart; it costs nothing for the common ones, which are their own canonical form.
+Users may key by ``str``, ``bytes``, ``int``, ``bool`` and tuples of these, nested and of any size.
+In Python ``1 == True`` and ``(1,) == (True,)``, so with plain values two keys would share one
+state. ``canonical_key`` converts each key to a form in which different keys are unequal. It costs
+nothing for common keys, which are their own canonical form.
 
-The bytes of a key, which name it in checkpoints, on the wire and to the hash, are a tag and the
-content::
+The bytes of a key, which identify it in checkpoints, on the wire and for the hash, are a tag and
+the content::
 
     s  UTF-8, lone surrogates passed through       b  the bytes
     i  two's complement, big endian, shortest      ?  one byte, 0 or 1
     t  count, then for each element its length and its own bytes   (4-byte big endian numbers)
 
-No two keys have the same bytes, and a key has only one form of them.
+Two different keys never have the same bytes, and a key has only one form of bytes.
 """
 
 import operator
@@ -25,7 +25,7 @@ from wallaroo.describing import type_name, with_article
 from wallaroo.routing.short_keys import short_key
 
 NESTING_MAX = 32
-"""Tuples within tuples; a key is no place for a tree, and a bound keeps recursion bounded."""
+"""Deepest nesting of tuples; keys need no trees, and this bounds the recursion."""
 
 _PLAIN_TYPES = frozenset({str, bytes, int})
 _LENGTH_BYTES = 4
@@ -34,18 +34,18 @@ _TRUE = b"?\x01"
 _FALSE = b"?\x00"
 
 PlainKey: TypeAlias = "str | bytes | int | tuple[PlainKey, ...]"
-"""A key as the user writes it, but made of the exact built-in types."""
+"""A key as the user writes it, of exactly the built-in types."""
 
 Key: TypeAlias = "PlainKey | TaggedKey"
-"""A canonical key: a ``TaggedKey`` if a bool is anywhere in it, else the plain value."""
+"""A canonical key: a ``TaggedKey`` if it contains a bool, otherwise the plain value."""
 
 
 @final
 class TaggedKey:
-    """Canonical form of a bool, or of a tuple with a bool somewhere in it.
+    """The canonical form of a bool, or of a tuple that contains a bool.
 
-    Compares and hashes by ``data``, its canonical bytes, so that it equals no other key;
-    ``value`` is what the user wrote. Only ``canonical_key`` and ``key_from_bytes`` make one.
+    It compares and hashes by ``data``, its canonical bytes, so it does not equal any other key.
+    ``value`` is the user's key. Only ``canonical_key`` and ``key_from_bytes`` create one.
     """
 
     __slots__ = ("data", "value")
@@ -71,17 +71,17 @@ class TaggedKey:
 
 
 def canonical_key(key: object) -> Key:
-    """Return the form of `key` that dictionaries inside the system are keyed by.
+    """Return the canonical form of `key`, which dictionaries inside the system use.
 
-    Values of subclasses (``IntEnum``, ``StrEnum``, named tuples) become those of the built-in type,
-    and so do other integers (those of numpy). A canonical key is its own canonical form. Raises
-    ``TypeError``, with the conversion to write where one is known, for anything else: a float,
-    None, a UUID, a date, another enumeration, a list, or a tuple that holds one or is nested deeper
-    than ``NESTING_MAX``.
+    Values of subclasses (``IntEnum``, ``StrEnum``, named tuples) become values of the built-in
+    type, and so do other integers (those of numpy). A canonical key is its own canonical form.
+    Anything else raises ``TypeError``, with a conversion if one is known: a float, None, a UUID, a
+    date, another enumeration, a list, or a tuple that contains one or is nested deeper than
+    ``NESTING_MAX``.
     """
     kind = type(key)
     if kind is str or kind is int or kind is bytes or kind is TaggedKey:
-        return key  # type: ignore[return-value]  # `kind` tells
+        return key  # type: ignore[return-value]  # `kind` proves it
     if isinstance(key, tuple) and kind is tuple and _PLAIN_TYPES.issuperset(map(type, key)):
         return key
     plain = _plain(key, key, 0)
@@ -89,17 +89,17 @@ def canonical_key(key: object) -> Key:
 
 
 def display_key(key: Key) -> object:
-    """Return the value that the user keyed by, to hand to user code or to show."""
+    """Return the user's key, for user code or to show."""
     return key.value if isinstance(key, TaggedKey) else key
 
 
 def key_bytes(key: Key) -> bytes:
-    """Return the canonical bytes of canonical `key`: the same in every process and release."""
+    """Return the bytes of canonical `key`, which are the same in every process and release."""
     return key.data if isinstance(key, TaggedKey) else _encode(key)
 
 
 def key_from_bytes(data: bytes) -> Key:
-    """Return the canonical key whose ``key_bytes`` are `data`; ``ValueError`` if there is none."""
+    """Return the canonical key whose ``key_bytes`` are `data`; ``ValueError`` for other bytes."""
     plain = _decode(data, 0)
     return TaggedKey(plain) if _holds_bool(plain) else plain
 
@@ -111,7 +111,7 @@ def int_bytes(number: int) -> bytes:
 
 
 def short_repr(value: object) -> str:
-    """Return a repr of `value` for messages: 200 characters at most, and it never fails."""
+    """Return a repr of `value` for messages, of at most 200 characters. It never fails."""
     shortener = _ShortRepr()
     shortener.maxstring = shortener.maxother = 60
     try:
@@ -122,7 +122,7 @@ def short_repr(value: object) -> str:
 
 
 class _ShortRepr(reprlib.Repr):
-    """Python refuses to write long integers in decimal."""
+    """Shortens long integers, which Python refuses to write in decimal."""
 
     def repr_int(self, x: int, level: int) -> str:
         shown, is_whole = short_key(x)
@@ -131,7 +131,7 @@ class _ShortRepr(reprlib.Repr):
 
 def _plain(value: object, key: object, depth: int) -> PlainKey:
     """Rebuild `value`, at `depth` inside `key`, from exact built-in types."""
-    # The methods of the base type are called, since a subclass may have overridden its own.
+    # Call the methods of the built-in type, since a subclass may override them.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool):
@@ -191,7 +191,7 @@ _CONVERSIONS = {
     "pathlib._local.PurePath": "str(key)",
     "uuid.UUID": "str(key) or key.bytes",
 }
-"""What to write for values of other classes, by their full names: none of them is imported."""
+"""Conversions for values of other classes, by full name, so that none has to be imported."""
 
 
 def _refusal(value: object, key: object, depth: int) -> str:
@@ -246,17 +246,17 @@ def _decode(data: bytes, depth: int) -> PlainKey:
         return data == _TRUE
     if tag == b"t" and depth < NESTING_MAX:
         return _decode_tuple(content, depth + 1)
-    raise ValueError(f"these bytes are no key: {short_repr(data)}")
+    raise ValueError(f"these bytes are not a key: {short_repr(data)}")
 
 
 def _decode_tuple(content: bytes, depth: int) -> tuple[PlainKey, ...]:
-    """Decode what follows the tag of a tuple; slices beyond the end come out too short."""
+    """Decode the content of a tuple; slices beyond the end are too short, and refused below."""
     count, at = int.from_bytes(content[:_LENGTH_BYTES], "big"), _LENGTH_BYTES
     elements: list[PlainKey] = []
     while at < len(content) and len(elements) < count:
-        begin = at + _LENGTH_BYTES
-        at = begin + int.from_bytes(content[at:begin], "big")
-        elements.append(_decode(content[begin:at], depth))
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(content[at:start], "big")
+        elements.append(_decode(content[start:at], depth))
     if at != len(content) or len(elements) != count:
-        raise ValueError(f"these bytes are no tuple of {count} keys: {short_repr(content)}")
+        raise ValueError(f"these bytes are not a tuple of {count} keys: {short_repr(content)}")
     return tuple(elements)

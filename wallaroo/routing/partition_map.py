@@ -1,9 +1,9 @@
-"""Which partition of a state a key belongs to, and which worker owns that partition.
+"""Maps keys of a state to partitions, and partitions to the workers that own them.
 
-A key always stays in its partition; partitions change their owner when workers join or leave.
-A state has a number of partitions that keys are hashed into, then, in the same numbering, one
-partition for each key that the application declared beforehand, so that these spread evenly
-however few they are. The two kinds are balanced apart from each other.
+A key always stays in its partition. Partitions change their owners when workers join or leave. A
+state has a number of partitions that keys are hashed into, and then, in the same numbering, one
+partition for each key that the application declares beforehand, so that these are spread evenly
+even if they are few. The two kinds are balanced separately.
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, s
 
 @dataclass(frozen=True, slots=True)
 class PartitionMap:
-    """The partitions of one state, and who owns them while a membership lasts.
+    """The partitions of one state and their owners, for one set of members.
 
-    ``declared_keys`` are canonical keys; ``owners`` has an entry for each ``PartitionId``.
-    Raises ``ValueError`` if these do not fit together, or there is no partition at all.
+    ``declared_keys`` are canonical keys; ``owners`` has an entry for each ``PartitionId``. Raises
+    ``ValueError`` if these are inconsistent, or there are no partitions.
     """
 
     state: str
@@ -55,16 +55,16 @@ class PartitionMap:
         declared_keys: Sequence[Key],
         workers: Collection[WorkerName],
     ) -> "PartitionMap":
-        """Return the map that `workers`, one or more in any order, begin with."""
+        """Return the initial map of `workers`, one or more in any order."""
         keys = tuple(declared_keys)
-        hashed = ring.place(_hashed_labels(state, hashed_partition_count), workers)
-        declared = ring.place(_declared_labels(state, keys), workers)
+        hashed = ring.assign(_hashed_labels(state, hashed_partition_count), workers)
+        declared = ring.assign(_declared_labels(state, keys), workers)
         return cls(state, hashed_partition_count, keys, (*hashed, *declared))
 
     def partition_of(self, key: Key) -> PartitionId:
         """Return the partition of canonical `key`.
 
-        Raises ``ValueError`` if the state takes declared keys only and `key` is none of them.
+        Raises ``ValueError`` if the state has declared keys only and `key` is not one of them.
         """
         if self._declared:
             declared = self._declared.get(key)
@@ -78,13 +78,13 @@ class PartitionMap:
         )
 
     def owner_of(self, key: Key) -> WorkerName:
-        """Return the worker that holds the state of canonical `key`; errors: ``partition_of``."""
+        """Return the worker that owns canonical `key`; raises what ``partition_of`` raises."""
         return self.owners[self.partition_of(key)]
 
     def rebalance(self, workers: Collection[WorkerName]) -> "PartitionMap":
-        """Return the map for the new members `workers`, moving as little as balance allows.
+        """Return the map for the new members `workers`, with as few moves as balance allows.
 
-        Raises ``ValueError`` if there are none, or one is named twice.
+        Raises ``ValueError`` if there are no workers, or a name occurs twice.
         """
         first = self.hashed_partition_count
         hashed = ring.rebalance(_hashed_labels(self.state, first), self.owners[:first], workers)
@@ -94,11 +94,11 @@ class PartitionMap:
         return PartitionMap(self.state, first, self.declared_keys, (*hashed, *declared))
 
     def counts(self) -> dict[WorkerName, int]:
-        """Return how many partitions each worker owns; one that owns none is not in it."""
+        """Return the number of partitions of each worker that owns any."""
         return dict(Counter(self.owners))
 
     def to_wire(self) -> list[Any]:
-        """Return the map as lists, strings, numbers and bytes, as msgpack packs them."""
+        """Return the map as lists, strings, numbers and bytes, for msgpack."""
         names = sorted(set(self.owners))
         positions = {name: position for position, name in enumerate(names)}
         return [
@@ -111,29 +111,29 @@ class PartitionMap:
 
     @classmethod
     def from_wire(cls, wire: Any) -> "PartitionMap":
-        """Return the map that ``to_wire`` turned into `wire`; ``ValueError`` if none did."""
+        """Return the map from ``to_wire``; ``ValueError`` for anything else."""
         try:
             state, hashed_partition_count, keys, names, positions = wire
             if not all(isinstance(name, str) for name in (state, *names)):
                 raise ValueError("a name is not text")
-            # A position below zero would count from the end: without it the numbers do not fit.
+            # Drop negative positions, which would count from the end; then the lengths differ.
             owners = tuple([names[position] for position in positions if position >= 0])
             return cls(state, hashed_partition_count, tuple(map(key_from_bytes, keys)), owners)
         except (TypeError, IndexError, ValueError) as error:
-            raise ValueError(f"this is no partition map: {error}") from error
+            raise ValueError(f"this is not a partition map: {error}") from error
 
 
 def moves(old: PartitionMap, new: PartitionMap) -> dict[PartitionId, tuple[WorkerName, WorkerName]]:
-    """Return the old and the new owner of each partition that changes hands.
+    """Return the old and the new owner of each partition that moves.
 
     Raises ``ValueError`` if the maps are not of the same state with the same partitions.
     """
     if _partitioning(old) != _partitioning(new):
         raise ValueError(f"states {old.state!r} and {new.state!r} are not partitioned alike")
     return {
-        PartitionId(partition): (giver, taker)
-        for partition, (giver, taker) in enumerate(zip(old.owners, new.owners, strict=True))
-        if giver != taker
+        PartitionId(partition): (old_owner, new_owner)
+        for partition, (old_owner, new_owner) in enumerate(zip(old.owners, new.owners, strict=True))
+        if old_owner != new_owner
     }
 
 
@@ -145,8 +145,8 @@ def _partitioning(partition_map: PartitionMap) -> tuple[object, ...]:
     )
 
 
-# The state's name is part of each label: the single keys of several states, say, need not meet
-# on one worker.
+# The state's name is part of each label, so that equal keys of several states are not all assigned
+# to the same worker.
 
 
 def _hashed_labels(state: str, count: int) -> list[str]:

@@ -1,13 +1,13 @@
-"""Which worker owns which partition: a consistent-hash ring with bounded loads.
+"""Assigns partitions to workers by a consistent-hash ring with bounded loads.
 
-Workers have points on a circle of 64-bit hashes, a partition has one, and belongs to the first
-worker found clockwise from it (D. Karger et al., "Consistent hashing and random trees", STOC
-1997). A worker that is full is passed over (V. Mirrokni, M. Thorup, M. Zadimoghaddam,
-"Consistent hashing with bounded loads", SODA 2018). Their bound leaves some slack; here it is
-exact balance: of P partitions each of W workers owns P // W, and P % W of them one more.
+Workers have points on a circle of 64-bit hashes. A partition has one point, and belongs to the
+first worker clockwise from it (D. Karger et al., "Consistent hashing and random trees", STOC 1997).
+A worker that is full is skipped (V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with
+bounded loads", SODA 2018). Their bound leaves some slack; here the balance is exact: of P
+partitions each of W workers owns P // W, and P % W of them own one more.
 
-Partitions go by labels, which must differ from each other. All is computed from labels and
-names, in the same way everywhere; the order in which workers are listed does not matter.
+Partitions are identified by labels, which must differ. Everything is computed from labels and
+names, with the same result in every process; the order of workers does not matter.
 """
 
 from bisect import bisect_left
@@ -18,15 +18,15 @@ from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import HASH_BITS, hash_text
 
 POINTS_PER_WORKER = 128
-"""Enough for shares of the circle within a tenth or so of each other."""
+"""Enough for shares of the circle that differ by about a tenth."""
 
 _CIRCLE = 1 << HASH_BITS
 
 
-def place(labels: Sequence[str], workers: Collection[WorkerName]) -> list[WorkerName]:
-    """Return the owner of each of the partitions `labels`, none of which has one yet.
+def assign(labels: Sequence[str], workers: Collection[WorkerName]) -> list[WorkerName]:
+    """Return an owner for each of the partitions `labels`, which have none yet.
 
-    Raises ``ValueError`` if there is no worker, or one is named twice.
+    Raises ``ValueError`` if there are no workers, or a name occurs twice.
     """
     return rebalance(labels, [None] * len(labels), workers)
 
@@ -38,10 +38,10 @@ def rebalance(
 ) -> list[WorkerName]:
     """Return the owner of each partition when `workers` are the members.
 
-    A partition leaves its owner in `owners` only if that is no member, or owns too many; where
-    there is a choice, those go that lie closest before a worker with room. From balanced owners,
-    therefore, nothing moves between workers that stay, one that joins takes P // W partitions
-    from the others, and one that leaves gives away its own.
+    A partition leaves its owner in `owners` only if that worker is not a member, or owns too many.
+    If there is a choice, the partitions closest before a worker with room move. So from balanced
+    owners nothing moves between workers that stay, a worker that joins takes P // W partitions from
+    the others, and a worker that leaves distributes its own.
     """
     loads = _Loads(len(labels), workers)
     kept = [owner if owner in loads.counts else None for owner in owners]
@@ -59,7 +59,7 @@ def rebalance(
 def _release_surplus(
     labels: Sequence[str], owners: list[WorkerName | None], loads: "_Loads", ring: "Ring"
 ) -> None:
-    """Take partitions away, in place, from workers that own too many."""
+    """Remove the owners of surplus partitions, in place."""
     if not any(map(loads.has_surplus, loads.counts)):
         return
     distances = [ring.distance_to_worker(label) for label in labels]
@@ -89,23 +89,23 @@ class Ring:
         self._workers = [worker for _, worker in points]
 
     def clockwise_from(self, label: str) -> Iterator[WorkerName]:
-        """Return the workers by their points from that of `label` on, once round the circle."""
+        """Yield the workers by their points, once around the circle from the point of `label`."""
         first = bisect_left(self._hashes, hash_text(label))
         points = chain(range(first, len(self._hashes)), range(first))
         return map(self._workers.__getitem__, points)
 
     def distance_to_worker(self, label: str) -> int:
-        """Return how far clockwise of `label` the next worker is, in hash units."""
+        """Return the distance clockwise from `label` to the next worker, in hash units."""
         start = hash_text(label)
         first = bisect_left(self._hashes, start) % len(self._hashes)
         return (self._hashes[first] - start) % _CIRCLE
 
 
 class _Loads:
-    """How many partitions each worker owns, beside how many it should.
+    """The number of partitions of each worker, and of those it should own.
 
-    Each should own ``share``, and ``larger`` of them, no matter which, one more. ``spare`` is
-    how many may still grow beyond the share; below zero, so many grew that should not have.
+    Each worker should own ``_share`` partitions, and some of them one more. ``_spare`` is the
+    number of workers that may still exceed the share; if it is negative, too many have.
     """
 
     def __init__(self, partition_count: int, workers: Collection[WorkerName]) -> None:

@@ -1,7 +1,7 @@
-"""Keys cut to a length that can be shown: in lists, logs, dead letters and on the page.
+"""Shortens keys to be shown in lists, logs, dead letters and on the page.
 
 A key may be a text of megabytes or an integer of thousands of digits, which Python even refuses to
-write in decimal. Whatever shows a key shows it cut by one of these, never whole.
+write in decimal. Every place that shows a key shortens it with one of these functions.
 """
 
 from typing import Any
@@ -10,30 +10,30 @@ CHARACTERS_MAX = 200
 BYTES_MAX = 100
 BITS_MAX = 512
 ELEMENTS_MAX = 40
-"""Of a tuple and all tuples in it together."""
+"""Elements of a tuple and all tuples in it."""
 
 
 def short_text(text: str, characters_max: int = CHARACTERS_MAX) -> str:
-    """Return ``text``, without its middle if it is longer; both ends tell keys apart."""
+    """Return ``text``, without its middle if it is too long; both ends identify keys."""
     if len(text) <= characters_max:
         return text
-    told = f" ({len(text):,} characters)"
-    kept = max(characters_max - len(told) - 1, 2)
+    length = f" ({len(text):,} characters)"
+    kept = max(characters_max - len(length) - 1, 2)
     first = (kept + 1) // 2
-    return f"{text[:first]}…{text[len(text) - (kept - first) :]}{told}"
+    return f"{text[:first]}…{text[len(text) - (kept - first) :]}{length}"
 
 
 def short_key(value: Any) -> tuple[Any, bool]:
-    """Return what the user keyed by, cut where it is long, and whether nothing was cut.
+    """Return the user's key, shortened, and whether nothing was cut.
 
-    Whatever was cut has become a text, within tuples too.
+    A value that was cut has become a text, also within tuples.
     """
     cutter = _Cutter()
     return cutter.cut(value), not cutter.has_cut
 
 
 class _Cutter:
-    """Cuts one key."""
+    """Shortens one key."""
 
     def __init__(self) -> None:
         self.has_cut = False
@@ -65,7 +65,7 @@ def _short_plain(value: Any) -> Any:
         half = BYTES_MAX // 2 - 10
         return f"0x{value[:half].hex()}…{value[-half:].hex()} ({len(value):,} bytes)"
     if isinstance(value, int) and value.bit_length() > BITS_MAX:
-        # In hexadecimal: Python limits how many decimal digits it writes, and takes long for them.
+        # Use hexadecimal: Python limits the number of decimal digits, and is slow at writing them.
         shift = value.bit_length() - 128
         sign, magnitude = ("-", -value) if value < 0 else ("", value)
         last = magnitude & ((1 << 64) - 1)

@@ -1,10 +1,10 @@
-"""From declarations to the plan: steps fuse into stages, exchanges stand where records move.
+"""Compiles declarations to the plan: steps fuse into stages, with exchanges between stages.
 
-to                   joins the stage it stands behind: the record is there already
-to_parallel          begins a stage behind a round-robin exchange, unless the stage it stands
-                     behind began with one too and every record dealt is still one record
-to_stateful          begins a stage behind a keyed exchange with one constant key
-to_state_partition   begins a stage behind a keyed exchange by the partition function
+to                   joins the previous stage
+to_parallel          starts a stage with a round-robin exchange, unless the previous stage started
+                     with one too and every record that was distributed is still one record
+to_stateful          starts a stage with a keyed exchange with one constant key
+to_state_partition   starts a stage with a keyed exchange by the partition function
 """
 
 from dataclasses import dataclass, field
@@ -33,10 +33,10 @@ from wallaroo.topology.plan import (
 
 
 def compile_graph(graph: Graph) -> Plan:
-    """Return the plan of ``graph``, whose declarations are taken to be sound.
+    """Return the plan of ``graph``, whose declarations must be valid.
 
-    Ids are dense over the whole plan, in the order of declaration. Where several steps name one
-    state, the first decides the order of its declared keys.
+    Ids are dense over the whole plan, in the order of declaration. If several steps declare the
+    same state, the first one decides the order of its declared keys.
     """
     compiler = _Compiler()
     pipelines = tuple(compiler.pipeline(pipeline) for pipeline in graph.pipelines)
@@ -50,8 +50,8 @@ class _OpenStage:
     exchange: Exchange | None = None
     steps: list[Step] = field(default_factory=list)
 
-    def deals_single_records(self) -> bool:
-        """Whether a second round-robin exchange behind this stage could not be observed."""
+    def distributes_single_records(self) -> bool:
+        """Return whether another round-robin exchange after this stage would have no effect."""
         return (
             self.exchange is not None
             and self.exchange.kind is ExchangeKind.ROUND_ROBIN
@@ -60,7 +60,7 @@ class _OpenStage:
 
 
 class _Compiler:
-    """Gives out the ids of one plan and gathers its states and sinks."""
+    """Assigns the ids of one plan, and collects its states and sinks."""
 
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
@@ -72,7 +72,7 @@ class _Compiler:
         stages = [_OpenStage()]
         for step in declared.steps:
             if not self._joins(stages[-1], step):
-                # The owner can decode a payload again only if nothing has seen its record yet.
+                # The owner can decode a payload again only if no step has processed its record.
                 is_untouched = len(stages) == 1 and not stages[0].steps
                 may_travel = is_untouched and isinstance(declared.source, PayloadSource)
                 stages.append(_OpenStage(self._exchange(step, payload_may_travel=may_travel)))
@@ -91,7 +91,7 @@ class _Compiler:
             case StepKind.FUSED:
                 return True
             case StepKind.PARALLEL:
-                return stage.deals_single_records()
+                return stage.distributes_single_records()
             case StepKind.SINGLE_STATE | StepKind.PARTITIONED_STATE:
                 return False
 

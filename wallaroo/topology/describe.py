@@ -1,4 +1,4 @@
-"""The plan for people: as indented text, and as a graph for Graphviz."""
+"""Describes the plan for people, as indented text and as a graph for Graphviz."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -8,13 +8,14 @@ from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
 
 KEYS_SHOWN_MAX = 8
-"""Declared keys that the text spells out; it counts the others."""
+"""Declared keys that the text lists; the others are counted."""
 
 
 def plan_text(plan: Plan) -> str:
-    """Return the plan as text: pipelines from source to sinks, then the states. Ends in a newline.
+    """Return the plan as text: pipelines from source to sinks, then the states.
 
-    Steps of one stage run where the record is; only at an exchange do records change worker.
+    Steps of one stage run on the same worker; records change worker only at an exchange. The text
+    ends with a newline.
     """
     lines = [f"application {plan.application!r}"]
     for pipeline in plan.pipelines:
@@ -91,7 +92,7 @@ def _state_line(state: State) -> str:
 
 
 def _cluster_lines(index: int, pipeline: Pipeline) -> Iterator[str]:
-    """Source and steps of a pipeline in one box, edges between them, edges to the sinks."""
+    """Yield source and steps of a pipeline in one box, their edges, and the edges to sinks."""
     source = f"source_{index}"
     yield f"subgraph cluster_{index} {{"
     yield f"  label={_quoted(pipeline.name)};"
@@ -101,7 +102,7 @@ def _cluster_lines(index: int, pipeline: Pipeline) -> Iterator[str]:
     yield "}"
     nodes = [source]
     for stage in pipeline.stages:
-        # A stage behind an exchange is never empty: the step that made the exchange stands in it.
+        # A stage after an exchange is never empty: it has the step that required the exchange.
         if stage.exchange is not None:
             label = _edge_label(stage.exchange)
             yield f"{nodes[-1]} -> step_{stage.steps[0].id} [style=bold, label={label}];"
@@ -131,6 +132,6 @@ def _steps(stages: Iterable[Stage]) -> Iterator[Step]:
 
 
 def _quoted(text: str) -> str:
-    """Return ``text`` as a DOT string that Graphviz shows as it is."""
+    """Return ``text`` as a DOT string that Graphviz shows unchanged."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return '"' + "\\n".join(escaped.splitlines()) + '"'

@@ -1,7 +1,8 @@
-"""Whether two processes, or two runs, have the same plan; and if not, where they part.
+"""Compares the plans of two processes or two runs, and finds where they differ.
 
-The outline leaves out addresses: a port 0 becomes a real port at start, and a cluster may come
-back on another host. Two plans with one outline can take over each other's checkpoints.
+The outline leaves out addresses: a port 0 becomes a real port at start, and a cluster may run on
+another host the next time. Two plans with the same outline can use each other's checkpoints. The
+lines of an outline are part of the format of checkpoints.
 """
 
 import itertools
@@ -18,14 +19,14 @@ _ADDRESS_FIELDS = frozenset({"host", "port"})
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\(", re.DOTALL)
 _FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
-"""What is kept of them goes by their place in the plan."""
+"""Checkpoints refer to these by their position in the plan."""
 
 
 def outline(plan: Plan) -> tuple[str, ...]:
     """Return one line for each source, exchange, step, sink and state, in the order of the plan.
 
-    Lines hold names, functions as ``module.qualname``, keys and partition counts; the same
-    application gives the same lines in every process.
+    Lines hold names, functions as ``module.qualname``, keys and numbers of partitions; the same
+    application has the same lines in every process.
     """
     return tuple(_lines(plan))
 
@@ -42,35 +43,37 @@ def difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
     return ""
 
 
-def displaced(then: Sequence[str], now: Sequence[str]) -> str:
-    """Return a sentence that names the first pipeline or file sink of `then` at another place now.
+def displaced(saved: Sequence[str], current: Sequence[str]) -> str:
+    """Return a sentence on the first pipeline or file sink of `saved` that is elsewhere now.
 
-    Positions of sources, journals and output files go by that place, so they would be taken for
-    those of another one. A pipeline that has nobody in its place, and a file sink without another
-    file in its own, is gone and not displaced; "" if that holds for all.
+    Positions of sources, journals and output files refer to that position in the plan, so they
+    would be used for another one. A pipeline or a file sink whose position is empty now was
+    removed, and does not count. Return "" if nothing is displaced.
     """
-    pipelines_then, pipelines_now = _pipelines(then), _pipelines(now)
-    for ours, theirs in zip(pipelines_then, pipelines_now, strict=False):
+    saved_pipelines, current_pipelines = _pipelines(saved), _pipelines(current)
+    for ours, theirs in zip(saved_pipelines, current_pipelines, strict=False):
         if ours != theirs:
             return f"in the place of [{ours}] is [{theirs}]"
-    files_then, files_now = _file_sinks(then), _file_sinks(now)
-    for index, file in files_then.items():
-        at = [other for other, theirs in files_now.items() if theirs == file]
-        if index not in at and (at or index in files_now):
-            moved = f"is sink {at[0]}" if at else f"has given its place to [{files_now[index]})]"
+    saved_files, current_files = _file_sinks(saved), _file_sinks(current)
+    for index, file in saved_files.items():
+        at = [other for other, theirs in current_files.items() if theirs == file]
+        if index not in at and (at or index in current_files):
+            moved = (
+                f"is sink {at[0]}" if at else f"has given its place to [{current_files[index]})]"
+            )
             return f"sink {index} [{file})] {moved} now"
     return ""
 
 
 def without_classes(outline: Iterable[str], states: Collection[str]) -> list[str]:
-    """Return the outline without what makes the objects of these states."""
+    """Return the outline without the classes of these states."""
     lines = list(outline)
     for index, line in enumerate(lines):
         for state in states:
-            begin = f"state {state!r} "
-            if line.startswith(begin):
-                _, parted, rest = line.removeprefix(begin).partition(" partitions ")
-                lines[index] = begin + parted + rest
+            start = f"state {state!r} "
+            if line.startswith(start):
+                _, separator, rest = line.removeprefix(start).partition(" partitions ")
+                lines[index] = start + separator + rest
     return lines
 
 
@@ -126,7 +129,7 @@ def _state_line(state: State) -> str:
 
 
 def _connector(connector: Source | Sink) -> str:
-    """Kind and settings of any source or sink that is a dataclass; its class for another."""
+    """Return class and settings of a source or sink that is a dataclass; otherwise its class."""
     kind = type(connector).__name__
     names = getattr(connector, "__dataclass_fields__", {})
     settings = (

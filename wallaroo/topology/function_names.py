@@ -1,4 +1,4 @@
-"""What to call a user's function, class or object, the same in every process."""
+"""Names of a user's functions, classes and objects, the same in every process."""
 
 import functools
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 def qualified_name(function: Callable[..., Any]) -> str:
     """Return ``module.qualname`` of a function, method, class or partial; never an address.
 
-    A callable object goes by its class.
+    A callable object has the name of its class.
     """
     while isinstance(function, functools.partial):
         function = function.func

@@ -1,7 +1,7 @@
-"""What an application declared, once every declaration by itself is known to be sound.
+"""The declarations of an application, after each one was validated by itself.
 
-The builder of ``wallaroo.api`` reads the user's objects into these values; ``compile_graph`` makes
-the plan of them. Nothing here refers to decorators or configurations any more.
+The builder of ``wallaroo.api`` reads the user's objects into these values, and ``compile_graph``
+makes the plan from them. Nothing here refers to decorators or configurations.
 """
 
 import enum
@@ -15,7 +15,7 @@ from wallaroo.routing.payload_keys import PayloadKey
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where in the user's files something was written."""
+    """A line in the user's files."""
 
     file: str
     """Last part of the path: ``alphabet.py``."""
@@ -26,7 +26,7 @@ class SourceLocation:
 
 
 class StepKind(enum.Enum):
-    """How a step was added; the value is the builder's method."""
+    """The way a step was added; the value is the name of the builder's method."""
 
     FUSED = "to"
     PARALLEL = "to_parallel"
@@ -36,7 +36,7 @@ class StepKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ComputationDeclaration:
-    """A computation: its name, and the function that a worker calls."""
+    """A computation: its name, and the function that workers call."""
 
     name: str
     function: Callable[..., Any]
@@ -45,7 +45,7 @@ class ComputationDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class PartitionDeclaration:
-    """A partition function, record to key, or a key in the payload."""
+    """A partition function, from record to key, or a key in the payload."""
 
     name: str
     function: Callable[[Any], Any] | None = None
@@ -54,7 +54,7 @@ class PartitionDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class StateDeclaration:
-    """A state as one step names it; steps of several pipelines may name the same one."""
+    """A state as declared by one step; steps of several pipelines may declare the same one."""
 
     name: str
     create: Callable[[], Any]
@@ -64,7 +64,7 @@ class StateDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class StepDeclaration:
-    """One computation in its place in a pipeline."""
+    """One computation at its position in a pipeline."""
 
     placement: StepKind
     computation: ComputationDeclaration
@@ -75,13 +75,13 @@ class StepDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class PipelineDeclaration:
-    """One source, the steps behind it in order, and where the results go."""
+    """One source, its steps in order, and its sinks."""
 
     name: str
     source: Source
     steps: tuple[StepDeclaration, ...]
     sinks: tuple[Sink, ...]
-    """Empty where the pipeline ends in ``done()``."""
+    """Empty if the pipeline ends with ``done()``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The plan: what an application compiles to, immutable, the same in every process.
+"""The plan that an application compiles to: immutable, and the same in every process.
 
 A pipeline is a source followed by **stages**. Within a stage the steps are fused: a record runs
-through all of them where it is. Before each stage but the first stands an **exchange**, where
-records change worker. After the last stage come the sinks.
+through all of them on its worker. Before each stage except the first is an **exchange**, where
+records change worker. The sinks follow the last stage.
 
     source -> stage 0 -> exchange -> stage 1 -> exchange -> stage 2 -> sinks
 """
@@ -17,7 +17,7 @@ from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.payload_keys import PayloadKey
 
 HASHED_PARTITIONS_DEFAULT = 1024
-"""Partitions a state has for the keys that were not declared."""
+"""Number of partitions of a state for keys that are not declared."""
 
 CONSTANT_KEY = "key"
 """The one key of a state that is not partitioned (``to_stateful``)."""
@@ -32,33 +32,33 @@ class ExchangeKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """State objects of one name, one for each key, made by ``create()`` on first use."""
+    """State objects of one name, one for each key, created by ``create()`` on first use."""
 
     name: str
     create: Callable[[], Any]
     declared_keys: tuple[Any, ...] = ()
-    """Keys that are partitions of their own, in their canonical form."""
+    """Keys that are partitions of their own, in canonical form."""
     hashed_partition_count: int = HASHED_PARTITIONS_DEFAULT
-    """0 where every key is declared by construction (``to_stateful``)."""
+    """0 if every key is declared by construction (``to_stateful``)."""
     upgrade: Callable[[Any], Any] | None = None
-    """Makes an object of a checkpoint, in which the state had another form, into one of now."""
+    """Converts an object of a checkpoint, if the state had another form then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One computation of the application in its place."""
+    """One computation of the application at its position."""
 
     id: StepId
     name: str
     function: Callable[..., Any]
-    """The user's own function: ``f(record)``, or ``f(record, state)`` where ``state`` is set."""
+    """The user's own function: ``f(record)``, or ``f(record, state)`` if ``state`` is set."""
     is_multi: bool = False
     state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The place before a stage where records change worker."""
+    """The point before a stage at which records change worker."""
 
     edge: EdgeId
     kind: ExchangeKind
@@ -67,29 +67,29 @@ class Exchange:
     """Record to key; ``None`` sends every record to ``CONSTANT_KEY``."""
     partition_name: str = ""
     payload_may_travel: bool = False
-    """Nothing but the decoder stands before it, so the owner can decode the payload again."""
+    """Whether only the decoder is before it, so that the owner can decode the payload again."""
     payload_key: PayloadKey | None = None
-    """Payload to key, instead of ``partition``: only the owner of the key decodes a record."""
+    """The key in the payload, instead of ``partition``: only the owner decodes a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Steps that run one after the other where the record is."""
+    """Steps that run one after the other on the same worker."""
 
     exchange: Exchange | None
-    """``None`` for the first stage, which the source feeds."""
+    """``None`` for the first stage, which follows the source."""
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One source, its stages, and where their results go."""
+    """One source, its stages, and its sinks."""
 
     name: str
     source: Source
     stages: tuple[Stage, ...]
     sinks: tuple[SinkId, ...]
-    """Empty where the pipeline ends in ``done()``."""
+    """Empty if the pipeline ends with ``done()``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Plan:
     pipelines: tuple[Pipeline, ...]
     states: dict[str, State]
     sinks: tuple[Sink, ...]
-    """Indexed by ``SinkId``; one for each place of use, also where two have one address."""
+    """Indexed by ``SinkId``; one for each use, even if two have the same address."""
     serialize: Callable[[Any], bytes] | None = None
     """The application's own serialisation of records that travel as objects; ``None``: pickle."""
     deserialize: Callable[[bytes], Any] | None = None

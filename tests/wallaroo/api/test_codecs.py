@@ -71,8 +71,8 @@ def test_any_one_integer_makes_a_header(length_fmt: str) -> None:
 @pytest.mark.parametrize(
     ("header_length", "length_fmt", "seen"),
     [
-        (4, ">Z", "length_fmt '>Z' is no struct format"),
-        (4, "\N{BULLET}", "is no struct format"),
+        (4, ">Z", "length_fmt '>Z' is not a struct format"),
+        (4, "\N{BULLET}", "is not a struct format"),
         (4, 5, "length_fmt is the int 5"),
         (4, ">HH", "is not exactly one integer"),
         (4, ">f", "is not exactly one integer"),

@@ -201,8 +201,8 @@ def test_a_function_must_return_an_int(length: object) -> None:
         (4, ">f", "must be one integer"),
         (4, "4s", "must be one integer"),
         (1, "?", "must be one integer"),
-        (4, "nonsense", "no struct format"),
-        (4, "I\u20ac", "no struct format"),
+        (4, "nonsense", "not a struct format"),
+        (4, "I\u20ac", "not a struct format"),
     ],
 )
 def test_a_format_that_is_no_integer_is_refused(

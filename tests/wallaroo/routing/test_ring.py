@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wallaroo.names import WorkerName
-from wallaroo.routing.ring import Ring, place, rebalance
+from wallaroo.routing.ring import Ring, assign, rebalance
 
 WORKERS = [WorkerName(f"w{number}") for number in range(1, 9)]
 
@@ -26,19 +26,19 @@ def is_balanced(owners: list[WorkerName], workers: set[WorkerName]) -> bool:
 def test_every_worker_gets_its_share_and_some_one_more(
     labels: list[str], workers: set[WorkerName]
 ) -> None:
-    assert is_balanced(place(labels, workers), workers)
+    assert is_balanced(assign(labels, workers), workers)
 
 
 @given(label_lists, st.permutations(WORKERS))
 def test_the_order_of_workers_does_not_matter(labels: list[str], order: list[WorkerName]) -> None:
-    assert place(labels, order) == place(labels, WORKERS)
+    assert assign(labels, order) == assign(labels, WORKERS)
 
 
 @given(label_lists, st.lists(worker_sets, min_size=2, max_size=6))
 def test_only_leavers_and_the_overloaded_give_and_nobody_takes_from_balanced_peers(
     labels: list[str], memberships: list[set[WorkerName]]
 ) -> None:
-    old = place(labels, memberships[0])
+    old = assign(labels, memberships[0])
     for before, after in pairwise(memberships):
         new = rebalance(labels, old, after)
         assert is_balanced(new, after)
@@ -66,7 +66,7 @@ def test_any_owners_however_uneven_are_balanced(
 
 
 def test_single_partitions_spread_over_workers_by_their_labels() -> None:
-    counts = Counter(place([f"state-{number}"], WORKERS[:4])[0] for number in range(400))
+    counts = Counter(assign([f"state-{number}"], WORKERS[:4])[0] for number in range(400))
     assert min(counts[worker] for worker in WORKERS[:4]) > 50
 
 
@@ -87,9 +87,9 @@ def test_a_label_that_no_other_competes_with_stays_where_the_circle_puts_it() ->
 def test_workers_must_be_there_and_differ() -> None:
     for workers in ([], [WORKERS[0], WORKERS[0]]):
         with pytest.raises(ValueError, match="one or more different names"):
-            place(["p"], workers)
+            assign(["p"], workers)
 
 
 def test_placement_is_the_same_for_ever() -> None:
-    owners = place([f"p{number}" for number in range(12)], WORKERS[:3])
+    owners = assign([f"p{number}" for number in range(12)], WORKERS[:3])
     assert " ".join(owners) == "w3 w3 w3 w2 w1 w2 w1 w3 w1 w1 w2 w2"
