@@ -109,7 +109,7 @@ class Histogram:
             histogram.total, histogram.maximum = int(total), int(maximum)
             histogram.buckets = {int(bucket): int(count) for bucket, count in buckets.items()}
         except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"this is no histogram: {error}") from error
+            raise ValueError(f"this is not a histogram: {error}") from error
         histogram.count = sum(histogram.buckets.values())
         return histogram
 
