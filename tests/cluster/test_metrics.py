@@ -209,7 +209,7 @@ async def test_a_sink_that_reads_nothing_is_told_though_it_is_connected(folder: 
     ports = free_ports(2)
     async with observed("counted_words", folder, [receiver.address], workers=1, ports=ports) as run:
         receiver.may_read.clear()
-        await run.send("texts", TEXTS * 200_000)
+        await run.send("texts", TEXTS * 50_000)
         view = await run.until(
             "it is told",
             lambda view: "has not taken results" in " ".join(view["health"]["reasons"]),
@@ -221,5 +221,5 @@ async def test_a_sink_that_reads_nothing_is_told_though_it_is_connected(folder: 
         [node] = [node for node in view["graph"]["nodes"] if node["id"].startswith("texts/tcp")]
         assert node["in"] - node["out"] == sink["waiting"] > 0
         receiver.may_read.set()
-        counts = expected(200_000, 0, receiver.address)
+        counts = expected(50_000, 0, receiver.address)
         await run.until("all is counted", lambda _: run.counts() == counts)

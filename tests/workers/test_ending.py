@@ -6,7 +6,11 @@ import time
 
 import pytest
 
-from wallaroo_workers.ending import GRACE_S, exit_status
+from wallaroo_workers.ending import exit_status
+
+GRACE_S = 0.1
+"""Far shorter than that of a run, since each of these tests waits for it."""
+WAIT_S = 20
 
 LEFT = {
     "a thread that never ends": "threading.Thread(target=threading.Event().wait).start()",
@@ -27,10 +31,11 @@ multiprocessing.get_context("fork").Process(target=threading.Event().wait).start
 def test_it_ends(left: str, status: int) -> None:
     program = f"""
 import atexit, concurrent.futures, multiprocessing, sys, threading
-from wallaroo_workers.ending import ending_in_time
+from wallaroo_workers import ending
 from wallaroo_workers.forks import guard_forks
 guard_forks()
-with ending_in_time():
+ending.GRACE_S = {GRACE_S}
+with ending.ending_in_time():
     {"".join(line + chr(10) + "    " for line in left.strip().splitlines())}
     print("printed", end="")
     sys.exit({status})
@@ -41,7 +46,7 @@ with ending_in_time():
     )
     assert done.returncode == status, done.stderr
     assert done.stdout == b"printed"
-    assert time.monotonic() - started_s < GRACE_S + 20
+    assert time.monotonic() - started_s < WAIT_S
 
 
 def test_what_ends_in_time_ends_by_itself() -> None:
