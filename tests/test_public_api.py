@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -112,14 +113,27 @@ def test_what_is_imported_there_is_public() -> None:
     assert imported | {"__version__"} == {*wallaroo.__all__}
 
 
+def public_classes() -> list[type]:
+    return [thing for name in wallaroo.__all__ if inspect.isclass(thing := getattr(wallaroo, name))]
+
+
 def test_the_public_methods_of_public_classes_say_what_they_do() -> None:
-    classes = [
-        thing for name in wallaroo.__all__ if inspect.isclass(thing := getattr(wallaroo, name))
-    ]
     silent = [
         f"{each.__name__}.{name}"
-        for each in classes
+        for each in public_classes()
         for name, method in inspect.getmembers(each, inspect.isfunction)
         if not name.startswith("_") and not inspect.getdoc(method)
     ]
     assert silent == []
+
+
+def test_the_annotations_of_public_methods_can_be_read_when_they_run() -> None:
+    methods = [
+        method
+        for each in public_classes()
+        for name, method in inspect.getmembers(each, inspect.isfunction)
+        if method.__module__.startswith("wallaroo.") and not name.startswith("_")
+    ]
+    assert len(methods) > 20
+    for method in methods:
+        assert "return" in get_type_hints(method)

@@ -31,7 +31,7 @@ else:
     R_contra = TypeVar("R_contra", contravariant=True)
     S_contra = TypeVar("S_contra", contravariant=True)
 
-RecordKey: TypeAlias = "str | bytes | SupportsIndex | tuple[RecordKey, ...]"
+RecordKey: TypeAlias = str | bytes | SupportsIndex | tuple["RecordKey", ...]
 """A key as a partition function may return it. Integers of numpy are keys as well."""
 RecordKeyT = TypeVar("RecordKeyT", bound=str | bytes | SupportsIndex | tuple[Any, ...])
 """One type of key. For type checkers a ``list[str]`` is not a ``list[RecordKey]``, since a number
