@@ -24,6 +24,7 @@ CLEAN = (
     "docs/decisions",
     "examples",
     "wallaroo/__init__.py",
+    "wallaroo/api",
     "wallaroo/checkpoint",
     "wallaroo/codec",
     "wallaroo/connectors",

@@ -1,1 +1,1 @@
-"""The public application API: builder, decorators, configurations."""
+"""The public API for applications: builder, decorators, configurations."""

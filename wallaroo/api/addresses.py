@@ -1,4 +1,4 @@
-"""Addresses of sources and sinks, as given on the command line."""
+"""Addresses of sources and sinks from the command line."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ PORT_MAX = 65535
 def tcp_parse_input_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
     """Return host and port of each address in ``-i``/``--in H1:P1,H2:P2``.
 
-    ``args`` is what ``application_setup`` is called with; other options in it are passed over. Of
-    several ``--in`` the last counts. Raises ``WallarooParameterError`` if there is none, or if an
-    address is malformed.
+    ``args`` are the arguments of ``application_setup``; other options in it are ignored, and of
+    several ``--in`` the last one counts. Raises ``WallarooParameterError`` if the option is
+    missing, or if an address is malformed.
     """
     return _addresses(args, "-i", "--in", "127.0.0.1:7010")
 
@@ -20,13 +20,13 @@ def tcp_parse_input_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
 def tcp_parse_output_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
     """Return host and port of each address in ``-o``/``--out H1:P1,H2:P2``.
 
-    Otherwise as ``tcp_parse_input_addrs``.
+    Otherwise it is the same as ``tcp_parse_input_addrs``.
     """
     return _addresses(args, "-o", "--out", "127.0.0.1:7002")
 
 
 def parse_port(port: object) -> int | None:
-    """Return a port given as ``7010`` or ``"7010"``, or ``None`` if it is no port, 0 included."""
+    """Return a port from 0 on, given as ``7010`` or ``"7010"``; ``None`` if it is not a port."""
     if isinstance(port, str) and port.isascii() and port.isdecimal():
         port = int(port) if len(port) <= len(str(PORT_MAX)) else None
     if isinstance(port, bool) or not isinstance(port, int):
@@ -35,7 +35,7 @@ def parse_port(port: object) -> int | None:
 
 
 def is_host(host: str) -> bool:
-    """Tell whether ``host`` looks like a name or an address; IPv6 stands in brackets."""
+    """Return whether ``host`` looks like a name or an address; IPv6 needs brackets."""
     forbidden = "[],:"
     if host.startswith("[") and host.endswith("]"):
         host, forbidden = host[1:-1], "[],"
@@ -60,7 +60,7 @@ def _addresses(args: Sequence[str], short: str, long: str, example: str) -> list
 
 
 def _option_value(args: Sequence[str], short: str, long: str) -> str | None:
-    """Value of the last occurrence; "" for one that is followed by nothing or by an option."""
+    """Return the value of the last occurrence; "" if nothing or another option follows it."""
     value = None
     for index, argument in enumerate(args):
         name, equals, attached = argument.partition("=")

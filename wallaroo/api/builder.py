@@ -1,4 +1,4 @@
-"""How an application is put together: pipelines of a source, computations and sinks."""
+"""Builds an application from pipelines of a source, computations and sinks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -50,8 +50,8 @@ T = TypeVar("T")
 class ApplicationBuilder(Generic[R_co]):
     """Declares an application, pipeline by pipeline; its methods can be chained.
 
-    No method but ``build()`` raises: mistakes are collected and reported together, each with the
-    place of the call in the user's file.
+    Only ``build()`` raises: mistakes are collected and reported together, each with the line of the
+    call in the user's file.
 
     A type checker follows the records: an ``ApplicationBuilder[Votes]`` has an open pipeline whose
     next step or sink gets ``Votes``. Before and after a pipeline the records are ``Any``.
@@ -64,7 +64,7 @@ class ApplicationBuilder(Generic[R_co]):
         self._name = self._read(read_name, "the application name", name, self._place)
 
     def new_pipeline(self, name: str, source_config: SourceConfig[Q]) -> "ApplicationBuilder[Q]":
-        """Begin a pipeline that is fed by one source."""
+        """Start a pipeline with one source."""
         place = caller_place()
         known_name = self._read(read_name, "the pipeline name", name, place)
         source = self._read(read_source, source_config, place)
@@ -74,7 +74,7 @@ class ApplicationBuilder(Generic[R_co]):
     def to(
         self, computation: StatelessStep[R_co, Q] | StatelessMultiStep[R_co, Q]
     ) -> "ApplicationBuilder[Q]":
-        """Add a stateless computation, which runs where its records are, in their order."""
+        """Add a stateless computation; it runs on the worker of its records, in their order."""
         return self._add_step(StepKind.FUSED, caller_place(), computation)
 
     def to_parallel(
@@ -91,7 +91,7 @@ class ApplicationBuilder(Generic[R_co]):
     ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for the whole cluster.
 
-        ``state_class()`` makes the object. Pipelines that give one ``state_name`` share it.
+        ``state_class()`` creates the object. Pipelines with the same ``state_name`` share it.
         """
         place = caller_place()
         state = self._read(read_state, state_class, state_name, None, place)
@@ -107,9 +107,9 @@ class ApplicationBuilder(Generic[R_co]):
     ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for each key.
 
-        ``partition_function`` gives a record's key, or ``wallaroo.payload_key(...)`` says where it
-        is in the payload. Keys in ``partition_keys``, a list or tuple,
-        are spread evenly over the workers; any other key gets its state with its first record.
+        ``partition_function`` returns a record's key, or ``wallaroo.payload_key(...)`` says where
+        it is in the payload. Keys in ``partition_keys``, a list or tuple, are spread evenly over
+        the workers; any other key gets its state with its first record.
         """
         place = caller_place()
         keys = self._read(read_keys, partition_keys, place)
@@ -121,13 +121,13 @@ class ApplicationBuilder(Generic[R_co]):
         )
 
     def to_sink(self, sink_config: SinkConfig[R_co]) -> "ApplicationBuilder[Any]":
-        """End the pipeline: its results go to one sink."""
+        """End the pipeline with one sink."""
         place = caller_place()
         sink = self._read(read_sink, sink_config, "the sink_config of to_sink()", place)
         return self._close("to_sink", place, [sink])
 
     def to_sinks(self, sink_configs: Sequence[SinkConfig[R_co]]) -> "ApplicationBuilder[Any]":
-        """End the pipeline: each result goes to every sink of a list or tuple."""
+        """End the pipeline with a list or tuple of sinks; each result goes to all of them."""
         place = caller_place()
         sinks: list[Sink | None] = []
         if not isinstance(sink_configs, list | tuple):
@@ -152,19 +152,19 @@ class ApplicationBuilder(Generic[R_co]):
     def build(self) -> Plan:
         """Return the application, for ``application_setup`` to return.
 
-        Raises one ``WallarooParameterError``, whose ``mistakes`` has all mistakes of the
+        Raises one ``WallarooParameterError``, whose ``mistakes`` lists all mistakes of the
         application.
         """
         mistakes = [*self._mistakes, *application_mistakes(self._drafts, self._place)]
         if mistakes or self._name is None:
-            # An object with a mistake may stand in several places.
+            # An object with a mistake may be used several times.
             raise WallarooParameterError([*dict.fromkeys(mistakes)])
         pipelines = tuple(draft.declaration() for draft in self._drafts)
         plan = compile_graph(Graph(self._name, pipelines))
         return replace(plan, states=read_upgrades(plan.states))
 
     def _with_other_records(self) -> "ApplicationBuilder[Any]":
-        """Return this builder, of which only type checkers know what its records are now."""
+        """Return this builder; only for type checkers its records are of another type."""
         return self
 
     def _add_step(

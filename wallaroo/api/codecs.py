@@ -1,4 +1,4 @@
-"""Decorators for what stands at the edges of a step: keys, decoders and encoders."""
+"""Decorators for partition functions, decoders and encoders."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ class Partition(Decorated[P, Q_co]):
 
 
 class Encoder(Decorated[P, Q_co]):
-    """``f(record)`` returns what a sink writes: ``bytes``, or ``str`` for UTF-8, or ``None``."""
+    """An encoder: ``f(record)`` returns the output as ``bytes``, ``str`` for UTF-8, or ``None``."""
 
     decorator: ClassVar[str] = "@wallaroo.encoder"
     arguments: ClassVar[tuple[str, ...]] = ("record",)
@@ -41,11 +41,11 @@ class Encoder(Decorated[P, Q_co]):
 
 
 class Decoder(Decorated[P, Q_co]):
-    """``f(payload)`` returns the record in a frame's payload, or ``None`` to drop the frame.
+    """A decoder: ``f(payload)`` returns a record, or ``None`` to drop the frame.
 
-    A frame is a header of ``header_length()`` bytes, one integer in ``length_fmt``, followed by as
-    many bytes of payload as it says; the header does not count itself. A decoder that is written
-    without parentheses knows of no header: it is for lines.
+    A frame is a header of ``header_length()`` bytes, which is one integer in ``length_fmt``, and a
+    payload of that many bytes. A decoder that is written without parentheses has no header: it is
+    for lines.
     """
 
     decorator: ClassVar[str] = "@wallaroo.decoder(header_length, length_fmt)"
@@ -65,13 +65,13 @@ class Decoder(Decorated[P, Q_co]):
         self.length_fmt = length_fmt
 
     def header_length(self) -> int:
-        """Return the bytes of the header."""
+        """Return the number of bytes of the header."""
         self._refuse_mistakes()
         self._refuse_no_header()
         return self._header_length
 
     def payload_length(self, header: bytes) -> int:
-        """Return the bytes of payload behind ``header``."""
+        """Return the number of bytes of the payload after ``header``."""
         self._refuse_mistakes()
         self._refuse_no_header()
         (length,) = struct.unpack(self.length_fmt, header)
@@ -82,7 +82,7 @@ class Decoder(Decorated[P, Q_co]):
         return self(*args, **kwargs)
 
     def header_mistakes(self) -> tuple[str, ...]:
-        """Return what keeps it from reading frames, beyond its ``mistakes``."""
+        """Return mistakes that only matter for frames, beyond ``mistakes``."""
         if self.has_header:
             return ()
         bare = Problem(
@@ -106,7 +106,7 @@ def partition(function: Callable[P, Q_co]) -> Partition[P, Q_co]:
 
 
 def encoder(function: Callable[P, Q_co]) -> Encoder[P, Q_co]:
-    """Make an encoder of ``f(record)``: the sink writes its result as it is, without framing."""
+    """Make an encoder of ``f(record)``; the sink writes its result unchanged, without framing."""
     return Encoder(function)
 
 
@@ -125,9 +125,9 @@ def decoder(
 ) -> Any:
     """Make a decoder of ``f(payload)`` for frames with a length header.
 
-    ``length_fmt`` is a ``struct`` format of one integer of exactly ``header_length`` bytes, which
-    are 1 to 8. For a source of lines (``framing="newline"``), write ``@wallaroo.decoder`` alone;
-    lines have no header.
+    ``length_fmt`` is a ``struct`` format of one integer with exactly ``header_length`` bytes, 1 to
+    8. For a source of lines (``framing="newline"``), write ``@wallaroo.decoder`` alone; lines have
+    no header.
     """
     if callable(header_length):
         return Decoder(header_length, has_header=False)
@@ -141,7 +141,7 @@ def decoder(
 def decoder_mistakes(
     decoder: object, place: SourceLocation, *, needs_header: bool = True
 ) -> tuple[str, ...]:
-    """Return what is wrong with a decoder, be it one of ours or any object with its methods."""
+    """Return the mistakes of a decoder, which may be any object with its methods."""
     if isinstance(decoder, Decoder):
         return (*decoder.mistakes, *(decoder.header_mistakes() if needs_header else ()))
     methods: dict[str, tuple[str, ...]] = {"decode": ("payload",)}
@@ -156,7 +156,7 @@ def decoder_mistakes(
 
 
 def encoder_mistakes(encoder: object, place: SourceLocation) -> tuple[str, ...]:
-    """Return what is wrong with an encoder, be it one of ours or any object with its method."""
+    """Return the mistakes of an encoder, which may be any object with its method."""
     if isinstance(encoder, Encoder):
         return encoder.mistakes
     remedy = f"decorate a function with {Encoder.decorator}"
@@ -165,7 +165,7 @@ def encoder_mistakes(encoder: object, place: SourceLocation) -> tuple[str, ...]:
 
 
 def _asked_header_problems(decoder: object) -> Iterator[Problem]:
-    """Of a decoder in class style, which has to be asked."""
+    """Yield the problems of a decoder in class style, whose methods have to be called."""
     try:
         length = decoder.header_length()  # type: ignore[attr-defined]  # its presence is known
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything
@@ -205,6 +205,6 @@ def _header_problems(length: object, length_fmt: object) -> Iterator[Problem]:
 
 
 def _is_one_integer(layout: struct.Struct) -> bool:
-    # Padding would be header bytes that say nothing of the length; a bool is no integer here.
+    # Padding would be header bytes that are not part of the length; a bool is not an integer here.
     values = layout.unpack(bytes(layout.size))
     return len(values) == 1 and type(values[0]) is int and "x" not in layout.format

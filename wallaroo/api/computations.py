@@ -1,4 +1,4 @@
-"""Decorators that make a computation of a function."""
+"""Decorators that turn functions into computations."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, ParamSpec, cast
@@ -12,10 +12,10 @@ P = ParamSpec("P")
 
 
 class _NamedComputation(Decorated[P, Q_co]):
-    """What the four kinds have in common: a name, for metrics, messages and the plan."""
+    """The base of the four kinds, with a name for metrics, messages and the plan."""
 
     def __init__(self, function: Callable[P, Q_co], name: str | None) -> None:
-        """``name`` is ``None`` where the decorator was written without one."""
+        """``name`` is ``None`` if the decorator was written without one."""
         super().__init__(function, _naming_problems(self.decorator, name))
         self._name = short_name(function) if name is None else str(name)
 
@@ -72,7 +72,7 @@ class StateComputationMulti(_NamedComputation[P, Q_co]):
 
 
 def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]]:
-    """Make a stateless computation of ``f(record)``; ``None`` as its result filters the record."""
+    """Make a stateless computation of ``f(record)``; a result of ``None`` filters the record."""
     if callable(name):
         forgot = Computation(cast("Callable[..., Any]", name), None)
         return cast("Callable[[Callable[P, Q_co]], Computation[P, Q_co]]", forgot)
@@ -84,7 +84,7 @@ def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]
 
 
 def computation_multi(name: str) -> Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]:
-    """Make a computation of ``f(record)`` whose list of results becomes one record each."""
+    """Make a computation of ``f(record)`` that returns a list; each item becomes a record."""
     if callable(name):
         forgot = ComputationMulti(cast("Callable[..., Any]", name), None)
         return cast("Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]", forgot)

@@ -1,7 +1,7 @@
-"""What a pipeline begins and ends with, as the application writes it.
+"""Configurations of the sources and sinks of pipelines.
 
-A configuration raises nothing when it is made. Its mistakes wait for ``build()``, which reports
-them with all the others.
+The constructor of a configuration does not raise. ``build()`` reports its mistakes, with all
+others.
 """
 
 import os
@@ -20,35 +20,35 @@ from wallaroo.connectors.tcp import TCPSink, TCPSource
 
 
 class SourceConfig(ABC, Generic[R_co]):
-    """Any configuration that ``new_pipeline`` takes: a source of records ``R``."""
+    """The base of configurations for ``new_pipeline``: a source of records ``R``."""
 
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
     @abstractmethod
     def source(self) -> Source:
-        """Return the source for the plan; not to be called where there are mistakes."""
+        """Return the source for the plan; do not call it if there are mistakes."""
 
 
 class SinkConfig(ABC, Generic[R_contra]):
-    """Any configuration that ``to_sink`` and ``to_sinks`` take: a sink for records ``R``."""
+    """The base of configurations for ``to_sink`` and ``to_sinks``: a sink for records ``R``."""
 
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
     @abstractmethod
     def sink(self) -> Sink:
-        """Return the sink for the plan; not to be called where there are mistakes."""
+        """Return the sink for the plan; do not call it if there are mistakes."""
 
 
 class TCPSourceConfig(SourceConfig[R_co]):
-    """Listens at ``host:port`` for frames or lines that ``decoder`` takes apart.
+    """Listens at ``host:port`` for frames or lines, which ``decoder`` decodes.
 
-    ``port`` is a number or its digits; 0 lets the system choose. An IPv6 address stands in
-    brackets: ``[::1]``.
+    ``port`` is a number or its digits; with 0 the system chooses one. An IPv6 address has brackets:
+    ``[::1]``.
 
-    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads behind length
-    headers; ``"newline"`` for lines without their line ends, as ``nc`` and log shippers send them.
+    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads with length headers;
+    ``"newline"`` for lines without their line ends, as ``nc`` and log shippers send them.
     ``decoder`` is a function decorated with ``wallaroo.decoder``, or an object with
     ``header_length()``, ``payload_length(header)`` and ``decode(payload)``. For lines only
     ``decode`` is used, so ``@wallaroo.decoder`` without parentheses is enough::
@@ -83,7 +83,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
         return f"TCPSourceConfig({self.host!r}, {self.port!r}, {self.decoder!r}{framing})"
 
     def source(self) -> TCPSource:
-        """Return the source for the plan; not to be called where there are mistakes."""
+        """Return the source for the plan; do not call it if there are mistakes."""
         has_header = self.framing == "length"
         return TCPSource(
             host=_without_brackets(self.host),
@@ -95,14 +95,14 @@ class TCPSourceConfig(SourceConfig[R_co]):
 
 
 class FileSourceConfig(SourceConfig[R_co]):
-    """Reads the file at ``path`` once; the source ends where the file does.
+    """Reads the file at ``path`` once; the source ends at the end of the file.
 
-    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads behind length
-    headers, as a TCP source takes them; ``"newline"`` for lines, without their line ends. The
-    decoder is as for ``TCPSourceConfig``; for lines its header is of no account, so
-    ``@wallaroo.decoder`` without parentheses will do, or an object with ``decode(payload)``.
+    ``framing`` says what ``decoder`` is called with: ``"length"`` for payloads with length headers,
+    as a TCP source reads them; ``"newline"`` for lines without their line ends. The decoder is the
+    same as for ``TCPSourceConfig``; for lines its header is ignored, so ``@wallaroo.decoder``
+    without parentheses is enough, or an object with ``decode(payload)``.
 
-    A relative path begins in the folder that ``wallaroo-run`` was started in.
+    A relative path starts in the folder in which ``wallaroo-run`` was started.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class FileSourceConfig(SourceConfig[R_co]):
         return f"FileSourceConfig({self.path!r}, {self.decoder!r}, {self.framing!r})"
 
     def source(self) -> FileSource:
-        """Return the source for the plan; not to be called where there are mistakes."""
+        """Return the source for the plan; do not call it if there are mistakes."""
         has_header = self.framing == "length"
         return FileSource(
             path=os.fspath(self.path),
@@ -140,7 +140,7 @@ class FileSourceConfig(SourceConfig[R_co]):
 
 
 class GenSourceConfig(SourceConfig[R_co]):
-    """Makes its own records: ``initial_value()`` is the first, ``apply(v)`` follows ``v``.
+    """Generates records: ``initial_value()`` returns the first, ``apply(v)`` the one after ``v``.
 
     The source ends when either returns ``None``.
     """
@@ -160,12 +160,12 @@ class GenSourceConfig(SourceConfig[R_co]):
         return f"GenSourceConfig({self.gen_instance!r})"
 
     def source(self) -> GeneratorSource:
-        """Return the source for the plan; not to be called where there are mistakes."""
+        """Return the source for the plan; do not call it if there are mistakes."""
         return GeneratorSource(self.gen_instance)
 
 
 class TCPSinkConfig(SinkConfig[R_contra]):
-    """Connects to ``host:port`` and writes what ``encoder`` returns, as it is.
+    """Connects to ``host:port`` and writes the result of ``encoder`` unchanged.
 
     ``host`` and ``port`` are as for ``TCPSourceConfig``, without port 0. ``encoder`` is a function
     decorated with ``wallaroo.encoder``, or an object with ``encode(record)``.
@@ -186,7 +186,7 @@ class TCPSinkConfig(SinkConfig[R_contra]):
         return f"TCPSinkConfig({self.host!r}, {self.port!r}, {self.encoder!r})"
 
     def sink(self) -> TCPSink:
-        """Return the sink for the plan; not to be called where there are mistakes."""
+        """Return the sink for the plan; do not call it if there are mistakes."""
         return TCPSink(
             host=_without_brackets(self.host),
             port=int(self.port),
@@ -195,7 +195,7 @@ class TCPSinkConfig(SinkConfig[R_contra]):
 
 
 class FileSinkConfig(SinkConfig[R_contra]):
-    """Writes what ``encoder`` returns, as it is, to the file at ``path``; a run replaces it.
+    """Writes the result of ``encoder`` unchanged to the file at ``path``; a run replaces the file.
 
     ``encoder`` is as for ``TCPSinkConfig``, ``path`` as for ``FileSourceConfig``.
     """
@@ -213,7 +213,7 @@ class FileSinkConfig(SinkConfig[R_contra]):
         return f"FileSinkConfig({self.path!r}, {self.encoder!r})"
 
     def sink(self) -> FileSink:
-        """Return the sink for the plan; not to be called where there are mistakes."""
+        """Return the sink for the plan; do not call it if there are mistakes."""
         return FileSink(os.fspath(self.path), _encode(self.encoder))
 
 
@@ -223,9 +223,9 @@ def _header_length(decoder: Any) -> int:
 
 
 def _payload_length(decoder: Any) -> str | Callable[[bytes], int]:
-    told: str | Callable[[bytes], int]
-    told = decoder.length_fmt if isinstance(decoder, Decoder) else decoder.payload_length
-    return told
+    length: str | Callable[[bytes], int]
+    length = decoder.length_fmt if isinstance(decoder, Decoder) else decoder.payload_length
+    return length
 
 
 def _decode(decoder: Any) -> Callable[[bytes], Any]:
@@ -270,5 +270,5 @@ def _address_problems(config: str, host: object, port: object, port_min: int) ->
 
 
 def _without_brackets(host: str) -> str:
-    """What a socket takes for an address; the plan puts the brackets back where it shows it."""
+    """Return the form for a socket; the plan adds the brackets again when it shows the address."""
     return host[1:-1] if host.startswith("[") else host

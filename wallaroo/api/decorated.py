@@ -1,4 +1,4 @@
-"""What all decorators of this package leave instead of the function."""
+"""The object with which all decorators of this package replace a function."""
 
 import functools
 import sys
@@ -24,25 +24,25 @@ PACKAGE = "wallaroo"
 
 
 class Decorated(Generic[P, Q_co]):
-    """The user's function together with its role in an application; it can still be called.
+    """The user's function with its role in an application; it can still be called.
 
-    A mistake in the use of the decorator raises nothing at import. It waits in ``mistakes``:
+    A mistake in the use of the decorator does not raise at import. It is kept in ``mistakes``:
     ``ApplicationBuilder.build()`` reports those of all objects in use together, and a direct call
     raises ``WallarooParameterError``.
     """
 
     decorator: ClassVar[str]
-    """How the decorator is written, for messages."""
+    """The text of the decorator, for messages."""
     arguments: ClassVar[tuple[str, ...]]
-    """What a worker calls the function with, by position."""
+    """The arguments with which a worker calls the function, by position."""
 
     function: Callable[P, Q_co]
-    """The function as the user wrote it; this is what a worker calls."""
+    """The function as the user wrote it, which a worker calls."""
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
     def __new__(cls, function: Callable[P, Q_co], *_: Any, **__: Any) -> Self:
-        """Make the object of a class of its own, ``wallaroo.Computation__NAME`` for instance."""
+        """Create the object with its own class, such as ``wallaroo.Computation__NAME``."""
         return super().__new__(_own_class(cls, function))
 
     def __init__(self, function: Callable[P, Q_co], problems: Iterable[Problem] = ()) -> None:
@@ -53,7 +53,7 @@ class Decorated(Generic[P, Q_co]):
         self.mistakes = tuple(problem.at(self.place) for problem in found)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
-        """Call the user's function, as a unit test would."""
+        """Call the user's function, for example in a unit test."""
         self._refuse_mistakes()
         return self.function(*args, **kwargs)
 
@@ -93,7 +93,8 @@ class Decorated(Generic[P, Q_co]):
 def _own_class(kind: type[T], function: object) -> type[T]:
     """Return a class for one decorated function, and make it an attribute of the package.
 
-    Wallaroo applications know it by that name. Of two functions of one name the later has it.
+    Wallaroo applications refer to it by that name. If two functions have the same name, the later
+    one has it.
     """
     name = f"{kind.__name__}__{getattr(function, '__name__', type(function).__name__)}"
     own = type(name, (kind,), {"__doc__": kind.__doc__, "__module__": PACKAGE})

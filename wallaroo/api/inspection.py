@@ -1,4 +1,4 @@
-"""What can be told of the user's code without running it: where it stands, what it accepts."""
+"""Inspects the user's code without running it: where it is defined, and what it accepts."""
 
 import functools
 import inspect
@@ -12,18 +12,18 @@ from wallaroo.topology.graph import SourceLocation
 
 
 class Problem(NamedTuple):
-    """A mistake before it is known where it was made."""
+    """A mistake without its location."""
 
     what: str
     remedy: str
 
     def at(self, place: SourceLocation) -> str:
-        """Return the sentence that the user reads."""
+        """Return the sentence for the user, with the location."""
         return f"{place}: {self.what}; {self.remedy}"
 
 
 def caller_place() -> SourceLocation:
-    """Return where the user's code called into this package, however deep the call has gone."""
+    """Return the line of the user's code that called into this package."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
@@ -31,7 +31,8 @@ def caller_place() -> SourceLocation:
 
 
 def function_place(function: object, otherwise: SourceLocation) -> SourceLocation:
-    """Return where ``function`` is defined; ``otherwise`` if it was not written in Python."""
+    """Return the line of ``function``'s definition; ``otherwise`` if it is not written in
+    Python."""
     while isinstance(function, functools.partial):
         function = function.func
     if callable(function):
@@ -43,7 +44,7 @@ def function_place(function: object, otherwise: SourceLocation) -> SourceLocatio
 
 
 def named(thing: object) -> str:
-    """Return what to call ``thing`` in a message: kind and name, or type and value."""
+    """Return a name for ``thing`` in messages: kind and name, or type and value."""
     name = getattr(thing, "__name__", None)
     if isinstance(thing, type):
         return f"the class {thing.__name__}"
@@ -57,14 +58,14 @@ def named(thing: object) -> str:
 
 
 def kind_of(thing: object) -> str:
-    """Return the name of the class of ``thing``; for what we decorated, that of its kind."""
+    """Return the name of the class of ``thing``; for decorated functions, of their kind."""
     kinds = type(thing).__mro__
     ours = (kind.__name__ for kind in kinds if kind.__module__.startswith("wallaroo."))
     return next(ours, kinds[0].__name__)
 
 
 def name_problems(what: str, name: object) -> Iterator[Problem]:
-    """Yield a problem unless ``name`` is a string with something in it."""
+    """Yield a problem unless ``name`` is a string that is not blank."""
     if not isinstance(name, str):
         yield Problem(f"{what} is {named(name)}", "give a string")
     elif not name.strip():
@@ -72,9 +73,9 @@ def name_problems(what: str, name: object) -> Iterator[Problem]:
 
 
 def function_problems(function: object, what: str, arguments: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what keeps a worker from calling ``function`` with ``arguments`` by position.
+    """Yield the problems of calling ``function`` with ``arguments`` by position.
 
-    A function that tells no signature, as some builtins do, is taken to accept them.
+    A function without a signature, like some builtins, is assumed to accept them.
     """
     if not callable(function):
         yield Problem(f"{what} is {named(function)}", "give something that can be called")
@@ -106,7 +107,7 @@ def function_problems(function: object, what: str, arguments: tuple[str, ...]) -
 def method_problems(
     thing: object, what: str, methods: Mapping[str, tuple[str, ...]], remedy: str
 ) -> Iterator[Problem]:
-    """Yield what ``thing`` lacks of ``methods``, which maps names to arguments without ``self``."""
+    """Yield a problem unless ``thing`` has ``methods``, a map of names to arguments."""
     if isinstance(thing, type):
         remedy = f"give an object of it: {thing.__name__}()"
         yield Problem(f"{what} is {named(thing)} itself", remedy)
@@ -125,7 +126,7 @@ def _is_ours(module: str) -> bool:
 
 
 def _body(function: Callable[..., Any]) -> object:
-    """Return the function that runs when ``function`` is called: an object has it in its class."""
+    """Return the function that runs when ``function`` is called; an object has it in its class."""
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.isroutine(function) or isinstance(function, type):
@@ -134,7 +135,7 @@ def _body(function: Callable[..., Any]) -> object:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Of the callable itself: a wrapper may well take less than what it wraps."""
+    """Return the signature of the callable itself: a wrapper may take less than its function."""
     try:
         return inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
@@ -142,7 +143,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def _parameters(signature: inspect.Signature) -> str:
-    """``(record, scale=2)``: annotations would only hide the names."""
+    """Return the parameters without annotations, such as ``(record, scale=2)``."""
     bare = [
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in signature.parameters.values()

@@ -1,7 +1,7 @@
-"""From the user's objects to declarations: each reader returns what it read, or raises.
+"""Converts the user's objects to declarations: each reader returns one, or raises.
 
-What it raises is a ``WallarooParameterError`` with all mistakes of that object. Objects of the
-older class style, which have the right methods but were not decorated, are read as well.
+The error is a ``WallarooParameterError`` with all mistakes of that object. Objects of the older
+class style, which have the right methods but were not decorated, are accepted as well.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +53,7 @@ def read_name(what: str, name: object, place: SourceLocation) -> str:
 def read_computation(
     computation: object, placement: StepKind, place: SourceLocation
 ) -> ComputationDeclaration:
-    """Read a computation of the kind that ``placement`` takes."""
+    """Read a computation of the kind that ``placement`` requires."""
     takes_state = placement not in _STATELESS
     if isinstance(computation, Decorated):
         return _read_decorated(computation, placement, place, takes_state=takes_state)

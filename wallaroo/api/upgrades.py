@@ -1,4 +1,4 @@
-"""The decorator for functions that turn state of an older application into that of this one."""
+"""The decorator for functions that convert the state of an older application."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, ParamSpec
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 
 class StateUpgrade(Decorated[P, Q_co]):
-    """A state upgrade: ``f(old)`` returns the object that takes the place of ``old``."""
+    """A state upgrade: ``f(old)`` returns the object that replaces ``old``."""
 
     decorator: ClassVar[str] = "@wallaroo.upgrade_state(state_name)"
     arguments: ClassVar[tuple[str, ...]] = ("old",)
@@ -28,17 +28,17 @@ class StateUpgrade(Decorated[P, Q_co]):
 
 
 _upgrades: dict[tuple[str, str], StateUpgrade[..., Any]] = {}
-"""By state and by the function's name: a module that is imported again replaces its own."""
+"""By state and name of the function: a module that is imported again replaces its own."""
 
 
 def upgrade_state(state_name: str) -> Callable[[Callable[P, Q_co]], StateUpgrade[P, Q_co]]:
-    """Have ``f(old)`` make the objects of a state anew when a checkpoint has them in another form.
+    """Convert the objects of a state with ``f(old)`` if a checkpoint has them in another form.
 
     It is called once for each key, while state is restored, if a fresh object of the state's class
-    has other attributes than one had when the checkpoint was taken, or if its class is another one.
-    ``old`` is the object as it unpickles; where its class does not exist any more it is a
-    ``types.SimpleNamespace`` of its attributes. What ``f`` returns is the key's state. Raises
-    ``WallarooParameterError`` without the name of a state::
+    has other attributes than at the time of the checkpoint, or if its class is another one. ``old``
+    is the unpickled object; if its class does not exist any more, it is a ``types.SimpleNamespace``
+    of its attributes. The result of ``f`` is the key's state. Raises ``WallarooParameterError``
+    without the name of a state::
 
         @wallaroo.upgrade_state("totals")
         def upgrade_totals(old):
@@ -46,11 +46,11 @@ def upgrade_state(state_name: str) -> Callable[[Callable[P, Q_co]], StateUpgrade
             new.count, new.total = old.count, old.sum
             return new
 
-    An exception in ``f`` makes the key one that cannot be read: see ``--skip-unreadable-keys``.
+    If ``f`` raises, the key counts as unreadable: see ``--skip-unreadable-keys``.
     """
     problems = [*_naming_problems(state_name)]
     if problems:
-        # At once: no application refers to an upgrade, so ``build()`` would not see the mistake.
+        # Raise now: an application does not refer to upgrades, so `build()` would miss the mistake.
         raise WallarooParameterError([problem.at(caller_place()) for problem in problems])
 
     def decorate(function: Callable[P, Q_co]) -> StateUpgrade[P, Q_co]:

@@ -1,7 +1,7 @@
-"""What can be checked only once the whole application is known.
+"""Checks that need the whole application.
 
-Each check goes over the drafts of all pipelines and yields a sentence for each mistake. What was
-found to be mistaken by itself is not in the drafts; it has been reported already.
+Each check examines the drafts of all pipelines and yields a sentence for each mistake. Objects that
+have mistakes by themselves are not in the drafts; they are already reported.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from wallaroo.topology.graph import (
 
 @dataclass(slots=True)
 class PipelineDraft:
-    """A pipeline while it is being declared; ``None`` stands for what could not be read."""
+    """A pipeline while it is being declared; ``None`` replaces what could not be read."""
 
     name: str | None
     source: Source | None
@@ -33,14 +33,14 @@ class PipelineDraft:
     """The method that ended it: ``to_sink``, ``to_sinks`` or ``done``."""
 
     def declaration(self) -> PipelineDeclaration:
-        """Return the declaration, once it is known that there are no mistakes."""
+        """Return the declaration; call it only if there are no mistakes."""
         assert self.name is not None
         assert self.source is not None
         return PipelineDeclaration(self.name, self.source, tuple(self.steps), tuple(self.sinks))
 
 
 def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
-    """Yield what is wrong with the pipelines together; ``place`` is that of the application."""
+    """Yield the mistakes of the pipelines together; ``place`` is that of the application."""
     if not drafts:
         problem = Problem("the application has no pipeline", "begin one with new_pipeline()")
         yield problem.at(place)
@@ -118,7 +118,7 @@ def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 def _state_conflicts(
     first: StateDeclaration, again: StateDeclaration, place: SourceLocation
 ) -> Iterator[Problem]:
-    """Yield where two declarations of one name disagree; ``place`` is that of the first."""
+    """Yield the conflicts between two declarations of one name; ``place`` is that of the first."""
     if first.create is not again.create and first.create != again.create:
         ours, theirs = _class_name(again), _class_name(first)
         yield Problem(
@@ -155,7 +155,7 @@ def _address_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 
 
 def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    """Of paths as they are written; whether two lead to one file is seen when the run starts."""
+    """Compare paths as written; the start of a run finds different paths to the same file."""
     read_by = {
         normpath(draft.source.path): draft
         for draft in drafts
