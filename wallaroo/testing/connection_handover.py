@@ -15,26 +15,26 @@ FAILURE_PROBABILITY = 0.5
 
 
 class Reader(Protocol):
-    """The worker's side that reads a line."""
+    """The worker that reads a line."""
 
     @property
     def has_records(self) -> bool:
-        """Whether it has read what is not accepted yet."""
+        """Whether it has read records that are not accepted yet."""
         ...
 
     def may_read(self) -> None:
-        """Something has come."""
+        """Note that data has arrived."""
         ...
 
 
 class Line:
-    """One sender's connection as the system has it: open as long as any copy of it is."""
+    """One sender's connection in the kernel: it is open as long as any copy of it is."""
 
     def __init__(self, coming: tuple[int, int, list[int]]) -> None:
         self.coming = coming
-        """The sender, the connection's number, the records still to come over it."""
+        """The sender, the number of the connection, and the records still to arrive."""
         self.kernel: list[bytes] = []
-        """Sent, and not read yet; lost when the connection closes."""
+        """Data that is sent and not read; it is lost if the connection closes."""
         self.is_open = True
         self.reader: Reader | None = None
         self.on_closed: Callable[[], None] = lambda: None
@@ -42,57 +42,57 @@ class Line:
 
     @property
     def kernel_bytes(self) -> int:
-        """Bytes that are sent and not read."""
+        """Number of bytes that are sent and not read."""
         return sum(map(len, self.kernel))
 
     @property
     def has_records(self) -> bool:
-        """Whether somebody has read what is not accepted yet."""
+        """Whether its reader has records that are not accepted yet."""
         return self.reader is not None and self.reader.has_records
 
     def arrives(self, data: bytes) -> None:
-        """The sender has sent something."""
+        """Add data from the sender."""
         self.kernel.append(data)
         if self.reader is not None:
             self.reader.may_read()
 
     def close(self) -> None:
-        """The sender hangs up, or no worker has it any more."""
+        """Close the connection: the sender closed it, or no worker has a copy any more."""
         if self.is_open:
             self.is_open = False
             self.kernel.clear()
             self.on_closed()
 
-    def copied(self) -> None:
-        """There is one copy more."""
+    def add_copy(self) -> None:
+        """Count one copy more."""
         self._copy_count += 1
 
-    def given_up(self) -> None:
-        """There is one copy less."""
+    def drop_copy(self) -> None:
+        """Count one copy less; the last one closes the connection."""
         self._copy_count -= 1
         if not self._copy_count:
             self.close()
 
 
 class Copy:
-    """A worker's copy of a line; its process's end closes it."""
+    """A worker's copy of a line; it is closed when its process ends."""
 
     def __init__(self, line: Line, process: Process) -> None:
         self.line = line
         self._process = process
         self._is_open = True
-        line.copied()
+        line.add_copy()
         process.on_end.append(self.close)
 
     def dup(self) -> "Copy":
-        """Return another copy of the same worker's."""
+        """Return another copy for the same worker."""
         return Copy(self.line, self._process)
 
     def close(self) -> None:
-        """Give it up."""
+        """Close this copy."""
         if self._is_open:
             self._is_open = False
-            self.line.given_up()
+            self.line.drop_copy()
 
     def fileno(self) -> int:
         """Return the number of the connection, which nothing here needs."""
@@ -100,7 +100,7 @@ class Copy:
 
 
 class SimulatedHandOver:
-    """How connections come from one simulated worker to another; refused now and then."""
+    """Hands connections of one simulated worker over to others; some refuse them."""
 
     def __init__(
         self,
@@ -117,11 +117,11 @@ class SimulatedHandOver:
         takers[self.path] = self
 
     def is_here(self, path: str) -> bool:
-        """Whether a worker takes connections there."""
+        """Return whether a worker accepts connections at this path."""
         return path in self._takers and self._takers[path]._process.is_alive
 
     async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
-        """Offer each path its share, and close them; return where they certainly lie aside."""
+        """Offer each path its share, and close them; return the paths that have accepted it."""
         answers: dict[str, bool] = {}
         for path, share in shares.items():
             self._offer(self._takers[path], offer, share, partial(answers.__setitem__, path))
@@ -147,7 +147,7 @@ class SimulatedHandOver:
         if not there.is_alive or (fails and not is_answer_lost):
             answer(False)
             return
-        # What is sent is a copy already, wherever it is on its way.
+        # The copies are made now, and exist while they are under way.
         offered = [Handed(each.pipeline, each.begin, _copy(each, there)) for each in share]
 
         def arrive() -> None:

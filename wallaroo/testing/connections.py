@@ -1,4 +1,4 @@
-"""One simulated sender's connection, as a worker reads it."""
+"""A simulated sender's connection on the worker that reads it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -18,7 +18,7 @@ FRAME_BYTES_MAX = 1 << 20
 
 
 class Listener(Protocol):
-    """What a connection has to know of where it was accepted."""
+    """The part of a listening source that its connections use."""
 
     pipeline: int
     source: TCPSource
@@ -30,7 +30,7 @@ class Listener(Protocol):
 
 
 class SourceConnection:
-    """One sender's connection, as the worker has it."""
+    """One sender's connection on a worker."""
 
     def __init__(self, listener: Listener, copy: Copy, begin: bytes) -> None:
         self._listener = listener
@@ -45,10 +45,10 @@ class SourceConnection:
         )
         self._is_paused = False
         self.is_closing = False
-        """What is not read yet will not be."""
+        """Whether nothing more is read."""
 
     def may_read(self) -> None:
-        """The sender has sent something."""
+        """Note that data has arrived."""
         self._listener.process.run(self._read)
 
     def _read(self) -> None:
@@ -61,11 +61,11 @@ class SourceConnection:
         self._reading.receive_data(data)
 
     def _writes_next(self) -> None:
-        """What the journal is given next is of this line."""
+        """Set this line as the origin of the next entry of the journal."""
         self._listener.writer.next = self._line.coming
 
     def rewind(self) -> None:
-        """Forget payloads that stand in the journal."""
+        """Forget payloads, which are in the journal."""
         self._reading.rewind()
 
     @property
@@ -74,11 +74,11 @@ class SourceConnection:
         return self._reading.has_records
 
     def emptied(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self.resume()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        """Call back in a while, to write down what could not be."""
+        """Call back after a delay, to repeat a failed write to the journal."""
 
         def again() -> None:
             self._writes_next()
@@ -87,14 +87,14 @@ class SourceConnection:
         self._listener.process.call_later(delay_s, again)
 
     def waits_for_journal(self, error: StoreError) -> None:
-        """A fault was injected; nobody reads about it."""
+        """Do nothing: the fault was injected."""
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Pause reading."""
         self._is_paused = True
 
     def resume(self) -> None:
-        """Read on, unless payloads wait here or all connections together have too many."""
+        """Resume reading, unless payloads wait here or all connections have too many."""
         if not (self.has_records or self._listener.intake.is_full):
             self._is_paused = False
             self._listener.process.call_later(0.0, self._read)
@@ -104,7 +104,7 @@ class SourceConnection:
         return Handed(self._listener.pipeline, self._reading.framer.rest, self._copy.dup())
 
     def close(self) -> None:
-        """Hang up, or leave the line to who else has it."""
+        """Close this copy; the line stays open if another worker has a copy."""
         self.is_closing = True
         self._listener.intake.remove(self)
         self._copy.close()

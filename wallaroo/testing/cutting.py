@@ -1,4 +1,4 @@
-"""Cuts what a sink got into the records it is made of, so that they can be compared and counted."""
+"""Cuts the output of a sink into records, which can be compared and counted."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,8 +7,8 @@ CutOutput = Literal["lines", "frames"] | Callable[[bytes], list[bytes]]
 """How output is cut: into lines, into frames, or by a function.
 
 Each item is the record's bytes as they were written: a line with its end, a frame with its header.
-The function gets all that one connection or file got, and returns its whole records in order. A
-connection may break in the middle of a record; that unfinished one, at the end, is left out.
+The function gets all output of one connection or file, and returns its whole records in order. A
+connection may break in the middle of a record; the unfinished record at the end is left out.
 """
 
 HEADER_BYTES = 4
@@ -33,7 +33,7 @@ def frames(data: bytes) -> list[bytes]:
 
 
 class Cutter:
-    """Cuts output as the caller of ``simulate`` said."""
+    """Cuts output in the way that the caller of ``simulate`` has chosen."""
 
     def __init__(self, cut: CutOutput) -> None:
         self._how = cut
@@ -44,7 +44,7 @@ class Cutter:
         return self._cut(data)
 
     def cut_whole(self, data: bytes, where: str, mistakes: list[str]) -> list[bytes]:
-        """Return the records of ``data``, which ends with a whole one; if not, add a mistake."""
+        """Return the records of ``data``; add a mistake if it does not end with a whole record."""
         records = self._cut(data)
         if not isinstance(records, list) or not all(isinstance(each, bytes) for each in records):
             mistakes.append(
@@ -52,14 +52,14 @@ class Cutter:
                 "return a list of bytes, one for each whole record"
             )
             return []
-        # A function may leave headers out of its records, so their length says nothing about it.
+        # A function may leave headers out, so compare lengths only for the known ways.
         is_cut = sum(map(len, records)) == len(data) if isinstance(self._how, str) else records
         if data and not is_cut:
             mistakes.append(
-                f"the output of {where} cannot be cut by cut_output={_shown(self._how)}: "
-                f"it is {_begin(data)}; give 'lines' if each record ends with a newline, 'frames' "
-                "if each stands behind its length (4 bytes, big endian), or a function that "
-                "returns the list of whole records in some bytes"
+                f"the output of {where} cannot be cut by cut_output={_shown(self._how)}: it is "
+                f"{_start_of(data)}; give 'lines' if each record ends with a newline, 'frames' if "
+                "each follows its length (4 bytes, big endian), or a function that returns the "
+                "list of whole records in some bytes"
             )
         return records
 
@@ -68,7 +68,7 @@ _KNOWN: dict[str, Callable[[bytes], list[bytes]]] = {"lines": lines, "frames": f
 
 
 def cut_output_mistake(cut: object) -> str | None:
-    """Return what is wrong with the argument ``cut_output``."""
+    """Return the mistake in the argument ``cut_output``, if there is one."""
     if cut in _KNOWN if isinstance(cut, str) else callable(cut):
         return None
     return (
@@ -81,5 +81,5 @@ def _shown(cut: object) -> str:
     return repr(cut) if isinstance(cut, str) else str(getattr(cut, "__name__", cut))
 
 
-def _begin(data: bytes) -> str:
+def _start_of(data: bytes) -> str:
     return repr(data) if len(data) <= 40 else f"{data[:40]!r}..."

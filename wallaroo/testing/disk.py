@@ -1,11 +1,11 @@
 """The disk of the simulated machine: journals and the files of sinks.
 
-A process that ends leaves everything it has written, unless its worker's host is gone for good:
-then its journals are. A machine that ends loses what was not synced: of a journal that is a part
-of its end, torn anywhere. What a source has read counts as accepted once all of its entry is in the
-journal; a machine crash takes back what was not synced, which a sender learns because the run has
-``journal_sync`` "batch": nothing that follows from an entry leaves the worker before it is synced.
-Files of sinks are synced at each of their steps.
+Everything that a process has written survives its end, except for the journals of a worker whose
+host is lost. A crash of the machine loses what was not synced: a part of the end of a journal, torn
+anywhere. What a source has read counts as accepted once its whole entry is in the journal. A
+machine crash takes back what was not synced. Senders notice, because the run has ``journal_sync``
+"batch": no result of an entry leaves the worker before the entry is synced. Files of sinks are
+synced at each of their steps.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from wallaroo.testing.loop import Process
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Records of one sender that stand in a journal."""
+    """Records of one sender in a journal."""
 
     journal: str
     offset: int
-    """Of the entry that has them."""
+    """Offset of their entry."""
     end: int
     sender: int
     connection: int
     numbers: list[int]
-    """Of the records, as the sender counts them."""
+    """Numbers of the records, as the sender counts them."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class JournalContent:
 
     segments: dict[int, bytearray] = field(default_factory=dict)
     synced: int = HEADER_BYTES
-    """Everything before this offset survives the machine."""
+    """Everything before this offset survives a crash of the machine."""
 
     @property
     def end(self) -> int:
@@ -55,7 +55,7 @@ class Disk:
         self.journals: dict[str, JournalContent] = {}
         self.accepted: list[Accepted] = []
         self.lost_journals: dict[str, None] = {}
-        """Names of journals that are gone with a disk, in the order in which they went."""
+        """Names of journals that were lost with a disk, in the order of their loss."""
         self.taken_back: set[tuple[int, int]] = set()
         """Sender and number of each record that was lost with a disk."""
         self._accepted_of: dict[int, set[int]] = {}
@@ -64,18 +64,18 @@ class Disk:
         self.staged: dict[str, bytearray] = {}
 
     def accepted_of(self, sender: int) -> set[int]:
-        """Return which records of a sender are accepted, as it counts them."""
+        """Return the numbers of a sender's records that are accepted."""
         return self._accepted_of.setdefault(sender, set())
 
     def accept(self, accepted: Accepted) -> None:
-        """Records of a sender stand in a journal."""
+        """Note that records of a sender are in a journal."""
         self.accepted.append(accepted)
         known = self.accepted_of(accepted.sender)
         assert known.isdisjoint(accepted.numbers), "the sender sent a record twice"
         known.update(accepted.numbers)
 
     def crash_machine(self) -> None:
-        """Lose what was not synced."""
+        """Drop what was not synced."""
         random = self.chaos.random
         for name, journal in self.journals.items():
             if not journal.segments:
@@ -92,7 +92,7 @@ class Disk:
         self._count_accepted()
 
     def lose(self, worker: str) -> None:
-        """Lose the journals of one worker, whose host had them on a disk of its own."""
+        """Drop the journals of one worker, whose host had a disk of its own."""
         for name in [name for name in self.journals if name.rpartition("-")[0] == worker]:
             del self.journals[name]
             self.lost_journals[name] = None
@@ -103,7 +103,7 @@ class Disk:
             ]
 
     def take_back(self, journal: str, position: JournalPosition) -> None:
-        """What stood in a lost journal and is not processed at ``position`` was not accepted."""
+        """Uncount records of a lost journal that are not processed at ``position``."""
         accepted: list[Accepted] = []
         for each in self.accepted:
             numbers = each.numbers
@@ -126,14 +126,14 @@ class Disk:
     def commit_output(
         self, process: Process, path: str, length_before: int, parts: Sequence[StagedPart]
     ) -> None:
-        """Have the file hold its first bytes, then the staged parts; in the steps of real disks."""
+        """Append the staged parts to a file, in the steps in which real disks do it."""
         found = {
             part.name: len(self.staged[part.name]) for part in parts if part.name in self.staged
         }
         content = self.files.setdefault(path, bytearray())
-        begin = length_to_begin_with(path, len(content), length_before, parts, found)
-        del content[begin:]
-        what = f"{path}: from byte {begin} on {len(parts)} parts, {len(found)} of them staged"
+        start = length_to_begin_with(path, len(content), length_before, parts, found)
+        del content[start:]
+        what = f"{path}: from byte {start} on {len(parts)} parts, {len(found)} of them staged"
         process.loop.tell(process.name, what)
         process.at("commit output")
         if len(found) == len(parts):
@@ -149,7 +149,7 @@ class Disk:
             process.at("commit output")
 
     def discard_output(self, path: str, stage: str | None = None) -> None:
-        """Delete what a stage has left beside a path, or all that is staged there."""
+        """Delete the staged files of one stage beside a path, or all of them."""
         for name in [name for name in self.staged if is_staged(name, path, stage)]:
             del self.staged[name]
 

@@ -24,7 +24,7 @@ class StagedSink:
         self._uncommitted: dict[CheckpointId, str] = {}
 
     def write(self, chunk: bytes) -> None:
-        """Append to the present staged file."""
+        """Append to the current staged file."""
         if not self._present:
             self._number += 1
             self._present = staged_name(self._path, self._stage, self._number)
@@ -32,13 +32,13 @@ class StagedSink:
         self._disk.staged[self._present] += chunk
 
     def cut(self, checkpoint: CheckpointId) -> None:
-        """Have what was written until now belong to ``checkpoint``."""
+        """End the current staged file, which belongs to ``checkpoint``."""
         if self._present:
             self._uncommitted[checkpoint] = self._present
             self._present = ""
 
     def uncommitted(self, checkpoint: CheckpointId) -> list[StagedOutput]:
-        """Return the parts up to ``checkpoint`` that no checkpoint holds yet."""
+        """Return the parts up to ``checkpoint`` that no committed checkpoint has."""
         return [
             StagedOutput(self._sink, name, len(self._disk.staged[name]), each)
             for each, name in sorted(self._uncommitted.items())
@@ -46,12 +46,12 @@ class StagedSink:
         ]
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """The parts up to this checkpoint are the initializer's."""
+        """Forget the parts up to this checkpoint, which the initializer appends to the file."""
         for each in [each for each in self._uncommitted if each <= checkpoint]:
             del self._uncommitted[each]
 
     def discard(self) -> None:
-        """Delete what belongs to no checkpoint."""
+        """Delete staged files that do not belong to a committed checkpoint."""
         for name in [*self._uncommitted.values(), self._present]:
             self._disk.staged.pop(name, None)
         self._uncommitted.clear()
@@ -59,7 +59,7 @@ class StagedSink:
 
 
 class AppendedSink:
-    """One worker's output for a file that all workers append to, each when it gets to it."""
+    """One worker's output for a file to which all workers append."""
 
     def __init__(self, path: str, process: Process, disk: Disk) -> None:
         self._content = disk.files.setdefault(path, bytearray())

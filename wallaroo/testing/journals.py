@@ -1,4 +1,4 @@
-"""The journals of a simulated run, as its processes reach them on the ``Disk``."""
+"""The journals of a simulated run on its ``Disk``."""
 
 import io
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ READ_BYTES = 512
 
 
 class JournalFolder:
-    """The journals, as one process reaches them."""
+    """All journals, for one process."""
 
     def __init__(self, process: Process, disk: Disk) -> None:
         self._process = process
@@ -38,7 +38,7 @@ class JournalFolder:
     location = "disk"
 
     def extents(self) -> list[JournalExtent]:
-        """Return how much there is of each journal that has any file."""
+        """Return how much exists of each journal that has any file."""
         return [
             JournalExtent(name, min(each.segments), max(each.segments), each.end)
             for name, each in sorted(self._disk.journals.items())
@@ -51,14 +51,14 @@ class JournalFolder:
         return [each[1] for each in parsed if each is not None]
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
-        """Return what is to be replayed from a position on, which is durable by then."""
+        """Return the entries to replay from a position on; they are durable from now on."""
         journal = self._disk.journals[position.journal]
         journal.synced = sum(map(len, journal.segments.values())) + min(journal.segments)
         segments = _Segments(position.journal, journal)
         return EntryReader(segments, position, READ_BYTES)
 
     def cut(self, journal: str, offset: int | None) -> bool:
-        """Delete the segments before ``offset``, one by one; ``None``: all of the journal."""
+        """Delete the segments before ``offset``, one by one; ``None`` deletes the journal."""
         if journal not in self._disk.journals:
             return False
         segments = self._disk.journals[journal].segments
@@ -80,7 +80,7 @@ class JournalFolder:
 
 
 class _Segments:
-    """One journal, for reading."""
+    """The segments of one journal, for reading."""
 
     def __init__(self, folder: str, journal: JournalContent) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ class _Segments:
 
 
 class SimulatedJournal:
-    """Appends to the journal of one life of a worker, see ``wallaroo.checkpoint.journal``."""
+    """Appends to the journal of one process of a worker, see ``wallaroo.checkpoint.journal``."""
 
     def __init__(
         self, process: Process, disk: Disk, worker: str, epoch: int, sync: Sync, segment_bytes: int
@@ -105,7 +105,7 @@ class SimulatedJournal:
         self.name = journal_name(worker, epoch)
         self.offset = 0
         self.next: tuple[int, int, list[int]] = (-1, -1, [])
-        """Whose records are appended next: sender, connection, what is still to come over it."""
+        """The sender of the next records, its connection, and the records still to arrive."""
         self._process = process
         self._disk = disk
         self._sync = sync
@@ -149,7 +149,7 @@ class SimulatedJournal:
         self.offset += HEADER_BYTES
 
     def sync(self) -> None:
-        """Have what was appended outlive the machine, if that is what was chosen."""
+        """Make durable what was appended, if that was chosen."""
         if self._sync == "batch":
             self._journal.synced = self.offset
 

@@ -1,7 +1,7 @@
 """A virtual clock with a queue of events, and coroutines that run on it.
 
-Nothing here knows the real time. Of two events at one moment the one that was asked for first comes
-first, so a run depends on nothing but its random numbers.
+Nothing here uses the real time. Of two events at the same moment, the one that was scheduled first
+runs first, so a run depends only on its random numbers.
 """
 
 import heapq
@@ -17,9 +17,9 @@ Run = Callable[[], object]
 
 
 class CrashedError(BaseException):
-    """The process that this is raised in ends here, in the middle of whatever it does.
+    """Ends the process in which it is raised, in the middle of what it does.
 
-    Not an ``Exception``: no code of that process may do anything about it.
+    It is not an ``Exception``, because no code of that process may handle it.
     """
 
 
@@ -31,15 +31,15 @@ class Loop:
         self.now_s = 0.0
         self.step_count = 0
         self.story: deque[str] = deque(maxlen=story_steps)
-        """The last lines that were told."""
+        """The last lines of the run."""
         self.fingerprint = 0
-        """Of all events and lines so far: two runs that have the same are the same."""
+        """A hash of all events and lines so far: two runs with the same hash are the same run."""
         self._queue: list[tuple[float, int, Process | None, Run]] = []
         self._count = 0
         self._coroutines: list[Coroutine[Any, Any, Any]] = []
 
     def call_later(self, delay_s: float, run: Run, process: "Process | None" = None) -> None:
-        """Have ``run`` called after a while; not if its ``process`` has ended by then."""
+        """Call ``run`` after a delay, unless its ``process`` has ended by then."""
         self._count += 1
         heapq.heappush(self._queue, (self.now_s + delay_s, self._count, process, run))
 
@@ -49,7 +49,7 @@ class Loop:
         self.story.append(f"{self.now_s:9.4f} {who:<12} {what}")
 
     def run(self, is_over: Callable[[], bool], steps_max: int) -> bool:
-        """Go on until it is over; say whether that came to be within so many steps."""
+        """Run events until ``is_over()``; return whether that was within ``steps_max`` steps."""
         while not is_over():
             if not self._queue or self.step_count >= steps_max:
                 return False
@@ -67,7 +67,7 @@ class Loop:
         self._coroutines.append(coroutine)
 
     def close(self) -> None:
-        """End the coroutines of processes that crashed; these have no effect any more."""
+        """End the coroutines of crashed processes; they have no effect any more."""
         for coroutine in self._coroutines:
             while True:
                 try:
@@ -79,15 +79,15 @@ class Loop:
 
 
 class Crashes(Protocol):
-    """Decides where a process ends."""
+    """Decides where a process crashes."""
 
     def reached(self, process: "Process", place: str) -> bool:
-        """Say whether the process is to end at this place of its program."""
+        """Return whether the process ends at this place of its program."""
         ...
 
 
 class Process:
-    """A process that can end at any step; what it has asked for is then not done."""
+    """A process that can end at any step; what it has scheduled is then not done."""
 
     def __init__(self, loop: Loop, name: str, crashes: Crashes) -> None:
         self.loop = loop
@@ -107,7 +107,7 @@ class Process:
             self.end("crashed")
 
     def at(self, place: str) -> None:
-        """The program has come to this place; it may be its end."""
+        """Note that the program has reached this place, and perhaps end it here."""
         if not self.is_alive or self._crashes.reached(self, place):
             raise CrashedError(place)
 
@@ -120,7 +120,7 @@ class Process:
                 call()
 
     def call_later(self, delay_s: float, run: Run) -> None:
-        """Have ``run`` called in this process after a while."""
+        """Call ``run`` in this process after a delay."""
         self.loop.call_later(delay_s, run, self)
 
     def start(self, work: Coroutine[Any, Any, None]) -> "Task":
@@ -128,7 +128,7 @@ class Process:
         return Task(self, work)
 
     async def pause(self, delay_s: float) -> None:
-        """Wait so long; 0 lets others have their turn."""
+        """Wait for this many seconds; 0 lets other tasks run."""
         waiting = Waiting()
         self.call_later(delay_s, waiting.finish)
         await waiting
@@ -140,7 +140,7 @@ class Process:
 
 
 class Task:
-    """A coroutine of one process; goes on in an event of its own."""
+    """A coroutine of one process; each of its steps is an event."""
 
     def __init__(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
         self._process = process
@@ -152,7 +152,7 @@ class Task:
         process.call_later(0.0, self._go_on)
 
     def cancel(self) -> None:
-        """Go on no more."""
+        """Run no more steps."""
         self.is_cancelled = True
 
     def _go_on(self) -> None:
@@ -164,7 +164,7 @@ class Task:
         except StopIteration:
             self.ended.set()
             return
-        waiting.then = self._wake
+        waiting.on_finished = self._wake
 
     def _wake(self) -> None:
         self._process.call_later(0.0, self._go_on)

@@ -1,4 +1,4 @@
-"""What follows from a lost disk for those outside of a simulated cluster."""
+"""The effects of a lost disk outside of a simulated cluster."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from wallaroo.testing.senders import SendersHall
 
 
 class LostDisks:
-    """Takes back, in one run of the command, what is lost with a disk and given up.
+    """Takes back, in one run of the command, records that were lost with a disk and given up.
 
-    Senders then send it again. What is lost and not given up makes the run wrong in the end.
+    Senders then send them again. If lost records are not given up, the run has a wrong result.
     """
 
     def __init__(
@@ -24,10 +24,10 @@ class LostDisks:
         self._may_lose_input = rules.allow_lost_input
         self._latest = latest
         self.has_lost_input = False
-        """Whether the run has said so."""
+        """Whether the run has reported lost input."""
 
     def begin(self, beginning: StartingPoint) -> None:
-        """Take back what no initializer can know of.
+        """Take back records that no initializer can know about.
 
         Journals that no checkpoint names were known only to the run that had opened them.
         """
@@ -38,7 +38,7 @@ class LostDisks:
                 self._take_back(journal)
 
     def announced(self, line: Announce) -> None:
-        """The run has said something."""
+        """Note a line of the run."""
         if line.event == "journals.lost":
             self.has_lost_input = True
             if self._may_lose_input:

@@ -1,4 +1,4 @@
-"""Connections between workers, and control links: ordered bytes with delays, until they break."""
+"""Simulated connections between processes: bytes in order, with delays, until they break."""
 
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from wallaroo.wire.data_frames import FRAME_BYTES_MAX, LinkHello, encode_data_fr
 
 DELAY_S = 0.002
 SLOWEST = 1.5
-"""Power of ten by which one connection may be slower than another."""
+"""Power of ten by which a connection may be slower than the usual delay."""
 LATE_S = 1.0
 LATE_PROBABILITY = 0.04
 BREAK_PROBABILITY = 0.004
@@ -39,7 +39,7 @@ class Handler(Protocol):
 
 
 class Endpoint:
-    """One end of a connection; what is written to it comes out at its ``peer``, in order."""
+    """One end of a connection; what is written to it arrives at its ``peer``, in order."""
 
     def __init__(self, process: Process, chaos: Chaos, handler: Handler) -> None:
         self._process = process
@@ -49,14 +49,14 @@ class Endpoint:
         self._framer = LengthFramer(HEADER_BYTES, ">I", FRAME_BYTES_MAX)
         self._delay_s = DELAY_S * 10 ** self._random.uniform(-0.5, SLOWEST)
         self._under_way: deque[bytes] = deque()
-        """Written by the peer, and not here yet."""
+        """Data that the peer has written and that has not arrived yet."""
         self._last_arrival_s = 0.0
         self._is_open = True
         self.peer: Endpoint
         process.on_end.append(self._process_ended)
 
     def write(self, data: bytes) -> None:
-        """Send encoded frames; nothing happens where the connection is gone."""
+        """Send encoded frames; does nothing if the connection has ended."""
         if not self._is_open:
             return
         if self._chaos.take("broken_links", BREAK_PROBABILITY):
@@ -97,7 +97,7 @@ class Endpoint:
             self.abort(error.what)
 
     def break_off(self) -> None:
-        """Deliver some of what is under way, and nothing more."""
+        """End the connection after some of the data that is under way."""
         if not self._is_open:
             return
         data = b"".join(self._under_way)
@@ -119,7 +119,7 @@ class Endpoint:
 
 
 class Network:
-    """Who takes connections where."""
+    """The workers that listen, by address."""
 
     def __init__(self, loop: Loop, chaos: Chaos) -> None:
         self.loop = loop
@@ -128,7 +128,7 @@ class Network:
         self._count = 0
 
     def listen(self, process: Process, mesh: Mesh) -> str:
-        """Have a mesh take connections; return the address."""
+        """Let a mesh accept connections; return its address."""
         self._count += 1
         address = f"{process.name}:{self._count}"
         self._listening[address] = (process, mesh)
@@ -217,12 +217,12 @@ class ControlLink:
     def send(
         self, to: Process, frame: ControlFrame, receive: Callable[[ControlFrame], None]
     ) -> None:
-        """Have a frame come to a process, behind all that was sent there before."""
+        """Deliver a frame to a process, after everything that was sent there before."""
         data = encode_control_frame(frame)
         self.in_order(to, lambda: receive(decode_control_frame(data[HEADER_BYTES:])))
 
     def in_order(self, to: Process, run: Callable[[], None]) -> None:
-        """Have something happen at a process behind all that was sent there."""
+        """Call ``run`` at a process, after everything that was sent there before."""
         loop = to.loop
         is_late = self._chaos.happens("late_messages", LATE_PROBABILITY)
         delay_s = loop.random.random() * (LATE_S if is_late else DELAY_S)

@@ -1,4 +1,4 @@
-"""Where a simulated run keeps its checkpoints and its output, and what time it is there."""
+"""The ports of checkpoints for a simulated run: its store, its disk and its clock."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def place_of(
     tell: Callable[[str, dict[str, Any]], None],
     announce: Callable[[Announce], None],
 ) -> CheckpointPorts:
-    """Return the place, as one initializer's process reaches it."""
+    """Return the ports for the process of one initializer."""
     token = f"{process.name} at {process.loop.now_s}"
 
     async def commit_output(path: str, length_before: int, parts: Sequence[StagedPart]) -> None:

@@ -1,4 +1,4 @@
-"""Sources that run on one simulated worker only: files and generators."""
+"""Sources that run on a single simulated worker: files and generators."""
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ GENERATED_MAX = 100_000
 
 
 class PlacedRunner:
-    """A file or a generator on the one worker that runs it; its position is a record's number."""
+    """A file or a generator on its worker; the position is the number of a record."""
 
     def __init__(
         self, pipeline: int, engine: Engine, records: "Records", on_ended: Callable[[], None]
@@ -29,7 +29,7 @@ class PlacedRunner:
         self.end: str | None = None
 
     def start(self) -> None:
-        """Begin, or go on from the position that was restored."""
+        """Start at the first record, or at the restored position."""
         self._is_running = True
         if self.has_records:
             self._engine.source_ready(self)
@@ -37,20 +37,20 @@ class PlacedRunner:
             self._end()
 
     def stop(self) -> None:
-        """Hand out no more records."""
+        """Return no more records."""
         self._is_running = False
 
     def position(self) -> Any:
-        """Return where it is."""
+        """Return the number of the next record."""
         return self._position
 
     def restore(self, position: Any) -> None:
-        """Have ``start`` go on there."""
+        """Set the position at which ``start`` continues."""
         self._position = position
 
     @property
     def has_records(self) -> bool:
-        """Whether there is anything left."""
+        """Whether records are left."""
         return self._is_running and self._position < len(self._records.all)
 
     def take(self, record_count_max: int) -> list[Any]:
@@ -63,7 +63,7 @@ class PlacedRunner:
         return self._records.copied(start, self._position)
 
     def emptied(self) -> None:
-        """Everything is taken."""
+        """End the source, since all its records are taken."""
         if self._is_running:
             self._end()
 
@@ -74,22 +74,22 @@ class PlacedRunner:
 
 
 class Records:
-    """All that a file or a generator has."""
+    """All records of a file or a generator."""
 
     def __init__(self, records: Sequence[Any], *, have_an_end: bool) -> None:
         self._pickled = [pickle.dumps(each) for each in records]
         self.all = records
         self.taken_count = 0
-        """By whoever took last."""
+        """The position of the worker that took records last."""
         self.have_an_end = have_an_end
 
     def copied(self, start: int, end: int) -> list[Any]:
-        """Return some, as objects of their own."""
+        """Return copies of some records."""
         return [pickle.loads(each) for each in self._pickled[start:end]]
 
 
 def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> dict[int, Records]:
-    """Return what each pipeline has whose source listens for nobody."""
+    """Return the records of each pipeline whose source does not listen."""
     records: dict[int, Records] = {}
     for index, pipeline in enumerate(pipelines):
         source = pipeline.source

@@ -1,4 +1,4 @@
-"""Simulated senders: each sends on, over another connection, behind what was accepted."""
+"""Simulated senders, which reconnect and continue after the last accepted record."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Sender:
-    """Somebody outside who has records, and sends them to any worker, in order.
+    """A sender outside the cluster, which sends its records to any worker, in order.
 
-    When its connection breaks it goes on with what was not accepted. A real sender cannot know
-    that; this one can look at the journals.
+    If its connection breaks, it continues with the records that were not accepted. A real sender
+    cannot know these; this one reads the journals.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Sender:
         self.frames = _framed(source, payloads)
 
     def payload(self, number: int) -> bytes:
-        """Return what its frame of this number holds."""
+        """Return the payload of its frame with this number."""
         return self._payloads[number]
 
 
@@ -48,7 +48,7 @@ def _framed(source: TCPSource, payloads: Sequence[bytes]) -> list[bytes]:
 
 
 def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]]:
-    """Return for each connection that there ever was the payloads accepted over it."""
+    """Return the payloads accepted over each connection of the run."""
     connections: dict[int, list[bytes]] = {}
     for each in disk.accepted:
         payload = senders[each.sender].payload
@@ -57,7 +57,7 @@ def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]
 
 
 def payloads_sent_again(disk: Disk, senders: Sequence[Sender]) -> frozenset[bytes]:
-    """Return the payloads that were accepted once, and lost with a disk."""
+    """Return the payloads that were accepted and then lost with a disk."""
     return frozenset(senders[sender].payload(number) for sender, number in disk.taken_back)
 
 
@@ -72,7 +72,7 @@ class SendersHall:
         self.connection_count = 0
         self._listeners: list[Listener] = []
         self._lines: dict[int, Line] = {}
-        """Over which each sender sends, by its number."""
+        """The current connection of each sender, by its number."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when a worker reads on what another one has read."""
 
@@ -84,12 +84,12 @@ class SendersHall:
         )
 
     def begin(self) -> None:
-        """Have every sender connect as soon as somebody listens."""
+        """Let every sender connect as soon as a worker listens."""
         for sender in self.senders:
             self._connect_later(sender)
 
     def listen(self, listener: "Listener") -> None:
-        """A worker takes senders from now on."""
+        """Add a worker that listens for senders."""
         self._listeners.append(listener)
 
     def _connect_later(self, sender: Sender) -> None:
@@ -102,7 +102,7 @@ class SendersHall:
         accepted = self._disk.accepted_of(sender.number)
         missing = [number for number in range(len(sender.frames)) if number not in accepted]
         if not missing:
-            # A machine crash may take some of it back.
+            # A crash of the machine may take some of them back.
             self._loop.call_later(1.0, lambda: self._connect(sender))
             return
         if not candidates:
@@ -118,7 +118,7 @@ class SendersHall:
         self._send(line, rest)
 
     def send_again(self) -> None:
-        """Have senders of which something was taken back connect anew, to send that again."""
+        """Let senders reconnect if records were taken back, to send these again."""
         for sender in self.senders:
             line = self._lines.get(sender.number)
             is_short = len(self._disk.accepted_of(sender.number)) < len(sender.frames)
@@ -126,7 +126,7 @@ class SendersHall:
                 self._close_when_done(line)
 
     def _close_when_done(self, line: Line) -> None:
-        """Close a line once all that was to come over it is accepted."""
+        """Close a line once all its records are accepted."""
         if not line.coming[2]:
             line.close()
         elif line.is_open:
@@ -136,10 +136,10 @@ class SendersHall:
         if not line.is_open:
             return
         if not rest:
-            # It stays, as real senders do that wait for the next event.
+            # Keep the connection, like a real sender that waits for the next event.
             return
         if not line.has_records and self._random.random() < HANG_UP_PROBABILITY:
-            # What is not accepted by then comes again over the next connection.
+            # Records that are not accepted by then are sent again over the next connection.
             line.close()
             return
         count = 0

@@ -1,4 +1,4 @@
-"""Runs an application on a simulated cluster that meets faults, and checks what comes of it."""
+"""Runs an application on a simulated cluster that meets faults, and checks the result."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +104,7 @@ def simulate(  # noqa: PLR0913  each can be left out
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
-    """Run ``application`` on ``workers`` simulated workers, and check what comes of it.
+    """Run ``application`` on ``workers`` simulated workers, and check the result.
 
     All that decides is the code of a real cluster; what surrounds it is simulated, and meets
     ``faults`` drawn from ``seed``: the same seed gives the same run. When all input is accepted it
@@ -215,7 +215,7 @@ class _Simulation:
         view_state: Callable[[Any], Any],
         view_output: Callable[[bytes], Any],
     ) -> tuple[list[str], Exception | None]:
-        """Run, and return what is wrong with what came of it, and which error caused that."""
+        """Run; return what is wrong with the result, and the error that caused it."""
         try:
             problems = (
                 failure_mistakes(self._expected.failures, expect_failures)
@@ -270,7 +270,7 @@ class _Simulation:
         self._disk.crash_machine()
 
     def _look(self) -> None:
-        """What whoever gave the command does: run it again, and stop it in the end."""
+        """Do what the user of the command does: run it again, and stop it in the end."""
         self.loop.call_later(LOOK_S, self._look)
         initializer = self._initializer
         if self._is_between:
@@ -356,7 +356,7 @@ class _Simulation:
     def _placed_are_done(self) -> bool:
         return all(each.taken_count == len(each.all) for each in self._placed.values())
 
-    # What came of it
+    # The result
 
     def _final_states(self) -> States:
         if not self._is_durable:

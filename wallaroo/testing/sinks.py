@@ -19,7 +19,7 @@ LOOK_S = 0.01
 
 
 class SimulatedSinks:
-    """All sinks of one worker; without a ``stage`` files are appended to."""
+    """All sinks of one worker; without a ``stage`` it appends to files."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SimulatedSinks:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that no sink has taken yet."""
+        """Bytes that the sinks have not taken yet."""
         return sum(sink.backlog_bytes for sink in self._streams.values())
 
     async def connected(self) -> None:
@@ -65,7 +65,7 @@ class SimulatedSinks:
         await self._process.pause(self._process.loop.random.random() * DELAY_S)
 
     def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """Have what was written until now belong to ``checkpoint``; wait until it is safe."""
+        """End the output of ``checkpoint``; the result waits until a crash cannot lose it."""
         for file in self._files.values():
             file.cut(checkpoint)
         marks = [(sink, sink.written_bytes) for sink in self._streams.values()]
@@ -82,7 +82,7 @@ class SimulatedSinks:
     def cut_files(
         self, checkpoint: CheckpointId, *, is_staged: bool
     ) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """As ``cut``, for files alone; where output is not staged, until all of it is written."""
+        """Do the same as ``cut`` for files only; without staging wait until all is written."""
         if not is_staged:
             return self._written
         for file in self._files.values():
@@ -95,12 +95,12 @@ class SimulatedSinks:
         return []
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """The checkpoint stands."""
+        """Note that the checkpoint is committed."""
         for file in self._files.values():
             file.committed(checkpoint)
 
     async def discard(self) -> None:
-        """Give up all staged output that belongs to no checkpoint."""
+        """Delete staged output that does not belong to a committed checkpoint."""
         await self._pause()
         for file in self._files.values():
             file.discard()

@@ -54,7 +54,7 @@ class Listener:
         self._hall.listen(self)
 
     def accept(self, line: Line) -> None:
-        """Somebody has connected."""
+        """Accept a sender's connection."""
         self._open(Copy(line, self.process), b"")
 
     def _open(self, copy: Copy, begin: bytes) -> None:
@@ -64,12 +64,12 @@ class Listener:
         connection.may_read()
 
     def rewind(self) -> None:
-        """Forget what waits to be processed: it stands in the journal, which is replayed."""
+        """Forget what waits to be processed; it is in the journal, which is replayed."""
         for connection in self.connections:
             connection.rewind()
 
     async def drain(self) -> None:
-        """Take what is being processed, then close everything."""
+        """Wait until everything that was read is processed, then close all connections."""
         self._is_listening = False
         for connection in self.connections:
             connection.is_closing = True
@@ -78,7 +78,7 @@ class Listener:
         self._close_all()
 
     async def stop_accepting(self) -> None:
-        """Accept nobody until ``listen``."""
+        """Accept no connections until ``listen``."""
         self._is_listening = False
 
     def handed(self) -> list[Handed]:
@@ -90,7 +90,7 @@ class Listener:
         self._close_all()
 
     def take_over(self, handed: Handed) -> None:
-        """Read on where another worker has stopped."""
+        """Continue a connection where another worker has stopped reading."""
         self._hall.on_change()
         assert isinstance(handed.stream, Copy)
         self._open(handed.stream, handed.begin)

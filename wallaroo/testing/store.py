@@ -1,4 +1,4 @@
-"""A store of objects in memory, with the delays and the failures of one across a network."""
+"""A store of objects in memory, with the delays and failures of a store across a network."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,38 +15,38 @@ LONG_DELAY_S = 1.0
 
 
 class Objects:
-    """What is in the store, whoever looks."""
+    """The content of the store, for all processes."""
 
     is_atomic = True
-    """Tests turn it off: torn writes can then be seen, as no store allows."""
+    """Tests turn it off to make torn writes visible, which no real store does."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
         self.oldest_kept: int = 0
-        """No older checkpoint is to be returned to."""
+        """The oldest checkpoint that a run may return to."""
 
     def keep_no_older(self) -> None:
-        """Have nobody return to a checkpoint before the last one."""
+        """Forbid to return to a checkpoint before the last one."""
         numbers = [manifest_number(name) or 0 for name in self.by_name]
         self.oldest_kept = max(numbers, default=0)
 
     def create(self, name: str, data: bytes) -> str:
-        """Write a new object; return what went wrong."""
+        """Write a new object; return the problem, or ""."""
         if name in self.by_name:
             return "exists"
         self.by_name[name] = data
         return ""
 
     def tear(self, name: str, data: bytes) -> None:
-        """A write breaks off in the middle: there is no such object, unless the store is bad."""
+        """Break a write off in the middle: it has no effect, unless the store is bad."""
         if not self.is_atomic and name not in self.by_name:
             self.by_name[name] = data[: len(data) // 2]
 
 
 class SimulatedStore:
-    """The store as one process uses it.
+    """The store for one process.
 
-    A request that is on its way when its process ends is done all the same, or is not.
+    A request that is under way when its process ends may still be executed.
     """
 
     location = "simulated"
@@ -58,11 +58,11 @@ class SimulatedStore:
         self._random = process.loop.random
 
     def describe(self, name: str) -> str:
-        """Return where the object is, for messages."""
+        """Return the name of an object, for messages."""
         return f"{self.location}/{name}"
 
     async def create(self, name: str, data: bytes) -> None:
-        """Write a new object; ``AlreadyExistsError`` to all but one."""
+        """Write a new object; of several calls, all but one raise ``AlreadyExistsError``."""
         self._process.at("write part" if name.startswith(PART_FOLDER) else "create manifest")
         kind = "done"
         if self._chaos.take("failed_writes", FAILURE_PROBABILITY):
@@ -105,7 +105,7 @@ class SimulatedStore:
         return found
 
     async def delete(self, names: Iterable[str]) -> None:
-        """Delete objects; names of which there is none are passed over."""
+        """Delete objects; names that do not exist are ignored."""
         doomed = list(names)
 
         def remove() -> None:
@@ -115,12 +115,12 @@ class SimulatedStore:
         await self._travel(remove)
 
     async def _travel(self, arrive: object) -> None:
-        """Send a request, which does what ``arrive`` does, and wait for its answer."""
+        """Send a request, which calls ``arrive`` at the store, and wait for its answer."""
         assert callable(arrive)
         answered = Waiting()
         there_s, back_s = self._delay(), self._delay()
         loop = self._process.loop
-        loop.call_later(there_s, arrive)  # of no process: it cannot be taken back
+        loop.call_later(there_s, arrive)  # without a process: it cannot be taken back
         self._process.call_later(there_s + back_s, answered.finish)
         await answered
 

@@ -1,4 +1,4 @@
-"""Streams to receivers that may break, or read slowly."""
+"""Simulated connections to receivers, which may break or read slowly."""
 
 from collections.abc import Callable
 from random import Random
@@ -15,7 +15,7 @@ WRITE_BYTES_MAX = 1 << 6
 
 
 class Connection:
-    """What one connection of a sink has brought."""
+    """The data that arrived over one connection of a sink."""
 
     def __init__(self, number: int, arrivals: list[tuple[int, bytes]]) -> None:
         self.content = bytearray()
@@ -23,21 +23,21 @@ class Connection:
         self._arrivals = arrivals
 
     def arrive(self, data: bytes) -> None:
-        """The receiver reads this."""
+        """Add data that the receiver has read."""
         self.content += data
         self._arrivals.append((self._number, data))
 
 
 class Receivers:
-    """What the receivers of all stream sinks got, by sink."""
+    """The data that the receivers of all stream sinks have read, by sink."""
 
     def __init__(self) -> None:
         self.connections: dict[int, list[Connection]] = {}
         self.arrivals: dict[int, list[tuple[int, bytes]]] = {}
-        """Number of a connection and a piece, in the order in which the pieces arrived."""
+        """The number of a connection and a piece of data, in order of arrival."""
 
     def connect(self, sink: int) -> Connection:
-        """Return another connection of a sink."""
+        """Return a new connection of a sink."""
         connections = self.connections.setdefault(sink, [])
         connection = Connection(len(connections), self.arrivals.setdefault(sink, []))
         connections.append(connection)
@@ -45,7 +45,7 @@ class Receivers:
 
 
 class StreamSink:
-    """Writes to a receiver by the real queue; the receiver hangs up now and then."""
+    """Writes to a receiver through the real queue; the receiver sometimes closes connections."""
 
     def __init__(
         self,
@@ -68,17 +68,17 @@ class StreamSink:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that the receiver has not taken."""
+        """Bytes that the receiver has not read."""
         return self.queue.unsent_bytes
 
     @property
     def settled_bytes(self) -> int:
-        """Of all bytes ever written here, those that the receiver has acknowledged."""
+        """Number of all bytes that the receiver has acknowledged."""
         return self._written_bytes - self.queue.queued_bytes
 
     @property
     def written_bytes(self) -> int:
-        """All bytes ever written here."""
+        """Number of all bytes ever written here."""
         return self._written_bytes
 
     def write(self, chunk: bytes) -> None:
@@ -88,17 +88,17 @@ class StreamSink:
         self.write_waiting()
 
     def settle(self) -> None:
-        """What is acknowledged is known at once here."""
+        """Do nothing: acknowledgements are known at once here."""
 
     def write_waiting(self) -> None:
-        """Write what the queue lets through."""
+        """Write what the queue does not hold back."""
         if self._is_busy or not self.queue.waiting_bytes:
             return
         self._is_busy = True
         data = self.queue.take(WRITE_BYTES_MAX)
         is_slow = self._chaos.happens("slow_sinks", SLOW_PROBABILITY)
         delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
-        # On its way; it comes there even if this process has ended.
+        # The data is under way, and arrives even if this process ends.
         received, arrived = self._received, self._random.randint(0, len(data))
         breaks = self._chaos.take("broken_sinks", BREAK_PROBABILITY)
         part = data[:arrived] if breaks else data

@@ -1,19 +1,19 @@
-"""What simulated coroutines wait for."""
+"""The objects that simulated coroutines await."""
 
 from collections.abc import Callable, Generator
 
 
 class Waiting:
-    """What a coroutine waits for."""
+    """An event that one coroutine awaits."""
 
     def __init__(self) -> None:
         self.is_finished = False
-        self.then: Callable[[], None] = lambda: None
+        self.on_finished: Callable[[], None] = lambda: None
 
     def finish(self) -> None:
-        """It has happened."""
+        """Report the event, which resumes the coroutine."""
         self.is_finished = True
-        self.then()
+        self.on_finished()
 
     def __await__(self) -> Generator["Waiting", None, None]:
         if not self.is_finished:
@@ -21,29 +21,29 @@ class Waiting:
 
 
 class Flag:
-    """Something that coroutines can wait for, as ``asyncio.Event``."""
+    """A flag that coroutines can wait for, like ``asyncio.Event``."""
 
     def __init__(self) -> None:
         self._is_set = False
         self._waiting: list[Waiting] = []
 
     def set(self) -> None:
-        """It is so."""
+        """Set the flag."""
         self._is_set = True
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.finish()
 
     def clear(self) -> None:
-        """It is not so any more."""
+        """Clear the flag."""
         self._is_set = False
 
     def is_set(self) -> bool:
-        """Whether it is so."""
+        """Return whether the flag is set."""
         return self._is_set
 
     async def wait(self) -> None:
-        """Return once it is so."""
+        """Wait until the flag is set."""
         while not self._is_set:
             waiting = Waiting()
             self._waiting.append(waiting)
