@@ -429,6 +429,8 @@ class _Simulation:
     def _stories(self) -> list[str]:
         """Return what each worker did last."""
         lines: list[str] = []
+        if not self._run_count:
+            return lines  # the mistake was found before any process was started
         for process, story in self._initializer.stories().items():
             lines += [f"the last steps of {process}:", *story]
         return lines
