@@ -1,7 +1,11 @@
 """Brings one worker back to a checkpoint: its states, its sources, and its journals."""
 
+from dataclasses import replace
+
+from wallaroo.checkpoint.blocks import HEADER_BYTES
+from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest import JournalPosition, Manifest
 from wallaroo.checkpoint.restorer import Restored, Restorer, counts_of, journals_of
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.share_writer import ShareWriter
@@ -20,6 +24,20 @@ def partition_maps(assign: Assign) -> dict[str, PartitionMap]:
 def workers_of(assign: Assign) -> tuple[WorkerName, ...]:
     """Return the members that ``assign`` names."""
     return tuple(WorkerName(name) for name, _, _ in assign.members)
+
+
+def replay_start(
+    position: JournalPosition, extent: JournalExtent, *, is_given_up: bool
+) -> JournalPosition:
+    """Return where to replay a journal of which ``extent`` is there, and how long it is at least.
+
+    A checkpoint may be cut before it is this journal's turn. Without a length the next start would
+    take it for one of an earlier release, whose absence is no loss.
+    """
+    if is_given_up:
+        return extent.from_here_on(position)
+    # Not the whole extent: what is behind the header may be torn, and is cut off then.
+    return replace(position, end=max(position.end, min(extent.end, HEADER_BYTES)))
 
 
 class Restoration:
@@ -83,7 +101,7 @@ class Restoration:
         positions = [] if manifest is None else manifest.journal_positions()
         extents = {each.journal: each for each in journal.folder.extents()}
         replays = [
-            extents[each.journal].from_here_on(each) if each.journal in assign.given_up else each
+            replay_start(each, extents[each.journal], is_given_up=each.journal in assign.given_up)
             for each in journals_of(me, workers_of(assign), [*extents], positions)
         ]
         progress = journal.go_back(replays)
