@@ -1,4 +1,4 @@
-"""The commands: each parses, calls one function, prints."""
+"""The commands: each parses its options, calls one function, and prints the result."""
 
 DISTRIBUTION = "wallaroo-streams"
-"""Whose version ``--version`` tells."""
+"""The distribution whose version ``--version`` prints."""

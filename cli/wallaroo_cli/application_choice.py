@@ -1,4 +1,4 @@
-"""Which application ``wallaroo-run`` is to run: by the name of its module, or by its file."""
+"""Finds the application that ``wallaroo-run`` runs, by the name of its module or by its file."""
 
 import itertools
 import os
@@ -15,27 +15,27 @@ log = get_logger()
 
 MODULE_OPTION = "--application-module"
 APPLICATION_OPTIONS = ("--in", "--out")
-"""What applications take; not a misspelled ``--join``."""
+"""Common options of applications; without this list ``--in`` looks like a misspelled ``--join``."""
 WITH_VALUE = (*APPLICATION_OPTIONS, "-i", "-o")
 PLAN_FORMS = ("text", "dot")
 SIMILARITY_TO_WARN = 0.8
 SIMILARITY_TO_REFUSE = 0.55
-"""Lower, since without the option there is nothing to run: ``--module`` is to be understood."""
+"""Lower, because without the option there is nothing to run: ``--module`` should be recognised."""
 
 
 class Application(NamedTuple):
-    """What to import."""
+    """The module to import."""
 
     module: str
     folder: str | None
-    """Where it is, if it was named by a path."""
+    """The folder that it is in, if it was given as a path."""
 
 
 def application_named(text: str) -> Application:
-    """Read the name of a module, or the path of its file with or without ``.py``.
+    """Parse the name of a module, or the path of its file with or without ``.py``.
 
-    The folder of a file is where it can be imported from: for a file of a package, the one that
-    the package is in. Raises ``ConfigError`` if the file does not exist.
+    The resulting folder is the one to import from: for a file of a package, the folder that the
+    package is in. Raises ``ConfigError`` if the file does not exist.
     """
     file = next(filter(os.path.isfile, _candidates(text)), None)
     if not (os.sep in text or text.endswith(".py")):
@@ -49,7 +49,7 @@ def application_named(text: str) -> Application:
     if "." in parts[0]:
         raise ConfigError(
             f"{text} cannot be imported: its name has a dot in it",
-            hint=f"rename it, to {parts[0].replace('.', '_')}.py for instance",
+            hint=f"rename it, for example to {parts[0].replace('.', '_')}.py",
         )
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)
@@ -72,11 +72,11 @@ def _candidates(text: str) -> list[str]:
 
 
 def split_application(arguments: Sequence[str], ours: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the application and the other arguments, if no option says which it is.
+    """Return the application and the other arguments, if no option names the application.
 
-    The first argument that is not an option names it. Behind an option that is not one of ``ours``
-    nobody knows whether the next argument is its value. Raises ``click.UsageError`` if none names
-    it.
+    The first argument that is not an option names it. After an option that is not in ``ours`` it is
+    unknown whether the next argument is its value, so the search ends there. Raises
+    ``click.UsageError`` if no argument names the application.
     """
     at = 0
     while at < len(arguments) and arguments[at].startswith("-"):
@@ -96,8 +96,8 @@ def split_application(arguments: Sequence[str], ours: Sequence[str]) -> tuple[st
         if near is not None:
             raise click.UsageError(f"No such option {name!r}. Did you mean {near!r}?")
     raise click.UsageError(
-        "Missing the application to run. Give the name of its module or its file before all "
-        f"options of the application, as in 'wallaroo-run alphabet.py', or {MODULE_OPTION!r}."
+        "No application to run. Give the name of its module or its file before all "
+        f"options of the application, as in 'wallaroo-run alphabet.py', or use {MODULE_OPTION!r}."
     )
 
 
@@ -114,7 +114,7 @@ def with_plan_form(args: Sequence[str]) -> list[str]:
 
 
 def warn_of_misspelled(arguments: Sequence[str], ours: Sequence[str]) -> None:
-    """Warn of options that go to the application, since they are not ours, but nearly are."""
+    """Warn of options that go to the application but look like misspelled options of ours."""
     for argument in arguments:
         name = argument.partition("=")[0]
         if not name.startswith("-") or name in APPLICATION_OPTIONS:

@@ -1,4 +1,4 @@
-"""``wallaroo-cluster certificates``: an authority for one cluster, a certificate for each host."""
+"""``wallaroo-cluster certificates``: an authority for a cluster, a certificate for each host."""
 
 import datetime
 import ipaddress
@@ -16,12 +16,12 @@ from wallaroo_cli.errors import report_errors
 
 AUTHORITY_DAYS = 3650
 BACKDATED = datetime.timedelta(hours=1)
-"""Clocks of hosts differ a little."""
+"""Certificates are valid from an hour ago, because the clocks of hosts differ a little."""
 
 EPILOG = """\b
-In DIR there will be
+Creates in DIR
   ca.pem               for --tls-ca, on every host
-  ca-key.pem           signs more certificates; keep it on no host of the cluster
+  ca-key.pem           signs more certificates; do not keep it on a host of the cluster
   HOST.pem             for --tls-cert, on that host
   HOST-key.pem         for --tls-key, on that host
 
@@ -29,8 +29,8 @@ In DIR there will be
 Example:
   wallaroo-cluster certificates certs --hosts alpha,beta,gamma
 
-Run it again with the same DIR for more hosts, or before certificates expire: an authority that is
-there is used again."""
+Run it again with the same DIR to add hosts, or before certificates expire: it uses the authority
+that is already there."""
 
 
 @click.command(epilog=EPILOG)
@@ -39,7 +39,7 @@ there is used again."""
     "--hosts",
     metavar="A,B,...",
     required=True,
-    help="Names or addresses of the hosts; a certificate for each.",
+    help="Names or addresses of the hosts that get a certificate.",
 )
 @click.option(
     "--days",
@@ -50,12 +50,12 @@ there is used again."""
 )
 @report_errors
 def certificates(folder: Path, hosts: str, days: int) -> None:
-    """Make TLS certificates for the hosts of one cluster."""
+    """Create TLS certificates for the hosts of one cluster."""
     names = [host.strip() for host in hosts.split(",") if host.strip()]
     if not names:
-        raise ConfigError("--hosts names no host", hint="give --hosts alpha,beta")
+        raise ConfigError("--hosts is empty", hint="give --hosts alpha,beta")
     if bad := [name for name in names if name.startswith((".", "-")) or os.sep in name]:
-        raise ConfigError(f"{bad[0]!r} is no name of a host", hint="give names or addresses")
+        raise ConfigError(f"{bad[0]!r} is not a host name", hint="give names or addresses")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority = read_authority(folder)
@@ -65,14 +65,14 @@ def certificates(folder: Path, hosts: str, days: int) -> None:
         raise ConfigError(
             f"{error.filename} cannot be used: {error.strerror}", hint="choose another DIR"
         ) from error
-    click.echo(f"{folder}: ca.pem for all hosts, and for each its own two files:")
+    click.echo(f"{folder}: ca.pem for all hosts, and two files for each host:")
     for name in names:
         stem = _stem(name)
         click.echo(f"  {name}: --tls-cert {stem}.pem --tls-key {stem}-key.pem --tls-ca ca.pem")
 
 
 def read_authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Return the authority in a folder; make one where there is none."""
+    """Return the authority in a folder; create it if there is none."""
     certificate_path, key_path = folder / "ca.pem", folder / "ca-key.pem"
     if certificate_path.exists() and key_path.exists():
         try:
@@ -84,7 +84,7 @@ def read_authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePriv
                 hint="choose another DIR; a new authority needs new certificates on all hosts",
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ConfigError(f"{key_path} is not a key that this command made")
+            raise ConfigError(f"{key_path} is not a key that this command created")
         return certificate, key
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wallaroo cluster authority")])
@@ -165,7 +165,7 @@ def _alternative(host: str) -> x509.GeneralName:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Write a key that only its owner can read, from its first byte on."""
+    """Write a key to a file that is readable for its owner only, from the first byte on."""
     text = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

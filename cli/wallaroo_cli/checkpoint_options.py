@@ -1,4 +1,4 @@
-"""Options of ``wallaroo-run`` about checkpoints, none of which does anything without them."""
+"""Options of ``wallaroo-run`` for checkpoints; all need ``--resilience-dir``."""
 
 import os
 from collections.abc import Callable, Collection
@@ -16,7 +16,7 @@ from wallaroo_workers.storage.journal_files import JournalSync
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointOptions:
-    """What these options say; the names are those of the options below."""
+    """The values of these options; the names are those of the options below."""
 
     resilience_dir: str | None
     checkpoint_interval: float
@@ -34,7 +34,7 @@ class CheckpointOptions:
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
-        """Take these options out of all that a command was given; its paths become absolute."""
+        """Remove these options from ``values`` and return them; paths become absolute."""
         own = {field.name: values.pop(field.name) for field in fields(cls)}
         if own["resilience_dir"]:
             own["resilience_dir"], journals = _places(own["resilience_dir"])
@@ -48,7 +48,7 @@ class CheckpointOptions:
         return self.resilience_dir, self.journal_dir or ""
 
     def settings(self, folder: str) -> CheckpointSettings | None:
-        """Return what a run in `folder` is told about checkpoints; ``None`` if they are off."""
+        """Return the settings for a run in ``folder``; ``None`` if checkpoints are off."""
         location, journal_folder = self.places()
         if not location:
             return None
@@ -69,7 +69,7 @@ class CheckpointOptions:
 
 
 def _places(place: str) -> tuple[str, str]:
-    """Return where checkpoints are, and where journals are unless an option says so."""
+    """Return where checkpoints are, and the default place of journals."""
     if "://" in place and not place.startswith("file://"):
         return place, "wallaroo-journals"
     folder = os.path.abspath(place.removeprefix("file://"))
@@ -84,8 +84,8 @@ _OPTIONS = [
     click.option(
         "--resilience-dir",
         metavar="DIR|URL",
-        help="Take checkpoints there: a directory, or s3://BUCKET/PREFIX. What was accepted is "
-        "then never lost; run again with the same DIR to carry on.",
+        help="Take checkpoints there: a directory, or s3://BUCKET/PREFIX. Accepted input is "
+        "then never lost; run again with the same DIR to continue.",
     ),
     click.option(
         "--checkpoint-interval",
@@ -101,7 +101,7 @@ _OPTIONS = [
         default=3,
         show_default=True,
         type=click.IntRange(1),
-        help="Checkpoints that are kept; journals reach back to the oldest of them.",
+        help="How many checkpoints to keep; journals reach back to the oldest of them.",
     ),
     click.option(
         "--max-checkpoint-failures",
@@ -114,33 +114,33 @@ _OPTIONS = [
         metavar="DIR",
         type=click.Path(file_okay=False),
         help="Local folder for the journals.  [default: RESILIENCE-DIR/journals; "
-        "wallaroo-journals where that is a URL]",
+        "wallaroo-journals if that is a URL]",
     ),
     click.option(
         "--journal-sync",
         type=click.Choice(["os", "batch", "always"]),
         default="os",
         show_default=True,
-        help="When journals reach the disk. os: when the system writes them, which survives the "
-        "death of processes; batch: before anything leaves a worker; always: at each read.",
+        help="When journals reach the disk. os: when the system writes them, which survives a "
+        "killed process; batch: before a worker sends anything; always: after each read.",
     ),
     click.option(
         "--from-checkpoint",
         metavar="N",
         type=click.IntRange(1),
-        help="Start from this checkpoint instead of the newest; what was accepted since is "
+        help="Start from this checkpoint instead of the newest; input accepted since then is "
         "processed again.",
     ),
     click.option(
         "--allow-dropped-state",
         is_flag=True,
-        help="Take a checkpoint of a changed application: states keep their content by name, those "
-        "that are gone are dropped.",
+        help="Accept the checkpoint of a changed application: states keep their content by name, "
+        "and states that no longer exist are dropped.",
     ),
     click.option(
         "--take-over",
         is_flag=True,
-        help="Start although another run has these checkpoints, and is alive: that one ends.",
+        help="Start even if another run that is alive uses these checkpoints; that run ends.",
     ),
     click.option(
         "--store-timeout",
@@ -154,41 +154,41 @@ _OPTIONS = [
     click.option(
         "--allow-lost-input",
         is_flag=True,
-        help="Go on if a journal that is needed is missing or shorter than it was: what was "
-        "accepted and stands in it alone is lost.",
+        help="Continue if a journal that is needed is missing or too short: accepted input that "
+        "only this journal had is lost.",
     ),
     click.option(
         "--allow-changed-state",
         is_flag=True,
-        help="Start although the class of a state has changed since the checkpoint; its objects "
-        "are taken as they unpickle.",
+        help="Start even if the class of a state has changed since the checkpoint; its objects "
+        "are used as they unpickle.",
     ),
     click.option(
         "--skip-unreadable-keys",
         is_flag=True,
-        help="Go on without keys whose state cannot be read; they are listed beside the dead "
-        "letters. Without it such a key ends the run with status 1.",
+        help="Continue without keys whose state cannot be read; they are listed in a file beside "
+        "the dead letters. Without this option such a key ends the run with status 1.",
     ),
 ]
 
 
 def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command these options."""
+    """Add these options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def check_checkpoints(resilience_dir: str | None, given: Collection[str]) -> None:
-    """Refuse options that do nothing: their user believes that nothing can be lost.
+    """Reject these options without ``--resilience-dir``: the user would believe in durability.
 
-    ``given`` are names of the parameters on the command line. Raises ``ConfigError``.
+    ``given`` has the names of the parameters on the command line. Raises ``ConfigError``.
     """
     if resilience_dir:
         return
     if vain := [name for name in ABOUT_CHECKPOINTS if name in given]:
         option = "--" + vain[0].removesuffix("_s").replace("_", "-")
         raise ConfigError(
-            f"{option} is about checkpoints, and there is no --resilience-dir",
+            f"{option} needs checkpoints, and --resilience-dir is not given",
             hint=f"add --resilience-dir DIR, or leave out {option}",
         )

@@ -1,4 +1,4 @@
-"""``wallaroo-checkpoints``: look at the checkpoints in a store, check them, delete old ones."""
+"""``wallaroo-checkpoints``: show the checkpoints in a store, verify them, delete old ones."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from wallaroo_workers.storage.store import Store, open_store
 from wallaroo_workers.storage.verify import verify
 
 EPILOG = """\b
-DIR is what wallaroo-run got as --resilience-dir: a directory, or s3://BUCKET/PREFIX with the
-usual AWS_… variables.
+DIR is the --resilience-dir of wallaroo-run: a directory, or s3://BUCKET/PREFIX with the usual
+AWS_… variables.
 
 \b
 Examples:
@@ -29,8 +29,8 @@ Examples:
   wallaroo-checkpoints verify state --json
   wallaroo-checkpoints prune state --keep 1
 
-Exit status: 0 if all is well, 1 if something is damaged or cannot be reached, 2 for a mistake on
-the command line."""
+Exit status: 0 on success, 1 if something is damaged or cannot be reached, 2 for a mistake on the
+command line."""
 
 _location = click.argument("location", metavar="DIR")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
@@ -39,7 +39,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
-    """Look at checkpoints, check them, and delete old ones; also while a cluster runs."""
+    """Show checkpoints, verify them, and delete old ones, even while a cluster runs."""
 
 
 @main.command("list")
@@ -49,7 +49,7 @@ def main() -> None:
 def list_checkpoints(location: str, *, as_json: bool) -> None:
     """Show all checkpoints in DIR, the newest first.
 
-    A claim marks that a run started: it says the same as the checkpoint that run began with.
+    A claim marks the start of a run; its content is the checkpoint that the run started from.
     """
     found = asyncio.run(_load_all(_open(location)))
     if as_json:
@@ -60,13 +60,13 @@ def list_checkpoints(location: str, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@main.command(short_help="Show everything that one checkpoint says.")
+@main.command(short_help="Show the whole content of a checkpoint.")
 @_location
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
 @_as_json
 @report_errors
 def show(location: str, number: int, *, as_json: bool) -> None:
-    """Show everything that checkpoint N in DIR says, positions of sources and journals included."""
+    """Show the content of checkpoint N in DIR, including positions of sources and journals."""
     manifest = asyncio.run(_load(_open(location), number))
     if as_json:
         click.echo(json.dumps(views.whole(manifest), indent=2))
@@ -85,9 +85,9 @@ def show(location: str, number: int, *, as_json: bool) -> None:
 @_as_json
 @report_errors
 def verify_checkpoints(location: str, *, journals: Path | None, as_json: bool) -> None:
-    """Read all checkpoints and journals in DIR and report whatever is not as it was written.
+    """Read all checkpoints and journals in DIR and report what is damaged.
 
-    Reads every byte, so this may take a while; code of the application is not run.
+    Reads every byte, so this may take a while. It runs no code of the application.
     """
     store = _open(location)
     if journals is None and store.folder is not None:
@@ -108,15 +108,15 @@ def verify_checkpoints(location: str, *, journals: Path | None, as_json: bool) -
     metavar="K",
     required=True,
     type=click.IntRange(min=1),
-    help="How many checkpoints to keep, the newest ones.",
+    help="How many of the newest checkpoints to keep.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_as_json
 @report_errors
 def prune(location: str, *, keep: int, yes: bool, as_json: bool) -> None:
-    """Delete from DIR all checkpoints but the newest K, and what nothing needs any more.
+    """Delete from DIR all checkpoints but the newest K, and files that nothing needs any more.
 
-    Journals are left: a running cluster cuts them itself.
+    Journals stay: a running cluster truncates them itself.
     """
     store = _open(location)
     doomed = asyncio.run(ManifestLog(store).prunable(keep))
@@ -137,7 +137,7 @@ def _open(location: str) -> Store:
 
 
 async def _load_all(store: Store) -> list[Manifest | DamagedFileError]:
-    """Return all manifests, newest first, with an error in place of each that is damaged."""
+    """Return all manifests, newest first, with an error instead of each damaged one."""
     log = ManifestLog(store)
     found: list[Manifest | DamagedFileError] = []
     for number in reversed(await log.numbers()):

@@ -1,4 +1,4 @@
-"""``wallaroo-cluster``: ask a running cluster, and steer it."""
+"""``wallaroo-cluster``: inspect and control a running cluster."""
 
 import click
 
@@ -10,7 +10,7 @@ from wallaroo_cli.original.client import external
 from wallaroo_cli.top import top
 
 EPILOG = """\b
-Without --cluster it is about the cluster that was started in the current folder.
+Without --cluster the command addresses the cluster that was started in the current folder.
 
 \b
 Examples:
@@ -20,14 +20,14 @@ Examples:
   wallaroo-cluster grow --workers 2
   wallaroo-cluster stop
 
-Exit status: 0 when it is done, 1 when it was refused or failed, 2 for a mistake on the command
-line, 3 when there is no cluster."""
+Exit status: 0 on success, 1 if the request was refused or failed, 2 for a mistake on the command
+line, 3 if there is no cluster."""
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
-    """Ask a running cluster, and steer it."""
+    """Inspect and control a running cluster."""
 
 
 for _command in (

@@ -15,7 +15,7 @@ _wait = click.option(
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Answer when it is done, with what moved; or as soon as it is accepted.",
+    help="Return when the change is done, and show what moved; or as soon as it is accepted.",
 )
 
 
@@ -23,35 +23,36 @@ _wait = click.option(
 @cluster_options
 @report_errors
 def checkpoint(**options: Any) -> None:
-    """Take a checkpoint now, and answer once it stands."""
+    """Take a checkpoint now, and return when it is committed."""
     do_and_show(options, "checkpoint", views.checkpoint_text)
 
 
-@click.command(short_help="Stop in order, as Ctrl-C does.")
+@click.command(short_help="Stop the cluster in order, as Ctrl-C does.")
 @click.option(
     "--discard-state",
     is_flag=True,
-    help="Then delete the application's checkpoints, journals and staged output.",
+    help="Afterwards delete the application's checkpoints, journals and staged output.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
 @cluster_options
 @report_errors
 def stop(*, yes: bool, **options: Any) -> None:
-    """Stop in order, as Ctrl-C does; answer when nothing of the cluster is left."""
+    """Stop the cluster in order, as Ctrl-C does, and return when all its processes have ended."""
     if options["discard_state"] and not yes:
         if not sys.stdin.isatty():
             raise ConfigError(
-                "--discard-state deletes what cannot be brought back", hint="add --yes to mean it"
+                "--discard-state deletes data that cannot be restored",
+                hint="add --yes to confirm",
             )
         confirm("Delete all checkpoints and journals?", "nothing was stopped, nothing deleted")
     do_and_show(options, "stop", views.stop_text, until_gone=True)
 
 
-@click.command(short_help="Close the sources, finish the rest, leave the workers up.")
+@click.command(short_help="Close the sources and finish accepted input; workers stay up.")
 @cluster_options
 @report_errors
 def drain(**options: Any) -> None:
-    """Close the sources, finish what they took, and leave the workers up to be looked at."""
+    """Close the sources and finish accepted input; workers stay up to be inspected."""
     do_and_show(options, "drain", views.stop_text)
 
 
@@ -62,7 +63,7 @@ def drain(**options: Any) -> None:
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="So many more.",
+    help="How many workers to add.",
 )
 @_wait
 @cluster_options
@@ -72,14 +73,16 @@ def grow(**options: Any) -> None:
     do_and_show(options, "grow", views.resize_text)
 
 
-@click.command(short_help="Have workers leave the cluster while it runs.")
-@click.option("--workers", metavar="N", type=click.IntRange(1), help="So many fewer, the last.")
-@click.option("--names", metavar="NAME,...", help="These ones.")
+@click.command(short_help="Remove workers from the cluster while it runs.")
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(1), help="How many workers to remove: the last N."
+)
+@click.option("--names", metavar="NAME,...", help="Which workers to remove.")
 @_wait
 @cluster_options
 @report_errors
 def shrink(*, names: str | None, **options: Any) -> None:
-    """Have workers leave the cluster while it runs; others take their keys over."""
+    """Remove workers from the cluster while it runs; the others take over their keys."""
     if (names is None) == (options["workers"] is None):
         raise click.UsageError("give either --workers N or --names NAME,...")
     chosen = [name.strip() for name in (names or "").split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""The commands of ``wallaroo-cluster`` that only look."""
+"""The commands of ``wallaroo-cluster`` that change nothing."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,14 @@ KEYS_SHOWN = 100
 KEYS_AT_ONCE = 10_000
 
 
-@click.command("list", short_help="Show the clusters that run, of this folder or of all.")
-@click.option("--all", "wants_all", is_flag=True, help="Of all folders of this machine.")
+@click.command("list", short_help="Show running clusters, of this folder or of all.")
+@click.option("--all", "wants_all", is_flag=True, help="Clusters of all folders of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 @report_errors
 def list_clusters(*, wants_all: bool, as_json: bool) -> None:
-    """Show the clusters that were started in this folder and still run.
+    """Show the running clusters that were started in this folder.
 
-    With --all, those of all folders of this machine: your own, or everybody's for root.
+    With --all, those of all folders of this machine: your own, or as root those of all users.
     """
     if wants_all:
         _list_all(as_json=as_json)
@@ -55,9 +55,9 @@ def _list_all(*, as_json: bool) -> None:
     elif found.runs:
         views.print_runs(found.runs, of_machine=True)
     else:
-        click.echo("No cluster of yours runs on this machine.")
+        click.echo("None of your clusters runs on this machine.")
     if found.hidden_count:
-        click.echo(f"Clusters of other users, which only root sees: {found.hidden_count}", err=True)
+        click.echo(f"Clusters of other users, visible to root only: {found.hidden_count}", err=True)
 
 
 @click.command(short_help="Show the cluster and its workers.")
@@ -80,7 +80,7 @@ def partitions(**options: Any) -> None:
 
 @click.command(short_help="Count or show the keys of each state.")
 @click.argument("state", required=False)
-@click.option("--worker", metavar="NAME", help="Of this worker only.")
+@click.option("--worker", metavar="NAME", help="Keys of this worker only.")
 @click.option("--list", "wants_list", is_flag=True, help="Show the keys, not their number.")
 @click.option(
     "--limit",
@@ -88,7 +88,7 @@ def partitions(**options: Any) -> None:
     default=KEYS_SHOWN,
     show_default=True,
     type=click.IntRange(1),
-    help="Show so many keys at most.",
+    help="Show at most N keys.",
 )
 @click.option("--all", "wants_all", is_flag=True, help="Show all keys, however many.")
 @cluster_options
@@ -97,8 +97,8 @@ def partitions(**options: Any) -> None:
 def keys(*, wants_list: bool, limit: int, wants_all: bool, **options: Any) -> None:
     """Show how many keys each state has on each worker, or with --list the keys of STATE.
 
-    A line of the list has the worker, the type of the key and the key. The exit status is 1 if a
-    worker does not answer, so that something is missing.
+    A line of the list has the worker, the type of the key and the key. The exit status is 1 if the
+    answer of a worker is missing.
     """
     if not (wants_list or wants_all):
         counts = ask_and_show(options, "keys", views.print_key_counts)
@@ -129,7 +129,7 @@ def _list_keys(options: dict[str, Any], limit: int | None) -> None:
     else:
         views.print_problems(problems)
         if after is not None:
-            click.echo(f"The first {count:,}; --limit N or --all shows more.", err=True)
+            click.echo(f"The first {count:,} keys; --limit N or --all shows more.", err=True)
     if problems:
         raise SystemExit(1)
 
@@ -146,13 +146,13 @@ def _list_keys(options: dict[str, Any], limit: int | None) -> None:
     default="str",
     show_default=True,
     type=click.Choice(KINDS),
-    help="What KEY is; json for a tuple, as a list.",
+    help="The type of KEY; for a tuple use json, with a list.",
 )
 @cluster_options
 @timeout_option
 @report_errors
 def get(**options: Any) -> None:
-    """Show the object that STATE has for KEY, as the worker has it now.
+    """Show the present object of KEY in STATE.
 
     A state of to_stateful has one object, and needs no KEY. The exit status is 1 if there is no
     such key.
@@ -163,14 +163,14 @@ def get(**options: Any) -> None:
 @click.command(short_help="Show what happened: losses, recoveries, resizes.")
 @click.option(
     "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1, EVENTS_KEPT),
-    help="Show so many events at most.",
+    help="Show at most N events.",
 )  # fmt: skip
 @cluster_options
 @report_errors
 def events(**options: Any) -> None:
     """Show what happened in this run: losses, recoveries, resizes, failed checkpoints.
 
-    The newest event is the last. Each has the name of the log event that says more.
+    The newest event is the last. Each has the name of its log event, which has more details.
     """
     ask_and_show(options, "events", lambda answer: views.print_events(answer["events"]))
 
@@ -179,11 +179,11 @@ def events(**options: Any) -> None:
 @click.option(
     "--level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Log lines of this level and above from now on, in all processes.",
+    help="From now on log lines of this level and above, in all processes.",
 )
 @click.option(
     "--limit", metavar="N", default=50, show_default=True, type=click.IntRange(1, 200),
-    help="Show so many lines at most.",
+    help="Show at most N lines.",
 )  # fmt: skip
 @cluster_options
 @timeout_option
@@ -195,7 +195,7 @@ def logs(**options: Any) -> None:
 
     def show(answer: dict[str, Any]) -> None:
         if level is not None:
-            click.echo(f"all processes log lines of the level {level} and above")
+            click.echo(f"all processes now log lines of level {level} and above")
         else:
             views.print_log(answer["lines"])
         views.print_problems(answer["problems"])

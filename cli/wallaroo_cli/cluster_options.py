@@ -1,4 +1,4 @@
-"""Options that all commands of ``wallaroo-cluster`` share, and what they do with an answer."""
+"""Options that all commands of ``wallaroo-cluster`` share, and how they show an answer."""
 
 import json
 from collections.abc import Callable
@@ -44,19 +44,19 @@ _TIMEOUT = click.option(
 
 
 def cluster_options(command: F) -> F:
-    """Add what says which cluster is meant, and how the answer is written."""
+    """Add the options that choose the cluster and the format of the answer."""
     for option in reversed(_WHICH):
         command = option(command)
     return command
 
 
 def timeout_option(command: F) -> F:
-    """Add the wait for workers that hang."""
+    """Add the limit for workers that do not answer."""
     return _TIMEOUT(command)
 
 
 def target_of(options: dict[str, Any]) -> Target:
-    """Take the options that say which cluster is meant; return it."""
+    """Remove the options that choose the cluster, and return the cluster."""
     files = tls_files(*(options.pop(name) for name in ("tls_cert", "tls_key", "tls_ca")))
     return find_cluster(options.pop("address"), options.pop("secret_file"), files)
 
@@ -64,7 +64,7 @@ def target_of(options: dict[str, Any]) -> Target:
 def ask_and_show(
     options: dict[str, Any], method: str, show: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Ask with what is left of the options; write the answer as JSON or by ``show``; return it."""
+    """Send the other options as parameters; write the answer as JSON or by ``show``; return it."""
     as_json = options.pop("as_json")
     answer = ask(target_of(options), method, options)
     write(answer, show, as_json=as_json)
@@ -78,7 +78,7 @@ def do_and_show(
     *,
     until_gone: bool = False,
 ) -> None:
-    """As ``ask_and_show``, for what takes its time: a line moves meanwhile."""
+    """Like ``ask_and_show`` for slow requests: shows a progress line meanwhile."""
     as_json = options.pop("as_json")
     target = target_of(options)
     with Waiting(method) as waiting:
@@ -87,7 +87,7 @@ def do_and_show(
 
 
 def write(answer: dict[str, Any], show: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
-    """Write an answer on stdout."""
+    """Write an answer to stdout."""
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:

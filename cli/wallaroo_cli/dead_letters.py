@@ -1,4 +1,4 @@
-"""``wallaroo-dead-letters``: look at records that failed, and send them again."""
+"""``wallaroo-dead-letters``: show records that failed, and send them again."""
 
 import json
 import sys
@@ -27,8 +27,8 @@ from wallaroo_cli.tools.waiting import Waiting
 LAST = 100
 
 EPILOG = """\b
-A letter is called by its file and its line, such as app-w1:17; the file may be left out if only
-one has that line, and app-w1:17-20 names four letters.
+A letter is named by its file and line, such as app-w1:17. The file can be left out if only one
+file has that line. app-w1:17-20 names four letters.
 
 \b
 Examples:
@@ -38,8 +38,8 @@ Examples:
   wallaroo-dead-letters replay app-w1:17-20
   wallaroo-dead-letters replay --step decoder --yes
 
-Exit status: 0 when it is done, 1 when letters were refused or something failed, 2 for a mistake
-on the command line, 3 when there is no cluster."""
+Exit status: 0 on success, 1 if letters were refused or something failed, 2 for a mistake on the
+command line, 3 if there is no cluster."""
 
 _folder = click.option(
     "--dead-letters",
@@ -48,7 +48,7 @@ _folder = click.option(
     default="dead-letters",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where they are: what wallaroo-run got as --dead-letters.",
+    help="The --dead-letters folder of wallaroo-run.",
 )
 _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 
@@ -56,14 +56,14 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
-    """Look at records that failed, and send them again; also while a cluster runs."""
+    """Show records that failed, and send them again, even while a cluster runs."""
 
 
 @main.command("list", short_help="Show the letters, the newest last.")
 @_folder
 @selection_options
 @click.option("--last", metavar="N", type=click.IntRange(1),
-              help=f"Show so many at most.  [default: {LAST}; with --json all]")  # fmt: skip
+              help=f"Show at most N letters.  [default: {LAST}; with --json all]")  # fmt: skip
 @_as_json
 @report_errors
 def list_letters(folder: Path, *, last: int | None, as_json: bool, **options: Any) -> None:
@@ -88,14 +88,14 @@ def list_letters(folder: Path, *, last: int | None, as_json: bool, **options: An
     "--payload",
     "wants_payload",
     is_flag=True,
-    help="Write the payload alone on stdout, byte for byte as the source got it.",
+    help="Write only the payload to stdout, byte for byte as the source received it.",
 )
 @_as_json
 @report_errors
 def show(folder: Path, name: str, *, wants_payload: bool, as_json: bool) -> None:
-    """Show all that is known of LETTER, with its traceback."""
+    """Show all details of LETTER, with its traceback."""
     if wants_payload and as_json:
-        raise ConfigError("--payload writes bytes, and --json text", hint="leave out either")
+        raise ConfigError("--payload writes bytes, and --json text", hint="leave out one of them")
     damages: list[Damage] = []
     found = [*_chosen(folder, Selection.of_names([name]), damages)]
     if len(found) > 1:
@@ -104,7 +104,7 @@ def show(folder: Path, name: str, *, wants_payload: bool, as_json: bool) -> None
     if wants_payload:
         if letter.payload is None:
             raise ConfigError(
-                f"{letter.name} has no payload: its source makes the records itself",
+                f"{letter.name} has no payload: its source creates records itself",
                 hint="`show` without --payload has the record",
             )
         sys.stdout.buffer.write(letter.payload)
@@ -115,7 +115,7 @@ def show(folder: Path, name: str, *, wants_payload: bool, as_json: bool) -> None
         views.print_letter(letter, state)
 
 
-@main.command(short_help="Send payloads to the running cluster again.")
+@main.command(short_help="Send payloads again to the running cluster.")
 @_folder
 @click.argument("names", metavar="[LETTER]...", nargs=-1)
 @selection_options
@@ -124,7 +124,7 @@ def show(folder: Path, name: str, *, wants_payload: bool, as_json: bool) -> None
     "--unsure",
     "sends_unsure",
     is_flag=True,
-    help="Those too that may have arrived when an earlier replay was interrupted.",
+    help="Include letters that may have arrived before an earlier replay was interrupted.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @cluster_options
@@ -138,18 +138,18 @@ def replay(
     yes: bool,
     **options: Any,
 ) -> None:
-    """Send payloads of TCP sources to the running cluster again, as a sender would.
+    """Send payloads of TCP sources again to the running cluster, as a sender would.
 
-    Each letter is marked durably, and one that was sent is left out from then on. What a letter
-    changed before it failed stays changed, so look at its step first. Letters of other sources
-    are refused. Ctrl-C ends it after the letters that are on their way.
+    Each letter that was sent is marked durably and skipped from then on. State that a record
+    changed before it failed stays changed, so check its step first. Letters of other sources
+    are refused. Ctrl-C stops after the letters that are being sent.
     """
     selection = selection_of(options, names)
     if selection.is_everything != wants_all:
         raise ConfigError(
-            "--all does not go with names and other options that choose letters"
+            "--all cannot be combined with names or other options that choose letters"
             if wants_all
-            else "nothing says which letters to send again",
+            else "no letters are chosen",
             hint="give names as `list` shows them, or --step, --pipeline, --since, --until; "
             "--all sends every letter",
         )
@@ -179,7 +179,7 @@ def replay(
 
 
 def _chosen(folder: Path, selection: Selection, damages: list[Damage]) -> Iterator[views.Row]:
-    """Return the chosen letters and what is known of each; a name of none is an error."""
+    """Yield the chosen letters with their marks. Raises ``ConfigError`` for an unknown name."""
     marks = Marks(folder)
     for letter in read_letters(folder, damages):
         state = marks.take(letter)

@@ -1,7 +1,8 @@
-"""Where the installed commands start: before anything heavy is imported.
+"""Entry points of the installed commands; they run before anything heavy is imported.
 
-Importing a command takes some tenths of a second. Ctrl-C in that time ends the process at once;
-Python's own handler would raise inside whatever module is being imported, and print where.
+Importing a command takes some tenths of a second. Ctrl-C during that time ends the process
+immediately. Python's own handler would raise inside a module that is being imported and print a
+traceback.
 """
 
 import importlib
@@ -12,44 +13,43 @@ from types import FrameType
 from wallaroo_cli.tools.readable import make_readable
 
 STATUS_INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended: 128 and the signal's number."""
+"""What shells expect from a program that Ctrl-C ended: 128 plus the signal's number."""
 
 
 def run() -> None:
-    """``wallaroo-run``."""
+    """Run ``wallaroo-run``."""
     _start("run")
 
 
 def sender() -> None:
-    """``wallaroo-sender``."""
+    """Run ``wallaroo-sender``."""
     _start("send")
 
 
 def receiver() -> None:
-    """``wallaroo-receiver``."""
+    """Run ``wallaroo-receiver``."""
     _start("receive")
 
 
 def checkpoints() -> None:
-    """``wallaroo-checkpoints``."""
+    """Run ``wallaroo-checkpoints``."""
     _start("checkpoints")
 
 
 def cluster() -> None:
-    """``wallaroo-cluster``."""
+    """Run ``wallaroo-cluster``."""
     _start("cluster")
 
 
 def dead_letters() -> None:
-    """``wallaroo-dead-letters``."""
+    """Run ``wallaroo-dead-letters``."""
     _start("dead_letters")
 
 
 def _start(module: str) -> None:
     make_readable()
     handler = signal.getsignal(signal.SIGINT)
-    # A process that was started with Ctrl-C ignored, as shells start jobs in the background, keeps
-    # ignoring it.
+    # Shells start background jobs with Ctrl-C ignored; such a process keeps ignoring it.
     is_default = handler is signal.default_int_handler
     if is_default:
         signal.signal(signal.SIGINT, _end)

@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: what happened, what to do, an exit status."""
+"""Turns errors of a command into a message, a hint and an exit status."""
 
 import contextlib
 import functools
@@ -15,11 +15,11 @@ R = TypeVar("R")
 
 
 def report_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Make ``command`` show its users sentences instead of tracebacks.
+    """Make ``command`` show messages instead of tracebacks.
 
     A :class:`WallarooError` becomes ``Error: …``, then ``hint: …`` if it has one, on stderr and
-    its exit code. Ctrl-C ends quietly with status 130. Everything else is a bug of ours and keeps
-    its traceback. Put it below the options, next to the function.
+    its exit code. Ctrl-C ends quietly with status 130. Any other exception is a bug of ours and
+    keeps its traceback. Put this decorator below the options, next to the function.
     """
 
     @functools.wraps(command)
@@ -27,7 +27,7 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except WallarooError as error:
-            with contextlib.suppress(OSError):  # nobody reads it; the status stays
+            with contextlib.suppress(OSError):  # stderr is closed; the exit status still tells
                 click.echo(f"Error: {error.what}", err=True)
                 if error.hint:
                     click.echo(f"hint: {error.hint}", err=True)

@@ -1,4 +1,4 @@
-"""Options of ``wallaroo-run`` about records that fail."""
+"""Options of ``wallaroo-run`` for records that fail."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +17,8 @@ _OPTIONS = (
         type=click.Choice(["dead-letter", "stop"]),
         default="dead-letter",
         show_default=True,
-        help="What an error in the application's functions does with the record, or the run.",
+        help="What happens if a function of the application raises: the record becomes a dead "
+        "letter, or the run stops.",
     ),
     click.option(
         "--dead-letters",
@@ -33,13 +34,13 @@ _OPTIONS = (
         default=FILE_BYTES,
         show_default=True,
         type=click.IntRange(1),
-        help="A worker's file of dead letters that is longer is followed by another one.",
+        help="The size at which a worker starts a new file of dead letters.",
     ),
     click.option(
         "--keep-dead-letters",
         metavar="N",
         type=click.IntRange(1),
-        help="Files of dead letters that each worker keeps; older ones are deleted.  "
+        help="How many files of dead letters each worker keeps; older ones are deleted.  "
         "[default: all]",
     ),
     click.option(
@@ -52,24 +53,24 @@ _OPTIONS = (
 
 
 def failure_options(command: F) -> F:
-    """Add the options."""
+    """Add these options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def failure_rule(max_failures: str | None, *, on_error: str, is_joining: bool) -> FailureRule:
-    """Return what the options say about failures. Raises ``ConfigError`` if they do not fit."""
+    """Return the rule for failures. Raises ``ConfigError`` if options contradict each other."""
     if max_failures is None:
         return FailureRule()
     if on_error == "stop":
         raise ConfigError(
-            "--on-error stop ends the run with the first failure, and --max-failures allows some",
-            hint="leave out either",
+            "--on-error stop ends the run at the first failure, but --max-failures allows some",
+            hint="leave out one of them",
         )
     if is_joining:
         raise ConfigError(
-            "--max-failures is for the initializer, which counts for all workers",
+            "--max-failures belongs to the initializer, which counts failures of all workers",
             hint="leave it out here, and give it to the command without --join",
         )
     return FailureRule(FailureLimit.parse(max_failures))

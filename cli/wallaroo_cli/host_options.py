@@ -1,4 +1,4 @@
-"""The options of ``wallaroo-run`` for clusters of several hosts: who joins whom, and how safely."""
+"""Options of ``wallaroo-run`` for clusters of several hosts: addresses, secret and TLS."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from wallaroo_workers.security import check_exposure, is_wildcard, load_secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
-    """What these options say; the names are those of the options below."""
+    """The values of these options; the names are those of the options below."""
 
     join: str | None
     name: str | None
@@ -34,23 +34,23 @@ class HostOptions:
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "HostOptions":
-        """Take these options out of all that a command was given."""
+        """Remove these options from ``values`` and return them."""
         return cls(**{field.name: values.pop(field.name) for field in fields(cls)})
 
     @property
     def tls_files(self) -> TlsFiles | None:
-        """The files of ``--tls-…``; raises ``ConfigError`` for a part of them."""
+        """The files of ``--tls-…``; raises ``ConfigError`` if only some are given."""
         return tls_files(self.tls_cert, self.tls_key, self.tls_ca)
 
 
 def tls_files(cert: str | None, key: str | None, authority: str | None) -> TlsFiles | None:
-    """Return the files of ``--tls-…``, ``None`` without any; ``ConfigError`` for a part of them."""
+    """Return the files of ``--tls-…``, ``None`` without any; ``ConfigError`` for only some."""
     paths = {"--tls-cert": cert, "--tls-key": key, "--tls-ca": authority}
     if not any(paths.values()):
         return None
     if missing := [option for option, path in paths.items() if not path]:
         raise ConfigError(
-            f"TLS needs three files, and there is no {' and no '.join(missing)}",
+            f"TLS needs three files; missing: {' and '.join(missing)}",
             hint="give --tls-cert, --tls-key and --tls-ca together",
         )
     cert, key, authority = (os.path.abspath(path) for path in paths.values() if path)
@@ -67,7 +67,7 @@ TLS_OPTIONS = (
         "--tls-ca",
         metavar="PATH",
         type=_FILE,
-        help="The authority that signed the certificates of all hosts of the cluster.",
+        help="The certificate authority that signed the certificates of all hosts.",
     ),
 )
 
@@ -75,7 +75,7 @@ _OPTIONS = [
     click.option(
         "--join",
         metavar="H:P",
-        help="Run one worker on this host for the cluster whose initializer listens there.",
+        help="Run one worker on this host for the cluster whose --control address this is.",
     ),
     click.option(
         "--name",
@@ -87,7 +87,7 @@ _OPTIONS = [
         metavar="N",
         default=0,
         type=click.IntRange(0, 1024),
-        help="Begin when so many workers have come from elsewhere with --join.",
+        help="Start when N workers of other hosts have joined with --join.",
     ),
     click.option(
         "--agent-timeout",
@@ -96,7 +96,7 @@ _OPTIONS = [
         default=60.0,
         show_default=True,
         type=_SECONDS,
-        help="Stop with status 1 when the host of a worker is gone for so long.",
+        help="Stop with status 1 when the host of a worker has been gone for this time.",
     ),
     click.option(
         "--rejoin",
@@ -104,42 +104,43 @@ _OPTIONS = [
         metavar="SECONDS",
         default=0.0,
         type=Number(above_zero=False),
-        help="With --join: dial again for so long when the initializer is lost.  [default: stop "
-        "with status 3]",
+        help="With --join: try for this time to reconnect when the initializer is lost.  "
+        "[default: stop with status 3]",
     ),
     click.option(
         "--bind",
         "bind_host",
         metavar="HOST",
-        help="Where workers of this host listen for other workers.  [default: the address that "
-        "leads to the initializer]",
+        help="Where workers of this host listen for other workers.  [default: the local address "
+        "of the connection to the initializer]",
     ),
     click.option(
         "--advertise",
         "advertise_host",
         metavar="HOST",
-        help="What other hosts dial to reach workers of this one, if not what they bind.",
+        help="The address that other hosts dial to reach workers of this host.  [default: the "
+        "address they bind]",
     ),
     click.option(
         "--secret-file",
         metavar="PATH",
         type=_FILE,
-        help="The cluster's secret, the same on every host; or WALLAROO_SECRET.  [default: a "
-        "random one for each run]",
+        help="File with the cluster's secret, the same on every host; or set WALLAROO_SECRET.  "
+        "[default: a random secret for each run]",
     ),
     *TLS_OPTIONS,
 ]
 
 
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command these options."""
+    """Add these options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def check_together(options: HostOptions, worker_count: int | None) -> None:
-    """Refuse options that make no sense together. Raises ``ConfigError``."""
+    """Raise ``ConfigError`` for options that contradict each other."""
     if options.join is None:
         if options.name is not None or options.rejoin_s:
             raise ConfigError(
@@ -148,26 +149,27 @@ def check_together(options: HostOptions, worker_count: int | None) -> None:
             )
         if worker_count == 0 and not options.expect_workers:
             raise ConfigError(
-                "--workers 0 leaves nobody to work",
-                hint="add --expect-workers N and start workers elsewhere with --join",
+                "--workers 0 leaves no worker",
+                hint="add --expect-workers N and start workers on other hosts with --join",
             )
     elif worker_count is not None:
         raise ConfigError(
-            "--join runs one worker, and --workers is for the initializer",
-            hint="leave out --workers; for several workers here start this command several times, "
-            "each with another --name",
+            "--join runs one worker, but --workers belongs to the initializer",
+            hint="leave out --workers; for several workers on this host start this command several "
+            "times, each with another --name",
         )
     elif options.expect_workers:
         raise ConfigError(
-            "--join and --expect-workers are for different processes",
-            hint="give --expect-workers to the initializer alone",
+            "--expect-workers belongs to the initializer, and --join starts a worker",
+            hint="give --expect-workers to the initializer only",
         )
 
 
 def checked_secret(options: HostOptions, control: str) -> bytes | None:
-    """Return the user's secret, if there is one.
+    """Return the user's secret, if one is given.
 
-    Raises ``ConfigError`` where the cluster would reach beyond this host without secret and TLS.
+    Raises ``ConfigError`` if the cluster would be reachable from other hosts without secret and
+    TLS.
     """
     secret = load_secret(options.secret_file)
     option, address = ("--control", control) if options.join is None else ("--join", options.join)
@@ -180,14 +182,14 @@ def checked_secret(options: HostOptions, control: str) -> bytes | None:
 
 
 def advertised(options: HostOptions, control: str, worker_count: int | None) -> str:
-    """Return what other hosts dial to reach this one's workers; empty for what these bind."""
+    """Return the host that others dial to reach this host's workers; empty: what these bind."""
     bind = options.bind_host or split_option("--control", control)[0]
     if options.advertise_host is None and worker_count != 0 and is_wildcard(bind):
         raise ConfigError(
-            f"workers of this host would listen at all its addresses ({bind}), and nobody could "
-            "tell the others which to dial",
-            hint="add --advertise HOST, the address of this host that the others reach, or "
-            "--bind one address",
+            f"workers of this host would listen on all its addresses ({bind}), and other workers "
+            "would not know which to dial",
+            hint="add --advertise HOST, the address at which other hosts reach this one, or bind "
+            "a single address with --bind",
         )
     return options.advertise_host or ""
 
@@ -198,8 +200,9 @@ def worker_name(options: HostOptions) -> str:
 
 
 def split_option(option: str, address: str) -> tuple[str, int]:
-    """Return host and port of an option. Raises ``ConfigError``."""
+    """Return host and port of an option's value. Raises ``ConfigError``."""
     try:
         return split_address(address)
     except ProtocolError as error:
-        raise ConfigError(f"{option}: {error.what}", hint="give it as 127.0.0.1:7100") from error
+        hint = "give host and port, such as 127.0.0.1:7100"
+        raise ConfigError(f"{option}: {error.what}", hint) from error

@@ -1,4 +1,4 @@
-"""Options of ``wallaroo-run`` that are paths: what they mean is settled where it was started."""
+"""Options of ``wallaroo-run`` that are paths; they are resolved in the folder of the command."""
 
 import os
 from typing import Any
@@ -7,9 +7,9 @@ import click
 
 
 def absolute_paths(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of all options, with absolute paths.
+    """Return the values of all options with absolute paths.
 
-    The application may change the current folder when it is imported.
+    This has to happen early: the application may change the current folder when it is imported.
     """
     absolute = dict(values)
     for parameter in click.get_current_context().command.params:

@@ -1,4 +1,4 @@
-"""``wallaroo-receiver``: takes what a cluster's TCP sinks send; shows, keeps or counts it."""
+"""``wallaroo-receiver``: receives the output of TCP sinks, and shows, stores or counts it."""
 
 import signal
 import sys
@@ -20,7 +20,7 @@ EPILOG = """\b
 Examples:
   Show the lines that a cluster sends:
     wallaroo-receiver --listen 127.0.0.1:7002
-  Wait at most a minute for 1000 framed messages, and keep them:
+  Wait at most a minute for 1000 framed messages, and store them:
     wallaroo-receiver --listen 127.0.0.1:7002 --framed --expect 1000 --timeout 60 \\
       --output results.txt
 """
@@ -36,35 +36,35 @@ Examples:
     "address",
     required=True,
     metavar="ADDR:PORT",
-    help="Where to listen; port 0 takes a free one, and the first line on stderr names it.",
+    help="Where to listen; port 0 takes a free port, which the first line on stderr names.",
 )
 @click.option(
     "-f",
     "--framed",
     is_flag=True,
-    help="Messages have a 4-byte big-endian length: take it off and write each as a line.",
+    help="Messages have a 4-byte big-endian length: remove it and write each message as a line.",
 )
 @click.option(
     "--raw",
     is_flag=True,
-    help="Write bytes at once and as they come, so that connections may mix inside a line.  "
+    help="Write bytes as soon as they arrive; connections may then mix within a line.  "
     "[default: whole lines]",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write there, anew.  [default: stdout]")
+@click.option("-o", "--output", metavar="FILE", help="Write to a new file.  [default: stdout]")
 @click.option("-n", "--no-write", is_flag=True, help="Only count.")
 @click.option(
     "-e",
     "--expect",
     type=click.IntRange(min=1),
     metavar="N",
-    help="End when N messages have come over all connections: frames with --framed, else "
+    help="Stop when N messages have arrived over all connections: frames with --framed, else "
     "lines.  [default: run until Ctrl-C]",
 )
 @click.option(
     "--timeout",
     type=Number(),
     metavar="SECONDS",
-    help="Give up --expect after that time, with status 1.  [default: no limit]",
+    help="Stop with status 1 if --expect is not reached in this time.  [default: no limit]",
 )
 @click.option(
     "--max-frame-bytes",
@@ -72,7 +72,7 @@ Examples:
     default=FRAME_BYTES_MAX,
     show_default=True,
     metavar="BYTES",
-    help="A larger header of --framed is an error and closes its connection.",
+    help="The longest frame with --framed; a longer one closes its connection.",
 )
 @click.option(
     "-b",
@@ -81,7 +81,7 @@ Examples:
     default=BUFFER_BYTES,
     show_default=True,
     metavar="BYTES",
-    help="Most that is read at once.",
+    help="The largest number of bytes that is read at a time.",
 )
 @click.option(
     "--json",
@@ -93,14 +93,16 @@ Examples:
 def main(**options: Any) -> None:
     """Accept any number of TCP connections and write what they send.
 
-    Lines of different connections do not mix: the unfinished end of a line waits for its newline
-    (up to 16 MiB) or for the end of its connection. Ctrl-C and SIGTERM write all that has arrived,
-    then end with status 0, or 1 if --expect was not reached or a connection sent bad frames.
+    Lines of different connections do not mix: an incomplete line waits for its newline (up to
+    16 MiB) or for the end of its connection. After Ctrl-C or SIGTERM everything that has arrived is
+    written. The status is then 0, or 1 if --expect was not reached or a connection sent bad frames.
     """
     if options["as_json"] and not options["no_write"] and options["output"] is None:
-        raise click.UsageError("--json needs --no-write or --output: stdout has the messages")
+        raise click.UsageError(
+            "--json needs --no-write or --output, because messages are written to stdout"
+        )
     config = _config(options)
-    # On a terminal that shows the messages themselves a moving line would get in their way.
+    # A progress line would disturb messages that are shown on the same terminal.
     is_shown = config.is_written and config.output_path is None and sys.stdout.isatty()
     with Display("receiving", config.expected_count, may_move=not is_shown) as display:
         receiver = Receiver(config, display)
@@ -130,7 +132,7 @@ def _config(options: dict[str, Any]) -> ReceiverConfig:
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` at the first Ctrl-C or SIGTERM; a second one ends the process at once."""
+    """Call ``stop`` at the first Ctrl-C or SIGTERM; a second one ends the process immediately."""
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""wallaroo-run: start a cluster, or a worker for one elsewhere; run an application, stop it."""
+"""``wallaroo-run``: runs an application on a cluster, or one worker for a cluster elsewhere."""
 
 import os
 import sys
@@ -52,10 +52,10 @@ from wallaroo_workers.settings import ApplicationSettings, RunOptions
 log = get_logger()
 
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
-"""Links between workers carry frames of four times this size."""
+"""Frames of links between workers may be four times as long."""
 
 EPILOG = """\b
-Every other option goes to the application, as `application_setup(args)` gets it:
+All other options are passed to the application, to `application_setup(args)`:
   --in H:P[,H:P...]   where the application's sources listen
   --out H:P[,H:P...]  where its sinks connect to
 
@@ -64,18 +64,18 @@ Example, with the receiver started first:
   wallaroo-receiver --listen 127.0.0.1:7002
   wallaroo-run alphabet.py --in 127.0.0.1:7010 --out 127.0.0.1:7002 --workers 4
 
-wallaroo-run --version, alone, tells the version.
+wallaroo-run --version, alone, prints the version.
 
 \b
-Exit status: 0 after a stop in order, 1 when the run could not start or go on,
-2 for a mistake on the command line or in the application, 3 when a worker that
-joined has lost its initializer, 4 when every record of a pipeline failed, 5 when
-more failed than --max-failures allows."""
+Exit status: 0 after an orderly stop, 1 if the run could not start or continue,
+2 for a mistake on the command line or in the application, 3 if a worker that
+joined has lost its initializer, 4 if every record of a pipeline failed, 5 if
+more records failed than --max-failures allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What the options say; the names are those of the options below."""
+    """The values of the options; the names are those of the options below."""
 
     application_module: str
     paths: tuple[str, ...]
@@ -104,25 +104,25 @@ class Chosen:
     checkpoints: CheckpointOptions
     application_arguments: tuple[str, ...]
     folder: str
-    """Where the command was started."""
+    """The folder in which the command was started."""
 
 
 @report_errors
 def _run_original(arguments: list[str]) -> int:
-    # Imported here because only few command lines are the original's.
+    # Imported here because few command lines are the original's.
     from wallaroo_cli.original.run import run_original
 
     return run_original(arguments)
 
 
 class RunCommand(click.Command):
-    """A command with a second way of being told what to do: the original's."""
+    """A command that also understands the command line of the original Wallaroo."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run one of the two, by what the command line says."""
+        """Run the command, or the original's if its options are given."""
         if args or extra:
             return super().main(*args, **extra)
-        # Code of the application may fork, or never end.
+        # Code of the application may fork, or leave threads that never end.
         forks.guard_forks()
         with ending_in_time():
             if is_original(sys.argv[1:]):
@@ -130,7 +130,7 @@ class RunCommand(click.Command):
             return super().main()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take ``--version`` where it stands alone; else it is the application's, as all others."""
+        """Handle ``--version`` if it is the only argument; else it belongs to the application."""
         if args == ["--version"]:
             from importlib.metadata import version
 
@@ -169,8 +169,7 @@ class RunCommand(click.Command):
     "worker_count",
     metavar="N",
     type=click.IntRange(0, 1024),
-    help="Worker processes on this host.  [default: as many as the last checkpoint had; 1 where "
-    "there is none]",
+    help="Worker processes on this host.  [default: as many as the last checkpoint had, else 1]",
 )
 @click.option(
     "--plan",
@@ -184,7 +183,7 @@ class RunCommand(click.Command):
     "--ready-file",
     metavar="PATH",
     type=click.Path(dir_okay=False, writable=True),
-    help="Write addresses and process ids there, as JSON, once the application is ready.",
+    help="JSON file with addresses and process ids, which exists while the application is ready.",
 )
 @click.option(
     "--control",
@@ -192,14 +191,14 @@ class RunCommand(click.Command):
     metavar="H:P",
     default="127.0.0.1:0",
     show_default=True,
-    help="Where the initializer listens for its workers; other hosts give it as --join.",
+    help="Where the initializer listens for its workers; other hosts use this address as --join.",
 )
 @click.option(
     "--sink-timeout",
     "sink_timeout_s",
     metavar="SECONDS",
     type=Number(),
-    help="Stop with status 1 when a sink is away for so long.  [default: no limit]",
+    help="Stop with status 1 when a sink has been unreachable for this time.  [default: no limit]",
 )
 @failure_options
 @click.option(
@@ -223,7 +222,7 @@ class RunCommand(click.Command):
     default=10.0,
     show_default=True,
     type=Number(),
-    help="Take a worker that gives no sign of life for so long for lost, and start it again.",
+    help="Treat a worker without heartbeats for this time as lost, and start it again.",
 )
 @click.option(
     "--max-frame-bytes",
@@ -232,15 +231,15 @@ class RunCommand(click.Command):
     default=16 << 20,
     show_default=True,
     type=click.IntRange(1, FRAME_BYTES_MAX_ALLOWED),
-    help="Longest payload a source takes; a longer one closes its connection.",
+    help="The longest payload a source accepts; a longer one closes its connection.",
 )
 @click.option(
     "--exchange",
     type=click.Choice(["auto", "payloads", "objects"]),
     default="auto",
     show_default=True,
-    help="What travels between workers where the payload may: payloads, to be decoded again, "
-    "objects, or what is measured to be cheaper.",
+    help="What is sent between workers if both are possible: payloads, which are decoded again, "
+    "or objects. auto: whichever is measured to be cheaper.",
 )
 @checkpoint_options
 @page_options
@@ -248,12 +247,12 @@ class RunCommand(click.Command):
 @click.option(
     "--no-metrics",
     is_flag=True,
-    help="Count and measure nothing: no numbers for the page, /metrics and wallaroo-cluster.",
+    help="Measure nothing: the page, /metrics and wallaroo-cluster have no numbers.",
 )
 @click.option(
     "--otlp",
     metavar="URL",
-    help="Send metrics there by OpenTelemetry's protocol over HTTP, such as http://HOST:4318; "
+    help="Send metrics to this OpenTelemetry endpoint over HTTP, such as http://HOST:4318; "
     "needs wallaroo-streams[otel].",
 )
 @click.option(
@@ -261,14 +260,14 @@ class RunCommand(click.Command):
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
     show_default=True,
-    help="How log lines look. auto: console on a terminal, JSON otherwise.",
+    help="Format of log lines. auto: console on a terminal, JSON otherwise.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="The least important lines that are logged.",
+    help="The minimum level of log lines.",
 )
 @click.option(
     "--debug", is_flag=True, help="Log details (--log-level debug), and show full tracebacks."
@@ -331,7 +330,7 @@ def _agent_settings(
     secret = checked_secret(hosts, chosen.control_address)
     if secret is None:
         raise ConfigError(
-            "a worker that joins needs the secret of the cluster, and there is none",
+            "a worker that joins needs the secret of the cluster, but none is given",
             hint="give --secret-file or WALLAROO_SECRET here and to the initializer",
         )
     own: dict[str, object] = {
@@ -340,7 +339,7 @@ def _agent_settings(
     }
     checkpoints = chosen.checkpoints
     if checkpoints.resilience_dir:
-        # Where the same store is, seen from this host.
+        # This host may see the same store at another path.
         own["resilience"], own["journal_folder"] = checkpoints.places()
     elif checkpoints.journal_dir:
         own["journal_folder"] = checkpoints.journal_dir
@@ -421,7 +420,7 @@ def _log_level(chosen: Chosen) -> Level:
 
 
 def _worker_count(chosen: Chosen) -> int | None:
-    """Return how many workers this host is to have; ``None``: as the last checkpoint had."""
+    """Return the number of workers of this host; ``None``: as many as the last checkpoint had."""
     is_left_out = chosen.worker_count is None
     return 1 if is_left_out and chosen.hosts.expect_workers else chosen.worker_count
 
@@ -431,7 +430,7 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
         return load_plan(application)
     except WallarooError:
         if debug:
-            log.exception("application.not_loaded")
+            log.exception("application.load_failed")
         raise
 
 

@@ -1,4 +1,4 @@
-"""``wallaroo-sender``: messages from files, or made up, to a cluster's TCP sources."""
+"""``wallaroo-sender``: sends messages, from files or generated, to a cluster's TCP sources."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from wallaroo_cli.tools.sender import Sender, SenderConfig
 
 EPILOG = """\b
 Examples:
-  Five million 9-byte records, which hold their own header, at full speed:
+  Five million 9-byte records that contain their own header, at full speed:
     wallaroo-sender --host 127.0.0.1:7010 --file votes.bin --binary --msg-size 9 \\
       --repeat --messages 5_000_000
   The lines of a text file, 1000 a second:
@@ -33,7 +33,7 @@ Examples:
     multiple=True,
     required=True,
     metavar="HOST:PORT",
-    help="Receiver; repeat it or give a list with commas, and messages are dealt in turn.",
+    help="Where to send; repeat it or give a list with commas to send to several in turn.",
 )
 @click.option(
     "-m",
@@ -41,7 +41,8 @@ Examples:
     "message_count",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Messages to send. Required, except with --file and without --repeat: then all of it.",
+    help="How many messages to send. Required, except with --file and without --repeat, which "
+    "sends the whole file.",
 )
 @click.option(
     "-f",
@@ -49,8 +50,8 @@ Examples:
     "files",
     multiple=True,
     metavar="FILE,…",
-    help="Files to send, one after another; repeat it or give a list with commas. Text files: "
-    "each line that is not empty is a message. Without a file: integers as text, from 1 up.",
+    help="Files to send, one after another; repeat it or give a list with commas. In a text file "
+    "each line that is not empty is a message. Without files, send integers as text, from 1 up.",
 )
 @click.option("-r", "--repeat", is_flag=True, help="Start again with the first file at the end.")
 @click.option(
@@ -64,7 +65,7 @@ Examples:
     "--msg-size",
     type=click.IntRange(min=1),
     metavar="BYTES",
-    help="Binary records of one size, sent as they are: they hold their own header.",
+    help="Binary records of one size, sent unchanged: they contain their own header.",
 )
 @click.option(
     "-z",
@@ -85,7 +86,7 @@ Examples:
     default=0,
     show_default=True,
     metavar="N",
-    help="Integers begin with N+1.",
+    help="Integers start with N+1.",
 )
 @click.option(
     "-p",
@@ -122,20 +123,20 @@ Examples:
     default=0,
     show_default=True,
     metavar="N",
-    help="Add 0 to N-1 messages to each batch, drawn anew every 1000 batches.",
+    help="Add 0 to N-1 messages to each batch, chosen at random every 1000 batches.",
 )
-@click.option("--seed", type=int, metavar="N", help="Makes --vary-by draw the same each time.")
+@click.option("--seed", type=int, metavar="N", help="Make --vary-by choose the same numbers.")
 @click.option(
     "--write",
     "log_path",
     metavar="FILE",
-    help="Write 'wall-clock nanoseconds, payload' there for each message.  [default: nowhere]",
+    help="File to write 'wall-clock nanoseconds, payload' to for each message.  [default: none]",
 )
 @click.option(
     "-w",
     "--no-write",
     is_flag=True,
-    help="Accepted for old command lines: without --write nothing is written anyway.",
+    help="Accepted for old command lines; without --write nothing is written anyway.",
 )
 @click.option(
     "--connect-timeout",
@@ -143,16 +144,16 @@ Examples:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to try while nobody listens at a host.",
+    help="How long to try to connect to a host.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the totals as JSON on stdout.")
 @report_errors
 def main(**options: Any) -> None:
     """Send messages over TCP, each framed by a 4-byte big-endian length.
 
-    Messages go out as fast as the receivers read them, or at a pace; none is ever dropped. The
-    exit status is 0 when all were handed over, 1 when a receiver could not be reached or closed
-    the connection, 2 for wrong options.
+    Messages are sent as fast as the receivers read them, or at a fixed rate; none is dropped. The
+    exit status is 0 if all were delivered to the receivers' hosts, 1 if a receiver could not be
+    reached or closed the connection, 2 for wrong options.
     """
     config = _config(options)
     with Display("sending", config.messages.count) as display:

@@ -1,4 +1,4 @@
-"""``wallaroo-cluster top``: how a cluster is, in a terminal, refreshed each second."""
+"""``wallaroo-cluster top``: the state of a cluster in a terminal, refreshed each second."""
 
 import contextlib
 import sys
@@ -21,27 +21,27 @@ REFRESH_S = 1.0
 WIDTH_WITHOUT_TERMINAL = 140
 
 
-@click.command(short_help="Show how the cluster is, refreshed each second.")
+@click.command(short_help="Show the state of the cluster, refreshed each second.")
 @click.option(
     "--dashboard",
     "address",
     metavar="H:P",
-    help="Address of the cluster's page.  [default: that of the cluster started in this folder]",
+    help="Address of the cluster's page.  [default: the cluster started in this folder]",
 )
 @click.option(
     "--tls-ca",
     "authority",
     metavar="PATH",
     type=click.Path(exists=True, dir_okay=False),
-    help="The cluster's authority, for a page with TLS.  [default: as the run file says]",
+    help="The cluster's certificate authority, for a page with TLS.  [default: from the run file]",
 )
-@click.option("--once", is_flag=True, help="Print one picture and end, for scripts.")
+@click.option("--once", is_flag=True, help="Print the screen once and exit, for scripts.")
 @report_errors
 def top(address: str | None, authority: str | None, *, once: bool) -> None:
-    """Show records, workers, keys, checkpoints and errors as they change; Ctrl-C ends it.
+    """Show records, workers, keys, checkpoints and errors as they change; stop with Ctrl-C.
 
-    It reads the cluster's page. Where that is open to other machines it needs the secret, from
-    WALLAROO_SECRET or the run file.
+    The data comes from the cluster's page. A page that is open to other machines needs the secret,
+    from WALLAROO_SECRET or the run file.
     """
     client = DashboardClient(*_target(address, authority))
     is_terminal = sys.stdout.isatty()
@@ -70,7 +70,8 @@ def _follow(client: DashboardClient, snapshot: dict[str, Any], console: Console)
 
 
 def _target(address: str | None, authority: str | None) -> tuple[str, str, str]:
-    """Return where the page is, the secret as it takes it, and the authority; both may be empty."""
+    """Return the page's address, the encoded secret and the authority; these two may be empty."""
+
     if address is not None:
         given = load_secret(None)
         secret = "" if given is None else given.hex()
@@ -79,8 +80,8 @@ def _target(address: str | None, authority: str | None) -> tuple[str, str, str]:
     if not run["dashboard"]:
         raise ClusterError(
             f"the cluster of {run['application']} has no page",
-            hint="it was started with --no-dashboard, or its port was taken: see its log; "
-            "wallaroo-cluster status does without",
+            hint="it was started with --no-dashboard, or its port was in use: see its log; "
+            "wallaroo-cluster status needs no page",
         )
     tls = run.get("tls") or {}
     return run["dashboard"], run["secret"], authority or tls.get("authority", "")

@@ -72,7 +72,7 @@ def test_a_file_is_found_by_its_absolute_path(folder: Path) -> None:
         ("alphbet.py", "the file alphbet.py does not exist", "did you mean alphabet.py?"),
         ("apps/leters", "the file apps/leters.py does not exist", "did you mean apps/letters.py?"),
         ("nowhere/x.py", "the file nowhere/x.py does not exist", "give the path"),
-        ("my.app.py", "has a dot in it", "rename it, to my_app.py"),
+        ("my.app.py", "has a dot in it", "rename it, for example to my_app.py"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_refused(
@@ -101,10 +101,10 @@ def test_the_first_argument_that_is_no_option_is_the_application(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Missing the application to run"),
-        (["--in", "a:1"], "Missing the application to run"),
+        ([], "No application to run"),
+        (["--in", "a:1"], "No application to run"),
         # Perhaps the value of an option that only the application knows.
-        (["--letters", "votes"], "Missing the application to run"),
+        (["--letters", "votes"], "No application to run"),
         (["--aplication-module", "votes"], "Did you mean '--application-module'"),
         (["--application_module=votes"], "Did you mean '--application-module'"),
         (["--Application-Module", "votes"], "Did you mean '--application-module'"),

@@ -50,8 +50,8 @@ def test_an_authority_that_is_there_signs_for_more_hosts(tmp_path: Path) -> None
 
 
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
-    assert "names no host" in make(tmp_path, "--hosts", " , ").output
-    assert "is no name of a host" in make(tmp_path, "--hosts", "../alpha").output
+    assert "--hosts is empty" in make(tmp_path, "--hosts", " , ").output
+    assert "is not a host name" in make(tmp_path, "--hosts", "../alpha").output
     (tmp_path / "ca.pem").write_text("nonsense")
     (tmp_path / "ca-key.pem").write_text("nonsense")
     made = make(tmp_path, "--hosts", "alpha")

@@ -18,7 +18,7 @@ def test_what_would_do_nothing_is_refused() -> None:
     check_checkpoints("state", ABOUT_CHECKPOINTS)
     check_checkpoints(None, ["worker_count"])
     for name in ABOUT_CHECKPOINTS:
-        with pytest.raises(ConfigError, match="there is no --resilience-dir"):
+        with pytest.raises(ConfigError, match="--resilience-dir is not given"):
             check_checkpoints(None, [name])
 
 
@@ -27,5 +27,5 @@ def test_the_command_says_so_before_it_looks_for_the_application(option: str) ->
     ended = CliRunner().invoke(main, ["--application-module", "nowhere", option])
     assert ended.exit_code == 2
     name = option.partition("=")[0]
-    assert f"Error: {name} is about checkpoints, and there is no --resilience-dir" in ended.stderr
+    assert f"Error: {name} needs checkpoints, and --resilience-dir is not given" in ended.stderr
     assert f"hint: add --resilience-dir DIR, or leave out {name}" in ended.stderr

@@ -162,7 +162,7 @@ def test_a_secret_that_no_cluster_takes_is_a_mistake(folder: Path) -> None:
     secret.chmod(0o600)
     assert "has 9 bytes; it needs 16" in invoke("status", "--secret-file", "secret").stderr
     secret.chmod(0o644)
-    assert "open to every user" in invoke("status", "--secret-file", "secret").stderr
+    assert "readable for every user" in invoke("status", "--secret-file", "secret").stderr
 
 
 def test_a_run_file_of_a_cluster_that_nobody_answers_for_is_the_status_3(folder: Path) -> None:

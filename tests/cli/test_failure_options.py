@@ -19,7 +19,7 @@ def test_a_limit_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("on_error", "is_joining", "what"),
-    [("stop", False, "ends the run with the first failure"), ("dead-letter", True, "initializer")],
+    [("stop", False, "ends the run at the first failure"), ("dead-letter", True, "initializer")],
 )
 def test_a_limit_that_would_do_nothing_is_refused(
     on_error: str, is_joining: bool, what: str

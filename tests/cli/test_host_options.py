@@ -36,7 +36,9 @@ def test_the_page_is_shown_to_other_hosts_with_secret_and_tls_only() -> None:
     check_page(None, has_secret=False, has_tls=False)
     check_page(DashboardSettings(), has_secret=False, has_tls=False)
     check_page(everywhere, has_secret=True, has_tls=True)
-    with pytest.raises(ConfigError, match=r"--dashboard leads out of this host.*--tls-cert") as one:
+    with pytest.raises(
+        ConfigError, match=r"--dashboard makes this host reachable.*--tls-cert"
+    ) as one:
         check_page(everywhere, has_secret=True, has_tls=False)
     assert "ssh -L" in one.value.hint
 
@@ -58,7 +60,7 @@ def test_the_page_has_a_place_of_its_own_unless_told() -> None:
 
 @pytest.mark.parametrize(("address", "names"), [(DEFAULT_ADDRESS, ()), (None, ("other",))])
 def test_no_page_goes_with_no_option_about_it(address: str | None, names: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="--no-dashboard does without the page"):
+    with pytest.raises(ConfigError, match="--no-dashboard turns the page off"):
         chosen_page(address, *names, off=True)
 
 
@@ -71,10 +73,10 @@ def test_options_are_taken_out_of_all_that_a_command_was_given() -> None:
 @pytest.mark.parametrize(
     ("values", "worker_count", "told"),
     [
-        ({}, 0, "--workers 0 leaves nobody to work"),
+        ({}, 0, "--workers 0 leaves no worker"),
         ({"name": "w5"}, 1, "--name and --rejoin are for a worker that joins"),
         ({"rejoin_s": 5.0}, 1, "--name and --rejoin are for a worker that joins"),
-        ({"join": "alpha:1", "expect_workers": 2}, None, "different processes"),
+        ({"join": "alpha:1", "expect_workers": 2}, None, "--join starts a worker"),
         ({"join": "alpha:1"}, 2, "--join runs one worker"),
     ],
     ids=str,
@@ -94,7 +96,7 @@ def test_options_that_belong_together_are_taken() -> None:
 
 def test_tls_needs_all_three_files() -> None:
     assert options().tls_files is None
-    with pytest.raises(ConfigError, match="there is no --tls-key and no --tls-ca"):
+    with pytest.raises(ConfigError, match="missing: --tls-key and --tls-ca"):
         _ = options(tls_cert="alpha.pem").tls_files
     files = options(tls_cert="a.pem", tls_key="k.pem", tls_ca="ca.pem").tls_files
     assert files is not None
@@ -113,17 +115,17 @@ def test_whatever_leads_out_of_this_host_needs_secret_and_tls(
     values: dict[str, object], control: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WALLAROO_SECRET", "sixteen bytes or more")
-    with pytest.raises(ConfigError, match=f"{option} leads out of this host .*no --tls-cert"):
+    with pytest.raises(ConfigError, match=f"{option} makes this host reachable .*--tls-cert"):
         checked_secret(options(**values), control)
     tls = {"tls_cert": "a.pem", "tls_key": "k.pem", "tls_ca": "ca.pem"}
-    with pytest.raises(ConfigError, match=f"{option} leads out of this host .*no --secret-file"):
+    with pytest.raises(ConfigError, match=f"{option} makes this host reachable .*--secret-file"):
         checked_secret(options(**values, **tls), control)
     monkeypatch.setenv("WALLAROO_SECRET", "sixteen bytes or more")
     assert checked_secret(options(**values, **tls), control) == b"sixteen bytes or more"
 
 
 def test_workers_at_all_addresses_need_one_to_tell_others() -> None:
-    with pytest.raises(ConfigError, match="nobody could tell the others which to dial"):
+    with pytest.raises(ConfigError, match="other workers would not know which to dial"):
         advertised(options(), "0.0.0.0:7100", 1)
     assert advertised(options(), "0.0.0.0:7100", 0) == ""
     assert advertised(options(), LOOPBACK, 1) == ""

@@ -36,8 +36,8 @@ def test_one_picture_has_everything(served: ServedInThread) -> None:
     assert shown.exit_code == 0, shown.output
     for text in (
         "market spread",
-        "strained",
-        "w3 has 9.1 MiB waiting",
+        "degraded",
+        "w3 has a backlog of 9.1 MiB",
         "check order",
         "w4",
         "▲ back-pressure",

@@ -167,8 +167,8 @@ def test_bad_frames_close_their_own_connection_and_no_other(tmp_path: Path) -> N
             steady.sendall(framed(b"steady 2", b"x" * 1000, b""))
             wait_until("all lines are there", lambda: receiver.line_count() == 7)
         assert cluster.stop() == 0
-        assert len(cluster.events("source.refused")) == 2
-        assert len(cluster.events("source.frame_cut_off")) == 1
+        assert len(cluster.events("source.rejected")) == 2
+        assert len(cluster.events("source.frame_truncated")) == 1
     longest = b"x" * 1000
     assert receiver.lines().keys() == {
         b"steady 1 => 1",
@@ -194,7 +194,7 @@ def refused_by(port: int, data: bytes) -> str:
 
 def check_garbage_is_refused(cluster: Cluster, port: int) -> None:
     peer = refused_by(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    line = cluster.wait_event("source.refused")
+    line = cluster.wait_event("source.rejected")
     assert line["peer"] == peer
     assert line["level"] == "error"
     assert "byte 0 " in line["reason"]
@@ -205,7 +205,7 @@ def check_garbage_is_refused(cluster: Cluster, port: int) -> None:
 def check_long_frame_is_refused(cluster: Cluster, port: int) -> None:
     before = framed(b"before 1", b"before 2")
     peer = refused_by(port, before + (1001).to_bytes(4, "big") + b"y" * 1001)
-    line = cluster.wait_event("source.refused", 2)
+    line = cluster.wait_event("source.rejected", 2)
     assert line["peer"] == peer
     assert f"byte {len(before)} " in line["reason"]
     assert "1001 bytes, more than the 1000 allowed" in line["reason"]
@@ -213,7 +213,7 @@ def check_long_frame_is_refused(cluster: Cluster, port: int) -> None:
 
 def check_cut_off_frame_is_told(cluster: Cluster, port: int) -> None:
     send_bytes(port, framed(b"whole") + (500).to_bytes(4, "big") + b"only this")
-    line = cluster.wait_event("source.frame_cut_off")
+    line = cluster.wait_event("source.frame_truncated")
     assert line["byte_count"] == 4 + len(b"only this")
     assert line["peer"].startswith("127.0.0.1:")
 
@@ -267,7 +267,7 @@ def test_dead_letters_that_cannot_be_written_are_told_and_the_run_goes_on(tmp_pa
     with fussy(tmp_path) as (cluster, receiver):
         (tmp_path / "dead-letters").write_text("a file in the folder's place")
         send_bytes(cluster.source_port(), framed(b"undecodable", b"good 1"))
-        line = cluster.wait_event("dead_letters.not_written")
+        line = cluster.wait_event("dead_letters.write_failed")
         assert line["level"] == "error"
         assert line["path"].startswith(str(tmp_path / "dead-letters"))
         assert line["lost_count"] == 1

@@ -45,7 +45,7 @@ def test_the_same_command_carries_on_with_as_many_workers_more_and_fewer(tmp_pat
         # None is due before the end: what is saved is the last checkpoint's doing.
         with counts.running(workers=workers, interval_s=600) as cluster:
             cluster.wait_ready()
-            (begin,) = cluster.events("checkpoint.begin")
+            (begin,) = cluster.events("checkpoint.selected")
             assert begin["keys"] == (KEYS if run else 0)
             assert begin["checkpoint"] == ("none" if run == 0 else 2 * run)
             send_bytes(counts.port, numbers(1_000 * run, 1_000 * (run + 1)))

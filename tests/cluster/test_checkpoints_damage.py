@@ -204,7 +204,7 @@ def test_too_many_failures_in_a_row_end_the_run_and_nothing_is_lost(
         assert all(map(is_gone, pids))
         error, hint = cluster.errors
         assert error.startswith(f"Error: 3 checkpoints in a row could not be saved: {reason}")
-        assert "nothing is lost: the same command carries on" in hint
+        assert "nothing is lost: the same command continues" in hint
     with counts.running(workers=2) as cluster:
         cluster.wait_ready()
         totals = sender.stop()
@@ -262,7 +262,7 @@ def test_a_full_disk_is_said_and_all_goes_on_when_there_is_room(
         line = cluster.wait_event("checkpoint.failed", 2)
         assert "No space left" in line["reason"]
         if has_journals:
-            line = cluster.wait_event("source.waiting_for_journal")
+            line = cluster.wait_event("journal.write_failed")
             assert "No space left" in line["reason"]
             assert "free some space" in line["hint"]
         else:

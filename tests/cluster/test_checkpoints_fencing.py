@@ -42,7 +42,7 @@ def check_fenced(cluster: Cluster, pids: list[int]) -> None:
     error, hint = cluster.errors
     # By its lease or by its next checkpoint, whichever is sooner.
     assert " were taken over by process " in error or " cannot be committed to " in error
-    assert "another wallaroo-run goes on with these checkpoints" in hint
+    assert "another wallaroo-run continues from these checkpoints" in hint
     assert not cluster.ready_path.exists()
 
 

@@ -228,7 +228,7 @@ async def test_a_client_that_speaks_nonsense_costs_nobody_anything(asked: Asked)
     await link.dial(host, port, lambda _: None, lost.set_result)
     link.send(Request(NO_EPOCH, 1, "status", "nonsense"))
     await asyncio.wait_for(lost, WAIT_S)
-    refused = await asyncio.to_thread(asked.cluster.wait_event, "client.refused")
+    refused = await asyncio.to_thread(asked.cluster.wait_event, "client.rejected")
     assert "no JSON" in refused["reason"]
     assert asked.cluster.events("worker.lost") == []
     assert (await asyncio.to_thread(asked.json, "status"))["phase"] == "running"
@@ -258,7 +258,7 @@ def test_a_cluster_grows_and_shrinks_while_it_runs(tmp_path: Path) -> None:
             assert found["value"]["sum"] == total.sum
             assert found["worker"] in ("w2", "w4")
         assert asked.json("grow", "--no-wait")["added"] == ["w5"]
-        asked.cluster.wait_event("resize.done")
+        asked.cluster.wait_event("resize.completed")
         assert asked.json("stop")["record_count"] >= RECORD_COUNT
 
 

@@ -85,7 +85,7 @@ def test_programs_end_with_their_worker(tmp_path: Path, receiver: Receiver) -> N
         cluster.wait_ready()
         worker, *programs = pids_of(cluster, receiver, "programs")
         os.kill(worker, signal.SIGKILL)
-        line = cluster.wait_event("worker.leftovers_ended")
+        line = cluster.wait_event("worker.child_processes_ended")
         assert line["process_count"] == 2
         assert all(map(is_gone, programs))
         cluster.wait_ready(epoch=2)

@@ -103,13 +103,15 @@ def test_senders_at_full_speed_notice_nothing(tmp_path: Path, is_durable: bool) 
         expected = [line for sender in senders for line in sender.finish()]
         assert cluster.stop() == 0
         assert [line for line in cluster.log if line["level"] in ("warning", "error")] == []
-        assert len(cluster.events("senders.handed_over")) >= 2
+        assert len(cluster.events("source_connections.handed_over")) >= 2
     output = receiver.finish()
     assert lines_of(output) == Counter(expected)
     check_order(output)
 
 
-@pytest.mark.parametrize("event", ["cluster.resizing", "senders.handed_over", "worker.left"])
+@pytest.mark.parametrize(
+    "event", ["cluster.resizing", "source_connections.handed_over", "worker.left"]
+)
 def test_one_that_is_killed_while_it_leaves_loses_nothing_that_was_accepted(
     tmp_path: Path, event: str
 ) -> None:

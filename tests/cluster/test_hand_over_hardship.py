@@ -156,7 +156,7 @@ def test_connections_that_wait_for_a_slow_sink_go_on_elsewhere(tmp_path: Path) -
             sender.wait_sent(1000)
         expected = [line for sender in senders for line in sender.finish()]
         assert cluster.stop() == 0
-        assert cluster.events("senders.closed") == []
+        assert cluster.events("source_connections.closed") == []
     output = receiver.finish()
     assert Counter(map(bytes.rstrip, lines_of(output).elements())) == Counter(expected)
     check_order(output)
@@ -193,7 +193,7 @@ def test_a_taker_that_fails_in_the_middle_cuts_nobody_else_off(
             assert sender.dialed == 1 or worker == failing
             expected |= sender.stop()
         assert cluster.stop() == 0
-        assert cluster.events("senders.closed") == []
+        assert cluster.events("source_connections.closed") == []
     check_same(totals_in(state), expected)
     receiver.close()
 
@@ -218,7 +218,7 @@ def test_without_checkpoints_a_taker_that_is_killed_cuts_nobody_else_off(tmp_pat
             sender.wait_sent(1000)
             assert worker_of(cluster, sender) == worker
             sender.finish()
-        assert cluster.events("senders.closed") == []
+        assert cluster.events("source_connections.closed") == []
     receiver.close()
 
 
@@ -240,10 +240,10 @@ def test_a_taker_with_few_files_left_is_passed_by(tmp_path: Path) -> None:
             sender.wait_sent(1000)
         expected = [line for sender in senders for line in sender.finish()]
         assert cluster.stop() == 0
-        (refused,) = cluster.events("senders.not_taken_over")
-        assert f"and may have {highest + 4}" in refused["reason"]
-        assert len(cluster.events("senders.handed_over")) == 1
-        assert cluster.events("senders.closed") == []
+        (refused,) = cluster.events("source_connections.takeover_failed")
+        assert f"of {highest + 4} allowed files open" in refused["reason"]
+        assert len(cluster.events("source_connections.handed_over")) == 1
+        assert cluster.events("source_connections.closed") == []
     output = receiver.finish()
     assert lines_of(output) == Counter(expected)
     check_order(output)

@@ -58,7 +58,7 @@ def dead_letters(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def check_unharmed(cluster: Cluster) -> None:
     """No process was lost, none has found a bug of its own."""
-    for event in ("worker.lost", "worker.broken", "initializer.broken"):
+    for event in ("worker.lost", "worker.crashed", "initializer.crashed"):
         assert cluster.events(event) == []
     assert cluster.errors == []
 
@@ -82,7 +82,7 @@ def test_a_run_that_is_to_stop_on_error_names_the_step_whatever_the_record_is(
         # The records of a connection are dealt out: the second is the other worker's.
         send_bytes(cluster.source_port(), framed(b"good", record))
         assert cluster.wait_end() == 1
-        assert cluster.events("worker.broken") == cluster.events("worker.lost") == []
+        assert cluster.events("worker.crashed") == cluster.events("worker.lost") == []
         told = cluster.errors[0]
     assert told.startswith(f"Error: step '{step}")
     assert "' of pipeline 'lines' failed" in told
@@ -151,7 +151,7 @@ def test_strangers_that_reset_their_connections_at_once_cost_nothing(tmp_path: P
         wait_until("all records are there", lambda: receiver.line_count() == len(records))
         assert cluster.stop() == 0
         check_unharmed(cluster)
-        refused = cluster.events("control.refused") + cluster.events("link.refused")
+        refused = cluster.events("control.rejected") + cluster.events("link.rejected")
         assert {line["process"] for line in refused} == {"initializer", "w1", "w2"}
     assert receiver.lines() == Counter(records)
 
@@ -216,7 +216,12 @@ def check_told_ready_file(status: int, stderr: list[str], log: list[dict[str, An
     assert stderr[0].startswith("Error: --ready-file: ")
     assert stderr[1:] == ["hint: choose another path"]
     events = {line["event"] for line in log}
-    assert not events & {"worker.lost", "worker.restarting", "worker.broken", "initializer.broken"}
+    assert not events & {
+        "worker.lost",
+        "worker.restarting",
+        "worker.crashed",
+        "initializer.crashed",
+    }
 
 
 def test_a_ready_file_that_the_system_refuses_ends_the_run_and_names_the_option(

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 FIRST = ["timestamp", "level", "process", "event"]
 STORY = [
-    "checkpoint.begin", "cluster.starting", "application.ready",
+    "checkpoint.selected", "cluster.starting", "application.ready",
     "worker.lost", "worker.restarting", "application.ready_again",
     "cluster.resizing", "worker.joined", "cluster.resized",
     "cluster.resizing", "worker.left", "cluster.resized",

@@ -296,8 +296,8 @@ def test_strangers_at_the_ports_between_processes_are_refused(tmp_path: Path) ->
         data_ports = listening_ports(cluster.pid("w1")) - {cluster.source_port()}
         (data_port,) = data_ports
         for port, event, purpose in [
-            (control_port, "control.refused", Purpose.CONTROL),
-            (data_port, "link.refused", Purpose.DATA),
+            (control_port, "control.rejected", Purpose.CONTROL),
+            (data_port, "link.rejected", Purpose.DATA),
         ]:
             peers = [
                 refused(port, b"GET / HTTP/1.1\r\n\r\n"),
@@ -314,4 +314,4 @@ def test_strangers_at_the_ports_between_processes_are_refused(tmp_path: Path) ->
         wait_totals(receiver, 1)
         assert cluster.stop() == 0
         assert cluster.events("worker.lost") == []
-        assert len(cluster.events("control.refused")) == len(cluster.events("link.refused")) == 3
+        assert len(cluster.events("control.rejected")) == len(cluster.events("link.rejected")) == 3

@@ -139,7 +139,7 @@ def test_with_allow_lost_input_a_run_goes_on_from_what_is_there(counts: Deployme
     with counts.running("--allow-lost-input", workers=2) as cluster:
         cluster.wait_ready()
         (line,) = cluster.events("journals.lost")
-        assert line["next"] == "the run goes on without it"
+        assert line["next"] == "the run continues without it"
         assert cluster.stop() == 0
     assert totals_in(counts.store) == totals_of("sent", FIRST, KEYS)
     # What was given up is asked for no more.

@@ -99,7 +99,7 @@ def check_view(view: dict[str, Any], workers: int) -> None:
     assert view["latency"]["count"] > 0
     assert view["latency"]["p50"] <= view["latency"]["p99"] <= view["latency"]["max"]
     assert view["dead_letters"][-1]["step"] == "check"
-    assert view["health"]["state"] == "strained"
+    assert view["health"]["state"] == "degraded"
     assert "500 records failed" in " ".join(view["health"]["reasons"])
     assert "application.ready" in {line["event"] for line in view["log"]} or view["log"]
 
@@ -190,7 +190,9 @@ async def test_a_sink_that_is_gone_shows_at_once_and_what_it_missed_counts_when_
         receiver.wait_gone()
         await run.send("texts", TEXTS * 10)
         view = await run.until("all has come", lambda view: view["totals"]["in"] == 120)
-        view = await run.until("it is unwell", lambda view: view["health"]["state"] == "unwell")
+        view = await run.until(
+            "it is unhealthy", lambda view: view["health"]["state"] == "unhealthy"
+        )
         assert f"the sink at {receiver.address} is not connected" in view["health"]["reasons"][0]
         # The kernel had acknowledged nothing of it: the other side was closed.
         assert view["totals"]["out"] == 40
@@ -212,9 +214,9 @@ async def test_a_sink_that_reads_nothing_is_told_though_it_is_connected(folder: 
         await run.send("texts", TEXTS * 50_000)
         view = await run.until(
             "it is told",
-            lambda view: "has not taken results" in " ".join(view["health"]["reasons"]),
+            lambda view: "has accepted no results" in " ".join(view["health"]["reasons"]),
         )
-        assert view["health"]["state"] in ("strained", "unwell")
+        assert view["health"]["state"] in ("degraded", "unhealthy")
         [sink, _] = view["sinks"]
         assert sink["connected"]
         assert sink["waiting_s"] > 2

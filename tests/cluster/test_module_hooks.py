@@ -44,7 +44,7 @@ def test_a_module_changes_neither_our_log_nor_our_paths_nor_our_end(
         assert (line["n"], line["nan"]) == (str(2**70), "nan")
         cluster.wait_event("record.failed")
         # A process that measures tells its lines once a second, and is not lost by that.
-        cluster.wait_event("checkpoint.begin")
+        cluster.wait_event("checkpoint.selected")
         assert cluster.stop() == 0
         assert cluster.log[-1]["event"] == "cluster.stopped"
         assert cluster.events("worker.lost") == []

@@ -46,7 +46,7 @@ def check_refused(second: Cluster, pid: int) -> None:
     assert f"process {pid} on host" in error
     assert "(application counts, since 20" in error
     assert "--take-over" in hint
-    assert second.events("checkpoint.begin") == []
+    assert second.events("checkpoint.selected") == []
 
 
 def test_a_second_start_is_refused_and_the_first_run_goes_on(
@@ -74,7 +74,7 @@ def test_a_killed_run_does_not_delay_its_restart(tmp_path: Path, receiver: Recei
     for number in range(2):
         with running(tmp_path, "counts", *given) as run:
             run.wait_ready(epoch=number + 1)
-            assert run.events("owner.awaited") == []
+            assert run.events("lease.waiting") == []
             run.signal(signal.SIGKILL)
 
 
@@ -101,7 +101,7 @@ def test_in_containers_who_lives_is_respected_and_who_was_killed_is_not(
     # The server is started beside the run, which waits for it.
     with running(tmp_path, "counts", *given, before=CONTAINER) as first:
         if kind == "S3":
-            assert first.wait_event("store.awaited")["location"] == store
+            assert first.wait_event("store.unavailable")["location"] == store
             server.start()
         first.wait_ready()
         with running(tmp_path, "counts", *given, before=CONTAINER) as second:
@@ -111,7 +111,7 @@ def test_in_containers_who_lives_is_respected_and_who_was_killed_is_not(
     begun_s = time.monotonic()
     with running(tmp_path, "counts", *given, before=CONTAINER) as again:
         again.wait_ready(epoch=2)
-        assert again.events("owner.awaited") == []
+        assert again.events("lease.waiting") == []
         assert time.monotonic() - begun_s < LEASE_S
 
 
@@ -125,7 +125,7 @@ def test_a_store_that_goes_away_ends_neither_a_run_nor_its_recovery(
         send_bytes(cluster.source_port(), framed(*payloads_of("sent", range(500), 50)))
         wait_until("all is counted", lambda: receiver.line_count() == 500)
         server.kill()
-        cluster.wait_event("lease.not_renewed")
+        cluster.wait_event("lease.renewal_failed")
         os.kill(cluster.pid("w1"), signal.SIGKILL)
         cluster.wait_event("worker.lost")
         server.start()
@@ -146,7 +146,7 @@ def test_a_run_on_a_host_that_cannot_be_seen_is_replaced_when_its_lease_has_run_
     (last,) = (store / "owner").iterdir()
     last.write_bytes(b"damaged")
     with running(tmp_path, "counts", *given) as second:
-        second.wait_event("owner.awaited")
+        second.wait_event("lease.waiting")
         second.wait_event("lease.damaged")
         begun_s = time.monotonic()
         second.wait_ready(epoch=2)

@@ -60,7 +60,7 @@ def _look(url: str) -> None:
         state = get(f"{url}api/snapshot")["states"][0]
         watched.page.goto(f"{url}states/{state['name'].replace(' ', '%20')}")
         watched.page.get_by_label("Key", exact=True).fill("a")
-        watched.page.get_by_role("button", name="Look").click()
+        watched.page.get_by_role("button", name="Look up").click()
         expect(watched.page.locator(".answer dl")).to_be_visible()
         watched.screenshot("real-state")
         assert watched.complaints == []
@@ -74,7 +74,7 @@ def test_a_taken_port_leaves_the_cluster_without_its_page(tmp_path: Path) -> Non
         places = ["--in", "127.0.0.1:0", "--out", receiver.address]
         with running(tmp_path, "alphabet", *options, *places) as cluster:
             cluster.wait_ready()
-            assert cluster.wait_event("dashboard.not_listening")["address"] == address
+            assert cluster.wait_event("dashboard.listen_failed")["address"] == address
             assert run_file(tmp_path)["dashboard"] == ""
             assert cluster.stop() == 0
     receiver.close()

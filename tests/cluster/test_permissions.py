@@ -92,7 +92,7 @@ def test_too_many_checkpoints_without_permission_end_the_run_and_nothing_is_lost
         error, hint = cluster.errors
         assert error.startswith("Error: 3 checkpoints in a row could not be saved: ")
         assert "Permission denied" in error
-        assert "nothing is lost: the same command carries on" in hint
+        assert "nothing is lost: the same command continues" in hint
     with running_as(counts, before) as cluster:
         cluster.wait_ready()
         totals = sender.stop()

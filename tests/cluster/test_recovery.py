@@ -134,7 +134,7 @@ def test_the_initializer_is_killed_and_the_command_run_again(tmp_path: Path) -> 
             assert len(cluster.events("initializer.lost")) == workers
     with counts.running(workers=3) as cluster:
         cluster.wait_ready()
-        (line,) = cluster.events("checkpoint.begin")
+        (line,) = cluster.events("checkpoint.selected")
         assert line["keys"] == 3 * counts.key_count
         # What was half written is not there any more.
         assert [*counts.store.rglob("*#*")] == []
@@ -161,7 +161,7 @@ def test_a_worker_is_killed_while_the_cluster_stops(tmp_path: Path) -> None:
         error, hint = cluster.errors
     assert "worker w2 was lost" in error
     assert "while the cluster was stopping" in error
-    assert "nothing is lost: the same command carries on" in hint
+    assert "nothing is lost: the same command continues" in hint
     with counts.running(workers=2) as cluster:
         cluster.wait_ready()
         counts.wait_lines()

@@ -139,7 +139,7 @@ def test_a_stalled_sink_holds_up_the_stop_until_it_is_asked_for_again(tmp_path: 
         assert flushing["bytes_queued"] > 0
         cluster.signal(signal.SIGINT)
         assert cluster.wait_end(timeout_s=3) == 1
-        assert cluster.errors == ["Error: stopped at once; what was not yet delivered is lost"]
+        assert cluster.errors == ["Error: stopped immediately; what was not yet delivered is lost"]
         assert all(is_gone(pid) for pid in pids)
     receiver.may_read.set()
     receiver.close()

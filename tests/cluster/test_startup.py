@@ -80,7 +80,7 @@ def test_debug_shows_the_traceback_too(folder: Path) -> None:
         (["--in", "nonsense", "--out", "127.0.0.1:9"], 2, "'nonsense', which is not HOST:PORT"),
         (["--in", "127.0.0.1:0"], 2, "the option -o/--out is missing"),
         (["--in", "no.such.host.invalid:7010", "--out", "127.0.0.1:9"], 2, "host of source"),
-        ([*ADDRESSES, "--workers", "0"], 2, "--workers 0 leaves nobody to work"),
+        ([*ADDRESSES, "--workers", "0"], 2, "--workers 0 leaves no worker"),
         ([*ADDRESSES, "--control", "nonsense"], 2, "--control: 'nonsense' is not an address"),
         ([*ADDRESSES, "--ready-file", "no/folder"], 2, "no folder {folder}/no for the ready file"),
         ([*ADDRESSES, "--dead-letters", "echo.py"], 2, "'echo.py' is a file"),

@@ -35,7 +35,7 @@ def test_lines_become_records_and_frames_are_refused_with_the_likely_cause(tmp_p
         send_bytes(cluster.source_port(), b"one\r\n\ntwo\none\nthe last has no end")
         connect_and_reset(cluster.source_port())
         send_bytes(cluster.source_port(), b"\x00\x00\x00\x05hello" * 20)
-        assert 'framing="length"' in cluster.wait_event("source.refused")["hint"]
+        assert 'framing="length"' in cluster.wait_event("source.rejected")["hint"]
         wait_until("all lines are there", lambda: receiver.line_count() == 5)
         assert cluster.stop() == 0
     assert lines_of(receiver.finish()) == Counter(
@@ -96,12 +96,12 @@ def test_senders_wait_for_free_files_and_none_is_lost(tmp_path: Path) -> None:
             sender = socket.create_connection(("127.0.0.1", cluster.source_port()), WAIT_S)
             sender.sendall(b"w%d\n" % number)
             senders.append(sender)
-        full = cluster.wait_event("source.full", 2)
+        full = cluster.wait_event("source.connection_limit_reached", 2)
         assert 0 < full["connections"] < 30
         # Those that are not accepted yet have sent all the same.
         assert cluster.stop() == 0
         for sender in senders:
             sender.close()
         assert not cluster.events("checkpoint.failed")
-        assert not cluster.events("source.not_accepting")
+        assert not cluster.events("source.accept_failed")
     assert lines_of(receiver.finish()) == Counter(b"'w%d' 1" % number for number in range(60))

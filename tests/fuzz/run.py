@@ -42,7 +42,7 @@ WARM_UP = 1_000
 GROWTH_MB_MAX = 8.0
 FILES_LATE_MAX = 3
 """That a process opens once it needs them, such as the one for dead letters."""
-REFUSALS = ("control", "link", "source", "external", "dashboard", "hand_over")
+REFUSALS = ("control", "link", "source", "external", "dashboard", "handover")
 KINDS_TOLD_MAX = 5
 LINES_EACH_S_MAX = 6
 """Log lines of one kind of event, for each process: five refusals and how many more there were."""
@@ -276,7 +276,7 @@ def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict
 def check_log(lines: list[dict[str, Any]], processes: int, took_s: float) -> None:
     """It tells of refusals only, and those who were refused could not fill it."""
     events = {line["event"] for line in lines}
-    allowed = {f"{where}.refused" for where in REFUSALS} | {"source.frame_cut_off"}
+    allowed = {f"{where}.rejected" for where in REFUSALS} | {"source.frame_truncated"}
     allowed |= {f"{event}_more" for event in allowed} | {"record.failed", "records.failed"}
     assert events <= allowed, [line for line in lines if line["event"] not in allowed][:5]
     lines_max = KINDS_TOLD_MAX * LINES_EACH_S_MAX * processes * (took_s + SLACK_S)

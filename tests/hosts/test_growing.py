@@ -132,7 +132,7 @@ def test_a_host_that_is_cut_off_while_it_joins_is_a_member_or_never_was(
                 assert at_gamma.wait_end() == 3
             gamma.heal()
             wait_until("it is decided", lambda: is_decided(cluster))
-            if cluster.events("cluster.not_resized"):
+            if cluster.events("cluster.resize_aborted"):
                 expected = ["w1", "beta"]
                 finish(site, cluster, steady)
             else:
@@ -144,12 +144,12 @@ def test_a_host_that_is_cut_off_while_it_joins_is_a_member_or_never_was(
 
 def is_noticed(cluster: Cluster) -> bool:
     """Whether gamma is known to be gone."""
-    return bool(cluster.events("host.lost") or cluster.events("cluster.not_resized"))
+    return bool(cluster.events("host.lost") or cluster.events("cluster.resize_aborted"))
 
 
 def is_decided(cluster: Cluster) -> bool:
     """Whether the request was called off, or a member was lost that gamma is."""
-    return bool(cluster.events("cluster.not_resized") or cluster.events("worker.lost"))
+    return bool(cluster.events("cluster.resize_aborted") or cluster.events("worker.lost"))
 
 
 def finish(site: Site, cluster: Cluster, sender: Sender) -> None:

@@ -79,7 +79,7 @@ def test_an_initializer_waits_for_its_workers_from_elsewhere(site: Site) -> None
             assert cluster.stop() == 0
             assert cluster.events("cluster.drained")[0]["record_count"] == 3 * len(KEYS)
             assert (first.wait_end(), second.wait_end()) == (0, 0)
-        assert len(cluster.events("host.offered")) == 2
+        assert len(cluster.events("host.connected")) == 2
 
 
 def test_a_worker_elsewhere_is_started_again_through_its_agent(site: Site) -> None:
@@ -161,7 +161,7 @@ def test_ctrl_c_while_hosts_are_awaited_ends_the_start(site: Site) -> None:
     with site.initializer("--workers", "0", "--expect-workers", "2") as cluster:
         cluster.wait_event("hosts.waiting")
         with site.agent("a1") as agent:
-            cluster.wait_event("host.offered")
+            cluster.wait_event("host.connected")
             assert cluster.stop() == 0
             assert agent.wait_end() == 0
 
@@ -174,7 +174,7 @@ def test_another_plan_is_refused_and_both_say_which_step_differs(site: Site) -> 
         with running(site.folder, "tally", *other, *options) as agent:
             assert agent.wait_end() == 1
             assert any("another count" in error for error in agent.errors)
-        assert "another count" in cluster.wait_event("host.refused")["reason"]
+        assert "another count" in cluster.wait_event("host.rejected")["reason"]
         with site.agent("bad/name") as agent:
             assert agent.wait_end() == 1
         with site.agent("far") as first:
@@ -197,8 +197,8 @@ def test_whoever_has_another_secret_or_certificate_is_refused_with_one_line(site
             assert agent.wait_end() == 1
             assert any(at_agent in error for error in agent.errors), agent.errors
         refused.append(at_initializer)
-        cluster.wait_event("control.refused", len(refused))
-        reasons = [line["reason"] for line in cluster.events("control.refused")]
+        cluster.wait_event("control.rejected", len(refused))
+        reasons = [line["reason"] for line in cluster.events("control.rejected")]
         assert reasons == refused
 
     with site.initializer(*expected, *tls_options(mine, "here")) as cluster:
@@ -206,13 +206,13 @@ def test_whoever_has_another_secret_or_certificate_is_refused_with_one_line(site
         check([], "the peer speaks TLS, and this side does not", "the peer does not speak TLS")
         check(
             tls_options(others, "far"),
-            "refuses our certificate: unknown ca",
-            "the peer's certificate is refused: unable to get local issuer certificate",
+            "rejects our certificate: unknown ca",
+            "the peer's certificate is rejected: unable to get local issuer certificate",
         )
         check(
             tls_options(mine, "late"),
-            "refuses our certificate: certificate expired",
-            "the peer's certificate is refused: certificate has expired",
+            "rejects our certificate: certificate expired",
+            "the peer's certificate is rejected: certificate has expired",
         )
         site.secret = write_secret(site.folder, "quite another secret")
         check(
@@ -276,6 +276,6 @@ def test_an_address_that_leads_nowhere_is_named(site: Site) -> None:
     options = ["--workers", "1", "--expect-workers", "1"]
     wrong = ["--bind", "127.0.0.2", "--advertise", "127.0.0.3"]
     with site.initializer(*options) as cluster, site.agent("far", *wrong):
-        line = cluster.wait_event("link.awaited")
+        line = cluster.wait_event("link.waiting")
         assert (line["process"], line["peer"]) == ("w1", "far")
         assert line["address"].startswith("127.0.0.3:")

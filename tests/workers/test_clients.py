@@ -290,7 +290,7 @@ async def test_nonsense_costs_its_sender_the_connection_and_one_line(sent: list[
             assert isinstance(await bystander.next(), Progress)
             assert isinstance(await bystander.next(), Answer)
         (line,) = logs
-        assert line["event"] in ("client.refused", "control.refused")
+        assert line["event"] in ("client.rejected", "control.rejected")
         assert line["log_level"] == "warning"
         await bystander.link.close()
 

@@ -128,7 +128,7 @@ def test_letters_that_cannot_be_written_are_told_at_a_bounded_rate_and_counted(
         for _ in range(100):
             kept.add([failure(), failure()])
         kept.close()
-    lost = [line for line in lines if line["event"] == "dead_letters.not_written"]
+    lost = [line for line in lines if line["event"] == "dead_letters.write_failed"]
     assert [line["lost_count"] for line in lost] == [2, 198]
     assert all(line["log_level"] == "error" and "File exists" in line["reason"] for line in lost)
 
@@ -235,7 +235,7 @@ def test_half_a_letter_that_a_crash_left_is_cut_off_and_told(tmp_path: Path) -> 
         kept.add([failure(2)])
     kept.close()
     assert errors(path) == ["1", "2"]
-    (line,) = [line for line in lines if line["event"] == "dead_letters.cut"]
+    (line,) = [line for line in lines if line["event"] == "dead_letters.truncated"]
     assert (line["path"], line["byte_count"]) == (str(path), 100)
 
 
@@ -246,7 +246,7 @@ def test_a_disk_that_becomes_full_within_a_batch_keeps_the_whole_letters(tmp_pat
     with capture_logs() as lines, full_from(path.stat().st_size * 5 // 2):
         kept.add([failure(1), failure(2), failure(3)])
     assert errors(path) == ["0", "1"]
-    (line,) = [line for line in lines if line["event"] == "dead_letters.not_written"]
+    (line,) = [line for line in lines if line["event"] == "dead_letters.write_failed"]
     assert line["lost_count"] == 2
     kept.add([failure(4)])
     kept.close()

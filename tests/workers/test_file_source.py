@@ -195,7 +195,7 @@ async def refused(path: Path, source: FileSource, before: list[bytes]) -> str:
     assert reader.is_ended
     (line,) = logs
     assert (line["event"], line["log_level"], line["path"]) == (
-        "source.refused",
+        "source.rejected",
         "error",
         str(path),
     )
@@ -244,7 +244,7 @@ async def test_a_file_that_is_cut_while_it_is_read_is_refused(
     reader = runner(path, LINES, taker)
     os.truncate(path, 4)
     assert await taker.take() == [b"one"]
-    assert "it ends at byte 4; it had 8 bytes before" in reader.problem
+    assert "it ends at byte 4, but had 8 bytes before" in reader.problem
 
 
 async def test_a_disk_that_cannot_be_read_ends_the_source(
@@ -260,7 +260,7 @@ async def test_a_disk_that_cannot_be_read_ends_the_source(
 
     monkeypatch.setattr(os, "read", fail)
     assert await taker.take() == [b"one"]
-    assert "it cannot be read on from byte 4: Input/output error" in reader.problem
+    assert "reading failed at byte 4: Input/output error" in reader.problem
 
 
 def make_fifo(path: Path) -> None:
@@ -271,8 +271,8 @@ def make_fifo(path: Path) -> None:
     ("make", "seen"),
     [
         (lambda _: None, "cannot be read: No such file or directory"),
-        (Path.mkdir, "is no plain file"),
-        (make_fifo, "is no plain file"),
+        (Path.mkdir, "is not a regular file"),
+        (make_fifo, "is not a regular file"),
     ],
 )
 async def test_a_file_that_cannot_be_opened_is_an_error(
@@ -285,5 +285,5 @@ async def test_a_file_that_cannot_be_opened_is_an_error(
 
 async def test_a_file_that_is_shorter_than_before_is_an_error(path: Path) -> None:
     put(path, b"one\n")
-    with pytest.raises(ConfigError, match="has 4 bytes; it had 8 when it was read first"):
+    with pytest.raises(ConfigError, match="has 4 bytes; it had 8 when it was first opened"):
         runner(path, LINES, Taker(), [4, 0, 8])

@@ -163,7 +163,7 @@ async def test_a_peer_that_proves_nothing_in_time_is_given_up(
     near, far = tcp_pair()
     with far:
         await loop.connect_accepted_socket(lambda: listener.connection, near)
-        assert await listener.reason() == "no proof of the secret in time"
+        assert await listener.reason() == "the peer did not prove the secret in time"
 
 
 async def test_a_peer_that_is_gone_before_anybody_asked_its_name_breaks_nothing(
@@ -178,7 +178,7 @@ async def test_a_peer_that_is_gone_before_anybody_asked_its_name_breaks_nothing(
         assert transport.get_extra_info("peername") is None
         assert await listener.reason()
     assert heard == []
-    assert listener.connection.peer == "a stranger"
+    assert listener.connection.peer == "an unknown peer"
 
 
 # The event loops hide some of these, taking them for the socket's own; and no disk of ours is the

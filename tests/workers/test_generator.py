@@ -79,5 +79,5 @@ def test_a_record_that_cannot_be_pickled_has_no_position() -> None:
 
 
 def test_a_position_that_cannot_be_read_is_an_error() -> None:
-    with pytest.raises(StateObjectError, match="generator of pipeline 'p' cannot go on"):
+    with pytest.raises(StateObjectError, match="generator of pipeline 'p' cannot continue"):
         runner(Count(), [b"garbage", False])

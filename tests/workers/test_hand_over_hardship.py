@@ -31,7 +31,7 @@ from wallaroo.wire.connection_handover import BATCH_COUNT_MAX
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
 from wallaroo_workers.network.unix_paths import socket_path
 from wallaroo_workers.sources import fd_handover
-from wallaroo_workers.sources.fd_handover import STRANGERS_MAX
+from wallaroo_workers.sources.fd_handover import UNAUTHENTICATED_MAX
 
 AT_ONCE_S = 2.0
 """Much less than strangers may take for their proof."""
@@ -81,7 +81,7 @@ async def test_silent_strangers_keep_no_thread_and_no_worker_waiting(
 ) -> None:
     giver, taker = workers[:2]
     with ExitStack() as stack, connect(giver):
-        for number in range(2 * STRANGERS_MAX):
+        for number in range(2 * UNAUTHENTICATED_MAX):
             stack.enter_context(stranger(taker, MAGIC[: number % len(MAGIC)] or b"W"))
         await until(lambda: giver.listener.connection_count == 1)
         async with asyncio.timeout(AT_ONCE_S):
@@ -106,7 +106,7 @@ async def test_what_strangers_say_opens_no_file_and_cannot_fill_the_log(
             await asyncio.sleep(0)
         stack.close()
         await until(lambda: open_files() == before)
-    assert {line["event"] for line in lines} <= {"hand_over.refused", "hand_over.refused_more"}
+    assert {line["event"] for line in lines} <= {"handover.rejected", "handover.rejected_more"}
     assert len(lines) < 60
     assert taker.offers == []
 
@@ -177,7 +177,7 @@ async def test_a_taker_without_a_file_for_its_giver_lets_it_wait(
         await until(lambda: giver.listener.connection_count == 1)
         line = stranger(taker, b"x")
         with line, files_left(0):
-            await until(lambda: "hand_over.refused" in {line["event"] for line in lines})
+            await until(lambda: "handover.rejected" in {line["event"] for line in lines})
         assert await giver.give(taker)
     assert broken == []
 
@@ -194,7 +194,7 @@ async def test_a_taker_with_few_files_left_refuses(workers: list[Worker], _: Pat
         with files_left(50):
             assert await giver.hand_over.give(OFFER, {taker.hand_over.path: share}) == set()
         assert open_files() == before
-    (refused,) = [line for line in lines if line["event"] == "senders.not_taken_over"]
+    (refused,) = [line for line in lines if line["event"] == "source_connections.takeover_failed"]
     assert "40 connections are too many for a worker that has" in refused["reason"]
     assert taker.offers == []
 
@@ -214,7 +214,7 @@ async def test_what_the_system_does_not_let_through_is_given_back_whole(
         with files_left(BATCH_COUNT_MAX + 5), capture_logs() as lines:
             assert await giver.hand_over.give(OFFER, {taker.hand_over.path: share}) == set()
         assert open_files() == before
-        assert any("connections were given" in line.get("reason", "") for line in lines)
+        assert any("connections were sent" in line.get("reason", "") for line in lines)
         giver.senders.wake()
         for sender in senders:
             sender.sendall(framed(b"one"))

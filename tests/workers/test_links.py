@@ -115,7 +115,7 @@ async def test_a_link_that_does_not_come_up_is_told_with_its_address(
     lines: asyncio.Queue[dict[str, object]] = asyncio.Queue()
 
     def warning(event: str, **values: object) -> None:
-        if event == "link.awaited":
+        if event == "link.waiting":
             lines.put_nowait(values)
 
     monkeypatch.setattr(outgoing, "log", SimpleNamespace(warning=warning, debug=print))

@@ -1,4 +1,4 @@
-"""Events of the log: what tells a change of the cluster says what is next, and is documented."""
+"""Each log event that reports a change of the cluster has `next` and is documented."""
 
 import ast
 import re
@@ -16,7 +16,6 @@ SUBJECTS = (
     "hosts",
     "initializer",
     "lease",
-    "owner",
     "store",
     "worker",
 )
@@ -33,13 +32,13 @@ def trees() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def texts(node: ast.AST) -> set[str]:
-    """Names of such events in what is passed first."""
+    """Return the names of such events in the first argument."""
     found = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
     return {each for each in found if isinstance(each, str) and NAME.fullmatch(each)}
 
 
 def is_line(node: ast.AST) -> TypeGuard[ast.Call]:
-    """Whether this logs such an event."""
+    """Return whether this call logs such an event."""
     match node:
         case ast.Call(ast.Attribute(ast.Name("log"), level), [event, *_]) if level in LEVELS:
             return bool(texts(event))

@@ -428,7 +428,7 @@ async def test_one_while_another_is_under_way_is_refused_at_once(
 ) -> None:
     cluster.is_resizing = True
     for method in ("grow", "shrink"):
-        with pytest.raises(ClusterError, match="another change of the workers is under way"):
+        with pytest.raises(ClusterError, match="another resize is in progress"):
             await cluster.ask(method, workers=1, wait=wait)
     assert cluster.resizes == []
 

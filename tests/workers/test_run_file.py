@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("in the way")
     with capture_logs() as logs:
         run_file = written(tmp_path)
-    assert [line["event"] for line in logs] == ["run_file.not_written"]
+    assert [line["event"] for line in logs] == ["run_file.write_failed"]
     assert "--cluster" in logs[0]["hint"]
     run_file.remove()
     assert (tmp_path / FOLDER).exists()

@@ -53,7 +53,7 @@ def test_a_file_goes_before_the_environment(
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
 def test_a_file_that_everybody_can_open_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(ConfigError, match="open to every user") as refused:
+    with pytest.raises(ConfigError, match="readable for every user") as refused:
         load_secret(written(tmp_path, SECRET, mode))
     assert "chmod 600" in refused.value.hint
 
@@ -63,7 +63,7 @@ def test_a_file_that_everybody_can_open_is_refused(tmp_path: Path, mode: int) ->
     [
         (SECRET[:-1] + "\n", "has 15 bytes; it needs 16"),
         ("", "has 0 bytes"),
-        ("x" * (SECRET_BYTES_MAX + 1), "more than 4096 bytes"),
+        ("x" * (SECRET_BYTES_MAX + 1), "is longer than 4096 bytes"),
     ],
     ids=["short", "empty", "long"],
 )
@@ -87,11 +87,11 @@ def test_loopback_needs_nothing(host: str) -> None:
 def test_off_loopback_secret_and_tls_are_demanded(host: str) -> None:
     check_exposure("--control", host, has_secret=True, has_tls=True)
     for has_secret, has_tls, told in [
-        (False, False, "no --secret-file .* and no --tls-cert"),
-        (False, True, r"no --secret-file \(or WALLAROO_SECRET\)$"),
-        (True, False, "no --tls-cert, --tls-key and --tls-ca$"),
+        (False, False, "--secret-file .* and --tls-cert"),
+        (False, True, r"without --secret-file \(or WALLAROO_SECRET\)$"),
+        (True, False, "without --tls-cert, --tls-key and --tls-ca$"),
     ]:
-        with pytest.raises(ConfigError, match=f"--control leads out of this host.*{told}") as error:
+        with pytest.raises(ConfigError, match=f"--control makes this host .*{told}") as error:
             check_exposure("--control", host, has_secret=has_secret, has_tls=has_tls)
         assert "wallaroo-cluster certificates" in error.value.hint
 

@@ -72,17 +72,17 @@ def test_a_dialer_with_a_wrong_certificate_is_refused_and_told(
     certificates: Path, stranger: str, told: str
 ) -> None:
     dialing, listening = ends(certificates, stranger, "beta")
-    with pytest.raises(ProtocolError, match=f"the peer's certificate is refused: {told}"):
+    with pytest.raises(ProtocolError, match=f"the peer's certificate is rejected: {told}"):
         shake_hands(dialing, listening)
     assert not listening.is_open
-    with pytest.raises(ProtocolError, match="the peer refuses our certificate"):
+    with pytest.raises(ProtocolError, match="the peer rejects our certificate"):
         dialing.receive_data(listening.last_bytes())
 
 
 @pytest.mark.parametrize("stranger", ["other", "late"])
 def test_a_listener_with_a_wrong_certificate_is_refused(certificates: Path, stranger: str) -> None:
     dialing, listening = ends(certificates, "alpha", stranger)
-    with pytest.raises(ProtocolError, match="the peer's certificate is refused"):
+    with pytest.raises(ProtocolError, match="the peer's certificate is rejected"):
         shake_hands(dialing, listening)
     assert not dialing.is_open
 
@@ -94,7 +94,7 @@ def test_a_dialer_without_a_certificate_is_refused(certificates: Path) -> None:
     dialing = TlsStream(bare, is_listening=False)
     listening = TlsStream(tls_of(certificates, "beta"), is_listening=True)
     dialing.start()
-    with pytest.raises(ProtocolError, match="the peer shows no certificate"):
+    with pytest.raises(ProtocolError, match="the peer presents no certificate"):
         shake_hands(dialing, listening)
 
 

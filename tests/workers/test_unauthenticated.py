@@ -1,4 +1,4 @@
-"""What strangers can take of a process is bounded: connections, memory, lines of the log."""
+"""Unauthenticated peers can use only limited connections, memory and lines of the log."""
 
 import asyncio
 import resource
@@ -8,13 +8,13 @@ import pytest
 
 from wallaroo_workers import rate_limited_log
 from wallaroo_workers.network.frames import FrameConnection
-from wallaroo_workers.network.unauthenticated import Strangers
-from wallaroo_workers.rate_limited_log import TOLD_EACH_S, BoundedLog
+from wallaroo_workers.network.unauthenticated import UnauthenticatedPeers
+from wallaroo_workers.rate_limited_log import LINES_EACH_S, RateLimitedLog
 from wallaroo_workers.sources import frame_limits
-from wallaroo_workers.sources.frame_limits import Unfinished, intake_limits
+from wallaroo_workers.sources.frame_limits import PartialFrames, intake_limits
 
 
-class Told:
+class Written:
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.counted = asyncio.Event()
@@ -26,9 +26,9 @@ class Told:
 
 
 class Connection:
-    """Of a stranger, or of a sender with a frame that it does not end."""
+    """A connection of an unauthenticated peer, or of a sender that does not finish its frame."""
 
-    def __init__(self, name: str = "stranger") -> None:
+    def __init__(self, name: str = "unknown") -> None:
         self.peer = name
         self.reasons: list[str] = []
 
@@ -38,7 +38,7 @@ class Connection:
     give_up = abort
 
 
-def connection(name: str = "stranger") -> FrameConnection:
+def connection(name: str = "unknown") -> FrameConnection:
     return cast(FrameConnection, Connection(name))
 
 
@@ -46,66 +46,67 @@ def reasons(of: FrameConnection) -> list[str]:
     return cast(Connection, of).reasons
 
 
-async def test_a_few_lines_a_second_are_told_and_the_rest_is_counted(
+async def test_a_few_lines_a_second_are_written_and_the_rest_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told()
-    log = BoundedLog(told, "stranger.refused")
+    written = Written()
+    log = RateLimitedLog(written, "peer.rejected")
     monkeypatch.setattr(rate_limited_log, "SECOND_S", 0.01)
-    for number in range(TOLD_EACH_S + 3):
+    for number in range(LINES_EACH_S + 3):
         log.add(number=number)
-    assert told.lines == [("stranger.refused", {"number": n}) for n in range(TOLD_EACH_S)]
-    await asyncio.wait_for(told.counted.wait(), 10)
-    assert told.lines[TOLD_EACH_S:] == [("stranger.refused_more", {"count": 3})]
+    assert written.lines == [("peer.rejected", {"number": n}) for n in range(LINES_EACH_S)]
+    await asyncio.wait_for(written.counted.wait(), 10)
+    assert written.lines[LINES_EACH_S:] == [("peer.rejected_more", {"count": 3})]
     log.add(number=99)
-    assert told.lines[-1] == ("stranger.refused", {"number": 99})
+    assert written.lines[-1] == ("peer.rejected", {"number": 99})
 
 
-async def test_beyond_the_limit_the_stranger_that_waited_longest_has_to_go() -> None:
-    told = Told()
-    strangers = Strangers(BoundedLog(told, "refused"), count_max=2)
+async def test_beyond_the_limit_the_oldest_unauthenticated_connection_is_closed() -> None:
+    written = Written()
+    peers = UnauthenticatedPeers(RateLimitedLog(written, "rejected"), count_max=2)
     first, second, third, fourth = (connection(str(number)) for number in range(4))
-    strangers.came(first)
-    strangers.came(second)
-    strangers.proven(first)
-    strangers.came(third)
+    peers.connected(first)
+    peers.connected(second)
+    peers.authenticated(first)
+    peers.connected(third)
     assert not reasons(second)
-    strangers.came(fourth)
-    assert reasons(second) == ["more than 2 connections wait for their proof"]
+    peers.connected(fourth)
+    assert reasons(second) == ["more than 2 connections have not proven the secret"]
     assert not reasons(first)
-    strangers.refused(second, "as said")
-    assert told.lines == [("refused", {"peer": "1", "reason": "as said"})]
-    assert len(strangers) == 2
+    peers.rejected(second, "as said")
+    assert written.lines == [("rejected", {"peer": "1", "reason": "as said"})]
+    assert len(peers) == 2
 
 
-def test_unfinished_frames_are_bounded_and_who_is_silent_longest_is_given_up(
+def test_partial_frames_are_bounded_and_the_longest_silent_sender_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(frame_limits, "UNFINISHED_BYTES_MAX", 100)
-    held = Unfinished(frame_bytes_max=5)
+    monkeypatch.setattr(frame_limits, "PARTIAL_BYTES_MAX", 100)
+
+    partial = PartialFrames(frame_bytes_max=5)
     silent, slow, busy = Connection(), Connection(), Connection()
-    held.holds(silent, 40)
-    held.holds(slow, 20)
-    held.holds(busy, 40)
-    held.holds(slow, 21)
+    partial.update(silent, 40)
+    partial.update(slow, 20)
+    partial.update(busy, 40)
+    partial.update(slow, 21)
     assert silent.reasons == [
-        "it was silent longest when all connections together held 100 bytes of unfinished frames"
+        "it was silent for longest when all connections held 100 bytes of incomplete frames"
     ]
-    held.holds(silent, 0)
-    held.holds(busy, 0)
-    held.holds(busy, 79)
+    partial.update(silent, 0)
+    partial.update(busy, 0)
+    partial.update(busy, 79)
     assert not slow.reasons
-    held.holds(busy, 80)
+    partial.update(busy, 80)
     assert len(slow.reasons) == 1
     assert not busy.reasons
 
 
-def test_one_frame_of_the_greatest_length_always_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_limits, "UNFINISHED_BYTES_MAX", 100)
-    held = Unfinished(frame_bytes_max=1_000)
+def test_one_frame_of_the_maximum_length_always_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_limits, "PARTIAL_BYTES_MAX", 100)
+    partial = PartialFrames(frame_bytes_max=1_000)
     one, another = Connection(), Connection()
-    held.holds(one, 1_000)
-    held.holds(another, 1_000)
+    partial.update(one, 1_000)
+    partial.update(another, 1_000)
     assert not one.reasons + another.reasons
 
 

@@ -268,7 +268,7 @@ class Lease:
             return decode_owner(await self._store.get(name), self._store.describe(name))
         except DamagedFileError as error:
             facts = {"file": error.file, "damage": error.damage}
-            self._ports.warn("lease.damaged", {**facts, "next": "goes by the ones that follow it"})
+            self._ports.warn("lease.damaged", {**facts, "next": "uses the entries after it"})
             return None
 
     # Messages
@@ -277,7 +277,7 @@ class Lease:
         if owner is not None and not _is_same(owner, self._me):
             raise FencedError(
                 f"the checkpoints in {self._store.location} were taken over by {owner.describe()}",
-                "another wallaroo-run goes on with these checkpoints; let only one run",
+                "another wallaroo-run continues from these checkpoints; run only one at a time",
             )
 
     def _refusal(self, owner: Owner | None) -> ClusterError:
@@ -285,12 +285,12 @@ class Lease:
         return ClusterError(
             f"the checkpoints in {self._store.location} belong to a run that is alive: {who}",
             hint="stop that run first, for instance with wallaroo-cluster stop; --take-over starts "
-            "at once and ends it",
+            "immediately and ends it",
         )
 
     def _report_awaited(self, latest: LatestEntry) -> None:
         self._ports.report(
-            "owner.awaited",
+            "lease.waiting",
             {
                 "location": self._store.location,
                 "owner": "cannot be read" if latest.owner is None else latest.owner.describe(),
@@ -302,7 +302,9 @@ class Lease:
     def _warn_once(self, error: StoreError) -> None:
         if not self._problem:
             facts = {"reason": error.what, "hint": error.hint}
-            self._ports.warn("lease.not_renewed", {**facts, "next": "goes on, and tries again"})
+            self._ports.warn(
+                "lease.renewal_failed", {**facts, "next": "the run continues and tries again"}
+            )
         self._problem = error.what
 
 

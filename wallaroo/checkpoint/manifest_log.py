@@ -309,7 +309,7 @@ class ManifestLog:
         return FencedError(
             f"checkpoint {manifest.number} of epoch {manifest.epoch} cannot be committed to "
             f"{self.store.location}: {found}",
-            "another wallaroo-run goes on with these checkpoints; let only one run",
+            "another wallaroo-run continues from these checkpoints; run only one at a time",
         )
 
     async def _way_back(self, older: Sequence[int]) -> str:

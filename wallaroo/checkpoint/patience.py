@@ -89,12 +89,12 @@ class PatientStore:
         if left_s > 0 and now_s - self._reported_s >= REPORT_INTERVAL_S:
             self._reported_s = now_s
             self._report(
-                "store.awaited",
+                "store.unavailable",
                 {
                     "location": self.location,
                     "reason": error.what,
                     "hint": error.hint,
-                    "next": f"tries again for {left_s:.0f} s; --store-timeout sets how long",
+                    "next": f"retries for {left_s:.0f} s; --store-timeout sets this limit",
                 },
             )
         return left_s > 0
@@ -103,5 +103,5 @@ class PatientStore:
         if self._away_since_s is not None:
             away_s = round(self._clock() - self._away_since_s, 1)
             facts = {"location": self.location, "after_s": away_s}
-            self._report("store.reached", {**facts, "next": "goes on"})
+            self._report("store.available", {**facts, "next": "the start or recovery continues"})
         self._away_since_s = None

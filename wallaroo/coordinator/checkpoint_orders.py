@@ -16,7 +16,7 @@ from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Abandon, Checkpoint, Committed, NotSaved, Saved
 
-CARRY_ON = "nothing is lost: the same command carries on from the last checkpoint"
+CARRY_ON = "nothing is lost: the same command continues from the last checkpoint"
 
 
 class CheckpointOrders:
@@ -71,7 +71,7 @@ class CheckpointOrders:
         }
         if hint:
             values["hint"] = hint
-        following = "records go on; what this one was to hold is saved by the next"
+        following = "processing continues; the next checkpoint saves these changes too"
         told: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
         if state.phase is not Phase.RUNNING:
             return [told, *self._go_on()]

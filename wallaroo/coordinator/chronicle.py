@@ -36,9 +36,9 @@ class Chronicle:
                 self._resize = values
             case Announce("cluster.resized", values):
                 self._resized(values)
-            case Announce("cluster.not_resized", values):
-                text = f"a resize was called off: {values['reason']}"
-                self._events.add("cluster.not_resized", text, values, level="warning")
+            case Announce("cluster.resize_aborted", values):
+                text = f"a resize was aborted: {values['reason']}"
+                self._events.add("cluster.resize_aborted", text, values, level="warning")
             case Announce("checkpoint.failed", values):
                 # Without the count, so that failures in a row are one entry.
                 text = f"a checkpoint failed: {values['reason']}"
@@ -47,14 +47,16 @@ class Chronicle:
                 text = f"input was lost with journal {values['journal']} of {values['worker']}"
                 self._events.add("journals.lost", text, values, level="error")
             case Announce("cluster.draining"):
-                self._events.add("cluster.draining", "the cluster finishes what it has and stops")
+                self._events.add(
+                    "cluster.draining", "the cluster processes what it accepted and stops"
+                )
 
     def _published(self, epoch: int, *, is_again: bool) -> None:
         if not is_again:
             self._events.add("application.ready", "the application is ready", {"epoch": epoch})
         elif self._lost_s is not None:
             took_s = self._clock_s() - self._lost_s
-            text = f"recovered: records are taken again, {took_s:.1f} s after the loss"
+            text = f"recovered: records are accepted again, {took_s:.1f} s after the loss"
             facts = {"epoch": epoch, "took_s": round(took_s, 3)}
             self._events.add("application.ready_again", text, facts)
         self._lost_s = None

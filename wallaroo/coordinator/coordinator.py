@@ -104,9 +104,11 @@ __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
 STORY_STEPS_MAX = 64
 
-HINT_AT_ONCE = {"hint": "once more to stop at once"}
-NOTHING_IF_FOUND = "nothing, if its journal is still there"
-RUN_AGAIN = "mend what the log says of this worker, if anything, and run the same command again"
+HINT_AT_ONCE = {"hint": "ask a second time to stop immediately"}
+NOTHING_IF_FOUND = "nothing, if its journal still exists"
+RUN_AGAIN = (
+    "fix what the log reports about this worker, if anything, and run the same command again"
+)
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
 """A supervisor that signals every process means one stop, not many."""
@@ -270,7 +272,7 @@ class Coordinator:
             )
         self._lost.discard(worker)
         self._state.joined(frame)
-        then = "all connect to each other and to the sinks"
+        then = "the workers connect to each other and to the sinks"
         return self._counted(worker, "worker.joined", then, lambda: self._state.connect(self._end))
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
@@ -280,12 +282,14 @@ class Coordinator:
                 is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
             case Ready(), Phase.CONNECTING:
-                return self._counted(worker, "worker.ready", "sources listen", self._state.open)
+                return self._counted(worker, "worker.ready", "the sources listen", self._state.open)
             case Opened(), Phase.OPENING:
                 return self._counted(worker, "", "", self._run)
             case Drained(), Phase.DRAINING:
                 self._failures.reported(worker, frame, self._state.workers)
-                return self._counted(worker, "worker.drained", "all is delivered", self._finish)
+                return self._counted(
+                    worker, "worker.drained", "everything is delivered", self._finish
+                )
             case (Gathered() | Emptied() | Held() | Moved() | NotMoved()) as report, _:
                 return [*self._resizes.reported(worker, report), *self._go_on()]
             case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.MOVING | Phase.DRAINING:
@@ -352,7 +356,7 @@ class Coordinator:
         self._state.form({worker} | missing)
         lost = "its state and the records it held"
         values = {"worker": worker, "reason": reason, "epoch": self.epoch, "lost": lost}
-        following = "a new process takes its place; the others keep what is for it"
+        following = "a new process replaces it; the other workers keep records for it"
         return [
             Announce("worker.lost", values, following, is_warning=True),
             StartWorker(worker, self.epoch, is_restart=True),
@@ -370,7 +374,7 @@ class Coordinator:
         self._state.incarnations = dict.fromkeys(workers, self.epoch)
         self._state.processes |= dict.fromkeys(self._lost, self.epoch)
         is_committing = self._rounds.phase is RoundPhase.COMMITTING
-        undecided = ", or to the one that is being written" if is_committing else ""
+        undecided = " or the one that is being written" if is_committing else ""
         values = {
             "worker": worker,
             "reason": reason,
@@ -423,8 +427,8 @@ class Coordinator:
         self, asked: StopRequested | DrainRequested = ASKED_BY_A_WORKER
     ) -> list[Effect]:
         if self.ending.asked(asked):
-            lost = "stopped at once; what was not yet delivered is lost"
-            kept = f"stopped at once; {CARRY_ON}"
+            lost = "stopped immediately; what was not yet delivered is lost"
+            kept = f"stopped immediately; {CARRY_ON}"
             return self._end(ClusterError(kept if self._begin.is_durable else lost))
         if self.phase is Phase.DRAINED and not self.ending.stays_when_drained:
             return self._end(self._state.ended_sources.error)
@@ -436,7 +440,7 @@ class Coordinator:
         effects = self._resizes.stop()
         if self.phase is Phase.RUNNING and not self._resizes.is_settling:
             return [*effects, *self._drain()]
-        following = "it stops once all workers are in their places"
+        following = "the cluster stops once its workers have finished connecting"
         return [*effects, Announce("cluster.stop_requested", HINT_AT_ONCE, following)]
 
     def _drain(self) -> list[Effect]:
@@ -455,7 +459,7 @@ class Coordinator:
             Announce(
                 "cluster.draining",
                 HINT_AT_ONCE,
-                f"what was sent is processed and delivered, then {self.ending.after_drain}",
+                f"accepted records are processed and delivered, then {self.ending.after_drain}",
             ),
             self._state.to_all(Drain(self.epoch, self._rounds.begin())),
         ]

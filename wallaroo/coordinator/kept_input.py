@@ -134,7 +134,7 @@ class KeptInput:
         }
         if lost.held_by is not None:
             values["held_by"] = lost.held_by
-        following = "the run goes on without it" if self._may_be_lost else "the run stops"
+        following = "the run continues without it" if self._may_be_lost else "the run stops"
         return Announce("journals.lost", values, following, is_error=True)
 
     def _error(self, lost: list[LostJournal]) -> ClusterError:
@@ -142,13 +142,13 @@ class KeptInput:
         if (more := len(lost) - NAMED_MAX) > 0:
             named.append(f"and {more} more, see journals.lost in the log")
         what = (
-            f"input that was accepted and that checkpoint {self._needed.checkpoint} needs is lost: "
+            f"accepted input that checkpoint {self._needed.checkpoint} needs is lost: "
             f"{'; '.join(named)}"
         )
-        hint = "bring the file back as it was, with the disk of its host"
+        hint = "restore the file unchanged, for example by bringing back the disk of its host"
         if elsewhere := next((each for each in lost if each.held_by is not None), None):
             hint = (
                 f"{elsewhere.position.journal} is on the host of worker {elsewhere.held_by}: start "
                 f"worker {elsewhere.worker} there, or give both the same --journal-dir"
             )
-        return ClusterError(what, f"{hint}; or go on without it: --allow-lost-input")
+        return ClusterError(what, f"{hint}; or continue without it: --allow-lost-input")

@@ -195,8 +195,8 @@ class ManifestWriter:
             "epoch": epoch,
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
-        values["next"] = "the workers begin with this" if base.workers else "states begin empty"
-        self._place.tell("checkpoint.begin", values)
+        values["next"] = "the workers restore it" if base.workers else "all states start empty"
+        self._place.tell("checkpoint.selected", values)
         latest = self._latest
         last_barrier = latest.last_barrier()
         maps, workers, counts = self._partition_maps, self._workers, latest.counts()
@@ -325,8 +325,8 @@ class ManifestWriter:
                     return ManifestNotWritten(error.what, error.hint)
                 # It may stand or not. Until that is known nothing else can be decided.
                 is_unknown = True
-                values = {"reason": error.what, "next": "asks again"}
-                self._place.warn("checkpoint.unknown", values)
+                values = {"reason": error.what, "next": "asks the store again"}
+                self._place.warn("checkpoint.outcome_unknown", values)
                 await self._place.pause(AGAIN_S)
         await self._publish(self._latest)
         await self._discard_of_lost()
@@ -339,10 +339,10 @@ class ManifestWriter:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
         except (StoreError, DamagedFileError) as error:
-            again = "tries after the next one"
+            again = "tries again after the next checkpoint"
             if error.what != self._not_pruned:
                 values = {"reason": error.what, "hint": error.hint, "next": again}
-                self._place.warn("checkpoint.not_pruned", values)
+                self._place.warn("checkpoint.prune_failed", values)
             self._not_pruned = error.what
             return 0
         self._not_pruned = ""
@@ -397,10 +397,10 @@ class ManifestWriter:
                     values = {
                         "path": path,
                         "reason": str(error),
-                        "hint": "make room, or give permission",
-                        "next": "tries again; no other checkpoint is taken until then",
+                        "hint": "free disk space, or grant permission to write there",
+                        "next": "tries again; no further checkpoint is taken until then",
                     }
-                    self._place.warn("sink.not_written", values)
+                    self._place.warn("sink.commit_failed", values)
                     await self._place.pause(AGAIN_S)
 
     async def _discard_of_lost(self) -> None:
@@ -413,7 +413,7 @@ class ManifestWriter:
                     await self._place.discard_output(path, stage)
                 except OSError as error:
                     values = {"path": path, "reason": str(error)}
-                    self._place.warn("sink.not_tidied", values)
+                    self._place.warn("sink.cleanup_failed", values)
 
     def _files(self) -> dict[int, str]:
         return {

@@ -138,8 +138,8 @@ class ResizeCoordinator:
         for worker in event.added:
             state.incarnations[worker] = state.processes[worker] = incarnation
         values = {"joining": ", ".join(event.added), "leaving": ", ".join(event.leaving)}
-        begins = f"{values['joining']} start" if event.added else "the keys that move are found"
-        told = Announce("cluster.resizing", values, f"{begins}; records go on meanwhile")
+        begins = f"{values['joining']} start" if event.added else "the keys to move are collected"
+        told = Announce("cluster.resizing", values, f"{begins}; processing continues meanwhile")
         now.waiting_for = set(event.added)
         if not event.added:
             return [told, *self._gather(now)]
@@ -149,7 +149,7 @@ class ResizeCoordinator:
     def _refusal(self, event: ResizeRequested) -> str:
         state = self._state
         if self._now is not None:
-            return "another change of the workers is under way; ask again when it is done"
+            return "another resize is in progress; ask again when it is done"
         if state.phase is not Phase.RUNNING:
             return f"the cluster is {state.phase.value}; ask again when it is running"
         return refusal(state.workers, state.processes, event.added, event.leaving)
@@ -169,7 +169,7 @@ class ResizeCoordinator:
         state.joined(frame)
         now.waiting_for.discard(worker)
         others = ", ".join(sorted(now.waiting_for))
-        following = f"waits for {others}" if others else "the keys that move are found"
+        following = f"waits for {others}" if others else "the keys to move are collected"
         told = Announce("worker.joined", {"worker": worker}, following)
         return [told] if now.waiting_for else [told, *self._gather(now)]
 
@@ -186,9 +186,9 @@ class ResizeCoordinator:
         if now is not None and worker in now.leaving:
             if state.begin.is_durable:
                 return None
-            lost = "what its sinks had not delivered"
+            lost = "output that its sinks had not delivered"
             values = {"worker": worker, "reason": reason, "epoch": state.epoch, "lost": lost}
-            following = "the others, which have its keys, go on"
+            following = "the other workers already own its keys and continue"
             told = Announce("worker.lost", values, following, is_warning=True)
             return [told, *self._gone(now, worker)]
         if now is not None and worker in now.request.added and worker not in state.workers:
@@ -350,10 +350,12 @@ class ResizeCoordinator:
         }
         text = f"the workers are {', '.join(state.workers)}; {now.key_count} keys moved"
         if state.begin.is_durable and state.rounds.failures_in_a_row:
-            text += "; no checkpoint could be taken since, so a crash may bring the old ones back"
+            text += "; no checkpoint has succeeded since, so a crash may restore the old workers"
         return [
             Announce(
-                "cluster.resized", {"workers": ", ".join(state.workers)}, "records go on there"
+                "cluster.resized",
+                {"workers": ", ".join(state.workers)},
+                "processing continues on these workers",
             ),
             Answer(now.request.request_id, True, text, facts),
         ]
@@ -409,9 +411,9 @@ class ResizeCoordinator:
             state.run()
         effects: list[Effect] = [
             Announce(
-                "cluster.not_resized",
+                "cluster.resize_aborted",
                 {"reason": reason},
-                "the workers stay those that they were",
+                "the cluster continues with its previous workers",
                 is_warning=True,
             )
         ]

@@ -48,7 +48,7 @@ class Deliveries:
         if resize not in self._held:
             return []
         values = {"sinks": self._held[resize], "workers": ", ".join(sorted(self._owed[resize]))}
-        following = "new results follow once the sinks have those from before the change"
+        following = "new results are sent once the sinks have all results from before the resize"
         return [Announce("results.held", values, following)]
 
     def delivered(self, worker: WorkerName, frame: Delivered) -> list[Effect]:

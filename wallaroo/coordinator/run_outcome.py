@@ -49,8 +49,8 @@ class FailureLimit:
         share = Fraction(percent) / 100
         if share > 1:
             raise ConfigError(
-                f"--max-failures {text} is more than all records",
-                hint="give 100% or less; without --max-failures there is no limit",
+                f"--max-failures {text} is more than 100%",
+                hint="give 100% or less; omit --max-failures for no limit",
             )
         return cls(f"{percent}%", None, share)
 
@@ -123,7 +123,7 @@ class FailureWatch:
             return None
         values = {"record_count": accepted, "failure_count": failed, "limit": limit.text}
         status = int(ExitStatus.TOO_MANY_FAILURES)
-        following = f"the run stops in order, and this command ends with status {status}"
+        following = f"the run stops in order, and this command exits with status {status}"
         return Announce("failures.exceeded", values, following, is_warning=True)
 
     def outcome(self) -> Outcome:

@@ -18,7 +18,7 @@ class StopIntent:
     @property
     def after_drain(self) -> str:
         """What follows when everything is delivered, for people."""
-        return "the workers wait" if self.stays_when_drained else "all processes end"
+        return "the workers stay up" if self.stays_when_drained else "all processes end"
 
     def asked(self, event: StopRequested | DrainRequested) -> bool:
         """Somebody asks; return whether it is to be at once."""

@@ -59,10 +59,10 @@ class UpgradeGate:
             change = change_of(then, now) if then is not None else ""
             facts = {"state": state.name, "checkpoint": base.number, "change": change or "unknown"}
             if state.upgrade is not None:
-                following = "its upgrade function makes each object anew while it is restored"
+                following = "its upgrade function converts each object while it is restored"
                 self._tell("state.upgrading", facts | {"next": following})
             elif may_change:
-                self._warn("state.changed", facts | {"next": "its objects are taken as they are"})
+                self._warn("state.changed", facts | {"next": "its objects are used as they are"})
             elif then is None:
                 await self._check_readable(base, state, now)
             else:
@@ -103,7 +103,7 @@ class UpgradeGate:
                         base, state, f"{what}; an object restored from it {problem}", now
                     )
         facts = {"state": state.name, "checkpoint": base.number, "change": what}
-        following = "its objects unpickle as what they are now"
+        following = "its objects unpickle into the present class"
         self._tell("state.upgrading", facts | {"next": following})
 
     async def _samples(self, base: Manifest, state: str) -> AsyncIterator[list[Any]]:
@@ -128,5 +128,5 @@ def _refusal(base: Manifest, state: State, what: str, now: StateShape) -> StateO
         f"state {state.name!r} has changed since checkpoint {base.number}: {what}",
         hint=f"write an @wallaroo.upgrade_state({state.name!r}) function from the old object to "
         f"the new one, give {short} a __setstate__ that takes both forms, or give "
-        f"--allow-changed-state to take the objects as they are; see {PAGE}",
+        f"--allow-changed-state to use the objects as they are; see {PAGE}",
     )

@@ -80,9 +80,9 @@ class ReplayRunner:
         if len(payloads) != entry.record_count or framer.error or framer.buffered_bytes:
             raise ConfigError(
                 f"journal {self._progress.journal}, byte {entry.offset}: the {entry.record_count} "
-                f"records there cannot be cut as pipeline {pipeline.name!r} cuts them now",
-                hint="give its source back the framing and its decoder the header that they had; "
-                "once a run has stopped in order, nothing is left in journals and both can change",
+                f"records there do not match the present framing of pipeline {pipeline.name!r}",
+                hint="restore the source's framing and the decoder's header as they were; both can "
+                "be changed after an orderly stop, which leaves no records in journals",
             )
         return payloads
 

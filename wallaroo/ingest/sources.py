@@ -77,7 +77,11 @@ class Sources:
 
     def replay_finished(self, journal_count: int, record_count: int) -> None:
         """Everything is replayed: read what senders send."""
-        values = {"journals": journal_count, "records": record_count, "next": "senders are read"}
+        values = {
+            "journals": journal_count,
+            "records": record_count,
+            "next": "source connections are read",
+        }
         self._ports.report("journals.replayed", values)
         self._finish_replay()
 

@@ -34,7 +34,7 @@ class IncomingLink:
     def attach(self, connection: Connection, *, is_under_pressure: bool) -> None:
         """Go on over this connection."""
         if self._connection is not None:
-            self._connection.abort("the worker has dialed anew")
+            self._connection.abort("the worker has reconnected")
         self._connection = connection
         welcome = LinkWelcome(self._receiver.acknowledge(), is_under_pressure)
         connection.write(encode_data_frame(welcome))
@@ -109,14 +109,16 @@ class IncomingLinks:
         if link is None:
             return self._greeted(connection, frame)
         if not isinstance(frame, NumberedFrame):
-            raise ProtocolError(f"{type(frame).__name__} is not for the listening side")
+            raise ProtocolError(
+                f"the listening side of a link must not receive {type(frame).__name__}"
+            )
         if not self._is_closed and link.receive(frame):
             self._on_frame(link, frame)
         return link
 
     def _greeted(self, connection: Connection, hello: object) -> IncomingLink:
         if not isinstance(hello, LinkHello):
-            raise ProtocolError(f"a link begins with LinkHello, not {type(hello).__name__}")
+            raise ProtocolError(f"a link starts with LinkHello, not {type(hello).__name__}")
         if self._is_closed or (hello.receiver, hello.receiver_incarnation) != (
             self._me,
             self._incarnation,
@@ -127,7 +129,7 @@ class IncomingLinks:
             )
         link = self._links.get(hello.sender)
         if link is not None and hello.sender_incarnation < link.incarnation:
-            raise ProtocolError(f"{hello.sender} was replaced; this is the one given up for lost")
+            raise ProtocolError(f"{hello.sender} was replaced; this is the old process")
         if link is None or hello.sender_incarnation > link.incarnation:
             link = self._links[hello.sender] = IncomingLink(hello.sender, hello.sender_incarnation)
         link.attach(connection, is_under_pressure=self._is_under_pressure())

@@ -111,7 +111,7 @@ class OutgoingLink:
         self._sender.receiver_restarted()
         self.connected.clear()
         if self._connection is not None:
-            self._connection.abort("the worker was started anew")
+            self._connection.abort("the worker was restarted")
 
     @property
     def is_ending(self) -> bool:
@@ -156,7 +156,7 @@ class OutgoingLink:
         match decode_data_frame(data):
             case LinkWelcome(processed_sequence, is_under_pressure):
                 if hello != self.hello or self._is_closed:
-                    connection.abort("the worker was started anew meanwhile, or left")
+                    connection.abort("the worker was restarted or left meanwhile")
                     return
                 self._connection = connection
                 self.connection_count += 1
@@ -170,7 +170,8 @@ class OutgoingLink:
             case PressureFrame(is_under_pressure):
                 self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
             case frame:
-                raise ProtocolError(f"{type(frame).__name__} is not for the dialing side of a link")
+                raise ProtocolError(f"the dialing side must not receive {type(frame).__name__}")
+
         self._on_progress()
 
     def disconnected(self) -> bool:

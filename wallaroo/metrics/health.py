@@ -5,11 +5,11 @@ from typing import Any
 SILENT_S = 5.0
 """If a worker has not reported for this long, something blocks its event loop."""
 LAG_S = 0.25
-LATENCY_STRAINED_S = 1.0
-LATENCY_UNWELL_S = 10.0
+LATENCY_DEGRADED_S = 1.0
+LATENCY_UNHEALTHY_S = 10.0
 """Limits for the p99 of the last seconds."""
-WAITING_STRAINED_S = 2.0
-WAITING_UNWELL_S = 10.0
+WAITING_DEGRADED_S = 2.0
+WAITING_UNHEALTHY_S = 10.0
 """Limits for the age of the oldest result that a connected sink has not taken."""
 CPU_SHARE = 0.95
 CHECKPOINT_AGE_S = 30.0
@@ -20,7 +20,7 @@ QUEUE_BYTES = 1 << 20
 SKEW = 2.0
 SKEW_KEYS_MIN = 1000
 
-STATES = ("well", "strained", "unwell")
+STATES = ("healthy", "degraded", "unhealthy")
 
 
 def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minute: int) -> Any:
@@ -29,40 +29,40 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
     ``silent_s`` holds the time since the last report of each worker.
     """
     slow = _slow(view)
-    unwell = [
+    unhealthy = [
         *_phase(view),
         *_lost_input(view),
-        *_workers_unwell(view, silent_s),
+        *_workers_unhealthy(view, silent_s),
         *_sinks(view),
         *(reason for is_bad, reason in slow if is_bad),
         *_checkpoints(view),
     ]
-    strained = [
+    degraded = [
         *(reason for is_bad, reason in slow if not is_bad),
-        *_workers_strained(view),
+        *_workers_degraded(view),
         *_slow_checkpoints(view),
         *_records(failed_in_last_minute),
         *_states(view),
     ]
-    state = STATES[2] if unwell else STATES[1] if strained else STATES[0]
-    return {"state": state, "reasons": [*unwell, *strained]}
+    state = STATES[2] if unhealthy else STATES[1] if degraded else STATES[0]
+    return {"state": state, "reasons": [*unhealthy, *degraded]}
 
 
 def _phase(view: dict[str, Any]) -> list[str]:
     phase = view["phase"]
     if phase in ("running", "draining", "stopped", "moving"):
         return []
-    return [f"the cluster is not running, it is {phase}: senders wait"]
+    return [f"the cluster is not running but {phase}; senders wait"]
 
 
 def _lost_input(view: dict[str, Any]) -> list[str]:
     lost = view["checkpoints"]["lost_journals"]
     if not lost:
         return []
-    return [f"input that was accepted is lost with {', '.join(lost)}; see journals.lost in the log"]
+    return [f"accepted input is lost with {', '.join(lost)}; see journals.lost in the log"]
 
 
-def _workers_unwell(view: dict[str, Any], silent_s: dict[str, float]) -> list[str]:
+def _workers_unhealthy(view: dict[str, Any], silent_s: dict[str, float]) -> list[str]:
     reasons = []
     for worker in view["workers"]:
         name, silent = worker["name"], silent_s.get(worker["name"], 0.0)
@@ -70,7 +70,7 @@ def _workers_unwell(view: dict[str, Any], silent_s: dict[str, float]) -> list[st
             reasons.append(f"worker {name} was lost and is not back yet")
         elif worker["state"] == "running" and silent > SILENT_S:
             reasons.append(
-                f"worker {name} has told nothing for {silent:.0f} s: a long computation, or a hang"
+                f"worker {name} has not reported for {silent:.0f} s: a long computation, or a hang"
             )
     return reasons
 
@@ -81,27 +81,24 @@ def _sinks(view: dict[str, Any]) -> list[str]:
 
 
 def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return the reasons for slow results, each with whether it makes the cluster unwell."""
+    """Return the reasons for slow results, each with whether it makes the cluster unhealthy."""
     found = []
     waits: dict[str, float] = {}
     for sink in view["sinks"]:
         if sink["connected"]:
             waits[sink["address"]] = max(waits.get(sink["address"], 0.0), sink["waiting_s"])
     for address, waiting_s in sorted(waits.items()):
-        if waiting_s > WAITING_STRAINED_S:
+        if waiting_s > WAITING_DEGRADED_S:
             reason = (
-                f"the sink at {address} has not taken results for {waiting_s:.0f} s: "
+                f"the sink at {address} has accepted no results for {waiting_s:.0f} s: "
                 "it is slow, or hangs"
             )
-            found.append((waiting_s > WAITING_UNWELL_S, reason))
+            found.append((waiting_s > WAITING_UNHEALTHY_S, reason))
     for pipeline in view["pipelines"]:
         p99_s = pipeline["latency"]["p99"]
-        if p99_s is not None and p99_s > LATENCY_STRAINED_S:
-            reason = (
-                f"records of {pipeline['name']!r} take up to {p99_s:.1f} s to its sinks (p99 of "
-                "the last 10 s)"
-            )
-            found.append((p99_s > LATENCY_UNWELL_S, reason))
+        if p99_s is not None and p99_s > LATENCY_DEGRADED_S:
+            reason = f"the latency of {pipeline['name']!r} is {p99_s:.1f} s (p99 of the last 10 s)"
+            found.append((p99_s > LATENCY_UNHEALTHY_S, reason))
     return found
 
 
@@ -111,7 +108,7 @@ def _slow_checkpoints(view: dict[str, Any]) -> list[str]:
         return []
     last, reasons = made[-1], []
     if last["duration_s"] > CHECKPOINT_DURATION_S:
-        reasons.append(f"the last checkpoint took {last['duration_s']:.0f} s until it was durable")
+        reasons.append(f"the last checkpoint took {last['duration_s']:.0f} s to become durable")
     if last["pause_s"] > CHECKPOINT_PAUSE_S:
         reasons.append(f"records waited {last['pause_s'] * 1000:.0f} ms for the last checkpoint")
     return reasons
@@ -128,11 +125,13 @@ def _checkpoints(view: dict[str, Any]) -> list[str]:
     if age_s is None and up_s > CHECKPOINT_AGE_S:
         reasons.append(f"there is no checkpoint yet, {up_s:.0f} s after the start")
     if age_s is not None and age_s > CHECKPOINT_AGE_S:
-        reasons.append(f"the last checkpoint is {age_s:.0f} s old; a recovery replays all since")
+        reasons.append(
+            f"the last checkpoint is {age_s:.0f} s old; a recovery replays all input since then"
+        )
     return reasons
 
 
-def _workers_strained(view: dict[str, Any]) -> list[str]:
+def _workers_degraded(view: dict[str, Any]) -> list[str]:
     reasons = []
     paused = [worker["name"] for worker in view["workers"] if worker["paused"]]
     if paused:
@@ -146,12 +145,15 @@ def _workers_strained(view: dict[str, Any]) -> list[str]:
     for worker in view["workers"]:
         if worker["loop_lag_s"] > LAG_S:
             lag_ms = worker["loop_lag_s"] * 1000
-            reasons.append(f"worker {worker['name']} was {lag_ms:.0f} ms late: a long computation")
+            reasons.append(
+                f"the event loop of worker {worker['name']} was blocked for {lag_ms:.0f} ms "
+                "by a long computation"
+            )
         if worker["backlog_bytes"] > BACKLOG_BYTES:
             backlog_mib = worker["backlog_bytes"] / (1 << 20)
-            reasons.append(f"worker {worker['name']} has {backlog_mib:.0f} MiB waiting")
+            reasons.append(f"worker {worker['name']} has a backlog of {backlog_mib:.0f} MiB")
         if worker["cpu_share"] > CPU_SHARE:
-            reasons.append(f"worker {worker['name']} uses all of its processor core")
+            reasons.append(f"worker {worker['name']} uses its whole CPU core")
     return reasons
 
 
@@ -163,7 +165,7 @@ def _records(failed_in_last_minute: int) -> list[str]:
 
 def _states(view: dict[str, Any]) -> list[str]:
     return [
-        f"state {state['name']!r} is uneven: one worker has {state['skew']:.1f} times an even part"
+        f"state {state['name']!r} is uneven: one worker has {state['skew']:.1f} times an even share"
         for state in view["states"]
         if state["skew"] > SKEW and state["keys"] >= SKEW_KEYS_MIN
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.metrics.gathering import Gathering, Member
-from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, WAITING_STRAINED_S, judge
+from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, WAITING_DEGRADED_S, judge
 from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
@@ -129,7 +129,7 @@ def _slow_sinks(gathering: Gathering) -> set[int]:
         for number, sink in enumerate(member.report.sinks)
         if not sink["connected"]
         or sink["queued_bytes"] > QUEUE_BYTES
-        or sink["waiting_s"] > WAITING_STRAINED_S
+        or sink["waiting_s"] > WAITING_DEGRADED_S
     }
 
 

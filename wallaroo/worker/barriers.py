@@ -118,8 +118,8 @@ class Barriers:
             self._not_cut = ""
         except StoreError as error:
             if error.what != self._not_cut:
-                what = f"{error.what}; it takes room until it can be, and each checkpoint tries"
-                self._worker.warn("journal.not_cut", StoreError(what, error.hint))
+                what = f"{error.what}; it uses disk space until a later checkpoint succeeds"
+                self._worker.warn("journal.truncate_failed", StoreError(what, error.hint))
             self._not_cut = error.what
 
     def abandon(self, checkpoint: CheckpointId) -> None:
@@ -238,7 +238,7 @@ class Barriers:
         try:
             await durability.saving.compact(durability.store, durability.pause)
         except WallarooError as error:
-            self._worker.warn("checkpoint.not_compacted", error)
+            self._worker.warn("checkpoint.compaction_failed", error)
 
 
 async def _create(store: ObjectStore, name: str, data: bytes) -> None:

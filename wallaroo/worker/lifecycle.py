@@ -145,7 +145,7 @@ class Lifecycle:
             case Release():
                 self._worker.sinks.order.release(frame.resize, frame.held_sinks)
             case _:
-                what = f"{type(frame).__name__} is no order of an initializer"
+                what = f"{type(frame).__name__} is not an order from an initializer"
                 self._worker.warn("order.refused", ClusterError(what))
 
     # From epoch to epoch
@@ -290,7 +290,7 @@ class Lifecycle:
         try:
             await sources.open(self._assignment.source_addresses, here)
         except OSError as error:
-            self.fail(f"a source cannot listen: {error}", "is its port in use?", 1)
+            self.fail(f"a source cannot listen: {error}", "check whether its port is in use", 1)
             return
         except WallarooError as error:
             self.fail(error.what, error.hint, error.exit_code)

@@ -140,19 +140,21 @@ class WorkerResize:
         worker = self._worker
         senders, here = worker.sources.senders, worker.hand_over.is_here
         paths = [path for path in order.takers if here(path)]
-        reason = "no worker that stays is on this host"
+        reason = "no remaining worker is on this host"
         if paths:
             await senders.rest(self._worker.pause)
             try:
                 if attempt := await self._give_senders(order, paths):
                     return attempt
-                reason = "no worker that stays took them"
+                reason = "no remaining worker accepted them"
             except OSError as problem:
                 reason = str(problem)
             senders.wake()
         if worker.sources.connection_count and order is self._empty_order:
-            what = f"connections of senders cannot be handed over: {reason}"
-            worker.warn("senders.closed", ProtocolError(what, "senders have to connect again"))
+            what = f"source connections cannot be handed over: {reason}"
+            error = ProtocolError(what, "senders have to reconnect")
+            worker.warn("source_connections.closed", error)
+
         return 0
 
     async def _give_senders(self, order: Empty, paths: list[str]) -> int:
@@ -178,7 +180,7 @@ class WorkerResize:
             await self._worker.sources.listen(self._addresses)
         except OSError as error:
             self._worker.warn(
-                "source.not_listening", ProtocolError(f"a source cannot listen: {error}")
+                "source.listen_failed", ProtocolError(f"a source cannot listen: {error}")
             )
 
     # The pause

@@ -75,7 +75,9 @@ class Restoration:
             "checkpoint": assign.manifest,
             "keys": sum(map(len, worker.dataflow.states.values())),
             "journals": replay_count,
-            "next": "replays its journals once all are ready" if replay_count else "gets ready",
+            "next": "it replays its journals once all workers are ready"
+            if replay_count
+            else "it connects to the other workers and the sinks",
         }
         self._ports.report("worker.restored", values)
 

@@ -90,4 +90,4 @@ def _objects(states: States, params: dict[str, Any]) -> dict[Any, Any]:
     try:
         return states[params["state"]]
     except KeyError as error:
-        raise ClusterError(f"there is no state {params.get('state')!r} here") from error
+        raise ClusterError(f"this worker has no state {params.get('state')!r}") from error

@@ -155,7 +155,7 @@ class StateTransfer:
         if isinstance(frame, MovedStates):
             name = [*self._aside][frame.state]
             aside = self._aside[name]
-            for chunk in read_chunks(frame.body, f"what {link.worker} gives"):
+            for chunk in read_chunks(frame.body, f"keys moved by {link.worker}"):
                 aside.update(_readable(chunk, name))
                 self._came_from[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
@@ -163,8 +163,8 @@ class StateTransfer:
             return False
         if self._came_from[link.worker] != frame.key_count:
             raise ProtocolError(
-                f"{link.worker} has given {self._came_from[link.worker]} keys, and says that it "
-                f"were {frame.key_count}"
+                f"{link.worker} moved {self._came_from[link.worker]} keys but reports "
+                f"{frame.key_count}"
             )
         self._missing.discard(link.worker)
         return self.has_become_whole()
@@ -206,6 +206,6 @@ def _readable(chunk: Chunk, state: str) -> dict[Any, Any]:
             raise StateObjectError(
                 f"state {state!r}: the object of key {short_repr(display_key(key))} cannot be "
                 f"unpickled here: {value.error}",
-                hint="have its class unpickle what it pickles, in every process",
+                hint="make sure that its class unpickles what it pickles, in every process",
             )
     return dict(zip(keys, states, strict=True))

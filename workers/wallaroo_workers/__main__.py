@@ -51,7 +51,7 @@ def main(leftovers: Leftovers) -> int:
     try:
         tls = None if settings.tls is None else Tls(settings.tls)
     except WallarooError as error:
-        log.error("tls.not_usable", reason=error.what, hint=error.hint)
+        log.error("tls.setup_failed", reason=error.what, hint=error.hint)
         return error.exit_code
     start_pulse(settings, tls)
     try:
@@ -93,7 +93,7 @@ async def _work(settings: WorkerSettings, tls: Tls | None, plan: Plan) -> int:
     try:
         return await worker.run()
     except (OSError, TimeoutError) as error:
-        log.error("initializer.not_reached", reason=str(error), next="this worker ends")
+        log.error("initializer.unreachable", reason=str(error), next="this worker ends")
         return 1
 
 

@@ -187,7 +187,7 @@ class Agent:
             if reason != told:
                 told = reason
                 log.info(
-                    "initializer.awaited",
+                    "initializer.waiting",
                     address=self._settings.initializer,
                     reason=reason,
                     next="dials again",
@@ -315,7 +315,7 @@ class Agent:
             pid = await self._placement.start(worker)
         except ClusterError as error:
             following = "the initializer decides about another"
-            log.error("worker.not_started", reason=error.what, hint=error.hint, next=following)
+            log.error("worker.start_failed", reason=error.what, hint=error.hint, next=following)
             link.send(ProcessEnded(order.epoch, error.what))
             return
         link.send(ProcessStarted(order.epoch, pid))
@@ -368,7 +368,7 @@ def source_addresses(plan: Plan) -> list[str]:
         address = pipeline.source.address if isinstance(pipeline.source, TCPSource) else ""
         if address and not is_here(split_address(address)[0]):
             log.warning(
-                "source.not_here",
+                "source.not_local",
                 pipeline=pipeline.name,
                 address=address,
                 hint="this host takes no records for it; give --in an address of this host, or "

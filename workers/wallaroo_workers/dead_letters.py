@@ -129,7 +129,7 @@ class DeadLetters:
                 continue  # another cluster's worker of this name, started in the same folder
             if file.cut_bytes:
                 log.warning(
-                    "dead_letters.cut",
+                    "dead_letters.truncated",
                     path=str(self._path),
                     byte_count=file.cut_bytes,
                     hint="a crash or a full disk had left half a dead letter at its end",
@@ -183,7 +183,7 @@ class DeadLetters:
 
     def _tell_lost(self) -> None:
         log.error(
-            "dead_letters.not_written",
+            "dead_letters.write_failed",
             path=str(self._path),
             reason=self._lost_reason,
             lost_count=self._lost_count,

@@ -55,7 +55,7 @@ class RunFile:
             file = self._written()
         except OSError as error:
             log.warning(
-                "run_file.not_written",
+                "run_file.write_failed",
                 path=str(self._path),
                 reason=error.strerror,
                 hint="wallaroo-cluster needs --cluster and the secret then",

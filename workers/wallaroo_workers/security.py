@@ -1,4 +1,4 @@
-"""Who may talk to a cluster: where the secret comes from, and when TLS has to be."""
+"""Access to a cluster: where its secret comes from, and when TLS is required."""
 
 import ipaddress
 import os
@@ -12,20 +12,20 @@ SECRET_BYTES_MIN = 16
 SECRET_BYTES_MAX = 4096
 
 HINT_SECRET = (
-    "make one with `head -c 32 /dev/urandom | base64 > secret && chmod 600 secret` and give the "
-    "same to every host"
+    "create one with `head -c 32 /dev/urandom | base64 > secret && chmod 600 secret` and give the "
+    "same file to every host"
 )
 HINT_TLS = (
     "give all hosts the same secret, and each a certificate: `wallaroo-cluster certificates DIR "
-    "--hosts A,B` makes them; see docs/security.md"
+    "--hosts A,B` creates them; see docs/security.md"
 )
 
 
 def load_secret(path: str | None) -> bytes | None:
     """Return the secret in a file, or else in the environment; ``None`` if there is neither.
 
-    White space round it does not count. It is taken out of the environment, so that programs that
-    an application starts do not find it there. Raises ``ConfigError``.
+    White space around it is ignored. The secret is removed from the environment, so that programs
+    that an application starts do not inherit it. Raises ``ConfigError``.
     """
     text = os.environ.pop(SECRET_VARIABLE, None)
     if path is not None:
@@ -48,8 +48,8 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & stat.S_IRWXO:
                 raise ConfigError(
-                    f"the secret in {path} is open to every user of this host",
-                    hint=f"close it with `chmod 600 {path}`; if others have seen it, make another",
+                    f"the secret in {path} is readable for every user of this host",
+                    hint=f"run `chmod 600 {path}`; if others may have read it, create a new one",
                 )
             secret = file.read(SECRET_BYTES_MAX + 1)
     except OSError as error:
@@ -58,7 +58,7 @@ def _read(path: str) -> bytes:
         ) from error
     if len(secret) > SECRET_BYTES_MAX:
         raise ConfigError(
-            f"--secret-file: {path} has more than {SECRET_BYTES_MAX} bytes, which no secret needs",
+            f"--secret-file: {path} is longer than {SECRET_BYTES_MAX} bytes",
             hint=HINT_SECRET,
         )
     return secret
@@ -67,9 +67,9 @@ def _read(path: str) -> bytes:
 def check_exposure(
     option: str, host: str, *, has_secret: bool, has_tls: bool, hint: str = HINT_TLS
 ) -> None:
-    """Refuse to talk to other hosts without a secret of the user's and TLS.
+    """Raise ``ConfigError`` if other hosts can reach ``host`` without a user's secret and TLS.
 
-    ``option`` is the one that gave ``host``. Raises ``ConfigError`` with ``hint``.
+    ``option`` is the command-line option that gave ``host``.
     """
     if is_loopback(host) or (has_secret and has_tls):
         return
@@ -79,14 +79,14 @@ def check_exposure(
     if not has_tls:
         missing.append("--tls-cert, --tls-key and --tls-ca")
     raise ConfigError(
-        f"{option} leads out of this host ({host}), where strangers are, and there is no "
-        f"{' and no '.join(missing)}",
+        f"{option} makes this host reachable from others ({host}) without {' and '.join(missing)}",
         hint=hint,
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this host can reach an address; a name counts by all that it stands for."""
+    """Return whether only this host can reach ``host``; for a name, all its addresses count."""
+
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):

@@ -299,7 +299,7 @@ class Worker:
             log.error("worker.failed", reason=error.what, hint=error.hint, next=following)
         else:
             log.critical(
-                "worker.broken",
+                "worker.crashed",
                 what=context.get("message"),
                 exc_info=error,
                 story=self._machine.story,

@@ -43,7 +43,7 @@ class Companion:
         host, port = split_address(address)
         if not is_loopback(host):
             log.warning(
-                "external.open",
+                "external.exposed",
                 address=address,
                 hint="the external channel asks for no secret: whoever reaches it can stop the "
                 "cluster; give --external an address of 127.0.0.1",

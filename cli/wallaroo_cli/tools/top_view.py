@@ -19,7 +19,7 @@ from wallaroo_cli.tools.figures import (
     share_text,
 )
 
-HEALTH_STYLES = {"well": "bold green", "strained": "bold yellow", "unwell": "bold red"}
+HEALTH_STYLES = {"healthy": "bold green", "degraded": "bold yellow", "unhealthy": "bold red"}
 LOG_LINES = 8
 LETTERS = 3
 KEY_LENGTH = 20

@@ -131,7 +131,7 @@ def test_a_letter_without_a_payload_is_refused_with_a_sentence(tmp_path: Path) -
     keep(tmp_path, [failure(1, payload=None)])
     refused = invoke(tmp_path, "show", "1", "--payload")
     assert refused.exit_code == 2
-    assert "its source makes the records itself" in refused.stderr
+    assert "its source creates records itself" in refused.stderr
 
 
 def test_control_characters_of_users_do_not_reach_the_terminal(tmp_path: Path) -> None:

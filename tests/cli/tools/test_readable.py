@@ -31,7 +31,7 @@ def test_top_is_readable_in_every_encoding(served: ServedInThread, encoding: str
     assert ended.returncode == 0, ended.stderr.decode()
     shown = ended.stdout.decode(encoding)
     mark = "●" if encoding == "utf-8" else "*"
-    assert f"market spread  {mark} strained" in shown
+    assert f"market spread  {mark} degraded" in shown
     assert "back-pressure" in shown
     assert ended.stderr == b""
 

@@ -214,7 +214,7 @@ def test_a_crashed_owner_on_another_host_is_replaced_when_its_lease_has_run_out(
     first.crash()
     second = world.run("second", "beta")
     assert LEASE_S <= world.until(lambda: second.is_owner) < LEASE_S + STORE_S
-    assert second.told.count("owner.awaited") == 1
+    assert second.told.count("lease.waiting") == 1
 
 
 @pytest.mark.parametrize("still_s", [LEASE_S + STORE_S, 20 * LEASE_S])
@@ -332,7 +332,7 @@ def test_a_store_that_is_away_for_long_does_not_end_its_owner(
     monkeypatch.setattr(store_module, "FAILURE_PROBABILITY", 0.0)
     world.pass_time(LEASE_S)
     assert first.is_owner
-    assert first.told.count("lease.not_renewed") == 1
+    assert first.told.count("lease.renewal_failed") == 1
 
 
 class Checked(SimulatedRun):

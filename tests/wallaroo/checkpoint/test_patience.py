@@ -78,8 +78,8 @@ def test_a_store_that_comes_back_in_time_is_used(away_s: float, loses_answers: b
     assert bench.run(log.check_store) is None
     assert bench.loop.now_s < away_s + RETRY_INTERVAL_S + 5
     events = [event for event, _ in bench.told]
-    assert events[0] == "store.awaited"
-    assert events[-1] == "store.reached"
+    assert events[0] == "store.unavailable"
+    assert events[-1] == "store.available"
     assert len(events) == 2 + int(away_s / REPORT_INTERVAL_S)
     assert bench.told[0][1]["location"] == "simulated"
     assert bench.told[0][1]["reason"] == "connection refused"

@@ -276,7 +276,7 @@ def test_the_second_stop_is_at_once_and_loses_nothing(story_of: Any) -> None:
     if story.phase is Phase.RUNNING:
         story.step(StopRequested())
     error = ended(story.step(StopRequested()))
-    assert str(error) == f"stopped at once; {CARRY_ON}"
+    assert str(error) == f"stopped immediately; {CARRY_ON}"
     assert story.written(8) == []
     assert story.not_written() == []
     assert story.step(CheckpointDue()) == []

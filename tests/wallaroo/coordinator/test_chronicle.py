@@ -38,7 +38,7 @@ def test_a_recovery_says_how_long_it_took_from_the_first_loss() -> None:
         (
             "application.ready_again",
             "info",
-            "recovered: records are taken again, 2.0 s after the loss",
+            "recovered: records are accepted again, 2.0 s after the loss",
         ),
     ]
     assert run.events.newest()[-1]["facts"] == {"epoch": 3, "took_s": 2.0}
@@ -61,9 +61,9 @@ def test_a_resize_is_one_entry_though_the_cluster_is_ready_again_in_between() ->
 def test_a_resize_that_was_called_off_says_why() -> None:
     run = Chronicled()
     run.announced("cluster.resizing", joining="w3", leaving="")
-    run.announced("cluster.not_resized", reason="worker w3 was lost")
+    run.announced("cluster.resize_aborted", reason="worker w3 was lost")
     assert run.told == [
-        ("cluster.not_resized", "warning", "a resize was called off: worker w3 was lost")
+        ("cluster.resize_aborted", "warning", "a resize was aborted: worker w3 was lost")
     ]
 
 

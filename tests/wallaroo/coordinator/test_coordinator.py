@@ -237,7 +237,7 @@ def test_the_second_stop_is_at_once_and_says_what_is_lost(phase: Phase) -> None:
     if phase is Phase.RUNNING:
         story.step(StopRequested())
     error = ended(story.step(StopRequested()))
-    assert str(error) == "stopped at once; what was not yet delivered is lost"
+    assert str(error) == "stopped immediately; what was not yet delivered is lost"
 
 
 def test_a_drain_leaves_the_workers_up_until_they_are_asked_to_stop() -> None:
@@ -272,7 +272,7 @@ def test_only_who_may_force_stops_at_once_by_asking_twice() -> None:
     asked = StopRequested(may_force=False)
     assert story.step(asked) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
     assert [story.step(asked), story.step(StopRequested()), story.step(asked)] == [[], [], []]
-    assert "stopped at once" in str(ended(story.step(StopRequested())))
+    assert "stopped immediately" in str(ended(story.step(StopRequested())))
 
 
 def test_a_loss_after_a_drain_ends_the_run_and_says_so() -> None:

@@ -312,7 +312,7 @@ async def test_behind_a_damaged_checkpoint_it_is_told_once_that_old_ones_stay(
     run, beginning = await begun(store, warn=warn, keep=4, from_checkpoint=good)
     for _ in range(3):
         await commit(run, beginning)
-    assert told == ["checkpoint.not_pruned"]
+    assert told == ["checkpoint.prune_failed"]
     # As many as are kept now stand before it.
     await commit(run, beginning)
     assert bad not in [name for name, _ in await store.list("manifests")]

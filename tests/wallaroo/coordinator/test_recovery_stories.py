@@ -103,7 +103,7 @@ def test_no_restart_ends_the_run_with_the_first_loss() -> None:
     error = ended(running(may_restart=False).lose(A))
     assert "--no-restart is set" in str(error)
     assert error is not None
-    assert "the same command carries on" in error.hint
+    assert "the same command continues" in error.hint
 
 
 # While a checkpoint is under way
@@ -167,7 +167,7 @@ def test_a_loss_when_all_have_joined_and_wait_for_a_manifest_begins_again() -> N
 
 def test_people_are_told_that_the_checkpoint_which_is_written_may_be_the_one() -> None:
     (told,) = committing().told(WorkerLost(B, E1, "killed"))
-    assert told.next == ("all workers go back to checkpoint 7, or to the one that is being written")
+    assert told.next == ("all workers go back to checkpoint 7 or the one that is being written")
 
 
 def test_too_many_failures_end_the_run_while_it_recovers_too() -> None:

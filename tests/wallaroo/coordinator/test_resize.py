@@ -225,7 +225,7 @@ def test_a_second_request_is_refused_and_the_first_goes_on() -> None:
     story.ask_resize(added=[C])
     second = answer(story.step(ResizeRequested(9, (), (B,))))
     assert (second.ok, second.request_id) == (False, 9)
-    assert "under way" in second.text
+    assert "in progress" in second.text
     assert isinstance(frames(story.join(C))[0], Gather)
 
 

@@ -69,7 +69,7 @@ def test_health_tells_of_lost_input_until_the_next_checkpoint_and_the_counter_fo
     for journal in ("w1-0000000001", "w2-0000000001"):
         gathering.journal_lost(journal)
     health = view_of(gathering)["health"]
-    assert health["state"] == "unwell"
+    assert health["state"] == "unhealthy"
     assert "w1-0000000001, w2-0000000001" in " ".join(health["reasons"])
     gathering.checkpoint_written({**gathering.checkpoints[-1], "number": 2})
     assert "lost" not in " ".join(view_of(gathering)["health"]["reasons"])

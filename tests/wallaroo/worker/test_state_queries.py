@@ -103,7 +103,7 @@ def test_one_object_is_found_by_the_bytes_of_its_key() -> None:
 
 
 def test_a_state_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(ClusterError, match="no state 's' here"):
+    with pytest.raises(ClusterError, match="no state 's'"):
         page({}, 0, 1)
 
 

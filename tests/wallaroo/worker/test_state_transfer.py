@@ -217,5 +217,5 @@ def test_what_is_not_what_was_sent_is_an_error() -> None:
     moving = mover(B, holding(B, [], None), now, then)
     with pytest.raises(DamagedFileError):
         moving.received(Link(A), MovedStates(1, 1, 0, PART_HEADER + b"rubbish"))
-    with pytest.raises(ProtocolError, match="a has given 0 keys, and says that it were 3"):
+    with pytest.raises(ProtocolError, match="a moved 0 keys but reports 3"):
         moving.received(Link(A), MovedAll(2, 1, 3))

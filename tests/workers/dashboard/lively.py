@@ -185,11 +185,11 @@ class LivelyCluster:
 
     def _health(self) -> dict[str, Any]:
         if self.phase != "running" or self.is_idle:
-            return {"state": "well", "reasons": []}
+            return {"state": "healthy", "reasons": []}
         return {
-            "state": "strained",
+            "state": "degraded",
             "reasons": [
-                "w3 has 9.1 MiB waiting; sources pause",
+                "w3 has a backlog of 9.1 MiB; sources pause",
                 "0.4 records/s fail in check order",
             ],
         }
@@ -342,7 +342,7 @@ def _events(started_s: float, now: float) -> list[dict[str, Any]]:
         (now - 190, "checkpoint.failed", "warning", "a checkpoint failed: no space left", 7),
         (now - 120, "worker.lost", "warning", f"worker w4 was lost: {HOSTILE}", 1),
         (now - 118, "application.ready_again", "info",
-         "recovered: records are taken again, 1.6 s after the loss", 1),
+         "recovered: records are accepted again, 1.6 s after the loss", 1),
         (now - 40, "cluster.resized", "info",
          "resized: w4 joined; the workers are w1, w2, w3, w4", 1),
         (now - 12, "journals.lost", "error", "the journals of w2 are gone", 1),

@@ -105,7 +105,7 @@ def test_charts_move_on_when_no_record_comes(browser: Browser) -> None:
         newest = watched.page.locator("details[open] tbody th").first
         before = newest.inner_text()
         expect(newest).not_to_have_text(before)
-        expect(watched.page.get_by_role("status")).to_contain_text("The cluster is well")
+        expect(watched.page.get_by_role("status")).to_contain_text("The cluster is healthy")
         assert tile(watched.page, "In").startswith("0")
         watched.screenshot("overview-idle")
         watched.page.close()
@@ -140,13 +140,13 @@ def test_each_worker_has_its_part_of_pipelines_and_steps(opened: Watched) -> Non
         rows = page.get_by_role("table", name=by_worker).get_by_role("row")
         expect(rows).to_have_count(6)
         expect(rows.filter(has_text="w3")).to_contain_text("ms" if link == "orders" else "µs")
-        expect(rows.filter(has_text="w0")).to_contain_text("has left")
+        expect(rows.filter(has_text="w0")).to_contain_text("left")
         expect(page.get_by_role("img", name=by_size)).to_be_visible()
     links.get_by_role("link", name="w3").click()
     expect(page.get_by_role("img", name=re.compile("Throughput of w3.* out now"))).to_be_visible()
     expect(page.get_by_role("img", name="Latency on w3 by size")).to_be_visible()
-    places = page.get_by_role("table", name="Places on w3")
-    places.get_by_role("link", name="check order").click()
+    nodes = page.get_by_role("table", name="Nodes on w3")
+    nodes.get_by_role("link", name="check order").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("check order")
 
 
@@ -276,7 +276,7 @@ def test_the_state_of_a_key_is_shown(opened: Watched, served: ServedInThread) ->
     page = opened.page
     page.get_by_role("navigation").get_by_role("link", name="market 3").click()
     page.get_by_label("Key", exact=True).fill("AAPL")
-    page.get_by_role("button", name="Look").click()
+    page.get_by_role("button", name="Look up").click()
     expect(page.locator(".answer dl")).to_contain_text("Market")
     expect(page.locator(".answer dl")).to_contain_text("<script>")
     opened.screenshot("state-key")
@@ -292,7 +292,7 @@ def test_a_button_asks_for_the_secret_once_and_says_what_came_of_it(
     page = opened.page
     page.get_by_role("button", name="Checkpoint").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("All workers save what has changed")
+    expect(dialog).to_contain_text("All workers save the keys that have changed")
     opened.screenshot("dialog-checkpoint")
     assert served.cluster.asked == []
     give_secret(page)
@@ -362,7 +362,9 @@ def test_a_page_without_its_cluster_says_so_and_since_when(
     page.goto(served.url + "/")
     wait_live(page)
     served.go_away()
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"No contact since \d\d:\d\d:\d\d"))
+    expect(page.get_by_role("status")).to_have_text(
+        re.compile(r"Disconnected since \d\d:\d\d:\d\d")
+    )
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     Watched(page).screenshot("overview-gone")
     served.start()

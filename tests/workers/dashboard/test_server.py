@@ -105,7 +105,7 @@ async def test_health_is_a_status_for_programs(
 ) -> None:
     async with page.get("/api/health") as response:
         assert response.status == 200
-        assert (await response.json())["state"] == "strained"
+        assert (await response.json())["state"] == "degraded"
 
 
 async def test_a_scrape_is_read_by_prometheus_own_parser(page: aiohttp.ClientSession) -> None:
@@ -348,7 +348,7 @@ async def test_a_port_in_use_is_a_warning_that_names_it(cluster: LivelyCluster) 
             assert not await second.start()
         await second.close()
     (line,) = logged
-    assert line["event"] == "dashboard.not_listening"
+    assert line["event"] == "dashboard.listen_failed"
     assert line["address"] == settings.address
     assert "--dashboard" in line["hint"]
 
@@ -363,11 +363,11 @@ async def test_broken_requests_fill_no_log(cluster: LivelyCluster) -> None:
                 answer = await asyncio.wait_for(reader.read(), WAIT_S)
                 assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
                 writer.close()
-        told = [line for line in lines if line["event"] == "dashboard.refused"]
+        told = [line for line in lines if line["event"] == "dashboard.rejected"]
         assert told
         assert len(told) < 20
         assert told[0] == {
-            "event": "dashboard.refused",
+            "event": "dashboard.rejected",
             "log_level": "warning",
             "peer": "127.0.0.1",
             "reason": "Too many headers received",

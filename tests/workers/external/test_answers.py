@@ -191,7 +191,7 @@ async def test_what_has_no_answer_is_done() -> None:
     assert told.stops == 1
     assert channel.shown[0] == "$$$ ExternalPrint: hello $$$"
     events = [line["event"] for line in lines]
-    assert events == ["log.not_rotated", "report.boundaries", "report.unknown"]
+    assert events == ["log.rotation_ignored", "report.boundaries", "report.unknown"]
 
 
 async def test_an_answer_is_no_question() -> None:

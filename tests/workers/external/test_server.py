@@ -123,7 +123,7 @@ async def test_who_breaks_the_rules_is_hung_up_on_and_named(data: bytes, reason:
             client.writer.write(data)
             assert await client.is_hung_up_on()
     (line,) = lines
-    assert line["event"] == "external.refused"
+    assert line["event"] == "external.rejected"
     assert reason in line["reason"]
     assert line["peer"].startswith("127.0.0.1:")
 
@@ -177,4 +177,4 @@ async def test_those_who_break_the_rules_fill_no_log() -> None:
                     client.writer.write(b"\x00\x00\x00\x02\xff\xff")
                     assert await client.is_hung_up_on()
         assert 0 < len(lines) < 20
-        assert {line["event"] for line in lines} <= {"external.refused", "external.refused_more"}
+        assert {line["event"] for line in lines} <= {"external.rejected", "external.rejected_more"}

@@ -69,7 +69,7 @@ async def test_whoever_loses_the_race_for_a_number_is_fenced_off(store: Store) -
     losers = [outcome for outcome in outcomes if isinstance(outcome, FencedError)]
     assert (len(winners), len(losers)) == (1, 7)
     assert await log_of(store).load(1) == winners[0]
-    assert "only one run" in losers[0].hint
+    assert "run only one at a time" in losers[0].hint
 
 
 async def test_a_claim_fences_off_an_older_run(store: Store) -> None:

@@ -61,7 +61,7 @@ class Interface:
 
     async def _serve_health(self, _request: web.Request) -> web.Response:
         health = json.loads(self._snapshot.get())["health"]
-        return _json(encode_json(health), 503 if health["state"] == "unwell" else 200)
+        return _json(encode_json(health), 503 if health["state"] == "unhealthy" else 200)
 
     async def _serve_key(self, request: web.Request) -> web.Response:
         key = request.query.get("key")
@@ -101,7 +101,7 @@ class Interface:
             return failure(400, "the body is not JSON", "send an object with the parameters")
         if not isinstance(params, dict):
             return failure(400, "the body is not a JSON object", "send {} where nothing is to say")
-        log.info("dashboard.asked", action=action, peer=request.remote)
+        log.info("dashboard.action_requested", action=action, peer=request.remote)
         task = asyncio.create_task(self._carry_out(action, params))
         self._running.add(task)
         task.add_done_callback(self._done)

@@ -5,7 +5,7 @@ import logging
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 
 log = get_logger()
 
@@ -20,7 +20,7 @@ class Refusals(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told = BoundedLog(log.warning, "dashboard.refused")
+        self._told = RateLimitedLog(log.warning, "dashboard.rejected")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether ``record`` is to be logged as it is."""

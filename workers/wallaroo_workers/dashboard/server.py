@@ -82,7 +82,7 @@ class Dashboard:
         except OSError as error:
             await self._runner.cleanup()
             log.warning(
-                "dashboard.not_listening",
+                "dashboard.listen_failed",
                 address=self._settings.address,
                 reason=error.strerror or str(error),
                 hint="choose another address with --dashboard H:P, or leave it out with "

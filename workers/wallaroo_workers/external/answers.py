@@ -86,7 +86,7 @@ class ExternalAnswers:
             case ExternalId.PRINT:
                 self._show(f"$$$ ExternalPrint: {message.text} $$$")
             case ExternalId.ROTATE_LOG:
-                log.info("log.not_rotated", why="checkpoints are compacted; no log grows")
+                log.info("log.rotation_ignored", why="checkpoints are compacted; no log grows")
             case ExternalId.CLEAN_SHUTDOWN:
                 self._show("External Clean Shutdown received.")
                 self._view.stop()

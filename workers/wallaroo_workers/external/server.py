@@ -14,7 +14,7 @@ from wallaroo.wire.external import (
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address
 from wallaroo_workers.network.stream_server import StreamServer
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 
 log = get_logger()
 
@@ -28,7 +28,7 @@ class ExternalServer(StreamServer):
     def __init__(self, answer: Answer) -> None:
         super().__init__()
         self._answer = answer
-        self._refusals = BoundedLog(log.warning, "external.refused")
+        self._refusals = RateLimitedLog(log.warning, "external.rejected")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it hangs up or breaks the rules."""

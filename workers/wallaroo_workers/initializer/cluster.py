@@ -415,13 +415,13 @@ class Cluster:
     def _broken(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that nobody expected: a bug of ours. End what it would leave half alive."""
         log.critical(
-            "initializer.broken",
+            "initializer.crashed",
             what=context.get("message"),
             exc_info=context.get("exception"),
             story=self._coordinator.story,
             next="all processes end",
         )
-        self._end(ClusterError("the initializer failed; see the log line initializer.broken"))
+        self._end(ClusterError("the initializer failed; see the log line initializer.crashed"))
 
     def _stop_now(self, error: WallarooError | None) -> None:
         """End the run for a reason that is not the coordinator's."""

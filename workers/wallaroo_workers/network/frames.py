@@ -1,4 +1,4 @@
-"""A connection between two processes of a cluster: TLS if asked for, the secret's proof, frames."""
+"""A connection between two processes of a cluster: optional TLS, proof of the secret, frames."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ class FrameHandler(Protocol):
 class FrameConnection(asyncio.Protocol):
     """Carries frames once both sides have proven the secret.
 
-    Nothing is parsed, and no more than one read is kept, before that.
+    Before the proof nothing is parsed and at most one read is buffered.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class FrameConnection(asyncio.Protocol):
         tls: Tls | None = None,
     ) -> None:
         self._handler: FrameHandler | None = handler
-        self.peer = "a stranger"
+        self.peer = "an unknown peer"
         self.received_bytes = 0
         self.refusal: WallarooError | None = None
-        """What the peer did wrong, if that ended the connection."""
+        """The peer's mistake, if that ended the connection."""
         self._handshake = Handshake(side, purpose, secret, os.urandom(NONCE_BYTES))
         self._framer = LengthFramer(4, ">I", frame_bytes_max)
         self._tls = None if tls is None else TlsStream(tls, is_listening=side is Side.LISTENER)
@@ -62,13 +62,13 @@ class FrameConnection(asyncio.Protocol):
         self._reason = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
+        """Start the handshake."""
         self._transport = cast(asyncio.Transport, transport)
         if (address := self._transport.get_extra_info("peername")) is not None:
             self.peer = join_address(*address[:2])
         loop = asyncio.get_running_loop()
         self._timeout = loop.call_later(
-            HANDSHAKE_TIMEOUT_S, self.abort, "no proof of the secret in time"
+            HANDSHAKE_TIMEOUT_S, self.abort, "the peer did not prove the secret in time"
         )
         if self._tls is None:
             self.write(self._handshake.first_bytes())
@@ -78,12 +78,12 @@ class FrameConnection(asyncio.Protocol):
 
     @property
     def local_host(self) -> str:
-        """The address of this host that the connection uses; empty where it is gone."""
+        """The local address of the connection; empty if it is closed."""
         name = None if self._transport is None else self._transport.get_extra_info("sockname")
         return "" if name is None else str(name[0])
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a peer that breaks the rules loses the connection."""
+        """Handle received bytes; a peer that breaks the protocol is disconnected."""
         self.received_bytes += len(data)
         try:
             if self._tls is not None:
@@ -99,13 +99,13 @@ class FrameConnection(asyncio.Protocol):
             self._refuse(error)
             self.abort(error.what)
         except Exception as error:  # noqa: BLE001  uvloop would swallow some
-            # No fault of the peer's.
-            loop = asyncio.get_running_loop()
-            loop.call_exception_handler({"message": "a frame broke us", "exception": error})
+            # Not the peer's fault: the handler of the frame has a bug.
+            context = {"message": "the handler of a frame failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
             self.abort("a frame could not be handled")
 
     def _refuse(self, error: WallarooError) -> None:
-        # A copy: the traceback of the error itself knows this connection.
+        # Keep a copy: the error's own traceback refers to this connection and would keep it alive.
         self.refusal = self.refusal or type(error)(error.what, error.hint)
 
     def _decrypted(self, data: bytes, tls: TlsStream) -> bytes:
@@ -114,7 +114,7 @@ class FrameConnection(asyncio.Protocol):
         try:
             data = tls.receive_data(data)
         except WallarooError as error:
-            # The peer is told why, if it can be; aborting would throw that away.
+            # Close, not abort, so that the reason still reaches the peer.
             self._refuse(error)
             self._reason = self._reason or error.what
             self._transport.write(tls.last_bytes())
@@ -139,7 +139,7 @@ class FrameConnection(asyncio.Protocol):
         return self._handshake.rest
 
     def write(self, data: bytes) -> None:
-        """Send an encoded frame; nothing happens where the connection is gone."""
+        """Send an encoded frame; do nothing if the connection is closed."""
         if self._transport is None or not data:
             return
         if self._tls is None:
@@ -155,29 +155,29 @@ class FrameConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """End the connection once everything is written."""
+        """Close the connection once everything is written."""
         if self._transport is not None:
             self._transport.close()
 
     def outlast_loop(self) -> None:
-        """Keep the connection open until this process ends, also when the event loop is closed."""
+        """Keep the connection open until this process ends, even after the event loop is closed."""
         if self._transport is not None:
             ours(os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the owner."""
+        """Report the loss to the owner."""
         self._transport = None
         if self._timeout is not None:
             self._timeout.cancel()
         handler, self._handler = self._handler, None
-        # The handler knows this connection: as long as it knew the handler too, only the garbage
-        # collector could take both away, which workers seldom run.
+        # The handler refers to this connection. Break the cycle: otherwise only the garbage
+        # collector could free both, and workers run it rarely.
         if handler is not None:
             handler.lost(self, self._reason or (str(exc) if exc else CLOSED_BY_PEER))
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port``; an IPv6 host stands in brackets."""
+    """Return host and port of ``host:port``; an IPv6 host is in brackets."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise ProtocolError(f"{address!r} is not an address of the form host:port")
@@ -185,5 +185,5 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def join_address(host: str, port: int) -> str:
-    """Return ``host:port``, with brackets round an IPv6 host."""
+    """Return ``host:port``, with brackets around an IPv6 host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""Dials other workers, and dials again, for as long as a link is wanted."""
+"""Connects to other workers and reconnects for as long as a link is needed."""
 
 import asyncio
 from collections import deque
@@ -20,7 +20,7 @@ AWAITED_S = 3.0
 AWAITED_TOLD_EVERY_S = 10.0
 BREAKS_MAX = 5
 BREAKS_WITHIN_S = 60.0
-"""So many are told, however soon the link stands again."""
+"""This many breaks are logged even if the link is back soon each time."""
 
 
 class DialedLink(OutgoingLink):
@@ -40,7 +40,7 @@ class DialedLink(OutgoingLink):
         self._tls = tls
         self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)
         self._awaited_since_s: float | None = None
-        """When it was dialed first, or again after it broke; ``None`` before that."""
+        """When connecting started, at first or after a break; ``None`` before that."""
         self._awaited_told_s = float("-inf")
 
     async def run(self) -> None:
@@ -77,7 +77,7 @@ class DialedLink(OutgoingLink):
             self._breaks_s.clear()
             self._tell_lost(f"it broke {BREAKS_MAX} times: {reason}", self.connection_count)
         else:
-            # The other worker may be about to leave, or to stop, and we about to hear of that.
+            # Wait a moment: the other worker may be leaving, and its notice may be on the way.
             loop.call_later(TOLD_AFTER_S, self._tell_lost, reason, self.connection_count)
 
     def _tell_lost(self, reason: str, connection_count: int) -> None:
@@ -88,11 +88,11 @@ class DialedLink(OutgoingLink):
                 address=self.address,
                 reason=reason,
                 bytes_unsent=self.backlog_bytes,
-                next="it is dialed until it stands again; what is unsent is kept for it",
+                next="the worker reconnects; unsent data is kept for it",
             )
 
     def _tell_awaited(self, reason: str) -> None:
-        """Log now and then why the link does not come up: records, and the start, wait for it."""
+        """Log from time to time why the link is not connected: records or the start wait for it."""
         now_s = asyncio.get_running_loop().time()
         since_s = self._awaited_since_s
         if self.is_ending or since_s is None or now_s - since_s < AWAITED_S:
@@ -101,14 +101,14 @@ class DialedLink(OutgoingLink):
             return
         self._awaited_told_s = now_s
         log.warning(
-            "link.awaited",
+            "link.waiting",
             peer=self.receiver,
             address=self.address,
             for_s=round(now_s - since_s),
             reason=reason,
-            hint="check that this host reaches that address; --bind at the peer's host says where "
-            "it listens, --advertise what the others are to dial",
-            next="it is dialed until it is connected",
+            hint="check that this host can reach that address; on the peer's host, --bind sets "
+            "where it listens and --advertise the address that others dial",
+            next="the worker keeps trying to connect",
         )
 
 

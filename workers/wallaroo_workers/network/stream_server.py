@@ -1,4 +1,4 @@
-"""A listener whose connections are served by a task each, until it is closed."""
+"""A listener that serves each connection in a task of its own, until it is closed."""
 
 import abc
 import asyncio
@@ -6,14 +6,14 @@ import asyncio
 from wallaroo_workers.network.frames import join_address
 
 CONNECTIONS_MAX = 256
-"""At one port. Whoever connects says what it has to say and goes."""
+"""At one port. Clients send one message and disconnect, so few are needed at a time."""
 
 
 class StreamServer(abc.ABC):
-    """Many connections at once; what one does is for ``serve`` to say.
+    """Serves many connections at a time; subclasses implement ``serve``.
 
-    Beyond the limit the one that was there first has to go: then a crowd that says nothing
-    neither keeps others out nor takes all files that this process may open.
+    Beyond the limit the oldest connection is closed. So idle clients can neither keep others out
+    nor use up all file descriptors of this process.
     """
 
     def __init__(self) -> None:
@@ -23,15 +23,15 @@ class StreamServer(abc.ABC):
 
     @abc.abstractmethod
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, which is closed afterwards."""
+        """Serve one connection; the caller closes it afterwards."""
 
     async def listen(self, host: str, port: int) -> None:
-        """Listen; ``address`` says where. Raises ``OSError``."""
+        """Listen and set ``address``. Raises ``OSError``."""
         self._server = await asyncio.start_server(self._accepted, host, port)
         self.address = join_address(host, self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Listen no more and end every connection."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -49,10 +49,10 @@ class StreamServer(abc.ABC):
         try:
             await self.serve(reader, writer)
             writer.close()
-            # Who does not read what was written is still one of those that there are.
+            # A client that does not read its answer still counts against the connection limit.
             await writer.wait_closed()
         except OSError:
-            pass  # it is gone
+            pass  # the client has disconnected
         finally:
             self._tasks.pop(task, None)
             writer.transport.abort()

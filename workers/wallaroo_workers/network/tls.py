@@ -1,9 +1,9 @@
-"""TLS for connections inside a cluster: version 1.3, and both sides show a certificate.
+"""TLS for connections inside a cluster: version 1.3, and both sides present a certificate.
 
-The cluster's own authority signs the certificates of its hosts, and whoever shows one of them is of
-the cluster. Which name stands in it does not matter: workers dial the addresses that the
-initializer tells them, and these may be behind a translation. So authority and secret together
-stand where on the web the name stands; use an authority that signs nothing else.
+The cluster's own authority signs the certificates of its hosts, and any peer that presents one of
+them belongs to the cluster. The name in a certificate is not checked: workers dial the addresses
+that the initializer gives them, and these may be behind address translation. Authority and secret
+together replace the name check of the web, so use an authority that signs nothing else.
 """
 
 import ssl
@@ -14,7 +14,7 @@ from wallaroo.errors import ConfigError, ProtocolError
 READ_BYTES = 1 << 18
 WRITE_BYTES = 1 << 24
 ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
-"""A record that says that a handshake failed, for peers to which OpenSSL itself says nothing."""
+"""A TLS record that reports a failed handshake, for the cases in which OpenSSL sends none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class TlsFiles:
 
 
 class Tls:
-    """What both sides of a connection need; read from the files once.
+    """The TLS contexts for both sides of a connection, read from the files once.
 
-    Raises ``ConfigError`` for files that cannot be used.
+    Raises ``ConfigError`` if a file cannot be used.
     """
 
     def __init__(self, files: TlsFiles) -> None:
@@ -38,9 +38,9 @@ class Tls:
 
 
 def page_server_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return what the page is served with: browsers see the certificate and show none.
+    """Return the context that serves the page: browsers check our certificate and present none.
 
-    Raises ``ConfigError`` for files that cannot be used.
+    Raises ``ConfigError`` if a file cannot be used.
     """
     context = _plain_context(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_NONE
@@ -49,9 +49,9 @@ def page_server_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def page_client_context(authority: str) -> ssl.SSLContext:
-    """Return what a page is asked with: its certificate has to be of this authority.
+    """Return the context for requests to a page whose certificate this authority has signed.
 
-    Raises ``ConfigError`` for a file that cannot be used.
+    Raises ``ConfigError`` if the file cannot be used.
     """
     context = _plain_context(ssl.PROTOCOL_TLS_CLIENT)
     _load(context, TlsFiles(certificate="", key="", authority=authority))
@@ -70,39 +70,39 @@ def _plain_context(protocol: int) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     if protocol == ssl.PROTOCOL_TLS_SERVER:
-        # A connection lasts; a ticket to take it up again would only be one more thing to steal,
-        # and to keep for each of those who come and go.
+        # Connections are long-lived, so session tickets bring nothing: a ticket is one more secret
+        # that can be stolen, and one more object to keep for each short-lived client.
         context.num_tickets = 0
     return context
 
 
 def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """Load the files; a certificate only where there is one."""
+    """Load the authority, and the certificate if there is one."""
     option, path = "--tls-ca", files.authority
     try:
         context.load_verify_locations(path)
         option, path = "--tls-cert and --tls-key", f"{files.certificate} and {files.key}"
         if files.certificate:
-            # OpenSSL would ask for the password of an encrypted key at the terminal.
+            # Without a password callback OpenSSL would prompt for it on the terminal.
             context.load_cert_chain(files.certificate, files.key, password="")
     except ssl.SSLError as error:
         raise ConfigError(
             f"{option}: {path} cannot be used: {error.reason or error}",
-            hint="give PEM files: a certificate with its own key, not encrypted, and the authority "
-            "that signed it; `wallaroo-cluster certificates DIR --hosts A,B` makes such files",
+            hint="give PEM files: a certificate, its unencrypted key, and the authority "
+            "that signed it; `wallaroo-cluster certificates DIR --hosts A,B` creates such files",
         ) from error
     except OSError as error:
         raise ConfigError(
             f"{option}: {path} cannot be read: {error.strerror}",
-            hint="correct the path, or let the user of this process read the file",
+            hint="correct the path, or allow the user of this process to read the file",
         ) from error
 
 
 class TlsStream:
     """One end of a connection: encrypted bytes on one side, plain ones on the other; no I/O.
 
-    After each call ``take_bytes`` returns what is to be sent. Only TLS records that have come whole
-    are decrypted, so no more than one record (16 KiB) of a stranger's is kept.
+    After each call ``take_bytes`` returns the bytes to send. Only complete TLS records are
+    decrypted, so at most one record (16 KiB) of an unauthenticated peer is buffered.
     """
 
     def __init__(self, tls: Tls, *, is_listening: bool) -> None:
@@ -110,17 +110,17 @@ class TlsStream:
         context = tls.listening if is_listening else tls.dialing
         self._end = context.wrap_bio(self._incoming, self._outgoing, server_side=is_listening)
         self.is_open = False
-        """Whether both certificates are accepted, as far as this side can know."""
+        """Whether both certificates are accepted, as far as this side knows."""
 
     def start(self) -> None:
-        """Begin; the dialing side has something to send."""
+        """Start the handshake; the dialing side has bytes to send."""
         self._shake_hands()
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes of the peer; return what they decrypt to.
+        """Return the decrypted content of bytes that the peer sent.
 
-        Raises ``ProtocolError`` for a peer that shows no certificate of the cluster's. What
-        ``last_bytes`` then returns tells the peer.
+        Raises ``ProtocolError`` for a peer without a certificate of the cluster. The caller then
+        sends ``last_bytes``, which report the reason to the peer.
         """
         self._incoming.write(data)
         if not self.is_open:
@@ -132,23 +132,23 @@ class TlsStream:
             while chunk := self._end.read(READ_BYTES):
                 plain.append(chunk)
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            pass  # all that came is read; a peer that says it ends also closes the connection
+            pass  # everything is read; a peer that ends TLS also closes the connection
         except ssl.SSLError as error:
             raise _refusal(error) from error
         return b"".join(plain)
 
     def write(self, data: bytes) -> None:
-        """Encrypt; only once ``is_open``."""
+        """Encrypt ``data``; allowed only if ``is_open``."""
         view = memoryview(data)
         while view:
             view = view[self._end.write(view[:WRITE_BYTES]) :]
 
     def take_bytes(self) -> bytes:
-        """Return what is to be sent now."""
+        """Return the bytes to send now."""
         return self._outgoing.read()
 
     def last_bytes(self) -> bytes:
-        """Return what is to be sent behind an error."""
+        """Return the bytes to send after an error."""
         return self._outgoing.read() or ALERT
 
     def _shake_hands(self) -> None:
@@ -163,17 +163,17 @@ class TlsStream:
 
 def _refusal(error: ssl.SSLError) -> ProtocolError:
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"the peer's certificate is refused: {error.verify_message}"
+        what = f"the peer's certificate is rejected: {error.verify_message}"
         hint = "give each host a certificate of this cluster's authority that has not expired"
     elif error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
         what = "the peer does not speak TLS"
         hint = "give --tls-cert, --tls-key and --tls-ca on every host, or on none"
     elif error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-        what = "the peer shows no certificate"
-        hint = "give --tls-cert and --tls-key there"
+        what = "the peer presents no certificate"
+        hint = "give --tls-cert and --tls-key on its host"
     elif error.reason and "ALERT" in error.reason:
         said = error.reason.rpartition("ALERT_")[2].replace("_", " ").lower()
-        what = f"the peer refuses our certificate: {said}"
+        what = f"the peer rejects our certificate: {said}"
         hint = "see the peer's log for the reason"
     else:
         what = f"TLS with the peer failed: {error.reason or error}"

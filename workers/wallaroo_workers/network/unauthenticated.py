@@ -1,26 +1,27 @@
 """Connections to one of our ports whose other side has not proven the secret yet.
 
-Anybody who can reach the port can open one. How many there are at a time is bounded, and so is what
-each of them holds and how long; the log of those who fail is bounded too.
+Any process that can reach the port can open one. Their number, their buffers and their lifetime are
+limited, and so is what they can write into the log.
 """
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from wallaroo_workers.network.frames import FrameConnection
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 
-STRANGERS_MAX = 256
-"""At one listening port. A member of the cluster is a stranger for some milliseconds only."""
+UNAUTHENTICATED_MAX = 256
+"""For each listening port. A member of the cluster needs only milliseconds to prove the secret."""
 
 
 T = TypeVar("T")
 
 
 class Waiting(Generic[T]):
-    """So many at most; beyond the limit the one that has waited longest has to go.
+    """A limited number of entries; adding one beyond the limit removes the oldest.
 
-    Not the newest: then a crowd that says nothing would keep members of the cluster out.
+    The oldest is removed, not the newest refused: otherwise idle clients could keep members of the
+    cluster out.
     """
 
     def __init__(self, count_max: int) -> None:
@@ -33,39 +34,40 @@ class Waiting(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter([*self._waiting])
 
-    def came(self, one: T) -> T | None:
-        """Somebody waits from now on; return who has to go for that, if anybody has to."""
+    def add(self, one: T) -> T | None:
+        """Add ``one``; return the entry that was removed to make room, if any."""
         oldest = next(iter(self._waiting)) if len(self) >= self.count_max else None
         if oldest is not None:
-            self.gone(oldest)
+            self.remove(oldest)
         self._waiting[one] = None
         return oldest
 
-    def gone(self, one: T) -> None:
-        """It waits no more."""
+    def remove(self, one: T) -> None:
+        """Remove ``one`` if it is there."""
         self._waiting.pop(one, None)
 
 
-class Strangers:
-    """The strangers at one port."""
+class UnauthenticatedPeers:
+    """The connections at one port that have not proven the secret yet."""
 
-    def __init__(self, refusals: BoundedLog, count_max: int = STRANGERS_MAX) -> None:
+    def __init__(self, refusals: RateLimitedLog, count_max: int = UNAUTHENTICATED_MAX) -> None:
         self._refusals = refusals
         self._waiting: Waiting[FrameConnection] = Waiting(count_max)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def came(self, connection: FrameConnection) -> None:
-        """Somebody has connected; its ``on_open`` is to call ``proven``."""
-        if (oldest := self._waiting.came(connection)) is not None:
-            oldest.abort(f"more than {self._waiting.count_max} connections wait for their proof")
+    def connected(self, connection: FrameConnection) -> None:
+        """Add a new connection; its ``on_open`` has to call ``authenticated``."""
+        if (oldest := self._waiting.add(connection)) is not None:
+            limit = self._waiting.count_max
+            oldest.abort(f"more than {limit} connections have not proven the secret")
 
-    def proven(self, connection: FrameConnection) -> None:
-        """It is no stranger any more."""
-        self._waiting.gone(connection)
+    def authenticated(self, connection: FrameConnection) -> None:
+        """Stop counting a connection that has proven the secret."""
+        self._waiting.remove(connection)
 
-    def refused(self, connection: FrameConnection, reason: str) -> None:
-        """It is gone without having become part of the cluster."""
-        self._waiting.gone(connection)
+    def rejected(self, connection: FrameConnection, reason: str) -> None:
+        """Log a connection that was lost before it proved the secret."""
+        self._waiting.remove(connection)
         self._refusals.add(peer=connection.peer, reason=reason)

@@ -1,22 +1,22 @@
-"""Paths of Unix sockets, however long the name of the folder is that they are in."""
+"""Paths of Unix sockets in folders of any depth."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
 ADDRESS_BYTES_MAX = 103
-"""What the address of a Unix socket takes on every system; Linux takes 107."""
+"""The longest address of a Unix socket on every system; Linux allows 107."""
 NAME_BYTES_MAX = ADDRESS_BYTES_MAX - len("/proc/self/fd/1234567/")
 
 
 @contextlib.contextmanager
 def socket_path(path: str) -> Iterator[str]:
-    """Yield a path to bind or to connect a Unix socket by, that leads to ``path``.
+    """Yield a path that leads to ``path`` and is short enough to bind or connect a Unix socket.
 
-    A path that is too long for an address is shortened: it goes through an open descriptor of a
-    folder above, so it holds in this process and until the block ends. It keeps the name of its own
-    folder if that fits, by which lists of open sockets tell them apart. Raises ``OSError`` if there
-    is no such folder.
+    A path that is too long is shortened: it goes through an open descriptor of a parent folder, so
+    it is valid in this process only, and until the block ends. It keeps the name of its own folder
+    if that fits, so that lists of open sockets stay readable. Raises ``OSError`` if the folder does
+    not exist.
     """
     if len(os.fsencode(path)) <= ADDRESS_BYTES_MAX:
         yield path

@@ -1,9 +1,14 @@
-"""Gives connections of senders to another worker of this host, and takes them from one.
+"""Hands the sockets of senders over to another worker of the same host, and receives them.
 
-Descriptors pass between processes over Unix sockets only, and no event loop sends them; so each
-transfer is a few blocking calls in a thread, within a time limit. The socket lies in a folder that
-belongs to this worker's user alone, and whoever connects has to prove the cluster's secret before
-there is a thread for it.
+Processes can pass file descriptors only over Unix sockets, and no event loop sends them. So each
+transfer is a few blocking calls in a thread, within a time limit. The socket is in a folder that
+only this worker's user may enter, and a peer has to prove the cluster's secret before it gets a
+thread.
+
+While a hand-over runs, both workers hold descriptors of the same sockets, and a connection must
+never be read by two workers. The departing worker therefore stops reading first. The receiving
+worker stages the connections without reading them until the resize commits; if it does not answer,
+the departing worker cannot know whether it received them, and treats them as not handed over.
 """
 
 import asyncio
@@ -31,26 +36,26 @@ from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.unauthenticated import Waiting
 from wallaroo_workers.network.unix_paths import socket_path
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 from wallaroo_workers.sources.fd_transfer import TimedLine, close_all, prove_as_listener
 
 log = get_logger()
 
 SOCKET_NAME = "hand-over"
 BACKLOG_LINES = 128
-STRANGERS_MAX = 64
-"""That have not proven the secret yet."""
-AT_ONCE_MAX = 16
-"""Transfers; more wait for a thread."""
+UNAUTHENTICATED_MAX = 64
+"""Peers that have not proven the secret yet."""
+TRANSFERS_MAX = 16
+"""Transfers at a time; others wait for a thread."""
 ACCEPT_AGAIN_S = 1.0
 FILES_PART = 0.75
-"""Of the files that a process may have open: it takes no connection beyond that, since it needs
-some for links and checkpoints too."""
-HINT_FILES = "let workers have more files open (ulimit -n)"
+"""The part of its open-file limit up to which a worker accepts connections; it needs the rest for
+links and checkpoints."""
+HINT_FILES = "raise the limit of open files for workers (ulimit -n)"
 
 
 class UnixHandOver:
-    """Both sides of it, for one worker. Without a ``folder`` it takes nothing."""
+    """Both sides of the hand-over, for one worker. Without a ``folder`` it accepts nothing."""
 
     def __init__(
         self,
@@ -67,16 +72,16 @@ class UnixHandOver:
         self._bytes_max = batch_bytes_max(frame_bytes_max)
         self._pipelines = pipelines
         self._socket: socket.socket | None = None
-        self._strangers: Waiting[asyncio.Task[None]] = Waiting(STRANGERS_MAX)
-        self._refusals = BoundedLog(log.warning, "hand_over.refused")
+        self._unauthenticated: Waiting[asyncio.Task[None]] = Waiting(UNAUTHENTICATED_MAX)
+        self._refusals = RateLimitedLog(log.warning, "handover.rejected")
         self._served: set[asyncio.Task[None]] = set()
-        # Not the loop's own threads, which files and checkpoints need.
-        self._threads = ThreadPoolExecutor(AT_ONCE_MAX, "hand-over")
+        # A pool of its own: files and checkpoints need the loop's default threads.
+        self._threads = ThreadPoolExecutor(TRANSFERS_MAX, "hand-over")
         self._lines: set[socket.socket] = set()
-        """Those that threads use."""
+        """The sockets that threads are using."""
 
     def listen(self) -> None:
-        """Take connections from now on; where that cannot be, say so and take none."""
+        """Start to accept hand-overs; if that fails, log it and accept none."""
         if not self._folder:
             return
         listening = ours(socket.socket(socket.AF_UNIX))
@@ -88,11 +93,11 @@ class UnixHandOver:
         except OSError as error:
             listening.close()
             log.warning(
-                "senders.not_taken_over",
+                "source_connections.takeover_failed",
                 path=path,
                 reason=str(error),
-                hint="senders of workers that leave have to connect again; see that TMPDIR is a "
-                "folder in which sockets can be made",
+                hint="senders of departing workers have to reconnect; set TMPDIR to a folder in "
+                "which sockets can be created",
             )
             return
         listening.setblocking(False)
@@ -100,11 +105,11 @@ class UnixHandOver:
         self._resume()
 
     def close(self) -> None:
-        """Take no more, end what is under way, and leave nothing behind."""
-        for proving in self._strangers:
+        """Accept nothing more, cancel running transfers and remove the socket."""
+        for proving in self._unauthenticated:
             proving.cancel()
         for line in list(self._lines):
-            # A thread that waits for the other side wakes up.
+            # This wakes a thread that waits for the other side.
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -117,7 +122,7 @@ class UnixHandOver:
             os.unlink(self.path)
             os.rmdir(self._folder)
 
-    # The taker
+    # The receiving side
 
     def _resume(self) -> None:
         if self._socket is not None:
@@ -132,21 +137,24 @@ class UnixHandOver:
         except BlockingIOError:
             return
         except OSError as error:
-            # No more files, most likely. Who waits does so in the kernel.
+            # Most likely out of file descriptors. Peers wait in the kernel meanwhile.
             self._refusals.add(reason=str(error), hint=HINT_FILES)
             loop.remove_reader(self._socket)
             loop.call_later(ACCEPT_AGAIN_S, self._resume)
             return
         line.setblocking(False)
         proving = loop.create_task(prove_as_listener(line, self._secret))
-        if (oldest := self._strangers.came(proving)) is not None:
+        if (oldest := self._unauthenticated.add(proving)) is not None:
             oldest.cancel()
-            self._refusals.add(reason=f"more than {STRANGERS_MAX} wait for their proof")
+            self._refusals.add(
+                reason=f"more than {UNAUTHENTICATED_MAX} connections have not proven the secret"
+            )
         proving.add_done_callback(lambda _: self._has_proven(proving, line))
 
     def _has_proven(self, proving: asyncio.Task[None], line: socket.socket) -> None:
-        self._strangers.gone(proving)
-        # Not raised: its traceback would know this frame, and wait for the garbage collector.
+        self._unauthenticated.remove(proving)
+        # Not awaited: the traceback of a raised error would refer to this frame, and both would
+        # live until the garbage collector runs.
         error = None if proving.cancelled() else proving.exception()
         if isinstance(error, OSError | WallarooError):
             self._refusals.add(reason=str(error))
@@ -165,18 +173,18 @@ class UnixHandOver:
                 receiving = asyncio.get_running_loop().run_in_executor
                 offer, handed = await receiving(self._threads, self._receive, timed)
             except (OSError, WallarooError) as error:
-                log.warning("senders.not_taken_over", reason=str(error))
+                log.warning("source_connections.takeover_failed", reason=str(error))
                 return
             is_aside = self._events.connections_offered(offer, handed)
             if not is_aside:
                 drop(handed)
             with contextlib.suppress(OSError):
-                # A giver that waits no longer has told, or will tell, that it keeps what it gave.
+                # If the departing worker no longer waits, it reports these as not handed over.
                 timed.send(ACCEPTED if is_aside else REFUSED)
 
     @contextlib.contextmanager
     def _used(self, line: socket.socket) -> Iterator[TimedLine]:
-        """Have ``close`` end the line, while it is used by a thread; close it afterwards."""
+        """Register the socket for ``close`` while a thread uses it; close it afterwards."""
         self._lines.add(line)
         try:
             yield TimedLine(line)
@@ -202,24 +210,25 @@ class UnixHandOver:
             told = decode_batch(content, self._pipelines)
             if not streams or len(told) != len(streams):
                 raise ProtocolError(
-                    f"{len(told)} connections were given, and {len(streams)} came", HINT_FILES
+                    f"{len(told)} connections were sent but {len(streams)} descriptors arrived",
+                    HINT_FILES,
                 )
         except ProtocolError:
             close_all(streams)
             raise
         return [Handed(*each, to) for each, to in zip(told, streams, strict=True)]
 
-    # The giver
+    # The departing side
 
     def is_here(self, path: str) -> bool:
-        """Whether a worker takes connections there, on this host."""
+        """Return whether a worker of this host accepts hand-overs at ``path``."""
         try:
             return stat.S_ISSOCK(os.stat(path).st_mode)
         except OSError:
             return False
 
     async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
-        """Offer each path its share, and close them; return where they certainly lie aside."""
+        """Send each path its share and close our copies; return the paths that confirmed theirs."""
         loop = asyncio.get_running_loop()
         given = await asyncio.gather(
             *(
@@ -229,7 +238,7 @@ class UnixHandOver:
         )
         count = sum(map(len, shares.values()))
         if all(given) and count:
-            log.info("senders.handed_over", connections=count, workers=len(shares))
+            log.info("source_connections.handed_over", connections=count, workers=len(shares))
         return {path for path, is_aside in zip(shares, given, strict=True) if is_aside}
 
     def _give(self, path: str, offer: Offer, share: Sequence[Handed]) -> bool:
@@ -239,23 +248,24 @@ class UnixHandOver:
                 timed.send(encode_offer(offer.resize, offer.giver, offer.attempt, len(share)))
                 for batch in batches([each.begin for each in share]):
                     timed.send_batch(share[batch])
-                reason = "it refused" if timed.receive(len(ACCEPTED)) != ACCEPTED else ""
+                is_accepted = timed.receive(len(ACCEPTED)) == ACCEPTED
+                reason = "" if is_accepted else "the other worker refused"
         except (OSError, WallarooError) as error:
             reason = str(error)
         finally:
             drop(share)
         if reason:
-            log.warning("senders.not_handed_over", path=path, reason=reason)
+            log.warning("source_connections.handover_failed", path=path, reason=reason)
         return not reason
 
 
 def _check_room(connection_count: int) -> None:
-    """Raise ``ProtocolError`` where so many more would leave this process too few files."""
+    """Raise ``ProtocolError`` if the connections would leave this process too few descriptors."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_count = len(os.listdir("/proc/self/fd"))
     if open_count + connection_count > FILES_PART * limit:
         raise ProtocolError(
-            f"{connection_count} connections are too many for a worker that has {open_count} files "
-            f"open, and may have {limit}",
+            f"{connection_count} connections are too many for a worker that has {open_count} of "
+            f"{limit} allowed files open",
             HINT_FILES,
         )

@@ -1,7 +1,7 @@
-"""A Unix socket between two workers of one host, over which descriptors pass beside bytes.
+"""A Unix socket between two workers of one host, which carries bytes and file descriptors.
 
-The proof of the secret waits for nobody but the event loop. What follows it is for a thread: no
-event loop sends descriptors.
+The proof of the secret runs on the event loop, so that an idle peer cannot occupy a thread. What
+follows runs in a thread, because no event loop sends descriptors.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from wallaroo_workers.forks import ours
 from wallaroo_workers.network.unix_paths import socket_path
 
 TIME_MAX_S = 10.0
-"""For a proof, and for all that is given to one worker. It may be busy; senders wait meanwhile."""
+"""The limit for a proof, and for one whole hand-over. The receiver may be busy; senders wait."""
 
 
 async def prove_as_listener(line: socket.socket, secret: bytes) -> None:
-    """Prove the secret over a socket that does not block, and have it proven.
+    """Prove the secret to the peer and check its proof, over a non-blocking socket.
 
-    Nothing behind the proof is read with it; descriptors that come before are never opened. Raises
-    ``OSError``, or ``ProtocolError`` for a stranger.
+    Reads no byte after the proof, and never receives descriptors sent before it. Raises
+    ``OSError``, or ``ProtocolError`` for a peer without the secret.
     """
     loop = asyncio.get_running_loop()
     handshake = Handshake(Side.LISTENER, Purpose.HAND_OVER, secret, os.urandom(NONCE_BYTES))
@@ -43,16 +43,16 @@ async def prove_as_listener(line: socket.socket, secret: bytes) -> None:
             while missing:
                 data = await loop.sock_recv(line, missing)
                 if not data:
-                    raise ConnectionError("the other side hung up before its proof")
+                    raise ConnectionError("the peer closed the connection before its proof")
                 missing -= len(data)
                 if answer := handshake.receive_data(data):
                     await loop.sock_sendall(line, answer)
     except TimeoutError:
-        raise TimeoutError("no proof of the secret in time") from None
+        raise TimeoutError("the peer did not prove the secret in time") from None
 
 
 class TimedLine:
-    """A Unix socket in a thread; all calls together have so much time. They raise ``OSError``."""
+    """A Unix socket for a thread. All calls share one time limit; they raise ``OSError``."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -65,7 +65,7 @@ class TimedLine:
         self._line.settimeout(left_s)
 
     def dial(self, path: str, secret: bytes) -> None:
-        """Connect, prove the secret and have it proven; ``ProtocolError`` for a stranger."""
+        """Connect, and prove the secret to each other; ``ProtocolError`` if the peer lacks it."""
         self._limit()
         with socket_path(path) as short:
             self._line.connect(short)
@@ -74,23 +74,23 @@ class TimedLine:
         self.send(handshake.receive_data(self.receive(LISTENER_OPENING_BYTES)))
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of ``data``."""
         self._limit()
         self._line.sendall(data)
 
     def receive(self, byte_count: int) -> bytes:
-        """Return exactly so many bytes; descriptors beside them are never opened."""
+        """Return exactly ``byte_count`` bytes; descriptors sent with them are not received."""
         found = bytearray()
         while len(found) < byte_count:
             self._limit()
             data = self._line.recv(byte_count - len(found))
             if not data:
-                raise ConnectionError("the other worker hung up")
+                raise ConnectionError("the other worker closed the connection")
             found += data
         return bytes(found)
 
     def receive_part(self, byte_count_max: int) -> bytes:
-        """Return what follows a length; ``ProtocolError`` where that is too much."""
+        """Return a part that is preceded by its length; ``ProtocolError`` if it is too long."""
         return self._receive_content(self.receive(LENGTH.size), byte_count_max)
 
     def send_batch(self, share: Sequence[Handed]) -> None:
@@ -102,7 +102,7 @@ class TimedLine:
         self.send(data[sent:])
 
     def receive_batch(self, byte_count_max: int) -> tuple[bytes, list[socket.socket]]:
-        """Return what follows a length, and the sockets that came beside it."""
+        """Return a part that is preceded by its length, and the sockets sent with it."""
         self._limit()
         head, files, _, _ = socket.recv_fds(
             self._line, LENGTH.size, BATCH_COUNT_MAX, socket.MSG_CMSG_CLOEXEC
@@ -125,11 +125,11 @@ class TimedLine:
 
 
 def _as_sockets(files: Sequence[int]) -> list[socket.socket]:
-    """Return what owns these descriptors; all are closed where one is no socket's."""
+    """Return sockets that own these descriptors; if one is not a socket, close all and raise."""
     streams: list[socket.socket] = []
     try:
         for file in files:
-            streams.append(ours(socket.socket(fileno=file)))  # noqa: PERF401  so many are owned
+            streams.append(ours(socket.socket(fileno=file)))  # noqa: PERF401  the except block needs to know how many are owned
     except OSError:
         for file in files[len(streams) :]:
             os.close(file)
@@ -139,6 +139,6 @@ def _as_sockets(files: Sequence[int]) -> list[socket.socket]:
 
 
 def close_all(streams: Sequence[socket.socket]) -> None:
-    """Give these copies up."""
+    """Close these copies."""
     for stream in streams:
         stream.close()

@@ -1,8 +1,8 @@
-"""Runs a file source: reads a piece, waits until the engine has taken it, reads on.
+"""Runs a file source: reads a piece, waits until the engine has taken it, reads the next.
 
-Where it is between two pieces is the position of the next frame in the file; within a piece, the
-number of payloads that the engine has taken of it. So nothing is counted for each payload, and a
-position still names one record exactly.
+A position is the offset at which the current piece starts in the file, plus the number of its
+payloads that the engine has taken. So nothing is counted for each payload, and a position still
+names one record exactly.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ READ_BYTES = 256 << 10
 
 
 class FileRunner:
-    """One file, on the one worker that reads it."""
+    """Reads one file, on the only worker that reads it."""
 
     def __init__(
         self,
@@ -51,44 +51,44 @@ class FileRunner:
         self._offset = 0
         self._end_offset: int | None = None
         self._skip_count = 0
-        """Payloads behind the restored offset that were taken before."""
+        """Payloads after the restored offset that had been taken before."""
         self._payloads: list[bytes] = []
         self._payloads_offset = 0
-        """Where in the file the first of them begins."""
+        """Where in the file the first of them starts."""
         self._taken_count = 0
         self.delivered_ns = 0
-        """When the piece was read."""
+        """The time at which the piece was read."""
         self.is_ended = False
-        """Every payload is taken, and none will follow."""
+        """Whether every payload has been taken and none will follow."""
         self.problem = ""
-        """Why it ended before the end of the file."""
+        """Why the source ended before the end of the file; empty if it did not."""
 
     @property
     def pipeline(self) -> int:
-        """The pipeline these payloads are for."""
+        """The index of the pipeline that processes these payloads."""
         return self._pipeline
 
     def start(self) -> None:
-        """Read the first piece. Raises ``ConfigError`` where the file cannot be read."""
+        """Read the first piece. Raises ``ConfigError`` if the file cannot be read."""
         try:
-            # A pipe without a writer would keep us here.
+            # Opening a pipe without a writer would block.
             self._file = ours(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(f"the source {self._path} is no plain file")
+                raise ConfigError(f"the source {self._path} is not a regular file")
             os.lseek(self._file, self._offset, os.SEEK_SET)
         except OSError as error:
             raise ConfigError(
                 f"the source file {self._path} cannot be read: {error.strerror}",
-                hint="put it there, readable for whoever starts this",
+                hint="create it, and make it readable for the user who starts the run",
             ) from error
         if self._end_offset is None:
             self._end_offset = status.st_size
         elif status.st_size < self._end_offset:
             raise ConfigError(
                 f"the source file {self._path} has {status.st_size} bytes; it had "
-                f"{self._end_offset} when it was read first",
-                hint="put back the file as it was",
+                f"{self._end_offset} when it was first opened",
+                hint="restore the file as it was",
             )
         self._framer = self._new_framer()
         self._pieces = self._cut_pieces(self._file, self._end_offset)
@@ -96,38 +96,38 @@ class FileRunner:
 
     @property
     def offset(self) -> int:
-        """Bytes of the file that were read."""
+        """The number of bytes that were read."""
         return self._offset
 
     def stop(self) -> None:
-        """Hand out and read no more; ``position`` stands before what is not taken."""
+        """Stop reading and returning payloads; ``position`` is before the first untaken one."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    # Where it is
+    # Position
 
     @property
     def end(self) -> str | None:
-        """``None`` as long as it may have more; else why it ended early, empty if it did not."""
+        """Return ``None`` before the end; after it ``""``, or why the source ended early."""
         return self.problem if self.is_ended else None
 
     def position(self) -> list[int]:
-        """Return what ``restore`` takes to go on behind the last payload that was taken."""
-        assert self._end_offset is not None, "it was started"
+        """Return the position after the last payload that was taken, for ``restore``."""
+        assert self._end_offset is not None, "start was not called"
         if self._taken_count < len(self._payloads):
             return [self._payloads_offset, self._taken_count, self._end_offset]
         return [self._framer.rest_offset, self._skip_count, self._end_offset]
 
     def restore(self, position: list[int]) -> None:
-        """Have ``start`` begin there."""
+        """Set the position at which ``start`` begins to read."""
         self._offset, self._skip_count, self._end_offset = position
 
-    # For the engine
+    # Called by the engine
 
     @property
     def has_records(self) -> bool:
-        """Whether payloads wait."""
+        """Whether payloads wait to be taken."""
         return self._file is not None and self._taken_count < len(self._payloads)
 
     def take(self, record_count_max: int) -> list[Any]:
@@ -139,7 +139,7 @@ class FileRunner:
         return self._payloads[start : self._taken_count]
 
     def emptied(self) -> None:
-        """Read on, or end."""
+        """Read the next piece, or end."""
         self._read_on()
 
     # The file
@@ -151,7 +151,7 @@ class FileRunner:
         try:
             payloads = next(self._pieces, None)
         except OSError as error:
-            self.problem = f"it cannot be read on from byte {self._offset}: {error.strerror}"
+            self.problem = f"reading failed at byte {self._offset}: {error.strerror}"
             payloads = None
         if payloads is None:
             self._end()
@@ -163,7 +163,7 @@ class FileRunner:
         if self.has_records:
             self._engine.source_ready(self)
         else:
-            # A record of many pieces must not keep the loop.
+            # Yield to the event loop between pieces: one record may span many of them.
             asyncio.get_running_loop().call_soon(self._read_on)
 
     def _new_framer(self) -> LengthFramer | LineFramer:
@@ -173,12 +173,12 @@ class FileRunner:
         return LengthFramer(source.header_length, source.payload_length, bytes_max, self._offset)
 
     def _cut_pieces(self, file: int, end_offset: int) -> Iterator[list[bytes]]:
-        """Yield the payloads that each piece of the file completes, perhaps none."""
+        """Yield for each piece of the file the payloads that it completes, possibly none."""
         framer = self._framer
         while self._offset < end_offset:
             data = os.read(file, min(READ_BYTES, end_offset - self._offset))
             if not data:
-                self.problem = f"it ends at byte {self._offset}; it had {end_offset} bytes before"
+                self.problem = f"it ends at byte {self._offset}, but had {end_offset} bytes before"
                 return
             self._offset += len(data)
             yield framer.receive_data(data)
@@ -200,11 +200,11 @@ class FileRunner:
         if self.problem:
             self.problem = f"the source file {self._path} was not read to its end: {self.problem}"
             log.error(
-                "source.refused",
+                "source.rejected",
                 pipeline=self._name,
                 path=self._path,
                 reason=self.problem,
-                hint="what came before is processed, nothing behind it is",
+                hint="everything before this byte is processed, and nothing after it",
             )
         else:
             log.info("source.finished", pipeline=self._name)

@@ -1,9 +1,9 @@
-"""What strangers may hold of a worker by connecting to its sources and saying little.
+"""Limits on what senders can make a worker hold: open files and incomplete frames.
 
-A connection takes a file of those that the process may have open, which it also needs for links
-and checkpoints. A frame is processed once it is whole; until then its begin is kept, which may be
-as long as a frame may be. Strangers that begin long frames at many connections and never end them
-could fill the memory of the machine.
+Each connection needs a file descriptor, and the process also needs some for links and checkpoints.
+A frame is processed once it is complete; until then its first part is kept in memory, up to the
+maximum length of a frame. Without a limit, clients that start long frames on many connections and
+never finish them could fill the memory of the machine.
 """
 
 import os
@@ -11,35 +11,36 @@ import resource
 from dataclasses import dataclass
 from typing import Protocol
 
-UNFINISHED_BYTES_MAX = 256 << 20
+PARTIAL_BYTES_MAX = 256 << 20
 FILES_MAX = 1 << 17
-"""A system that sets no limit does not mean to be filled with connections."""
+"""The limit that is used if the system sets none, or a higher one."""
 DESCRIPTORS_RESERVED_MIN = 6
-UNFINISHED_FRAMES_MIN = 16
-"""So many frames of the greatest length have room in any case."""
+PARTIAL_FRAMES_MIN = 16
+"""At least this many frames of the maximum length always have room."""
 
 
 class Holder(Protocol):
     """A connection that waits for the rest of a frame."""
 
     def give_up(self, reason: str) -> None:
-        """Close it; what is unfinished is dropped."""
+        """Close the connection and drop its incomplete frame."""
         ...
 
 
-class Unfinished:
-    """Who holds how many bytes; beyond the limit, who has been silent longest is given up.
+class PartialFrames:
+    """Counts the bytes of incomplete frames that each connection holds.
 
-    A sender that goes on sending is never the one.
+    Beyond the limit the connection that has been silent for longest is closed. That is never a
+    sender that is still sending.
     """
 
     def __init__(self, frame_bytes_max: int) -> None:
-        self._bytes_max = max(UNFINISHED_BYTES_MAX, UNFINISHED_FRAMES_MIN * frame_bytes_max)
+        self._bytes_max = max(PARTIAL_BYTES_MAX, PARTIAL_FRAMES_MIN * frame_bytes_max)
         self._byte_counts: dict[Holder, int] = {}
         self._total = 0
 
-    def holds(self, holder: Holder, byte_count: int) -> None:
-        """``holder`` has just received something, and holds so many bytes now."""
+    def update(self, holder: Holder, byte_count: int) -> None:
+        """Note that ``holder`` has just received data and now holds ``byte_count`` bytes."""
         self._total += byte_count - self._byte_counts.pop(holder, 0)
         if not byte_count:
             return
@@ -48,8 +49,8 @@ class Unfinished:
             silent = next(iter(self._byte_counts))
             self._total -= self._byte_counts.pop(silent)
             silent.give_up(
-                f"it was silent longest when all connections together held {self._bytes_max} bytes "
-                "of unfinished frames"
+                f"it was silent for longest when all connections held {self._bytes_max} bytes "
+                "of incomplete frames"
             )
 
 
@@ -59,19 +60,19 @@ class IntakeLimits:
 
     frame_bytes_max: int
     connections_max: int
-    """More senders than that wait in the kernel until others have gone."""
+    """Further senders wait in the kernel until others have disconnected."""
     descriptors_max: int
-    """No connection is accepted while so many files are open in this process, whatever they are.
+    """No connection is accepted while this process has so many files of any kind open.
 
-    The rest is for checkpoints, journals, links and sinks.
+    The rest is reserved for checkpoints, journals, links and sinks.
     """
-    unfinished: Unfinished
+    partial_frames: PartialFrames
 
     def has_free_descriptor(self) -> bool:
         """Return whether another connection may be accepted.
 
-        The system always gives the lowest number that is free, so the next number tells how many
-        files are open at least.
+        The system always assigns the lowest free number, so the next number is a lower bound for
+        the number of open files.
         """
         try:
             probe = os.dup(0)
@@ -82,14 +83,14 @@ class IntakeLimits:
 
 
 def intake_limits(frame_bytes_max: int, listener_count: int) -> IntakeLimits:
-    """Return the limits for each of so many listeners of this process.
+    """Return the limits for each of ``listener_count`` listeners of this process.
 
-    The process is allowed as many open files as the system lets it have; listeners share half, and
-    leave some free even if the limit is so low that other files take most of it.
+    The soft limit of open files is raised to the hard one. Listeners share half of it, and leave
+    some files free even if the limit is so low that other files use most of it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     share = min(hard, FILES_MAX) // 2 // max(listener_count, 1)
     descriptors_max = hard - max(DESCRIPTORS_RESERVED_MIN, min(hard, FILES_MAX) // 8)
-    return IntakeLimits(frame_bytes_max, share, descriptors_max, Unfinished(frame_bytes_max))
+    return IntakeLimits(frame_bytes_max, share, descriptors_max, PartialFrames(frame_bytes_max))

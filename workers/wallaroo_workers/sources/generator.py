@@ -1,4 +1,4 @@
-"""Runs a generator: makes records only as fast as the engine takes them."""
+"""Runs a generator: creates records only as fast as the engine takes them."""
 
 import pickle
 import time
@@ -15,7 +15,7 @@ log = get_logger()
 
 
 class GeneratorRunner:
-    """One generator, on the one worker that runs it."""
+    """Runs one generator, on the only worker that runs it."""
 
     def __init__(
         self,
@@ -32,22 +32,22 @@ class GeneratorRunner:
         self._stops_on_error = stops_on_error
         self._engine = engine
         self._value: Any = None
-        """The next record, which is made already; ``None`` at the end."""
+        """The next record, created in advance; ``None`` at the end."""
         self._is_restored = False
         self.has_records = False
 
     @property
     def delivered_ns(self) -> int:
-        """Records are made as they are taken."""
+        """The present time: records are created as they are taken."""
         return time.time_ns()
 
     @property
     def pipeline(self) -> int:
-        """The pipeline these records are for."""
+        """The index of the pipeline that processes these records."""
         return self._pipeline
 
     def start(self) -> None:
-        """Make the first record, unless a position was restored."""
+        """Create the first record, unless a position was restored."""
         if self._is_restored:
             self.has_records = self._value is not None
         else:
@@ -64,21 +64,21 @@ class GeneratorRunner:
         return records
 
     def emptied(self) -> None:
-        """Nothing to read on: the generator has ended."""
+        """Do nothing: a generator without records has ended."""
 
     def stop(self) -> None:
-        """Make no more records."""
+        """Stop creating records."""
         self.has_records = False
 
-    # Where it is
+    # Position
 
     end = None
-    """A run with a generator goes on until it is stopped, also once that makes nothing more."""
+    """A run with a generator continues until it is stopped, even after the generator has ended."""
 
     def position(self) -> list[Any]:
-        """Return what ``restore`` takes to go on behind the last record taken.
+        """Return the position after the last record that was taken, for ``restore``.
 
-        Raises ``StateObjectError`` for a record that cannot be pickled.
+        Raises ``StateObjectError`` if a record cannot be pickled.
         """
         try:
             return [pickle.dumps(self._value, protocol=5), self._value is None]
@@ -86,20 +86,20 @@ class GeneratorRunner:
             raise StateObjectError(
                 f"a record of the generator of pipeline {self._name!r} cannot be pickled: "
                 f"{error_text(error)}",
-                hint="return values from apply() that can be: the last one is the position that "
-                "a checkpoint keeps",
+                hint="return values from apply() that can be pickled: a checkpoint stores the "
+                "last one as the position",
             ) from error
 
     def restore(self, position: list[Any]) -> None:
-        """Have ``start`` go on there. Raises ``StateObjectError`` for what cannot be unpickled."""
+        """Set where ``start`` continues. Raises ``StateObjectError`` if unpickling fails."""
         pickled, is_ended = position
         try:
             self._value = None if is_ended else pickle.loads(pickled)
         except BaseException as error:
             raise StateObjectError(
-                f"the generator of pipeline {self._name!r} cannot go on from its checkpoint: "
+                f"the generator of pipeline {self._name!r} cannot continue from its checkpoint: "
                 f"{error_text(error)}",
-                hint="give back the classes of its records as they were",
+                hint="restore the classes of its records as they were",
             ) from error
         self._is_restored = True
 
@@ -124,5 +124,5 @@ class GeneratorRunner:
             error=failure.error,
             at=failure.at,
             traceback=failure.traceback,
-            hint="the generator has ended; everything it made before is processed",
+            hint="the generator has ended; the records it created before are processed",
         )

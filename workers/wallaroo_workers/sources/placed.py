@@ -1,4 +1,4 @@
-"""Sources that run on one worker only and know where they are: generators and files."""
+"""Sources that run on a single worker and have a position: generators and files."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,8 @@ def new_placed(
     options: RunOptions,
     on_ended: Callable[[], None],
 ) -> PlacedSource:
-    """Return what runs the source of ``pipeline``; a file calls ``on_ended`` when it has ended."""
+    """Return the runner for the source of ``pipeline``; a file source calls ``on_ended``."""
+
     source = pipeline.source
     if isinstance(source, FileSource):
         path = os.path.join(options.folder, source.path)

@@ -1,4 +1,4 @@
-"""TCP sources: listen, cut what arrives into payloads, stop without leaving any behind."""
+"""TCP sources: listen, split what arrives into payloads, and stop without losing any."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address, split_address
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 from wallaroo_workers.sources.frame_limits import IntakeLimits
 from wallaroo_workers.sources.tcp_connection import SourceConnection
 
@@ -22,16 +22,16 @@ log = get_logger()
 
 BACKLOG_CONNECTIONS = 1024
 ACCEPTED_AT_ONCE = 16
-"""Each may deliver one read before it is known whether there is room for more."""
+"""Each of these may deliver one read before the read budget is checked again."""
 ACCEPT_AGAIN_S = 1.0
-FULL_TOLD_EVERY_S = 10.0
-DRAIN_LOOK_S = 0.05
+FULL_LOGGED_EVERY_S = 10.0
+DRAIN_POLL_S = 0.05
 DRAIN_BYTES_MAX = 8 << 20
-"""More than a sender's kernel keeps back (4 MiB unless its system is tuned)."""
+"""More than a sender's kernel buffers (4 MiB unless its system is tuned)."""
 
 
 _BACKLOG_FIELD = slice(24, 28)
-"""Of Linux's ``tcp_info``: ``tcpi_unacked``, which of a listening socket is its queue's length."""
+"""``tcpi_unacked`` in Linux's ``tcp_info``; for a listening socket it is the queue's length."""
 
 
 class TCPSourceListener:
@@ -48,34 +48,34 @@ class TCPSourceListener:
         own_address: str | None = None,
     ) -> None:
         self.journal = journal
-        """Where everything is written down before it is processed; ``None`` without checkpoints."""
+        """What is read is written here before it is processed; ``None`` without checkpoints."""
         self.source = source
         self.pipeline = pipeline
         self.engine = engine
         self.intake = intake
         self.limits = limits
-        self.refusals = BoundedLog(log.error, "source.refused")
-        self.cut_off = BoundedLog(log.warning, "source.frame_cut_off")
+        self.refusals = RateLimitedLog(log.error, "source.rejected")
+        self.cut_off = RateLimitedLog(log.warning, "source.frame_truncated")
         self.connections: set[SourceConnection] = set()
         self.received_bytes = 0
-        """From all connections, those that are gone included."""
+        """Bytes from all connections, including closed ones."""
         self.drain_bytes: float = float("inf")
-        """What a connection may still deliver once the source is being drained."""
+        """How much a connection may still deliver while the source drains."""
         self.address = source.address
         self._own_address = own_address
-        """Where this host listens, empty for nowhere; ``None``: where the initializer says."""
+        """Where this host listens. Empty: nowhere; ``None``: at the initializer's address."""
         self._socket: socket.socket | None = None
         self._is_full = False
-        self._full_told_s = float("-inf")
-        self._failed = BoundedLog(log.warning, "source.connection_failed")
+        self._full_logged_s = float("-inf")
+        self._failed = RateLimitedLog(log.warning, "source.connection_failed")
         self._being_made: set[asyncio.Task[Any]] = set()
 
     def opened(self, connection: SourceConnection) -> None:
-        """A connection stands."""
+        """Add an established connection."""
         self.connections.add(connection)
 
-    def done_with(self, connection: SourceConnection) -> None:
-        """A connection is gone, and all it delivered is taken."""
+    def finished(self, connection: SourceConnection) -> None:
+        """Remove a closed connection whose payloads have all been taken."""
         self.connections.discard(connection)
         if self._is_full:
             self._is_full = False
@@ -83,14 +83,15 @@ class TCPSourceListener:
 
     @property
     def connection_count(self) -> int:
-        """Senders that are connected."""
+        """The number of connected senders."""
         return len(self.connections)
 
     async def listen(self, address: str) -> None:
         """Accept connections at ``address``, which every worker of this host shares.
 
-        A host of its own listens where its own command line says; at the port of ``address``, if
-        that says 0. After a drain, or in the middle of one that was given up, all is as before it.
+        A host that joined listens at the address of its own command line, with the port of
+        ``address`` if its own port is 0. After a drain, even an aborted one, this reopens the
+        source.
         """
         if self._own_address == "":
             return
@@ -108,16 +109,16 @@ class TCPSourceListener:
         self.intake.add(self)
         self.resume()
 
-    # Accepting is done here and not by the loop's own server: uvloop's takes one connection in each
-    # turn, and reads from it at least once, however little room there is.
+    # Accept here, not with the loop's own server: uvloop's server accepts one connection each turn
+    # and reads from it at least once, however little room there is.
 
     def resume(self) -> None:
-        """Accept, unless all connections together have too much already."""
+        """Accept connections, unless the read budget or the connection limit is exhausted."""
         if self._socket is not None and not (self.intake.is_full or self._is_full):
             asyncio.get_running_loop().add_reader(self._socket, self._accept_some)
 
     def pause(self) -> None:
-        """Let those who come wait, with what they send, in the kernel."""
+        """Stop accepting; new connections and their data wait in the kernel."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
 
@@ -138,9 +139,9 @@ class TCPSourceListener:
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
-                continue  # this one is gone; others may wait behind it
+                continue  # this client has gone; others may wait behind it
             except OSError as error:
-                log.error("source.not_accepting", address=self.address, reason=str(error))
+                log.error("source.accept_failed", address=self.address, reason=str(error))
                 self.pause()
                 loop.call_later(ACCEPT_AGAIN_S, self.resume)
                 return
@@ -148,7 +149,7 @@ class TCPSourceListener:
 
     def _has_room(self) -> bool:
         count = self._connection_count()
-        # One at a time is accepted however few files there are: else nothing would ever be read.
+        # Always allow one connection: otherwise nothing would ever be read.
         return not count or (
             count < self.limits.connections_max and self.limits.has_free_descriptor()
         )
@@ -157,22 +158,22 @@ class TCPSourceListener:
         return len(self.connections) + len(self._being_made)
 
     def _wait_for_room(self) -> None:
-        """Let senders wait in the kernel until a connection ends, or other files are closed."""
+        """Let senders wait in the kernel until a connection ends or other files are closed."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._full_told_s >= FULL_TOLD_EVERY_S:
-            self._full_told_s = loop.time()
+        if loop.time() - self._full_logged_s >= FULL_LOGGED_EVERY_S:
+            self._full_logged_s = loop.time()
             log.warning(
-                "source.full",
+                "source.connection_limit_reached",
                 address=self.address,
                 connections=self._connection_count(),
                 hint="raise the limit of open files (ulimit -n), or start more workers",
-                next="other senders wait until some of these have ended",
+                next="further senders wait until some of these connections end",
             )
         self._is_full = True
         self.pause()
-        loop.call_later(ACCEPT_AGAIN_S, self._look_for_room)
+        loop.call_later(ACCEPT_AGAIN_S, self._check_for_room)
 
-    def _look_for_room(self) -> None:
+    def _check_for_room(self) -> None:
         if self._is_full and self._socket is not None:
             if self._has_room():
                 self._is_full = False
@@ -194,35 +195,35 @@ class TCPSourceListener:
             )
         except OSError as error:
             self._failed.add(
-                address=self.address, reason=str(error), next="the sender has to connect again"
+                address=self.address, reason=str(error), next="the sender has to reconnect"
             )
             accepted.close()
             return
         if self.intake.is_full:
-            # The loop has it read once, whatever was said before.
+            # The budget may have run out meanwhile, and a new transport starts reading by itself.
             connection.pause()
 
     def rewind(self) -> None:
-        """Forget what waits to be processed: it stands in the journal, which is replayed."""
+        """Drop payloads that wait to be processed: the journal has them and is replayed."""
         for connection in list(self.connections):
             connection.rewind()
 
     async def drain(self) -> None:
-        """Take what senders had sent when this was called, then close everything.
+        """Read what senders had sent when this was called, then close all connections.
 
-        Sent means: handed to the sender's kernel. What lies in our receive buffers is read, and
-        with it what a sender's kernel still holds back: once our buffers have stayed empty for two
-        looks, nothing is on its way. A sender that goes on at full speed is cut off
-        ``DRAIN_BYTES_MAX`` behind what had arrived.
+        "Sent" means accepted by the sender's kernel. Our receive buffers are read, and with them
+        what a sender's kernel still holds: once our buffers are empty in two polls in a row,
+        nothing more is on the way. A sender that keeps sending at full speed is cut off
+        ``DRAIN_BYTES_MAX`` after what had arrived.
         """
-        looks_empty: dict[SourceConnection, int] = {}
+        empty_polls: dict[SourceConnection, int] = {}
         self.drain_bytes = DRAIN_BYTES_MAX
         for connection in self.connections:
             connection.drain(self.drain_bytes)
-        await asyncio.sleep(DRAIN_LOOK_S)
+        await asyncio.sleep(DRAIN_POLL_S)
         self._accept_waiting(BACKLOG_CONNECTIONS)
-        # Those that find no room now are let in as others end, but no more than wait already:
-        # otherwise senders that come and go could keep a stop from ending.
+        # Connections that find no room now are accepted as others end, but only those that wait
+        # already: otherwise senders that keep reconnecting could delay a stop for ever.
         late_count = self._waiting_count()
         while True:
             if late_count:
@@ -232,44 +233,44 @@ class TCPSourceListener:
                 if not self.connections:
                     return
             for connection in list(self.connections):
-                looks = looks_empty.get(connection, 0) + 1 if connection.is_empty() else 0
-                looks_empty[connection] = looks
-                if looks >= 2:
+                polls = empty_polls.get(connection, 0) + 1 if connection.is_empty() else 0
+                empty_polls[connection] = polls
+                if polls >= 2:
                     connection.close()
-            await asyncio.sleep(DRAIN_LOOK_S)
+            await asyncio.sleep(DRAIN_POLL_S)
 
     def _accept_late(self, late_count: int) -> int:
-        """Accept as many as there is room for; return how many are still to be accepted."""
+        """Accept as many connections as there is room for; return how many still wait."""
         while late_count and self._has_room():
             waited = self._waiting_count()
             self._is_full = False
             self._accept_waiting(1)
             if self._waiting_count() >= waited and not self._connection_count():
-                return 0  # not even one can be accepted, and nothing is left that could end
+                return 0  # not even one can be accepted, and no connection is left to end
             late_count = min(late_count - 1, self._waiting_count())
         return late_count
 
     # For other workers
 
     async def stop_accepting(self) -> None:
-        """Accept those who wait, and nobody more until ``listen``.
+        """Accept the connections that wait, and no others until ``listen``.
 
-        Who connects between the last accept and the close is cut off, unless the system gives such
-        connections to other listeners (``net.ipv4.tcp_migrate_req``).
+        A client that connects between the last accept and the close is cut off, unless the system
+        moves such connections to other listeners (``net.ipv4.tcp_migrate_req``).
         """
         self._accept_waiting(BACKLOG_CONNECTIONS)
         if waiting_count := self._waiting_count():
             log.warning(
-                "senders.closed",
+                "source_connections.closed",
                 address=self.address,
                 connections=waiting_count,
-                reason="they waited to be accepted, and there was no free file for them",
+                reason="they were waiting to be accepted, and no file descriptor was free",
                 hint="raise the limit of open files (ulimit -n)",
-                next="these senders have to connect again",
+                next="these senders have to reconnect",
             )
         self.close()
         if self._being_made:
-            # Should nobody wait any more, they are made all the same.
+            # wait() does not cancel these tasks if this call is cancelled, unlike gather().
             await asyncio.wait(self._being_made)
 
     def _waiting_count(self) -> int:
@@ -280,23 +281,24 @@ class TCPSourceListener:
         return int.from_bytes(info[_BACKLOG_FIELD], sys.byteorder)
 
     def handed(self) -> Iterator[Handed]:
-        """Copy all connections, which nobody reads; to go through them raises ``OSError``."""
+        """Yield copies of all connections, which must be paused; may raise ``OSError``."""
+
         for connection in self.connections:
             if (each := connection.handed()) is not None:
                 yield each
 
     def let_go(self) -> None:
-        """Forget all connections; copies of them stay open."""
+        """Drop all connections; copies of them stay open elsewhere."""
         for connection in list(self.connections):
             connection.let_go()
 
     def take_over(self, handed: Handed) -> None:
-        """Read on where another worker has stopped, as if the sender had connected here."""
+        """Continue to read a connection of another worker, as if the sender had connected here."""
         assert isinstance(handed.stream, socket.socket)
         self._make(handed.stream, handed.begin)
 
     def close(self) -> None:
-        """Accept no more; connections stay."""
+        """Stop listening; existing connections stay open."""
         if self._socket is not None:
             self.intake.remove(self)
             self.pause()
@@ -305,7 +307,7 @@ class TCPSourceListener:
 
 
 def bound_socket(address: str) -> socket.socket:
-    """Return a socket bound to ``address`` together with those of the other workers."""
+    """Return a socket bound to ``address``, which it shares with the other workers."""
     host, port = split_address(address)
     family, kind, protocol, _, where = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,4 +1,4 @@
-"""One sender's connection: cut what arrives into payloads, write it down, hand it to the engine."""
+"""One sender's connection: split what arrives into payloads, journal it, pass it to the engine."""
 
 import array
 import asyncio
@@ -22,49 +22,49 @@ from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 from wallaroo_workers.sources.frame_limits import IntakeLimits
 
 log = get_logger()
 
 
 class Listener(Protocol):
-    """What a connection has to know of where it was accepted."""
+    """What a connection needs from the listener that accepted it."""
 
     source: TCPSource
     pipeline: int
     engine: Engine
     intake: ReadBudget
     journal: Journal | None
-    """Where everything is written down before it is processed; ``None`` without checkpoints."""
+    """What is read is written here before it is processed; ``None`` without checkpoints."""
     limits: IntakeLimits
-    refusals: BoundedLog
-    cut_off: BoundedLog
+    refusals: RateLimitedLog
+    cut_off: RateLimitedLog
     address: str
     received_bytes: int
-    """From all connections, those that are gone included."""
+    """Bytes from all connections, including closed ones."""
     drain_bytes: float
-    """What a connection may still deliver once the source is being drained."""
+    """How much a connection may still deliver while the source drains."""
 
     def opened(self, connection: "SourceConnection") -> None:
-        """The connection stands."""
+        """Add an established connection."""
         ...
 
-    def done_with(self, connection: "SourceConnection") -> None:
-        """It is gone, and all it delivered is taken."""
+    def finished(self, connection: "SourceConnection") -> None:
+        """Remove a closed connection whose payloads have all been taken."""
         ...
 
 
 class SourceConnection(asyncio.Protocol):
-    """One sender. Reads one piece, waits until the engine has taken it, then reads on."""
+    """Reads one piece from a sender, waits until the engine has taken it, then reads the next."""
 
     def __init__(self, listener: Listener, begin: bytes | None = None) -> None:
-        """``begin`` is the start of a frame that another worker has read; ``None``: none has."""
+        """``begin``: the part of a frame that another worker has read; ``None`` if it is new."""
         self._listener = listener
         self._intake = listener.intake
         self._framer = listener.source.framer(listener.limits.frame_bytes_max)
         whole = self._framer.receive_data(begin or b"")
-        assert not whole, "what is whole is taken where it was read"
+        assert not whole, "complete frames are processed by the worker that read them"
         self._reading = Reading(
             self, listener.pipeline, self._framer, listener.engine, self._intake, listener.journal
         )
@@ -73,66 +73,66 @@ class SourceConnection(asyncio.Protocol):
         self._is_given_up = False
         self._peer = ""
         self._first_bytes = b""
-        """How the stream starts, if it starts here."""
+        """The first bytes of the stream, if it started at this worker."""
         self._is_new = begin is None
         self.byte_count = 0
         self.byte_count_last = listener.drain_bytes
-        """Where a drain ends at the latest."""
+        """The byte count at which a drain ends at the latest."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register with the listener and the read budget."""
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._peer = join_address(*peer[:2]) if peer else "a sender that is gone"
+        self._peer = join_address(*peer[:2]) if peer else "a sender that has disconnected"
         self._is_open = True
         self._listener.opened(self)
         self._intake.add(self)
-        self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
+        self._listener.limits.partial_frames.update(self, self._framer.buffered_bytes)
         log.debug("source.connected", address=self._listener.address, peer=self._peer)
 
     def data_received(self, data: bytes) -> None:
-        """Cut into payloads; no more is read until they are processed."""
+        """Split the data into payloads; nothing more is read until they are processed."""
         if self._is_new and not self.byte_count:
             self._first_bytes = data[:LOOKED_AT_BYTES]
         self.byte_count += len(data)
         self._listener.received_bytes += len(data)
         self._reading.delivered_ns = time.time_ns()
         has_payloads = self._reading.receive_data(data)
-        self._listener.limits.unfinished.holds(self, self._framer.buffered_bytes)
+        self._listener.limits.partial_frames.update(self, self._framer.buffered_bytes)
         if self._framer.error is not None:
             self.give_up(self._framer.error.what)
         if not has_payloads and self.byte_count >= self.byte_count_last:
             self.close()
 
     def eof_received(self) -> None:
-        """Take a last line without a line end; the transport closes itself."""
+        """Accept a last line that has no line end; the transport closes itself."""
         self._reading.delivered_ns = time.time_ns()
         self._reading.receive_eof()
         if self._framer.error is not None:
             self.give_up(self._framer.error.what)
 
     def give_up(self, reason: str) -> None:
-        """Close the connection; what is unfinished is dropped."""
+        """Close the connection and drop its incomplete frame."""
         self._is_given_up = True
         self._listener.refusals.add(
             address=self._listener.address,
             peer=self._peer,
             reason=reason,
             hint=self._likely_cause() or "check what this sender sends",
-            next="the connection is closed; what came before is processed",
+            next="the connection is closed; complete frames before it are processed",
         )
         self._transport.abort()
 
     def _likely_cause(self) -> str:
         if self._framer.rest_offset:
-            return ""  # it was understood at first
+            return ""  # earlier frames were valid
         return likely_cause(self._first_bytes, expects_lines=self._listener.source.has_lines)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Payloads that wait are still the engine's to take."""
+        """Unregister; the engine still takes payloads that wait."""
         self._is_open = False
         self._intake.remove(self)
-        self._listener.limits.unfinished.holds(self, 0)
+        self._listener.limits.partial_frames.update(self, 0)
         cut_off = self._framer.buffered_bytes
         if cut_off and not self._is_given_up:
             self._listener.cut_off.add(
@@ -145,13 +145,13 @@ class SourceConnection(asyncio.Protocol):
             self._end()
 
     def rewind(self) -> None:
-        """Forget payloads that stand in the journal."""
+        """Drop payloads that are in the journal."""
         self._reading.rewind()
 
-    # For what is read
+    # Called by the reading
 
     def emptied(self) -> None:
-        """Read on, or be gone."""
+        """Continue to read, or close."""
         if not self._is_open:
             self._end()
         elif self.byte_count >= self.byte_count_last:
@@ -161,69 +161,69 @@ class SourceConnection(asyncio.Protocol):
 
     def _end(self) -> None:
         self._reading.end()
-        self._listener.done_with(self)
+        self._listener.finished(self)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
-        """Call back in a while."""
+        """Call ``callback`` after ``delay_s``."""
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
     def waits_for_journal(self, error: StoreError) -> None:
-        """Say that what was read could not be written down."""
+        """Log that what was read could not be written to the journal."""
         log.error(
-            "source.waiting_for_journal",
+            "journal.write_failed",
             address=self._listener.address,
             peer=self._peer,
             reason=error.what,
             hint=error.hint,
-            next="what was read is kept, and tried again; senders wait",
+            next="the data stays in memory and the write is retried; senders wait",
         )
 
-    # For the intake
+    # Called by the read budget
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Pause reading."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on, unless payloads wait here or all connections together have too many."""
+        """Continue to read, unless payloads wait here or the read budget is exhausted."""
         if not (self._reading.has_records or self._intake.is_full or self._transport.is_closing()):
             self._transport.resume_reading()
 
-    # For a drain
+    # Called during a drain
 
     def drain(self, byte_count_max: float) -> None:
-        """Read what has arrived, and so much more at most."""
+        """Read what has arrived, and at most ``byte_count_max`` more."""
         if self._is_open:
             self.byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
 
     def is_empty(self) -> bool:
-        """Whether neither we nor our kernel hold anything of this sender."""
+        """Return whether neither this process nor its kernel holds data of this sender."""
         return not self._reading.has_records and (not self._is_open or self._bytes_in_kernel() == 0)
 
     def _bytes_in_kernel(self) -> int:
         count = array.array("i", [0])
-        # The socket may have been closed already by an error that nobody has told us of yet.
+        # An error may have closed the socket before the transport has reported it.
         with contextlib.suppress(OSError, ValueError):
             fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
         return count[0]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._is_open:
             self._transport.close()
 
-    # For another worker that reads on
+    # Called by a hand-over to another worker
 
     def handed(self) -> Handed | None:
-        """Return a copy of the connection; ``None`` where it has ended. Raises ``OSError``."""
+        """Return a copy of the connection; ``None`` if it has ended. Raises ``OSError``."""
         if not self._is_open or self._transport.is_closing():
             return None
         file = ours(os.dup(self._transport.get_extra_info("socket").fileno()))
         return Handed(self._listener.pipeline, self._framer.rest, socket.socket(fileno=file))
 
     def let_go(self) -> None:
-        """Forget the connection, which is another worker's; nothing of it was lost."""
+        """Close our copy of a connection that another worker reads; no data is lost."""
         if self._is_open:
             self._is_given_up = True
             self._transport.abort()

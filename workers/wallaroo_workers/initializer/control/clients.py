@@ -71,7 +71,7 @@ class Clients:
         if tasks is None:
             return False
         if connection.refusal is not None:
-            log.warning("client.refused", peer=connection.peer, reason=reason)
+            log.warning("client.rejected", peer=connection.peer, reason=reason)
         for task in tasks.values():
             task.cancel()
         return True

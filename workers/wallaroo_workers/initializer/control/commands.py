@@ -98,7 +98,7 @@ class Changing:
                 f"not all of the state could be discarded: {error}",
                 hint="delete the resilience directory and the journals by hand",
             )
-            log.error("state.not_discarded", reason=str(error))
+            log.error("state.discard_failed", reason=str(error))
         else:
             log.info("state.discarded", **self.discarded)
 
@@ -146,9 +146,7 @@ class Changing:
     ) -> dict[str, Any]:
         reach = self._reach
         if reach.is_resizing():
-            raise ClusterError(
-                "another change of the workers is under way", hint="ask again when it is done"
-            )
+            raise ClusterError("another resize is in progress", hint="ask again when it is done")
         reach.check_phase("a change of the membership", Phase.RUNNING)
         if waits:
             return await reach.resize(added, leaving)
@@ -164,9 +162,9 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
         facts = await resize(added, leaving)
     except WallarooError as error:
         following = "the workers stay those that they were"
-        log.warning("resize.refused", reason=error.what, hint=error.hint, next=following)
+        log.warning("resize.rejected", reason=error.what, hint=error.hint, next=following)
     else:
-        log.info("resize.done", **facts, next="records go on there")
+        log.info("resize.completed", **facts, next="records go on there")
 
 
 def names_to_take(

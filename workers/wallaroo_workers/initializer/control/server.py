@@ -20,8 +20,8 @@ from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection, join_address
 from wallaroo_workers.network.tls import Tls
-from wallaroo_workers.network.unauthenticated import Strangers
-from wallaroo_workers.rate_limited_log import BoundedLog
+from wallaroo_workers.network.unauthenticated import UnauthenticatedPeers
+from wallaroo_workers.rate_limited_log import RateLimitedLog
 
 log = get_logger()
 
@@ -47,7 +47,7 @@ class ControlServer:
     def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
         self._secret = secret
         self._tls = tls
-        self.strangers = Strangers(BoundedLog(log.warning, "control.refused"))
+        self.unauthenticated = UnauthenticatedPeers(RateLimitedLog(log.warning, "control.rejected"))
         self.guests: dict[type[ControlFrame], Callable[[FrameConnection, ControlFrame], Guest]] = {}
         """By the first frame of such a connection: what makes a guest of it."""
         self._links: dict[WorkerName, FrameConnection] = {}
@@ -88,7 +88,7 @@ class ControlServer:
             _ControlHandler(self),
             self._tls,
         )
-        self.strangers.came(connection)
+        self.unauthenticated.connected(connection)
         return connection
 
     def joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
@@ -125,7 +125,7 @@ class _ControlHandler:
 
     def opened(self, connection: FrameConnection) -> None:
         """The other side has proven the secret."""
-        self._server.strangers.proven(connection)
+        self._server.unauthenticated.authenticated(connection)
 
     def received(self, connection: FrameConnection, frame: bytes) -> None:
         """Pass a frame to whom the connection is for."""
@@ -157,4 +157,4 @@ class _ControlHandler:
         elif self._worker is not None:
             server.left(connection, *self._worker, reason)
         elif not (self._is_pulse or server.clients.gone(connection, reason)):
-            server.strangers.refused(connection, reason)
+            server.unauthenticated.rejected(connection, reason)

@@ -76,7 +76,7 @@ class Observatory:
                 try:
                     read = Report.from_wire(report)
                 except ValueError as error:
-                    log.warning("report.refused", worker=name, reason=str(error))
+                    log.warning("report.rejected", worker=name, reason=str(error))
                     return
                 self._gathering.reported(name, epoch, read, time.time())
             case Join(epoch, _, pid, data_address):

@@ -239,7 +239,7 @@ def _cluster(view: dict[str, Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily("wallaroo_start_time_seconds", "Start of the run, in Unix time.",
                             value=view["started_unix_s"])  # fmt: skip
     yield GaugeMetricFamily("wallaroo_healthy", "1 if the cluster is healthy.",
-                            value=view["health"]["state"] == "well")  # fmt: skip
+                            value=view["health"]["state"] == "healthy")  # fmt: skip
     for name, text, value in (
         ("number", "Number of the last checkpoint.", last and last["number"]),
         ("last_timestamp_seconds", "Time of the last checkpoint, in Unix time.",

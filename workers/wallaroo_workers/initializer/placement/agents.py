@@ -116,7 +116,7 @@ class Agents:
         if (refusal := self._refusal(frame)) is not None:
             what, hint = refusal
             facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
-            log.warning("host.refused", **facts, reason=what, hint=hint, next="it is sent away")
+            log.warning("host.rejected", **facts, reason=what, hint=hint, next="it is sent away")
             agent.dismiss(self._rules.silence_s, f"{REFUSES}: {what}", hint)
             return agent
         self._agents[frame.name] = agent
@@ -125,7 +125,7 @@ class Agents:
         silence_ms = int(rules.silence_s * 1000)
         agent.send(Accepted(NO_EPOCH, rules.application, silence_ms, rules.options))
         facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
-        log.info("host.offered", **facts, next="it gets ready to run the worker")
+        log.info("host.connected", **facts, next="it gets ready to run the worker")
         return agent
 
     def prepared(self, agent: Agent) -> None:
@@ -273,7 +273,7 @@ class Agents:
         instance, ends_s = self._leftovers.pop(agent.name, ("", 0.0))
         if instance != agent.instance and (left_s := ends_s - time.monotonic()) > 0:
             log.info(
-                "worker.leftover",
+                "worker.start_delayed",
                 worker=agent.name,
                 ends_within_s=round(left_s, 1),
                 next="the new one starts after that",

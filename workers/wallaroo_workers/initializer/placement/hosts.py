@@ -149,7 +149,7 @@ class Hosts:
     def _refuse(self, workers: list[WorkerName], error: ClusterError) -> None:
         for worker in workers:
             facts = {"worker": worker, "reason": error.what, "hint": error.hint}
-            log.warning("host.not_taken_in", **facts, next="it is sent away")
+            log.warning("host.join_failed", **facts, next="it is sent away")
             self.agents.refuse(worker, error.what, error.hint)
 
     def _why_not(self, worker: WorkerName, together: int) -> str:
@@ -185,7 +185,7 @@ class Hosts:
                 await self._run.resize([], [worker])
         except ClusterError as error:
             facts = {"worker": worker, "reason": error.what, "hint": error.hint}
-            log.warning("host.cannot_leave", **facts, next="its worker goes on")
+            log.warning("host.leave_rejected", **facts, next="its worker goes on")
         else:
             self.agents.dismiss(worker)
 

@@ -114,7 +114,9 @@ class LocalPlacement:
         count = await asyncio.to_thread(leftovers.end)
         if count:
             following = "they are not needed any more"
-            log.info("worker.leftovers_ended", worker=worker, process_count=count, next=following)
+            log.info(
+                "worker.child_processes_ended", worker=worker, process_count=count, next=following
+            )
         folder.remove()
         self.on_status(worker, status)
         self.on_exit(worker, incarnation, _reason(status))

@@ -85,7 +85,7 @@ class ReadyFile:
     @staticmethod
     def _tell_left(path: Path, error: OSError) -> None:
         log.warning(
-            "ready_file.not_removed",
+            "ready_file.remove_failed",
             path=str(path),
             reason=error.strerror,
             hint="it tells of a readiness that has ended; remove it",

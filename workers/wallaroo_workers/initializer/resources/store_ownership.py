@@ -96,7 +96,7 @@ class Ownership:
         done, _ = await asyncio.wait([self._ended], timeout=RELEASE_S)
         if not done:
             log.warning(
-                "lease.not_released",
+                "lease.release_failed",
                 location=self._location,
                 reason="the store does not answer",
                 next="a start on another host waits until the lease has run out",
@@ -172,7 +172,7 @@ class Ownership:
         if error is not None and self._is_over.is_set() and isinstance(error, WallarooError):
             what = error.what
             log.warning(
-                "lease.not_released",
+                "lease.release_failed",
                 location=self._location,
                 reason=what,
                 next="a start on another host waits until the lease has run out",

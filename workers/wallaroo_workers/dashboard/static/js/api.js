@@ -1,5 +1,5 @@
 // @ts-check
-// What the page asks of the server. Every refusal becomes a Refused with a sentence to show.
+// The page's requests to the server. A failed request throws Refused, with a message to show.
 
 import { authorization } from "./secret.js";
 
@@ -15,7 +15,7 @@ async function ask(path, options = {}) {
   try {
     response = await fetch(path, { cache: "no-store", ...options });
   } catch {
-    throw new Refused(0, "the cluster does not answer", "is it still running?");
+    throw new Refused(0, "the cluster does not answer", "check whether it is still running");
   }
   if (response.ok) return response;
   const said = await response.json().catch(() => ({}));

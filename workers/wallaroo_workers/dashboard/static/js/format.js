@@ -1,5 +1,5 @@
 // @ts-check
-// Numbers, times and sizes as people read them. Nothing measured is shown as a dash.
+// Formats numbers, times and sizes for people. A missing value is shown as a dash.
 
 export const NOTHING = "–";
 
@@ -25,7 +25,7 @@ export function share(value) {
   return `${percent > 0 && percent < 10 ? percent.toFixed(1) : percent.toFixed(0)} %`;
 }
 
-// A duration in seconds, with three figures at most: 840 µs, 1.25 ms, 3.4 s, 2 h 5 min.
+// Formats seconds with at most three significant digits: 840 µs, 1.25 ms, 3.4 s, 2 h 5 min.
 export function duration(seconds) {
   if (!is(seconds)) return NOTHING;
   if (seconds === 0) return "0 s";
@@ -61,7 +61,7 @@ export function clock(unixS) {
   return is(unixS) ? clockFormat.format(unixS * 1000) : NOTHING;
 }
 
-// A time of today by the clock alone, any other with its day.
+// Formats a recent time without its date, and an older one with it.
 export function recent(unixS, nowS) {
   return nowS - unixS < 43200 ? clock(unixS) : moment(unixS);
 }
@@ -70,7 +70,7 @@ export function moment(unixS) {
   return is(unixS) ? fullFormat.format(unixS * 1000) : NOTHING;
 }
 
-// A payload, which comes in base64: its text, or where it is none its bytes in hexadecimal.
+// Formats a base64 payload: as text if it is text, else as hexadecimal bytes.
 export function payload(base64) {
   let bytes;
   try {
@@ -82,7 +82,7 @@ export function payload(base64) {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     if (!/[\u0000-\u0008\u000e-\u001f]/.test(text)) return text;
   } catch {
-    // As bytes, then.
+    // Not UTF-8: show the bytes.
   }
   return `0x ${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Series of the last minutes, fetched again as they move on; also when no record comes.
+// The series of the chosen time window, fetched again regularly, even if no record arrives.
 
 import { getHistory } from "./api.js";
 import { changed, store } from "./store.js";
@@ -32,6 +32,6 @@ export async function refreshHistory() {
     store.histories[seconds] = await getHistory(seconds);
     changed();
   } catch {
-    // The stream of snapshots tells whether the server is there.
+    // live.js reports a lost server.
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
-// Keeps the page live: server-sent events, read with fetch, since an EventSource cannot send the
-// secret. Notices at once when the stream ends, and within seconds when it only falls silent.
+// Keeps the page live with server-sent events. They are read with fetch, because an EventSource
+// cannot send the secret. A closed stream is noticed immediately, a silent one within seconds.
 
 import { openLive } from "./api.js";
 import { changed, store } from "./store.js";
@@ -18,14 +18,14 @@ export async function follow() {
   }
 }
 
-// After the secret was given: begin again.
+// Starts again after the reader has entered the secret.
 export function followAgain() {
   setConnection("opening");
   follow();
 }
 
 document.addEventListener("visibilitychange", () => {
-  // A page that nobody sees costs the cluster nothing.
+  // A hidden page closes its stream, so that it costs the cluster nothing.
   if (document.hidden) stopping?.abort();
 });
 
@@ -63,7 +63,7 @@ function take({ name, data }) {
 
 function setConnection(kind) {
   if (store.connection.kind === kind) return;
-  // Trying again and failing again is still the same absence.
+  // Keep the time of the first failure while reconnecting fails.
   store.connection = { kind, sinceMs: Date.now() };
   changed();
 }

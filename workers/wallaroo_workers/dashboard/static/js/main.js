@@ -1,5 +1,5 @@
 // @ts-check
-// Puts the page together and draws it again whenever something has changed.
+// Builds the page and redraws it whenever something has changed.
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import "./charts/element.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Which page an address means. Links within the page are followed without loading it again.
+// Maps addresses to pages. Links within the page are followed without reloading it.
 
 import { changed } from "./store.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The cluster's secret, kept for this tab until it is closed. Never in an address or a cookie.
+// The cluster's secret. It is kept until the tab is closed, and never put into an address or cookie.
 
 const NAME = "wallaroo-secret";
 let kept = null;
@@ -9,7 +9,7 @@ export function secret() {
   try {
     kept = sessionStorage.getItem(NAME);
   } catch {
-    // Storage may be forbidden; it is then kept until the page is loaded again.
+    // Storage may be disabled; the secret is then kept until the page is reloaded.
   }
   return kept;
 }

@@ -1,15 +1,15 @@
 // @ts-check
-// All that the page knows, in one place. Whoever changes it calls `changed`; the page then draws
-// itself once for however many changes there were.
+// All data of the page, in one place. Code that changes it calls `changed`; the page is then redrawn
+// once, however many changes there were.
 
 export const store = {
   snapshot: null,
-  // kind: "opening", "live", "gone", "locked" (the secret is needed to read)
+  // kind: "opening", "live", "gone" or "locked" (reading needs the secret)
   connection: { kind: "opening", sinceMs: Date.now() },
   windowS: 300,
   histories: {},
   progress: null,
-  // What was looked up on the page of a state: { state, key, isBusy, found, error }
+  // The last look-up on the page of a state: { state, key, isBusy, found, error }
   lookUp: null,
 };
 

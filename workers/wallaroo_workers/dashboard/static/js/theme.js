@@ -1,5 +1,5 @@
 // @ts-check
-// Dark and light: the system's choice until the reader makes one.
+// Dark or light: as the system says, until the reader chooses.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -12,7 +12,7 @@ export function switchTheme() {
   try {
     localStorage.setItem("wallaroo-theme", theme);
   } catch {
-    // It then holds for this page only.
+    // Storage may be disabled; the choice is then kept until the page is reloaded.
   }
   show(theme);
 }

@@ -1,11 +1,11 @@
 // @ts-check
-// Runs before the first paint, so that nobody who chose dark is flashed at.
+// Sets the theme before the first paint, so that the page does not flash in the other one.
 (() => {
   let chosen = null;
   try {
     chosen = localStorage.getItem("wallaroo-theme");
   } catch {
-    // Storage may be forbidden; the system's choice then holds.
+    // Storage may be disabled; use the system's theme.
   }
   const isDark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = isDark ? "dark" : "light";

@@ -1,5 +1,5 @@
 // @ts-check
-// How many values are of which size: bars, each twice as far to the right as the one before it.
+// A histogram: bars for values of growing size, each twice as large as the one before it.
 
 import { count, duration, share } from "../format.js";
 import { GRID, base, tooltip, valueAxis } from "./common.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Checkpoints on a line of time: how long each took, and how long records waited for it.
+// Checkpoints on a time line: how long each took, and how long records waited for it.
 
 import { bytes, clock, count, duration } from "../format.js";
 import { GRID, base, legend, timeAxis, tooltip, valueAxis } from "./common.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// What all charts share: type, axes, and tooltips that are drawn, never made of markup.
+// What all charts share: fonts, axes, and tooltips that are drawn, never built from markup.
 
 export function base(colours) {
   return {
@@ -10,7 +10,7 @@ export function base(colours) {
 
 export function tooltip(colours, more = {}) {
   return {
-    // Payloads and keys may be hostile: text on a canvas is text, whatever stands in it.
+    // Payloads and keys are untrusted; text that is drawn on a canvas is never parsed as markup.
     renderMode: "richText",
     confine: true,
     backgroundColor: colours.surface,
@@ -62,7 +62,7 @@ export const GRID = { left: 4, right: 22, top: 30, bottom: 2, containLabel: true
 
 const measuring = document.createElement("canvas").getContext("2d");
 
-// How wide a text is in the type of labels, in pixels.
+// The width of a text in the font of labels, in pixels.
 export function textWidth(text, colours, size = LABEL_SIZE) {
   measuring.font = `${size}px ${colours.sans}`;
   return measuring.measureText(text).width;
@@ -70,7 +70,7 @@ export function textWidth(text, colours, size = LABEL_SIZE) {
 
 export const LABEL_SIZE = 12;
 
-// A text that is at most so wide. The middle is left out, since keys often differ at their ends.
+// Shortens a text to a width. The middle is left out, because keys often differ at their ends.
 export function fitText(text, colours, width) {
   const letters = [...String(text).replace(/[\n\r\t]/g, " ")];
   if (textWidth(letters.join(""), colours) <= width) return letters.join("");
@@ -88,5 +88,5 @@ function withoutMiddle(letters, kept) {
   return `${letters.slice(0, first).join("")}…${letters.slice(letters.length - (kept - first)).join("")}`;
 }
 
-// Names come from applications; these signs would be read as styles by labels that have some.
+// Names come from applications; rich-text labels would read these characters as styles.
 export const plain = (text) => String(text).replace(/[{}|\n]/g, " ");

@@ -1,9 +1,9 @@
 // @ts-check
 // <live-chart>: an ECharts chart that follows its data, its size and the theme.
 //
-// .draw   (data, { width, palette }) => ECharts option; may have `height` besides
-// .data   what to draw; drawn again when it is another object
-// label   what the chart shows, in words: all that a screen reader gets of it
+// .draw   (data, { width, palette }) => ECharts option, optionally with `height`
+// .data   the data to draw; another object is drawn again
+// label   a description in words, which is all that a screen reader gets
 
 import * as echarts from "../../vendor/echarts/echarts.esm.min.mjs";
 import { goTo } from "../router.js";

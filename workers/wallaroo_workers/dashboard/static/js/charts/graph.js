@@ -1,5 +1,5 @@
 // @ts-check
-// The application as a graph: dagre says where things stand, ECharts draws them.
+// The application as a graph: dagre computes the layout, ECharts draws it.
 
 import dagre from "../../vendor/dagre/dagre.esm.js";
 import { rate } from "../format.js";
@@ -44,7 +44,7 @@ export function drawGraph(data, { width, palette }) {
   };
 }
 
-// From left to right where there is room, with gaps that use it; else from top to bottom.
+// From left to right if there is room, with gaps that fill it; else from top to bottom.
 function fitted(data, room) {
   const close = laidOut(data, "LR", RANK_GAP.across);
   if (close.width > room * 1.15) return laidOut(data, "TB", RANK_GAP.down);
@@ -76,7 +76,7 @@ function drawnNode(node, place, colours, scale) {
     path: node.kind === "step" ? pathOf("step", node.name) : pathOf("pipeline", node.pipeline),
     told: toldOf(node),
     itemStyle: {
-      color: node.under_pressure ? colours["strained-ground"] : colours.surface,
+      color: node.under_pressure ? colours["degraded-ground"] : colours.surface,
       borderColor: borderOf(node, colours),
       borderWidth: node.under_pressure ? 2.2 : 1.3,
       opacity: 1,
@@ -101,26 +101,26 @@ function labelOf(node, colours, scale) {
       name: { color: colours.text, fontSize: size(12.5), fontWeight: 600, lineHeight: 18 * scale },
       kind: { color: colours.muted, fontSize: size(10.5), lineHeight: 14 * scale },
       rate: { color: colours.text, fontSize: size(11), lineHeight: 17 * scale },
-      pressure: { color: colours.strained, fontSize: size(10.5), fontWeight: 600 },
-      failed: { color: colours.unwell, fontSize: size(10.5), fontWeight: 600 },
+      pressure: { color: colours.degraded, fontSize: size(10.5), fontWeight: 600 },
+      failed: { color: colours.unhealthy, fontSize: size(10.5), fontWeight: 600 },
     },
   };
 }
 
-// Sinks are called by what they are and where; the place says the first already.
+// The name of a sink has its kind and address; its position already shows the kind.
 function nameOf(node) {
   return node.kind === "sink" ? node.name.replace(/^\w+ sink to /, "") : node.name;
 }
 
 function borderOf(node, colours) {
-  if (node.under_pressure) return colours["strained-mark"];
+  if (node.under_pressure) return colours["degraded-mark"];
   if (node.kind === "source") return colours["series-in"];
   return node.kind === "sink" ? colours["series-out"] : colours["line-strong"];
 }
 
 function drawnEdge(edge, points, nodes, colours) {
   const target = nodes.find((node) => node.id === edge.to);
-  const colour = target?.under_pressure ? colours["strained-mark"] : colours["line-strong"];
+  const colour = target?.under_pressure ? colours["degraded-mark"] : colours["line-strong"];
   const kind = edge.exchange ? "records change worker here" : "within the worker";
   return {
     coords: [points[0], points.at(-1)].map(({ x, y }) => [x, y]),

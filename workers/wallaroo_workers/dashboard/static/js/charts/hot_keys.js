@@ -1,5 +1,5 @@
 // @ts-check
-// The keys that most records have.
+// The keys with the most records.
 
 import { count, share } from "../format.js";
 import { LABEL_SIZE, base, fitText, textWidth, tooltip } from "./common.js";
@@ -11,7 +11,7 @@ const LABEL_GAP = 8;
 export function drawHotKeys({ hottest, workers }, { palette, width }) {
   const widest = Math.min(LABEL_WIDTH_MAX, width * 0.42);
   const labels = hottest.map((each) => fitText(each.key, palette, widest));
-  // The room for labels is measured here: what the chart would leave by itself may be too little.
+  // Measure the room for labels: the chart's own default may be too small.
   const left = Math.ceil(Math.max(0, ...labels.map((each) => textWidth(each, palette)))) + LABEL_GAP + 2;
   return {
     ...base(palette),

@@ -1,5 +1,5 @@
 // @ts-check
-// Lines over time: throughput, latency, and how busy one place was.
+// Lines over time: throughput and latency.
 
 import { clock, duration, rate } from "../format.js";
 import { GRID, base, legend, timeAxis, tooltip, valueAxis } from "./common.js";
@@ -38,9 +38,9 @@ function lines(data, colours, format, axisMore) {
   };
 }
 
-const MARK_COLOURS = { info: "accent", warning: "strained-mark", error: "unwell" };
+const MARK_COLOURS = { info: "accent", warning: "degraded-mark", error: "unhealthy" };
 
-// What happened, as vertical lines.
+// Events as vertical lines.
 function marks({ events, windowS }, colours, last) {
   return {
     silent: true,
@@ -59,14 +59,14 @@ function marks({ events, windowS }, colours, last) {
   };
 }
 
-// What happened near one place of the axis, shortened so that a tooltip stays small.
+// The events near a point of the axis, shortened so that a tooltip stays small.
 function toldAt({ events, windowS }, second) {
   const reach = Math.max(1, windowS / 150);
   return events.filter((event) => Math.abs(event.unix_s - second) <= reach)
     .map((event) => `${clock(event.unix_s)}  ${event.text.slice(0, 90)}`);
 }
 
-// A point between two without a value has no line to be seen by.
+// A point between two missing values has no line, so it gets a symbol.
 function isAlone(values, index) {
   const isThere = (at) => values[at] !== null && values[at] !== undefined;
   return isThere(index) && !isThere(index - 1) && !isThere(index + 1);

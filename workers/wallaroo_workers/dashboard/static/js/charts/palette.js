@@ -1,5 +1,5 @@
 // @ts-check
-// The colours of charts, from the style sheet, so that dark and light have one source.
+// The colours of charts, read from the style sheet, which defines both themes.
 
 export const WORKER_COLOURS = 12;
 
@@ -7,7 +7,7 @@ export function palette() {
   const styles = getComputedStyle(document.documentElement);
   const colour = (name) => styles.getPropertyValue(`--${name}`).trim();
   const names = ["surface", "sunken", "line", "line-strong", "text", "muted", "accent"];
-  const marks = ["strained", "strained-mark", "strained-ground", "unwell", "unwell-ground", "well"];
+  const marks = ["degraded", "degraded-mark", "degraded-ground", "unhealthy", "unhealthy-ground", "healthy"];
   const series = ["series-in", "series-out", "series-failed", "series-mid", "series-high"];
   const found = Object.fromEntries([...names, ...marks, ...series, "chart-line", "accent-ground"]
     .map((name) => [name, colour(name)]));

@@ -1,8 +1,8 @@
 // @ts-check
-// The ring of a state: who owns how many partitions, and which.
+// The ring of a state: which partitions each worker owns, and how many.
 //
-// Few partitions stand round the ring, each by itself. Many stand beside it, by their numbers, since
-// a thousand slices of a ring are too thin to be seen.
+// A few partitions are drawn one by one around the ring. Many are drawn beside it by number, because
+// a thousand slices of a ring would be too thin to see.
 
 import { count, share } from "../format.js";
 import { base, tooltip } from "./common.js";
@@ -121,5 +121,6 @@ function square({ partitions, workers }) {
 }
 
 function toldOf(partition, worker) {
-  return `partition ${partition}\n${worker ? `owned by ${worker}` : "owned by nobody"}`;
+  return `partition ${partition}\n${worker ? `owned by ${worker}` : "without owner"
+}`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// One look says whether the cluster is well.
+// The overview: whether the cluster is healthy, and its main figures.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { bytes, count, duration, many, rate } from "../format.js";
@@ -53,17 +53,17 @@ function overviewTiles(snapshot) {
   const { rates, totals, latency, checkpoints, workers, durable } = snapshot;
   const backlog = workers.reduce((sum, worker) => sum + (worker.backlog_bytes ?? 0), 0);
   return tiles([
-    { name: "In", value: rate(rates.in), unit: "records/s", note: `${count(totals.in)} in all` },
-    { name: "Out", value: rate(rates.out), unit: "records/s", note: `${count(totals.out)} in all` },
+    { name: "In", value: rate(rates.in), unit: "records/s", note: `${count(totals.in)} in total` },
+    { name: "Out", value: rate(rates.out), unit: "records/s", note: `${count(totals.out)} in total` },
     { name: "Failed", value: rate(rates.failed), unit: "records/s",
-      note: `${count(totals.failed)} in all`, isBad: rates.failed > 0 },
+      note: `${count(totals.failed)} in total`, isBad: rates.failed > 0 },
     { name: "Latency p50", value: duration(latency.p50), note: "source to sink, 10 s" },
     { name: "Latency p99", value: duration(latency.p99),
       note: `p99.9 ${duration(latency.p999)}` },
     { name: "Backlog", value: bytes(backlog), note: "waiting in all workers",
       isWarned: workers.some((worker) => worker.paused) },
     { name: "Last checkpoint", value: durable ? duration(checkpoints.age_s) : "off",
-      note: durable ? `number ${count(checkpoints.last_number)}` : "nothing outlives a crash",
+      note: durable ? `number ${count(checkpoints.last_number)}` : "a crash loses all state",
       isWarned: !durable },
-  ], "The cluster in figures");
+  ], "Figures of the cluster");
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The pages by their kind.
+// The pages by kind.
 
 import { overview } from "./overview.js";
 import { pipelinePage } from "./pipeline.js";

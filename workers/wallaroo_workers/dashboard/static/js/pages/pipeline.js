@@ -1,10 +1,10 @@
 // @ts-check
-// One pipeline: its own graph, its source and sinks, its steps.
+// The page of a pipeline: its graph, its source and sinks, its steps.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { count, rate } from "../format.js";
 import { card, heading, tiles } from "../parts/elements.js";
-import { graphCard, graphOf, placesTable } from "../parts/graph_card.js";
+import { graphCard, graphOf, nodesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { pipelineCards } from "../parts/measured_cards.js";
 import { sourcesCard } from "../parts/worker_cards.js";
@@ -19,15 +19,15 @@ export function pipelinePage(snapshot, name) {
   return html`
     ${heading(name, "pipeline")}
     ${tiles([
-      { name: "In", value: rate(source?.rate), unit: "records/s", note: `${count(source?.in)} in all` },
+      { name: "In", value: rate(source?.rate), unit: "records/s", note: `${count(source?.in)} in total` },
       { name: "Out", value: sinks.length ? rate(sum("rate", sinks)) : "none", unit: sinks.length
-        ? "records/s" : "", note: sinks.length ? `${count(sum("out", sinks))} in all` : "it has no sink" },
-      { name: "Filtered", value: count(sum("filtered")), note: "led to nothing" },
+        ? "records/s" : "", note: sinks.length ? `${count(sum("out", sinks))} in total` : "it has no sink" },
+      { name: "Filtered", value: count(sum("filtered")), note: "no result" },
       { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
-    ], "The pipeline in figures")}
+    ], "Figures of the pipeline")}
     ${graphCard("From source to sinks", graph)}
     ${pipelineCards(name, graph.nodes, snapshot.pipelines)}
-    ${card("Places", placesTable(graph.nodes))}
+    ${card("Nodes", nodesTable(graph.nodes))}
     ${sourcesCard(snapshot.sources.filter((each) => each.pipeline === name))}
     ${lettersCard(snapshot.dead_letters.filter((each) => each.pipeline === name))}`;
 }

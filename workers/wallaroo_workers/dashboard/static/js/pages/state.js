@@ -1,5 +1,5 @@
 // @ts-check
-// One state: its ring, its keys, and a look at one of them.
+// The page of a state: its ring, its hottest keys, and a look-up of a key.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { bytes, count, share } from "../format.js";
@@ -21,10 +21,10 @@ export function statePage(snapshot, name) {
       { name: "Size", value: bytes(state.bytes), note: "estimated" },
       { name: "Partitions", value: count(state.partitions.count) },
       { name: "Fullest worker", value: Number.isFinite(state.skew) ? `${state.skew.toFixed(2)} ×` : "–",
-        note: "of an even part", isWarned: state.skew > 1.5 },
+        note: "of an even share", isWarned: state.skew > 1.5 },
       { name: "Hottest key", value: hottest ? share(hottest.share) : "–",
-        note: hottest ? `${hottest.key} on ${hottest.worker}` : "none stands out" },
-    ], "The state in figures")}
+        note: hottest ? `${hottest.key} on ${hottest.worker}` : "no key is hot" },
+    ], "Figures of the state")}
     ${keyCard(state)}
     <div class="row">
       ${ringCard(state, { wide: "wide-6", isLinked: false })}

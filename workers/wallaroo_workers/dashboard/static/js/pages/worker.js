@@ -1,5 +1,5 @@
 // @ts-check
-// One worker: how busy it is, what it owns, whom it talks to.
+// The page of a worker: its load, the partitions it owns, its links.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawRates } from "../charts/lines.js";
@@ -29,7 +29,7 @@ export function workerPage(snapshot, name) {
     })}
     <div class="row">
       ${binsCard(`Latency on ${name} by size`, [worker.latency],
-        "source to sinks, of what left here, last 10 s", { wide: "wide-4" })}
+        "source to sinks, for results of this worker, last 10 s", { wide: "wide-4" })}
       ${placesOn(snapshot.graph.nodes, name)}
     </div>
     <div class="row">
@@ -58,14 +58,14 @@ function workerTiles(worker) {
     { name: "Keys", value: count(worker.keys) },
     { name: "Restarts", value: count(worker.restarts), note: `epoch ${worker.epoch}`,
       isBad: worker.restarts > 0 },
-  ], "The worker in figures");
+  ], "Figures of the worker");
 }
 
-// The sources, steps and sinks as this worker has them.
+// The sources, steps and sinks with the figures of this worker.
 function placesOn(nodes, name) {
   const rows = nodes.filter((node) => node.by_worker[name])
     .map((node) => ({ node, ...node.by_worker[name] }));
-  return card(`Places on ${name}`, table(`Places on ${name}`, [
+  return card(`Nodes on ${name}`, table(`Nodes on ${name}`, [
     { title: "Name", cell: ({ node }) => (node.kind === "step" ? linkTo("step", node.name)
       : node.name) },
     { title: "Pipeline", cell: ({ node }) => linkTo("pipeline", node.pipeline) },
@@ -75,15 +75,15 @@ function placesOn(nodes, name) {
     { title: "Filtered", isNumber: true, cell: (each) => count(each.filtered) },
     { title: "Failed", isNumber: true, cell: failedCell },
     { title: "In function, p99", isNumber: true, cell: (each) => duration(each.latency?.p99) },
-  ], rows, { none: "No record came yet." }), { wide: "wide-8" });
+  ], rows, { none: "No record has arrived yet." }), { wide: "wide-8" });
 }
 
 function owned(states, name) {
-  return card("What it owns", table(`Partitions and keys of ${name}`, [
+  return card("Partitions and keys", table(`Partitions and keys of ${name}`, [
     { title: "State", cell: (state) => linkTo("state", state.name) },
     { title: "Partitions", isNumber: true, cell: (state) => count(state.partitions.by_worker[name]) },
     { title: "of", isNumber: true, cell: (state) => count(state.partitions.count) },
     { title: "Keys", isNumber: true, cell: (state) => count(state.by_worker[name]?.keys) },
     { title: "Size", isNumber: true, cell: (state) => bytes(state.by_worker[name]?.bytes) },
-  ], states, { none: "No state." }), { wide: "wide-5" });
+  ], states, { none: "The application has no state." }), { wide: "wide-5" });
 }

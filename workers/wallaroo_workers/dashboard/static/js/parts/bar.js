@@ -1,5 +1,5 @@
 // @ts-check
-// The bar at the top: what runs, whether it is well, and the buttons.
+// The bar at the top: the application, its health, and the buttons.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { clock } from "../format.js";
@@ -8,9 +8,9 @@ import { isDark, switchTheme } from "../theme.js";
 import { openAction } from "./dialogs.js";
 
 const HEALTH = {
-  well: { mark: "●", text: "The cluster is well" },
-  strained: { mark: "▲", text: "The cluster is strained" },
-  unwell: { mark: "✕", text: "The cluster is unwell" },
+  healthy: { mark: "●", text: "The cluster is healthy" },
+  degraded: { mark: "▲", text: "The cluster is degraded" },
+  unhealthy: { mark: "✕", text: "The cluster is unhealthy" },
 };
 
 export function bar(snapshot, connection) {
@@ -22,7 +22,7 @@ export function bar(snapshot, connection) {
     ${snapshot ? buttons(snapshot, connection) : nothing}`;
 }
 
-// The one live region of the page: it changes when the health does, not with every number.
+// The only live region of the page. It changes with the health, not with every number.
 function healthLine(snapshot, connection) {
   const { state, mark, text } = healthOf(snapshot, connection);
   return html`<p class="health-line" role="status" data-health=${state}>
@@ -32,7 +32,7 @@ function healthLine(snapshot, connection) {
 export function healthOf(snapshot, connection) {
   if (connection.kind === "gone") {
     const since = clock(connection.sinceMs / 1000);
-    return { state: "unwell", mark: "✕", text: `No contact since ${since}` };
+    return { state: "unhealthy", mark: "✕", text: `Disconnected since ${since}` };
   }
   if (connection.kind === "locked") return { state: "", mark: "○", text: "Locked" };
   if (!snapshot) return { state: "", mark: "○", text: "Connecting" };

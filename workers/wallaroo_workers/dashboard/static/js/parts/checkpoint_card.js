@@ -1,5 +1,5 @@
 // @ts-check
-// Checkpoints as a line of time.
+// Checkpoints on a time line.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawCheckpoints } from "../charts/checkpoints.js";
@@ -11,16 +11,16 @@ const sameList = remembered((list) => list);
 export function checkpointCard(snapshot, { wide = "" } = {}) {
   const { list, last_number: last, age_s: age } = snapshot.checkpoints;
   if (!snapshot.durable) {
-    return card("Checkpoints", html`<p class="none">Off: what a lost worker knew is gone with it.
-      Start with <code>--resilience-dir</code> to lose nothing.</p>`, { wide });
+    return card("Checkpoints", html`<p class="none">Off: if a worker is lost, its state is lost too.
+      Start with <code>--resilience-dir</code> to keep it.</p>`, { wide });
   }
   if (list.length === 0) {
-    return card("Checkpoints", html`<p class="none">None was taken yet.</p>`, { wide });
+    return card("Checkpoints", html`<p class="none">No checkpoint has been taken yet.</p>`, { wide });
   }
   const longest = Math.max(...list.map((each) => each.pause_s ?? 0));
   const label = `The last ${list.length} checkpoints; the longest pause was ${duration(longest)}`;
   return card("Checkpoints", chart("low", drawCheckpoints, sameList(list), label, () => table(
-    "Checkpoints, the newest first", [
+    "Checkpoints, newest first", [
       { title: "Number", cell: (each) => each.number },
       { title: "Time", cell: (each) => clock(each.unix_s) },
       { title: "Pause", isNumber: true, cell: (each) => duration(each.pause_s) },

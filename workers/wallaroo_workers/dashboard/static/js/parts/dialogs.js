@@ -1,5 +1,5 @@
 // @ts-check
-// The dialogs of the buttons: what will happen, what is to be known for it, and what came of it.
+// The dialogs of the buttons: what will happen, the input it needs, and its result.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { live } from "../../vendor/lit-html/directives/live.js";
@@ -11,7 +11,7 @@ import { changed, store } from "../store.js";
 const ACTIONS = {
   checkpoint: {
     title: "Take a checkpoint now",
-    text: () => "All workers save what has changed. Records wait for some milliseconds.",
+    text: () => "All workers save the keys that have changed. Records wait for some milliseconds.",
     verb: "Take checkpoint",
   },
   grow: {
@@ -21,16 +21,16 @@ const ACTIONS = {
   },
   shrink: {
     title: "Remove workers",
-    text: () => "Those you choose hand their partitions to the others and end; nothing is lost.",
+    text: () => "The chosen workers hand over their partitions and end; nothing is lost.",
     verb: "Remove workers",
   },
   stop: {
     title: "Stop the cluster",
     text: (snapshot) => snapshot.durable
-      ? "What was read is processed and delivered, then all processes end. Start it again with the " +
-        "same --resilience-dir and it carries on."
-      : "What was read is processed and delivered, then all processes end. Checkpoints are off: " +
-        "the state of all keys is gone then.",
+      ? "Accepted records are processed and delivered, then all processes end. Run the command " +
+        "again with the same --resilience-dir to continue."
+      : "Accepted records are processed and delivered, then all processes end. Checkpoints are " +
+        "off, so all state is lost.",
     verb: "Stop the cluster",
     isDangerous: true,
   },
@@ -76,7 +76,7 @@ export function dialogs(snapshot) {
       <div class="buttons">
         <button type="button" @click=${close}>${isDone ? "Close" : "Cancel"}</button>
         ${isDone ? nothing : html`<button class="primary ${isDangerous ? "danger" : ""}"
-          ?disabled=${open.isBusy}>${open.isBusy ? "Under way…" : verb}</button>`}
+          ?disabled=${open.isBusy}>${open.isBusy ? "In progress…" : verb}</button>`}
       </div>
     </form>
   </dialog>`;
@@ -88,7 +88,7 @@ function fields(snapshot) {
       <input name="count" type="number" min="1" max="64" value="1" required></label>`;
   }
   if (open.action === "shrink") {
-    return html`<fieldset><legend>Workers that leave</legend>${snapshot.workers.map((worker) => html`
+    return html`<fieldset><legend>Workers to remove</legend>${snapshot.workers.map((worker) => html`
       <label><input type="checkbox" name="worker" value=${worker.name}>
         ${worker.name} <span class="muted">${count(worker.keys)} keys</span></label>`)}</fieldset>`;
   }
@@ -109,7 +109,7 @@ function outcome() {
   }
   if (open.isBusy) {
     const said = store.progress?.action === open.action ? toldOf(store.progress) : "";
-    return html`<p class="outcome">Under way. ${said}</p>`;
+    return html`<p class="outcome">In progress. ${said}</p>`;
   }
   return nothing;
 }
@@ -131,7 +131,7 @@ async function submitted(event) {
     show(asked, true, doneText(asked.action, await act(asked.action, params)));
   } catch (error) {
     if (error.status === 401) keepSecret(null);
-    // A cluster that stops takes its page with it, so its answer may not come.
+    // The page stops with the cluster, so the answer may not arrive.
     if (asked.action === "stop" && error.status === 0) show(asked, true, "The cluster has stopped.");
     else show(asked, false, error.message);
   }
@@ -159,7 +159,7 @@ function doneText(action, facts) {
   return told ? `Done. ${told}` : "Done.";
 }
 
-// Facts that an answer or its progress brings, as one line of text.
+// The facts of an answer or of its progress, as one line of text.
 function toldOf(facts) {
   return Object.entries(facts)
     .filter(([name, value]) => name !== "action" && value !== null && `${value}` !== "")

@@ -1,5 +1,5 @@
 // @ts-check
-// Pieces that all pages are made of.
+// Elements that all pages use.
 
 import { Directive, directive } from "../../vendor/lit-html/directive.js";
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
@@ -7,7 +7,7 @@ import { WORKER_COLOURS } from "../charts/palette.js";
 import { pathOf } from "../router.js";
 import { changed, store } from "../store.js";
 
-// A card with a heading. `note` stands beside it, `end` at the right.
+// A card with a heading, a `note` beside it, and `end` at the right.
 export function card(title, body, { note = nothing, end = nothing, wide = "" } = {}) {
   return html`<section class="card ${wide}" aria-label=${title}>
     <header>
@@ -24,7 +24,7 @@ export function heading(title, note) {
   return html`<div class="heading"><h1 tabindex="-1">${title}</h1><p>${note}</p></div>`;
 }
 
-// columns: [{ title, cell(row), isNumber }]; the first names its row.
+// columns: [{ title, cell(row), isNumber }]; the first one names the row.
 export function table(caption, columns, rows, { isCaptionSeen = false, none = "" } = {}) {
   if (rows.length === 0 && none) return html`<p class="none">${none}</p>`;
   const kind = (column) => (column.isNumber ? "number" : "");
@@ -38,7 +38,7 @@ export function table(caption, columns, rows, { isCaptionSeen = false, none = ""
   </table></div>`;
 }
 
-// A chart with what it says in words, and below it all of it as a table, made by `asTable()`.
+// A chart with a description in words, and below it the same data as a table from `asTable()`.
 export function chart(className, draw, data, label, asTable = nothing) {
   return html`
     <live-chart class=${className} .draw=${draw} .data=${data} aria-label=${label}></live-chart>
@@ -46,7 +46,7 @@ export function chart(className, draw, data, label, asTable = nothing) {
       <summary>As a table</summary>${whenOpen(asTable)}</details>`}`;
 }
 
-// Tables that nobody has opened are not made.
+// A table is built only when it is opened.
 const whenOpen = directive(class extends Directive {
   #details = null;
 
@@ -92,8 +92,8 @@ export function shareBar(value, text, name, { high = 1 } = {}) {
     .value=${Math.min(1, value)} aria-label="${name} ${text}"></meter> ${text}</span>`;
 }
 
-// The last result of `build(data)`, for as long as `data` and its parts are the same by value: what
-// does not change is not drawn again.
+// Returns the previous result of `build(data)` while `data` is equal by value, so that charts whose
+// data has not changed are not redrawn.
 export function remembered(build) {
   let key = null;
   let result = null;

@@ -1,5 +1,5 @@
 // @ts-check
-// What happened to the cluster: losses, recoveries, resizes. The charts have a mark for each.
+// Events of the cluster: losses, recoveries, resizes. Charts have a mark for each of them.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { many, recent } from "../format.js";
@@ -14,5 +14,5 @@ export function eventsCard(events, nowS, { wide = "", most = 12 } = {}) {
         recent(each.last_unix_s, nowS)}</span>` : nothing}` },
     { title: "Log event", cell: (each) => html`<code>${each.kind}</code>` },
   ], newest, { none: "Nothing has happened yet." })}</div>`;
-  return card("Events", body, { wide, note: "each is a mark in the charts" });
+  return card("Events", body, { wide, note: "each one is marked in the charts" });
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The application, or one pipeline of it, as a graph, and as a table of its places.
+// The application, or one of its pipelines, as a graph and as a table of its nodes.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawGraph, kindOf } from "../charts/graph.js";
@@ -11,20 +11,20 @@ export function graphCard(title, graph) {
   const label = `${title}: ${many(graph.nodes.length, "place")}, ` +
     (behind.length ? `back-pressure at ${behind.join(", ")}`
       : "no back-pressure");
-  return card(title, chart("graph", drawGraph, graph, label, () => placesTable(graph.nodes)), {
+  return card(title, chart("graph", drawGraph, graph, label, () => nodesTable(graph.nodes)), {
     note: behind.length
-      ? tag(`▲ back-pressure at ${behind.join(", ")}`, "strained")
-      : "records a second; dashed: records change worker",
+      ? tag(`▲ back-pressure at ${behind.join(", ")}`, "degraded")
+      : "records per second; dashed: records move between workers",
   });
 }
 
-// A sink that several pipelines write to is a place of each, and named once.
+// A sink of several pipelines is a node of each, but is named once.
 function namesOf(nodes) {
   return [...new Set(nodes.map((node) => (node.kind === "sink" ? node.name.replace(/#\d+$/, "")
     : node.name)))];
 }
 
-export function placesTable(nodes) {
+export function nodesTable(nodes) {
   return table("Sources, steps and sinks", [
     { title: "Name", cell: (node) => (node.kind === "step" ? linkTo("step", node.name) : node.name) },
     { title: "Kind", cell: kindOf },
@@ -37,7 +37,7 @@ export function placesTable(nodes) {
     { title: "Time in function", cell: (node) => shareBar(node.user_share, share(node.user_share),
       "Time in its function") },
     { title: "Pressure", cell: (node) => (node.under_pressure
-      ? tag("▲ back-pressure", "strained") : "none") },
+      ? tag("▲ back-pressure", "degraded") : "none") },
   ], nodes);
 }
 

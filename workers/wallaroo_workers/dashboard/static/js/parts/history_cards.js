@@ -1,5 +1,5 @@
 // @ts-check
-// Throughput and latency over the last minutes, with the choice of how many.
+// Throughput and latency over time, with a choice of the time window.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { drawDurations, drawRates } from "../charts/lines.js";
@@ -30,7 +30,7 @@ const PERCENTILES = [
 ];
 
 export function throughputCard({ wide = "", end = nothing } = {}) {
-  return linesCard("Throughput", drawRates, RATES, rate, { wide, end, note: "records a second" });
+  return linesCard("Throughput", drawRates, RATES, rate, { wide, end, note: "records per second" });
 }
 
 export function latencyCard({ wide = "", end = nothing } = {}) {
@@ -38,13 +38,13 @@ export function latencyCard({ wide = "", end = nothing } = {}) {
   return linesCard("Latency", drawDurations, PERCENTILES, duration, { wide, end, note });
 }
 
-// pick(history) gives the series by name; all of the cluster where it is left out.
+// pick(history) returns the series by name; the default is those of the cluster.
 export function linesCard(title, draw, lines, format, options) {
   const { wide = "", end = nothing, note, pick = (all) => all } = options;
   const history = store.histories[store.windowS];
   const series = history ? pick(history) : null;
   if (!history) return card(title, loading, { wide, end, note });
-  if (!series) return card(title, html`<p class="none">Nothing was measured yet.</p>`, { wide, end });
+  if (!series) return card(title, html`<p class="none">Nothing has been measured yet.</p>`, { wide, end });
   const data = dataOf(title, history, lines.filter((line) => series[line.name]), series);
   const label = `${title} over the last ${currentWindow().long}. ` +
     data.lines.map((line) => `${line.name} ${spread(line.values, format)}`).join("; ") +
@@ -55,7 +55,7 @@ export function linesCard(title, draw, lines, format, options) {
 
 const loading = html`<p class="none" aria-busy="true">Loading…</p>`;
 
-// The marks of a chart in words.
+// Describes the marks of a chart in words.
 function markedText({ t, events }) {
   const seen = events.filter((event) => event.unix_s >= (t[0] ?? Infinity));
   return seen.length ? `. ${many(seen.length, "mark")}: ` +
@@ -64,7 +64,7 @@ function markedText({ t, events }) {
 
 const made = new Map();
 
-// The same object for the same history, so that a chart is drawn only when there is more of it.
+// Returns the same object for the same history, so that a chart is redrawn only if it has changed.
 function dataOf(title, history, lines, series) {
   const known = made.get(title);
   if (known?.history === history) return known.data;

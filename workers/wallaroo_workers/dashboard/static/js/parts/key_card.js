@@ -1,5 +1,5 @@
 // @ts-check
-// A look at the state object of one key.
+// Looks up the state object of a key.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { getKey } from "../api.js";
@@ -14,13 +14,13 @@ const KINDS = [
 export function keyCard(state, { wide = "" } = {}) {
   const lookUp = store.lookUp?.state === state.name ? store.lookUp : null;
   const hottest = state.hottest[0]?.key ?? "";
-  return card("Look at a key", html`<div class="key">
+  return card("Look up a key", html`<div class="key">
     <form @submit=${(event) => look(event, state.name)}>
       <label>Key <input name="key" required autocomplete="off" spellcheck="false"
         placeholder=${hottest} maxlength="4096"></label>
       <label>Kind <select name="kind">${KINDS.map(([kind, text]) => html`
         <option value=${kind}>${text}</option>`)}</select></label>
-      <button class="primary" ?disabled=${lookUp?.isBusy}>Look</button>
+      <button class="primary" ?disabled=${lookUp?.isBusy}>Look up</button>
     </form>
     <div class="answer">${lookUp ? result(lookUp) : nothing}</div>
   </div>`, { wide, note: "its state object as it is now" });
@@ -42,7 +42,7 @@ async function look(event, state) {
 }
 
 function result({ isBusy, found, error }) {
-  if (isBusy) return html`<p class="muted">Asking its worker…</p>`;
+  if (isBusy) return html`<p class="muted">Asking the worker…</p>`;
   if (error) return html`<p class="failed">${error}</p>`;
   const { worker, type, text, value, ...others } = found;
   return html`<dl class="facts">

@@ -1,5 +1,5 @@
 // @ts-check
-// Latencies: percentiles, and how many are of which size.
+// Latencies: percentiles and a histogram.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawBins } from "../charts/bins.js";
@@ -10,7 +10,7 @@ const PERCENTILES = [
   ["p50", "p50"], ["p90", "p90"], ["p99", "p99"], ["p999", "p99.9"], ["max", "max"],
 ];
 
-const none = html`<p class="none">Nothing was measured in this time.</p>`;
+const none = html`<p class="none">Nothing was measured in this period.</p>`;
 
 export function percentilesCard(title, latency, note) {
   const body = latency?.count
@@ -25,7 +25,7 @@ export function percentilesCard(title, latency, note) {
 
 const drawn = new Map();
 
-// latencies: one or several, whose bins are added up
+// latencies: one or several; their bins are added
 export function binsCard(title, latencies, note, { wide = "" } = {}) {
   const bins = joined(latencies);
   if (bins.length === 0) return card(title, none, { wide, note });

@@ -1,5 +1,5 @@
 // @ts-check
-// Records that failed, with their error and payload. All of it is text of strangers.
+// Records that failed, with error and payload. All of this text is untrusted.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { clock, many, payload } from "../format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// What was measured of one pipeline or one step over time, and its percentiles now.
+// Measurements of a pipeline or a step over time, and its present percentiles.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawDurations, drawRates } from "../charts/lines.js";
@@ -13,7 +13,7 @@ import { binsCard, percentilesCard } from "./latency_cards.js";
 const IN = { name: "in", colour: "series-in", isFilled: true };
 const OUT = { name: "out", colour: "series-out" };
 
-// nodes: of this pipeline, from its source to its sinks
+// nodes: those of this pipeline, from its source to its sinks
 export function pipelineCards(name, nodes, pipelines) {
   const sources = nodes.filter((node) => node.kind === "source");
   const sinks = nodes.filter((node) => node.kind === "sink");
@@ -37,7 +37,7 @@ export function pipelineCards(name, nodes, pipelines) {
   </div>`;
 }
 
-// nodes: those of one name, one for each place where the step stands
+// nodes: those with this name, one for each pipeline that uses the step
 export function stepCards(name, nodes) {
   const [busiest] = [...nodes].sort((one, other) => (other.latency?.count ?? 0) -
     (one.latency?.count ?? 0));
@@ -56,7 +56,7 @@ export function stepCards(name, nodes) {
 const workersOf = (node) =>
   Object.entries(node.by_worker).map(([worker, facts]) => ({ worker, ...facts }));
 
-// What came into a pipeline on each worker, what left it there, and what ended in between.
+// Records that entered the pipeline on each worker, that left it there, and that ended in between.
 function rowsOf(nodes, latencies) {
   const workers = new Set(nodes.flatMap((node) => Object.keys(node.by_worker)));
   return [...workers].map((worker) => {
@@ -71,7 +71,7 @@ function rowsOf(nodes, latencies) {
 
 function throughput(name, pick, wide) {
   return linesCard(`Throughput of ${name}`, drawRates, [IN, OUT], rate, {
-    wide, end: windowChoice(), note: "records a second",
+    wide, end: windowChoice(), note: "records per second",
     pick: (history) => (history.nodes ? pick(history.nodes) : null),
   });
 }
@@ -99,8 +99,8 @@ export function byWorkerCard(title, rows, timeTitle, { wide = "" } = {}) {
   ], [...rows].sort(byName)), { wide });
 }
 
-// What one that has left the cluster counted is in the sums still.
+// The totals still include workers that have left the cluster.
 function workerOrGone(name) {
   const isThere = store.snapshot.workers.some((each) => each.name === name);
-  return isThere ? workerLink(name) : html`<span class="nowrap">${name} ${tag("has left")}</span>`;
+  return isThere ? workerLink(name) : html`<span class="nowrap">${name} ${tag("left")}</span>`;
 }

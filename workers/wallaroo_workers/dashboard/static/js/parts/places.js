@@ -1,5 +1,5 @@
 // @ts-check
-// The places at the side: everything that has a page, each with its one number.
+// The navigation at the side: everything that has a page, each with one number.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { count, rate } from "../format.js";
@@ -40,7 +40,7 @@ export function pipelinesOf(snapshot) {
   return sources.map((source) => ({ name: source.pipeline, rate: source.rate, source }));
 }
 
-// Steps by name; one that stands in several pipelines is one entry.
+// The names of steps; a step of several pipelines is one entry.
 export function stepNamesOf(graph) {
   const found = new Map();
   for (const node of graph.nodes) {

@@ -1,5 +1,5 @@
 // @ts-check
-// States: who owns what of them, how even that is, and which keys are hot.
+// States: the owners of their partitions, how even these are, and the hottest keys.
 
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { drawHotKeys } from "../charts/hot_keys.js";
@@ -17,14 +17,14 @@ function ringData(state) {
   return known(state.name, state.partitions, store.snapshot.workers.map((each) => each.name));
 }
 
-// How uneven the work is: what the busiest worker has beyond its part.
+// How uneven the keys are: how much the fullest worker has beyond an even share.
 function evenness(state) {
   const workers = Object.keys(state.partitions.by_worker).length;
-  // One key, or one worker: there is nothing to be uneven.
+  // With one key or one worker nothing can be uneven.
   if (!Number.isFinite(state.skew) || workers < 2 || state.keys < 2) return "";
   const beyond = Math.max(0, state.skew - 1);
   return beyond < 0.05 ? "keys are spread evenly"
-    : `the fullest worker has ${share(beyond)} more keys than its part`;
+    : `the fullest worker has ${share(beyond)} more keys than an even share`;
 }
 
 export function ringCard(state, { wide = "", isLinked = true } = {}) {

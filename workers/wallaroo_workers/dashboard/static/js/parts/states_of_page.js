@@ -1,5 +1,5 @@
 // @ts-check
-// What stands in place of the page, or above it, when there is nothing new to show.
+// What is shown instead of the page, or above it, if there is no new data.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { checkSecret } from "../api.js";
@@ -12,25 +12,25 @@ let trouble = "";
 
 export function banner(connection, snapshot) {
   if (connection.kind === "gone") {
-    return html`<div class="banner"><strong>No contact with the cluster since
+    return html`<div class="banner"><strong>Disconnected from the cluster since
       ${moment(connection.sinceMs / 1000)}.</strong>
-      <span>${snapshot ? "What is shown is how it was then. " : ""}Trying again by itself.</span>
+      <span>${snapshot ? "The page shows its last known state. " : ""}Reconnecting…</span>
     </div>`;
   }
   return nothing;
 }
 
-// Reading needs the secret where the page is open to other machines.
+// Reading needs the secret if the page is open to other machines.
 export function unlock() {
   return html`<section class="card" aria-label="Locked">
-    <header><h1 tabindex="-1">This cluster shows itself to those who know its secret</h1></header>
+    <header><h1 tabindex="-1">This page needs the secret of the cluster</h1></header>
     <form class="unlock" @submit=${give}>
       <p><label>The cluster's secret
         <input name="secret" type="password" autocomplete="off" required></label>
       <button class="primary">Show</button></p>
       <p class="failed">${trouble}</p>
-      <p class="muted">It is in the file that --secret-file named, or in WALLAROO_SECRET; without
-        them in .wallaroo/cluster-PID.json where the cluster was started.</p>
+      <p class="muted">It is in the file given as --secret-file, or in WALLAROO_SECRET; otherwise
+        in .wallaroo/cluster-PID.json in the folder where the cluster was started.</p>
     </form></section>`;
 }
 

@@ -1,14 +1,14 @@
 // @ts-check
-// Workers, and what stands between them.
+// Workers, sources, sinks and links.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { bytes, count, duration, rate, share } from "../format.js";
 import { card, linkTo, shareBar, table, tag, workerLink } from "./elements.js";
 
 export function stateTag(worker) {
-  if (worker.paused) return tag("paused", "strained");
-  if (worker.state === "running") return tag("running", "well");
-  return tag(worker.state, worker.state === "lost" ? "unwell" : "strained");
+  if (worker.paused) return tag("paused", "degraded");
+  if (worker.state === "running") return tag("running", "healthy");
+  return tag(worker.state, worker.state === "lost" ? "unhealthy" : "degraded");
 }
 
 export function workersCard(workers, { wide = "" } = {}) {
@@ -37,7 +37,7 @@ export function sourcesCard(sources, { wide = "" } = {}) {
     { title: "Connections", isNumber: true, cell: (each) => count(each.connections) },
     { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
     { title: "Paused", isNumber: true, cell: (each) => duration(each.paused_s) },
-  ], sources, { none: "No source." }), { wide });
+  ], sources, { none: "The application has no source." }), { wide });
 }
 
 export function sinksCard(sinks, { wide = "" } = {}) {
@@ -45,13 +45,13 @@ export function sinksCard(sinks, { wide = "" } = {}) {
     { title: "Sink", cell: (each) => each.name },
     { title: "Worker", cell: (each) => workerLink(each.worker) },
     { title: "Address", cell: (each) => html`<code class="nowrap">${each.address}</code>` },
-    { title: "Connected", cell: (each) => (each.connected ? tag("yes", "well") : tag("no", "unwell")) },
+    { title: "Connected", cell: (each) => (each.connected ? tag("yes", "healthy") : tag("no", "unhealthy")) },
     { title: "Bytes/s", isNumber: true, cell: (each) => bytes(each.bytes_per_s) },
     { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
     { title: "Results waiting", isNumber: true, cell: (each) => count(each.waiting) },
-    { title: "The oldest for", isNumber: true, cell: (each) => duration(each.waiting_s) },
+    { title: "Oldest waits", isNumber: true, cell: (each) => duration(each.waiting_s) },
     { title: "Reconnects", isNumber: true, cell: (each) => count(each.reconnects) },
-  ], sinks, { none: "No sink." }), { wide });
+  ], sinks, { none: "The application has no sink." }), { wide });
 }
 
 export function linksCard(links, { wide = "" } = {}) {
