@@ -9,19 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 CLEAN = (
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
-    "docs/README.md",
-    "docs/applications.md",
-    "docs/coming-from-wallaroo.md",
-    "docs/first-application.md",
-    "docs/metrics.md",
-    "docs/performance.md",
-    "docs/testing.md",
-    "docs/upgrading-state.md",
-    "docs/upgrading.md",
-    "docs/decisions",
+    "docs",
     "examples",
     "wallaroo/__init__.py",
     "wallaroo/api",

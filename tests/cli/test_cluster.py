@@ -314,7 +314,7 @@ def test_sentences_on_what_was_done() -> None:
         "duration_s": 0.5,
     }  # fmt: skip
     assert views.checkpoint_text(checkpoint) == (
-        "checkpoint 7 stands: 1,000 keys, 2.0 kB; 1 changed key, 100 bytes written in 0.50 s"
+        "checkpoint 7 committed: 1,000 keys, 2.0 kB; 1 changed key, 100 bytes written in 0.50 s"
     )
     counts = {"record_count": 1000, "failure_count": 1, "took_s": 0.25}
     assert views.stop_text({"stopped": True, "discarded": None, **counts}) == (

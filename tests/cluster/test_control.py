@@ -153,7 +153,7 @@ def test_a_checkpoint_is_taken_when_it_is_asked_for(asked: Asked) -> None:
     first, second = asked.json("checkpoint"), asked.json("checkpoint")
     assert second["number"] > first["number"]
     assert (second["keys"], second["written_keys"]) == (KEY_COUNT, 0)
-    assert " stands: 40 keys, " in asked.ask("checkpoint").stdout
+    assert " committed: 40 keys, " in asked.ask("checkpoint").stdout
 
 
 def test_the_level_of_the_log_changes_in_all_processes(asked: Asked) -> None:

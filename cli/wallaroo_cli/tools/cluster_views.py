@@ -135,7 +135,7 @@ def print_events(events: list[dict[str, Any]]) -> None:
 def checkpoint_text(answer: dict[str, Any]) -> str:
     """Return a sentence on a checkpoint that was taken."""
     return (
-        f"checkpoint {answer['number']} stands: {answer['keys']:,} keys, "
+        f"checkpoint {answer['number']} committed: {answer['keys']:,} keys, "
         f"{decimal(answer['bytes'])}; {_count(answer['written_keys'], 'changed key')}, "
         f"{decimal(answer['written_bytes'])} written in {answer['duration_s']:.2f} s"
     )
