@@ -1,0 +1,181 @@
+"""What surrounds the sources of a worker, where a test notes what is asked of it."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, cast
+
+from wallaroo.checkpoint.journaling import Journal
+from wallaroo.codec.framing import LengthFramer
+from wallaroo.codec.lines import LineFramer
+from wallaroo.errors import StoreError
+from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_reader import Reading
+from wallaroo.ingest.listening_sources import ListeningSources
+from wallaroo.ingest.read_budget import ReadBudget
+from wallaroo.runtime.engine import Engine
+
+PIPELINE = 0
+
+
+class NotedReader:
+    """A reader that can be paused; with a budget it resumes only if that is not full."""
+
+    def __init__(self, budget: ReadBudget | None = None) -> None:
+        self._budget = budget
+        self._is_paused = False
+
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        self._is_paused = self._budget is not None and self._budget.is_full
+
+
+class NotedEngine:
+    """Notes who has records; the test takes them."""
+
+    def __init__(self) -> None:
+        self.ready: list[Any] = []
+
+    def source_ready(self, source: Any) -> None:
+        self.ready.append(source)
+
+
+class NotedJournal:
+    """A journal in memory that refuses as often as it is told to."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.entries: list[tuple[int, int, bytes]] = []
+        self.taken: list[tuple[int, int]] = []
+
+    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreError("the disk is full")
+        self.entries.append((pipeline, record_count, frames))
+        return len(self.entries) * 100
+
+    def mark_taken(self, offset: int, record_count: int) -> None:
+        self.taken.append((offset, record_count))
+
+
+class SenderConnection(NotedReader):
+    """The connection of one sender, and what its reader asks of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: list[str] = []
+        self.later: list[Callable[[], None]] = []
+
+    def emptied(self) -> None:
+        self.resume()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
+        assert delay_s > 0
+        self.later.append(callback)
+        return None
+
+    def waits_for_journal(self, error: StoreError) -> None:
+        self.refusals.append(error.what)
+
+    def pass_time(self) -> None:
+        """Have come what was put off."""
+        later, self.later = self.later, []
+        for callback in later:
+            callback()
+
+
+class OneSender:
+    """A sender's connection with its reader, and all that surrounds the two."""
+
+    def __init__(self, journal: NotedJournal | None = None, *, has_lines: bool = False) -> None:
+        self.connection = SenderConnection()
+        self.engine = NotedEngine()
+        self.intake = ReadBudget()
+        framer = LineFramer(100) if has_lines else LengthFramer(1, ">B", 100)
+        self.reading = Reading(
+            self.connection,
+            PIPELINE,
+            framer,
+            cast(Engine, self.engine),
+            self.intake,
+            cast(Journal, journal) if journal is not None else None,
+        )
+
+
+class NotedListener:
+    """Takes senders for one pipeline, in name only."""
+
+    def __init__(self, *handed: Handed) -> None:
+        self.address = ""
+        self.handed_out = [*handed]
+        self.taken_over: list[Handed] = []
+        self.done: list[str] = []
+        self.connection_count = len(handed)
+
+    async def listen(self, address: str) -> None:
+        self.address = address
+
+    def rewind(self) -> None:
+        self.done.append("rewound")
+
+    async def drain(self) -> None:
+        self.done.append("drained")
+
+    async def stop_accepting(self) -> None:
+        self.done.append("stopped accepting")
+
+    def handed(self) -> Iterable[Handed]:
+        return self.handed_out
+
+    def let_go(self) -> None:
+        self.done.append("let go")
+
+    def take_over(self, handed: Handed) -> None:
+        self.taken_over.append(handed)
+
+
+class NotedStream:
+    """A connection as the system has it, with the copies of it."""
+
+    def __init__(self, copies_max: int = 100) -> None:
+        self.copies_max = copies_max
+        self.is_closed = False
+        self.copies: list[NotedStream] = []
+
+    def dup(self) -> "NotedStream":
+        if len(self.copies) >= self.copies_max:
+            raise OSError("too many open files")
+        self.copies.append(NotedStream())
+        return self.copies[-1]
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def fileno(self) -> int:
+        return 0
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run these one after the other."""
+    for work in works:
+        await work
+
+
+class ListeningParts:
+    """What listening sources are made of."""
+
+    def __init__(self, *listeners: NotedListener) -> None:
+        self.listeners = dict(enumerate(listeners))
+        self.intake = ReadBudget()
+
+    async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+        await all_of(works)
+
+
+def new_listening(*listeners: NotedListener) -> tuple[ListeningSources, ReadBudget]:
+    parts = ListeningParts(*listeners)
+    return ListeningSources(cast(Any, parts)), parts.intake
