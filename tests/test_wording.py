@@ -30,6 +30,18 @@ CLEAN = (
     "wallaroo/suggestions.py",
     "wallaroo/topology",
     "wallaroo/wire",
+    "cli",
+    "workers/wallaroo_workers/agent.py",
+    "workers/wallaroo_workers/application.py",
+    "workers/wallaroo_workers/control_link.py",
+    "workers/wallaroo_workers/dashboard",
+    "workers/wallaroo_workers/external",
+    "workers/wallaroo_workers/heartbeat.py",
+    "workers/wallaroo_workers/network",
+    "workers/wallaroo_workers/security.py",
+    "workers/wallaroo_workers/sinks",
+    "workers/wallaroo_workers/sources",
+    "workers/wallaroo_workers/storage",
 )
 """Files and folders without such phrases. Add yours as soon as it is clean."""
 

@@ -174,7 +174,7 @@ def test_what_is_whole_verifies(folder: Path) -> None:
     result = invoke("verify", folder)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "Read 4 manifests, 3 objects and 1 journals with 4 entries" in result.stdout
-    assert "All is well." in result.stdout
+    assert "No problems." in result.stdout
     assert json_of("verify", folder)["problems"] == []
 
 
@@ -278,7 +278,7 @@ def test_prune_for_programs_names_what_went(folder: Path) -> None:
     ("arguments", "problem"),
     [
         (("list", "{tmp}/none"), "there is no directory"),
-        (("list", "gs://x"), "gs:// is not known"),
+        (("list", "gs://x"), "gs:// is not supported"),
         (("list",), "Missing argument 'DIR'"),
         (("show", "{tmp}", "7"), "there is no checkpoint 7"),
         (("show", "{tmp}", "0"), "0 is not in the range"),

@@ -146,7 +146,7 @@ def test_the_help_has_a_whole_sentence_for_each_command(
         (["get", "counts", "a", "--type", "date"], "--type"),
         (["logs", "--level", "loud"], "--level"),
         (["stop", "--discard-state"], "add --yes"),
-        (["status", "--cluster", "nowhere"], "--cluster 'nowhere' is no address"),
+        (["status", "--cluster", "nowhere"], "--cluster 'nowhere' is not an address"),
         (["status", "--timeout", "0"], "--timeout"),
     ],
 )
@@ -346,5 +346,5 @@ def test_a_changed_membership_is_told_with_what_moved() -> None:
         "0.15 s of it while keys moved"
     )
     assert views.resize_text({"accepted": True, "added": [], "left": ["w2"]}) == (
-        "accepted: w2 to leave; the log tells how it ends"
+        "accepted: w2 to leave; the log reports the result"
     )

@@ -137,7 +137,7 @@ def test_a_port_in_use_ends_with_status_1_and_a_hint() -> None:
     ("arguments", "complaint"),
     [
         ([], "Missing option '-l' / '--listen'"),
-        (["-l", "here"], "Error: --listen 'here' is no address"),
+        (["-l", "here"], "Error: --listen 'here' is not an address"),
         (["-l", "127.0.0.1:0", "--json"], "--json needs --no-write or --output"),
         (["-l", "127.0.0.1:0", "--framed", "--raw"], "cannot be used together"),
         (["-l", "127.0.0.1:0", "--timeout", "1"], "--timeout goes with --expect"),

@@ -74,13 +74,13 @@ def test_nobody_listening_ends_the_sender_with_status_1() -> None:
     ("arguments", "complaint"),
     [
         ([], "Missing option '-h' / '--host'"),
-        (["-h", "localhost"], "Error: --host 'localhost' is no address"),
+        (["-h", "localhost"], "Error: --host 'localhost' is not an address"),
         (["-h", "a:1"], "Error: --messages is missing"),
-        (["-h", "a:1", "-m", "1", "-i", "soon"], "Error: --interval 'soon' is no length of time"),
+        (["-h", "a:1", "-m", "1", "-i", "soon"], "Error: --interval 'soon' is not a duration"),
         (["-h", "a:1", "-m", "0"], "Invalid value for '-m'"),
         (["-h", ",", "-m", "1"], "Error: --host names no receiver"),
-        (["-h", "a:1", "-m", "1", "-f", ""], "Error: --file '' is no file"),
-        (["-h", "a:1", "-f", "/no/file"], "Error: --file '/no/file' is no file"),
+        (["-h", "a:1", "-m", "1", "-f", ""], "Error: --file '' is not a readable file"),
+        (["-h", "a:1", "-f", "/no/file"], "Error: --file '/no/file' is not a readable file"),
     ],
 )
 def test_wrong_options_end_with_status_2_and_no_traceback(

@@ -60,7 +60,7 @@ def test_an_application_that_cannot_be_loaded_is_one_error_with_the_users_own_li
     assert error.startswith(
         "Error: module 'echo' cannot be imported: shared_codecs.py:3: SyntaxError"
     )
-    assert hint == "hint: mend it there; --debug shows the whole traceback"
+    assert hint == "hint: fix it there; --debug shows the whole traceback"
     assert ended.stdout == ""
 
 

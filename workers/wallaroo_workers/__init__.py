@@ -2,8 +2,8 @@
 
 import sys
 
-# structlog loads rich where it can, for tracebacks in colours that our logs do not have: a sixth of
-# the time in which a worker starts. Whoever imports rich later gets it.
+# structlog imports rich if it is installed, for coloured tracebacks that our logs do not use. That
+# takes a sixth of a worker's start. Code that imports rich later still gets it.
 _RICH = "rich"
 if _RICH not in sys.modules:
     sys.modules[_RICH] = None  # type: ignore[assignment]

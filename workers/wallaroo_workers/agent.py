@@ -1,9 +1,8 @@
-"""A process on another host that runs one worker for a cluster: what ``wallaroo-run --join`` is.
+"""The agent: a process on another host that runs one worker for a cluster (``--join``).
 
-It offers the host to the initializer and starts the worker's process when it is told to, as the
-initializer does for workers of its own host; the worker then has its own links to the initializer
-and to the other workers. An agent never leaves a worker alone: when it loses the initializer it
-ends the process.
+It offers the host to the initializer and starts the worker's process on request, as the initializer
+does for workers of its own host. The worker then has its own links to the initializer and to the
+other workers. An agent that loses the initializer ends its worker, so that no worker is left alone.
 """
 
 import asyncio
@@ -117,7 +116,10 @@ class Agent:
         """Exit status, or the error that ends this agent; ``None``: the initializer is lost."""
 
     async def run(self) -> int:
-        """Serve one cluster until it ends. Raises ``WallarooError`` where it takes us not."""
+        """Serve one cluster until it ends.
+
+        Raises ``WallarooError`` if the initializer refuses this agent.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop)
@@ -144,7 +146,7 @@ class Agent:
     # The link to the initializer
 
     async def _serve(self, patience_s: float) -> None:
-        """Dial for so long, make the offer, then show signs of life until cancelled."""
+        """Connect within ``patience_s``, offer this host, then send heartbeats until cancelled."""
         if not await self._dial(time.monotonic() + patience_s):
             return
         assert self._link is not None
@@ -163,7 +165,7 @@ class Agent:
             await asyncio.sleep(BEAT_S)
             self._link.send(Beat(NO_EPOCH))
             for _, _, silent_s in self._signs.silent(time.monotonic()):
-                self._lost(f"it gave no sign of life for {silent_s:.0f} s")
+                self._lost(f"it sent no heartbeat for {silent_s:.0f} s")
 
     async def _dial(self, until_s: float) -> bool:
         host, port = split_address(self._settings.initializer)
@@ -190,7 +192,7 @@ class Agent:
                     "initializer.waiting",
                     address=self._settings.initializer,
                     reason=reason,
-                    next="dials again",
+                    next="tries to connect again",
                 )
             await asyncio.sleep(DIAL_AGAIN_S)
         if self._was_accepted:
@@ -208,7 +210,7 @@ class Agent:
     def _lost(self, reason: str) -> None:
         if not self._over.done():
             rejoin_s = self._settings.rejoin_s
-            following = f"dials again for {rejoin_s:g} s" if rejoin_s else "this host stops"
+            following = f"tries to reconnect for {rejoin_s:g} s" if rejoin_s else "this agent stops"
             log.error("initializer.lost", reason=reason, next=following)
             self._finish(None)
 
@@ -231,11 +233,11 @@ class Agent:
                     self._placement.kill(self._name)
             case Dismissed(_, what, hint):
                 reason = what or "the worker is not needed any more"
-                log.info("host.dismissed", reason=reason, next="this host stops")
+                log.info("host.dismissed", reason=reason, next="this agent stops")
                 is_asked = self._is_leaving and self._settings.stands_for_worker
                 self._finish(ClusterError(what, hint) if what and not is_asked else 0)
             case _:
-                pass  # a sign of life
+                pass  # a heartbeat
 
     def _accepted(self, frame: Accepted) -> None:
         assert self._link is not None
@@ -250,7 +252,7 @@ class Agent:
             "host.accepted",
             application=frame.application,
             initializer=self._settings.initializer,
-            next="a worker is started here when the cluster wants it",
+            next="the agent starts a worker when the initializer asks for it",
         )
         try:
             self._link.send(Prepared(*self._newest_epochs()))
@@ -321,7 +323,9 @@ class Agent:
         link.send(ProcessStarted(order.epoch, pid))
 
     def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        log.info("worker.ended", reason=reason, next="the initializer decides about another")
+        log.info(
+            "worker.ended", reason=reason, next="the initializer decides whether to restart it"
+        )
         if self._link is not None:
             self._link.send(ProcessEnded(incarnation, reason))
 
@@ -336,7 +340,7 @@ class Agent:
     # Stop
 
     def stop_cluster(self) -> None:
-        """Have the whole cluster stop in order, through the worker if there is one here."""
+        """Ask for an orderly stop of the cluster, through this host's worker if there is one."""
         self._is_leaving = True
         if not self._placement.ask_to_stop(self._name):
             self._start(self._stop_without_worker())
@@ -347,7 +351,7 @@ class Agent:
         self._finish(0)
 
     def _asked_to_stop(self) -> None:
-        """Have the worker leave in order; the second time end it at once."""
+        """Let the worker leave in order; at the second call end it immediately."""
         if self._settings.stands_for_worker:
             self.stop_cluster()
             return
@@ -356,13 +360,13 @@ class Agent:
             self._finish(ClusterError(what) if self._is_leaving else 0)
             return
         self._is_leaving = True
-        following = "its keys move to the others, then it stops"
-        log.info("host.leaving", hint="once more to stop at once", next=following)
+        following = "its keys move to other workers, then this agent stops"
+        log.info("host.leaving", hint="ask a second time to stop immediately", next=following)
         self._link.send(Withdraw(NO_EPOCH))
 
 
 def source_addresses(plan: Plan) -> list[str]:
-    """Return where this host listens, by pipeline; empty where the address is another host's."""
+    """Return this host's address for each pipeline; empty if the address is another host's."""
     addresses = []
     for pipeline in plan.pipelines:
         address = pipeline.source.address if isinstance(pipeline.source, TCPSource) else ""
@@ -371,8 +375,8 @@ def source_addresses(plan: Plan) -> list[str]:
                 "source.not_local",
                 pipeline=pipeline.name,
                 address=address,
-                hint="this host takes no records for it; give --in an address of this host, or "
-                "0.0.0.0 on all",
+                hint="this host accepts no records for it; give --in an address of this host, or "
+                "0.0.0.0 on all hosts",
             )
             address = ""
         addresses.append(address)
@@ -380,7 +384,7 @@ def source_addresses(plan: Plan) -> list[str]:
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this one, or means all of its addresses."""
+    """Return whether ``host`` is this host, or stands for all of its addresses."""
     try:
         family, kind, _, _, where = socket.getaddrinfo(
             host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

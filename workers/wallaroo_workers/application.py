@@ -138,7 +138,7 @@ def _of_user(error: BaseException, what: str) -> ConfigError:
         said = f"{error_text(error)}"
     return ConfigError(
         f"{what}: {place}: {said}" if place else f"{what}: {said}",
-        hint="mend it there; --debug shows the whole traceback",
+        hint="fix it there; --debug shows the whole traceback",
     )
 
 

@@ -19,11 +19,11 @@ from wallaroo_workers.network.tls import Tls
 DIAL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 STATUS_INITIALIZER_LOST = ExitStatus.NO_CLUSTER
-"""Of a process that ended since its initializer is gone."""
+"""The status of a process that ended because its initializer is gone."""
 
 
 class NotOneOfUsError(ConnectionRefusedError):
-    """Whoever listens there has another secret or authority, or takes us for a stranger."""
+    """The listener has another secret or authority, or rejected our proof."""
 
     def __init__(self, refusal: WallarooError) -> None:
         super().__init__(refusal.what)

@@ -21,7 +21,7 @@ DIAL_TIMEOUT_S = 10.0
 
 
 def start_pulse(settings: WorkerSettings, tls: Tls | None) -> None:
-    """Start the thread; it ends with the process, or when the initializer hangs up."""
+    """Start the thread; it ends with the process, or when the initializer disconnects."""
     threading.Thread(target=_beat, args=(settings, tls), name="pulse", daemon=True).start()
 
 
@@ -54,5 +54,5 @@ def _prove(connection: socket.socket, secret: bytes) -> None:
     while not handshake.is_done:
         data = connection.recv(1024)
         if not data:
-            raise ProtocolError("the initializer hung up")
+            raise ProtocolError("the initializer closed the connection")
         connection.sendall(handshake.receive_data(data))

@@ -69,7 +69,7 @@ class LogOutput:
         return not self._is_stuck
 
     def _room(self) -> int | None:
-        """Return how much a pipe surely takes at once; ``None`` for all that there is.
+        """Return how many bytes a pipe certainly accepts; ``None`` if there is no limit.
 
         Longer lines come in pieces, between which there may be lines of other processes.
         """

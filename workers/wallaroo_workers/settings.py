@@ -47,7 +47,7 @@ class RunOptions:
     store_timeout_s: float = 60.0
     """How long a start or a recovery waits for a store that cannot be reached."""
     pulse_s: float = 1.0
-    """Time between two signs of life."""
+    """Time between two heartbeats."""
     measures: bool = True
     """Whether anything is measured, and more counted than records in and failed."""
     tells_failures: bool = False

@@ -203,7 +203,7 @@ class WorkerSinks:
         return []
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """The checkpoint stands."""
+        """Tell file sinks that the checkpoint is committed."""
         for file in self.files.values():
             file.committed(checkpoint)
 
@@ -217,7 +217,7 @@ class WorkerSinks:
             sink.settle()
 
     def timed_out(self) -> TCPSinkRunner | FileSinkRunner | None:
-        """Return a sink that is away for longer than is allowed."""
+        """Return a sink that has been unreachable for longer than allowed."""
         now_s = asyncio.get_running_loop().time()
         for sink in self._runners:
             if (
@@ -229,7 +229,7 @@ class WorkerSinks:
         return None
 
     async def flush(self) -> None:
-        """Wait until the sinks' side has acknowledged everything, then hang up.
+        """Wait until the receivers have acknowledged everything, then close the connections.
 
         What is in a file is acknowledged, staged or not.
         """

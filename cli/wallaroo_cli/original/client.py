@@ -101,7 +101,7 @@ def external(
 def converse(address: Address, message: ExternalMessage) -> ExternalMessage | None:
     """Send ``message``; return the answer, ``None`` where there is none to wait for.
 
-    Raises ``ClusterError`` where nobody is reached or the worker hangs up.
+    Raises ``ClusterError`` if the worker cannot be reached or closes the connection.
     """
     try:
         with socket.create_connection((address.host, address.port), TIMEOUT_S) as connection:
@@ -125,7 +125,7 @@ def _received(connection: socket.socket, byte_count: int) -> bytes:
         piece = connection.recv(min(65536, byte_count - len(received)))
         if not piece:
             raise ClusterError(
-                "the worker hung up without an answer",
+                "the worker closed the connection without an answer",
                 hint="its log says why; before the cluster is ready only its status can be asked",
             )
         received += piece

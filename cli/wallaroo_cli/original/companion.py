@@ -45,7 +45,7 @@ class Companion:
             log.warning(
                 "external.exposed",
                 address=address,
-                hint="the external channel asks for no secret: whoever reaches it can stop the "
+                hint="the external channel has no secret: any client that reaches it can stop the "
                 "cluster; give --external an address of 127.0.0.1",
             )
         try:

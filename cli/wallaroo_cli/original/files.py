@@ -3,11 +3,11 @@
 Each worker has a file in the resilience folder, or in one of the user's own where none was given::
 
     MODULE.cluster            the secret of the cluster and where its initializer listens
-    MODULE-NAME.worker        this worker was here: whoever finds it is its successor
+    MODULE-NAME.worker        this worker was here: a process that finds it is its successor
     MODULE-ID.checkpoints     with ``--run-with-resilience``; the initializer's file has ID
 
 All of them are deleted by a stop in order and stay when processes are killed. Only the user can
-read them. Without its worker file an initializer begins from the start, in a folder of its own.
+read them. Without its worker file an initializer starts afresh, in a folder of its own.
 """
 
 import json

@@ -78,6 +78,6 @@ class Lines:
 
 
 def say(line: str) -> None:
-    """Write a line to standard output, for whoever waits for it."""
+    """Write a line to standard output, for scripts that wait for it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

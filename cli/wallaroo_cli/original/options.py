@@ -262,7 +262,7 @@ def _problems_of_addresses(values: dict[str, str]) -> Iterator[str]:
         value = values.get(option.name)
         is_read = option.takes_address and option.name not in WITHOUT_MEANING
         if is_read and value is not None and not _looks_like_address(value):
-            yield f"{option.name} {value!r} is no address of the form host:port"
+            yield f"{option.name} {value!r} is not an address of the form host:port"
 
 
 def _looks_like_address(text: str) -> bool:

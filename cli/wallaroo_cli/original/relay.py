@@ -24,7 +24,7 @@ class Relay(StreamServer):
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass bytes both ways until one side ends."""
         with contextlib.suppress(OSError, WallarooError):
-            # The initializer is not there, or not known yet: whoever dialed tries again.
+            # The initializer is not there, or not known yet: the client tries again.
             await self._pass_both_ways(reader, writer)
 
     async def _pass_both_ways(

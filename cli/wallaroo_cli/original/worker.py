@@ -145,9 +145,9 @@ async def _card(files: Files) -> Card:
 
 
 async def _initializer(join: str, files: Files) -> str:
-    """Ask whoever listens at ``join`` where the initializer is, until there is a cluster.
+    """Ask the process that listens at ``join`` for the initializer, until there is a cluster.
 
-    Where nobody listens any more the card says it.
+    If nothing listens there any more, the card has the address.
     """
     while True:
         card = await _card(files)

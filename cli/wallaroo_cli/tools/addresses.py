@@ -27,7 +27,7 @@ def parse_address(text: str, option: str) -> Address:
     is_port = port.isascii() and port.isdigit() and int(port[:6]) <= PORT_MAX
     if not host.strip("[]") or not is_port or (":" in host and not is_bracketed):
         raise ConfigError(
-            f"{option} {text!r} is no address",
+            f"{option} {text!r} is not an address",
             hint="give host:port, for example 127.0.0.1:7010 or [::1]:7010",
         )
     return Address(host[1:-1] if is_bracketed else host, int(port))

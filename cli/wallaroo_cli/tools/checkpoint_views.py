@@ -109,7 +109,7 @@ def print_findings(found: Findings, *, has_journals: bool) -> None:
         count = len(found.problems)
         click.echo(f"{count} problem{'s' * (count != 1)}. {_way_back(found.whole)}")
     else:
-        click.echo("All is well." if found.manifest_count else "There are no checkpoints here.")
+        click.echo("No problems." if found.manifest_count else "There are no checkpoints here.")
 
 
 def _way_back(whole: Sequence[int]) -> str:

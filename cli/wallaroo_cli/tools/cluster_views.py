@@ -166,7 +166,8 @@ def resize_text(answer: dict[str, Any]) -> str:
         if answer[name]
     )
     if not is_done:
-        return f"accepted: {changes}; the log tells how it ends"
+        return f"accepted: {changes}; the log reports the result"
+
     partitions = ", ".join(
         f"{count} of {state!r}" for state, count in answer["moved_partitions"].items()
     )

@@ -96,20 +96,20 @@ async def _ask(
 
 
 async def _wait(link: ControlLink, target: Target, answered: asyncio.Future[Answer]) -> None:
-    """Wait for the answer, for as long as the initializer gives signs of life."""
+    """Wait for the answer for as long as the initializer answers pings."""
     silent = 0
     for number in itertools.count(REQUEST + 1):
         byte_count = link.received_bytes
         await asyncio.wait([answered], timeout=PING_EVERY_S)
         if answered.done():
             return
-        # A long answer over a slow line is on its way for longer than a ping may be.
+        # A long answer over a slow connection may take longer than a ping.
         silent = silent + 1 if link.received_bytes == byte_count else 0
         if silent > UNANSWERED_PINGS_MAX:
             raise ClusterError(
-                f"the cluster at {target.address} has said nothing for {silent * PING_EVERY_S:g} s",
-                hint="is its initializer stopped? once it goes on, what was asked for may be done "
-                "all the same",
+                f"the cluster at {target.address} has not answered for {silent * PING_EVERY_S:g} s",
+                hint="check whether its initializer was suspended; when it resumes, the request "
+                "may still be carried out",
             )
         link.send(Request(NO_EPOCH, number, "ping", "{}"))
 
@@ -124,17 +124,17 @@ async def _dial(
     try:
         await link.dial(address.host, address.port, came, lost)
     except TimeoutError as error:
-        what = f"whatever listens at {address} does not answer"
+        what = f"the process that listens at {address} does not answer"
         raise NoClusterError(
-            what, hint="is the initializer stopped, or another program?"
+            what, hint="check whether the initializer was suspended, or another program listens"
         ) from error
     except NotOneOfUsError as error:
         raise _refused(address, error.refusal) from error
     except OSError as error:
-        # Without a number it is no error of the system, but a reason of ours.
+        # An error without a number has our own reason, not the system's.
         reason = error.strerror or str(error)
         raise NoClusterError(
-            f"there is no cluster at {address}: {reason}", hint="is it still running?"
+            f"there is no cluster at {address}: {reason}", hint="check whether it is still running"
         ) from error
 
 
@@ -142,8 +142,8 @@ def _refused(address: Address, refusal: WallarooError) -> WallarooError:
     match refusal:
         case OtherProtocolError():
             return NoClusterError(
-                f"whatever listens at {address} does not speak this release's protocol",
-                hint="is it another program, or a cluster of another release?",
+                f"the process that listens at {address} does not speak this release's protocol",
+                hint="check whether it is another program, or a cluster of another release",
             )
         case OtherSecretError():
             return ClusterError(
@@ -151,7 +151,7 @@ def _refused(address: Address, refusal: WallarooError) -> WallarooError:
                 hint="give the secret that it was started with, by --secret-file or the "
                 "environment, or go to the folder in which it was started",
             )
-    what = f"the cluster at {address} does not take us: {refusal.what}"
+    what = f"the cluster at {address} refuses the connection: {refusal.what}"
     return ClusterError(what, refusal.hint)
 
 

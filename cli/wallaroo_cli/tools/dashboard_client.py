@@ -53,7 +53,7 @@ class DashboardClient:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._unreachable(str(getattr(error, "reason", error))) from error
         if not isinstance(found, dict) or "workers" not in found:
-            raise self._unreachable("it is no page of a cluster")
+            raise self._unreachable("it is not the page of a cluster")
         return found
 
     def _unreachable(self, reason: str) -> ClusterError:

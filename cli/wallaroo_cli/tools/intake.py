@@ -94,7 +94,7 @@ class FrameIntake:
         return len(payloads), [b"\n".join(payloads), b"\n"] if payloads else []
 
     def receive_eof(self) -> Sequence[Piece]:
-        """A frame that is not whole is no message: nothing is written of it."""
+        """Return nothing: an incomplete frame is not a message."""
         self._cut_off = self._framer.receive_eof()
         return []
 

@@ -55,7 +55,7 @@ class Messages:
     def _file_problems(self) -> Iterator[str]:
         for name in self.files:
             if Path(name).is_dir() or not os.access(name, os.R_OK):
-                yield f"--file {name!r} is no file that can be read"
+                yield f"--file {name!r} is not a readable file"
         if self.is_binary and self.size is None and not self.is_variable_size:
             yield "--binary requires either --msg-size or --variable-size"
         if self.is_u64 or self.start_from or self.partition:
@@ -68,7 +68,7 @@ class Messages:
             yield "--partition goes with --u64"
         if self.start_from + (self.count or 0) > U64_MAX:
             yield f"--start-from and --messages count beyond {U64_MAX:_}"
-        # A frame of --u64 is binary with a header and of one size: saying so is no mistake.
+        # Frames of --u64 are binary and of one size, so options that say this are accepted.
         frame_bytes = HEADER.size + 8 + len(self.partition.encode())
         if self.is_binary and not self.is_u64:
             yield "--binary describes files: it needs --file"
@@ -170,7 +170,7 @@ def _read_frames(name: str, block_bytes: int) -> Iterator[Block]:
     if cut_off := framer.receive_eof():
         raise ConfigError(
             f"{name!r} is cut off: the record at byte {offset - cut_off} is not whole",
-            hint="mend the file, or send the records before it with --messages",
+            hint="repair the file, or send the records before it with --messages",
         )
 
 

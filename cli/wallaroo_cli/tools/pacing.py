@@ -25,7 +25,7 @@ def parse_interval(text: str) -> float:
     match = _INTERVAL.fullmatch(text.strip())
     if match is None:
         raise ConfigError(
-            f"--interval {text!r} is no length of time",
+            f"--interval {text!r} is not a duration",
             hint="give nanoseconds, as in 5_000_000, or a unit: 5ms, 250us, 1.5s",
         )
     seconds = float(match["number"].replace("_", "")) * _SECONDS_OF_UNIT[match["unit"] or "ns"]

@@ -110,7 +110,7 @@ class Receiver:
         )
 
     def check(self) -> None:
-        """Raise when the run was no success."""
+        """Raise if the run has failed."""
         expected = self._config.expected_count
         if expected is not None and self._message_count < expected:
             limit_s = self._config.timeout_s

@@ -137,7 +137,7 @@ def test_a_worker_that_hangs_up_is_told() -> None:
     with worker() as listening:
         result = run("partition-query", "-e", listening.address)
     assert result.exit_code == 1
-    assert "hung up without an answer" in result.stderr
+    assert "closed the connection without an answer" in result.stderr
 
 
 def test_nobody_there_is_told() -> None:

@@ -201,7 +201,7 @@ def test_times_are_nanoseconds() -> None:
         ),
         (
             INITIALIZER.replace("127.0.0.1:20001", "20001"),
-            "--control '20001' is no address of the form host:port",
+            "--control '20001' is not an address of the form host:port",
         ),
         (WORKER + " --name", "--name needs a value behind it"),
         (WORKER.replace("--name worker1", "--name a/b"), "--name 'a/b' cannot be part"),

@@ -156,8 +156,8 @@ def test_a_pipe_is_passed_on_as_it_comes(tmp_path: Path) -> None:
     [
         (Messages(), "--messages is missing"),
         (Messages(files=(__file__,), is_repeated=True), "--messages is missing"),
-        (Messages(files=("no/file",)), "'no/file' is no file"),
-        (Messages(files=("/",)), "'/' is no file"),
+        (Messages(files=("no/file",)), "'no/file' is not a readable file"),
+        (Messages(files=("/",)), "'/' is not a readable file"),
         (Messages(files=(__file__,), is_binary=True), "--binary requires either"),
         (
             Messages(files=(__file__,), is_binary=True, size=4, is_variable_size=True),

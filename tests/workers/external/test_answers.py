@@ -214,8 +214,8 @@ async def test_an_answer_is_no_question() -> None:
         ('{"query":false,"node_names":["b","x"]}', "Invalid shrink targets!", None),
         ('{"query":false,"node_names":["initializer"]}', "Invalid shrink targets!", None),
         ('{"query":false,"node_names":"b"}', "Invalid shrink targets!", None),
-        ("[]", "The shrink request is no JSON object!", None),
-        ("shrink", "The shrink request is no JSON!", None),
+        ("[]", "The shrink request is not a JSON object!", None),
+        ("shrink", "The shrink request is not JSON!", None),
     ],
 )
 async def test_who_leaves(request_text: str, answer: str, leaving: list[str] | None) -> None:

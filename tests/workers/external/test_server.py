@@ -114,7 +114,7 @@ async def test_a_client_that_waits_holds_up_nobody() -> None:
         (b"\x7f\xff\xff\xff", "2147483647 bytes is announced"),
         (b"\x00\x00\x00\x01\x00", "at least 2 bytes"),
         (b"\x00\x00\x00\x02\x00\x63", "no message with the id 99"),
-        (b"\x00\x00\x00\x03\x00\x01\xff", "no UTF-8"),
+        (b"\x00\x00\x00\x03\x00\x01\xff", "not UTF-8"),
     ],
 )
 async def test_who_breaks_the_rules_is_hung_up_on_and_named(data: bytes, reason: str) -> None:

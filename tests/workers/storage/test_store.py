@@ -157,7 +157,7 @@ async def test_a_name_that_is_in_the_way_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("location", "problem"),
     [
-        ("gs://bucket", "gs:// is not known"),
+        ("gs://bucket", "gs:// is not supported"),
         ("s3://", "names no bucket"),
         ("{here}/file", "is a file, not a directory"),
         ("{here}/missing", "there is no directory"),

@@ -1,8 +1,8 @@
-"""Who may see and do what: names by which a browser may reach the page, and the secret.
+"""Access to the page: the host names under which browsers may open it, and the secret.
 
-A page of a stranger can make a browser ask any address, and, by a name that it lets point at this
-machine (DNS rebinding), even read the answers. Such requests carry the stranger's name as their
-host or origin, and are refused by it.
+A foreign web page can make a browser send requests to any address. If it points a host name of its
+own at this machine (DNS rebinding), it can even read the answers. Such requests carry the foreign
+name as their host or origin, and are refused because of it.
 """
 
 import hmac
@@ -37,7 +37,7 @@ class Access:
         return address.is_loopback or is_any_address(self._listen_host)
 
     def is_same_origin(self, origin: str | None, host: str | None) -> bool:
-        """Whether a request comes from our own page, or from a program that is no browser."""
+        """Return whether a request is from our own page, or from a program without an origin."""
         return origin is None or (host is not None and urlsplit(origin).netloc == host)
 
     def has_secret(self, authorization: str | None) -> bool:

@@ -84,7 +84,7 @@ class Interface:
         return _json(encode_json(found))
 
     async def _serve_secret(self, _request: web.Request) -> web.Response:
-        # Whoever comes here has shown it.
+        # The guard has already checked the secret.
         return web.Response(status=204)
 
     async def _serve_action(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What aiohttp says of strangers whose requests are none, at a bounded rate."""
+"""Log lines for requests that aiohttp cannot parse, at a limited rate."""
 
 import logging
 
@@ -13,9 +13,9 @@ AIOHTTP = logging.getLogger("aiohttp.server")
 
 
 class Refusals(logging.Filter):
-    """Has one short line take the place of a traceback for each broken request.
+    """Replaces aiohttp's traceback for a broken request by one short line.
 
-    It stands at aiohttp's own logger while the page is there; all else passes.
+    It filters aiohttp's own logger while the page is served; all other lines pass.
     """
 
     def __init__(self) -> None:

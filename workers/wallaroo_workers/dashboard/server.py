@@ -30,7 +30,7 @@ PAGES = ("/", "/pipelines/{name:.+}", "/steps/{name:.+}", "/workers/{name:.+}", 
 
 
 class Dashboard:
-    """The page of one cluster. Runs on the loop of whoever starts it, and never holds it up."""
+    """Serves the page of one cluster on the running event loop, without blocking it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Where the page is; apart from the server, so that whoever only names it need not load that."""
+"""Settings of the page, in a module of their own so that using them does not import aiohttp."""
 
 from dataclasses import dataclass
 

@@ -50,7 +50,7 @@ class View(Protocol):
         ...
 
     def shrink(self, workers: list[str]) -> None:
-        """Have these leave; what comes of it is told in the log."""
+        """Remove these workers; the log reports the result."""
         ...
 
     def stop(self) -> None:
@@ -205,9 +205,9 @@ def _read_shrink(text: str) -> tuple[bool, list[str], int] | str:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        return "The shrink request is no JSON!"
+        return "The shrink request is not JSON!"
     if not isinstance(values, dict):
-        return "The shrink request is no JSON object!"
+        return "The shrink request is not a JSON object!"
     names, count = values.get("node_names", []), values.get("node_count", 0)
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not is_list or not isinstance(count, int):

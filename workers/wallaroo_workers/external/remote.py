@@ -22,8 +22,8 @@ class RemoteRequests:
         self._dialing = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        """Until the answer comes, though whoever asked may be gone by then."""
-        # The initializer hangs up on a client that asks for more at a time.
+        """Requests without an answer yet; the caller may have given up by then."""
+        # The initializer disconnects a client that sends more requests at a time.
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
 
     async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class RemoteRequests:
         raise kind(answer.what, answer.hint)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
         if self._link is not None:
             await self._link.close()
 

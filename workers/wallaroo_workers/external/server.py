@@ -31,12 +31,12 @@ class ExternalServer(StreamServer):
         self._refusals = RateLimitedLog(log.warning, "external.rejected")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one client until it hangs up or breaks the rules."""
-        address = writer.get_extra_info("peername") or ("a stranger", 0)
+        """Answer one client until it disconnects or breaks the protocol."""
+        address = writer.get_extra_info("peername") or ("an unknown peer", 0)
         try:
             await self._converse(reader, writer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # a client may hang up whenever it likes
+            pass  # a client may disconnect at any time
         except WallarooError as error:
             self._refusals.add(peer=join_address(*address[:2]), reason=error.what)
 

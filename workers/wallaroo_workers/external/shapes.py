@@ -68,7 +68,7 @@ def source_ids(plan: Plan) -> list[str]:
 
 
 def counted(found: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, dict[str, int]]:
-    """Return the same with numbers in place of the lists."""
+    """Return the same with the length of each list instead of the list."""
     return {
         name: {worker: len(ids) for worker, ids in by_worker.items()}
         for name, by_worker in found.items()

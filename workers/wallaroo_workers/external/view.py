@@ -85,7 +85,7 @@ class RequestView:
         return {state["name"]: state["by_worker"] for state in found["states"]}
 
     def shrink(self, workers: list[str]) -> None:
-        """Have these leave; what comes of it is told in the log."""
+        """Remove these workers; the log reports the result."""
         self._leaving |= set(workers)
         task = asyncio.create_task(self._shrink(workers))
         self._tasks.add(task)

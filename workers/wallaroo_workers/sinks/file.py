@@ -1,8 +1,8 @@
-"""File sinks: write what is queued in a thread, in order, at most one piece at a time.
+"""File sinks: write queued output in a thread, in order, one piece at a time.
 
-A write waits where the system has much to write to the disk: up to 60 ms were measured, in place of
-the 80 microseconds that a piece takes otherwise. The thread costs about 70 microseconds a piece,
-and what comes meanwhile makes the next piece.
+A write blocks while the system is busy writing to the disk: up to 60 ms were measured, instead of
+the usual 80 microseconds a piece. The thread costs about 70 microseconds a piece, and output that
+arrives meanwhile becomes the next piece.
 """
 
 import asyncio
@@ -46,9 +46,10 @@ class _Mark:
 class FileSinkRunner:
     """This worker's output for one file, and what is still to be written of it.
 
-    Without a ``stage`` output is appended to the file at ``path``, which exists. With one, the name
-    of this life of this worker, it goes to staged files: ``cut`` ends one and makes it durable,
-    ``committed`` says that its checkpoint stands, ``discard`` deletes those without.
+    Without a ``stage`` output is appended to the file at ``path``, which exists. With a ``stage``,
+    which names this incarnation of the worker, output goes to staged files: ``cut`` ends a file and
+    makes it durable, ``committed`` reports that its checkpoint is committed, and ``discard``
+    deletes files that belong to no checkpoint.
     """
 
     connection_count = 1

@@ -82,7 +82,8 @@ class TCPSinkRunner:
             self._on_progress()
             await self._lost.wait()
             self.connected.clear()
-            # One that hangs up on us each time is not dialed in a tight loop.
+            # Back off, so that a receiver that closes each connection is not dialed too often.
+
             is_stable = loop.time() - connected_s > BACK_OFF_MAX_S
             back_off_s = (
                 0.0 if is_stable else min(2 * back_off_s + BACK_OFF_FIRST_S, BACK_OFF_MAX_S)
@@ -162,7 +163,7 @@ class TCPSinkRunner:
         )
 
     def close(self) -> None:
-        """Hang up for good; everything is delivered."""
+        """Close the connection for good; everything is delivered."""
         self._is_closed = True
         self.waiting_since_s = None
         if self._connection is not None:

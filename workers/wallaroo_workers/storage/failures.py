@@ -1,4 +1,4 @@
-"""What went wrong at a disk or an object store, said so that somebody can mend it."""
+"""Turns errors of disks and object stores into messages that say how to fix them."""
 
 import errno
 import re

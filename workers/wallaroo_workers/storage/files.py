@@ -26,9 +26,9 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, durably, for this user only.
+    """Create ``folder`` and its missing parents, durably, for this user only.
 
-    Checkpoints hold pickles, so whoever can write there can run code as this user.
+    Checkpoints hold pickles, so a user who can write there can run code as this user.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
@@ -78,7 +78,7 @@ def _link(staged: Path, path: Path) -> None:
     try:
         os.link(staged, path)
     except FileExistsError:
-        sync_folder(path.parent)  # whoever is told that it exists may rely on that
+        sync_folder(path.parent)  # before anyone relies on the object's existence
         raise
 
 

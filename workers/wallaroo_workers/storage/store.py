@@ -90,9 +90,9 @@ class Store:
     async def create(self, name: str, data: bytes) -> None:
         """Write a new object, durable when this returns, whole or not at all.
 
-        Of several that try, one succeeds; the others get ``AlreadyExistsError``. Over a network
-        that error says less: the object may be this writer's own, if an answer was lost, or not
-        be there after all, if two met. Whoever needs to know reads it.
+        If several writers try, one succeeds and the others get ``AlreadyExistsError``. Over a
+        network that error is not certain: the object may be this writer's own, if an answer was
+        lost, or may not exist, if two attempts collided. Read the object to find out.
         """
         action = f"write {self.describe(name)}"
         folder = self.folder
@@ -185,7 +185,7 @@ def open_store(location: str, *, may_create: bool = True, is_quick: bool = False
         case "s3" | "s3a":
             return _open_bucket(location, rest, is_quick=is_quick)
     raise ConfigError(
-        f"{location!r} is no place for checkpoints: {scheme}:// is not known",
+        f"{location!r} cannot hold checkpoints: {scheme}:// is not supported",
         hint="name a directory, or s3://BUCKET/PREFIX",
     )
 

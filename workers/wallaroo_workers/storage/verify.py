@@ -45,7 +45,7 @@ class Findings:
     entry_count: int = 0
     byte_count: int = 0
     torn: list[tuple[str, int]] = field(default_factory=list)
-    """Journals that end within an entry, which is no damage: name, and how many bytes of it."""
+    """Journals that end within an entry, which a crash may cause: name and bytes of the entry."""
     problems: list[Problem] = field(default_factory=list)
     whole: list[int] = field(default_factory=list)
     """Checkpoints that a run can begin with, ascending: nothing that they need is damaged."""
