@@ -21,7 +21,7 @@ class Liveness:
         """The process that was started for ``worker`` at this epoch lives."""
         self._heard_s[worker, incarnation] = now_s
 
-    def gone(self, worker: WorkerName) -> None:
+    def disconnected(self, worker: WorkerName) -> None:
         """Processes of this worker are known to have ended."""
         for key in [key for key in self._heard_s if key[0] == worker]:
             del self._heard_s[key]

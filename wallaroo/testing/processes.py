@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wallaroo.coordinator.events import Event, Received, StartWorker, WorkerLost
-from wallaroo.coordinator.restart_policy import RestartPolicy
-from wallaroo.names import Epoch, WorkerName
+from wallaroo.coordinator.events import StartWorker
+from wallaroo.coordinator.run_driver import RunDriver
+from wallaroo.names import WorkerName
 from wallaroo.testing.loop import Process
 from wallaroo.testing.network import ControlLink
 from wallaroo.testing.place import NOTICE_S
@@ -15,9 +15,6 @@ from wallaroo.testing.worker import SimulatedWorker, World
 from wallaroo.wire.control import ControlFrame, Failed, Join
 
 START_S = 0.3
-EXIT_AWAITED_S = 0.2
-RESTARTS_MAX = 100
-"""A simulation has more crashes in a minute than a real run would go on with."""
 
 
 @dataclass(slots=True)
@@ -25,7 +22,8 @@ class _Link:
     """The control link of one worker process, and that process."""
 
     process: Process
-    incarnation: Epoch
+    order: StartWorker
+    """What it was launched for."""
     wire: ControlLink
     worker: SimulatedWorker | None = None
     is_up: bool = True
@@ -33,57 +31,31 @@ class _Link:
 
 
 class SimulatedProcesses:
-    """At most one process for each worker at a time."""
+    """The processes that the driver of a run launches, at most one for each worker at a time."""
 
     def __init__(
-        self,
-        world: World,
-        process: Process,
-        happened: Callable[[Event], None],
-        on_ended: Callable[[WorkerName, Epoch], None],
-        tell: Callable[[str, dict[str, Any]], None],
+        self, world: World, process: Process, driver: Callable[[], RunDriver | None]
     ) -> None:
-        """``process`` is the initializer's, which ``happened`` tells of what workers do."""
+        """``process`` is the initializer's, whose ``driver`` gets to know what happens."""
         self._world = world
         self._process = process
-        self._happened = happened
-        self._on_ended = on_ended
-        self._tell = tell
+        self._driver = driver
         self._links: dict[WorkerName, _Link] = {}
-        self._orders: dict[WorkerName, StartWorker] = {}
-        self._restarts: dict[WorkerName, RestartPolicy] = {}
         self.is_over = False
         """Nothing is to be started any more."""
 
-    def start(self, order: StartWorker) -> bool:
-        """Have a process run for this order; say whether the worker was not lost too often."""
-        self._orders[order.worker] = order
-        link = self._links.get(order.worker)
-        if link is not None:
-            link.process.end("killed")
-        delay_s = 0.0
-        if order.is_restart:
-            policy = self._restarts.setdefault(order.worker, RestartPolicy(RESTARTS_MAX))
-            back_off_s = policy.lost(self._process.loop.now_s)
-            if back_off_s is None:
-                return False
-            delay_s = back_off_s
-        self._process.call_later(
-            delay_s + self._process.loop.random.random() * START_S,
-            lambda: self._start(order),
-        )
-        return True
+    def launch(self, order: StartWorker) -> None:
+        """Start a process, which takes a while."""
+        delay_s = self._process.loop.random.random() * START_S
+        self._process.call_later(delay_s, lambda: self._launch(order))
 
-    def _start(self, order: StartWorker) -> None:
-        if self._orders.get(order.worker) is not order or self.is_over:
+    def _launch(self, order: StartWorker) -> None:
+        if self.is_over:
             return
-        world, worker = self._world, order.worker
-        before = self._links.get(worker)
-        if before is not None:
-            before.process.end("killed")
-            self._on_ended(worker, before.incarnation)
+        world, worker, before = self._world, order.worker, self._links.get(order.worker)
+        assert before is None or not before.process.is_alive, f"{worker} has two processes"
         process = Process(self._process.loop, f"{worker}-{order.incarnation}", world.chaos)
-        link = self._links[worker] = _Link(process, order.incarnation, ControlLink(world.chaos))
+        link = self._links[worker] = _Link(process, order, ControlLink(world.chaos))
         world.chaos.workers[worker] = process
         process.on_end.append(lambda: self._ended(worker, link))
 
@@ -97,20 +69,17 @@ class SimulatedProcesses:
             )
 
         process.run(begin)
+        self._report(lambda driver: driver.process_started(order, 1))
 
-    def end(self, worker: WorkerName, *, is_told: bool) -> None:
-        """A worker is not wanted any more."""
-        self._orders.pop(worker, None)
-        link = self._links.get(worker)
-        if link is None:
-            return
+    def kill(self, worker: WorkerName) -> None:
+        """End the process of a worker, if there is one."""
+        if worker in self._links:
+            self._links[worker].process.end("killed")
 
-        def end() -> None:
-            link.process.end("not wanted")
-            self._on_ended(worker, link.incarnation)
-
-        within_s = NOTICE_S if is_told else 0.0
-        self._process.call_later(within_s * self._process.loop.random.random(), end)
+    def _report(self, report: Callable[[RunDriver], None]) -> None:
+        driver = self._driver()
+        if driver is not None:
+            report(driver)
 
     def end_all(self, within_s: float) -> None:
         """Have all processes end that are left."""
@@ -150,22 +119,37 @@ class SimulatedProcesses:
             self._tell("control link breaks", {"worker": process.name})
             link.is_up = False
             process.call_later(NOTICE_S, lambda: process.end("lost its initializer"))
-            self._report_lost(worker, link, "its control link broke")
+            self._report_link(worker, link, "its control link broke")
             return
 
         def received(frame: ControlFrame) -> None:
             if isinstance(frame, Join):
                 link.has_joined = True
-            self._happened(Received(worker, frame))
+            self._report(lambda driver: driver.received(worker, frame))
 
         link.wire.send(self._process, frame, received)
 
     def _ended(self, worker: WorkerName, link: _Link) -> None:
-        link.is_up = False
-        self._report_lost(worker, link, "the process ended")
+        """A process has ended; its link breaks, and its exit is noticed, in any order."""
+        order = link.order
+        if link.is_up:
+            link.is_up = False
+            self._report_link(worker, link, "its control link broke")
 
-    def _report_lost(self, worker: WorkerName, link: _Link, reason: str) -> None:
-        """Tell the coordinator, perhaps twice: of the process and of its link."""
-        event = WorkerLost(worker, link.incarnation, reason)
-        link.wire.in_order(self._process, lambda: self._happened(event))
-        self._process.call_later(EXIT_AWAITED_S, lambda: self._happened(event))
+        def noticed() -> None:
+            incarnation, reason = order.incarnation, "the process ended"
+            self._report(lambda driver: driver.worker_lost(worker, incarnation, reason))
+            self._report(lambda driver: driver.process_ended(order))
+
+        self._process.call_later(self._process.loop.random.random() * NOTICE_S, noticed)
+
+    def _report_link(self, worker: WorkerName, link: _Link, reason: str) -> None:
+        """The initializer notices a broken link behind all frames that came over it."""
+        incarnation = link.order.incarnation
+        link.wire.in_order(
+            self._process,
+            lambda: self._report(lambda driver: driver.link_lost(worker, incarnation, reason)),
+        )
+
+    def _tell(self, event: str, values: dict[str, Any]) -> None:
+        self._process.loop.tell("initializer", f"{event} {values}")

@@ -236,8 +236,8 @@ class _Simulation:
         self._hall.begin()
         self.loop.call_later(LOOK_S, self._look)
         if not self.loop.run(lambda: self._is_over or bool(self._problems), STEPS_MAX):
-            phase = self._initializer.coordinator
-            where = phase.phase.value if phase else "beginning"
+            phase = self._initializer.phase
+            where = phase.value if phase else "beginning"
             return [f"it does not end: still {where} after {self.loop.now_s:.0f} s"]
         return self._problems
 

@@ -341,7 +341,7 @@ class Cluster:
             case StartWorker(worker, _, _, is_joining):
                 if not is_joining:
                     self._ready_file.remove()
-                self._vital_signs.gone(worker)
+                self._vital_signs.disconnected(worker)
                 self._processes.start(effect)
             case EndWorker(worker, is_told):
                 self._processes.end(worker, is_told=is_told)

@@ -175,7 +175,7 @@ class Agents:
         if self._agents.get(agent.name) is not agent:
             return
         del self._agents[agent.name]
-        self._signs.gone(agent.name)
+        self._signs.disconnected(agent.name)
         now_s = self._names[agent.name] = time.monotonic()
         # An agent that hears us and is not heard goes on until the end of the connection reaches
         # it, or until it hears nothing either.
@@ -248,7 +248,7 @@ class Agents:
         """The worker has left the cluster, or could not join it; its host is free."""
         self._names.pop(worker, None)
         if (agent := self._agents.pop(worker, None)) is not None:
-            self._signs.gone(worker)
+            self._signs.disconnected(worker)
             agent.dismiss(self._rules.silence_s, what, hint)
 
     # As a placement

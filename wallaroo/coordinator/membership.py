@@ -1,0 +1,63 @@
+"""Derives what a coordinator starts with from the plan, the options and the last checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wallaroo.coordinator.cluster_state import FIRST_EPOCH, Membership
+from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
+from wallaroo.coordinator.source_assignment import initial_assignment
+from wallaroo.names import NO_BARRIER, WorkerName
+from wallaroo.topology.fingerprint import difference, outline
+from wallaroo.topology.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRules:
+    """What was chosen about one run."""
+
+    source_worker: str = ""
+    """The worker that runs all sources that only one may run; empty to let a rule choose."""
+    may_restart: bool = True
+    restarts_max: int = 10
+    """Losses of one worker within a minute before the run ends."""
+    is_patient: bool = False
+    """Whether a worker that is lost before all are ready is started again, too."""
+    worker_timeout_s: float | None = None
+    """How long a worker may send no heartbeat; ``None``: for ever."""
+    stop_timeout_s: float | None = None
+    """How long a stop may take before it becomes one at once; ``None``: for ever."""
+    checkpoint_interval_s: float = 1.0
+    checkpoint_failures_max: int | None = None
+    """Checkpoints that may fail in a row before the run ends."""
+    may_lose_input: bool = False
+    """Whether to go on without journals that are missing."""
+
+
+def starting_membership(
+    plan: Plan,
+    workers: tuple[WorkerName, ...],
+    source_addresses: Sequence[str],
+    starting_point: StartingPoint | None,
+    rules: RunRules,
+) -> Membership:
+    """Return who the members are and who owns what; ``None`` is a run without checkpoints."""
+    start = starting_point
+    maps = initial_maps(plan, workers) if start is None else start.maps
+    return Membership(
+        workers=workers,
+        outline=list(outline(plan)),
+        difference=difference,
+        partition_maps=[each.to_wire() for each in maps],
+        source_addresses=list(source_addresses),
+        sources=initial_assignment(plan, workers, rules.source_worker),
+        may_restart=rules.may_restart,
+        is_patient=rules.is_patient,
+        is_durable=start is not None,
+        epoch=FIRST_EPOCH if start is None else start.epoch,
+        manifest=0 if start is None else start.manifest,
+        last_barrier=NO_BARRIER if start is None else start.last_barrier,
+        checkpoint_failures_max=rules.checkpoint_failures_max,
+        needed_input=None if start is None else start.needed_input,
+        may_lose_input=rules.may_lose_input,
+        counts={} if start is None else start.counts,
+    )

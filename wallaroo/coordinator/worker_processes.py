@@ -1,0 +1,193 @@
+"""Decides when the process of a worker is started, killed, and started again after a loss.
+
+    wanted --LaunchProcess--> starting --started--> running --ended--> nothing is left
+       ^                                                                      |
+       +-- StartWorker after a loss, with back-off ----------------------------+
+
+A worker has at most one process at a time. Two at once would write the same journal and stage the
+same output, and the second one to be restored would read what the first is still writing. So a new
+process is launched only when nothing is left of the one before, its children included, and an order
+that arrives meanwhile waits. Only the last order of a worker counts: a loss during a recovery
+replaces the order of that recovery.
+
+Three things can arrive out of step. The start of a process may be answered after a later order
+found nothing to kill: then the process is killed once it is there. A worker that is not wanted any
+more, and was told to stop, may not stop: it is killed after some seconds. A host may be unable to
+start a process: for a member this ends the run, since its keys have no owner, but a worker that has
+yet to join is reported as lost, and the resize is called off.
+"""
+
+from dataclasses import dataclass
+
+from wallaroo.coordinator.events import Announce, StartWorker, WorkerLost
+from wallaroo.coordinator.restart_policy import RestartPolicy
+from wallaroo.errors import ClusterError, WallarooError
+from wallaroo.names import Epoch, WorkerName
+
+KILL_AFTER_S = 5.0
+"""How long a process may take to end after it was told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchProcess:
+    """Start a process; ``started`` or ``not_started`` answers, and later ``ended``."""
+
+    order: StartWorker
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchLater:
+    """Call ``due`` with this order after ``delay_s``."""
+
+    order: StartWorker
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillProcess:
+    """Kill what there is of this worker's process, if anything."""
+
+    worker: WorkerName
+
+
+@dataclass(frozen=True, slots=True)
+class KillLater:
+    """Call ``overdue`` with the process that this order started after ``delay_s``."""
+
+    order: StartWorker
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessGone:
+    """Nothing is left of a process: it writes no more."""
+
+    worker: WorkerName
+    incarnation: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """End the run: a worker that it needs cannot be started."""
+
+    error: WallarooError
+
+
+ProcessEffect = (
+    LaunchProcess | LaunchLater | KillProcess | KillLater | ProcessGone | GiveUp | Announce
+    | WorkerLost
+)  # fmt: skip
+
+
+class _Slot:
+    """One worker's place for a process."""
+
+    def __init__(self, restarts: RestartPolicy) -> None:
+        self.restarts = restarts
+        self.wanted: StartWorker | None = None
+        """The last order; ``None`` once the worker is not wanted any more."""
+        self.is_due = False
+        """Whether a process is to be launched for it as soon as there is no other."""
+        self.process: StartWorker | None = None
+        """The order that the process was launched for, until nothing is left of it."""
+
+
+class WorkerProcesses:
+    """The processes of one run. Each method takes what happened and returns what to do, in order.
+
+    ``now_s`` is a time in seconds from any origin.
+    """
+
+    def __init__(self, restarts_max: int) -> None:
+        self._restarts_max = restarts_max
+        self._slots: dict[WorkerName, _Slot] = {}
+        self._is_over = False
+        self.pids: dict[WorkerName, int] = {}
+
+    def start(self, order: StartWorker, now_s: float) -> list[ProcessEffect]:
+        """Run a process for this order instead of an older one."""
+        slot = self._slots.get(order.worker)
+        if slot is None:
+            slot = self._slots[order.worker] = _Slot(RestartPolicy(self._restarts_max))
+        slot.wanted, slot.is_due = order, not order.is_restart
+        kill: list[ProcessEffect] = [KillProcess(order.worker)] if slot.process is not None else []
+        if not order.is_restart:
+            return [*kill, *self._go_on(slot)]
+        delay_s = slot.restarts.lost(now_s)
+        if delay_s is None:
+            return [*kill, GiveUp(_lost_too_often(order.worker, slot.restarts))]
+        values = {"worker": order.worker, "after_s": delay_s}
+        restarting = Announce("worker.restarting", values, "a new process of it starts")
+        return [*kill, restarting, LaunchLater(order, delay_s)]
+
+    def due(self, order: StartWorker) -> list[ProcessEffect]:
+        """The back-off of an order is over."""
+        slot = self._slots[order.worker]
+        if slot.wanted is not order:
+            return []
+        slot.is_due = True
+        return self._go_on(slot)
+
+    def _go_on(self, slot: _Slot) -> list[ProcessEffect]:
+        if self._is_over or slot.wanted is None or not slot.is_due or slot.process is not None:
+            return []
+        slot.process, slot.is_due = slot.wanted, False
+        return [LaunchProcess(slot.wanted)]
+
+    def started(self, order: StartWorker, pid: int) -> list[ProcessEffect]:
+        """The process that was launched for an order is there."""
+        self.pids[order.worker] = pid
+        # A later order may have arrived while the process started, and found nothing to kill.
+        return [] if self._slots[order.worker].wanted is order else [KillProcess(order.worker)]
+
+    def not_started(self, order: StartWorker, error: ClusterError) -> list[ProcessEffect]:
+        """No process can be started for an order."""
+        slot = self._slots[order.worker]
+        slot.process = None
+        gone: ProcessEffect = ProcessGone(order.worker, order.incarnation)
+        if slot.wanted is not order:
+            return [gone, *self._go_on(slot)]
+        if not order.is_joining:
+            return [gone, GiveUp(error)]
+        # It is not a member yet, so the others go on without it.
+        reason = f"it cannot be started: {error}"
+        return [gone, WorkerLost(order.worker, order.incarnation, reason)]
+
+    def ended(self, order: StartWorker) -> list[ProcessEffect]:
+        """Nothing is left of the process that was launched for an order."""
+        slot = self._slots[order.worker]
+        if slot.process is not order:
+            return []
+        slot.process = None
+        if slot.wanted is None:
+            self.pids.pop(order.worker, None)
+        return [ProcessGone(order.worker, order.incarnation), *self._go_on(slot)]
+
+    def end(self, worker: WorkerName, *, is_told: bool) -> list[ProcessEffect]:
+        """A worker is not wanted any more; one that was told to stop gets some time for it."""
+        slot = self._slots.get(worker)
+        if slot is None:
+            return []
+        slot.wanted, slot.is_due = None, False
+        if slot.process is None:
+            self.pids.pop(worker, None)
+            return []
+        kill: list[ProcessEffect] = [] if is_told else [KillProcess(worker)]
+        return [*kill, KillLater(slot.process, KILL_AFTER_S)]
+
+    def overdue(self, order: StartWorker) -> list[ProcessEffect]:
+        """The process of a worker that is not wanted any more has had its time to end."""
+        slot = self._slots[order.worker]
+        is_left = slot.process is order and slot.wanted is None
+        return [KillProcess(order.worker)] if is_left else []
+
+    def end_all(self) -> None:
+        """Start nothing any more: the run is over."""
+        self._is_over = True
+
+
+def _lost_too_often(worker: WorkerName, policy: RestartPolicy) -> ClusterError:
+    return ClusterError(
+        f"worker {worker} was lost {policy.restarts_max + 1} times within {policy.window_s:g} s",
+        hint="something ends the worker again and again; see its last log lines",
+    )
