@@ -13,7 +13,6 @@ from typing import Any
 
 from tests.cluster.harness import APPLICATIONS
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.coordinator.events import StopRequested
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.metrics.observatory import Observatory
@@ -104,7 +103,7 @@ async def observed(
     finally:
         run.hang_up()
         if not running.done():
-            cluster._happened(StopRequested())
+            cluster.stop()
         await running
 
 

@@ -39,7 +39,8 @@ async def take_requests(cluster: Cluster) -> None:
 async def answer(cluster: Cluster, joining: list[str], leaving: list[str]) -> None:
     told: Any
     try:
-        told = await cluster.resize(joining, leaving)
+        assert cluster.resizes is not None
+        told = await cluster.resizes.make(joining, leaving)
     except ClusterError as error:
         told = error.what
     sys.stdout.write(json.dumps(told) + "\n")

@@ -179,7 +179,7 @@ def test_failures_that_are_expected_are_returned(expected: bool | int) -> None:
     (failure,) = result.failures
     assert (failure.step, failure.key, failure.payload) == ("to number", None, b"one")
     assert failure.error.startswith("ValueError: invalid literal")
-    assert result.output[0] == [b"1\n"]
+    assert set(result.output[0]) == {b"1\n"}, "a stream may bring it again after a crash"
 
 
 @pytest.mark.parametrize("expected", [True, 2])

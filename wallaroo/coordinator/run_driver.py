@@ -290,7 +290,7 @@ class RunDriver:
             case WriteManifest():
                 self._ports.start_task(self._write_manifest(effect))
             case EndCluster(error):
-                self._end(error)
+                self.end(error)
 
     def _start_worker(self, order: StartWorker) -> None:
         if not order.is_joining:
@@ -396,9 +396,10 @@ class RunDriver:
         if not self.has_ended:
             for worker in self.workers:
                 self._ports.send(worker, Stop(self.coordinator.epoch))
-            self._end(error)
+            self.end(error)
 
-    def _end(self, error: WallarooError | None) -> None:
+    def end(self, error: WallarooError | None) -> None:
+        """End the run without a word to its workers."""
         if not self.has_ended:
             self.has_ended = True
             self._processes.end_all()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from wallaroo.coordinator.membership import RunRules
 from wallaroo.coordinator.run_outcome import FailureRule, FailureWatch
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.metrics.nodes import Nodes
@@ -47,6 +48,21 @@ class ClusterSettings:
     page: DashboardSettings | None = None
     """``None`` for a run without its page."""
     hosts: HostSettings = field(default_factory=HostSettings)
+
+    def rules(self) -> RunRules:
+        """Return what the coordinator of the run has to know."""
+        chosen = self.checkpoints or CheckpointSettings(location="", journal_folder="", folder="")
+        return RunRules(
+            source_worker=self.source_worker,
+            may_restart=self.may_restart,
+            restarts_max=self.restarts_max,
+            is_patient=self.is_patient,
+            worker_timeout_s=self.worker_timeout_s,
+            stop_timeout_s=self.stop_timeout_s,
+            checkpoint_interval_s=chosen.interval_s,
+            checkpoint_failures_max=chosen.failures_max,
+            may_lose_input=chosen.allow_lost_input,
+        )
 
     def own_workers(self) -> tuple[WorkerName, ...]:
         """Return the workers of this host, as far as they are known before the last checkpoint."""
