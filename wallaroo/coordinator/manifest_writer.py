@@ -1,7 +1,46 @@
-"""The initializer's side of checkpoints: where a run begins, and the manifests it writes.
+"""Takes over the checkpoints that a run starts with, and writes the manifests of new ones.
 
-Coroutines that wait for nothing but the store, the files of sinks, and pauses; all of these are
-given by whoever drives them.
+A manifest is the one object that makes a checkpoint exist. Workers write their parts, journals and
+staged output first; none of it counts until a manifest names it. Manifests are numbered without a
+gap, and a number is written only if no object has it (a conditional put).
+
+    start:  find the base --> check plan, state classes, journals --> CLAIM n --> publish the base
+    round:  all Saved --> COMMIT n + 1 --> publish its output --> discard, prune --> Committed
+
+The steps in this order, and why:
+
+1. **Check before the claim.** The claim is a manifest with the content of the base, a higher epoch,
+   and the next number. It fences off a run that still writes, so it comes after everything that
+   can fail. A start that is refused must not end a run that lives.
+2. **Claim before publishing.** Only the run that has written the claim may write files of sinks. If
+   two runs start together, one claim fails: that run tries again a few times, since the other may
+   be a run that has just committed its last checkpoint.
+3. **Commit before publishing.** Staged output is appended to a sink's file only when a manifest
+   names it. A crash in between is harmless: the next run publishes what its base names. Publishing
+   may be repeated, because the manifest has the length of each file before its parts.
+4. **Publish before the next round.** ``write`` does not return until the files hold the output. If
+   it did, the output of two checkpoints could be appended in the wrong order.
+5. **Discard and prune last.** Output staged by lost workers may be named by the manifest that was
+   being written when they were lost, so it is deleted only once a later commit has published.
+   Pruning deletes what none of the kept manifests names; if it fails, files stay, and no more.
+
+What can go wrong:
+
+* The store refuses a commit: no manifest was written, and the round has failed. Workers keep the
+  changed keys for the next round.
+* The answer is lost: the manifest may exist or may not. Nothing can be decided until that is known:
+  if the run went on, a recovery could go back too far and publish output twice. So the same commit
+  is tried until its outcome is certain, and ``ManifestLog`` recognises its own object by a token.
+* Another run has taken the number: ``FencedError``. This run is over, and writes nothing any more.
+* A file of a sink cannot be written, because a disk is full: it is tried for ever. Records go on
+  meanwhile, no other checkpoint is taken, and the log says why.
+
+Invariants: ``latest`` exists in the store, and this run wrote it. The epoch of the claim is above
+every epoch in which an earlier run wrote a journal or a part. From one manifest of a run to the
+next, no file gets shorter.
+
+These are coroutines that wait for nothing but the store, the files of sinks, and pauses, all of
+which ``CheckpointPorts`` provides; so the simulator runs them with its own.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

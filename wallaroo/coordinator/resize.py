@@ -2,12 +2,48 @@
 
     JOINING --all joined--> GATHERING --all Gathered--> WAITING --no checkpoint is being taken-->
     EMPTYING --all who leave Emptied--> HOLDING --all Held, all Moved--> committed
-    SETTLING --RUNNING again, all who leave are gone, a checkpoint taken--> answered
+    SETTLING --RUNNING again, all who leave have left, a checkpoint taken--> answered
 
-Up to HOLDING records go on. From the barrier that holds the sources until the new members are open
-none runs: nothing is in flight, and what changes its owner moves. Until the commit nothing has
-changed: whatever goes wrong, the request is called off, and the old members go on as before. From
-the commit on whatever goes wrong is mended under the new membership.
+``TRANSITIONS`` has the same as a table. A request that is called off, or answered, has no phase any
+more.
+
+What each phase is for, and why in this order:
+
+* JOINING: the new processes start and report their addresses. The old members process records.
+* GATHERING: all workers, old and new, connect to each other and find the keys that will move. Both
+  take long, so they come before the pause.
+* WAITING: a checkpoint that is being taken has to end first. Its barrier and the one of the resize
+  may not be in the links together, since a worker aligns one barrier at a time.
+* EMPTYING: workers that leave hand the connections of their senders to workers that stay. Records
+  that they have read have to be ahead of the barrier, so this comes before it.
+* HOLDING: all sources pause behind a barrier. When it is through a worker, everything that was read
+  before the pause is processed there, so the worker can send the keys that move. When all have held
+  and all keys have moved, nothing is in flight, and each key is at its old owner and staged at its
+  new one. This is the one moment at which the change can be committed.
+* SETTLING: the new members connect and open their sources as after a start. Those that left still
+  deliver the output they had. With checkpoints on, one checkpoint under the new membership follows:
+  without it a recovery would go back to the old members. Senders whose connection changed its
+  worker are read again only after that checkpoint.
+
+What can go wrong:
+
+* A worker is lost, cannot move its keys, or cannot start; or a stop is requested. Before the commit
+  nothing has changed: members drop what they staged, and the request is **called off**. The
+  number of the request in each frame keeps late answers from counting for the next request.
+* A worker is lost after the commit. The change stands, and the recovery happens among the new
+  members. With checkpoints on, a worker that leaves counts like a member until it has delivered:
+  what its sinks had not delivered is then only in the last checkpoint, so all go back to that.
+* A worker that joined is lost before the commit: only the request ends, since no key is there yet.
+* The initializer is lost at any time: the next run starts with the members of the last checkpoint,
+  old or new, and each checkpoint names its members.
+
+The epoch goes up with the commit, and the processes that join are started with that next epoch. So
+a frame that an old member sent before the commit cannot be taken for one of the new membership.
+
+Invariants, which ``check`` asserts: the cluster is MOVING if, and only if, a request is HOLDING.
+Until the commit, the members, the maps and the epoch are the old ones, no worker that joins is a
+member, and each that leaves is. No checkpoint is being taken in EMPTYING and HOLDING. Afterwards
+the members are those of the request.
 """
 
 import enum
