@@ -380,13 +380,13 @@ class Cluster:
     def _broken(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that nobody expected: a bug of ours. End what it would leave half alive."""
         log.critical(
-            "initializer.broken",
+            "initializer.crashed",
             what=context.get("message"),
             exc_info=context.get("exception"),
             story=[] if self._driver is None else self._driver.coordinator.story,
             next="all processes end",
         )
-        error = ClusterError("the initializer failed; see the log line initializer.broken")
+        error = ClusterError("the initializer failed; see the log line initializer.crashed")
         if self._driver is not None:
             self._driver.end(error)
         self.ended(error)
