@@ -229,7 +229,7 @@ async def test_a_client_that_speaks_nonsense_costs_nobody_anything(asked: Asked)
     link.send(Request(NO_EPOCH, 1, "status", "nonsense"))
     await asyncio.wait_for(lost, WAIT_S)
     refused = await asyncio.to_thread(asked.cluster.wait_event, "client.rejected")
-    assert "no JSON" in refused["reason"]
+    assert "are not JSON" in refused["reason"]
     assert asked.cluster.events("worker.lost") == []
     assert (await asyncio.to_thread(asked.json, "status"))["phase"] == "running"
 
