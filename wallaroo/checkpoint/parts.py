@@ -187,9 +187,10 @@ def _unsavable(
     if isinstance(error, NotReadableError):
         return StateObjectError(
             f"state {state!r} cannot be saved: {where} can be pickled, but not unpickled: {error}",
-            hint="have its class, or that of something in it, unpickle what it pickles: an "
-            "exception passes all its arguments to super().__init__(), __getattr__ raises "
-            "AttributeError for names with two underscores, and classes are at the top of a module",
+            hint="make its class, or the class of something in it, unpickle what it pickles: an "
+            "exception must pass all its arguments to super().__init__(), __getattr__ must raise "
+            "AttributeError for names with two underscores, and classes must be at the top of a "
+            "module",
         )
     return StateObjectError(
         f"state {state!r} cannot be saved: {where} cannot be pickled: {error_text(error)}",

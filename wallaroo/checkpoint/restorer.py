@@ -180,7 +180,9 @@ def unreadable_error(checkpoint: int, keys: list[UnreadableKey]) -> StateObjectE
     """Return the error that ends a run if it must not go on without `keys`."""
     first, more = keys[0], len(keys) - 1
     others = (
-        "" if not more else f"; so it is with {more} other key{'s' * (more > 1)} of this worker"
+        ""
+        if not more
+        else f"; the same holds for {more} other key{'s' * (more > 1)} of this worker"
     )
     return StateObjectError(
         f"{first} cannot be restored from checkpoint {checkpoint}: {first.problem}{others}",

@@ -57,7 +57,7 @@ class _Walk:
 def shape_of(value: object) -> StateShape:
     """Return the shape of `value`; raises what the user's code raises."""
     walk = _Walk()
-    _look_into(value, "", 0, walk)
+    _inspect(value, "", 0, walk)
     return StateShape(qualified_name(type(value)), sorted(walk.names))
 
 
@@ -135,7 +135,7 @@ def restores_itself(value: object) -> bool:
     )
 
 
-def _look_into(value: object, path: str, depth: int, walk: _Walk) -> None:
+def _inspect(value: object, path: str, depth: int, walk: _Walk) -> None:
     if depth > NESTING_MAX or id(value) in walk.seen:
         return
     walk.seen.add(id(value))
@@ -148,7 +148,7 @@ def _look_into(value: object, path: str, depth: int, walk: _Walk) -> None:
             return
         if not _INDEX.search(name):
             walk.names.add(name)
-        _look_into(inner, name, depth + 1, walk)
+        _inspect(inner, name, depth + 1, walk)
 
 
 def _objects(value: object, depth: int, seen: set[int]) -> Iterator[object]:

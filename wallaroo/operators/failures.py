@@ -80,7 +80,7 @@ def describe_failure(
         traceback=writable(_traceback(error, frames)),
         payload=payload,
         record=text_of(record, length_max=RECORD_SHOWN_CHARACTERS_MAX),
-        at=writable(_place(frames, _code(site))),
+        at=writable(_user_line(frames, _code(site))),
     )
 
 
@@ -136,7 +136,7 @@ def forget_traceback(error: BaseException) -> None:
     _TRACEBACK.__set__(error, None)
 
 
-def _place(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> str:
+def _user_line(frames: Sequence[traceback.FrameSummary], code: CodeType | None) -> str:
     """Return the innermost line of the user's own code, not of a library that it called."""
     own_file = None if code is None else code.co_filename
     for frame in reversed(frames):

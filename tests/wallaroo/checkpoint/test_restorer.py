@@ -94,7 +94,7 @@ def test_the_error_names_a_key_and_says_what_can_be_done() -> None:
     assert error.what.startswith(
         "key 'a' of state 'totals' cannot be restored from checkpoint 7: ValueError: "
     )
-    assert error.what.endswith("so it is with 2 other keys of this worker")
+    assert error.what.endswith("the same holds for 2 other keys of this worker")
     assert "--skip-unreadable-keys" in error.hint
 
 
