@@ -1,4 +1,4 @@
-"""Finds what a caller of ``simulate`` got wrong before anything runs: a wrong test must fail."""
+"""Finds mistakes of a caller of ``simulate`` before anything runs: a wrong test must fail."""
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
 def refuse_arguments(
     application: object, workers: object, faults: object, expect_failures: object, cut: object
 ) -> None:
-    """Raise ``WallarooParameterError`` with all that is wrong beside the input."""
+    """Raise ``WallarooParameterError`` with all mistakes in the arguments except the input."""
     mistakes = [*_argument_mistakes(application, workers, faults, expect_failures)]
     if wrong_cut := cut_output_mistake(cut):
         mistakes.append(wrong_cut)
@@ -49,7 +49,7 @@ def _argument_mistakes(
 
 
 def checked_input(plan: Plan, input: object) -> dict[str, list[Any]]:
-    """Return for each pipeline with an outside source what comes to it, as lists.
+    """Return the input of each pipeline with an outside source, as lists.
 
     Raises ``WallarooParameterError`` with all mistakes: unknown pipelines, payloads that are not
     bytes, input for a generator, nothing sent at all.
@@ -142,7 +142,7 @@ def _as_list(given: object, what: str, wanted: str, mistakes: list[str]) -> list
 def _payload_mistakes(
     payloads: Sequence[Any], of: str, refusal: Callable[[bytes], str]
 ) -> Iterator[str]:
-    """Yield the first mistake: the others of one list are mostly the same."""
+    """Yield the first mistake of a list; the others are usually the same."""
     for number, payload in enumerate(payloads):
         what = f"payload {number} {of}"
         if not isinstance(payload, bytes):

@@ -1,4 +1,4 @@
-"""What a run must come to: a plain run of its input in one process, and how the two compare."""
+"""Compares the result of a simulated run with a plain run of its input in one process."""
 
 import math
 from collections import Counter, deque
@@ -36,12 +36,12 @@ SHOWN_CHARACTERS = 100
 
 
 def same(value: Any) -> Any:
-    """The view that leaves nothing out."""
+    """Return the object unchanged: the view that compares everything."""
     return value
 
 
 def with_few_partitions(plan: Plan) -> Plan:
-    """Return the plan with so few partitions that a run does not spend its time on them."""
+    """Return the plan with few partitions, so that a run does not spend its time on them."""
     states = {
         name: replace(state, hashed_partition_count=min(state.hashed_partition_count, PARTITIONS))
         for name, state in plan.states.items()
@@ -50,7 +50,7 @@ def with_few_partitions(plan: Plan) -> Plan:
 
 
 def plain(value: Any) -> Any:
-    """Return a state object as values that can be compared, whatever its class thinks of that."""
+    """Return a state object as comparable values, even if its class compares in another way."""
     content = _content(value)
     if isinstance(value, type | str | bytes | int | float):
         return content
@@ -58,14 +58,14 @@ def plain(value: Any) -> Any:
     attributes = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     attributes |= getattr(value, "__dict__", {})
     if content is value:
-        # Nothing but attributes, or a class of C without any, which knows when it is equal.
+        # It has only attributes, or is of a C class without any, which can compare itself.
         is_own = slots or hasattr(value, "__dict__")
         return (type(value).__name__, plain(attributes)) if is_own else value
     return (type(value).__name__, content, plain(attributes)) if attributes else content
 
 
 def _content(value: Any) -> Any:
-    """Return what a container holds, as plain values; ``value`` itself if it is none."""
+    """Return the content of a container as plain values; ``value`` itself for anything else."""
     if isinstance(value, dict):
         return {_plain_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | deque):
@@ -77,13 +77,13 @@ def _content(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return "nan"
     if hasattr(value, "tolist") and not isinstance(value, type):
-        # Arrays of numpy and of the standard library; their own == does not give a bool.
+        # Arrays of numpy and of the standard library, whose own == does not return a bool.
         return plain(value.tolist())
     return value
 
 
 def _plain_key(key: Any) -> Any:
-    """Return a key of a dict as a value that can be one again."""
+    """Return a key of a dict as a plain value that can be a key."""
     if type(key) is tuple:
         return tuple(map(_plain_key, key))
     shown = plain(key)
@@ -133,7 +133,7 @@ class Expected:
 
 
 def failure_mistakes(failures: Sequence[Failure], expected: bool | int) -> list[str]:
-    """Return what is wrong with the failures of the plain run: those that nobody expected."""
+    """Return the unexpected failures of the plain run."""
     count = len(failures)
     if count == expected if not isinstance(expected, bool) else bool(count) == expected:
         return []
@@ -149,7 +149,7 @@ def failure_mistakes(failures: Sequence[Failure], expected: bool | int) -> list[
 
 
 class _NoDelayStore:
-    """The objects of a store, at once."""
+    """The objects of a store, without delays."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -169,7 +169,7 @@ def newest_manifest(objects: Objects) -> Manifest:
 
 
 def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
-    """Return the last checkpoints that were not given up for an older one."""
+    """Return the last checkpoints that were not abandoned for an older one."""
     manifests: dict[int, Manifest] = {}
     for name, data in objects.by_name.items():
         if (number := manifest_number(name)) is not None:
@@ -180,12 +180,12 @@ def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
         if not manifests[number].is_claim:
             kept.append(number)
         number = manifests[number].base
-    # Behind the change of a worker the order of a connection holds for newer ones only.
+    # After a change of members, the order of a connection holds for newer checkpoints only.
     return [number for number in kept[:count_max] if number >= objects.oldest_kept]
 
 
 def final_states(objects: Objects, plan: Plan, expected: Expected) -> States:
-    """Return the states that the newest manifest stands for."""
+    """Return the states of the newest manifest."""
     states: States = {name: {} for name in plan.states}
 
     async def no_pause(_: float) -> None:
@@ -207,7 +207,7 @@ def _run_at_once(work: Coroutine[Any, Any, Any]) -> None:
 
 
 def stream_output(receivers: Receivers, sink: int, cutter: Cutter) -> list[bytes]:
-    """Return the whole records that a stream's receivers got, in order for each connection."""
+    """Return the whole records that a stream's receivers read, in order for each connection."""
     return [
         record
         for connection in receivers.connections.get(sink, [])
@@ -216,7 +216,7 @@ def stream_output(receivers: Receivers, sink: int, cutter: Cutter) -> list[bytes
 
 
 def state_differences(expected: States, found: States, view: View) -> list[str]:
-    """Return a line for each key whose state is another one."""
+    """Return a line for each key whose state differs."""
     lines = []
     for name, states in expected.items():
         others = found.get(name, {})
@@ -230,14 +230,14 @@ def state_differences(expected: States, found: States, view: View) -> list[str]:
 
 
 def counts_in(manifest: Manifest) -> Counts:
-    """Return what all workers together had counted, by node."""
+    """Return the counts of all workers together, by node."""
     return sums(manifest.counts())
 
 
 def count_differences(plan: Plan, expected: Counts, counted: Counts) -> list[str]:
-    """Return a line for each place that has counted other records, crashes or not.
+    """Return a line for each node with another count, with or without crashes.
 
-    Looked at as far as the first state of each pipeline: what follows may depend on the order.
+    It compares up to the first state of each pipeline: what follows may depend on the order.
     """
     lines = []
     for nodes in Nodes(plan).by_pipeline:
@@ -252,7 +252,7 @@ def count_differences(plan: Plan, expected: Counts, counted: Counts) -> list[str
 
 
 def _where_they_part(has: str, wanted: str) -> str:
-    """Return both texts, without what is the same in them as far as they are long."""
+    """Return both texts, shortened around their first difference if they are long."""
     same = 0
     while has[same : same + 1] == wanted[same : same + 1]:
         same += 1
@@ -265,7 +265,7 @@ def _where_they_part(has: str, wanted: str) -> str:
 def output_differences(
     plan: Plan, expected: Mapping[int, list[bytes]], found: Mapping[int, list[bytes]], view: View
 ) -> list[str]:
-    """Return a line for each record that is missing, unknown, or there too often."""
+    """Return a line for each record that is missing, unknown or repeated."""
     lines = []
     for sink, records in expected.items():
         wanted, has = Counter(map(view, records)), Counter(map(view, found[sink]))
@@ -274,7 +274,7 @@ def output_differences(
         lines += [f"{where} lacks {each!r}, {n} times" for each, n in missing.items()]
         surplus = has - wanted
         if not isinstance(plan.sinks[sink], FileSink):
-            # A stream may get records again after a failure, but none that are not right.
+            # After a failure a stream may get records again, but no wrong ones.
             surplus = Counter({each: n for each, n in surplus.items() if each not in wanted})
         lines += [f"{where} has {each!r}, {n} times too often" for each, n in surplus.items()]
     return lines
