@@ -28,6 +28,7 @@ CLEAN = (
     "wallaroo/routing",
     "wallaroo/statuses.py",
     "wallaroo/suggestions.py",
+    "wallaroo/testing",
     "wallaroo/topology",
     "wallaroo/wire",
     "cli",

@@ -1,4 +1,4 @@
-"""Which faults a simulated run meets: how many at most, by its random numbers when and where."""
+"""The faults of a simulated run; its random numbers decide how many there are, when and where."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,49 +11,49 @@ from wallaroo.testing.loop import Loop, Process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """How many of each kind one run may meet; its seed says how many it does."""
+    """The highest number of faults of each kind in one run; the seed decides the actual number."""
 
     worker_crashes: int = 4
-    """A worker process ends, at any step; often while others are still recovering."""
+    """A worker process ends at any step, often while others are still recovering."""
     crashes_together: int = 2
     """Several workers end at the same moment."""
     initializer_crashes: int = 2
     """The initializer ends, all workers end with it, and the same command is run again."""
     machine_crashes: int = 1
-    """All processes end, and what the system had not written to the disk yet is lost."""
+    """All processes end, and what the system has not written to the disk yet is lost."""
     disks_lost: int = 2
-    """A worker's host is gone for good: its process ends, and its journals are gone as well. The
-    run ends with an error, the command is run again with ``--allow-lost-input``, and senders send
-    again what was lost."""
+    """A worker's host is lost: its process ends, and its journals are lost, too. The run ends with
+    an error, the command is run again with ``--allow-lost-input``, and senders send the lost
+    records again."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
     drains: int = 2
-    """The sources are closed and the rest finished, and the processes stay until they are stopped;
-    in the middle of the input, where there are checkpoints, or at its end."""
+    """The sources are closed, everything is processed, and the processes wait until they are
+    stopped: in the middle of the input if checkpoints are on, or at its end."""
     returns: int = 2
-    """The command is run again from an older checkpoint that is kept."""
+    """The command is run again from an older retained checkpoint."""
     lost_control_links: int = 1
-    """A worker and the initializer lose each other though both live."""
+    """A worker and the initializer lose their connection while both are alive."""
     broken_links: int = 5
-    """A connection between two workers breaks, perhaps in the middle of a frame, and heals."""
+    """A connection between two workers breaks, perhaps within a frame, and is restored."""
     broken_sinks: int = 3
-    """The receiver of a stream hangs up; what it has not acknowledged is written again."""
+    """The receiver of a stream closes; what it has not acknowledged is written again."""
     failed_writes: int = 6
-    """The store refuses a write, or does it and its answer is lost, or leaves it torn."""
+    """The store refuses a write, or loses the answer to it, or leaves it torn."""
     failed_journal_writes: int = 2
-    """The disk refuses what a source has read."""
+    """The disk refuses to write what a source has read."""
     failed_journal_cuts: int = 3
-    """The disk refuses to delete what no checkpoint needs any more."""
+    """The disk refuses to delete a journal that no checkpoint needs."""
     failed_hand_overs: int = 3
-    """A worker does not take connections of one that leaves, or takes some and nobody hears it."""
+    """A worker refuses connections of a departing one, or its answer is lost."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     late_messages: bool = True
-    """Control messages take long now and then; links overtake each other."""
+    """Control messages are sometimes late; links overtake each other."""
     late_batches: bool = True
-    """The same of links between workers: one stands still while others go on."""
+    """Links between workers are sometimes late: one stalls while others continue."""
     slow_sinks: bool = True
-    """A sink takes a second in place of some milliseconds."""
+    """A sink takes a second instead of some milliseconds."""
     resizes: bool = True
     """The command is run again with another number of workers."""
 
@@ -66,7 +66,7 @@ NO_FAULTS = Faults(**_NOTHING)
 
 
 def without_losses(faults: Faults) -> Faults:
-    """Return these faults without those that take checkpoints to mend, or are of these."""
+    """Return the faults that can be recovered from without checkpoints."""
     return replace(
         faults,
         worker_crashes=0,
@@ -85,12 +85,12 @@ def without_losses(faults: Faults) -> Faults:
 
 
 ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
-"""What delays come as often as: some runs are smooth, and so get far between two crashes."""
+"""Factors for the number of delays: some runs are smooth, and get far between two crashes."""
 
 LOST_DISK = "lost disk"
 
 STEPS_BETWEEN_MAX = 1200
-"""Of the events between two crashes; a run with little input has some thousand."""
+"""Most events between two crashes; a run with little input has a few thousand."""
 
 PLACES = (
     "Barriers._compact",
@@ -114,20 +114,20 @@ PLACES = (
     "cut journal",
     "write part",
 )
-"""Places at which a crash is awaited on purpose: random steps seldom hit them."""
+"""Places at which crashes happen on purpose, because random steps seldom hit them."""
 
 
 @dataclass(slots=True)
 class _Crash:
-    """A crash to come."""
+    """A planned crash."""
 
     kind: str
     steps: int
-    """So many steps of anybody are still to come before it."""
+    """Number of steps, of any process, before it."""
     place: str
-    """Where it is then awaited; empty: at once."""
+    """The place at which it happens after these; empty for any place."""
     patience: int = 400
-    """Steps after which it comes anywhere."""
+    """Steps after which it happens at any place."""
 
 
 class Chaos:
@@ -144,19 +144,19 @@ class Chaos:
             if not isinstance(value := getattr(faults, field.name), bool)
             and field.name != "disks_lost"
         }
-        # Rare, and drawn from what is drawn already: a run that meets none is the same run as one
-        # that may not meet any.
+        # Lost disks are rare, and drawn from the numbers above: a run that meets none is the same
+        # run as one that may not meet any.
         apart = Random(str(self._left))
         self._left["disks_lost"] = max(apart.randint(-3, faults.disks_lost), 0)
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()
         self.workers: dict[str, Process] = {}
-        """Those that live, by name."""
+        """The living processes of workers, by name."""
         self.initializer: Process | None = None
         self.crash_machine: Callable[[], None] = lambda: None
         self.lose_disk: Callable[[str], None] = lambda _: None
-        """Takes the journals of a worker away."""
+        """Drops the journals of a worker."""
 
     def _plan(self) -> list[_Crash]:
         random = self.random
@@ -174,7 +174,7 @@ class Chaos:
         random.shuffle(kinds)
         crashes = []
         for kind in kinds:
-            # Some soon after the one before, so that they meet its recovery.
+            # Some happen soon after the previous one, so that they meet its recovery.
             is_soon = random.random() < 0.4
             steps = random.randint(0, 80 if is_soon else STEPS_BETWEEN_MAX)
             place = random.choice(PLACES) if random.random() < 0.5 else ""
@@ -182,7 +182,7 @@ class Chaos:
         return crashes
 
     def take(self, name: str, probability: float) -> bool:
-        """Say whether a fault of this kind is to be met here and now."""
+        """Return whether a fault of this kind happens now, and count it."""
         if self.is_over or not self._left[name] or self.random.random() >= probability:
             return False
         self._left[name] -= 1
@@ -190,7 +190,7 @@ class Chaos:
         return True
 
     def happens(self, name: str, probability: float) -> bool:
-        """Say whether something that ``faults`` allows, however often, happens here."""
+        """Return whether something happens now that ``faults`` allows any number of times."""
         probability *= self._roughness
         if self.is_over or not getattr(self.faults, name) or self.random.random() >= probability:
             return False
@@ -200,7 +200,7 @@ class Chaos:
     # Crashes
 
     def reached(self, process: Process, place: str) -> bool:
-        """Say whether the process is to end at this place."""
+        """Return whether the process ends at this place."""
         if self.is_over or not self._crashes:
             return False
         crash = self._crashes[0]
@@ -232,7 +232,7 @@ class Chaos:
             each.end("crashed")
 
     def _victims(self, kind: str, process: Process) -> list[Process]:
-        """Return who ends when ``process`` is where the crash is awaited; often it is the one."""
+        """Return the processes that end when ``process`` reaches the place of a crash."""
         workers = [each for each in self.workers.values() if each.is_alive]
         match kind:
             case "machine crash":

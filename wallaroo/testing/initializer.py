@@ -40,7 +40,7 @@ RESTARTS_MAX = 100
 
 @dataclass(slots=True)
 class Run:
-    """One run of the command, as whoever gave it sees it."""
+    """One run of the command, from its user's view."""
 
     is_ended: bool = False
     error: WallarooError | None = None
