@@ -1,4 +1,4 @@
-"""Loads the user's module and has it build its plan; mistakes come back as the user's own lines."""
+"""Loads the user's module and builds its plan; mistakes are reported with the user's own lines."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
 
 def load_plan(settings: ApplicationSettings) -> Plan:
     """Import the application and return its plan. Raises ``WallarooError`` with the remedy."""
-    # Behind everything else, so that a file of the user's never shadows a library of ours.
+    # Last in the path, so that a user's file never hides one of our libraries.
     sys.path.extend(path for path in settings.paths if path not in sys.path)
     module = _imported(settings)
     if (hidden := _hidden_by(module, settings)) is not None:
@@ -66,14 +66,14 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         raise ConfigError(
             f"module {settings.module!r} ended the process with status "
             f"{text_of(error.code, str)} when it was imported",
-            hint='put what is to happen only in a script below `if __name__ == "__main__":`',
+            hint='put code that belongs only to a script below `if __name__ == "__main__":`',
         ) from error
     except _FAILURES as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
 
 
 def _near_module(settings: ApplicationSettings) -> str:
-    """Return a question if a file there has nearly the name of the module, or ``""``."""
+    """Return a suggestion if a file there has a similar name, or ``""``."""
     known = []
     for folder in settings.paths:
         with contextlib.suppress(OSError):
@@ -83,7 +83,7 @@ def _near_module(settings: ApplicationSettings) -> str:
 
 
 def _hidden_by(module: ModuleType, settings: ApplicationSettings) -> str | None:
-    """Return the user's file of that name, if another module of the name was found before it."""
+    """Return the user's file of that name if another module with the name was found first."""
     relative = settings.module.replace(".", os.sep)
     for path in settings.paths:
         for file in (f"{relative}.py", os.path.join(relative, "__init__.py")):
@@ -103,7 +103,7 @@ def _built(setup: Any, settings: ApplicationSettings) -> object:
     except SystemExit as error:
         raise ConfigError(
             f"application_setup ended the process with status {text_of(error.code, str)}",
-            hint="if it parses arguments, have it ignore those it does not know (parse_known_args)",
+            hint="if it parses arguments, let it ignore unknown ones (parse_known_args)",
         ) from error
     except _FAILURES as error:
         raise _of_user(error, "application_setup failed") from error
@@ -129,7 +129,8 @@ def _place(module: ModuleType) -> str:
 
 
 def _of_user(error: BaseException, what: str) -> ConfigError:
-    """Return an error with the user's own file and line, and what Python said there."""
+    """Return an error with the user's file and line, and Python's message."""
+
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{_shown_path(error.filename)}:{error.lineno}"
         said = f"{type(error).__name__}: {error.msg}"

@@ -1,4 +1,4 @@
-"""Keeps the records that user code could not take, one JSON object a line."""
+"""Writes records that user code failed on to files, one JSON object a line."""
 
 import base64
 import contextlib
@@ -18,15 +18,15 @@ from wallaroo_workers.logs import get_logger
 log = get_logger()
 
 TOLD_EACH_S = 5
-"""Failures told one by one in any second; the others of that second are counted."""
+"""Failures logged one by one in any second; the others of that second are counted."""
 FILE_BYTES = 64 << 20
-"""A file that is longer is followed by another one."""
+"""The size at which a new file is started."""
 SUFFIX = ".jsonl"
 PATHS_LISTED_MAX = 4
 
 
 def dead_letter_paths(folder: str, application: str, workers: Sequence[str]) -> list[str]:
-    """Return the files of these workers; a pattern where one has several, or for many workers."""
+    """Return the files of these workers; a pattern if a worker has several, or for many workers."""
     if len(workers) > PATHS_LISTED_MAX:
         return [str(Path(folder) / f"{_name(application, '*')}{SUFFIX}")]
     names = [_name(application, worker) for worker in workers]
@@ -42,11 +42,11 @@ def _name(application: str, worker: str) -> str:
 
 
 class DeadLetters:
-    """The files of one worker; the first is made when the first record fails.
+    """The files of one worker; the first is created when the first record fails.
 
-    ``NAME.jsonl`` is followed by ``NAME.2.jsonl`` once it has ``file_bytes``, and so on. A file
-    keeps its name, so that a line of it stays what people and programs call a letter by. Of these
-    files the newest ``kept_max`` are kept, by default all.
+    When ``NAME.jsonl`` has ``file_bytes``, ``NAME.2.jsonl`` is started, and so on. A file keeps its
+    name, because people and programs refer to a letter by its file and line. The newest
+    ``kept_max`` files are kept, by default all.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeadLetters:
         self.count_by_step: Counter[str] = Counter()
 
     def add(self, failures: list[Failure]) -> None:
-        """Write ``failures`` down, and tell of them at a bounded rate."""
+        """Write ``failures`` to the file, and log them at a limited rate."""
         now = datetime.now(UTC)
         second = int(now.timestamp())
         try:
@@ -93,7 +93,7 @@ class DeadLetters:
             self._tell(failure, second)
 
     def close(self) -> None:
-        """Tell what was only counted, and close the file."""
+        """Log what was only counted, and close the file."""
         self._tell_untold()
         if self._lost_count:
             self._tell_lost()
@@ -118,7 +118,7 @@ class DeadLetters:
         return size > 0 and size + more > self._file_bytes
 
     def _open(self, more: int) -> LineFile:
-        """Return the newest file that nobody else writes to and that has room, or a new one."""
+        """Return the newest file that has room and no other writer, or a new one."""
         self._folder.mkdir(parents=True, exist_ok=True)
         there = self._numbers()
         for number in itertools.count(max(there, default=1)):
@@ -132,8 +132,8 @@ class DeadLetters:
                     "dead_letters.truncated",
                     path=str(self._path),
                     byte_count=file.cut_bytes,
-                    hint="a crash or a full disk had left half a dead letter at its end",
-                    next="that half is cut off, and the file goes on behind the last whole one",
+                    hint="a crash or a full disk left an incomplete dead letter at its end",
+                    next="the incomplete letter is removed, and new ones are appended",
                 )
             if not self._is_full(file.size, more):
                 self._drop_old(sorted({*there, number}))
@@ -144,7 +144,7 @@ class DeadLetters:
     def _drop_old(self, numbers: list[int]) -> None:
         for number in numbers[: -self._kept_max] if self._kept_max is not None else []:
             path = self._path_of(number)
-            # One that another cluster writes to is not ours; one that resists is tried again.
+            # Skip a file that another cluster writes to; retry one that cannot be deleted.
             with contextlib.suppress(OSError):
                 LineFile(path).close()
                 path.unlink()
@@ -152,7 +152,7 @@ class DeadLetters:
                     "dead_letters.deleted",
                     path=str(path),
                     why=f"--keep-dead-letters {self._kept_max}",
-                    next="its letters are gone; the newer files stay",
+                    next="its letters are deleted; newer files stay",
                 )
 
     def _path_of(self, number: int) -> Path:
@@ -187,7 +187,7 @@ class DeadLetters:
             path=str(self._path),
             reason=self._lost_reason,
             lost_count=self._lost_count,
-            hint="make room or permission there; failing records are lost until then",
+            hint="free disk space or grant permission; records that fail until then are lost",
         )
         self._lost_count = 0
 
@@ -218,5 +218,5 @@ class DeadLetters:
 
 
 def _key_as_json(key: object) -> Any:
-    """JSON has no bytes; they are shown as Python writes them."""
+    """Return the key for JSON; bytes, which JSON does not have, become their Python text."""
     return repr(key)

@@ -1,4 +1,4 @@
-"""What a worker process keeps beyond its own life: the store of checkpoints, and journals."""
+"""What outlives a worker process: the store of checkpoints, and journals."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ class JournalFolder(FoundJournals):
         self._sync = sync
 
     def read(self, position: JournalPosition) -> Iterable[Entry]:
-        """Return what is to be replayed from a position on."""
+        """Yield the entries to replay from a position on."""
         if self._sync != "os":
             # A process that was lost may not have done it, and what follows from an entry must
             # not outlive the entry.
@@ -43,14 +43,14 @@ class JournalFolder(FoundJournals):
         return JournalReader(self.folder, position)
 
     def cut(self, journal: str, offset: int | None) -> bool:
-        """Delete the segments before ``offset``; ``None``: all of the journal, if it is here."""
+        """Delete segments before ``offset``; with ``None`` the whole journal, if it is here."""
         is_here = (self.folder / journal).is_dir()
         cut_journal(self.folder, journal, offset)
         return is_here
 
 
 def open_durable(settings: WorkerSettings) -> DurableStorage | None:
-    """Return the storage that the settings name; ``None`` where checkpoints are off."""
+    """Return the storage of the settings; ``None`` if checkpoints are off."""
     options = settings.options
     if not options.resilience:
         return None

@@ -1,7 +1,7 @@
-"""The end of a process that ran code of the application.
+"""Ends a process that ran code of the application.
 
-Python waits for threads, executors and ``atexit`` functions, of which the application may have left
-some that never end. They get a moment; then the process ends with the status that it was to have.
+Python waits for threads, executors and ``atexit`` functions, and some of the application's may
+never end. They get a short time; then the process ends with its intended status.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ GRACE_S = 2.0
 
 @contextlib.contextmanager
 def ending_in_time(at_last: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Have the process end within ``GRACE_S`` of the end of this block, with the status it has.
+    """End the process at most ``GRACE_S`` after the end of this block, with the status it has.
 
-    ``at_last`` is called before a process is ended that did not end by itself.
+    ``at_last`` is called before a process is forced to end.
     """
     status = 1
     try:
@@ -49,9 +49,9 @@ def _end_soon(status: int, at_last: Callable[[], object]) -> None:
 
     try:
         threading.Thread(target=end, daemon=True).start()
-    except RuntimeError:  # the application has taken all threads that there may be
+    except RuntimeError:  # the application has used up all threads
         os._exit(status)
     for stream in (sys.stdout, sys.stderr):
-        # Otherwise what was printed is lost if the interpreter does not come to its own end.
+        # Flush: printed output would be lost if the interpreter does not shut down by itself.
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -1,9 +1,9 @@
-"""Processes that a worker's application started, found and ended once the worker has ended.
+"""Finds and ends child processes of an application after their worker has ended.
 
-A worker that is killed cannot end its children, and its successor starts its own. Each worker is
-the leader of a session, which its children belong to unless they leave it, and has a mark in its
-environment, which they inherit. So they are found whether they were forked or started by
-``subprocess``, and also if their own parents have ended.
+A worker that is killed cannot end its children, and its successor starts its own. Each worker leads
+a session, which its children belong to unless they leave it, and has a mark in its environment,
+which they inherit. So children are found whether they were forked or started by ``subprocess``, and
+even if their own parents have ended.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import secrets
 import signal
 
 MARK = "WALLAROO_WORKER_MARK"
-"""Variable in the environment of a worker and of all processes that it starts."""
+"""The environment variable of a worker and of all processes that it starts."""
 
 _ROUNDS_MAX = 20
-"""Processes may start others while they are being ended."""
+"""Limits how often new processes are searched for, because processes may start others."""
 
 
 def new_mark() -> str:
@@ -24,7 +24,7 @@ def new_mark() -> str:
 
 
 class Leftovers:
-    """What a worker's process leaves when it ends."""
+    """The child processes that a worker leaves when it ends."""
 
     def __init__(self, worker: int, mark: str) -> None:
         self._worker = worker
@@ -32,11 +32,11 @@ class Leftovers:
 
     @classmethod
     def of_this_process(cls) -> "Leftovers":
-        """Return those of the present process, a worker."""
+        """Return those of the present process, which is a worker."""
         return cls(os.getpid(), os.environ.get(MARK, ""))
 
     def end(self) -> int:
-        """Kill them all, but never the present process; return how many there were."""
+        """Kill all of them, but never the present process; return their number."""
         ended: set[int] = set()
         for _ in range(_ROUNDS_MAX):
             found = [pid for pid in _processes() if self._has(pid)]
@@ -49,7 +49,7 @@ class Leftovers:
         return len(ended)
 
     def end_own(self) -> None:
-        """Kill them all, if the present process is the worker and not a copy of it."""
+        """Kill all of them if the present process is the worker and not a forked copy."""
         if os.getpid() == self._worker:
             self.end()
 
@@ -67,7 +67,7 @@ class Leftovers:
 
 
 def _processes() -> list[int]:
-    """Return all others; none on systems without /proc."""
+    """Return the ids of all other processes; none on systems without /proc."""
     try:
         names = os.listdir("/proc")
     except OSError:

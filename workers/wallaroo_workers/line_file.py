@@ -1,4 +1,4 @@
-"""Files to which one process appends whole lines, whatever happens in the middle of one."""
+"""Files to which one process appends whole lines, even if a write fails in the middle of a line."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ READ_BACK_BYTES = 64 << 10
 
 
 class LinesNotWrittenError(OSError):
-    """The disk took only some of the lines, or none; what it took of the next one is cut off."""
+    """The disk stored only some of the lines, or none; a partly stored line is removed."""
 
     def __init__(self, written_count: int, cause: OSError) -> None:
         super().__init__(cause.errno, cause.strerror or str(cause))
@@ -21,8 +21,8 @@ class LinesNotWrittenError(OSError):
 class LineFile:
     """A file that is open for appending.
 
-    Raises ``BlockingIOError`` if another process has it open: only one can know where the last
-    whole line ends. What a crash or a full disk left behind that end is cut off at the start.
+    Raises ``BlockingIOError`` if another process has it open: only one process can know where the
+    last whole line ends. A partial line that a crash or a full disk left is removed when opening.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class LineFile:
             self.size = _end_of_last_line(self._file, byte_count)
             """Length of the file in bytes."""
             self.cut_bytes = byte_count - self.size
-            """Bytes of a half-written line that were cut off at the start."""
+            """Bytes of a partial line that were removed when opening."""
             if self.cut_bytes:
                 os.ftruncate(self._file, self.size)
         except OSError:
@@ -44,20 +44,20 @@ class LineFile:
 
     @property
     def is_deleted(self) -> bool:
-        """Return whether somebody deleted the file, so that nobody will find what is appended."""
+        """Return whether the file was deleted, so that appended lines would be lost."""
         return os.fstat(self._file).st_nlink == 0
 
     def append(self, lines: bytes) -> None:
         """Write whole lines; raises ``LinesNotWrittenError``, after which the file is closed."""
         written = 0
-        # Somebody may have emptied it meanwhile; a cut at its old length would fill it with zeros.
+        # The file may have been emptied; truncating to the old length would fill it with zeros.
         self.size = os.fstat(self._file).st_size
         try:
             while written < len(lines):
                 written += os.write(self._file, lines[written:] if written else lines)
         except OSError as error:
             whole = lines.rfind(b"\n", 0, written) + 1
-            # If even that fails, the next start does it.
+            # If this fails too, the next start repairs the file.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.size + whole)
             self.close()
@@ -65,7 +65,7 @@ class LineFile:
         self.size += len(lines)
 
     def sync(self) -> None:
-        """Make what was appended durable, the name of the file too."""
+        """Make appended lines and the file's name durable."""
         os.fsync(self._file)
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -74,7 +74,7 @@ class LineFile:
             os.close(folder)
 
     def close(self) -> None:
-        """Let others append to it; nothing happens if it is closed."""
+        """Close the file, so that other processes can append to it; do nothing if it is closed."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -90,7 +90,7 @@ def _lock(file: int) -> None:
 
 
 def _end_of_last_line(file: int, byte_count: int) -> int:
-    """Return where the last whole line ends; a crash can leave half a line, or zeros."""
+    """Return where the last whole line ends; a crash can leave a partial line, or zeros."""
     end = byte_count
     while end > 0:
         start = max(end - READ_BACK_BYTES, 0)

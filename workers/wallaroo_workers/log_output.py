@@ -1,4 +1,4 @@
-"""Where log lines go: a descriptor that may be full, closed or not read; lines never hold us up."""
+"""Writes log lines to a descriptor that may be full, closed or not read, without blocking."""
 
 import contextlib
 import fcntl
@@ -10,19 +10,19 @@ import termios
 from collections.abc import Callable
 
 ROOM_AWAITED_MS = 1000
-"""How long a reader that does not read is waited for, once; afterwards lines are dropped."""
+"""How long to wait, once, for a reader that does not read; afterwards lines are dropped."""
 
 
 class LogOutput:
     """Writes whole lines, and drops and counts those that cannot be written.
 
-    ``told`` makes the line that tells how many were dropped; it comes before the next one that
-    can be written.
+    ``told`` creates the line that reports how many were dropped. It is written before the next line
+    that can be written.
     """
 
     def __init__(self, descriptor: int, told: Callable[[int], str]) -> None:
         try:
-            # The application may close or replace what it knows as stderr.
+            # Duplicate the descriptor: the application may close or replace stderr.
             self._descriptor = os.dup(descriptor)
         except OSError:
             self._descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
@@ -31,10 +31,10 @@ class LogOutput:
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLOUT)
         self._is_torn = False
-        """A line was cut off: the next one begins on a line of its own."""
+        """Whether the last line was cut off, so that a line break has to precede the next one."""
         self._is_stuck = False
         self.dropped_count = 0
-        """Since the last time that this was told."""
+        """Lines dropped since the last report."""
 
     def write(self, line: str) -> None:
         """Write a line, or drop it."""
@@ -44,7 +44,7 @@ class LogOutput:
             self.dropped_count += 1
 
     def close(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         os.close(self._descriptor)
 
     def _is_written(self, line: str) -> bool:
@@ -53,7 +53,7 @@ class LogOutput:
         try:
             while view and self._has_room():
                 with contextlib.suppress(BlockingIOError):
-                    # Another program may have made the terminal or pipe that we share so.
+                    # Another program may have made the shared terminal or pipe non-blocking.
                     count = os.write(self._descriptor, view[: self._room()])
                     view = view[count:]
                     self._is_torn = True
@@ -71,7 +71,7 @@ class LogOutput:
     def _room(self) -> int | None:
         """Return how many bytes a pipe certainly accepts; ``None`` if there is no limit.
 
-        Longer lines come in pieces, between which there may be lines of other processes.
+        Longer lines are written in pieces, and lines of other processes may appear between them.
         """
         if not self._is_pipe:
             return None

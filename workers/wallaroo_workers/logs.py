@@ -2,8 +2,8 @@
 
 Every line has ``timestamp``, ``level``, ``process`` and ``event``, and other facts by event.
 
-Nothing here depends on how structlog or ``logging`` are configured in this process, which is for
-the application to say: a module that configures them changes its own lines, not ours.
+Nothing here depends on the configuration of structlog or ``logging`` in this process. That belongs
+to the application: a module that configures them changes its own lines, not ours.
 """
 
 import json
@@ -35,11 +35,11 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 _recent: deque[dict[str, Any]] = deque(maxlen=RECENT_LINES)
 _untold: deque[dict[str, Any]] = deque(maxlen=RECENT_LINES)
-"""Those that ``new_lines`` has not returned."""
+"""Lines that ``new_lines`` has not returned yet."""
 
 
 class _Telling:
-    """How this process tells its lines; before it is configured, structlog does."""
+    """How this process writes its lines; before it is configured, structlog does."""
 
     process = ""
     level = logging.INFO
@@ -48,30 +48,30 @@ class _Telling:
 
 
 class Log:
-    """Tells what happens; facts are keyword arguments."""
+    """Logs events; facts are keyword arguments."""
 
     def debug(self, event: str, **facts: Any) -> None:
-        """Tell a detail."""
+        """Log a detail."""
         _tell("debug", event, facts)
 
     def info(self, event: str, **facts: Any) -> None:
-        """Tell what happens in the order of things."""
+        """Log what happens in normal operation."""
         _tell("info", event, facts)
 
     def warning(self, event: str, **facts: Any) -> None:
-        """Tell what somebody should look at."""
+        """Log what an operator should look at."""
         _tell("warning", event, facts)
 
     def error(self, event: str, **facts: Any) -> None:
-        """Tell what went wrong."""
+        """Log an error."""
         _tell("error", event, facts)
 
     def critical(self, event: str, **facts: Any) -> None:
-        """Tell a bug of ours."""
+        """Log a bug of ours."""
         _tell("critical", event, facts)
 
     def exception(self, event: str, **facts: Any) -> None:
-        """Tell what went wrong, with the exception that is being handled."""
+        """Log an error with the exception that is being handled."""
         _tell("error", event, {"exc_info": True, **facts})
 
 
@@ -81,7 +81,7 @@ def get_logger() -> Log:
 
 
 def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") -> None:
-    """Send this process's own log, and the application's, to stderr under one name."""
+    """Send our log and the application's to stderr, under the name of this process."""
     forget_configuration()
     number = _LEVELS[level]
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
@@ -99,14 +99,14 @@ def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") 
 
 
 def forget_configuration() -> None:
-    """Leave our lines to structlog again, as before ``configure_logs``."""
+    """Return our lines to structlog, as before ``configure_logs``."""
     if _Telling.output is not None:
         _Telling.output.close()
         _Telling.output = None
 
 
 def set_log_level(level: int) -> None:
-    """From now on show lines of this level and above, such as ``logging.WARNING``."""
+    """Show lines of this level and above from now on, such as ``logging.WARNING``."""
     _Telling.level = level
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     logging.getLogger().setLevel(level)
@@ -139,7 +139,7 @@ def _tell(level: str, event: str, facts: dict[str, Any]) -> None:
 
 
 class _Handler(logging.Handler):
-    """Takes lines of the standard library's loggers."""
+    """Receives lines of the standard library's loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         facts = {
@@ -161,7 +161,7 @@ def _from_structlog(_logger: Any, method: str, values: MutableMapping[str, Any])
 
 
 def _kept_apart(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename what the application calls as we call what every line has."""
+    """Rename facts of the application that have the name of a field of every line."""
     taken = (*_FIRST, "logger", "exc_info")
     return {f"extra_{name}" if name in taken else name: value for name, value in facts.items()}
 
@@ -187,7 +187,7 @@ def _put(level: str, event: object, facts: dict[str, Any], error: Any) -> None:
 
 
 def _exception(error: Any) -> Any:
-    """Return what is being handled as Python has it; ``None`` for nothing."""
+    """Return the exception that is being handled; ``None`` if there is none."""
     if isinstance(error, tuple):
         return error if error[1] is not None else None
     found = error if issubclass(type(error), BaseException) else sys.exception() if error else None
@@ -195,7 +195,7 @@ def _exception(error: Any) -> Any:
 
 
 def _safe(value: Any, depth: int = 0) -> Any:
-    """Return a value as JSON can hold it, with lists and dicts as such."""
+    """Return a value that JSON can hold; lists and dicts stay lists and dicts."""
     kind = type(value)
     if kind in (list, tuple, dict) and depth < _NESTED_MAX and len(value) <= _ITEMS_MAX:
         if kind is dict:
@@ -205,7 +205,7 @@ def _safe(value: Any, depth: int = 0) -> Any:
 
 
 def _remember(line: dict[str, Any], error: Any) -> None:
-    """Keep the line for those who ask later."""
+    """Keep the line for later queries."""
     kept = {name: _short(value) for name, value in line.items()}
     if error:
         kept["exception"] = _short(text_of(error[1]))
@@ -224,7 +224,7 @@ def _short(value: Any) -> Any:
 
 
 def _console(*, colors: bool) -> Callable[[dict[str, Any]], str]:
-    # Other formatters show locals, and so records and keys of users.
+    # Other formatters show local variables, which hold records and keys of users.
     formatter = structlog.dev.plain_traceback
     renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=formatter)
     return lambda line: str(renderer(None, line["level"], line))

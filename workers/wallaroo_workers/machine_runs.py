@@ -1,12 +1,12 @@
 """All clusters of this machine, found through the files that their processes hold open.
 
-The initializer of a cluster holds its run file open for as long as it lives, and the kernel says in
-``/proc/PID/fd`` which files a process has open. So nothing has to be registered anywhere: no entry
-can be left behind, a changed working folder or temporary folder does not matter, and the kernel
-decides who may look: a user sees clusters of their own, root sees all.
+The initializer of a cluster keeps its run file open while it lives, and ``/proc/PID/fd`` lists the
+open files of a process. So nothing has to be registered: no entry can be left behind, a changed
+working or temporary folder does not matter, and the kernel decides on access: users see their own
+clusters, root sees all.
 
-What a process of another user has open is that user's to choose. So only regular files are read, up
-to a size, without waiting, and their content is checked before it is shown.
+Another user chooses freely which files a process has open. So only regular files are read, up to a
+limit, without blocking, and their content is checked before it is shown.
 """
 
 import contextlib
@@ -28,16 +28,16 @@ COMMAND = "wallaroo-run"
 
 @dataclass(frozen=True, slots=True)
 class MachineRuns:
-    """What was found."""
+    """The clusters that were found."""
 
     runs: list[dict[str, Any]]
-    """Of each run what its file says, and ``folder`` and ``user``; without secrets."""
+    """For each run the content of its file without secrets, with ``folder`` and ``user``."""
     hidden_count: int
     """Clusters of other users that this user may not look into."""
 
 
 def machine_runs(proc: Path = PROC) -> MachineRuns:
-    """Look at all processes of this machine."""
+    """Search all processes of this machine for clusters."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     hidden_count = 0
     for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
@@ -74,7 +74,7 @@ def _runs_of(process: Path, handles: list[str]) -> Iterator[tuple[tuple[int, int
 
 
 def _checked(facts: Any) -> dict[str, Any]:
-    """Return the facts that are shown. Raises ``ValueError`` unless they have their types."""
+    """Return the facts to show. Raises ``ValueError`` if one has another type."""
     match facts:
         case {
             "pid": int(pid),
@@ -106,7 +106,7 @@ def _user(number: int) -> str:
 
 
 def _starts_a_cluster(process: Path) -> bool:
-    """Say whether the process of another user looks like the initializer of a cluster."""
+    """Return whether another user's process looks like the initializer of a cluster."""
     try:
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""Measures one worker: gathers once a second what its parts have counted, for the initializer."""
+"""Measures one worker: collects once a second what its parts have counted, for the initializer."""
 
 import base64
 import os
@@ -28,12 +28,12 @@ from wallaroo_workers.sources_and_sinks import WorkerSinks
 from wallaroo_workers.state_sizes import StateSizes
 
 FAILURES_TOLD_MAX = 20
-"""Dead letters in one report; all of them are counted, and stand in their file."""
+"""Dead letters in one report; all of them are counted, and written to their file."""
 PAYLOAD_SHOWN_BYTES = 1024
 
 
 class Measuring:
-    """Of one worker process."""
+    """The measurements of one worker process."""
 
     def __init__(self, me: WorkerName, plan: Plan) -> None:
         self._me = me
@@ -52,7 +52,7 @@ class Measuring:
 
     @property
     def deliveries(self) -> Deliveries:
-        """Where results on their way to sinks are noted."""
+        """The results that are on their way to sinks."""
         return self._deliveries
 
     # What the worker tells
@@ -69,7 +69,7 @@ class Measuring:
             self._deliveries.settled(sink, byte_count)
 
     def failed(self, failures: list[Failure]) -> None:
-        """Records became dead letters."""
+        """Count records that became dead letters."""
         now_s = time.time()
         for failure in failures[-FAILURES_TOLD_MAX:]:
             payload = None if failure.payload is None else failure.payload[:PAYLOAD_SHOWN_BYTES]
@@ -134,10 +134,10 @@ class Measuring:
         return report
 
     def delivered(self, counts: dict[str, Counts], sinks: WorkerSinks) -> dict[str, Counts]:
-        """Return ``counts``, of which results count as out of a sink only when it has them.
+        """Return ``counts`` in which results count only after their sink has them.
 
-        In a checkpoint they count as soon as they are made: it is complete only when all sinks have
-        what was made before its barrier.
+        In a checkpoint results count when they are created, because it is complete only when all
+        sinks have the results from before its barrier.
         """
         self.look(sinks)
         own = counts.get(self._me, {})

@@ -245,8 +245,8 @@ class WorkerSinks:
                         "sink.flushing",
                         address=sink.address,
                         bytes_queued=sink.queued_bytes,
-                        hint="ask a second time to stop at once",
-                        next="the stop waits for it",
+                        hint="ask a second time to stop immediately",
+                        next="the stop waits for the sink",
                     )
         for sink in self._runners:
             sink.close()

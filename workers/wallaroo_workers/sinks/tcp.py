@@ -104,7 +104,7 @@ class TCPSinkRunner:
                         self._sink.port,
                     )
                 self.connection_count += 1
-                log.info("sink.connected", address=self.address, next="what is queued is sent")
+                log.info("sink.connected", address=self.address, next="queued output is sent")
                 return
             except (OSError, TimeoutError) as error:
                 if loop.time() - told_s >= WAITING_TOLD_EVERY_S:
@@ -115,7 +115,7 @@ class TCPSinkRunner:
                         reason=str(error) or "no answer",
                         bytes_queued=self.queued_bytes,
                         hint="start the receiver there",
-                        next="tries again; what is queued is kept",
+                        next="tries again; queued output is kept",
                     )
             await asyncio.sleep(back_off_s)
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
@@ -159,7 +159,7 @@ class TCPSinkRunner:
             address=self.address,
             reason=reason,
             bytes_queued=self.queued_bytes,
-            next="connects again; what is queued is kept",
+            next="reconnects; queued output is kept",
         )
 
     def close(self) -> None:
