@@ -20,10 +20,16 @@ def page(
 
 def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
     states: dict[str, dict[Any, Any]] = {"s": {f"k{number}": number for number in range(5)}}
-    assert page(states, 0, 2) == {"keys": [["str", "k0"], ["str", "k1"]], "is_last": False}
+    assert page(states, 0, 2) == {
+        "keys": [["str", "k0", False], ["str", "k1", False]],
+        "is_last": False,
+    }
     states["s"]["late"] = 0
-    assert page(states, 2, 2)["keys"] == [["str", "k2"], ["str", "k3"]]
-    assert page(states, 4, 9) == {"keys": [["str", "k4"], ["str", "late"]], "is_last": True}
+    assert page(states, 2, 2)["keys"] == [["str", "k2", False], ["str", "k3", False]]
+    assert page(states, 4, 9) == {
+        "keys": [["str", "k4", False], ["str", "late", False]],
+        "is_last": True,
+    }
     assert page(states, 6, 9) == {"keys": [], "is_last": True}
 
 
@@ -34,7 +40,7 @@ def test_whoever_reads_all_pages_sees_each_key_once_while_others_come(grows_by: 
     found: list[int] = []
     for turn in itertools.count():
         some = page(states, len(found), 7, pages)
-        found += [int(text) for _, text in some["keys"]]
+        found += [int(text) for _, text, _ in some["keys"]]
         if some["is_last"]:
             break
         if turn % 3 == 0 and len(states["s"]) < 300:
@@ -49,7 +55,7 @@ def test_two_that_read_at_once_both_see_all() -> None:
     for turn in range(10):
         states["s"][1000 + turn] = None
         for mine in found:
-            mine += [text for _, text in page(states, len(mine), 7, pages)["keys"]]
+            mine += [text for _, text, _ in page(states, len(mine), 7, pages)["keys"]]
     expected = [str(key) for key in states["s"]]
     assert found == [expected, expected]
 
@@ -79,11 +85,11 @@ def test_keys_of_all_kinds_are_told_apart() -> None:
     values = ["1", 1, True, b"1", ("1", True)]
     states = {"s": {canonical_key(value): None for value in values}}
     assert page(states, 0, 9)["keys"] == [
-        ["str", "1"],
-        ["int", "1"],
-        ["bool", "true"],
-        ["bytes", "1"],
-        ["json", '["1", true]'],
+        ["str", "1", False],
+        ["int", "1", False],
+        ["bool", "true", False],
+        ["bytes", "1", False],
+        ["json", '["1", true]', False],
     ]
 
 
