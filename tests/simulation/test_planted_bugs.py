@@ -19,7 +19,7 @@ from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.ingest.connection_handover import Handed, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
-from wallaroo.ingest.read_budget import ReadBudget
+from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName
@@ -176,7 +176,13 @@ def without_late_keys(patch: Patch) -> None:
 
 def without_rest_before_handing_over(patch: Patch) -> None:
     """A worker that leaves goes on reading the connections that it gives away."""
-    patch.setattr(ReadBudget, "rest", lambda _: None)
+    hold = ReadBudget.hold
+
+    def replays_alone(self: ReadBudget, reason: HoldReason) -> None:
+        if reason is HoldReason.REPLAY:
+            hold(self, reason)
+
+    patch.setattr(ReadBudget, "hold", replays_alone)
 
 
 def without_waiting_for_a_checkpoint(patch: Patch) -> None:

@@ -53,7 +53,7 @@ class Taker:
                 taken += source.take(min(3, count - len(taken)))
                 if not source.has_records:
                     self.ready.remove(source)
-                    source.emptied()
+                    source.batch_consumed()
             await asyncio.sleep(0)
         return taken
 
@@ -181,7 +181,7 @@ async def test_nothing_comes_after_a_stop(path: Path) -> None:
     reader.stop()
     assert not reader.has_records
     assert reader.take(5) == []
-    reader.emptied()
+    reader.batch_consumed()
     assert not reader.is_ended
     assert reader.position() == [0, 0, 8]
 

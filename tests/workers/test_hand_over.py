@@ -16,7 +16,7 @@ import wallaroo
 from tests.cluster.harness import framed, free_ports
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.ingest.connection_handover import Handed, Offer, deal, drop
+from wallaroo.ingest.connection_handover import Handed, Offer, distribute, drop
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource
@@ -106,8 +106,10 @@ class Worker:
         return offer.resize == RESIZE
 
     async def give(self, *takers: "Worker", resize: int = RESIZE) -> bool:
-        await self.senders.rest(asyncio.sleep)
-        shares = deal(GIVER, self.senders.handed(), [taker.hand_over.path for taker in takers])
+        await self.senders.pause_reading(asyncio.sleep)
+        shares = distribute(
+            GIVER, self.senders.handed(), [taker.hand_over.path for taker in takers]
+        )
         return await self.hand_over.give(Offer(resize, GIVER, 1), shares) == {*shares}
 
     def read_on(self) -> None:
@@ -142,7 +144,7 @@ async def _with_workers(
         await test(made, folder)
     finally:
         for worker in made:
-            worker.senders.let_go()
+            worker.senders.detach()
             worker.listener.close()
             worker.short_listener.close()
             worker.hand_over.close()
@@ -182,7 +184,7 @@ async def test_a_sender_at_full_speed_goes_on_at_another_worker(
         await until(lambda: len(giver.taken) > 1000)
         assert await giver.give(taker)
         taken_count = len(giver.taken)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         await until(lambda: len(giver.taken) + len(taker.taken) == len(numbers))
         sending.join()
@@ -202,7 +204,7 @@ async def test_a_frame_cut_in_two_is_whole_where_its_end_is_read(
         connection.sendall(data[:9])
         await until(lambda: giver.taken == [b"one"])
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         connection.sendall(data[9:])
         await until(lambda: taker.taken == [b"two"])
@@ -218,7 +220,7 @@ async def test_connections_of_several_sources_go_on_at_their_own(
         short.sendall(b"\x03\x00one\x03")
         await until(lambda: sorted(giver.taken) == [b"one", b"short one"])
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         long.sendall(framed(b"one", b"two")[9:])
         short.sendall(b"\x00two")
@@ -235,13 +237,13 @@ async def test_what_a_sender_that_has_ended_sent_is_read_to_its_end(
         for connection in (closed, half_closed):
             connection.sendall(framed(b"first"))
         await until(lambda: len(giver.taken) == 2)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         for connection in (closed, half_closed):
             connection.sendall(framed(b"last"))
         closed.close()
         half_closed.shutdown(socket.SHUT_WR)
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         await until(lambda: taker.taken == [b"last", b"last"])
         assert half_closed.recv(1) == b""
@@ -254,7 +256,7 @@ async def test_one_that_waits_to_be_accepted_is_handed_over(workers: list[Worker
     with connect(giver) as connection:
         connection.sendall(framed(b"one"))
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         connection.sendall(framed(b"two"))
         await until(lambda: giver.taken + taker.taken == [b"one", b"two"])
@@ -268,7 +270,7 @@ async def test_many_are_shared_evenly_and_sent_in_batches(workers: list[Worker],
     with connections(giver, count) as senders:
         await until(lambda: giver.listener.connection_count == count)
         assert await giver.give(*takers)
-        giver.senders.let_go()
+        giver.senders.detach()
         for taker in takers:
             taker.read_on()
         for number, sender in enumerate(senders):
@@ -290,7 +292,7 @@ async def test_called_off_the_giver_reads_on_as_if_nothing_had_been(
         assert not await giver.give(taker, resize=RESIZE + 1)
         connection.sendall(data[9:])
         assert giver.taken == [b"one"]
-        giver.senders.wake()
+        giver.senders.resume_reading()
         await giver.senders.listen([giver.listener.address, giver.short_listener.address])
         await until(lambda: giver.taken == [b"one", b"two", b"three"])
         connection.shutdown(socket.SHUT_WR)
@@ -304,10 +306,10 @@ async def test_one_that_waits_at_a_taker_can_be_given_again(workers: list[Worker
         connection.sendall(framed(b"one")[:5])
         await until(lambda: giver.listener.connection_count == 1)
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.senders.take_over(taker.offers[0][1])
         assert await taker.give(last)
-        taker.senders.let_go()
+        taker.senders.detach()
         last.read_on()
         connection.sendall(framed(b"one")[5:])
         await until(lambda: last.taken == [b"one"])

@@ -187,7 +187,7 @@ async def test_a_taker_with_few_files_left_refuses(workers: list[Worker], _: Pat
     giver, taker = workers[:2]
     with connections(giver, 40), capture_logs() as lines:
         await until(lambda: giver.listener.connection_count == 40)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         before = open_files()
         share = giver.senders.handed()
         # Room for all, and hardly more.
@@ -208,14 +208,14 @@ async def test_what_the_system_does_not_let_through_is_given_back_whole(
     with connections(giver, count) as senders, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fd_handover, "FILES_PART", 1e6)
         await until(lambda: giver.listener.connection_count == count)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         before = open_files()
         share = giver.senders.handed()
         with files_left(BATCH_COUNT_MAX + 5), capture_logs() as lines:
             assert await giver.hand_over.give(OFFER, {taker.hand_over.path: share}) == set()
         assert open_files() == before
         assert any("connections were sent" in line.get("reason", "") for line in lines)
-        giver.senders.wake()
+        giver.senders.resume_reading()
         for sender in senders:
             sender.sendall(framed(b"one"))
         await until(lambda: len(giver.taken) == count)
@@ -243,14 +243,14 @@ async def test_a_connection_that_is_reset_meanwhile_is_given_up_by_the_taker(
     before = open_files()
     with connections(giver, 3) as senders:
         await until(lambda: giver.listener.connection_count == 3)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         for sender in senders:
             sender.sendall(framed(b"one"))
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         senders[0].close()
         assert await giver.give(taker)
         senders[1].close()
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         senders[2].close()
         await until(lambda: taker.listener.connection_count == giver.listener.connection_count == 0)
@@ -270,7 +270,7 @@ async def test_a_frame_can_be_cut_anywhere(workers: list[Worker], _: Path) -> No
         whole = sum((cut >= 13) + (cut >= 17) + (cut >= 30) for cut in cuts)
         await until(lambda: len(giver.taken) == whole)
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         for cut, sender in zip(cuts, senders, strict=True):
             sender.sendall(frames[cut:])
@@ -290,7 +290,7 @@ async def test_many_that_have_much_to_say_are_not_all_read_at_once(
     count = 100
     with connections(giver, count) as senders:
         await until(lambda: giver.listener.connection_count == count)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         sent = 0
         for sender in senders:
             sender.setblocking(False)
@@ -298,7 +298,7 @@ async def test_many_that_have_much_to_say_are_not_all_read_at_once(
                 sent += sender.send(block)
         assert sent > 8 * PENDING_BYTES_MAX
         assert await giver.give(taker)
-        giver.senders.let_go()
+        giver.senders.detach()
         taker.read_on()
         await until(lambda: taker.listener.connection_count == count)
         await until(lambda: taker.intake.is_full)
@@ -314,7 +314,7 @@ async def test_a_share_that_came_by_another_attempt_is_not_read(
     giver, *takers = workers
     with connections(giver, 2) as senders:
         await until(lambda: giver.listener.connection_count == 2)
-        await giver.senders.rest(asyncio.sleep)
+        await giver.senders.pause_reading(asyncio.sleep)
         gone = "/nowhere/hand-over"
         first, second = giver.senders.handed()
         path = takers[0].hand_over.path
@@ -322,7 +322,7 @@ async def test_a_share_that_came_by_another_attempt_is_not_read(
         assert first.stream.fileno() == second.stream.fileno() == -1, "what is given is closed"
         shares: dict[str, list[Handed]] = {takers[1].hand_over.path: giver.senders.handed()}
         assert await giver.hand_over.give(OFFER, shares) == {*shares}
-        giver.senders.let_go()
+        giver.senders.detach()
         takers[1].read_on()
         for sender in senders:
             sender.sendall(framed(b"one"))

@@ -89,7 +89,7 @@ class HandOver(Protocol):
         ...
 
 
-def deal(
+def distribute(
     giver: WorkerName, handed: Sequence[Handed], paths: Sequence[str]
 ) -> dict[str, list[Handed]]:
     """Return each path's share, as many for each as can be; several givers begin at others."""
@@ -107,7 +107,7 @@ class StagedConnections:
         self._shares: dict[WorkerName, tuple[int, list[Handed]]] = {}
         """By giver: the number of its last attempt that came here, and the share."""
 
-    def lay(self, offer: Offer, handed: list[Handed]) -> None:
+    def stage(self, offer: Offer, handed: list[Handed]) -> None:
         """Keep what is given, until it is known what becomes of the change."""
         if offer.giver in self._shares:
             drop(self._shares[offer.giver][1])

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
-from wallaroo.ingest.read_budget import ReadBudget
+from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.runtime.engine import Engine
 
 JOURNAL_AGAIN_S = 1.0
@@ -22,7 +22,7 @@ class Connection(Protocol):
         """Read no more for now."""
         ...
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Nothing of it waits any more: read on, or be gone."""
         ...
 
@@ -71,7 +71,7 @@ class Reading:
         self._connection.pause()
         self._position = 0
         self._pending_bytes = len(data)
-        self._intake.took(len(data))
+        self._intake.reserve(len(data))
         self._is_written_down = False
         self._write_down()
         return True
@@ -96,7 +96,7 @@ class Reading:
         self._engine.source_ready(self)
 
     def _write_down_again(self) -> None:
-        if self._intake.is_shut:
+        if self._intake.is_held_for(HoldReason.REPLAY):
             # A replay is under way; what comes behind it has to wait for its end.
             self._connection.call_later(JOURNAL_AGAIN_S, self._write_down_again)
         else:
@@ -105,7 +105,7 @@ class Reading:
     def rewind(self) -> None:
         """Forget payloads that stand in the journal: they come again by its replay."""
         if self.has_records and self._is_written_down:
-            self.emptied()
+            self.batch_consumed()
 
     def end(self) -> None:
         """The connection is gone, and nothing of it waits.
@@ -131,10 +131,10 @@ class Reading:
             return self._payloads
         return self._payloads[start : self._position]
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Everything is processed, or to be given up."""
         self._payloads = []
         self._position = 0
         pending_bytes, self._pending_bytes = self._pending_bytes, 0
-        self._intake.gave(pending_bytes)
-        self._connection.emptied()
+        self._intake.free(pending_bytes)
+        self._connection.batch_consumed()

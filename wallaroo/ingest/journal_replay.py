@@ -115,7 +115,7 @@ class ReplayRunner:
                 self._events.replay_failed(error)
         return payloads
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Everything is replayed, or nothing more can be."""
         if not self._has_failed:
             self._finish()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
 from wallaroo.ingest.connection_handover import Handed, collect, drop
+from wallaroo.ingest.read_budget import HoldReason
 from wallaroo.ingest.source_ports import SourcePorts
 
 REST_LOOK_S = 0.001
@@ -34,24 +35,24 @@ class ListeningSources:
 
     def rewind(self) -> None:
         """Give up what waits to be processed: it stands in the journal, which is replayed."""
-        # Those that were about to be given away stay.
-        self.wake()
+        # Connections that were about to be handed over stay.
+        self.resume_reading()
         for listener in self._ports.listeners.values():
             listener.rewind()
 
     # To others
 
-    async def rest(self, pause: Pause) -> None:
-        """Accept and read nothing more until ``wake``; return when all that was read is taken."""
+    async def pause_reading(self, pause: Pause) -> None:
+        """Accept and read nothing; return when everything that was read is processed."""
         self.are_accepted = False
-        self._ports.intake.rest()
+        self._ports.intake.hold(HoldReason.HAND_OVER)
         await self._ports.all_of(each.stop_accepting() for each in self._ports.listeners.values())
         while not self._ports.intake.is_empty:
             await pause(REST_LOOK_S)
 
-    def wake(self) -> None:
-        """Read on; to accept again takes ``listen``."""
-        self._ports.intake.wake()
+    def resume_reading(self) -> None:
+        """Read on; ``listen`` makes the sources accept again."""
+        self._ports.intake.release(HoldReason.HAND_OVER)
 
     def handed(self) -> list[Handed]:
         """Return copies of all connections, which nobody reads; raises ``OSError``."""
@@ -63,11 +64,11 @@ class ListeningSources:
         for listener in self._ports.listeners.values():
             yield from listener.handed()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Forget all connections: they are others' now."""
         self._drop()
         for listener in self._ports.listeners.values():
-            listener.let_go()
+            listener.detach()
 
     # From others
 

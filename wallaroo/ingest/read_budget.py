@@ -1,13 +1,21 @@
 """How much all connections of a worker's sources may have read and not yet processed.
 
 One connection holds what one read of its socket gave. A thousand of them together would hold far
-more than any backlog the cluster allows, just when a sink stands still: so beyond a limit none of
-them reads on.
+more than any backlog the cluster allows, just when a sink stands still. So above a limit none of
+them reads on. All readers can also be held for a reason that has nothing to do with the amount.
 """
 
+from enum import Enum
 from typing import Protocol
 
 PENDING_BYTES_MAX = 4 << 20
+
+
+class HoldReason(Enum):
+    """Why no connection may be read, however little waits."""
+
+    REPLAY = "a journal holds what belongs before it"
+    HAND_OVER = "the connections may go to other workers"
 
 
 class Reader(Protocol):
@@ -18,7 +26,7 @@ class Reader(Protocol):
         ...
 
     def resume(self) -> None:
-        """Read on, if nothing else speaks against it."""
+        """Read on, unless something else holds this reader up."""
         ...
 
 
@@ -30,18 +38,16 @@ class ReadBudget:
         self._readers: dict[Reader, None] = {}
         self._pending_bytes = 0
         self._has_too_much = False
-        self.is_shut = False
-        self._is_resting = False
+        self._holds: set[HoldReason] = set()
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody is to read on."""
-        return self._has_too_much or self._is_held
+        """Whether no reader may read on."""
+        return self._has_too_much or bool(self._holds)
 
-    @property
-    def _is_held(self) -> bool:
-        """Whether nobody is to read on, however little waits."""
-        return self.is_shut or self._is_resting
+    def is_held_for(self, reason: HoldReason) -> bool:
+        """Return whether all readers are held for this reason."""
+        return reason in self._holds
 
     @property
     def is_empty(self) -> bool:
@@ -49,44 +55,34 @@ class ReadBudget:
         return not self._pending_bytes
 
     def add(self, reader: Reader) -> None:
-        """A connection has come, or a listener; it reads as long as nobody pauses it."""
+        """Add a connection or a listener; it reads as long as it is not paused."""
         self._readers[reader] = None
-        if self._is_held:
+        if self._holds:
             reader.pause()
 
-    def rest(self) -> None:
-        """Have nobody read until ``wake``: the readers may go elsewhere."""
-        self._is_resting = True
-        self._pause_all()
-
-    def wake(self) -> None:
-        """Have everybody read on who may."""
-        self._is_resting = False
-        self._resume_all()
-
-    def shut(self) -> None:
-        """Have nobody read: something else comes first."""
-        self.is_shut = True
-        self._pause_all()
-
-    def open(self) -> None:
-        """Have everybody read on who may."""
-        self.is_shut = False
-        self._resume_all()
-
     def remove(self, reader: Reader) -> None:
-        """A connection is gone."""
+        """Forget a reader that has ended."""
         self._readers.pop(reader, None)
 
-    def took(self, byte_count: int) -> None:
-        """Bytes were read that wait to be processed."""
+    def hold(self, reason: HoldReason) -> None:
+        """Pause all readers until ``release`` is called with the same reason."""
+        self._holds.add(reason)
+        self._pause_all()
+
+    def release(self, reason: HoldReason) -> None:
+        """Resume every reader that nothing else holds up."""
+        self._holds.discard(reason)
+        self._resume_all()
+
+    def reserve(self, byte_count: int) -> None:
+        """Count bytes that were read and wait to be processed."""
         self._pending_bytes += byte_count
         if not self._has_too_much and self._pending_bytes > PENDING_BYTES_MAX:
             self._has_too_much = True
             self._pause_all()
 
-    def gave(self, byte_count: int) -> None:
-        """Bytes that waited are processed."""
+    def free(self, byte_count: int) -> None:
+        """Count bytes as processed."""
         self._pending_bytes -= byte_count
         if self._has_too_much and self._pending_bytes <= PENDING_BYTES_MAX // 2:
             self._has_too_much = False

@@ -34,7 +34,7 @@ class SourceListener(Protocol):
         """Copy all connections, which nobody reads; to go through them raises ``OSError``."""
         ...
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Forget all connections; copies of them stay open."""
         ...
 

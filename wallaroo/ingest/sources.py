@@ -10,6 +10,7 @@ from typing import Any
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.journal_replay import Replay, ReplayRunner
 from wallaroo.ingest.listening_sources import ListeningSources
+from wallaroo.ingest.read_budget import HoldReason
 from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener, SourcePorts
 
 
@@ -49,7 +50,7 @@ class Sources:
         """
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
-            self._ports.intake.shut()
+            self._ports.intake.hold(HoldReason.REPLAY)
         await self.listen(addresses)
         for index, pipeline in enumerate(self._ports.plan.pipelines):
             if index in self._placed or not here[index]:
@@ -91,7 +92,7 @@ class Sources:
 
     def _finish_replay(self) -> None:
         self._ports.replayed.set()
-        self._ports.intake.open()
+        self._ports.intake.release(HoldReason.REPLAY)
 
     @property
     def connection_count(self) -> int:
@@ -100,7 +101,7 @@ class Sources:
 
     def rewind(self) -> None:
         """Give up what was taken and is not saved; ``open`` goes on from what ``go_back`` says."""
-        self._ports.intake.shut()
+        self._ports.intake.hold(HoldReason.REPLAY)
         self._ports.replayed.clear()
         self.senders.rewind()
         for source in self._placed.values():

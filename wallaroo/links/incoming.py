@@ -64,7 +64,7 @@ class IncomingLink:
         if self._connection is not None and self._receiver.owes_ack:
             self._connection.write(encode_data_frame(Ack(self._receiver.acknowledge())))
 
-    def tell_pressure(self, *, is_under_pressure: bool) -> None:
+    def send_pressure(self, *, is_under_pressure: bool) -> None:
         """Ask the sender's sources to pause, or let them go on."""
         if self._connection is not None:
             self._connection.write(encode_data_frame(PressureFrame(is_under_pressure)))

@@ -103,7 +103,7 @@ class Mesh:
         """Tell the others where this worker's pressure begins or ends."""
         if self.pressure.backlog_changed(backlog_bytes, inbox_bytes):
             for link in self.incoming.all:
-                link.tell_pressure(is_under_pressure=self.pressure.is_under_pressure)
+                link.send_pressure(is_under_pressure=self.pressure.is_under_pressure)
 
     def acknowledge(self) -> None:
         """Tell every sender what is processed."""

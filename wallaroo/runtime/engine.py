@@ -215,7 +215,7 @@ class Engine:
         if source.has_records:
             self._sources.append(source)
         else:
-            source.emptied()
+            source.batch_consumed()
 
     def _inbox_slice(self) -> None:
         waiting = self.inbox.first

@@ -31,7 +31,7 @@ class SourceRunner(Protocol):
         """Return the next records; they are the engine's from now on."""
         ...
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Everything is taken and processed: read on."""
         ...
 

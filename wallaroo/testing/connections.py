@@ -73,7 +73,7 @@ class SourceConnection:
         """Whether payloads wait."""
         return self._reading.has_records
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Resume reading."""
         self.resume()
 

@@ -62,7 +62,7 @@ class PlacedRunner:
         self._records.taken_count = self._position
         return self._records.copied(start, self._position)
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """End the source, since all its records are taken."""
         if self._is_running:
             self._end()

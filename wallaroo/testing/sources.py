@@ -85,7 +85,7 @@ class Listener:
         """Return copies of all connections."""
         return [each.handed() for each in self.connections]
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Forget all connections."""
         self._close_all()
 

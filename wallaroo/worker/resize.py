@@ -11,7 +11,7 @@ Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drai
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, deal
+from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, distribute
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.inbox import Link
@@ -53,7 +53,7 @@ class WorkerResize:
         self._is_empty = False
         self._handed_over = 0
         """The attempt at which all of this worker's takers have taken their shares; 0 for none."""
-        self._aside = StagedConnections()
+        self._staged = StagedConnections()
         self._addresses: list[str] = []
         self._marks: dict[int, int] = {}
         """How far each sink was written to at the barrier."""
@@ -142,14 +142,14 @@ class WorkerResize:
         paths = [path for path in order.takers if here(path)]
         reason = "no remaining worker is on this host"
         if paths:
-            await senders.rest(self._worker.pause)
+            await senders.pause_reading(self._worker.pause)
             try:
                 if attempt := await self._give_senders(order, paths):
                     return attempt
                 reason = "no remaining worker accepted them"
             except OSError as problem:
                 reason = str(problem)
-            senders.wake()
+            senders.resume_reading()
         if worker.sources.connection_count and order is self._empty_order:
             what = f"source connections cannot be handed over: {reason}"
             error = ProtocolError(what, "senders have to reconnect")
@@ -165,7 +165,7 @@ class WorkerResize:
         attempt = 0
         while paths and order is self._empty_order:
             attempt += 1
-            shares = deal(self._me, self._worker.sources.senders.handed(), paths)
+            shares = distribute(self._me, self._worker.sources.senders.handed(), paths)
             offer = Offer(order.resize, self._me, attempt)
             took = await self._worker.hand_over.give(offer, shares)
             if len(took) == len(shares):
@@ -175,7 +175,7 @@ class WorkerResize:
         return 0
 
     async def _go_on_taking(self) -> None:
-        self._worker.sources.senders.wake()
+        self._worker.sources.senders.resume_reading()
         try:
             await self._worker.sources.listen(self._addresses)
         except OSError as error:
@@ -251,7 +251,7 @@ class WorkerResize:
         """Another worker gives connections of senders; say whether they lie aside here."""
         if self._moving is None or self._moving.number != offer.resize:
             return False
-        self._aside.lay(offer, handed)
+        self._staged.stage(offer, handed)
         return True
 
     def check(self) -> None:
@@ -259,7 +259,7 @@ class WorkerResize:
         moving = self._moving
         assert not (self._is_emptying and self._is_empty)
         if moving is None:
-            assert self._aside.is_empty, "connections are staged for no resize"
+            assert self._staged.is_empty, "connections are staged for no resize"
             return
         moving.check()
         assert not self.held or self._worker.engine.holds_sources, "sources go on before the end"
@@ -269,14 +269,14 @@ class WorkerResize:
     def take_over(self, left: list[Departure]) -> None:
         """It is done: what those who left have given is read on here, from now on or soon."""
         for each in left:
-            taken = self._aside.take(each.worker, each.handed_over)
+            taken = self._staged.take(each.worker, each.handed_over)
             self._worker.sources.senders.take_over(taken)
-        self._aside.drop()
+        self._staged.drop()
 
     def end(self) -> None:
         """The epoch ends, and what was under way with it."""
         self._moving = None
-        self._aside.drop()
+        self._staged.drop()
 
     def finish(self, number: int) -> bool:
         """It is done; say whether this worker has given anything away."""
@@ -310,7 +310,7 @@ class WorkerResize:
         self._moving = None
         moving.call_off()
         self._widen()
-        self._aside.drop()
+        self._staged.drop()
         self._worker.mesh.unlink()
         if self.held:
             assert barriers is not None, "only members hold"
@@ -329,7 +329,7 @@ class WorkerResize:
 
     async def _leave(self, order: Leave) -> None:
         worker = self._worker
-        worker.sources.senders.let_go()
+        worker.sources.senders.detach()
         worker.sources.stop_placed()
         await worker.sinks.flush()
         worker.send_drained(order.epoch, self.held)

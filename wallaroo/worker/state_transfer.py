@@ -66,7 +66,7 @@ class StateTransfer:
         self._is_over = False
         self._is_whole = False
         self._came_from = dict.fromkeys(self._missing, 0)
-        self._aside: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
+        self._staged: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
         self.key_count = 0
         """Keys that have come."""
         self.byte_count = 0
@@ -153,10 +153,10 @@ class StateTransfer:
         sent.
         """
         if isinstance(frame, MovedStates):
-            name = [*self._aside][frame.state]
-            aside = self._aside[name]
+            name = [*self._staged][frame.state]
+            staged = self._staged[name]
             for chunk in read_chunks(frame.body, f"keys moved by {link.worker}"):
-                aside.update(_readable(chunk, name))
+                staged.update(_readable(chunk, name))
                 self._came_from[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
             self.byte_count += len(frame.body)
@@ -194,7 +194,7 @@ class StateTransfer:
             for keys in found.values():
                 has_given = True
                 self._dataflow.drop_keys(name, keys)
-        for name, states in self._aside.items():
+        for name, states in self._staged.items():
             self._dataflow.install_keys(name, states)
         return has_given
 

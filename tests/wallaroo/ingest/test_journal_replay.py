@@ -73,7 +73,7 @@ def test_an_entry_that_cannot_be_cut_later_on_ends_the_replay() -> None:
     runner.start([(entries(0, 1), JournalProgress("w1-0000000001"))])
     assert runner.take(3) == [b"a", b"bb", b"ccc"]
     assert [type(problem) for problem in replay.problems] == [ConfigError]
-    runner.emptied()
+    runner.batch_consumed()
     assert replay.finished == []
 
 

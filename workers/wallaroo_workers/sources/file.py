@@ -138,7 +138,7 @@ class FileRunner:
         self._taken_count = min(start + record_count_max, len(self._payloads))
         return self._payloads[start : self._taken_count]
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Read the next piece, or end."""
         self._read_on()
 

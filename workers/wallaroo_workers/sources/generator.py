@@ -63,7 +63,7 @@ class GeneratorRunner:
             self._next(self._generator.apply, self._value)
         return records
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Do nothing: a generator without records has ended."""
 
     def stop(self) -> None:

@@ -287,10 +287,10 @@ class TCPSourceListener:
             if (each := connection.handed()) is not None:
                 yield each
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Drop all connections; copies of them stay open elsewhere."""
         for connection in list(self.connections):
-            connection.let_go()
+            connection.detach()
 
     def take_over(self, handed: Handed) -> None:
         """Continue to read a connection of another worker, as if the sender had connected here."""

@@ -150,7 +150,7 @@ class SourceConnection(asyncio.Protocol):
 
     # Called by the reading
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         """Continue to read, or close."""
         if not self._is_open:
             self._end()
@@ -222,7 +222,7 @@ class SourceConnection(asyncio.Protocol):
         file = ours(os.dup(self._transport.get_extra_info("socket").fileno()))
         return Handed(self._listener.pipeline, self._framer.rest, socket.socket(fileno=file))
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Close our copy of a connection that another worker reads; no data is lost."""
         if self._is_open:
             self._is_given_up = True
