@@ -70,7 +70,7 @@ class SenderConnection(NotedReader):
         self.refusals: list[str] = []
         self.later: list[Callable[[], None]] = []
 
-    def emptied(self) -> None:
+    def batch_consumed(self) -> None:
         self.resume()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
@@ -131,7 +131,7 @@ class NotedListener:
     def handed(self) -> Iterable[Handed]:
         return self.handed_out
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         self.done.append("let go")
 
     def take_over(self, handed: Handed) -> None:

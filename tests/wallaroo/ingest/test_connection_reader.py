@@ -3,6 +3,7 @@
 import pytest
 
 from tests.wallaroo.ingest.senders import PIPELINE, NotedJournal, OneSender
+from wallaroo.ingest.read_budget import HoldReason
 
 TWO = b"\x01a\x02bb"
 
@@ -27,7 +28,7 @@ def test_no_more_is_read_until_the_engine_has_taken_everything() -> None:
     assert sender.reading.take(9) == [b"bb"]
     assert sender.reading.take(9) == []
     assert sender.connection.is_paused(), "what is taken is not processed yet"
-    sender.reading.emptied()
+    sender.reading.batch_consumed()
     assert not sender.connection.is_paused()
     assert sender.intake.is_empty
 
@@ -37,7 +38,7 @@ def test_bytes_that_wait_count_with_their_headers_and_with_what_is_unfinished(
 ) -> None:
     sender = OneSender()
     counted: list[int] = []
-    monkeypatch.setattr(sender.intake, "took", counted.append)
+    monkeypatch.setattr(sender.intake, "reserve", counted.append)
     sender.reading.receive_data(TWO + b"\x09unf")
     assert counted == [len(TWO) + 4]
 
@@ -95,10 +96,10 @@ def test_what_waits_for_the_disk_is_not_written_down_before_the_end_of_a_replay(
     journal = NotedJournal(refusals=1)
     sender = OneSender(journal)
     sender.reading.receive_data(TWO)
-    sender.intake.shut()
+    sender.intake.hold(HoldReason.REPLAY)
     sender.connection.pass_time()
     assert journal.entries == []
-    sender.intake.open()
+    sender.intake.release(HoldReason.REPLAY)
     sender.connection.pass_time()
     assert len(journal.entries) == 1
 

@@ -43,7 +43,7 @@ async def test_before_connections_are_given_away_all_that_was_read_is_taken() ->
     sources, intake = new_listening(listener)
     reader = NotedReader()
     intake.add(reader)
-    intake.took(5)
+    intake.reserve(5)
     pauses = 0
 
     async def pause(_: float) -> None:
@@ -51,13 +51,13 @@ async def test_before_connections_are_given_away_all_that_was_read_is_taken() ->
         pauses += 1
         assert reader.is_paused(), "nothing more may be read meanwhile"
         if pauses == 3:
-            intake.gave(5)
+            intake.free(5)
 
-    await sources.rest(pause)
+    await sources.pause_reading(pause)
     assert pauses == 3
     assert listener.done == ["stopped accepting"]
     assert not sources.are_accepted
-    sources.wake()
+    sources.resume_reading()
     assert not reader.is_paused()
 
 
@@ -66,7 +66,7 @@ async def test_a_worker_that_goes_back_reads_the_connections_it_was_about_to_giv
     sources, intake = new_listening(listener)
     reader = NotedReader()
     intake.add(reader)
-    await sources.rest(no_pause)
+    await sources.pause_reading(no_pause)
     sources.rewind()
     assert not reader.is_paused()
     assert listener.done[-1] == "rewound"
@@ -116,7 +116,7 @@ async def test_connections_that_were_never_read_on_are_closed_at_the_end(way: st
     if way == "close":
         await sources.close()
     else:
-        sources.let_go()
+        sources.detach()
     assert stream.is_closed
     sources.read_on()
     assert listener.taken_over == []
@@ -125,5 +125,5 @@ async def test_connections_that_were_never_read_on_are_closed_at_the_end(way: st
 def test_a_worker_that_gave_its_connections_away_forgets_them() -> None:
     listener = NotedListener()
     sources, _ = new_listening(listener)
-    sources.let_go()
+    sources.detach()
     assert listener.done == ["let go"]

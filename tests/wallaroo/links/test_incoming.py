@@ -70,7 +70,7 @@ def test_the_loss_of_an_old_connection_does_not_touch_the_new_one() -> None:
     link, old = dialed(links)
     _, new = dialed(links)
     link.detach(old)
-    link.tell_pressure(is_under_pressure=True)
+    link.send_pressure(is_under_pressure=True)
     assert new.frames[-1] == PressureFrame(is_under_pressure=True)
 
 
@@ -79,7 +79,7 @@ def test_without_a_connection_nothing_is_told() -> None:
     link.detach(connection)
     link.processed(frame(1))
     link.acknowledge()
-    link.tell_pressure(is_under_pressure=True)
+    link.send_pressure(is_under_pressure=True)
     assert connection.frames == [LinkWelcome(0, False)]
 
 
