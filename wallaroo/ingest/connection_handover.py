@@ -1,22 +1,35 @@
 """Open connections of senders on their way from a worker that leaves to workers that stay.
 
-Before the barrier of the change the giver accepts and reads no more, has all that it has read
-taken, and gives its connections away, with the begin of a frame where one is cut in two. Takers lay
-them aside. What the sender sends meanwhile waits in the kernel, which all of them have open.
+    giver:  pauses, finishes what it has read --> offers copies of its connections --> waits
+    taker:  stages what is offered
+    commit:    takers read on, the giver forgets them
+    call-off:  takers close what is staged, the giver reads on
 
-    done         takers read on, the giver forgets them
-    called off   takers forget them, the giver reads on
+A copy goes with the bytes of a frame that is not read to its end. What the sender sends meanwhile
+waits in the kernel, and no copy needs to be told of it: all of them are the same connection.
 
-So nobody reads a connection that another one may read, and whoever is lost in between: either the
-giver has it, or the takers have.
+**What can go wrong**
 
-Where one taker does not take its share, everything is dealt anew to the others. Whether that one
-has its share aside nobody knows, since an answer may be lost: so attempts are numbered, and what is
-done is the one attempt that all of its takers have answered.
+* *Two workers read one connection.* Each would get some bytes of the same frames. So a connection
+  is read by its giver until the commit and by its taker after it, and neither guesses about the
+  other.
+* *A worker is lost in between.* The connection stays open as long as any copy is. If the giver is
+  lost before the commit, the change is called off, and senders of a lost process connect again.
+* *An answer is lost.* The giver cannot know whether the taker has staged its share. So it offers
+  everything anew to those that did answer, under the next attempt number. The commit names the one
+  attempt that all of its takers have answered, and shares of other attempts are closed.
+* *A journal is replayed beside the taker.* With checkpoints on, the giver's journal belongs to its
+  successor, which replays it after a loss. If the taker had journaled records of the same
+  connection by then, their order would be lost. So takers read on only after the first checkpoint
+  behind the commit during which no worker was replaying.
+* *No taker answers, or none is on this host.* The giver reads its connections to the end and closes
+  them, and senders have to connect again.
 
-With checkpoints on, takers read on only once a checkpoint stands that holds all that the giver has
-read. Else a crash could have the giver's journal replayed beside the taker's, with the records of
-one connection in both.
+**Invariants**
+
+1. At any time at most one worker may read a connection.
+2. Of each giver a taker has staged one share at most, that of the last attempt that reached it.
+3. Every copy is closed by the one that holds it: when it is offered, dropped, or read to its end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

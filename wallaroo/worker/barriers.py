@@ -1,11 +1,37 @@
 """The barriers that run through one worker: for a checkpoint while records go on, and for a stop.
 
-From the moment a barrier has left the sources until it is through everywhere on this worker, the
-sources wait, and what comes behind the barrier over links is held back. What is here then is
-exactly what was before the barrier.
+    checkpoint, hold --> sources wait and note their positions, barriers leave for all workers
+    received, from each worker --> what follows over that link is held back; see ``Aligner``
+    all have come --> aligned: what is here is exactly what was before the barrier
+    checkpoint --> share frozen, output cut, everything goes on; parts and output become durable
+    hold --> everything stays held until ``release_hold``, or until the members have changed
+    drain --> sinks flushed
 
-State changes only in calls that do not wait. What has to be waited for (a drain, output on its
-way, an object on its way to the store) is started by ``start`` and ends with the worker.
+**What can go wrong**
+
+* *A record from behind the barrier is processed before it is through.* A replay would apply it
+  again, since its source reads it again. So sources wait, and the inbox holds back every link over
+  which the barrier has come.
+* *A barrier arrives before this worker has heard of its checkpoint.* Orders and links are
+  independent. The aligner counts a barrier from the first sign of its checkpoint on.
+* *A barrier arrives after its checkpoint was given up.* It would hold back a link for good.
+  ``_abandoned`` is the last barrier that is given up, and older ones are dropped.
+* *Something that was waited for ends in a later epoch.* All such work is started with ``start``,
+  and is cancelled when the worker has to join again.
+
+**Invariants**, which ``check`` asserts
+
+1. From the moment a barrier has left this worker's sources until it is through, sources are held.
+   A drain is the exception: it has closed them.
+2. A barrier passes the exchanges of a pipeline in their order.
+3. Frames are held back only for a barrier that is neither through nor given up.
+
+**Why this order**
+
+Positions are noted before the barrier leaves, since what is read later is behind it. The engine is
+flushed before each barrier, because batches that wait for the end of the turn are before it. The
+share is frozen before anything is released, and the output is cut in the same call. So state
+changes only in calls that do not wait, and no record runs between two of these steps.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,11 +1,40 @@
 """A change of the members, as one worker lives through it.
 
-Gather: link to everybody; find what moves (records go on) --> Gathered
-Empty, to one that leaves: read no more, give away senders --> Emptied
-Hold: barrier, sources wait behind it; when it is through here: give what moves --> Held
-      everything has come from all others --> Moved
-Assign with the number of this resize: it is done     CallOff: it has never been
-Leave, to one that leaves, in place of Assign: sinks get what is theirs --> Drained
+    Gather: link to everybody, find the keys that move while records go on --> Gathered
+    Empty, only to one that leaves: stop reading, hand over its senders --> Emptied
+    Hold: sources wait behind a barrier; once it is through here, send what moves --> Held
+          everything has arrived from all others --> Moved
+    Assign with the number of this resize: the change is committed
+    Leave instead of Assign, to one that leaves: its sinks get what is theirs --> Drained
+    CallOff, at any time before that: nothing has changed
+
+**What can go wrong**
+
+* *Any worker is lost before the commit.* The old members have to go on as if nothing had happened.
+  So a worker keeps what it gives, and stages what it gets, until Assign or CallOff says which.
+* *Frames of a resize that was called off arrive during the next one.* Every frame names its
+  resize, and frames of another number are dropped.
+* *A record changes a key that has been sent.* States are sent only once the barrier is through,
+  when nothing that could change them is left. Sources stay held until all know the new owners.
+* *A key appears after the search for those that move.* Keys are never removed meanwhile, so late
+  ones are at the end of their dictionary and are found when the states are sent.
+* *A resize is called off while a coroutine waits.* After each wait it compares ``_moving`` with the
+  transfer that it began with, and ends if it is another one.
+* *The new owner of a key writes results before the old one's have arrived.* The worker reports what
+  its sinks owe (``Delivered``), and new owners hold their results back until that is nothing.
+
+**Invariants**, which ``check`` asserts
+
+1. Connections are staged only while a resize is under way.
+2. While a resize holds, sources wait.
+3. Everything has arrived only if no worker that gives is still missing, and every key is counted.
+
+**Why this order**
+
+Links, the search and the hand-over of senders take long and need no pause, so they come before the
+barrier. The inbox is kept small from Gather on (``Pressure.narrow``), since the barrier waits for
+all that is in it. Senders are handed over before the barrier, so that what they have read is
+before it.
 """
 
 from wallaroo.checkpoint.departure import Departure
