@@ -80,13 +80,24 @@ class KnownClients(Clients):
         return was_client
 
 
+class NoWorkers:
+    """Ignores what workers send."""
+
+    def received(self, worker: WorkerName, frame: ControlFrame) -> None:
+        pass
+
+    def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        pass
+
+    def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
+        pass
+
+
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[tuple[ControlServer, Echo]]:
-    server, echo = ControlServer(SECRET), Echo()
+    server, echo = ControlServer(SECRET, NoWorkers()), Echo()
     server.clients = known = KnownClients()
     known.requests = echo  # type: ignore[assignment]  # as far as clients see
-    server.on_frame = lambda _worker, _frame: None
-    server.on_lost = lambda _worker, _epoch, _reason: None
     await server.listen("127.0.0.1", 0)
     try:
         yield server, echo

@@ -77,7 +77,7 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self._control = ControlServer(self._hosts.secret, self._hosts.tls)
+        self._control = ControlServer(self._hosts.secret, self, self._hosts.tls)
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self.requests: Requests | None = None
@@ -169,9 +169,6 @@ class Cluster:
         )
         self._control.clients.why_not_yet = self._hosts.why_not_yet
         self._control.clients.stop_early = self.stop
-        self._control.on_frame = self._received
-        self._control.on_lost = self._link_lost
-        self._control.on_pulse = self._heartbeat
         self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
         # Agents dial for a short time only, so they are served while this waits for the store.
@@ -250,7 +247,8 @@ class Cluster:
 
     # What happens
 
-    def _received(self, worker: WorkerName, frame: ControlFrame) -> None:
+    def received(self, worker: WorkerName, frame: ControlFrame) -> None:
+        """A worker has sent a frame."""
         self.observatory.heard(worker, frame)
         if isinstance(frame, Replied):
             assert self.requests is not None
@@ -258,11 +256,13 @@ class Cluster:
         elif not isinstance(frame, Measured) and self._driver is not None:
             self._driver.received(worker, frame)
 
-    def _heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
+    def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
+        """A worker's process is alive."""
         if self._driver is not None:
             self._driver.heartbeat(worker, incarnation)
 
-    def _link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+    def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        """The control link of a process is disconnected."""
         if self._driver is not None:
             self._driver.link_lost(worker, incarnation, reason)
 

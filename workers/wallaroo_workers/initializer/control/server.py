@@ -38,13 +38,30 @@ class Guest(Protocol):
         ...
 
 
+class WorkerLinks(Protocol):
+    """Takes what arrives over the links of workers."""
+
+    def received(self, worker: WorkerName, frame: ControlFrame) -> None:
+        """A worker has sent a frame."""
+        ...
+
+    def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        """The link of a process, known by the epoch of its start, is disconnected."""
+        ...
+
+    def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
+        """A process is alive."""
+        ...
+
+
 class ControlServer:
     """One link for each worker; a worker that dials anew replaces its older link.
 
     Whoever sends a ``Request`` first is a client, and stays one.
     """
 
-    def __init__(self, secret: bytes, tls: Tls | None = None) -> None:
+    def __init__(self, secret: bytes, workers: WorkerLinks, tls: Tls | None = None) -> None:
+        self.workers = workers
         self._secret = secret
         self._tls = tls
         self.unauthenticated = UnauthenticatedPeers(RateLimitedLog(log.warning, "control.rejected"))
@@ -56,10 +73,6 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self.clients = Clients()
         self.address = ""
-        self.on_frame: Callable[[WorkerName, ControlFrame], None]
-        self.on_lost: Callable[[WorkerName, Epoch, str], None]
-        self.on_pulse: Callable[[WorkerName, Epoch], None] = lambda _worker, _incarnation: None
-        """Called for each sign of life, with the epoch at which the process was started."""
 
     async def listen(self, host: str, port: int) -> None:
         """Listen; ``address`` says where. Raises ``OSError``."""
@@ -111,7 +124,7 @@ class ControlServer:
         """A link has ended; it counts unless the worker has another one."""
         if self._links.get(worker) is connection:
             del self._links[worker]
-            self.on_lost(worker, epoch, f"its control link broke: {why}")
+            self.workers.link_lost(worker, epoch, f"its control link broke: {why}")
 
 
 class _ControlHandler:
@@ -140,14 +153,14 @@ class _ControlHandler:
             return
         if isinstance(frame, Pulse):
             self._is_pulse = True
-            server.on_pulse(frame.name, frame.epoch)
+            server.workers.heartbeat(frame.name, frame.epoch)
             return
         if self._worker is None:
             if (invite := server.guests.get(type(frame))) is not None:
                 self._guest = invite(connection, frame)
                 return
             self._worker = server.joined(connection, frame)
-        server.on_frame(self._worker[0], frame)
+        server.workers.received(self._worker[0], frame)
 
     def lost(self, connection: FrameConnection, reason: str) -> None:
         """The connection has ended."""
