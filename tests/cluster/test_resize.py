@@ -247,7 +247,7 @@ def test_what_cannot_be_is_refused_with_the_reason(tmp_path: Path) -> None:
         assert cluster.answer() == "too few workers: of 1 one at least has to stay"
         cluster.ask(["w2"], [])
         cluster.ask(["w3"], [])
-        assert "under way" in cluster.answer()
+        assert "in progress" in cluster.answer()
         assert cluster.answer()["workers"] == ["w1", "w2"]
         (tmp_path / "counts.py").write_text("import nothing_of_this_name\n")
         cluster.ask(["w3"], [])
