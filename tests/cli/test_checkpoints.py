@@ -302,7 +302,7 @@ def test_a_store_out_of_reach_has_status_1(monkeypatch: pytest.MonkeyPatch) -> N
     for command in (("list",), ("verify",), ("prune", "--keep", "1")):
         result = invoke(command[0], "s3://bucket/x", *command[1:])
         assert result.exit_code == 1
-        assert "hint: check that the store runs" in result.stderr
+        assert "hint: check the store" in result.stderr
 
 
 def test_a_damaged_manifest_is_not_shown(folder: Path) -> None:

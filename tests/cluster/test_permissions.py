@@ -68,7 +68,7 @@ def test_a_permission_that_is_taken_away_stops_checkpoints_only_and_for_as_long(
             assert line["level"] == "warning"
             assert "Permission denied" in line["reason"]
             assert str(counts.store) in line["reason"]
-            assert "let the user that runs wallaroo read and write there" in line["hint"]
+            assert "allow the user that runs wallaroo to read and write there" in line["hint"]
             last = newest(counts.store)
             sender.wait_sent(2_000)
             assert newest(counts.store) == last
@@ -108,4 +108,4 @@ def test_a_store_that_cannot_be_written_is_refused_at_the_start(
         assert cluster.wait_end() == 1
     error, hint = cluster.errors
     assert str(counts.store) in error
-    assert "let the user that runs wallaroo read and write there" in hint
+    assert "allow the user that runs wallaroo to read and write there" in hint

@@ -204,7 +204,7 @@ def test_a_journal_that_is_there_is_not_written_by_a_second_run(tmp_path: Path) 
     files_of(tmp_path)[0].unlink()  # cut meanwhile
     with pytest.raises(StoreError, match="is there already") as caught:
         writer_in(tmp_path)
-    assert "only one run" in caught.value.hint
+    assert "run only one at a time" in caught.value.hint
 
 
 def test_an_entry_that_found_no_room_leaves_no_trace(tmp_path: Path) -> None:

@@ -8,22 +8,20 @@ from obstore import exceptions
 from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
 
 _REFUSALS = {
-    errno.EACCES: "let the user that runs wallaroo read and write there",
-    errno.EPERM: "let the user that runs wallaroo read and write there; the file system must "
-    "know hard links",
-    errno.EROFS: "choose a place on a file system that can be written",
+    errno.EACCES: "allow the user that runs wallaroo to read and write there",
+    errno.EPERM: "allow the user that runs wallaroo to read and write there; the file system must "
+    "support hard links",
+    errno.EROFS: "choose a place on a writable file system",
     errno.ENOSPC: "free some space there; then run the command again",
     errno.EDQUOT: "free some space there, or raise the quota; then run the command again",
     errno.ENOTDIR: "choose a directory, not a file",
-    errno.EOPNOTSUPP: "choose a file system that knows hard links",
+    errno.EOPNOTSUPP: "choose a file system that supports hard links",
 }
-"""Errors after which certainly nothing was written, and what to do."""
+"""Errors after which certainly nothing was written, each with a hint."""
 
-_HINT_DISK = "look at the disk's health and at the system's log"
+_HINT_DISK = "check the health of the disk and the system's log"
 
-_HINT_UNREACHABLE = (
-    "check that the store runs, the network, and for an S3-compatible one AWS_ENDPOINT_URL"
-)
+_HINT_UNREACHABLE = "check the store, the network, and for an S3-compatible store AWS_ENDPOINT_URL"
 _HINT_CREDENTIALS = (
     "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may read, write, list and "
     "delete there"
@@ -50,7 +48,7 @@ def store_error(error: Exception, action: str) -> StoreError:
             return disk_error(OSError(code, text), action)
     what = f"cannot {action}: {text}"
     if "NoSuchBucket" in text:
-        return StoreError(what, "make the bucket first, or correct its name", is_refusal=True)
+        return StoreError(what, "create the bucket first, or correct its name", is_refusal=True)
     if isinstance(error, FileNotFoundError):
         return MissingObjectError(what)
     if isinstance(error, exceptions.AlreadyExistsError):

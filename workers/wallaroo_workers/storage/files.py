@@ -1,4 +1,4 @@
-"""Files written so that after a crash, or a loss of power, they are there whole or not at all."""
+"""Writes files that exist completely or not at all after a crash or a loss of power."""
 
 import errno
 import os
@@ -7,14 +7,14 @@ import secrets
 from pathlib import Path
 
 _UNFINISHED = re.compile(r"#\d+$")
-"""What a file's name ends in until it is whole; obstore does not list such names."""
+"""The end of a file's name until the file is complete; obstore does not list such names."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write `data` to a new file at `path`, durable together with the entry in its folder.
 
-    A file that is there is left alone: ``FileExistsError``. Raises ``OSError``, after which the
-    file may be there, whole, or not.
+    Raises ``FileExistsError`` if the file exists, and leaves it unchanged. After another
+    ``OSError`` the file may exist, complete, or not.
     """
     staged = path.with_name(f"{path.name}#{secrets.randbits(60)}")
     try:
@@ -55,7 +55,7 @@ def remove(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> int:
-    """Remove what writers that crashed have left in and below `folder`; return how many files."""
+    """Remove files that crashed writers left in and below ``folder``; return their number."""
     left = [path for path in folder.rglob("*#*") if _UNFINISHED.search(path.name)]
     for path in left:
         path.unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def _link(staged: Path, path: Path) -> None:
 
 
 def _publish(path: Path) -> None:
-    """Make the entry of `path` durable; an error of this must not look like one of writing."""
+    """Make the entry of ``path`` durable; its errors must not look like errors of writing."""
     try:
         sync_folder(path.parent)
     except OSError as error:

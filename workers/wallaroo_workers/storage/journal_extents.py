@@ -1,4 +1,4 @@
-"""How much there is of journals, as workers report it when they join."""
+"""How much of each journal exists, as workers report it when they join."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def journal_extents(folder: Path) -> list[JournalExtent]:
 
 
 class FoundJournals:
-    """The journals in a folder of this host, as far as they are there."""
+    """The journals that exist in a folder of this host."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

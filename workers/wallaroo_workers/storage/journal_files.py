@@ -1,7 +1,7 @@
-"""Journals on the local disk: appended to while records are taken, read again after a crash.
+"""Journals on the local disk: written while records are accepted, read again after a crash.
 
-The layout is told in ``wallaroo/checkpoint/journal.py``: a folder for each journal, in it segment
-files named after the offset of their first byte.
+``wallaroo/checkpoint/journal.py`` describes the layout: a folder for each journal, with segment
+files that are named after the offset of their first byte.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ from wallaroo_workers.storage.failures import disk_error
 from wallaroo_workers.storage.files import make_folder, sync_folder
 
 SEGMENT_BYTES = 32 << 20
-"""A segment that is longer is followed by a new one; disk space is freed by segments."""
+"""The size at which a new segment is started; disk space is freed one segment at a time."""
 
 _READ_BYTES = READ_BYTES
 
 JournalSync = Literal["os", "batch", "always"]
-"""When entries are made durable: when the system likes, at each ``sync``, or at each append."""
+"""When entries become durable: when the system writes them, at ``sync``, or at each append."""
 
 
 class JournalWriter:
-    """Appends to the journal of one worker in one epoch; makes it, and refuses one that is there.
+    """Creates the journal of one worker in one epoch, which must not exist, and appends to it.
 
-    Raises ``StoreError`` when the disk refuses. A failed ``append`` leaves no trace, and later ones
-    make a valid journal; but once data could not be made durable nothing can be appended any more,
-    since the system forgets what it could not write.
+    Raises ``StoreError`` if the disk fails. A failed ``append`` leaves no trace, and the next one
+    continues with a valid journal. After a failed ``sync`` nothing can be appended any more,
+    because the system forgets data that it could not write.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class JournalWriter:
         except FileExistsError as error:
             raise StoreError(
                 f"the journal {self._folder} is there already",
-                "another wallaroo-run uses this folder; let only one run",
+                "another wallaroo-run uses this folder; run only one at a time",
                 is_refusal=True,
             ) from error
         except OSError as error:

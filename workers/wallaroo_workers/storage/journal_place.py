@@ -1,7 +1,7 @@
-"""Whose journals a folder holds: journals of two clusters in one folder would be mixed up.
+"""Keeps two clusters from using one folder for their journals.
 
-Names of journals are those of workers, and most clusters have a ``w1``. A cluster would replay, and
-later delete, what the other one has accepted.
+Journals are named after workers, and most clusters have a ``w1``. In a shared folder a cluster
+would replay, and later delete, input that the other one has accepted.
 """
 
 from pathlib import Path

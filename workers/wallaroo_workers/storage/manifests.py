@@ -1,4 +1,4 @@
-"""The row of manifests in a store, with the pauses and the randomness of this process."""
+"""The manifests in a store, with the clock and the randomness of this process."""
 
 import asyncio
 import secrets
@@ -12,7 +12,7 @@ TOKEN_BYTES = 8
 
 
 class ManifestLog(manifest_log.ManifestLog):
-    """As its base; pauses are those of the event loop."""
+    """The base class with pauses of the event loop."""
 
     def __init__(
         self, store: ObjectStore, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S

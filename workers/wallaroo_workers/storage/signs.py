@@ -1,4 +1,4 @@
-"""What this process shows of itself as an owner of checkpoints, and sees of others."""
+"""Signs that an owner of checkpoints is alive: shows our own and checks those of others."""
 
 import contextlib
 import errno
