@@ -126,7 +126,7 @@ async def test_a_bucket_that_is_not_there_is_said(store: Store) -> None:
     del store
     with pytest.raises(StoreError, match="NoSuchBucket") as caught:
         await open_store("s3://nothing-here").list()
-    assert "make the bucket" in caught.value.hint
+    assert "create the bucket" in caught.value.hint
 
 
 OUTLINE = tuple(f"a line of the outline with the number {number}" for number in range(50_000))
