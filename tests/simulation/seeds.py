@@ -1,9 +1,10 @@
 """One seed of the simulation, from its case to what is checked beyond what ``simulate`` checks."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-from tests.simulation.applications import Case, case, in_any_order
+from tests.simulation.applications import APPLICATIONS, Case, case, in_any_order
 from wallaroo.testing import ALL_FAULTS, Faults, SimulationError, SimulationResult, simulate
 from wallaroo.testing.store import Objects
 
@@ -18,8 +19,31 @@ FEW_CRASHES = Faults(
 )
 """So that changes of the members come to their end, one behind the other."""
 
+HAND_OVERS = replace(
+    FEW_CRASHES,
+    worker_crashes=8,
+    initializer_crashes=0,
+    drains=0,
+    disks_lost=0,
+    broken_links=0,
+    broken_sinks=0,
+    failed_writes=0,
+    failed_hand_overs=12,
+    resizes_while_running=20,
+    resizes=False,
+)
+"""So that connections of senders change their worker, and crashes follow soon."""
+
+SHAPES = (ALL_FAULTS, FEW_CRASHES, ALL_FAULTS, HAND_OVERS)
+"""Seeds take them in turn, each for all applications."""
+
 ORDERED = ("keyed", "shared", "sparing")
 """Applications without a parallel step before the state: order is kept for a connection and key."""
+
+
+def faults_of(seed: int) -> Faults:
+    """Return which faults a seed may meet."""
+    return SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
 
 
 def run_seed(
@@ -34,7 +58,7 @@ def run_seed(
         seed=seed,
         workers=chosen.workers,
         durable=durable,
-        faults=FEW_CRASHES if seed % 3 == 2 else ALL_FAULTS,
+        faults=faults_of(seed) if durable else FEW_CRASHES,
         view_state=in_any_order,
         replay_command=command,
         objects=objects,

@@ -17,6 +17,7 @@ from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.coordinator.result_deliveries import Deliveries
 from wallaroo.ingest.connection_handover import Handed, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import HoldReason, ReadBudget
@@ -35,7 +36,8 @@ from wallaroo.worker import restoration
 from wallaroo.worker.barriers import Barriers
 from wallaroo.worker.state_transfer import StateTransfer
 
-SEEDS_MAX = 250
+SEEDS = range(100)
+"""One of these shows each bug, however the code around it changes."""
 
 Patch = pytest.MonkeyPatch
 
@@ -210,6 +212,11 @@ def without_order_of_results(patch: Patch) -> None:
     patch.setattr(SinkQueue, "hold", lambda *_: None)
 
 
+def without_release_of_who_leaves(patch: Patch) -> None:
+    """A worker that leaves is not told that the results it holds need not wait any longer."""
+    patch.setattr(Deliveries, "_holders", lambda self: self._state.workers)
+
+
 def without_looking_for_journals(patch: Patch) -> None:
     """A run passes over a missing journal."""
     patch.setattr(KeptInput, "_lost", lambda *_: [])
@@ -230,47 +237,49 @@ def with_last_words_of_who_left(patch: Patch) -> None:
 
 
 PLANTED = {
-    without_hold_back: 59,
-    without_epoch_check: 5,
+    without_hold_back: 9,
+    without_epoch_check: 2,
     without_replay: 1,
-    without_atomic_manifests: 17,
+    without_atomic_manifests: 8,
     without_create_if_absent: 0,
-    without_copy_on_write: 4,
-    without_memory_of_abandoned: 0,
-    without_skipping: 1,
-    without_holding_sources: 6,
+    without_copy_on_write: 9,
+    without_memory_of_abandoned: 6,
+    without_skipping: 0,
+    without_holding_sources: 1,
     without_young_journals: 1,
-    without_moved_keys: 14,
-    without_marks_on_what_came: 5,
-    without_filter_for_old_parts: 39,
-    without_heirs_of_output: 5,
-    without_hold_until_all_know: 39,
-    without_late_keys: 25,
+    without_moved_keys: 1,
+    without_marks_on_what_came: 2,
+    without_filter_for_old_parts: 33,
+    without_heirs_of_output: 2,
+    without_hold_until_all_know: 7,
+    without_late_keys: 9,
     without_counts_going_back: 1,
-    without_rest_before_handing_over: 31,
-    without_waiting_for_a_checkpoint: 339,
-    without_attempts: 43,
-    without_order_of_results: 40,
+    without_rest_before_handing_over: 12,
+    without_waiting_for_a_checkpoint: 12,
+    without_attempts: 46,
+    without_order_of_results: 6,
+    without_release_of_who_leaves: 6,
     without_looking_for_journals: 30,
-    with_last_words_of_who_left: 184,
+    with_last_words_of_who_left: 5,
 }
-"""Each with the first seed that showed it; where the simulation has changed, a later one does."""
+"""Each with a seed that showed it, so that the test need not run all that come before it."""
 
-SHOWN_WITHOUT_CHECKPOINTS = {without_order_of_results}
+SHOWN_WITHOUT_CHECKPOINTS = {without_order_of_results, without_release_of_who_leaves}
 """With checkpoints a resize begins when one is done, and that waits for the sinks anyway."""
 
 
 @pytest.mark.parametrize(
-    ("plant", "first"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
+    ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
 def test_the_simulation_fails(
-    plant: Callable[[Patch], None], first: int, monkeypatch: Patch
+    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
 ) -> None:
+    assert known in SEEDS
     plant(monkeypatch)
-    for seed in range(first, first + SEEDS_MAX):
+    for seed in (known, *SEEDS):
         try:
             run_seed(seed, durable=plant not in SHOWN_WITHOUT_CHECKPOINTS)
         except SimulationError as error:
             assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)
             return
-    pytest.fail(f"{SEEDS_MAX} seeds pass {plant.__doc__}")
+    pytest.fail(f"{len(SEEDS)} seeds pass {plant.__doc__}")

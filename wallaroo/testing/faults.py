@@ -53,7 +53,7 @@ class Faults:
     late_batches: bool = True
     """Links between workers are sometimes late: one stalls while others continue."""
     slow_sinks: bool = True
-    """A sink takes a second instead of some milliseconds."""
+    """A sink takes a second instead of some milliseconds, or is slow from its start."""
     resizes: bool = True
     """The command is run again with another number of workers."""
 
@@ -91,6 +91,11 @@ LOST_DISK = "lost disk"
 
 STEPS_BETWEEN_MAX = 1200
 """Most events between two crashes; a run with little input has a few thousand."""
+
+AFTER_A_RESIZE = 0.7
+STEPS_AFTER_A_RESIZE_MAX = 300
+"""How often, and how soon, a later crash is moved to just after a resize. Between the commit of the
+new members and their first checkpoint a recovery has the most to put together."""
 
 PLACES = (
     "Barriers._compact",
@@ -198,6 +203,13 @@ class Chaos:
         return True
 
     # Crashes
+
+    def members_changed(self) -> None:
+        """A resize was committed: the next crash may come soon."""
+        if self._crashes and self.random.random() < AFTER_A_RESIZE:
+            crash = self._crashes[0]
+            crash.steps = min(crash.steps, self.random.randint(0, STEPS_AFTER_A_RESIZE_MAX))
+            crash.place = ""
 
     def reached(self, process: Process, place: str) -> bool:
         """Return whether the process ends at this place."""

@@ -21,7 +21,8 @@ class StagedSink:
         self._disk = disk
         self._number = 0
         self._present = ""
-        self._uncommitted: dict[CheckpointId, str] = {}
+        self._uncommitted: dict[CheckpointId, tuple[str, int]] = {}
+        """Name and size. An abandoned checkpoint may ask for them when a later one is committed."""
 
     def write(self, chunk: bytes) -> None:
         """Append to the current staged file."""
@@ -34,14 +35,15 @@ class StagedSink:
     def cut(self, checkpoint: CheckpointId) -> None:
         """End the current staged file, which belongs to ``checkpoint``."""
         if self._present:
-            self._uncommitted[checkpoint] = self._present
+            size = len(self._disk.staged[self._present])
+            self._uncommitted[checkpoint] = (self._present, size)
             self._present = ""
 
     def uncommitted(self, checkpoint: CheckpointId) -> list[StagedOutput]:
         """Return the parts up to ``checkpoint`` that no committed checkpoint has."""
         return [
-            StagedOutput(self._sink, name, len(self._disk.staged[name]), each)
-            for each, name in sorted(self._uncommitted.items())
+            StagedOutput(self._sink, name, size, each)
+            for each, (name, size) in sorted(self._uncommitted.items())
             if each <= checkpoint
         ]
 
@@ -52,7 +54,7 @@ class StagedSink:
 
     def discard(self) -> None:
         """Delete staged files that do not belong to a committed checkpoint."""
-        for name in [*self._uncommitted.values(), self._present]:
+        for name in [*(name for name, _ in self._uncommitted.values()), self._present]:
             self._disk.staged.pop(name, None)
         self._uncommitted.clear()
         self._present = ""

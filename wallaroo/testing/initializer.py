@@ -11,6 +11,7 @@ from wallaroo.coordinator.events import (
     DrainRequested,
     Effect,
     Event,
+    MembersChanged,
     StopRequested,
 )
 from wallaroo.coordinator.manifest_writer import ManifestWriter, Rules, StartingPoint
@@ -166,8 +167,10 @@ class SimulatedInitializer(ProcessPorts):
         self._lost_disks.announced(line)
 
     def decided(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        """Add changes of the phase to the story of the simulation."""
+        """Add changes of the phase to the story; crashes may follow a change of the members."""
         assert self._driver is not None
+        if any(isinstance(effect, MembersChanged) for effect in effects):
+            self._world.chaos.members_changed()
         if self.phase is not self._last_phase:
             self._last_phase = self.phase
             self._tell("phase", {"is": self._driver.coordinator.phase.value})

@@ -12,6 +12,10 @@ from wallaroo.testing.loop import Loop
 PIECE_BYTES_MAX = 80
 KERNEL_BYTES_MAX = 300
 SEND_EVERY_S = 0.05
+TRICKLE_EVERY_S = 0.4
+TRICKLED_PIECES = (0, 30)
+"""How many of its first pieces a sender sends slowly, so that records flow while much happens."""
+
 CONNECT_AFTER_S = 0.05
 HANG_UP_PROBABILITY = 0.02
 
@@ -33,6 +37,8 @@ class Sender:
         self.pipeline = pipeline
         self._payloads = payloads
         self.frames = _framed(source, payloads)
+        self.trickled_pieces = 0
+        """How many of the next pieces are sent slowly."""
 
     def payload(self, number: int) -> bytes:
         """Return the payload of its frame with this number."""
@@ -86,6 +92,7 @@ class SendersHall:
     def begin(self) -> None:
         """Let every sender connect as soon as a worker listens."""
         for sender in self.senders:
+            sender.trickled_pieces = self._random.choice(TRICKLED_PIECES)
             self._connect_later(sender)
 
     def listen(self, listener: "Listener") -> None:
@@ -115,7 +122,7 @@ class SendersHall:
         line.on_closed = lambda: self._connect_later(sender)
         self._lines[sender.number] = line
         listener.accept(line)
-        self._send(line, rest)
+        self._send(sender, line, rest)
 
     def send_again(self) -> None:
         """Let senders reconnect if records were taken back, to send these again."""
@@ -132,7 +139,7 @@ class SendersHall:
         elif line.is_open:
             self._loop.call_later(SEND_EVERY_S, lambda: self._close_when_done(line))
 
-    def _send(self, line: Line, rest: bytes) -> None:
+    def _send(self, sender: Sender, line: Line, rest: bytes) -> None:
         if not line.is_open:
             return
         if not rest:
@@ -146,5 +153,7 @@ class SendersHall:
         if line.kernel_bytes < KERNEL_BYTES_MAX:
             count = self._random.randint(1, PIECE_BYTES_MAX)
             line.arrives(rest[:count])
-        delay_s = self._random.random() * SEND_EVERY_S
-        self._loop.call_later(delay_s, lambda: self._send(line, rest[count:]))
+        is_trickling = sender.trickled_pieces > 0
+        sender.trickled_pieces -= is_trickling
+        delay_s = self._random.random() * (TRICKLE_EVERY_S if is_trickling else SEND_EVERY_S)
+        self._loop.call_later(delay_s, lambda: self._send(sender, line, rest[count:]))

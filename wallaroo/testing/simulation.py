@@ -50,6 +50,13 @@ RUNS_MAX = 60
 WORKERS_MAX = 5
 LOOK_S = 0.05
 AGAIN_S = 0.5
+INTERVALS_MAX_S = (0.3, 0.3, 3.0)
+"""The longest time between two checkpoints: if it is long, a recovery has much to replay."""
+
+LAST_IN_FIRST_OUT = 0.4
+"""How often the workers that joined last are the ones that leave."""
+REFUSED = 0.1
+"""How often all workers may be asked to leave while none joins, which is refused."""
 PASSING = (ClusterError, FencedError, StoreError)
 """Errors of a run after which the same command is to be run again."""
 
@@ -181,7 +188,7 @@ class _Simulation:
             known_failures=frozenset((each.step, each.error) for each in self._expected.failures),
             problems=self._problems,
         )
-        self._interval_s = random.uniform(0.03, 0.3)
+        self._interval_s = random.uniform(0.03, random.choice(INTERVALS_MAX_S))
         self._run_count = 0
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False
@@ -309,9 +316,16 @@ class _Simulation:
     def _resize(self, initializer: SimulatedInitializer) -> None:
         random, workers = self._random, initializer.workers
         joining_count = random.choice([0, 0, 1, 1, 2, 3]) if len(workers) < WORKERS_MAX else 0
-        # All of them may leave where others join, and where none does it is refused.
+        is_refused = not joining_count and random.random() < REFUSED
+        if not joining_count and len(workers) == 1 and not is_refused:
+            joining_count = 1
+        # All of them may leave if others join; if none does, that is refused.
         fewest = 0 if joining_count else 1
-        leaving = random.sample(workers, random.randint(fewest, min(len(workers), 3)))
+        most = len(workers) if joining_count or is_refused else len(workers) - 1
+        leaving_count = random.randint(fewest, min(most, 3))
+        # Those that joined last may still hold results back for others.
+        is_last_in = leaving_count > 0 and random.random() < LAST_IN_FIRST_OUT
+        leaving = workers[-leaving_count:] if is_last_in else random.sample(workers, leaving_count)
         initializer.resize(joining_count, leaving)
 
     def _drain(self, initializer: SimulatedInitializer) -> None:

@@ -15,7 +15,7 @@ from wallaroo.worker.result_order import ResultOrder
 from wallaroo.worker.sink_port import SinkEvents
 
 DELAY_S = 0.004
-LOOK_S = 0.01
+LOOK_S = 0.03
 
 
 class SimulatedSinks:

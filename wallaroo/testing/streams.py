@@ -9,8 +9,11 @@ from wallaroo.testing.loop import Process
 
 BREAK_PROBABILITY = 0.02
 SLOW_PROBABILITY = 0.15
+LAGGING_PROBABILITY = 1.0
+LAGGING_WRITES = 20
 DELAY_S = 0.004
 SLOW_DELAY_S = 1.0
+LAGGING_DELAY_S = 3.0
 WRITE_BYTES_MAX = 1 << 6
 
 
@@ -62,6 +65,9 @@ class StreamSink:
         self._chaos = chaos
         self.queue = SinkQueue()
         self._received = receivers.connect(sink)
+        # The first results of one worker may lag far behind those of others.
+        is_lagging = chaos.happens("slow_sinks", LAGGING_PROBABILITY)
+        self._lagging_writes = LAGGING_WRITES if is_lagging else 0
         self._is_busy = False
         self._written_bytes = 0
         self._on_progress = on_progress
@@ -97,7 +103,9 @@ class StreamSink:
         self._is_busy = True
         data = self.queue.take(WRITE_BYTES_MAX)
         is_slow = self._chaos.happens("slow_sinks", SLOW_PROBABILITY)
-        delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
+        usual_s = LAGGING_DELAY_S if self._lagging_writes > 0 else DELAY_S
+        self._lagging_writes -= self._lagging_writes > 0
+        delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else usual_s)
         # The data is under way, and arrives even if this process ends.
         received, arrived = self._received, self._random.randint(0, len(data))
         breaks = self._chaos.take("broken_sinks", BREAK_PROBABILITY)
