@@ -66,11 +66,11 @@ class SinkQueue:
                 hold.is_released = True
         self._let_through()
 
-    def release_all(self) -> None:
-        """Release all holds."""
+    def drop_held(self) -> None:
+        """Forget what is held back: a replay makes it again, and older results come first then."""
         for hold in self._holds:
-            hold.is_released = True
-        self._let_through()
+            self.queued_bytes -= sum(map(len, hold.chunks))
+        self._holds.clear()
 
     def _let_through(self) -> None:
         while self._holds and self._holds[0].is_released:

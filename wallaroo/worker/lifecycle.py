@@ -158,7 +158,7 @@ class Lifecycle:
         self._worker.mesh.close()
         self._assignment = None
         self._barriers = self._durability = None
-        self._worker.sinks.order.release_all()
+        self._worker.sinks.order.drop_held()
         self._worker.sources.rewind()
         self._resize.end()
         self._worker = WorkerContext(self._parts, order.epoch)

@@ -64,8 +64,7 @@ class ResultOrder:
                 stream.queue.release(resize)
                 stream.write_waiting()
 
-    def release_all(self) -> None:
-        """Let through what is kept back for any resize."""
+    def drop_held(self) -> None:
+        """Forget what is held back for any resize: a replay makes it again."""
         for stream in self._streams.values():
-            stream.queue.release_all()
-            stream.write_waiting()
+            stream.queue.drop_held()

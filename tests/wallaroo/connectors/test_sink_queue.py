@@ -40,8 +40,8 @@ class Sink:
             self.queue.release(number)
 
     def release_all(self) -> None:
-        self.holds.clear()
-        self.queue.release_all()
+        while self.holds:
+            self.queue.release(self.holds.pop())
 
     def take(self) -> None:
         waiting = self.queue.waiting_bytes
@@ -211,5 +211,18 @@ def test_what_is_written_again_after_a_break_stays_before_what_is_held() -> None
     queue.append(b"2")
     queue.connection_lost()
     assert queue.take(100) == b"1"
-    queue.release_all()
+    queue.release(1)
     assert queue.take(100) == b"2"
+
+
+def test_what_is_held_can_be_dropped_and_what_comes_before_it_stays() -> None:
+    queue = SinkQueue()
+    queue.append(b"1")
+    queue.hold(1)
+    queue.append(b"22")
+    queue.hold(2)
+    queue.append(b"333")
+    queue.drop_held()
+    assert queue.queued_bytes == queue.waiting_bytes == 1
+    queue.append(b"4")
+    assert queue.take(100) == b"14"
