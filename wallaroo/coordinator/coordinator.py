@@ -76,6 +76,7 @@ from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.stop_intent import StopIntent
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
+from wallaroo.story import Story
 from wallaroo.wire.control import (
     Abandon,
     ControlFrame,
@@ -102,7 +103,6 @@ from wallaroo.wire.control import (
 
 __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
-STORY_STEPS_MAX = 64
 
 HINT_AT_ONCE = {"hint": "ask a second time to stop immediately"}
 NOTHING_IF_FOUND = "nothing, if its journal still exists"
@@ -134,7 +134,7 @@ class Coordinator:
         self.ending = StopIntent()
         self._lost: set[WorkerName] = set(membership.workers)
         """Not there: at the start, or lost, and its process has not joined."""
-        self._story: list[str] = []
+        self._story = Story()
 
     @property
     def phase(self) -> Phase:
@@ -159,8 +159,7 @@ class Coordinator:
         """Apply one event; return the effects to carry out, in order."""
         effects = self._apply(event)
         if effects or not (isinstance(event, Received) and isinstance(event.frame, Counted)):
-            story = [*self._story, f"{event} -> {self.phase.name} {effects}"]
-            self._story = story[-STORY_STEPS_MAX:]
+            self._story.note(event, "->", self.phase.name, [*effects])
         if self._checks_itself:
             self._check()
         return effects
@@ -186,7 +185,7 @@ class Coordinator:
     @property
     def story(self) -> list[str]:
         """The last steps, oldest first."""
-        return list(self._story)
+        return self._story.lines
 
     @property
     def waiting_for(self) -> list[WorkerName]:
@@ -295,7 +294,7 @@ class Coordinator:
             case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.MOVING | Phase.DRAINING:
                 return self._orders.answered(worker, answer)
             case _:
-                raise AssertionError(f"{frame} from {worker} in {self.phase}: {self._story}")
+                raise AssertionError(f"{frame} from {worker} in {self.phase}: {self.story}")
 
     def _counted(
         self, worker: WorkerName, event: str, then: str, when_all: Callable[[], list[Effect]]

@@ -15,7 +15,7 @@ from tests.wallaroo.coordinator.story import (
     membership,
     watch_of_failures,
 )
-from wallaroo.coordinator.coordinator import STORY_STEPS_MAX, Coordinator, Phase
+from wallaroo.coordinator.coordinator import Coordinator, Phase
 from wallaroo.coordinator.events import (
     Announce,
     DrainRequested,
@@ -28,6 +28,7 @@ from wallaroo.coordinator.events import (
 )
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.story import STEPS_MAX
 from wallaroo.wire.control import (
     Assign,
     Drain,
@@ -346,9 +347,9 @@ def test_a_frame_that_no_worker_sends_now_is_a_fault_of_ours_with_the_story(fram
 
 def test_the_story_keeps_the_last_steps_only() -> None:
     story = Story()
-    for _ in range(STORY_STEPS_MAX + 5):
+    for _ in range(STEPS_MAX + 5):
         story.join(A)
-    assert len(story.coordinator.story) == STORY_STEPS_MAX
+    assert len(story.coordinator.story) == STEPS_MAX
     assert "Join" in story.coordinator.story[-1]
     story.coordinator.story.clear()
-    assert len(story.coordinator.story) == STORY_STEPS_MAX
+    assert len(story.coordinator.story) == STEPS_MAX
