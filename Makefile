@@ -54,7 +54,7 @@ simulate: .venv/dev-ready  ## Run SEEDS=300 simulated clusters that meet faults 
 
 INPUTS ?= 100000
 
-fuzz: .venv/dev-ready  ## Send INPUTS=100000 of strangers' bytes to every port of running clusters
+fuzz: .venv/dev-ready  ## Send INPUTS=100000 hostile inputs to every port of running clusters
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
 check: style types layers spelling dead-code  ## Format, lint, types, layers, spelling, dead code: what CI runs first

@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def _fuzz(kind: str, count: int, seed: int) -> bool:
-    """Fuzz one cluster, tell what came of it; return whether its memory grew too much."""
+    """Fuzz one cluster and print the counts; return whether its memory grew too much."""
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report, growth = fuzzed(Path(folder), kind, count, seed)

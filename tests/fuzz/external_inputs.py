@@ -1,4 +1,4 @@
-"""What strangers may say to the original's external channel, drawn from one seed.
+"""What clients may send to the original's external channel, drawn from one seed.
 
 It asks for no secret, and its messages do what they say: stop, shrink, note in the log. So those
 that ask for something are left out; what is here has no effect on a cluster that works.

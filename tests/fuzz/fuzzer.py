@@ -1,4 +1,4 @@
-"""Sends inputs to the ports of a running cluster, as strangers who can reach them would."""
+"""Sends inputs to the ports of a running cluster, as any client that reaches them could."""
 
 import collections
 import contextlib
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fuzz.clients import Client, Dripper
 from tests.fuzz.said import Address, Inputs, dialed
-from tests.fuzz.stranger import Dripper, Stranger
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES, Handshake, Purpose, Side
 
 AT_ONCE = 32
@@ -63,7 +63,7 @@ def hello_once_said(
         opening = b""
         while (missing := len(MAGIC) + NONCE_BYTES + PROOF_BYTES - len(opening)) > 0:
             piece = connection.recv(missing)
-            assert piece, "the other side has hung up"
+            assert piece, "the other side has closed the connection"
             opening += piece
         proof = handshake.receive_data(opening)
         connection.sendall(proof)
@@ -86,9 +86,9 @@ def fuzz(ports: list[Port], count: int) -> Report:
                 said = port.inputs.draw()
                 report.by_port[port.name] += 1
                 report.by_kind[said.kind] += 1
-                stranger = Stranger(port.address, said, is_silent=left % SILENT_EACH == 0)
-                waiting.register(stranger.socket, selectors.EVENT_READ, stranger)
-            report.refused += _hang_up(waiting)
+                client = Client(port.address, said, is_silent=left % SILENT_EACH == 0)
+                waiting.register(client.socket, selectors.EVENT_READ, client)
+            report.refused += _close_finished(waiting)
             drops.fall()
     return report
 
@@ -126,19 +126,19 @@ def _dripper(port: Port) -> Dripper:
     return Dripper(port.address, port.inputs.draw().data)
 
 
-def _hang_up(waiting: selectors.BaseSelector) -> int:
-    """Wait for what happens next; end connections that are over, say how many the peer ended."""
+def _close_finished(waiting: selectors.BaseSelector) -> int:
+    """Wait for the next event; close finished connections; return how many the peer ended."""
     refused = 0
     now = time.monotonic()
-    over: list[Stranger] = []
+    over: list[Client] = []
     for key, _ in waiting.select(0.05):
-        if key.data.came():
+        if key.data.receive():
             refused += 1
             over.append(key.data)
     over += [key.data for key in waiting.get_map().values() if key.data.deadline < now]
-    for stranger in dict.fromkeys(over):
-        waiting.unregister(stranger.socket)
-        stranger.close()
+    for client in dict.fromkeys(over):
+        waiting.unregister(client.socket)
+        client.close()
     return refused
 
 

@@ -1,4 +1,4 @@
-"""What strangers may say at the Unix sockets between workers, with descriptors beside it."""
+"""What unauthenticated peers may send to workers' Unix sockets, with descriptors beside it."""
 
 import random
 import struct

@@ -1,4 +1,4 @@
-"""What strangers may say to ports inside a cluster, and to sources, drawn from one seed."""
+"""What any peer may send to ports inside a cluster, and to sources, drawn from one seed."""
 
 import os
 import pickle

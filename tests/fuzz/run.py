@@ -246,7 +246,7 @@ KINDS = {
 def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict[str, float]]:
     """Run a cluster, send ``count`` inputs to its ports; return what was sent and memory's growth.
 
-    Raises ``AssertionError`` where anything but refusals comes of it.
+    Raises ``AssertionError`` if anything but refusals is the result.
     """
     with KINDS[kind].start(folder, seed) as target:
         target.count_round()
@@ -259,7 +259,7 @@ def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict
         after = resident_mb(target.pids())
         target.count_round()
         took_s = time.monotonic() - began_s
-        assert not (folder / "mark").exists(), "pickle of a stranger's was loaded"
+        assert not (folder / "mark").exists(), "a pickle of the fuzzer was loaded"
         check_log(target.log()[log_before:], len(target.pids()), took_s)
         target.check()
         assert after.keys() == before.keys(), "a process was started again"
@@ -268,7 +268,7 @@ def fuzzed(folder: Path, kind: str, count: int, seed: int) -> tuple[Report, dict
             files = open_files(target.pids())
             return all(files[pid] <= files_before[pid] + FILES_LATE_MAX for pid in files)
 
-        wait_until("all that strangers had open is closed", is_closed)
+        wait_until("all connections of the fuzzer are closed", is_closed)
         growth = {str(pid): round(after[pid] - before[pid], 1) for pid in before}
     return report, growth
 

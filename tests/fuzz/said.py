@@ -1,4 +1,4 @@
-"""What a stranger says over one connection, and the source of such things."""
+"""What one client sends over one connection, and the source of such inputs."""
 
 import random
 import socket

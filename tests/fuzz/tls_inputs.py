@@ -1,4 +1,4 @@
-"""What strangers may say to a port that speaks TLS: below it, and inside of it."""
+"""What any peer may send to a port that speaks TLS: below it, and inside of it."""
 
 import random
 import ssl
@@ -9,16 +9,16 @@ from tests.hosts.sites import make_certificates
 
 
 class TlsInputs:
-    """``others`` draws what is said in place of TLS, and inside of it."""
+    """``others`` draws what is sent instead of TLS, and inside of it."""
 
     def __init__(self, seed: int, folder: Path, own: Path, others: Inputs) -> None:
         """``own`` has the cluster's certificates; those of another authority go to ``folder``."""
         self._chance = random.Random(seed)
         self._others = others
-        foreign = make_certificates(folder / "foreign", "stranger")
+        foreign = make_certificates(folder / "foreign", "outsider")
         self._ends = {
             "no certificate": client_context(None),
-            "another authority's certificate": client_context(foreign, "stranger"),
+            "another authority's certificate": client_context(foreign, "outsider"),
             # Stolen, perhaps; there is the secret still.
             "the cluster's certificate": client_context(own, "here"),
         }

@@ -1,4 +1,4 @@
-"""What strangers may say to the cluster's page, drawn from one seed; none knows the secret."""
+"""What clients without the secret may send to the cluster's page, drawn from one seed."""
 
 import json
 import random
@@ -16,7 +16,7 @@ BODIES = (b"{}", b'{"count": 1}', b'{"names": ["w1"]}', b"[" * 50_000, b"\xff", 
 
 
 class WebInputs:
-    """Requests, whole and broken; and what ``others`` draws, which is no HTTP at all."""
+    """Requests, whole and broken; and what ``others`` draws, which is not HTTP at all."""
 
     def __init__(self, seed: int, port: int, others: Inputs) -> None:
         self._chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""One connection of a stranger: says its input, inside of TLS where it is meant so."""
+"""One connection of the fuzzer: sends its input, inside of TLS if the input asks for it."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ import time
 from tests.fuzz.said import Address, Said, dialed
 
 ANSWER_WAIT_S = 1.0
-"""After so long without an answer a stranger hangs up; ports need not answer."""
+"""A client closes after so long without an answer; ports need not answer."""
 PIECE_BYTES = 1 << 16
 FILES = (*socket.socketpair(), open(os.devnull, "rb"), socket.socket())  # noqa: SIM115
-"""What strangers attach."""
+"""The descriptors that clients attach."""
 
 
-class Stranger:
+class Client:
     """Never waits for the other side; ``socket`` is for a selector."""
 
     def __init__(self, address: Address, said: Said, *, is_silent: bool) -> None:
@@ -36,8 +36,8 @@ class Stranger:
                 self._say(self._left)
         self.socket.setblocking(False)
 
-    def came(self) -> bool:
-        """Something came; return whether the other side has ended the connection."""
+    def receive(self) -> bool:
+        """Read what has arrived; return whether the other side has ended the connection."""
         try:
             data = self.socket.recv(PIECE_BYTES)
             if data and self._end is not None:
@@ -47,7 +47,7 @@ class Stranger:
         return not data
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()
 
     def _attach(self, said: Said) -> None:
@@ -96,5 +96,5 @@ class Dripper:
         return True
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()
