@@ -38,7 +38,7 @@ LAST_COUNT = 60
 
 ATTEMPTS_MAX = 20
 NOT_KEPT = ("lines.txt", ".wallaroo", "owner", "owner-lock", "ready.json", APPLICATION.name)
-"""What is no part of a checkpoint, or is there in the tests anyway."""
+"""Files that are not part of a checkpoint, or that the tests have anyway."""
 
 
 class Release:

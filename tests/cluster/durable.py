@@ -213,7 +213,7 @@ class Sender:
         return self
 
     def stop(self, timeout_s: float = WAIT_S) -> dict[str, Total]:
-        """Have all that was sent accepted; return the totals that come of it."""
+        """Stop once all that was sent is accepted; return the totals that it should give."""
         self._stopping.set()
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), f"accepted {self.accepted} of {self.sent}"

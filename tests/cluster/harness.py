@@ -359,8 +359,8 @@ def send_file(port: int, path: Path, *options: str) -> None:
 def wait_processed(connection: socket.socket) -> None:
     """Say that nothing follows, and wait until the worker at the other end has taken all of it.
 
-    A worker reads on only behind what it has processed, and hangs up when it reads the end. What
-    it passed on to other workers by then is on its way to them.
+    A worker reads on only behind what it has processed, and closes the connection when it reads
+    the end. What it passed on to other workers by then is on its way to them.
     """
     connection.settimeout(WAIT_S)
     connection.shutdown(socket.SHUT_WR)
@@ -408,7 +408,7 @@ def framed(*payloads: bytes) -> bytes:
 
 
 def send_bytes(port: int, data: bytes) -> None:
-    """Send bytes over a connection of their own, and hang up."""
+    """Send bytes over a connection of their own, then close it."""
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as connection:
         connection.sendall(data)
 
@@ -483,5 +483,5 @@ def free_port() -> int:
 
 def connect_and_reset(port: int) -> None:
     """Connect and break the connection at once, as a port scan does."""
-    with socket.create_connection(("127.0.0.1", port), WAIT_S) as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

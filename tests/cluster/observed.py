@@ -54,7 +54,7 @@ class Observed:
         writer.write(b"".join(struct.pack(">I", len(each)) + each for each in payloads))
         await writer.drain()
 
-    def hang_up(self) -> None:
+    def close_senders(self) -> None:
         for writer in self._senders:
             writer.close()
 
@@ -62,7 +62,7 @@ class Observed:
         """Look at snapshots until one is so; return it."""
         try:
             async with asyncio.timeout(WAIT_S):
-                # Nothing wakes whoever waits for a number of another process.
+                # Nothing wakes a task that waits for a number of another process.
                 while not is_true(view := self.snapshot()):  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
@@ -101,7 +101,7 @@ async def observed(
         await run.until_running()
         yield run
     finally:
-        run.hang_up()
+        run.close_senders()
         if not running.done():
             cluster.stop()
         await running

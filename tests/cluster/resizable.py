@@ -1,4 +1,4 @@
-"""``wallaroo-run`` that also takes requests for other members, as lines of JSON on its input.
+"""``wallaroo-run`` that also takes requests for a resize, as lines of JSON on its input.
 
 Each is ``[joining, leaving]``, two lists of names, and answered by a line on its output: an object
 with the facts, or a text with the reason.

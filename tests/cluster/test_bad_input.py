@@ -163,7 +163,7 @@ def test_bad_frames_close_their_own_connection_and_no_other(tmp_path: Path) -> N
             steady.sendall(framed(b"steady 1"))
             check_garbage_is_refused(cluster, port)
             check_long_frame_is_refused(cluster, port)
-            check_cut_off_frame_is_told(cluster, port)
+            check_cut_off_frame_is_reported(cluster, port)
             steady.sendall(framed(b"steady 2", b"x" * 1000, b""))
             wait_until("all lines are there", lambda: receiver.line_count() == 7)
         assert cluster.stop() == 0
@@ -183,7 +183,7 @@ def test_bad_frames_close_their_own_connection_and_no_other(tmp_path: Path) -> N
 
 
 def refused_by(port: int, data: bytes) -> str:
-    """Send bytes, wait for the other side to hang up; return the address they came from."""
+    """Send bytes, wait until the other side closes; return the address of this side."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as sender:
         sender.sendall(data)
         host, own_port = sender.getsockname()
@@ -211,7 +211,7 @@ def check_long_frame_is_refused(cluster: Cluster, port: int) -> None:
     assert "1001 bytes, more than the 1000 allowed" in line["reason"]
 
 
-def check_cut_off_frame_is_told(cluster: Cluster, port: int) -> None:
+def check_cut_off_frame_is_reported(cluster: Cluster, port: int) -> None:
     send_bytes(port, framed(b"whole") + (500).to_bytes(4, "big") + b"only this")
     line = cluster.wait_event("source.frame_truncated")
     assert line["byte_count"] == 4 + len(b"only this")

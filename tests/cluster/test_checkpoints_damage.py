@@ -140,14 +140,14 @@ def test_a_damaged_journal_is_refused_and_put_back_goes_on(tmp_path: Path) -> No
 
 def test_files_of_others_in_the_same_folders_are_left_alone(counts: Deployment) -> None:
     # Seconds since 1970 have as many digits as our numbers.
-    strangers = ["notes.txt", "manifests/notes.txt", "manifests/12", "parts/notes.txt"]
-    strangers += ["journals/notes.txt", "journals/w1-1/notes.txt", "logs/0000000001/notes.txt"]
-    for name in strangers:
+    foreign = ["notes.txt", "manifests/notes.txt", "manifests/12", "parts/notes.txt"]
+    foreign += ["journals/notes.txt", "journals/w1-1/notes.txt", "logs/0000000001/notes.txt"]
+    for name in foreign:
         path = counts.store / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(FOREIGN)
     check_carries_on(counts)
-    assert all((counts.store / name).read_bytes() == FOREIGN for name in strangers)
+    assert all((counts.store / name).read_bytes() == FOREIGN for name in foreign)
 
 
 # Places that cannot be written
@@ -155,7 +155,7 @@ def test_files_of_others_in_the_same_folders_are_left_alone(counts: Deployment) 
 
 @contextmanager
 def refused(store: Path, folder: str = "parts") -> Iterator[None]:
-    """Nothing can be put into a folder, whoever we are: where it was is a file."""
+    """Put a file where a folder was, so that no user can write into the folder."""
     place, aside = store / folder, store.parent / "aside"
     place.rename(aside)
     place.write_bytes(b"")

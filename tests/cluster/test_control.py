@@ -296,7 +296,7 @@ def test_a_stop_can_discard_what_the_run_has_kept(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "state").rglob("*") if path.is_file()] == []
     for again in started(tmp_path, "--workers", "2", "--resilience-dir", "state"):
         assert again.key_count() == 0
-        # Killed, it cannot take its run file away; whoever looks next does.
+        # A killed run cannot remove its run file; the next command that looks removes it.
         again.cluster.process.kill()
         again.cluster.wait_end()
         again.refused("status", status=3)

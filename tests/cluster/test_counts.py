@@ -73,7 +73,7 @@ class Counted:
 
     @contextlib.contextmanager
     def flowing(self) -> Iterator[None]:
-        """Records flow meanwhile, to whoever takes these connections."""
+        """Send records meanwhile, to the workers that have these connections."""
         self._flows = [Flow(self._ports[0], TEXTS * 3), Flow(self._ports[1], WORDS * 2)]
         self.wait_more()
         yield

@@ -62,7 +62,7 @@ class StreamingSender:
         wait_until(f"{goal} records are sent", lambda: self.sent >= goal)
 
     def finish(self) -> list[bytes]:
-        """Hang up; return the lines that come of what was sent."""
+        """Close the connection; return the lines that the output should have."""
         self._finishing.set()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()

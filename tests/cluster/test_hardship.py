@@ -1,4 +1,4 @@
-"""Poison records, strangers, a port for two, orphans, a crowd of senders: what a run survives."""
+"""What a run survives: poison records, unauthenticated peers, orphans, a crowd of senders."""
 
 import contextlib
 import json
@@ -134,10 +134,10 @@ def test_keys_and_errors_that_python_cannot_write_are_dead_letters_like_any_othe
     assert all(isinstance(each["key"], str) for each in letters if each["step"] == "keep")
 
 
-# Strangers
+# Unauthenticated peers
 
 
-def test_strangers_that_reset_their_connections_at_once_cost_nothing(tmp_path: Path) -> None:
+def test_peers_that_reset_their_connections_at_once_cost_nothing(tmp_path: Path) -> None:
     with hardy(tmp_path) as (cluster, receiver):
         ports = {int(cluster.ready()["control"].rpartition(":")[2])}
         for worker in ("w1", "w2"):

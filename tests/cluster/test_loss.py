@@ -1,4 +1,4 @@
-"""Workers that are killed, and strangers at the ports between them: the cluster goes on."""
+"""Workers that are killed, and unauthenticated peers at their ports: the cluster goes on."""
 
 import contextlib
 import os
@@ -262,26 +262,26 @@ def send_through_another(cluster: Cluster, owner: int, data: bytes) -> None:
                 return
 
 
-# Strangers
+# Unauthenticated peers
 
 
 def refused(port: int, data: bytes) -> str:
-    """Say something at a port between processes until it hangs up; return the own address."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as stranger:
-        host, own_port = stranger.getsockname()
+    """Send data to a port between processes until it closes; return the address of this side."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        host, own_port = connection.getsockname()
         with contextlib.suppress(ConnectionResetError):
-            stranger.sendall(data)
-            while stranger.recv(1 << 16):
+            connection.sendall(data)
+            while connection.recv(1 << 16):
                 pass
         return f"{host}:{own_port}"
 
 
 def refused_with_wrong_secret(port: int, purpose: Purpose) -> str:
     """As a worker of another run would: speak the protocol, without knowing the secret."""
-    stranger = Handshake(Side.DIALER, purpose, b"another secret", os.urandom(NONCE_BYTES))
+    handshake = Handshake(Side.DIALER, purpose, b"another secret", os.urandom(NONCE_BYTES))
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         host, own_port = connection.getsockname()
-        connection.sendall(stranger.first_bytes())
+        connection.sendall(handshake.first_bytes())
         opening = connection.recv(len(MAGIC) + NONCE_BYTES + PROOF_BYTES, socket.MSG_WAITALL)
         assert len(opening) == len(MAGIC) + NONCE_BYTES + PROOF_BYTES
         connection.sendall(b"\0" * PROOF_BYTES)
@@ -290,7 +290,7 @@ def refused_with_wrong_secret(port: int, purpose: Purpose) -> str:
         return f"{host}:{own_port}"
 
 
-def test_strangers_at_the_ports_between_processes_are_refused(tmp_path: Path) -> None:
+def test_unauthenticated_peers_at_the_ports_between_processes_are_refused(tmp_path: Path) -> None:
     with tally(tmp_path, "--workers", "2") as (cluster, receiver):
         control_port = int(cluster.ready()["control"].rpartition(":")[2])
         data_ports = listening_ports(cluster.pid("w1")) - {cluster.source_port()}

@@ -141,7 +141,7 @@ async def test_counts_are_exact_after_kill_9_where_checkpoints_are_on(folder: Pa
             await looking.until_noticed(view["epoch"])
             await looking.until(counts)
         view = await run.until(
-            "a checkpoint stands", lambda view: view["checkpoints"]["last_number"] is not None
+            "a checkpoint is committed", lambda view: view["checkpoints"]["last_number"] is not None
         )
         assert sum(worker["restarts"] for worker in view["workers"]) == 3
         assert {"number", "unix_s", "duration_s", "pause_s", "bytes", "keys"} == set(

@@ -1,4 +1,4 @@
-"""Clusters of real processes that get other members while records flow."""
+"""Clusters of real processes that are resized while records flow."""
 
 import contextlib
 import json
@@ -58,7 +58,7 @@ class ResizableCluster(Cluster):
     stdin = subprocess.PIPE
 
     def ask(self, joining: list[str], leaving: list[str]) -> None:
-        """Ask for other members."""
+        """Ask for a resize."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([joining, leaving]).encode() + b"\n")
         self.process.stdin.flush()
@@ -69,7 +69,7 @@ class ResizableCluster(Cluster):
         return json.loads(self.process.stdout.readline())
 
     def resize(self, joining: list[str], leaving: list[str]) -> dict[str, Any]:
-        """Have other members; return the facts."""
+        """Resize the cluster; return the facts."""
         self.ask(joining, leaving)
         facts = self.answer()
         assert isinstance(facts, dict), facts
@@ -185,7 +185,7 @@ def test_a_cluster_grows_and_shrinks_under_load_again_and_again(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("victim", ["joiner", "giver", "leaver", "initializer"])
-def test_whoever_is_killed_in_the_middle_the_members_are_the_old_or_the_new(
+def test_if_a_process_is_killed_in_the_middle_the_members_are_the_old_or_the_new(
     tmp_path: Path, victim: str
 ) -> None:
     state = tmp_path / "state"

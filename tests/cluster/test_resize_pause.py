@@ -1,4 +1,4 @@
-"""For how long records wait while a cluster at full load gets other members.
+"""For how long records wait while a cluster at full load is resized.
 
 The project's target is 250 ms beside the time in which keys move. That is about a machine that has
 a processor to spare; where programs stand in line for one, everything takes as many times longer,

@@ -114,8 +114,8 @@ async def test_of_two_that_commit_one_number_one_wins_each_time(store: Store) ->
 
 async def test_wrong_credentials_are_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    stranger = open_store("s3://checkpoints/x")
-    for attempt in (stranger.create("a", b""), stranger.get("a"), stranger.list()):
+    refused = open_store("s3://checkpoints/x")
+    for attempt in (refused.create("a", b""), refused.get("a"), refused.list()):
         with pytest.raises(StoreError) as caught:
             await attempt
         assert "AWS_SECRET_ACCESS_KEY" in caught.value.hint

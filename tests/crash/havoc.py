@@ -47,7 +47,7 @@ class Kill:
     workers: int
     """Of the cluster that came back."""
     at_s: float
-    """Since the begin of the round."""
+    """Since the start of the round."""
     recovered_after_s: float
 
 

@@ -69,7 +69,7 @@ def test_a_third_host_joins_two_and_leaves_them_under_load(
             assert cluster.events("worker.lost") == []
     if is_durable:
         site.deployment.check(sent)
-        # The heir reaches the folder of the journals, which hosts share here.
+        # The successor reaches the folder of the journals, which hosts share here.
         left = [path.name for path in site.deployment.journals.glob("gamma-*")]
         assert left == []
     else:

@@ -184,7 +184,7 @@ def test_another_plan_is_refused_and_both_say_which_step_differs(site: Site) -> 
             assert any("is taken" in error for error in second.errors)
 
 
-def test_whoever_has_another_secret_or_certificate_is_refused_with_one_line(site: Site) -> None:
+def test_an_agent_with_another_secret_or_certificate_is_refused_with_one_line(site: Site) -> None:
     mine = make_certificates(site.folder / "mine", "here", "far")
     write_certificate(mine, "late", read_authority(mine), timedelta(minutes=-30))
     others = make_certificates(site.folder / "others", "far")

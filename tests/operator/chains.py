@@ -2,7 +2,7 @@
 
 A record is a number in text. Every step adds a mark, so that the output tells what happened to it:
 ``17;to;parallel;whole=9;3=2`` ran through one step of each kind, was the ninth record at the step
-with one state, and the second with the key 3. ``exit`` in place of a number ends its worker.
+with one state, and the second with the key 3. ``exit`` instead of a number ends its worker.
 """
 
 import sys

@@ -88,7 +88,7 @@ def crash_and_restart(running: Script, crash: str) -> None:
         "all": running.workers,
     }[crash]
     if first in killed:
-        running.hang_up()
+        running.close_sender()
     for each in killed:
         each.kill()
     for each in killed:

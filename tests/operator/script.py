@@ -63,8 +63,8 @@ class Started:
         """What the present process has written so far, to stdout and stderr."""
         return self.output.read_bytes()[self.read_from :].decode()
 
-    def told(self, option: str) -> str:
-        """Return what its line gives for an option."""
+    def value_of(self, option: str) -> str:
+        """Return what its command line gives for an option."""
         return self.line[self.line.index(option) + 1]
 
     def wait_line(self, pattern: str, timeout_s: float = READY_S) -> re.Match[str]:
@@ -203,11 +203,11 @@ class Script:
         self._sender.sendall(framed(*(str(number).encode() for number in numbers)))
 
     def send_word(self, word: str) -> None:
-        """Send what is no number, over a connection of its own."""
+        """Send a word that is not a number, over a connection of its own."""
         with socket.create_connection(("127.0.0.1", self.source_port), 5) as sender:
             sender.sendall(framed(word.encode()))
 
-    def hang_up(self) -> None:
+    def close_sender(self) -> None:
         """End the sender's connection; the next send makes a new one."""
         if self._sender is not None:
             self._sender.close()
@@ -300,7 +300,7 @@ class Script:
 
     def stop(self) -> None:
         """Terminate every process; all end with status 0 and leave no file behind."""
-        self.hang_up()
+        self.close_sender()
         for worker in self.workers:
             worker.process.send_signal(signal.SIGTERM)
         self.wait_stopped()
@@ -314,7 +314,7 @@ class Script:
 
     def close(self) -> None:
         """Leave nothing running, whatever has happened."""
-        self.hang_up()
+        self.close_sender()
         for worker in [*self.workers, *self.left]:
             with contextlib.suppress(AttributeError):
                 worker.process.kill()

@@ -20,7 +20,7 @@ def a_crashed_worker_rejoins_without_its_state_where_resilience_is_off(folder: P
         before = running.keys()["split-0"]
         crashed.kill()
         crashed.start()
-        crashed.wait_line(re.escape(f"Restarting a listener at {crashed.told('--my-control')}"))
+        crashed.wait_line(re.escape(f"Restarting a listener at {crashed.value_of('--my-control')}"))
         running.wait_ready()
         after = running.keys()["split-0"]
         kept = {key: worker for key, worker in before.items() if worker == "initializer"}
@@ -37,11 +37,11 @@ def a_crashed_initializer_begins_anew_where_resilience_is_off(folder: Path) -> N
         running.start(2)
         running.send(50)
         running.wait_all_out()
-        running.hang_up()
+        running.close_sender()
         crashed = running.workers[0]
         crashed.kill()
         crashed.start()
-        crashed.wait_line(re.escape(f"Restarting a listener at {crashed.told('--control')}"))
+        crashed.wait_line(re.escape(f"Restarting a listener at {crashed.value_of('--control')}"))
         running.wait_ready()
         assert running.keys() == {}
         running.send(50)
@@ -68,7 +68,7 @@ def without_a_folder_a_worker_joins_at_the_address_of_any_other(folder: Path) ->
     with script(folder, "to_state_partition", has_folder=False) as running:
         running.start(2)
         running.send(50)
-        running.grow(1, by=running.worker("worker1").told("--my-control"))
+        running.grow(1, by=running.worker("worker1").value_of("--my-control"))
         running.wait_all_out()
         running.stop()
 
