@@ -4,7 +4,7 @@ The unit is CPU seconds (user and system, all processes of the cluster; sender a
 counted) per million records, divided by the same of the bare loop with the same functions. Machines
 get faster and slower within seconds, each CPU by itself, so the bare loop runs at the same time on
 the same CPUs (see ``speed``); all rows take turns in each round. Beside that: the gain of a second
-worker, memory, the start; pauses of checkpoints, recovery and other members, which are not compared
+worker, memory, the start; pauses of checkpoints, of recovery and of resizes, which are not compared
 with anything.
 """
 

@@ -12,7 +12,7 @@ from tests.bench.speed import METHOD
 WIDTH = 118
 
 PAUSES = (
-    "A pause is the longest time for which records wait at one go for one checkpoint, by the clock "
+    "A pause is the longest unbroken wait of records for a checkpoint, by the clock "
     "of the worker; targets are p99 ≤ 10 ms and max ≤ 50 ms. Waits are of records from sender to "
     "receiver, p99 and max, while checkpoints were taken and while none was."
 )

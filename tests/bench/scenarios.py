@@ -48,7 +48,7 @@ class Scenario:
     payload_bytes: int = 8
     key_count: int = 26
     is_each_key_once: bool = False
-    """Keys in order, each one once, in place of drawn at random."""
+    """Keys in order, each one once, instead of drawn at random."""
     record_count: int = 2_000_000
     is_durable: bool = False
     """With checkpoints, one a second."""

@@ -148,7 +148,7 @@ def bind_process(pid: int, cpus: set[int]) -> None:
 
 def _wait_until(process: Process, state: str) -> None:
     line = _next_line(process).strip()
-    assert line == state, f"the bare loop said {line!r} in place of {state!r}"
+    assert line == state, f"the bare loop said {line!r} instead of {state!r}"
 
 
 def _next_line(process: Process) -> str:

@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_imported_is_refused(
         (["--in=a:1", "--letters=5", "votes", "more"], ("--in=a:1", "--letters=5", "more")),
     ],
 )
-def test_the_first_argument_that_is_no_option_is_the_application(
+def test_the_first_argument_that_is_not_an_option_is_the_application(
     arguments: list[str], rest: tuple[str, ...]
 ) -> None:
     assert split_application(arguments, ["--workers", "--application-module"]) == ("votes", rest)

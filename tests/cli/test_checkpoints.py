@@ -178,7 +178,7 @@ def test_what_is_whole_verifies(folder: Path) -> None:
     assert json_of("verify", folder)["problems"] == []
 
 
-def test_an_entry_that_a_crash_cut_short_is_no_damage(folder: Path) -> None:
+def test_an_entry_that_a_crash_cut_short_is_not_damage(folder: Path) -> None:
     segment = folder / "journals/w1-0000000001/0000000000000000"
     os.truncate(segment, segment.stat().st_size - 1)
     result = invoke("verify", folder)

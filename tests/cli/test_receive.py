@@ -91,7 +91,7 @@ def test_a_bad_frame_ends_its_connection_only_but_is_remembered() -> None:
         with receiver.connect() as bad:
             bad.settimeout(WAIT_S)
             bad.sendall(frames(b"good") + pack(">I", 101))
-            assert bad.recv(1) == b"", "the receiver hangs up"
+            assert bad.recv(1) == b"", "the receiver closes the connection"
             peer = f"127.0.0.1:{bad.getsockname()[1]}"
         with receiver.connect() as good:
             good.sendall(frames(b"better"))

@@ -92,7 +92,8 @@ def test_it_moves_on_in_a_terminal_until_interrupted(served: ServedInThread) -> 
             assert select.select([terminal], [], [], 20)[0], seen[-2000:]
             seen += os.read(terminal, 1 << 16)
         process.send_signal(2)
-        # A terminal that is not read takes a few kilobytes, and then whoever writes waits.
+        # A terminal that is not read takes a few kilobytes; after that a program that writes to it
+        # waits.
         with contextlib.suppress(OSError):  # its end
             while select.select([terminal], [], [], 20)[0] and os.read(terminal, 1 << 16):
                 pass

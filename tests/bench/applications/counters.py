@@ -1,7 +1,7 @@
 """Counts records by a key of any number of values; payloads of any size.
 
 A payload is ``u32 key`` and padding; the argument ``work`` burns CPU in a
-parallel step in place of counting.
+parallel step instead of counting.
 """
 
 import struct

@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, metavar="N",
                         help=f"records a second (default {' '.join(map(str, RATES))})")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--plots", metavar="FOLDER", type=Path, default=ROOT / "build" / "bench",
                         help="for the plot and latency.json (default build/bench)")  # fmt: skip
     return parser.parse_args()

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
     parser.add_argument("--only", metavar="NAME", action="append", choices=names,
                         help=f"leave out the other peers; one of: {'; '.join(names)}")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     chosen = _those_here(
         [peer for peer in PEERS if not arguments.only or peer.name in arguments.only]

@@ -6,7 +6,7 @@ letters are grouped, a ``stateful_many`` reducer runs a letter's new records thr
 functions in one call for each commit, and commits are as often as by default.
 
 Other than in Wallaroo's run, the source is a ``ConnectorSubject`` that reads from memory and the
-sink is ``subscribe``; neither is a socket. Rows carry the letter and the number in place of the
+sink is ``subscribe``; neither is a socket. Rows carry the letter and the number instead of the
 object, since objects would be pickled. Within a commit Pathway unites equal rows, so that records
 of a letter are added in another order; what comes out is one row for each letter and commit, with
 the encoded lines of all its records.

@@ -113,7 +113,7 @@ class CheckpointRow:
         return Result(
             name=self.name,
             group=self.group,
-            unit="ms for which records wait at one go for a checkpoint",
+            unit="ms for which records wait without a break for a checkpoint",
             values=pauses_ms,
             target=PAUSE_P99_MS,
             verdict=p99_ms <= PAUSE_P99_MS and max_ms <= PAUSE_MAX_MS,

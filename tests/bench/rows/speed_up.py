@@ -1,7 +1,7 @@
 """The row of heavy work: throughput of two workers over that of one, on CPUs that are theirs alone.
 
 Each record takes 100 us of CPU in a ``to_parallel`` step. It is CPU time that is waited for, not
-time on the clock, so another program on the machine slows a worker down in place of hiding it.
+time on the clock, so another program on the machine slows a worker down instead of hiding it.
 
 A worker's time is the time from the receiver's first byte to its last, less the time for which the
 worker was ready to run while another program had its CPU, as the kernel counts it: senders, other

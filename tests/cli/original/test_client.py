@@ -17,7 +17,7 @@ WAIT_S = 10.0
 
 
 class Worker:
-    """Takes one message; says ``answer``, or hangs up."""
+    """Receives one message, sends ``answer`` and closes the connection."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
@@ -133,14 +133,14 @@ def test_who_may_leave_is_asked_of_shrink_only() -> None:
     assert "belong to shrink, not to partition-query" in result.stderr
 
 
-def test_a_worker_that_hangs_up_is_told() -> None:
+def test_a_worker_that_closes_the_connection_is_reported() -> None:
     with worker() as listening:
         result = run("partition-query", "-e", listening.address)
     assert result.exit_code == 1
     assert "closed the connection without an answer" in result.stderr
 
 
-def test_nobody_there_is_told() -> None:
+def test_an_address_without_a_listener_is_reported() -> None:
     address = unused_address()
     result = run("partition-query", "-e", address)
     assert result.exit_code == 1

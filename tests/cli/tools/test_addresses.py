@@ -20,7 +20,7 @@ def test_an_address_is_read_and_written_alike(text: str, address: Address) -> No
 @pytest.mark.parametrize(
     "text", ["", "7010", ":7010", "a:", "a:b", "a:65536", "a:" + 5000 * "9", "::1:7", "[]:1"]
 )
-def test_what_is_no_address_is_named_with_its_option(text: str) -> None:
+def test_a_value_that_is_not_an_address_is_named_with_its_option(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--host .* is not an address"):
         parse_address(text, "--host")
 

@@ -15,7 +15,7 @@ def test_an_interval_is_nanoseconds_unless_it_has_a_unit(text: str, seconds: flo
 
 
 @pytest.mark.parametrize("text", ["", "ms", "-5", "5 m", "_5", "1e3"])
-def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+def test_a_value_that_is_not_a_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a duration"):
         parse_interval(text)
 

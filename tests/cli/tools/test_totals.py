@@ -11,7 +11,7 @@ def test_totals_read_as_a_sentence() -> None:
     )
 
 
-def test_nothing_in_no_time_is_no_error() -> None:
+def test_nothing_in_no_time_is_not_an_error() -> None:
     assert Totals(0, 0, 0.0).describe() == "0 messages, 0 bytes in 0.0 s (0 messages/s)"
 
 
