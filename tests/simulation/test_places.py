@@ -1,4 +1,4 @@
-"""Crashes are awaited at places that there are."""
+"""Every place at which a crash is awaited exists."""
 
 import importlib
 import inspect

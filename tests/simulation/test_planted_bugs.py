@@ -129,7 +129,7 @@ def without_moved_keys(patch: Patch) -> None:
     patch.setattr(ShareWriter, "mark_all_changed", lambda _: None)
 
 
-def without_marks_on_what_came(patch: Patch) -> None:
+def without_marks_on_received_keys(patch: Patch) -> None:
     """Keys that came from a worker that lives are written only once they change."""
 
     def install_keys(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
@@ -150,7 +150,7 @@ def without_filter_for_old_parts(patch: Patch) -> None:
     patch.setattr(Restorer, "_filter", all_alike)
 
 
-def without_heirs_of_output(patch: Patch) -> None:
+def without_successors_of_output(patch: Patch) -> None:
     """What a worker that left has staged is in no checkpoint."""
     from_wire = Departure.from_wire
 
@@ -248,9 +248,9 @@ PLANTED = {
     without_holding_sources: 1,
     without_young_journals: 1,
     without_moved_keys: 1,
-    without_marks_on_what_came: 2,
+    without_marks_on_received_keys: 2,
     without_filter_for_old_parts: 33,
-    without_heirs_of_output: 2,
+    without_successors_of_output: 2,
     without_hold_until_all_know: 7,
     without_late_keys: 9,
     without_counts_going_back: 1,

@@ -159,12 +159,12 @@ def test_a_long_value_is_shortened() -> None:
 
 
 def test_all_missing_methods_are_named_at_once() -> None:
-    problems = [*method_problems(5, "it", {"first": (), "second": ()}, "mend it")]
-    assert problems == [Problem("it is the int 5, which has no first() and no second()", "mend it")]
+    problems = [*method_problems(5, "it", {"first": (), "second": ()}, "fix it")]
+    assert problems == [Problem("it is the int 5, which has no first() and no second()", "fix it")]
 
 
-def test_a_class_in_place_of_its_object_is_told_apart() -> None:
-    (problem,) = method_problems(dict, "it", {"keys": ()}, "mend it")
+def test_a_class_instead_of_its_object_is_told_apart() -> None:
+    (problem,) = method_problems(dict, "it", {"keys": ()}, "fix it")
     assert problem == Problem("it is the class dict itself", "give an object of it: dict()")
 
 
@@ -173,5 +173,5 @@ def test_methods_are_judged_without_self() -> None:
         def encode(self) -> bytes:
             return b""
 
-    (problem,) = method_problems(Codec(), "it", {"encode": ("record",)}, "mend it")
+    (problem,) = method_problems(Codec(), "it", {"encode": ("record",)}, "fix it")
     assert problem.what == "encode of it is called with 1 argument but is declared ()"

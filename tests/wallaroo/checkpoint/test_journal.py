@@ -40,7 +40,7 @@ def test_entries_come_back_with_their_offsets_in_the_journal(
     assert [decode_entry(block, first, "j") for block in blocks] == expected
 
 
-def test_a_block_that_is_no_entry_is_damage() -> None:
+def test_a_block_that_is_not_an_entry_is_damage() -> None:
     (block,) = read_blocks(SEGMENT_HEADER + encode_block(b"abc"), FileKind.JOURNAL, "j")
     with pytest.raises(DamagedFileError, match=f"j, byte {HEADER_BYTES}: a block is not an entry"):
         decode_entry(block, 0, "j")
@@ -112,6 +112,6 @@ def test_a_journal_is_cut_where_the_oldest_retained_checkpoint_needs_it(
     assert cut_offset(MIDDLE, retained) == offset
 
 
-def test_a_name_that_is_no_journals_is_a_mistake_here() -> None:
+def test_a_name_that_is_not_a_journals_is_a_mistake_here() -> None:
     with pytest.raises(ValueError, match="not the name of a journal"):
         replay_position("nonsense", [])

@@ -10,7 +10,7 @@ from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import StoreError
 
 LEFT = "w3-0000000002"
-"""Newer than the heir's own."""
+"""Newer than the successor's own."""
 
 
 class Writer:

@@ -153,7 +153,7 @@ def test_whatever_else_is_refused_by_its_field(
 
 
 @given(st.binary(max_size=60))
-def test_a_body_that_is_no_manifest_is_damage_and_nothing_else(body: bytes) -> None:
+def test_a_body_that_is_not_a_manifest_is_damage_and_nothing_else(body: bytes) -> None:
     data = encode_header(FileKind.MANIFEST) + encode_block(body)
     with pytest.raises(DamagedFileError, match="not a manifest"):
         decode_manifest(data, "m")

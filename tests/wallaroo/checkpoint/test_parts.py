@@ -163,7 +163,7 @@ def test_a_chunk_has_a_state_for_each_key() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\x00\x00\x00\x00\x01\x00\x00\x00\x09", b"\x09" + bytes(8)], ids=repr
 )
-def test_a_block_that_is_no_chunk_is_damage(body: bytes) -> None:
+def test_a_block_that_is_not_a_chunk_is_damage(body: bytes) -> None:
     with pytest.raises(DamagedFileError, match="not a chunk"):
         list(read_chunks(PART_HEADER + encode_block(body), "p"))
 

@@ -68,10 +68,10 @@ def test_the_number_of_a_claim_between_kept_checkpoints_is_not_made_free() -> No
 
 def test_without_a_manifest_and_of_other_names_nothing_goes() -> None:
     assert deletable([], [part(1), manifest_name(1)]) == []
-    strangers = ["notes.txt", "parts/1/x", "parts/0000000001", "journals/w1-0000000001/0000000000"]
+    foreign = ["notes.txt", "parts/1/x", "parts/0000000001", "journals/w1-0000000001/0000000000"]
     # Seconds since 1970 have ten digits too.
-    strangers += ["logs/0000000001/x", "0000000001/x", "more/parts/0000000001/x"]
-    assert deletable([one(9)], strangers) == []
+    foreign += ["logs/0000000001/x", "0000000001/x", "more/parts/0000000001/x"]
+    assert deletable([one(9)], foreign) == []
 
 
 def test_at_least_one_checkpoint_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""Frames out of bytes: however they are split, whatever their lengths, whoever sent them."""
+"""Frames from bytes: for every split, every length and every sender."""
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -205,7 +205,7 @@ def test_a_function_must_return_an_int(length: object) -> None:
         (4, "I\u20ac", "not a struct format"),
     ],
 )
-def test_a_format_that_is_no_integer_is_refused(
+def test_a_format_that_is_not_an_integer_is_refused(
     header_length: int, layout: str, complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):

@@ -180,7 +180,7 @@ class Story:
         assert self.phase is phase
         return effects
 
-    # Other members
+    # Resizes
 
     def ask_resize(
         self, added: Sequence[WorkerName] = (), leaving: Sequence[WorkerName] = ()

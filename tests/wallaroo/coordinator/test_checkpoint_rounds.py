@@ -72,7 +72,7 @@ def test_barriers_begin_above_those_of_the_run_before() -> None:
     assert story.due() == [Send(WORKERS, Checkpoint(E1, CheckpointId(10)))]
 
 
-def test_a_checkpoint_stands_once_all_have_saved_and_its_manifest_is_written() -> None:
+def test_a_checkpoint_is_committed_once_all_have_saved_and_its_manifest_is_written() -> None:
     story = running()
     assert story.due() == [Send(WORKERS, Checkpoint(E1, ROUND_8))]
     assert story.save(A) == []
@@ -156,7 +156,7 @@ def test_the_very_first_failure_ends_the_run_where_none_is_allowed() -> None:
     assert "1 checkpoints in a row" in str(error)
 
 
-def test_a_checkpoint_that_stands_begins_the_count_of_failures_anew() -> None:
+def test_a_committed_checkpoint_begins_the_count_of_failures_anew() -> None:
     story = running(checkpoint_failures_max=1)
     for number in (8, 9, 10):
         story.due()

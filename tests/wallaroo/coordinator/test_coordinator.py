@@ -104,7 +104,7 @@ def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) ->
 
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.OPENING])
 @pytest.mark.parametrize("is_durable", [True, False])
-def test_a_patient_start_mends_a_loss(phase: Phase, is_durable: bool) -> None:
+def test_a_patient_start_recovers_from_a_loss(phase: Phase, is_durable: bool) -> None:
     story = Story(is_patient=True, is_durable=is_durable)
     story.go_to(phase)
     assert StartWorker(B, Epoch(2), is_restart=True) in story.lose(B)
@@ -113,7 +113,7 @@ def test_a_patient_start_mends_a_loss(phase: Phase, is_durable: bool) -> None:
 
 
 @pytest.mark.parametrize("is_durable", [True, False])
-def test_a_patient_start_mends_the_loss_of_one_while_another_has_not_joined(
+def test_a_patient_start_recovers_from_the_loss_of_one_while_another_has_not_joined(
     is_durable: bool,
 ) -> None:
     story = Story(is_patient=True, is_durable=is_durable)
@@ -137,7 +137,7 @@ def test_a_lost_worker_is_started_again_in_a_new_epoch() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
 @pytest.mark.parametrize("second", WORKERS)
-def test_a_second_loss_while_the_first_is_mended_is_mended_too(
+def test_a_second_loss_during_a_recovery_is_recovered_from_too(
     phase: Phase, second: WorkerName
 ) -> None:
     story = Story()
@@ -212,7 +212,7 @@ def test_a_stop_before_the_application_was_ready_ends_at_once(phase: Phase) -> N
 
 
 @pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
-def test_a_stop_while_a_loss_is_mended_drains_after_it(phase: Phase) -> None:
+def test_a_stop_during_a_recovery_drains_after_it(phase: Phase) -> None:
     story = Story()
     story.go_to(Phase.RUNNING)
     story.lose(B)
@@ -307,7 +307,7 @@ def test_a_worker_that_cannot_go_on_ends_the_cluster_with_its_words(phase: Phase
         story = Story()
         story.go_to(phase)
         effects = story.step(Received(A, Failed(Epoch(1), A, "what", "do this", exit_code)))
-        # A request for other members is answered first.
+        # A request for a resize is answered first.
         error = ended(effects[-2:])
         assert type(error) is kind
         assert (error.what, error.hint, error.exit_code) == ("what", "do this", exit_code)

@@ -310,7 +310,7 @@ def test_whatever_the_order_of_events_a_stop_ends_the_cluster(seed: int, is_dura
     assert world.coordinator.phase is Phase.STOPPED
     (end,) = world.ends
     if is_durable and end.error is None and world.published:
-        # The stop's own checkpoint is the last thing that there is.
+        # Nothing follows the checkpoint of the stop.
         assert world.rounds.written_round == world.rounds.last_round
 
 

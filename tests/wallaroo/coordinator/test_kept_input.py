@@ -165,7 +165,7 @@ def test_what_an_earlier_run_left_and_was_there_at_the_start_must_stay_there() -
     assert (line.values["journal"], line.values["expected_bytes"]) == (old, 900)
 
 
-def test_a_journal_of_a_worker_that_left_must_be_where_its_heir_is() -> None:
+def test_a_journal_of_a_worker_that_left_must_be_where_its_successor_is() -> None:
     left = "c-0000000001"
     for extents, is_lost in (([extent(left)], False), ([], True)):
         story = begun(position(left))

@@ -49,7 +49,7 @@ from wallaroo.wire.control import (
 
 E1, E2, E3, E4 = map(Epoch, range(1, 5))
 THREE = (A, B, C)
-MENDING = [Phase.FORMING, Phase.CONNECTING, Phase.OPENING]
+RECOVERING = [Phase.FORMING, Phase.CONNECTING, Phase.OPENING]
 
 
 def test_a_loss_sends_all_back_to_the_last_checkpoint() -> None:
@@ -68,7 +68,7 @@ def test_a_loss_sends_all_back_to_the_last_checkpoint() -> None:
     assert story.all_say(Opened(E2)) == [Publish(E2, is_again=True)]
 
 
-def test_all_go_back_to_the_newest_checkpoint_that_stands() -> None:
+def test_all_go_back_to_the_newest_committed_checkpoint() -> None:
     story = committing()
     story.written(8)
     story.lose(A)
@@ -89,7 +89,7 @@ def test_people_are_told_that_nothing_is_lost_and_where_all_go_back_to() -> None
     assert told[0].next == "all workers go back to checkpoint 7"
 
 
-@pytest.mark.parametrize("phase", MENDING)
+@pytest.mark.parametrize("phase", RECOVERING)
 def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) -> None:
     story = Story(is_durable=True)
     story.go_to(phase)
@@ -181,9 +181,9 @@ def test_too_many_failures_end_the_run_while_it_recovers_too() -> None:
 # Several losses
 
 
-@pytest.mark.parametrize("phase", MENDING)
+@pytest.mark.parametrize("phase", RECOVERING)
 @pytest.mark.parametrize("second", WORKERS)
-def test_a_loss_while_another_is_mended_begins_again(phase: Phase, second: WorkerName) -> None:
+def test_a_loss_during_a_recovery_begins_again(phase: Phase, second: WorkerName) -> None:
     story = running()
     story.lose(B)
     if phase is not Phase.FORMING:
@@ -272,7 +272,7 @@ def test_what_was_said_before_a_loss_is_dropped_after_it() -> None:
         Drained(E1, CheckpointId(8)),
         SourcesEnded(E1, [0], []),
     ]
-    for phase in (*MENDING, Phase.RUNNING):
+    for phase in (*RECOVERING, Phase.RUNNING):
         story.go_to(phase)
         for worker in WORKERS:
             for frame in late:
@@ -305,8 +305,8 @@ def test_a_loss_while_the_cluster_stops_ends_with_how_to_carry_on(story_of: Any)
     assert story.step(ManifestWritten(8, 6)) == []
 
 
-@pytest.mark.parametrize("phase", MENDING)
-def test_a_stop_while_a_loss_is_mended_drains_after_it(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", RECOVERING)
+def test_a_stop_during_a_recovery_drains_after_it(phase: Phase) -> None:
     story = running()
     story.lose(B)
     story.go_to(phase)
@@ -321,7 +321,7 @@ def test_a_stop_while_a_loss_is_mended_drains_after_it(phase: Phase) -> None:
     ]
 
 
-def test_a_loss_while_a_stop_waits_for_a_manifest_is_mended_before_the_stop() -> None:
+def test_a_loss_while_a_stop_waits_for_a_manifest_is_recovered_from_before_the_stop() -> None:
     story = committing()
     story.step(StopRequested())
     story.lose(B)

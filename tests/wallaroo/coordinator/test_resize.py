@@ -1,4 +1,4 @@
-"""Stories of running clusters that get other members: done, refused, called off, half way lost."""
+"""Stories of resizes: done, refused, called off, and with losses half way."""
 
 from typing import Any
 
@@ -303,7 +303,7 @@ def test_a_member_that_cannot_give_its_states_calls_it_off() -> None:
 
 
 @pytest.mark.parametrize("is_durable", [False, True])
-def test_a_member_lost_in_the_pause_is_mended_among_the_old_members(is_durable: bool) -> None:
+def test_a_loss_in_the_pause_is_recovered_from_with_the_old_members(is_durable: bool) -> None:
     story = running(is_durable=is_durable)
     story.ask_resize(added=[C], leaving=[B])
     story.join(C)
@@ -319,7 +319,7 @@ def test_a_member_lost_in_the_pause_is_mended_among_the_old_members(is_durable: 
     assert open_again(story) == [Publish(E2, is_again=True)]
 
 
-def test_a_member_lost_after_the_commit_is_mended_among_the_new_members() -> None:
+def test_a_loss_after_the_commit_is_recovered_from_with_the_new_members() -> None:
     story = running(is_durable=True)
     committed(story, added=[C], leaving=[B])
     effects = story.lose(C)
@@ -446,7 +446,7 @@ def test_sources_that_end_in_the_pause_end_the_run_when_they_have_told_again() -
     assert isinstance(frames(effects)[-1], Drain)
 
 
-def test_the_end_of_the_run_answers_whoever_waits() -> None:
+def test_the_end_of_the_run_answers_a_client_that_waits() -> None:
     story = running(may_restart=False)
     story.ask_resize(added=[C])
     effects = story.lose(A)
@@ -458,7 +458,7 @@ def test_names_are_never_given_twice() -> None:
     assert next_names([WorkerName("w1"), WorkerName("w7"), WorkerName("other")], 2) == ("w8", "w9")
 
 
-def test_unknown_senders_are_nobody() -> None:
+def test_unknown_senders_are_ignored() -> None:
     story = running()
     assert story.step(Received(C, Ready(E1))) == []
     assert membership().workers == story.workers

@@ -1,4 +1,4 @@
-"""Requests for other members: one at a time, each when the cluster runs."""
+"""Requests for resizes: one at a time, each when the cluster runs."""
 
 from wallaroo.coordinator.events import Answer, ResizeRequested
 from wallaroo.coordinator.resize_requests import ResizeRequests

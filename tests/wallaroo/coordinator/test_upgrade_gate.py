@@ -158,7 +158,7 @@ async def test_a_setstate_is_a_way_out_if_it_makes_old_objects_what_new_ones_are
         assert error.what.endswith("; an object restored from it has no mean")
 
 
-async def test_a_setstate_that_fails_for_old_objects_is_no_way_out(gate: Gate) -> None:
+async def test_a_setstate_that_fails_for_old_objects_is_not_a_way_out(gate: Gate) -> None:
     def set_state(_self: Any, state: dict[str, Any]) -> None:
         raise KeyError("mean")
 

@@ -30,7 +30,7 @@ def test_a_worker_that_is_soon_to_wait_for_its_inbox_presses_for_little_of_it() 
     assert pressure.backlog_changed(1000, 1000) is False
     pressure.narrow()
     seen = []
-    # What others and sinks have of the backlog is no matter.
+    # The parts of the backlog in other queues and in sinks do not matter.
     for inbox_bytes in (100, 101, 51, 50, 100, 0):
         pressure.backlog_changed(3000, inbox_bytes)
         seen.append((pressure.is_under_pressure, pressure.is_little(inbox_bytes)))

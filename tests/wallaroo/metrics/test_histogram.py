@@ -89,7 +89,7 @@ def test_people_are_shown_seconds_or_nothing() -> None:
 
 
 @pytest.mark.parametrize("wire", [None, [], [1, 2], [1, 2, [3]], ["x", 1, {}], [1, 2, {"a": 1}]])
-def test_anything_else_is_no_histogram(wire: object) -> None:
+def test_anything_else_is_not_a_histogram(wire: object) -> None:
     with pytest.raises(ValueError, match="not a histogram"):
         Histogram.from_wire(wire)
 

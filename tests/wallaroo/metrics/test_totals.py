@@ -137,7 +137,7 @@ def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
     assert totals.by_worker() == {"w1": {"p/sink": [12, 11, 0, 0]}}
 
 
-def test_without_checkpoints_a_lost_heir_does_not_count_one_that_left_twice() -> None:
+def test_without_checkpoints_a_lost_successor_does_not_count_one_that_left_twice() -> None:
     totals = started("w1", "w2", is_durable=False)
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(19)})

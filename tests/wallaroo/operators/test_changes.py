@@ -267,7 +267,7 @@ def test_the_next_checkpoint_tries_anew_what_could_not_be_written() -> None:
     assert store.changes.error is None
 
 
-def test_a_part_that_cannot_be_put_away_is_no_error_of_the_record_either() -> None:
+def test_a_part_that_cannot_be_put_away_is_not_an_error_of_the_record_either() -> None:
     store = Store(keys=3)
 
     def put(keys: list[Any], states: list[Any]) -> None:
@@ -296,11 +296,11 @@ def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_whatever_happens_the_checkpoints_that_stand_make_up_the_state(seed: int) -> None:
+def test_whatever_happens_the_committed_checkpoints_make_up_the_state(seed: int) -> None:
     chance = random.Random(seed)
     store = Store()
     restored: dict[str, State] = {}
-    """What the checkpoints that stand hold, a later value in place of an earlier one."""
+    """What the committed checkpoints hold, a later value instead of an earlier one."""
     at_barrier: dict[str, State] | None = None
     for step in range(400):
         happening = chance.random()

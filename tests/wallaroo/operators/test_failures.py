@@ -163,7 +163,7 @@ def test_a_failure_holds_nothing_that_cannot_travel() -> None:
     assert pickle.loads(pickle.dumps(failure)) == failure
 
 
-def test_a_stop_is_no_exception_that_a_chain_would_take_for_the_users() -> None:
+def test_a_stop_is_not_an_exception_that_a_chain_would_take_for_the_users() -> None:
     assert not issubclass(StopOnError, Exception)
     failure = failed(ValueError("x"))
     assert (StopOnError(failure).failure, str(StopOnError(failure))) == (failure, "ValueError: x")

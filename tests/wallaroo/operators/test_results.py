@@ -12,7 +12,7 @@ def test_a_pair_is_any_tuple_or_list_of_two() -> None:
 
 
 @pytest.mark.parametrize("result", [None, "ab", {1, 2}, {"a": 1, "b": 2}, (), (1, 2, 3), [1]])
-def test_anything_else_is_no_pair(result: Any) -> None:
+def test_anything_else_is_not_a_pair(result: Any) -> None:
     with pytest.raises(TypeError, match="must return a pair") as raised:
         checked_pair(result)
     assert type(result).__name__ in str(raised.value)

@@ -1,4 +1,4 @@
-"""State objects of all kinds as text and as JSON; none of them can break whoever looks."""
+"""State objects of all kinds as text and as JSON; none of them can break a query."""
 
 import enum
 import json

@@ -193,7 +193,7 @@ def test_a_computation_that_fails_has_changed_nothing_but_had_its_state_copied_f
     assert [failure.payload for failure in mesh.failures()] == [b"abad"]
 
 
-def test_a_result_that_is_no_pair_changes_nothing() -> None:
+def test_a_result_that_is_not_a_pair_changes_nothing() -> None:
     mesh = Tracked(words_plan(single(lambda word, state: "ab")))
     mesh.feed(payloads("apple"))
     assert mesh.changed("words") == set()
@@ -296,7 +296,7 @@ def test_a_membership_that_is_bound_anew_while_a_checkpoint_is_written_changes_n
     assert mesh.changed("words") == {"a"}
 
 
-def test_a_state_that_cannot_be_written_is_no_failure_of_a_record() -> None:
+def test_a_state_that_cannot_be_written_is_not_a_failure_of_a_record() -> None:
     mesh = Tracked(words_plan(single(keep)))
     (change,) = mesh.all_changes("words")
 

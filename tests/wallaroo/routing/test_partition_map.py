@@ -137,7 +137,7 @@ def test_maps_cross_the_wire_and_pickle_unchanged() -> None:
         ["s", 1, [], [b"w1"], [0]],
     ],
 )
-def test_what_is_no_map_is_refused(wire: Any) -> None:
+def test_a_value_that_is_not_a_map_is_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="not a partition map"):
         PartitionMap.from_wire(wire)
 

@@ -44,7 +44,7 @@ def test_a_batch_comes_back_as_it_was() -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_offer_is_an_error(values: object) -> None:
+def test_values_that_are_not_an_offer_are_an_error(values: object) -> None:
     with pytest.raises(ProtocolError, match="offer of connections"):
         decode_offer(msgpack.packb(values))
 
@@ -52,7 +52,7 @@ def test_what_is_no_offer_is_an_error(values: object) -> None:
 @pytest.mark.parametrize(
     "values", [None, 1, "x", [1], [[1, b""]], [[0, "text"]], [[0, b"", 1]], {}], ids=repr
 )
-def test_what_is_no_batch_is_an_error(values: object) -> None:
+def test_values_that_are_not_a_batch_are_an_error(values: object) -> None:
     with pytest.raises(ProtocolError, match="batch of connections"):
         decode_batch(msgpack.packb(values), PIPELINES)
 

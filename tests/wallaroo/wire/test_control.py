@@ -182,7 +182,7 @@ def test_lists_of_text_hold_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\xc0", b"\x90", b"\x80", b"\xa3abc", b"\x05"])
-def test_what_is_no_list_is_an_error(content: bytes) -> None:
+def test_content_that_is_not_a_list_is_an_error(content: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be read") as raised:
         decode_control_frame(content)
     assert "same release" in raised.value.hint

@@ -44,6 +44,6 @@ def test_what_is_written_can_be_read(kind: ExternalId, text: str) -> None:
         (b"\x00\x01\xff", "not UTF-8"),
     ],
 )
-def test_what_is_no_message_is_refused(content: bytes, problem: str) -> None:
+def test_content_that_is_not_a_message_is_refused(content: bytes, problem: str) -> None:
     with pytest.raises(ProtocolError, match=problem):
         decode_external(content)

@@ -139,7 +139,7 @@ def test_a_peer_that_sends_our_own_nonce_back_is_refused() -> None:
 
 @pytest.mark.parametrize("make", [dialer, listener])
 @pytest.mark.parametrize("at", range(len(MAGIC)))
-def test_a_stranger_is_refused_at_its_first_wrong_byte(
+def test_an_unauthenticated_peer_is_refused_at_its_first_wrong_byte(
     make: Callable[[], Handshake], at: int
 ) -> None:
     handshake = make()
@@ -149,7 +149,7 @@ def test_a_stranger_is_refused_at_its_first_wrong_byte(
         handshake.receive_data(bytes((MAGIC[at] ^ 0xFF,)))
 
 
-def test_a_stranger_gets_not_a_byte_of_answer() -> None:
+def test_an_unauthenticated_peer_gets_not_a_byte_of_answer() -> None:
     listens = listener()
     with pytest.raises(ProtocolError):
         listens.receive_data(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n" * 9)

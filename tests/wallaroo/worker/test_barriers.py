@@ -229,7 +229,7 @@ def test_an_abandoned_barrier_sets_free_what_waits_and_comes_too_late_afterwards
     assert around.taken() == [f"inbox hold_back a, {EDGE}, {SECOND}"]
 
 
-def test_a_checkpoint_that_stands_lets_output_be_seen_and_journals_be_cut(
+def test_a_committed_checkpoint_lets_output_be_seen_and_journals_be_cut(
     around: AroundBarriers,
 ) -> None:
     around.barriers.committed(Committed(E1, FIRST, 5, 3, True))

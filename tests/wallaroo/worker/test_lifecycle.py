@@ -190,7 +190,7 @@ def test_results_are_released_but_for_sinks_that_are_still_held() -> None:
     assert worker.sinks.stream.let_through == 1
 
 
-def test_a_frame_that_is_no_order_is_refused_and_the_worker_goes_on() -> None:
+def test_a_frame_that_is_not_an_order_is_refused_and_the_worker_goes_on() -> None:
     worker = WorkerByHand().running()
     assert worker.order(Ready(E1)) == []
     (warned,) = worker.warned

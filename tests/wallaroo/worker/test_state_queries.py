@@ -34,7 +34,9 @@ def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
 
 
 @pytest.mark.parametrize("grows_by", [0, 1, 30])
-def test_whoever_reads_all_pages_sees_each_key_once_while_others_come(grows_by: int) -> None:
+def test_a_client_that_reads_all_pages_sees_each_key_once_while_others_are_added(
+    grows_by: int,
+) -> None:
     states: dict[str, dict[Any, Any]] = {"s": dict.fromkeys(range(100))}
     pages = KeyPages()
     found: list[int] = []

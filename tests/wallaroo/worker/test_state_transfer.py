@@ -122,7 +122,7 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
             are_whole = [movers[taker].received(link, frame) for frame in link.frames]
             whole_at += [taker] * sum(are_whole)
     assert sorted(whole_at) == [B, C]
-    assert not flows[C].states["counts"], "it lies aside until the end"
+    assert not flows[C].states["counts"], "it is staged until the end"
     for me in (A, B, C):
         movers[me].finish()
     assert not flows[A].states["counts"]
@@ -130,7 +130,7 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
         wanted = {key for key in [*keys, late] if then.owner_of(key) == me}
         assert flows[me].states["counts"].keys() == wanted
     assert flows[then.owner_of(late)].states["counts"][late] == {"n": 7}
-    # What came stands in no checkpoint of its new owner, and what went is no concern of the old.
+    # No checkpoint of the new owner holds the received keys yet, so all of them are marked.
     assert flows[C].changes["counts"].marks.keys() == wanted
 
 
