@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from wallaroo_workers import logs
 
-# A machine that is busy with other things is no failure of what is tested.
+# A busy machine is not a failure of what is tested.
 settings.register_profile("wallaroo", deadline=None)
 settings.load_profile("wallaroo")
 

@@ -101,7 +101,7 @@ async def serving() -> AsyncIterator[tuple[ControlServer, Echo]]:
     await server.listen("127.0.0.1", 0)
     try:
         yield server, echo
-        # The other ends have hung up; so does this one, as soon as it hears of that.
+        # The clients have closed; the server closes too, as soon as it reads the end.
         await asyncio.wait_for(known.all_gone.wait(), WAIT_S)
     finally:
         server.close()
@@ -240,7 +240,7 @@ async def test_a_cluster_that_is_not_formed_says_so() -> None:
             await ask(server)
 
 
-async def test_another_secret_is_refused_and_nobody_at_all_is_no_cluster() -> None:
+async def test_another_secret_is_refused_and_no_listener_means_no_cluster() -> None:
     async with serving() as (server, _):
         with pytest.raises(ClusterError, match="has another secret"):
             await ask(server, secret=b"another secret here")
@@ -249,7 +249,7 @@ async def test_another_secret_is_refused_and_nobody_at_all_is_no_cluster() -> No
     assert raised.value.exit_code == 3
 
 
-async def test_whatever_else_listens_there_is_no_cluster() -> None:
+async def test_another_program_that_listens_there_is_not_a_cluster() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ready\r\n")
         await reader.read()
@@ -292,10 +292,10 @@ async def test_nonsense_costs_its_sender_the_connection_and_one_line(sent: list[
         bystander = await Link.to(server)
         echo.may_answer.clear()
         with capture_logs() as logs:
-            stranger = await Link.to(server)
+            sender = await Link.to(server)
             for data in sent:
-                stranger.link._connection.write(data)
-            await stranger.is_lost()
+                sender.link._connection.write(data)
+            await sender.is_lost()
             echo.may_answer.set()
             bystander.link.send(request())
             assert isinstance(await bystander.next(), Progress)
@@ -306,7 +306,7 @@ async def test_nonsense_costs_its_sender_the_connection_and_one_line(sent: list[
         await bystander.link.close()
 
 
-async def test_who_hangs_up_leaves_nothing_behind_and_no_line() -> None:
+async def test_a_client_that_closes_leaves_nothing_behind_and_logs_nothing() -> None:
     async with serving() as (server, echo):
         echo.may_answer.clear()
         with capture_logs() as logs:

@@ -110,7 +110,7 @@ async def test_without_output_there_is_no_part(tmp_path: Path) -> None:
         assert contents(tmp_path) == {}
 
 
-async def test_what_is_behind_the_last_checkpoint_that_stands_is_given_up(tmp_path: Path) -> None:
+async def test_what_is_behind_the_last_committed_checkpoint_is_given_up(tmp_path: Path) -> None:
     async with sink_to(tmp_path / "out", "w1-3") as sink:
         sink.write(b"one\n")
         await sink.cut(FIRST)
@@ -176,7 +176,7 @@ async def test_a_full_disk_is_told_and_keeps_what_there_is(
     assert sink.queued_bytes == len(b"too long\n")
 
 
-async def test_a_cut_that_the_disk_refuses_is_no_cut(
+async def test_a_cut_that_the_disk_refuses_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_file: int) -> None:

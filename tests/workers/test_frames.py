@@ -207,7 +207,7 @@ async def test_an_error_that_nobody_expected_reaches_the_loop_and_ends_the_conne
     assert taken == [b"first"]
 
 
-async def test_a_frame_that_is_refused_ends_the_connection_with_the_reason_and_is_no_bug(
+async def test_a_refused_frame_ends_the_connection_with_the_reason_and_is_not_a_bug(
     dialer: End, listener: End
 ) -> None:
     def refuse(_frame: bytes) -> None:
@@ -246,13 +246,15 @@ def close_and_abort(end: End) -> None:
     end.connection.abort("first reason")
 
 
-@pytest.mark.parametrize("hang_up", [abort_twice, close_and_abort], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "end_twice", [abort_twice, close_and_abort], ids=lambda each: each.__name__
+)
 async def test_the_owner_is_told_of_the_end_once_with_the_first_reason(
-    dialer: End, listener: End, hang_up: Callable[[End], None]
+    dialer: End, listener: End, end_twice: Callable[[End], None]
 ) -> None:
     async with connected(dialer, listener):
         await dialer.wait_opened()
-        hang_up(dialer)
+        end_twice(dialer)
         assert await dialer.reason() == "first reason"
         # What is said to a connection that is gone is not heard.
         dialer.connection.write(framed(b"late"))

@@ -338,16 +338,16 @@ async def test_who_does_not_know_the_secret_hands_over_nothing(
     workers: list[Worker], tmp_path: Path
 ) -> None:
     taker = workers[1]
-    stranger = Worker(WorkerName("w9"), tmp_path / "w9", b"another secret")
-    await stranger.senders.listen(["127.0.0.1:0", "127.0.0.1:0"])
+    other = Worker(WorkerName("w9"), tmp_path / "w9", b"another secret")
+    await other.senders.listen(["127.0.0.1:0", "127.0.0.1:0"])
     pair = socket.socketpair()
     with pair[0], pair[1]:
         share = {taker.hand_over.path: [Handed(0, b"", pair[0].dup())]}
-        assert not await stranger.hand_over.give(OFFER, share)
+        assert not await other.hand_over.give(OFFER, share)
     assert taker.offers == []
-    stranger.listener.close()
-    stranger.short_listener.close()
-    stranger.hand_over.close()
+    other.listener.close()
+    other.short_listener.close()
+    other.hand_over.close()
 
 
 @on_uvloop

@@ -1,4 +1,4 @@
-"""The Unix socket for connections of senders under strangers, failing takers and few open files."""
+"""The Unix socket that hands over connections of senders, when peers fail and files are few."""
 
 import asyncio
 import contextlib
@@ -34,12 +34,12 @@ from wallaroo_workers.sources import fd_handover
 from wallaroo_workers.sources.fd_handover import UNAUTHENTICATED_MAX
 
 AT_ONCE_S = 2.0
-"""Much less than strangers may take for their proof."""
+"""Much less than unauthenticated peers may take for their proof."""
 READ_BYTES_MAX = 256 << 10
 FRAME_BYTES = 1000
 
 
-def stranger(worker: Worker, *said: bytes, files: int = 0) -> socket.socket:
+def unauthenticated(worker: Worker, *said: bytes, files: int = 0) -> socket.socket:
     """Connect where ``worker`` takes connections, and say something beside descriptors."""
     line = socket.socket(socket.AF_UNIX)
     with socket_path(worker.hand_over.path) as path:
@@ -72,17 +72,17 @@ def files_left(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-# Strangers
+# Unauthenticated peers
 
 
 @on_uvloop
-async def test_silent_strangers_keep_no_thread_and_no_worker_waiting(
+async def test_silent_unauthenticated_peers_keep_no_thread_and_no_worker_waiting(
     workers: list[Worker], _: Path
 ) -> None:
     giver, taker = workers[:2]
     with ExitStack() as stack, connect(giver):
         for number in range(2 * UNAUTHENTICATED_MAX):
-            stack.enter_context(stranger(taker, MAGIC[: number % len(MAGIC)] or b"W"))
+            stack.enter_context(unauthenticated(taker, MAGIC[: number % len(MAGIC)] or b"W"))
         await until(lambda: giver.listener.connection_count == 1)
         async with asyncio.timeout(AT_ONCE_S):
             # Files and checkpoints are written by these threads.
@@ -92,7 +92,7 @@ async def test_silent_strangers_keep_no_thread_and_no_worker_waiting(
 
 
 @on_uvloop
-async def test_what_strangers_say_opens_no_file_and_cannot_fill_the_log(
+async def test_unauthenticated_peers_cannot_open_files_or_fill_the_log(
     workers: list[Worker], _: Path
 ) -> None:
     taker = workers[1]
@@ -101,7 +101,7 @@ async def test_what_strangers_say_opens_no_file_and_cannot_fill_the_log(
     before = open_files()
     with capture_logs() as lines, ExitStack() as stack:
         for number in range(300):
-            line = stranger(taker, said[number % len(said)], b"more", files=number % 254)
+            line = unauthenticated(taker, said[number % len(said)], b"more", files=number % 254)
             stack.enter_context(line)
             await asyncio.sleep(0)
         stack.close()
@@ -112,7 +112,7 @@ async def test_what_strangers_say_opens_no_file_and_cannot_fill_the_log(
 
 
 @on_uvloop
-async def test_strangers_leave_nothing_for_the_garbage_collector(
+async def test_unauthenticated_peers_leave_nothing_for_the_garbage_collector(
     workers: list[Worker], _: Path
 ) -> None:
     # A worker collects seldom, so that what they leave would pile up.
@@ -122,15 +122,17 @@ async def test_strangers_leave_nothing_for_the_garbage_collector(
         gc.disable()
         stack.callback(gc.enable)
         before = open_files()
-        for _stranger in range(count):
-            stranger(taker, MAGIC + bytes(NONCE_BYTES + PROOF_BYTES)).close()
+        for _number in range(count):
+            unauthenticated(taker, MAGIC + bytes(NONCE_BYTES + PROOF_BYTES)).close()
             await asyncio.sleep(0)
         await until(lambda: open_files() == before)
         assert gc.collect() < count
 
 
 @on_uvloop
-async def test_so_do_senders(workers: list[Worker], _: Path) -> None:
+async def test_senders_leave_nothing_for_the_garbage_collector(
+    workers: list[Worker], _: Path
+) -> None:
     worker, count = workers[0], 200
     with ExitStack() as stack:
         gc.collect()
@@ -148,7 +150,7 @@ async def test_so_do_senders(workers: list[Worker], _: Path) -> None:
 @on_uvloop
 async def test_a_worker_that_ends_waits_for_no_transfer(workers: list[Worker], path: Path) -> None:
     giver, taker = workers[:2]
-    with socket.socket(socket.AF_UNIX) as deaf, stranger(taker, b"W"), connect(giver):
+    with socket.socket(socket.AF_UNIX) as deaf, unauthenticated(taker, b"W"), connect(giver):
         with socket_path(str(path / "deaf")) as short:
             deaf.bind(short)
         deaf.listen()
@@ -175,7 +177,7 @@ async def test_a_taker_without_a_file_for_its_giver_lets_it_wait(
     with pytest.MonkeyPatch.context() as patch, connect(giver), capture_logs() as lines:
         patch.setattr(fd_handover, "ACCEPT_AGAIN_S", 0.1)
         await until(lambda: giver.listener.connection_count == 1)
-        line = stranger(taker, b"x")
+        line = unauthenticated(taker, b"x")
         with line, files_left(0):
             await until(lambda: "handover.rejected" in {line["event"] for line in lines})
         assert await giver.give(taker)

@@ -43,8 +43,8 @@ class Two:
                 await self._changed.wait()
             await self.link.connected.wait()
 
-    def hang_up(self) -> None:
-        """The connection breaks at w2's end."""
+    def break_connection(self) -> None:
+        """Break the connection at w2's end."""
         (link,) = self.incoming.all
         link.close()
 
@@ -82,7 +82,7 @@ async def test_a_link_that_stays_broken_is_told(
     monkeypatch.setattr(outgoing, "TOLD_AFTER_S", 0.01)
     async with linked() as two:
         two.listener.close()
-        two.hang_up()
+        two.break_connection()
         async with asyncio.timeout(WAIT_S):
             assert await told.get() == CLOSED_BY_PEER
 
@@ -91,7 +91,7 @@ async def test_a_link_that_stands_again_or_is_wanted_no_more_is_not_told(
     told: asyncio.Queue[str],
 ) -> None:
     async with linked() as two:
-        two.hang_up()
+        two.break_connection()
         await two.stands(2)
         two.link._tell_lost("as the timer does", connection_count=1)
         two.link.close()
@@ -103,7 +103,7 @@ async def test_a_link_that_breaks_again_and_again_is_told(told: asyncio.Queue[st
     async with linked() as two:
         for count in range(outgoing.BREAKS_MAX):
             assert told.empty()
-            two.hang_up()
+            two.break_connection()
             await two.stands(count + 2)
         assert "it broke 5 times" in told.get_nowait()
 

@@ -71,7 +71,7 @@ def test_what_a_dead_process_left_is_removed_and_the_living_stay(tmp_path: Path)
     run_file.remove()
 
 
-def test_a_process_id_that_another_program_has_now_is_no_run(tmp_path: Path) -> None:
+def test_a_process_id_that_another_program_has_now_is_not_a_run(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     folder.mkdir()
     (folder / f"cluster-{os.getpid()}.json").write_text(json.dumps({"pid": os.getpid(), **FACTS}))
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / FOLDER).exists()
 
 
-def test_no_folder_is_no_run(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_a_run(tmp_path: Path) -> None:
     assert living_runs(tmp_path) == []
     assert not (tmp_path / FOLDER).exists()
 

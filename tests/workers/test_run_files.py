@@ -65,7 +65,7 @@ def test_a_source_is_a_plain_file(folder: Path) -> None:
     assert problem == "the source of pipeline 'p' reads folder, which is a folder; give a file"
     os.mkfifo(folder / "fifo")
     (problem,) = problems(folder, "fifo", "out")
-    assert "which is no plain file" in problem
+    assert "which is not a regular file" in problem
 
 
 def test_two_ways_to_one_file_are_seen(folder: Path) -> None:

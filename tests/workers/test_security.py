@@ -67,7 +67,9 @@ def test_a_file_that_everybody_can_open_is_refused(tmp_path: Path, mode: int) ->
     ],
     ids=["short", "empty", "long"],
 )
-def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_does_not_hold_a_secret_is_refused(
+    tmp_path: Path, text: str, told: str
+) -> None:
     with pytest.raises(ConfigError, match=told):
         load_secret(written(tmp_path, text))
 

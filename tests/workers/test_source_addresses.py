@@ -92,7 +92,7 @@ def test_connections_of_an_earlier_run_that_time_out_do_not_hold_an_address(port
         earlier.setblocking(True)
         earlier.listen()
         with socket.create_connection(("127.0.0.1", port)) as sender:
-            # Whoever hangs up first waits for what may still be under way.
+            # The side that closes first keeps the address until nothing can be under way.
             earlier.accept()[0].close()
             assert sender.recv(1) == b""
     with socket.socket() as strict, pytest.raises(OSError) as told:

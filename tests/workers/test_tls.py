@@ -65,23 +65,25 @@ def test_both_ends_with_certificates_of_the_cluster_understand_each_other(
 
 
 @pytest.mark.parametrize(
-    ("stranger", "told"),
+    ("certificate", "reason"),
     [("other", "unable to get local issuer certificate"), ("late", "certificate has expired")],
 )
-def test_a_dialer_with_a_wrong_certificate_is_refused_and_told(
-    certificates: Path, stranger: str, told: str
+def test_a_dialer_with_a_wrong_certificate_is_refused_with_the_reason(
+    certificates: Path, certificate: str, reason: str
 ) -> None:
-    dialing, listening = ends(certificates, stranger, "beta")
-    with pytest.raises(ProtocolError, match=f"the peer's certificate is rejected: {told}"):
+    dialing, listening = ends(certificates, certificate, "beta")
+    with pytest.raises(ProtocolError, match=f"the peer's certificate is rejected: {reason}"):
         shake_hands(dialing, listening)
     assert not listening.is_open
     with pytest.raises(ProtocolError, match="the peer rejects our certificate"):
         dialing.receive_data(listening.last_bytes())
 
 
-@pytest.mark.parametrize("stranger", ["other", "late"])
-def test_a_listener_with_a_wrong_certificate_is_refused(certificates: Path, stranger: str) -> None:
-    dialing, listening = ends(certificates, "alpha", stranger)
+@pytest.mark.parametrize("certificate", ["other", "late"])
+def test_a_listener_with_a_wrong_certificate_is_refused(
+    certificates: Path, certificate: str
+) -> None:
+    dialing, listening = ends(certificates, "alpha", certificate)
     with pytest.raises(ProtocolError, match="the peer's certificate is rejected"):
         shake_hands(dialing, listening)
     assert not dialing.is_open
@@ -110,7 +112,7 @@ def test_older_versions_of_tls_are_refused(certificates: Path) -> None:
 
 
 @pytest.mark.parametrize("said", [b"WALLAR\x00\x01" + b"n" * 32, b"GET / HTTP/1.1\r\n\r\n"])
-def test_a_peer_without_tls_is_refused_and_told(certificates: Path, said: bytes) -> None:
+def test_a_peer_without_tls_is_refused_with_the_reason(certificates: Path, said: bytes) -> None:
     listening = TlsStream(tls_of(certificates, "beta"), is_listening=True)
     listening.start()
     with pytest.raises(ProtocolError, match="the peer does not speak TLS"):

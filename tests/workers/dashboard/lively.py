@@ -293,7 +293,7 @@ class LivelyCluster:
     def _checkpoints(self, now: float) -> dict[str, Any]:
         if not self.durable:
             return {"last_number": None, "age_s": None, "list": []}
-        # One each two seconds, at the same moments whoever looks.
+        # One every two seconds, at the same moments for every reader.
         last = now // 2 * 2
         return {
             "last_number": self.number,

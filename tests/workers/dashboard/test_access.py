@@ -57,7 +57,7 @@ def test_the_secret_is_taken_as_it_is_and_in_hexadecimal() -> None:
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer wrong", "bearer", "Bearer ü"]
 )
-def test_anything_else_is_no_secret(header: str | None) -> None:
+def test_anything_else_is_not_a_secret(header: str | None) -> None:
     assert not access().has_secret(header)
 
 

@@ -47,7 +47,7 @@ async def connected(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 async def wait_closed(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the other side hangs up."""
+    """Return what arrives until the other side closes."""
     with contextlib.suppress(ConnectionError):
         return await asyncio.wait_for(reader.read(), WAIT_S)
     return b""

@@ -278,7 +278,7 @@ async def test_a_refusal_says_why(
     [("explode", b"{}", 404), ("stop", b"{", 400), ("stop", b"[]", 400), ("get", b"{}", 404),
      ("grow", b" " * (BODY_BYTES_MAX + 1), 413)],
 )  # fmt: skip
-async def test_what_is_no_action_is_refused(
+async def test_an_unknown_or_malformed_action_is_refused(
     page: aiohttp.ClientSession, cluster: LivelyCluster, action: str, body: bytes, status: int
 ) -> None:
     async with page.post(f"/api/actions/{action}", headers=WITH_SECRET, data=body) as response:
@@ -287,7 +287,7 @@ async def test_what_is_no_action_is_refused(
     assert cluster.asked == []
 
 
-# Strangers
+# Unauthenticated peers
 
 
 async def test_a_name_that_was_bound_to_this_machine_is_refused(

@@ -194,7 +194,7 @@ async def test_what_has_no_answer_is_done() -> None:
     assert events == ["log.rotation_ignored", "report.boundaries", "report.unknown"]
 
 
-async def test_an_answer_is_no_question() -> None:
+async def test_an_answer_is_not_a_question() -> None:
     with pytest.raises(WallarooError, match="PARTITION_QUERY_RESPONSE is an answer"):
         await Channel(Told()).ask(ExternalId.PARTITION_QUERY_RESPONSE)
 

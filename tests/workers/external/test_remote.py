@@ -132,7 +132,7 @@ async def test_no_more_are_under_way_than_an_initializer_takes_of_a_client() -> 
 
 async def test_nobody_is_asked_without_the_secret() -> None:
     async with both() as (initializer, _):
-        stranger = RemoteRequests(b"another", lambda: ("127.0.0.1", initializer.port))
+        other = RemoteRequests(b"another", lambda: ("127.0.0.1", initializer.port))
         with pytest.raises(ClusterError, match="the initializer is not reached"):
-            await stranger.ask("status", {})
+            await other.ask("status", {})
         assert initializer.asked.empty()

@@ -54,7 +54,7 @@ class Client:
             length = int.from_bytes(await self.reader.readexactly(4), "big")
             return decode_external(await self.reader.readexactly(length))
 
-    async def is_hung_up_on(self) -> bool:
+    async def is_closed_by_server(self) -> bool:
         async with asyncio.timeout(WAIT_S):
             return await self.reader.read() == b""
 
@@ -117,11 +117,13 @@ async def test_a_client_that_waits_holds_up_nobody() -> None:
         (b"\x00\x00\x00\x03\x00\x01\xff", "not UTF-8"),
     ],
 )
-async def test_who_breaks_the_rules_is_hung_up_on_and_named(data: bytes, reason: str) -> None:
+async def test_a_client_that_breaks_the_rules_is_disconnected_and_named(
+    data: bytes, reason: str
+) -> None:
     with capture_logs() as lines:
         async with listening(Echo()) as server, client_of(server) as client:
             client.writer.write(data)
-            assert await client.is_hung_up_on()
+            assert await client.is_closed_by_server()
     (line,) = lines
     assert line["event"] == "external.rejected"
     assert reason in line["reason"]
@@ -132,11 +134,11 @@ async def test_what_cannot_be_answered_ends_the_connection_with_the_reason() -> 
     with capture_logs() as lines:
         async with listening(Echo()) as server, client_of(server) as client:
             client.say(ExternalId.SHRINK_REQUEST)
-            assert await client.is_hung_up_on()
+            assert await client.is_closed_by_server()
     assert [line["reason"] for line in lines] == ["not now"]
 
 
-async def test_clients_may_hang_up_in_the_middle_of_a_message() -> None:
+async def test_clients_may_close_in_the_middle_of_a_message() -> None:
     with capture_logs() as lines:
         async with listening(Echo()) as server:
             async with client_of(server) as client:
@@ -147,14 +149,14 @@ async def test_clients_may_hang_up_in_the_middle_of_a_message() -> None:
     assert lines == []
 
 
-async def test_the_end_of_the_server_hangs_up_on_all() -> None:
+async def test_the_end_of_the_server_closes_all_connections() -> None:
     server = ExternalServer(Echo().answer)
     await server.listen("127.0.0.1", 0)
     async with client_of(server) as client:
         client.say(ExternalId.PARTITION_QUERY)
         await client.hear()
         await server.close()
-        assert await client.is_hung_up_on()
+        assert await client.is_closed_by_server()
 
 
 async def test_a_crowd_that_says_nothing_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,8 +165,8 @@ async def test_a_crowd_that_says_nothing_keeps_nobody_out(monkeypatch: pytest.Mo
         crowd = [await stack.enter_async_context(client_of(server)) for _ in range(5)]
         crowd[-1].say(ExternalId.PARTITION_QUERY, "still")
         assert (await crowd[-1].hear()).text == "still"
-        assert await crowd[0].is_hung_up_on()
-        assert await crowd[1].is_hung_up_on()
+        assert await crowd[0].is_closed_by_server()
+        assert await crowd[1].is_closed_by_server()
         crowd[2].say(ExternalId.PARTITION_QUERY, "too")
         assert (await crowd[2].hear()).text == "too"
 
@@ -175,6 +177,6 @@ async def test_those_who_break_the_rules_fill_no_log() -> None:
             for _ in range(20):
                 async with client_of(server) as client:
                     client.writer.write(b"\x00\x00\x00\x02\xff\xff")
-                    assert await client.is_hung_up_on()
+                    assert await client.is_closed_by_server()
         assert 0 < len(lines) < 20
         assert {line["event"] for line in lines} <= {"external.rejected", "external.rejected_more"}

@@ -305,7 +305,7 @@ def test_a_journal_that_nothing_needs_goes_whole(tmp_path: Path) -> None:
     assert cut_journal(tmp_path, NAME, None) == 0
 
 
-def test_journals_are_listed_with_their_sizes_and_strangers_are_not(tmp_path: Path) -> None:
+def test_journals_are_listed_with_their_sizes_and_other_files_are_not(tmp_path: Path) -> None:
     assert list_journals(tmp_path / "none") == []
     for worker, epoch in (("w2", 1), ("w1", 12), ("w1", 3)):
         journal = JournalWriter(tmp_path, worker, epoch, "os")

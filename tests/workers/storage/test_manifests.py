@@ -62,7 +62,7 @@ async def test_a_commit_is_the_latest_manifest(store: Store) -> None:
     assert latest.number == 2
 
 
-async def test_whoever_loses_the_race_for_a_number_is_fenced_off(store: Store) -> None:
+async def test_the_initializer_that_loses_the_race_for_a_number_is_fenced_off(store: Store) -> None:
     commits = [log_of(store).commit(manifest(1)) for _ in range(8)]
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
     winners = [outcome for outcome in outcomes if isinstance(outcome, Manifest)]
@@ -87,7 +87,7 @@ async def test_a_first_claim_has_number_1(store: Store) -> None:
     assert (await log_of(store).claim(manifest(99), Epoch(1))).number == 1
 
 
-async def test_committing_the_same_again_is_no_race(store: Store) -> None:
+async def test_committing_the_same_again_is_not_a_race(store: Store) -> None:
     log = log_of(store)
     await log.commit(manifest(1))
     await log.commit(manifest(1))

@@ -77,7 +77,7 @@ def test_the_lock_is_tried_again_at_each_look(tmp_path: Path) -> None:
     assert (tmp_path / LOCK_NAME).stat().st_mode & 0o077 == 0
 
 
-def test_a_store_that_is_no_folder_and_one_that_cannot_be_locked_have_no_lock(
+def test_a_store_that_is_not_a_folder_and_one_that_cannot_be_locked_have_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def has_lock(folder: Path | None) -> bool | None:

@@ -104,4 +104,4 @@ class RunFiles:
 
 
 def _kind(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "no plain file"
+    return "a folder" if stat.S_ISDIR(mode) else "not a regular file"
