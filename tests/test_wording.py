@@ -22,6 +22,7 @@ CLEAN = (
     "wallaroo/checkpoint",
     "wallaroo/codec",
     "wallaroo/connectors",
+    "wallaroo/coordinator",
     "wallaroo/describing.py",
     "wallaroo/errors.py",
     "wallaroo/metrics",

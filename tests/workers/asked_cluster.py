@@ -60,7 +60,7 @@ class AskedCluster(Story):
         self.store_is_away = False
         self.manifest = manifest
         super().__init__(is_durable=is_durable, partition_maps=[one.to_wire() for one in self.maps])
-        self.watch.saw(None, self.coordinator.start())
+        self.watch.on_step(None, self.coordinator.start())
         self.requests = Requests(self._reach(plan))
 
     def _reach(self, plan: Plan) -> Reach:
@@ -73,7 +73,7 @@ class AskedCluster(Story):
             phase=lambda: self.coordinator.phase,
             epoch=lambda: self.coordinator.epoch,
             waiting_for=lambda: self.coordinator.waiting_for,
-            happened=self.happened,
+            on_event=self.on_event,
             send=self.send,
             control_address="127.0.0.1:7000",
             source_addresses=["127.0.0.1:7010"],
@@ -87,12 +87,12 @@ class AskedCluster(Story):
     def step(self, event: Event) -> list[Effect]:
         effects = self.coordinator.step(event)
         self._note(effects)
-        self.watch.saw(event, effects)
+        self.watch.on_step(event, effects)
         if self.phase is Phase.STOPPED:
             self.stopped.set()
         return effects
 
-    def happened(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Something asks the run; its workers and its store answer a moment later."""
         loop = asyncio.get_running_loop()
         for effect in self.step(event):
@@ -101,13 +101,13 @@ class AskedCluster(Story):
                     for worker in workers:
                         loop.call_soon(self._obey, worker, order)
                 case WriteManifest() if self.store_is_away:
-                    loop.call_soon(self.happened, ManifestNotWritten("the store is away"))
+                    loop.call_soon(self.on_event, ManifestNotWritten("the store is away"))
                 case WriteManifest():
-                    loop.call_soon(self.happened, ManifestWritten(self.manifest.number, 1))
+                    loop.call_soon(self.on_event, ManifestWritten(self.manifest.number, 1))
 
     def _obey(self, worker: WorkerName, order: ControlFrame) -> None:
         for frame in self.played[worker].answers(order):
-            self.happened(Received(worker, frame))
+            self.on_event(Received(worker, frame))
 
     def send(self, worker: WorkerName, frame: ControlFrame) -> None:
         assert isinstance(frame, Query)

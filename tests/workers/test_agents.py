@@ -35,7 +35,7 @@ async def test_a_worker_is_not_started_if_its_host_stays_away() -> None:
 @pytest.mark.parametrize("turns_between", range(4))
 async def test_hosts_are_not_waited_for_when_a_stop_comes_as_one_offers(turns_between: int) -> None:
     agents = agents_of()
-    gathering = asyncio.create_task(agents.gathered(2, (), "127.0.0.1:1"))
+    gathering = asyncio.create_task(agents.wait_for_offers(2, (), "127.0.0.1:1"))
     for _ in range(4):
         await asyncio.sleep(0)
     agents.changed.set()

@@ -397,9 +397,9 @@ async def test_grow_names_the_new_workers(cluster: AskedCluster) -> None:
 
 
 async def test_no_name_is_given_twice(cluster: AskedCluster) -> None:
-    cluster.watch.saw(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
+    cluster.watch.on_step(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
     assign = Assign(Epoch(3), [["a", 1, ""], ["b", 1, ""]], [], [], [], 0)
-    cluster.watch.saw(None, [Send((A, B), assign)])
+    cluster.watch.on_step(None, [Send((A, B), assign)])
     assert cluster.watch.workers == [A, B]
     assert (await cluster.ask("grow"))["added"] == ["w4"]
 

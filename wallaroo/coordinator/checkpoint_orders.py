@@ -1,4 +1,4 @@
-"""Decides when a checkpoint is taken, and what becomes of one that failed."""
+"""Decides when a checkpoint is taken, and what follows if it fails."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ CARRY_ON = "nothing is lost: the same command continues from the last checkpoint
 class CheckpointOrders:
     """The checkpoints of one cluster, from the order to the manifest.
 
-    ``go_on`` is what waits for the end of a round; ``end`` ends the run.
+    ``go_on`` does what had to wait for the end of a round; ``end`` ends the run.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CheckpointOrders:
         return [state.to_all(Checkpoint(state.epoch, self._rounds.begin()))]
 
     def answered(self, worker: WorkerName, frame: Saved | NotSaved) -> list[Effect]:
-        """A worker has saved its share, or cannot."""
+        """Handle a worker's answer: it has saved its share, or could not."""
         rounds, state = self._rounds, self._state
         if frame.checkpoint != rounds.checkpoint or rounds.phase is not RoundPhase.SAVING:
             return []
@@ -72,14 +72,14 @@ class CheckpointOrders:
         if hint:
             values["hint"] = hint
         following = "processing continues; the next checkpoint saves these changes too"
-        told: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
+        failed: Effect = Announce("checkpoint.failed", values, following, is_warning=True)
         if state.phase is not Phase.RUNNING:
-            return [told, *self._go_on()]
+            return [failed, *self._go_on()]
         abandon = state.to_all(Abandon(state.epoch, self._rounds.checkpoint))
-        return [told, abandon, *self._go_on()]
+        return [failed, abandon, *self._go_on()]
 
     def manifest_answered(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
-        """The manifest stands, or does not."""
+        """Handle the outcome of a manifest: it is committed, or was not written."""
         state = self._state
         if isinstance(event, ManifestNotWritten):
             self._rounds.failed()

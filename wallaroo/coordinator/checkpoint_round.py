@@ -1,11 +1,11 @@
-"""The rounds of checkpoints, as the initializer sees them: one at a time, each saved or given up.
+"""The rounds of checkpoints, seen from the initializer: one at a time, each saved or abandoned.
 
     IDLE --begin--> SAVING --Saved by all--> COMMITTING --manifest written--> IDLE
                       |                          |
                       +------ give_up -----------+-- manifest not written --> IDLE
 
-A round gets a number of its own, whatever becomes of it: a barrier of a round that was given up
-cannot be taken for one of the next.
+Each round has a number of its own, even if it is abandoned. So a late barrier of an abandoned round
+cannot be confused with a barrier of the next one.
 """
 
 import enum
@@ -15,7 +15,7 @@ from wallaroo.names import CheckpointId, WorkerName
 
 
 class RoundPhase(enum.Enum):
-    """Where the running checkpoint is."""
+    """How far the running checkpoint has come."""
 
     IDLE = "idle"
     SAVING = "saving"
@@ -23,7 +23,7 @@ class RoundPhase(enum.Enum):
 
 
 class CheckpointRound:
-    """Who has saved what of the running checkpoint."""
+    """The running checkpoint, and what each worker has saved of it."""
 
     def __init__(self, last: CheckpointId) -> None:
         self.checkpoint = last
@@ -34,7 +34,7 @@ class CheckpointRound:
         self._saved: dict[WorkerName, list[Any]] = {}
 
     def begin(self) -> CheckpointId:
-        """Begin a round; return its number."""
+        """Start a round; return its number."""
         assert self.phase is RoundPhase.IDLE
         self.phase = RoundPhase.SAVING
         self._saved = {}
@@ -42,14 +42,14 @@ class CheckpointRound:
         return self.barrier()
 
     def barrier(self) -> CheckpointId:
-        """Return the number of another barrier, which nothing is saved for."""
+        """Return a number for a barrier. A resize uses one too, but saves nothing."""
         self.checkpoint = CheckpointId(self.checkpoint + 1)
         return self.checkpoint
 
     def saved(
         self, worker: WorkerName, content: list[Any], worker_count: int
     ) -> dict[WorkerName, list[Any]] | None:
-        """A worker has saved its part; return all parts once every worker has."""
+        """Add a worker's part; return all parts once every worker has saved, else ``None``."""
         self._saved[worker] = content
         if len(self._saved) < worker_count:
             return None
@@ -57,15 +57,15 @@ class CheckpointRound:
         return self._saved
 
     def committed(self) -> None:
-        """The manifest is written: the checkpoint stands."""
+        """End the round: the checkpoint is committed."""
         self.phase = RoundPhase.IDLE
         self.failures_in_a_row = 0
 
     def failed(self) -> None:
-        """There will be no such checkpoint, and something is to be mended."""
+        """End the round without a checkpoint, and count the failure."""
         self.phase = RoundPhase.IDLE
         self.failures_in_a_row += 1
 
     def give_up(self) -> None:
-        """There will be no such checkpoint; it was nobody's fault."""
+        """End the round without a checkpoint; this is not a failure."""
         self.phase = RoundPhase.IDLE

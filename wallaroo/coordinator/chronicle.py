@@ -1,8 +1,8 @@
-"""Writes what the coordinator decides into the event history, for people who ask afterwards.
+"""Writes the coordinator's decisions into the event history, which people read afterwards.
 
-Only what explains a change in a chart is an entry: a loss and the recovery after it, a resize, a
-checkpoint that failed, the start and the stop. Steps on the way are in the log. Whatever else the
-history is to keep is added here, as one more case, under the name of its log event.
+An entry is only what explains a change in a chart: a loss and the recovery after it, a resize, a
+failed checkpoint, the start and the stop. The steps in between are in the log. To keep more in the
+history, add a case here, under the name of its log event.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,17 +13,17 @@ from wallaroo.metrics.event_history import EventHistory
 
 
 class Chronicle:
-    """Of one run. ``clock_s`` gives seconds from any origin."""
+    """The event history of one run. ``clock_s`` returns seconds from any origin."""
 
     def __init__(self, events: EventHistory, clock_s: Callable[[], float]) -> None:
         self._events = events
         self._clock_s = clock_s
         self._lost_s: float | None = None
-        """When the first worker was lost since the cluster ran last."""
+        """When the first worker was lost after the cluster last ran."""
         self._resize: Mapping[str, Any] = {}
 
-    def saw(self, effect: Effect) -> None:
-        """Note a decision of the coordinator, if it belongs into the history."""
+    def on_effect(self, effect: Effect) -> None:
+        """Note a decision of the coordinator, if it belongs in the history."""
         match effect:
             case Publish(epoch, is_again):
                 self._published(epoch, is_again=is_again)

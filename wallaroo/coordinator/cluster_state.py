@@ -1,4 +1,4 @@
-"""The state of a cluster, as its coordinator keeps it: phase, epoch, members, and who owns what.
+"""The state of a cluster, as its coordinator keeps it: phase, epoch, members and partition owners.
 
 The phase changes in ``ClusterState._enter`` and nowhere else, and only as ``TRANSITIONS`` allows.
 A change of the phase also replaces the set of workers that the cluster waits for, so that no answer
@@ -27,7 +27,7 @@ FIRST_EPOCH = Epoch(1)
 
 
 class Phase(enum.Enum):
-    """Where the cluster is."""
+    """The phases of a cluster."""
 
     FORMING = "forming"
     CONNECTING = "connecting"
@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
     Phase.CONNECTING: frozenset({Phase.OPENING, Phase.FORMING, Phase.STOPPED}),
     Phase.OPENING: frozenset({Phase.RUNNING, Phase.FORMING, Phase.STOPPED}),
     Phase.RUNNING: frozenset({Phase.MOVING, Phase.DRAINING, Phase.FORMING, Phase.STOPPED}),
-    # A resize is committed (CONNECTING), or it is called off (RUNNING).
+    # A resize is committed (CONNECTING) or called off (RUNNING).
     Phase.MOVING: frozenset({Phase.CONNECTING, Phase.RUNNING, Phase.FORMING, Phase.STOPPED}),
     # No recovery from here on: a loss while the cluster drains ends the run.
     Phase.DRAINING: frozenset({Phase.DRAINED, Phase.STOPPED}),
@@ -57,37 +57,37 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """What the coordinator is told at the start."""
+    """What the coordinator knows at the start of a run."""
 
     workers: tuple[WorkerName, ...]
     outline: list[str]
     difference: Callable[[list[str], list[str]], str]
-    """Two outlines to a sentence that names the step in which they differ."""
+    """Returns, for two outlines, a sentence that names the step in which they differ."""
     partition_maps: list[Any]
     source_addresses: list[str]
     sources: SourceAssignment
     may_restart: bool = True
     is_patient: bool = False
-    """Whether a loss before the application has been ready is mended, too."""
+    """Whether a worker that is lost before the application was ready is restarted, too."""
     is_durable: bool = False
     epoch: Epoch = FIRST_EPOCH
-    """The first of this run; with checkpoints on it goes up from run to run."""
+    """The first epoch of this run. With checkpoints on, it rises from run to run."""
     manifest: int = 0
-    """The number of the checkpoint to begin with; 0 for none."""
+    """The number of the checkpoint to start from; 0 for none."""
     last_barrier: CheckpointId = NO_BARRIER
-    """The highest number of a barrier that this checkpoint knows of."""
+    """The highest barrier number in this checkpoint."""
     checkpoint_failures_max: int | None = None
     """Checkpoints that may fail in a row before the run ends."""
     needed_input: NeededInput | None = None
     """The journals that this checkpoint needs; ``None`` if sources write none."""
     may_lose_input: bool = False
-    """Whether to go on without journals that are missing."""
+    """Whether to continue without journals that are missing."""
     counts: dict[str, Counts] = field(default_factory=dict)
-    """By worker: records counted in earlier runs, which go on being counted."""
+    """By worker: the record counts of earlier runs, which this run continues."""
 
 
 class ClusterState:
-    """What the parts of the coordinator share."""
+    """The state that all parts of the coordinator share."""
 
     def __init__(self, begin: Membership, totals: Totals) -> None:
         self.begin = begin
@@ -99,14 +99,14 @@ class ClusterState:
         self.sources = begin.sources
         self.incarnations = dict.fromkeys(begin.workers, begin.epoch)
         self.processes = dict(self.incarnations)
-        """The epoch at which each worker's process was started; it may rewind to a later one."""
+        """The epoch in which each worker's process was started; it may rewind to a later one."""
         self.data_addresses: dict[WorkerName, str] = {}
         self.hand_over_paths: dict[WorkerName, str] = {}
-        """Where each takes connections of senders."""
+        """By worker: the socket at which it accepts senders' connections from other workers."""
         self.waiting_for: set[WorkerName] = set(begin.workers)
         self.manifest = begin.manifest
-        # A round's number is above that of every manifest and of every barrier before: of two parts
-        # it tells which is the newer one, whichever run they are of.
+        # A round's number is higher than that of every earlier manifest and barrier. So of two
+        # parts, even of different runs, the one with the higher number is the newer one.
         self.rounds = CheckpointRound(max(CheckpointId(begin.manifest), begin.last_barrier))
         self.ended_sources = EndedSources(len(begin.sources.workers))
         self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
@@ -123,46 +123,46 @@ class ClusterState:
         self.waiting_for = set(waiting_for)
 
     def form(self, waiting_for: Iterable[WorkerName]) -> None:
-        """Wait until these workers have joined: a worker was lost."""
+        """Wait until these workers have joined, after a worker was lost."""
         self._enter(Phase.FORMING, waiting_for)
 
     def run(self) -> None:
-        """All sources are open, or a resize was called off: records are processed."""
+        """Process records: all sources are open, or a resize was called off."""
         self._enter(Phase.RUNNING)
 
     def move(self) -> None:
-        """The sources are paused, and what changes its owner moves."""
+        """Move keys to their new owners, while the sources are paused."""
         self._enter(Phase.MOVING)
 
     def commit_members(
         self, epoch: Epoch, workers: tuple[WorkerName, ...], maps: list[Any]
     ) -> None:
-        """The cluster has these members from now on, and they connect to each other."""
+        """Replace the members and the maps, and wait until the new members are connected."""
         self.epoch, self.workers, self.partition_maps = epoch, workers, maps
         self.sources = self.sources.among(workers)
         self.ended_sources.begin_epoch()
         self._enter(Phase.CONNECTING, workers)
 
     def drain(self) -> None:
-        """All members close their sources and deliver what they have accepted."""
+        """Wait until all members have closed their sources and delivered what they accepted."""
         self._enter(Phase.DRAINING, self.workers)
 
     def drained(self) -> None:
-        """Everything is delivered, and the processes stay."""
+        """Keep the processes running after everything is delivered."""
         self._enter(Phase.DRAINED)
 
     def stop(self) -> None:
-        """The run is over."""
+        """End the run."""
         self._enter(Phase.STOPPED)
 
     def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:
-        """Return these workers as frames list members."""
+        """Return these workers in the form in which frames list members."""
         return [
             [worker, self.incarnations[worker], self.data_addresses[worker]] for worker in workers
         ]
 
     def joined(self, frame: Join) -> None:
-        """Remember where a worker can be reached, and what it has."""
+        """Store a worker's addresses and journals."""
         self.data_addresses[frame.name] = frame.data_address
         self.hand_over_paths[frame.name] = frame.hand_over_path
         self.input.joined(frame)
@@ -170,7 +170,7 @@ class ClusterState:
     def assign(
         self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
     ) -> Send:
-        """Tell all members who they are and who owns what."""
+        """Send all members the list of members and the owners of partitions and sources."""
         self._totals.set_members(self.workers, self.epoch)
         return self.to_all(
             Assign(
@@ -189,26 +189,26 @@ class ClusterState:
         )
 
     def connect(self, end: Callable[[ClusterError], list[Effect]]) -> list[Effect]:
-        """Have all members link to each other; or ``end`` the run, if input that they need is lost.
+        """Connect all members to each other; or ``end`` the run, if input that they need is lost.
 
-        Not while a manifest is being written: it may be the one to go back to.
+        Do nothing while a manifest is being written: it may be the one to go back to.
         """
         if self.rounds.phase is RoundPhase.COMMITTING:
             return []
-        told, error = self.input.look(self.workers)
+        losses, error = self.input.verify(self.workers)
         if error is not None:
-            return [*told, *end(error)]
+            return [*losses, *end(error)]
         self._enter(Phase.CONNECTING, self.workers)
-        return [*told, self.assign()]
+        return [*losses, self.assign()]
 
     def open(self) -> list[Effect]:
-        """Have all members open their sources."""
+        """Open the sources of all members."""
         self._enter(Phase.OPENING, self.workers)
         self.input.opened({worker: self.processes[worker] for worker in self.workers})
         return [self.to_all(Open(self.epoch))]
 
     def to_all(self, frame: ControlFrame) -> Send:
-        """Send a frame to all members."""
+        """Return the order to send a frame to all members."""
         return Send(self.workers, frame)
 
     def check(self) -> None:

@@ -20,28 +20,29 @@ crash is known. Four rules keep such messages from doing harm:
 * **Epochs.** Each loss of a worker starts a new epoch, and so does each committed resize. A frame
   names the epoch in which it was sent, and ``_received`` ignores frames of earlier epochs. This is
   the only place that does, so all code behind it may assume the current epoch. Two frames count
-  in every epoch: a worker reports that the run cannot go on (``Failed``), or somebody asks a
-  worker to stop the cluster (``RequestStop``).
+  in every epoch: ``Failed``, by which a worker reports that the run cannot continue, and
+  ``RequestStop``, by which a worker passes on a request to stop the cluster.
 * **Incarnations.** A worker's process is known by the epoch in which it was started. ``WorkerLost``
   is reported twice, for the process and for its control link, and either report may arrive after
   the next process was started. A loss of any other process than the current one is ignored.
 * **All or none.** No phase is left until every worker that the phase waits for has answered. So
-  nobody opens its sources before all links exist, and nobody finishes a drain on its own.
+  no worker opens its sources before all links exist, and none finishes a drain on its own.
 * **No way back while a manifest is being written.** With checkpoints on, a loss sends all workers
   back to the last checkpoint: those that live rewind, and join again as if they had just started.
   But the write under way may have created that checkpoint already, or may do so later. If workers
   went back to the one before, output that the new manifest commits would be produced twice. So
   all workers join, and then wait in FORMING for the outcome of the write.
 
-Without checkpoints a loss costs the state of that worker alone. The others keep their state, and
-join nothing again: they wait in FORMING for the new process and are assigned anew with it.
+Without checkpoints, a loss costs the state of that worker alone. The others keep their state and do
+not join again: they wait in FORMING for the new process, and get a new assignment together with it.
 
-Before the application was ready for the first time, a loss ends the start: a worker that cannot
-start once will hardly start the second time, and the user is still watching.
+Before the application was ready for the first time, a loss ends the start: a worker that fails to
+start once will probably fail again, and the user is still watching.
 
 ``Coordinator._check`` asserts the invariants after each step in tests and simulations:
 
-* Members are never empty or named twice, and own all partitions and all single-worker sources.
+* There is at least one member, none is listed twice, and the members own all partitions and all
+  single-worker sources.
 * A worker's process is not newer than its incarnation, and that is not newer than the epoch.
 * CONNECTING and OPENING wait for at least one member; RUNNING, MOVING and DRAINED for none.
 * A round of a checkpoint saves only in RUNNING and DRAINING; no worker is assigned, and none moves
@@ -51,6 +52,7 @@ start once will hardly start the second time, and the user is still watching.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON, CheckpointOrders
 from wallaroo.coordinator.checkpoint_round import RoundPhase
@@ -111,16 +113,16 @@ RUN_AGAIN = (
 )
 
 ASKED_BY_A_WORKER = StopRequested(may_force=False)
-"""A supervisor that signals every process means one stop, not many."""
+"""Cannot force: a supervisor that signals every process means one stop, not many."""
 
 
 class Coordinator:
-    """One cluster. ``step`` takes what happened and returns what to do, in order."""
+    """Decides for one cluster. ``step`` takes an event and returns what to do, in order."""
 
     def __init__(
         self, membership: Membership, failures: FailureWatch, *, checks_itself: bool = False
     ) -> None:
-        """With ``checks_itself`` it asserts its invariants after each step."""
+        """With ``checks_itself``, the coordinator asserts its invariants after each step."""
         self._checks_itself = checks_itself
         self._begin = membership
         self._failures = failures
@@ -133,17 +135,17 @@ class Coordinator:
         self._has_been_ready = False
         self.ending = StopIntent()
         self._lost: set[WorkerName] = set(membership.workers)
-        """Not there: at the start, or lost, and its process has not joined."""
+        """Members whose process has not joined yet, at the start or after a loss."""
         self._story = Story()
 
     @property
     def phase(self) -> Phase:
-        """Where the cluster is."""
+        """The phase of the cluster."""
         return self._state.phase
 
     @property
     def epoch(self) -> Epoch:
-        """The present one."""
+        """The current epoch."""
         return self._state.epoch
 
     @property
@@ -165,7 +167,7 @@ class Coordinator:
         return effects
 
     def _check(self) -> None:
-        """Assert the invariants that the text at the top lists."""
+        """Assert the invariants that are listed at the top of this file."""
         self._state.check()
         self._resizes.check()
         phase = self.phase
@@ -184,12 +186,12 @@ class Coordinator:
 
     @property
     def story(self) -> list[str]:
-        """The last steps, oldest first."""
+        """The last steps, oldest first; for error reports."""
         return self._story.lines
 
     @property
     def waiting_for(self) -> list[WorkerName]:
-        """The workers that have not done what the phase waits for."""
+        """The workers that the phase or a resize still waits for."""
         return sorted(self._state.waiting_for | self._resizes.waiting_for)
 
     def _apply(self, event: Event) -> list[Effect]:
@@ -202,7 +204,7 @@ class Coordinator:
                 is_known = incarnation == self._state.processes.get(worker)
                 return self._worker_lost(worker, reason) if is_known else []
             case Received(worker, Counted() as frame):
-                return self._counts_came(worker, frame)
+                return self._counts_received(worker, frame)
             case Received(worker, frame):
                 return self._received(worker, frame)
             case CheckpointDue():
@@ -216,7 +218,7 @@ class Coordinator:
         if isinstance(frame, Delivered):
             return self._deliveries.delivered(worker, frame)
         if worker not in self._state.workers and not isinstance(frame, RequestStop):
-            return self._outsider_said(worker, frame)
+            return self._outsider_reported(worker, frame)
         match frame:
             case Join():
                 if frame.epoch != self._state.incarnations[worker]:
@@ -232,15 +234,15 @@ class Coordinator:
             case _:
                 return self._reported(worker, frame) if frame.epoch == self.epoch else []
 
-    def _outsider_said(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
-        """A frame came from one that is about to join, has left, or could not load its part."""
+    def _outsider_reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
+        """Handle a frame of a worker that is about to join, has left, or failed to start."""
         resizes = self._resizes
         effects: list[Effect] = []
         match frame:
             case Join():
                 effects = resizes.joined(worker, frame)
             case Failed():
-                # Of any other its process ends, and that is heard too.
+                # For any other worker nothing is needed: its process exit arrives as WorkerLost.
                 effects = resizes.not_joined(worker, frame)
             case Drained():
                 self._failures.reported(worker, frame, self._state.workers)
@@ -251,7 +253,7 @@ class Coordinator:
                 pass
         return [*effects, *self._go_on()]
 
-    def _counts_came(self, worker: WorkerName, frame: Counted) -> list[Effect]:
+    def _counts_received(self, worker: WorkerName, frame: Counted) -> list[Effect]:
         passed = self._failures.reported(worker, frame, self._state.workers)
         if passed is None or self.ending.is_requested:
             return []
@@ -271,8 +273,9 @@ class Coordinator:
             )
         self._lost.discard(worker)
         self._state.joined(frame)
-        then = "the workers connect to each other and to the sinks"
-        return self._counted(worker, "worker.joined", then, lambda: self._state.connect(self._end))
+        following = "the workers connect to each other and to the sinks"
+        connect = partial(self._state.connect, self._end)
+        return self._counted(worker, "worker.joined", following, connect)
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
@@ -297,11 +300,11 @@ class Coordinator:
                 raise AssertionError(f"{frame} from {worker} in {self.phase}: {self.story}")
 
     def _counted(
-        self, worker: WorkerName, event: str, then: str, when_all: Callable[[], list[Effect]]
+        self, worker: WorkerName, event: str, following: str, when_all: Callable[[], list[Effect]]
     ) -> list[Effect]:
-        """One more worker has done what the phase waits for; go on when it was the last.
+        """Count a worker that has done what the phase waits for; continue if it was the last.
 
-        ``then`` says to people what follows that.
+        ``following`` is what the log says about the next step.
         """
         self._state.waiting_for.discard(worker)
         total = len(self._state.workers)
@@ -310,8 +313,8 @@ class Coordinator:
             "worker_count": f"{total - len(self._state.waiting_for)} of {total}",
         }
         if self._state.waiting_for:
-            then = f"waits for {', '.join(sorted(self._state.waiting_for))}"
-        effects: list[Effect] = [Announce(event, values, then)] if event else []
+            following = f"waits for {', '.join(sorted(self._state.waiting_for))}"
+        effects: list[Effect] = [Announce(event, values, following)] if event else []
         return effects if self._state.waiting_for else [*effects, *when_all()]
 
     def _run(self) -> list[Effect]:
@@ -362,7 +365,7 @@ class Coordinator:
         ]
 
     def _go_back(self, worker: WorkerName, reason: str) -> list[Effect]:
-        """All workers begin a new epoch from the last checkpoint."""
+        """Start a new epoch, in which all workers continue from the last checkpoint."""
         self._state.epoch = Epoch(self.epoch + 1)
         self._state.ended_sources.begin_epoch()
         self._state.form(self._state.workers)
@@ -384,7 +387,7 @@ class Coordinator:
         return [
             Announce("worker.lost", values, following, is_warning=True),
             Send(tuple(name for name in workers if name not in self._lost), Rewind(self.epoch)),
-            # A process that was being started for an older epoch gives way to one of this.
+            # This also replaces a process that is still being started for an older epoch.
             *(
                 StartWorker(name, self.epoch, is_restart=name == worker)
                 for name in workers
@@ -395,7 +398,7 @@ class Coordinator:
     # Stop
 
     def _go_on(self) -> list[Effect]:
-        """Do what had to wait: for the end of a checkpoint, for a worker to leave, for a start."""
+        """Continue with whatever waited for a checkpoint, a worker that leaves, or a start."""
         if self._state.waiting_for:
             return []
         match self.phase:

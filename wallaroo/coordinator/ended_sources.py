@@ -1,7 +1,7 @@
-"""Counts the sources that have ended: once none is left, nothing can come any more.
+"""Counts the sources that have ended; once all have, no more records can arrive.
 
-Only sources with an end tell of it. An application that also has one without, a TCP source or a
-generator, so runs until somebody stops it.
+Only a source with an end reports one. So an application that also has an endless source, such as a
+TCP source or a generator, runs until it is stopped.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from wallaroo.errors import ClusterError
 
 
 class EndedSources:
-    """The sources of one application, by the index of their pipeline."""
+    """The ended sources of one application, by the index of their pipeline."""
 
     def __init__(self, pipeline_count: int) -> None:
         self._pipeline_count = pipeline_count
@@ -18,21 +18,21 @@ class EndedSources:
         self._problems: dict[str, None] = {}
 
     def begin_epoch(self) -> None:
-        """A worker was lost: its sources begin again, and the others tell again of theirs."""
+        """Forget all reports: in a new epoch sources start again, and workers report anew."""
         self._ended.clear()
         self._problems.clear()
 
     def add(self, pipelines: Iterable[int], problems: Iterable[str]) -> None:
-        """A worker tells which of its sources have ended, some of them perhaps before their end."""
+        """Add a worker's ended sources, and the problems of those that ended too early."""
         self._ended.update(pipelines)
         self._problems.update(dict.fromkeys(problems))
 
     @property
     def are_all(self) -> bool:
-        """Whether no source is left."""
+        """Whether all sources have ended."""
         return 0 < self._pipeline_count == len(self._ended)
 
     @property
     def error(self) -> ClusterError | None:
-        """What a run ends with: a sentence for each source that ended before its end."""
+        """The error of the run: a sentence for each source that ended too early."""
         return ClusterError("\n".join(self._problems)) if self._problems else None

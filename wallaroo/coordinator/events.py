@@ -1,4 +1,4 @@
-"""What happens to a cluster, as its coordinator hears it, and what the coordinator has done."""
+"""The events that the coordinator takes, and the effects that it returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from wallaroo.wire.control import ControlFrame
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A control frame came from a worker."""
+    """A control frame arrived from a worker."""
 
     worker: WorkerName
     frame: ControlFrame
@@ -28,35 +28,35 @@ class WorkerLost:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Somebody wants the cluster to stop; the second time, at once if it ``may_force``."""
+    """A request to stop the cluster. The second one that ``may_force`` stops it immediately."""
 
     may_force: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DrainRequested:
-    """Somebody wants the sources closed and the rest finished, and the processes to stay."""
+    """A request to close the sources and finish the rest, and to keep the processes running."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDue:
-    """It is time for a checkpoint, or somebody asked for one."""
+    """A checkpoint is due, or was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestWritten:
-    """The manifest asked for by ``WriteManifest`` stands."""
+    """The manifest ordered by ``WriteManifest`` is committed."""
 
     number: int
     oldest_number: int
-    """Of the oldest manifest that is kept."""
+    """The number of the oldest manifest that is kept."""
     journals: tuple[JournalPosition, ...] = field(default=(), repr=False)
-    """All positions in it; many, so stories leave them out."""
+    """All journal positions in it; there are many, so stories omit them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestNotWritten:
-    """The manifest asked for by ``WriteManifest`` does not stand."""
+    """The manifest ordered by ``WriteManifest`` was not written."""
 
     reason: str
     hint: str = ""
@@ -64,39 +64,39 @@ class ManifestNotWritten:
 
 @dataclass(frozen=True, slots=True)
 class ResizeRequested:
-    """Somebody wants other members; ``Answer`` follows, once, with this id."""
+    """A request for a resize; one ``Answer`` with this id follows."""
 
     request_id: int
     added: tuple[WorkerName, ...]
-    """Names that no worker of this run has had."""
+    """Names that no worker of this run has used."""
     leaving: tuple[WorkerName, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StartWorker:
-    """Start the process of this worker; ``is_restart`` where one was lost before."""
+    """Start the process of this worker; ``is_restart`` if an earlier one was lost."""
 
     worker: WorkerName
     incarnation: Epoch
     is_restart: bool
     is_joining: bool = False
-    """The application is ready without it."""
+    """Whether the worker joins in a resize: the application is ready without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndWorker:
-    """This worker is no member, or never was one: see to it that its process ends.
+    """End the process of a worker that is not a member, or not any more.
 
-    One ``is_told`` has an order to stop, and gets time for it.
+    If it ``is_stopping``, it was ordered to stop, and gets time to do so before it is killed.
     """
 
     worker: WorkerName
-    is_told: bool
+    is_stopping: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MembersChanged:
-    """From now on these are the members, and own what these maps say."""
+    """The cluster has these members and partition maps from now on."""
 
     workers: tuple[WorkerName, ...]
     partition_maps: list[Any]
@@ -104,7 +104,7 @@ class MembersChanged:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request; ``text`` is for people."""
+    """The outcome of a request; ``text`` is for people."""
 
     request_id: int
     ok: bool
@@ -122,7 +122,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The application is ready to take records, for the first time or again."""
+    """The application is ready to accept records, for the first time or again."""
 
     epoch: Epoch
     is_again: bool
@@ -130,7 +130,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """One line for people: what happened to the cluster, and what happens next."""
+    """A line of the log: what happened to the cluster, and what happens next."""
 
     event: str
     values: dict[str, Any]
@@ -146,12 +146,12 @@ class WriteManifest:
     checkpoint: CheckpointId
     epoch: Epoch
     contents: dict[WorkerName, list[Any]] = field(repr=False)
-    """What each worker saved, as it told it; long, so stories leave it out."""
+    """What each worker saved, as it reported it; long, so stories omit it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndCluster:
-    """End every process; the command's exit status follows from ``error``."""
+    """End every process. The command's exit status depends on ``error``."""
 
     error: WallarooError | None
 

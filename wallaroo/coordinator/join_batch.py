@@ -1,22 +1,22 @@
-"""Workers that come later and are to join together: one change of the membership for all."""
+"""Collects workers that are to join a running cluster together, in one resize."""
 
 from wallaroo.names import WorkerName
 
 
 class JoinBatch:
-    """Those that wait for the rest of their number."""
+    """The workers that wait until as many have arrived as each of them asked for."""
 
     def __init__(self) -> None:
-        # In order of arrival: a simulated run has to be the same each time.
+        # By name, in order of arrival, so that a simulated run is the same each time.
         self._waiting: dict[WorkerName, int] = {}
 
     @property
     def waiting(self) -> list[WorkerName]:
-        """Who waits, in the order they came."""
+        """The waiting workers, in order of arrival."""
         return list(self._waiting)
 
     def why_not(self, count: int) -> str:
-        """Return why nobody can wait for ``count`` now, himself included; empty where one can."""
+        """Return why a worker cannot join together with ``count``, itself included, or ``""``."""
         if count < 1:
             return "Joining worker must supply a worker count greater than 0."
         pending = next(iter(self._waiting.values()), count)
@@ -27,8 +27,8 @@ class JoinBatch:
             )
         return ""
 
-    def came(self, worker: WorkerName, count: int) -> list[WorkerName]:
-        """One more waits; return all of them if they are ``count`` now, else nobody."""
+    def arrived(self, worker: WorkerName, count: int) -> list[WorkerName]:
+        """Add a worker; return the whole batch if it is complete, else an empty list."""
         assert not self.why_not(count)
         self._waiting[worker] = count
         if len(self._waiting) < count:
@@ -37,6 +37,6 @@ class JoinBatch:
         self._waiting.clear()
         return complete
 
-    def gone(self, worker: WorkerName) -> None:
-        """It does not wait any more."""
+    def disconnected(self, worker: WorkerName) -> None:
+        """Remove a worker that has gone away, if it was waiting."""
         self._waiting.pop(worker, None)

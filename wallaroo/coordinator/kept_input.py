@@ -1,10 +1,12 @@
-"""Finds out, in the initializer, whether a cluster that goes back still has its input.
+"""Checks whether the input that a recovery or a start needs still exists.
 
-A TCP sender cannot be asked to repeat, so what was accepted behind the last checkpoint stands in
-journals alone, and a journal may go with the disk of its host. Workers report with each ``Join``
-what they have. What there must be follows from three things: a checkpoint names the journals of
-all its members; since then each worker whose sources were opened may have written another one; and
-what was there when all joined before, perhaps from an earlier run, must still be there.
+A TCP sender cannot repeat what it has sent. So input that was accepted after the last checkpoint
+exists only in journals, and a journal may be lost with the disk of its host. Each worker reports
+its journals in ``Join``. These journals must exist:
+
+* those that the checkpoint names, of all its members;
+* those that workers may have written since, in each process whose sources were opened;
+* those that existed when all workers last joined, perhaps from an earlier run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,78 +24,87 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Join
 
 NAMED_MAX = 3
-"""An error names so many journals; each of them has a line in the log."""
+"""An error names at most so many journals; the log has a line for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostJournal:
-    """A journal that is needed and not there."""
+    """A journal that is needed and missing, or too short."""
 
     position: JournalPosition
     worker: WorkerName
-    """Who would have to replay it."""
+    """The worker that would have to replay it."""
     gap: Shortfall
     held_by: WorkerName | None
-    """Another member that has it, which does not help: it replays only its own."""
+    """Another member that has it. It does not replay it: each worker replays only its own."""
 
 
 class KeptInput:
-    """The journals of one cluster: which are needed, and which are there."""
+    """The journals of one cluster: which ones are needed, and which ones exist."""
 
     def __init__(self, needed: NeededInput | None, *, may_be_lost: bool) -> None:
-        """``needed`` is ``None`` if nothing is kept: without checkpoints, or without TCP sources.
+        """Start with the journals that the first checkpoint needs.
 
-        ``may_be_lost`` says that the run is to go on without what is missing.
+        ``needed`` is ``None`` if no input is kept: without checkpoints, or without TCP sources. If
+        input ``may_be_lost``, the run continues without missing journals.
         """
         self.is_kept = needed is not None
         self._needed = needed or NeededInput(0, ())
         self._may_be_lost = may_be_lost
         self._known: dict[str, int] = {}
-        """Other journals, and how long each was at least."""
+        """Journals that the checkpoint does not name, and the least length of each."""
         self._extents: dict[WorkerName, dict[str, JournalExtent]] = {}
         self._folders: dict[WorkerName, str] = {}
         self._given_up: dict[str, None] = {}
 
     @property
     def given_up(self) -> list[str]:
-        """The journals that are to be replayed as far as they are there, if at all."""
+        """The journals with lost input; they are replayed as far as they exist."""
         return list(self._given_up)
 
     def joined(self, frame: Join) -> None:
-        """A worker has reported its journals."""
+        """Store the journals that a worker reports."""
         extents = map(JournalExtent.from_wire, frame.journals)
-        self.found(frame.name, extents, frame.journal_folder)
+        self.set_extents(frame.name, extents, frame.journal_folder)
 
-    def found(self, worker: WorkerName, extents: Iterable[JournalExtent], folder: str) -> None:
-        """This is what a worker can reach of journals, in its ``folder``."""
+    def set_extents(
+        self, worker: WorkerName, extents: Iterable[JournalExtent], folder: str
+    ) -> None:
+        """Store which journals a worker can reach, in its ``folder``."""
         self._extents[worker] = {each.journal: each for each in extents}
         self._folders[worker] = folder
 
     def opened(self, processes: Mapping[WorkerName, Epoch]) -> None:
-        """Sources are opened in these processes, known by the epochs of their starts."""
+        """Expect a journal of each of these processes, which open their sources now.
+
+        A process is known by the epoch in which it was started.
+        """
         for worker, epoch in processes.items():
             self._known.setdefault(journal_name(worker, epoch), HEADER_BYTES)
 
     def committed(self, needed: NeededInput) -> None:
-        """There is a new checkpoint; no sources were opened since it began."""
+        """Replace what is needed after a new checkpoint; no source was opened since it began."""
         self._needed = needed
         self._known.clear()
         self._given_up.clear()
 
-    def look(self, members: tuple[WorkerName, ...]) -> tuple[list[Announce], ClusterError | None]:
-        """Say what is missing now that all members have joined, and whether that ends the run."""
+    def verify(self, members: tuple[WorkerName, ...]) -> tuple[list[Announce], ClusterError | None]:
+        """Check the journals of all members, which have joined.
+
+        Return a log line for each newly missing journal, and the error that ends the run, if any.
+        """
         if not self.is_kept:
             return [], None
         lost = [each for each in self._lost(members) if each.position.journal not in self._given_up]
-        told = [self._announce(each) for each in lost]
+        losses = [self._announce(each) for each in lost]
         if lost and not self._may_be_lost:
-            return told, self._error(lost)
+            return losses, self._error(lost)
         self._given_up |= dict.fromkeys(each.position.journal for each in lost)
         for member in members:
             for journal, extent in self._extents[member].items():
                 if replayer_of(journal, members) == member:
                     self._known[journal] = extent.end
-        return told, None
+        return losses, None
 
     def _lost(self, members: tuple[WorkerName, ...]) -> Iterable[LostJournal]:
         for position in self._positions():

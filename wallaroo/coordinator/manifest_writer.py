@@ -1,4 +1,4 @@
-"""Takes over the checkpoints that a run starts with, and writes the manifests of new ones.
+"""Takes over the checkpoints that a run starts from, and writes the manifests of new ones.
 
 A manifest is the one object that makes a checkpoint exist. Workers write their parts, journals and
 staged output first; none of it counts until a manifest names it. Manifests are numbered without a
@@ -17,30 +17,31 @@ The steps in this order, and why:
    be a run that has just committed its last checkpoint.
 3. **Commit before publishing.** Staged output is appended to a sink's file only when a manifest
    names it. A crash in between is harmless: the next run publishes what its base names. Publishing
-   may be repeated, because the manifest has the length of each file before its parts.
+   can be repeated, because the manifest records the length of each file before its parts.
 4. **Publish before the next round.** ``write`` does not return until the files hold the output. If
    it did, the output of two checkpoints could be appended in the wrong order.
 5. **Discard and prune last.** Output staged by lost workers may be named by the manifest that was
    being written when they were lost, so it is deleted only once a later commit has published.
-   Pruning deletes what none of the kept manifests names; if it fails, files stay, and no more.
+   Pruning deletes what none of the kept manifests names. If it fails, the only harm is that these
+   files stay.
 
 What can go wrong:
 
 * The store refuses a commit: no manifest was written, and the round has failed. Workers keep the
   changed keys for the next round.
-* The answer is lost: the manifest may exist or may not. Nothing can be decided until that is known:
-  if the run went on, a recovery could go back too far and publish output twice. So the same commit
+* The answer is lost: the manifest may exist or not. Nothing can be decided until that is known: if
+  the run continued, a recovery could go back too far and publish output twice. So the same commit
   is tried until its outcome is certain, and ``ManifestLog`` recognises its own object by a token.
-* Another run has taken the number: ``FencedError``. This run is over, and writes nothing any more.
-* A file of a sink cannot be written, because a disk is full: it is tried for ever. Records go on
-  meanwhile, no other checkpoint is taken, and the log says why.
+* Another run has taken the number: ``FencedError``. This run is over and writes nothing more.
+* A file of a sink cannot be written, for example because a disk is full: it is tried for ever.
+  Records are processed meanwhile, no other checkpoint is taken, and the log says why.
 
 Invariants: ``latest`` exists in the store, and this run wrote it. The epoch of the claim is above
 every epoch in which an earlier run wrote a journal or a part. From one manifest of a run to the
 next, no file gets shorter.
 
-These are coroutines that wait for nothing but the store, the files of sinks, and pauses, all of
-which ``CheckpointPorts`` provides; so the simulator runs them with its own.
+These coroutines wait only for the store, the files of sinks, and pauses. ``CheckpointPorts``
+provides all three, so the simulator runs the same code with its own.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -74,12 +75,12 @@ from wallaroo.topology.plan import Plan
 
 AGAIN_S = 2.0
 CLAIMS_MAX = 10
-"""How often a run that begins tries to be ahead of another one that still writes checkpoints."""
+"""How often a start tries to claim a number before another run commits a checkpoint with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What was chosen about checkpoints."""
+    """The user's choices about checkpoints."""
 
     keep: int = 3
     from_checkpoint: int | None = None
@@ -90,44 +91,44 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPorts:
-    """Where checkpoints, journals and output are, and what time it is there."""
+    """The store, journals, output files, clocks and log of the process."""
 
     log: ManifestLog
     journal_epochs: Callable[[], list[int]]
-    """The epochs that journals were written in; raises ``StoreError``."""
+    """Returns the epochs in which journals were written; raises ``StoreError``."""
     journals: ReachedJournals
-    """The journals that are within reach here."""
+    """The journals that this process can reach."""
     commit_output: Callable[[str, int, Sequence[StagedPart]], Awaitable[object]]
-    """Has the file at a path hold so many bytes as now, then these parts; raises ``OSError``."""
+    """Cuts the file at a path to a length and appends these parts; raises ``OSError``."""
     discard_output: Callable[[str, str], Awaitable[object]]
-    """Deletes what a stage has left beside a path; raises ``OSError``."""
+    """Deletes the files that a stage has left beside a path; raises ``OSError``."""
     output_path: Callable[[str], str]
-    """The path of a file sink, from the one that the application gave it."""
+    """Returns the path of a file sink's file, given the path in the application."""
     pause: Pause
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
-    tell: Callable[[str, dict[str, Any]], None]
-    """One line for people."""
+    info: Callable[[str, dict[str, Any]], None]
+    """Logs an event with its values."""
     warn: Callable[[str, dict[str, Any]], None]
     announce: Callable[[Announce], None]
-    """As the coordinator's."""
+    """Logs a line as it does those of the coordinator."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartingPoint:
-    """Where a run begins."""
+    """What a run starts from."""
 
     epoch: Epoch
     manifest: int
-    """The number of the claim, which has the content to begin with."""
+    """The number of the claim, which has the content to start from."""
     last_barrier: CheckpointId
-    """The highest number of a barrier in it: those of this run have to be above."""
+    """The highest barrier number in it. The barriers of this run need higher numbers."""
     maps: list[PartitionMap]
     workers: tuple[WorkerName, ...]
     needed_input: NeededInput | None
-    """The journals to go on with; ``None`` if the application's sources write none."""
+    """The journals to continue from; ``None`` if the application's sources write none."""
     counts: dict[str, Counts]
-    """Records counted until then, by worker."""
+    """By worker: the records counted until then."""
 
 
 class ManifestWriter:
@@ -136,33 +137,33 @@ class ManifestWriter:
     def __init__(
         self, rules: Rules, place: CheckpointPorts, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
-        """Without ``workers`` they are those of the checkpoint that ``begin`` finds, or one."""
+        """Without ``workers``, use those of the checkpoint that ``begin`` finds, or else one."""
         self._rules = rules
         self._place = place
         self._plan = plan
         self._workers = workers
         self._shapes = fresh_shapes(plan)
         self._gate = UpgradeGate(
-            plan, self._shapes, place.log.store, tell=place.tell, warn=place.warn
+            plan, self._shapes, place.log.store, info=place.info, warn=place.warn
         )
         self._newest_epoch = Epoch(0)
         self._are_all_here = True
         self._log = place.log
         self._latest: Manifest
         self._partition_maps: list[PartitionMap] = []
-        self._begun_s = 0.0
+        self._round_started_s = 0.0
         self._ended_stages: list[str] = []
-        """Of workers that were lost since the last checkpoint."""
+        """The stages of workers that were lost since the last checkpoint."""
         self._not_pruned = ""
-        """Why old checkpoints stay, if they do; told once, not with each checkpoint."""
+        """Why old checkpoints are not deleted, if so; logged once, not with each checkpoint."""
 
     async def before_claim(self) -> None:
-        """Called when everything else about the beginning is known to be right."""
+        """Do the last step before the claim; called once all checks of the start have passed."""
 
     def formed(
         self, workers: tuple[WorkerName, ...], newest_epoch: Epoch, *, are_all_here: bool
     ) -> None:
-        """These are the members; journals elsewhere were written until ``newest_epoch``.
+        """Set the members, and the newest epoch in which other hosts wrote journals.
 
         ``are_all_here`` says that there is no other host.
         """
@@ -172,36 +173,36 @@ class ManifestWriter:
 
     @property
     def latest(self) -> Manifest:
-        """The newest manifest that this run knows of: a checkpoint, or its own claim."""
+        """The newest manifest of this run: a checkpoint, or its own claim."""
         return self._latest
 
     def worker_ended(self, worker: WorkerName, incarnation: Epoch) -> None:
-        """A process was lost, and writes no more."""
+        """Note that a process has ended and writes nothing more."""
         self._ended_stages.append(journal_name(worker, incarnation))
 
     def members_changed(
         self, workers: tuple[WorkerName, ...], partition_maps: Sequence[Any]
     ) -> None:
-        """Checkpoints from the next one on are of these members; none is being written."""
+        """Set the members for the next checkpoints; called while no manifest is being written."""
         self._workers = workers
         self._partition_maps = [PartitionMap.from_wire(wire) for wire in partition_maps]
 
-    def begun(self) -> None:
-        """A checkpoint was ordered just now."""
-        self._begun_s = self._place.clock()
+    def round_started(self) -> None:
+        """Note the time: a checkpoint was ordered just now."""
+        self._round_started_s = self._place.clock()
 
     async def begin(self) -> StartingPoint:
-        """Take these checkpoints over from whoever had them; say where to go on.
+        """Take these checkpoints over from the run that had them; return where this run starts.
 
-        Raises ``ConfigError`` if the plan is not the checkpoint's, ``StateObjectError`` if the
-        class of a state has changed, and what the store and its files raise.
+        Raises ``ConfigError`` if the checkpoint is of another plan, ``StateObjectError`` if the
+        class of a state has changed, and the errors of the store and its files.
         """
         await self._log.check_store()
         for _ in range(CLAIMS_MAX - 1):
             try:
                 return await self._begin()
             except FencedError:
-                # One that still runs has committed in between: it is fenced off by the next claim.
+                # Another run is still active and committed in between. The next claim fences it.
                 if await self._log.is_claimed():
                     raise
         return await self._begin()
@@ -211,8 +212,8 @@ class ManifestWriter:
         newest = None
         if self._rules.from_checkpoint is None:
             newest = CheckpointId(0) if base is None else base.number
-        # Above every epoch that anything was written in, committed or not.
-        # The base may be older than what was committed last, and journals may lie elsewhere.
+        # Higher than every epoch in which anything was written, committed or not. The base may be
+        # older than the last commit, and journals may be on other hosts.
         last = await self._log.last_epoch()
         epoch = Epoch(max([last, self._newest_epoch, *self._place.journal_epochs()]) + 1)
         if not self._workers:
@@ -235,7 +236,7 @@ class ManifestWriter:
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
         values["next"] = "the workers restore it" if base.workers else "all states start empty"
-        self._place.tell("checkpoint.selected", values)
+        self._place.info("checkpoint.selected", values)
         latest = self._latest
         last_barrier = latest.last_barrier()
         maps, workers, counts = self._partition_maps, self._workers, latest.counts()
@@ -244,7 +245,7 @@ class ManifestWriter:
     async def _needed_input(self, base: Manifest) -> NeededInput:
         positions = {each.journal: each for each in needed_positions(base)}
         is_newest = self._rules.from_checkpoint is None
-        # Checkpoints that are given up for an older one know of journals that are newer than it.
+        # When an older checkpoint is chosen, the abandoned ones name journals that are newer.
         for number in () if is_newest else await self._log.numbers():
             if number > base.number:
                 with suppress(DamagedFileError):
@@ -256,24 +257,24 @@ class ManifestWriter:
         return NeededInput(base.number, tuple(positions.values()))
 
     async def _check_input(self, needed: NeededInput | None, newest: CheckpointId | None) -> None:
-        """Raise ``ClusterError`` if a journal is missing, as far as that can be known by now.
+        """Raise ``ClusterError`` if a journal is missing, as far as this is known before the start.
 
-        The coordinator would find it out as well, but only once this run has given up whatever is
-        newer than the checkpoint that it begins with.
+        The coordinator checks this too, but only after the claim, when everything newer than the
+        chosen checkpoint is already abandoned.
         """
         if needed is None or not self._are_all_here or self._rules.allow_lost_input:
             return
         kept = KeptInput(needed, may_be_lost=False)
         extents = self._place.journals.extents()
         for worker in self._workers:
-            kept.found(worker, extents, self._place.journals.location)
-        told, error = kept.look(self._workers)
+            kept.set_extents(worker, extents, self._place.journals.location)
+        losses, error = kept.verify(self._workers)
         if error is None:
             return
         if newest is not None and max(await self._log.numbers(), default=0) > newest:
             raise FencedError("another run committed a checkpoint meanwhile, and cut its journals")
-        for line in told:
-            self._place.announce(line)
+        for loss in losses:
+            self._place.announce(loss)
         raise error
 
     async def _base(self) -> Manifest | None:
@@ -312,13 +313,13 @@ class ManifestWriter:
         )
 
     def _check_plan(self, base: Manifest) -> None:
-        now = list(outline(self._plan))
-        # Whether the class of a state may be another one is for the gate to say.
+        current = list(outline(self._plan))
+        # The gate decides whether the class of a state may have changed.
         apart = self._gate.may_differ()
-        if without_classes(base.outline, apart) == without_classes(now, apart):
+        if without_classes(base.outline, apart) == without_classes(current, apart):
             return
         if self._rules.allow_dropped_state:
-            if what := displaced(base.outline, now):
+            if what := displaced(base.outline, current):
                 raise ConfigError(
                     f"checkpoint {base.number} is of another application: {what}",
                     hint="leave pipelines and file sinks where they were; put others behind them, "
@@ -327,7 +328,7 @@ class ManifestWriter:
             values = {"next": "states are taken over by their names"}
             self._place.warn("checkpoint.plan_changed", values)
             return
-        what = difference(base.outline, now)
+        what = difference(base.outline, current)
         raise ConfigError(
             f"checkpoint {base.number} is of another application: {what}",
             hint="run the application that it was taken of, or give --allow-dropped-state to take "
@@ -335,10 +336,10 @@ class ManifestWriter:
         )
 
     def _maps(self, base: Manifest) -> list[PartitionMap]:
-        then = {each.state: each for each in map(PartitionMap.from_wire, base.partition_maps)}
+        before = {each.state: each for each in map(PartitionMap.from_wire, base.partition_maps)}
         maps: list[PartitionMap] = []
         for fresh in initial_maps(self._plan, self._workers):
-            known = then.get(fresh.state)
+            known = before.get(fresh.state)
             is_alike = known is not None and (
                 known.hashed_partition_count == fresh.hashed_partition_count
                 and known.declared_keys == fresh.declared_keys
@@ -349,9 +350,9 @@ class ManifestWriter:
     # Manifests
 
     async def write(self, order: WriteManifest) -> ManifestWritten | ManifestNotWritten:
-        """Commit a checkpoint that all workers have saved; say what came of it.
+        """Commit a checkpoint that all workers have saved; return the outcome.
 
-        Raises ``FencedError`` when somebody else has taken these checkpoints over.
+        Raises ``FencedError`` if another run has taken these checkpoints over.
         """
         manifest = self._manifest(order)
         is_unknown = False
@@ -362,7 +363,7 @@ class ManifestWriter:
             except StoreError as error:
                 if error.is_refusal and not is_unknown:
                     return ManifestNotWritten(error.what, error.hint)
-                # It may stand or not. Until that is known nothing else can be decided.
+                # It may be committed or not. Nothing else can be decided until that is known.
                 is_unknown = True
                 values = {"reason": error.what, "next": "asks the store again"}
                 self._place.warn("checkpoint.outcome_unknown", values)
@@ -373,7 +374,7 @@ class ManifestWriter:
         return ManifestWritten(number, await self._prune(), tuple(journals))
 
     async def _prune(self) -> int:
-        """Delete what is not kept; return the number of the oldest manifest that is."""
+        """Delete what is not kept; return the number of the oldest manifest that is kept."""
         try:
             await self._log.prune(self._rules.keep)
             kept = await self._log.retained(self._rules.keep)
@@ -402,14 +403,14 @@ class ManifestWriter:
             workers={each.worker: each for each in contents},
             file_lengths=self._lengths_after(self._latest),
             taken_unix_s=self._place.wall_clock(),
-            duration_s=self._place.clock() - self._begun_s,
+            duration_s=self._place.clock() - self._round_started_s,
         )
 
     # Output in files
 
     def _lengths_after(self, manifest: Manifest) -> dict[int, int]:
-        """Return how long each file sink's file is once the manifest's output stands in it."""
-        # Not those of sinks that were dropped: another one may come to that place.
+        """Return the length of each file sink's file once the manifest's output is appended."""
+        # Without dropped sinks: a sink that is added later may get their index.
         lengths = {sink: manifest.file_lengths.get(sink, 0) for sink in self._files()}
         for worker in manifest.workers.values():
             for part in worker.staged:
@@ -418,12 +419,12 @@ class ManifestWriter:
         return lengths
 
     async def _publish(self, manifest: Manifest) -> None:
-        """Have each file hold what is committed, once, however often this is called.
+        """Append the committed output to each file, exactly once even if this is called again.
 
-        Does not return before: the next checkpoint's output belongs behind this one's.
+        Does not return before that is done, because the next checkpoint's output comes after it.
         """
         for sink, path in self._files().items():
-            # In the order of their barriers: between two of them a key may have changed its worker.
+            # In the order of their barriers: a key may have moved to another worker in between.
             staged = [part for worker in manifest.workers.values() for part in worker.staged]
             staged.sort(key=lambda part: part.cut)
             parts = [StagedPart(part.name, part.byte_count) for part in staged if part.sink == sink]
@@ -443,8 +444,8 @@ class ManifestWriter:
                     await self._place.pause(AGAIN_S)
 
     async def _discard_of_lost(self) -> None:
-        """Delete what lost workers have staged for checkpoints that never came."""
-        # Only here: what was being committed when a worker was lost may hold output of it.
+        """Delete what lost workers have staged for checkpoints that were never committed."""
+        # Only after a commit: the manifest that was being written at the loss may name it.
         stages, self._ended_stages = self._ended_stages, []
         for stage in stages:
             for path in self._files().values():
@@ -463,7 +464,7 @@ class ManifestWriter:
 
 
 def initial_maps(plan: Plan, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:
-    """Return who owns what where nobody owned anything before."""
+    """Return the partition maps of a start without a checkpoint."""
     return [
         PartitionMap.initial(state.name, state.hashed_partition_count, state.declared_keys, workers)
         for state in plan.states.values()

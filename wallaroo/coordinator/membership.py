@@ -13,24 +13,24 @@ from wallaroo.topology.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRules:
-    """What was chosen about one run."""
+    """The user's choices about one run."""
 
     source_worker: str = ""
-    """The worker that runs all sources that only one may run; empty to let a rule choose."""
+    """The worker that runs all single-worker sources; empty to let a rule choose."""
     may_restart: bool = True
     restarts_max: int = 10
     """Losses of one worker within a minute before the run ends."""
     is_patient: bool = False
-    """Whether a worker that is lost before all are ready is started again, too."""
+    """Whether a worker that is lost before all are ready is restarted, too."""
     worker_timeout_s: float | None = None
-    """How long a worker may send no heartbeat; ``None``: for ever."""
+    """A worker that sends no heartbeat for so long is lost; ``None`` for no limit."""
     stop_timeout_s: float | None = None
-    """How long a stop may take before it becomes one at once; ``None``: for ever."""
+    """A stop that takes longer than this becomes an immediate one; ``None`` for no limit."""
     checkpoint_interval_s: float = 1.0
     checkpoint_failures_max: int | None = None
     """Checkpoints that may fail in a row before the run ends."""
     may_lose_input: bool = False
-    """Whether to go on without journals that are missing."""
+    """Whether to continue without journals that are missing."""
 
 
 def starting_membership(
@@ -40,7 +40,10 @@ def starting_membership(
     starting_point: StartingPoint | None,
     rules: RunRules,
 ) -> Membership:
-    """Return who the members are and who owns what; ``None`` is a run without checkpoints."""
+    """Return the members and owners at the start of a run.
+
+    ``starting_point`` is ``None`` in a run without checkpoints.
+    """
     start = starting_point
     maps = initial_maps(plan, workers) if start is None else start.maps
     return Membership(

@@ -1,11 +1,10 @@
-"""Decides, in the initializer, how a running cluster gets other members.
+"""Decides, in the initializer, how a running cluster is resized.
 
     JOINING --all joined--> GATHERING --all Gathered--> WAITING --no checkpoint is being taken-->
-    EMPTYING --all who leave Emptied--> HOLDING --all Held, all Moved--> committed
-    SETTLING --RUNNING again, all who leave have left, a checkpoint taken--> answered
+    EMPTYING --all that leave Emptied--> HOLDING --all Held, all Moved--> committed
+    SETTLING --RUNNING again, all that leave have left, a checkpoint taken--> answered
 
-``TRANSITIONS`` has the same as a table. A request that is called off, or answered, has no phase any
-more.
+``TRANSITIONS`` is the same as a table. A request that is called off or answered has no phase.
 
 What each phase is for, and why in this order:
 
@@ -13,32 +12,32 @@ What each phase is for, and why in this order:
 * GATHERING: all workers, old and new, connect to each other and find the keys that will move. Both
   take long, so they come before the pause.
 * WAITING: a checkpoint that is being taken has to end first. Its barrier and the one of the resize
-  may not be in the links together, since a worker aligns one barrier at a time.
-* EMPTYING: workers that leave hand the connections of their senders to workers that stay. Records
-  that they have read have to be ahead of the barrier, so this comes before it.
+  must not be in the links together, since a worker aligns one barrier at a time.
+* EMPTYING: workers that leave hand over their senders' connections to workers that stay. Records
+  that they have read must be ahead of the barrier, so this comes before it.
 * HOLDING: all sources pause behind a barrier. When it is through a worker, everything that was read
   before the pause is processed there, so the worker can send the keys that move. When all have held
   and all keys have moved, nothing is in flight, and each key is at its old owner and staged at its
-  new one. This is the one moment at which the change can be committed.
+  new one. Only at this moment can the change be committed.
 * SETTLING: the new members connect and open their sources as after a start. Those that left still
   deliver the output they had. With checkpoints on, one checkpoint under the new membership follows:
-  without it a recovery would go back to the old members. Senders whose connection changed its
-  worker are read again only after that checkpoint.
+  without it a recovery would go back to the old members. Connections that were handed over are
+  read again only after that checkpoint.
 
 What can go wrong:
 
 * A worker is lost, cannot move its keys, or cannot start; or a stop is requested. Before the commit
-  nothing has changed: members drop what they staged, and the request is **called off**. The
-  number of the request in each frame keeps late answers from counting for the next request.
-* A worker is lost after the commit. The change stands, and the recovery happens among the new
-  members. With checkpoints on, a worker that leaves counts like a member until it has delivered:
-  what its sinks had not delivered is then only in the last checkpoint, so all go back to that.
+  nothing has changed: members drop what they staged, and the request is **called off**. Each frame
+  has the number of its request, so a late answer cannot count for the next request.
+* A worker is lost after the commit. The change is final, and the new members recover. With
+  checkpoints on, a worker that leaves counts as a member until it has delivered: if it is lost,
+  what its sinks had not delivered is only in the last checkpoint, so all workers go back to it.
 * A worker that joined is lost before the commit: only the request ends, since no key is there yet.
 * The initializer is lost at any time: the next run starts with the members of the last checkpoint,
   old or new, and each checkpoint names its members.
 
 The epoch goes up with the commit, and the processes that join are started with that next epoch. So
-a frame that an old member sent before the commit cannot be taken for one of the new membership.
+a frame that an old member sent before the commit cannot count under the new membership.
 
 Invariants, which ``check`` asserts: the cluster is MOVING if, and only if, a request is HOLDING.
 Until the commit, the members, the maps and the epoch are the old ones, no worker that joins is a
@@ -89,7 +88,7 @@ ResizeFrame = Gathered | Emptied | Held | Moved | NotMoved
 
 
 class ResizePhase(enum.Enum):
-    """Where the request is."""
+    """The phases of a request."""
 
     JOINING = "joining"
     GATHERING = "gathering"
@@ -102,7 +101,7 @@ class ResizePhase(enum.Enum):
 TRANSITIONS: Mapping[ResizePhase, frozenset[ResizePhase]] = {
     ResizePhase.JOINING: frozenset({ResizePhase.GATHERING}),
     ResizePhase.GATHERING: frozenset({ResizePhase.WAITING}),
-    # EMPTYING is left out if no worker leaves.
+    # EMPTYING is skipped if no worker leaves.
     ResizePhase.WAITING: frozenset({ResizePhase.EMPTYING, ResizePhase.HOLDING}),
     ResizePhase.EMPTYING: frozenset({ResizePhase.HOLDING}),
     ResizePhase.HOLDING: frozenset({ResizePhase.SETTLING}),
@@ -118,23 +117,23 @@ class Resize:
     number: int
     request: ResizeRequested
     incarnation: Epoch
-    """Of those that join; the epoch that begins with the commit."""
+    """The incarnation of the workers that join: the epoch that starts with the commit."""
     workers: tuple[WorkerName, ...]
-    """The members afterwards."""
+    """The members after the resize."""
     maps: list[PartitionMap]
     phase: ResizePhase = ResizePhase.JOINING
     waiting_for: set[WorkerName] = field(default_factory=set)
     not_held: set[WorkerName] = field(default_factory=set)
     left: list[Any] = field(default_factory=list)
     owed: dict[WorkerName, list[int]] = field(default_factory=dict)
-    """Sinks that have not acknowledged what each wrote before the barrier."""
+    """By worker: the sinks that have not acknowledged what it wrote before the barrier."""
     moved_partitions: dict[str, int] = field(default_factory=dict)
     key_count: int = 0
     byte_count: int = 0
     leaving: set[WorkerName] = field(default_factory=set)
-    """After the commit: those that are still delivering."""
+    """After the commit: the workers that leave and are still delivering."""
     has_round: bool = False
-    """A checkpoint was ordered under the new membership."""
+    """Whether a checkpoint was ordered under the new membership."""
 
     def enter(self, phase: ResizePhase, waiting_for: Iterable[WorkerName] = ()) -> None:
         """Change the phase; from now on the request waits for these workers."""
@@ -144,12 +143,12 @@ class Resize:
 
 
 class ResizeCoordinator:
-    """The requests for other members, one at a time."""
+    """The resizes of a run, one at a time."""
 
     def __init__(self, state: ClusterState, deliveries: Deliveries) -> None:
         self._state = state
         self._deliveries = deliveries
-        self._now: Resize | None = None
+        self._current: Resize | None = None
         self._count = 0
 
     # The request
@@ -157,8 +156,8 @@ class ResizeCoordinator:
     def request(self, event: ResizeRequested, *, is_ending: bool) -> list[Effect]:
         """Start a resize, or refuse it; ``is_ending`` says that a stop was requested."""
         state = self._state
-        # A stop may still have to wait for a manifest. A resize that started meanwhile would be
-        # under way when the members drain.
+        # A stop may still wait for a manifest. A resize that started now would be under way when
+        # the members drain.
         reason = self._refusal(event) or (STOPPING if is_ending else "")
         if reason:
             return [Answer(event.request_id, False, reason, {})]
@@ -168,223 +167,234 @@ class ResizeCoordinator:
         workers = (*kept, *event.added)
         maps = [PartitionMap.from_wire(wire) for wire in state.partition_maps]
         new_maps = [each.rebalance(workers) for each in maps]
-        now = self._now = Resize(self._count, event, incarnation, workers, new_maps)
+        current = self._current = Resize(self._count, event, incarnation, workers, new_maps)
         for old, new in zip(maps, new_maps, strict=True):
-            now.moved_partitions[old.state] = len(moves(old, new))
+            current.moved_partitions[old.state] = len(moves(old, new))
         for worker in event.added:
             state.incarnations[worker] = state.processes[worker] = incarnation
         values = {"joining": ", ".join(event.added), "leaving": ", ".join(event.leaving)}
         begins = f"{values['joining']} start" if event.added else "the keys to move are collected"
-        told = Announce("cluster.resizing", values, f"{begins}; processing continues meanwhile")
-        now.waiting_for = set(event.added)
+        resizing = Announce("cluster.resizing", values, f"{begins}; processing continues meanwhile")
+        current.waiting_for = set(event.added)
         if not event.added:
-            return [told, *self._gather(now)]
+            return [resizing, *self._gather(current)]
         starts = [StartWorker(each, incarnation, False, True) for each in event.added]
-        return [told, *starts]
+        return [resizing, *starts]
 
     def _refusal(self, event: ResizeRequested) -> str:
         state = self._state
-        if self._now is not None:
+        if self._current is not None:
             return "another resize is in progress; ask again when it is done"
         if state.phase is not Phase.RUNNING:
             return f"the cluster is {state.phase.value}; ask again when it is running"
         return refusal(state.workers, state.processes, event.added, event.leaving)
 
-    # Those that join
+    # Workers that join
 
     def joined(self, worker: WorkerName, frame: Join) -> list[Effect]:
-        """A process that was started for this request is there."""
-        now, state = self._now, self._state
-        if now is None or now.phase is not ResizePhase.JOINING or worker not in now.waiting_for:
+        """Handle the ``Join`` of a process that was started for this request."""
+        current, state = self._current, self._state
+        if (
+            current is None
+            or current.phase is not ResizePhase.JOINING
+            or worker not in current.waiting_for
+        ):
             return []
-        if frame.epoch != now.incarnation:
+        if frame.epoch != current.incarnation:
             return []
         if frame.outline != state.begin.outline:
             what = state.begin.difference(state.begin.outline, frame.outline)
             return self.call_off(f"worker {worker} runs another application: {what}")
         state.joined(frame)
-        now.waiting_for.discard(worker)
-        others = ", ".join(sorted(now.waiting_for))
+        current.waiting_for.discard(worker)
+        others = ", ".join(sorted(current.waiting_for))
         following = f"waits for {others}" if others else "the keys to move are collected"
-        told = Announce("worker.joined", {"worker": worker}, following)
-        return [told] if now.waiting_for else [told, *self._gather(now)]
+        joined = Announce("worker.joined", {"worker": worker}, following)
+        return [joined] if current.waiting_for else [joined, *self._gather(current)]
 
     def not_joined(self, worker: WorkerName, frame: Failed) -> list[Effect]:
-        """A process says why it cannot join, perhaps one of this request."""
-        now = self._now
-        if now is None or now.phase is ResizePhase.SETTLING or worker not in now.request.added:
+        """Handle a process's report that it cannot join; it may be of an earlier request."""
+        current = self._current
+        if (
+            current is None
+            or current.phase is ResizePhase.SETTLING
+            or worker not in current.request.added
+        ):
             return []
-        return self.call_off(frame.what) if frame.epoch == now.incarnation else []
+        return self.call_off(frame.what) if frame.epoch == current.incarnation else []
 
     def outsider_lost(self, worker: WorkerName, reason: str) -> list[Effect] | None:
-        """Somebody is lost who is no member; ``None`` where that takes a recovery."""
-        now, state = self._now, self._state
-        if now is not None and worker in now.leaving:
+        """Handle the loss of a worker that is not a member; ``None`` if all must recover."""
+        current, state = self._current, self._state
+        if current is not None and worker in current.leaving:
             if state.begin.is_durable:
                 return None
             lost = "output that its sinks had not delivered"
             values = {"worker": worker, "reason": reason, "epoch": state.epoch, "lost": lost}
             following = "the other workers already own its keys and continue"
-            told = Announce("worker.lost", values, following, is_warning=True)
-            return [told, *self._gone(now, worker)]
-        if now is not None and worker in now.request.added and worker not in state.workers:
+            loss = Announce("worker.lost", values, following, is_warning=True)
+            return [loss, *self._departed(current, worker)]
+        if current is not None and worker in current.request.added and worker not in state.workers:
             return self.call_off(f"worker {worker} was lost ({reason})")
         return []
 
     # Step by step
 
     def reported(self, worker: WorkerName, frame: ResizeFrame) -> list[Effect]:
-        """A worker has done what it was told for a request, or cannot."""
-        now = self._now
-        if now is None or frame.resize != now.number:
+        """Handle a worker's report that it has done its part of a phase, or cannot."""
+        current = self._current
+        if current is None or frame.resize != current.number:
             return []
-        match frame, now.phase:
+        match frame, current.phase:
             case NotMoved(), phase if phase is not ResizePhase.SETTLING:
                 return self.call_off(f"worker {worker}: {frame.reason}")
             case Gathered(), ResizePhase.GATHERING:
-                now.waiting_for.discard(worker)
-                if not now.waiting_for:
-                    now.enter(ResizePhase.WAITING)
+                current.waiting_for.discard(worker)
+                if not current.waiting_for:
+                    current.enter(ResizePhase.WAITING)
                 return self.go_on()
             case Emptied(), ResizePhase.EMPTYING:
-                now.waiting_for.discard(worker)
-                return [] if now.waiting_for else self._hold(now)
+                current.waiting_for.discard(worker)
+                return [] if current.waiting_for else self._hold(current)
             case Held(), ResizePhase.HOLDING:
-                now.not_held.discard(worker)
-                now.left += [frame.left] if frame.left else []
-                now.owed[worker] = frame.owed_sinks
-                return self._commit_if_whole(now)
+                current.not_held.discard(worker)
+                current.left += [frame.left] if frame.left else []
+                current.owed[worker] = frame.owed_sinks
+                return self._commit_if_whole(current)
             case Moved(), ResizePhase.HOLDING:
-                now.waiting_for.discard(worker)
-                now.key_count += frame.key_count
-                now.byte_count += frame.byte_count
-                return self._commit_if_whole(now)
+                current.waiting_for.discard(worker)
+                current.key_count += frame.key_count
+                current.byte_count += frame.byte_count
+                return self._commit_if_whole(current)
             case _:
                 return []
 
-    def _gather(self, now: Resize) -> list[Effect]:
+    def _gather(self, current: Resize) -> list[Effect]:
         state = self._state
-        everybody = (*state.workers, *now.request.added)
-        now.enter(ResizePhase.GATHERING, everybody)
-        members, maps = state.listed(everybody), [each.to_wire() for each in now.maps]
-        return [
-            Send(everybody, Gather(state.epoch, now.number, members, [*now.workers], maps)),
-        ]
+        old_and_new = (*state.workers, *current.request.added)
+        current.enter(ResizePhase.GATHERING, old_and_new)
+        members, maps = state.listed(old_and_new), [each.to_wire() for each in current.maps]
+        gather = Gather(state.epoch, current.number, members, [*current.workers], maps)
+        return [Send(old_and_new, gather)]
 
-    def _empty(self, now: Resize) -> list[Effect]:
-        if not now.request.leaving:
-            return self._hold(now)
-        now.enter(ResizePhase.EMPTYING, now.request.leaving)
+    def _empty(self, current: Resize) -> list[Effect]:
+        if not current.request.leaving:
+            return self._hold(current)
+        current.enter(ResizePhase.EMPTYING, current.request.leaving)
         paths = self._state.hand_over_paths
-        takers = [paths[worker] for worker in now.workers if paths.get(worker)]
-        return [Send(now.request.leaving, Empty(self._state.epoch, now.number, takers))]
+        takers = [paths[worker] for worker in current.workers if paths.get(worker)]
+        return [Send(current.request.leaving, Empty(self._state.epoch, current.number, takers))]
 
-    def _hold(self, now: Resize) -> list[Effect]:
+    def _hold(self, current: Resize) -> list[Effect]:
         state = self._state
-        now.enter(ResizePhase.HOLDING, now.workers)
-        now.not_held = set(state.workers)
+        current.enter(ResizePhase.HOLDING, current.workers)
+        current.not_held = set(state.workers)
         state.move()
-        return [state.to_all(Hold(state.epoch, now.number, state.rounds.barrier()))]
+        return [state.to_all(Hold(state.epoch, current.number, state.rounds.barrier()))]
 
-    def _commit_if_whole(self, now: Resize) -> list[Effect]:
-        if now.not_held or now.waiting_for:
+    def _commit_if_whole(self, current: Resize) -> list[Effect]:
+        if current.not_held or current.waiting_for:
             return []
-        state, leaving = self._state, now.request.leaving
-        now.enter(ResizePhase.SETTLING)
-        maps = [each.to_wire() for each in now.maps]
-        state.commit_members(now.incarnation, now.workers, maps)
-        now.leaving = set(leaving)
-        held = self._deliveries.begin(now.number, now.owed)
+        state, leaving = self._state, current.request.leaving
+        current.enter(ResizePhase.SETTLING)
+        maps = [each.to_wire() for each in current.maps]
+        state.commit_members(current.incarnation, current.workers, maps)
+        current.leaving = set(leaving)
+        held = self._deliveries.begin(current.number, current.owed)
         effects: list[Effect] = [
-            MembersChanged(now.workers, maps),
-            state.assign(now.number, now.left, held),
+            MembersChanged(current.workers, maps),
+            state.assign(current.number, current.left, held),
         ]
-        effects += self._deliveries.announced(now.number)
-        return [*effects, Send(leaving, Leave(state.epoch, now.number))] if leaving else effects
+        effects += self._deliveries.announced(current.number)
+        return [*effects, Send(leaving, Leave(state.epoch, current.number))] if leaving else effects
 
     # After the commit
 
     def left(self, worker: WorkerName) -> list[Effect]:
-        """A worker that leaves has delivered everything."""
-        now = self._now
-        if now is None or worker not in now.leaving:
+        """End a worker that leaves: it has delivered everything."""
+        current = self._current
+        if current is None or worker not in current.leaving:
             return []
-        told = Announce("worker.left", {"worker": worker}, "its process ends")
-        return [told, Send((worker,), Stop(self._state.epoch)), *self._gone(now, worker)]
+        left = Announce("worker.left", {"worker": worker}, "its process ends")
+        return [left, Send((worker,), Stop(self._state.epoch)), *self._departed(current, worker)]
 
-    def _gone(self, now: Resize, worker: WorkerName) -> list[Effect]:
-        now.leaving.discard(worker)
-        released = self._deliveries.gone(worker)
-        return [*released, EndWorker(worker, is_told=True), *self.go_on()]
+    def _departed(self, current: Resize, worker: WorkerName) -> list[Effect]:
+        current.leaving.discard(worker)
+        released = self._deliveries.settled(worker)
+        return [*released, EndWorker(worker, is_stopping=True), *self.go_on()]
 
     @property
     def is_settling(self) -> bool:
-        """Whether one that left has not delivered everything, or no checkpoint shows that it did.
+        """Whether a leaving worker still delivers, or the checkpoint after the resize is missing.
 
-        Without that checkpoint senders that changed their worker are not read on.
+        Connections that were handed over are not read before that checkpoint.
         """
-        now, state = self._now, self._state
-        if now is None or now.phase is not ResizePhase.SETTLING:
+        current, state = self._current, self._state
+        if current is None or current.phase is not ResizePhase.SETTLING:
             return False
-        is_saving = now.has_round and state.rounds.phase is not RoundPhase.IDLE
-        return bool(now.leaving) or self.wants_round or is_saving
+        is_saving = current.has_round and state.rounds.phase is not RoundPhase.IDLE
+        return bool(current.leaving) or self.wants_round or is_saving
 
     @property
     def blocks_rounds(self) -> bool:
-        """Whether no checkpoint may begin: it would have to be waited for, or miss something."""
-        now = self._now
-        return now is not None and (
-            now.phase in (ResizePhase.EMPTYING, ResizePhase.WAITING) or bool(now.leaving)
+        """Whether no checkpoint may start, since it would delay the resize or lack output."""
+        current = self._current
+        return current is not None and (
+            current.phase in (ResizePhase.EMPTYING, ResizePhase.WAITING) or bool(current.leaving)
         )
 
     @property
     def waiting_for(self) -> set[WorkerName]:
-        """Whom the request waits for."""
-        return self._now.waiting_for | self._now.not_held if self._now is not None else set()
+        """The workers that the request waits for."""
+        return (
+            self._current.waiting_for | self._current.not_held
+            if self._current is not None
+            else set()
+        )
 
     @property
     def wants_round(self) -> bool:
-        """Whether a checkpoint is to be taken now, so that the new membership outlives this run."""
-        now, state = self._now, self._state
+        """Whether a checkpoint is needed now, so that a recovery keeps the new membership."""
+        current, state = self._current, self._state
         return (
-            now is not None
-            and now.phase is ResizePhase.SETTLING
+            current is not None
+            and current.phase is ResizePhase.SETTLING
             and state.phase is Phase.RUNNING
             and state.begin.is_durable
-            and not (now.leaving or now.has_round)
+            and not (current.leaving or current.has_round)
         )
 
     def go_on(self) -> list[Effect]:
-        """Do what waited for the end of a checkpoint, or for the cluster to run."""
-        now, state = self._now, self._state
-        if now is None or state.phase is not Phase.RUNNING:
+        """Continue with what waited for the end of a checkpoint, or for the cluster to run."""
+        current, state = self._current, self._state
+        if current is None or state.phase is not Phase.RUNNING:
             return []
         if state.rounds.phase is not RoundPhase.IDLE:
             return []
-        if now.phase is ResizePhase.WAITING:
-            return self._empty(now)
-        if now.phase is ResizePhase.SETTLING and not now.leaving and not self.wants_round:
-            return self._answer(now)
+        if current.phase is ResizePhase.WAITING:
+            return self._empty(current)
+        if current.phase is ResizePhase.SETTLING and not current.leaving and not self.wants_round:
+            return self._answer(current)
         return []
 
     def ordered_round(self) -> None:
-        """A checkpoint was ordered."""
-        if self._now is not None:
-            self._now.has_round = self._now.phase is ResizePhase.SETTLING
+        """Note that a checkpoint was ordered."""
+        if self._current is not None:
+            self._current.has_round = self._current.phase is ResizePhase.SETTLING
 
-    def _answer(self, now: Resize) -> list[Effect]:
-        self._now = None
+    def _answer(self, current: Resize) -> list[Effect]:
+        self._current = None
         state = self._state
         facts = {
-            "added": [*now.request.added],
-            "left": [*now.request.leaving],
-            "moved_partitions": now.moved_partitions,
-            "moved_keys": now.key_count,
-            "moved_bytes": now.byte_count,
+            "added": [*current.request.added],
+            "left": [*current.request.leaving],
+            "moved_partitions": current.moved_partitions,
+            "moved_keys": current.key_count,
+            "moved_bytes": current.byte_count,
             "epoch": state.epoch,
             "workers": [*state.workers],
         }
-        text = f"the workers are {', '.join(state.workers)}; {now.key_count} keys moved"
+        text = f"the workers are {', '.join(state.workers)}; {current.key_count} keys moved"
         if state.begin.is_durable and state.rounds.failures_in_a_row:
             text += "; no checkpoint has succeeded since, so a crash may restore the old workers"
         return [
@@ -393,54 +403,54 @@ class ResizeCoordinator:
                 {"workers": ", ".join(state.workers)},
                 "processing continues on these workers",
             ),
-            Answer(now.request.request_id, True, text, facts),
+            Answer(current.request.request_id, True, text, facts),
         ]
 
-    # What comes in between
+    # Losses and stops during a resize
 
     def member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
-        """A member is lost, and all that follows from it is still to be decided."""
-        now, state = self._now, self._state
+        """Handle the loss of a member, before the coordinator decides about the recovery."""
+        current, state = self._current, self._state
         if state.begin.is_durable:
             self._deliveries.forget()
-        released = self._deliveries.gone(worker)
-        if now is None:
+        released = self._deliveries.settled(worker)
+        if current is None:
             return released
-        if now.phase is not ResizePhase.SETTLING:
-            # With checkpoints on all go back in any case, and forget the request with it.
+        if current.phase is not ResizePhase.SETTLING:
+            # With checkpoints on, all members go back, and drop the request as they rewind.
             others = [each for each in state.workers if each != worker]
-            told = [] if state.begin.is_durable else others
-            return [*released, *self.call_off(f"worker {worker} was lost ({reason})", told)]
+            informed = [] if state.begin.is_durable else others
+            return [*released, *self.call_off(f"worker {worker} was lost ({reason})", informed)]
         if not state.begin.is_durable:
             return released
         return self.go_back()
 
     def go_back(self) -> list[Effect]:
-        """All members go back to the last checkpoint, which has what those that left had."""
-        now, state = self._now, self._state
+        """End the workers that leave: all go back to the last checkpoint, which has their data."""
+        current, state = self._current, self._state
         self._deliveries.forget()
-        if now is None:
+        if current is None:
             return []
-        now.has_round = False
-        leaving, now.leaving = tuple(sorted(now.leaving)), set()
-        ends = [EndWorker(each, is_told=True) for each in leaving]
+        current.has_round = False
+        leaving, current.leaving = tuple(sorted(current.leaving)), set()
+        ends = [EndWorker(each, is_stopping=True) for each in leaving]
         return [Send(leaving, Stop(state.epoch)), *ends] if leaving else []
 
     def stop(self) -> list[Effect]:
-        """The cluster is to stop: what has not begun to move is given up."""
-        now = self._now
-        if now is None or now.phase in (ResizePhase.HOLDING, ResizePhase.SETTLING):
+        """Call the request off for a stop, unless keys are moving already."""
+        current = self._current
+        if current is None or current.phase in (ResizePhase.HOLDING, ResizePhase.SETTLING):
             return []
         return self.call_off(STOPPING)
 
-    def call_off(self, reason: str, told: Iterable[WorkerName] | None = None) -> list[Effect]:
-        """Give the request up before its commit; ``told`` are the members that go on."""
-        now, state = self._now, self._state
-        assert now is not None
-        assert now.phase is not ResizePhase.SETTLING
-        self._now = None
-        members = tuple(state.workers if told is None else told)
-        added = now.request.added
+    def call_off(self, reason: str, informed: Iterable[WorkerName] | None = None) -> list[Effect]:
+        """Call the request off before its commit; ``informed`` are the members that continue."""
+        current, state = self._current, self._state
+        assert current is not None
+        assert current.phase is not ResizePhase.SETTLING
+        self._current = None
+        members = tuple(state.workers if informed is None else informed)
+        added = current.request.added
         for worker in added:
             state.data_addresses.pop(worker, None)
         if state.phase is Phase.MOVING:
@@ -453,41 +463,44 @@ class ResizeCoordinator:
                 is_warning=True,
             )
         ]
-        if members and now.phase is not ResizePhase.JOINING:
-            effects.append(Send(members, CallOff(state.epoch, now.number, reason)))
+        if members and current.phase is not ResizePhase.JOINING:
+            effects.append(Send(members, CallOff(state.epoch, current.number, reason)))
         if added:
             effects.append(Send(added, Stop(state.epoch)))
-        effects += [EndWorker(worker, is_told=False) for worker in added]
-        return [*effects, Answer(now.request.request_id, False, f"{reason}; nothing changed", {})]
+        effects += [EndWorker(worker, is_stopping=False) for worker in added]
+        return [
+            *effects,
+            Answer(current.request.request_id, False, f"{reason}; nothing changed", {}),
+        ]
 
     def ended(self) -> list[Effect]:
-        """The run is over."""
-        now, self._now = self._now, None
-        if now is None:
+        """Answer the request, if there is one: the run is over."""
+        current, self._current = self._current, None
+        if current is None:
             return []
         reason = "the cluster has ended; the old workers were its members"
-        if now.phase is ResizePhase.SETTLING:
+        if current.phase is ResizePhase.SETTLING:
             reason = "the cluster has ended; the new workers were its members"
-        return [Answer(now.request.request_id, False, reason, {})]
+        return [Answer(current.request.request_id, False, reason, {})]
 
     def check(self) -> None:
         """Assert what holds between any two steps."""
-        now, state = self._now, self._state
-        is_holding = now is not None and now.phase is ResizePhase.HOLDING
+        current, state = self._current, self._state
+        is_holding = current is not None and current.phase is ResizePhase.HOLDING
         assert (state.phase is Phase.MOVING) == is_holding
-        if now is None:
+        if current is None:
             return
         assert state.phase is not Phase.STOPPED
-        joining, leaving = set(now.request.added), set(now.request.leaving)
-        if now.phase is ResizePhase.SETTLING:
-            assert state.workers == now.workers
-            assert state.epoch >= now.incarnation
-            assert now.leaving <= leaving
+        joining, leaving = set(current.request.added), set(current.request.leaving)
+        if current.phase is ResizePhase.SETTLING:
+            assert state.workers == current.workers
+            assert state.epoch >= current.incarnation
+            assert current.leaving <= leaving
             return
-        # Before the commit nothing has changed, and the epoch of the commit is still to come.
+        # Before the commit nothing has changed, and the epoch is still the one before it.
         assert state.phase in (Phase.RUNNING, Phase.MOVING)
-        assert state.epoch + 1 == now.incarnation
+        assert state.epoch + 1 == current.incarnation
         assert joining.isdisjoint(state.workers)
         assert leaving <= set(state.workers)
-        if now.phase in (ResizePhase.EMPTYING, ResizePhase.HOLDING):
+        if current.phase in (ResizePhase.EMPTYING, ResizePhase.HOLDING):
             assert state.rounds.phase is RoundPhase.IDLE

@@ -1,12 +1,12 @@
-"""Decides when a request for other members reaches the coordinator, and measures its pause.
+"""Decides when a request for a resize reaches the coordinator, and measures its pause.
 
-The coordinator takes one request at a time, and only while the cluster runs; it refuses any other.
-A client wants to know at once that it was refused. A host that joins or leaves wants its turn: its
-request waits here until the cluster runs and no other one is unanswered.
+The coordinator accepts one request at a time, and only while the cluster runs; it refuses others. A
+client is told at once that its request was refused. A host that joins or leaves waits instead: its
+request stays here until the cluster runs and every other request is answered.
 
-The times of the last pause go with the answer: how long no source was read (``pause_s``), how much
-of it passed until the barrier was through all workers (``barrier_s``), and how much until
-everything had moved after that (``moving_s``).
+The answer contains the times of the last pause: how long no source was read (``pause_s``), how much
+of that passed until the barrier was through all workers (``barrier_s``), and how much after that
+until all keys had moved (``moving_s``).
 """
 
 from collections import deque
@@ -20,23 +20,23 @@ from wallaroo.wire.control import Held
 
 @dataclass(frozen=True, slots=True)
 class ResizeOutcome:
-    """What became of a request."""
+    """The outcome of a request."""
 
     answer: Answer
-    """With the times of the pause among its facts, if it was done."""
+    """Its facts include the times of the pause, if the resize was done."""
     started_s: float
     """When the coordinator got the request."""
 
 
 class ResizeRequests:
-    """The requests that are not answered yet. Times are seconds from any origin."""
+    """The unanswered requests. Times are seconds from any origin."""
 
     def __init__(self) -> None:
         self._count = 0
         self._at_once: deque[ResizeRequested] = deque()
         self._in_turn: deque[ResizeRequested] = deque()
         self._unanswered: dict[int, float] = {}
-        """When the coordinator got each, by its id."""
+        """By request id: when the coordinator got it."""
         self._hold = 0
         """The resize whose pause is measured."""
         self._held_s: float | None = None
@@ -47,20 +47,20 @@ class ResizeRequests:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether the coordinator has one that it has not answered."""
+        """Whether the coordinator has an unanswered request."""
         return bool(self._unanswered)
 
     def ask(
         self, added: Sequence[WorkerName], leaving: Sequence[WorkerName], *, in_turn: bool
     ) -> int:
-        """Take a request; return its id, by which it will be answered."""
+        """Add a request; return its id, which its answer will have."""
         self._count += 1
         request = ResizeRequested(self._count, tuple(added), tuple(leaving))
         (self._in_turn if in_turn else self._at_once).append(request)
         return self._count
 
     def due(self, now_s: float, *, is_running: bool) -> ResizeRequested | None:
-        """Return the next request that the coordinator is to get now, if there is one."""
+        """Return the request that the coordinator should get now, if any."""
         request: ResizeRequested | None = None
         if self._at_once:
             request = self._at_once.popleft()
@@ -71,14 +71,14 @@ class ResizeRequests:
         return request
 
     def answered(self, answer: Answer) -> ResizeOutcome:
-        """The coordinator has answered a request."""
+        """Return the outcome of a request that the coordinator has answered."""
         started_s = self._unanswered.pop(answer.request_id)
         if answer.ok:
             answer = replace(answer, facts={**answer.facts, **self._times})
         return ResizeOutcome(answer, started_s)
 
     def end(self, reason: str, now_s: float) -> list[ResizeOutcome]:
-        """The run is over: refuse all that are left."""
+        """Refuse all requests that are left: the run is over."""
         waiting = [each.request_id for each in (*self._at_once, *self._in_turn)]
         left = {**self._unanswered, **dict.fromkeys(waiting, now_s)}
         for each in (self._at_once, self._in_turn, self._unanswered):
@@ -91,21 +91,21 @@ class ResizeRequests:
     # The pause
 
     def held(self, resize: int, now_s: float) -> None:
-        """All workers were told to hold their sources, for this resize."""
+        """Note that all workers were ordered to hold their sources for this resize."""
         self._hold = resize
         self._held_s = self._through_s = self._moved_s = now_s
 
     def through(self, frame: Held, now_s: float) -> None:
-        """The barrier is through one worker, which has sent what moves away from it."""
+        """Note that the barrier is through a worker, which has sent the keys that leave it."""
         if frame.resize == self._hold:
             self._through_s = max(self._through_s, now_s - frame.gave_us / 1e6)
 
     def moved(self, now_s: float) -> None:
-        """The barrier is through all workers, and everything has moved."""
+        """Note that the barrier is through all workers, and all keys have moved."""
         self._moved_s = now_s
 
     def running(self, now_s: float) -> None:
-        """All sources are read again."""
+        """Note that all sources are read again."""
         if self._held_s is not None:
             self._times = {
                 "pause_s": now_s - self._held_s,

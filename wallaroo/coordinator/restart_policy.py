@@ -1,4 +1,4 @@
-"""When a lost worker is started again, and when that is given up."""
+"""Decides when a lost worker is restarted, and when the run gives up."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ WINDOW_S = 60.0
 
 
 class RestartPolicy:
-    """Back-off that doubles with each loss in the window, and a limit to the losses."""
+    """A delay that doubles with each loss in the window, and a limit on these losses."""
 
     def __init__(self, restarts_max: int = RESTARTS_MAX, window_s: float = WINDOW_S) -> None:
         self.restarts_max = restarts_max
@@ -17,7 +17,7 @@ class RestartPolicy:
         self._losses: deque[float] = deque()
 
     def lost(self, now_s: float) -> float | None:
-        """A worker was lost at ``now_s``; return seconds to wait, or ``None`` to give up."""
+        """Count a loss at ``now_s``; return the seconds to wait, or ``None`` to give up."""
         while self._losses and self._losses[0] <= now_s - self.window_s:
             self._losses.popleft()
         if len(self._losses) >= self.restarts_max:

@@ -1,19 +1,19 @@
-"""Decides, in the initializer, how long results have to wait for older ones after a resize.
+"""Decides, in the initializer, how long new results wait for older ones after a resize.
 
 A key that moves leaves results behind in the queue of its old owner: bytes that a sink has not
 acknowledged. Its new owner has a connection of its own to the same sink, so without care its
-results could arrive first. At the barrier of the resize each worker reports the sinks that it still
-owes something (``Held``). What the new owners write to these sinks waits (``Assign.held_sinks``)
-until the old owners have delivered what they owed (``Delivered``), then it is let through
-(``Release``).
+results could arrive first. At the barrier of the resize each worker reports the sinks to which it
+still owes results (``Held``). What the new owners write to these sinks waits
+(``Assign.held_sinks``) until the old owners have delivered what they owed (``Delivered``). Then it
+is sent (``Release``).
 
-    Held: nobody owes anything --> nothing is held: the usual case, which costs nothing
+    Held: no worker owes anything --> nothing is held: the usual case, which costs nothing
     Held: w1 owes sink 0 --> Assign holds sink 0 --> w1: Delivered --> Release
 
 What is owed was written before the barrier, and nothing that was written before a barrier waits for
-what comes after it. So several resizes may be under way here, one behind the other, and no circle
-of workers can wait for each other. A worker that is lost owes nothing any more: what it held is
-either lost, or comes again with a recovery.
+something written after it. So deliveries of several resizes may be under way, one after the other,
+and no workers can wait for each other in a circle. A lost worker owes nothing: what it held is
+either lost, or written again after a recovery.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ from wallaroo.wire.control import Delivered, Release
 
 
 class Deliveries:
-    """What workers owe to sinks from before each resize."""
+    """The results from before each resize that workers still owe to sinks."""
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self._owed: dict[int, dict[WorkerName, set[int]]] = {}
-        """By resize and worker: sinks that lack results from before its barrier."""
+        """By resize and worker: the sinks that lack results from before its barrier."""
         self._held: dict[int, list[int]] = {}
-        """By resize: the sinks that new owners hold, as last announced."""
+        """By resize: the sinks for which new owners hold results, as last announced."""
 
     def begin(self, resize: int, owed: Mapping[WorkerName, Sequence[int]]) -> list[int]:
-        """The resize is committed; return the sinks whose output new owners have to hold."""
+        """Start after the commit of a resize; return the sinks whose output new owners hold."""
         debts = {worker: set(sinks) for worker, sinks in owed.items() if sinks}
         if not debts:
             return []
@@ -44,7 +44,7 @@ class Deliveries:
         return self._held[resize]
 
     def announced(self, resize: int) -> list[Effect]:
-        """Report which sinks are held, if any, and whom they wait for."""
+        """Announce which sinks are held, if any, and which workers they wait for."""
         if resize not in self._held:
             return []
         values = {"sinks": self._held[resize], "workers": ", ".join(sorted(self._owed[resize]))}
@@ -52,10 +52,10 @@ class Deliveries:
         return [Announce("results.held", values, following)]
 
     def delivered(self, worker: WorkerName, frame: Delivered) -> list[Effect]:
-        """``worker`` owes fewer sinks now.
+        """Handle a worker's report that it owes results to fewer sinks.
 
-        The epoch of its report does not matter: without checkpoints it may go up while results
-        wait, and they must not wait for ever.
+        The epoch of the report does not matter: without checkpoints the epoch may rise while
+        results wait, and they must not wait for ever.
         """
         debts = self._owed.get(frame.resize, {})
         if worker not in debts:
@@ -63,8 +63,8 @@ class Deliveries:
         debts[worker] &= set(frame.owed_sinks)
         return self._changed(frame.resize)
 
-    def gone(self, worker: WorkerName) -> list[Effect]:
-        """``worker`` has delivered everything or is lost: nobody waits for it any more."""
+    def settled(self, worker: WorkerName) -> list[Effect]:
+        """Stop waiting for a worker: it has delivered everything, or it is lost."""
         effects: list[Effect] = []
         for resize in [each for each, debts in self._owed.items() if worker in debts]:
             self._owed[resize][worker].clear()
@@ -72,7 +72,7 @@ class Deliveries:
         return effects
 
     def forget(self) -> None:
-        """All workers go back to a checkpoint: nobody holds anything any more."""
+        """Forget everything: all workers go back to a checkpoint, and hold nothing any more."""
         self._owed.clear()
         self._held.clear()
 
@@ -89,9 +89,9 @@ class Deliveries:
         return [Send(self._holders(), Release(self._state.epoch, resize, held))]
 
     def _holders(self) -> tuple[WorkerName, ...]:
-        """Return the members, and those that left and may still hold results of before.
+        """Return the members, and the workers that left and may still hold results.
 
-        What such a worker holds it also owes, so it is in here until it has delivered everything.
+        Such a worker also owes what it holds, so it is included until it has delivered everything.
         """
         members = self._state.workers
         owing = {

@@ -1,11 +1,11 @@
-"""Carries out what the coordinator of a run decides, over ports that a process or a simulator has.
+"""Carries out the decisions of a run's coordinator, over ports of a process or a simulator.
 
-One turn: an event goes to the coordinator, and all effects of it are carried out before the next
-event is looked at. An event that arrives while effects are carried out waits in a queue, so nobody
-sees half of a decision. ``RunDriver`` also has the clocks of a run: when a checkpoint is due, when
-a silent worker is lost, when a stop has taken too long.
+In each turn the coordinator gets one event, and all its effects are carried out before the next
+event. An event that arrives meanwhile waits in a queue, so it never meets a decision that is only
+half carried out. ``RunDriver`` also has the clocks of a run: when a checkpoint is due, when a
+silent worker counts as lost, when a stop has taken too long.
 
-The real initializer and the simulated one differ in their ``RunPorts`` alone.
+The real initializer and the simulated one differ only in their ``RunPorts``.
 """
 
 from collections import deque
@@ -46,7 +46,7 @@ from wallaroo.coordinator.worker_processes import (
     LaunchLater,
     LaunchProcess,
     ProcessEffect,
-    ProcessGone,
+    ProcessFinished,
     WorkerProcesses,
 )
 from wallaroo.errors import ClusterError, WallarooError
@@ -54,13 +54,13 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Checkpoint, ControlFrame, Drain, Held, Hold, Stop
 
 EXIT_AWAITED_S = 0.2
-"""A process that ends takes its link with it, and its exit status says more than the link."""
+"""A process that ends breaks its link too. Its exit status says more, so wait for it first."""
 WAITING_REPORTED_EVERY_S = 10.0
 SILENCE_CHECKED_EVERY_S = 1.0
 
 
 class RunDriver:
-    """One run, from the start of its workers on."""
+    """One run, from the start of its workers to its end."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RunDriver:
         *,
         checks_itself: bool = False,
     ) -> None:
-        """``checkpoints`` have begun; ``None`` if they are off."""
+        """``checkpoints`` are already started; ``None`` if they are off."""
         self._ports = ports
         self._rules = rules
         self._checkpoints = checkpoints
@@ -88,7 +88,7 @@ class RunDriver:
             self._liveness = Liveness(rules.worker_timeout_s, SILENCE_CHECKED_EVERY_S)
         self._stop_deadline = StopDeadline(rules.stop_timeout_s)
         self._events: deque[Event | None] = deque()
-        """Those that happened while another one was being carried out; ``None`` is the start."""
+        """Events that wait for their turn; ``None`` is the start of the run."""
         self._is_busy = False
 
     def start(self) -> None:
@@ -100,10 +100,10 @@ class RunDriver:
         if self._liveness is not None:
             self._end_silent(self._liveness)
 
-    # What happens
+    # Events
 
-    def happened(self, event: Event) -> None:
-        """Carry out what follows from an event, or let it wait for its turn."""
+    def on_event(self, event: Event) -> None:
+        """Carry out what follows from an event, now or when its turn comes."""
         self._take_turns(event)
 
     def _take_turns(self, event: Event | None) -> None:
@@ -122,35 +122,35 @@ class RunDriver:
             self._events.clear()
 
     def received(self, worker: WorkerName, frame: ControlFrame) -> None:
-        """A worker has sent a frame."""
+        """Handle a frame from a worker."""
         if isinstance(frame, Held):
             self._resizes.through(frame, self._ports.now_s())
-        self.happened(Received(worker, frame))
+        self.on_event(Received(worker, frame))
 
     def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
-        """A worker's process is alive."""
+        """Note that a worker's process is alive."""
         if self._liveness is not None:
             self._liveness.heard(worker, incarnation, self._ports.now_s())
 
     def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        """A worker's process has ended."""
-        self.happened(WorkerLost(worker, incarnation, reason))
+        """Handle the end of a worker's process."""
+        self.on_event(WorkerLost(worker, incarnation, reason))
 
     def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        """The control link to a process broke; perhaps because the process has ended."""
+        """Handle a broken control link; perhaps its process has ended."""
         lost = partial(self.worker_lost, worker, incarnation, reason)
         self._ports.call_later(EXIT_AWAITED_S, lost)
 
     def process_started(self, order: StartWorker, pid: int) -> None:
-        """The process that was launched for this order is there."""
+        """Handle the start of the process that was launched for this order."""
         self._carry_out_processes(self._processes.started(order, pid))
 
     def process_not_started(self, order: StartWorker, error: ClusterError) -> None:
-        """No process can be launched for this order."""
+        """Handle a failed launch: no process can be started for this order."""
         self._carry_out_processes(self._processes.not_started(order, error))
 
     def process_ended(self, order: StartWorker) -> None:
-        """Nothing is left of the process that was launched for this order."""
+        """Handle the end of this order's process; nothing of it is left."""
         self._carry_out_processes(self._processes.ended(order))
 
     # Requests
@@ -167,7 +167,7 @@ class RunDriver:
 
     @property
     def is_resizing(self) -> bool:
-        """Whether a request for other members is not answered yet."""
+        """Whether a resize is not answered yet."""
         return self._resizes.is_under_way
 
     def resize(
@@ -178,10 +178,10 @@ class RunDriver:
         *,
         in_turn: bool = False,
     ) -> None:
-        """Ask for other members; ``answered`` is called once.
+        """Request a resize; ``answered`` is called once.
 
-        A request ``in_turn`` waits until the cluster runs and no other request is under way; any
-        other request is refused then.
+        With ``in_turn``, the request waits until the cluster runs and no other request is under
+        way. Without it, it is refused in these cases.
         """
         request_id = self._resizes.ask(added, leaving, in_turn=in_turn)
         self._answers[request_id] = answered
@@ -194,7 +194,7 @@ class RunDriver:
         is_running = self.coordinator.phase is Phase.RUNNING
         request = self._resizes.due(self._ports.now_s(), is_running=is_running)
         if request is not None:
-            self.happened(request)
+            self.on_event(request)
 
     def _refuse_resizes(self) -> None:
         for outcome in self._resizes.end("the cluster has ended", self._ports.now_s()):
@@ -203,7 +203,7 @@ class RunDriver:
     # Effects
 
     def _carry_out(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        self.view.saw(event, effects)
+        self.view.on_step(event, effects)
         self._ports.decided(event, effects)
         for effect in effects:
             self._carry_out_one(effect)
@@ -220,8 +220,8 @@ class RunDriver:
                 self._send(workers, frame)
             case StartWorker():
                 self._start_worker(effect)
-            case EndWorker(worker, is_told):
-                self._carry_out_processes(self._processes.end(worker, is_told=is_told))
+            case EndWorker(worker, is_stopping):
+                self._carry_out_processes(self._processes.end(worker, is_stopping=is_stopping))
             case MembersChanged():
                 self._change_members(effect)
             case Answer():
@@ -251,7 +251,7 @@ class RunDriver:
 
     def _send(self, workers: Sequence[WorkerName], frame: ControlFrame) -> None:
         if isinstance(frame, Checkpoint | Drain) and self._checkpoints is not None:
-            self._checkpoints.begun()
+            self._checkpoints.round_started()
         if isinstance(frame, Hold):
             self._resizes.held(frame.resize, self._ports.now_s())
         for worker in workers:
@@ -268,14 +268,14 @@ class RunDriver:
                     self._later(delay_s, self._processes.due, order)
                 case KillLater(order, delay_s):
                     self._later(delay_s, self._processes.overdue, order)
-                case ProcessGone(worker, incarnation) if self._checkpoints is not None:
+                case ProcessFinished(worker, incarnation) if self._checkpoints is not None:
                     self._checkpoints.worker_ended(worker, incarnation)
                 case GiveUp(error):
                     self.stop_now(error)
                 case Announce():
                     self._ports.announce(effect)
                 case WorkerLost():
-                    self.happened(effect)
+                    self.on_event(effect)
 
     def _later(
         self,
@@ -295,7 +295,7 @@ class RunDriver:
         """Take a checkpoint now, if none is under way, and again after each interval."""
         if not self.has_ended:
             self._ports.call_later(self._rules.checkpoint_interval_s, self._take_checkpoints)
-            self.happened(CheckpointDue())
+            self.on_event(CheckpointDue())
 
     async def _write_manifest(self, order: WriteManifest) -> None:
         assert self._checkpoints is not None
@@ -306,7 +306,7 @@ class RunDriver:
             return
         if isinstance(answer, ManifestWritten):
             self._ports.checkpoint_written(order)
-        self.happened(answer)
+        self.on_event(answer)
 
     # Clocks
 
@@ -321,11 +321,11 @@ class RunDriver:
         self._ports.call_later(WAITING_REPORTED_EVERY_S, self._report_waiting)
 
     def _end_silent(self, liveness: Liveness) -> None:
-        """Give up processes that live but do nothing, such as one that was stopped."""
+        """Report processes as lost that are alive but hang or are suspended."""
         if self.has_ended:
             return
         for worker, incarnation, silent_s in liveness.silent(self._ports.now_s()):
-            reason = f"it gave no sign of life for {silent_s:.0f} s"
+            reason = f"it sent no heartbeat for {silent_s:.0f} s"
             self.worker_lost(worker, incarnation, reason)
         self._ports.call_later(SILENCE_CHECKED_EVERY_S, partial(self._end_silent, liveness))
 
@@ -337,14 +337,14 @@ class RunDriver:
     # The end
 
     def stop_now(self, error: WallarooError | None) -> None:
-        """End the run for a reason that is not the coordinator's."""
+        """End the run for a reason from outside the coordinator; order the workers to stop."""
         if not self.has_ended:
             for worker in self.workers:
                 self._ports.send(worker, Stop(self.coordinator.epoch))
             self.end(error)
 
     def end(self, error: WallarooError | None) -> None:
-        """End the run without a word to its workers."""
+        """End the run, without an order to its workers."""
         if not self.has_ended:
             self.has_ended = True
             self._processes.end_all()

@@ -1,8 +1,8 @@
-"""How a run ends whose records failed: the limit that stops it, and the status it exits with.
+"""Judges failed records: the limit that stops a run, and the exit status that follows.
 
-``--max-failures`` stops a run in order, as Ctrl-C does: what was accepted is processed and
-delivered, and then the status is 5. A run that ended in order although every record of a pipeline
-failed has status 4. What ended a run early (status 1 or 2) comes before both.
+``--max-failures`` stops a run in order, as Ctrl-C does: accepted records are processed and
+delivered, and then the status is 5. If every record of a pipeline failed, a run that ended in order
+has status 4. The status of a run that an error ended early (1 or 2) takes precedence over both.
 """
 
 import re
@@ -17,14 +17,14 @@ from wallaroo.statuses import ExitStatus
 from wallaroo.wire.control import Counted, Drained
 
 RECORDS_JUDGED_MIN = 100
-"""A share of failures is judged once so many records have been accepted."""
+"""A percentage applies only once so many records have been accepted."""
 
 _LIMIT = re.compile(r"([0-9]{1,18})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class FailureLimit:
-    """So many records may fail in a run, or such a share of those it accepted.
+    """How many records of a run may fail, as a number or as a share of the accepted records.
 
     >>> FailureLimit.parse("2.5%").is_passed(accepted=1000, failed=26)
     True
@@ -36,7 +36,7 @@ class FailureLimit:
 
     @classmethod
     def parse(cls, text: str) -> "FailureLimit":
-        """Return the limit that ``N`` or ``N%`` stands for; ``ConfigError`` for anything else."""
+        """Return the limit for ``N`` or ``N%``. Raises ``ConfigError`` for anything else."""
         found = _LIMIT.fullmatch(text.strip())
         if found is None:
             raise ConfigError(
@@ -55,7 +55,7 @@ class FailureLimit:
         return cls(f"{percent}%", None, share)
 
     def is_passed(self, accepted: int, failed: int) -> bool:
-        """Return whether more records failed than may."""
+        """Return whether more records failed than the limit allows."""
         if self.count is not None:
             return failed > self.count
         assert self.share is not None
@@ -64,46 +64,46 @@ class FailureLimit:
 
 @dataclass(frozen=True, slots=True)
 class FailureRule:
-    """What failures mean for a run."""
+    """What failed records mean for a run."""
 
     limit: FailureLimit | None = None
     sets_status: bool = True
-    """False for the original's operators, to whom a stop is always status 0."""
+    """False for the original's operators, who expect status 0 after every stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to; the last line of the log tells it."""
+    """The result of a run, for the last line of the log."""
 
     record_count: int = 0
-    """Over all runs, as everything shows it."""
+    """The count over all runs, as it is shown everywhere."""
     failure_count: int = 0
     dead_letter_count: int = 0
     """Failures of this run alone."""
     failing_workers: tuple[str, ...] = ()
-    """Whose files have these dead letters."""
+    """The workers that wrote these dead letters."""
     status: ExitStatus = ExitStatus.DONE
-    """For a run that nothing ended early."""
+    """The exit status, if no error ends the run early."""
     reason: str = ""
-    """Why that is not 0, as a sentence."""
+    """Why the status is not 0, as a sentence."""
 
 
 @dataclass(slots=True)
 class FailureWatch:
-    """Takes the counts that workers report, and compares them with the limit of the run."""
+    """Collects the counts that workers report, and compares them with the limit of the run."""
 
     counts: RunCounts
     rule: FailureRule = field(default_factory=FailureRule)
     _is_passed: bool = False
-    """Whether the limit was passed at any time; a share may sink below it again."""
-    _heard: set[str] = field(default_factory=set)
-    """Who has reported since the failures were noted."""
+    """Whether the limit was passed at any time; a share may fall below it again."""
+    _reporters: set[str] = field(default_factory=set)
+    """The workers that have reported since the failures were noted."""
     _noted_failures: int = 0
 
     def reported(
         self, worker: str, report: Counted | Drained, members: Collection[str]
     ) -> Announce | None:
-        """A worker reports; return what to say if the limit is passed with that."""
+        """Add a worker's report; return a log line if it passes the limit."""
         self.counts.totals.reported(worker, report.incarnation, report.epoch, report.counts)
         limit = self.rule.limit
         if limit is None or self._is_passed:
@@ -111,12 +111,12 @@ class FailureWatch:
         accepted, failed = self.counts.sums_of_this_run()
         judged = failed
         if limit.share is not None:
-            # Workers report at different times. Failures of one are compared with what all have
-            # accepted by a later time; the other way round a good run could seem to fail.
-            self._heard.add(worker)
-            if not self._heard.issuperset(members):
+            # Workers report at different times. So compare the failures with the records that all
+            # workers have accepted by a later time; otherwise a good run could seem to fail.
+            self._reporters.add(worker)
+            if not self._reporters.issuperset(members):
                 return None
-            self._heard.clear()
+            self._reporters.clear()
             judged, self._noted_failures = self._noted_failures, failed
         self._is_passed = limit.is_passed(accepted, judged)
         if not self._is_passed:
@@ -127,7 +127,7 @@ class FailureWatch:
         return Announce("failures.exceeded", values, following, is_warning=True)
 
     def outcome(self) -> Outcome:
-        """Return what the run has come to, once all workers have reported for the last time."""
+        """Return the result of the run, after the last reports of all workers."""
         counts, limit = self.counts, self.rule.limit
         accepted, failed = counts.sums_of_this_run()
         status, reason = ExitStatus.DONE, ""

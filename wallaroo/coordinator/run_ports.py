@@ -1,4 +1,4 @@
-"""What a run needs of the process that it is in, real or simulated."""
+"""What a run needs from its process, which may be real or simulated."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -10,18 +10,18 @@ from wallaroo.wire.control import ControlFrame
 
 
 class RunPorts(Protocol):
-    """What a run needs of the process that it is in."""
+    """What a run needs from its process."""
 
     def now_s(self) -> float:
         """Return the time, in seconds from any origin."""
         ...
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
-        """Call this once, after a delay."""
+        """Call a function once, after a delay."""
         ...
 
     def start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine beside everything else."""
+        """Run a coroutine as a task."""
         ...
 
     def send(self, worker: WorkerName, frame: ControlFrame) -> None:
@@ -40,25 +40,25 @@ class RunPorts(Protocol):
         ...
 
     def announce(self, line: Announce) -> None:
-        """Tell people."""
+        """Log a line."""
         ...
 
     def decided(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        """Note what follows from an event, before it is carried out; ``None`` is the start."""
+        """Note the effects of an event before they are carried out; ``None`` is the start."""
         ...
 
     def not_ready(self) -> None:
-        """The application does not take records, or not any more."""
+        """Note that the application accepts no records, or none any more."""
         ...
 
     def ready(self, epoch: Epoch, *, is_again: bool) -> None:
-        """The application takes records."""
+        """Note that the application accepts records, for the first time or again."""
         ...
 
     def checkpoint_written(self, order: WriteManifest) -> None:
-        """A checkpoint is committed."""
+        """Note that a checkpoint is committed."""
         ...
 
     def ended(self, error: WallarooError | None) -> None:
-        """The run is over; end what is left of it."""
+        """End what is left of the run."""
         ...

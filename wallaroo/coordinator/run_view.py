@@ -1,7 +1,7 @@
-"""What has become of a cluster, followed from outside of its coordinator, for whoever asks.
+"""Follows the coordinator of a run, to answer requests about it.
 
-The coordinator decides and forgets; a request wants to know who is a member now, how the last
-checkpoint ended, and when something it waits for has happened.
+The coordinator keeps only what it needs for its decisions. Requests also need the current members,
+the outcome of the last checkpoint, and a call when something has happened.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ from wallaroo.names import WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import Abandon, Assign, Checkpoint, Drain, Join, Rewind
 
-Told = Callable[[str, dict[str, Any]], None]
-"""Gets the name of what happened and its values."""
+Listener = Callable[[str, dict[str, Any]], None]
+"""Gets the name and the values of an announcement."""
 
 
 @dataclass(slots=True)
@@ -32,22 +32,22 @@ class RoundWatch:
     """The checkpoints of one run, by the numbers of their rounds."""
 
     last: int = 0
-    """The round that was begun last."""
+    """The round that started last."""
     is_under_way: bool = False
     committed: int = 0
     failed: int = 0
     reason: str = ""
-    """Why the failed one failed."""
+    """Why the failed round failed."""
     _is_committing: bool = False
 
-    def saw_event(self, event: Event | None) -> None:
-        """Something happened."""
+    def on_event(self, event: Event | None) -> None:
+        """Follow an event of the coordinator."""
         if isinstance(event, ManifestWritten):
             self.is_under_way = False
             self.committed = self.last
 
-    def saw_effect(self, effect: Effect) -> None:
-        """Something was decided."""
+    def on_effect(self, effect: Effect) -> None:
+        """Follow an effect of the coordinator."""
         match effect:
             case Send(_, Checkpoint(_, number) | Drain(_, number)):
                 self.last, self.is_under_way, self._is_committing = number, True, False
@@ -62,18 +62,18 @@ class RoundWatch:
 
 @dataclass(slots=True)
 class RunView:
-    """Members, maps, rounds and announcements of one run, as its events and effects tell them."""
+    """Members, maps, rounds and announcements of one run, read from its events and effects."""
 
     joined: dict[WorkerName, Join] = field(default_factory=dict)
-    """What each worker said of itself last."""
+    """The last ``Join`` of each worker."""
     used_names: dict[WorkerName, None] = field(default_factory=dict)
-    """Of all workers that there are or were."""
+    """The names of all present and former workers."""
     maps: list[PartitionMap] = field(default_factory=list)
-    """Who owns what; empty until the first assignment."""
+    """The owners of partitions; empty until the first assignment."""
     rounds: RoundWatch = field(default_factory=RoundWatch)
     totals: dict[str, Any] = field(default_factory=dict)
     """Record and failure counts, once everything is drained."""
-    listeners: list[Told] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
     """Called with each announcement."""
     on_change: Callable[[], None] = lambda: None
     """Called after each step."""
@@ -81,17 +81,17 @@ class RunView:
 
     @property
     def workers(self) -> list[WorkerName]:
-        """The members, and those that are on their way to become one."""
+        """The members, and the workers that are about to join."""
         return list(self._members)
 
-    def saw(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        """Something happened (``None``: the start), and this followed from it."""
-        self.rounds.saw_event(event)
+    def on_step(self, event: Event | None, effects: Sequence[Effect]) -> None:
+        """Follow one step: an event (``None``: the start) and its effects."""
+        self.rounds.on_event(event)
         match event:
             case Received(worker, Join() as join):
                 self.joined[worker] = join
         for effect in effects:
-            self.rounds.saw_effect(effect)
+            self.rounds.on_effect(effect)
             match effect:
                 case StartWorker(worker):
                     self._members[worker] = self.used_names[worker] = None

@@ -1,9 +1,9 @@
 """Decides which worker runs each source that only one worker may run: a file, or a generator.
 
 The choice follows from the pipeline's name and the members alone, so that sources spread over the
-workers and every run with the same members makes the same choice. A source stays with its worker
-for as long as that is a member. If its worker leaves in a resize, the rule chooses among the new
-members. A loss changes nothing: the process that replaces the lost one runs its sources.
+workers and every run with the same members makes the same choice. A source stays with its worker as
+long as this is a member. If its worker leaves in a resize, the rule chooses among the new members.
+A loss changes nothing: the process that replaces the lost one runs its sources.
 """
 
 from collections.abc import Sequence

@@ -14,19 +14,19 @@ class StopDeadline:
     """The limit of one run; it runs from the moment a stop is requested."""
 
     def __init__(self, timeout_s: float | None) -> None:
-        """``None`` is no limit."""
+        """Set the limit; ``None`` for none."""
         self._timeout_s = timeout_s
         self._has_started = False
 
     def starts(self, *, is_stopping: bool) -> float | None:
-        """Return after how many seconds the deadline passes, once, when the stop is requested."""
+        """Return the seconds until the deadline, once, when a stop is requested; else ``None``."""
         if self._has_started or not is_stopping:
             return None
         self._has_started = True
         return self._timeout_s
 
     def passed(self, waiting_for: Sequence[WorkerName]) -> Announce:
-        """The stop has taken too long; return what to tell people."""
+        """Return the log line for a stop that has taken too long."""
         workers = ", ".join(waiting_for) or "none"
         values = {"workers": workers, "lost": "what was not delivered"}
         following = "all processes end at once"

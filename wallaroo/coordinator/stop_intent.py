@@ -1,4 +1,4 @@
-"""How a run is to end, as those who asked for it said."""
+"""Keeps how a run should end, according to the requests so far."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from wallaroo.coordinator.events import DrainRequested, StopRequested
 
 @dataclass(slots=True)
 class StopIntent:
-    """What was asked for so far."""
+    """The requested end of a run."""
 
     is_requested: bool = False
-    """The sources are to be closed, and the rest finished."""
+    """Whether the sources should be closed and the rest finished."""
     stays_when_drained: bool = False
-    """The processes are to stay then, until they are asked to stop."""
+    """Whether the processes should stay after that, until a stop is requested."""
     _was_asked_here: bool = False
 
     @property
     def after_drain(self) -> str:
-        """What follows when everything is delivered, for people."""
+        """What happens after everything is delivered, for log lines."""
         return "the workers stay up" if self.stays_when_drained else "all processes end"
 
     def asked(self, event: StopRequested | DrainRequested) -> bool:
-        """Somebody asks; return whether it is to be at once."""
+        """Add a request; return whether it stops the cluster immediately."""
         match event:
             case DrainRequested():
                 self.stays_when_drained |= not self.is_requested

@@ -1,9 +1,10 @@
-"""Whether the states of a checkpoint fit the application that is about to take them over.
+"""Checks whether the states of a checkpoint fit the application that is about to restore them.
 
-A class that has changed since then makes every record of an old key fail, after the start was
-accepted. So a run that begins compares what fresh objects looked like with what they look like now,
-and refuses, unless the application says how it copes: with a ``__setstate__``, which is tried with
-objects of the checkpoint, or with an upgrade function, which workers call while they restore.
+If the class of a state has changed since the checkpoint, every record of an old key may fail, long
+after the start succeeded. So a starting run compares the shape of new objects with their shape at
+the time of the checkpoint. If they differ, it refuses to start, unless the application converts old
+objects: by a ``__setstate__``, which is tried with objects of the checkpoint, or by an upgrade
+function, which workers call while they restore.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -23,9 +24,9 @@ PAGE = "docs/upgrading-state.md"
 
 
 class UpgradeGate:
-    """Compares the states of ``plan``, fresh objects of which have ``shapes``, with a manifest's.
+    """Compares the states of ``plan``, whose new objects have ``shapes``, with those of a manifest.
 
-    ``tell`` and ``warn`` take a line for people.
+    ``info`` and ``warn`` log an event with its values.
     """
 
     def __init__(
@@ -33,78 +34,78 @@ class UpgradeGate:
         plan: Plan,
         shapes: dict[str, StateShape],
         store: PartStore,
-        tell: Callable[[str, dict[str, Any]], None],
+        info: Callable[[str, dict[str, Any]], None],
         warn: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._plan = plan
         self._shapes = shapes
         self._store = store
-        self._tell = tell
+        self._info = info
         self._warn = warn
 
     def may_differ(self) -> frozenset[str]:
-        """Return the states whose class ``check`` judges, whatever an outline says of it."""
+        """Return the states whose class ``check`` judges; their classes in outlines may differ."""
         upgraded = [name for name, state in self._plan.states.items() if state.upgrade is not None]
         return frozenset((*self._shapes, *upgraded))
 
     async def check(self, base: Manifest, *, may_change: bool) -> None:
-        """Raise ``StateObjectError`` if a state of ``base`` must not be taken over as it is.
+        """Raise ``StateObjectError`` if a state of ``base`` must not be restored as it is.
 
-        With ``may_change`` a change is only told. Raises what the store and its files raise too.
+        With ``may_change``, a change is only logged. Also raises the errors of the store.
         """
         for state in self._plan.states.values():
-            then, now = base.shapes.get(state.name), self._shapes.get(state.name)
-            if now is None or then == now or not _has_keys(base, state.name):
+            before, current = base.shapes.get(state.name), self._shapes.get(state.name)
+            if current is None or before == current or not _has_keys(base, state.name):
                 continue
-            change = change_of(then, now) if then is not None else ""
+            change = change_of(before, current) if before is not None else ""
             facts = {"state": state.name, "checkpoint": base.number, "change": change or "unknown"}
             if state.upgrade is not None:
                 following = "its upgrade function converts each object while it is restored"
-                self._tell("state.upgrading", facts | {"next": following})
+                self._info("state.upgrading", facts | {"next": following})
             elif may_change:
                 self._warn("state.changed", facts | {"next": "its objects are used as they are"})
-            elif then is None:
-                await self._check_readable(base, state, now)
+            elif before is None:
+                await self._check_readable(base, state, current)
             else:
-                await self._check_fits(base, state, then, now)
+                await self._check_fits(base, state, before, current)
 
-    async def _check_readable(self, base: Manifest, state: State, now: StateShape) -> None:
-        """Check a manifest that does not say what fresh objects looked like."""
+    async def _check_readable(self, base: Manifest, state: State, current: StateShape) -> None:
+        """Check objects of a manifest that does not record the shape of new objects."""
         async for objects in self._samples(base, state.name):
             bad = [each for each in objects if type(each) is Unreadable]
             if bad and len(bad) == len(objects):
                 what = f"its objects cannot be unpickled: {bad[0].error}"
-                raise _refusal(base, state, what, now)
+                raise _refusal(base, state, what, current)
             kinds = {qualified_name(type(each)) for each in objects if type(each) is not Unreadable}
-            if kinds and now.kind not in kinds:
-                what = f"its class was {min(kinds)} and is {now.kind}"
-                raise _refusal(base, state, what, now)
+            if kinds and current.kind not in kinds:
+                what = f"its class was {min(kinds)} and is {current.kind}"
+                raise _refusal(base, state, what, current)
 
     async def _check_fits(
-        self, base: Manifest, state: State, then: StateShape, now: StateShape
+        self, base: Manifest, state: State, before: StateShape, current: StateShape
     ) -> None:
-        """Check that old objects unpickle with what fresh ones have.
+        """Check that old objects, once unpickled, have the attributes of new ones.
 
-        They do if a ``__setstate__`` sees to it, or if a class was only moved or renamed and is
+        They do if a ``__setstate__`` converts them, or if a class was only moved or renamed and is
         still found under its old name.
         """
-        what = change_of(then, now)
-        is_renamed = then.without_classes() == now.without_classes()
+        what = change_of(before, current)
+        is_renamed = before.without_classes() == current.without_classes()
         if not is_renamed and not restores_itself(state.create()):
-            raise _refusal(base, state, what, now)
+            raise _refusal(base, state, what, current)
         async for objects in self._samples(base, state.name):
             for each in objects:
                 if type(each) is Unreadable:
                     problem = f"cannot be unpickled: {each.error}"
                 else:
-                    problem = misfit(each, then, now)
+                    problem = misfit(each, before, current)
                 if problem:
                     raise _refusal(
-                        base, state, f"{what}; an object restored from it {problem}", now
+                        base, state, f"{what}; an object restored from it {problem}", current
                     )
         facts = {"state": state.name, "checkpoint": base.number, "change": what}
         following = "its objects unpickle into the present class"
-        self._tell("state.upgrading", facts | {"next": following})
+        self._info("state.upgrading", facts | {"next": following})
 
     async def _samples(self, base: Manifest, state: str) -> AsyncIterator[list[Any]]:
         """Yield some objects of each worker's oldest part of ``state``."""
@@ -122,8 +123,8 @@ def _has_keys(base: Manifest, state: str) -> bool:
     return any(worker.key_counts.get(state) for worker in base.workers.values())
 
 
-def _refusal(base: Manifest, state: State, what: str, now: StateShape) -> StateObjectError:
-    short = now.kind.rpartition(".")[2]
+def _refusal(base: Manifest, state: State, what: str, current: StateShape) -> StateObjectError:
+    short = current.kind.rpartition(".")[2]
     return StateObjectError(
         f"state {state.name!r} has changed since checkpoint {base.number}: {what}",
         hint=f"write an @wallaroo.upgrade_state({state.name!r}) function from the old object to "

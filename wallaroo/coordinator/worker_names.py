@@ -1,4 +1,4 @@
-"""The names of workers: ``w1``, ``w2`` and so on; none is given twice in one run."""
+"""Names workers: ``w1``, ``w2`` and so on; no name is used twice in one run."""
 
 from collections.abc import Collection, Sequence
 
@@ -6,7 +6,7 @@ from wallaroo.names import WorkerName
 
 
 def first_names(count: int) -> tuple[WorkerName, ...]:
-    """Return the names of the workers that a run begins with."""
+    """Return the names of the workers that a run starts with."""
     return tuple(WorkerName(f"w{number}") for number in range(1, count + 1))
 
 
@@ -27,7 +27,7 @@ def refusal(
     added: Sequence[WorkerName],
     leaving: Sequence[WorkerName],
 ) -> str:
-    """Return why the members cannot change so; empty where they can."""
+    """Return why this resize is not possible; empty if it is."""
     named = [*added, *leaving]
     if not named:
         return "no worker is to join and none to leave"

@@ -1,20 +1,23 @@
-"""Decides when the process of a worker is started, killed, and started again after a loss.
+"""Decides when the process of a worker is started, killed, and restarted after a loss.
 
     wanted --LaunchProcess--> starting --started--> running --ended--> nothing is left
        ^                                                                      |
        +-- StartWorker after a loss, with back-off ----------------------------+
 
 A worker has at most one process at a time. Two at once would write the same journal and stage the
-same output, and the second one to be restored would read what the first is still writing. So a new
-process is launched only when nothing is left of the one before, its children included, and an order
-that arrives meanwhile waits. Only the last order of a worker counts: a loss during a recovery
-replaces the order of that recovery.
+same output, and the second one would restore what the first is still writing. So a new process is
+launched only when nothing is left of the one before, its children included, and an order that
+arrives meanwhile waits. Only the last order of a worker counts: a loss during a recovery replaces
+the order of that recovery.
 
-Three things can arrive out of step. The start of a process may be answered after a later order
-found nothing to kill: then the process is killed once it is there. A worker that is not wanted any
-more, and was told to stop, may not stop: it is killed after some seconds. A host may be unable to
-start a process: for a member this ends the run, since its keys have no owner, but a worker that has
-yet to join is reported as lost, and the resize is called off.
+Three things can go wrong:
+
+* A later order arrives while a process starts, and finds nothing to kill. Then the process is
+  killed as soon as its start is reported.
+* A worker that is not needed any more was ordered to stop, and does not. It is killed after some
+  seconds.
+* A host cannot start a process. For a member this ends the run, since its keys have no owner. A
+  worker that has yet to join is reported as lost instead, and the resize is called off.
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 
 KILL_AFTER_S = 5.0
-"""How long a process may take to end after it was told to."""
+"""How long a process may take to end after it was ordered to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +48,22 @@ class LaunchLater:
 
 @dataclass(frozen=True, slots=True)
 class KillProcess:
-    """Kill what there is of this worker's process, if anything."""
+    """Kill what is left of this worker's process, if anything."""
 
     worker: WorkerName
 
 
 @dataclass(frozen=True, slots=True)
 class KillLater:
-    """Call ``overdue`` with the process that this order started after ``delay_s``."""
+    """Call ``overdue`` with the order that started the process, after ``delay_s``."""
 
     order: StartWorker
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessGone:
-    """Nothing is left of a process: it writes no more."""
+class ProcessFinished:
+    """Nothing is left of a process; it writes nothing more."""
 
     worker: WorkerName
     incarnation: Epoch
@@ -74,26 +77,26 @@ class GiveUp:
 
 
 ProcessEffect = (
-    LaunchProcess | LaunchLater | KillProcess | KillLater | ProcessGone | GiveUp | Announce
+    LaunchProcess | LaunchLater | KillProcess | KillLater | ProcessFinished | GiveUp | Announce
     | WorkerLost
 )  # fmt: skip
 
 
 class _Slot:
-    """One worker's place for a process."""
+    """The process of one worker, and the last order for it."""
 
     def __init__(self, restarts: RestartPolicy) -> None:
         self.restarts = restarts
         self.wanted: StartWorker | None = None
-        """The last order; ``None`` once the worker is not wanted any more."""
+        """The last order; ``None`` once the worker is not needed any more."""
         self.is_due = False
-        """Whether a process is to be launched for it as soon as there is no other."""
+        """Whether to launch a process for this order once nothing is left of the one before."""
         self.process: StartWorker | None = None
-        """The order that the process was launched for, until nothing is left of it."""
+        """The order for which the process was launched, until nothing is left of it."""
 
 
 class WorkerProcesses:
-    """The processes of one run. Each method takes what happened and returns what to do, in order.
+    """The processes of one run. Each method takes an event and returns what to do, in order.
 
     ``now_s`` is a time in seconds from any origin.
     """
@@ -121,7 +124,7 @@ class WorkerProcesses:
         return [*kill, restarting, LaunchLater(order, delay_s)]
 
     def due(self, order: StartWorker) -> list[ProcessEffect]:
-        """The back-off of an order is over."""
+        """Launch the process of an order, whose back-off is over."""
         slot = self._slots[order.worker]
         if slot.wanted is not order:
             return []
@@ -135,36 +138,36 @@ class WorkerProcesses:
         return [LaunchProcess(slot.wanted)]
 
     def started(self, order: StartWorker, pid: int) -> list[ProcessEffect]:
-        """The process that was launched for an order is there."""
+        """Note the start of an order's process; kill it if the order is obsolete."""
         self.pids[order.worker] = pid
         # A later order may have arrived while the process started, and found nothing to kill.
         return [] if self._slots[order.worker].wanted is order else [KillProcess(order.worker)]
 
     def not_started(self, order: StartWorker, error: ClusterError) -> list[ProcessEffect]:
-        """No process can be started for an order."""
+        """Decide what follows if no process can be started for an order."""
         slot = self._slots[order.worker]
         slot.process = None
-        gone: ProcessEffect = ProcessGone(order.worker, order.incarnation)
+        finished: ProcessEffect = ProcessFinished(order.worker, order.incarnation)
         if slot.wanted is not order:
-            return [gone, *self._go_on(slot)]
+            return [finished, *self._go_on(slot)]
         if not order.is_joining:
-            return [gone, GiveUp(error)]
-        # It is not a member yet, so the others go on without it.
+            return [finished, GiveUp(error)]
+        # It is not a member yet, so the others continue without it.
         reason = f"it cannot be started: {error}"
-        return [gone, WorkerLost(order.worker, order.incarnation, reason)]
+        return [finished, WorkerLost(order.worker, order.incarnation, reason)]
 
     def ended(self, order: StartWorker) -> list[ProcessEffect]:
-        """Nothing is left of the process that was launched for an order."""
+        """Note that nothing is left of an order's process; launch the next one if it waits."""
         slot = self._slots[order.worker]
         if slot.process is not order:
             return []
         slot.process = None
         if slot.wanted is None:
             self.pids.pop(order.worker, None)
-        return [ProcessGone(order.worker, order.incarnation), *self._go_on(slot)]
+        return [ProcessFinished(order.worker, order.incarnation), *self._go_on(slot)]
 
-    def end(self, worker: WorkerName, *, is_told: bool) -> list[ProcessEffect]:
-        """A worker is not wanted any more; one that was told to stop gets some time for it."""
+    def end(self, worker: WorkerName, *, is_stopping: bool) -> list[ProcessEffect]:
+        """End a worker that is not needed any more; if it ``is_stopping``, give it some time."""
         slot = self._slots.get(worker)
         if slot is None:
             return []
@@ -172,17 +175,17 @@ class WorkerProcesses:
         if slot.process is None:
             self.pids.pop(worker, None)
             return []
-        kill: list[ProcessEffect] = [] if is_told else [KillProcess(worker)]
+        kill: list[ProcessEffect] = [] if is_stopping else [KillProcess(worker)]
         return [*kill, KillLater(slot.process, KILL_AFTER_S)]
 
     def overdue(self, order: StartWorker) -> list[ProcessEffect]:
-        """The process of a worker that is not wanted any more has had its time to end."""
+        """Kill the process of a worker that is not needed any more, if it has not ended."""
         slot = self._slots[order.worker]
         is_left = slot.process is order and slot.wanted is None
         return [KillProcess(order.worker)] if is_left else []
 
     def end_all(self) -> None:
-        """Start nothing any more: the run is over."""
+        """Start no more processes: the run is over."""
         self._is_over = True
 
 

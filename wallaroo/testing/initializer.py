@@ -114,12 +114,12 @@ class SimulatedInitializer(ProcessPorts):
 
     def stop(self) -> None:
         """Ask the command to stop in order."""
-        self._ask(lambda driver: driver.happened(StopRequested()))
+        self._ask(lambda driver: driver.on_event(StopRequested()))
 
     def drain(self) -> None:
         """Ask for everything to be finished; the processes are to stay."""
         self._tell("drain", {})
-        self._ask(lambda driver: driver.happened(DrainRequested()))
+        self._ask(lambda driver: driver.on_event(DrainRequested()))
 
     def resize(self, joining_count: int, leaving: Sequence[WorkerName]) -> None:
         """Ask for more workers, fewer, or others."""

@@ -44,6 +44,6 @@ def place_of(
         pause=process.pause,
         clock=lambda: process.loop.now_s,
         wall_clock=lambda: process.loop.now_s,
-        tell=tell,
+        info=tell,
         warn=tell,
     )

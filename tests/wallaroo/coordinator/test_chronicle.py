@@ -13,10 +13,10 @@ class Chronicled:
         self.chronicle = Chronicle(self.events, lambda: self.now_s)
 
     def announced(self, event: str, **values: object) -> None:
-        self.chronicle.saw(Announce(event, values, "what follows"))
+        self.chronicle.on_effect(Announce(event, values, "what follows"))
 
     def ran(self, epoch: int, *, is_again: bool = True) -> None:
-        self.chronicle.saw(Publish(Epoch(epoch), is_again))
+        self.chronicle.on_effect(Publish(Epoch(epoch), is_again))
 
     @property
     def told(self) -> list[tuple[str, str, str]]:

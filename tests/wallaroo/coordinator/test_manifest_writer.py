@@ -98,7 +98,7 @@ async def begun(
         pause=at_once,
         clock=lambda: 0.0,
         wall_clock=lambda: 0.0,
-        tell=quietly,
+        info=quietly,
         warn=warn,
         journals=Found(journals),
         announce=announce,
@@ -112,7 +112,7 @@ async def commit(
     run: ManifestWriter, beginning: StartingPoint, share: WorkerCheckpoint = NOTHING_SAVED
 ) -> int:
     """Take a checkpoint; return its number."""
-    run.begun()
+    run.round_started()
     order = WriteManifest(CheckpointId(99), beginning.epoch, {A: share.to_wire()})
     answer = await run.write(order)
     assert isinstance(answer, ManifestWritten)

@@ -139,7 +139,7 @@ def test_one_that_leaves_delivers_first_and_leaves_its_sources_to_others() -> No
     assert leave == Send((B,), Leave(E2, 1))
     assert open_again(story) == [Publish(E2, is_again=True)]
     stop, end, done = story.say(B, Drained(E2, CheckpointId(1)))
-    assert (stop, end) == (Send((B,), Stop(E2)), EndWorker(B, is_told=True))
+    assert (stop, end) == (Send((B,), Stop(E2)), EndWorker(B, is_stopping=True))
     assert isinstance(done, Answer)
     assert done.ok
     # Its process ends: no loss.
@@ -240,7 +240,7 @@ def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
     story = running()
     story.ask_resize(added=[C])
     effects = story.step(WorkerLost(C, E2, "killed"))
-    assert effects[:2] == [Send((C,), Stop(E1)), EndWorker(C, is_told=False)]
+    assert effects[:2] == [Send((C,), Stop(E1)), EndWorker(C, is_stopping=False)]
     assert answer(effects).text == "worker c was lost (killed); nothing changed"
     assert (story.phase, story.epoch) == (Phase.RUNNING, E1)
     # Its name is not given again.
@@ -311,7 +311,7 @@ def test_a_loss_in_the_pause_is_recovered_from_with_the_old_members(is_durable: 
     story.empty()
     effects = story.lose(A)
     assert not answer(effects).ok
-    assert EndWorker(C, is_told=False) in effects
+    assert EndWorker(C, is_stopping=False) in effects
     assert StartWorker(A, E2, is_restart=True) in effects
     told = [frame for frame in frames(effects) if isinstance(frame, CallOff | Rewind)]
     assert told == ([Rewind(E2)] if is_durable else [CallOff(E1, 1, "worker a was lost (killed)")])
@@ -324,7 +324,7 @@ def test_a_loss_after_the_commit_is_recovered_from_with_the_new_members() -> Non
     committed(story, added=[C], leaving=[B])
     effects = story.lose(C)
     assert Send((B,), Stop(Epoch(2))) in effects
-    assert EndWorker(B, is_told=True) in effects
+    assert EndWorker(B, is_stopping=True) in effects
     assert Send((A,), Rewind(Epoch(3))) in effects
     story.workers = (A, C)
     story.join(A, C)

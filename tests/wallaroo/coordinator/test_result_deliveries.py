@@ -30,7 +30,7 @@ def test_nothing_is_held_if_nobody_owes_anything() -> None:
     assert deliveries.begin(1, {A: [], B: []}) == []
     assert deliveries.announced(1) == []
     assert delivered(deliveries, A) == []
-    assert deliveries.gone(A) == []
+    assert deliveries.settled(A) == []
 
 
 def test_a_sink_is_held_until_the_last_worker_has_delivered() -> None:
@@ -47,9 +47,9 @@ def test_a_worker_that_is_gone_owes_nothing_of_any_resize() -> None:
     deliveries = new_deliveries()
     deliveries.begin(1, {A: [0], B: [1]})
     deliveries.begin(2, {A: [0]})
-    assert still_held(deliveries.gone(A)) == {1: [1], 2: []}
-    assert deliveries.gone(A) == []
-    assert deliveries.gone(C) == []
+    assert still_held(deliveries.settled(A)) == {1: [1], 2: []}
+    assert deliveries.settled(A) == []
+    assert deliveries.settled(C) == []
 
 
 def test_a_worker_that_leaves_is_told_what_it_need_not_hold_any_longer() -> None:
@@ -79,4 +79,4 @@ def test_after_a_recovery_nothing_is_held() -> None:
     deliveries.begin(1, {A: [0]})
     deliveries.forget()
     assert delivered(deliveries, A) == []
-    assert deliveries.gone(A) == []
+    assert deliveries.settled(A) == []

@@ -26,12 +26,12 @@ class Watched(Story):
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.watch.listeners.append(lambda what, values: self.heard.append((what, values)))
         super().__init__(**changes)
-        self.watch.saw(None, self.coordinator.start())
+        self.watch.on_step(None, self.coordinator.start())
 
     def step(self, event: Event) -> list[Any]:
         effects = self.coordinator.step(event)
         self._note(effects)
-        self.watch.saw(event, effects)
+        self.watch.on_step(event, effects)
         return effects
 
 

@@ -12,7 +12,7 @@ from wallaroo.coordinator.worker_processes import (
     LaunchLater,
     LaunchProcess,
     ProcessEffect,
-    ProcessGone,
+    ProcessFinished,
     WorkerProcesses,
 )
 from wallaroo.errors import ClusterError
@@ -25,8 +25,8 @@ SECOND = StartWorker(W, Epoch(2), is_restart=False)
 NO_HOST = ClusterError("no host")
 
 
-def gone(order: StartWorker) -> ProcessGone:
-    return ProcessGone(order.worker, order.incarnation)
+def gone(order: StartWorker) -> ProcessFinished:
+    return ProcessFinished(order.worker, order.incarnation)
 
 
 def running() -> WorkerProcesses:
@@ -117,7 +117,7 @@ def test_a_start_that_fails_when_it_is_not_wanted_any_more_ends_nothing() -> Non
 
 def test_a_worker_that_was_told_to_stop_is_killed_when_it_does_not() -> None:
     processes = running()
-    assert processes.end(W, is_told=True) == [KillLater(FIRST, KILL_AFTER_S)]
+    assert processes.end(W, is_stopping=True) == [KillLater(FIRST, KILL_AFTER_S)]
     assert processes.overdue(FIRST) == [KillProcess(W)]
     assert processes.ended(FIRST) == [gone(FIRST)]
     assert processes.pids == {}
@@ -125,17 +125,17 @@ def test_a_worker_that_was_told_to_stop_is_killed_when_it_does_not() -> None:
 
 def test_a_worker_that_stops_in_time_is_not_killed() -> None:
     processes = running()
-    processes.end(W, is_told=True)
+    processes.end(W, is_stopping=True)
     processes.ended(FIRST)
     assert processes.overdue(FIRST) == []
 
 
 def test_a_worker_that_was_not_told_to_stop_is_killed_at_once() -> None:
-    assert running().end(W, is_told=False)[0] == KillProcess(W)
+    assert running().end(W, is_stopping=False)[0] == KillProcess(W)
 
 
 def test_a_worker_that_never_ran_has_nothing_to_end() -> None:
-    assert WorkerProcesses(restarts_max=2).end(W, is_told=False) == []
+    assert WorkerProcesses(restarts_max=2).end(W, is_stopping=False) == []
 
 
 def test_nothing_is_started_once_the_run_is_over() -> None:

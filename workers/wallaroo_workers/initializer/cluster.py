@@ -45,10 +45,10 @@ from wallaroo_workers.initializer.resources.source_addresses import (
     source_addresses,
 )
 from wallaroo_workers.initializer.run_log import (
-    tell_announced,
-    tell_failed,
-    tell_starting,
-    tell_stopped,
+    log_announced,
+    log_failed,
+    log_starting,
+    log_stopped,
 )
 from wallaroo_workers.initializer.settings import (
     ClusterSettings,
@@ -134,16 +134,16 @@ class Cluster:
         await self._control.clients.finish()
         if error is not None:
             if self._hosts.is_ready.is_set():
-                tell_failed(error, self._failures.outcome(), *self._letters)
+                log_failed(error, self._failures.outcome(), *self._letters)
             raise error
         outcome = self._failures.outcome()
-        tell_stopped(outcome, *self._letters)
+        log_stopped(outcome, *self._letters)
         return outcome.status
 
     def stop(self) -> None:
         """Stop in order, as a first SIGTERM does; a cluster that still waits for workers ends."""
         if self._driver is not None:
-            self._driver.happened(StopRequested(may_force=False))
+            self._driver.on_event(StopRequested(may_force=False))
             return
         self._stopped_early.set()
 
@@ -175,7 +175,7 @@ class Cluster:
         self._hosts.agents.begin()
         if self._checkpoints is not None:
             await self._checkpoints.ownership.acquired()
-        self._workers = (*self._workers, *await self._hosts.gathered(self._control.address))
+        self._workers = (*self._workers, *await self._hosts.wait_for_hosts(self._control.address))
         await self._begin()
 
     async def _begin(self) -> None:
@@ -211,13 +211,13 @@ class Cluster:
         self.requests = self._control.clients.requests = Requests(self._reach(driver, resizes))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, driver.happened, self._stop_request)
+            loop.add_signal_handler(number, driver.on_event, self._stop_request)
         loop.set_exception_handler(self._broken)
         if self._checkpoints is None:
             self._files.empty()
         else:
             self._checkpoints.discard_staged()
-        tell_starting(self._plan.application, self._workers)
+        log_starting(self._plan.application, self._workers)
         driver.start()
         self._observe()
         ready, secret = self._hosts.is_ready, self._hosts.secret
@@ -234,7 +234,7 @@ class Cluster:
             phase=lambda: coordinator.phase,
             epoch=lambda: coordinator.epoch,
             waiting_for=lambda: coordinator.waiting_for,
-            happened=driver.happened,
+            on_event=driver.on_event,
             send=self._control.send,
             control_address=self._control.address,
             source_addresses=self._source_addresses,
@@ -312,12 +312,12 @@ class Cluster:
 
     def announce(self, line: Announce) -> None:
         """Write a line of the log."""
-        tell_announced(line)
+        log_announced(line)
 
     def decided(self, event: Event | None, effects: Sequence[Effect]) -> None:
         """Note what is to be seen in metrics and in the history of events."""
         for effect in effects:
-            self.observatory.saw(effect)
+            self.observatory.on_effect(effect)
 
     def not_ready(self) -> None:
         """Remove the ready file."""

@@ -13,7 +13,7 @@ from wallaroo_workers.logs import get_logger
 log = get_logger()
 
 
-def tell_starting(application: str, workers: Sequence[str]) -> None:
+def log_starting(application: str, workers: Sequence[str]) -> None:
     """All is there that workers need, and these are to be started."""
     log.info(
         "cluster.starting",
@@ -23,13 +23,13 @@ def tell_starting(application: str, workers: Sequence[str]) -> None:
     )
 
 
-def tell_announced(line: Announce) -> None:
+def log_announced(line: Announce) -> None:
     """The coordinator has something to say to people."""
     level = log.error if line.is_error else log.warning if line.is_warning else log.info
     level(line.event, **line.values, next=line.next)
 
 
-def tell_stopped(outcome: Outcome, application: str, letters_folder: str) -> None:
+def log_stopped(outcome: Outcome, application: str, letters_folder: str) -> None:
     """The run has ended in order; say what came of it, and which status follows."""
     status = outcome.status
     tell = log.warning if outcome.dead_letter_count else log.info
@@ -46,7 +46,7 @@ def tell_stopped(outcome: Outcome, application: str, letters_folder: str) -> Non
     )
 
 
-def tell_failed(
+def log_failed(
     error: WallarooError, outcome: Outcome, application: str, letters_folder: str
 ) -> None:
     """Something ended the run after it was ready; before that the error alone says so."""

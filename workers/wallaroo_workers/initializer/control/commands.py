@@ -48,7 +48,7 @@ class Changing:
             if reach.phase() in (Phase.DRAINING, Phase.DRAINED):
                 raise ClusterError("the cluster stops, and saves its last checkpoint with that")
             if not rounds.is_under_way and reach.phase() is Phase.RUNNING:
-                reach.happened(CheckpointDue())
+                reach.on_event(CheckpointDue())
             await reach.change()
         manifest = reach.latest()
         parts = [part for worker in manifest.workers.values() for part in worker.parts]
@@ -73,7 +73,7 @@ class Changing:
             )
         # Kept here and not in this call: whoever asked may hang up and still means it.
         self._discards |= discards
-        reach.happened(StopRequested(may_force=False))
+        reach.on_event(StopRequested(may_force=False))
         await reach.ended.wait()
         if reach.error is not None:
             raise ClusterError(
@@ -107,7 +107,7 @@ class Changing:
         parameters.finish()
         reach, begun_s = self._reach, time.monotonic()
         reach.check_phase("a drain", Phase.RUNNING, Phase.DRAINED)
-        reach.happened(DrainRequested())
+        reach.on_event(DrainRequested())
         while reach.phase() is not Phase.DRAINED:
             await reach.change()
         took_s = round(time.monotonic() - begun_s, 2)

@@ -35,7 +35,7 @@ class Reach:
     epoch: Callable[[], Epoch]
     waiting_for: Callable[[], list[WorkerName]]
     """The workers that have not done what the phase waits for."""
-    happened: Callable[[Event], None]
+    on_event: Callable[[Event], None]
     send: Callable[[WorkerName, ControlFrame], None]
     control_address: str
     source_addresses: list[str]

@@ -83,9 +83,9 @@ class Observatory:
                 member = self._gathering.member(worker)
                 member.pid, member.address, member.epoch = pid, data_address, epoch
 
-    def saw(self, effect: Effect) -> None:
+    def on_effect(self, effect: Effect) -> None:
         """The coordinator has decided something."""
-        self._chronicle.saw(effect)
+        self._chronicle.on_effect(effect)
         match effect:
             case StartWorker(worker, incarnation, is_restart):
                 member = self._gathering.member(worker)

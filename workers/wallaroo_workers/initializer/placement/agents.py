@@ -195,7 +195,9 @@ class Agents:
             agent.process_ended(agent.process.incarnation, reason)
         self.on_lost(agent.name)
 
-    async def gathered(self, count: int, names: tuple[str, ...], address: str) -> list[WorkerName]:
+    async def wait_for_offers(
+        self, count: int, names: tuple[str, ...], address: str
+    ) -> list[WorkerName]:
         """Wait until so many have offered; return their names, in the order they came.
 
         Only ``names`` count, if there are any. ``address`` is where they are to join, for people.

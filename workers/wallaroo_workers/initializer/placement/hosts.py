@@ -101,10 +101,12 @@ class Hosts:
         """The files of TLS, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
 
-    async def gathered(self, address: str) -> list[WorkerName]:
+    async def wait_for_hosts(self, address: str) -> list[WorkerName]:
         """Wait for the workers that are to come from elsewhere; ``address`` is where they join."""
         expected = self._settings
-        return await self.agents.gathered(expected.agent_count, expected.agent_names, address)
+        return await self.agents.wait_for_offers(
+            expected.agent_count, expected.agent_names, address
+        )
 
     def why_not_yet(self) -> ClusterError:
         """Say what the start waits for, to whoever asks for something before."""
@@ -134,7 +136,7 @@ class Hosts:
             self._refuse([worker], ClusterError(why))
         elif (written := self.agents.records_epoch(worker)) > self._run.epoch():
             self._refuse([worker], _unread(written, self._run.epoch()))
-        elif complete := self._joining.came(worker, together):
+        elif complete := self._joining.arrived(worker, together):
             self._run.start(self._grow(complete))
         else:
             here = ", ".join(self._joining.waiting)
@@ -143,7 +145,7 @@ class Hosts:
 
     def _lost(self, worker: WorkerName) -> None:
         if worker in self._joining.waiting:
-            self._joining.gone(worker)
+            self._joining.disconnected(worker)
             self.agents.forget(worker)
 
     def _refuse(self, workers: list[WorkerName], error: ClusterError) -> None:

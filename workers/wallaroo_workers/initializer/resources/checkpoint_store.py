@@ -19,7 +19,7 @@ from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Plan
 from wallaroo_workers.initializer.resources.store_ownership import Ownership
-from wallaroo_workers.initializer.run_log import tell_announced
+from wallaroo_workers.initializer.run_log import log_announced
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.staged import commit_staged, discard_staged
 from wallaroo_workers.storage.journal_extents import FoundJournals
@@ -91,9 +91,9 @@ class KeptCheckpoints(ManifestWriter):
             pause=asyncio.sleep,
             clock=time.monotonic,
             wall_clock=time.time,
-            tell=lambda event, values: log.info(event, **values),
+            info=lambda event, values: log.info(event, **values),
             warn=lambda event, values: log.warning(event, **values),
-            announce=tell_announced,
+            announce=log_announced,
         )
         super().__init__(rules, place, plan, workers)
         self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
