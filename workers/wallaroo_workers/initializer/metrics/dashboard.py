@@ -45,22 +45,23 @@ class Page:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_AWAITED_S):
                 await ready.wait()
-        self._run_file.write(dashboard=await self.open(observed, steering, secret))
+        await self.open(observed, steering, secret)
         if self._is_over:
             await self.close()
 
-    async def open(self, observed: "Observed", steering: "Steering", secret: bytes) -> str:
-        """Listen; return the address. Empty where there is no page, or its port is taken."""
+    async def open(self, observed: "Observed", steering: "Steering", secret: bytes) -> None:
+        """Listen, if there is to be a page and its port is free, and write down where."""
         if self._settings is None:
-            return ""
+            return
         from wallaroo_workers.dashboard.server import Dashboard
 
         tls = None if self._tls is None else page_server_context(self._tls)
         dashboard = Dashboard(self._settings, observed, steering, secret, tls)
         if await dashboard.start():
             self._dashboard = dashboard
+            # Before the log line: a script that waits for the line reads the file next.
+            self._run_file.write(dashboard=dashboard.address)
             log.info("dashboard.listening", url=dashboard.url)
-        return dashboard.address
 
     @property
     def url(self) -> str:
