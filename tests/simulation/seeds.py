@@ -70,7 +70,7 @@ def run_seed(
 
 
 def disorder(chosen: Case, result: SimulationResult) -> str:
-    """Return which key got records of one connection in another order than they came."""
+    """Return which key got records of one connection in another order than they arrived."""
     if chosen.application not in ORDERED:
         return ""
     applied = {key: state.ids for key, state in result.states["applied"].items()}
@@ -89,7 +89,7 @@ def disorder(chosen: Case, result: SimulationResult) -> str:
 
 
 def disorder_at_receivers(chosen: Case, result: SimulationResult) -> str:
-    """Return for which key results of one connection arrived in another order than they came.
+    """Return for which key results of one connection arrived in another order than their records.
 
     What arrives again after a failure is left out: of each result the first arrival counts.
     """

@@ -130,7 +130,7 @@ def without_moved_keys(patch: Patch) -> None:
 
 
 def without_marks_on_received_keys(patch: Patch) -> None:
-    """Keys that came from a worker that lives are written only once they change."""
+    """Keys received from a live worker are written only once they change."""
 
     def install_keys(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
         self.states[state].update(states)

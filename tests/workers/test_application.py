@@ -135,7 +135,7 @@ def test_a_failure_in_another_module_of_the_user_names_that_file(tmp_path: Path)
     assert error.what == "module 'app' cannot be imported: helper.py:2: KeyError: 'rate'"
 
 
-def test_a_module_that_exits_is_told(tmp_path: Path) -> None:
+def test_a_module_that_exits_is_reported(tmp_path: Path) -> None:
     error = error_of(tmp_path, "raise SystemExit(3)\n")
     assert error.what == "module 'app' ended the process with status 3 when it was imported"
     assert "__main__" in error.hint
@@ -143,7 +143,7 @@ def test_a_module_that_exits_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["", "application_setup = 5\n"])
-def test_a_module_without_application_setup_is_told(tmp_path: Path, source: str) -> None:
+def test_a_module_without_application_setup_is_reported(tmp_path: Path, source: str) -> None:
     error = error_of(tmp_path, source)
     assert error.what == "app.py has no function application_setup"
     assert "def application_setup(args):" in error.hint
@@ -156,7 +156,7 @@ def test_an_application_setup_that_fails_is_told_with_the_users_line(tmp_path: P
     assert error.exit_code == 2
 
 
-def test_an_application_setup_that_exits_is_told(tmp_path: Path) -> None:
+def test_an_application_setup_that_exits_is_reported(tmp_path: Path) -> None:
     error = error_of(
         tmp_path,
         "import argparse\n\n\ndef application_setup(args):\n"
@@ -170,7 +170,7 @@ def test_an_application_setup_that_exits_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "kind"), [("None", "NoneType"), ("wallaroo.ApplicationBuilder('a')", None)]
 )
-def test_an_application_setup_that_returns_something_else_is_told(
+def test_an_application_setup_that_returns_something_else_is_reported(
     tmp_path: Path, returned: str, kind: str | None
 ) -> None:
     error = error_of(

@@ -60,23 +60,23 @@ class Echo:
 
 
 class KnownClients(Clients):
-    """Tells when the last one is gone."""
+    """Clients of the server; ``all_closed`` is set while there is none."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.all_gone = asyncio.Event()
-        self.all_gone.set()
+        self.all_closed = asyncio.Event()
+        self.all_closed.set()
 
     def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
         is_taken = super().take(connection, frame)
         if is_taken:
-            self.all_gone.clear()
+            self.all_closed.clear()
         return is_taken
 
     def gone(self, connection: FrameConnection, reason: str) -> bool:
         was_client = super().gone(connection, reason)
         if not self._tasks:
-            self.all_gone.set()
+            self.all_closed.set()
         return was_client
 
 
@@ -102,7 +102,7 @@ async def serving() -> AsyncIterator[tuple[ControlServer, Echo]]:
     try:
         yield server, echo
         # The clients have closed; the server closes too, as soon as it reads the end.
-        await asyncio.wait_for(known.all_gone.wait(), WAIT_S)
+        await asyncio.wait_for(known.all_closed.wait(), WAIT_S)
     finally:
         server.close()
 
@@ -112,7 +112,7 @@ def target(server: ControlServer, secret: bytes = SECRET) -> Target:
 
 
 class Link:
-    """One connection to the server, and what came over it."""
+    """One connection to the server, and what it received."""
 
     def __init__(self) -> None:
         self.frames: asyncio.Queue[ControlFrame] = asyncio.Queue()
@@ -170,8 +170,8 @@ async def test_an_initializer_that_says_nothing_is_given_up(
 
 
 async def test_a_command_that_is_interrupted_while_it_waits_says_nothing_of_it() -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     async with serving() as (server, echo):
         echo.may_answer.clear()
         asking = asyncio.create_task(ask(server))
@@ -182,7 +182,7 @@ async def test_a_command_that_is_interrupted_while_it_waits_says_nothing_of_it()
             await asking
     del asking
     gc.collect()
-    assert told == []
+    assert unhandled == []
 
 
 async def test_a_request_gets_its_progress_and_its_answer() -> None:

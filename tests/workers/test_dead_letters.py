@@ -1,4 +1,4 @@
-"""Dead letters: every failure is kept whole, and told at a bounded rate."""
+"""Dead letters: every failure is kept whole, and logged at a bounded rate."""
 
 import base64
 import json
@@ -102,7 +102,7 @@ def test_letters_are_added_to_those_of_an_earlier_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_one_second")
-def test_many_failures_are_all_kept_but_few_are_told(tmp_path: Path) -> None:
+def test_many_failures_are_all_kept_but_few_are_logged(tmp_path: Path) -> None:
     kept = DeadLetters(str(tmp_path), "app", "w1")
     with capture_logs() as lines:
         for first in range(0, 1000, 10):
@@ -223,7 +223,7 @@ def test_two_workers_of_one_name_in_one_folder_have_a_file_each(tmp_path: Path) 
     assert errors(tmp_path / "app-w1.2.jsonl") == ["1", "3"]
 
 
-def test_half_a_letter_that_a_crash_left_is_cut_off_and_told(tmp_path: Path) -> None:
+def test_half_a_letter_that_a_crash_left_is_cut_off_and_reported(tmp_path: Path) -> None:
     kept = DeadLetters(str(tmp_path), "app", "w1")
     kept.add([failure(1)])
     kept.close()

@@ -24,7 +24,7 @@ def framed(*bodies: bytes) -> bytes:
 
 
 class End:
-    """One end of a connection and what its owner is told."""
+    """One end of a connection and what its owner receives."""
 
     def __init__(self, side: Side, secret: bytes = SECRET) -> None:
         self.connection = FrameConnection(side, Purpose.DATA, secret, FRAME_BYTES_MAX, self)
@@ -68,7 +68,7 @@ class End:
 
 @contextlib.asynccontextmanager
 async def connected(dialer: End, listener: End) -> AsyncIterator[None]:
-    """Both ends on one connection over loopback; gone afterwards."""
+    """Connect both ends over loopback; close them afterwards."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: listener.connection, "127.0.0.1", 0)
     try:
@@ -256,7 +256,7 @@ async def test_the_owner_is_told_of_the_end_once_with_the_first_reason(
         await dialer.wait_opened()
         end_twice(dialer)
         assert await dialer.reason() == "first reason"
-        # What is said to a connection that is gone is not heard.
+        # Calls on a closed connection have no effect.
         dialer.connection.write(framed(b"late"))
         dialer.connection.close()
         dialer.connection.abort("third reason")

@@ -1,4 +1,4 @@
-"""Links between two workers over real sockets: what is told of one that breaks."""
+"""Links between two workers over real sockets: what is logged of one that breaks."""
 
 import asyncio
 import contextlib
@@ -64,8 +64,8 @@ async def linked() -> AsyncIterator[Two]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[str]:
-    """The reasons of links that are told to be lost."""
+def reported(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[str]:
+    """Return the queue of the reasons of lost links that are logged."""
     reasons: asyncio.Queue[str] = asyncio.Queue()
 
     def warning(event: str, reason: str, **_: object) -> None:
@@ -76,19 +76,19 @@ def told(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[str]:
     return reasons
 
 
-async def test_a_link_that_stays_broken_is_told(
-    told: asyncio.Queue[str], monkeypatch: pytest.MonkeyPatch
+async def test_a_link_that_stays_broken_is_reported(
+    reported: asyncio.Queue[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outgoing, "TOLD_AFTER_S", 0.01)
     async with linked() as two:
         two.listener.close()
         two.break_connection()
         async with asyncio.timeout(WAIT_S):
-            assert await told.get() == CLOSED_BY_PEER
+            assert await reported.get() == CLOSED_BY_PEER
 
 
-async def test_a_link_that_stands_again_or_is_wanted_no_more_is_not_told(
-    told: asyncio.Queue[str],
+async def test_a_link_that_stands_again_or_is_wanted_no_more_is_not_reported(
+    reported: asyncio.Queue[str],
 ) -> None:
     async with linked() as two:
         two.break_connection()
@@ -96,16 +96,16 @@ async def test_a_link_that_stands_again_or_is_wanted_no_more_is_not_told(
         two.link._tell_lost("as the timer does", connection_count=1)
         two.link.close()
         two.link._tell_lost("as the timer does", connection_count=2)
-    assert told.empty()
+    assert reported.empty()
 
 
-async def test_a_link_that_breaks_again_and_again_is_told(told: asyncio.Queue[str]) -> None:
+async def test_a_link_that_breaks_again_and_again_is_reported(reported: asyncio.Queue[str]) -> None:
     async with linked() as two:
         for count in range(outgoing.BREAKS_MAX):
-            assert told.empty()
+            assert reported.empty()
             two.break_connection()
             await two.stands(count + 2)
-        assert "it broke 5 times" in told.get_nowait()
+        assert "it broke 5 times" in reported.get_nowait()
 
 
 @pytest.mark.parametrize("kind", ["nobody listens", "somebody else listens"])

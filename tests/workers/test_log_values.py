@@ -48,7 +48,7 @@ print(msgpack.packb(new_lines()).hex())
 """
 
 
-def told(form: str) -> tuple[list[str], list[dict[str, Any]]]:
+def logged(form: str) -> tuple[list[str], list[dict[str, Any]]]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, form], capture_output=True, timeout=60, check=False
     )
@@ -61,7 +61,7 @@ def test_no_value_breaks_a_line_or_takes_the_place_of_what_every_line_has() -> N
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    lines, kept = told("json")
+    lines, kept = logged("json")
     values = [json.loads(line, parse_constant=refuse) for line in lines]
     assert [(value["level"], value["process"]) for value in values] == [
         *[("info", "w1")] * 3, ("error", "w1"), *[("info", "w1")] * 2, ("error", "w1"),
@@ -78,7 +78,7 @@ def test_no_value_breaks_a_line_or_takes_the_place_of_what_every_line_has() -> N
 
 
 def test_lines_for_people_are_written_all_the_same() -> None:
-    lines, _ = told("console")
+    lines, _ = logged("console")
     assert any("ours" in line for line in lines)
 
 

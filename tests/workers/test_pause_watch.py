@@ -1,9 +1,9 @@
-"""A pause of the sources is told when it is long, and then now and then."""
+"""A long pause of the sources is reported, and then now and then."""
 
 from wallaroo_workers.pause_watch import PauseWatch
 
 
-def test_a_short_pause_is_not_told() -> None:
+def test_a_short_pause_is_not_reported() -> None:
     watch = PauseWatch()
     assert watch.look(0.0, is_paused=True) is None
     assert watch.look(4.9, is_paused=True) is None

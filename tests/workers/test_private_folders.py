@@ -1,4 +1,4 @@
-"""Folders of workers: gone with their owner, however that ended, and never anybody else's."""
+"""Folders of workers: removed when their owner ends, however it ends, and no others."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""The files of a run: all that is wrong with them is told before anything is touched."""
+"""The files of a run: all problems with them are reported before anything is touched."""
 
 import os
 from pathlib import Path
@@ -80,13 +80,13 @@ def test_two_ways_to_one_file_are_seen(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_told(folder: Path) -> None:
+def test_a_folder_without_permission_is_reported(folder: Path) -> None:
     (folder / "folder").chmod(0o500)
     (problem,) = problems(folder, "in", "folder/out")
     assert problem.endswith("cannot be written; give permission there")
 
 
-def test_a_file_that_cannot_be_made_after_all_is_told(
+def test_a_file_that_cannot_be_made_after_all_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = RunFiles(plan_of("in", "folder/out"), str(folder))

@@ -74,7 +74,7 @@ def test_a_file_that_does_not_hold_a_secret_is_refused(
         load_secret(written(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--secret-file: .* cannot be read: No such file"):
         load_secret(str(tmp_path / "nothing"))
 

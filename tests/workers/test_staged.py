@@ -18,11 +18,11 @@ CONTENTS = [b"first of w1\n" * 3, b"first of w2\n", b"third\n" * 5]
 
 
 class Crash(BaseException):
-    """The process is gone."""
+    """The process has ended."""
 
 
 class CrashingSystem:
-    """Stands in for ``os`` in ``staged``: counts calls, and at one of them the process is gone.
+    """Stands in for ``os`` in ``staged``: counts calls, and at one of them the process ends.
 
     The call itself is not carried out then, or half of it where it is a write.
     """

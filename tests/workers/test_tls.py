@@ -1,4 +1,4 @@
-"""TLS without any connection: who is let in, and what both ends are told of who is not."""
+"""TLS without any connection: which peers are accepted, and what both ends report of a refusal."""
 
 import ssl
 from datetime import timedelta

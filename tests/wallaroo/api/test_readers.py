@@ -66,7 +66,7 @@ def test_each_duplicate_is_told_once() -> None:
     ]
 
 
-def test_every_key_of_a_forbidden_type_is_told() -> None:
+def test_every_key_of_a_forbidden_type_is_reported() -> None:
     first, second = mistakes_of(read_keys, [2.5, "a", ["b"]])
     assert first.startswith("app.py:7: partition_keys[0]: ")
     assert second.startswith("app.py:7: partition_keys[2]: ")

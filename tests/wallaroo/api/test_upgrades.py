@@ -1,4 +1,4 @@
-"""Upgrade functions find their state, and mistakes with them are told like all others."""
+"""Upgrade functions find their state, and mistakes with them are reported like all others."""
 
 from typing import Any
 

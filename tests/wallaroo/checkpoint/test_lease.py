@@ -81,7 +81,7 @@ class SimulatedRun:
         self.process = StoppableProcess(world.loop, name, world.chaos)
         self.is_owner = False
         self.error: WallarooError | None = None
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.me = Owner(
             token=f"token of {name}",
             host=host,
@@ -101,7 +101,7 @@ class SimulatedRun:
             lambda event, values: None,
             timeout_s=60,
         )
-        ports = LeasePorts(self.process.pause, world.clock, self.look, self.tell, self.tell)
+        ports = LeasePorts(self.process.pause, world.clock, self.look, self.report, self.report)
         self.lease = Lease(self.store, self.me, ports)
         self.task: Task = self.process.start(self._work(takes_over))
 
@@ -129,8 +129,8 @@ class SimulatedRun:
                 return Evidence(process_lives=run.process.is_alive)
         return Evidence(process_lives=False)
 
-    def tell(self, event: str, values: dict[str, Any]) -> None:
-        self.told.append(event)
+    def report(self, event: str, values: dict[str, Any]) -> None:
+        self.reported.append(event)
         self.world.loop.tell(self.process.name, f"{event} {values}")
 
     def crash(self) -> None:
@@ -182,7 +182,7 @@ def test_a_crashed_owner_does_not_delay_its_own_restart() -> None:
     owning(world).crash()
     again = world.run("again")
     assert world.until(lambda: again.is_owner) < 0.5
-    assert again.told == []
+    assert again.reported == []
 
 
 def test_a_request_of_a_crashed_owner_that_arrives_late_does_not_keep_its_restart_out() -> None:
@@ -214,7 +214,7 @@ def test_a_crashed_owner_on_another_host_is_replaced_when_its_lease_has_run_out(
     first.crash()
     second = world.run("second", "beta")
     assert LEASE_S <= world.until(lambda: second.is_owner) < LEASE_S + STORE_S
-    assert second.told.count("lease.waiting") == 1
+    assert second.reported.count("lease.waiting") == 1
 
 
 @pytest.mark.parametrize("still_s", [LEASE_S + STORE_S, 20 * LEASE_S])
@@ -251,7 +251,7 @@ def test_an_owner_that_stopped_in_order_keeps_nobody_waiting(host: str) -> None:
     world.until(lambda: not first.process.is_alive)
     second = world.run("second", host)
     assert world.until(lambda: second.is_owner) < 0.5
-    assert second.told == []
+    assert second.reported == []
 
 
 def test_numbers_go_on_after_a_stop_so_that_a_sleeper_finds_out() -> None:
@@ -293,7 +293,7 @@ def test_a_lease_that_cannot_be_read_is_respected_until_it_has_run_out(data: byt
     world.objects.by_name["owner/0000000007"] = data
     run = world.run("run")
     assert LEASE_S <= world.until(lambda: run.is_owner) < LEASE_S + STORE_S
-    assert "lease.damaged" in run.told
+    assert "lease.damaged" in run.reported
     world.pass_time(LEASE_S)
     assert [name for name in world.objects.by_name if name.startswith("owner/")] == [
         max(world.objects.by_name)
@@ -332,7 +332,7 @@ def test_a_store_that_is_away_for_long_does_not_end_its_owner(
     monkeypatch.setattr(store_module, "FAILURE_PROBABILITY", 0.0)
     world.pass_time(LEASE_S)
     assert first.is_owner
-    assert first.told.count("lease.renewal_failed") == 1
+    assert first.reported.count("lease.renewal_failed") == 1
 
 
 class Checked(SimulatedRun):

@@ -1,4 +1,4 @@
-"""What of a journal has to be there, and what may be gone."""
+"""Which parts of a journal must be there, and which may be missing."""
 
 import pytest
 

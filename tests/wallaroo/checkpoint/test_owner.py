@@ -1,4 +1,4 @@
-"""What an owner writes, and what can be told of it: who lives is respected, who is dead is not."""
+"""What an owner writes, and what is known of it: a live owner is respected, a dead one is not."""
 
 from dataclasses import replace
 

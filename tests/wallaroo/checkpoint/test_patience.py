@@ -45,12 +45,12 @@ class Bench:
         chaos = Chaos(NO_FAULTS, Random(1), self.loop)
         self.process = Process(self.loop, "initializer", chaos)
         self.away = AwayStore(self.process, Objects(), chaos)
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.reported: list[tuple[str, dict[str, Any]]] = []
         self.store = PatientStore(
             self.away,
             self.process.pause,
             lambda: self.loop.now_s,
-            lambda event, values: self.told.append((event, values)),
+            lambda event, values: self.reported.append((event, values)),
             TIMEOUT_S,
         )
 
@@ -77,12 +77,12 @@ def test_a_store_that_comes_back_in_time_is_used(away_s: float, loses_answers: b
     log = ManifestLog(bench.store, bench.process.pause, lambda: "token")
     assert bench.run(log.check_store) is None
     assert bench.loop.now_s < away_s + RETRY_INTERVAL_S + 5
-    events = [event for event, _ in bench.told]
+    events = [event for event, _ in bench.reported]
     assert events[0] == "store.unavailable"
     assert events[-1] == "store.available"
     assert len(events) == 2 + int(away_s / REPORT_INTERVAL_S)
-    assert bench.told[0][1]["location"] == "simulated"
-    assert bench.told[0][1]["reason"] == "connection refused"
+    assert bench.reported[0][1]["location"] == "simulated"
+    assert bench.reported[0][1]["reason"] == "connection refused"
 
 
 def test_one_that_stays_away_is_given_up_after_the_time_that_it_had() -> None:
@@ -115,7 +115,7 @@ def test_what_it_refuses_is_an_error_at_once_and_so_is_all_without_patience(
     bench.store.timeout_s = TIMEOUT_S if is_refusal else 0
     assert isinstance(bench.run(bench.store.list), StoreError)
     assert bench.away.request_count == 1
-    assert bench.told == []
+    assert bench.reported == []
 
 
 def test_what_is_there_already_or_is_not_there_is_an_answer() -> None:
@@ -126,4 +126,4 @@ def test_what_is_there_already_or_is_not_there_is_an_answer() -> None:
     assert bench.run(lambda: bench.store.get("a")) == b"1"
     assert bench.run(lambda: bench.store.delete(["a"])) is None
     assert bench.run(bench.store.list) == []
-    assert bench.told == []
+    assert bench.reported == []

@@ -1,4 +1,4 @@
-"""Of objects that cannot be read the others are read, and objects of gone classes as attributes."""
+"""One unreadable object does not hide the others; of a removed class the attributes are read."""
 
 import pickle
 import types

@@ -70,7 +70,7 @@ class Sink:
         assert self.queue.unsent_bytes == self.queue.queued_bytes
 
     def numbers(self, connection: bytearray) -> list[int]:
-        """Return the records that are whole in what came over a connection."""
+        """Return the records that are whole in the bytes of a connection."""
         records = bytes(connection).split(b">")[:-1]
         return [int(record.removeprefix(b"<").rstrip(b".")) for record in records]
 

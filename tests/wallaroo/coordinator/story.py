@@ -109,7 +109,7 @@ class Story:
         return max(worker.checkpoint for worker in self.played.values())
 
     def step(self, event: Event) -> list[Effect]:
-        """Return the effects without what is only told to people."""
+        """Return the effects without announcements."""
         effects = self.coordinator.step(event)
         self._note(effects)
         return [each for each in effects if not isinstance(each, Announce)]
@@ -125,8 +125,8 @@ class Story:
                     for worker in workers:
                         self.played[worker].hear(order)
 
-    def told(self, event: Event) -> list[Announce]:
-        """Return what people are told of this event."""
+    def announced(self, event: Event) -> list[Announce]:
+        """Return what is announced of this event."""
         effects = self.coordinator.step(event)
         self._note(effects)
         return [each for each in effects if isinstance(each, Announce)]

@@ -122,7 +122,7 @@ def test_a_manifest_that_is_not_written_ends_the_round_and_not_the_run() -> None
 
 def test_people_are_told_why_a_checkpoint_failed_and_what_becomes_of_it() -> None:
     story = saving()
-    (told,) = story.told(Received(B, NotSaved(E1, ROUND_8, "no space left")))
+    (told,) = story.announced(Received(B, NotSaved(E1, ROUND_8, "no space left")))
     assert (told.event, told.is_warning) == ("checkpoint.failed", True)
     assert told.values["reason"] == "worker b: no space left"
     assert told.values["failed_in_a_row"] == 1

@@ -19,7 +19,7 @@ class Chronicled:
         self.chronicle.on_effect(Publish(Epoch(epoch), is_again))
 
     @property
-    def told(self) -> list[tuple[str, str, str]]:
+    def reported(self) -> list[tuple[str, str, str]]:
         return [(each["kind"], each["level"], each["text"]) for each in self.events.newest()]
 
 
@@ -31,7 +31,7 @@ def test_a_recovery_says_how_long_it_took_from_the_first_loss() -> None:
     run.announced("worker.lost", worker="w2", reason="killed", epoch=3, lost="nothing")
     run.now_s += 0.5
     run.ran(3)
-    assert run.told == [
+    assert run.reported == [
         ("application.ready", "info", "the application is ready"),
         ("worker.lost", "warning", "worker w1 was lost: killed"),
         ("worker.lost", "warning", "worker w2 was lost: killed"),
@@ -49,7 +49,7 @@ def test_a_resize_is_one_entry_though_the_cluster_is_ready_again_in_between() ->
     run.announced("cluster.resizing", joining="w3, w4", leaving="")
     run.ran(2)
     run.announced("cluster.resized", workers="w1, w2, w3, w4")
-    assert run.told == [
+    assert run.reported == [
         (
             "cluster.resized",
             "info",
@@ -62,7 +62,7 @@ def test_a_resize_that_was_called_off_says_why() -> None:
     run = Chronicled()
     run.announced("cluster.resizing", joining="w3", leaving="")
     run.announced("cluster.resize_aborted", reason="worker w3 was lost")
-    assert run.told == [
+    assert run.reported == [
         ("cluster.resize_aborted", "warning", "a resize was aborted: worker w3 was lost")
     ]
 
@@ -80,12 +80,12 @@ def test_steps_on_the_way_are_left_to_the_log() -> None:
     run.announced("worker.joined", worker="w1")
     run.announced("worker.left", worker="w1")
     run.announced("cluster.drained", record_count=1, failure_count=0)
-    assert run.told == []
+    assert run.reported == []
 
 
 def test_lost_input_stays_in_the_history() -> None:
     run = Chronicled()
     run.announced("journals.lost", worker="w2", journal="w2-0000000001", actual_bytes=0)
-    assert run.told == [
+    assert run.reported == [
         ("journals.lost", "error", "input was lost with journal w2-0000000001 of w2")
     ]

@@ -138,7 +138,7 @@ class World:
         self.current: dict[WorkerName, Process] = {}
         """What was started last for each worker, dead or alive."""
         self.given_up: list[Process] = []
-        self.untold: list[Process] = []
+        self.unreported: list[Process] = []
         """Dead, and the coordinator has not heard of it."""
         self.joined: dict[WorkerName, Epoch] = {}
         self.assigned_epoch = Epoch(0)
@@ -230,14 +230,14 @@ class World:
         if self.living:
             process = self.random.choice(self.living)
             process.is_alive = False
-            self.untold.append(process)
+            self.unreported.append(process)
 
     def tell_loss(self) -> None:
         """The coordinator hears of a death: each means one start, and only what died is started.
 
         With checkpoints on others that were being started are started anew.
         """
-        process = self.untold.pop(self.random.randrange(len(self.untold)))
+        process = self.unreported.pop(self.random.randrange(len(self.unreported)))
         is_current = self.current[process.name] is process
         lost = WorkerLost(process.name, process.incarnation, "killed")
         started = [each for each in self.happen(lost) if isinstance(each, StartWorker)]
@@ -251,7 +251,7 @@ class World:
 
     def lose(self) -> None:
         self.die()
-        if self.untold:
+        if self.unreported:
             self.tell_loss()
 
     def answer(self, process: Process) -> None:
@@ -262,7 +262,7 @@ class World:
         """Something goes on by itself."""
         if self.rounds.pending is not None and self.random.random() < 0.2:
             self.happen(self.rounds.answered(stands=not self.fails()))
-        elif self.untold and self.random.random() < 0.2:
+        elif self.unreported and self.random.random() < 0.2:
             self.tell_loss()
         elif self.living:
             process = self.random.choice(self.living)
@@ -291,7 +291,7 @@ class World:
         while (
             any(each.orders or each.answers for each in self.living)
             or self.rounds.pending is not None
-            or self.untold
+            or self.unreported
         ):
             self.work()
 

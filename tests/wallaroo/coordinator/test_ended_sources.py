@@ -17,7 +17,7 @@ def story_of(*source_workers: WorkerName) -> Story:
     return Story(sources=sources_of(*source_workers))
 
 
-def told(
+def reported(
     story: Story, worker: WorkerName, *pipelines: int, problems: Sequence[str] = ()
 ) -> list[Effect]:
     return story.step(Received(worker, SourcesEnded(story.epoch, [*pipelines], [*problems])))
@@ -39,23 +39,23 @@ def test_nothing_has_ended_at_the_start_and_without_sources_nothing_ever_has() -
 def test_once_all_sources_have_ended_the_cluster_stops_in_order() -> None:
     story = story_of(A, B, A)
     story.go_to(Phase.RUNNING)
-    assert told(story, A, 2) == []
-    assert told(story, B, 1) == []
-    assert told(story, A, 0, 2) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
+    assert reported(story, A, 2) == []
+    assert reported(story, B, 1) == []
+    assert reported(story, A, 0, 2) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
     assert ended(all_drained(story)) is None
 
 
 def test_a_source_without_an_end_keeps_the_cluster_running() -> None:
     story = story_of(A, WorkerName(""))
     story.go_to(Phase.RUNNING)
-    assert told(story, A, 0) == []
+    assert reported(story, A, 0) == []
     assert story.phase is Phase.RUNNING
 
 
 def test_sources_that_end_before_all_have_opened_are_waited_with() -> None:
     story = story_of(A)
     story.go_to(Phase.OPENING)
-    assert told(story, A, 0) == []
+    assert reported(story, A, 0) == []
     effects = story.go_to(Phase.DRAINING)
     assert drain_in(effects) == [Send(WORKERS, Drain(Epoch(1), FIRST))]
 
@@ -63,29 +63,29 @@ def test_sources_that_end_before_all_have_opened_are_waited_with() -> None:
 def test_a_stop_that_was_asked_for_meanwhile_is_one_stop() -> None:
     story = story_of(A)
     story.go_to(Phase.DRAINING)
-    assert told(story, A, 0) == []
+    assert reported(story, A, 0) == []
     assert ended(all_drained(story)) is None
 
 
 def test_sources_of_a_lost_worker_begin_again_and_the_others_tell_again() -> None:
     story = story_of(A, B)
     story.go_to(Phase.RUNNING)
-    told(story, B, 1)
+    reported(story, B, 1)
     story.lose(B)
     assert story.step(Received(A, SourcesEnded(Epoch(1), [0], []))) == []
     story.join(B)
     assert story.epoch == 2
     story.go_to(Phase.RUNNING)
-    assert told(story, A, 0) == []
-    assert drain_in(told(story, B, 1)) != []
+    assert reported(story, A, 0) == []
+    assert drain_in(reported(story, B, 1)) != []
 
 
 def test_a_source_that_was_not_read_to_its_end_is_an_error_of_the_run() -> None:
     story = story_of(A, B)
     story.go_to(Phase.RUNNING)
-    told(story, A, 0, problems=["in.bin was not read to its end"])
-    told(story, A, 0, problems=["in.bin was not read to its end"])
-    told(story, B, 1)
+    reported(story, A, 0, problems=["in.bin was not read to its end"])
+    reported(story, A, 0, problems=["in.bin was not read to its end"])
+    reported(story, B, 1)
     error = ended(all_drained(story))
     assert isinstance(error, ClusterError)
     assert str(error) == "in.bin was not read to its end"

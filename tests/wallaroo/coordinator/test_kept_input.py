@@ -1,4 +1,4 @@
-"""Journals that are gone when all go back: said, and the end of the run unless that is allowed."""
+"""Journals that are missing in a recovery: reported, and the run ends unless that is allowed."""
 
 from typing import Any
 

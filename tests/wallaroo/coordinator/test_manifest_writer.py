@@ -277,14 +277,14 @@ async def test_a_changed_class_passes_if_that_is_allowed(
     changed = plan_of(totals_class(monkeypatch, __init__=attributes(count=0, mean=0)))
     with pytest.raises(StateObjectError, match="a new Totals has mean"):
         await begun(store, plan=changed)
-    told: list[str] = []
+    reported: list[str] = []
     await begun(
         store,
         plan=changed,
         allow_changed_state=True,
-        warn=lambda event, _: told.append(event),
+        warn=lambda event, _: reported.append(event),
     )
-    assert told == ["state.changed"]
+    assert reported == ["state.changed"]
 
 
 async def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(store: Store) -> None:
@@ -303,16 +303,16 @@ async def test_behind_a_damaged_checkpoint_it_is_told_once_that_old_ones_stay(
     bad = manifest_name(await commit(first, beginning))
     await store.delete([bad])
     await store.create(bad, b"GIF89a, and certainly nothing of ours")
-    told: list[str] = []
+    reported: list[str] = []
 
     def warn(event: str, values: dict[str, Any]) -> None:
         assert bad in values["reason"]
-        told.append(event)
+        reported.append(event)
 
     run, beginning = await begun(store, warn=warn, keep=4, from_checkpoint=good)
     for _ in range(3):
         await commit(run, beginning)
-    assert told == ["checkpoint.prune_failed"]
+    assert reported == ["checkpoint.prune_failed"]
     # As many as are kept now stand before it.
     await commit(run, beginning)
     assert bad not in [name for name, _ in await store.list("manifests")]
@@ -333,10 +333,10 @@ async def test_a_start_without_a_journal_is_refused_before_it_claims_anything(
 ) -> None:
     run, beginning = await begun(store)
     number = await commit(run, beginning, share_with(JournalPosition(OF_A, 500, {})))
-    told: list[Announce] = []
+    reported: list[Announce] = []
     with pytest.raises(ClusterError, match=f"/journals/{OF_A}: .* from offset 500 on is missing"):
-        await begun(store, announce=told.append)
-    assert [(line.event, line.is_error) for line in told] == [("journals.lost", True)]
+        await begun(store, announce=reported.append)
+    assert [(line.event, line.is_error) for line in reported] == [("journals.lost", True)]
     assert max(await log_of(store).numbers()) == number
     there = [JournalExtent(OF_A, 0, 0, 500)]
     _, beginning = await begun(store, journals=there)

@@ -83,7 +83,7 @@ def test_a_cluster_of_one_goes_back_alone() -> None:
 
 
 def test_people_are_told_that_nothing_is_lost_and_where_all_go_back_to() -> None:
-    told = running().told(WorkerLost(B, E1, "killed"))
+    told = running().announced(WorkerLost(B, E1, "killed"))
     assert [(each.event, each.is_warning) for each in told] == [("worker.lost", True)]
     assert told[0].values["lost"] == "nothing"
     assert told[0].next == "all workers go back to checkpoint 7"
@@ -137,7 +137,7 @@ def test_nobody_is_told_where_to_go_back_to_while_a_manifest_is_written(is_writt
     story.lose(B)
     assert story.join(A, B) == []
     assert story.phase is Phase.FORMING
-    # Nobody is in an epoch that the checkpoint is of, so nobody is told that it stands.
+    # No worker is in the epoch of the checkpoint, so none is told that it is committed.
     assign = assigned(story.written(8) if is_written else story.not_written())
     assert (assign.epoch, assign.manifest) == (2, 8 if is_written else 7)
     assert story.go_to(Phase.RUNNING) == [Publish(E2, is_again=True)]
@@ -166,7 +166,7 @@ def test_a_loss_when_all_have_joined_and_wait_for_a_manifest_begins_again() -> N
 
 
 def test_people_are_told_that_the_checkpoint_which_is_written_may_be_the_one() -> None:
-    (told,) = committing().told(WorkerLost(B, E1, "killed"))
+    (told,) = committing().announced(WorkerLost(B, E1, "killed"))
     assert told.next == ("all workers go back to checkpoint 7 or the one that is being written")
 
 

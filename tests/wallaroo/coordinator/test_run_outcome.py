@@ -15,12 +15,12 @@ from wallaroo.wire.control import Counted, Drain
 E1 = Epoch(1)
 
 
-def said(worker: WorkerName, came: int, failed: int) -> Counted:
-    return Counted(E1, worker, E1, counted_source(worker, came, failed))
+def said(worker: WorkerName, arrived: int, failed: int) -> Counted:
+    return Counted(E1, worker, E1, counted_source(worker, arrived, failed))
 
 
-def announced(watch: FailureWatch, worker: WorkerName, came: int, failed: int) -> bool:
-    return watch.reported(worker, said(worker, came, failed), WORKERS) is not None
+def announced(watch: FailureWatch, worker: WorkerName, arrived: int, failed: int) -> bool:
+    return watch.reported(worker, said(worker, arrived, failed), WORKERS) is not None
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def announced(watch: FailureWatch, worker: WorkerName, came: int, failed: int) -
         ("0.1%", 1000, 1, False),
         ("0.1%", 999, 1, True),
         ("100%", 1000, 1000, False),
-        # A multi computation makes more records than came.
+        # A multi computation makes more records than arrived.
         ("100%", 1000, 1001, True),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_run_without_failures_is_done() -> None:
     assert (outcome.status, outcome.reason, outcome.dead_letter_count) == (ExitStatus.DONE, "", 0)
 
 
-def test_some_failures_leave_the_status_and_are_told() -> None:
+def test_some_failures_leave_the_status_and_are_reported() -> None:
     watch = watch_of_failures()
     announced(watch, A, 5, 0)
     announced(watch, B, 5, 5)
@@ -148,10 +148,10 @@ def test_a_passed_limit_stops_the_cluster_in_order() -> None:
     story.go_to(Phase.RUNNING)
     assert story.say(A, said(A, 5, 2)) == []
     effects = story.coordinator.step(Received(B, said(B, 5, 1)))
-    (told, *_) = effects
-    assert isinstance(told, Announce)
-    assert told.event == "failures.exceeded"
-    assert told.values == {"record_count": 10, "failure_count": 3, "limit": "2"}
+    (line, *_) = effects
+    assert isinstance(line, Announce)
+    assert line.event == "failures.exceeded"
+    assert line.values == {"record_count": 10, "failure_count": 3, "limit": "2"}
     assert any(isinstance(each, Send) and isinstance(each.frame, Drain) for each in effects)
     assert story.phase is Phase.DRAINING
 

@@ -30,7 +30,7 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.parts = Parts()
         self.monkeypatch = monkeypatch
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.reported: list[tuple[str, dict[str, Any]]] = []
 
     def old_run(self, create: Any, *, has_shapes: bool = True) -> Manifest:
         """Return the checkpoint of a run, for which it made three objects."""
@@ -42,17 +42,17 @@ class Gate:
         return totals_class(self.monkeypatch, __init__=attributes(**values))
 
     async def check(self, base: Manifest, plan: Plan, *, may_change: bool = False) -> None:
-        def tell(event: str, values: dict[str, Any]) -> None:
-            self.told.append((event, values))
+        def report(event: str, values: dict[str, Any]) -> None:
+            self.reported.append((event, values))
 
-        gate = UpgradeGate(plan, fresh_shapes(plan), self.parts, tell, tell)
+        gate = UpgradeGate(plan, fresh_shapes(plan), self.parts, report, report)
         await gate.check(base, may_change=may_change)
 
     async def refusal(self, base: Manifest, create: Callable[[], Any]) -> StateObjectError:
         with pytest.raises(StateObjectError) as caught:
             await self.check(base, plan_of(create))
         assert caught.value.exit_code == 1
-        assert self.told == []
+        assert self.reported == []
         return caught.value
 
 
@@ -67,7 +67,7 @@ async def test_a_state_that_has_not_changed_passes_without_a_look_at_its_objects
     base = gate.old_run(gate.totals(count=0))
     gate.parts.by_name.clear()
     await gate.check(base, plan_of(gate.totals(count=5)))
-    assert gate.told == []
+    assert gate.reported == []
 
 
 async def test_attributes_that_user_code_adds_later_are_no_change(gate: Gate) -> None:
@@ -76,7 +76,7 @@ async def test_attributes_that_user_code_adds_later_are_no_change(gate: Gate) ->
     value.later = 1
     gate.parts.add({"d": value})
     await gate.check(gate.old_run(kind), plan_of(kind))
-    assert gate.told == []
+    assert gate.reported == []
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ async def test_an_upgrade_function_is_a_way_out(gate: Gate) -> None:
     plan = plan_of(gate.totals(count=0, mean=0))
     state = replace(plan.states[NAME], upgrade=lambda old: old)
     await gate.check(base, replace(plan, states={NAME: state}))
-    ((event, facts),) = gate.told
+    ((event, facts),) = gate.reported
     assert event == "state.upgrading"
     assert facts["change"] == "a new Totals has mean, which was not there"
 
 
-async def test_the_option_is_a_way_out_and_the_change_is_told(gate: Gate) -> None:
+async def test_the_option_is_a_way_out_and_the_change_is_reported(gate: Gate) -> None:
     base = gate.old_run(gate.totals(count=0))
     await gate.check(base, plan_of(gate.totals(count=0, mean=0)), may_change=True)
-    ((event, facts),) = gate.told
+    ((event, facts),) = gate.reported
     assert (event, facts["state"], facts["checkpoint"]) == ("state.changed", "totals", 7)
 
 
@@ -152,7 +152,7 @@ async def test_a_setstate_is_a_way_out_if_it_makes_old_objects_what_new_ones_are
     new = totals_class(gate.monkeypatch, __init__=init, __setstate__=set_state)
     if does_it:
         await gate.check(base, plan_of(new))
-        assert [event for event, _ in gate.told] == ["state.upgrading"]
+        assert [event for event, _ in gate.reported] == ["state.upgrading"]
     else:
         error = await gate.refusal(base, new)
         assert error.what.endswith("; an object restored from it has no mean")
@@ -206,7 +206,7 @@ async def test_a_class_that_is_still_found_under_its_old_name_may_be_renamed(gat
     gate.monkeypatch.setattr(states_of_old, "Totals", renamed)
     gate.monkeypatch.setitem(globals(), "Sums", renamed)
     await gate.check(base, plan_of(renamed))
-    assert [event for event, _ in gate.told] == ["state.upgrading"]
+    assert [event for event, _ in gate.reported] == ["state.upgrading"]
 
 
 class Inner:

@@ -25,7 +25,7 @@ SECOND = StartWorker(W, Epoch(2), is_restart=False)
 NO_HOST = ClusterError("no host")
 
 
-def gone(order: StartWorker) -> ProcessFinished:
+def finished(order: StartWorker) -> ProcessFinished:
     return ProcessFinished(order.worker, order.incarnation)
 
 
@@ -37,16 +37,16 @@ def running() -> WorkerProcesses:
 
 
 def orders(effects: list[ProcessEffect]) -> list[ProcessEffect]:
-    """Return the effects without what is told to people."""
+    """Return the effects without announcements."""
     return [each for each in effects if not isinstance(each, Announce)]
 
 
 def test_a_lost_worker_is_started_again_after_its_back_off() -> None:
     processes = running()
-    assert processes.ended(FIRST) == [gone(FIRST)]
-    told, later = processes.start(AGAIN, 0.0)
-    assert isinstance(told, Announce)
-    assert told.event == "worker.restarting"
+    assert processes.ended(FIRST) == [finished(FIRST)]
+    announced, later = processes.start(AGAIN, 0.0)
+    assert isinstance(announced, Announce)
+    assert announced.event == "worker.restarting"
     assert later == LaunchLater(AGAIN, BACK_OFF_FIRST_S)
     assert processes.due(AGAIN) == [LaunchProcess(AGAIN)]
 
@@ -54,18 +54,18 @@ def test_a_lost_worker_is_started_again_after_its_back_off() -> None:
 def test_a_process_is_launched_once_nothing_is_left_of_the_one_before() -> None:
     processes = running()
     assert processes.start(SECOND, 0.0) == [KillProcess(W)]
-    assert processes.ended(FIRST) == [gone(FIRST), LaunchProcess(SECOND)]
+    assert processes.ended(FIRST) == [finished(FIRST), LaunchProcess(SECOND)]
 
 
 def test_the_back_off_may_end_before_the_process_does() -> None:
     processes = running()
     assert orders(processes.start(AGAIN, 0.0))[0] == KillProcess(W)
     assert processes.due(AGAIN) == []
-    assert processes.ended(FIRST) == [gone(FIRST), LaunchProcess(AGAIN)]
+    assert processes.ended(FIRST) == [finished(FIRST), LaunchProcess(AGAIN)]
 
 
 def test_a_process_that_ends_by_itself_waits_for_an_order() -> None:
-    assert running().ended(FIRST) == [gone(FIRST)]
+    assert running().ended(FIRST) == [finished(FIRST)]
 
 
 def test_only_the_last_order_counts() -> None:
@@ -82,7 +82,7 @@ def test_a_process_that_was_ordered_anew_while_it_started_is_killed_once_it_is_t
     processes.start(FIRST, 0.0)
     assert processes.start(SECOND, 0.0) == [KillProcess(W)]
     assert processes.started(FIRST, 1) == [KillProcess(W)]
-    assert processes.ended(FIRST) == [gone(FIRST), LaunchProcess(SECOND)]
+    assert processes.ended(FIRST) == [finished(FIRST), LaunchProcess(SECOND)]
 
 
 def test_a_worker_that_is_lost_too_often_ends_the_run() -> None:
@@ -97,7 +97,7 @@ def test_a_worker_that_is_lost_too_often_ends_the_run() -> None:
 def test_a_member_that_cannot_be_started_ends_the_run() -> None:
     processes = WorkerProcesses(restarts_max=2)
     processes.start(FIRST, 0.0)
-    assert processes.not_started(FIRST, NO_HOST) == [gone(FIRST), GiveUp(NO_HOST)]
+    assert processes.not_started(FIRST, NO_HOST) == [finished(FIRST), GiveUp(NO_HOST)]
 
 
 def test_a_worker_that_is_to_join_and_cannot_be_started_is_lost() -> None:
@@ -105,21 +105,21 @@ def test_a_worker_that_is_to_join_and_cannot_be_started_is_lost() -> None:
     processes = WorkerProcesses(restarts_max=2)
     processes.start(joining, 0.0)
     lost = WorkerLost(W, Epoch(2), "it cannot be started: no host")
-    assert processes.not_started(joining, NO_HOST) == [gone(joining), lost]
+    assert processes.not_started(joining, NO_HOST) == [finished(joining), lost]
 
 
 def test_a_start_that_fails_when_it_is_not_wanted_any_more_ends_nothing() -> None:
     processes = WorkerProcesses(restarts_max=2)
     processes.start(FIRST, 0.0)
     processes.start(SECOND, 0.0)
-    assert processes.not_started(FIRST, NO_HOST) == [gone(FIRST), LaunchProcess(SECOND)]
+    assert processes.not_started(FIRST, NO_HOST) == [finished(FIRST), LaunchProcess(SECOND)]
 
 
 def test_a_worker_that_was_told_to_stop_is_killed_when_it_does_not() -> None:
     processes = running()
     assert processes.end(W, is_stopping=True) == [KillLater(FIRST, KILL_AFTER_S)]
     assert processes.overdue(FIRST) == [KillProcess(W)]
-    assert processes.ended(FIRST) == [gone(FIRST)]
+    assert processes.ended(FIRST) == [finished(FIRST)]
     assert processes.pids == {}
 
 
@@ -142,4 +142,4 @@ def test_nothing_is_started_once_the_run_is_over() -> None:
     processes = running()
     processes.start(SECOND, 0.0)
     processes.end_all()
-    assert processes.ended(FIRST) == [gone(FIRST)]
+    assert processes.ended(FIRST) == [finished(FIRST)]

@@ -44,7 +44,7 @@ class NotedEngine:
 
 
 class NotedJournal:
-    """A journal in memory that refuses as often as it is told to."""
+    """A journal in memory that refuses as often as a test asks for."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals

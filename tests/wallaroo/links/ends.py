@@ -68,7 +68,7 @@ def new_outgoing(
 
 
 def connected(link: OutgoingLink, processed: int = 0, *, pressed: bool = False) -> NotedConnection:
-    """Have a connection of the link stand, to a receiver that came so far."""
+    """Connect the link to a receiver that has processed so many frames."""
     connection = NotedConnection()
     link.received(connection, link.hello, content_of(LinkWelcome(processed, pressed)))
     return connection

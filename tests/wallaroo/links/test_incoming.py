@@ -1,4 +1,4 @@
-"""The receiving ends of links: who may dial, and what is told to the sender."""
+"""The receiving ends of links: which workers may dial, and what the sender is told."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_the_loss_of_an_old_connection_does_not_touch_the_new_one() -> None:
     assert new.frames[-1] == PressureFrame(is_under_pressure=True)
 
 
-def test_without_a_connection_nothing_is_told() -> None:
+def test_without_a_connection_nothing_is_reported() -> None:
     link, connection = dialed(new_incoming())
     link.detach(connection)
     link.processed(frame(1))

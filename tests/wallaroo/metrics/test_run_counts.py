@@ -19,7 +19,7 @@ def run_of(*nodes: Node, counts_steps: bool = True) -> RunCounts:
     return RunCounts([nodes], is_durable=True, counts_steps=counts_steps)
 
 
-def told(run: RunCounts, counts: Counts) -> PipelineCounts:
+def counted(run: RunCounts, counts: Counts) -> PipelineCounts:
     run.totals.set_members(["w1"], 1)
     run.totals.reported("w1", 1, 1, {"w1": counts})
     (pipeline,) = run.in_this_run()
@@ -29,7 +29,7 @@ def told(run: RunCounts, counts: Counts) -> PipelineCounts:
 @pytest.mark.parametrize(
     ("places", "counts", "have_all_failed"),
     [
-        pytest.param([SOURCE, SINK], {}, False, id="nothing came"),
+        pytest.param([SOURCE, SINK], {}, False, id="nothing arrived"),
         pytest.param(
             [SOURCE, STEP, SINK],
             {"p/source": [9, 9, 0, 0], "p/a": [9, 0, 0, 9], "p/x": [0, 0, 0, 0]},
@@ -89,7 +89,7 @@ def told(run: RunCounts, counts: Counts) -> PipelineCounts:
 def test_all_have_failed_if_nothing_but_failures_came_of_them(
     places: list[Node], counts: Counts, have_all_failed: bool
 ) -> None:
-    assert told(run_of(*places), counts).have_all_failed is have_all_failed
+    assert counted(run_of(*places), counts).have_all_failed is have_all_failed
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_without_metrics_all_have_failed_if_it_is_certain(
     places: list[Node], failed: int, have_all_failed: bool
 ) -> None:
     counts = {"p/source": [9, 9, 0, 0], places[1].id: [failed, 0, 0, failed]}
-    assert told(run_of(*places, counts_steps=False), counts).have_all_failed is have_all_failed
+    assert counted(run_of(*places, counts_steps=False), counts).have_all_failed is have_all_failed
 
 
 def test_what_an_earlier_run_has_counted_is_shown_and_not_judged() -> None:

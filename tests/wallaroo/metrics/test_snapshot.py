@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.workers.dashboard.exported import told, view_of
+from tests.workers.dashboard.exported import gathered, view_of
 from wallaroo.metrics.gathering import Gathering
 from wallaroo_workers.initializer.metrics.prometheus import families
 
 
 def view_with(change: Any) -> dict[str, Any]:
-    gathering = told()
+    gathering = gathered()
     for member in gathering.members.values():
         assert member.report is not None
         change(member.report)
@@ -54,7 +54,7 @@ def keys_of(gathering: Gathering, *counts: int) -> dict[str, Any]:
 def test_one_key_on_one_worker_is_not_uneven_but_all_of_many_are(
     counts: tuple[int, int], skew: float
 ) -> None:
-    assert keys_of(told(), *counts)["skew"] == skew
+    assert keys_of(gathered(), *counts)["skew"] == skew
 
 
 def lost_count(gathering: Gathering) -> float:
@@ -64,7 +64,7 @@ def lost_count(gathering: Gathering) -> float:
 
 
 def test_health_tells_of_lost_input_until_the_next_checkpoint_and_the_counter_for_good() -> None:
-    gathering = told()
+    gathering = gathered()
     assert lost_count(gathering) == 0
     for journal in ("w1-0000000001", "w2-0000000001"):
         gathering.journal_lost(journal)

@@ -130,7 +130,7 @@ def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
     totals.reported("w1", 1, 1, {"w1": {"p/sink": [10, 10, 0, 0]}})
     assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
     totals.set_members(["w1"], 2)
-    # All of it came again, and the sink has acknowledged a part of it.
+    # All of it arrived again, and the sink has acknowledged a part of it.
     totals.reported("w1", 2, 2, {"w1": {"p/sink": [11, 6, 0, 0]}})
     assert totals.by_worker() == {"w1": {"p/sink": [10, 10, 0, 0]}}
     totals.reported("w1", 2, 2, {"w1": {"p/sink": [12, 11, 0, 0]}})
@@ -142,7 +142,7 @@ def test_without_checkpoints_a_lost_successor_does_not_count_one_that_left_twice
     totals.reported("w1", 1, 1, {"w1": counts(10)})
     totals.reported("w2", 1, 1, {"w2": counts(19)})
     totals.set_members(["w1"], 2)
-    # w1 carries what w2 had counted at its end, a little more than w2 itself has told.
+    # w1 carries what w2 had counted at its end, a little more than w2 itself has reported.
     totals.reported("w1", 1, 2, {"w1": counts(10), "w2": counts(20)})
     assert total(totals) == [30, 30, 0, 0]
     # w1 is lost; its successor carries nothing.

@@ -36,7 +36,7 @@ SEQUENCES = [
 
 
 class Seen:
-    """A state: how often each value came."""
+    """A state: how often each value arrived."""
 
     def __init__(self) -> None:
         self.values: Counter[int] = Counter()

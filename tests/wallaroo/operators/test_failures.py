@@ -60,7 +60,7 @@ def described(
     raise AssertionError("not raised")
 
 
-def test_all_facts_of_an_error_are_told() -> None:
+def test_all_facts_of_an_error_are_reported() -> None:
     failure = failed(ValueError("no such symbol"), {"symbol": "X"}, canonical_key("k"))
     assert (failure.pipeline, failure.step, failure.key) == ("p", "step", "k")
     assert (failure.payload, failure.record) == (b"payload", "{'symbol': 'X'}")

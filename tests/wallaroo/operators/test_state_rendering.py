@@ -120,7 +120,7 @@ def circle() -> list[Any]:
     ],
     ids=["circle", "keys", "number", "long", "long together"],
 )
-def test_what_json_cannot_hold_well_is_told(value: Any, why: str) -> None:
+def test_values_that_json_cannot_hold_well_are_reported(value: Any, why: str) -> None:
     with pytest.raises(NotShownError, match=why):
         plain_of(value)
     shown = show(value)
@@ -147,7 +147,7 @@ def test_a_class_without_a_repr_shows_its_attributes() -> None:
     assert text_of(Empty()).startswith("<tests.")
 
 
-def test_a_repr_that_fails_is_told() -> None:
+def test_a_repr_that_fails_is_reported() -> None:
     assert text_of(Broken()) == "<Broken, whose repr failed: RuntimeError: not today>"
     assert text_of(Plain(a=Broken())).startswith("<Plain, whose repr failed")
 

@@ -65,7 +65,7 @@ def b(inbox: Inbox) -> Sender:
     return Sender(inbox, "b")
 
 
-def test_frames_are_processed_in_the_order_in_which_they_came(
+def test_frames_are_processed_in_the_order_in_which_they_arrived(
     inbox: Inbox, a: Sender, b: Sender
 ) -> None:
     assert inbox.first is None

@@ -230,11 +230,11 @@ def test_a_frame_that_waits_to_be_processed_is_not_taken_twice() -> None:
 
 def test_an_acknowledgement_is_owed_after_one_frame_and_due_after_many() -> None:
     receiver = LinkReceiver(Epoch(1))
-    told = [(receiver.owes_ack, receiver.is_ack_due)]
+    seen = [(receiver.owes_ack, receiver.is_ack_due)]
     for sequence in range(1, ACK_FRAMES_MAX + 1):
         receiver.processed(sequence, 1)
-        told.append((receiver.owes_ack, receiver.is_ack_due))
-    assert told == [(False, False), *[(True, False)] * (ACK_FRAMES_MAX - 1), (True, True)]
+        seen.append((receiver.owes_ack, receiver.is_ack_due))
+    assert seen == [(False, False), *[(True, False)] * (ACK_FRAMES_MAX - 1), (True, True)]
     assert receiver.acknowledge() == ACK_FRAMES_MAX
     assert (receiver.owes_ack, receiver.is_ack_due) == (False, False)
 
@@ -242,12 +242,12 @@ def test_an_acknowledgement_is_owed_after_one_frame_and_due_after_many() -> None
 def test_an_acknowledgement_is_due_after_many_bytes() -> None:
     receiver = LinkReceiver(Epoch(1))
     receiver.processed(1, ACK_BYTES_MAX - 1)
-    told = [receiver.is_ack_due]
+    seen = [receiver.is_ack_due]
     receiver.processed(2, 1)
-    told.append(receiver.is_ack_due)
+    seen.append(receiver.is_ack_due)
     receiver.acknowledge()
-    told.append(receiver.is_ack_due)
-    assert told == [False, True, False]
+    seen.append(receiver.is_ack_due)
+    assert seen == [False, True, False]
 
 
 def test_an_acknowledgement_does_not_pass_a_frame_that_is_held_back() -> None:

@@ -324,7 +324,7 @@ class WorkerByHand:
 
 
 class NotedLink:
-    """Where a frame came from."""
+    """Stands for the link over which a frame arrives."""
 
     def __init__(self, worker: WorkerName) -> None:
         self.worker = worker

@@ -197,7 +197,7 @@ def test_a_frame_that_is_not_an_order_is_refused_and_the_worker_goes_on() -> Non
     assert "Ready" in warned
 
 
-def test_the_last_steps_of_a_worker_can_be_told() -> None:
+def test_the_last_steps_of_a_worker_can_be_listed() -> None:
     worker = WorkerByHand().running()
     assert any("Open" in line for line in worker.machine.story)
     assert any("Opened" in line for line in worker.machine.story)

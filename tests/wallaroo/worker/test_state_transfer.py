@@ -135,7 +135,7 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
 
 
 def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 200,000 keys some 200 move: only these, and one that came late, are touched."""
+    """Of 200,000 keys some 200 move: only these, and one that arrived late, are touched."""
     keys = [f"k{number}" for number in range(200_000)]
     now = PartitionMap("counts", 1024, (), (A,) * 1024)
     then = PartitionMap("counts", 1024, (), (B, *(A,) * 1023))

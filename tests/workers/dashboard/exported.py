@@ -34,8 +34,8 @@ def alphabet_plan() -> Plan:
     return plan
 
 
-def told(count: int = 1000) -> Gathering:
-    """All that two workers can tell of ``count`` records, and a checkpoint."""
+def gathered(count: int = 1000) -> Gathering:
+    """Return all that two workers can report of ``count`` records, and a checkpoint."""
     plan, now_s = alphabet_plan(), time.time()
     counts = RunCounts(Nodes(plan).by_pipeline, is_durable=True)
     gathering = Gathering(plan, counts, time.time)
@@ -78,5 +78,5 @@ def view_of(gathering: Gathering) -> dict[str, Any]:
 
 def exported_families() -> list[Metric]:
     """All that is exported."""
-    gathering = told()
+    gathering = gathered()
     return list(families(gathering, view_of(gathering)))

@@ -352,7 +352,7 @@ def test_a_wrong_secret_is_told_and_forgotten(browser: Browser, served: ServedIn
     page.close()
 
 
-# When the cluster is gone
+# After the cluster has ended
 
 
 def test_a_page_without_its_cluster_says_so_and_since_when(

@@ -194,7 +194,7 @@ async def test_a_snapshot_that_fails_ends_neither_the_listener_nor_the_cluster(
     with capture_logs() as logged:
         async with page.get("/api/snapshot") as response:
             assert response.status == 500
-    # The server may notice a moment later that the listener has gone.
+    # The server may notice a moment later that the listener has closed.
     assert [line["event"] for line in logged].count("dashboard.request_failed") == 1
 
 

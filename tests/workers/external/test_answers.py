@@ -1,4 +1,4 @@
-"""What the external channel answers, for a cluster that is only told of."""
+"""What the external channel answers, for a cluster without processes."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ def plan() -> Plan:
     return application.build()
 
 
-class Told:
+class PlayedCluster:
     """A cluster of which everything is known."""
 
     def __init__(self, *workers: str, is_processing: bool = True) -> None:
@@ -90,10 +90,10 @@ class Told:
 
 
 class Channel:
-    def __init__(self, told: Told) -> None:
+    def __init__(self, cluster: PlayedCluster) -> None:
         self.shown: list[str] = []
         self.answers = ExternalAnswers(
-            "initializer", "initializer", plan(), told, self.shown.append
+            "initializer", "initializer", plan(), cluster, self.shown.append
         )
 
     async def ask(self, kind: ExternalId, text: str = "") -> ExternalMessage | None:
@@ -107,7 +107,7 @@ class Channel:
 
 
 async def test_the_status_of_a_cluster_at_work() -> None:
-    assert await Channel(Told("worker1")).query(ExternalId.CLUSTER_STATUS_QUERY) == {
+    assert await Channel(PlayedCluster("worker1")).query(ExternalId.CLUSTER_STATUS_QUERY) == {
         "worker_count": 2,
         "worker_names": ["initializer", "worker1"],
         "processing_messages": True,
@@ -115,21 +115,21 @@ async def test_the_status_of_a_cluster_at_work() -> None:
 
 
 async def test_the_status_while_a_worker_is_away() -> None:
-    told = Told("worker1", is_processing=False)
-    status = await Channel(told).query(ExternalId.CLUSTER_STATUS_QUERY)
+    cluster = PlayedCluster("worker1", is_processing=False)
+    status = await Channel(cluster).query(ExternalId.CLUSTER_STATUS_QUERY)
     assert status["processing_messages"] is False
 
 
 @pytest.mark.parametrize("flag", ["is_away", "is_initialized"])
 async def test_the_status_before_there_is_a_cluster(flag: str) -> None:
-    told = Told()
-    setattr(told, flag, flag == "is_away")
-    answer = await Channel(told).ask(ExternalId.CLUSTER_STATUS_QUERY)
+    cluster = PlayedCluster()
+    setattr(cluster, flag, flag == "is_away")
+    answer = await Channel(cluster).ask(ExternalId.CLUSTER_STATUS_QUERY)
     assert answer == ExternalMessage(ExternalId.CLUSTER_STATUS_NOT_INITIALIZED)
 
 
 async def test_partitions_have_numbers_by_state_and_worker() -> None:
-    found = await Channel(Told("worker1", "worker2")).query(ExternalId.PARTITION_QUERY)
+    found = await Channel(PlayedCluster("worker1", "worker2")).query(ExternalId.PARTITION_QUERY)
     states = found["state_partitions"]
     assert {name: [*by_worker] for name, by_worker in states.items()} == {
         "split": ["initializer", "worker1", "worker2"],
@@ -144,15 +144,15 @@ async def test_partitions_have_numbers_by_state_and_worker() -> None:
 
 
 async def test_numbers_stay_when_workers_come_and_go() -> None:
-    small = await Channel(Told("worker1")).query(ExternalId.PARTITION_QUERY)
-    large = await Channel(Told("worker1", "worker9")).query(ExternalId.PARTITION_QUERY)
+    small = await Channel(PlayedCluster("worker1")).query(ExternalId.PARTITION_QUERY)
+    large = await Channel(PlayedCluster("worker1", "worker9")).query(ExternalId.PARTITION_QUERY)
     small_split, large_split = (each["state_partitions"]["split"] for each in (small, large))
     assert small_split == {worker: large_split[worker] for worker in small_split}
     assert small["stateless_partitions"].keys() == large["stateless_partitions"].keys()
 
 
 async def test_counts_are_those_of_the_lists() -> None:
-    channel = Channel(Told("worker1"))
+    channel = Channel(PlayedCluster("worker1"))
     counts = await channel.query(ExternalId.PARTITION_COUNT_QUERY)
     assert counts["state_partitions"] == {
         "split": {"initializer": 10, "worker1": 10},
@@ -166,12 +166,12 @@ async def test_counts_are_those_of_the_lists() -> None:
 
 
 async def test_a_source_that_listens_has_ten_ids() -> None:
-    ids = (await Channel(Told()).query(ExternalId.SOURCE_IDS_QUERY))["source_ids"]
+    ids = (await Channel(PlayedCluster()).query(ExternalId.SOURCE_IDS_QUERY))["source_ids"]
     assert len(set(ids)) == 10
 
 
 async def test_keys_of_the_worker_that_is_asked() -> None:
-    channel = Channel(Told("worker1"))
+    channel = Channel(PlayedCluster("worker1"))
     assert await channel.query(ExternalId.STATE_ENTITY_QUERY) == {"split": ["a", "7"], "whole": []}
     assert await channel.query(ExternalId.STATE_ENTITY_COUNT_QUERY) == {"split": 2, "whole": 0}
     cluster = await channel.query(ExternalId.CLUSTER_STATE_ENTITY_COUNT_QUERY)
@@ -179,16 +179,16 @@ async def test_keys_of_the_worker_that_is_asked() -> None:
 
 
 async def test_what_has_no_answer_is_done() -> None:
-    told = Told("worker1")
-    channel = Channel(told)
+    cluster = PlayedCluster("worker1")
+    channel = Channel(cluster)
     with capture_logs() as lines:
         assert await channel.ask(ExternalId.PRINT, "hello") is None
         assert await channel.ask(ExternalId.ROTATE_LOG, "worker1") is None
         assert await channel.ask(ExternalId.REPORT_STATUS, "boundary-count-status") is None
         assert await channel.ask(ExternalId.REPORT_STATUS, "weather") is None
-        assert told.stops == 0
+        assert cluster.stops == 0
         assert await channel.ask(ExternalId.CLEAN_SHUTDOWN, "bye") is None
-    assert told.stops == 1
+    assert cluster.stops == 1
     assert channel.shown[0] == "$$$ ExternalPrint: hello $$$"
     events = [line["event"] for line in lines]
     assert events == ["log.rotation_ignored", "report.boundaries", "report.unknown"]
@@ -196,7 +196,7 @@ async def test_what_has_no_answer_is_done() -> None:
 
 async def test_an_answer_is_not_a_question() -> None:
     with pytest.raises(WallarooError, match="PARTITION_QUERY_RESPONSE is an answer"):
-        await Channel(Told()).ask(ExternalId.PARTITION_QUERY_RESPONSE)
+        await Channel(PlayedCluster()).ask(ExternalId.PARTITION_QUERY_RESPONSE)
 
 
 # Shrinking
@@ -219,23 +219,23 @@ async def test_an_answer_is_not_a_question() -> None:
     ],
 )
 async def test_who_leaves(request_text: str, answer: str, leaving: list[str] | None) -> None:
-    told = Told("a", "b", "c")
-    got = await Channel(told).ask(ExternalId.SHRINK_REQUEST, request_text)
+    cluster = PlayedCluster("a", "b", "c")
+    got = await Channel(cluster).ask(ExternalId.SHRINK_REQUEST, request_text)
     assert got == ExternalMessage(ExternalId.SHRINK_RESPONSE, answer)
-    assert told.left == ([] if leaving is None else [leaving])
+    assert cluster.left == ([] if leaving is None else [leaving])
 
 
 async def test_who_may_leave() -> None:
-    told = Told("a", "b")
-    answer = await Channel(told).ask(ExternalId.SHRINK_REQUEST, '{"query":true}')
+    cluster = PlayedCluster("a", "b")
+    answer = await Channel(cluster).ask(ExternalId.SHRINK_REQUEST, '{"query":true}')
     assert answer is not None
     assert answer.id is ExternalId.SHRINK_QUERY_RESPONSE
     assert json.loads(answer.text) == {"node_names": ["a", "b"], "node_count": 2}
-    assert told.left == []
+    assert cluster.left == []
 
 
 async def test_the_initializer_alone_cannot_shrink() -> None:
-    got = await Channel(Told()).ask(ExternalId.SHRINK_REQUEST, '{"node_count":1}')
+    got = await Channel(PlayedCluster()).ask(ExternalId.SHRINK_REQUEST, '{"node_count":1}')
     assert got is not None
     assert got.text == "Cannot shrink 0 workers!"
 
@@ -248,19 +248,19 @@ async def test_the_initializer_alone_cannot_shrink() -> None:
     ],
 )
 async def test_a_worker_that_still_joins_has_no_keys(kind: ExternalId, nothing: Any) -> None:
-    told = Told()
-    told.workers = ("somebody else",)
-    channel = Channel(told)
+    cluster = PlayedCluster()
+    cluster.workers = ("somebody else",)
+    channel = Channel(cluster)
     assert await channel.query(kind) == nothing
-    told.is_away = True
+    cluster.is_away = True
     assert await channel.query(kind) == nothing
 
 
 async def test_a_member_does_not_take_an_initializer_that_is_away_for_empty_states() -> None:
-    told = Told()
-    channel = Channel(told)
+    cluster = PlayedCluster()
+    channel = Channel(cluster)
     assert await channel.query(ExternalId.STATE_ENTITY_QUERY) == {"split": ["a", "7"], "whole": []}
-    told.is_away = True
+    cluster.is_away = True
     with pytest.raises(ClusterError, match="away"):
         await channel.ask(ExternalId.STATE_ENTITY_QUERY)
 
@@ -268,7 +268,7 @@ async def test_a_member_does_not_take_an_initializer_that_is_away_for_empty_stat
 async def test_an_initializer_that_does_not_answer_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Silent(Told):
+    class Silent(PlayedCluster):
         async def membership(self) -> Membership:
             await asyncio.Event().wait()
             raise AssertionError

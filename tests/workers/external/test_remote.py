@@ -116,7 +116,7 @@ async def test_no_more_are_under_way_than_an_initializer_takes_of_a_client() -> 
         for _ in range(100):
             await asyncio.sleep(0)
         assert initializer.asked.empty()
-        # Who asked is gone, and the initializer works on it still.
+        # The client has left, and the initializer still works on its request.
         asking[0].cancel()
         initializer.answer(asked[1])
         asked.append(await initializer.asked.get())

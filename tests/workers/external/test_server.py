@@ -26,13 +26,13 @@ class Echo:
 
     def __init__(self) -> None:
         self.heard: list[ExternalMessage] = []
-        self.came: asyncio.Queue[ExternalMessage] = asyncio.Queue()
+        self.received: asyncio.Queue[ExternalMessage] = asyncio.Queue()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def answer(self, message: ExternalMessage) -> ExternalMessage | None:
         self.heard.append(message)
-        self.came.put_nowait(message)
+        self.received.put_nowait(message)
         if message.id is ExternalId.SHRINK_REQUEST:
             raise ClusterError("not now")
         if message.id is not ExternalId.PARTITION_QUERY:
@@ -101,9 +101,9 @@ async def test_a_client_that_waits_holds_up_nobody() -> None:
     echo.may_answer.clear()
     async with listening(echo) as server, client_of(server) as slow, client_of(server) as quick:
         slow.say(ExternalId.PARTITION_QUERY, "slow")
-        await asyncio.wait_for(echo.came.get(), WAIT_S)
+        await asyncio.wait_for(echo.received.get(), WAIT_S)
         quick.say(ExternalId.PRINT, "quick")
-        await asyncio.wait_for(echo.came.get(), WAIT_S)
+        await asyncio.wait_for(echo.received.get(), WAIT_S)
         echo.may_answer.set()
         assert (await slow.hear()).text == "slow"
 

@@ -1,4 +1,4 @@
-"""The row of manifests: one writer wins, the truth is told, nothing older is taken silently."""
+"""The row of manifests: one writer wins, losers learn it, nothing older is used silently."""
 
 import asyncio
 import time
@@ -106,7 +106,7 @@ async def test_a_writer_that_slept_through_its_successors_is_fenced_off(store: S
 
 
 class FailingStore(Store):
-    """Does with the next creations what it is told."""
+    """Fails the next creations as a test asks for."""
 
     def __init__(self, inner: Store, *plan: str) -> None:
         super().__init__(inner.location, inner._objects, inner.folder)
