@@ -52,7 +52,7 @@ def chosen_page(address: str | None, *names: str, off: bool = False) -> Dashboar
     return page_settings(values)
 
 
-def test_the_page_has_a_place_of_its_own_unless_told() -> None:
+def test_the_page_has_a_port_of_its_own_unless_an_option_says_otherwise() -> None:
     assert chosen_page(None) == DashboardSettings(address=DEFAULT_ADDRESS)
     assert chosen_page("127.0.0.1:0", "a") == DashboardSettings(address="127.0.0.1:0", names=("a",))
     assert chosen_page(None, off=True) is None
@@ -133,7 +133,9 @@ def test_workers_at_all_addresses_need_one_to_tell_others() -> None:
     assert advertised(options(bind_host="10.0.0.1"), "0.0.0.0:7100", 1) == ""
 
 
-def test_a_worker_is_named_after_its_host_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_is_named_after_its_host_unless_an_option_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "host with spaces")
     assert worker_name(options(join="alpha:1")) == "host-with-spaces"
     assert worker_name(options(join="alpha:1", name="w5")) == "w5"

@@ -98,12 +98,12 @@ class Receiver:
 
     @property
     def connections(self) -> list[bytes]:
-        """What came so far, by connection."""
+        """The bytes received so far, by connection."""
         with self._lock:
             return [b"".join(chunks) for chunks in self._chunks]
 
     def lines(self) -> Counter[bytes]:
-        """All whole lines so far, with how often each came; without their newlines."""
+        """All whole lines so far, with how often each arrived; without their newlines."""
         return Counter(line for data in self.connections for line in data.splitlines())
 
     def line_count(self) -> int:
@@ -111,7 +111,7 @@ class Receiver:
             return sum(chunk.count(b"\n") for chunks in self._chunks for chunk in chunks)
 
     def finish(self, timeout_s: float = WAIT_S) -> list[bytes]:
-        """Return what came, by connection, once every connection has ended; no more are taken.
+        """Accept no more connections; return the bytes of each once all have ended.
 
         The end of a cluster says that our kernel has everything, not that we have read it.
         """
@@ -263,7 +263,7 @@ class Cluster:
 def running(
     folder: Path, module: str, *options: str, before: Sequence[str] = ()
 ) -> Iterator[Cluster]:
-    """A cluster that is gone afterwards, whatever happens."""
+    """Run a cluster and end it afterwards, whatever happens."""
     with ending(Cluster(folder, module, *options, before=before)) as cluster:
         yield cluster
 
@@ -273,7 +273,7 @@ AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 @contextlib.contextmanager
 def ending(cluster: AnyCluster) -> Iterator[AnyCluster]:
-    """This cluster is gone afterwards, whatever happens; what a test fails with has its log."""
+    """End this cluster afterwards, whatever happens; the failure of a test shows its log."""
     try:
         yield cluster
     except BaseException as error:
@@ -345,7 +345,7 @@ def memory_peak_mb(pid: int) -> float:
 
 
 def lines_of(connections: list[bytes]) -> Counter[bytes]:
-    """All lines of all connections, with how often each came; each connection ends with one."""
+    """All lines of all connections, with how often each arrived; each connection ends with one."""
     assert all(data.endswith(b"\n") for data in connections if data), "a line is cut off"
     return Counter(line for data in connections for line in data.splitlines())
 

@@ -94,7 +94,7 @@ def expected_lines(counts: Counter[str]) -> set[bytes]:
 
 
 def totals(receiver: Receiver) -> Counter[bytes]:
-    """Lines as ``key => total``, with how often each came."""
+    """Return lines as ``key => total``, with how often each arrived."""
     lines: Counter[bytes] = Counter()
     for line, count in receiver.lines().items():
         record, _, total = line.rpartition(b" => ")

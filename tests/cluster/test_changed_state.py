@@ -65,7 +65,7 @@ def test_a_state_that_does_not_unpickle_fails_checkpoints_and_is_lost_to_no_cras
         assert "RefusedError" in line["reason"]
         os.kill(cluster.pid("w1"), signal.SIGKILL)
         cluster.wait_event("application.ready_again")
-        # What came behind the last checkpoint is replayed, and fails the next one again.
+        # Input behind the last checkpoint is replayed, and fails the next one again.
         cluster.wait_event("checkpoint.failed", 2 + len(cluster.events("checkpoint.failed")))
         assert cluster.stop() == 1
     words.state_has = ["--state-has", "own-reduce"]

@@ -63,7 +63,7 @@ def refusal(counts: Deployment, *options: str, status: int = 1) -> tuple[str, st
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run in which the first 1,000 numbers came; it was stopped in order."""
+    """The folder of a run that received the first 1,000 numbers and was stopped in order."""
     folder = tmp_path_factory.mktemp("first-run")
     counts = Deployment(folder, is_sent_to=True, key_count=KEYS)
     send_and_stop(counts, 0, 1_000)

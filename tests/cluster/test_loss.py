@@ -244,7 +244,7 @@ def test_a_record_that_kills_its_worker_each_time_ends_the_run_after_a_limit(
         assert cluster.wait_end() == 1
         assert all(is_gone(pid) for pid in pids)
         assert len(cluster.events("worker.lost")) == 4
-        # The others were told to stop; to them the initializer was not lost.
+        # The others were asked to stop; to them the initializer was not lost.
         assert cluster.events("initializer.lost") == []
         error, hint = cluster.errors
     assert error.startswith("Error: worker w")

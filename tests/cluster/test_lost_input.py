@@ -1,4 +1,4 @@
-"""Journals that are gone or too short: no run goes on without them unless it is told to."""
+"""Journals that are missing or too short: a run goes on without them only if it is allowed."""
 
 import os
 import shutil

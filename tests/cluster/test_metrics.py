@@ -160,7 +160,7 @@ async def test_counts_are_exact_after_kill_9_where_checkpoints_are_on(folder: Pa
         )
 
 
-async def test_without_checkpoints_a_restarted_worker_goes_on_from_what_was_told(
+async def test_without_checkpoints_a_restarted_worker_goes_on_from_what_was_reported(
     folder: Path,
 ) -> None:
     receiver = Receiver()

@@ -167,7 +167,7 @@ def test_objects_and_payloads_give_the_same_results() -> None:
     assert outputs[0].total() == 10_000
 
 
-# Where the application comes from, and what it is told
+# Where the application comes from, and its arguments
 
 
 def test_a_module_of_another_folder_gets_its_arguments_in_order_in_every_process(

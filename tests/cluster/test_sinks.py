@@ -39,7 +39,7 @@ def numbered(first: int, last: int) -> list[bytes]:
     return [b"record %d" % number for number in range(first, last)]
 
 
-def test_a_sink_that_is_not_there_is_waited_for_and_told(tmp_path: Path) -> None:
+def test_a_sink_that_is_not_there_is_waited_for_and_reported(tmp_path: Path) -> None:
     port = unused_port()
     with echo(tmp_path, f"127.0.0.1:{port}", "--workers", "2") as cluster:
         waiting = cluster.wait_event("sink.waiting", 2)

@@ -161,7 +161,7 @@ def test_a_module_is_found_in_a_folder_given_by_option(folder: Path) -> None:
 # Ports
 
 
-def test_a_port_that_another_program_has_is_told(folder: Path) -> None:
+def test_a_port_that_another_program_has_is_reported(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         addresses = ["--in", address, "--out", "127.0.0.1:9"]

@@ -45,7 +45,7 @@ class Kill:
     kind: Kind
     processes: int
     workers: int
-    """Of the cluster that came back."""
+    """Of the cluster after the recovery."""
     at_s: float
     """Since the start of the round."""
     recovered_after_s: float
@@ -142,7 +142,7 @@ class Round:
 
 
 def is_ready_without(cluster: Cluster, victims: list[int]) -> bool:
-    """Whether the application is ready, and nobody has yet to notice that a process is gone."""
+    """Return whether the application is ready and every ended process has been noticed."""
     assert cluster.process.poll() is None, f"ended early: {cluster.errors}"
     workers = cluster.ready().get("workers", [])
     return bool(workers) and not {worker["pid"] for worker in workers} & {*victims}

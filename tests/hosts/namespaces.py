@@ -49,7 +49,7 @@ class Host:
         return socket.create_connection(address, timeout_s)
 
     def cut(self) -> None:
-        """Take the link away: nothing comes in or goes out, and nobody is told."""
+        """Remove the link: nothing comes in or goes out, and no peer is notified."""
         run(*self.before, "ip", "link", "set", "eth0", "down")
 
     def heal(self) -> None:
@@ -72,7 +72,7 @@ def run(*command: str) -> None:
 
 @contextlib.contextmanager
 def hosts(*names: str) -> Iterator[list[Host]]:
-    """So many hosts that reach each other; gone afterwards."""
+    """So many hosts that reach each other; removed afterwards."""
     label = f"{os.getpid()}-{next(_numbers)}"
     hub = f"wallaroo-{label}-hub"
     made = [

@@ -128,7 +128,7 @@ def test_a_host_that_is_cut_off_while_it_joins_is_a_member_or_never_was(
                 gamma.cut()
                 # Whose silence is noticed first, the host's or that of its worker, nobody can say.
                 wait_until("it is noticed", lambda: is_noticed(cluster))
-                # It has noticed by itself, and its worker is gone.
+                # It has noticed by itself, and its worker has ended.
                 assert at_gamma.wait_end() == 3
             gamma.heal()
             wait_until("it is decided", lambda: is_decided(cluster))
@@ -143,7 +143,7 @@ def test_a_host_that_is_cut_off_while_it_joins_is_a_member_or_never_was(
 
 
 def is_noticed(cluster: Cluster) -> bool:
-    """Whether gamma is known to be gone."""
+    """Return whether the loss of gamma is known."""
     return bool(cluster.events("host.lost") or cluster.events("cluster.resize_aborted"))
 
 

@@ -64,7 +64,7 @@ def test_a_host_that_is_gone_is_replaced_by_another_and_nothing_is_lost(tmp_path
                 gamma.cut()
                 lost = cluster.wait_event("host.lost")
                 assert "no heartbeat" in lost["reason"]
-                # It has noticed by itself, and its worker is gone.
+                # It has noticed by itself, and its worker has ended.
                 assert at_gamma.wait_end() == 3
             with site.agent(delta, "gamma"):
                 cluster.wait_ready(epoch=2)

@@ -14,7 +14,7 @@ KEYS = 10
 
 
 class Counter:
-    """How many records came."""
+    """The number of records so far."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -260,7 +260,7 @@ class Script:
         return self._new_worker("--join", by or self.control, "--worker-count", str(count))
 
     def shrink(self, count: int) -> None:
-        """Let the last ones leave, and look whether their keys have gone to the others."""
+        """Let the last workers leave, and check that the others have their keys."""
         before = self.keys()
         leaving, self.workers = self.workers[-count:], self.workers[:-count]
         self.left += leaving
@@ -328,7 +328,7 @@ def _workers_in(keys: KeysByState) -> set[str]:
 
 @contextlib.contextmanager
 def script(folder: Path, chain: str, *flags: str, has_folder: bool = True) -> Iterator[Script]:
-    """A cluster that is gone afterwards; what its processes wrote is shown if a test fails."""
+    """Run a cluster and end it afterwards; what its processes wrote is shown if a test fails."""
     running = Script(folder, chain, *flags, has_folder=has_folder)
     try:
         yield running

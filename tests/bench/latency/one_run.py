@@ -40,7 +40,7 @@ class Latency:
 
     record_count: int
     reached_rate: float
-    """Records a second that the sender came to."""
+    """Records a second that the sender reached."""
     p50_ms: float
     p99_ms: float
     p999_ms: float
@@ -127,7 +127,7 @@ def _receive(
 
 
 def _read_all(connections: list[socket.socket], byte_count: int) -> list[tuple[int, bytes]]:
-    """Return what came and when; whole stamps only, the rest goes before the next read."""
+    """Return what arrived and when; whole stamps only, the rest goes before the next read."""
     rests = dict.fromkeys(connections, b"")
     arrived: list[tuple[int, bytes]] = []
     while byte_count > 0:

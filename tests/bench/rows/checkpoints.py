@@ -97,7 +97,7 @@ class CheckpointRow:
             self._sort(arrivals, under_load)
 
     def _sort(self, arrivals: Sequence[Arrival], checkpoints: Sequence[Taken]) -> None:
-        """Tell what came while a checkpoint was taken from what came in between."""
+        """Separate arrivals during checkpoints from arrivals between them."""
         begins = [one.begun_s for one in checkpoints]
         for arrival in arrivals:
             at_s = arrival.at_ns / 1e9

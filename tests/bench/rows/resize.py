@@ -171,7 +171,7 @@ def _dip(arrivals: Sequence[Arrival], change: Change) -> Dip:
 
 
 def _longest_quiet_ms(arrivals: Sequence[Arrival], changes: Sequence[Change]) -> float:
-    """Return the longest wait of a record that came while nothing happened."""
+    """Return the longest wait of a record that arrived while nothing happened."""
     begun_s = arrivals[0].at_ns / 1e9 + SETTLE_S
     spans = [(change.begun_s, change.ended_s + SETTLE_S) for change in changes]
     return max(

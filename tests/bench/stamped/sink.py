@@ -80,14 +80,14 @@ class Sink:
                 except ConnectionError:
                     read = b""
                 if read:
-                    rests[ready] = self._took(rests[ready] + read)
+                    rests[ready] = self._read(rests[ready] + read)
                 else:
                     del rests[ready]
                     ready.close()
         for connection in rests:
             connection.close()
 
-    def _took(self, data: bytes) -> bytes:
+    def _read(self, data: bytes) -> bytes:
         """Note whole stamps; return what is left."""
         at_ns = time.monotonic_ns()
         whole = len(data) - len(data) % STAMP.size

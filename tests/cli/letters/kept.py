@@ -55,7 +55,7 @@ class TakingSource:
         host, port = self._listener.getsockname()
         self.address = f"{host}:{port}"
         self.received: list[bytes] = []
-        """What came over each connection that was read to its end."""
+        """The bytes of each connection that was read to its end."""
         self._fails_from = fails_from
         self._thread = threading.Thread(target=self._run)
 

@@ -88,7 +88,7 @@ def test_files_of_one_worker_are_read_in_order_of_their_numbers(tmp_path: Path) 
     assert names(tmp_path) == ["app-w1:1", "app-w1.2:1", "app-w1.10:1"]
 
 
-def test_half_a_letter_at_the_end_is_passed_by_and_other_lines_are_told(folder: Path) -> None:
+def test_half_a_letter_at_the_end_is_passed_by_and_other_lines_are_reported(folder: Path) -> None:
     path = folder / "app-w1.jsonl"
     first, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + first[:50] + second + b'{"key": "lost"}\n' + second + second[:-1])

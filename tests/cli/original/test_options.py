@@ -79,7 +79,7 @@ def test_lines_of_our_own_are_not(line: str) -> None:
     assert not is_original(line.split())
 
 
-def test_what_an_initializer_is_told() -> None:
+def test_the_options_that_an_initializer_gets() -> None:
     options = parse(INITIALIZER)
     assert options.is_initializer
     assert options.application_module == "alphabet"
@@ -90,14 +90,14 @@ def test_what_an_initializer_is_told() -> None:
     assert options.ignored == ("--metrics",)
 
 
-def test_what_a_worker_is_told() -> None:
+def test_the_options_that_a_worker_gets() -> None:
     options = parse(WORKER)
     assert not options.is_initializer
     assert (options.name, options.control) == ("worker1", "127.0.0.1:20001")
     assert (options.my_control, options.my_data) == ("127.0.0.1:20004", "127.0.0.1:20005")
 
 
-def test_what_a_joining_worker_is_told() -> None:
+def test_the_options_that_a_joining_worker_gets() -> None:
     options = parse(JOINER)
     assert (options.name, options.join) == ("worker2", "127.0.0.1:20001")
     assert options.worker_count == 3

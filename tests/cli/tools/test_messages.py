@@ -172,7 +172,7 @@ def test_a_pipe_is_passed_on_as_it_comes(tmp_path: Path) -> None:
         (Messages(count=1, is_u64=True, start_from=2**64 - 1), "count beyond"),
     ],
 )
-def test_settings_that_contradict_each_other_are_told(messages: Messages, problem: str) -> None:
+def test_settings_that_contradict_each_other_are_reported(messages: Messages, problem: str) -> None:
     assert any(problem in sentence for sentence in messages.problems())
 
 

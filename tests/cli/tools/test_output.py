@@ -28,7 +28,7 @@ def test_no_output_takes_anything() -> None:
     output.close()
 
 
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     output = open_output("/dev/full", is_written=True)
     with pytest.raises(ClusterError, match="No space left"):
         output.write([b"x"])

@@ -18,7 +18,7 @@ ADDRESS = Address("127.0.0.1", 0)
         {"timeout_s": 1.0},
     ],
 )
-def test_settings_that_contradict_each_other_are_told(
+def test_settings_that_contradict_each_other_are_reported(
     config: dict[str, bool | str | float],
 ) -> None:
     with pytest.raises(ConfigError):

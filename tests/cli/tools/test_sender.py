@@ -71,7 +71,9 @@ def test_each_message_is_noted_with_the_time_it_was_sent(tmp_path: Path) -> None
     assert all(int(stamp) > 1_600_000_000 * 10**9 for stamp in stamps)
 
 
-def test_files_that_end_early_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_end_early_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "words"
     path.write_text("a\nb\n")
     with Sink() as sink:
