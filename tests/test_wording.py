@@ -46,6 +46,7 @@ CLEAN = (
     "workers/wallaroo_workers/external",
     "workers/wallaroo_workers/forks.py",
     "workers/wallaroo_workers/heartbeat.py",
+    "workers/wallaroo_workers/initializer",
     "workers/wallaroo_workers/leftovers.py",
     "workers/wallaroo_workers/line_file.py",
     "workers/wallaroo_workers/log_output.py",

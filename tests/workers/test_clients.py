@@ -73,8 +73,8 @@ class KnownClients(Clients):
             self.all_closed.clear()
         return is_taken
 
-    def gone(self, connection: FrameConnection, reason: str) -> bool:
-        was_client = super().gone(connection, reason)
+    def disconnected(self, connection: FrameConnection, reason: str) -> bool:
+        was_client = super().disconnected(connection, reason)
         if not self._tasks:
             self.all_closed.set()
         return was_client

@@ -89,7 +89,7 @@ async def test_what_is_measured_reaches_a_collector(collector: Collector) -> Non
     observatory = Observatory(plan, counts)
     export = OtlpExport(collector.address, "letters", observatory.prometheus_families)
     measured = Measured(Epoch(1), WorkerName("w1"), report(5).to_wire())
-    observatory.heard(WorkerName("w1"), measured)
+    observatory.on_frame(WorkerName("w1"), measured)
     await export.close()
     assert set(collector.paths) == {"/v1/metrics"}
     assert collector.services == {"letters"}

@@ -73,7 +73,7 @@ class Cluster:
         self._placement = self._hosts.placement
         self._started_s = time.monotonic()
         self._workers = settings.own_workers()
-        """Those to start; not known before ``run`` if the last checkpoint says who they are."""
+        """The workers to start; ``run`` may find them in the last checkpoint."""
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
@@ -81,11 +81,11 @@ class Cluster:
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self.requests: Requests | None = None
-        """What can be asked of the run; ``None`` before it is formed."""
+        """Handles requests about the run; ``None`` before it is formed."""
         self.resizes: PendingResizes | None = None
-        """The requests for other members; ``None`` before it is formed."""
+        """The requested resizes; ``None`` before the run is formed."""
         self.has_ended = False
-        """Whether the run is over, and only its processes are still to end."""
+        """Whether the run is over; its processes may still have to end."""
         self._stop_request = StopRequested(may_force=settings.stop_timeout_s is None)
         self._page = Page(settings.page, self._run_file, settings.hosts.tls)
         self._reserved: list[ReservedAddress] = []
@@ -101,7 +101,7 @@ class Cluster:
         self._stopped_early = asyncio.Event()
 
     async def run(self) -> ExitStatus:
-        """Start, serve and stop; return the status that the command ends with.
+        """Start the cluster, serve it until it stops, and return the command's exit status.
 
         Raises the ``WallarooError`` that ended the run, if one did.
         """
@@ -141,7 +141,7 @@ class Cluster:
         return outcome.status
 
     def stop(self) -> None:
-        """Stop in order, as a first SIGTERM does; a cluster that still waits for workers ends."""
+        """Stop in order, as a first SIGTERM does; if the cluster is still forming, end it."""
         if self._driver is not None:
             self._driver.on_event(StopRequested(may_force=False))
             return
@@ -171,7 +171,7 @@ class Cluster:
         self._control.clients.stop_early = self.stop
         self._control.guests[Offer] = self._hosts.agents.offered
         self._placement.on_exit = self._worker_lost
-        # Agents dial for a short time only, so they are served while this waits for the store.
+        # Agents try to connect for a short time only, so serve them while waiting for the store.
         self._hosts.agents.begin()
         if self._checkpoints is not None:
             await self._checkpoints.ownership.acquired()
@@ -179,7 +179,7 @@ class Cluster:
         await self._begin()
 
     async def _begin(self) -> None:
-        """Take over what is kept, then start the workers and what watches over them."""
+        """Take over the checkpoints, then start the workers and everything that watches them."""
         starting_point = None
         if self._checkpoints is not None:
             agents = self._hosts.agents
@@ -245,11 +245,11 @@ class Cluster:
             resize_in_turn=resizes.make_in_turn,
         )
 
-    # What happens
+    # What arrives from workers
 
     def received(self, worker: WorkerName, frame: ControlFrame) -> None:
-        """A worker has sent a frame."""
-        self.observatory.heard(worker, frame)
+        """Pass on a frame from a worker."""
+        self.observatory.on_frame(worker, frame)
         if isinstance(frame, Replied):
             assert self.requests is not None
             self.requests.replied(worker, frame)
@@ -257,12 +257,12 @@ class Cluster:
             self._driver.received(worker, frame)
 
     def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
-        """A worker's process is alive."""
+        """Note that a worker's process is alive."""
         if self._driver is not None:
             self._driver.heartbeat(worker, incarnation)
 
     def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        """The control link of a process is disconnected."""
+        """Handle the end of a process's control link."""
         if self._driver is not None:
             self._driver.link_lost(worker, incarnation, reason)
 
@@ -270,18 +270,18 @@ class Cluster:
         if self._driver is not None:
             self._driver.worker_lost(worker, incarnation, reason)
 
-    # As ports of the run
+    # The ports of the run
 
     def now_s(self) -> float:
         """Return the time, in seconds from any origin."""
         return time.monotonic()
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
-        """Call this once, after a delay."""
+        """Call a function once, after a delay."""
         asyncio.get_running_loop().call_later(delay_s, call)
 
     def start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine beside everything else; an error that it raises ends the run."""
+        """Run a coroutine as a task; an error that it raises ends the run."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -291,7 +291,7 @@ class Cluster:
         self._control.send(worker, frame)
 
     def launch(self, order: StartWorker) -> None:
-        """Start a worker's process where its host is."""
+        """Start a worker's process on its host."""
         assert self._driver is not None
         self.start_task(self._run_process(order, self._driver))
 
@@ -311,11 +311,11 @@ class Cluster:
         self._placement.kill(worker)
 
     def announce(self, line: Announce) -> None:
-        """Write a line of the log."""
+        """Log a line."""
         log_announced(line)
 
     def decided(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        """Note what is to be seen in metrics and in the history of events."""
+        """Update metrics and the event history."""
         for effect in effects:
             self.observatory.on_effect(effect)
 
@@ -324,7 +324,7 @@ class Cluster:
         self._ready_file.remove()
 
     def ready(self, epoch: Epoch, *, is_again: bool) -> None:
-        """Write the ready file, and a line of the log."""
+        """Write the ready file, and log that the application is ready."""
         assert self._driver is not None
         sources = [
             {"pipeline": pipeline.name, "address": address}
@@ -359,12 +359,12 @@ class Cluster:
         )
 
     def checkpoint_written(self, order: WriteManifest) -> None:
-        """Note how long the checkpoint took, and what it holds."""
+        """Note the duration and the size of the checkpoint."""
         assert self._checkpoints is not None
         self.observatory.checkpoint_written(order, self._checkpoints.latest)
 
     def ended(self, error: WallarooError | None) -> None:
-        """Let ``run`` go on to its end."""
+        """Let ``run`` return or raise."""
         self.has_ended = True
         if not self._ended.done():
             self._ended.set_result(error)
@@ -372,13 +372,13 @@ class Cluster:
     # Beside the run
 
     def _observe(self) -> None:
-        """Let metrics advance with the time, also when nothing happens."""
+        """Sample the metrics at regular intervals, even if nothing happens."""
         if not self._ended.done():
             self.observatory.tick()
             self.call_later(seconds_to_next_sample(time.time()), self._observe)
 
     def _broken(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An error that nobody expected: a bug of ours. End what it would leave half alive."""
+        """Log an unexpected error, which is a bug in this program, and end the run."""
         log.critical(
             "initializer.crashed",
             what=context.get("message"),
@@ -392,7 +392,7 @@ class Cluster:
         self.ended(error)
 
     def _stop_now(self, error: WallarooError | None) -> None:
-        """End the run for a reason that is not the coordinator's."""
+        """End the run for a reason from outside the coordinator."""
         if self._driver is not None:
             self._driver.stop_now(error)
         self.ended(error)

@@ -1,4 +1,4 @@
-"""What an initializer does before there is a cluster: listen, and wait for what has to come."""
+"""The work of an initializer before the cluster exists: listen, and wait for workers and stores."""
 
 import asyncio
 import signal
@@ -13,10 +13,10 @@ from wallaroo_workers.network.frames import split_address
 async def is_formed(
     work: Coroutine[Any, Any, None], ended: asyncio.Future[Any], stopped: asyncio.Event
 ) -> bool:
-    """Do the `work` of forming a cluster; return ``False`` if it was `stopped` before it was done.
+    """Do the ``work`` of forming a cluster; return ``False`` if it was ``stopped`` before the end.
 
-    A signal stops it, or a request. If the run has `ended` meanwhile, for a reason of its own, the
-    work is given up too.
+    A signal or a request stops it. The work is also cancelled if the run has ``ended`` meanwhile
+    for a reason of its own.
     """
     forming = asyncio.create_task(work)
     stopping = asyncio.create_task(stopped.wait())

@@ -1,4 +1,4 @@
-"""The first and the last line of a run, and what its coordinator announces in between."""
+"""Logs the start and the end of a run, and the announcements of its coordinator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ log = get_logger()
 
 
 def log_starting(application: str, workers: Sequence[str]) -> None:
-    """All is there that workers need, and these are to be started."""
+    """Log that everything is ready for the workers, and that these workers start."""
     log.info(
         "cluster.starting",
         application=application,
@@ -24,20 +24,20 @@ def log_starting(application: str, workers: Sequence[str]) -> None:
 
 
 def log_announced(line: Announce) -> None:
-    """The coordinator has something to say to people."""
+    """Log an announcement of the coordinator."""
     level = log.error if line.is_error else log.warning if line.is_warning else log.info
     level(line.event, **line.values, next=line.next)
 
 
 def log_stopped(outcome: Outcome, application: str, letters_folder: str) -> None:
-    """The run has ended in order; say what came of it, and which status follows."""
+    """Log the result and the exit status of a run that ended in order."""
     status = outcome.status
-    tell = log.warning if outcome.dead_letter_count else log.info
+    write = log.warning if outcome.dead_letter_count else log.info
     following = "this command ends"
     if status is not ExitStatus.DONE:
-        tell = log.error
+        write = log.error
         following = f"this command ends with status {int(status)}: {outcome.reason}"
-    tell(
+    write(
         "cluster.stopped",
         application=application,
         **_facts(application, outcome, letters_folder),
@@ -49,7 +49,7 @@ def log_stopped(outcome: Outcome, application: str, letters_folder: str) -> None
 def log_failed(
     error: WallarooError, outcome: Outcome, application: str, letters_folder: str
 ) -> None:
-    """Something ended the run after it was ready; before that the error alone says so."""
+    """Log why a run failed that was ready before. Earlier failures show only the error."""
     log.error(
         "cluster.failed",
         application=application,

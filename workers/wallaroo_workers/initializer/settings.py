@@ -1,4 +1,4 @@
-"""What one run is asked for, and the hosts that follow from it."""
+"""The settings of one run, and the objects that are made from them."""
 
 from dataclasses import dataclass, field
 
@@ -18,39 +18,40 @@ from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """What ``wallaroo-run`` was asked for."""
+    """The options of ``wallaroo-run``."""
 
     application: ApplicationSettings
     options: RunOptions
     worker_count: int | None = None
-    """Workers of this host; ``None``: as many as the last checkpoint had, or else 1."""
+    """Workers of this host; ``None`` for as many as in the last checkpoint, or else 1."""
     worker_names: tuple[str, ...] = ()
-    """Theirs; empty for w1, w2 and so on."""
+    """Names of these workers; empty for w1, w2 and so on."""
     control_address: str = "127.0.0.1:0"
     ready_file: str | None = None
     source_worker: str = ""
-    """Where sources run that run on one worker only; empty for any."""
+    """The worker that runs all single-worker sources; empty to let a rule choose."""
     may_restart: bool = True
     restarts_max: int = 10
     """Losses of one worker within a minute before the run ends."""
     worker_timeout_s: float = 10.0
-    """How long a worker may give no sign of life."""
+    """A worker that sends no heartbeat for so long is lost."""
     is_patient: bool = False
-    """Whether a worker that is lost before all are ready is started again, too."""
+    """Whether a worker that is lost before all are ready is restarted, too."""
     stop_timeout_s: float | None = None
-    """A stop that takes longer becomes one at once, and no error; nobody else can force it."""
+    """A stop that takes longer becomes an immediate one without an error; if set, only this can
+    force a stop."""
     failures: FailureRule = field(default_factory=FailureRule)
-    """What records that fail mean for the run, and for the status of the command."""
+    """What failed records mean for the run and for the exit status."""
     checkpoints: CheckpointSettings | None = None
-    """``None`` where checkpoints are off."""
+    """``None`` if checkpoints are off."""
     otlp_endpoint: str = ""
-    """Where metrics are sent by OpenTelemetry's protocol; empty for nowhere."""
+    """Where to send metrics by OpenTelemetry's protocol; empty for nowhere."""
     page: DashboardSettings | None = None
-    """``None`` for a run without its page."""
+    """``None`` for a run without a dashboard."""
     hosts: HostSettings = field(default_factory=HostSettings)
 
     def rules(self) -> RunRules:
-        """Return what the coordinator of the run has to know."""
+        """Return the rules for the coordinator of the run."""
         chosen = self.checkpoints or CheckpointSettings(location="", journal_folder="", folder="")
         return RunRules(
             source_worker=self.source_worker,
@@ -65,7 +66,7 @@ class ClusterSettings:
         )
 
     def own_workers(self) -> tuple[WorkerName, ...]:
-        """Return the workers of this host, as far as they are known before the last checkpoint."""
+        """Return this host's workers; empty if the last checkpoint decides about them."""
         if self.worker_names:
             return tuple(map(WorkerName, self.worker_names))
         count = self.worker_count
@@ -75,7 +76,7 @@ class ClusterSettings:
 
 
 def new_hosts(settings: ClusterSettings, plan: Plan, here: Placement) -> Hosts:
-    """Return the hosts that a run is on; ``here`` starts the workers of this one."""
+    """Return the hosts of a run; ``here`` starts the workers of this host."""
     return Hosts(
         settings.hosts,
         settings.application,
@@ -87,7 +88,7 @@ def new_hosts(settings: ClusterSettings, plan: Plan, here: Placement) -> Hosts:
 
 
 def new_failure_watch(settings: ClusterSettings, plan: Plan) -> FailureWatch:
-    """Return what counts the records of a run and judges its failures."""
+    """Return the object that counts the records of a run and judges its failures."""
     counts = RunCounts(
         Nodes(plan).by_pipeline,
         is_durable=settings.checkpoints is not None,

@@ -1,1 +1,1 @@
-"""What clients, workers and agents say to the initializer."""
+"""The initializer's control channel: connections and requests of clients, workers and agents."""

@@ -28,26 +28,26 @@ from wallaroo_workers.network.frames import FrameConnection
 log = get_logger()
 
 REQUESTS_AT_ONCE_MAX = 16
-"""Of one client."""
+"""Requests of one client that may be under way."""
 LAST_ANSWERS_S = 2.0
 
 
 class Clients:
-    """All clients of one run. ``requests`` is set as soon as there is a cluster to ask about."""
+    """The clients of one run. ``requests`` is set as soon as the cluster is formed."""
 
     def __init__(self) -> None:
         self.requests: Requests | None = None
         self.why_not_yet: Callable[[], ClusterError] = lambda: ClusterError("it is being formed")
-        """What clients are told before there are ``requests``."""
+        """Returns the error that clients get before ``requests`` is set."""
         self.stop_early: Callable[[], None] | None = None
-        """Ends a cluster that still waits for its workers."""
+        """Ends a cluster that is still forming."""
         self._tasks: dict[FrameConnection, dict[int, asyncio.Task[None]]] = {}
 
     def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
-        """Take a frame, if it is a client's; say whether it is.
+        """Handle a frame if its connection is a client's; return whether it is.
 
-        Who sends a ``Request`` first is a client, and stays one. Raises ``ProtocolError`` for what
-        no client may send.
+        A peer whose first frame is a ``Request`` is a client from then on. Raises ``ProtocolError``
+        for a frame that a client must not send.
         """
         if connection in self._tasks or isinstance(frame, Request):
             self._received(connection, frame)
@@ -65,8 +65,8 @@ class Clients:
             raise ProtocolError(f"a client has {len(tasks)} requests under way, and sends another")
         tasks[frame.request] = asyncio.create_task(self._handle(connection, frame, params))
 
-    def gone(self, connection: FrameConnection, reason: str) -> bool:
-        """A connection is gone; if it was a client's, nobody waits for its answers."""
+    def disconnected(self, connection: FrameConnection, reason: str) -> bool:
+        """Cancel the requests of a connection that has ended; return whether it was a client's."""
         tasks = self._tasks.pop(connection, None)
         if tasks is None:
             return False
@@ -77,9 +77,9 @@ class Clients:
         return True
 
     async def finish(self) -> None:
-        """The run is over: answer what can be answered.
+        """Wait shortly for the last answers: the run is over.
 
-        Connections stay until this process ends, so that a client sees by that when it has.
+        Connections stay open until this process ends, so a client sees from that when it has ended.
         """
         for connection in self._tasks:
             connection.outlast_loop()
@@ -107,7 +107,7 @@ class Clients:
             what = f"the request failed, which is a bug: {error_text(error)}"
             hint = "the initializer's log has it as request.failed"
             answer = Answer(NO_EPOCH, number, REFUSED, "", what, hint)
-        # Before the client has the answer, and may send another one.
+        # Before the answer is sent: after it, the client may send its next request.
         self._tasks.get(connection, {}).pop(number, None)
         connection.write(encode_control_frame(answer))
 
@@ -119,9 +119,9 @@ class Clients:
                 self.stop_early()
                 return to_json({"stopped": True, "took_s": 0.0})
             raise self.why_not_yet()
-        progress = partial(_tell, connection, request.request)
+        progress = partial(_send_progress, connection, request.request)
         return to_json(await self.requests.handle(request.method, params, progress))
 
 
-def _tell(connection: FrameConnection, number: int, facts: dict[str, Any]) -> None:
+def _send_progress(connection: FrameConnection, number: int, facts: dict[str, Any]) -> None:
     connection.write(encode_control_frame(Progress(NO_EPOCH, number, to_json(facts))))

@@ -1,4 +1,4 @@
-"""Requests that change something: checkpoints, stop and drain, more workers or fewer."""
+"""Requests that change the cluster: checkpoint, stop, drain, grow and shrink."""
 
 import asyncio
 import time
@@ -24,18 +24,18 @@ CHECKPOINTS_OFF = "checkpoints are off in this run"
 CHECKPOINTS_HINT = "start wallaroo-run with --resilience-dir DIR"
 
 
-class Changing:
-    """Has things done, and answers once they are."""
+class Commands:
+    """Carries out the requests that change the cluster; each answers when it is done."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         self._tasks: set[asyncio.Task[None]] = set()
         self._discards = False
         self.discarded: dict[str, int] | None = None
-        """What was deleted at the end of the run, if that was asked for."""
+        """What was deleted at the end of the run, if that was requested."""
 
     async def checkpoint(self, parameters: Parameters) -> dict[str, Any]:
-        """Take a checkpoint that is begun from now on; return what it holds."""
+        """Take a checkpoint that starts after this call; return its facts."""
         parameters.finish()
         reach, rounds = self._reach, self._reach.watch.rounds
         if reach.latest is None:
@@ -71,7 +71,7 @@ class Changing:
                 f"there is no state to discard: {CHECKPOINTS_OFF}",
                 hint="leave out --discard-state: what workers hold in memory ends with them",
             )
-        # Kept here and not in this call: whoever asked may hang up and still means it.
+        # Kept in the object: the request holds even if its client closes the connection.
         self._discards |= discards
         reach.on_event(StopRequested(may_force=False))
         await reach.ended.wait()
@@ -88,7 +88,7 @@ class Changing:
         }
 
     async def discard(self) -> None:
-        """Delete what the run has kept, if that was asked for; every process has ended."""
+        """Delete what the run has kept, if that was requested; every process has ended."""
         if not self._discards or self._reach.discard_all is None:
             return
         try:
@@ -103,7 +103,7 @@ class Changing:
             log.info("state.discarded", **self.discarded)
 
     async def drain(self, parameters: Parameters) -> dict[str, Any]:
-        """Close the sources, finish what they took, and leave the workers up."""
+        """Close the sources, finish accepted records, and leave the workers running."""
         parameters.finish()
         reach, begun_s = self._reach, time.monotonic()
         reach.check_phase("a drain", Phase.RUNNING, Phase.DRAINED)
@@ -116,7 +116,7 @@ class Changing:
     # Membership
 
     async def grow(self, parameters: Parameters) -> dict[str, Any]:
-        """Add workers; return what moved to them."""
+        """Add workers; return which keys moved to them."""
         count = parameters.take("workers", int, 1)
         waits = parameters.take("wait", bool, default=True)
         parameters.finish()
@@ -130,7 +130,7 @@ class Changing:
         return await self._resize(names, [], waits=waits)
 
     async def shrink(self, parameters: Parameters) -> dict[str, Any]:
-        """Take workers away; return what moved to the others."""
+        """Remove workers; return which keys moved to the others."""
         count = parameters.find("workers", int)
         names = parameters.take_names("names")
         waits = parameters.take("wait", bool, default=True)
@@ -157,7 +157,7 @@ class Changing:
 
 
 async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) -> None:
-    """Resize while nobody waits; the log says how it ends."""
+    """Resize without a caller that waits; log the result."""
     try:
         facts = await resize(added, leaving)
     except WallarooError as error:
@@ -170,9 +170,9 @@ async def _logged(resize: Resize, added: Sequence[str], leaving: Sequence[str]) 
 def names_to_take(
     workers: Sequence[WorkerName], count: int | None, names: Sequence[str]
 ) -> list[str]:
-    """Return who is to leave: those named, or the ``count`` last.
+    """Return the workers to remove: those named, or the last ``count``.
 
-    Raises ``ConfigError`` for a mistake, ``ClusterError`` where nobody would stay.
+    Raises ``ConfigError`` for a mistake, ``ClusterError`` if no worker would stay.
     """
     if (count is None) == (not names):
         raise ConfigError("shrink needs either a number of workers or their names")

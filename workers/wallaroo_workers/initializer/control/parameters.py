@@ -1,4 +1,4 @@
-"""The parameters of a request, as whoever wrote it gave them: looked at before they are used."""
+"""Checks the parameters of a request, which come from outside, before they are used."""
 
 import math
 from typing import Any, TypeVar
@@ -13,38 +13,38 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 
 
 class Parameters:
-    """Hands out parameters by name and kind; ``finish`` refuses those that nobody wanted."""
+    """Returns parameters by name and type; ``finish`` rejects those that were not read."""
 
     def __init__(self, method: str, values: dict[str, Any]) -> None:
         self._method = method
         self._values = dict(values)
 
     def take(self, name: str, kind: type[T], default: T) -> T:
-        """Return a parameter, or ``default``. Raises ``ConfigError`` for one of another kind."""
+        """Return a parameter, or ``default``. Raises ``ConfigError`` for one of another type."""
         value = self._values.pop(name, None)
         return default if value is None else self._checked(name, kind, value)
 
     def need(self, name: str, kind: type[T]) -> T:
-        """Return a parameter that must be there."""
+        """Return a required parameter."""
         value = self._values.pop(name, None)
         if value is None:
             raise ConfigError(f"{self._method} needs {name}")
         return self._checked(name, kind, value)
 
     def find(self, name: str, kind: type[T]) -> T | None:
-        """Return a parameter, or ``None`` where it was left out."""
+        """Return a parameter, or ``None`` if it was omitted."""
         value = self._values.pop(name, None)
         return None if value is None else self._checked(name, kind, value)
 
     def take_names(self, name: str) -> list[str]:
-        """Return a list of texts; empty where it was left out."""
+        """Return a list of texts; empty if it was omitted."""
         values = self.take(name, list, [])
         if not all(isinstance(each, str) for each in values):
             raise ConfigError(f"{self._method}: {name} is a list of texts, not {values!r}")
         return values
 
     def finish(self) -> None:
-        """Raise ``ConfigError`` if anything is left."""
+        """Raise ``ConfigError`` if there are parameters that were not read."""
         if self._values:
             names = ", ".join(self._values)
             raise ConfigError(f"{self._method} has no parameter {names}")

@@ -1,4 +1,4 @@
-"""Requests for other members that callers wait for."""
+"""Requests for resizes whose callers wait for the result."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from wallaroo.names import WorkerName
 
 
 class Resizer(Protocol):
-    """Takes requests; a ``RunDriver`` is one."""
+    """Accepts requests for resizes; ``RunDriver`` implements it."""
 
     def resize(
         self,
@@ -21,26 +21,26 @@ class Resizer(Protocol):
         *,
         in_turn: bool = False,
     ) -> None:
-        """Take a request, and call ``answered`` once."""
+        """Request a resize; call ``answered`` once."""
         ...
 
 
 class PendingResizes:
-    """The requests of one run that callers wait for."""
+    """The unanswered requests for resizes of one run."""
 
     def __init__(
         self, resizer: Resizer, release_host: Callable[[WorkerName], Awaitable[None]]
     ) -> None:
-        """``release_host`` gets each worker that has left."""
+        """``release_host`` is called with each worker that has left."""
         self._resizer = resizer
         self._release_host = release_host
         self._works: set[asyncio.Task[dict[str, Any]]] = set()
 
     async def make(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
-        """Let these workers join and those leave; return the facts.
+        """Let some workers join and others leave; return the facts.
 
-        If the caller stops waiting, the request is carried out all the same. Raises
-        ``ClusterError`` with the reason if the members cannot change so.
+        If the caller stops waiting, the request is still carried out. Raises ``ClusterError`` with
+        the reason if the resize is not possible.
         """
         return await self._done(self._make(added, leaving, in_turn=False))
 
@@ -59,12 +59,12 @@ class PendingResizes:
         self, added: Sequence[str], leaving: Sequence[str], *, in_turn: bool
     ) -> dict[str, Any]:
         answered: asyncio.Future[ResizeOutcome] = asyncio.get_running_loop().create_future()
-        joining, going = (tuple(map(WorkerName, names)) for names in (added, leaving))
-        self._resizer.resize(joining, going, answered.set_result, in_turn=in_turn)
+        joining, left = (tuple(map(WorkerName, names)) for names in (added, leaving))
+        self._resizer.resize(joining, left, answered.set_result, in_turn=in_turn)
         outcome = await answered
         if not outcome.answer.ok:
             raise ClusterError(outcome.answer.text)
-        for worker in going:
+        for worker in left:
             await self._release_host(worker)
         return {**outcome.answer.facts, "took_s": time.monotonic() - outcome.started_s}
 

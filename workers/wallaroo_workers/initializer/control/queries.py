@@ -1,4 +1,4 @@
-"""Requests that only look: at the workers, the partitions, the keys, one object, the log."""
+"""Requests that only read: the status, partitions, keys, one state object, events and the log."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from wallaroo.topology.plan import Pipeline
 from wallaroo.worker.state_queries import PAGE_KEYS_MAX
 from wallaroo_workers.initializer.control.parameters import Parameters
 from wallaroo_workers.initializer.control.run_context import Reach
-from wallaroo_workers.initializer.control.worker_queries import WAIT_S, Asking
+from wallaroo_workers.initializer.control.worker_queries import WAIT_S, WorkerQueries
 from wallaroo_workers.logs import RECENT_LINES, recent_lines, set_log_level
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -41,32 +41,32 @@ _STATE_OF_OTHERS = {
 _SUMS = ("connections", "records_per_s", "backlog_bytes")
 
 
-class Reading:
-    """Answers what changes nothing, but for the level of the log."""
+class Queries:
+    """Answers requests that change nothing, except for the log level."""
 
-    def __init__(self, reach: Reach, asking: Asking) -> None:
+    def __init__(self, reach: Reach, worker_queries: WorkerQueries) -> None:
         self._reach = reach
-        self._asking = asking
+        self._worker_queries = worker_queries
         self._level: str | None = None
-        reach.watch.listeners.append(self._told)
+        reach.watch.listeners.append(self._on_announcement)
 
     # The cluster and its workers
 
     async def status(self, parameters: Parameters) -> dict[str, Any]:
-        """Return the cluster's state, and each worker's as it tells it."""
+        """Return the state of the cluster, and the state that each worker reports."""
         wait_s = parameters.take("timeout_s", float, WAIT_S)
         is_brief = parameters.take("brief", bool, default=False)
         parameters.finish()
         reach = self._reach
         if is_brief:
-            # What this process knows by itself: asked often, and answered at once.
+            # What this process knows itself, without worker_queries workers: often requested.
             return {
                 "phase": reach.phase().value,
                 "epoch": reach.epoch(),
                 "control": reach.control_address,
                 "workers": [{"name": name} for name in reach.members()],
             }
-        answers = await self._asking.ask_all(reach.watch.workers, "status", {}, wait_s)
+        answers = await self._worker_queries.ask_all(reach.watch.workers, "status", {}, wait_s)
         workers = [self._worker(name, answer) for name, answer in answers.items()]
         pipelines, addresses = reach.plan.pipelines, reach.source_addresses
         return {
@@ -86,7 +86,7 @@ class Reading:
             "last_checkpoint": self._last_checkpoint(),
             "workers": workers,
             "totals": {
-                # Those of workers that have left are in them, too.
+                # These include the counts of workers that have left.
                 "records": reach.counts.record_count,
                 "failures": reach.counts.failure_count,
                 **{name: sum(worker.get(name) or 0 for worker in workers) for name in _SUMS},
@@ -94,7 +94,7 @@ class Reading:
         }
 
     async def sources(self, parameters: Parameters) -> dict[str, Any]:
-        """Return for each pipeline where its records come from, and how payloads are framed."""
+        """Return the source of each pipeline, and how its payloads are framed."""
         parameters.finish()
         reach = self._reach
         pairs = zip(reach.plan.pipelines, reach.source_addresses, strict=True)
@@ -145,7 +145,7 @@ class Reading:
         }
 
     async def keys(self, parameters: Parameters) -> dict[str, Any]:
-        """Return how many keys there are; with ``list`` also the keys, a page at a time."""
+        """Return the number of keys; with ``list`` the keys themselves, one page at a time."""
         state = self._chosen_state(parameters)
         workers = self._chosen_workers(parameters)
         wait_s = parameters.take("timeout_s", float, WAIT_S)
@@ -163,7 +163,7 @@ class Reading:
     async def _key_counts(
         self, state: str | None, workers: list[WorkerName], wait_s: float
     ) -> dict[str, Any]:
-        answers = await self._asking.ask_all(workers, "status", {}, wait_s)
+        answers = await self._worker_queries.ask_all(workers, "status", {}, wait_s)
         counts = {
             name: each["keys"]
             for name, each in answers.items()
@@ -196,7 +196,7 @@ class Reading:
             while not is_last and left:
                 params = {"state": state, "first": first, "count": min(left, PAGE_KEYS_MAX)}
                 try:
-                    some = await self._asking.ask(worker, "keys", params, wait_s)
+                    some = await self._worker_queries.ask(worker, "keys", params, wait_s)
                 except ClusterError as error:
                     problems[worker] = error.what
                     break
@@ -214,7 +214,7 @@ class Reading:
         return {"state": state, "keys": keys, "problems": problems, "next": None}
 
     async def get(self, parameters: Parameters) -> dict[str, Any]:
-        """Return one state object, as text and as JSON where it can be had."""
+        """Return one state object as text, and as JSON if possible."""
         state = parameters.need("state", str)
         text = parameters.find("key", str)
         kind = parameters.take("type", str, "str")
@@ -229,7 +229,7 @@ class Reading:
         except ValueError as error:
             raise ClusterError(str(error)) from error
         params = {"state": state, "key": key_bytes(key).hex()}
-        found = await self._asking.ask(worker, "get", params, wait_s)
+        found = await self._worker_queries.ask(worker, "get", params, wait_s)
         where = {"state": state, "key": text, "key_type": kind, "worker": worker}
         if not found.pop("is_there"):
             raise ClusterError(
@@ -249,13 +249,13 @@ class Reading:
     # The history and the log
 
     async def events(self, parameters: Parameters) -> dict[str, Any]:
-        """Return what happened to the cluster: losses, recoveries, resizes; oldest first."""
+        """Return the event history: losses, recoveries, resizes and so on; oldest first."""
         limit = parameters.take("limit", int, EVENTS_KEPT)
         parameters.finish()
         return {"events": self._reach.events.newest(limit)}
 
     async def logs(self, parameters: Parameters) -> dict[str, Any]:
-        """Return the last lines of all processes; with ``level`` change what is logged."""
+        """Return the last log lines of all processes; with ``level``, change the log level."""
         level = parameters.find("level", str)
         limit = parameters.take("limit", int, RECENT_LINES)
         wait_s = parameters.take("timeout_s", float, WAIT_S)
@@ -263,7 +263,7 @@ class Reading:
         workers = self._reach.watch.workers
         if level is not None:
             return await self._change_level(level.lower(), workers, wait_s)
-        answers = await self._asking.ask_all(workers, "logs", {}, wait_s)
+        answers = await self._worker_queries.ask_all(workers, "logs", {}, wait_s)
         lines = recent_lines()
         for each in answers.values():
             if not isinstance(each, ClusterError):
@@ -278,13 +278,13 @@ class Reading:
             raise ConfigError(f"there is no level {level!r}", hint=f"give {', '.join(LEVELS)}")
         self._level = level
         set_log_level(logging.getLevelNamesMapping()[level.upper()])
-        answers = await self._asking.ask_all(workers, "level", {"level": level}, wait_s)
+        answers = await self._worker_queries.ask_all(workers, "level", {"level": level}, wait_s)
         return {"level": level, "problems": _problems(answers)}
 
-    def _told(self, what: str, values: dict[str, Any]) -> None:
-        if what == "worker.joined" and self._level is not None:
-            # A process that was started anew knows of the level at its start only.
-            self._asking.tell(values["worker"], "level", {"level": self._level})
+    def _on_announcement(self, event: str, values: dict[str, Any]) -> None:
+        if event == "worker.joined" and self._level is not None:
+            # A new process has the level of the options, so send it the one that was set later.
+            self._worker_queries.notify(values["worker"], "level", {"level": self._level})
 
     # What the parameters name
 
@@ -320,10 +320,11 @@ class Reading:
 
 
 def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
-    """Return what a sender has to know of a pipeline's source.
+    """Return what a sender needs to know about a pipeline's source.
 
-    ``header`` is the ``struct`` format of the length before each payload: empty if payloads are
-    lines, ``None`` if a function of the application reads it, or nobody can send.
+    ``header`` is the ``struct`` format of the length before each payload. It is empty if payloads
+    are lines, and ``None`` if a function of the application reads it or if the source does not
+    accept connections.
     """
     source = pipeline.source
     facts = {"pipeline": pipeline.name, "describes": source.describe(), "address": address}
@@ -334,7 +335,7 @@ def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
 
 
 def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:
-    """Return what people want to know of a checkpoint."""
+    """Return the facts about a checkpoint that commands and the dashboard show."""
     return {
         "number": manifest.number,
         "epoch": manifest.epoch,

@@ -1,4 +1,4 @@
-"""What requests need of the run that they ask about."""
+"""What the handlers of requests need from the run."""
 
 import asyncio
 import time
@@ -18,56 +18,56 @@ from wallaroo.topology.plan import Plan
 from wallaroo.wire.control import ControlFrame
 
 Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
-"""Lets workers join and others leave; raises ``ClusterError`` with the reason where it cannot."""
+"""Lets workers join and others leave; raises ``ClusterError`` if that is not possible."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Reach:
-    """One run, as far as requests reach into it."""
+    """The parts of one run that requests read and change."""
 
     plan: Plan
     members: Callable[[], Sequence[WorkerName]]
-    """Without those that are on their way to become one."""
+    """The members, without workers that are about to join."""
     watch: RunView
     events: EventHistory
     counts: RunCounts
     phase: Callable[[], Phase]
     epoch: Callable[[], Epoch]
     waiting_for: Callable[[], list[WorkerName]]
-    """The workers that have not done what the phase waits for."""
+    """The workers that the phase still waits for."""
     on_event: Callable[[Event], None]
     send: Callable[[WorkerName, ControlFrame], None]
     control_address: str
     source_addresses: list[str]
-    """By pipeline; empty where a pipeline has no listening source."""
+    """By pipeline; empty if its source does not listen."""
     latest: Callable[[], Manifest] | None
-    """The last checkpoint, or the claim that the run began with; ``None`` without checkpoints."""
+    """The last checkpoint, or the claim that the run started with; ``None`` without checkpoints."""
     discard_all: Callable[[], Awaitable[dict[str, int]]] | None
-    """Deletes all that the run keeps for the next one; ``None`` without checkpoints."""
+    """Deletes everything that the run keeps for the next one; ``None`` without checkpoints."""
     resize: Resize
     is_resizing: Callable[[], bool]
-    """Whether such a request is under way."""
+    """Whether a resize is under way."""
     resize_in_turn: Resize
-    """The same, once the cluster runs and no other change of the members is under way."""
+    """As ``resize``, once the cluster runs and no other resize is under way."""
     started_unix_s: float = field(default_factory=time.time)
     _changed: list[asyncio.Future[None]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once nothing of the run is left."""
     error: WallarooError | None = None
-    """What ended the run."""
+    """The error that ended the run, if any."""
 
     def __post_init__(self) -> None:
         self.watch.on_change = self.wake
 
     def wake(self) -> None:
-        """Something happened: those who wait may look again."""
+        """Wake every request that waits for a change."""
         waiting, self._changed = self._changed, []
         for each in waiting:
             if not each.done():
                 each.set_result(None)
 
     async def change(self) -> None:
-        """Return when something has happened. Raises ``ClusterError`` once the run is over."""
+        """Wait for the next change. Raises ``ClusterError`` once the run is over."""
         if self.phase() is Phase.STOPPED or self.ended.is_set():
             raise ClusterError("the cluster has stopped")
         waiting = asyncio.get_running_loop().create_future()
@@ -75,7 +75,7 @@ class Reach:
         await waiting
 
     def check_phase(self, what: str, *allowed: Phase) -> None:
-        """Raise ``ClusterError`` where the cluster is in no phase in which ``what`` can be done."""
+        """Raise ``ClusterError`` if ``what`` is not possible in the cluster's phase."""
         phase = self.phase()
         if phase in allowed:
             return

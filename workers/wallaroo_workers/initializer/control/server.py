@@ -27,37 +27,37 @@ log = get_logger()
 
 
 class Guest(Protocol):
-    """Somebody with the secret who is no worker, over one connection."""
+    """An authenticated peer that is neither a worker nor a client, such as an agent."""
 
     def received(self, frame: ControlFrame) -> None:
-        """It has said something; raises ``ProtocolError`` to hang up."""
+        """Handle a frame; raise ``ProtocolError`` to close the connection."""
         ...
 
     def lost(self, reason: str) -> None:
-        """The connection is gone."""
+        """Handle the end of the connection."""
         ...
 
 
 class WorkerLinks(Protocol):
-    """Takes what arrives over the links of workers."""
+    """Handles what arrives over the links of workers."""
 
     def received(self, worker: WorkerName, frame: ControlFrame) -> None:
-        """A worker has sent a frame."""
+        """Handle a frame from a worker."""
         ...
 
     def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        """The link of a process, known by the epoch of its start, is disconnected."""
+        """Handle the end of a process's link; a process is known by the epoch of its start."""
         ...
 
     def heartbeat(self, worker: WorkerName, incarnation: Epoch) -> None:
-        """A process is alive."""
+        """Note that a process is alive."""
         ...
 
 
 class ControlServer:
-    """One link for each worker; a worker that dials anew replaces its older link.
+    """One link for each worker; if a worker connects again, the new link replaces the older one.
 
-    Whoever sends a ``Request`` first is a client, and stays one.
+    A peer whose first frame is a ``Request`` is a client from then on.
     """
 
     def __init__(self, secret: bytes, workers: WorkerLinks, tls: Tls | None = None) -> None:
@@ -66,27 +66,27 @@ class ControlServer:
         self._tls = tls
         self.unauthenticated = UnauthenticatedPeers(RateLimitedLog(log.warning, "control.rejected"))
         self.guests: dict[type[ControlFrame], Callable[[FrameConnection, ControlFrame], Guest]] = {}
-        """By the first frame of such a connection: what makes a guest of it."""
+        """By the type of a connection's first frame: the function that makes a guest of it."""
         self._links: dict[WorkerName, FrameConnection] = {}
         self._joined_epochs: dict[WorkerName, Epoch] = {}
-        """At which the process at the other end of each link was started."""
+        """By worker: the epoch in which the process at the other end of the link was started."""
         self._server: asyncio.Server | None = None
         self.clients = Clients()
         self.address = ""
 
     async def listen(self, host: str, port: int) -> None:
-        """Listen; ``address`` says where. Raises ``OSError``."""
+        """Listen, and set ``address``. Raises ``OSError``."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, host, port)
         self.address = join_address(host, self._server.sockets[0].getsockname()[1])
 
     def send(self, worker: WorkerName, frame: ControlFrame) -> None:
-        """Send a frame to a worker; nothing happens where its link is gone."""
+        """Send a frame to a worker; do nothing if its link is closed."""
         if worker in self._links:
             self._links[worker].write(encode_control_frame(frame))
 
     def close(self) -> None:
-        """Listen no more, and end all links once everything is written."""
+        """Stop listening, and close each link once everything is written to it."""
         if self._server is not None:
             self._server.close()
         for link in self._links.values():
@@ -105,30 +105,32 @@ class ControlServer:
         return connection
 
     def joined(self, connection: FrameConnection, frame: ControlFrame) -> tuple[WorkerName, Epoch]:
-        """Return which worker a new link is of, and since which epoch it runs."""
+        """Return the worker of a new link, and the epoch in which its process was started."""
         match frame:
             case Join(epoch, name):
                 if epoch < self._joined_epochs.get(name, epoch):
-                    # What a process sent before its end may be read after its successor's words.
+                    # The frames of an ended process may be read after those of its successor.
                     raise ProtocolError(f"{name} of epoch {epoch} was replaced")
                 self._joined_epochs[name] = epoch
                 self._links[name] = connection
                 return name, epoch
             case Failed(epoch, name):
-                # A worker that cannot load the application says so in place of joining.
+                # A worker that cannot load the application sends this instead of Join.
                 return name, epoch
             case _:
                 raise ProtocolError(f"a worker begins with Join, not {type(frame).__name__}")
 
-    def left(self, connection: FrameConnection, worker: WorkerName, epoch: Epoch, why: str) -> None:
-        """A link has ended; it counts unless the worker has another one."""
+    def disconnected(
+        self, connection: FrameConnection, worker: WorkerName, epoch: Epoch, why: str
+    ) -> None:
+        """Report the end of a worker's link, unless a newer link has replaced it."""
         if self._links.get(worker) is connection:
             del self._links[worker]
             self.workers.link_lost(worker, epoch, f"its control link broke: {why}")
 
 
 class _ControlHandler:
-    """One connection; its first frame says whether it is a worker's, a guest's, or a client's."""
+    """One connection. Its first frame shows whether it is a worker's, a guest's or a client's."""
 
     def __init__(self, server: ControlServer) -> None:
         self._server = server
@@ -137,11 +139,11 @@ class _ControlHandler:
         self._is_pulse = False
 
     def opened(self, connection: FrameConnection) -> None:
-        """The other side has proven the secret."""
+        """Note that the peer has proven that it knows the secret."""
         self._server.unauthenticated.authenticated(connection)
 
     def received(self, connection: FrameConnection, frame: bytes) -> None:
-        """Pass a frame to whom the connection is for."""
+        """Pass a frame to the handler of this kind of connection."""
         self._decoded(connection, decode_control_frame(frame))
 
     def _decoded(self, connection: FrameConnection, frame: ControlFrame) -> None:
@@ -163,11 +165,11 @@ class _ControlHandler:
         server.workers.received(self._worker[0], frame)
 
     def lost(self, connection: FrameConnection, reason: str) -> None:
-        """The connection has ended."""
+        """Handle the end of the connection."""
         server = self._server
         if self._guest is not None:
             self._guest.lost(reason)
         elif self._worker is not None:
-            server.left(connection, *self._worker, reason)
-        elif not (self._is_pulse or server.clients.gone(connection, reason)):
+            server.disconnected(connection, *self._worker, reason)
+        elif not (self._is_pulse or server.clients.disconnected(connection, reason)):
             server.unauthenticated.rejected(connection, reason)

@@ -1,4 +1,4 @@
-"""Asks workers, and waits for their answers; one that hangs keeps nobody waiting for long."""
+"""Sends queries to workers, and waits a limited time for their answers."""
 
 import asyncio
 import itertools
@@ -13,8 +13,8 @@ from wallaroo.wire.requests import Query, Replied, from_json, to_json
 WAIT_S = 5.0
 
 
-class Asking:
-    """The questions of one initializer that workers have not answered yet."""
+class WorkerQueries:
+    """The unanswered queries of one initializer to its workers."""
 
     def __init__(
         self, epoch: Callable[[], Epoch], send: Callable[[WorkerName, ControlFrame], None]
@@ -25,19 +25,19 @@ class Asking:
         self._waiting: dict[int, asyncio.Future[Replied]] = {}
 
     def replied(self, frame: Replied) -> None:
-        """A worker has answered; nothing happens where nobody waits any more."""
+        """Handle a worker's answer; ignore it if its query has timed out."""
         answer = self._waiting.get(frame.request)
         if answer is not None and not answer.done():
             answer.set_result(frame)
 
-    def tell(self, worker: WorkerName, what: str, params: dict[str, Any]) -> None:
-        """Send what needs no answer."""
+    def notify(self, worker: WorkerName, what: str, params: dict[str, Any]) -> None:
+        """Send a query whose answer is not needed."""
         self._send(worker, Query(self._epoch(), next(self._numbers), what, to_json(params)))
 
     async def ask(
         self, worker: WorkerName, what: str, params: dict[str, Any], wait_s: float = WAIT_S
     ) -> dict[str, Any]:
-        """Return the worker's answer. Raises ``ClusterError`` where there is none in time."""
+        """Return the worker's answer. Raises ``ClusterError`` if there is none in time."""
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -63,7 +63,7 @@ class Asking:
         params: dict[str, Any],
         wait_s: float = WAIT_S,
     ) -> dict[WorkerName, dict[str, Any] | ClusterError]:
-        """Ask all at the same time; return each one's answer, or why there is none."""
+        """Ask all workers at the same time; return each one's answer or error."""
 
         async def one(worker: WorkerName) -> dict[str, Any] | ClusterError:
             try:

@@ -1,1 +1,1 @@
-"""What is measured, and whom it is shown to."""
+"""The metrics of a run, and their exports: dashboard, Prometheus, OpenTelemetry."""

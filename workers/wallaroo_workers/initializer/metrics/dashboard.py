@@ -1,4 +1,4 @@
-"""The page of a run, where there is to be one."""
+"""Opens and closes the dashboard of a run, if the run has one."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 log = get_logger()
 
 READY_AWAITED_S = 3.0
-"""A start that takes longer is shown before it is done: something holds it up."""
+"""If a start takes longer, the page opens before it is done, to show what delays it."""
 
 
 class Page:
-    """Opens the page once the workers are ready, and closes it when all else has ended."""
+    """Opens the page once the workers are ready, and closes it when everything else has ended."""
 
     def __init__(
         self, settings: DashboardSettings | None, run_file: RunFile, tls: TlsFiles | None = None
@@ -38,9 +38,9 @@ class Page:
         steering: "Steering",
         secret: bytes,
     ) -> None:
-        """Open the page, and write down where, as soon as it holds up no start.
+        """Open the page when this no longer delays the start, and record its address.
 
-        What it is made of takes half a second to load, which starting workers have better use for.
+        Its modules take half a second of CPU time to load, which starting workers need more.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_AWAITED_S):
@@ -50,7 +50,7 @@ class Page:
             await self.close()
 
     async def open(self, observed: "Observed", steering: "Steering", secret: bytes) -> None:
-        """Listen, if there is to be a page and its port is free, and write down where."""
+        """Listen and record the address, if there is a page and its port is free."""
         if self._settings is None:
             return
         from wallaroo_workers.dashboard.server import Dashboard
@@ -65,11 +65,11 @@ class Page:
 
     @property
     def url(self) -> str:
-        """What to open in a browser; empty where there is none."""
+        """The URL for a browser; empty if there is no page."""
         return self._dashboard.url if self._dashboard is not None else ""
 
     async def close(self) -> None:
-        """Let answers that are under way end, and stop listening."""
+        """Stop listening, and finish the answers that are under way."""
         self._is_over = True
         if self._dashboard is not None:
             await self._dashboard.close()

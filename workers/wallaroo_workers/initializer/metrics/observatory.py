@@ -1,4 +1,4 @@
-"""What the initializer knows of its cluster, for the page, ``/metrics`` and whoever asks."""
+"""Collects what the initializer knows about its cluster, for the dashboard and for metrics."""
 
 import time
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ log = get_logger()
 
 
 class Observatory:
-    """Of one run. It watches, and decides nothing."""
+    """Observes one run; it decides nothing."""
 
     def __init__(self, plan: Plan, counts: RunCounts, otlp_endpoint: str = "") -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
@@ -52,25 +52,25 @@ class Observatory:
 
     @property
     def events(self) -> EventHistory:
-        """What happened, for people; those who know of more may add it."""
+        """The event history, to which other parts of the run may add entries."""
         return self._gathering.events
 
     def watch(self, coordinator: Coordinator) -> None:
-        """Take phase and epoch from this coordinator. Raises ``ConfigError`` for an export."""
+        """Read phase and epoch from this coordinator. Raises ``ConfigError`` if OTLP is missing."""
         self._coordinator = coordinator
         if self._otlp_endpoint:
             application = self._plan.application
             self._export = OtlpExport(self._otlp_endpoint, application, self.prometheus_families)
 
     async def close(self) -> None:
-        """Watch no more; what is to be sent is sent."""
+        """Stop observing, and send the last metrics."""
         if self._export is not None:
             await self._export.close()
 
-    # What it sees
+    # What it observes
 
-    def heard(self, worker: WorkerName, frame: ControlFrame) -> None:
-        """A worker has said something."""
+    def on_frame(self, worker: WorkerName, frame: ControlFrame) -> None:
+        """Note what a worker reports."""
         match frame:
             case Measured(epoch, name, report):
                 try:
@@ -84,7 +84,7 @@ class Observatory:
                 member.pid, member.address, member.epoch = pid, data_address, epoch
 
     def on_effect(self, effect: Effect) -> None:
-        """The coordinator has decided something."""
+        """Note a decision of the coordinator."""
         self._chronicle.on_effect(effect)
         match effect:
             case StartWorker(worker, incarnation, is_restart):
@@ -120,7 +120,7 @@ class Observatory:
         gathering.partition_maps = {each.state: each for each in maps}
 
     def checkpoint_written(self, order: WriteManifest, manifest: Manifest) -> None:
-        """A checkpoint stands."""
+        """Note a committed checkpoint."""
         parts = [
             part
             for worker in manifest.workers.values()
@@ -138,7 +138,7 @@ class Observatory:
         self._gathering.checkpoint_written(facts)
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Take the sample of one second."""
         self._gathering.log.extend(logs.new_lines())
         self._gathering.tick(time.time())
         if self._export is not None:
@@ -163,5 +163,5 @@ class Observatory:
         return self._gathering.history.last(window_s)
 
     def prometheus_families(self) -> Iterable[Metric]:
-        """Return all metrics as a collector of prometheus-client gives them."""
+        """Return all metrics in the form of a collector of prometheus-client."""
         return families(self._gathering, self.snapshot())

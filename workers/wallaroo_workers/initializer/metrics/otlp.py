@@ -1,7 +1,8 @@
 """Sends the metrics of a cluster by OpenTelemetry's protocol, through its own library.
 
-The library exports from a thread of its own, so it reads a copy that the event loop leaves here
-once a second. It knows no histograms that are made elsewhere: of these go the count and the sum.
+The library exports from its own thread, so it reads a copy that the event loop stores here once a
+second. It cannot export histograms that are computed elsewhere, so only their counts and sums are
+sent.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ PATH = "/v1/metrics"
 
 
 class OtlpExport:
-    """The export of one run; ``families`` are those of ``prometheus.families``."""
+    """The export of one run; ``families`` returns those of ``prometheus.families``."""
 
     def __init__(
         self, endpoint: str, application: str, families: Callable[[], Iterable[Metric]]
@@ -48,7 +49,7 @@ class OtlpExport:
                     )
 
     def refresh(self) -> None:
-        """Leave the numbers as they are now for the next export."""
+        """Store the current numbers for the next export."""
         self._latest = {family.name: family for family in self._families()}
 
     def _reader(
@@ -66,7 +67,7 @@ class OtlpExport:
         return read
 
     async def close(self) -> None:
-        """Export once more, and end."""
+        """Export once more, and stop."""
         self.refresh()
         await asyncio.to_thread(self._provider.shutdown, SHUTDOWN_S * 1000)
 

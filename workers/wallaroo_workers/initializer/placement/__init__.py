@@ -1,1 +1,1 @@
-"""Where workers live: on this host, or where agents offer."""
+"""Where worker processes run: on this host, or on the hosts of agents."""

@@ -21,36 +21,36 @@ from wallaroo_workers.network.frames import FrameConnection
 
 
 class Owner(Protocol):
-    """Who is told what an agent says."""
+    """Handles what agents report."""
 
     on_exit: Callable[[WorkerName, Epoch, str], None]
     on_leave: Callable[[WorkerName], None]
 
-    def heard(self, agent: "Agent") -> None:
-        """It lives."""
+    def heartbeat(self, agent: "Agent") -> None:
+        """Note that an agent is alive."""
         ...
 
     def prepared(self, agent: "Agent") -> None:
-        """A worker may be started there."""
+        """Note that a worker can be started on the agent's host."""
         ...
 
     def lost(self, agent: "Agent", reason: str) -> None:
-        """Its connection is gone."""
+        """Handle the end of an agent's connection."""
         ...
 
 
 class AgentProcess:
-    """A worker process that an agent was asked to start."""
+    """A worker process that an agent was ordered to start."""
 
     def __init__(self, incarnation: Epoch) -> None:
         self.incarnation = incarnation
         self.pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """0 where it never ran."""
+        """The process id; 0 if the process never ran."""
         self.ended = asyncio.Event()
 
 
 class Agent:
-    """One agent that was accepted, over the connection that it came with."""
+    """One agent and its connection."""
 
     def __init__(self, owner: Owner, connection: FrameConnection, offer: Offer) -> None:
         self._owner = owner
@@ -60,20 +60,20 @@ class Agent:
         self.instance = offer.instance
         self.together = offer.together
         self.newest_epoch: Epoch | None = None
-        """That anything on its host was written in; ``None`` until it is prepared."""
+        """The newest epoch in which anything was written on its host; ``None`` until prepared."""
         self.records_epoch = Epoch(0)
-        """As ``newest_epoch``, of journals that have any record."""
+        """As ``newest_epoch``, only for journals that have records."""
         self.process: AgentProcess | None = None
         self.is_silent = False
-        self.gone = asyncio.Event()
-        """Set once the connection is gone."""
+        self.disconnected = asyncio.Event()
+        """Set once the connection has ended."""
 
     def send(self, frame: ControlFrame) -> None:
-        """Send it; nothing happens where the connection is gone."""
+        """Send a frame; do nothing if the connection has ended."""
         self._connection.write(encode_control_frame(frame))
 
     def received(self, frame: ControlFrame) -> None:
-        """It has said something."""
+        """Handle a frame of the agent."""
         match frame:
             case Beat():
                 pass
@@ -89,10 +89,10 @@ class Agent:
                 self._owner.on_leave(self.name)
             case _:
                 raise ProtocolError(f"{type(frame).__name__} is not for an agent to say")
-        self._owner.heard(self)
+        self._owner.heartbeat(self)
 
     def process_ended(self, incarnation: Epoch, reason: str) -> None:
-        """Its worker's process is no more."""
+        """Report the end of the worker's process, once."""
         process = self.process
         if process is None or process.incarnation != incarnation or process.ended.is_set():
             return
@@ -102,8 +102,8 @@ class Agent:
         self._owner.on_exit(self.name, incarnation, reason)
 
     def lost(self, reason: str) -> None:
-        """The connection is gone, and with it the worker: an agent does not leave one alone."""
-        self.gone.set()
+        """Report the end of the connection; the agent ends its worker as well then."""
+        self.disconnected.set()
         self._owner.lost(self, reason)
 
     def abort(self, reason: str) -> None:
@@ -111,11 +111,12 @@ class Agent:
         self._connection.abort(reason)
 
     def dismiss(self, within_s: float, what: str = "", hint: str = "") -> None:
-        """It is not needed, or not any more; ``what`` says why, if that is no matter of course.
+        """Dismiss the agent: it is not needed; ``what`` is the reason if it is not a normal end.
 
-        The agent closes the connection. If this side closed it while a beat of the agent is on
-        its way, the answer to that beat would be a reset, and the reset can reach the agent
-        before it has read that it was dismissed. An agent that does not close is cut off.
+        The agent closes the connection. If this side closed it while a heartbeat of the agent is
+        on its way, the answer to the heartbeat would be a reset, and the reset can reach the agent
+        before it has read that it was dismissed. If the agent does not close the connection in
+        time, this side does.
         """
         self.send(Dismissed(NO_EPOCH, what, hint))
         loop = asyncio.get_running_loop()

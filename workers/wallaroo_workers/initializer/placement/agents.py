@@ -1,8 +1,8 @@
-"""The hosts that have offered to run a worker each, seen from the initializer.
+"""The hosts that have offered to run one worker each, seen from the initializer.
 
-An agent is a process on another host that starts one worker there and says when it has ended. To
-the rest of the initializer it is a placement like any other: a worker whose process or host is lost
-is started again through the agent of that name, the same or another.
+An agent is a process on another host that starts one worker there and reports when it has ended.
+For the rest of the initializer it is a placement like any other: if a process or its host is lost,
+the worker is restarted through the agent with its name, either the same agent or a new one.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from wallaroo_workers.settings import WorkerSettings
 log = get_logger()
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""What a worker may be called; its name becomes part of file names."""
+"""Valid names of workers; a name becomes part of file names."""
 BEAT_S = 1.0
-WAITING_TOLD_EVERY_S = 10.0
+WAITING_LOGGED_EVERY_S = 10.0
 KILLED_AWAITED_S = 2.0
 ORPHAN_LIVES_S = 3.0
-"""A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
+"""A worker ends within this time after its agent was killed; see ``wallaroo_workers.__main__``."""
 REFUSES = "the initializer refuses us"
-"""What agents say before the reason."""
+"""Agents report this before the reason of a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,71 +45,72 @@ class AgentRules:
     application: str
     outline: list[str]
     options: str
-    """JSON of the ``RunOptions`` of all workers."""
+    """The ``RunOptions`` of all workers, as JSON."""
     silence_s: float
-    """After so long without a sign of life an agent is lost, and so is the initializer."""
+    """An agent or an initializer that sends no heartbeat for so long is lost for the other side."""
     absence_s: float
-    """How long a worker waits for an agent of its name."""
+    """How long a worker waits for an agent with its name."""
 
 
 class Agents:
-    """All agents, by the name of their worker; places workers through them."""
+    """All agents, by the name of their worker; starts workers through them."""
 
     def __init__(self, rules: AgentRules) -> None:
         self._rules = rules
         self._agents: dict[WorkerName, Agent] = {}
         self._names: dict[WorkerName, float] = {}
-        """Of all that were ever accepted and did not leave; since when one is absent, else 0."""
+        """By name of each agent that was ever accepted and did not leave: when its connection
+        ended, or 0 while it is connected."""
         self._leftovers: dict[WorkerName, tuple[str, float]] = {}
-        """The instance that was lost, and until when its worker may live on, unseen."""
+        """The lost instance of an agent, and the time until which its worker may still run."""
         self.changed = asyncio.Event()
-        """Set whenever a host has come or gone."""
-        self._signs = Liveness(rules.silence_s, BEAT_S)
+        """Set whenever a host is connected, prepared or lost."""
+        self._liveness = Liveness(rules.silence_s, BEAT_S)
         self._timer: asyncio.TimerHandle | None = None
         self.why_not: Callable[[WorkerName, int], str] = lambda _name, _together: ""
-        """Why a new name cannot be taken in; empty where it can."""
+        """Returns why a new name cannot be accepted; empty if it can."""
         self.on_new: Callable[[WorkerName, int], None] = lambda _name, _together: None
-        """Called for each new name that is taken in."""
+        """Called for each new name that is accepted."""
         self.on_lost: Callable[[WorkerName], None] = lambda _: None
-        """Called when an agent's connection is gone."""
+        """Called when an agent's connection has ended."""
         self.on_leave: Callable[[WorkerName], None] = lambda _: None
-        """Called when somebody wants an agent's host back."""
+        """Called when an agent asks for its host to be released."""
         self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
         self.missing = 0
-        """How many the start still waits for."""
+        """How many agents the start still waits for."""
         self.error = ""
-        """What agents are told when the run ends."""
+        """The error that ended the run, for agents; empty if there is none."""
 
     def begin(self) -> None:
-        """Show signs of life, and look for theirs, from now on."""
+        """Send heartbeats and check those of agents, from now on."""
         self._timer = asyncio.get_running_loop().call_later(BEAT_S, self.begin)
         for agent in self._agents.values():
             agent.send(Beat(NO_EPOCH))
-        for name, _, silent_s in self._signs.silent(time.monotonic()):
+        for name, _, silent_s in self._liveness.silent(time.monotonic()):
             if (silent := self._agents.get(name)) is not None:
                 silent.is_silent = True
-                silent.abort(f"it gave no sign of life for {silent_s:.0f} s")
+                silent.abort(f"it sent no heartbeat for {silent_s:.0f} s")
 
     @property
     def names(self) -> list[WorkerName]:
-        """Of all that were ever accepted and did not leave."""
+        """The names of all agents that were ever accepted and did not leave."""
         return list(self._names)
 
     def knows(self, worker: WorkerName) -> bool:
-        """Whether a worker of this name lives with an agent."""
+        """Return whether an agent runs the worker of this name."""
         return worker in self._names
 
-    def heard(self, agent: Agent) -> None:
-        """An agent lives."""
+    def heartbeat(self, agent: Agent) -> None:
+        """Note that an agent is alive."""
         if self._agents.get(agent.name) is agent:
-            self._signs.heard(agent.name, Epoch(0), time.monotonic())
+            self._liveness.heard(agent.name, Epoch(0), time.monotonic())
 
     def offered(self, connection: FrameConnection, frame: ControlFrame) -> Guest:
-        """Somebody offers a host; take it or refuse it."""
+        """Accept or refuse a host that an agent offers."""
         assert isinstance(frame, Offer)
         before = self._agents.get(frame.name)
         if before is not None and before.instance == frame.instance:
-            # It has noticed before us that the connection was gone.
+            # The agent has noticed the end of the old connection before this side.
             self.lost(before, "it has dialed anew")
             before.abort("it has dialed anew")
         agent = Agent(self, connection, frame)
@@ -120,7 +121,7 @@ class Agents:
             agent.dismiss(self._rules.silence_s, f"{REFUSES}: {what}", hint)
             return agent
         self._agents[frame.name] = agent
-        self.heard(agent)
+        self.heartbeat(agent)
         rules = self._rules
         silence_ms = int(rules.silence_s * 1000)
         agent.send(Accepted(NO_EPOCH, rules.application, silence_ms, rules.options))
@@ -129,7 +130,7 @@ class Agents:
         return agent
 
     def prepared(self, agent: Agent) -> None:
-        """A worker may be started there."""
+        """Note that a worker can be started on the agent's host."""
         if self._agents.get(agent.name) is not agent:
             return
         is_new = agent.name not in self._names
@@ -140,18 +141,18 @@ class Agents:
 
     @property
     def newest_epoch(self) -> Epoch:
-        """The newest epoch that anything on any of the hosts was written in."""
-        return max((each.newest_epoch or Epoch(0) for each in self._here()), default=Epoch(0))
+        """The newest epoch in which anything was written on one of the hosts."""
+        return max((each.newest_epoch or Epoch(0) for each in self._prepared()), default=Epoch(0))
 
-    def _here(self) -> list[Agent]:
+    def _prepared(self) -> list[Agent]:
         return [agent for agent in self._agents.values() if agent.newest_epoch is not None]
 
     def _refusal(self, offer: Offer) -> tuple[str, str] | None:
-        """Say why a host cannot be taken, and what to do about it; ``None`` where it can."""
+        """Return why a host cannot be accepted and what to do about it; ``None`` if it can."""
         rules = self._rules
         if not NAME.fullmatch(offer.name):
             return (
-                f"{offer.name!r} is no name for a worker",
+                f"{offer.name!r} is not a valid name of a worker",
                 "give --name up to 64 letters, digits, dots, dashes and underscores",
             )
         if offer.outline != rules.outline:
@@ -171,14 +172,14 @@ class Agents:
         return None
 
     def lost(self, agent: Agent, reason: str) -> None:
-        """An agent's connection is gone."""
+        """Handle the end of an agent's connection."""
         if self._agents.get(agent.name) is not agent:
             return
         del self._agents[agent.name]
-        self._signs.disconnected(agent.name)
+        self._liveness.disconnected(agent.name)
         now_s = self._names[agent.name] = time.monotonic()
-        # An agent that hears us and is not heard goes on until the end of the connection reaches
-        # it, or until it hears nothing either.
+        # If only the agent's own frames are lost, it continues until it notices that the
+        # connection has ended, or until our heartbeats are missing too.
         unseen_s = self._rules.silence_s + 2 * BEAT_S if agent.is_silent else ORPHAN_LIVES_S
         if agent.process is not None:
             self._leftovers[agent.name] = (agent.instance, now_s + unseen_s)
@@ -198,67 +199,67 @@ class Agents:
     async def wait_for_offers(
         self, count: int, names: tuple[str, ...], address: str
     ) -> list[WorkerName]:
-        """Wait until so many have offered; return their names, in the order they came.
+        """Wait until so many agents are prepared; return their names, in order of arrival.
 
-        Only ``names`` count, if there are any. ``address`` is where they are to join, for people.
+        If there are ``names``, only these count. ``address`` is for the log: where agents join.
         """
-        told_s = -WAITING_TOLD_EVERY_S
+        logged_s = -WAITING_LOGGED_EVERY_S
         while len(here := self._expected(names)) < count:
             self.changed.clear()
             self.missing = count - len(here)
             now_s = time.monotonic()
-            if now_s - told_s >= WAITING_TOLD_EVERY_S:
-                told_s = now_s
-                came = ", ".join(agent.name for agent in here) or "none"
+            if now_s - logged_s >= WAITING_LOGGED_EVERY_S:
+                logged_s = now_s
+                arrived = ", ".join(agent.name for agent in here) or "none"
                 hint = f"start them elsewhere with --join {address}"
                 log.info(
                     "hosts.waiting",
                     missing=self.missing,
-                    here=came,
+                    here=arrived,
                     hint=hint,
                     next="the workers start once all are there",
                 )
             try:
-                left_s = told_s + WAITING_TOLD_EVERY_S - now_s
+                left_s = logged_s + WAITING_LOGGED_EVERY_S - now_s
                 async with asyncio.timeout(left_s):
                     await self.changed.wait()
             except TimeoutError:
-                pass  # it is time to say again whom we wait for
+                pass  # it is time to log again which agents are missing
         self.missing = 0
         return [agent.name for agent in here[:count]]
 
     def _expected(self, names: tuple[str, ...]) -> list[Agent]:
-        return [agent for agent in self._here() if not names or agent.name in names]
+        return [agent for agent in self._prepared() if not names or agent.name in names]
 
     def forget(self, worker: WorkerName) -> None:
-        """Nothing was started for this name, and its agent is gone."""
+        """Forget an agent that is lost before a worker was started through it."""
         self._names.pop(worker, None)
 
     def together(self, worker: WorkerName) -> int:
-        """Return with how many an agent would come."""
+        """Return how many workers the agent wants to join together, its own included."""
         return self._agents[worker].together if worker in self._agents else 1
 
     def records_epoch(self, worker: WorkerName) -> Epoch:
-        """Return the newest epoch in which any record was written down on an agent's host."""
+        """Return the newest epoch in which a record was written to a journal on its host."""
         return self._agents[worker].records_epoch if worker in self._agents else Epoch(0)
 
     def refuse(self, worker: WorkerName, what: str, hint: str) -> None:
-        """The worker could not join the cluster."""
+        """Dismiss an agent whose worker could not join the cluster."""
         self.dismiss(worker, f"{REFUSES}: {what}", hint)
 
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
-        """The worker has left the cluster, or could not join it; its host is free."""
+        """Release the host of a worker that has left the cluster, or could not join it."""
         self._names.pop(worker, None)
         if (agent := self._agents.pop(worker, None)) is not None:
-            self._signs.disconnected(worker)
+            self._liveness.disconnected(worker)
             agent.dismiss(self._rules.silence_s, what, hint)
 
     # As a placement
 
     async def start(self, settings: WorkerSettings) -> int:
-        """Start a worker through its agent; return its process id, 0 where it never ran.
+        """Start a worker through its agent; return its process id, 0 if it never ran.
 
-        Raises ``ClusterError`` when there is no such agent for too long.
+        Raises ``ClusterError`` if there is no agent with its name for too long.
         """
         name = WorkerName(settings.name)
         agent = await self._present(name)
@@ -270,7 +271,7 @@ class Agents:
     async def _leftover_ended(self, agent: Agent) -> None:
         """Wait until nothing is left of the worker on a host that was lost.
 
-        An agent that dials again has ended its own.
+        There is nothing to wait for if the same agent connects again: it has ended its worker.
         """
         instance, ends_s = self._leftovers.pop(agent.name, ("", 0.0))
         if instance != agent.instance and (left_s := ends_s - time.monotonic()) > 0:
@@ -300,7 +301,7 @@ class Agents:
         return agent
 
     def kill(self, worker: WorkerName) -> None:
-        """End what is left of this worker's process."""
+        """Kill what is left of this worker's process."""
         agent = self._agents.get(worker)
         if agent is not None and agent.process is not None and not agent.process.ended.is_set():
             agent.send(EndProcess(agent.process.incarnation))
@@ -324,7 +325,7 @@ class Agents:
         for agent in agents:
             why = self.error and f"the cluster has ended: {self.error}"
             agent.dismiss(self._rules.silence_s, why)
-        leaving = [asyncio.ensure_future(agent.gone.wait()) for agent in agents]
+        leaving = [asyncio.ensure_future(agent.disconnected.wait()) for agent in agents]
         if leaving:
             _, late = await asyncio.wait(leaving, timeout=self._rules.silence_s)
             for wait in late:

@@ -1,4 +1,4 @@
-"""Which hosts a cluster runs on: what its workers are told, and through whom they are started."""
+"""The hosts of a cluster: starts workers on them, and lets hosts join and leave."""
 
 import asyncio
 import dataclasses
@@ -28,45 +28,45 @@ log = get_logger()
 SECRET_BYTES = 32
 
 Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
-"""Lets workers join and others leave; raises ``ClusterError`` with the reason where it cannot."""
+"""Lets workers join and others leave; raises ``ClusterError`` if that is not possible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """What ``wallaroo-run`` was told about other hosts."""
+    """The options of ``wallaroo-run`` about other hosts."""
 
     secret: bytes | None = None
-    """``None``: a random one, which only workers of this host get to know."""
+    """``None`` for a random secret, which only the workers of this host get."""
     tls: TlsFiles | None = None
     agent_count: int = 0
-    """Workers elsewhere that the start waits for."""
+    """The number of agents that the start waits for."""
     agent_names: tuple[str, ...] = ()
-    """Who they are; empty for whoever comes first."""
+    """Their names; empty for those that connect first."""
     agent_timeout_s: float = 60.0
-    """How long a worker whose host is lost waits for another."""
+    """How long a worker whose host is lost waits for another host."""
     bind_host: str = ""
     advertise_host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The run, as far as hosts that come and go change it."""
+    """What hosts that join and leave need from the run."""
 
     members: Callable[[], Sequence[WorkerName]]
     used: Callable[[], Collection[WorkerName]]
-    """All names that this run has given."""
+    """All names of workers that this run has used."""
     start: Callable[[Coroutine[Any, Any, None]], None]
-    """Runs a task until the run ends."""
+    """Runs a coroutine as a task until the run ends."""
     stop_in_order: Callable[[WorkerName], None]
-    """As that worker asked."""
+    """Stops the cluster at the request of a worker."""
     is_ending: Callable[[], bool]
-    """Whether somebody has asked for its end."""
+    """Whether a stop was requested."""
     resize: Resize
     epoch: Callable[[], Epoch]
 
 
 class Hosts:
-    """This host and those that have offered; ``placement`` starts workers on each."""
+    """This host and those of agents; ``placement`` starts workers on each of them."""
 
     def __init__(
         self,
@@ -92,24 +92,24 @@ class Hosts:
         self.agents = Agents(rules)
         self.placement = PlacementByName(here, self.agents, self.agents.knows)
         self.is_ready = asyncio.Event()
-        """Set once the application takes records."""
+        """Set once the application accepts records."""
         self._run: Run
         self._joining = JoinBatch()
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
-        """The files of TLS, for commands on this host."""
+        """The TLS files, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
 
     async def wait_for_hosts(self, address: str) -> list[WorkerName]:
-        """Wait for the workers that are to come from elsewhere; ``address`` is where they join."""
+        """Wait for the expected agents, which join at ``address``; return their workers' names."""
         expected = self._settings
         return await self.agents.wait_for_offers(
             expected.agent_count, expected.agent_names, address
         )
 
     def why_not_yet(self) -> ClusterError:
-        """Say what the start waits for, to whoever asks for something before."""
+        """Return the error for requests during the start: it says what the start waits for."""
         if missing := self.agents.missing:
             return ClusterError(
                 f"the cluster is not there yet: it waits for hosts to join; missing: {missing}",
@@ -120,18 +120,18 @@ class Hosts:
         )
 
     def serve(self, run: Run) -> None:
-        """The cluster is formed: who comes from now on changes it, and who leaves."""
+        """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
         agents = self.agents
         agents.why_not = self._why_not
-        agents.on_new = self._came
+        agents.on_new = self._arrived
         agents.on_lost = self._lost
         agents.on_leave = lambda worker: run.start(self._shrink(worker))
         for worker in agents.names:
             if worker not in run.members():
-                self._came(worker, agents.together(worker))
+                self._arrived(worker, agents.together(worker))
 
-    def _came(self, worker: WorkerName, together: int) -> None:
+    def _arrived(self, worker: WorkerName, together: int) -> None:
         if why := self._why_not(worker, together):
             self._refuse([worker], ClusterError(why))
         elif (written := self.agents.records_epoch(worker)) > self._run.epoch():
@@ -166,12 +166,12 @@ class Hosts:
         try:
             await self._run.resize(workers, [])
         except ClusterError as error:
-            # Whoever came in vain because of a stop in order is let go with all others.
+            # During an orderly stop these agents are dismissed together with all others.
             if not self._run.is_ending():
                 self._refuse(workers, error)
 
     async def left(self, worker: WorkerName) -> None:
-        """It is no member any more: let its host go, if it lives on one, once its process ended."""
+        """Release the host of a worker that left, once its process has ended."""
         if self.agents.knows(worker):
             await self.agents.ended(worker)
             self.agents.dismiss(worker)
@@ -192,7 +192,7 @@ class Hosts:
             self.agents.dismiss(worker)
 
     def worker_settings(self, order: StartWorker, control_address: str) -> WorkerSettings:
-        """Return what a worker of this host is started with."""
+        """Return the settings for starting a worker on this host."""
         host, port = split_address(control_address)
         bind_host = self._settings.bind_host
         if is_wildcard(host):
@@ -212,11 +212,15 @@ class Hosts:
         )
 
 
-def _unread(written: Epoch, now: Epoch) -> ClusterError:
-    """Whoever joins a running cluster reads no journal, and later these would seem to be new."""
+def _unread(written: Epoch, current: Epoch) -> ClusterError:
+    """Return the refusal of a host whose journals have records of a later epoch.
+
+    A worker that joins a running cluster replays no journal, and a later recovery would take these
+    records for new ones.
+    """
     return ClusterError(
-        f"its folder of journals has records of epoch {written}, which this cluster at epoch {now} "
-        "knows nothing of",
+        f"its folder of journals has records of epoch {written}, which this cluster at epoch "
+        f"{current} knows nothing of",
         hint="to have them processed, stop the cluster and begin with this host, see "
         "--expect-workers; else give --journal-dir another folder, or move these journals away",
     )

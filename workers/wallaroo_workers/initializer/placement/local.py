@@ -1,6 +1,6 @@
-"""Where workers live: places processes, says who died. Here: children of this process.
+"""Starts worker processes as children of this process, and reports when they end.
 
-``agents.py`` has another answer: processes on hosts that have offered.
+``agents.py`` is the other placement: processes on the hosts of agents.
 """
 
 import asyncio
@@ -24,37 +24,37 @@ log = get_logger()
 
 KILL_AFTER_S = 5.0
 FILES_TO_START = 8
-"""More than the pipes of a new process need, in this process."""
+"""More open files than the pipes of a new process need in this process."""
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
-"""glibc's allocator keeps what a batch used for the next one, in place of giving each freed block
-back to the system and taking new pages: 23 to 9 microseconds a record with payloads of 10 KiB
-(measured). The user's own environment goes before."""
+"""glibc's allocator keeps the memory of a batch for the next one, instead of returning each freed
+block to the system and getting new pages: 9 instead of 23 microseconds a record with payloads of
+10 KiB (measured). The user's own environment takes precedence."""
 
 
 class Placement(Protocol):
-    """Starts worker processes somewhere and watches over them."""
+    """Starts worker processes somewhere and watches them."""
 
     on_exit: Callable[[WorkerName, Epoch, str], None]
-    """Called once for each process that ended, with the reason in words."""
+    """Called once for each process that ended, with the reason as text."""
 
     async def start(self, settings: WorkerSettings) -> int:
         """Start a worker; return its process id."""
         ...
 
     async def stop(self) -> None:
-        """Return when no process is left; those that do not end in time are killed."""
+        """Wait until no process is left; kill those that do not end in time."""
         ...
 
     def kill(self, worker: WorkerName) -> None:
-        """End what is left of this worker's process."""
+        """Kill what is left of this worker's process."""
         ...
 
     async def ended(self, worker: WorkerName) -> None:
-        """Return when nothing is left of this worker's process."""
+        """Wait until nothing is left of this worker's process."""
         ...
 
 
@@ -64,14 +64,14 @@ class LocalPlacement:
     def __init__(self) -> None:
         self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
         self.on_status: Callable[[WorkerName, int], None] = lambda _name, _status: None
-        """Called before ``on_exit``, with the exit status; below 0 it is a signal's number."""
+        """Called before ``on_exit`` with the exit status; below 0, it is the signal, negated."""
         self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
         self._watching: dict[WorkerName, asyncio.Task[None]] = {}
-        """Until nothing is left of the worker's process, its children included."""
+        """By worker: runs until nothing is left of its process, the children included."""
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, settings: WorkerSettings) -> int:
-        """Start a child; it gets its settings, the secret among them, over a pipe."""
+        """Start a child process, and send it its settings, which include the secret, by a pipe."""
         if not self._processes:
             remove_leftovers()
         folder = PrivateFolder()
@@ -88,10 +88,10 @@ class LocalPlacement:
             ) from error
         assert process.stdin is not None
         try:
-            # The pipe stays open: its end tells the worker that this process is gone.
+            # The pipe stays open: its end shows the worker that this process has ended.
             process.stdin.write(settings.to_json() + b"\n")
         except RuntimeError:
-            pass  # it has ended already; uvloop says so in this way
+            pass  # the process has ended already; uvloop raises this then
         name = WorkerName(settings.name)
         self._processes[name] = process
         incarnation = Epoch(settings.incarnation)
@@ -128,7 +128,7 @@ class LocalPlacement:
             process.kill()
 
     def ask_to_stop(self, worker: WorkerName) -> bool:
-        """Have the worker ask for a stop of the cluster; say whether there is one."""
+        """Send SIGTERM, so that the worker asks to stop the cluster; return whether it runs."""
         process = self._processes.get(worker)
         if process is None or process.returncode is not None:
             return False
@@ -151,7 +151,7 @@ class LocalPlacement:
 
 
 class PlacementByName:
-    """Each worker where it belongs: with ``there`` if that ``knows`` its name, else ``here``."""
+    """Starts a worker ``there`` if that placement ``knows`` its name, else ``here``."""
 
     def __init__(
         self, here: Placement, there: Placement, knows: Callable[[WorkerName], bool]
@@ -162,7 +162,7 @@ class PlacementByName:
 
     @property
     def on_exit(self) -> Callable[[WorkerName, Epoch, str], None]:
-        """Called once for each process that ended, with the reason in words."""
+        """Called once for each process that ended, with the reason as text."""
         return self._here.on_exit
 
     @on_exit.setter
@@ -185,22 +185,22 @@ class PlacementByName:
         await self._of(worker).ended(worker)
 
     async def stop(self) -> None:
-        """Return when no process is left anywhere."""
+        """Wait until no process is left in either placement."""
         await asyncio.gather(self._here.stop(), self._there.stop())
 
 
 async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Process:
-    """Start a worker's process; it waits for its settings. Raises ``OSError``."""
+    """Start a worker's process, which waits for its settings. Raises ``OSError``."""
     _check_free_files()
     with starting_program():
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            # Without it a file of the user's, click.py say, would shadow the library.
+            # Without -P, a file of the user, such as click.py, would shadow the library.
             "-P",
             "-m",
             "wallaroo_workers",
             stdin=asyncio.subprocess.PIPE,
-            # Signals of the terminal are for the initializer; it tells the workers in order.
+            # Signals of the terminal are for the initializer, which stops the workers in order.
             start_new_session=True,
             env=ALLOCATOR | os.environ | {MARK: mark},
             # The application may have changed the current folder of this process.
@@ -209,9 +209,9 @@ async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Pr
 
 
 def _check_free_files() -> None:
-    """Raise ``OSError`` if a process could not get its pipes.
+    """Raise ``OSError`` if there are too few free files for the pipes of a process.
 
-    uvloop would raise it as well, but leaves a half-made transport that prints a traceback.
+    uvloop would raise it as well, but leaves a broken transport that prints a traceback.
     """
     with contextlib.ExitStack() as opened:
         for _ in range(FILES_TO_START):

@@ -1,8 +1,7 @@
-"""Folders in the system's temporary one, each for one worker; nobody else's is left there for long.
+"""Private folders of workers in the system's temporary folder, which are always removed in the end.
 
-Whoever makes one holds a lock on it. The system drops the lock with its holder, however that ends,
-so a folder without a lock was left behind by a process that was killed, and whoever comes next
-removes it.
+The process that makes a folder holds a lock on it. The system releases the lock when this process
+ends, even if it is killed. So a folder without a lock is a leftover, and the next run removes it.
 """
 
 import contextlib
@@ -19,19 +18,19 @@ ATTEMPTS = 3
 
 
 class PrivateFolder:
-    """A new folder that only this user reaches; ``path`` is empty where there can be none."""
+    """A new folder that only this user can access; ``path`` is empty if it cannot be made."""
 
     def __init__(self) -> None:
         self.path = ""
         self._lock: int | None = None
         for _ in range(ATTEMPTS):
-            # Whoever tidies up may have taken it between its making and its lock.
+            # Another run that removes leftovers may remove the folder before it is locked.
             with contextlib.suppress(OSError):
                 self.path, self._lock = _made()
                 return
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove the folder with all its contents."""
         if self._lock is not None:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
@@ -39,7 +38,7 @@ class PrivateFolder:
 
 
 def remove_leftovers() -> None:
-    """Remove what processes of this user that were killed have left."""
+    """Remove folders that killed processes of this user have left."""
     try:
         names = os.listdir(tempfile.gettempdir())
     except OSError:
@@ -66,8 +65,8 @@ def _made() -> tuple[str, int]:
 def _lock(folder: int) -> None:
     """Lock a folder.
 
-    Raises ``BlockingIOError`` where it is locked, ``PermissionError`` where the file system has no
-    locks for folders (NFS): nobody removes what is left there.
+    Raises ``BlockingIOError`` if it is already locked, and ``PermissionError`` if the file system
+    has no locks for folders (NFS); leftovers stay there.
     """
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,7 +77,7 @@ def _lock(folder: int) -> None:
 
 
 def _remove_if_left(path: str) -> None:
-    """Remove one, unless it has an owner, another user, or anything that is not ours in it."""
+    """Remove a folder, unless it is in use, is another user's, or contains other files."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(folder).st_uid != os.getuid():

@@ -1,1 +1,1 @@
-"""What a run takes for itself: addresses, files, its store of checkpoints."""
+"""The resources that a run reserves: addresses, files, the store of checkpoints."""

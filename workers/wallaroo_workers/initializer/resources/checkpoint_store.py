@@ -1,4 +1,4 @@
-"""The checkpoints of one run, with the store and the disks of this process."""
+"""The checkpoints of one run, in the store and on the disks that its settings name."""
 
 import asyncio
 import time
@@ -33,20 +33,20 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSettings:
-    """What ``wallaroo-run`` was told about checkpoints."""
+    """The options of ``wallaroo-run`` about checkpoints."""
 
     location: str
     """A directory or a URL."""
     journal_folder: str
     folder: str
-    """Where relative paths of file sinks begin."""
+    """The folder in which relative paths of file sinks start."""
     interval_s: float = 1.0
     keep: int = 3
     failures_max: int | None = None
     from_checkpoint: int | None = None
     allow_dropped_state: bool = False
     takes_over: bool = False
-    """Whether a run that owns them is to be ended, not respected."""
+    """Whether to end another run that owns the store, instead of refusing to start."""
     store_timeout_s: float = 60.0
     """How long the start waits for a store that cannot be reached."""
     allow_lost_input: bool = False
@@ -54,7 +54,7 @@ class CheckpointSettings:
 
 
 class KeptCheckpoints(ManifestWriter):
-    """As its base; the store is the one that the settings name."""
+    """Writes manifests to the store that the settings name."""
 
     def __init__(
         self, settings: CheckpointSettings, plan: Plan, workers: tuple[WorkerName, ...] = ()
@@ -99,18 +99,18 @@ class KeptCheckpoints(ManifestWriter):
         self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
 
     async def before_claim(self) -> None:
-        """As its base."""
+        """Take the store over, if this was requested."""
         await self.ownership.take_over()
 
     async def begin(self) -> StartingPoint:
-        """As its base, once the store is there; removes what crashed writers left half written."""
+        """Claim the folder and the store; remove what crashed writers left unfinished."""
         settings = self._settings
         folder = Path(settings.journal_folder)
         await asyncio.to_thread(claim_folder, folder, settings.location)
-        beginning = await super().begin()
+        starting_point = await super().begin()
         self._patient.timeout_s = 0
         await self._store.remove_unfinished()
-        return beginning
+        return starting_point
 
     def _journal_epochs(self) -> list[int]:
         return [journal.epoch for journal in list_journals(Path(self._settings.journal_folder))]
@@ -121,14 +121,14 @@ class KeptCheckpoints(ManifestWriter):
     async def discard_all(self) -> dict[str, int]:
         """Delete all checkpoints, journals and staged output; every process has ended in order.
 
-        Returns how many of each. Raises ``FencedError`` where another run has taken over, and what
-        the store and the disk raise.
+        Returns the numbers of deleted objects. Raises ``FencedError`` if another run has taken
+        over, and the errors of the store and the disk.
         """
         newest = await self._log.latest()
         if newest is None or newest.number != self.latest.number:
             raise FencedError("another run goes on with these checkpoints; nothing was deleted")
         folder = Path(self._settings.journal_folder)
-        # In this order what a crash leaves behind is no checkpoint that something is missing of.
+        # In this order, a crash in between leaves no checkpoint whose parts are missing.
         journals = [journal.name for journal in await asyncio.to_thread(list_journals, folder)]
         for name in journals:
             await asyncio.to_thread(cut_journal, folder, name, None)
@@ -142,7 +142,7 @@ class KeptCheckpoints(ManifestWriter):
         return counts
 
     def discard_staged(self) -> None:
-        """Delete output that no checkpoint holds; before any worker runs."""
+        """Delete staged output that no checkpoint names; called while no worker runs."""
         for sink in self._sinks:
             discard_staged(self._output_path(sink.path))
 

@@ -1,4 +1,4 @@
-"""The file that tells scripts that the application is ready, and where."""
+"""The file that shows scripts that the application is ready, and its addresses."""
 
 import fcntl
 import json
@@ -17,10 +17,10 @@ TOKEN_BYTES = 4
 
 
 class ReadyFile:
-    """There while, and only while, the application is ready; written whole or not at all.
+    """A file that exists only while the application is ready, and is always complete.
 
-    Its run holds a lock on it, so that a second start with the same path, which may be refused,
-    leaves the file of a run that is alive alone.
+    The run holds a lock on it. So a second start with the same path, which may be refused, does not
+    remove the file of an active run.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -33,7 +33,7 @@ class ReadyFile:
             )
 
     def begin(self) -> None:
-        """Remove what a run that was killed has left there."""
+        """Remove the file of an earlier run that was killed."""
         if self._path is None:
             return
         try:
@@ -43,13 +43,13 @@ class ReadyFile:
         except (FileNotFoundError, NotADirectoryError):
             pass  # nothing is left
         except OSError as error:
-            self._tell_left(self._path, error)
+            self._log_left(self._path, error)
 
     def write(self, facts: dict[str, Any]) -> None:
         """Write ``facts`` as JSON."""
         if self._path is None:
             return
-        # Processes of several containers may have one id.
+        # A process id is not unique enough: processes in several containers may have the same.
         draft = self._path.with_name(f"{self._path.name}.{secrets.token_hex(TOKEN_BYTES)}")
         file = ours(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         try:
@@ -65,16 +65,16 @@ class ReadyFile:
         self._held = file
 
     def remove(self) -> None:
-        """The application is not ready, or not any more; a file that stays must not end the run."""
+        """Remove the file: the application is not ready. If that fails, log it and continue."""
         if self._path is None or self._held is None:
             return
         try:
             if os.fstat(self._held).st_ino == self._path.stat().st_ino:
                 self._path.unlink()
         except (FileNotFoundError, NotADirectoryError):
-            pass  # it is gone, perhaps with its folder
+            pass  # somebody has removed it, perhaps with its folder
         except OSError as error:
-            self._tell_left(self._path, error)
+            self._log_left(self._path, error)
         self._release()
 
     def _release(self) -> None:
@@ -83,7 +83,7 @@ class ReadyFile:
             self._held = None
 
     @staticmethod
-    def _tell_left(path: Path, error: OSError) -> None:
+    def _log_left(path: Path, error: OSError) -> None:
         log.warning(
             "ready_file.remove_failed",
             path=str(path),
@@ -93,7 +93,7 @@ class ReadyFile:
 
 
 def _lock(file: int) -> bool:
-    """Lock a file, where there are locks; return ``False`` if another process has its lock."""
+    """Lock a file, if its file system can; return ``False`` if another process holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

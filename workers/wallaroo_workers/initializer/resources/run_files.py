@@ -1,7 +1,7 @@
-"""Looks at the files of an application's sources and sinks before any worker is started.
+"""Checks the files of an application's sources and sinks before any worker is started.
 
-Paths that are written differently may lead to one file; here that is known. A run holds a lock on
-each file that it writes: a second run would write into the output of the first.
+Different paths may lead to the same file, and only this check on the host can find that. A run
+holds a lock on each file that it writes, because a second run would write into the first's output.
 """
 
 import fcntl
@@ -16,9 +16,9 @@ from wallaroo_workers.forks import ours
 
 
 class RunFiles:
-    """The files of one run; relative paths begin in ``folder``.
+    """The files of one run; relative paths start in ``folder``.
 
-    Raises one ``ConfigError`` with all that is wrong with them. Nothing is touched until ``hold``.
+    Raises one ``ConfigError`` with all problems of these files. Changes nothing before ``hold``.
     """
 
     def __init__(self, plan: Plan, folder: str) -> None:
@@ -38,7 +38,7 @@ class RunFiles:
             raise ConfigError("\n".join(problems))
 
     def hold(self) -> None:
-        """Make the output files that are not there, and keep other runs from all of them."""
+        """Create missing output files, and lock all of them against other runs."""
         for path in self._paths:
             try:
                 output = ours(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
@@ -55,12 +55,12 @@ class RunFiles:
                 ) from error
 
     def empty(self) -> None:
-        """Empty the output files: a run that begins from the start replaces them."""
+        """Empty the output files: a run without a checkpoint replaces them."""
         for output in self._held:
             os.ftruncate(output, 0)
 
     def release(self) -> None:
-        """Let another run have them."""
+        """Release the files for other runs."""
         for output in self._held:
             os.close(output)
         self._held.clear()

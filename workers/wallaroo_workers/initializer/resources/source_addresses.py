@@ -1,11 +1,11 @@
-"""Takes the addresses of the sources before any worker is started.
+"""Reserves the addresses of sources before any worker is started.
 
-Workers share an address by SO_REUSEPORT, which would let a second run share it too and take half
-of the records. So a run first takes a lock on each address, then binds it the exclusive way, which
-fails where anybody listens; only then is the socket opened to the workers.
+Workers share an address by SO_REUSEPORT. Without care, a second run could share it too and get half
+of the records. So a run first locks each address. Then it binds the address exclusively, which
+fails if another process listens there. Only then it lets the workers share the socket.
 
-The workers of a run whose initializer died see that and end, which takes them a moment. So an
-address that is in use is tried again for a second before that is an error.
+If an initializer dies, its workers notice and end, which takes a moment. So an address that is in
+use is tried again for a second before this is an error.
 """
 
 import asyncio
@@ -26,15 +26,16 @@ TRIED_EVERY_S = 0.05
 
 
 class AddressInUseError(ClusterError):
-    """Somebody else has the address, for now or for long."""
+    """Another process has the address, perhaps only for a moment."""
 
 
 async def source_addresses(
     plan: Plan, reserved: list["ReservedAddress"], *, is_here: bool
 ) -> list[str]:
-    """Return where sources listen, by pipeline; empty where one does not.
+    """Return the address of each pipeline's source; empty if the source does not listen.
 
-    What workers of this host listen at, if it has any, is reserved and appended to ``reserved``.
+    If workers listen on this host (``is_here``), reserve the addresses and add them to
+    ``reserved``.
     """
     addresses: list[str] = []
     for pipeline in plan.pipelines:
@@ -49,7 +50,7 @@ async def source_addresses(
 
 
 async def reserve(address: str) -> "ReservedAddress":
-    """Take a source address; wait for up to ``AWAITED_S`` where another process still has it."""
+    """Reserve a source address; if another process has it, wait for up to ``AWAITED_S``."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + AWAITED_S
     while True:
@@ -87,29 +88,29 @@ class ReservedAddress:
 
     def _bind(self, where: Any) -> None:
         try:
-            # The strict way sees every socket that is bound to the port, listening or not, also
-            # where one of the two means all addresses of the host.
+            # An exclusive bind detects every socket that is bound to the port, listening or not,
+            # even if one of the two is bound to all addresses of the host.
             self._socket.bind(where)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            # It also sees connections of an earlier run that time out for a minute.
+            # It also fails for a minute because of an earlier run's connections in TIME_WAIT.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(where)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def release(self) -> None:
-        """Let others have the address."""
+        """Release the address for other processes."""
         self._socket.close()
         if self._lock is not None:
             self._lock.close()
 
 
 def _lock(address: str, resolved: str) -> socket.socket | None:
-    """Lock an address among runs on this host, by whatever name; it dies with the process."""
+    """Lock an address against other runs on this host; the lock ends with the process."""
     if sys.platform != "linux":
-        # Elsewhere two runs that are started in the same moment are not told apart; one that
-        # listens already is still found by the bind.
+        # Without the lock, two runs that start at the same moment may both succeed. A run that
+        # already listens is still detected by the bind.
         return None
     lock = ours(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     try:

@@ -1,4 +1,4 @@
-"""Owns the store of checkpoints for a run, and says so in a thread that nothing can hold up."""
+"""Owns the store of checkpoints for a run; a thread of its own renews the lease in time."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,13 @@ from wallaroo_workers.storage.store import open_store
 log = get_logger()
 
 RELEASE_S = 5.0
-"""A store that cannot be reached must not hold up the end of a run."""
+"""A store that cannot be reached must not delay the end of a run longer than this."""
 
 
 class Ownership:
-    """The lease of one store, kept by a thread with an event loop and a client of its own.
+    """The lease on one store, renewed by a thread with its own event loop and its own client.
 
-    Checkpoints, sinks and a busy loop can therefore not keep it from being renewed.
+    So neither checkpoints nor sinks nor a busy event loop can delay the renewal.
     """
 
     def __init__(
@@ -35,22 +35,22 @@ class Ownership:
         self._takes_over = takes_over
         self._store_timeout_s = store_timeout_s
         self.is_discarded = False
-        """Whether everything in the store was deleted, so that this is to leave nothing either."""
+        """Whether everything in the store was deleted, so that the lease is deleted, too."""
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._main: asyncio.AbstractEventLoop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_over = threading.Event()
         self._stop: asyncio.Event
-        """Of the thread's loop."""
+        """An event of the thread's loop."""
         self._is_slow: asyncio.Event
         self._acquired: asyncio.Future[None]
         self._ended: asyncio.Future[None]
 
     async def begin(self) -> None:
-        """Return when the store is owned, or it is clear that this takes a while.
+        """Acquire the lease; return when it is acquired, or when that clearly takes a while.
 
-        A run that takes over does nothing yet: see ``take_over``. Raises the ``WallarooError``
-        that keeps this run from owning the store.
+        A run that takes the store over does nothing yet: see ``take_over``. Raises the
+        ``WallarooError`` because of which this run cannot own the store.
         """
         self._main = asyncio.get_running_loop()
         self._is_slow = asyncio.Event()
@@ -66,14 +66,14 @@ class Ownership:
             self._acquired.result()
 
     async def acquired(self) -> None:
-        """Return when the store is owned; raises as ``begin`` does."""
+        """Wait until the lease is acquired; raises as ``begin`` does."""
         if not self._takes_over:
             await asyncio.shield(self._acquired)
 
     async def take_over(self) -> None:
-        """Own the store, if this run is to take it over; raises as ``begin`` does.
+        """Take the store over, if this was requested; raises as ``begin`` does.
 
-        Called last of all: a start that fails must not end the run that lives.
+        This is the last step before the claim: a failed start must not end the active run.
         """
         if not self._takes_over:
             return
@@ -82,11 +82,11 @@ class Ownership:
         await asyncio.shield(self._acquired)
 
     async def kept(self) -> None:
-        """Return when the lease was released; raises ``FencedError`` when another run has it."""
+        """Wait until the lease is released; raises ``FencedError`` if another run acquires it."""
         await asyncio.shield(self._ended)
 
     async def release(self) -> None:
-        """Let another run own the store."""
+        """Release the lease, so that another run can own the store."""
         self._is_over.set()
         if not self._thread.is_alive():
             return
@@ -121,9 +121,11 @@ class Ownership:
         signs = Signs(raw.folder, self._application)
         try:
             store = PatientStore(
-                raw, asyncio.sleep, time.monotonic, self._told, self._store_timeout_s
+                raw, asyncio.sleep, time.monotonic, self._log_waiting, self._store_timeout_s
             )
-            ports = LeasePorts(asyncio.sleep, time.monotonic, signs.look, self._told, _warned)
+            ports = LeasePorts(
+                asyncio.sleep, time.monotonic, signs.look, self._log_waiting, _log_warning
+            )
             lease = Lease(store, signs.me, ports)
             if not await self._until_stop(self._acquire(store, lease)):
                 return
@@ -141,7 +143,7 @@ class Ownership:
         await lease.acquire(takes_over=self._takes_over)
 
     async def _until_stop(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Return whether `work` has ended before this thread was told to stop."""
+        """Return whether ``work`` has ended before this thread was ordered to stop."""
         working = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +155,7 @@ class Ownership:
         await asyncio.wait([working])
         return False
 
-    def _told(self, event: str, values: dict[str, Any]) -> None:
+    def _log_waiting(self, event: str, values: dict[str, Any]) -> None:
         log.info(event, **values)
         self._hand_over(self._is_slow.set)
 
@@ -168,7 +170,7 @@ class Ownership:
             self._acquired.set_result(None)
 
     def _settle(self, error: BaseException | None) -> None:
-        """The thread has ended."""
+        """Set the results of all waiters: the thread has ended."""
         if error is not None and self._is_over.is_set() and isinstance(error, WallarooError):
             what = error.what
             log.warning(
@@ -185,8 +187,8 @@ class Ownership:
                 future.set_result(None)
             else:
                 future.set_exception(error)
-                future.exception()  # a caller that waits for it gets it; else nobody needs it
+                future.exception()  # read, so that asyncio does not report it if nobody waits
 
 
-def _warned(event: str, values: dict[str, Any]) -> None:
+def _log_warning(event: str, values: dict[str, Any]) -> None:
     log.warning(event, **values)
