@@ -180,3 +180,17 @@ forks.run(work())
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
     assert run(program) == 1
+
+
+def test_a_signal_after_the_work_does_not_change_the_status() -> None:
+    script = """
+import os, signal
+from wallaroo_workers import forks
+async def work():
+    return 3
+status = forks.run(work())
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGINT)
+raise SystemExit(status)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3

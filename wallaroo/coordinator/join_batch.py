@@ -15,7 +15,7 @@ class JoinBatch:
         """The waiting workers, in order of arrival."""
         return list(self._waiting)
 
-    def why_not(self, count: int) -> str:
+    def refusal(self, count: int) -> str:
         """Return why a worker cannot join together with ``count``, itself included, or ``""``."""
         if count < 1:
             return "Joining worker must supply a worker count greater than 0."
@@ -29,7 +29,7 @@ class JoinBatch:
 
     def arrived(self, worker: WorkerName, count: int) -> list[WorkerName]:
         """Add a worker; return the whole batch if it is complete, else an empty list."""
-        assert not self.why_not(count)
+        assert not self.refusal(count)
         self._waiting[worker] = count
         if len(self._waiting) < count:
             return []

@@ -135,20 +135,20 @@ class ManifestWriter:
     """The checkpoints of one run."""
 
     def __init__(
-        self, rules: Rules, place: CheckpointPorts, plan: Plan, workers: tuple[WorkerName, ...] = ()
+        self, rules: Rules, ports: CheckpointPorts, plan: Plan, workers: tuple[WorkerName, ...] = ()
     ) -> None:
         """Without ``workers``, use those of the checkpoint that ``begin`` finds, or else one."""
         self._rules = rules
-        self._place = place
+        self._ports = ports
         self._plan = plan
         self._workers = workers
         self._shapes = fresh_shapes(plan)
         self._gate = UpgradeGate(
-            plan, self._shapes, place.log.store, info=place.info, warn=place.warn
+            plan, self._shapes, ports.log.store, info=ports.info, warn=ports.warn
         )
         self._newest_epoch = Epoch(0)
         self._are_all_here = True
-        self._log = place.log
+        self._log = ports.log
         self._latest: Manifest
         self._partition_maps: list[PartitionMap] = []
         self._round_started_s = 0.0
@@ -189,7 +189,7 @@ class ManifestWriter:
 
     def round_started(self) -> None:
         """Note the time: a checkpoint was ordered just now."""
-        self._round_started_s = self._place.clock()
+        self._round_started_s = self._ports.clock()
 
     async def begin(self) -> StartingPoint:
         """Take these checkpoints over from the run that had them; return where this run starts.
@@ -215,7 +215,7 @@ class ManifestWriter:
         # Higher than every epoch in which anything was written, committed or not. The base may be
         # older than the last commit, and journals may be on other hosts.
         last = await self._log.last_epoch()
-        epoch = Epoch(max([last, self._newest_epoch, *self._place.journal_epochs()]) + 1)
+        epoch = Epoch(max([last, self._newest_epoch, *self._ports.journal_epochs()]) + 1)
         if not self._workers:
             known = tuple(map(WorkerName, base.members)) if base is not None else ()
             self._workers = known or first_names(1)
@@ -236,7 +236,7 @@ class ManifestWriter:
             "keys": sum(sum(each.key_counts.values()) for each in base.workers.values()),
         }
         values["next"] = "the workers restore it" if base.workers else "all states start empty"
-        self._place.info("checkpoint.selected", values)
+        self._ports.info("checkpoint.selected", values)
         latest = self._latest
         last_barrier = latest.last_barrier()
         maps, workers, counts = self._partition_maps, self._workers, latest.counts()
@@ -265,16 +265,16 @@ class ManifestWriter:
         if needed is None or not self._are_all_here or self._rules.allow_lost_input:
             return
         kept = KeptInput(needed, may_be_lost=False)
-        extents = self._place.journals.extents()
+        extents = self._ports.journals.extents()
         for worker in self._workers:
-            kept.set_extents(worker, extents, self._place.journals.location)
+            kept.set_extents(worker, extents, self._ports.journals.location)
         losses, error = kept.verify(self._workers)
         if error is None:
             return
         if newest is not None and max(await self._log.numbers(), default=0) > newest:
             raise FencedError("another run committed a checkpoint meanwhile, and cut its journals")
         for loss in losses:
-            self._place.announce(loss)
+            self._ports.announce(loss)
         raise error
 
     async def _base(self) -> Manifest | None:
@@ -307,7 +307,7 @@ class ManifestWriter:
             partition_maps=[],
             workers={},
             file_lengths={},
-            taken_unix_s=self._place.wall_clock(),
+            taken_unix_s=self._ports.wall_clock(),
             duration_s=0.0,
             shapes=self._shapes,
         )
@@ -326,7 +326,7 @@ class ManifestWriter:
                     "and leave out only the last ones",
                 )
             values = {"next": "states are taken over by their names"}
-            self._place.warn("checkpoint.plan_changed", values)
+            self._ports.warn("checkpoint.plan_changed", values)
             return
         what = difference(base.outline, current)
         raise ConfigError(
@@ -366,8 +366,8 @@ class ManifestWriter:
                 # It may be committed or not. Nothing else can be decided until that is known.
                 is_unknown = True
                 values = {"reason": error.what, "next": "asks the store again"}
-                self._place.warn("checkpoint.outcome_unknown", values)
-                await self._place.pause(AGAIN_S)
+                self._ports.warn("checkpoint.outcome_unknown", values)
+                await self._ports.pause(AGAIN_S)
         await self._publish(self._latest)
         await self._discard_of_lost()
         number, journals = self._latest.number, self._latest.journal_positions()
@@ -382,7 +382,7 @@ class ManifestWriter:
             again = "tries again after the next checkpoint"
             if error.what != self._not_pruned:
                 values = {"reason": error.what, "hint": error.hint, "next": again}
-                self._place.warn("checkpoint.prune_failed", values)
+                self._ports.warn("checkpoint.prune_failed", values)
             self._not_pruned = error.what
             return 0
         self._not_pruned = ""
@@ -402,8 +402,8 @@ class ManifestWriter:
             partition_maps=[each.to_wire() for each in self._partition_maps],
             workers={each.worker: each for each in contents},
             file_lengths=self._lengths_after(self._latest),
-            taken_unix_s=self._place.wall_clock(),
-            duration_s=self._place.clock() - self._round_started_s,
+            taken_unix_s=self._ports.wall_clock(),
+            duration_s=self._ports.clock() - self._round_started_s,
         )
 
     # Output in files
@@ -431,7 +431,7 @@ class ManifestWriter:
             length_before = manifest.file_lengths.get(sink, 0)
             while True:
                 try:
-                    await self._place.commit_output(path, length_before, parts)
+                    await self._ports.commit_output(path, length_before, parts)
                     break
                 except OSError as error:
                     values = {
@@ -440,8 +440,8 @@ class ManifestWriter:
                         "hint": "free disk space, or grant permission to write there",
                         "next": "tries again; no further checkpoint is taken until then",
                     }
-                    self._place.warn("sink.commit_failed", values)
-                    await self._place.pause(AGAIN_S)
+                    self._ports.warn("sink.commit_failed", values)
+                    await self._ports.pause(AGAIN_S)
 
     async def _discard_of_lost(self) -> None:
         """Delete what lost workers have staged for checkpoints that were never committed."""
@@ -450,14 +450,14 @@ class ManifestWriter:
         for stage in stages:
             for path in self._files().values():
                 try:
-                    await self._place.discard_output(path, stage)
+                    await self._ports.discard_output(path, stage)
                 except OSError as error:
                     values = {"path": path, "reason": str(error)}
-                    self._place.warn("sink.cleanup_failed", values)
+                    self._ports.warn("sink.cleanup_failed", values)
 
     def _files(self) -> dict[int, str]:
         return {
-            index: self._place.output_path(sink.path)
+            index: self._ports.output_path(sink.path)
             for index, sink in enumerate(self._plan.sinks)
             if isinstance(sink, FileSink)
         }

@@ -133,14 +133,20 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def _keeping_waker(work: Coroutine[Any, Any, Result]) -> Result:
-    """Keep the descriptor through which signals wake the loop, which has it by now.
+    """Keep the descriptor through which signals wake the loop, and no signal after ``work``.
 
-    A child cannot ask for it: from Python 3.12 on, asyncio has already taken it away there.
+    A child cannot ask for the descriptor: from Python 3.12 on, asyncio has already taken it away
+    there.
     """
     waker = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     ours(waker)
-    return await work
+    try:
+        return await work
+    finally:
+        # The status is decided. Closing the loop gives these signals their default meaning back,
+        # and a service manager's SIGTERM in the last moment would turn a clean end into -15.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
 
 
 def _new_loop() -> uvloop.Loop:

@@ -37,16 +37,16 @@ def test_one_that_comes_again_is_counted_once() -> None:
 
 def test_all_are_to_wait_for_the_same_number() -> None:
     joining = JoinBatch()
-    assert joining.why_not(3) == ""
+    assert joining.refusal(3) == ""
     joining.arrived(A, 3)
-    assert joining.why_not(3) == ""
-    assert joining.why_not(2) == (
+    assert joining.refusal(3) == ""
+    assert joining.refusal(2) == (
         "All joining workers must supply the same worker count. "
         "Current pending count is 3. You supplied 2."
     )
     joining.disconnected(A)
-    assert joining.why_not(2) == ""
+    assert joining.refusal(2) == ""
 
 
 def test_nobody_waits_for_nobody() -> None:
-    assert JoinBatch().why_not(0) == "Joining worker must supply a worker count greater than 0."
+    assert JoinBatch().refusal(0) == "Joining worker must supply a worker count greater than 0."

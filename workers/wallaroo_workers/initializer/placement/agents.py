@@ -67,7 +67,7 @@ class Agents:
         """Set whenever a host is connected, prepared or lost."""
         self._liveness = Liveness(rules.silence_s, BEAT_S)
         self._timer: asyncio.TimerHandle | None = None
-        self.why_not: Callable[[WorkerName, int], str] = lambda _name, _together: ""
+        self.refusal: Callable[[WorkerName, int], str] = lambda _name, _together: ""
         """Returns why a new name cannot be accepted; empty if it can."""
         self.on_new: Callable[[WorkerName, int], None] = lambda _name, _together: None
         """Called for each new name that is accepted."""
@@ -167,7 +167,7 @@ class Agents:
                 f"the name {offer.name} is taken by host {taken.host}",
                 "give another name with --name, or end that one first",
             )
-        if offer.name not in self._names and (why := self.why_not(offer.name, offer.together)):
+        if offer.name not in self._names and (why := self.refusal(offer.name, offer.together)):
             return why, "see docs/hosts.md"
         return None
 

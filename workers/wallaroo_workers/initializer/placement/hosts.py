@@ -123,7 +123,7 @@ class Hosts:
         """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
         agents = self.agents
-        agents.why_not = self._why_not
+        agents.refusal = self._refusal
         agents.on_new = self._arrived
         agents.on_lost = self._lost
         agents.on_leave = lambda worker: run.start(self._shrink(worker))
@@ -132,7 +132,7 @@ class Hosts:
                 self._arrived(worker, agents.together(worker))
 
     def _arrived(self, worker: WorkerName, together: int) -> None:
-        if why := self._why_not(worker, together):
+        if why := self._refusal(worker, together):
             self._refuse([worker], ClusterError(why))
         elif (written := self.agents.records_epoch(worker)) > self._run.epoch():
             self._refuse([worker], _unread(written, self._run.epoch()))
@@ -154,12 +154,12 @@ class Hosts:
             log.warning("host.join_failed", **facts, next="it is sent away")
             self.agents.refuse(worker, error.what, error.hint)
 
-    def _why_not(self, worker: WorkerName, together: int) -> str:
+    def _refusal(self, worker: WorkerName, together: int) -> str:
         if worker in self._run.members():
             return f"{worker} is a worker of the initializer's own host"
         if worker in self._run.used():
             return f"there was a worker {worker} in this run already; give another name"
-        return self._joining.why_not(together)
+        return self._joining.refusal(together)
 
     async def _grow(self, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()

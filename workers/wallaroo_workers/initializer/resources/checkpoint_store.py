@@ -81,7 +81,7 @@ class KeptCheckpoints(ManifestWriter):
             allow_lost_input=settings.allow_lost_input,
             allow_changed_state=settings.allow_changed_state,
         )
-        place = CheckpointPorts(
+        ports = CheckpointPorts(
             log=ManifestLog(self._patient),
             journal_epochs=self._journal_epochs,
             journals=FoundJournals(Path(settings.journal_folder)),
@@ -95,7 +95,7 @@ class KeptCheckpoints(ManifestWriter):
             warn=lambda event, values: log.warning(event, **values),
             announce=log_announced,
         )
-        super().__init__(rules, place, plan, workers)
+        super().__init__(rules, ports, plan, workers)
         self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
 
     async def before_claim(self) -> None:
