@@ -194,3 +194,15 @@ os.kill(os.getpid(), signal.SIGINT)
 raise SystemExit(status)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3
+
+
+def test_a_descriptor_that_another_thread_has_closed_meanwhile_is_passed_over() -> None:
+    script = """
+from wallaroo_workers import forks
+seen = iter([set(), {999_999}])
+forks._open_descriptors = lambda: next(seen)
+async def work():
+    return 3
+raise SystemExit(forks.run(work()))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3

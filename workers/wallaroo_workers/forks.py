@@ -153,7 +153,9 @@ def _new_loop() -> uvloop.Loop:
     before = _open_descriptors()
     loop = uvloop.new_event_loop()
     for descriptor in _open_descriptors() - before:
-        ours(descriptor)
+        # Another thread may have closed what it had open for a moment.
+        with contextlib.suppress(OSError):
+            ours(descriptor)
     _guard.loop = loop
     return loop
 
