@@ -1,7 +1,7 @@
 """``payload_key``: a key that is found in the payload, before the record is decoded."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from wallaroo.api.inspection import Problem, caller_place, function_problems, named
 from wallaroo.routing.payload_keys import (
@@ -23,8 +23,6 @@ class PayloadKey:
     A wrong declaration raises nothing. It waits in ``mistakes`` for ``build()``, which reports all
     mistakes of an application together.
     """
-
-    kind: ClassVar[str] = "payload_key"
 
     def __init__(self, rule: Rule | None, problems: list[Problem]) -> None:
         self.place: SourceLocation = caller_place()

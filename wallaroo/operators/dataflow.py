@@ -173,18 +173,22 @@ class Dataflow:
         self._sources = []
         self._batches = {}
         for pipeline in self._plan.pipelines:
-            if len(self._sources) in self._splitters:
-                self._sources.append(self._chains(pipeline, 1, Entry.KEYED_PAYLOADS))
-            else:
-                decodes = isinstance(pipeline.source, PayloadSource)
-                entry = Entry.PAYLOADS if decodes else Entry.VALUES
-                self._sources.append(self._chains(pipeline, 0, entry))
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
                 edge = stage.exchange.edge
-                self._batches[edge, True] = self._chains(pipeline, index, Entry.OBJECTS)
+                if stage.exchange.payload_key is None:
+                    self._batches[edge, True] = self._chains(pipeline, index, Entry.OBJECTS)
                 if stage.exchange.payload_may_travel:
                     self._batches[edge, False] = self._chains(pipeline, index, Entry.KEYED_PAYLOADS)
+            self._sources.append(self._source_chains(pipeline))
+
+    def _source_chains(self, pipeline: Pipeline) -> list[Run]:
+        first = pipeline.stages[1].exchange if len(pipeline.stages) > 1 else None
+        if first is not None and first.payload_key is not None:
+            # This worker's own records take the way of those that arrive from other workers.
+            return self._batches[first.edge, False]
+        decodes = isinstance(pipeline.source, PayloadSource)
+        return self._chains(pipeline, 0, Entry.PAYLOADS if decodes else Entry.VALUES)
 
     def _chains(self, pipeline: Pipeline, stage: int, entry: Entry) -> list[Run]:
         probes = [None] if self.probe is None else [None, self.probe]

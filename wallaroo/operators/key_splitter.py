@@ -9,12 +9,7 @@ from typing import Any
 
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
-from wallaroo.routing.payload_keys import KeyField, KeyInJSON, KeySlice, PayloadKey
-
-try:
-    from wallaroo.routing import _compiled
-except ImportError:
-    _compiled = None  # type: ignore[assignment]  # built without a compiler
+from wallaroo.routing.payload_keys import PayloadKey
 
 
 class KeySplitter:
@@ -25,11 +20,8 @@ class KeySplitter:
         self._known = routes.known
         self._find = routes.find
         self._bad: list[tuple[bytes, BaseException]] = []
-        self._split = self._split_each
-        rule = _rule(key)
-        if rule is not None and _compiled is not None and routes.owners is not None:
-            splitter = _compiled.Splitter(*rule, routes.owners, self._split_one)
-            self._split = splitter.split
+        compiled = routes.compiled_splitter(key, self._split_one)
+        self._split = self._split_each if compiled is None else compiled.split
 
     def split(
         self, payloads: list[bytes]
@@ -59,16 +51,3 @@ class KeySplitter:
         else:
             out.append(key)
             out.append(payload)
-
-
-def _rule(key: PayloadKey) -> tuple[str, int, int, bytes, bool] | None:
-    """Return the declaration as the compiled splitter takes it; ``None`` for a function."""
-    match key:
-        case KeySlice(offset, length, is_bytes):
-            return "slice", offset, length, b"", is_bytes
-        case KeyField(field, separator, is_bytes):
-            return "field", field, 0, separator, is_bytes
-        case KeyInJSON(name):
-            return "json", 0, 0, name.encode(), False
-        case _:
-            return None

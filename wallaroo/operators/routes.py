@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.routing.payload_keys import PayloadKey
 
 try:
     from wallaroo.routing import _compiled
@@ -26,7 +27,7 @@ class Routes:
     ``__missing__``. ``find`` hashes all others.
     """
 
-    __slots__ = ("_lists", "_map", "find", "known", "owners")
+    __slots__ = ("_lists", "_map", "_owners", "find", "known")
 
     def __init__(self, partition_map: PartitionMap, lists: Sequence[list[Any] | None]) -> None:
         """``lists`` holds the outgoing list of the owner of each partition."""
@@ -34,17 +35,27 @@ class Routes:
         self._lists = lists
         self.known: dict[Any, list[Any] | None] = {}
         """The frequent keys; chains look here first."""
-        self.owners: _compiled.Owners | None = None
-        """The compiled look-up; ``None`` if the package was built without a compiler."""
+        self._owners: _compiled.Owners | None = None
         self.find: Callable[[Any], list[Any] | None] = self._find
         """Returns the list for a key that is not in ``known``, and adds the first keys there."""
         if _compiled is not None:
             hashed = partition_map.hashed_partition_count
             declared = dict.fromkeys(partition_map.declared_keys)
-            self.owners = _compiled.Owners(
+            self._owners = _compiled.Owners(
                 list(lists), hashed, declared, self.known, KEYS_CACHED_MAX, self._find
             )
-            self.find = self.owners.find
+            self.find = self._owners.find
+
+    def compiled_splitter(
+        self, key: PayloadKey, slow: Callable[[bytes, list[Any], list[bytes]], None]
+    ) -> "_compiled.Splitter | None":
+        """Return a splitter by these routes; ``None`` if there is no compiled code for the key.
+
+        It calls ``slow`` for each payload that is not plain.
+        """
+        if self._owners is None or key.compiled_rule is None:
+            return None
+        return _compiled.Splitter(*key.compiled_rule, self._owners, slow)
 
     def _find(self, key: Any) -> list[Any] | None:
         out = self._lists[self._map.partition_of(key)]

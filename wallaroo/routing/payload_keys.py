@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from wallaroo.routing.keys import short_repr
 
@@ -21,8 +21,17 @@ NAME = "payload key"
 """What dead letters call the step at which a payload without a key fails."""
 
 
+CompiledRule = tuple[str, int, int, bytes, bool]
+"""Kind, two numbers, separator or name, and whether the key stays bytes."""
+
+
 class PayloadKey(Protocol):
     """Where the key of a record is in its payload."""
+
+    @property
+    def compiled_rule(self) -> CompiledRule | None:
+        """The declaration as the compiled splitter takes it; ``None`` if only Python can do it."""
+        ...
 
     def key_of(self, payload: bytes) -> Any:
         """Return the key as the user means it; raises ``ValueError`` if there is none."""
@@ -39,6 +48,7 @@ class KeyFunction:
 
     function: Callable[[bytes], Any]
     name: str
+    compiled_rule: ClassVar[CompiledRule | None] = None
 
     def key_of(self, payload: bytes) -> Any:
         """Return what the function returns; it may raise anything."""
@@ -56,6 +66,11 @@ class KeySlice:
     offset: int
     length: int
     is_bytes: bool = False
+
+    @property
+    def compiled_rule(self) -> CompiledRule:
+        """As ``PayloadKey``."""
+        return "slice", self.offset, self.length, b"", self.is_bytes
 
     def key_of(self, payload: bytes) -> str | bytes:
         """As ``PayloadKey``."""
@@ -79,6 +94,11 @@ class KeyField:
     separator: bytes
     is_bytes: bool = False
 
+    @property
+    def compiled_rule(self) -> CompiledRule:
+        """As ``PayloadKey``."""
+        return "field", self.field, 0, self.separator, self.is_bytes
+
     def key_of(self, payload: bytes) -> str | bytes:
         """As ``PayloadKey``."""
         fields = payload.split(self.separator, self.field + 1)
@@ -98,6 +118,11 @@ class KeyInJSON:
     """The value of a name at the top level of a JSON object: a string, an integer or a bool."""
 
     name: str
+
+    @property
+    def compiled_rule(self) -> CompiledRule:
+        """As ``PayloadKey``."""
+        return "json", 0, 0, self.name.encode(), False
 
     def key_of(self, payload: bytes) -> str | int:
         """As ``PayloadKey``. If the name occurs twice, the first value counts."""

@@ -52,7 +52,6 @@ def compare(
     compiled = Parted(rule, payloads, declared, hashed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wallaroo.operators.routes._compiled", None)
-        patch.setattr("wallaroo.operators.key_splitter._compiled", None)
         in_python = Parted(rule, payloads, declared, hashed)
     assert compiled.facts() == in_python.facts()
     return compiled

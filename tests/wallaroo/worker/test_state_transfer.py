@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import wallaroo
+from tests.wallaroo.worker.by_hand import new_plan
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import DamagedFileError, ProtocolError, StateObjectError
@@ -15,42 +15,10 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.routing import partition_map
 from wallaroo.routing.hashing import hash_key
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Plan
 from wallaroo.wire.data_frames import MovedAll, MovedStates, MovingFrame
 from wallaroo.worker.state_transfer import StateTransfer
 
 A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.partition
-def whole(record: str) -> str:
-    return record
-
-
-@wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    state["n"] = state.get("n", 0) + 1
-    return record, True
-
-
-@wallaroo.encoder
-def encode(record: str) -> str:
-    return record
-
-
-def plan() -> Plan:
-    return (
-        wallaroo.ApplicationBuilder("counts")
-        .new_pipeline("in", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
-        .to_state_partition(count, dict, "counts", whole)
-        .to_sink(wallaroo.FileSinkConfig("out", encode))
-        .build()
-    )
 
 
 class Link:
@@ -89,7 +57,7 @@ def partitions(workers: tuple[WorkerName, ...]) -> PartitionMap:
 
 
 def holding(me: WorkerName, keys: list[str], now: PartitionMap | None) -> Dataflow:
-    dataflow = Dataflow(plan(), me, DataflowOptions(tracks_changes=True))
+    dataflow = Dataflow(new_plan(), me, DataflowOptions(tracks_changes=True))
     states = dataflow.states["counts"]
     states.update({key: {"n": 1} for key in keys if now is None or now.owner_of(key) == me})
     return dataflow
