@@ -19,11 +19,8 @@ from wallaroo.api.readers import (
 )
 from wallaroo.api.roles import (
     PartitionFunction,
-    Q,
-    R_co,
     RecordKey,
     RecordKeyT,
-    S,
     StatelessMultiStep,
     StatelessStep,
     StateMultiStep,
@@ -42,6 +39,7 @@ from wallaroo.topology.graph import (
     StepKind,
 )
 from wallaroo.topology.plan import Plan
+from wallaroo.type_variables import Q, R_co, S
 
 P = ParamSpec("P")
 T = TypeVar("T")

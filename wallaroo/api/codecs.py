@@ -6,11 +6,11 @@ from typing import Any, ClassVar, ParamSpec, overload
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, method_problems, named
-from wallaroo.api.roles import Q_co
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.graph import SourceLocation
+from wallaroo.type_variables import Q_co
 
 P = ParamSpec("P")
 

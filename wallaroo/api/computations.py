@@ -5,8 +5,8 @@ from typing import Any, ClassVar, ParamSpec, cast
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, name_problems
-from wallaroo.api.roles import Q_co
 from wallaroo.topology.function_names import short_name
+from wallaroo.type_variables import Q_co
 
 P = ParamSpec("P")
 

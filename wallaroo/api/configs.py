@@ -12,11 +12,12 @@ from typing import Any, Generic
 from wallaroo.api.addresses import PORT_MAX, is_host, parse_port
 from wallaroo.api.codecs import Decoder, Encoder, decoder_mistakes, encoder_mistakes
 from wallaroo.api.inspection import Problem, caller_place, method_problems, named
-from wallaroo.api.roles import PayloadDecoder, R_co, R_contra, RecordEncoder
+from wallaroo.api.roles import PayloadDecoder, RecordEncoder
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.connectors.file import FRAMINGS, FileSink, FileSource, Framing
 from wallaroo.connectors.generator import GeneratorSource, RecordGenerator
 from wallaroo.connectors.tcp import TCPSink, TCPSource
+from wallaroo.type_variables import R_co, R_contra
 
 
 class SourceConfig(ABC, Generic[R_co]):

@@ -12,10 +12,10 @@ from wallaroo.api.inspection import (
     function_problems,
     kind_of,
 )
-from wallaroo.api.roles import Q_co
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.function_names import qualified_name, short_name
 from wallaroo.topology.graph import SourceLocation
+from wallaroo.type_variables import Q_co
 
 P = ParamSpec("P")
 T = TypeVar("T")

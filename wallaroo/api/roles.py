@@ -8,28 +8,9 @@ annotations of the application's functions; without annotations all three are ``
 Nothing looks at these types when an application runs: ``wallaroo.api.readers`` checks the objects.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias
+from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeVar
 
-# Defaults keep `ApplicationBuilder` without brackets a complete type. Python knows them from 3.13
-# on; type checkers bring `typing_extensions` along, which does not have to be installed.
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
-    Q = TypeVar("Q", default=Any)
-    S = TypeVar("S", default=Any)
-    Q_co = TypeVar("Q_co", default=Any, covariant=True)
-    R_co = TypeVar("R_co", default=Any, covariant=True)
-    R_contra = TypeVar("R_contra", default=Any, contravariant=True)
-    S_contra = TypeVar("S_contra", default=Any, contravariant=True)
-else:
-    from typing import TypeVar
-
-    Q = TypeVar("Q")
-    S = TypeVar("S")
-    Q_co = TypeVar("Q_co", covariant=True)
-    R_co = TypeVar("R_co", covariant=True)
-    R_contra = TypeVar("R_contra", contravariant=True)
-    S_contra = TypeVar("S_contra", contravariant=True)
+from wallaroo.type_variables import Q, Q_co, R_co, R_contra, S_contra
 
 RecordKey: TypeAlias = str | bytes | SupportsIndex | tuple["RecordKey", ...]
 """A key as a partition function may return it. Integers of numpy are keys as well."""

@@ -1,0 +1,368 @@
+"""What authors of connectors write: sources with positions or acknowledgements, and sinks.
+
+An author subclasses one of five classes and writes two or three methods. The runtime does the
+rest: it assigns partitions to workers, keeps positions in checkpoints, moves them when the cluster
+grows or shrinks, holds a source back if the application is slower, and writes results again after a
+crash.
+
+| class | what the author promises | what users get with `--resilience-dir` |
+|---|---|---|
+| `PartitionedSource` | the same position gives the same records again | exactly once |
+| `PushedSource` | what is not acknowledged is delivered again | exactly once from the journal on |
+| `Sink` | `write` returns when the other side has the records | at least once |
+| `OnceSink` | records and number are written in one step, or not at all | exactly once |
+| `TwoPhaseSink` | what is prepared can be committed by any process | exactly once |
+
+A method that is a coroutine (or an asynchronous generator) runs on the worker's event loop. Any
+other method runs in a thread of the connector's own, and always in the same one, so clients that
+block are fine. Constructors run in every process that imports the application: they must not open
+anything.
+"""
+
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias
+
+from wallaroo.type_variables import R_co, R_contra
+
+Done: TypeAlias = Awaitable[None] | None
+"""What a method returns that may be a coroutine."""
+
+BATCH_RECORDS_MAX = 2_000
+"""A batch with more records is refused, as is one of more than ``BATCH_BYTES_MAX``."""
+BATCH_BYTES_MAX = 1 << 20
+
+
+class Batch(Generic[R_co]):
+    """Records of one partition, in their order.
+
+    ``position`` is the position after the last record, as ``read`` would get it; anything that
+    msgpack packs. ``keys``, ``times`` (Unix seconds) and ``offsets`` have one item for each record.
+    With ``offsets``, integers, the position after a record is its offset + 1 and ``position`` is
+    needed only for what integers cannot say. ``is_caught_up`` says that the partition has no more
+    records for now.
+    """
+
+    __slots__ = ("is_caught_up", "keys", "offsets", "position", "records", "times")
+
+    def __init__(
+        self,
+        records: Sequence[R_co],
+        position: Any = None,
+        *,
+        keys: Sequence[Any] | None = None,
+        times: Sequence[float] | None = None,
+        offsets: Sequence[int] | None = None,
+        is_caught_up: bool = False,
+    ) -> None:
+        self.records = records
+        self.position = position
+        self.keys = keys
+        self.times = times
+        self.offsets = offsets
+        self.is_caught_up = is_caught_up
+
+
+class Reader(Protocol):
+    """Reads many partitions over one connection; a worker has one for each source."""
+
+    def add(self, partition: str, position: Any, /) -> None:
+        """Read this partition from now on, from ``position``; ``None`` is its beginning."""
+        ...
+
+    def remove(self, partition: str, /) -> None:
+        """Read this partition no more."""
+        ...
+
+    def poll(self, timeout_s: float, /) -> Iterable[tuple[str, Batch[Any]]]:
+        """Return what is there; wait for at most ``timeout_s`` seconds if nothing is."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class PartitionedSource(Generic[R_co]):
+    """A source whose records have positions: any of its partitions can be read again from one.
+
+    Write ``partitions`` and ``read``::
+
+        class Numbers(wallaroo.PartitionedSource):
+            def partitions(self):
+                return ["even", "odd"]
+
+            def read(self, partition, position):
+                n = (0 if partition == "even" else 1) if position is None else position
+                while True:
+                    records = list(range(n, n + 200, 2))
+                    n += 200
+                    yield wallaroo.Batch(records, position=n)
+
+    An object of the class goes where a ``SourceConfig`` goes.
+    """
+
+    discovery: ClassVar[timedelta | None] = None
+    """How often ``partitions`` is called again; ``None`` asks once, at the start."""
+    decoder: Any = None
+    """If set, records are payloads, which it decodes; an error is a dead letter."""
+    key: Any = None
+    """How the source's keys become keys of records: ``"utf-8"``, ``"bytes"``, or a function.
+
+    If set, each batch has ``keys``, and a state may be partitioned by ``wallaroo.source_key``.
+    """
+
+    def partitions(self) -> Iterable[str]:
+        """Return the names of all partitions. A partition is never withdrawn."""
+        return [""]
+
+    def read(
+        self, partition: str, position: Any, /
+    ) -> Iterator[Batch[R_co] | tuple[R_co, Any] | None] | AsyncIterator[Any]:
+        """Yield what follows ``position``: batches, or pairs of a record and its position.
+
+        ``position`` is one that a batch gave, or ``None`` for the beginning. The same position
+        gives the same records in the same order. ``None`` means that nothing is there now, so
+        other partitions get a turn. The partition has ended when the generator returns.
+        """
+        raise NotImplementedError
+
+    def start(self, partition: str, /) -> Any:
+        """Return the position at which a partition begins that was there at the first discovery.
+
+        Partitions found later are read from their beginning. It is called once in the partition's
+        life, so that "now" cannot become another moment after a crash.
+        """
+        return None
+
+    def committed(self, positions: Mapping[str, Any], /) -> Done:
+        """A checkpoint with these positions, by partition, is committed."""
+        return None
+
+    def end(self, partition: str, /) -> int | None:
+        """Return where the partition ends now, in the unit of positions that are integers."""
+        return None
+
+    def reader(self) -> Reader | None:
+        """Return a reader for all partitions of a worker; ``None`` calls ``read`` of each."""
+        return None
+
+    def identity(self) -> str:
+        """Return what must stay the same for positions to stay valid, such as a topic's name."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def mistakes(self) -> Iterable[str]:
+        """Yield a sentence for each mistake in how the source was configured."""
+        return ()
+
+
+class Delivery(Generic[R_co]):
+    """A record that a `PushedSource` received; ``tag`` is what ``ack`` is to get for it."""
+
+    __slots__ = ("key", "record", "tag", "time")
+
+    def __init__(
+        self, record: R_co, tag: Any = None, *, key: Any = None, time: float | None = None
+    ) -> None:
+        self.record = record
+        self.tag = tag
+        self.key = key
+        self.time = time
+
+
+class PushedSource(Generic[R_co]):
+    """A source that another system pushes, and which delivers again what was not acknowledged.
+
+    Write ``receive`` and ``ack``. With ``--resilience-dir``, ``ack`` is called when the deliveries
+    are in the journal; without, when their results are handed to the sinks::
+
+        class Inbox(wallaroo.PushedSource):
+            async def receive(self):
+                async for message in self.queue:
+                    yield wallaroo.Delivery(message.body, tag=message)
+
+            async def ack(self, tags):
+                for message in tags:
+                    await message.ack()
+    """
+
+    runs: ClassVar[str] = "everywhere"
+    """``"everywhere"``, or ``"once"`` for a source that one worker alone may run."""
+    decoder: Any = None
+    """If set, records are payloads, which it decodes; an error is a dead letter."""
+    key: Any = None
+    """As for `PartitionedSource`."""
+
+    def open(self) -> Done:
+        """Connect. It is called again, after a pause, if ``receive`` fails."""
+        return None
+
+    def receive(self) -> AsyncIterator[Delivery[R_co] | None] | Iterator[Delivery[R_co] | None]:
+        """Yield what arrives; the runtime asks no more while it has enough."""
+        raise NotImplementedError
+
+    def ack(self, tags: Sequence[Any], /) -> Done:
+        """These deliveries are safe."""
+        raise NotImplementedError
+
+    def close(self) -> Done:
+        """Disconnect."""
+        return None
+
+    def identity(self) -> str:
+        """Return what must stay the same for the journal to stay valid."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def mistakes(self) -> Iterable[str]:
+        """Yield a sentence for each mistake in how the source was configured."""
+        return ()
+
+
+class Sink(Generic[R_contra]):
+    """A sink that gets each record at least once. Write ``write``.
+
+    If ``write`` raises, the sink is closed, opened again after a pause, and the same records are
+    written again.
+    """
+
+    encoder: Any = None
+    """If set, ``write`` gets its results; one that is ``None`` is not written."""
+    name: str | None = None
+    """The sink's name in dead letters, logs and metrics; by default ``sink N``."""
+
+    def open(self) -> Done:
+        """Connect."""
+        return None
+
+    def write(self, records: list[Any], /) -> Done:
+        """Write these records; return when the other side has them."""
+        raise NotImplementedError
+
+    def close(self) -> Done:
+        """Disconnect."""
+        return None
+
+    def identity(self) -> str:
+        """Return what must stay the same for the sink to be the same one."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def mistakes(self) -> Iterable[str]:
+        """Yield a sentence for each mistake in how the sink was configured."""
+        return ()
+
+
+class OnceSink(Generic[R_contra]):
+    """A sink that gets each record exactly once: it keeps a number beside the records.
+
+    Write ``open``, ``last`` and ``write``. A *slot* names the worker's part of this sink in this
+    store of checkpoints; one process at a time has it open.
+    """
+
+    encoder: Any = None
+    """As for `Sink`."""
+    name: str | None = None
+    """As for `Sink`."""
+
+    def open(self, slot: str, /) -> Done:
+        """Connect. When it returns, no write of an earlier opener of this slot can take effect."""
+        raise NotImplementedError
+
+    def last(self) -> int | Awaitable[int | None] | None:
+        """Return the number of the last batch of this slot; ``None`` if there is none."""
+        raise NotImplementedError
+
+    def write(self, records: list[Any], number: int, /) -> Done:
+        """Write these records and the slot's number in one step: both, or nothing."""
+        raise NotImplementedError
+
+    def close(self) -> Done:
+        """Disconnect."""
+        return None
+
+    def identity(self) -> str:
+        """Return what must stay the same for the sink to be the same one."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def mistakes(self) -> Iterable[str]:
+        """Yield a sentence for each mistake in how the sink was configured."""
+        return ()
+
+
+class TwoPhaseSink(Generic[R_contra]):
+    """A sink that gets each record exactly once, by prepared work that outlives its process.
+
+    ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
+    process and more than once; everything else that is prepared is aborted.
+    """
+
+    encoder: Any = None
+    """As for `Sink`."""
+    name: str | None = None
+    """As for `Sink`."""
+
+    def open(self, slot: str, /) -> Done:
+        """Connect, as for `OnceSink`."""
+        raise NotImplementedError
+
+    def write(self, records: list[Any], /) -> Done:
+        """Write these records to what ``prepare`` will prepare."""
+        raise NotImplementedError
+
+    def prepare(self) -> bytes | Awaitable[bytes | None] | None:
+        """Make what was written survive a crash; return its token, or ``None`` if nothing was."""
+        raise NotImplementedError
+
+    def commit(self, token: bytes, /) -> Done:
+        """Make this visible. It may be called more than once, by any process."""
+        raise NotImplementedError
+
+    def abort(self, token: bytes, /) -> Done:
+        """Give this up. It may be called more than once."""
+        raise NotImplementedError
+
+    def prepared(self) -> list[bytes] | Awaitable[list[bytes]]:
+        """Return the tokens of this slot that are prepared, and neither committed nor aborted."""
+        raise NotImplementedError
+
+    def close(self) -> Done:
+        """Disconnect."""
+        return None
+
+    def identity(self) -> str:
+        """Return what must stay the same for the sink to be the same one."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def mistakes(self) -> Iterable[str]:
+        """Yield a sentence for each mistake in how the sink was configured."""
+        return ()
+
+
+class Rejected(Exception):
+    """The target refuses these records: index in the batch to reason. Nothing was written.
+
+    They become dead letters, and the rest is written again without them.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__(f"{len(reasons)} records were refused")
+        self.reasons = dict(reasons)
+
+
+class SourceError(Exception):
+    """An error of a source that cannot get better by trying again.
+
+    With a ``partition`` it ends that partition, without it ends the run. ``hint`` says what to do.
+    """
+
+    def __init__(self, what: str, hint: str | None = None, partition: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.partition = partition

@@ -1,0 +1,24 @@
+"""The type variables of the public API: `R` is a record, `Q` a result, `S` a state."""
+
+from typing import TYPE_CHECKING, Any
+
+# Defaults keep `ApplicationBuilder` without brackets a complete type. Python knows them from 3.13
+# on; type checkers bring `typing_extensions` along, which does not have to be installed.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Q = TypeVar("Q", default=Any)
+    S = TypeVar("S", default=Any)
+    Q_co = TypeVar("Q_co", default=Any, covariant=True)
+    R_co = TypeVar("R_co", default=Any, covariant=True)
+    R_contra = TypeVar("R_contra", default=Any, contravariant=True)
+    S_contra = TypeVar("S_contra", default=Any, contravariant=True)
+else:
+    from typing import TypeVar
+
+    Q = TypeVar("Q")
+    S = TypeVar("S")
+    Q_co = TypeVar("Q_co", covariant=True)
+    R_co = TypeVar("R_co", covariant=True)
+    R_contra = TypeVar("R_contra", contravariant=True)
+    S_contra = TypeVar("S_contra", contravariant=True)
