@@ -117,6 +117,11 @@ def public_classes() -> list[type]:
     return [thing for name in wallaroo.__all__ if inspect.isclass(thing := getattr(wallaroo, name))]
 
 
+def test_a_public_class_has_its_public_name() -> None:
+    # Type checkers and tracebacks print the class's own name, which users must be able to find.
+    assert [each for each in public_classes() if each.__name__ not in wallaroo.__all__] == []
+
+
 def test_the_public_methods_of_public_classes_say_what_they_do() -> None:
     silent = [
         f"{each.__name__}.{name}"

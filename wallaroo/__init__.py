@@ -27,7 +27,7 @@ from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.errors import WallarooError, WallarooParameterError
-from wallaroo.topology.plan import Plan as Application
+from wallaroo.topology.plan import Application
 
 __version__ = "0.1.0"
 

@@ -23,7 +23,7 @@ SIMILARITY_TO_REFUSE = 0.55
 """Lower, because without the option there is nothing to run: ``--module`` should be recognised."""
 
 
-class Application(NamedTuple):
+class ApplicationModule(NamedTuple):
     """The module to import."""
 
     module: str
@@ -31,7 +31,7 @@ class Application(NamedTuple):
     """The folder that it is in, if it was given as a path."""
 
 
-def application_named(text: str) -> Application:
+def application_named(text: str) -> ApplicationModule:
     """Parse the name of a module, or the path of its file with or without ``.py``.
 
     The resulting folder is the one to import from: for a file of a package, the folder that the
@@ -39,7 +39,7 @@ def application_named(text: str) -> Application:
     """
     file = next(filter(os.path.isfile, _candidates(text)), None)
     if not (os.sep in text or text.endswith(".py")):
-        return Application(text, None)
+        return ApplicationModule(text, None)
     if file is None:
         raise ConfigError(
             f"the file {text.removesuffix('.py')}.py does not exist", hint=_near_file(text)
@@ -56,7 +56,7 @@ def application_named(text: str) -> Application:
         parts.insert(0, package)
     if parts[-1] == "__init__" and len(parts) > 1:
         parts.pop()
-    return Application(".".join(parts), folder)
+    return ApplicationModule(".".join(parts), folder)
 
 
 def _near_file(text: str) -> str:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from wallaroo.coordinator.run_outcome import FailureRule
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.application_choice import (
     application_named,
@@ -425,7 +425,7 @@ def _worker_count(chosen: Chosen) -> int | None:
     return 1 if is_left_out and chosen.hosts.expect_workers else chosen.worker_count
 
 
-def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
+def _loaded(application: ApplicationSettings, *, debug: bool) -> Application:
     try:
         return load_plan(application)
     except WallarooError:
@@ -434,7 +434,7 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Plan:
         raise
 
 
-async def _run(settings: ClusterSettings, plan: Plan) -> int:
+async def _run(settings: ClusterSettings, plan: Application) -> int:
     return await Cluster(settings, plan, LocalPlacement()).run()
 
 

@@ -32,7 +32,7 @@ from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.journal_files import JournalReader, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
 from wallaroo_workers.storage.store import open_store
@@ -54,11 +54,11 @@ def folder(stored: Format, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
+def plan(monkeypatch: pytest.MonkeyPatch) -> Application:
     """The application, as the module that pickles of its states name."""
     monkeypatch.syspath_prepend(str(APPLICATION.parent))
     module = importlib.import_module(APPLICATION.stem)
-    built: Plan = module.application_setup([APPLICATION.stem, "--in", "127.0.0.1:1"])
+    built: Application = module.application_setup([APPLICATION.stem, "--in", "127.0.0.1:1"])
     return built
 
 
@@ -68,7 +68,7 @@ async def newest_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-async def restored(folder: Path, plan: Plan, manifest: Manifest) -> Totals:
+async def restored(folder: Path, plan: Application, manifest: Manifest) -> Totals:
     """Return the states of a checkpoint, as one worker that owns all keys restores them."""
 
     async def no_pause(_: float) -> None:
@@ -103,7 +103,7 @@ def only(letter: str, totals: Totals) -> dict[str, tuple[int, int, int]]:
 
 @each_format
 async def test_states_and_journals_of_an_earlier_format_hold_all_that_was_accepted(
-    folder: Path, plan: Plan
+    folder: Path, plan: Application
 ) -> None:
     manifest = await newest_manifest(folder)
     totals = await restored(folder, plan, manifest)
@@ -121,7 +121,7 @@ async def test_states_and_journals_of_an_earlier_format_hold_all_that_was_accept
 @pytest.mark.cluster
 @each_format
 async def test_a_run_goes_on_from_a_checkpoint_of_an_earlier_format(
-    folder: Path, plan: Plan
+    folder: Path, plan: Application
 ) -> None:
     options = ["--resilience-dir", "checkpoints", "--in", "127.0.0.1:0"]
     with running(folder, APPLICATION.stem, *options) as cluster:

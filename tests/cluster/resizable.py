@@ -10,13 +10,13 @@ import sys
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli import run
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 
 
-async def run_and_listen(settings: ClusterSettings, plan: Plan) -> int:
+async def run_and_listen(settings: ClusterSettings, plan: Application) -> int:
     cluster = Cluster(settings, plan, LocalPlacement())
     asking = asyncio.create_task(take_requests(cluster))
     try:

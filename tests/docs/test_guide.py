@@ -26,7 +26,7 @@ from tests.cluster.harness import (
 )
 from tests.docs.pages import Page, page, pages
 from wallaroo.errors import WallarooParameterError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli.checkpoints import main as checkpoints_command
 from wallaroo_cli.cluster import main as cluster_command
 from wallaroo_cli.dead_letters import main as dead_letters_command
@@ -91,7 +91,7 @@ def _set_up(names: dict[str, Any], shown_on: Page) -> None:
     except WallarooParameterError as error:
         assert "\n".join(error.mistakes) + "\n" == shown_on.labelled("output: mistakes")
     else:
-        assert isinstance(plan, Plan)
+        assert isinstance(plan, Application)
 
 
 def test_dead_letters_become_frames_again(folder: Path) -> None:

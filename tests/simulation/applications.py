@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import wallaroo
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 class Applied:
@@ -95,7 +95,7 @@ def file_sink(path: str) -> wallaroo.FileSinkConfig:
     return wallaroo.FileSinkConfig(path, encode)
 
 
-def keyed() -> Plan:
+def keyed() -> Application:
     """One exchange; output to a stream and to a file."""
     return (
         wallaroo.ApplicationBuilder("keyed")
@@ -106,7 +106,7 @@ def keyed() -> Plan:
     )
 
 
-def two_states() -> Plan:
+def two_states() -> Application:
     """A parallel step that makes two of each record, and two states in a row."""
     return (
         wallaroo.ApplicationBuilder("two states")
@@ -121,7 +121,7 @@ def two_states() -> Plan:
     )
 
 
-def shared() -> Plan:
+def shared() -> Application:
     """Two pipelines and a generator share a state; one is a state for the whole cluster."""
     return (
         wallaroo.ApplicationBuilder("shared")
@@ -139,7 +139,7 @@ def shared() -> Plan:
     )
 
 
-def sparing() -> Plan:
+def sparing() -> Application:
     """Half of the records only look at their state and do not save it."""
     return (
         wallaroo.ApplicationBuilder("sparing")
@@ -150,7 +150,7 @@ def sparing() -> Plan:
     )
 
 
-APPLICATIONS: dict[str, Callable[[], Plan]] = {
+APPLICATIONS: dict[str, Callable[[], Application]] = {
     "keyed": keyed,
     "two_states": two_states,
     "shared": shared,
@@ -163,7 +163,7 @@ class Case:
     """What one seed runs."""
 
     application: str
-    plan: Plan
+    plan: Application
     input: dict[str, list[Any]]
     workers: int
 

@@ -6,7 +6,7 @@ import pytest
 
 import wallaroo
 from wallaroo.testing import ALL_FAULTS, Faults, SimulationError, simulate
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 WORDS = [letter.encode() for letter in "abracadabra" * 8]
 
@@ -55,7 +55,7 @@ def encode(record: str) -> str:
     return f"{record}\n"
 
 
-def counting() -> Plan:
+def counting() -> Application:
     return (
         wallaroo.ApplicationBuilder("counting")
         .new_pipeline("words", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
@@ -65,7 +65,7 @@ def counting() -> Plan:
     )
 
 
-def counting_in_a_class() -> Plan:
+def counting_in_a_class() -> Application:
     SharedTotal.seen = 0
     return (
         wallaroo.ApplicationBuilder("in a class")

@@ -11,7 +11,7 @@ import wallaroo
 from wallaroo.testing import NO_FAULTS, SimulationError, simulate
 from wallaroo.testing.cutting import frames, lines
 from wallaroo.testing.oracle import plain
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 @wallaroo.decoder(header_length=1, length_fmt=">B")
@@ -46,7 +46,7 @@ class Counting:
         return None if following == self.end else str(following)
 
 
-def numbers(encode: Any = as_line) -> Plan:
+def numbers(encode: Any = as_line) -> Application:
     return (
         wallaroo.ApplicationBuilder("numbers")
         .new_pipeline("requests", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
@@ -56,7 +56,7 @@ def numbers(encode: Any = as_line) -> Plan:
     )
 
 
-def of_lines() -> Plan:
+def of_lines() -> Application:
     source = wallaroo.TCPSourceConfig("127.0.0.1", 0, decode, framing="newline")
     return (
         wallaroo.ApplicationBuilder("lines")
@@ -67,7 +67,7 @@ def of_lines() -> Plan:
     )
 
 
-def made(end: int | None) -> Plan:
+def made(end: int | None) -> Application:
     return (
         wallaroo.ApplicationBuilder("made")
         .new_pipeline("made", wallaroo.GenSourceConfig(Counting(end)))
@@ -77,7 +77,7 @@ def made(end: int | None) -> Plan:
     )
 
 
-def from_file() -> Plan:
+def from_file() -> Application:
     return (
         wallaroo.ApplicationBuilder("from file")
         .new_pipeline("file", wallaroo.FileSourceConfig("in.txt", decode, framing="newline"))
@@ -118,7 +118,7 @@ def run(plan: Any, input: Any, **more: Any) -> Any:
     ],
 )
 def test_input_that_cannot_be_meant_is_refused(
-    plan: Callable[[], Plan], input: Any, sentence: str
+    plan: Callable[[], Application], input: Any, sentence: str
 ) -> None:
     with pytest.raises(wallaroo.WallarooParameterError, match=sentence):
         run(plan(), input)

@@ -23,7 +23,7 @@ from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame, Counted
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
@@ -36,7 +36,9 @@ KEYS = [f"key {number}" for number in range(40)]
 class AskedCluster(Story):
     """Workers ``a`` and ``b``; those in ``silent`` never answer."""
 
-    def __init__(self, plan: Plan, *, is_durable: bool = False, manifest: Any = None) -> None:
+    def __init__(
+        self, plan: Application, *, is_durable: bool = False, manifest: Any = None
+    ) -> None:
         names = (WorkerName("a"), WorkerName("b"))
         self.maps = [
             PartitionMap.initial(
@@ -63,7 +65,7 @@ class AskedCluster(Story):
         self.watch.on_step(None, self.coordinator.start())
         self.requests = Requests(self._reach(plan))
 
-    def _reach(self, plan: Plan) -> Reach:
+    def _reach(self, plan: Application) -> Reach:
         return Reach(
             plan=plan,
             members=lambda: self.workers,

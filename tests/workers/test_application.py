@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wallaroo.errors import ConfigError, WallarooError, WallarooParameterError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.settings import ApplicationSettings
 
@@ -63,7 +63,7 @@ def _as_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     importlib.invalidate_caches()
 
 
-def load(folder: Path, module: str = "app", *arguments: str) -> Plan:
+def load(folder: Path, module: str = "app", *arguments: str) -> Application:
     importlib.invalidate_caches()
     settings = ApplicationSettings(
         module=module, paths=[str(folder)], arguments=["wallaroo-run", *arguments]
@@ -82,7 +82,7 @@ def error_of(folder: Path, source: str, module: str = "app") -> WallarooError:
 def test_an_application_is_found_in_its_folder_and_built(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(GOOD)
     plan = load(tmp_path)
-    assert plan.application == "good"
+    assert plan.name == "good"
 
 
 def test_the_application_gets_the_arguments(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Send, StartWorker, StopRequested
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign
 
 
-def plan() -> Plan:
+def plan() -> Application:
     return counting().to_stateful(count, dict, "sum").to_sink(tcp_sink()).build()
 
 

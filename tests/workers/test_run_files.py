@@ -9,15 +9,15 @@ from wallaroo.connectors.base import Sink
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.names import SinkId
-from wallaroo.topology.plan import Pipeline, Plan, Stage
+from wallaroo.topology.plan import Application, Pipeline, Stage
 from wallaroo_workers.initializer.resources.run_files import RunFiles
 
 
-def plan_of(source: str, *sinks: str) -> Plan:
+def plan_of(source: str, *sinks: str) -> Application:
     written: tuple[Sink, ...] = tuple(FileSink(path, str) for path in sinks)
     ids = tuple(SinkId(index) for index in range(len(sinks)))
     read = FileSource(source, "newline", 0, "", bytes)
-    return Plan("app", (Pipeline("p", read, (Stage(None, ()),), ids),), {}, written)
+    return Application("app", (Pipeline("p", read, (Stage(None, ()),), ids),), {}, written)
 
 
 def problems(folder: Path, source: str, *sinks: str) -> list[str]:

@@ -38,7 +38,7 @@ from wallaroo.topology.graph import (
     StepDeclaration,
     StepKind,
 )
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.type_variables import Q, R_co, S
 
 P = ParamSpec("P")
@@ -147,7 +147,7 @@ class ApplicationBuilder(Generic[R_co]):
         """End the pipeline without a sink: the results of its last computation are dropped."""
         return self._close("done", caller_place(), [])
 
-    def build(self) -> Plan:
+    def build(self) -> Application:
         """Return the application, for ``application_setup`` to return.
 
         Raises one ``WallarooParameterError``, whose ``mistakes`` lists all mistakes of the

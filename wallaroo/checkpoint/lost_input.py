@@ -8,7 +8,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent, epoch_of, parse_journal_name, segment_name
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Shortfall:
     """A clause about the file, for people."""
 
 
-def keeps_input(plan: Plan) -> bool:
+def keeps_input(plan: Application) -> bool:
     """Return whether any source writes a journal; sources that can be read again do not."""
     return any(isinstance(pipeline.source, TCPSource) for pipeline in plan.pipelines)
 

@@ -18,7 +18,7 @@ from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 UPGRADE_BATCH_KEYS = 500
 """Keys that are upgraded before the process does anything else."""
@@ -59,7 +59,7 @@ class Restorer:
     def __init__(
         self,
         me: WorkerName,
-        plan: Plan,
+        plan: Application,
         states: dict[str, dict[Any, Any]],
         maps: dict[str, PartitionMap],
         shapes: dict[str, StateShape],

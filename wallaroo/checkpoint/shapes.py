@@ -19,7 +19,7 @@ from typing import Any
 
 from wallaroo.describing import with_article
 from wallaroo.topology.function_names import qualified_name
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 _LAST_PART = re.compile(r"""(\.?\w+|\[(?:'[^']*'|"[^"]*")\])$""")
 _INDEX = re.compile(r"\[\d*\]$")
@@ -61,7 +61,7 @@ def shape_of(value: object) -> StateShape:
     return StateShape(qualified_name(type(value)), sorted(walk.names))
 
 
-def fresh_shapes(plan: Plan) -> dict[str, StateShape]:
+def fresh_shapes(plan: Application) -> dict[str, StateShape]:
     """Return the shape of fresh objects of each state, created by its class.
 
     A state whose class fails here is left out, because it may still work for a record.

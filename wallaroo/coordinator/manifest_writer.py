@@ -71,7 +71,7 @@ from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.fingerprint import difference, displaced, outline, without_classes
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 AGAIN_S = 2.0
 CLAIMS_MAX = 10
@@ -135,7 +135,11 @@ class ManifestWriter:
     """The checkpoints of one run."""
 
     def __init__(
-        self, rules: Rules, ports: CheckpointPorts, plan: Plan, workers: tuple[WorkerName, ...] = ()
+        self,
+        rules: Rules,
+        ports: CheckpointPorts,
+        plan: Application,
+        workers: tuple[WorkerName, ...] = (),
     ) -> None:
         """Without ``workers``, use those of the checkpoint that ``begin`` finds, or else one."""
         self._rules = rules
@@ -301,7 +305,7 @@ class ManifestWriter:
             number=CheckpointId(1),
             epoch=epoch,
             is_claim=True,
-            application=self._plan.application,
+            application=self._plan.name,
             outline=list(outline(self._plan)),
             members=list(self._workers),
             partition_maps=[],
@@ -463,7 +467,7 @@ class ManifestWriter:
         }
 
 
-def initial_maps(plan: Plan, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:
+def initial_maps(plan: Application, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:
     """Return the partition maps of a start without a checkpoint."""
     return [
         PartitionMap.initial(state.name, state.hashed_partition_count, state.declared_keys, workers)

@@ -8,7 +8,7 @@ from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
 from wallaroo.coordinator.source_assignment import initial_assignment
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.topology.fingerprint import difference, outline
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class RunRules:
 
 
 def starting_membership(
-    plan: Plan,
+    plan: Application,
     workers: tuple[WorkerName, ...],
     source_addresses: Sequence[str],
     starting_point: StartingPoint | None,

@@ -13,7 +13,7 @@ from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 EVERY_WORKER = ""
 _NOT_ASSIGNED = "not assigned"
@@ -39,7 +39,7 @@ class SourceAssignment:
 
 
 def initial_assignment(
-    plan: Plan, members: Sequence[WorkerName], preferred: str = ""
+    plan: Application, members: Sequence[WorkerName], preferred: str = ""
 ) -> SourceAssignment:
     """Return the assignment that a run starts with.
 

@@ -18,7 +18,7 @@ from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.errors import StateObjectError
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.function_names import qualified_name
-from wallaroo.topology.plan import Plan, State
+from wallaroo.topology.plan import Application, State
 
 PAGE = "docs/upgrading-state.md"
 
@@ -31,7 +31,7 @@ class UpgradeGate:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         shapes: dict[str, StateShape],
         store: PartStore,
         info: Callable[[str, dict[str, Any]], None],

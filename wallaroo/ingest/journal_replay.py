@@ -9,7 +9,7 @@ from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 Replay = tuple[Iterable[Entry], JournalProgress]
 """The entries of a journal from where it is to be replayed, and what keeps track of that."""
@@ -33,7 +33,7 @@ class ReplayEvents(Protocol):
 class ReplayRunner:
     """All journals that one worker has to replay, one after the other."""
 
-    def __init__(self, plan: Plan, engine: Engine, events: ReplayEvents) -> None:
+    def __init__(self, plan: Application, engine: Engine, events: ReplayEvents) -> None:
         self._plan = plan
         self._engine = engine
         self._events = events

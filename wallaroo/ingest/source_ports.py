@@ -8,7 +8,7 @@ from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.waiting import Flag
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 
 
 class SourceListener(Protocol):
@@ -77,7 +77,7 @@ class SourcePorts(Protocol):
     """What the sources of one worker are made of, and what they may ask of its process."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Application:
         """The application."""
         ...
 

@@ -14,7 +14,7 @@ from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.tally import IN, OUT, Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.metrics.window import Rates, RecentHistogram
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 CHECKPOINTS_KEPT = 100
 DEAD_LETTERS_KEPT = 100
@@ -38,7 +38,7 @@ class Member:
 class Gathering:
     """The metrics of one run. All times are seconds since 1970."""
 
-    def __init__(self, plan: Plan, counts: RunCounts, clock_s: Callable[[], float]) -> None:
+    def __init__(self, plan: Application, counts: RunCounts, clock_s: Callable[[], float]) -> None:
         """``counts`` has the records of the run; others update it."""
         self.plan = plan
         self.events = EventHistory(clock_s)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wallaroo.connectors.base import Sink
 from wallaroo.names import EdgeId, SinkId, StepId
-from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Step
+from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Node:
 class Nodes:
     """All nodes of a plan in order: for each pipeline the source, the steps, the sinks."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Application) -> None:
         self.all: list[Node] = []
         self.of_source: list[int] = []
         """The index of the source, by pipeline."""
@@ -56,7 +56,7 @@ class Nodes:
         ]
         """Ids of two successive nodes, and whether an exchange is between them."""
 
-    def _add_pipeline(self, plan: Plan, pipeline: Pipeline) -> None:
+    def _add_pipeline(self, plan: Application, pipeline: Pipeline) -> None:
         labels = _Labels()
         kind = type(pipeline.source).__name__
         self.of_source.append(self._add(pipeline, "source", labels.new("source"), kind))

@@ -7,7 +7,7 @@ one, less what was sent to other workers, plus what was received from them.
 
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.names import EdgeId
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 Counts = dict[str, list[int]]
 """Records in, out, filtered, failed, by node id.
@@ -27,7 +27,7 @@ class Tally:
     source, and the failures of each node.
     """
 
-    def __init__(self, plan: Plan, *, counts_steps: bool = True) -> None:
+    def __init__(self, plan: Application, *, counts_steps: bool = True) -> None:
         self.counts_steps = counts_steps
         self.nodes = Nodes(plan)
         count = len(self.nodes.all)

@@ -51,7 +51,7 @@ from wallaroo.operators.failures import Site, StopOnError, forget_traceback, tra
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
-from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, Step
+from wallaroo.topology.plan import CONSTANT_KEY, Application, Exchange, ExchangeKind, Pipeline, Step
 
 CHAINS_KEPT_MAX = 256
 
@@ -104,7 +104,7 @@ class Bindings:
 
 
 def write_chain(
-    plan: Plan,
+    plan: Application,
     pipeline: Pipeline,
     stage_index: int,
     entry: Entry,
@@ -120,7 +120,7 @@ def write_chain(
 
 @dataclass(slots=True)
 class _ChainWriter:
-    plan: Plan
+    plan: Application
     pipeline: Pipeline
     bindings: Bindings
     probe: Probe | None = None

@@ -32,7 +32,7 @@ from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
-from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan
+from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline
 
 Run = Callable[..., None]
 
@@ -72,7 +72,7 @@ class DataflowOptions:
 class Dataflow:
     """The chains of one worker, with their states and outgoing lists."""
 
-    def __init__(self, plan: Plan, me: WorkerName, options: DataflowOptions) -> None:
+    def __init__(self, plan: Application, me: WorkerName, options: DataflowOptions) -> None:
         self._plan = plan
         self._me = me
         self._options = options

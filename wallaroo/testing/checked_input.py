@@ -14,7 +14,7 @@ from wallaroo.suggestions import nearest
 from wallaroo.testing.connections import FRAME_BYTES_MAX
 from wallaroo.testing.cutting import cut_output_mistake
 from wallaroo.testing.faults import Faults
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 
 _MISTAKES_TOLD = 5
 _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
@@ -34,7 +34,7 @@ def refuse_arguments(
 def _argument_mistakes(
     application: object, workers: object, faults: object, expect_failures: object
 ) -> Iterator[str]:
-    if not isinstance(application, Plan):
+    if not isinstance(application, Application):
         what = "a function" if callable(application) else a_type(application)
         yield (
             f"application is {what}; give what application_setup(args) returns, "
@@ -48,7 +48,7 @@ def _argument_mistakes(
         yield f"expect_failures is {expect_failures!r}; give True, or how many records fail"
 
 
-def checked_input(plan: Plan, input: object) -> dict[str, list[Any]]:
+def checked_input(plan: Application, input: object) -> dict[str, list[Any]]:
     """Return the input of each pipeline with an outside source, as lists.
 
     Raises ``WallarooParameterError`` with all mistakes: unknown pipelines, payloads that are not
@@ -75,7 +75,7 @@ def checked_input(plan: Plan, input: object) -> dict[str, list[Any]]:
     return checked
 
 
-def _name_mistakes(plan: Plan, input: Mapping[Any, object]) -> Iterator[str]:
+def _name_mistakes(plan: Application, input: Mapping[Any, object]) -> Iterator[str]:
     pipelines = {pipeline.name: pipeline for pipeline in plan.pipelines}
     for name in input:
         if name not in pipelines:
@@ -93,7 +93,7 @@ def _name_mistakes(plan: Plan, input: Mapping[Any, object]) -> Iterator[str]:
             )
 
 
-def _is_nothing(plan: Plan, checked: Mapping[str, list[Any]]) -> bool:
+def _is_nothing(plan: Application, checked: Mapping[str, list[Any]]) -> bool:
     if any(isinstance(pipeline.source, GeneratorSource) for pipeline in plan.pipelines):
         return False
     return not any(

@@ -22,7 +22,7 @@ from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.testing.cutting import Cutter
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 States = dict[str, dict[Any, Any]]
 """By name of the state, then by key."""
@@ -40,7 +40,7 @@ def same(value: Any) -> Any:
     return value
 
 
-def with_few_partitions(plan: Plan) -> Plan:
+def with_few_partitions(plan: Application) -> Application:
     """Return the plan with few partitions, so that a run does not spend its time on them."""
     states = {
         name: replace(state, hashed_partition_count=min(state.hashed_partition_count, PARTITIONS))
@@ -106,7 +106,7 @@ class Expected:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         records: Mapping[int, Sequence[Sequence[Any]]],
         cutter: Cutter,
     ) -> None:
@@ -184,7 +184,7 @@ def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
     return [number for number in kept[:count_max] if number >= objects.oldest_kept]
 
 
-def final_states(objects: Objects, plan: Plan, expected: Expected) -> States:
+def final_states(objects: Objects, plan: Application, expected: Expected) -> States:
     """Return the states of the newest manifest."""
     states: States = {name: {} for name in plan.states}
 
@@ -234,7 +234,7 @@ def counts_in(manifest: Manifest) -> Counts:
     return sums(manifest.counts())
 
 
-def count_differences(plan: Plan, expected: Counts, counted: Counts) -> list[str]:
+def count_differences(plan: Application, expected: Counts, counted: Counts) -> list[str]:
     """Return a line for each node with another count, with or without crashes.
 
     It compares up to the first state of each pipeline: what follows may depend on the order.
@@ -263,7 +263,10 @@ def _where_they_part(has: str, wanted: str) -> str:
 
 
 def output_differences(
-    plan: Plan, expected: Mapping[int, list[bytes]], found: Mapping[int, list[bytes]], view: View
+    plan: Application,
+    expected: Mapping[int, list[bytes]],
+    found: Mapping[int, list[bytes]],
+    view: View,
 ) -> list[str]:
     """Return a line for each record that is missing, unknown or repeated."""
     lines = []

@@ -42,7 +42,7 @@ from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads, pay
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.worker import Sizes, World
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 STORY_STEPS = 200
 STEPS_MAX = 400_000
@@ -97,7 +97,7 @@ class SimulationResult:
 
 
 def simulate(  # noqa: PLR0913  each can be left out
-    application: Plan,
+    application: Application,
     input: Mapping[str, Sequence[Any]],
     *,
     seed: int,
@@ -148,7 +148,7 @@ class _Simulation:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         input: Mapping[str, Sequence[Any]],
         random: Random,
         workers: int,

@@ -10,7 +10,7 @@ from wallaroo.testing.faults import Chaos
 from wallaroo.testing.file_sinks import AppendedSink, StagedSink
 from wallaroo.testing.loop import Process
 from wallaroo.testing.streams import Receivers, StreamSink
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.worker.result_order import ResultOrder
 from wallaroo.worker.sink_port import SinkEvents
 
@@ -23,7 +23,7 @@ class SimulatedSinks:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         stage: str | None,
         process: Process,
         disk: Disk,

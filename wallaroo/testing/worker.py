@@ -37,7 +37,7 @@ from wallaroo.testing.sources import Listener
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.waiting import Flag
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.worker.machine import WorkerMachine
@@ -78,7 +78,7 @@ class Sizes:
 class World:
     """Everything outside of the processes."""
 
-    plan: Plan
+    plan: Application
     chaos: Chaos
     disk: Disk
     objects: Objects

@@ -22,17 +22,17 @@ from wallaroo.topology.graph import (
 from wallaroo.topology.plan import (
     CONSTANT_KEY,
     HASHED_PARTITIONS_DEFAULT,
+    Application,
     Exchange,
     ExchangeKind,
     Pipeline,
-    Plan,
     Stage,
     State,
     Step,
 )
 
 
-def compile_graph(graph: Graph) -> Plan:
+def compile_graph(graph: Graph) -> Application:
     """Return the plan of ``graph``, whose declarations must be valid.
 
     Ids are dense over the whole plan, in the order of declaration. If several steps declare the
@@ -40,7 +40,7 @@ def compile_graph(graph: Graph) -> Plan:
     """
     compiler = _Compiler()
     pipelines = tuple(compiler.pipeline(pipeline) for pipeline in graph.pipelines)
-    return Plan(graph.application, pipelines, compiler.states, tuple(compiler.sinks))
+    return Application(graph.application, pipelines, compiler.states, tuple(compiler.sinks))
 
 
 @dataclass(slots=True)

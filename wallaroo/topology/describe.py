@@ -5,19 +5,19 @@ from itertools import pairwise
 
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.topology.function_names import qualified_name
-from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
+from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Stage, State, Step
 
 KEYS_SHOWN_MAX = 8
 """Declared keys that the text lists; the others are counted."""
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: Application) -> str:
     """Return the plan as text: pipelines from source to sinks, then the states.
 
     Steps of one stage run on the same worker; records change worker only at an exchange. The text
     ends with a newline.
     """
-    lines = [f"application {plan.application!r}"]
+    lines = [f"application {plan.name!r}"]
     for pipeline in plan.pipelines:
         lines += ["", f"pipeline {pipeline.name!r}"]
         lines += (f"  {line}" for line in _pipeline_lines(plan, pipeline))
@@ -27,9 +27,9 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan_dot(plan: Plan) -> str:
+def plan_dot(plan: Application) -> str:
     """Return the plan as a DOT digraph: ``wallaroo-run --plan dot | dot -Tsvg``."""
-    lines = ["digraph plan {", f"  label={_quoted(plan.application)};", "  rankdir=LR;"]
+    lines = ["digraph plan {", f"  label={_quoted(plan.name)};", "  rankdir=LR;"]
     lines.append("  node [shape=box];")
     lines += (
         f"  state_{index} [shape=cylinder, label={_quoted(state.name)}];"
@@ -46,7 +46,7 @@ def plan_dot(plan: Plan) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _pipeline_lines(plan: Plan, pipeline: Pipeline) -> Iterator[str]:
+def _pipeline_lines(plan: Application, pipeline: Pipeline) -> Iterator[str]:
     yield f"source: {pipeline.source.describe()}"
     for stage in pipeline.stages:
         if stage.exchange is not None:

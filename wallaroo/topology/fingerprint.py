@@ -13,7 +13,7 @@ from typing import Any
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.keys import display_key
 from wallaroo.topology.function_names import qualified_name
-from wallaroo.topology.plan import Exchange, Pipeline, Plan, State, Step
+from wallaroo.topology.plan import Application, Exchange, Pipeline, State, Step
 
 _ADDRESS_FIELDS = frozenset({"host", "port"})
 
@@ -22,7 +22,7 @@ _FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
 """Checkpoints refer to these by their position in the plan."""
 
 
-def outline(plan: Plan) -> tuple[str, ...]:
+def outline(plan: Application) -> tuple[str, ...]:
     """Return one line for each source, exchange, step, sink and state, in the order of the plan.
 
     Lines hold names, functions as ``module.qualname``, keys and numbers of partitions; the same
@@ -86,8 +86,8 @@ def _file_sinks(outline: Iterable[str]) -> dict[int, str]:
     return {int(match[1]): match[2] for match in matches}
 
 
-def _lines(plan: Plan) -> Iterator[str]:
-    yield f"application {plan.application!r}"
+def _lines(plan: Application) -> Iterator[str]:
+    yield f"application {plan.name!r}"
     for pipeline in plan.pipelines:
         yield from _pipeline_lines(pipeline)
     for index, sink in enumerate(plan.sinks):

@@ -93,10 +93,13 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """An application, ready to run. ``stages`` are reached by ``(pipeline, stage)`` index."""
+class Application:
+    """An application, ready to run: what ``build()`` returns. Machines call it their plan.
 
-    application: str
+    ``stages`` are reached by ``(pipeline, stage)`` index.
+    """
+
+    name: str
     pipelines: tuple[Pipeline, ...]
     states: dict[str, State]
     sinks: tuple[Sink, ...]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from wallaroo.names import NO_BARRIER, CheckpointId, EdgeId, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ Effect = SendBarrier | Aligned
 class Aligner:
     """The barriers of one worker, one checkpoint at a time."""
 
-    def __init__(self, plan: Plan, me: WorkerName, workers: tuple[WorkerName, ...]) -> None:
+    def __init__(self, plan: Application, me: WorkerName, workers: tuple[WorkerName, ...]) -> None:
         self._me = me
         self._workers = frozenset(workers)
         self._edges = [

@@ -46,7 +46,7 @@ from wallaroo.checkpoint.store import ObjectStore, Pause
 from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.runtime.inbox import Link
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Committed, NotSaved, Saved
 from wallaroo.wire.data_frames import Barrier
 from wallaroo.worker.barrier_alignment import (
@@ -75,7 +75,7 @@ class Barriers:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         workers: tuple[WorkerName, ...],
         worker: WorkerContext,
         durability: Durability | None,

@@ -26,7 +26,7 @@ from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
 from wallaroo.worker.sink_port import SinkEvents, Sinks
 
@@ -59,7 +59,7 @@ class WorkerPorts(Dialer, Protocol):
         ...
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Application:
         """The application."""
         ...
 

@@ -10,7 +10,7 @@ import threading
 
 from wallaroo.errors import WallarooError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Failed
 from wallaroo_workers import forks
 from wallaroo_workers.application import load_plan
@@ -85,7 +85,7 @@ def _end_with_initializer(descriptor: int, leftovers: Leftovers) -> None:
     os._exit(STATUS_INITIALIZER_LOST)
 
 
-async def _work(settings: WorkerSettings, tls: Tls | None, plan: Plan) -> int:
+async def _work(settings: WorkerSettings, tls: Tls | None, plan: Application) -> int:
     worker = Worker(settings, plan, tls)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.request_stop)

@@ -24,7 +24,7 @@ from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import (
     Accepted,
     Beat,
@@ -88,7 +88,7 @@ class Agent:
     def __init__(
         self,
         settings: AgentSettings,
-        plan: Plan,
+        plan: Application,
         stop_others: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """``stop_others`` asks a cluster to stop that has no worker here yet."""
@@ -365,7 +365,7 @@ class Agent:
         self._link.send(Withdraw(NO_EPOCH))
 
 
-def source_addresses(plan: Plan) -> list[str]:
+def source_addresses(plan: Application) -> list[str]:
     """Return this host's address for each pipeline; empty if the address is another host's."""
     addresses = []
     for pipeline in plan.pipelines:

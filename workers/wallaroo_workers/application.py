@@ -15,14 +15,14 @@ import wallaroo
 from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.suggestions import nearest
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.settings import ApplicationSettings
 
 _FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
 """What code of the application may raise while it is loaded; Ctrl-C is not a failure of it."""
 
 
-def load_plan(settings: ApplicationSettings) -> Plan:
+def load_plan(settings: ApplicationSettings) -> Application:
     """Import the application and return its plan. Raises ``WallarooError`` with the remedy."""
     # Last in the path, so that a user's file never hides one of our libraries.
     sys.path.extend(path for path in settings.paths if path not in sys.path)
@@ -40,7 +40,7 @@ def load_plan(settings: ApplicationSettings) -> Plan:
             hint="define `def application_setup(args):` that returns the builder's build()",
         )
     plan = _built(setup, settings)
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, Application):
         raise ConfigError(
             f"application_setup in {_place(module)} returned {type(plan).__name__}, "
             "not an application",

@@ -19,7 +19,7 @@ from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers import logs
 from wallaroo_workers.process_stats import Vitals, clock_overhead_ns
 from wallaroo_workers.sources.file import FileRunner
@@ -35,7 +35,7 @@ PAYLOAD_SHOWN_BYTES = 1024
 class Measuring:
     """The measurements of one worker process."""
 
-    def __init__(self, me: WorkerName, plan: Plan) -> None:
+    def __init__(self, me: WorkerName, plan: Application) -> None:
         self._me = me
         self._plan = plan
         self._vitals = Vitals()

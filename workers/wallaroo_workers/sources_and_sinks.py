@@ -14,7 +14,7 @@ from wallaroo.ingest.source_ports import PlacedSource, SourceEvents
 from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 from wallaroo.worker.result_order import ResultOrder
 from wallaroo.worker.sink_port import SinkEvents
 from wallaroo_workers.logs import get_logger
@@ -32,7 +32,7 @@ FLUSH_TOLD_EVERY_S = 5.0
 
 
 def new_sources(
-    plan: Plan,
+    plan: Application,
     engine: Engine,
     settings: WorkerSettings,
     journal: Journal | None,
@@ -63,7 +63,7 @@ class _SourcePorts:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         engine: Engine,
         options: RunOptions,
         intake: ReadBudget,
@@ -97,7 +97,7 @@ class WorkerSinks:
     """All sinks of one worker; with a ``stage``, output to files is staged under that name."""
 
     def __init__(
-        self, plan: Plan, options: RunOptions, stage: str | None, events: SinkEvents
+        self, plan: Application, options: RunOptions, stage: str | None, events: SinkEvents
     ) -> None:
         self.files: dict[SinkId, FileSinkRunner] = {}
         """Those that write files."""

@@ -26,7 +26,7 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.statuses import ExitStatus
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame, Drained, Failed, RequestStop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
@@ -58,7 +58,7 @@ STATUS_BROKEN = ExitStatus.BROKEN
 class Worker:
     """All of one worker process, as ``WorkerPorts``; ``run`` returns its exit status."""
 
-    def __init__(self, settings: WorkerSettings, plan: Plan, tls: Tls | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, plan: Application, tls: Tls | None = None) -> None:
         self._settings = settings
         self._tls = tls
         self._control = ControlLink(settings.secret, tls)
@@ -77,7 +77,7 @@ class Worker:
         self.clock = time.perf_counter
         self._dead_letters = DeadLetters(
             options.dead_letters,
-            plan.application,
+            plan.name,
             settings.name,
             file_bytes=options.dead_letter_bytes,
             kept_max=options.dead_letters_kept,
@@ -202,7 +202,7 @@ class Worker:
 
     def leave_out(self, checkpoint: int, keys: list[UnreadableKey]) -> None:
         """Note that these keys are lost, or refuse to go on without them."""
-        unreadable = UnreadableKeys(self._settings.options, self.plan.application, self.name)
+        unreadable = UnreadableKeys(self._settings.options, self.plan.name, self.name)
         unreadable.leave_out(checkpoint, keys)
 
     def records_failed(self, failures: list[Failure]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli.original.lines import Lines, Situation, say
 from wallaroo_workers.external.answers import ExternalAnswers
 from wallaroo_workers.external.server import ExternalServer
@@ -23,7 +23,7 @@ class Companion:
     """Follows the cluster by ``ask``; ``on_situation`` is told each time it has looked."""
 
     def __init__(
-        self, name: str, plan: Plan, lines: Lines, ask: Ask, stop: Callable[[], None]
+        self, name: str, plan: Application, lines: Lines, ask: Ask, stop: Callable[[], None]
     ) -> None:
         self._name = name
         self._lines = lines

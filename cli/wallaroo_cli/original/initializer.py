@@ -10,7 +10,7 @@ from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.coordinator.run_outcome import FailureRule
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli.original.companion import INITIALIZER, Companion
 from wallaroo_cli.original.files import Card, Files, Traces
 from wallaroo_cli.original.lines import Lines, Situation, say
@@ -31,7 +31,7 @@ RESTARTS_MAX = 1_000_000
 
 
 async def run_initializer(
-    options: OriginalOptions, application: ApplicationSettings, plan: Plan
+    options: OriginalOptions, application: ApplicationSettings, plan: Application
 ) -> int:
     """Run the cluster until it is stopped. Raises the ``WallarooError`` that ends it early."""
     files = Files(options.resilience_dir, options.application_module, INITIALIZER, options.control)
@@ -78,7 +78,7 @@ class _Run:
         placement.on_status = self._worker_ended
         return placement
 
-    async def serve(self, cluster: Cluster, plan: Plan, *, is_successor: bool) -> None:
+    async def serve(self, cluster: Cluster, plan: Application, *, is_successor: bool) -> None:
         """Run the cluster to its end, and delete what it leaves if that was in order."""
         self._cluster = cluster
         options = self._options

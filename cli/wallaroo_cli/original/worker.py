@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_cli.original.companion import Companion
 from wallaroo_cli.original.files import Card, Files, Traces
 from wallaroo_cli.original.initializer import FOR_EVER_S
@@ -25,7 +25,9 @@ STOP_ASKED_S = 5.0
 T = TypeVar("T")
 
 
-async def run_worker(options: OriginalOptions, application: ApplicationSettings, plan: Plan) -> int:
+async def run_worker(
+    options: OriginalOptions, application: ApplicationSettings, plan: Application
+) -> int:
     """Run one worker until the cluster ends or lets it go; return the exit status."""
     known = options.control or options.join
     files = Files(options.resilience_dir, options.application_module, options.name, known)
@@ -73,7 +75,7 @@ class _Worker:
         self.agent: Agent | None = None
 
     async def begin(
-        self, plan: Plan, stack: contextlib.AsyncExitStack, *, is_successor: bool
+        self, plan: Application, stack: contextlib.AsyncExitStack, *, is_successor: bool
     ) -> None:
         """Take clients of the external channel: they may ask before there is a cluster."""
         options = self._options

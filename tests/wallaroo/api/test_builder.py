@@ -67,7 +67,7 @@ def test_a_chain_of_calls_builds_a_plan() -> None:
         .to_sinks([SINK, SINK])
         .build()
     )
-    assert plan.application == "app"
+    assert plan.name == "app"
     (pipeline,) = plan.pipelines
     steps = [step for stage in pipeline.stages for step in stage.steps]
     assert [step.name for step in steps] == ["upper", "split", "count", "count"]

@@ -9,7 +9,7 @@ from tests.wallaroo.operators.mesh import application, tcp_sink
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.fingerprint import outline
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 class Count:
@@ -35,7 +35,7 @@ def two_arguments(payload: bytes, other: int) -> str:
     return ""
 
 
-def build(key: Any, *, before: Any = None) -> Plan:
+def build(key: Any, *, before: Any = None) -> Application:
     builder = application()
     if before is not None:
         builder.to(before)

@@ -14,7 +14,7 @@ from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 ME = WorkerName("w1")
 NAME = "totals"
@@ -54,7 +54,7 @@ def count(record: str, _state: Any) -> tuple[str, bool]:
     return record, True
 
 
-def plan_of(create: Callable[[], Any]) -> Plan:
+def plan_of(create: Callable[[], Any]) -> Application:
     """Return a plan with one state."""
     return application().to_state_partition(count, create, NAME, whole).to_sink(tcp_sink()).build()
 
@@ -81,14 +81,14 @@ class Parts:
     async def get(self, name: str) -> bytes:
         return self.by_name[name]
 
-    def manifest(self, plan: Plan, *, has_shapes: bool = True) -> Manifest:
+    def manifest(self, plan: Application, *, has_shapes: bool = True) -> Manifest:
         """Return the manifest of what was added, as a run of this plan writes it."""
         keys = {NAME: sum(part.key_count for part in self.refs)}
         return Manifest(
             number=CheckpointId(7),
             epoch=Epoch(1),
             is_claim=False,
-            application=plan.application,
+            application=plan.name,
             outline=list(outline(plan)),
             members=[ME],
             partition_maps=[each.to_wire() for each in initial_maps(plan, (ME,))],

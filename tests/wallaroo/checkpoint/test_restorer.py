@@ -20,14 +20,14 @@ from wallaroo.checkpoint.restorer import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 async def at_once(_: float) -> None: ...
 
 
 async def restored(
-    parts: Parts, manifest: Manifest, plan: Plan, members: tuple[WorkerName, ...] = (ME,)
+    parts: Parts, manifest: Manifest, plan: Application, members: tuple[WorkerName, ...] = (ME,)
 ) -> tuple[dict[Any, Any], Restored]:
     states: dict[str, dict[Any, Any]] = {NAME: {}}
     maps = {each.state: each for each in initial_maps(plan, members)}
@@ -35,7 +35,7 @@ async def restored(
     return states[NAME], await restorer.restore(manifest)
 
 
-def upgrading(plan: Plan, upgrade: Any) -> Plan:
+def upgrading(plan: Application, upgrade: Any) -> Application:
     return replace(plan, states={NAME: replace(plan.states[NAME], upgrade=upgrade)})
 
 
@@ -122,7 +122,7 @@ class TestUpgrade:
         new.total = old.sum
         return new
 
-    def change(self, **values: Any) -> Plan:
+    def change(self, **values: Any) -> Application:
         values = values or {"count": 0, "total": 0}
         self.new = totals_class(self.monkeypatch, __init__=attributes(**values))
         return plan_of(self.new)

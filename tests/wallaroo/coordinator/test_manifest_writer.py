@@ -37,7 +37,7 @@ from wallaroo.coordinator.manifest_writer import (
 )
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.store import Store, open_store
 
 A = WorkerName("a")
@@ -85,7 +85,7 @@ async def begun(
     announce: Callable[[Announce], None] = lambda _: None,
     are_all_here: bool = True,
     warn: Callable[[str, dict[str, Any]], None] = quietly,
-    plan: Plan = PLAN,
+    plan: Application = PLAN,
     **rules: Any,
 ) -> tuple[ManifestWriter, StartingPoint]:
     """Begin a run with these checkpoints."""

@@ -21,7 +21,7 @@ from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.upgrade_gate import UpgradeGate
 from wallaroo.errors import StateObjectError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 class Gate:
@@ -41,7 +41,7 @@ class Gate:
         """Return the class that is called ``Totals`` from now on."""
         return totals_class(self.monkeypatch, __init__=attributes(**values))
 
-    async def check(self, base: Manifest, plan: Plan, *, may_change: bool = False) -> None:
+    async def check(self, base: Manifest, plan: Application, *, may_change: bool = False) -> None:
         def report(event: str, values: dict[str, Any]) -> None:
             self.reported.append((event, values))
 

@@ -12,10 +12,10 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.ingest.journal_replay import ENTRY_BYTES, ReplayRunner
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 
 PIPELINE = Pipeline("sent", TCPSource("h", 7010, 1, ">B", bytes), (), ())
-PLAN = Plan("app", (PIPELINE,), {}, ())
+PLAN = Application("app", (PIPELINE,), {}, ())
 WITH_WIDER_HEADER = replace(
     PLAN, pipelines=(replace(PIPELINE, source=TCPSource("h", 7010, 2, ">H", bytes)),)
 )
@@ -31,7 +31,7 @@ def entries(*pipelines: int) -> Iterator[Entry]:
 class Replay:
     """A replay, and what it reports."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Application) -> None:
         self.problems: list[WallarooError] = []
         self.finished: list[tuple[int, int]] = []
         engine = Engine(lambda: 0.0, lambda _: None, EventsIgnored())
@@ -44,7 +44,7 @@ class Replay:
         self.problems.append(error)
 
 
-def runner_of(plan: Plan) -> ReplayRunner:
+def runner_of(plan: Application) -> ReplayRunner:
     return Replay(plan).runner
 
 

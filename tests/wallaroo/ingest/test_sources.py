@@ -16,11 +16,11 @@ from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.sources import Sources
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.waiting import Flag
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 
 LISTENING = Pipeline("sent", TCPSource("h", 7010, 1, ">B", bytes), (), ())
 PLACED = replace(LISTENING, name="made")
-PLAN = Plan("app", (LISTENING, PLACED), {}, ())
+PLAN = Application("app", (LISTENING, PLACED), {}, ())
 ADDRESSES = ["here:1", ""]
 HERE = [False, True]
 ELSEWHERE = [False, False]

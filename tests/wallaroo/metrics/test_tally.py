@@ -19,7 +19,7 @@ from tests.wallaroo.operators.mesh import (
 )
 from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.operators.batches import BatchFormat
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 SINK = "tcp sink to 127.0.0.1:7002"
 
@@ -65,7 +65,7 @@ def encode(line: str) -> bytes | None:
     return None if line.startswith("quiet") else f"{line}\n".encode()
 
 
-def everything() -> Plan:
+def everything() -> Application:
     builder = application(decoder=decode).to(check).to(split)
     builder.to_state_partition(count, Counter, "counts", by_word)
     return builder.to_sink(tcp_sink(encode)).build()

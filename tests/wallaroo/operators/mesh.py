@@ -13,7 +13,7 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions, OutgoingBatch
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.keys import Key
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 SLICE_RECORDS = 3
 """Small, so that a batch takes several calls of ``run_batch``."""
@@ -24,7 +24,7 @@ class Mesh:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Application,
         worker_count: int = 1,
         *,
         form: BatchFormat | None = BatchFormat.PAYLOADS,
@@ -133,7 +133,7 @@ def application(*, decoder: Any = decode_text) -> wallaroo.ApplicationBuilder:
 
 def stateless_plan(
     *functions: Callable[[Any], Any], decoder: Any = decode_text, encoder: Any = encode_line
-) -> Plan:
+) -> Application:
     """Return the plan of one pipeline of ``to`` steps, each named as its function."""
     builder = application(decoder=decoder)
     for function in functions:

@@ -14,7 +14,7 @@ from typing import Any
 
 import wallaroo
 from tests.wallaroo.operators.mesh import application, tcp_sink
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 class Kind(enum.Enum):
@@ -104,7 +104,7 @@ KEYED = (Kind.PARTITION, Kind.PARTITION_MULTI)
 SINGLE = (Kind.STATEFUL, Kind.STATEFUL_MULTI)
 
 
-def build(kinds: tuple[Kind, ...]) -> Plan:
+def build(kinds: tuple[Kind, ...]) -> Application:
     """Return the application with these steps, made with the public builder."""
     decoder: Any = wallaroo.decoder(header_length=4, length_fmt=">I")(decoded)
     builder = application(decoder=decoder)

@@ -19,7 +19,7 @@ from tests.wallaroo.operators.mesh import (
 from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.failures import Failure, StopOnError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 def multi(name: str, function: Callable[..., Any]) -> Any:
@@ -32,7 +32,7 @@ def single(name: str, function: Callable[..., Any]) -> Any:
 
 def stateful_plan(
     function: Callable[..., Any], *, is_multi: bool = False, create: Any = list
-) -> Plan:
+) -> Application:
     """Return a plan with one state for each first letter, ended by a step called ``after``."""
     decorate: Any = wallaroo.state_computation_multi if is_multi else wallaroo.state_computation
     builder = application().to_state_partition(
@@ -41,7 +41,7 @@ def stateful_plan(
     return builder.to(single("after", lambda word: word)).to_sink(tcp_sink()).build()
 
 
-def run(plan: Plan, words: str) -> tuple[list[str], list[Failure]]:
+def run(plan: Application, words: str) -> tuple[list[str], list[Failure]]:
     """Return the lines of the first sink and the failures of one worker."""
     mesh = Mesh(plan)
     mesh.feed(payloads(words))
@@ -161,7 +161,7 @@ def failing_state_step(word: str, state: list[str]) -> tuple[str, bool]:
     return failing_step(word), True
 
 
-def only_failure(plan: Plan) -> Failure:
+def only_failure(plan: Application) -> Failure:
     """Run with one bad record among good ones, which must all come through."""
     lines, failures = run(plan, "good bad fine")
     assert lines == ["good", "fine"]

@@ -22,7 +22,7 @@ from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.routes import KEYS_CACHED_MAX
 from wallaroo.routing.keys import canonical_key, display_key
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 PAYLOADS = [b"", *(b"%d" % number for number in random.Random(7).choices(range(60), k=30))]
 
@@ -35,11 +35,11 @@ def own_deserialize(data: bytes) -> Any:
     return int(data.removeprefix(b"own:"))
 
 
-def with_own_serialization(plan: Plan) -> Plan:
+def with_own_serialization(plan: Application) -> Application:
     return dataclasses.replace(plan, serialize=own_serialize, deserialize=own_deserialize)
 
 
-WAYS: list[tuple[Callable[[Plan], Plan], BatchFormat]] = [
+WAYS: list[tuple[Callable[[Application], Application], BatchFormat]] = [
     (lambda plan: plan, BatchFormat.PAYLOADS),
     (lambda plan: plan, BatchFormat.OBJECTS),
     (with_own_serialization, BatchFormat.OBJECTS),
@@ -117,7 +117,7 @@ def first_letter(word: str) -> str:
     return word[0]
 
 
-def word_list(**changes: Any) -> Plan:
+def word_list(**changes: Any) -> Application:
     """Return a plan that keeps words by their first letter."""
     partition = changes.get("partition", first_letter)
     step: Any = wallaroo.state_computation("keep word")(changes.get("keep", keep_word))
@@ -255,14 +255,14 @@ def fussy_again(word: str) -> Fussy:
     return Fussy(word)
 
 
-def fussy_plan() -> Plan:
+def fussy_plan() -> Application:
     """Make records of words and send each to the other one of two workers."""
     make: Any = wallaroo.computation("make")(Fussy)
     same: Any = wallaroo.computation("same")(lambda record: record)
     return application().to(make).to_parallel(same).to_sink(tcp_sink()).build()
 
 
-def fed_alternating(plan: Plan, words: str) -> Mesh:
+def fed_alternating(plan: Application, words: str) -> Mesh:
     """Every second word is dealt to the second worker; between them go words that stay."""
     mesh = Mesh(plan, 2)
     mesh.feed(payloads([each for word in words.split() for each in ("stays", word)]), worker=0)

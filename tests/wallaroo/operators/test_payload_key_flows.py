@@ -9,7 +9,7 @@ import wallaroo
 from tests.wallaroo.operators.mesh import Mesh, application, encode_line, tcp_sink
 from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.failures import StopOnError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 decoded: list[bytes] = []
 
@@ -41,7 +41,7 @@ NAMES = ("ann", "bob", "cy", "dee", "eve")
 PAYLOADS = [b"%s,%d" % (NAMES[number * 7 % 5].encode(), number % 23) for number in range(200)]
 
 
-def plan(key: Any, keys: list[str] | None = None) -> Plan:
+def plan(key: Any, keys: list[str] | None = None) -> Application:
     builder = application(decoder=decode)
     builder.to_state_partition(add, Total, "totals", key, keys)
     return builder.to_sink(tcp_sink(encode_line)).build()

@@ -28,7 +28,7 @@ from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.changes import StateChanges
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 NUMBERS = [b"%d" % (number * 7 % 60) for number in range(40)]
 
@@ -38,7 +38,7 @@ first_letter = wallaroo.partition(lambda word: word[0])
 class Tracked(Mesh):
     """Workers with checkpoints on, and what they write of each state."""
 
-    def __init__(self, plan: Plan, worker_count: int = 1, **changes: Any) -> None:
+    def __init__(self, plan: Application, worker_count: int = 1, **changes: Any) -> None:
         super().__init__(plan, worker_count, tracks_changes=True, **changes)
         self.written: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
         for flow in self.flows.values():
@@ -75,7 +75,7 @@ class Tracked(Mesh):
                     change.write_slice(5)
 
 
-def checkpoint_between(plan: Plan, records: list[bytes], worker_count: int) -> Tracked:
+def checkpoint_between(plan: Application, records: list[bytes], worker_count: int) -> Tracked:
     """Have a barrier in the middle of the records, and its states written at the end of them."""
     mesh = Tracked(plan, worker_count)
     mesh.feed(records[::2])
@@ -148,7 +148,7 @@ def many(function: Callable[..., Any], name: str = "keep") -> Any:
     return wallaroo.state_computation_multi(name)(function)
 
 
-def words_plan(step: Any, *, builder: wallaroo.ApplicationBuilder | None = None) -> Plan:
+def words_plan(step: Any, *, builder: wallaroo.ApplicationBuilder | None = None) -> Application:
     """Return a plan whose last step keeps a state for each first letter."""
     builder = builder or application()
     builder.to_state_partition(step, list, "words", first_letter)

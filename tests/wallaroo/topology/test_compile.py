@@ -18,7 +18,14 @@ from wallaroo.topology.graph import (
     StepDeclaration,
     StepKind,
 )
-from wallaroo.topology.plan import CONSTANT_KEY, Exchange, ExchangeKind, Pipeline, Plan, State
+from wallaroo.topology.plan import (
+    CONSTANT_KEY,
+    Application,
+    Exchange,
+    ExchangeKind,
+    Pipeline,
+    State,
+)
 
 SOURCE = TCPSource("h", 1, 4, ">I", bytes)
 LINES = FileSource("in", "newline", 0, "", bytes)
@@ -56,7 +63,7 @@ def compiled(
     return compile_all(PipelineDeclaration("p", source, steps, sinks)).pipelines[0]
 
 
-def compile_all(*pipelines: PipelineDeclaration) -> Plan:
+def compile_all(*pipelines: PipelineDeclaration) -> Application:
     return compile_graph(Graph("app", pipelines))
 
 

@@ -17,7 +17,7 @@ from wallaroo.topology.graph import (
     StepDeclaration,
     StepKind,
 )
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 
 
 def step(placement: StepKind, name: str, *, is_multi: bool = False, **more: Any) -> StepDeclaration:
@@ -25,7 +25,7 @@ def step(placement: StepKind, name: str, *, is_multi: bool = False, **more: Any)
     return StepDeclaration(placement, computation, SourceLocation("app.py", 1), **more)
 
 
-def plan() -> Plan:
+def plan() -> Application:
     letters = StateDeclaration("letters", dict, tuple("abcdefghij"))
     total = StateDeclaration("total", list, None)
     by_letter = PartitionDeclaration("by_letter", min)

@@ -13,7 +13,7 @@ from wallaroo.topology.fingerprint import (
     outline,
     without_classes,
 )
-from wallaroo.topology.plan import Exchange, ExchangeKind, Pipeline, Plan, Stage, State, Step
+from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Stage, State, Step
 
 
 class Count:
@@ -41,10 +41,10 @@ PIPELINE = Pipeline(
     (SinkId(0),),
 )
 STATE = State("s", dict, (canonical_key("a"), canonical_key(1), canonical_key(True)))
-PLAN = Plan("app", (PIPELINE,), {"s": STATE}, (TCPSink("h", 5555, str),))
+PLAN = Application("app", (PIPELINE,), {"s": STATE}, (TCPSink("h", 5555, str),))
 
 
-def with_step(step: Step) -> Plan:
+def with_step(step: Step) -> Application:
     stages = (Stage(None, ()), Stage(KEYED, (step,)))
     return replace(PLAN, pipelines=(replace(PIPELINE, stages=stages),))
 
@@ -88,7 +88,7 @@ def test_another_port_or_host_is_the_same_plan() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(PLAN, application="other"),
+        replace(PLAN, name="other"),
         with_step(replace(COUNT, name="total")),
         with_step(replace(COUNT, is_multi=False)),
         with_step(replace(COUNT, function=len)),
@@ -98,7 +98,7 @@ def test_another_port_or_host_is_the_same_plan() -> None:
         replace(PLAN, sinks=()),
     ],
 )
-def test_any_other_plan_has_another_outline(other: Plan) -> None:
+def test_any_other_plan_has_another_outline(other: Application) -> None:
     assert difference(outline(PLAN), outline(other)) != ""
 
 
@@ -123,15 +123,15 @@ def test_equal_plans_have_no_difference() -> None:
     assert difference(outline(PLAN), outline(PLAN)) == ""
 
 
-def _displaced(then: Plan, now: Plan) -> str:
+def _displaced(then: Application, now: Application) -> str:
     return displaced(outline(then), outline(now))
 
 
-def _with_pipelines(*names: str) -> Plan:
+def _with_pipelines(*names: str) -> Application:
     return replace(PLAN, pipelines=tuple(replace(PIPELINE, name=name) for name in names))
 
 
-def _with_files(*paths: str | None) -> Plan:
+def _with_files(*paths: str | None) -> Application:
     sinks = [TCPSink("h", 5555, str) if path is None else FileSink(path, str) for path in paths]
     return replace(PLAN, sinks=tuple(sinks))
 

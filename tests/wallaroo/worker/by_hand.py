@@ -28,7 +28,7 @@ from wallaroo.operators.failures import Failure
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.waiting import Flag, Waiting
-from wallaroo.topology.plan import Pipeline, Plan
+from wallaroo.topology.plan import Application, Pipeline
 from wallaroo.wire.control import Assign, ControlFrame, Open
 from wallaroo.wire.data_frames import Barrier, DataFrame, LinkHello, LinkWelcome, MovedAll
 from wallaroo.worker.machine import WorkerMachine
@@ -63,7 +63,7 @@ def encode(record: str) -> str:
     return record
 
 
-def new_plan() -> Plan:
+def new_plan() -> Application:
     return (
         wallaroo.ApplicationBuilder("counts")
         .new_pipeline("in", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
@@ -153,7 +153,9 @@ class NotedHandOver:
 class NotedSourcePorts:
     """What the sources are made of: one listener."""
 
-    def __init__(self, plan: Plan, engine: Engine, report: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self, plan: Application, engine: Engine, report: Callable[[str, Any], None]
+    ) -> None:
         self.plan = plan
         self.engine = engine
         self.report = report

@@ -8,7 +8,7 @@ import pytest
 
 import wallaroo
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.worker.barrier_alignment import (
     Aligned,
     Aligner,
@@ -32,7 +32,7 @@ def encode(record: bytes) -> bytes:
     return record
 
 
-def plan_with(*exchange_counts: int) -> Plan:
+def plan_with(*exchange_counts: int) -> Application:
     """Return a plan with one pipeline for each number, which has so many exchanges."""
     builder = wallaroo.ApplicationBuilder("test")
     keep: Any = wallaroo.state_computation("keep")(lambda record, state: (record, True))
@@ -50,7 +50,7 @@ def plan_with(*exchange_counts: int) -> Plan:
 class Mesh:
     """Aligners of all workers, and a first-in-first-out link for each ordered pair."""
 
-    def __init__(self, plan: Plan, worker_count: int, seed: int) -> None:
+    def __init__(self, plan: Application, worker_count: int, seed: int) -> None:
         self.random = random.Random(seed)
         self.plan = plan
         self.workers = tuple(WorkerName(f"w{number}") for number in range(1, worker_count + 1))

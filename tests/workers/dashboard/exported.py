@@ -14,13 +14,13 @@ from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.initializer.metrics.prometheus import families
 
 ALPHABET = Path(__file__).parents[3] / "examples" / "alphabet" / "alphabet.py"
 
 
-def alphabet_plan() -> Plan:
+def alphabet_plan() -> Application:
     """The plan of the example with one pipeline and one state."""
     name = "alphabet_of_the_dashboard_tests"
     spec = importlib.util.spec_from_file_location(name, ALPHABET)
@@ -30,7 +30,7 @@ def alphabet_plan() -> Plan:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     plan = module.application_setup(["--in", "127.0.0.1:7010", "--out", "127.0.0.1:7002"])
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, Application)
     return plan
 
 

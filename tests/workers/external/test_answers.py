@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 import wallaroo
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.external import ExternalId, ExternalMessage
 from wallaroo_workers.external import answers
 from wallaroo_workers.external.answers import ExternalAnswers, Membership
@@ -47,7 +47,7 @@ def key(data: bytes) -> bytes:
     return data
 
 
-def plan() -> Plan:
+def plan() -> Application:
     application = wallaroo.ApplicationBuilder("answers")
     application.new_pipeline("lines", wallaroo.TCPSourceConfig("127.0.0.1", "7010", Decoder()))
     application.to_parallel(passed)

@@ -4,11 +4,11 @@ from typing import Any
 
 from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.counting import counting
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.external.view import RequestView
 
 
-def plan() -> Plan:
+def plan() -> Application:
     return counting().to_sink(tcp_sink()).build()
 
 

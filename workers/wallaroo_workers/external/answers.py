@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wallaroo.errors import ClusterError, WallarooError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.external import ExternalId, ExternalMessage
 from wallaroo_workers.external import shapes
 from wallaroo_workers.logs import get_logger
@@ -62,7 +62,12 @@ class ExternalAnswers:
     """The answers of the worker ``name``, which may never leave if it is ``initializer``."""
 
     def __init__(
-        self, name: str, initializer: str, plan: Plan, view: View, show: Callable[[str], None]
+        self,
+        name: str,
+        initializer: str,
+        plan: Application,
+        view: View,
+        show: Callable[[str], None],
     ) -> None:
         self._name = name
         self._initializer = initializer

@@ -11,7 +11,7 @@ from typing import Any
 
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.routing.hashing import hash_text
-from wallaroo.topology.plan import ExchangeKind, Plan
+from wallaroo.topology.plan import Application, ExchangeKind
 
 STEPS_OF_STATE = 10
 """Of one worker, for a state that is split by key."""
@@ -24,13 +24,13 @@ def made_up_id(*names: object) -> str:
     return str(hash_text("/".join(map(str, names))) or 1)
 
 
-def single_states(plan: Plan) -> list[str]:
+def single_states(plan: Application) -> list[str]:
     """Return the names of the states with one object in the whole cluster."""
     return [name for name, state in plan.states.items() if state.hashed_partition_count == 0]
 
 
 def state_partitions(
-    plan: Plan, workers: Sequence[str], owners: Mapping[str, str]
+    plan: Application, workers: Sequence[str], owners: Mapping[str, str]
 ) -> dict[str, dict[str, list[str]]]:
     """Return ids by state and worker; ``owners`` has the worker of each single state."""
     singles = set(single_states(plan))
@@ -46,7 +46,9 @@ def state_partitions(
     return found
 
 
-def stateless_partitions(plan: Plan, workers: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+def stateless_partitions(
+    plan: Application, workers: Sequence[str]
+) -> dict[str, dict[str, list[str]]]:
     """Return ids by parallel step and worker."""
     return {
         made_up_id("parallel", pipeline.name, index): {
@@ -58,7 +60,7 @@ def stateless_partitions(plan: Plan, workers: Sequence[str]) -> dict[str, dict[s
     }
 
 
-def source_ids(plan: Plan) -> list[str]:
+def source_ids(plan: Application) -> list[str]:
     """Return the ids of all sources: several where one listens, as it may have many senders."""
     return [
         made_up_id("source", pipeline.name, number)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from wallaroo.errors import WallarooError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.external.answers import Membership
 from wallaroo_workers.external.shapes import single_states
 from wallaroo_workers.logs import get_logger
@@ -24,7 +24,7 @@ KEYS_A_PAGE = 10_000
 class RequestView:
     """What requests tell, for the worker ``name``."""
 
-    def __init__(self, name: str, plan: Plan, ask: Ask, stop: Callable[[], None]) -> None:
+    def __init__(self, name: str, plan: Application, ask: Ask, stop: Callable[[], None]) -> None:
         self._name = name
         self._plan = plan
         self._ask = ask

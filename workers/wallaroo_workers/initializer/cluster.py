@@ -24,7 +24,7 @@ from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import seconds_to_next_sample
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import ControlFrame, Measured, RequestStop
 from wallaroo.wire.requests import Replied
@@ -66,7 +66,7 @@ log = get_logger()
 class Cluster:
     """One run. ``run`` returns when every process has ended; it raises what ended it early."""
 
-    def __init__(self, settings: ClusterSettings, plan: Plan, placement: Placement) -> None:
+    def __init__(self, settings: ClusterSettings, plan: Application, placement: Placement) -> None:
         self._settings = settings
         self._plan = plan
         self._hosts = new_hosts(settings, plan, placement)
@@ -94,7 +94,7 @@ class Cluster:
         self._driver: RunDriver | None = None
         """``None`` until the cluster is formed."""
         self._failures = new_failure_watch(settings, plan)
-        self._letters = (plan.application, settings.options.dead_letters)
+        self._letters = (plan.name, settings.options.dead_letters)
         self.observatory = Observatory(plan, self._failures.counts, settings.otlp_endpoint)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
@@ -160,7 +160,7 @@ class Cluster:
         self._files.hold()
         await listen(self._control, self._settings.control_address)
         self._run_file.write(
-            application=self._plan.application,
+            application=self._plan.name,
             control=self._control.address,
             secret=self._hosts.secret.hex(),
             tls=self._hosts.tls_facts,
@@ -217,7 +217,7 @@ class Cluster:
             self._files.empty()
         else:
             self._checkpoints.discard_staged()
-        log_starting(self._plan.application, self._workers)
+        log_starting(self._plan.name, self._workers)
         driver.start()
         self._observe()
         ready, secret = self._hosts.is_ready, self._hosts.secret
@@ -334,7 +334,7 @@ class Cluster:
         members, pids = self._driver.workers, self._driver.pids
         workers = [{"name": worker, "pid": pids[worker]} for worker in members]
         facts = {
-            "application": self._plan.application,
+            "application": self._plan.name,
             "sources": sources,
             "control": self._control.address,
             "workers": workers,
@@ -349,7 +349,7 @@ class Cluster:
         self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",
-            application=self._plan.application,
+            application=self._plan.name,
             worker_count=len(members),
             sources=", ".join(source["address"] for source in sources) or "none listens",
             control=self._control.address,

@@ -8,7 +8,7 @@ from wallaroo.coordinator.worker_names import first_names
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.initializer.placement.hosts import Hosts, HostSettings
 from wallaroo_workers.initializer.placement.local import Placement
@@ -75,7 +75,7 @@ class ClusterSettings:
         return first_names(count)
 
 
-def new_hosts(settings: ClusterSettings, plan: Plan, here: Placement) -> Hosts:
+def new_hosts(settings: ClusterSettings, plan: Application, here: Placement) -> Hosts:
     """Return the hosts of a run; ``here`` starts the workers of this host."""
     return Hosts(
         settings.hosts,
@@ -87,7 +87,7 @@ def new_hosts(settings: ClusterSettings, plan: Plan, here: Placement) -> Hosts:
     )
 
 
-def new_failure_watch(settings: ClusterSettings, plan: Plan) -> FailureWatch:
+def new_failure_watch(settings: ClusterSettings, plan: Application) -> FailureWatch:
     """Return the object that counts the records of a run and judges its failures."""
     counts = RunCounts(
         Nodes(plan).by_pipeline,

@@ -70,7 +70,7 @@ class Queries:
         workers = [self._worker(name, answer) for name, answer in answers.items()]
         pipelines, addresses = reach.plan.pipelines, reach.source_addresses
         return {
-            "application": reach.plan.application,
+            "application": reach.plan.name,
             "phase": reach.phase().value,
             "epoch": reach.epoch(),
             "pid": os.getpid(),

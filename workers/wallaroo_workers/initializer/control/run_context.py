@@ -14,7 +14,7 @@ from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
 
 Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
@@ -25,7 +25,7 @@ Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
 class Reach:
     """The parts of one run that requests read and change."""
 
-    plan: Plan
+    plan: Application
     members: Callable[[], Sequence[WorkerName]]
     """The members, without workers that are about to join."""
     watch: RunView

@@ -26,7 +26,7 @@ from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
 from wallaroo.names import WorkerName
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign, ControlFrame, Join, Measured
 from wallaroo_workers import logs
 from wallaroo_workers.initializer.metrics.otlp import OtlpExport
@@ -39,7 +39,7 @@ log = get_logger()
 class Observatory:
     """Observes one run; it decides nothing."""
 
-    def __init__(self, plan: Plan, counts: RunCounts, otlp_endpoint: str = "") -> None:
+    def __init__(self, plan: Application, counts: RunCounts, otlp_endpoint: str = "") -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
         self._plan = plan
         self._otlp_endpoint = otlp_endpoint
@@ -59,7 +59,7 @@ class Observatory:
         """Read phase and epoch from this coordinator. Raises ``ConfigError`` if OTLP is missing."""
         self._coordinator = coordinator
         if self._otlp_endpoint:
-            application = self._plan.application
+            application = self._plan.name
             self._export = OtlpExport(self._otlp_endpoint, application, self.prometheus_families)
 
     async def close(self) -> None:
@@ -151,7 +151,7 @@ class Observatory:
         coordinator = self._coordinator
         phase = "forming" if coordinator is None else coordinator.phase.value
         facts = {
-            "application": self._plan.application,
+            "application": self._plan.name,
             "phase": "stopped" if self._has_ended else phase,
             "epoch": 0 if coordinator is None else coordinator.epoch,
             "started_unix_s": self._started_s,

@@ -14,7 +14,7 @@ from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.initializer.placement.agents import AgentRules, Agents
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
@@ -73,7 +73,7 @@ class Hosts:
         settings: HostSettings,
         application: ApplicationSettings,
         options: RunOptions,
-        plan: Plan,
+        plan: Application,
         here: Placement,
         silence_s: float,
     ) -> None:
@@ -83,7 +83,7 @@ class Hosts:
         self.secret = settings.secret or secrets.token_bytes(SECRET_BYTES)
         self.tls = None if settings.tls is None else Tls(settings.tls)
         rules = AgentRules(
-            application=plan.application,
+            application=plan.name,
             outline=list(outline(plan)),
             options=json.dumps(dataclasses.asdict(options)),
             silence_s=silence_s,

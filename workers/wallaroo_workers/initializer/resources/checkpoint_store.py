@@ -17,7 +17,7 @@ from wallaroo.coordinator.manifest_writer import (
 )
 from wallaroo.errors import FencedError
 from wallaroo.names import WorkerName
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.initializer.resources.store_ownership import Ownership
 from wallaroo_workers.initializer.run_log import log_announced
 from wallaroo_workers.logs import get_logger
@@ -57,13 +57,13 @@ class KeptCheckpoints(ManifestWriter):
     """Writes manifests to the store that the settings name."""
 
     def __init__(
-        self, settings: CheckpointSettings, plan: Plan, workers: tuple[WorkerName, ...] = ()
+        self, settings: CheckpointSettings, plan: Application, workers: tuple[WorkerName, ...] = ()
     ) -> None:
         self._settings = settings
         self._store = open_store(settings.location)
         self.ownership = Ownership(
             settings.location,
-            plan.application,
+            plan.name,
             takes_over=settings.takes_over,
             store_timeout_s=settings.store_timeout_s,
         )

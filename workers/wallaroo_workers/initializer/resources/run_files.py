@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.errors import ConfigError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.forks import ours
 
 
@@ -21,7 +21,7 @@ class RunFiles:
     Raises one ``ConfigError`` with all problems of these files. Changes nothing before ``hold``.
     """
 
-    def __init__(self, plan: Plan, folder: str) -> None:
+    def __init__(self, plan: Application, folder: str) -> None:
         self._folder = folder
         self._uses: dict[str, str] = {}
         self._paths: list[str] = []

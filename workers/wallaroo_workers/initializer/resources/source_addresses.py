@@ -17,7 +17,7 @@ from typing import Any
 
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
-from wallaroo.topology.plan import Plan
+from wallaroo.topology.plan import Application
 from wallaroo_workers.forks import ours
 from wallaroo_workers.network.frames import join_address, split_address
 
@@ -30,7 +30,7 @@ class AddressInUseError(ClusterError):
 
 
 async def source_addresses(
-    plan: Plan, reserved: list["ReservedAddress"], *, is_here: bool
+    plan: Application, reserved: list["ReservedAddress"], *, is_here: bool
 ) -> list[str]:
     """Return the address of each pipeline's source; empty if the source does not listen.
 
