@@ -10,6 +10,7 @@ from wallaroo.checkpoint.journal import parse_journal_name, replay_position
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
 from wallaroo.checkpoint.parts import Chunk, read_part
 from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit
+from wallaroo.checkpoint.split_positions import merged
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.describing import error_text
@@ -84,9 +85,7 @@ class Restorer:
         """
         saved_maps = [PartitionMap.from_wire(wire) for wire in manifest.partition_maps]
         self._changed = changed_states(manifest.shapes, self._shapes)
-        sources: dict[int, Any] = {}
-        for worker in manifest.workers.values():
-            sources.update(worker.sources)
+        sources = merged(share.sources for share in manifest.workers.values())
         mine = manifest.workers.get(self._me)
         if saved_maps != list(self._maps.values()):
             mine = None

@@ -1,0 +1,79 @@
+"""Where the splits of sources are: as checkpoints keep it, and as splits move between workers.
+
+A source that is read by split, such as a topic with partitions, has a position for each split. In
+a worker's share of a checkpoint ``sources[pipeline]`` is then
+``{"splits": {name: [kind, position]}}``. A split is in the share of the worker that reads it, so
+all shares together have each split once.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SPLITS = "splits"
+"""The one key of the value that a share has for a pipeline that is read by split."""
+
+
+class SplitKind(enum.StrEnum):
+    """What is known of the place where a split is to be read on."""
+
+    AT = "at"
+    """``position`` says where."""
+    INITIAL = "initial"
+    """Nothing was read, and the source's ``start`` is still to be asked for the first position."""
+    NEW = "new"
+    """Nothing was read. It was found after the first discovery, so it starts at its beginning."""
+    ENDED = "ended"
+    """It has no more records; ``position`` says why it broke off, and is empty if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPosition:
+    """Where one split is to be read on."""
+
+    kind: SplitKind
+    position: Any = None
+    """For ``AT`` what the source's runner needs, as msgpack packs it; a text for ``ENDED``."""
+
+    def to_wire(self) -> list[Any]:
+        """Return the values as a list, as msgpack packs it."""
+        return [self.kind.value, self.position]
+
+    @classmethod
+    def from_wire(cls, value: object) -> "SplitPosition":
+        """Return what ``to_wire`` gave; ``ValueError`` for anything else."""
+        if not isinstance(value, list) or len(value) != 2:
+            raise ValueError(f"the position of a split must be a list of 2 values, got {value!r}")
+        return cls(SplitKind(value[0]), value[1])
+
+
+INITIAL = SplitPosition(SplitKind.INITIAL)
+NEW = SplitPosition(SplitKind.NEW)
+
+
+def to_share(positions: Mapping[str, SplitPosition]) -> dict[str, Any]:
+    """Return the value that a share of a checkpoint has for one pipeline."""
+    return {SPLITS: {split: position.to_wire() for split, position in positions.items()}}
+
+
+def split_values(value: object) -> dict[str, Any] | None:
+    """Return the packed positions by split in a share's value; ``None`` if it has no splits."""
+    splits = value.get(SPLITS) if isinstance(value, dict) and len(value) == 1 else None
+    return splits if isinstance(splits, dict) else None
+
+
+def merged(shares: Iterable[Mapping[int, Any]]) -> dict[int, Any]:
+    """Return the positions of all sources in these shares of one checkpoint, by pipeline.
+
+    A source without splits is in one share only. Splits of one source are in several.
+    """
+    sources: dict[int, Any] = {}
+    for share in shares:
+        for pipeline, value in share.items():
+            splits, known = split_values(value), split_values(sources.get(pipeline))
+            if splits is not None and known is not None:
+                known.update(splits)
+            else:
+                sources[pipeline] = value if splits is None else {SPLITS: dict(splits)}
+    return sources
