@@ -30,7 +30,7 @@ from collections.abc import (
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 
-from wallaroo.type_variables import R_co, R_contra
+from wallaroo.type_variables import R_co
 
 Done: TypeAlias = Awaitable[None] | None
 """What a method returns that may be a coroutine."""
@@ -223,136 +223,6 @@ class PushedSource(Generic[R_co]):
     def mistakes(self) -> Iterable[str]:
         """Yield a sentence for each mistake in how the source was configured."""
         return ()
-
-
-class Sink(Generic[R_contra]):
-    """A sink that gets each record at least once. Write ``write``.
-
-    If ``write`` raises, the sink is closed, opened again after a pause, and the same records are
-    written again.
-    """
-
-    encoder: Any = None
-    """If set, ``write`` gets its results; one that is ``None`` is not written."""
-    name: str | None = None
-    """The sink's name in dead letters, logs and metrics; by default ``sink N``."""
-
-    def open(self) -> Done:
-        """Connect."""
-        return None
-
-    def write(self, records: list[Any], /) -> Done:
-        """Write these records; return when the other side has them."""
-        raise NotImplementedError
-
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
-
-class OnceSink(Generic[R_contra]):
-    """A sink that gets each record exactly once: it keeps a number beside the records.
-
-    Write ``open``, ``last`` and ``write``. A *slot* names the worker's part of this sink in this
-    store of checkpoints; one process at a time has it open.
-    """
-
-    encoder: Any = None
-    """As for `Sink`."""
-    name: str | None = None
-    """As for `Sink`."""
-
-    def open(self, slot: str, /) -> Done:
-        """Connect. When it returns, no write of an earlier opener of this slot can take effect."""
-        raise NotImplementedError
-
-    def last(self) -> int | Awaitable[int | None] | None:
-        """Return the number of the last batch of this slot; ``None`` if there is none."""
-        raise NotImplementedError
-
-    def write(self, records: list[Any], number: int, /) -> Done:
-        """Write these records and the slot's number in one step: both, or nothing."""
-        raise NotImplementedError
-
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
-
-class TwoPhaseSink(Generic[R_contra]):
-    """A sink that gets each record exactly once, by prepared work that outlives its process.
-
-    ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
-    process and more than once; everything else that is prepared is aborted.
-    """
-
-    encoder: Any = None
-    """As for `Sink`."""
-    name: str | None = None
-    """As for `Sink`."""
-
-    def open(self, slot: str, /) -> Done:
-        """Connect, as for `OnceSink`."""
-        raise NotImplementedError
-
-    def write(self, records: list[Any], /) -> Done:
-        """Write these records to what ``prepare`` will prepare."""
-        raise NotImplementedError
-
-    def prepare(self) -> bytes | Awaitable[bytes | None] | None:
-        """Make what was written survive a crash; return its token, or ``None`` if nothing was."""
-        raise NotImplementedError
-
-    def commit(self, token: bytes, /) -> Done:
-        """Make this visible. It may be called more than once, by any process."""
-        raise NotImplementedError
-
-    def abort(self, token: bytes, /) -> Done:
-        """Give this up. It may be called more than once."""
-        raise NotImplementedError
-
-    def prepared(self) -> list[bytes] | Awaitable[list[bytes]]:
-        """Return the tokens of this slot that are prepared, and neither committed nor aborted."""
-        raise NotImplementedError
-
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
-
-class Rejected(Exception):
-    """The target refuses these records: index in the batch to reason. Nothing was written.
-
-    They become dead letters, and the rest is written again without them.
-    """
-
-    def __init__(self, reasons: Mapping[int, str]) -> None:
-        super().__init__(f"{len(reasons)} records were refused")
-        self.reasons = dict(reasons)
 
 
 class SourceError(Exception):

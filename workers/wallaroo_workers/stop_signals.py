@@ -1,0 +1,26 @@
+"""Where a process hears that it is asked to stop.
+
+A command hears it from the signals of its process. A program that runs a cluster inside itself has
+signal handlers of its own, which must stay: it passes `NO_SIGNALS` and calls `stop()`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class StopSignals(Protocol):
+    """Delivers requests to stop to one handler at a time."""
+
+    def deliver_to(self, handler: Callable[[], object]) -> None:
+        """Call this handler on the running event loop for each request from now on."""
+        ...
+
+
+class _NoSignals:
+    """No request ever arrives by this way."""
+
+    def deliver_to(self, handler: Callable[[], object]) -> None:
+        """Do nothing."""
+
+
+NO_SIGNALS: StopSignals = _NoSignals()
