@@ -17,7 +17,7 @@ from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
-from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.ingest.connection_handover import Handed, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import HoldReason, ReadBudget
@@ -173,7 +173,7 @@ def without_hold_until_all_know(patch: Patch) -> None:
 
 def without_late_keys(patch: Patch) -> None:
     """A key that comes while others are looked through stays where it is."""
-    patch.setattr(StateTransfer, "_find_the_late", lambda _: None)
+    patch.setattr(StateTransfer, "_find_new_keys", lambda _: None)
 
 
 def without_rest_before_handing_over(patch: Patch) -> None:
@@ -214,7 +214,7 @@ def without_order_of_results(patch: Patch) -> None:
 
 def without_release_of_who_leaves(patch: Patch) -> None:
     """A worker that leaves is not told that the results it holds need not wait any longer."""
-    patch.setattr(Deliveries, "_holders", lambda self: self._state.workers)
+    patch.setattr(ResultDeliveries, "_holders", lambda self: self._state.workers)
 
 
 def without_looking_for_journals(patch: Patch) -> None:

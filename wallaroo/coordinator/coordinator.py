@@ -73,7 +73,7 @@ from wallaroo.coordinator.events import (
     WorkerLost,
 )
 from wallaroo.coordinator.resize import ResizeCoordinator
-from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.stop_intent import StopIntent
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
@@ -130,7 +130,7 @@ class Coordinator:
         self._state = ClusterState(membership, failures.counts.totals)
         self._rounds = self._state.rounds
         self._orders = CheckpointOrders(self._state, self._go_on, self._end)
-        self._deliveries = Deliveries(self._state)
+        self._deliveries = ResultDeliveries(self._state)
         self._resizes = ResizeCoordinator(self._state, self._deliveries)
         self._has_been_ready = False
         self.ending = StopIntent()

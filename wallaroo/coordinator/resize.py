@@ -62,7 +62,7 @@ from wallaroo.coordinator.events import (
     Send,
     StartWorker,
 )
-from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.coordinator.worker_names import refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
@@ -145,7 +145,7 @@ class Resize:
 class ResizeCoordinator:
     """The resizes of a run, one at a time."""
 
-    def __init__(self, state: ClusterState, deliveries: Deliveries) -> None:
+    def __init__(self, state: ClusterState, deliveries: ResultDeliveries) -> None:
         self._state = state
         self._deliveries = deliveries
         self._current: Resize | None = None

@@ -24,7 +24,7 @@ from wallaroo.names import WorkerName
 from wallaroo.wire.control import Delivered, Release
 
 
-class Deliveries:
+class ResultDeliveries:
     """The results from before each resize that workers still owe to sinks."""
 
     def __init__(self, state: ClusterState) -> None:

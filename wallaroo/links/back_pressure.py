@@ -1,8 +1,8 @@
 """When sources have to pause, so that memory stays bounded however slow a sink is.
 
-Links are always read; two workers that each waited for the other to read would wait for ever. The
-throttle is at the sources: a worker whose backlog passes the high-water mark tells all others, and
-every source that can reach it stops reading until the low-water mark.
+Links are always read, because two workers that each wait for the other to read would wait forever.
+Sources are paused instead. A worker whose backlog passes the high-water mark reports that to all
+others, and all sources stop reading until the backlog is below the low-water mark.
 """
 
 from wallaroo.names import WorkerName
@@ -11,11 +11,11 @@ HIGH_WATER_BYTES = 8 << 20
 LOW_WATER_BYTES = 4 << 20
 
 NARROW_PART = 64
-"""The marks for the inbox of a worker that soon has to wait for it are so many times lower."""
+"""Before a barrier that holds the sources, the marks for the inbox are this many times lower."""
 
 
 class Pressure:
-    """What one worker knows of its own backlog and of the others'."""
+    """What one worker knows about its own backlog and the others'."""
 
     def __init__(
         self, high_water_bytes: int = HIGH_WATER_BYTES, low_water_bytes: int = LOW_WATER_BYTES
@@ -33,25 +33,25 @@ class Pressure:
 
     @property
     def causes(self) -> list[WorkerName]:
-        """The other workers that asked for the pause."""
+        """The other workers whose backlogs are too large."""
         return sorted(self._others)
 
     def narrow(self) -> None:
-        """Keep the inbox small from now on: records are soon to wait until it is empty."""
+        """Keep the inbox small from now on, because records will soon wait until it is empty."""
         self._is_narrow = True
 
     def widen(self) -> None:
-        """The inbox may be as large as ever."""
+        """Allow the inbox its normal size again."""
         self._is_narrow = False
 
-    def is_little(self, inbox_bytes: int) -> bool:
-        """Say whether an inbox is as small as ``narrow`` is to make it."""
+    def is_small(self, inbox_bytes: int) -> bool:
+        """Return whether an inbox is as small as ``narrow`` makes it."""
         return inbox_bytes <= self._high_water_bytes // NARROW_PART
 
     def backlog_changed(self, backlog_bytes: int, inbox_bytes: int = 0) -> bool:
-        """Say whether the others have to hear of a change (see ``is_under_pressure``).
+        """Note the size of the backlog; return whether ``is_under_pressure`` has changed by it.
 
-        ``inbox_bytes`` is the part of the backlog that waits to be processed here.
+        ``inbox_bytes`` is the part of the backlog that waits to be processed on this worker.
         """
         limit = self._low_water_bytes if self.is_under_pressure else self._high_water_bytes
         was_under_pressure = self.is_under_pressure
@@ -60,7 +60,10 @@ class Pressure:
         return self.is_under_pressure is not was_under_pressure
 
     def other_changed(self, worker: WorkerName, *, is_under_pressure: bool) -> None:
-        """Another worker spoke. One whose link is lost counts as free: its queue speaks for it."""
+        """Note the pressure of another worker.
+
+        A worker whose link is lost counts as free, since this worker's backlog has its frames.
+        """
         if is_under_pressure:
             self._others.add(worker)
         else:

@@ -110,7 +110,7 @@ PLACES = (
     "WorkerResize._empty",
     "WorkerResize._gather",
     "WorkerResize._give",
-    "WorkerResize._go_on_taking",
+    "WorkerResize._resume_sources",
     "WorkerResize._leave",
     "append to journal",
     "begin journal",

@@ -1,15 +1,15 @@
 """Where a barrier is on its way through one worker (Chandy and Lamport 1985, with alignment).
 
 For each pipeline a barrier passes the source, then one exchange after the other: an exchange is
-passed when the barrier has come from every worker, this one included. Behind the last exchange the
-sinks hold everything that was before the barrier.
+passed when the barrier has arrived from every worker, this one included. After the last exchange
+the sinks hold everything that was before the barrier.
 
     SourcePassed --> SendBarrier(edge 1) --all EdgePassed(edge 1)--> SendBarrier(edge 2) --> ...
                                                                  --> PipelineFlushed
     all pipelines flushed --> Aligned
 
-A barrier from a peer may come before the initializer's own order does: it is counted from the
-first sign of its checkpoint on. Signs of an older checkpoint are dropped here.
+A barrier of another worker may arrive before the initializer's order does, so a checkpoint begins
+with the first event that names it. Events of an older checkpoint are ignored.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class SourcePassed:
 
 @dataclass(frozen=True, slots=True)
 class EdgePassed:
-    """The barrier of an edge came from a worker, and all before it is processed."""
+    """The barrier of an edge arrived from a worker, and everything before it is processed."""
 
     checkpoint: CheckpointId
     edge: EdgeId
@@ -38,7 +38,7 @@ class EdgePassed:
 
 @dataclass(frozen=True, slots=True)
 class SendBarrier:
-    """Send the barrier of this edge to all other workers, behind what was sent."""
+    """Send the barrier of this edge to all other workers, behind everything sent so far."""
 
     checkpoint: CheckpointId
     edge: EdgeId
@@ -46,7 +46,7 @@ class SendBarrier:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """All that was before the barrier has been processed here; the sinks may be flushed."""
+    """Everything before the barrier has been processed here; the sinks may be flushed."""
 
     checkpoint: CheckpointId
 
@@ -99,7 +99,7 @@ class Aligner:
                     "it left an exchange that it had not passed"
                 )
             if self._checkpoint and index not in self._unflushed:
-                assert not any(missing), "a pipeline is flushed before all barriers have come"
+                assert not any(missing), "a pipeline is flushed before all barriers have arrived"
 
     def _begin(self, checkpoint: CheckpointId) -> None:
         self._checkpoint = checkpoint
@@ -116,11 +116,11 @@ class Aligner:
         return self._passed(pipeline, self._edges[pipeline].index(edge) + 1)
 
     def _passed(self, pipeline: int, position: int) -> list[Effect]:
-        """The barrier has passed everything of ``pipeline`` before its exchange ``position``."""
+        """Go on behind everything of ``pipeline`` that is before its exchange ``position``."""
         edges = self._edges[pipeline]
         if position < len(edges):
             edge = edges[position]
-            # To itself a worker sends no barrier: its own records never wait in between.
+            # A worker sends no barrier to itself, since its own records never wait at an exchange.
             return [
                 SendBarrier(self._checkpoint, edge),
                 *self._edge_passed(edge, self._me),

@@ -2,7 +2,7 @@
 
     checkpoint, hold --> sources wait and note their positions, barriers leave for all workers
     received, from each worker --> what follows over that link is held back; see ``Aligner``
-    all have come --> aligned: what is here is exactly what was before the barrier
+    received from all --> aligned: what is here is exactly what was before the barrier
     checkpoint --> share frozen, output cut, everything goes on; parts and output become durable
     hold --> everything stays held until ``release_hold``, or until the members have changed
     drain --> sinks flushed
@@ -11,13 +11,13 @@
 
 * *A record from behind the barrier is processed before it is through.* A replay would apply it
   again, since its source reads it again. So sources wait, and the inbox holds back every link over
-  which the barrier has come.
+  which the barrier has arrived.
 * *A barrier arrives before this worker has heard of its checkpoint.* Orders and links are
-  independent. The aligner counts a barrier from the first sign of its checkpoint on.
+  independent. The aligner counts a barrier from the first event of its checkpoint on.
 * *A barrier arrives after its checkpoint was given up.* It would hold back a link for good.
   ``_abandoned`` is the last barrier that is given up, and older ones are dropped.
-* *Something that was waited for ends in a later epoch.* All such work is started with ``start``,
-  and is cancelled when the worker has to join again.
+* *A coroutine would go on in a later epoch.* All of them are started with ``start``, and are
+  cancelled when the worker has to join again.
 
 **Invariants**, which ``check`` asserts
 
@@ -71,7 +71,7 @@ class Durability:
 
 
 class Barriers:
-    """The barriers of one worker during one worker."""
+    """The barriers of one worker among one set of members."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Barriers:
         durability: Durability | None,
         past: CheckpointId = NO_BARRIER,
     ) -> None:
-        """Barriers up to ``past`` are of no concern any more."""
+        """Barriers up to ``past`` are ignored."""
         self._pipeline_count = len(plan.pipelines)
         self._writes_journal = keeps_input(plan)
         self._aligner = Aligner(plan, worker.me, workers)
@@ -93,27 +93,27 @@ class Barriers:
         self._abandoned = past
         self._is_draining = False
         self._on_held: Callable[[], None] | None = None
-        """For a barrier that holds: called once it is through here."""
+        """Called when a barrier of ``hold`` is through this worker."""
         self._not_cut = ""
-        """Why journals stay longer than needed, if they do; told once, not with each checkpoint."""
+        """Why journals could not be cut; logged once, not after each checkpoint."""
 
     # Orders of the initializer
 
     def checkpoint(self, checkpoint: CheckpointId) -> None:
-        """Send a barrier behind everything that the sources have taken."""
+        """Send a barrier behind everything that was taken from the sources."""
         assert self._durability is not None
         self._durability.saving.hold()
         self._worker.engine.hold_sources()
         self._pass_sources(checkpoint)
 
     def hold(self, checkpoint: CheckpointId, on_held: Callable[[], None]) -> None:
-        """Send a barrier, and keep the sources behind it until ``release_hold``, or for good."""
+        """Send a barrier, and hold the sources until ``release_hold`` or the end of the epoch."""
         self._worker.engine.hold_sources()
         self._on_held = on_held
         self._pass_pipelines(checkpoint)
 
     def release_hold(self, checkpoint: CheckpointId) -> None:
-        """Let everything go on that waits for this barrier, however far the barrier has come."""
+        """Let everything go on that waits for this barrier, wherever the barrier is."""
         self._abandoned = max(self._abandoned, checkpoint)
         self._on_held = None
         self._release(checkpoint)
@@ -128,7 +128,7 @@ class Barriers:
         self._pass_sources(checkpoint)
 
     def committed(self, order: Committed) -> None:
-        """The checkpoint stands: delete what is not needed any more."""
+        """Delete what is no longer needed, now that the checkpoint is committed."""
         assert self._durability is not None
         self._durability.saving.committed()
         self._worker.sinks.committed(order.checkpoint)
@@ -149,14 +149,14 @@ class Barriers:
             self._not_cut = error.what
 
     def abandon(self, checkpoint: CheckpointId) -> None:
-        """There will be no such checkpoint; the next one holds what it was to hold."""
+        """Give up a checkpoint; the next one saves what it would have saved."""
         assert self._durability is not None
         self._abandoned = checkpoint
         self._durability.saving.abandon()
         self._worker.engine.save_with(None)
         self._release(checkpoint)
 
-    # The barrier on its way
+    # The way of a barrier through this worker
 
     def _pass_sources(self, checkpoint: CheckpointId) -> None:
         self._checkpoint = checkpoint
@@ -167,7 +167,7 @@ class Barriers:
             except WallarooError as error:
                 self.share_failed(error)
                 return
-            # Nothing is read any more behind a drain, and without TCP sources nothing ever was.
+            # After a drain nothing more is read, and without TCP sources nothing ever was.
             is_closed = self._is_draining or not self._writes_journal
             positions = self._durability.journal.positions(is_closed=is_closed)
             self._positions = SourcePositions(positions, sources)
@@ -178,7 +178,7 @@ class Barriers:
             self._align(SourcePassed(checkpoint, pipeline))
 
     def received(self, link: Link, barrier: Barrier) -> None:
-        """A barrier came from another worker, and all before it is processed."""
+        """Note a barrier of another worker. Everything before it has been processed."""
         if barrier.checkpoint > self._abandoned:
             self._worker.engine.inbox.hold_back(link.worker, barrier.edge, barrier.checkpoint)
             self._align(EdgePassed(barrier.checkpoint, barrier.edge, link.worker))
@@ -215,12 +215,12 @@ class Barriers:
             self._durability.saving.resume()
 
     def check(self) -> None:
-        """Assert that sources wait from the moment a barrier has left them until it is through."""
+        """Assert that sources are held from the time a barrier leaves them until it is through."""
         self._aligner.check()
         is_behind = self._aligner.waits_for_others() > self._abandoned
         assert not is_behind or self._is_draining or self._worker.engine.holds_sources
 
-    # What was before the barrier becomes durable
+    # Making durable what was before the barrier
 
     def part_written(self, name: str, data: bytes) -> None:
         """Put a part of the share into the store."""
@@ -244,14 +244,14 @@ class Barriers:
         saving.output_settled(checkpoint, await reached())
 
     def share_saved(self, content: WorkerCheckpoint) -> None:
-        """Report the share, which is durable."""
+        """Report that the share is durable."""
         worker, checkpoint = self._worker, self._checkpoint
         worker.send(Saved(worker.epoch, checkpoint, content.to_wire(), self._is_replayed))
         if self._is_draining:
             worker.start(self._finish_drain(checkpoint))
 
     def share_failed(self, error: WallarooError) -> None:
-        """Report that there is no share."""
+        """Report that the share cannot be saved."""
         self._worker.send(NotSaved(self._worker.epoch, self._checkpoint, error.what, error.hint))
 
     async def _finish_drain(self, checkpoint: CheckpointId) -> None:
@@ -268,14 +268,13 @@ class Barriers:
 
 
 async def _create(store: ObjectStore, name: str, data: bytes) -> None:
-    """Put a part into the store, never in place of another.
+    """Put a part into the store, but never over an existing one.
 
-    A run that is fenced off and does not know it yet may come to parts of the same name as the run
-    that goes on.
+    A run that was fenced off, but does not know it yet, may use the names of the run that goes on.
     """
     try:
         await store.create(name, data)
     except AlreadyExistsError:
-        # Perhaps by an attempt before, whose answer was lost.
+        # An earlier attempt may have created it, and its answer was lost.
         if await store.get(name) != data:
             raise

@@ -1,4 +1,4 @@
-"""What the machines of one worker share, from its joining until it has to join again."""
+"""What the machines of one worker share from one *Join* to the next."""
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -58,11 +58,11 @@ class WorkerContext:
 
     @property
     def epoch(self) -> Epoch:
-        """The epoch of everything that this worker says."""
+        """The epoch that this worker puts into what it sends."""
         return self._epoch
 
     def enter(self, epoch: Epoch) -> None:
-        """The initializer has begun this epoch, without making workers join again."""
+        """Enter an epoch that the initializer has begun without making workers join again."""
         assert epoch >= self._epoch, f"epoch {epoch} after {self._epoch}"
         self._epoch = epoch
 
@@ -75,11 +75,11 @@ class WorkerContext:
         return self._ports.clock()
 
     async def pause(self, delay_s: float, /) -> None:
-        """Wait; 0 lets others have their turn."""
+        """Wait; 0 lets other coroutines run."""
         await self._ports.pause(delay_s)
 
     def warn(self, event: str, error: WallarooError) -> None:
-        """Log a warning; the worker goes on."""
+        """Log a warning."""
         self._story.note("warned", event, error.what)
         self._ports.warn(event, error)
 
@@ -96,14 +96,14 @@ class WorkerContext:
         self.send(Counted(self._epoch, self.me, self.incarnation, self._counts()))
 
     def send_drained(self, epoch: Epoch, checkpoint: CheckpointId) -> None:
-        """Send the last words of a worker whose sinks have everything."""
+        """Report that the sinks have everything. A worker sends nothing after that."""
         self.send(Drained(epoch, checkpoint, self.incarnation, self._counts()))
 
     def _counts(self) -> dict[str, Counts]:
         return self._ports.counts(self.dataflow)
 
     def backlog_changed(self) -> None:
-        """Pause all sources, or let them go on, as the backlog demands."""
+        """Pause or resume all sources, depending on the backlog."""
         inbox_bytes = self.engine.inbox.byte_count
         backlog_bytes = inbox_bytes + self.mesh.backlog_bytes + self.sinks.backlog_bytes
         self.mesh.backlog_changed(backlog_bytes, inbox_bytes)

@@ -5,11 +5,11 @@
       ^
       +-- Rewind, at any time: another worker was lost, all start again from the last checkpoint
 
-While sources take records the members may change, see ``WorkerResize``; one that joins has its
-Assign only with that change.
+The members may change while sources take records, see ``WorkerResize``. A worker that joins then
+receives its first Assign when that resize is committed.
 
-Links, barriers and states are those of one ``WorkerContext``; sources and sinks outlive it. Without
-checkpoints no context ends with a loss: another ``Assign`` names the lost worker's successor.
+Links, barriers and states belong to one ``WorkerContext``; sources and sinks outlive it. Without
+checkpoints a loss does not end a context: another ``Assign`` names the lost worker's successor.
 """
 
 from typing import Any
@@ -65,18 +65,18 @@ class Lifecycle:
 
     @property
     def worker(self) -> WorkerContext:
-        """Links, states and epoch since this worker joined last."""
+        """Links, states and epoch since this worker's last *Join*."""
         return self._worker
 
     @property
     def barriers(self) -> Barriers:
-        """The barriers of the present members; there are none before the first ``Assign``."""
+        """The barriers among the present members. There are none before the first ``Assign``."""
         assert self._barriers is not None, "no members are assigned"
         return self._barriers
 
     @property
     def resize(self) -> WorkerResize:
-        """The change of the members that is under way, if one is."""
+        """This worker's part of the resizes of this epoch."""
         return self._resize
 
     async def join(self) -> None:
@@ -106,7 +106,7 @@ class Lifecycle:
         )
 
     def ordered(self, frame: ControlFrame) -> None:
-        """The initializer has sent an order."""
+        """Carry out an order of the initializer."""
         match frame:
             case Assign():
                 self._assign(frame)
@@ -151,7 +151,7 @@ class Lifecycle:
     # From epoch to epoch
 
     def _rewind(self, order: Rewind) -> None:
-        """Give up this epoch; join the next one as if just started."""
+        """Give up this epoch, and join the next one as if just started."""
         values = {"epoch": order.epoch, "next": "joins again, as if just started"}
         self._ports.report("worker.rewinding", values)
         self._ports.end_epoch()
@@ -179,7 +179,7 @@ class Lifecycle:
             self._worker.start(self._go_back(assign, self._ports.durable))
 
     async def _go_back(self, assign: Assign, durable: DurableStorage) -> None:
-        """Bring everything back to the checkpoint that ``assign`` names, then begin."""
+        """Restore the checkpoint that ``assign`` names, then begin."""
         saving = self._new_saving(assign, durable)
         try:
             await Restoration(self._ports, self._worker, assign, durable).run(saving)
@@ -208,24 +208,24 @@ class Lifecycle:
             self,
         )
 
-    # What becomes of a share; the barriers to report it to are others after a resize
+    # Reports of the share writer, which outlives a resize; the barriers do not
 
     def part_written(self, name: str, data: bytes) -> None:
         """Put a part of a share into the store."""
         self.barriers.part_written(name, data)
 
     def share_saved(self, content: WorkerCheckpoint) -> None:
-        """All of a share is durable."""
+        """Report that a share is durable."""
         self.barriers.share_saved(content)
 
     def share_failed(self, error: WallarooError) -> None:
-        """A share cannot be saved."""
+        """Report that a share cannot be saved."""
         self.barriers.share_failed(error)
 
-    # Other members
+    # Resizes
 
     def _resized(self, assign: Assign, *, is_new: bool) -> None:
-        """The members have changed: drop what left, install what arrived, inherit what remains.
+        """Go on among new members: drop keys, install keys, and inherit from departed workers.
 
         Sources stay held until ``Open``, since not everybody knows the new owners yet.
         """
@@ -239,7 +239,7 @@ class Lifecycle:
         if has_given and durability is not None:
             durability.saving.keys_moved_away(assign.barrier)
         if is_new or assign.left:
-            # It owns keys, or reads connections, whose earlier results another worker wrote.
+            # It owns keys or reads connections whose earlier results were written elsewhere.
             worker.sinks.order.hold(assign.resize, assign.held_sinks)
         self._begin(assign, durability)
         worker.engine.inbox.release(assign.barrier)
@@ -251,7 +251,7 @@ class Lifecycle:
     def _inherit(
         self, departure: Departure, members: tuple[WorkerName, ...], durability: Durability | None
     ) -> None:
-        """Look after what a worker leaves behind, as far as it is this one's to look after."""
+        """Take over what this worker is the successor for."""
         worker = self._worker
         worker.sources.set_positions(departure.sources)
         if successor_of(departure.worker, members) == worker.me:
@@ -284,7 +284,7 @@ class Lifecycle:
         if not self._is_open:
             self._is_open = True
             self._ports.before_first_open()
-        # A change of the members held them.
+        # A resize may have held them.
         self._worker.engine.release_sources()
         here = [name == self._worker.me for name in self._assignment.source_workers]
         try:
@@ -302,7 +302,7 @@ class Lifecycle:
             sources.senders.read_on()
         self._worker.send(Opened(order.epoch))
         if sources.ended != ([], []):
-            # The initializer has forgotten what it heard of ended sources in an older epoch.
+            # The initializer has forgotten the ended sources of an older epoch.
             self.source_ended()
 
     def source_ended(self) -> None:
@@ -311,7 +311,7 @@ class Lifecycle:
         worker.send(SourcesEnded(worker.epoch, *worker.sources.ended))
 
     def check(self) -> None:
-        """Assert what holds between any two steps."""
+        """Assert the invariants of the whole worker."""
         worker = self._worker
         assert worker.epoch >= worker.incarnation
         assert worker.me not in worker.mesh.members
@@ -326,8 +326,8 @@ class Lifecycle:
     # Ends
 
     def stop_on_error(self, failure: Failure) -> None:
-        """A record failed, and the run is to stop for that."""
-        # Payload and traceback are wanted in this case too.
+        """End the run because of a record that failed."""
+        # The dead letter has the payload and the traceback.
         self._ports.records_failed([failure])
         on_key = "" if failure.key is None else f" on key {failure.key!r}"
         self.fail(
@@ -338,7 +338,7 @@ class Lifecycle:
         )
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
-        """The run cannot go on."""
+        """Report that the run cannot go on, and end the process."""
         worker = self._worker
         worker.send_counts()
         worker.send(Failed(worker.epoch, worker.me, what, hint, exit_code))

@@ -1,12 +1,12 @@
-"""One worker's decisions behind one boundary: what happens comes in here, and nowhere else.
+"""One worker's decisions behind one boundary: all events enter here, and nowhere else.
 
     initializer --ordered--> +---------------+
     engine, links, sources,  | WorkerMachine | --WorkerPorts--> the process: tasks, logs, end
     sinks, hand-over ------> +---------------+
 
-A real process and a simulated one put it together in the same way: the machine makes its engine and
-asks the process for sources, sinks and hand-over, each with the machine as the receiver of what it
-reports. So there is nothing to connect afterwards.
+A real process and a simulated one build it in the same way. The machine makes its engine and asks
+the process for sources, sinks and hand-over, and passes itself as the receiver of their events. So
+nothing has to be connected afterwards.
 """
 
 from wallaroo.errors import WallarooError
@@ -52,12 +52,12 @@ class WorkerMachine:
 
     @property
     def epoch(self) -> Epoch:
-        """The epoch of everything that this worker says."""
+        """The epoch that this worker puts into what it sends."""
         return self._lifecycle.worker.epoch
 
     @property
     def engine(self) -> Engine:
-        """Where records run."""
+        """The engine that processes the records."""
         return self._engine
 
     @property
@@ -67,26 +67,26 @@ class WorkerMachine:
 
     @property
     def dataflow(self) -> Dataflow:
-        """What records run through."""
+        """The chains and states of this epoch."""
         return self._lifecycle.worker.dataflow
 
     @property
     def story(self) -> list[str]:
-        """The last steps, oldest first."""
+        """The last steps of this worker, oldest first."""
         return self._story.lines
 
     def _check(self) -> None:
         if self._checks_itself:
             self._lifecycle.check()
 
-    # What the process reports
+    # Called by the process
 
     async def join(self) -> None:
         """Accept links, and report to the initializer."""
         await self._lifecycle.join()
 
     def ordered(self, frame: ControlFrame) -> None:
-        """The initializer has sent an order."""
+        """Carry out an order of the initializer."""
         self._story.note("received", frame)
         self._lifecycle.ordered(frame)
         self._check()
@@ -96,18 +96,18 @@ class WorkerMachine:
         self._lifecycle.worker.send_counts()
 
     def fail(self, what: str, hint: str, exit_code: int) -> None:
-        """The run cannot go on."""
+        """Report that the run cannot go on, and end the process."""
         self._lifecycle.fail(what, hint, exit_code)
 
-    # What the engine asks and reports
+    # Called by the engine
 
     @property
     def must_pause(self) -> bool:
-        """Whether sources have to wait."""
+        """Whether sources have to pause."""
         return self._lifecycle.worker.mesh.pressure.must_pause
 
     def flushing(self) -> None:
-        """What is about to leave follows from what was read, which has to be durable first."""
+        """Make durable what was read, before anything that follows from it leaves this worker."""
         if self._journal is not None:
             self._journal.sync()
 
@@ -116,13 +116,13 @@ class WorkerMachine:
         self._sinks.write(sink, chunk)
 
     def barrier_received(self, link: Link, barrier: Barrier) -> None:
-        """Everything before this barrier of another worker is processed."""
+        """Note a barrier of another worker. Everything before it has been processed."""
         self._story.note("barrier of", link.worker, barrier)
         self._lifecycle.barriers.received(link, barrier)
         self._check()
 
     def states_received(self, link: Link, frame: MovingFrame) -> None:
-        """Another worker gives states."""
+        """Stage states of another worker."""
         self._lifecycle.resize.received(link, frame)
         self._check()
 
@@ -131,34 +131,34 @@ class WorkerMachine:
         self._ports.records_failed(failures)
 
     def engine_stopped(self, failure: Failure) -> None:
-        """The run has to stop because of this record."""
+        """End the run because of a record that failed."""
         self._lifecycle.stop_on_error(failure)
 
     def turn_ended(self) -> None:
-        """The engine has handed on what came out of a turn."""
+        """Look at the backlog, since a turn's results have been passed on."""
         self._lifecycle.worker.backlog_changed()
         self._check()
 
-    # What links, sources and sinks report
+    # Called by links, sources, sinks and hand-over
 
     def frame_received(self, link: IncomingLink, frame: NumberedFrame) -> None:
         """Queue a frame of another worker."""
         self._engine.frame_arrived(link, frame)
 
     def source_ended(self) -> None:
-        """One more source with an end has ended."""
+        """Report which sources have ended."""
         self._lifecycle.source_ended()
 
     def replay_failed(self, error: WallarooError) -> None:
-        """A journal cannot be read on."""
+        """End the run because a journal cannot be read."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)
 
     def sink_failed(self, error: WallarooError) -> None:
-        """A sink cannot be written."""
+        """End the run because a sink cannot be written."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)
 
     def backlog_changed(self) -> None:
-        """A backlog has changed, or time has passed."""
+        """Look at the backlog again."""
         self._lifecycle.worker.backlog_changed()
 
     def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:

@@ -1,7 +1,7 @@
-"""The boundary of a worker: what its decisions may ask of the process that they are made in.
+"""The boundary of a worker: what its machines may ask of the process that they run in.
 
 A real process (``wallaroo_workers.worker``) and a simulated one (``wallaroo.testing.worker``) both
-implement it. What happens comes the other way, through the methods of ``WorkerMachine``.
+implement it. Events go the other way, through the methods of ``WorkerMachine``.
 """
 
 from collections.abc import Callable, Coroutine
@@ -33,20 +33,20 @@ from wallaroo.worker.sink_port import SinkEvents, Sinks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurableStorage:
-    """What a worker keeps beyond its own life."""
+    """What outlives the process of a worker."""
 
     store: ObjectStore
     manifests: ManifestLog
-    """Checkpoints to go back to are read through its store, which may wait for one that is away."""
+    """Restores read through its store, which may wait until an unreachable store can be reached."""
     journal: Journal
     pause: Pause
     limits: Limits
 
 
 class WorkerPorts(Dialer, Protocol):
-    """What a worker's decisions may ask of its process."""
+    """What a worker's machines may ask of its process."""
 
-    # What the worker is
+    # The worker itself
 
     @property
     def name(self) -> WorkerName:
@@ -55,7 +55,7 @@ class WorkerPorts(Dialer, Protocol):
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The id of its process."""
         ...
 
     @property
@@ -70,12 +70,12 @@ class WorkerPorts(Dialer, Protocol):
 
     @property
     def pickler(self) -> StatePickler:
-        """How state objects become bytes."""
+        """The pickler of state objects."""
         ...
 
     @property
     def deliveries(self) -> Deliveries | None:
-        """Where results on their way to sinks are noted; ``None`` if nothing is measured."""
+        """What measures the latency of results; ``None`` if nothing is measured."""
         ...
 
     # Its parts, each made once
@@ -95,19 +95,19 @@ class WorkerPorts(Dialer, Protocol):
     # The parts of an epoch
 
     def new_dataflow(self) -> Dataflow:
-        """Return chains and states for an epoch, with nothing in them."""
+        """Return the chains and empty states of an epoch."""
         ...
 
     def new_pressure(self) -> Pressure:
-        """Return what knows of the backlogs in an epoch."""
+        """Return what compares the backlogs of an epoch."""
         ...
 
     async def listen(self, mesh: Mesh) -> str:
-        """Accept links for this mesh, and no other any more; return the address."""
+        """Accept links for this mesh alone; return the address."""
         ...
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this beside everything else until it is done, or until ``end_epoch``."""
+        """Run this as a task until it is done, or until ``end_epoch``."""
         ...
 
     def end_epoch(self) -> None:
@@ -121,21 +121,21 @@ class WorkerPorts(Dialer, Protocol):
         ...
 
     async def pause(self, delay_s: float, /) -> None:
-        """Wait; 0 lets others have their turn."""
+        """Wait; 0 lets other coroutines run."""
         ...
 
     def call_soon(self, turn: Callable[[], None]) -> object:
         """Call ``turn`` in the next iteration of the loop."""
         ...
 
-    # What the worker says and does
+    # Actions
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame to the initializer."""
         ...
 
     def before_first_open(self) -> None:
-        """Records are about to run for the first time in this process."""
+        """Prepare the process for its first record."""
         ...
 
     def leave_out(self, checkpoint: int, keys: list[UnreadableKey]) -> None:
@@ -152,7 +152,7 @@ class WorkerPorts(Dialer, Protocol):
     def counts(self, dataflow: Dataflow) -> dict[str, Counts]:
         """Return what this dataflow has counted.
 
-        Results count as out of a sink only when the sink has them.
+        A result counts as output only when the sink has acknowledged it.
         """
         ...
 
@@ -161,7 +161,7 @@ class WorkerPorts(Dialer, Protocol):
         ...
 
     def warn(self, event: str, error: WallarooError) -> None:
-        """Log a warning; the worker goes on."""
+        """Log a warning."""
         ...
 
     def end(self, status: int) -> None:

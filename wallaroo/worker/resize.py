@@ -1,25 +1,25 @@
-"""A change of the members, as one worker lives through it.
+"""One worker's part of a resize.
 
     Gather: link to everybody, find the keys that move while records go on --> Gathered
-    Empty, only to one that leaves: stop reading, hand over its senders --> Emptied
-    Hold: sources wait behind a barrier; once it is through here, send what moves --> Held
+    Empty, only to a worker that leaves: stop reading, hand over its senders --> Emptied
+    Hold: sources wait behind a barrier; once it is through here, send the keys that move --> Held
           everything has arrived from all others --> Moved
-    Assign with the number of this resize: the change is committed
-    Leave instead of Assign, to one that leaves: its sinks get what is theirs --> Drained
+    Assign with the number of this resize: the resize is committed
+    Leave instead of Assign, to a worker that leaves: flush its sinks --> Drained
     CallOff, at any time before that: nothing has changed
 
 **What can go wrong**
 
 * *Any worker is lost before the commit.* The old members have to go on as if nothing had happened.
-  So a worker keeps what it gives, and stages what it gets, until Assign or CallOff says which.
+  So a worker keeps what it gives and stages what it receives, until Assign or CallOff arrives.
 * *Frames of a resize that was called off arrive during the next one.* Every frame names its
   resize, and frames of another number are dropped.
 * *A record changes a key that has been sent.* States are sent only once the barrier is through,
   when nothing that could change them is left. Sources stay held until all know the new owners.
-* *A key appears after the search for those that move.* Keys are never removed meanwhile, so late
+* *A key is created after the search for those that move.* Keys are never removed meanwhile, so new
   ones are at the end of their dictionary and are found when the states are sent.
-* *A resize is called off while a coroutine waits.* After each wait it compares ``_moving`` with the
-  transfer that it began with, and ends if it is another one.
+* *A resize is called off while a coroutine waits.* After each wait the coroutine compares
+  ``_moving`` with the transfer that it began with, and ends if it is another one.
 * *The new owner of a key writes results before the old one's have arrived.* The worker reports what
   its sinks owe (``Delivered``), and new owners hold their results back until that is nothing.
 
@@ -31,9 +31,9 @@
 
 **Why this order**
 
-Links, the search and the hand-over of senders take long and need no pause, so they come before the
+Links, the search and the hand-over of senders take long and need no pause, so they precede the
 barrier. The inbox is kept small from Gather on (``Pressure.narrow``), since the barrier waits for
-all that is in it. Senders are handed over before the barrier, so that what they have read is
+all that is in it. Senders are handed over before the barrier, so that what was read from them is
 before it.
 """
 
@@ -60,9 +60,9 @@ from wallaroo.wire.control import (
 from wallaroo.wire.data_frames import MovingFrame
 from wallaroo.worker.barriers import Barriers, Durability
 from wallaroo.worker.context import WorkerContext
-from wallaroo.worker.state_transfer import LOOK_S, Maps, StateTransfer
+from wallaroo.worker.state_transfer import POLL_S, Maps, StateTransfer
 
-DELIVER_LOOK_S = 0.005
+DELIVERED_POLL_S = 0.005
 
 
 class WorkerResize:
@@ -75,21 +75,21 @@ class WorkerResize:
         self._dataflow = worker.dataflow
         self._moving: StateTransfer | None = None
         self._epoch = worker.epoch
-        """The one in which the resize was asked for."""
+        """The epoch in which the resize was requested."""
         self._takers: list[WorkerName] = []
         self._empty_order: Empty | None = None
         self._is_emptying = False
         self._is_empty = False
         self._handed_over = 0
-        """The attempt at which all of this worker's takers have taken their shares; 0 for none."""
+        """The attempt at which all takers have staged their shares; 0 if there was none."""
         self._staged = StagedConnections()
         self._addresses: list[str] = []
         self._marks: dict[int, int] = {}
-        """How far each sink was written to at the barrier."""
+        """How many bytes had been written to each sink at the barrier."""
         self._owed: list[int] = []
-        """Sinks that lacked something of that when this worker was ``Held``."""
+        """The sinks that had not acknowledged all of these when this worker was ``Held``."""
         self.held = NO_BARRIER
-        """The barrier that holds the sources; 0 where none does."""
+        """The barrier that holds the sources; 0 if none does."""
 
     def _is_on(self, moving: StateTransfer) -> bool:
         return self._moving is moving
@@ -98,19 +98,21 @@ class WorkerResize:
         if self._is_on(moving):
             self._worker.send(NotMoved(epoch, moving.number, error.what))
 
-    # Before anything pauses
+    # Before the sources pause
 
-    def gather(self, order: Gather, now: Maps | None, addresses: list[str]) -> None:
-        """Other members are wanted; ``now`` is who owns what, ``None`` for one that joins."""
-        then = {each.state: each for each in map(PartitionMap.from_wire, order.partition_maps)}
+    def gather(self, order: Gather, owners: Maps | None, addresses: list[str]) -> None:
+        """Prepare for new members. ``owners`` is ``None`` on a worker that joins."""
+        new_owners = {
+            each.state: each for each in map(PartitionMap.from_wire, order.partition_maps)
+        }
         everybody = [
             (WorkerName(name), Epoch(epoch), address) for name, epoch, address in order.members
         ]
         self._takers = [WorkerName(name) for name in order.new_workers]
-        # Those that join have an incarnation of the epoch that begins with them.
+        # Workers that join have the incarnation of the epoch after this one, and give nothing.
         givers = [name for name, epoch, _ in everybody if epoch <= order.epoch]
         moving = self._moving = StateTransfer(
-            order.resize, self._me, self._dataflow, now, then, givers, self._pickler
+            order.resize, self._me, self._dataflow, owners, new_owners, givers, self._pickler
         )
         self._epoch = order.epoch
         self._addresses = addresses
@@ -119,7 +121,7 @@ class WorkerResize:
         worker.mesh.link(everybody)
         worker.mesh.pressure.narrow()
         self._worker.backlog_changed()
-        worker.start(self._gather(order, moving, is_new=now is None))
+        worker.start(self._gather(order, moving, is_new=owners is None))
 
     async def _gather(self, order: Gather, moving: StateTransfer, *, is_new: bool) -> None:
         worker = self._worker
@@ -127,25 +129,25 @@ class WorkerResize:
         if is_new:
             await worker.sinks.connected()
         else:
-            # What a journal has comes before what its worker's senders send, wherever that goes.
+            # The records of a journal precede what senders send now, whichever worker reads that.
             await worker.sources.replayed()
             await moving.find(self._worker.clock, self._worker.pause)
-        # A barrier waits for all that is here before it, however long that takes.
-        while self._is_on(moving) and not self._has_little():
-            await self._worker.pause(LOOK_S)
+        # The barrier will wait for everything in the inbox, so wait for a small inbox first.
+        while self._is_on(moving) and not self._is_inbox_small():
+            await self._worker.pause(POLL_S)
         if self._is_on(moving):
             worker.send(Gathered(order.epoch, order.resize))
 
-    def _has_little(self) -> bool:
+    def _is_inbox_small(self) -> bool:
         worker = self._worker
-        return worker.mesh.pressure.is_little(worker.engine.inbox.byte_count)
+        return worker.mesh.pressure.is_small(worker.engine.inbox.byte_count)
 
     def _widen(self) -> None:
         self._worker.mesh.pressure.widen()
         self._worker.backlog_changed()
 
     def empty(self, order: Empty) -> None:
-        """This worker leaves: nothing that it has read may stay behind."""
+        """Stop reading and hand over all senders, because this worker leaves."""
         self._empty_order = order
         if not self._is_emptying:
             self._is_emptying = True
@@ -160,12 +162,12 @@ class WorkerResize:
                 self._is_empty, self._is_emptying = True, False
                 self._worker.send(Emptied(order.epoch, order.resize))
                 return
-            # Called off meanwhile, and perhaps there is another one.
+            # The resize was called off meanwhile, and another order may have arrived.
         self._is_emptying = False
-        await self._go_on_taking()
+        await self._resume_sources()
 
     async def _hand_over(self, order: Empty) -> int:
-        """Return the attempt by which all connections lie aside; 0 if they are read on here."""
+        """Return the attempt at which all connections were staged; 0 if they stay here."""
         worker = self._worker
         senders, here = worker.sources.senders, worker.hand_over.is_here
         paths = [path for path in order.takers if here(path)]
@@ -183,27 +185,26 @@ class WorkerResize:
             what = f"source connections cannot be handed over: {reason}"
             error = ProtocolError(what, "senders have to reconnect")
             worker.warn("source_connections.closed", error)
-
         return 0
 
     async def _give_senders(self, order: Empty, paths: list[str]) -> int:
-        """Offer them to all takers, then to those that took; return the attempt that succeeded.
+        """Offer the connections to all takers, then to those that answered.
 
-        Raises ``OSError``.
+        Return the attempt that all its takers answered; 0 if there was none. Raises ``OSError``.
         """
         attempt = 0
         while paths and order is self._empty_order:
             attempt += 1
             shares = distribute(self._me, self._worker.sources.senders.handed(), paths)
             offer = Offer(order.resize, self._me, attempt)
-            took = await self._worker.hand_over.give(offer, shares)
-            if len(took) == len(shares):
+            accepted = await self._worker.hand_over.give(offer, shares)
+            if len(accepted) == len(shares):
                 return attempt
-            # Where there are few connections, not everybody was asked.
-            paths = [path for path in paths if path in took or path not in shares]
+            # With few connections some takers have no share; they may be asked next.
+            paths = [path for path in paths if path in accepted or path not in shares]
         return 0
 
-    async def _go_on_taking(self) -> None:
+    async def _resume_sources(self) -> None:
         self._worker.sources.senders.resume_reading()
         try:
             await self._worker.sources.listen(self._addresses)
@@ -215,13 +216,13 @@ class WorkerResize:
     # The pause
 
     def hold(self, order: Hold, barriers: Barriers, durability: Durability | None) -> None:
-        """Have sources wait behind a barrier, and give what moves once it is through here."""
+        """Pause the sources behind a barrier; send what moves once it is through this worker."""
         moving = self._moving
         if moving is None or moving.number != order.resize:
             return
         self.held = order.checkpoint
         barriers.hold(order.checkpoint, lambda: self._held(order, moving, durability))
-        if self._me in self._takers and moving.has_become_whole():
+        if self._me in self._takers and moving.has_become_complete():
             self._send_moved(moving)
 
     def _held(self, order: Hold, moving: StateTransfer, durability: Durability | None) -> None:
@@ -230,9 +231,9 @@ class WorkerResize:
     async def _give(
         self, order: Hold, moving: StateTransfer, durability: Durability | None
     ) -> None:
-        """Nothing comes to this worker's states any more: give, and tell."""
+        """Send what moves and report ``Held``. Nothing can change this worker's states any more."""
         if not self._is_on(moving):
-            return  # called off meanwhile: links to those who would have joined are gone
+            return  # called off meanwhile: the links to new workers are closed
         worker = self._worker
         through_s = self._worker.clock()
         self._marks = worker.sinks.order.marks()
@@ -245,13 +246,13 @@ class WorkerResize:
             if self._me not in self._takers:
                 staged = await files()
                 positions, counts = worker.sources.positions(), self._dataflow.counts()
-                legacy = Departure(self._me, [], positions, staged, counts, self._handed_over)
+                departure = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
-                    legacy.journals.extend(durability.journal.current_positions())
-                    legacy.staged.extend(durability.saving.inherited)
-                left = legacy.to_wire()
+                    departure.journals.extend(durability.journal.current_positions())
+                    departure.staged.extend(durability.saving.inherited)
+                left = departure.to_wire()
             elif durability is None:
-                # What the new owner of a key appends to a file belongs behind what this one did.
+                # A file has to have what this worker wrote before what a key's new owner appends.
                 await files()
         except WallarooError as error:
             self._fail(order.epoch, moving, error)
@@ -262,7 +263,7 @@ class WorkerResize:
             worker.send(Held(order.epoch, order.resize, left, gave_us, self._owed))
 
     def received(self, link: Link, frame: MovingFrame) -> None:
-        """Another worker gives states, for this resize or for one that was called off."""
+        """Stage states of another worker; drop them if their resize was called off."""
         moving = self._moving
         if moving is not None and moving.number == frame.resize:
             try:
@@ -277,14 +278,14 @@ class WorkerResize:
         self._worker.send(moved)
 
     def offered(self, offer: Offer, handed: list[Handed]) -> bool:
-        """Another worker gives connections of senders; say whether they lie aside here."""
+        """Stage connections that another worker offers; return whether they are staged."""
         if self._moving is None or self._moving.number != offer.resize:
             return False
         self._staged.stage(offer, handed)
         return True
 
     def check(self) -> None:
-        """Assert what holds between any two steps."""
+        """Assert the invariants."""
         moving = self._moving
         assert not (self._is_emptying and self._is_empty)
         if moving is None:
@@ -296,19 +297,19 @@ class WorkerResize:
     # The end
 
     def take_over(self, left: list[Departure]) -> None:
-        """It is done: what those who left have given is read on here, from now on or soon."""
+        """Take over the connections that departed workers gave to this one."""
         for each in left:
             taken = self._staged.take(each.worker, each.handed_over)
             self._worker.sources.senders.take_over(taken)
         self._staged.drop()
 
     def end(self) -> None:
-        """The epoch ends, and what was under way with it."""
+        """Drop the resize that is under way, since the epoch ends."""
         self._moving = None
         self._staged.drop()
 
     def finish(self, number: int) -> bool:
-        """It is done; say whether this worker has given anything away."""
+        """Carry out the committed resize; return whether any key moved away from this worker."""
         moving, self._moving = self._moving, None
         assert moving is not None
         assert moving.number == number
@@ -317,22 +318,22 @@ class WorkerResize:
         return moving.finish()
 
     async def _deliver(self, resize: int) -> None:
-        """Report what the sinks have acknowledged of what was written before the barrier.
+        """Report, until there are none, the sinks that still owe output from before the barrier.
 
         New owners hold their results back until then.
         """
         worker = self._worker
-        marks, told = self._marks, self._owed
-        while told:
+        marks, reported = self._marks, self._owed
+        while reported:
             owed = worker.sinks.order.owed(marks)
-            if owed != told:
-                told = owed
+            if owed != reported:
+                reported = owed
                 worker.send(Delivered(worker.epoch, resize, owed))
             else:
-                await self._worker.pause(DELIVER_LOOK_S)
+                await self._worker.pause(DELIVERED_POLL_S)
 
     def call_off(self, order: CallOff, barriers: Barriers | None) -> None:
-        """There will be no such resize."""
+        """Undo what was prepared, since the resize does not happen."""
         moving = self._moving
         if moving is None or moving.number != order.resize:
             return
@@ -347,10 +348,10 @@ class WorkerResize:
         self._empty_order = None
         if self._is_empty:
             self._is_empty = False
-            self._worker.start(self._go_on_taking())
+            self._worker.start(self._resume_sources())
 
     def leave(self, order: Leave) -> None:
-        """This worker is no member any more."""
+        """Flush the sinks and end, since this worker is no longer a member."""
         self._moving = None
         self._worker.mesh.close()
         self._worker.start(self._deliver(order.resize))

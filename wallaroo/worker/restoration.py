@@ -1,4 +1,4 @@
-"""Brings one worker back to a checkpoint: its states, its sources, and its journals."""
+"""Restores one worker from a checkpoint: its states, its sources, and its journals."""
 
 from dataclasses import replace
 
@@ -29,19 +29,20 @@ def workers_of(assign: Assign) -> tuple[WorkerName, ...]:
 def replay_start(
     position: JournalPosition, extent: JournalExtent, *, is_given_up: bool
 ) -> JournalPosition:
-    """Return where to replay a journal of which ``extent`` is there, and how long it is at least.
+    """Return where to replay a journal from, and a length that it has at least.
 
-    A checkpoint may be cut before it is this journal's turn. Without a length the next start would
-    take it for one of an earlier release, whose absence is no loss.
+    ``extent`` is what exists of it. A checkpoint may be taken before this journal is replayed. If
+    its position had no length, the next start would think that an earlier release wrote it, and
+    would not miss the journal.
     """
     if is_given_up:
         return extent.from_here_on(position)
-    # Not the whole extent: what is behind the header may be torn, and is cut off then.
+    # Only the header is certain: an entry behind it may be torn, and is then cut off.
     return replace(position, end=max(position.end, min(extent.end, HEADER_BYTES)))
 
 
 class Restoration:
-    """Of one worker, to the checkpoint that ``assign`` names."""
+    """Brings one worker back to the checkpoint that ``assign`` names."""
 
     def __init__(
         self, ports: WorkerPorts, worker: WorkerContext, assign: Assign, durable: DurableStorage
@@ -52,9 +53,9 @@ class Restoration:
         self._durable = durable
 
     async def run(self, saving: ShareWriter) -> None:
-        """Bring everything back; ``saving`` goes on from what this worker had saved.
+        """Restore everything; ``saving`` goes on from what this worker had saved.
 
-        Raises ``WallarooError`` if anything of the checkpoint cannot be read.
+        Raises ``WallarooError`` if a part of the checkpoint cannot be read.
         """
         worker, assign, durable = self._worker, self._assign, self._durable
         # The outcome of the last checkpoint is known by now, so any output still staged belongs to
@@ -98,7 +99,7 @@ class Restoration:
     def _rewind_sources(
         self, manifest: Manifest | None, restored: Restored, journal: Journal
     ) -> int:
-        """Make sources start where the checkpoint was; return how many journals are replayed."""
+        """Set the sources back to the checkpoint; return how many journals are replayed."""
         me, assign = self._worker.me, self._assign
         positions = [] if manifest is None else manifest.journal_positions()
         extents = {each.journal: each for each in journal.folder.extents()}

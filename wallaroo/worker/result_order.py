@@ -1,6 +1,6 @@
-"""Keeps results in order when keys change their worker: what one worker does about its sinks.
+"""Keeps the results of a key in order when the key moves: one worker's part.
 
-``Deliveries`` in the initializer decides who waits for whom, and why.
+``ResultDeliveries`` in the initializer decides who waits for whom, and why.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -10,18 +10,18 @@ from wallaroo.connectors.sink_queue import SinkQueue
 
 
 class SinkStream(Protocol):
-    """A sink with a queue and a connection of this worker."""
+    """This worker's queue and connection to one sink."""
 
     queue: SinkQueue
 
     @property
     def written_bytes(self) -> int:
-        """All bytes ever written here."""
+        """How many bytes were ever written to this sink."""
         ...
 
     @property
     def settled_bytes(self) -> int:
-        """Of these, the bytes that the sink has acknowledged."""
+        """How many of these bytes the sink has acknowledged."""
         ...
 
     def settle(self) -> None:
@@ -29,7 +29,7 @@ class SinkStream(Protocol):
         ...
 
     def write_waiting(self) -> None:
-        """Write what the queue lets through."""
+        """Write what the queue no longer holds back."""
         ...
 
 
@@ -53,18 +53,18 @@ class ResultOrder:
         return stream.settled_bytes >= mark
 
     def hold(self, resize: int, sinks: Iterable[int]) -> None:
-        """Keep back what is written to these sinks from now on."""
+        """Hold back what is written to these sinks from now on."""
         for index in sinks:
             self._streams[index].queue.hold(resize)
 
     def release(self, resize: int, still_held: Container[int]) -> None:
-        """Let through what ``hold`` keeps back for ``resize``, but for some sinks."""
+        """Write what ``hold`` keeps back for ``resize``, except for sinks that are still held."""
         for index, stream in self._streams.items():
             if index not in still_held:
                 stream.queue.release(resize)
                 stream.write_waiting()
 
     def drop_held(self) -> None:
-        """Forget what is held back for any resize: a replay makes it again."""
+        """Forget everything that is held back, since a replay produces it again."""
         for stream in self._streams.values():
             stream.queue.drop_held()

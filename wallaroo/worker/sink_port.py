@@ -1,4 +1,4 @@
-"""What a worker's decisions need of its sinks, whatever these really are."""
+"""What a worker's machines need from its sinks, real or simulated."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -13,11 +13,11 @@ class SinkEvents(Protocol):
     """What the sinks report to their worker."""
 
     def backlog_changed(self) -> None:
-        """A sink has taken something."""
+        """A sink has accepted something."""
         ...
 
     def sink_failed(self, error: WallarooError) -> None:
-        """A sink cannot be written: the run cannot go on."""
+        """A sink cannot be written, so the run cannot go on."""
         ...
 
 
@@ -33,7 +33,7 @@ class Sinks(Protocol):
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that no sink has taken yet."""
+        """How many bytes wait for a sink."""
         ...
 
     async def connected(self) -> None:
@@ -41,29 +41,30 @@ class Sinks(Protocol):
         ...
 
     def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """Have what was written until now belong to ``checkpoint``; return what waits for it.
+        """Make everything written so far part of ``checkpoint``.
 
-        Its result is there once all of it is safe. It need not be called: the epoch may end first.
+        Return a function that waits until all of it is durable or acknowledged, and returns what is
+        staged. It need not be called, because the epoch may end first.
         """
         ...
 
     def cut_files(
         self, checkpoint: CheckpointId, *, is_staged: bool
     ) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """As ``cut``, for files alone: what any worker writes to them later belongs behind this.
+        """Do what ``cut`` does for file sinks alone, so that later output follows this output.
 
-        Where output is not staged, the result is empty, and there once all of it is written.
+        If output is not staged, the function waits until all of it is written and returns nothing.
         """
         ...
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """The checkpoint stands."""
+        """Note that the checkpoint is committed."""
         ...
 
     async def discard(self) -> None:
-        """Give up all staged output that belongs to no checkpoint."""
+        """Discard all staged output that belongs to no checkpoint."""
         ...
 
     async def flush(self) -> None:
-        """Wait until the sinks have everything, then hang up."""
+        """Wait until the sinks have everything, then close the connections."""
         ...

@@ -1,6 +1,6 @@
-"""What a worker says of the keys and state objects that it holds, while records go on.
+"""What a worker answers about its keys and state objects while records go on.
 
-Each answer is made in one go between two batches, so each is small: a page of keys, one object.
+Each answer is made in one step between two batches, so each is small: a page of keys, one object.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from wallaroo.routing.key_text import shown_key
 from wallaroo.routing.keys import key_from_bytes
 
 PAGE_KEYS_MAX = 2000
-"""A page of so many takes some 2 ms."""
+"""A page of this many keys takes about 2 ms."""
 
 States = Mapping[str, dict[Any, Any]]
 """State objects by the name of their state, then by canonical key."""
@@ -28,19 +28,19 @@ def key_counts(states: States) -> dict[str, int]:
 class KeyPages:
     """The keys of one state at a time, page by page, in the order of their creation.
 
-    A page goes on where the last one ended: a dict can be read in order, but not from the middle.
+    It keeps the iterator between two pages, because a dict cannot be read from the middle.
     """
 
     def __init__(self) -> None:
         self._objects: dict[Any, Any] = {}
         self._keys: list[Any] = []
-        """All that were read so far."""
+        """All keys read so far."""
         self._rest: Iterator[Any] = iter(())
 
     def page(self, states: States, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the keys from number ``first`` on, ``count`` at most; long ones are cut.
+        """Return at most ``count`` keys, from number ``first`` on; long ones are shortened.
 
-        As long as none moves to another worker, whoever asks page by page sees each key once.
+        A client that asks page by page sees each key once, if no key moves to another worker.
         """
         objects = _objects(states, params)
         first, count = int(params["first"]), min(int(params["count"]), PAGE_KEYS_MAX)
@@ -54,11 +54,11 @@ class KeyPages:
         return {"keys": [[*shown_key(key)] for key in page], "is_last": is_last}
 
     def forget(self) -> None:
-        """Keep nothing for a next page."""
+        """Forget what was kept for the next page."""
         self._begin({})
 
     def keep_only(self, states: States) -> None:
-        """Forget objects that are not the worker's any more."""
+        """Forget the objects of an epoch that has ended."""
         if self._objects and not any(self._objects is objects for objects in states.values()):
             self.forget()
 
@@ -66,19 +66,19 @@ class KeyPages:
         self._objects, self._keys, self._rest = objects, [], iter(objects)
 
     def _read(self, count: int) -> None:
-        """Read so many more keys, if there are."""
+        """Read up to ``count`` more keys."""
         wanted = len(self._keys) + count
         with suppress(RuntimeError):
-            # It raises where keys have come since: what was read once cannot be read on then.
+            # An iterator of a dict raises this once keys have been added.
             self._keys += islice(self._rest, max(count, 0))
         if len(self._keys) < wanted:
-            # But it can be read from its end.
+            # New keys are at the end, so the keys not read yet can be read backwards from there.
             missing = max(len(self._objects) - len(self._keys), 0)
             self._keys += [*islice(reversed(self._objects), missing)][::-1]
 
 
 def get_object(states: States, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the state object of the key whose canonical bytes are ``key``, as ``show`` does."""
+    """Return the state object of the key whose canonical bytes are ``key``, as text and JSON."""
     objects = _objects(states, params)
     key = key_from_bytes(bytes.fromhex(params["key"]))
     if key not in objects:

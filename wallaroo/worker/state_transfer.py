@@ -1,8 +1,11 @@
-"""What moves away from one worker and what moves to it, while the membership changes.
+"""The states that move from one worker and to it during a resize.
 
-What moves away is found while records go on, in slices: a million keys take most of a second. Keys
-that come later are at the end of their dictionary. It is given in chunks of some milliseconds, and
-stays here all the same until the change is certain; so long, what came from others lies aside.
+Keys that move away are found while records go on, in slices, because a million keys take most of a
+second. Keys that are created later are at the end of their dictionary. Their states are sent in
+chunks of a few milliseconds.
+
+Until the resize is committed, the worker keeps what it sends and stages what it receives, so that a
+resize that is called off changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,20 +27,21 @@ from wallaroo.runtime.inbox import Link
 from wallaroo.wire.data_frames import MovedStates, MovingFrame
 
 FIND_KEYS_MIN = 500
-"""Looked at in one go, though that may seem slow: so many take less than a millisecond, and where
-other programs have the processor most of the time a slice says little about what keys cost."""
+"""A slice is never smaller, however slow the last one was. This many keys take less than a
+millisecond; if other programs use the processor, a measured slice says little about their cost."""
 CHUNK_KEYS_MAX = 2000
-ON_THE_WAY_BYTES_MAX = 8 << 20
-"""Of what is sent, so much may wait to be received."""
-LOOK_S = 0.001
+IN_FLIGHT_BYTES_MAX = 8 << 20
+"""How much may be sent to one worker before it has processed any of it."""
+POLL_S = 0.001
 
 Maps = Mapping[str, PartitionMap]
 
 
 class StateTransfer:
-    """The states of one worker, in one change of the members.
+    """The states of one worker during one resize.
 
-    ``now`` says who owns what before, and is ``None`` for a worker that joins.
+    ``owners`` and ``new_owners`` are the partition maps before and after it. A worker that joins
+    has no ``owners``.
     """
 
     def __init__(
@@ -45,8 +49,8 @@ class StateTransfer:
         number: int,
         me: WorkerName,
         dataflow: Dataflow,
-        now: Maps | None,
-        then: Maps,
+        owners: Maps | None,
+        new_owners: Maps,
         givers: Iterable[WorkerName],
         pickler: StatePickler,
     ) -> None:
@@ -55,24 +59,24 @@ class StateTransfer:
         self._pickler = pickler
         self._dataflow = dataflow
         self._takers: dict[str, dict[PartitionId, WorkerName]] = {}
-        for name, partition_map in then.items() if now is not None else ():
-            assert now is not None
-            leaving = moves(now[name], partition_map).items()
+        for name, partition_map in new_owners.items() if owners is not None else ():
+            assert owners is not None
+            leaving = moves(owners[name], partition_map).items()
             self._takers[name] = {at: taker for at, (giver, taker) in leaving if giver == me}
-        self._then = then
+        self._new_owners = new_owners
         self._seen_count = dict.fromkeys(dataflow.states, 0)
         self._found: dict[str, dict[WorkerName, list[Any]]] = {name: {} for name in dataflow.states}
         self._missing = {giver for giver in givers if giver != me}
         self._is_over = False
-        self._is_whole = False
-        self._came_from = dict.fromkeys(self._missing, 0)
+        self._is_complete = False
+        self._received_counts = dict.fromkeys(self._missing, 0)
         self._staged: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
         self.key_count = 0
-        """Keys that have come."""
+        """How many keys were received."""
         self.byte_count = 0
-        """Bytes that these took."""
+        """How many bytes these were."""
 
-    # What moves away
+    # Sending
 
     async def find(self, clock: Callable[[], float], pause: Pause) -> None:
         """Find the keys that move, while records go on."""
@@ -92,15 +96,15 @@ class StateTransfer:
                 await pause(0)
 
     def _sort(self, name: str, keys: Iterable[Any]) -> None:
-        partition_of, takers = self._then[name].partition_of, self._takers[name]
+        partition_of, takers = self._new_owners[name].partition_of, self._takers[name]
         found = self._found[name]
         for key in keys:
             taker = takers.get(partition_of(key))
             if taker is not None:
                 found.setdefault(taker, []).append(key)
 
-    def _find_the_late(self) -> None:
-        """Find those that came since ``find`` looked; no key is ever removed meanwhile."""
+    def _find_new_keys(self) -> None:
+        """Find the keys that were created since ``find``. No key is ever removed meanwhile."""
         for name, states in self._dataflow.states.items():
             if self._takers.get(name):
                 late = list(islice(reversed(states), len(states) - self._seen_count[name]))
@@ -114,11 +118,11 @@ class StateTransfer:
         clock: Callable[[], float],
         pause: Pause,
     ) -> None:
-        """Send what moves away, and to each of the new members that this was all.
+        """Send the states that move away, then tell each new member that these were all.
 
-        Raises ``StateObjectError`` if a state cannot be pickled, or not be read back.
+        Raises ``StateObjectError`` if a state cannot be pickled or read back.
         """
-        self._find_the_late()
+        self._find_new_keys()
         given_count = dict.fromkeys((taker for taker in takers if taker != self._me), 0)
         pacer = Pacer()
         for index, (name, found) in enumerate(self._found.items()):
@@ -136,59 +140,62 @@ class StateTransfer:
                     link.send_states(self.number, index, PART_HEADER + chunk)
                     position += len(part)
                     await pause(0)
-                    while link.backlog_bytes > ON_THE_WAY_BYTES_MAX and not self._is_over:
-                        await pause(LOOK_S)
+                    while link.backlog_bytes > IN_FLIGHT_BYTES_MAX and not self._is_over:
+                        await pause(POLL_S)
                     if self._is_over:
                         return
                 given_count[taker] += len(keys)
         for taker, key_count in given_count.items():
             mesh.outgoing[taker].send_moved_all(self.number, key_count)
 
-    # What comes
+    # Receiving
 
     def received(self, link: Link, frame: MovingFrame) -> bool:
-        """Stage what another worker gives; return whether this was the last that was missing.
+        """Stage states of another worker; return whether everything has been received with them.
 
-        Raises ``StateObjectError``, ``DamagedFileError`` or ``ProtocolError`` if it is not what was
-        sent.
+        Raises ``StateObjectError``, ``DamagedFileError`` or ``ProtocolError`` if they are not what
+        was sent.
         """
         if isinstance(frame, MovedStates):
             name = [*self._staged][frame.state]
             staged = self._staged[name]
             for chunk in read_chunks(frame.body, f"keys moved by {link.worker}"):
                 staged.update(_readable(chunk, name))
-                self._came_from[link.worker] += chunk.key_count
+                self._received_counts[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
             self.byte_count += len(frame.body)
             return False
-        if self._came_from[link.worker] != frame.key_count:
+        if self._received_counts[link.worker] != frame.key_count:
             raise ProtocolError(
-                f"{link.worker} moved {self._came_from[link.worker]} keys but reports "
+                f"{link.worker} moved {self._received_counts[link.worker]} keys but reports "
                 f"{frame.key_count}"
             )
         self._missing.discard(link.worker)
-        return self.has_become_whole()
+        return self.has_become_complete()
 
-    def has_become_whole(self) -> bool:
-        """Return ``True`` once: when everything has come, or at once if nothing is to come."""
-        if self._missing or self._is_whole:
+    def has_become_complete(self) -> bool:
+        """Return ``True`` once: as soon as no worker has anything more to send."""
+        if self._missing or self._is_complete:
             return False
-        self._is_whole = True
+        self._is_complete = True
         return True
 
     # The end
 
     def call_off(self) -> None:
-        """Give nothing more: there will be no such change."""
+        """Send nothing more, since the resize does not happen."""
         self._is_over = True
 
     def check(self) -> None:
-        """Assert that everything is here once that was said, and that every key is counted."""
-        assert not (self._is_whole and self._missing), f"{self._missing} give more"
-        assert sum(self._came_from.values()) == self.key_count
+        """Assert that a complete transfer misses nothing, and that every key is counted."""
+        assert not (self._is_complete and self._missing), f"{self._missing} give more"
+        assert sum(self._received_counts.values()) == self.key_count
 
     def finish(self) -> bool:
-        """It is certain: drop what moved away, take in what came; say whether anything went."""
+        """Drop the keys that moved away and install those received; return whether any moved away.
+
+        Called when the resize is committed.
+        """
         has_given = False
         for name, found in self._found.items():
             for keys in found.values():

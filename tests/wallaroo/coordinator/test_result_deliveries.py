@@ -3,7 +3,7 @@
 from tests.wallaroo.coordinator.story import membership
 from wallaroo.coordinator.cluster_state import ClusterState
 from wallaroo.coordinator.events import Effect, Send
-from wallaroo.coordinator.result_deliveries import Deliveries
+from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.control import Delivered, Release
@@ -11,11 +11,11 @@ from wallaroo.wire.control import Delivered, Release
 A, B, C = WorkerName("a"), WorkerName("b"), WorkerName("c")
 
 
-def new_deliveries() -> Deliveries:
-    return Deliveries(ClusterState(membership(), Totals(is_durable=False)))
+def new_deliveries() -> ResultDeliveries:
+    return ResultDeliveries(ClusterState(membership(), Totals(is_durable=False)))
 
 
-def delivered(deliveries: Deliveries, worker: WorkerName, *owed: int) -> list[Effect]:
+def delivered(deliveries: ResultDeliveries, worker: WorkerName, *owed: int) -> list[Effect]:
     return deliveries.delivered(worker, Delivered(Epoch(1), 1, [*owed]))
 
 
@@ -54,7 +54,7 @@ def test_a_worker_that_is_gone_owes_nothing_of_any_resize() -> None:
 
 def test_a_worker_that_leaves_is_told_what_it_need_not_hold_any_longer() -> None:
     state = ClusterState(membership(), Totals(is_durable=False))
-    deliveries = Deliveries(state)
+    deliveries = ResultDeliveries(state)
     leaver = WorkerName("leaver")
     deliveries.begin(1, {A: [0]})
     # It holds results behind those of A, so it owes them to the sink when it leaves.

@@ -25,7 +25,7 @@ def test_a_backlog_presses_from_above_the_high_mark_down_to_the_low_one() -> Non
         was_pressed = is_pressed
 
 
-def test_a_worker_that_is_soon_to_wait_for_its_inbox_presses_for_little_of_it() -> None:
+def test_a_worker_that_will_soon_wait_for_its_inbox_keeps_it_small() -> None:
     pressure = Pressure(6400, 3200)
     assert pressure.backlog_changed(1000, 1000) is False
     pressure.narrow()
@@ -33,7 +33,7 @@ def test_a_worker_that_is_soon_to_wait_for_its_inbox_presses_for_little_of_it() 
     # The parts of the backlog in other queues and in sinks do not matter.
     for inbox_bytes in (100, 101, 51, 50, 100, 0):
         pressure.backlog_changed(3000, inbox_bytes)
-        seen.append((pressure.is_under_pressure, pressure.is_little(inbox_bytes)))
+        seen.append((pressure.is_under_pressure, pressure.is_small(inbox_bytes)))
     assert seen == [
         (False, True),
         (True, False),
