@@ -16,12 +16,14 @@ from wallaroo.coordinator.ended_sources import EndedSources
 from wallaroo.coordinator.events import Effect, Send
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.coordinator.source_assignment import EVERY_WORKER, SourceAssignment
+from wallaroo.coordinator.splits import SplitLedger, SplitShare
 from wallaroo.errors import ClusterError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import Assign, ControlFrame, Join, Open
+from wallaroo.wire.splits import Splits
 
 FIRST_EPOCH = Epoch(1)
 
@@ -84,6 +86,8 @@ class Membership:
     """Whether to continue without journals that are missing."""
     counts: dict[str, Counts] = field(default_factory=dict)
     """By worker: the record counts of earlier runs, which this run continues."""
+    splits: SplitLedger = field(default_factory=SplitLedger)
+    """The splits of this checkpoint, and their readers among the members; the run changes it."""
 
 
 class ClusterState:
@@ -97,6 +101,9 @@ class ClusterState:
         self.workers = begin.workers
         self.partition_maps = begin.partition_maps
         self.sources = begin.sources
+        self.splits = begin.splits
+        self._without_splits: set[WorkerName] = set()
+        """Workers that have joined, and do not know yet which splits they read."""
         self.incarnations = dict.fromkeys(begin.workers, begin.epoch)
         self.processes = dict(self.incarnations)
         """The epoch in which each worker's process was started; it may rewind to a later one."""
@@ -134,13 +141,23 @@ class ClusterState:
         """Move keys to their new owners, while the sources are paused."""
         self._enter(Phase.MOVING)
 
-    def commit_members(
-        self, epoch: Epoch, workers: tuple[WorkerName, ...], maps: list[Any]
-    ) -> None:
-        """Replace the members and the maps, and wait until the new members are connected."""
-        self.epoch, self.workers, self.partition_maps = epoch, workers, maps
-        self.sources = self.sources.among(workers)
+    def begin_epoch(self, epoch: Epoch, *, goes_back: bool = False) -> None:
+        """Enter an epoch; with ``goes_back``, everything starts again from the last checkpoint."""
+        self.epoch = epoch
         self.ended_sources.begin_epoch()
+        self.splits.begin_epoch(goes_back=goes_back)
+
+    def commit_members(
+        self,
+        epoch: Epoch,
+        workers: tuple[WorkerName, ...],
+        maps: list[Any],
+        splits: SplitLedger,
+    ) -> None:
+        """Replace the members, the maps and the readers; wait until the members are connected."""
+        self.workers, self.partition_maps, self.splits = workers, maps, splits
+        self.sources = self.sources.among(workers)
+        self.begin_epoch(epoch)
         self._enter(Phase.CONNECTING, workers)
 
     def drain(self) -> None:
@@ -165,7 +182,13 @@ class ClusterState:
         """Store a worker's addresses and journals."""
         self.data_addresses[frame.name] = frame.data_address
         self.hand_over_paths[frame.name] = frame.hand_over_path
+        self._without_splits.add(frame.name)
         self.input.joined(frame)
+
+    def forget(self, worker: WorkerName) -> None:
+        """Forget a worker that has joined and does not become a member."""
+        self.data_addresses.pop(worker, None)
+        self._without_splits.discard(worker)
 
     def assign(
         self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
@@ -199,7 +222,18 @@ class ClusterState:
         if error is not None:
             return [*losses, *end(error)]
         self._enter(Phase.CONNECTING, self.workers)
-        return [*losses, self.assign()]
+        joined = sorted(self._without_splits)
+        self._without_splits.clear()
+        return [*losses, self.assign(), *given(self.epoch, self.splits.assigned(joined))]
+
+    def give_moved(self, held: Mapping[int, Any]) -> list[Send]:
+        """Give splits to their new readers, after the members have changed.
+
+        ``held`` has their positions, by pipeline.
+        """
+        joined = sorted(self._without_splits)
+        self._without_splits.clear()
+        return given(self.epoch, self.splits.moved(held, joined))
 
     def open(self) -> list[Effect]:
         """Open the sources of all members."""
@@ -217,6 +251,7 @@ class ClusterState:
         assert len(members) == len(self.workers) > 0
         assert self.waiting_for <= members
         assert set(self.sources.workers) <= {*members, EVERY_WORKER}
+        self.splits.check(members)
         for worker in members:
             assert self.processes[worker] <= self.incarnations[worker] <= self.epoch
         match phase:
@@ -235,3 +270,14 @@ class ClusterState:
             assert phase in (Phase.RUNNING, Phase.DRAINING, Phase.DRAINED, Phase.STOPPED)
         if round_phase is RoundPhase.COMMITTING:
             assert phase not in (Phase.CONNECTING, Phase.OPENING, Phase.MOVING)
+
+
+def given(epoch: Epoch, shares: Iterable[SplitShare]) -> list[Send]:
+    """Return the orders that tell workers which splits they read from now on."""
+    return [
+        Send(
+            (share.worker,),
+            Splits(epoch, share.pipeline, share.kind.value, share.splits, share.positions),
+        )
+        for share in shares
+    ]

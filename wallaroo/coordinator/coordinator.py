@@ -75,6 +75,8 @@ from wallaroo.coordinator.events import (
 from wallaroo.coordinator.resize import ResizeCoordinator
 from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.coordinator.run_outcome import FailureWatch
+from wallaroo.coordinator.split_orders import SplitOrders
+from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.coordinator.stop_intent import StopIntent
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -102,6 +104,7 @@ from wallaroo.wire.control import (
     SourcesEnded,
     Stop,
 )
+from wallaroo.wire.splits import Discovered, SplitsEnded, SplitsStarted
 
 __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
 
@@ -132,6 +135,7 @@ class Coordinator:
         self._orders = CheckpointOrders(self._state, self._go_on, self._end)
         self._deliveries = ResultDeliveries(self._state)
         self._resizes = ResizeCoordinator(self._state, self._deliveries)
+        self._splits = SplitOrders(self._state)
         self._has_been_ready = False
         self.ending = StopIntent()
         self._lost: set[WorkerName] = set(membership.workers)
@@ -152,6 +156,11 @@ class Coordinator:
     def workers(self) -> tuple[WorkerName, ...]:
         """The members."""
         return self._state.workers
+
+    @property
+    def splits(self) -> SplitLedger:
+        """The splits of all sources that are read by split, and their readers."""
+        return self._state.splits
 
     def start(self) -> list[Effect]:
         """Return the first effects: one process for each worker."""
@@ -283,6 +292,9 @@ class Coordinator:
                 self._state.ended_sources.add(pipelines, problems)
                 is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
+            case (Discovered() | SplitsStarted() | SplitsEnded()) as report, _:
+                self._splits.reported(worker, report)
+                return self._go_on()
             case Ready(), Phase.CONNECTING:
                 return self._counted(worker, "worker.ready", "the sources listen", self._state.open)
             case Opened(), Phase.OPENING:
@@ -351,8 +363,7 @@ class Coordinator:
             return self._end(ClusterError(f"{what}, and --no-restart is set", hint=hint))
         if self._begin.is_durable:
             return self._go_back(worker, reason)
-        self._state.epoch = Epoch(self.epoch + 1)
-        self._state.ended_sources.begin_epoch()
+        self._state.begin_epoch(Epoch(self.epoch + 1))
         self._state.incarnations[worker] = self._state.processes[worker] = self.epoch
         missing = self._state.waiting_for if self.phase is Phase.FORMING else set()
         self._state.form({worker} | missing)
@@ -366,8 +377,7 @@ class Coordinator:
 
     def _go_back(self, worker: WorkerName, reason: str) -> list[Effect]:
         """Start a new epoch, in which all workers continue from the last checkpoint."""
-        self._state.epoch = Epoch(self.epoch + 1)
-        self._state.ended_sources.begin_epoch()
+        self._state.begin_epoch(Epoch(self.epoch + 1), goes_back=True)
         self._state.form(self._state.workers)
         if self._rounds.phase is RoundPhase.SAVING:
             self._rounds.give_up()
@@ -401,6 +411,10 @@ class Coordinator:
         """Continue with whatever waited for a checkpoint, a worker that leaves, or a start."""
         if self._state.waiting_for:
             return []
+        splits = self._splits.go_on(may_move=self._resizes.has_planned)
+        return [*splits, *self._go_on_with_phase()]
+
+    def _go_on_with_phase(self) -> list[Effect]:
         match self.phase:
             case Phase.FORMING:
                 return self._state.connect(self._end)
@@ -410,6 +424,8 @@ class Coordinator:
                 return self._drain()
             case Phase.RUNNING if self._resizes.wants_round:
                 return self._begin_checkpoint()
+            case Phase.RUNNING if self._splits.wants_round and self._may_begin_checkpoint:
+                return self._begin_checkpoint()
             case Phase.RUNNING if self._state.ended_sources.are_all:
                 return self._stop_in_order()
             case Phase.RUNNING:
@@ -417,12 +433,17 @@ class Coordinator:
             case _:
                 return []
 
+    @property
+    def _may_begin_checkpoint(self) -> bool:
+        return self._rounds.phase is RoundPhase.IDLE and not self._resizes.blocks_rounds
+
     def _begin_checkpoint(self) -> list[Effect]:
         if self._resizes.blocks_rounds:
             return []
         orders = self._orders.begin()
         if orders:
             self._resizes.ordered_round()
+            self._splits.ordered_round()
         return orders
 
     def _stop_in_order(

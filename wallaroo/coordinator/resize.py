@@ -50,6 +50,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wallaroo.checkpoint.split_positions import merged
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
 from wallaroo.coordinator.events import (
@@ -63,6 +64,7 @@ from wallaroo.coordinator.events import (
     StartWorker,
 )
 from wallaroo.coordinator.result_deliveries import ResultDeliveries
+from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.coordinator.worker_names import refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
@@ -125,6 +127,10 @@ class Resize:
     waiting_for: set[WorkerName] = field(default_factory=set)
     not_held: set[WorkerName] = field(default_factory=set)
     left: list[Any] = field(default_factory=list)
+    splits: SplitLedger | None = None
+    """The readers of splits after the resize; ``None`` until the workers are asked to gather."""
+    positions: list[dict[int, Any]] = field(default_factory=list)
+    """From each worker: the positions of the splits that it gives away."""
     owed: dict[WorkerName, list[int]] = field(default_factory=dict)
     """By worker: the sinks that have not acknowledged what it wrote before the barrier."""
     moved_partitions: dict[str, int] = field(default_factory=dict)
@@ -260,6 +266,7 @@ class ResizeCoordinator:
                 current.not_held.discard(worker)
                 current.left += [frame.left] if frame.left else []
                 current.owed[worker] = frame.owed_sinks
+                current.positions.append(frame.splits)
                 return self._commit_if_whole(current)
             case Moved(), ResizePhase.HOLDING:
                 current.waiting_for.discard(worker)
@@ -274,7 +281,9 @@ class ResizeCoordinator:
         old_and_new = (*state.workers, *current.request.added)
         current.enter(ResizePhase.GATHERING, old_and_new)
         members, maps = state.listed(old_and_new), [each.to_wire() for each in current.maps]
-        gather = Gather(state.epoch, current.number, members, [*current.workers], maps)
+        current.splits = state.splits.planned(current.workers)
+        moves = state.splits.moves_to(current.splits)
+        gather = Gather(state.epoch, current.number, members, [*current.workers], maps, moves)
         return [Send(old_and_new, gather)]
 
     def _empty(self, current: Resize) -> list[Effect]:
@@ -298,12 +307,14 @@ class ResizeCoordinator:
         state, leaving = self._state, current.request.leaving
         current.enter(ResizePhase.SETTLING)
         maps = [each.to_wire() for each in current.maps]
-        state.commit_members(current.incarnation, current.workers, maps)
+        assert current.splits is not None
+        state.commit_members(current.incarnation, current.workers, maps, current.splits)
         current.leaving = set(leaving)
         held = self._deliveries.begin(current.number, current.owed)
         effects: list[Effect] = [
             MembersChanged(current.workers, maps),
             state.assign(current.number, current.left, held),
+            *state.give_moved(merged(current.positions)),
         ]
         effects += self._deliveries.announced(current.number)
         return [*effects, Send(leaving, Leave(state.epoch, current.number))] if leaving else effects
@@ -341,6 +352,16 @@ class ResizeCoordinator:
         current = self._current
         return current is not None and (
             current.phase in (ResizePhase.EMPTYING, ResizePhase.WAITING) or bool(current.leaving)
+        )
+
+    @property
+    def has_planned(self) -> bool:
+        """Whether it is planned, and not committed yet, which splits move."""
+        current = self._current
+        return (
+            current is not None
+            and current.splits is not None
+            and current.phase is not ResizePhase.SETTLING
         )
 
     @property
@@ -452,7 +473,7 @@ class ResizeCoordinator:
         members = tuple(state.workers if informed is None else informed)
         added = current.request.added
         for worker in added:
-            state.data_addresses.pop(worker, None)
+            state.forget(worker)
         if state.phase is Phase.MOVING:
             state.run()
         effects: list[Effect] = [

@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heapreplace
+from types import MappingProxyType
 from typing import Any
 
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
@@ -32,6 +33,8 @@ from wallaroo.routing.hashing import hash_text
 
 NOBODY = WorkerName("")
 """The owner of a split that has none yet; not a possible name of a worker."""
+
+NO_SOURCES: Mapping[int, bool] = MappingProxyType({})
 
 SPLITS_A_SHARE_MAX = 10_000
 """A worker that reads more splits of a source gets them in several shares, so in several frames."""
@@ -85,6 +88,11 @@ class SplitShare:
     positions: list[Any] = field(default_factory=list)
     """One for each split if ``kind`` is ``AT`` or ``ENDED``, otherwise none."""
 
+    @property
+    def asks_for_start(self) -> bool:
+        """Whether the worker has to ask the source where these splits start."""
+        return self.kind is SplitKind.INITIAL and bool(self.splits)
+
 
 @dataclass(slots=True)
 class _Source:
@@ -113,7 +121,9 @@ class _Source:
 class SplitLedger:
     """All splits of an application, by the index of their pipeline."""
 
-    def __init__(self, finds_more: Mapping[int, bool], *, is_durable: bool) -> None:
+    def __init__(
+        self, finds_more: Mapping[int, bool] = NO_SOURCES, *, is_durable: bool = False
+    ) -> None:
         """``finds_more`` says of each pipeline that is read by split if it may find more splits.
 
         Without checkpoints (``is_durable``), a split whose reader was lost asks its source for a
@@ -200,11 +210,11 @@ class SplitLedger:
             return SplitKind.ENDED
         return SplitKind.NEW if split in source.found_later else SplitKind.INITIAL
 
-    # Other members
+    # A resize
 
     def planned(self, workers: Collection[WorkerName]) -> "SplitLedger":
         """Return the ledger as it will be with these members; this one stays as it is."""
-        planned = SplitLedger({}, is_durable=self._is_durable)
+        planned = SplitLedger(is_durable=self._is_durable)
         for pipeline, source in self._sources.items():
             # What has ended until the change is shared by both; owners are made anew by ``deal``.
             planned._sources[pipeline] = replace(source)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
-from wallaroo.checkpoint.split_positions import SplitPosition
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import Handed
 from wallaroo.ingest.read_budget import ReadBudget
@@ -71,78 +70,6 @@ class PlacedSource(Protocol):
     @property
     def end(self) -> str | None:
         """``None`` as long as it may have more; else why it ended early, empty if it did not."""
-        ...
-
-
-class SplitSource(Protocol):
-    """The splits of one source that this worker reads; the engine takes their records.
-
-    Which splits these are is the initializer's decision, see ``wallaroo.coordinator.splits``. All
-    calls come from the loop's thread, and those that are not coroutines do not wait.
-    """
-
-    def start(self) -> None:
-        """Read the splits that are added, those added before included."""
-        ...
-
-    def add(self, split: str, position: SplitPosition, /) -> None:
-        """Read this split from now on. It is not one of those that are read here already.
-
-        No record of a split of kind ``INITIAL`` is handed out before its first position is known.
-        One of kind ``ENDED`` is not read; it counts as ended here.
-        """
-        ...
-
-    def remove(self, split: str, /) -> SplitPosition:
-        """Read this split no more; return its position, and drop what was fetched behind it."""
-        ...
-
-    def positions(self) -> dict[str, SplitPosition]:
-        """Return where each split is: all before is taken by the engine, and nothing behind.
-
-        A split is ``ENDED`` only once all its records are taken. Raises ``WallarooError`` if a
-        position cannot be packed.
-        """
-        ...
-
-    def stop(self) -> None:
-        """Hand out no more records; positions stay as they are."""
-        ...
-
-    async def close(self) -> None:
-        """Close the reader and wait until it reads no more, for a limited time."""
-        ...
-
-    async def discover(self) -> list[str]:
-        """Return all splits that the source has now. It is not called again before it returns.
-
-        If the source cannot be asked, this tries again; it returns nothing that is not an answer.
-        """
-        ...
-
-    async def resolved(self) -> None:
-        """Wait until the first position of each split of kind ``INITIAL`` is known."""
-        ...
-
-    @property
-    def ended(self) -> dict[str, str]:
-        """The splits that have ended: why each broke off, empty if it did not."""
-        ...
-
-    def committed(self, positions: Mapping[str, SplitPosition], /) -> None:
-        """A checkpoint with these positions, which ``positions`` returned, is committed."""
-        ...
-
-
-class SplitSourceEvents(Protocol):
-    """What a source that is read by split reports."""
-
-    def split_ended(self) -> None:
-        """One more split has ended, and all its records are taken."""
-        ...
-
-    def source_failed(self, error: WallarooError, /) -> None:
-        """The source cannot be read on, so the run has to end."""
         ...
 
 

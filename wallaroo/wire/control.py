@@ -14,6 +14,7 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.agents import AgentFrame
 from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
+from wallaroo.wire.splits import SplitFrame
 
 FRAME_BYTES_MAX = 64 << 20
 
@@ -247,6 +248,8 @@ class Gather:
     """The members afterwards."""
     partition_maps: list[Any]
     """The owners of partitions afterwards."""
+    splits: list[Any] = field(default_factory=list, repr=False)
+    """The splits that change their reader: pipeline, present reader, and names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +308,8 @@ class Held:
     """Microseconds from the barrier until all keys that move were sent."""
     owed_sinks: list[int] = field(default_factory=list)
     """Sinks that have not acknowledged everything that this worker wrote before the barrier."""
+    splits: dict[int, Any] = field(default_factory=dict, repr=False)
+    """Positions of the splits that this worker gives away, as ``WorkerCheckpoint.sources``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +421,7 @@ ControlFrame = (
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
     | Delivered | Release | Measured | Counted | Query | Replied | Request | Progress | Answer
-    | AgentFrame
+    | SplitFrame | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

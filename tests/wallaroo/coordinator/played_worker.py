@@ -118,9 +118,12 @@ def is_empty(worker: PlayedWorker) -> list[ControlFrame]:
 
 
 def is_held(
-    worker: PlayedWorker, left: list[Any] | None = None, owed_sinks: list[int] | None = None
+    worker: PlayedWorker,
+    left: list[Any] | None = None,
+    owed_sinks: list[int] | None = None,
+    splits: dict[int, Any] | None = None,
 ) -> list[ControlFrame]:
-    return [Held(worker.epoch, worker.resize, left or [], 1000, owed_sinks or [])]
+    return [Held(worker.epoch, worker.resize, left or [], 1000, owed_sinks or [], splits or {})]
 
 
 def has_moved(worker: PlayedWorker) -> list[ControlFrame]:

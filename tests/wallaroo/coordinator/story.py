@@ -196,15 +196,21 @@ class Story:
     def empty(self) -> list[Effect]:
         return self.answer(self.leaving, is_empty)
 
-    def hold(self, owed: dict[WorkerName, list[int]] | None = None) -> list[Effect]:
+    def hold(
+        self,
+        owed: dict[WorkerName, list[int]] | None = None,
+        splits: dict[WorkerName, dict[int, Any]] | None = None,
+    ) -> list[Effect]:
         """All workers are held; those that leave say what they leave behind.
 
-        ``owed`` has the sinks that have not acknowledged everything, by worker.
+        ``owed`` has the sinks that have not acknowledged everything, by worker, and ``splits`` the
+        positions of the splits that it gives away.
         """
 
         def held(worker: PlayedWorker) -> list[ControlFrame]:
             left = legacy_of(worker.name) if worker.name in self.leaving else []
-            return is_held(worker, left, (owed or {}).get(worker.name))
+            given = (splits or {}).get(worker.name)
+            return is_held(worker, left, (owed or {}).get(worker.name), given)
 
         return self.answer(self.workers, held)
 

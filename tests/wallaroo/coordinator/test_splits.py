@@ -237,7 +237,7 @@ def test_many_splits_of_a_worker_come_in_shares_that_fit_into_a_frame(
     assert kinds(found.assigned([A])).keys() == set(names(7))
 
 
-# Other members
+# A resize
 
 
 def test_planning_other_members_changes_nothing_yet() -> None:
