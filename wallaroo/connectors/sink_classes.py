@@ -4,7 +4,7 @@ See `wallaroo.connectors.source_classes` for what the runtime does, and for who 
 which thread.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Generic
 
 from wallaroo.connectors.source_classes import Done
