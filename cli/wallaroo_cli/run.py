@@ -37,13 +37,14 @@ from wallaroo_cli.host_options import (
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
 from wallaroo_cli.path_options import absolute_paths
+from wallaroo_cli.process_signals import ProcessSignals
 from wallaroo_cli.tools.numbers import Number
 from wallaroo_workers import forks
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.ending import ending_in_time
-from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
+from wallaroo_workers.initializer.cluster import ClusterSettings, run_cluster
 from wallaroo_workers.initializer.placement.hosts import HostSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.logs import Form, Level, configure_logs, get_logger
@@ -309,7 +310,7 @@ def main(**values: Any) -> None:
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
     if hosts.join is not None:
-        sys.exit(forks.run(Agent(_agent_settings(chosen, application, hosts.join), plan).run()))
+        sys.exit(forks.run(_joined(_agent_settings(chosen, application, hosts.join), plan)))
     sys.exit(forks.run(_run(_settings(chosen, application, failures), plan)))
 
 
@@ -435,7 +436,11 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Application:
 
 
 async def _run(settings: ClusterSettings, plan: Application) -> int:
-    return await Cluster(settings, plan, LocalPlacement()).run()
+    return await run_cluster(plan, settings, LocalPlacement(), signals=ProcessSignals())
+
+
+async def _joined(settings: AgentSettings, plan: Application) -> int:
+    return await Agent(settings, plan, ProcessSignals()).run()
 
 
 if __name__ == "__main__":

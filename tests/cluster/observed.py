@@ -19,6 +19,7 @@ from wallaroo_workers.initializer.metrics.observatory import Observatory
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
+from wallaroo_workers.stop_signals import NO_SIGNALS
 
 WAIT_S = 60.0
 LOOK_S = 0.02
@@ -89,7 +90,7 @@ async def observed(
     settings = cluster_settings(application, folder, arguments, workers, is_durable=is_durable)
     plan = load_plan(settings.application)
     sys.path.remove(str(APPLICATIONS))
-    cluster = Cluster(settings, plan, LocalPlacement())
+    cluster = Cluster(settings, plan, LocalPlacement(), NO_SIGNALS)
     sources = {
         pipeline.name: pipeline.source.address
         for pipeline in plan.pipelines

@@ -12,12 +12,13 @@ from typing import Any
 from wallaroo.errors import ClusterError
 from wallaroo.topology.plan import Application
 from wallaroo_cli import run
+from wallaroo_cli.process_signals import ProcessSignals
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 
 
 async def run_and_listen(settings: ClusterSettings, plan: Application) -> int:
-    cluster = Cluster(settings, plan, LocalPlacement())
+    cluster = Cluster(settings, plan, LocalPlacement(), ProcessSignals())
     asking = asyncio.create_task(take_requests(cluster))
     try:
         return await cluster.run()

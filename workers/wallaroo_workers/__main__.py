@@ -1,34 +1,27 @@
-"""Entry of a worker process: settings from standard input, then work until told to stop."""
+"""Entry of a worker process that an initializer or an agent has started.
+
+Its settings are the first line of its standard input. The pipe stays open as long as the parent
+lives, so its end is the sign that the parent is gone.
+"""
 
 import asyncio
 import atexit
-import gc
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import NoReturn
 
-from wallaroo.errors import WallarooError
-from wallaroo.names import Epoch, WorkerName
-from wallaroo.topology.plan import Application
-from wallaroo.wire.control import Failed
 from wallaroo_workers import forks
-from wallaroo_workers.application import load_plan
-from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
+from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST
 from wallaroo_workers.ending import ending_in_time
-from wallaroo_workers.heartbeat import start_pulse
 from wallaroo_workers.leftovers import Leftovers
-from wallaroo_workers.logs import configure_logs, get_logger
-from wallaroo_workers.network.tls import Tls
+from wallaroo_workers.running import run_worker
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.streams import open_missing_streams
-from wallaroo_workers.worker import Worker
-
-log = get_logger()
 
 ORDERLY_END_S = 2.0
-GC_THRESHOLDS = (100_000, 20, 100)
-"""Batches keep thousands of young objects alive; Python's defaults look at them far too often."""
 
 
 def main(leftovers: Leftovers) -> int:
@@ -38,27 +31,44 @@ def main(leftovers: Leftovers) -> int:
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     open_missing_streams()
     settings = WorkerSettings.from_json(_first_line(0))
-    forks.guard_forks()
-    # Should the initializer be lost, nobody else ends what the application has started. Functions
-    # registered later, such as the application's, run before.
-    atexit.register(leftovers.end_own)
-    pipe = forks.ours(os.dup(0))
-    threading.Thread(target=_end_with_initializer, args=(pipe, leftovers), daemon=True).start()
-    # The application has no standard input: the pipe is the initializer's.
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    configure_logs(settings.name, level=settings.options.log_level, form=settings.options.log_form)
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        tls = None if settings.tls is None else Tls(settings.tls)
-    except WallarooError as error:
-        log.error("tls.setup_failed", reason=error.what, hint=error.hint)
-        return error.exit_code
-    start_pulse(settings, tls)
-    try:
-        plan = load_plan(settings.application)
-    except WallarooError as error:
-        return forks.run(_report(settings, tls, error))
-    return forks.run(_work(settings, tls, plan))
+    return run_worker(settings, _InputPipe(leftovers), _TerminationSignal())
+
+
+class _InputPipe:
+    """The pipe from the parent, as a `Lifeline`."""
+
+    def __init__(self, leftovers: Leftovers) -> None:
+        self._leftovers = leftovers
+
+    def hold(self) -> None:
+        """End this process once the parent's end of the pipe is closed."""
+        # If the initializer is lost, nothing else ends what the application has started. Functions
+        # registered later, such as the application's, run before.
+        atexit.register(self._leftovers.end_own)
+        pipe = forks.ours(os.dup(0))
+        threading.Thread(target=self._end_with_parent, args=(pipe,), daemon=True).start()
+        # The application has no standard input: the pipe is the initializer's.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+    def _end_with_parent(self, descriptor: int) -> None:
+        while os.read(descriptor, 1):
+            pass
+        # The event loop notices too, by the control link, and ends in order if it gets a chance.
+        threading.Event().wait(ORDERLY_END_S)
+        self._leftovers.end_own()
+        os._exit(STATUS_INITIALIZER_LOST)
+
+    def end_process(self, status: int) -> NoReturn:
+        """End this process at once."""
+        os._exit(status)
+
+
+class _TerminationSignal:
+    """SIGTERM, which asks for an orderly stop of the cluster."""
+
+    def deliver_to(self, handler: Callable[[], object]) -> None:
+        """Call this handler on the running event loop for each signal from now on."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, handler)
 
 
 def _first_line(descriptor: int) -> bytes:
@@ -70,41 +80,6 @@ def _first_line(descriptor: int) -> bytes:
             break
         line += byte
     return bytes(line)
-
-
-def _end_with_initializer(descriptor: int, leftovers: Leftovers) -> None:
-    """End this process when the initializer is gone, even in the middle of a computation.
-
-    The pipe from the initializer ends with it. The event loop notices too, by the control link,
-    and ends in order; it cannot while the application's code keeps it.
-    """
-    while os.read(descriptor, 1):
-        pass
-    threading.Event().wait(ORDERLY_END_S)
-    leftovers.end_own()
-    os._exit(STATUS_INITIALIZER_LOST)
-
-
-async def _work(settings: WorkerSettings, tls: Tls | None, plan: Application) -> int:
-    worker = Worker(settings, plan, tls)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, worker.request_stop)
-    loop.set_exception_handler(lambda _, context: worker.broken(context))
-    try:
-        return await worker.run()
-    except (OSError, TimeoutError) as error:
-        log.error("initializer.unreachable", reason=str(error), next="this worker ends")
-        return 1
-
-
-async def _report(settings: WorkerSettings, tls: Tls | None, error: WallarooError) -> int:
-    control = ControlLink(settings.secret, tls)
-    await control.dial(settings.control_host, settings.control_port, lambda _: None, lambda _: None)
-    what = f"worker {settings.name}: {error.what}"
-    name, incarnation = WorkerName(settings.name), Epoch(settings.incarnation)
-    control.send(Failed(incarnation, name, what, error.hint, error.exit_code))
-    await control.close()
-    return error.exit_code
 
 
 if __name__ == "__main__":

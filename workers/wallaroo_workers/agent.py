@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -46,6 +45,7 @@ from wallaroo_workers.network.frames import split_address
 from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
+from wallaroo_workers.stop_signals import StopSignals
 from wallaroo_workers.storage.journal_files import list_journals
 from wallaroo_workers.storage.journal_place import claim_folder
 
@@ -89,10 +89,12 @@ class Agent:
         self,
         settings: AgentSettings,
         plan: Application,
+        signals: StopSignals,
         stop_others: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """``stop_others`` asks a cluster to stop that has no worker here yet."""
         self._settings = settings
+        self._signals = signals
         self._stop_others = stop_others
         self._plan = plan
         self._name = WorkerName(settings.name)
@@ -121,8 +123,7 @@ class Agent:
         Raises ``WallarooError`` if the initializer refuses this agent.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._asked_to_stop)
+        self._signals.deliver_to(self._asked_to_stop)
         patience_s = max(FIRST_DIAL_S, self._settings.rejoin_s)
         while True:
             self._over = loop.create_future()

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restorer import UnreadableKey
@@ -58,8 +58,16 @@ STATUS_BROKEN = ExitStatus.BROKEN
 class Worker:
     """All of one worker process, as ``WorkerPorts``; ``run`` returns its exit status."""
 
-    def __init__(self, settings: WorkerSettings, plan: Application, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        plan: Application,
+        tls: Tls | None,
+        end_process: Callable[[int], NoReturn],
+    ) -> None:
+        """``end_process`` ends this process at once, with a status that the application gave."""
         self._settings = settings
+        self._end_process = end_process
         self._tls = tls
         self._control = ControlLink(settings.secret, tls)
         self._listener: LinkListener | None = None
@@ -143,7 +151,7 @@ class Worker:
                 clock=time.perf_counter,
                 stop_on_error=options.stop_on_error,
                 tracks_changes=self.durable is not None,
-                on_exit=_exit_for_application if options.exit_ends_worker else None,
+                on_exit=self._exit_for_application if options.exit_ends_worker else None,
                 clock_ns=time.perf_counter_ns if options.measures else None,
             ),
         )
@@ -307,16 +315,15 @@ class Worker:
             )
         self.end(STATUS_BROKEN)
 
-
-def _exit_for_application(request: SystemExit) -> None:
-    """End this process at once with the status that the application gave to ``sys.exit``."""
-    status = exit_status(request)
-    log.error(
-        "worker.exited",
-        status=status,
-        why="the application ended the process",
-        next="it is started again",
-    )
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-    os._exit(status)
+    def _exit_for_application(self, request: SystemExit) -> None:
+        """End this process at once with the status that the application gave to ``sys.exit``."""
+        status = exit_status(request)
+        log.error(
+            "worker.exited",
+            status=status,
+            why="the application ended the process",
+            next="it is started again",
+        )
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
+        self._end_process(status)

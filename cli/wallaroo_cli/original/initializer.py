@@ -15,6 +15,7 @@ from wallaroo_cli.original.companion import INITIALIZER, Companion
 from wallaroo_cli.original.files import Card, Files, Traces
 from wallaroo_cli.original.lines import Lines, Situation, say
 from wallaroo_cli.original.options import OriginalOptions
+from wallaroo_cli.process_signals import ProcessSignals
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.placement.hosts import HostSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
@@ -45,7 +46,8 @@ async def run_initializer(
     files.write_traces(traces)
     run = _Run(options, files, traces)
     settings = _settings(options, application, files, traces, card)
-    await run.serve(Cluster(settings, plan, run.placement()), plan, is_successor=before is not None)
+    cluster = Cluster(settings, plan, run.placement(), ProcessSignals())
+    await run.serve(cluster, plan, is_successor=before is not None)
     return 0
 
 

@@ -14,6 +14,7 @@ from wallaroo_cli.original.initializer import FOR_EVER_S
 from wallaroo_cli.original.lines import Lines, say
 from wallaroo_cli.original.options import OriginalOptions
 from wallaroo_cli.original.relay import Relay
+from wallaroo_cli.process_signals import ProcessSignals
 from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.external.remote import RemoteRequests
 from wallaroo_workers.network.frames import split_address
@@ -51,7 +52,7 @@ async def run_worker(
             initializer = found
         worker.reach(bytes.fromhex(card.secret), initializer, stack)
         settings = _settings(options, application, card, initializer)
-        agent = worker.agent = Agent(settings, plan, worker.stop_cluster)
+        agent = worker.agent = Agent(settings, plan, ProcessSignals(), worker.stop_cluster)
         try:
             status = await agent.run()
         except ClusterError:

@@ -6,6 +6,7 @@ It runs the application ``files`` twice, one run after the other, and prints wha
 import asyncio
 import os
 import signal
+import sys
 from types import FrameType
 
 from wallaroo_workers import forks
@@ -13,6 +14,8 @@ from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.cluster import ClusterSettings, run_cluster
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
+
+APPLICATIONS = os.path.dirname(os.path.abspath(__file__))
 
 received: list[int] = []
 
@@ -24,7 +27,7 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
 async def run(folder: str) -> int:
     application = ApplicationSettings(
         module="files",
-        paths=[os.path.dirname(os.path.abspath(__file__))],
+        paths=[APPLICATIONS],
         folder=folder,
         arguments=["files", "newline"],
     )
@@ -42,8 +45,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_signal)
     folder = os.getcwd()
     for _ in range(2):
-        print("status", int(forks.run(run(folder))), flush=True)
-    print("signals", len(received), signal.getsignal(signal.SIGTERM) is on_signal, flush=True)
+        sys.stdout.write(f"status {int(forks.run(run(folder)))}\n")
+    is_kept = signal.getsignal(signal.SIGTERM) is on_signal
+    sys.stdout.write(f"signals {len(received)} {is_kept}\n")
 
 
 if __name__ == "__main__":

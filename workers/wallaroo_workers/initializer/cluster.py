@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -57,17 +56,40 @@ from wallaroo_workers.initializer.settings import (
 )
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.run_file import RunFile
+from wallaroo_workers.stop_signals import NO_SIGNALS, StopSignals
 
-__all__ = ["Cluster", "ClusterSettings"]
+__all__ = ["Cluster", "ClusterSettings", "run_cluster"]
 
 log = get_logger()
+
+
+async def run_cluster(
+    plan: Application,
+    settings: ClusterSettings,
+    placement: Placement,
+    *,
+    signals: StopSignals = NO_SIGNALS,
+) -> ExitStatus:
+    """Run an application until it stops; return the exit status of its command.
+
+    ``placement`` is where the workers live. Raises the ``WallarooError`` that ended the run, if one
+    did. Run it on the event loop of `forks.run` if the application may fork.
+    """
+    return await Cluster(settings, plan, placement, signals).run()
 
 
 class Cluster:
     """One run. ``run`` returns when every process has ended; it raises what ended it early."""
 
-    def __init__(self, settings: ClusterSettings, plan: Application, placement: Placement) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        plan: Application,
+        placement: Placement,
+        signals: StopSignals,
+    ) -> None:
         self._settings = settings
+        self._signals = signals
         self._plan = plan
         self._hosts = new_hosts(settings, plan, placement)
         self._placement = self._hosts.placement
@@ -112,6 +134,7 @@ class Cluster:
             return await self._served()
 
     async def _served(self) -> ExitStatus:
+        self._signals.deliver_to(self._stopped_early.set)
         try:
             has_begun = await is_formed(self._form(), self._ended, self._stopped_early)
             error = await self._ended if has_begun else None
@@ -209,10 +232,8 @@ class Cluster:
         )
         self.observatory.watch(driver.coordinator)
         self.requests = self._control.clients.requests = Requests(self._reach(driver, resizes))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, driver.on_event, self._stop_request)
-        loop.set_exception_handler(self._broken)
+        self._signals.deliver_to(lambda: driver.on_event(self._stop_request))
+        asyncio.get_running_loop().set_exception_handler(self._broken)
         if self._checkpoints is None:
             self._files.empty()
         else:

@@ -1,7 +1,6 @@
 """The work of an initializer before the cluster exists: listen, and wait for workers and stores."""
 
 import asyncio
-import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,14 +14,11 @@ async def is_formed(
 ) -> bool:
     """Do the ``work`` of forming a cluster; return ``False`` if it was ``stopped`` before the end.
 
-    A signal or a request stops it. The work is also cancelled if the run has ``ended`` meanwhile
+    The work is also cancelled if the run has ``ended`` meanwhile
     for a reason of its own.
     """
     forming = asyncio.create_task(work)
     stopping = asyncio.create_task(stopped.wait())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
     waiting: list[asyncio.Future[Any]] = [forming, ended, stopping]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
