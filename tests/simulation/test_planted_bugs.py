@@ -18,7 +18,7 @@ from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.coordinator.result_deliveries import ResultDeliveries
-from wallaroo.ingest.connection_handover import Handed, StagedConnections
+from wallaroo.ingest.connection_handover import ConnectionCopy, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.metrics.tally import Counts
@@ -191,8 +191,8 @@ def without_waiting_for_a_checkpoint(patch: Patch) -> None:
     """A connection is read on before the giver's journal is behind a checkpoint."""
     take_over = ListeningSources.take_over
 
-    def at_once(self: ListeningSources, handed: list[Handed]) -> None:
-        take_over(self, handed)
+    def at_once(self: ListeningSources, copies: list[ConnectionCopy]) -> None:
+        take_over(self, copies)
         self.read_on()
 
     patch.setattr(ListeningSources, "take_over", at_once)
@@ -201,7 +201,7 @@ def without_waiting_for_a_checkpoint(patch: Patch) -> None:
 def without_attempts(patch: Patch) -> None:
     """Who took connections keeps them though its answer was lost, and others have them."""
 
-    def take(self: StagedConnections, giver: WorkerName, _: int) -> list[Handed]:
+    def take(self: StagedConnections, giver: WorkerName, _: int) -> list[ConnectionCopy]:
         return self._shares.pop(giver, (0, []))[1]
 
     patch.setattr(StagedConnections, "take", take)

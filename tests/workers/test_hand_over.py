@@ -16,7 +16,7 @@ import wallaroo
 from tests.cluster.harness import framed, free_ports
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.ingest.connection_handover import Handed, Offer, distribute, drop
+from wallaroo.ingest.connection_handover import ConnectionCopy, Offer, distribute, drop
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource
@@ -90,7 +90,7 @@ class Worker:
         self.senders = ListeningSources(self)
         folder.mkdir()
         self.hand_over = UnixHandOver(str(folder), secret, FRAME_BYTES_MAX, PIPELINES, self)
-        self.offers: list[tuple[Offer, list[Handed]]] = []
+        self.offers: list[tuple[Offer, list[ConnectionCopy]]] = []
         self.hand_over.listen()
 
     def new_placed(self, *_: object) -> PlacedSource:
@@ -101,21 +101,21 @@ class Worker:
 
     def report(self, event: str, values: dict[str, Any]) -> None: ...
 
-    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
-        self.offers.append((offer, handed))
+    def connections_offered(self, offer: Offer, copies: list[ConnectionCopy]) -> bool:
+        self.offers.append((offer, copies))
         return offer.resize == RESIZE
 
     async def give(self, *takers: "Worker", resize: int = RESIZE) -> bool:
         await self.senders.pause_reading(asyncio.sleep)
         shares = distribute(
-            GIVER, self.senders.handed(), [taker.hand_over.path for taker in takers]
+            GIVER, self.senders.copies(), [taker.hand_over.path for taker in takers]
         )
         return await self.hand_over.give(Offer(resize, GIVER, 1), shares) == {*shares}
 
     def read_on(self) -> None:
         """The change is done."""
-        for _, handed in self.offers:
-            self.senders.take_over(handed)
+        for _, copies in self.offers:
+            self.senders.take_over(copies)
         self.senders.read_on()
 
 
@@ -148,8 +148,8 @@ async def _with_workers(
             worker.listener.close()
             worker.short_listener.close()
             worker.hand_over.close()
-            for _, handed in worker.offers:
-                drop(handed)
+            for _, copies in worker.offers:
+                drop(copies)
         await asyncio.sleep(0)
 
 
@@ -327,8 +327,8 @@ async def test_a_temporary_folder_with_a_long_name_keeps_nobody_from_taking(
         await until(lambda: giver.listener.connection_count == 1)
         assert giver.hand_over.is_here(taker.hand_over.path)
         assert await giver.give(taker)
-    for _, handed in taker.offers:
-        drop(handed)
+    for _, copies in taker.offers:
+        drop(copies)
     taker.hand_over.close()
     assert not (long / "w9").exists()
 
@@ -342,7 +342,7 @@ async def test_who_does_not_know_the_secret_hands_over_nothing(
     await other.senders.listen(["127.0.0.1:0", "127.0.0.1:0"])
     pair = socket.socketpair()
     with pair[0], pair[1]:
-        share = {taker.hand_over.path: [Handed(0, b"", pair[0].dup())]}
+        share = {taker.hand_over.path: [ConnectionCopy(0, b"", pair[0].dup())]}
         assert not await other.hand_over.give(OFFER, share)
     assert taker.offers == []
     other.listener.close()
@@ -367,7 +367,7 @@ async def test_a_taker_that_does_not_answer_is_not_waited_for_forever(
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)
         assert giver.hand_over.is_here(path)
-        assert not await giver.hand_over.give(OFFER, {path: giver.senders.handed()})
+        assert not await giver.hand_over.give(OFFER, {path: giver.senders.copies()})
     assert not giver.hand_over.is_here(str(tmp_path / "nobody"))
 
 
@@ -379,9 +379,9 @@ async def test_what_is_longer_than_it_may_be_ends_the_transfer(
     pair = socket.socketpair()
     with pair[0], pair[1]:
         begin = bytes(FRAME_BYTES_MAX + (2 << 20))
-        share = {taker.hand_over.path: [Handed(0, begin, pair[0].dup())]}
+        share = {taker.hand_over.path: [ConnectionCopy(0, begin, pair[0].dup())]}
         assert not await giver.hand_over.give(OFFER, share)
-        share = {taker.hand_over.path: [Handed(2, b"", pair[0].dup())]}
+        share = {taker.hand_over.path: [ConnectionCopy(2, b"", pair[0].dup())]}
         assert not await giver.hand_over.give(OFFER, share), "there is no such pipeline"
     assert taker.offers == []
 

@@ -25,7 +25,7 @@ from tests.workers.test_hand_over import (
     on_uvloop,
     until,
 )
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import PENDING_BYTES_MAX
 from wallaroo.wire.connection_handover import BATCH_COUNT_MAX
 from wallaroo.wire.handshake import MAGIC, NONCE_BYTES, PROOF_BYTES
@@ -155,7 +155,7 @@ async def test_a_worker_that_ends_waits_for_no_transfer(workers: list[Worker], p
             deaf.bind(short)
         deaf.listen()
         await until(lambda: giver.listener.connection_count == 1)
-        shares = {str(path / "deaf"): giver.senders.handed()}
+        shares = {str(path / "deaf"): giver.senders.copies()}
         giving = asyncio.create_task(giver.hand_over.give(OFFER, shares))
         line, _ = await asyncio.to_thread(deaf.accept)
         with line:
@@ -191,7 +191,7 @@ async def test_a_taker_with_few_files_left_refuses(workers: list[Worker], _: Pat
         await until(lambda: giver.listener.connection_count == 40)
         await giver.senders.pause_reading(asyncio.sleep)
         before = open_files()
-        share = giver.senders.handed()
+        share = giver.senders.copies()
         # Room for all, and hardly more.
         with files_left(50):
             assert await giver.hand_over.give(OFFER, {taker.hand_over.path: share}) == set()
@@ -212,7 +212,7 @@ async def test_what_the_system_does_not_let_through_is_given_back_whole(
         await until(lambda: giver.listener.connection_count == count)
         await giver.senders.pause_reading(asyncio.sleep)
         before = open_files()
-        share = giver.senders.handed()
+        share = giver.senders.copies()
         with files_left(BATCH_COUNT_MAX + 5), capture_logs() as lines:
             assert await giver.hand_over.give(OFFER, {taker.hand_over.path: share}) == set()
         assert open_files() == before
@@ -230,7 +230,7 @@ async def test_a_giver_without_files_for_copies_keeps_all(workers: list[Worker],
         await until(lambda: giver.listener.connection_count == 20)
         before = open_files()
         with files_left(5), pytest.raises(OSError, match="Too many open files"):
-            giver.senders.handed()
+            giver.senders.copies()
         assert open_files() == before
 
 
@@ -318,11 +318,11 @@ async def test_a_share_that_came_by_another_attempt_is_not_read(
         await until(lambda: giver.listener.connection_count == 2)
         await giver.senders.pause_reading(asyncio.sleep)
         gone = "/nowhere/hand-over"
-        first, second = giver.senders.handed()
+        first, second = giver.senders.copies()
         path = takers[0].hand_over.path
         assert await giver.hand_over.give(OFFER, {path: [first], gone: [second]}) == {path}
         assert first.stream.fileno() == second.stream.fileno() == -1, "what is given is closed"
-        shares: dict[str, list[Handed]] = {takers[1].hand_over.path: giver.senders.handed()}
+        shares: dict[str, list[ConnectionCopy]] = {takers[1].hand_over.path: giver.senders.copies()}
         assert await giver.hand_over.give(OFFER, shares) == {*shares}
         giver.senders.detach()
         takers[1].read_on()

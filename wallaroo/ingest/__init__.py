@@ -1,1 +1,1 @@
-"""What comes in: connections of senders, journals, replay, hand-over of connections."""
+"""Input: connections of senders, journals, replay, hand-over of connections."""

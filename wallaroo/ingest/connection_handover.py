@@ -1,18 +1,18 @@
-"""Open connections of senders on their way from a worker that leaves to workers that stay.
+"""Hands open connections of senders from a worker that leaves to workers that stay.
 
     giver:  pauses, finishes what it has read --> offers copies of its connections --> waits
     taker:  stages what is offered
-    commit:    takers read on, the giver forgets them
+    commit:    takers read on, the giver closes its copies
     call-off:  takers close what is staged, the giver reads on
 
-A copy goes with the bytes of a frame that is not read to its end. What the sender sends meanwhile
-waits in the kernel, and no copy needs to be told of it: all of them are the same connection.
+Each copy goes with the bytes of a frame that was read in part. What the sender sends meanwhile
+waits in the kernel, where any copy can read it, since all of them are one connection.
 
 **What can go wrong**
 
-* *Two workers read one connection.* Each would get some bytes of the same frames. So a connection
-  is read by its giver until the commit and by its taker after it, and neither guesses about the
-  other.
+* *Two workers read one connection.* Each would get some bytes of the same frames. So the giver
+  reads a connection until the commit and the taker after it, and neither guesses what the other
+  does.
 * *A worker is lost in between.* The connection stays open as long as any copy is. If the giver is
   lost before the commit, the change is called off, and senders of a lost process connect again.
 * *An answer is lost.* The giver cannot know whether the taker has staged its share. So it offers
@@ -48,39 +48,38 @@ class Stream(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up this copy."""
+        """Close this copy."""
         ...
 
     def fileno(self) -> int:
-        """Return the system's number of this copy."""
+        """Return the file descriptor of this copy."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
-    """One sender's connection."""
+class ConnectionCopy:
+    """A copy of one sender's connection; its holder has to close it."""
 
     pipeline: int
-    begin: bytes
-    """Of a frame whose rest is not read yet; mostly empty."""
+    partial_frame: bytes
+    """The part of a frame that was read already; mostly empty."""
     stream: Stream
-    """A copy that whoever has this value closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What connections are given for."""
+    """For which resize a worker offers connections, and in which attempt."""
 
     resize: int
     giver: WorkerName
     attempt: int
-    """Of this giver for this resize, from 1 on."""
+    """Attempts of one giver in one resize are counted from 1."""
 
 
 class HandOverEvents(Protocol):
-    """What is reported to a worker that connections are offered to."""
+    """What a taker is asked."""
 
-    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
+    def connections_offered(self, offer: Offer, copies: list[ConnectionCopy]) -> bool:
         """Stage these connections if the offer is expected; return whether they are staged."""
         ...
 
@@ -90,75 +89,76 @@ class HandOver(Protocol):
 
     @property
     def path(self) -> str:
-        """Where this worker accepts some; empty for nowhere."""
+        """Where this worker accepts connections; empty if it accepts none."""
         ...
 
     def is_here(self, path: str) -> bool:
-        """Whether a worker takes connections there, on this host."""
+        """Return whether a worker of this host accepts connections there."""
         ...
 
-    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
-        """Offer each path its share, and close them; return where they certainly lie aside."""
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[ConnectionCopy]]) -> set[str]:
+        """Offer each path its share and close the copies; return the paths that staged theirs."""
         ...
 
 
 def distribute(
-    giver: WorkerName, handed: Sequence[Handed], paths: Sequence[str]
-) -> dict[str, list[Handed]]:
-    """Return each path's share, as many for each as can be; several givers begin at others."""
+    giver: WorkerName, copies: Sequence[ConnectionCopy], paths: Sequence[str]
+) -> dict[str, list[ConnectionCopy]]:
+    """Return each path's share: as many for one as for another, give or take one."""
+    # Givers begin at different paths, so that their odd connections go to different takers.
     first = hash_text(giver)
-    shares: dict[str, list[Handed]] = {}
-    for number, each in enumerate(handed):
+    shares: dict[str, list[ConnectionCopy]] = {}
+    for number, each in enumerate(copies):
         shares.setdefault(paths[(first + number) % len(paths)], []).append(each)
     return shares
 
 
 class StagedConnections:
-    """What was offered to one worker for a change that is under way."""
+    """The connections that were offered to one worker for the resize that is under way."""
 
     def __init__(self) -> None:
-        self._shares: dict[WorkerName, tuple[int, list[Handed]]] = {}
-        """By giver: the number of its last attempt that came here, and the share."""
+        self._shares: dict[WorkerName, tuple[int, list[ConnectionCopy]]] = {}
+        """By giver: the number of its last attempt that arrived here, and the share."""
 
-    def stage(self, offer: Offer, handed: list[Handed]) -> None:
-        """Keep what is given, until it is known what becomes of the change."""
+    def stage(self, offer: Offer, copies: list[ConnectionCopy]) -> None:
+        """Keep a share until the resize is committed or called off."""
         if offer.giver in self._shares:
             drop(self._shares[offer.giver][1])
-        self._shares[offer.giver] = (offer.attempt, handed)
+        self._shares[offer.giver] = (offer.attempt, copies)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is staged."""
         return not self._shares
 
-    def take(self, giver: WorkerName, attempt: int) -> list[Handed]:
-        """The change is done, and ``giver`` has given up what it gave at that attempt."""
-        number, handed = self._shares.get(giver, (0, []))
+    def take(self, giver: WorkerName, attempt: int) -> list[ConnectionCopy]:
+        """Return the share of the attempt that the commit names; empty if it is another one."""
+        number, copies = self._shares.get(giver, (0, []))
         if not attempt or number != attempt:
             return []
         del self._shares[giver]
-        return handed
+        return copies
 
     def drop(self) -> None:
-        """What is left was given in vain."""
+        """Close all shares that were not taken."""
         shares, self._shares = self._shares, {}
-        for _, handed in shares.values():
-            drop(handed)
+        for _, copies in shares.values():
+            drop(copies)
 
 
-def collect(copies: Iterable[Handed]) -> list[Handed]:
-    """Return all of them; where the next cannot be made, give up the others and raise."""
-    handed: list[Handed] = []
+def collect(copies: Iterable[ConnectionCopy]) -> list[ConnectionCopy]:
+    """Make all copies and return them; if one cannot be made, close the others and raise."""
+    made: list[ConnectionCopy] = []
     try:
         for each in copies:
-            handed.append(each)  # noqa: PERF402  what is there already counts
+            made.append(each)  # noqa: PERF402  those made before an error have to be closed
     except OSError:
-        drop(handed)
+        drop(made)
         raise
-    return handed
+    return made
 
 
-def drop(handed: Sequence[Handed]) -> None:
-    """Give up these copies."""
-    for each in handed:
+def drop(copies: Sequence[ConnectionCopy]) -> None:
+    """Close these copies."""
+    for each in copies:
         each.stream.close()

@@ -1,6 +1,7 @@
-"""What one connection of a source has read, written down where that is asked for, and not taken.
+"""What one connection of a source has read and the engine has not processed.
 
-At most one piece of the stream is here: no more is read until the engine has taken it.
+With checkpoints on, payloads are appended to the journal before the engine gets them. At most one
+piece of the stream is held here: the connection is read again when the engine has processed it.
 """
 
 from collections.abc import Callable
@@ -12,31 +13,31 @@ from wallaroo.errors import StoreError
 from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.runtime.engine import Engine
 
-JOURNAL_AGAIN_S = 1.0
+JOURNAL_RETRY_S = 1.0
 
 
 class Connection(Protocol):
-    """One sender."""
+    """The connection of one sender."""
 
     def pause(self) -> None:
         """Read no more for now."""
         ...
 
     def batch_consumed(self) -> None:
-        """Nothing of it waits any more: read on, or be gone."""
+        """Read on, or close if the sender has ended: everything that was read is processed."""
         ...
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
-        """Call back in a while."""
+        """Call ``callback`` after a delay."""
         ...
 
     def waits_for_journal(self, error: StoreError) -> None:
-        """What was read could not be written down; that is tried again until it can."""
+        """Report that the journal could not be written. The reader retries until it can be."""
         ...
 
 
 class Reading:
-    """The payloads of one piece; what is unfinished at its end waits in the ``framer``."""
+    """The payloads of one piece; an incomplete frame at its end waits in the ``framer``."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Reading:
         self.framer = framer
         self.pipeline = pipeline
         self.delivered_ns = 0
-        """When the payloads that wait were read; 0 where nobody asks."""
+        """When the waiting payloads were read; 0 if that is not measured."""
         self._connection = connection
         self._engine = engine
         self._intake = intake
@@ -60,11 +61,11 @@ class Reading:
         self._pending_bytes = 0
         self._entry = 0
         """Offset of the payloads' entry in the journal."""
-        self._is_written_down = False
+        self._is_journaled = False
 
     def receive_data(self, data: bytes) -> bool:
-        """Cut the next piece into payloads, for the engine; say whether there are any."""
-        assert not self.has_records, "the piece before is not taken yet"
+        """Cut the next piece into payloads for the engine; return whether it has any."""
+        assert not self.has_records, "the last piece is not taken yet"
         self._payloads = self.framer.receive_data(data)
         if not self._payloads:
             return False
@@ -72,17 +73,17 @@ class Reading:
         self._position = 0
         self._pending_bytes = len(data)
         self._intake.reserve(len(data))
-        self._is_written_down = False
-        self._write_down()
+        self._is_journaled = False
+        self._append_to_journal()
         return True
 
     def receive_eof(self) -> bool:
-        """The sender has ended the stream in order; say whether that completed a last payload."""
+        """Handle an orderly end of the stream; return whether it completed a last payload."""
         end = self.framer.end_at_eof if self.framer.buffered_bytes else b""
         return self.receive_data(end) if end else False
 
-    def _write_down(self) -> None:
-        """Hand payloads to the engine once they stand in the journal; try again until they do."""
+    def _append_to_journal(self) -> None:
+        """Append the payloads to the journal, then pass them to the engine; retry on errors."""
         if self._journal is not None:
             try:
                 self._entry = self._journal.append(
@@ -90,27 +91,27 @@ class Reading:
                 )
             except StoreError as error:
                 self._connection.waits_for_journal(error)
-                self._connection.call_later(JOURNAL_AGAIN_S, self._write_down_again)
+                self._connection.call_later(JOURNAL_RETRY_S, self._retry_journal)
                 return
-        self._is_written_down = True
+        self._is_journaled = True
         self._engine.source_ready(self)
 
-    def _write_down_again(self) -> None:
+    def _retry_journal(self) -> None:
         if self._intake.is_held_for(HoldReason.REPLAY):
-            # A replay is under way; what comes behind it has to wait for its end.
-            self._connection.call_later(JOURNAL_AGAIN_S, self._write_down_again)
+            # A replay is under way, and these payloads belong behind it.
+            self._connection.call_later(JOURNAL_RETRY_S, self._retry_journal)
         else:
-            self._write_down()
+            self._append_to_journal()
 
     def rewind(self) -> None:
-        """Forget payloads that stand in the journal: they come again by its replay."""
-        if self.has_records and self._is_written_down:
+        """Forget payloads that are in the journal, since its replay delivers them again."""
+        if self.has_records and self._is_journaled:
             self.batch_consumed()
 
     def end(self) -> None:
-        """The connection is gone, and nothing of it waits.
+        """Forget the connection, which has ended.
 
-        Without this the two would know each other, and wait for the garbage collector.
+        Otherwise the two would refer to each other and wait for the garbage collector.
         """
         del self._connection
 
@@ -132,7 +133,7 @@ class Reading:
         return self._payloads[start : self._position]
 
     def batch_consumed(self) -> None:
-        """Everything is processed, or to be given up."""
+        """Free the budget and let the connection read on, since nothing waits any more."""
         self._payloads = []
         self._position = 0
         pending_bytes, self._pending_bytes = self._pending_bytes, 0

@@ -1,4 +1,4 @@
-"""Replays journals: what was read before a failure and belongs behind the checkpoint."""
+"""Replays journals: what was read before a failure and follows the checkpoint."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
@@ -12,21 +12,21 @@ from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
 
 Replay = tuple[Iterable[Entry], JournalProgress]
-"""The entries of a journal from where it is to be replayed, and what keeps track of that."""
+"""The entries of a journal to replay, and the progress of that."""
 
 ENTRY_BYTES = BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES
-"""Of an entry, besides its frames."""
+"""The size of an entry without its frames."""
 
 
 class ReplayEvents(Protocol):
     """What a replay reports."""
 
     def replay_finished(self, journal_count: int, record_count: int) -> None:
-        """Everything is taken and processed."""
+        """Everything is replayed and processed."""
         ...
 
     def replay_failed(self, error: WallarooError) -> None:
-        """A journal cannot be read on; ``start`` raises this for the first entry."""
+        """A later entry of a journal cannot be read; for the first one ``start`` raises."""
         ...
 
 
@@ -47,7 +47,7 @@ class ReplayRunner:
         self._record_count = 0
 
     def start(self, journals: list[Replay]) -> None:
-        """Replay these."""
+        """Replay these journals. Raises ``WallarooError`` if the first entry cannot be read."""
         self._entries = _all_entries(journals)
         self._journal_count = len(journals)
         self._record_count = 0
@@ -66,7 +66,7 @@ class ReplayRunner:
                 self._payloads = self._cut(entry)[entry.skip :]
                 self._record_count += len(self._payloads)
                 return
-            # The application has no such pipeline any more, and was told to drop it.
+            # The application no longer has this pipeline, and the user chose to drop its input.
             progress.mark_taken(entry.offset, entry.record_count - entry.skip)
 
     def _cut(self, entry: Entry) -> list[bytes]:
@@ -89,7 +89,7 @@ class ReplayRunner:
     # For the engine
 
     delivered_ns = 0
-    """Not told: these records came to an earlier life of a worker."""
+    """Not measured: these records were delivered to an earlier process."""
 
     @property
     def pipeline(self) -> int:
@@ -116,7 +116,7 @@ class ReplayRunner:
         return payloads
 
     def batch_consumed(self) -> None:
-        """Everything is replayed, or nothing more can be."""
+        """Report the end of the replay, unless it has failed."""
         if not self._has_failed:
             self._finish()
 

@@ -1,14 +1,14 @@
-"""The senders connected to one worker, as a change of the members takes and brings them."""
+"""The senders connected to one worker, and their way to other workers in a resize."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
-from wallaroo.ingest.connection_handover import Handed, collect, drop
+from wallaroo.ingest.connection_handover import ConnectionCopy, collect, drop
 from wallaroo.ingest.read_budget import HoldReason
 from wallaroo.ingest.source_ports import SourcePorts
 
-REST_LOOK_S = 0.001
+PROCESSED_POLL_S = 0.001
 
 
 class ListeningSources:
@@ -16,68 +16,68 @@ class ListeningSources:
 
     def __init__(self, ports: SourcePorts) -> None:
         self._ports = ports
-        self._taken_over: list[Handed] = []
-        """Connections that are this worker's now, and not read on yet."""
+        self._taken_over: list[ConnectionCopy] = []
+        """Connections that belong to this worker now and are not read yet."""
         self.are_accepted = False
 
     async def listen(self, addresses: list[str]) -> None:
-        """Accept senders, if that is not done already. Raises ``OSError``."""
+        """Accept senders, unless this worker does already. Raises ``OSError``."""
         if not self.are_accepted:
             self.are_accepted = True
             for index, listener in self._ports.listeners.items():
                 await listener.listen(addresses[index])
 
     async def close(self) -> None:
-        """Take what senders had sent when this was called, and accept none."""
+        """Take what senders had sent before this call, then close all connections."""
         self.are_accepted = False
         self._drop()
         await self._ports.all_of(listener.drain() for listener in self._ports.listeners.values())
 
     def rewind(self) -> None:
-        """Give up what waits to be processed: it stands in the journal, which is replayed."""
-        # Connections that were about to be handed over stay.
+        """Forget what waits to be processed: it is in the journal, which will be replayed."""
+        # Connections that were about to be handed over stay here.
         self.resume_reading()
         for listener in self._ports.listeners.values():
             listener.rewind()
 
-    # To others
+    # Giving
 
     async def pause_reading(self, pause: Pause) -> None:
-        """Accept and read nothing; return when everything that was read is processed."""
+        """Stop accepting and reading; return when everything that was read is processed."""
         self.are_accepted = False
         self._ports.intake.hold(HoldReason.HAND_OVER)
         await self._ports.all_of(each.stop_accepting() for each in self._ports.listeners.values())
         while not self._ports.intake.is_empty:
-            await pause(REST_LOOK_S)
+            await pause(PROCESSED_POLL_S)
 
     def resume_reading(self) -> None:
-        """Read on; ``listen`` makes the sources accept again."""
+        """Read on. To accept senders again, call ``listen``."""
         self._ports.intake.release(HoldReason.HAND_OVER)
 
-    def handed(self) -> list[Handed]:
-        """Return copies of all connections, which nobody reads; raises ``OSError``."""
+    def copies(self) -> list[ConnectionCopy]:
+        """Return copies of all connections, which must be paused. Raises ``OSError``."""
         return collect(self._copies())
 
-    def _copies(self) -> Iterator[Handed]:
+    def _copies(self) -> Iterator[ConnectionCopy]:
         for each in self._taken_over:
             yield replace(each, stream=each.stream.dup())
         for listener in self._ports.listeners.values():
-            yield from listener.handed()
+            yield from listener.copies()
 
     def detach(self) -> None:
-        """Forget all connections: they are others' now."""
+        """Forget all connections, which belong to other workers now."""
         self._drop()
         for listener in self._ports.listeners.values():
             listener.detach()
 
-    # From others
+    # Taking
 
-    def take_over(self, handed: list[Handed]) -> None:
-        """Have ``read_on`` read these."""
-        self._taken_over += handed
+    def take_over(self, copies: list[ConnectionCopy]) -> None:
+        """Keep these connections for ``read_on``."""
+        self._taken_over += copies
 
     def read_on(self) -> None:
-        """Read what was taken over: nothing that another worker read of it can come again."""
+        """Read what was taken over, now that no replay can deliver what the giver read of it."""
         taken_over, self._taken_over = self._taken_over, []
         for each in taken_over:
             self._ports.listeners[each.pipeline].take_over(each)

@@ -1,8 +1,9 @@
 """How much all connections of a worker's sources may have read and not yet processed.
 
-One connection holds what one read of its socket gave. A thousand of them together would hold far
-more than any backlog the cluster allows, just when a sink stands still. So above a limit none of
-them reads on. All readers can also be held for a reason that has nothing to do with the amount.
+Each connection holds what one read of its socket returned. A thousand connections together would
+hold far more than the backlog that the cluster allows, just when a sink does not accept anything.
+So above a limit none of them is read. All readers can also be paused for a reason that has nothing
+to do with the amount.
 """
 
 from enum import Enum
@@ -12,21 +13,21 @@ PENDING_BYTES_MAX = 4 << 20
 
 
 class HoldReason(Enum):
-    """Why no connection may be read, however little waits."""
+    """Why no connection may be read, however small the backlog is."""
 
-    REPLAY = "a journal holds what belongs before it"
+    REPLAY = "a journal has to be replayed first"
     HAND_OVER = "the connections may go to other workers"
 
 
 class Reader(Protocol):
-    """What can be held up: a connection in its reading, a listener in its accepting."""
+    """What can be paused: a connection that is read, a listener that accepts connections."""
 
     def pause(self) -> None:
         """Read no more for now."""
         ...
 
     def resume(self) -> None:
-        """Read on, unless something else holds this reader up."""
+        """Read on, unless something else holds this reader back."""
         ...
 
 
@@ -55,7 +56,7 @@ class ReadBudget:
         return not self._pending_bytes
 
     def add(self, reader: Reader) -> None:
-        """Add a connection or a listener; it reads as long as it is not paused."""
+        """Add a connection or a listener, which reads until it is paused."""
         self._readers[reader] = None
         if self._holds:
             reader.pause()
@@ -70,7 +71,7 @@ class ReadBudget:
         self._pause_all()
 
     def release(self, reason: HoldReason) -> None:
-        """Resume every reader that nothing else holds up."""
+        """Resume every reader that nothing else holds back."""
         self._holds.discard(reason)
         self._resume_all()
 
@@ -89,7 +90,7 @@ class ReadBudget:
             self._resume_all()
 
     def check(self) -> None:
-        """Assert that readers are held up by what waits, and only by that much."""
+        """Assert that readers are paused above the limit, and only above it."""
         assert self._pending_bytes >= 0
         if self._has_too_much:
             assert self._pending_bytes > PENDING_BYTES_MAX // 2

@@ -1,10 +1,10 @@
-"""What the sources of one worker are made of, whatever these really are."""
+"""What the sources of one worker are made of, real or simulated."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.errors import WallarooError
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.waiting import Flag
@@ -12,39 +12,39 @@ from wallaroo.topology.plan import Application, Pipeline
 
 
 class SourceListener(Protocol):
-    """Takes what senders send for one pipeline."""
+    """Accepts the senders of one pipeline and reads what they send."""
 
     async def listen(self, address: str) -> None:
         """Accept senders from now on; raises ``OSError``."""
         ...
 
     def rewind(self) -> None:
-        """Forget what waits to be processed: it stands in the journal, which is replayed."""
+        """Forget what waits to be processed: it is in the journal, which will be replayed."""
         ...
 
     async def drain(self) -> None:
-        """Take what senders had sent when this was called, then close everything."""
+        """Take what senders had sent before this call, then close everything."""
         ...
 
     async def stop_accepting(self) -> None:
-        """Accept those who wait, and nobody more until ``listen``."""
+        """Accept the connections that wait in the kernel, then none until ``listen``."""
         ...
 
-    def handed(self) -> Iterable[Handed]:
-        """Copy all connections, which nobody reads; to go through them raises ``OSError``."""
+    def copies(self) -> Iterable[ConnectionCopy]:
+        """Yield copies of all connections, which must be paused. May raise ``OSError``."""
         ...
 
     def detach(self) -> None:
         """Forget all connections; copies of them stay open."""
         ...
 
-    def take_over(self, handed: Handed) -> None:
-        """Read on where another worker has stopped, as if the sender had connected here."""
+    def take_over(self, copy: ConnectionCopy) -> None:
+        """Read a connection from where another worker stopped."""
         ...
 
     @property
     def connection_count(self) -> int:
-        """Senders that are connected."""
+        """How many senders are connected."""
         ...
 
 
@@ -52,11 +52,11 @@ class PlacedSource(Protocol):
     """A source that runs on one worker only; the engine takes its records."""
 
     def start(self) -> None:
-        """Begin, or go on from the position that was restored."""
+        """Begin, or go on from the restored position."""
         ...
 
     def stop(self) -> None:
-        """Hand out no more records."""
+        """Deliver no more records."""
         ...
 
     def position(self) -> Any:

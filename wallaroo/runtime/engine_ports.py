@@ -24,35 +24,35 @@ class SourceRunner(Protocol):
 
     @property
     def delivered_ns(self) -> int:
-        """When what ``take`` returns next came to this worker; 0 where that says nothing."""
+        """When the next records were read by a worker; 0 if that is not measured."""
         ...
 
     def take(self, record_count_max: int) -> list[Any]:
-        """Return the next records; they are the engine's from now on."""
+        """Return the next records, which the engine owns from now on."""
         ...
 
     def batch_consumed(self) -> None:
-        """Everything is taken and processed: read on."""
+        """Read on, since all records are taken and processed."""
         ...
 
 
 class BatchLink(Protocol):
-    """The way to another worker."""
+    """The link to another worker."""
 
     def send_batch(self, batch: OutgoingBatch) -> None:
-        """Send a batch, now or as soon as the link stands."""
+        """Send a batch, now or as soon as the link is connected."""
         ...
 
 
 class EngineEvents(Protocol):
-    """What the engine asks of the worker whose records it runs, and what it reports to it.
+    """What the engine asks its worker, and what it reports.
 
-    None of these calls waits. All but ``states_received`` come from within a turn or a ``flush``.
+    None of these calls waits. All but ``states_received`` are made during a turn or a ``flush``.
     """
 
     @property
     def must_pause(self) -> bool:
-        """Whether sources have to wait: this worker or another one has too much unprocessed."""
+        """Whether sources have to pause, because a worker has too much unprocessed."""
         ...
 
     def flushing(self) -> None:
@@ -60,7 +60,7 @@ class EngineEvents(Protocol):
         ...
 
     def output_made(self, sink: SinkId, chunk: bytes) -> None:
-        """Whole records for a sink."""
+        """A chunk of whole records is to be written to a sink."""
         ...
 
     def barrier_received(self, link: Link, barrier: Barrier) -> None:
@@ -68,17 +68,17 @@ class EngineEvents(Protocol):
         ...
 
     def states_received(self, link: Link, frame: MovingFrame) -> None:
-        """Another worker gives states. These are not records, so they wait for none."""
+        """Another worker has sent states. These do not wait for records in the inbox."""
         ...
 
     def records_failed(self, failures: list[Failure]) -> None:
-        """User code could not process these records; the engine goes on behind them."""
+        """User code could not process these records. The engine goes on with the next ones."""
         ...
 
     def engine_stopped(self, failure: Failure) -> None:
-        """The run has to stop because of this record; the engine runs no more."""
+        """The engine has stopped for good, because this failure must stop the run."""
         ...
 
     def turn_ended(self) -> None:
-        """Everything that came out of a turn is handed on."""
+        """All results of a turn have been passed on."""
         ...

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from wallaroo.ingest.connection_handover import Handed, HandOverEvents, Offer, drop
+from wallaroo.ingest.connection_handover import ConnectionCopy, HandOverEvents, Offer, drop
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 
@@ -120,7 +120,7 @@ class SimulatedHandOver:
         """Return whether a worker accepts connections at this path."""
         return path in self._takers and self._takers[path]._process.is_alive
 
-    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[ConnectionCopy]]) -> set[str]:
         """Offer each path its share, and close them; return the paths that have accepted it."""
         answers: dict[str, bool] = {}
         for path, share in shares.items():
@@ -137,7 +137,7 @@ class SimulatedHandOver:
         self,
         taker: "SimulatedHandOver",
         offer: Offer,
-        share: Sequence[Handed],
+        share: Sequence[ConnectionCopy],
         answer: Callable[[bool], None],
     ) -> None:
         loop = self._process.loop
@@ -148,7 +148,9 @@ class SimulatedHandOver:
             answer(False)
             return
         # The copies are made now, and exist while they are under way.
-        offered = [Handed(each.pipeline, each.begin, _copy(each, there)) for each in share]
+        offered = [
+            ConnectionCopy(each.pipeline, each.partial_frame, _copy(each, there)) for each in share
+        ]
 
         def arrive() -> None:
             is_aside = taker._events.connections_offered(offer, offered)
@@ -160,6 +162,6 @@ class SimulatedHandOver:
         there.call_later(loop.random.random() * DELAY_S, arrive)
 
 
-def _copy(handed: Handed, process: Process) -> Copy:
-    assert isinstance(handed.stream, Copy)
-    return Copy(handed.stream.line, process)
+def _copy(copy: ConnectionCopy, process: Process) -> Copy:
+    assert isinstance(copy.stream, Copy)
+    return Copy(copy.stream.line, process)

@@ -6,7 +6,7 @@ from typing import Protocol
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.connection_reader import Reading
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
@@ -32,13 +32,13 @@ class Listener(Protocol):
 class SourceConnection:
     """One sender's connection on a worker."""
 
-    def __init__(self, listener: Listener, copy: Copy, begin: bytes) -> None:
+    def __init__(self, listener: Listener, copy: Copy, partial_frame: bytes) -> None:
         self._listener = listener
         self._copy = copy
         self._line = copy.line
         self._line.reader = self
         framer = listener.source.framer(FRAME_BYTES_MAX)
-        whole = framer.receive_data(begin)
+        whole = framer.receive_data(partial_frame)
         assert not whole, "what is whole is taken where it was read"
         self._reading = Reading(
             self, listener.pipeline, framer, listener.engine, listener.intake, listener.journal
@@ -99,9 +99,9 @@ class SourceConnection:
             self._is_paused = False
             self._listener.process.call_later(0.0, self._read)
 
-    def handed(self) -> Handed:
+    def copy(self) -> ConnectionCopy:
         """Return a copy of the connection."""
-        return Handed(self._listener.pipeline, self._reading.framer.rest, self._copy.dup())
+        return ConnectionCopy(self._listener.pipeline, self._reading.framer.rest, self._copy.dup())
 
     def close(self) -> None:
         """Close this copy; the line stays open if another worker has a copy."""

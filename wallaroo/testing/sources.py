@@ -2,7 +2,7 @@
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.connection_handover import Copy, Line
@@ -57,8 +57,8 @@ class Listener:
         """Accept a sender's connection."""
         self._open(Copy(line, self.process), b"")
 
-    def _open(self, copy: Copy, begin: bytes) -> None:
-        connection = SourceConnection(self, copy, begin)
+    def _open(self, copy: Copy, partial_frame: bytes) -> None:
+        connection = SourceConnection(self, copy, partial_frame)
         self.connections.append(connection)
         self.intake.add(connection)
         connection.may_read()
@@ -81,19 +81,19 @@ class Listener:
         """Accept no connections until ``listen``."""
         self._is_listening = False
 
-    def handed(self) -> list[Handed]:
+    def copies(self) -> list[ConnectionCopy]:
         """Return copies of all connections."""
-        return [each.handed() for each in self.connections]
+        return [each.copy() for each in self.connections]
 
     def detach(self) -> None:
         """Forget all connections."""
         self._close_all()
 
-    def take_over(self, handed: Handed) -> None:
+    def take_over(self, copy: ConnectionCopy) -> None:
         """Continue a connection where another worker has stopped reading."""
         self._hall.on_change()
-        assert isinstance(handed.stream, Copy)
-        self._open(handed.stream, handed.begin)
+        assert isinstance(copy.stream, Copy)
+        self._open(copy.stream, copy.partial_frame)
 
     def _close_all(self) -> None:
         self._is_listening = False

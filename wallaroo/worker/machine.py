@@ -10,7 +10,7 @@ nothing has to be connected afterwards.
 """
 
 from wallaroo.errors import WallarooError
-from wallaroo.ingest.connection_handover import Handed, Offer
+from wallaroo.ingest.connection_handover import ConnectionCopy, Offer
 from wallaroo.links.incoming import IncomingLink
 from wallaroo.links.mesh import Mesh
 from wallaroo.names import Epoch, SinkId
@@ -161,9 +161,9 @@ class WorkerMachine:
         """Look at the backlog again."""
         self._lifecycle.worker.backlog_changed()
 
-    def connections_offered(self, offer: Offer, handed: list[Handed]) -> bool:
+    def connections_offered(self, offer: Offer, copies: list[ConnectionCopy]) -> bool:
         """Stage connections of a worker that leaves; return whether they are staged."""
-        are_staged = self._lifecycle.resize.offered(offer, handed)
+        are_staged = self._lifecycle.resize.offered(offer, copies)
         self._story.note(offer, "staged" if are_staged else "refused")
         self._check()
         return are_staged

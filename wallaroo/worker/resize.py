@@ -40,7 +40,7 @@ before it.
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.ingest.connection_handover import Handed, Offer, StagedConnections, distribute
+from wallaroo.ingest.connection_handover import ConnectionCopy, Offer, StagedConnections, distribute
 from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.inbox import Link
@@ -195,7 +195,7 @@ class WorkerResize:
         attempt = 0
         while paths and order is self._empty_order:
             attempt += 1
-            shares = distribute(self._me, self._worker.sources.senders.handed(), paths)
+            shares = distribute(self._me, self._worker.sources.senders.copies(), paths)
             offer = Offer(order.resize, self._me, attempt)
             accepted = await self._worker.hand_over.give(offer, shares)
             if len(accepted) == len(shares):
@@ -277,11 +277,11 @@ class WorkerResize:
         moved = Moved(self._epoch, moving.number, moving.key_count, moving.byte_count)
         self._worker.send(moved)
 
-    def offered(self, offer: Offer, handed: list[Handed]) -> bool:
+    def offered(self, offer: Offer, copies: list[ConnectionCopy]) -> bool:
         """Stage connections that another worker offers; return whether they are staged."""
         if self._moving is None or self._moving.number != offer.resize:
             return False
-        self._staged.stage(offer, handed)
+        self._staged.stage(offer, copies)
         return True
 
     def check(self) -> None:

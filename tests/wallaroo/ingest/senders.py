@@ -7,7 +7,7 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
 from wallaroo.errors import StoreError
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.connection_reader import Reading
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
@@ -109,12 +109,12 @@ class OneSender:
 class NotedListener:
     """Takes senders for one pipeline, in name only."""
 
-    def __init__(self, *handed: Handed) -> None:
+    def __init__(self, *copies: ConnectionCopy) -> None:
         self.address = ""
-        self.handed_out = [*handed]
-        self.taken_over: list[Handed] = []
+        self.handed_out = [*copies]
+        self.taken_over: list[ConnectionCopy] = []
         self.done: list[str] = []
-        self.connection_count = len(handed)
+        self.connection_count = len(copies)
 
     async def listen(self, address: str) -> None:
         self.address = address
@@ -128,14 +128,14 @@ class NotedListener:
     async def stop_accepting(self) -> None:
         self.done.append("stopped accepting")
 
-    def handed(self) -> Iterable[Handed]:
+    def copies(self) -> Iterable[ConnectionCopy]:
         return self.handed_out
 
     def detach(self) -> None:
         self.done.append("let go")
 
-    def take_over(self, handed: Handed) -> None:
-        self.taken_over.append(handed)
+    def take_over(self, copy: ConnectionCopy) -> None:
+        self.taken_over.append(copy)
 
 
 class NotedStream:

@@ -10,7 +10,7 @@ from tests.wallaroo.ingest.senders import (
     NotedStream,
     new_listening,
 )
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 
 ADDRESSES = ["first:1", "second:2"]
 
@@ -72,14 +72,14 @@ async def test_a_worker_that_goes_back_reads_the_connections_it_was_about_to_giv
     assert listener.done[-1] == "rewound"
 
 
-def handed(pipeline: int = 0, stream: Any = None) -> Handed:
-    return Handed(pipeline, b"begin", stream or NotedStream())
+def new_copy(pipeline: int = 0, stream: Any = None) -> ConnectionCopy:
+    return ConnectionCopy(pipeline, b"begin", stream or NotedStream())
 
 
 def test_connections_that_were_taken_over_wait_until_they_may_be_read_on() -> None:
     listeners = NotedListener(), NotedListener()
     sources, _ = new_listening(*listeners)
-    first, second = handed(0), handed(1)
+    first, second = new_copy(0), new_copy(1)
     sources.take_over([first, second])
     assert [each.taken_over for each in listeners] == [[], []]
     sources.read_on()
@@ -88,21 +88,21 @@ def test_connections_that_were_taken_over_wait_until_they_may_be_read_on() -> No
 
 
 def test_connections_that_wait_are_given_on_as_copies_with_those_that_are_read() -> None:
-    own = handed()
+    own = new_copy()
     sources, _ = new_listening(NotedListener(own))
     stream = NotedStream()
-    sources.take_over([handed(0, stream)])
-    waiting, read = sources.handed()
-    assert waiting == Handed(0, b"begin", stream.copies[0])
+    sources.take_over([new_copy(0, stream)])
+    waiting, read = sources.copies()
+    assert waiting == ConnectionCopy(0, b"begin", stream.copies[0])
     assert read is own
 
 
 def test_if_one_connection_cannot_be_copied_the_copies_made_before_are_closed() -> None:
     sources, _ = new_listening(NotedListener())
     fine, full = NotedStream(), NotedStream(copies_max=0)
-    sources.take_over([handed(0, fine), handed(0, full)])
+    sources.take_over([new_copy(0, fine), new_copy(0, full)])
     with pytest.raises(OSError, match="too many open files"):
-        sources.handed()
+        sources.copies()
     assert [each.is_closed for each in fine.copies] == [True]
     assert not fine.is_closed
 
@@ -112,7 +112,7 @@ async def test_connections_that_were_never_read_on_are_closed_at_the_end(way: st
     listener = NotedListener()
     sources, _ = new_listening(listener)
     stream = NotedStream()
-    sources.take_over([handed(0, stream)])
+    sources.take_over([new_copy(0, stream)])
     if way == "close":
         await sources.close()
     else:

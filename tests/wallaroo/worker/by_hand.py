@@ -14,7 +14,7 @@ from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.restorer import UnreadableKey
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.errors import WallarooError
-from wallaroo.ingest.connection_handover import Handed, HandOverEvents, Offer
+from wallaroo.ingest.connection_handover import ConnectionCopy, HandOverEvents, Offer
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource, SourceEvents
 from wallaroo.ingest.sources import Sources
@@ -139,13 +139,13 @@ class NotedHandOver:
     path = "here/me"
 
     def __init__(self) -> None:
-        self.offers: list[tuple[Offer, dict[str, list[Handed]]]] = []
+        self.offers: list[tuple[Offer, dict[str, list[ConnectionCopy]]]] = []
         self.takes: Callable[[Sequence[str]], set[str]] = set
 
     def is_here(self, path: str) -> bool:
         return path.startswith("here/")
 
-    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[ConnectionCopy]]) -> set[str]:
         self.offers.append((offer, {path: [*share] for path, share in shares.items()}))
         return self.takes([*shares])
 

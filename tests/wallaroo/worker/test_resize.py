@@ -18,7 +18,7 @@ from tests.wallaroo.worker.by_hand import (
     partitions,
 )
 from wallaroo.checkpoint.departure import Departure
-from wallaroo.ingest.connection_handover import Handed, Offer
+from wallaroo.ingest.connection_handover import ConnectionCopy, Offer
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.wire.control import (
     CallOff,
@@ -108,20 +108,20 @@ def test_one_that_joins_waits_for_links_and_sinks() -> None:
 # One that leaves
 
 
-def sender(worker: WorkerByHand) -> Handed:
+def sender(worker: WorkerByHand) -> ConnectionCopy:
     """Connect a sender to the worker."""
-    handed = Handed(0, b"begin", NotedStream())
-    worker.source_ports.listener.handed_out.append(handed)
+    copy = ConnectionCopy(0, b"begin", NotedStream())
+    worker.source_ports.listener.handed_out.append(copy)
     worker.source_ports.listener.connection_count = 1
-    return handed
+    return copy
 
 
 def test_one_that_leaves_gives_its_connections_to_a_worker_of_the_same_host() -> None:
     worker = gathered(leaves=True)
-    handed = sender(worker)
+    copy = sender(worker)
     worker.hand_over.takes = set
     assert worker.order(Empty(E1, RESIZE, ["elsewhere/c", "here/a"])) == [Emptied(E1, RESIZE)]
-    assert worker.hand_over.offers == [(Offer(RESIZE, ME, 1), {"here/a": [handed]})]
+    assert worker.hand_over.offers == [(Offer(RESIZE, ME, 1), {"here/a": [copy]})]
     assert worker.source_ports.listener.done == ["stopped accepting"]
 
 
@@ -247,7 +247,7 @@ def committed_with_departure(*, attempt: int) -> tuple[WorkerByHand, NotedStream
     worker = WorkerByHand().running(A)
     worker.order(gather([ME, A], [ME]))
     stream = NotedStream()
-    assert worker.machine.connections_offered(Offer(RESIZE, A, 1), [Handed(0, b"", stream)])
+    assert worker.machine.connections_offered(Offer(RESIZE, A, 1), [ConnectionCopy(0, b"", stream)])
     hold(worker, A)
     worker.comes_from(A, MovedAll(0, RESIZE, 0))
     left = Departure(A, [], {}, [], {}, attempt).to_wire()

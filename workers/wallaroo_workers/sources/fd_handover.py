@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from wallaroo.errors import ProtocolError, WallarooError
-from wallaroo.ingest.connection_handover import Handed, HandOverEvents, Offer, drop
+from wallaroo.ingest.connection_handover import ConnectionCopy, HandOverEvents, Offer, drop
 from wallaroo.wire.connection_handover import (
     ACCEPTED,
     OFFER_BYTES_MAX,
@@ -171,13 +171,13 @@ class UnixHandOver:
         with self._used(line) as timed:
             try:
                 receiving = asyncio.get_running_loop().run_in_executor
-                offer, handed = await receiving(self._threads, self._receive, timed)
+                offer, copies = await receiving(self._threads, self._receive, timed)
             except (OSError, WallarooError) as error:
                 log.warning("source_connections.takeover_failed", reason=str(error))
                 return
-            is_aside = self._events.connections_offered(offer, handed)
+            is_aside = self._events.connections_offered(offer, copies)
             if not is_aside:
-                drop(handed)
+                drop(copies)
             with contextlib.suppress(OSError):
                 # If the departing worker no longer waits, it reports these as not handed over.
                 timed.send(ACCEPTED if is_aside else REFUSED)
@@ -192,19 +192,19 @@ class UnixHandOver:
             self._lines.discard(line)
             line.close()
 
-    def _receive(self, timed: TimedLine) -> tuple[Offer, list[Handed]]:
+    def _receive(self, timed: TimedLine) -> tuple[Offer, list[ConnectionCopy]]:
         resize, giver, attempt, count = decode_offer(timed.receive_part(OFFER_BYTES_MAX))
         _check_room(count)
-        handed: list[Handed] = []
+        copies: list[ConnectionCopy] = []
         try:
-            while len(handed) < count:
-                handed += self._receive_batch(timed)
+            while len(copies) < count:
+                copies += self._receive_batch(timed)
         except BaseException:
-            drop(handed)
+            drop(copies)
             raise
-        return Offer(resize, giver, attempt), handed
+        return Offer(resize, giver, attempt), copies
 
-    def _receive_batch(self, timed: TimedLine) -> list[Handed]:
+    def _receive_batch(self, timed: TimedLine) -> list[ConnectionCopy]:
         content, streams = timed.receive_batch(self._bytes_max)
         try:
             told = decode_batch(content, self._pipelines)
@@ -216,7 +216,7 @@ class UnixHandOver:
         except ProtocolError:
             close_all(streams)
             raise
-        return [Handed(*each, to) for each, to in zip(told, streams, strict=True)]
+        return [ConnectionCopy(*each, to) for each, to in zip(told, streams, strict=True)]
 
     # The departing side
 
@@ -227,7 +227,7 @@ class UnixHandOver:
         except OSError:
             return False
 
-    async def give(self, offer: Offer, shares: Mapping[str, Sequence[Handed]]) -> set[str]:
+    async def give(self, offer: Offer, shares: Mapping[str, Sequence[ConnectionCopy]]) -> set[str]:
         """Send each path its share and close our copies; return the paths that confirmed theirs."""
         loop = asyncio.get_running_loop()
         given = await asyncio.gather(
@@ -241,12 +241,12 @@ class UnixHandOver:
             log.info("source_connections.handed_over", connections=count, workers=len(shares))
         return {path for path, is_aside in zip(shares, given, strict=True) if is_aside}
 
-    def _give(self, path: str, offer: Offer, share: Sequence[Handed]) -> bool:
+    def _give(self, path: str, offer: Offer, share: Sequence[ConnectionCopy]) -> bool:
         try:
             with self._used(ours(socket.socket(socket.AF_UNIX))) as timed:
                 timed.dial(path, self._secret)
                 timed.send(encode_offer(offer.resize, offer.giver, offer.attempt, len(share)))
-                for batch in batches([each.begin for each in share]):
+                for batch in batches([each.partial_frame for each in share]):
                     timed.send_batch(share[batch])
                 is_accepted = timed.receive(len(ACCEPTED)) == ACCEPTED
                 reason = "" if is_accepted else "the other worker refused"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from wallaroo.errors import ProtocolError
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.wire.connection_handover import BATCH_COUNT_MAX, HINT_RELEASE, LENGTH, encode_batch
 from wallaroo.wire.handshake import (
     DIALER_OPENING_BYTES,
@@ -93,9 +93,9 @@ class TimedLine:
         """Return a part that is preceded by its length; ``ProtocolError`` if it is too long."""
         return self._receive_content(self.receive(LENGTH.size), byte_count_max)
 
-    def send_batch(self, share: Sequence[Handed]) -> None:
+    def send_batch(self, share: Sequence[ConnectionCopy]) -> None:
         """Send connections and their descriptors."""
-        data = encode_batch([(each.pipeline, each.begin) for each in share])
+        data = encode_batch([(each.pipeline, each.partial_frame) for each in share])
         files = [each.stream.fileno() for each in share]
         self._limit()
         sent = socket.send_fds(self._line, [data[: LENGTH.size]], files)

@@ -8,7 +8,7 @@ from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.tcp import TCPSource
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
@@ -181,17 +181,17 @@ class TCPSourceListener:
             else:
                 self._wait_for_room()
 
-    def _make(self, accepted: socket.socket, begin: bytes | None = None) -> None:
-        making = asyncio.get_running_loop().create_task(self._connect(accepted, begin))
+    def _make(self, accepted: socket.socket, partial_frame: bytes | None = None) -> None:
+        making = asyncio.get_running_loop().create_task(self._connect(accepted, partial_frame))
         self._being_made.add(making)
         making.add_done_callback(self._being_made.discard)
 
-    async def _connect(self, accepted: socket.socket, begin: bytes | None) -> None:
+    async def _connect(self, accepted: socket.socket, partial_frame: bytes | None) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.connect_accepted_socket(
-                lambda: SourceConnection(self, begin), accepted
+                lambda: SourceConnection(self, partial_frame), accepted
             )
         except OSError as error:
             self._failed.add(
@@ -280,11 +280,11 @@ class TCPSourceListener:
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BACKLOG_FIELD.stop)
         return int.from_bytes(info[_BACKLOG_FIELD], sys.byteorder)
 
-    def handed(self) -> Iterator[Handed]:
+    def copies(self) -> Iterator[ConnectionCopy]:
         """Yield copies of all connections, which must be paused; may raise ``OSError``."""
 
         for connection in self.connections:
-            if (each := connection.handed()) is not None:
+            if (each := connection.copy()) is not None:
                 yield each
 
     def detach(self) -> None:
@@ -292,10 +292,10 @@ class TCPSourceListener:
         for connection in list(self.connections):
             connection.detach()
 
-    def take_over(self, handed: Handed) -> None:
+    def take_over(self, copy: ConnectionCopy) -> None:
         """Continue to read a connection of another worker, as if the sender had connected here."""
-        assert isinstance(handed.stream, socket.socket)
-        self._make(handed.stream, handed.begin)
+        assert isinstance(copy.stream, socket.socket)
+        self._make(copy.stream, copy.partial_frame)
 
     def close(self) -> None:
         """Stop listening; existing connections stay open."""

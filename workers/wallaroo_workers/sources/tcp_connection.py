@@ -15,7 +15,7 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.first_bytes import LOOKED_AT_BYTES, likely_cause
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
-from wallaroo.ingest.connection_handover import Handed
+from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.connection_reader import Reading
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
@@ -58,12 +58,12 @@ class Listener(Protocol):
 class SourceConnection(asyncio.Protocol):
     """Reads one piece from a sender, waits until the engine has taken it, then reads the next."""
 
-    def __init__(self, listener: Listener, begin: bytes | None = None) -> None:
-        """``begin``: the part of a frame that another worker has read; ``None`` if it is new."""
+    def __init__(self, listener: Listener, partial_frame: bytes | None = None) -> None:
+        """``partial_frame`` is the part that another worker has read; ``None`` if it is new."""
         self._listener = listener
         self._intake = listener.intake
         self._framer = listener.source.framer(listener.limits.frame_bytes_max)
-        whole = self._framer.receive_data(begin or b"")
+        whole = self._framer.receive_data(partial_frame or b"")
         assert not whole, "complete frames are processed by the worker that read them"
         self._reading = Reading(
             self, listener.pipeline, self._framer, listener.engine, self._intake, listener.journal
@@ -74,7 +74,7 @@ class SourceConnection(asyncio.Protocol):
         self._peer = ""
         self._first_bytes = b""
         """The first bytes of the stream, if it started at this worker."""
-        self._is_new = begin is None
+        self._is_new = partial_frame is None
         self.byte_count = 0
         self.byte_count_last = listener.drain_bytes
         """The byte count at which a drain ends at the latest."""
@@ -215,12 +215,13 @@ class SourceConnection(asyncio.Protocol):
 
     # Called by a hand-over to another worker
 
-    def handed(self) -> Handed | None:
+    def copy(self) -> ConnectionCopy | None:
         """Return a copy of the connection; ``None`` if it has ended. Raises ``OSError``."""
         if not self._is_open or self._transport.is_closing():
             return None
         file = ours(os.dup(self._transport.get_extra_info("socket").fileno()))
-        return Handed(self._listener.pipeline, self._framer.rest, socket.socket(fileno=file))
+        stream = socket.socket(fileno=file)
+        return ConnectionCopy(self._listener.pipeline, self._framer.rest, stream)
 
     def detach(self) -> None:
         """Close our copy of a connection that another worker reads; no data is lost."""
