@@ -5,7 +5,7 @@ from typing import Any, ClassVar, ParamSpec, cast
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, name_problems
-from wallaroo.topology.function_names import short_name
+from wallaroo.function_names import short_name
 from wallaroo.type_variables import Q_co
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ from wallaroo.api.inspection import (
     kind_of,
 )
 from wallaroo.errors import WallarooParameterError
-from wallaroo.topology.function_names import qualified_name, short_name
+from wallaroo.function_names import qualified_name, short_name
 from wallaroo.topology.graph import SourceLocation
 from wallaroo.type_variables import Q_co
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wallaroo.api.inspection import Problem, caller_place, function_problems, named
+from wallaroo.function_names import short_name
 from wallaroo.routing.payload_keys import (
     KeyField,
     KeyFunction,
@@ -11,7 +12,6 @@ from wallaroo.routing.payload_keys import (
     KeySlice,
 )
 from wallaroo.routing.payload_keys import PayloadKey as Rule
-from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import SourceLocation
 
 _FORMS = "payload_key(function), (offset=, length=), (field=, separator=) or (json=)"

@@ -29,9 +29,9 @@ from wallaroo.api.upgrades import upgrades_of
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
+from wallaroo.function_names import short_name
 from wallaroo.routing import payload_keys
 from wallaroo.routing.keys import Key, canonical_key, display_key, short_repr
-from wallaroo.topology.function_names import short_name
 from wallaroo.topology.graph import (
     ComputationDeclaration,
     PartitionDeclaration,

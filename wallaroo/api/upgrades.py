@@ -6,7 +6,7 @@ from typing import Any, ClassVar, ParamSpec
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, caller_place, name_problems
 from wallaroo.errors import WallarooParameterError
-from wallaroo.topology.function_names import qualified_name
+from wallaroo.function_names import qualified_name
 from wallaroo.type_variables import Q_co
 
 P = ParamSpec("P")

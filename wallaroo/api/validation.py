@@ -10,7 +10,7 @@ from os.path import normpath
 
 from wallaroo.api.inspection import Problem
 from wallaroo.connectors.base import PayloadSource, Sink, Source
-from wallaroo.connectors.file import FileSink, FileSource
+from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.graph import (
     PipelineDeclaration,
@@ -163,7 +163,7 @@ def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
     }
     written_by: dict[str, PipelineDraft] = {}
     for draft in drafts:
-        for path in [sink.path for sink in draft.sinks if isinstance(sink, FileSink)]:
+        for path in [sink.path for sink in draft.sinks if sink.path is not None]:
             writes = f"the pipeline {draft.name!r} writes to {path}"
             reader, writer = read_by.get(normpath(path)), written_by.get(normpath(path))
             if reader is not None:

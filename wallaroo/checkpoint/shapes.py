@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any
 
 from wallaroo.describing import with_article
-from wallaroo.topology.function_names import qualified_name
+from wallaroo.function_names import qualified_name
 from wallaroo.topology.plan import Application
 
 _LAST_PART = re.compile(r"""(\.?\w+|\[(?:'[^']*'|"[^"]*")\])$""")

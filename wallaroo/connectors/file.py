@@ -9,8 +9,9 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
+from wallaroo.connectors.base import Promise, identity_of
 from wallaroo.errors import ClusterError
 
 Framing = Literal["length", "newline"]
@@ -41,13 +42,22 @@ class FileSource:
 class FileSink:
     """Writes exactly what the encoder returned to the file at ``path``."""
 
+    runner: ClassVar[str] = "wallaroo_workers.sinks.file:new_runner"
+    promise: ClassVar[Promise] = Promise.STAGED_FILE
+    takes_bytes: ClassVar[bool] = True
+
     path: str
     encode: Callable[[Any], bytes | str | None]
     """Converts a record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
+    name: str | None = None
 
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"file sink to {self.path}"
+
+    def identity(self) -> str:
+        """Return path and encoder: checkpoints refer to output that belongs into this file."""
+        return identity_of(self, leaving_out=frozenset({"name"}))
 
 
 class StagedPart(NamedTuple):

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from wallaroo.codec.framers import Framer, new_framer
+from wallaroo.connectors.base import Promise, identity_of
 
 HEADER_BYTES_MAX = 8
 
@@ -49,11 +50,17 @@ class TCPSource:
 class TCPSink:
     """Connects to ``host:port`` and writes exactly what the encoder returned."""
 
+    runner: ClassVar[str] = "wallaroo_workers.sinks.tcp:new_runner"
+    promise: ClassVar[Promise] = Promise.AT_LEAST_ONCE
+    takes_bytes: ClassVar[bool] = True
+    path: ClassVar[None] = None
+
     host: str
     """In the form for a socket: an IPv6 address without brackets."""
     port: int
     encode: Callable[[Any], bytes | str | None]
     """Converts a record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
+    name: str | None = None
 
     @property
     def address(self) -> str:
@@ -63,6 +70,10 @@ class TCPSink:
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"tcp sink to {self.address}"
+
+    def identity(self) -> str:
+        """Return the encoder: a cluster may run on another host the next time."""
+        return identity_of(self, leaving_out=frozenset({"host", "port", "name"}))
 
 
 def _address(host: str, port: int) -> str:

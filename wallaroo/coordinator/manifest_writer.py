@@ -56,7 +56,8 @@ from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.store import Pause
-from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.connectors.base import Promise
+from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.events import (
     Announce,
     ManifestNotWritten,
@@ -98,12 +99,12 @@ class CheckpointPorts:
     """Returns the epochs in which journals were written; raises ``StoreError``."""
     journals: ReachedJournals
     """The journals that this process can reach."""
-    commit_output: Callable[[str, int, Sequence[StagedPart]], Awaitable[object]]
-    """Cuts the file at a path to a length and appends these parts; raises ``OSError``."""
-    discard_output: Callable[[str, str], Awaitable[object]]
-    """Deletes the files that a stage has left beside a path; raises ``OSError``."""
-    output_path: Callable[[str], str]
-    """Returns the path of a file sink's file, given the path in the application."""
+    commit_output: Callable[[int, int, Sequence[StagedPart]], Awaitable[object]]
+    """Cuts a sink's file to a length and appends these parts; raises ``OSError``."""
+    discard_output: Callable[[int, str], Awaitable[object]]
+    """Deletes what a stage has left for a sink; raises ``OSError``."""
+    output_path: Callable[[int], str]
+    """Returns the path of a sink's file, for log lines."""
     pause: Pause
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
@@ -146,6 +147,9 @@ class ManifestWriter:
         self._ports = ports
         self._plan = plan
         self._workers = workers
+        self._staged_sinks = [
+            index for index, sink in enumerate(plan.sinks) if sink.promise is Promise.STAGED_FILE
+        ]
         self._shapes = fresh_shapes(plan)
         self._gate = UpgradeGate(
             plan, self._shapes, ports.log.store, info=ports.info, warn=ports.warn
@@ -415,7 +419,7 @@ class ManifestWriter:
     def _lengths_after(self, manifest: Manifest) -> dict[int, int]:
         """Return the length of each file sink's file once the manifest's output is appended."""
         # Without dropped sinks: a sink that is added later may get their index.
-        lengths = {sink: manifest.file_lengths.get(sink, 0) for sink in self._files()}
+        lengths = {sink: manifest.file_lengths.get(sink, 0) for sink in self._staged_sinks}
         for worker in manifest.workers.values():
             for part in worker.staged:
                 if part.sink in lengths:
@@ -427,7 +431,7 @@ class ManifestWriter:
 
         Does not return before that is done, because the next checkpoint's output comes after it.
         """
-        for sink, path in self._files().items():
+        for sink in self._staged_sinks:
             # In the order of their barriers: a key may have moved to another worker in between.
             staged = [part for worker in manifest.workers.values() for part in worker.staged]
             staged.sort(key=lambda part: part.cut)
@@ -435,11 +439,11 @@ class ManifestWriter:
             length_before = manifest.file_lengths.get(sink, 0)
             while True:
                 try:
-                    await self._ports.commit_output(path, length_before, parts)
+                    await self._ports.commit_output(sink, length_before, parts)
                     break
                 except OSError as error:
                     values = {
-                        "path": path,
+                        "path": self._ports.output_path(sink),
                         "reason": str(error),
                         "hint": "free disk space, or grant permission to write there",
                         "next": "tries again; no further checkpoint is taken until then",
@@ -452,19 +456,12 @@ class ManifestWriter:
         # Only after a commit: the manifest that was being written at the loss may name it.
         stages, self._ended_stages = self._ended_stages, []
         for stage in stages:
-            for path in self._files().values():
+            for sink in self._staged_sinks:
                 try:
-                    await self._ports.discard_output(path, stage)
+                    await self._ports.discard_output(sink, stage)
                 except OSError as error:
-                    values = {"path": path, "reason": str(error)}
+                    values = {"path": self._ports.output_path(sink), "reason": str(error)}
                     self._ports.warn("sink.cleanup_failed", values)
-
-    def _files(self) -> dict[int, str]:
-        return {
-            index: self._ports.output_path(sink.path)
-            for index, sink in enumerate(self._plan.sinks)
-            if isinstance(sink, FileSink)
-        }
 
 
 def initial_maps(plan: Application, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:

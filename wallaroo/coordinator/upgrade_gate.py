@@ -16,8 +16,8 @@ from wallaroo.checkpoint.shapes import StateShape, change_of, misfit, restores_i
 from wallaroo.checkpoint.store import PartStore
 from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.errors import StateObjectError
+from wallaroo.function_names import qualified_name
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Application, State
 
 PAGE = "docs/upgrading-state.md"

@@ -40,7 +40,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from wallaroo.connectors.base import PayloadSource
+from wallaroo.connectors.base import PayloadSource, Sink
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.tally import Tally
@@ -84,7 +84,7 @@ class Bindings:
     distributors: dict[EdgeId, Callable[[], list[Any] | None]]
     """For round-robin exchanges: returns the list of the next worker, ``None`` for this one."""
     travels_as_payload: frozenset[EdgeId]
-    sink_appends: dict[SinkId, Callable[[bytes], object]]
+    sink_appends: dict[SinkId, Callable[[Any], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
     changes: dict[str, StateChanges]
@@ -324,27 +324,36 @@ class _ChainWriter:
         self.has_key = True
 
     def _sinks(self) -> None:
-        self.names["encoded_bytes"] = encoded_bytes
         sinks = self.pipeline.sinks
         for sink_id in sinks:
-            sink: Any = self.plan.sinks[sink_id]
-            self.function = sink.encode
-            self.node = self.bindings.nodes.of_sink[sink_id]
-            encode = self._user_name(f"encode_{sink_id}", sink.encode)
-            append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
-            site = f"encoder of {sink.describe()}"
             # With several sinks, the failure of one encoder must not affect the others: a loop of
             # one iteration gives each its own "continue" and its own isolation.
             depth = self._open_loop("for _ in (0,):") if len(sinks) > 1 else 0
-            self._line(f"encoded = {encode}(record)", site=site)
-            self._line("if encoded.__class__ is not bytes:", site=site)
-            self._line(f"    if encoded is None: {self.counters.filtered(self.node)}continue")
-            self._line("    if encoded.__class__ is str: encoded = encoded.encode()", site=site)
-            self._line("    else: encoded = encoded_bytes(encoded)", site=site)
-            self._line(f"{append}(encoded)")
+            self._sink(sink_id, self.plan.sinks[sink_id])
             if depth:
                 self._close_loop(depth)
                 self.loop_count -= 1
+
+    def _sink(self, sink_id: SinkId, sink: Sink) -> None:
+        append = self._name(f"sink_{sink_id}", self.bindings.sink_appends[sink_id])
+        self.function = sink.encode
+        self.node = self.bindings.nodes.of_sink[sink_id]
+        if sink.encode is None:
+            self._line(f"{append}(record)")
+            return
+        encode = self._user_name(f"encode_{sink_id}", sink.encode)
+        site = f"encoder of {sink.describe()}"
+        is_filtered = f"if encoded is None: {self.counters.filtered(self.node)}continue"
+        self._line(f"encoded = {encode}(record)", site=site)
+        if sink.takes_bytes:
+            self.names["encoded_bytes"] = encoded_bytes
+            self._line("if encoded.__class__ is not bytes:", site=site)
+            self._line(f"    {is_filtered}")
+            self._line("    if encoded.__class__ is str: encoded = encoded.encode()", site=site)
+            self._line("    else: encoded = encoded_bytes(encoded)", site=site)
+        else:
+            self._line(is_filtered)
+        self._line(f"{append}(encoded)")
 
     def _unwind(self) -> None:
         """Close the loops of multi computations; the outermost one is closed by its opener."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wallaroo.connectors.file import FileSink
 from wallaroo.coordinator.cluster_state import Phase
 from wallaroo.coordinator.events import (
     Announce,
@@ -66,9 +65,19 @@ class SimulatedInitializer(ProcessPorts):
         self.run = Run()
         self._workers = first_names(worker_count)
         self._store = SimulatedStore(process, world.objects, world.chaos)
+        self._paths = {
+            index: sink.path for index, sink in enumerate(world.plan.sinks) if sink.path is not None
+        }
         self._checkpoints = ManifestWriter(
             rules,
-            place_of(process, world.disk, self._store, self._tell, self._lost_disks.announced),
+            place_of(
+                process,
+                world.disk,
+                self._paths,
+                self._store,
+                self._tell,
+                self._lost_disks.announced,
+            ),
             world.plan,
             self._workers,
         )
@@ -91,9 +100,8 @@ class SimulatedInitializer(ProcessPorts):
         except WallarooError as error:
             self.ended(error)
             return
-        for sink in self._world.plan.sinks:
-            if isinstance(sink, FileSink):
-                self._world.disk.discard_output(sink.path)
+        for path in self._paths.values():
+            self._world.disk.discard_output(path)
         self._lost_disks.begin(beginning)
         self._drive(beginning)
 

@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses
-from wallaroo.connectors.file import FileSink
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.manifest_writer import Rules
 from wallaroo.errors import ClusterError, FencedError, StoreError
@@ -401,7 +400,7 @@ class _Simulation:
     def _output(self) -> dict[int, list[bytes]]:
         output: dict[int, list[bytes]] = {}
         for index, sink in enumerate(self._plan.sinks):
-            if isinstance(sink, FileSink):
+            if sink.path is not None:
                 output[index] = self._cutter.cut(bytes(self._disk.files.get(sink.path, b"")))
             else:
                 output[index] = stream_output(self._receivers, index, self._cutter)

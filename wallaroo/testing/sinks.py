@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 
 from wallaroo.checkpoint.manifest import StagedOutput
-from wallaroo.connectors.file import FileSink
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
@@ -36,9 +35,9 @@ class SimulatedSinks:
         self._appended: dict[int, AppendedSink] = {}
         self._streams: dict[int, StreamSink] = {}
         for index, sink in enumerate(plan.sinks):
-            if isinstance(sink, FileSink) and stage is None:
+            if sink.path is not None and stage is None:
                 self._appended[index] = AppendedSink(sink.path, process, disk)
-            elif isinstance(sink, FileSink):
+            elif sink.path is not None:
                 assert stage is not None
                 self._files[index] = StagedSink(index, sink.path, stage, process, disk)
             else:

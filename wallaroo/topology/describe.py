@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from wallaroo.function_names import qualified_name
 from wallaroo.routing.keys import display_key, short_repr
-from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Stage, State, Step
 
 KEYS_SHOWN_MAX = 8

@@ -8,14 +8,13 @@ lines of an outline are part of the format of checkpoints.
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
 
-from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.base import identity_of
+from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
-from wallaroo.topology.function_names import qualified_name
 from wallaroo.topology.plan import Application, Exchange, Pipeline, State, Step
 
-_ADDRESS_FIELDS = frozenset({"host", "port"})
+_ADDRESS = frozenset({"host", "port"})
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\(", re.DOTALL)
 _FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
@@ -91,13 +90,14 @@ def _lines(plan: Application) -> Iterator[str]:
     for pipeline in plan.pipelines:
         yield from _pipeline_lines(pipeline)
     for index, sink in enumerate(plan.sinks):
-        yield f"sink {index} {_connector(sink)}"
+        yield f"sink {index} {sink.identity()}"
     for state in plan.states.values():
         yield _state_line(state)
 
 
 def _pipeline_lines(pipeline: Pipeline) -> Iterator[str]:
-    yield f"pipeline {pipeline.name!r} with source {_connector(pipeline.source)}"
+    source = identity_of(pipeline.source, leaving_out=_ADDRESS)
+    yield f"pipeline {pipeline.name!r} with source {source}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield _exchange_line(stage.exchange)
@@ -109,7 +109,7 @@ def _exchange_line(exchange: Exchange) -> str:
     line = f"exchange {exchange.edge} {exchange.kind.value}"
     if exchange.state is not None:
         key = exchange.payload_key
-        by = _value(exchange.partition) if key is None else f"payload key: {key.describe()}"
+        by = value_text(exchange.partition) if key is None else f"payload key: {key.describe()}"
         line += f" by {by} to state {exchange.state!r}"
     return line
 
@@ -126,21 +126,3 @@ def _state_line(state: State) -> str:
         f"state {state.name!r} {qualified_name(state.create)}"
         f" partitions {state.hashed_partition_count} keys {keys!r}"
     )
-
-
-def _connector(connector: Source | Sink) -> str:
-    """Return class and settings of a source or sink that is a dataclass; otherwise its class."""
-    kind = type(connector).__name__
-    names = getattr(connector, "__dataclass_fields__", {})
-    settings = (
-        f"{name}={_value(getattr(connector, name))}"
-        for name in names
-        if name not in _ADDRESS_FIELDS
-    )
-    return f"{kind}({', '.join(settings)})"
-
-
-def _value(value: Any) -> str:
-    if value is None or isinstance(value, str | bytes | int | float):
-        return repr(value)
-    return qualified_name(value if callable(value) else type(value))

@@ -51,11 +51,11 @@ async def at_once(_: float) -> None:
     return
 
 
-async def no_output(_path: str, _length: int, _parts: Sequence[StagedPart]) -> None:
+async def no_output(_sink: int, _length: int, _parts: Sequence[StagedPart]) -> None:
     return
 
 
-async def no_stage(_path: str, _stage: str) -> None:
+async def no_stage(_sink: int, _stage: str) -> None:
     return
 
 
@@ -94,7 +94,7 @@ async def begun(
         journal_epochs=lambda: [*journal_epochs],
         commit_output=no_output,
         discard_output=no_stage,
-        output_path=lambda path: path,
+        output_path=str,
         pause=at_once,
         clock=lambda: 0.0,
         wall_clock=lambda: 0.0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wallaroo.checkpoint.manifest import MANIFEST_FOLDER, PART_FOLDER
 from wallaroo.checkpoint.patience import PatientStore
-from wallaroo.connectors.file import FileSink, StagedPart
+from wallaroo.connectors.file import StagedPart
 from wallaroo.coordinator.manifest_writer import (
     CheckpointPorts,
     ManifestWriter,
@@ -85,9 +85,9 @@ class KeptCheckpoints(ManifestWriter):
             log=ManifestLog(self._patient),
             journal_epochs=self._journal_epochs,
             journals=FoundJournals(Path(settings.journal_folder)),
-            commit_output=_commit_output,
-            discard_output=_discard_output,
-            output_path=self._output_path,
+            commit_output=self._commit_output,
+            discard_output=self._discard_output,
+            output_path=lambda sink: self._paths[sink],
             pause=asyncio.sleep,
             clock=time.monotonic,
             wall_clock=time.time,
@@ -96,7 +96,12 @@ class KeptCheckpoints(ManifestWriter):
             announce=log_announced,
         )
         super().__init__(rules, ports, plan, workers)
-        self._sinks = [sink for sink in plan.sinks if isinstance(sink, FileSink)]
+        self._paths = {
+            index: str(Path(settings.folder) / sink.path)
+            for index, sink in enumerate(plan.sinks)
+            if sink.path is not None
+        }
+        """The files that sinks write, by the position of the sink in the plan."""
 
     async def before_claim(self) -> None:
         """Take the store over, if this was requested."""
@@ -115,8 +120,13 @@ class KeptCheckpoints(ManifestWriter):
     def _journal_epochs(self) -> list[int]:
         return [journal.epoch for journal in list_journals(Path(self._settings.journal_folder))]
 
-    def _output_path(self, path: str) -> str:
-        return str(Path(self._settings.folder) / path)
+    async def _commit_output(
+        self, sink: int, length_before: int, parts: Sequence[StagedPart]
+    ) -> None:
+        await asyncio.to_thread(commit_staged, self._paths[sink], length_before, parts)
+
+    async def _discard_output(self, sink: int, stage: str) -> None:
+        await asyncio.to_thread(discard_staged, self._paths[sink], stage=stage)
 
     async def discard_all(self) -> dict[str, int]:
         """Delete all checkpoints, journals and staged output; every process has ended in order.
@@ -143,13 +153,5 @@ class KeptCheckpoints(ManifestWriter):
 
     def discard_staged(self) -> None:
         """Delete staged output that no checkpoint names; called while no worker runs."""
-        for sink in self._sinks:
-            discard_staged(self._output_path(sink.path))
-
-
-async def _commit_output(path: str, length_before: int, parts: Sequence[StagedPart]) -> None:
-    await asyncio.to_thread(commit_staged, path, length_before, parts)
-
-
-async def _discard_output(path: str, stage: str) -> None:
-    await asyncio.to_thread(discard_staged, path, stage=stage)
+        for path in self._paths.values():
+            discard_staged(path)

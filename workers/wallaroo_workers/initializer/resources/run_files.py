@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from wallaroo.connectors.file import FileSink, FileSource
+from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.topology.plan import Application
 from wallaroo_workers.forks import ours
@@ -32,7 +32,7 @@ class RunFiles:
                 user = f"the source of pipeline {pipeline.name!r}"
                 problems += self._source_problems(pipeline.source.path, user)
         for sink in plan.sinks:
-            if isinstance(sink, FileSink):
+            if sink.path is not None:
                 problems += self._sink_problems(sink.path)
         if problems:
             raise ConfigError("\n".join(problems))

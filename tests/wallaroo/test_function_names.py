@@ -1,6 +1,6 @@
 import functools
 
-from wallaroo.topology.function_names import qualified_name, short_name
+from wallaroo.function_names import qualified_name, short_name
 
 
 class Callable:

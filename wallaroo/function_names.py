@@ -22,3 +22,10 @@ def qualified_name(function: Callable[..., Any]) -> str:
 def short_name(function: Callable[..., Any]) -> str:
     """Return the last part of the qualified name: ``partition_by_letter``."""
     return qualified_name(function).rpartition(".")[2]
+
+
+def value_text(value: Any) -> str:
+    """Return a setting as text: a number or string as Python writes it, all else by its name."""
+    if value is None or isinstance(value, str | bytes | int | float):
+        return repr(value)
+    return qualified_name(value if callable(value) else type(value))
