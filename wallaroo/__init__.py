@@ -26,6 +26,15 @@ from wallaroo.api.loggers import get_logger
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
+from wallaroo.durations import (
+    days,
+    hours,
+    microseconds,
+    milliseconds,
+    minutes,
+    nanoseconds,
+    seconds,
+)
 from wallaroo.errors import WallarooError, WallarooParameterError
 from wallaroo.topology.plan import Application
 
@@ -55,12 +64,19 @@ __all__ = [
     "__version__",
     "computation",
     "computation_multi",
+    "days",
     "decoder",
     "deserialize",
     "encoder",
     "get_logger",
+    "hours",
+    "microseconds",
+    "milliseconds",
+    "minutes",
+    "nanoseconds",
     "partition",
     "payload_key",
+    "seconds",
     "serialize",
     "state_computation",
     "state_computation_multi",

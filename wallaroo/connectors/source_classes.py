@@ -27,9 +27,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from datetime import timedelta
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 
+from wallaroo.durations import Duration
 from wallaroo.type_variables import R_co
 
 Done: TypeAlias = Awaitable[None] | None
@@ -109,7 +109,7 @@ class PartitionedSource(Generic[R_co]):
     An object of the class goes where a ``SourceConfig`` goes.
     """
 
-    discovery: ClassVar[timedelta | None] = None
+    discovery: ClassVar[Duration | None] = None
     """How often ``partitions`` is called again; ``None`` asks once, at the start."""
     decoder: Any = None
     """If set, records are payloads, which it decodes; an error is a dead letter."""
