@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from wallaroo.coordinator.host_registry import HostRegistry, HostRules
 from wallaroo.errors import ClusterError
-from wallaroo_workers.initializer.placement.agents import AgentRules, Agents
+from wallaroo_workers.initializer.placement.agents import Agents
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
 SETTINGS = WorkerSettings(
@@ -20,11 +21,8 @@ SETTINGS = WorkerSettings(
 
 
 def agents_of(*, absence_s: float = 0.01) -> Agents:
-    return Agents(
-        AgentRules(
-            application="counts", outline=[], options="{}", silence_s=1.0, absence_s=absence_s
-        )
-    )
+    rules = HostRules(outline=[], silence_s=1.0, absence_s=absence_s)
+    return Agents(HostRegistry(rules), "counts", "{}")
 
 
 async def test_a_worker_is_not_started_if_its_host_stays_away() -> None:

@@ -205,9 +205,9 @@ class Cluster:
         """Take over the checkpoints, then start the workers and everything that watches them."""
         starting_point = None
         if self._checkpoints is not None:
-            agents = self._hosts.agents
+            hosts = self._hosts.registry
             self._checkpoints.formed(
-                self._workers, agents.newest_epoch, are_all_here=not agents.names
+                self._workers, hosts.newest_epoch, are_all_here=not hosts.names
             )
             starting_point = await self._checkpoints.begin()
             self._workers = starting_point.workers

@@ -30,7 +30,7 @@ class Owner(Protocol):
         """Note that an agent is alive."""
         ...
 
-    def prepared(self, agent: "Agent") -> None:
+    def prepared(self, agent: "Agent", frame: Prepared) -> None:
         """Note that a worker can be started on the agent's host."""
         ...
 
@@ -57,14 +57,7 @@ class Agent:
         self._connection = connection
         self.name = offer.name
         self.host = offer.host
-        self.instance = offer.instance
-        self.together = offer.together
-        self.newest_epoch: Epoch | None = None
-        """The newest epoch in which anything was written on its host; ``None`` until prepared."""
-        self.records_epoch = Epoch(0)
-        """As ``newest_epoch``, only for journals that have records."""
         self.process: AgentProcess | None = None
-        self.is_silent = False
         self.disconnected = asyncio.Event()
         """Set once the connection has ended."""
 
@@ -77,9 +70,8 @@ class Agent:
         match frame:
             case Beat():
                 pass
-            case Prepared(epoch, records_epoch):
-                self.newest_epoch, self.records_epoch = epoch, records_epoch
-                self._owner.prepared(self)
+            case Prepared():
+                self._owner.prepared(self, frame)
             case ProcessStarted(epoch, pid):
                 if self.process is not None and self.process.incarnation == epoch:
                     self.process.pid.set_result(pid)

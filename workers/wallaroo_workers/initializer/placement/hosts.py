@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.coordinator.events import StartWorker
-from wallaroo.coordinator.join_batch import JoinBatch
+from wallaroo.coordinator.host_registry import (
+    HostRegistry,
+    HostRules,
+    Join,
+    JoinWaits,
+    Leave,
+    Refusal,
+    RunFacts,
+)
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application
-from wallaroo_workers.initializer.placement.agents import AgentRules, Agents
+from wallaroo_workers.initializer.placement.agents import Agents
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
@@ -82,19 +90,15 @@ class Hosts:
         self._options = options
         self.secret = settings.secret or secrets.token_bytes(SECRET_BYTES)
         self.tls = None if settings.tls is None else Tls(settings.tls)
-        rules = AgentRules(
-            application=plan.name,
-            outline=list(outline(plan)),
-            options=json.dumps(dataclasses.asdict(options)),
-            silence_s=silence_s,
-            absence_s=settings.agent_timeout_s,
+        rules = HostRules(
+            outline=list(outline(plan)), silence_s=silence_s, absence_s=settings.agent_timeout_s
         )
-        self.agents = Agents(rules)
-        self.placement = PlacementByName(here, self.agents, self.agents.knows)
+        self.registry = HostRegistry(rules)
+        self.agents = Agents(self.registry, plan.name, json.dumps(dataclasses.asdict(options)))
+        self.placement = PlacementByName(here, self.agents, self.registry.knows)
         self.is_ready = asyncio.Event()
         """Set once the application accepts records."""
         self._run: Run
-        self._joining = JoinBatch()
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
@@ -123,43 +127,32 @@ class Hosts:
         """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
         agents = self.agents
-        agents.refusal = self._refusal
+        agents.run_facts = self._run_facts
         agents.on_new = self._arrived
-        agents.on_lost = self._lost
         agents.on_leave = lambda worker: run.start(self._shrink(worker))
-        for worker in agents.names:
+        for worker in self.registry.names:
             if worker not in run.members():
-                self._arrived(worker, agents.together(worker))
+                self._arrived(worker)
 
-    def _arrived(self, worker: WorkerName, together: int) -> None:
-        if why := self._refusal(worker, together):
-            self._refuse([worker], ClusterError(why))
-        elif (written := self.agents.records_epoch(worker)) > self._run.epoch():
-            self._refuse([worker], _unread(written, self._run.epoch()))
-        elif complete := self._joining.arrived(worker, together):
-            self._run.start(self._grow(complete))
-        else:
-            here = ", ".join(self._joining.waiting)
-            missing = together - len(self._joining.waiting)
-            log.info("hosts.waiting", here=here, missing=missing, next="they join together")
+    def _run_facts(self) -> RunFacts:
+        run = self._run
+        return RunFacts(members=run.members(), used=run.used(), epoch=run.epoch())
 
-    def _lost(self, worker: WorkerName) -> None:
-        if worker in self._joining.waiting:
-            self._joining.disconnected(worker)
-            self.agents.forget(worker)
+    def _arrived(self, worker: WorkerName) -> None:
+        match self.registry.arrived(worker, self._run_facts()):
+            case Refusal() as refusal:
+                self._refuse([worker], refusal)
+            case Join(workers):
+                self._run.start(self._grow(workers))
+            case JoinWaits(waiting, missing):
+                here = ", ".join(waiting)
+                log.info("hosts.waiting", here=here, missing=missing, next="they join together")
 
-    def _refuse(self, workers: list[WorkerName], error: ClusterError) -> None:
+    def _refuse(self, workers: list[WorkerName], why: Refusal | ClusterError) -> None:
         for worker in workers:
-            facts = {"worker": worker, "reason": error.what, "hint": error.hint}
+            facts = {"worker": worker, "reason": why.what, "hint": why.hint}
             log.warning("host.join_failed", **facts, next="it is sent away")
-            self.agents.refuse(worker, error.what, error.hint)
-
-    def _refusal(self, worker: WorkerName, together: int) -> str:
-        if worker in self._run.members():
-            return f"{worker} is a worker of the initializer's own host"
-        if worker in self._run.used():
-            return f"there was a worker {worker} in this run already; give another name"
-        return self._joining.refusal(together)
+            self.agents.refuse(worker, why.what, why.hint)
 
     async def _grow(self, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
@@ -172,18 +165,18 @@ class Hosts:
 
     async def left(self, worker: WorkerName) -> None:
         """Release the host of a worker that left, once its process has ended."""
-        if self.agents.knows(worker):
+        if self.registry.knows(worker):
             await self.agents.ended(worker)
             self.agents.dismiss(worker)
 
     async def _shrink(self, worker: WorkerName) -> None:
-        is_member = worker in self._run.members()
-        if is_member and len(self._run.members()) == 1:
+        leave = self.registry.leaving(worker, self._run_facts())
+        if leave is Leave.STOP:
             log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
             self._run.stop_in_order(worker)
             return
         try:
-            if is_member:
+            if leave is Leave.RESIZE:
                 await self._run.resize([], [worker])
         except ClusterError as error:
             facts = {"worker": worker, "reason": error.what, "hint": error.hint}
@@ -210,17 +203,3 @@ class Hosts:
             bind_host=bind_host,
             advertise_host=self._settings.advertise_host,
         )
-
-
-def _unread(written: Epoch, current: Epoch) -> ClusterError:
-    """Return the refusal of a host whose journals have records of a later epoch.
-
-    A worker that joins a running cluster replays no journal, and a later recovery would take these
-    records for new ones.
-    """
-    return ClusterError(
-        f"its folder of journals has records of epoch {written}, which this cluster at epoch "
-        f"{current} knows nothing of",
-        hint="to have them processed, stop the cluster and begin with this host, see "
-        "--expect-workers; else give --journal-dir another folder, or move these journals away",
-    )

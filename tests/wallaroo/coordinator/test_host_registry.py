@@ -1,0 +1,373 @@
+"""Which hosts are accepted, which are lost, and for whom a start waits."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from wallaroo.coordinator.host_registry import (
+    BEAT_S,
+    ORPHAN_LIVES_S,
+    Awaited,
+    HostRegistry,
+    HostRules,
+    Join,
+    JoinWaits,
+    Leave,
+    Refusal,
+    RunFacts,
+)
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.wire.agents import Offer, Prepared
+from wallaroo.wire.requests import NO_EPOCH
+
+A, B, C = (WorkerName(name) for name in "abc")
+OUTLINE = ["pipeline x with source TCP", "sink TCP"]
+SILENCE_S = 5.0
+ABSENCE_S = 60.0
+
+
+def new_registry() -> HostRegistry:
+    return HostRegistry(HostRules(outline=OUTLINE, silence_s=SILENCE_S, absence_s=ABSENCE_S))
+
+
+def offer_of(
+    name: str,
+    *,
+    host: str = "far",
+    instance: str = "1",
+    outline: Sequence[str] = OUTLINE,
+    together: int = 1,
+) -> Offer:
+    return Offer(NO_EPOCH, WorkerName(name), host, instance, [*outline], together)
+
+
+def run_of(*members: WorkerName, used: Sequence[WorkerName] = (), epoch: int = 3) -> RunFacts:
+    return RunFacts(members=members, used=[*members, *used], epoch=Epoch(epoch))
+
+
+def prepared(newest: int = 0, records: int = 0) -> Prepared:
+    return Prepared(Epoch(newest), Epoch(records))
+
+
+def come(
+    registry: HostRegistry,
+    worker: WorkerName,
+    *,
+    now_s: float = 0.0,
+    run: RunFacts | None = None,
+    instance: str = "1",
+    together: int = 1,
+    records: int = 0,
+) -> bool:
+    """Let a host offer and get ready; return whether its name is new."""
+    offer = offer_of(worker, instance=instance, together=together)
+    assert registry.offered(offer, now_s, run) is None
+    return registry.prepared(worker, prepared(records, records))
+
+
+# Offers
+
+
+def test_a_host_is_present_once_it_is_prepared() -> None:
+    registry = new_registry()
+    assert registry.offered(offer_of(A), 0.0, None) is None
+    assert not registry.is_present(A)
+    assert not registry.knows(A)
+    assert registry.prepared(A, prepared())
+    assert registry.is_present(A)
+    assert registry.knows(A)
+    assert registry.names == [A]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "-x", "a b", "a\n", "x" * 65, "ä"])
+def test_a_name_that_cannot_be_part_of_a_file_name_is_refused(name: str) -> None:
+    refusal = new_registry().offered(offer_of(name), 0.0, None)
+    assert refusal == Refusal(
+        f"{name!r} is not a valid name of a worker",
+        "give --name up to 64 letters, digits, dots, dashes and underscores",
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "worker-1.local_x", "7", "x" * 64])
+def test_a_name_of_letters_digits_and_a_few_marks_is_accepted(name: str) -> None:
+    assert new_registry().offered(offer_of(name), 0.0, None) is None
+
+
+def test_a_host_with_another_application_is_refused() -> None:
+    refusal = new_registry().offered(offer_of(A, outline=[OUTLINE[0], "sink file"]), 0.0, None)
+    assert refusal == Refusal(
+        "it has another application than the initializer: "
+        "the plans differ: here is [sink TCP], and there is [sink file]",
+        "give both the same code and arguments, and build the application without chance or time "
+        "in it",
+    )
+
+
+def test_a_name_belongs_to_the_host_that_offered_it_first() -> None:
+    registry = new_registry()
+    registry.offered(offer_of(A, host="first"), 0.0, None)
+    refusal = registry.offered(offer_of(A, host="second", instance="2"), 0.0, None)
+    assert refusal == Refusal(
+        "the name a is taken by host first",
+        "give another name with --name, or end that one first",
+    )
+
+
+def test_a_refused_host_leaves_no_trace() -> None:
+    registry = new_registry()
+    registry.offered(offer_of("a/b"), 0.0, None)
+    assert registry.names == []
+    assert registry.silent(SILENCE_S + 1) == []
+    assert registry.awaited(1, ()) == Awaited([], 1)
+
+
+def test_an_agent_that_dials_again_is_recognized_by_its_instance() -> None:
+    registry = new_registry()
+    assert not registry.is_redial(offer_of(A))
+    registry.offered(offer_of(A, instance="1"), 0.0, None)
+    assert registry.is_redial(offer_of(A, instance="1"))
+    assert not registry.is_redial(offer_of(A, instance="2"))
+    assert not registry.is_redial(offer_of(B, instance="1"))
+
+
+# Offers to a cluster that has been formed
+
+
+@pytest.mark.parametrize(
+    ("run", "together", "what"),
+    [
+        (run_of(A), 1, "a is a worker of the initializer's own host"),
+        (run_of(B, used=[A]), 1, "there was a worker a in this run already; give another name"),
+        (run_of(B), 0, "Joining worker must supply a worker count greater than 0."),
+    ],
+)
+def test_a_new_name_that_cannot_join_is_refused_with_its_offer(
+    run: RunFacts, together: int, what: str
+) -> None:
+    refusal = new_registry().offered(offer_of(A, together=together), 0.0, run)
+    assert refusal == Refusal(what, "see docs/hosts.md")
+
+
+def test_the_host_of_a_member_may_be_replaced() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 1.0, has_process=True)
+    assert not come(registry, A, now_s=2.0, run=run_of(A), instance="2")
+    assert registry.is_present(A)
+
+
+def test_a_host_that_comes_alone_joins_immediately() -> None:
+    registry = new_registry()
+    assert come(registry, A, run=run_of(B))
+    assert registry.arrived(A, run_of(B)) == Join([A])
+
+
+def test_hosts_that_come_together_join_in_one_resize() -> None:
+    registry = new_registry()
+    run = run_of(C)
+    come(registry, B, run=run, together=2)
+    assert registry.arrived(B, run) == JoinWaits([B], 1)
+    come(registry, A, run=run, together=2)
+    assert registry.arrived(A, run) == Join([B, A])
+
+
+def test_hosts_that_come_together_must_agree_on_their_number() -> None:
+    registry = new_registry()
+    come(registry, A, run=run_of(C), together=3)
+    registry.arrived(A, run_of(C))
+    refusal = registry.offered(offer_of(B, together=2), 0.0, run_of(C))
+    assert refusal is not None
+    assert "Current pending count is 3. You supplied 2." in refusal.what
+
+
+def test_whether_a_host_can_join_is_asked_again_once_it_is_prepared() -> None:
+    registry = new_registry()
+    come(registry, A, run=run_of(B))
+    why = "there was a worker a in this run already; give another name"
+    assert registry.arrived(A, run_of(B, used=[A])) == Refusal(why, "")
+
+
+def test_a_host_with_records_that_the_cluster_has_not_read_cannot_join() -> None:
+    registry = new_registry()
+    come(registry, A, run=run_of(B), records=4)
+    answer = registry.arrived(A, run_of(B, epoch=3))
+    assert isinstance(answer, Refusal)
+    assert answer.what == (
+        "its folder of journals has records of epoch 4, which this cluster at epoch 3 "
+        "knows nothing of"
+    )
+    assert "--expect-workers" in answer.hint
+    assert registry.arrived(A, run_of(B, epoch=4)) == Join([A])
+
+
+def test_empty_journals_of_a_newer_epoch_do_not_prevent_joining() -> None:
+    registry = new_registry()
+    registry.offered(offer_of(A), 0.0, run_of(B))
+    registry.prepared(A, prepared(newest=9, records=0))
+    assert registry.arrived(A, run_of(B)) == Join([A])
+
+
+def test_a_host_that_is_lost_while_it_waits_for_others_is_not_counted() -> None:
+    registry = new_registry()
+    run = run_of(C)
+    come(registry, A, run=run, together=2)
+    registry.arrived(A, run)
+    registry.lost(A, 1.0, has_process=False)
+    assert not registry.knows(A)
+    come(registry, B, run=run, together=2)
+    assert registry.arrived(B, run) == JoinWaits([B], 1)
+    assert come(registry, A, run=run, together=2)
+    assert registry.arrived(A, run) == Join([B, A])
+
+
+def test_a_host_that_leaves_takes_its_worker_out_of_the_cluster_first() -> None:
+    registry = new_registry()
+    assert registry.leaving(A, run_of(A, B)) is Leave.RESIZE
+    assert registry.leaving(A, run_of(A)) is Leave.STOP
+    assert registry.leaving(A, run_of(B)) is Leave.NOTHING
+
+
+def test_a_forgotten_name_is_free_and_its_host_is_not_watched_any_more() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.forget(A)
+    assert not registry.knows(A)
+    assert not registry.is_present(A)
+    assert registry.silent(SILENCE_S + 1) == []
+    assert come(registry, A, instance="2")
+
+
+def test_after_the_run_names_are_still_known_without_their_hosts() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.forget_hosts()
+    assert registry.knows(A)
+    assert not registry.is_present(A)
+    assert registry.silent(SILENCE_S + 1) == []
+
+
+# Silence and loss
+
+
+def test_a_host_that_sends_no_heartbeat_is_reported_once() -> None:
+    registry = new_registry()
+    come(registry, A)
+    come(registry, B)
+    assert registry.silent(SILENCE_S) == []
+    registry.heard(B, SILENCE_S)
+    assert registry.silent(SILENCE_S + 1) == [(A, SILENCE_S + 1)]
+    assert registry.silent(SILENCE_S + 2) == []
+
+
+def test_nobody_is_silent_if_the_initializer_itself_was_held_up() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.silent(0.0)
+    assert registry.silent(100.0) == []
+    assert registry.silent(100.0 + BEAT_S) == []
+
+
+def test_a_new_process_waits_until_an_orphan_has_ended() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=True)
+    come(registry, A, now_s=11.0, instance="2")
+    assert registry.leftover_s(A, 11.0) == ORPHAN_LIVES_S - 1
+
+
+def test_a_new_process_waits_longer_if_the_lost_agent_may_still_hear_us() -> None:
+    registry = new_registry()
+    come(registry, A)
+    now_s = SILENCE_S + 1
+    assert registry.silent(now_s) == [(A, now_s)]
+    registry.lost(A, now_s, has_process=True)
+    come(registry, A, now_s=now_s, instance="2")
+    assert registry.leftover_s(A, now_s) == SILENCE_S + 2 * BEAT_S
+
+
+def test_an_agent_that_dials_again_has_ended_its_own_process() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=True)
+    come(registry, A, now_s=10.0)
+    assert registry.leftover_s(A, 10.0) == 0
+
+
+def test_nothing_is_left_of_a_host_without_a_process() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=False)
+    come(registry, A, now_s=10.0, instance="2")
+    assert registry.leftover_s(A, 10.0) == 0
+
+
+def test_a_leftover_has_ended_after_its_time() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=True)
+    come(registry, A, now_s=10.0, instance="2")
+    assert registry.leftover_s(A, 10.0 + ORPHAN_LIVES_S + 1) == 0
+
+
+# Presence
+
+
+def test_a_worker_waits_for_another_host_from_the_loss_on() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=True)
+    assert not registry.is_present(A)
+    assert registry.knows(A)
+    assert registry.absent_until_s(A, 30.0) == 10.0 + ABSENCE_S
+
+
+def test_a_worker_that_no_host_has_offered_waits_from_now_on() -> None:
+    assert new_registry().absent_until_s(A, 30.0) == 30.0 + ABSENCE_S
+
+
+def test_the_time_of_a_loss_is_forgotten_once_the_host_is_back() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 10.0, has_process=True)
+    come(registry, A, now_s=20.0)
+    assert registry.absent_until_s(A, 50.0) == 50.0 + ABSENCE_S
+
+
+def test_a_start_waits_for_prepared_hosts_in_the_order_of_their_offers() -> None:
+    registry = new_registry()
+    registry.offered(offer_of(C), 0.0, None)
+    come(registry, B)
+    assert registry.awaited(2, ()) == Awaited([B], 1)
+    registry.prepared(C, prepared())
+    assert registry.awaited(2, ()) == Awaited([C, B], 0)
+
+
+def test_a_start_takes_no_more_hosts_than_it_expects() -> None:
+    registry = new_registry()
+    for worker in (C, B, A):
+        come(registry, worker)
+    assert registry.awaited(2, ()) == Awaited([C, B], 0)
+
+
+def test_a_start_that_expects_names_counts_no_others() -> None:
+    registry = new_registry()
+    for worker in (C, A):
+        come(registry, worker)
+    assert registry.awaited(2, (A, B)) == Awaited([A], 1)
+
+
+def test_a_lost_host_is_awaited_again() -> None:
+    registry = new_registry()
+    come(registry, A)
+    registry.lost(A, 1.0, has_process=False)
+    assert registry.awaited(1, ()) == Awaited([], 1)
+
+
+def test_the_newest_epoch_is_that_of_any_journal_on_a_prepared_host() -> None:
+    registry = new_registry()
+    assert registry.newest_epoch == 0
+    registry.offered(offer_of(A), 0.0, None)
+    registry.offered(offer_of(B), 0.0, None)
+    registry.prepared(A, prepared(newest=7))
+    registry.prepared(B, prepared(newest=5, records=5))
+    assert registry.newest_epoch == 7

@@ -1,0 +1,301 @@
+"""Decides which hosts may run a worker each, which of them are lost, and which are awaited.
+
+An agent on a host offers the name of a worker. The name belongs to that host until the worker has
+left the cluster:
+
+    offered --accepted--> preparing --Prepared--> present --lost--> absent
+       |                      ^                                        |
+       +--> refused           +------------- offered again ------------+
+
+A host that offers while the cluster runs joins it, alone or together with others, see
+``join_batch``.
+
+What can go wrong: an agent may be lost while its worker lives on, unseen. If another host started a
+worker of that name immediately, two processes would write one journal. So a new process waits until
+the old one has surely ended (``leftover_s``): an agent ends its worker when it has heard nothing
+from the initializer for ``silence_s``, and a worker watches its agent. An agent that dials again
+has ended its own worker, so there is nothing to wait for; it is recognized by its ``instance``.
+
+The driver keeps the connections. It reports only what arrives over the connection of a host that
+was accepted and has not been lost or forgotten since. Times are seconds from any origin.
+"""
+
+import enum
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from wallaroo.coordinator.join_batch import JoinBatch
+from wallaroo.coordinator.liveness import Liveness
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.topology.fingerprint import difference
+from wallaroo.wire.agents import Offer, Prepared
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What a worker may be called; its name becomes part of file names."""
+BEAT_S = 1.0
+"""How often an agent and the initializer send each other a heartbeat."""
+ORPHAN_LIVES_S = 3.0
+"""A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRules:
+    """What the initializer expects of the hosts."""
+
+    outline: list[str]
+    silence_s: float
+    """After so long without a heartbeat an agent is lost, and so is the initializer to it."""
+    absence_s: float
+    """How long a worker waits for a host that offers its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What decides about a host that joins or leaves a cluster that has been formed."""
+
+    members: Collection[WorkerName]
+    used: Collection[WorkerName]
+    """All names that this run has given."""
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a host is not accepted or cannot join, and what to do about it."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """These hosts join the cluster now, in one resize."""
+
+    workers: list[WorkerName]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWaits:
+    """The host waits until those that are missing have offered too."""
+
+    here: list[WorkerName]
+    missing: int
+
+
+class Leave(enum.Enum):
+    """What a host needs that wants to leave."""
+
+    STOP = enum.auto()
+    """The cluster stops: its last worker is there."""
+    RESIZE = enum.auto()
+    """Its worker has to leave the cluster first."""
+    NOTHING = enum.auto()
+    """It runs no member, so it can be dismissed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """How far a start is that waits for hosts."""
+
+    here: list[WorkerName]
+    """Those that count, in the order of their offers; not more than are expected."""
+    missing: int
+
+
+@dataclass(slots=True)
+class _Host:
+    """A host that was accepted."""
+
+    offer: Offer
+    prepared: Prepared | None = None
+    """What it said of its journals; ``None`` until a worker can be started there."""
+    is_silent: bool = False
+
+
+class HostRegistry:
+    """The hosts of one run, by the names of their workers."""
+
+    def __init__(self, rules: HostRules) -> None:
+        self.rules = rules
+        # In the order of their offers: the first worker of a cluster is the first that offered.
+        self._hosts: dict[WorkerName, _Host] = {}
+        self._names: dict[WorkerName, float] = {}
+        """All names that were accepted and did not leave; since when one is absent, else 0."""
+        self._leftovers: dict[WorkerName, tuple[str, float]] = {}
+        """The instance that was lost, and until when its worker may live on, unseen."""
+        self._joining = JoinBatch()
+        self._liveness = Liveness(rules.silence_s, BEAT_S)
+
+    @property
+    def names(self) -> list[WorkerName]:
+        """All names that were accepted and did not leave."""
+        return list(self._names)
+
+    @property
+    def newest_epoch(self) -> Epoch:
+        """The newest epoch of a journal on any of the hosts."""
+        prepared = [host.prepared for host in self._hosts.values() if host.prepared is not None]
+        return max((each.epoch for each in prepared), default=Epoch(0))
+
+    def knows(self, worker: WorkerName) -> bool:
+        """Return whether a worker of this name lives on one of the hosts."""
+        return worker in self._names
+
+    # Offers
+
+    def is_redial(self, offer: Offer) -> bool:
+        """Return whether the agent is here already: it noticed first that it was disconnected."""
+        host = self._hosts.get(offer.name)
+        return host is not None and host.offer.instance == offer.instance
+
+    def offered(self, offer: Offer, now_s: float, run: RunFacts | None) -> Refusal | None:
+        """Accept a host, or return why not; ``run`` is ``None`` until the cluster is formed."""
+        if (refusal := self._refusal(offer, run)) is not None:
+            return refusal
+        self._hosts[offer.name] = _Host(offer)
+        self.heard(offer.name, now_s)
+        return None
+
+    def _refusal(self, offer: Offer, run: RunFacts | None) -> Refusal | None:
+        if not NAME.fullmatch(offer.name):
+            return Refusal(
+                f"{offer.name!r} is not a valid name of a worker",
+                "give --name up to 64 letters, digits, dots, dashes and underscores",
+            )
+        if offer.outline != self.rules.outline:
+            what = difference(self.rules.outline, offer.outline)
+            return Refusal(
+                f"it has another application than the initializer: {what}",
+                "give both the same code and arguments, and build the application without chance "
+                "or time in it",
+            )
+        if (taken := self._hosts.get(offer.name)) is not None:
+            return Refusal(
+                f"the name {offer.name} is taken by host {taken.offer.host}",
+                "give another name with --name, or end that one first",
+            )
+        if run is not None and not self.knows(offer.name):
+            why = self._why_not(offer.name, offer.together, run)
+            return Refusal(why, "see docs/hosts.md") if why else None
+        return None
+
+    def _why_not(self, worker: WorkerName, together: int, run: RunFacts) -> str:
+        """Return why a new name cannot join; empty if it can."""
+        if worker in run.members:
+            return f"{worker} is a worker of the initializer's own host"
+        if worker in run.used:
+            return f"there was a worker {worker} in this run already; give another name"
+        return self._joining.why_not(together)
+
+    def prepared(self, worker: WorkerName, frame: Prepared) -> bool:
+        """A worker may be started on this host; return whether its name is new."""
+        self._hosts[worker].prepared = frame
+        is_new = not self.knows(worker)
+        self._names[worker] = 0.0
+        return is_new
+
+    # Joining and leaving a cluster that has been formed
+
+    def arrived(self, worker: WorkerName, run: RunFacts) -> Refusal | Join | JoinWaits:
+        """A new name is to join the cluster; return what follows."""
+        host = self._hosts.get(worker)
+        together = 1 if host is None else host.offer.together
+        # Asked again: the cluster may have changed since the offer.
+        if why := self._why_not(worker, together, run):
+            return Refusal(why, "")
+        if host is not None and host.prepared is not None:
+            written = host.prepared.records_epoch
+            if written > run.epoch:
+                return _unread_journals(written, run.epoch)
+        if complete := self._joining.arrived(worker, together):
+            return Join(complete)
+        here = self._joining.waiting
+        return JoinWaits(here, together - len(here))
+
+    def leaving(self, worker: WorkerName, run: RunFacts) -> Leave:
+        """Return what it takes to let the host of this worker leave."""
+        if worker not in run.members:
+            return Leave.NOTHING
+        return Leave.STOP if len(run.members) == 1 else Leave.RESIZE
+
+    def forget(self, worker: WorkerName) -> None:
+        """The worker has left the cluster or could not join it; its host and its name are free."""
+        self._names.pop(worker, None)
+        if self._hosts.pop(worker, None) is not None:
+            self._liveness.disconnected(worker)
+
+    def forget_hosts(self) -> None:
+        """The run has ended: no host is needed any more. The names stay known."""
+        for worker in self._hosts:
+            self._liveness.disconnected(worker)
+        self._hosts.clear()
+
+    # Silence, loss and absence
+
+    def heard(self, worker: WorkerName, now_s: float) -> None:
+        """The agent of this worker is alive."""
+        self._liveness.heard(worker, Epoch(0), now_s)
+
+    def silent(self, now_s: float) -> list[tuple[WorkerName, float]]:
+        """Return each host that has been silent for too long, and for how long; once each."""
+        silent = [(worker, silent_s) for worker, _, silent_s in self._liveness.silent(now_s)]
+        for worker, _ in silent:
+            self._hosts[worker].is_silent = True
+        return silent
+
+    def lost(self, worker: WorkerName, now_s: float, *, has_process: bool) -> None:
+        """A host was disconnected; ``has_process`` says whether it was asked to start a worker."""
+        host = self._hosts.pop(worker)
+        self._liveness.disconnected(worker)
+        self._names[worker] = now_s
+        if has_process:
+            # An agent that hears us, but is not heard, goes on until the end of the connection
+            # reaches it, or until it hears nothing either.
+            silence_s = self.rules.silence_s + 2 * BEAT_S
+            unseen_s = silence_s if host.is_silent else ORPHAN_LIVES_S
+            self._leftovers[worker] = (host.offer.instance, now_s + unseen_s)
+        if worker in self._joining.waiting:
+            # It had not joined yet, so no worker waits for another host of this name.
+            self._joining.disconnected(worker)
+            del self._names[worker]
+
+    def leftover_s(self, worker: WorkerName, now_s: float) -> float:
+        """Return for how long an earlier process of this worker may live on, elsewhere and unseen.
+
+        The next process must not start before. Asked once, by the driver that starts it.
+        """
+        instance, ends_s = self._leftovers.pop(worker, ("", 0.0))
+        if instance == self._hosts[worker].offer.instance:
+            return 0.0
+        return max(ends_s - now_s, 0.0)
+
+    # Presence
+
+    def is_present(self, worker: WorkerName) -> bool:
+        """Return whether a worker can be started on its host now."""
+        host = self._hosts.get(worker)
+        return host is not None and host.prepared is not None
+
+    def absent_until_s(self, worker: WorkerName, now_s: float) -> float:
+        """Return until when a worker waits for a host of its name."""
+        return (self._names.get(worker) or now_s) + self.rules.absence_s
+
+    def awaited(self, count: int, names: Collection[str]) -> Awaited:
+        """Return which of ``count`` expected hosts are here; only ``names`` count, if any."""
+        here = [
+            worker
+            for worker in self._hosts
+            if self.is_present(worker) and (not names or worker in names)
+        ]
+        return Awaited(here[:count], max(count - len(here), 0))
+
+
+def _unread_journals(written: Epoch, current: Epoch) -> Refusal:
+    """A worker that joins reads no journal, and later the records there would seem to be new."""
+    return Refusal(
+        f"its folder of journals has records of epoch {written}, which this cluster at epoch "
+        f"{current} knows nothing of",
+        "to have them processed, stop the cluster and begin with this host, see "
+        "--expect-workers; else give --journal-dir another folder, or move these journals away",
+    )
