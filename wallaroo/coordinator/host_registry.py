@@ -1,4 +1,4 @@
-"""Decides which hosts may run a worker each, which of them are lost, and which are awaited.
+"""Decides which hosts may run one worker each, which of them are lost, and which are awaited.
 
 An agent on a host offers the name of a worker. The name belongs to that host until the worker has
 left the cluster:
@@ -10,13 +10,14 @@ left the cluster:
 A host that offers while the cluster runs joins it, alone or together with others, see
 ``join_batch``.
 
-What can go wrong: an agent may be lost while its worker lives on, unseen. If another host started a
+The danger: an agent may be lost while its worker still runs, unseen. If another host started a
 worker of that name immediately, two processes would write one journal. So a new process waits until
-the old one has surely ended (``leftover_s``): an agent ends its worker when it has heard nothing
-from the initializer for ``silence_s``, and a worker watches its agent. An agent that dials again
-has ended its own worker, so there is nothing to wait for; it is recognized by its ``instance``.
+the old one has ended for certain (``leftover_s``): an agent ends its worker if it has heard nothing
+from the initializer for ``silence_s``, and a worker ends if its agent does. An agent that connects
+again has ended its own worker, so there is nothing to wait for; it is recognized by its
+``instance``.
 
-The driver keeps the connections. It reports only what arrives over the connection of a host that
+The caller keeps the connections. It reports only what arrives over the connection of a host that
 was accepted and has not been lost or forgotten since. Times are seconds from any origin.
 """
 
@@ -32,11 +33,11 @@ from wallaroo.topology.fingerprint import difference
 from wallaroo.wire.agents import Offer, Prepared
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""What a worker may be called; its name becomes part of file names."""
+"""Valid names of workers; a name becomes part of file names."""
 BEAT_S = 1.0
 """How often an agent and the initializer send each other a heartbeat."""
 ORPHAN_LIVES_S = 3.0
-"""A worker whose agent was killed has ended after so long; see ``wallaroo_workers.__main__``."""
+"""A worker ends within this time after its agent was killed; see ``wallaroo_workers.__main__``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +46,18 @@ class HostRules:
 
     outline: list[str]
     silence_s: float
-    """After so long without a heartbeat an agent is lost, and so is the initializer to it."""
+    """An agent or an initializer that sends no heartbeat for so long is lost for the other side."""
     absence_s: float
     """How long a worker waits for a host that offers its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What decides about a host that joins or leaves a cluster that has been formed."""
+    """The facts about a running cluster that decide whether a host can join or leave it."""
 
     members: Collection[WorkerName]
     used: Collection[WorkerName]
-    """All names that this run has given."""
+    """All names of workers that this run has used."""
     epoch: Epoch
 
 
@@ -77,29 +78,29 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class JoinWaits:
-    """The host waits until those that are missing have offered too."""
+    """The host waits until so many others have offered too."""
 
     here: list[WorkerName]
     missing: int
 
 
 class Leave(enum.Enum):
-    """What a host needs that wants to leave."""
+    """What has to happen before a host can leave."""
 
     STOP = enum.auto()
-    """The cluster stops: its last worker is there."""
+    """The cluster stops: its last worker runs there."""
     RESIZE = enum.auto()
-    """Its worker has to leave the cluster first."""
+    """Its worker leaves the cluster first."""
     NOTHING = enum.auto()
-    """It runs no member, so it can be dismissed."""
+    """It does not run a member, so it can be dismissed immediately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """How far a start is that waits for hosts."""
+    """How many of the expected hosts are present."""
 
     here: list[WorkerName]
-    """Those that count, in the order of their offers; not more than are expected."""
+    """The expected ones, in the order of their offers; never more than are expected."""
     missing: int
 
 
@@ -109,7 +110,7 @@ class _Host:
 
     offer: Offer
     prepared: Prepared | None = None
-    """What it said of its journals; ``None`` until a worker can be started there."""
+    """What it reported about its journals; ``None`` until a worker can be started there."""
     is_silent: bool = False
 
 
@@ -120,32 +121,33 @@ class HostRegistry:
         self.rules = rules
         # In the order of their offers: the first worker of a cluster is the first that offered.
         self._hosts: dict[WorkerName, _Host] = {}
-        self._names: dict[WorkerName, float] = {}
-        """All names that were accepted and did not leave; since when one is absent, else 0."""
+        self._names: dict[WorkerName, float | None] = {}
+        """The names of all hosts that were ever prepared and did not leave, and since when
+        a host is absent; ``None`` while it is connected."""
         self._leftovers: dict[WorkerName, tuple[str, float]] = {}
-        """The instance that was lost, and until when its worker may live on, unseen."""
+        """The lost instance of an agent, and the time until which its worker may still run."""
         self._joining = JoinBatch()
         self._liveness = Liveness(rules.silence_s, BEAT_S)
 
     @property
     def names(self) -> list[WorkerName]:
-        """All names that were accepted and did not leave."""
+        """The names of all hosts that were ever prepared and did not leave."""
         return list(self._names)
 
     @property
     def newest_epoch(self) -> Epoch:
-        """The newest epoch of a journal on any of the hosts."""
+        """The newest epoch in which anything was written on one of the hosts."""
         prepared = [host.prepared for host in self._hosts.values() if host.prepared is not None]
         return max((each.epoch for each in prepared), default=Epoch(0))
 
     def knows(self, worker: WorkerName) -> bool:
-        """Return whether a worker of this name lives on one of the hosts."""
+        """Return whether the worker of this name belongs to one of the hosts."""
         return worker in self._names
 
     # Offers
 
     def is_redial(self, offer: Offer) -> bool:
-        """Return whether the agent is here already: it noticed first that it was disconnected."""
+        """Return whether this agent is connected: it noticed the end of that connection first."""
         host = self._hosts.get(offer.name)
         return host is not None and host.offer.instance == offer.instance
 
@@ -186,22 +188,22 @@ class HostRegistry:
             return f"{worker} is a worker of the initializer's own host"
         if worker in run.used:
             return f"there was a worker {worker} in this run already; give another name"
-        return self._joining.why_not(together)
+        return self._joining.refusal(together)
 
     def prepared(self, worker: WorkerName, frame: Prepared) -> bool:
-        """A worker may be started on this host; return whether its name is new."""
+        """Note that a worker can be started on this host; return whether its name is new."""
         self._hosts[worker].prepared = frame
         is_new = not self.knows(worker)
-        self._names[worker] = 0.0
+        self._names[worker] = None
         return is_new
 
     # Joining and leaving a cluster that has been formed
 
     def arrived(self, worker: WorkerName, run: RunFacts) -> Refusal | Join | JoinWaits:
-        """A new name is to join the cluster; return what follows."""
+        """Return what to do with a new host, which has to join the cluster."""
         host = self._hosts.get(worker)
         together = 1 if host is None else host.offer.together
-        # Asked again: the cluster may have changed since the offer.
+        # The cluster may have changed since the offer.
         if why := self._why_not(worker, together, run):
             return Refusal(why, "")
         if host is not None and host.prepared is not None:
@@ -214,19 +216,20 @@ class HostRegistry:
         return JoinWaits(here, together - len(here))
 
     def leaving(self, worker: WorkerName, run: RunFacts) -> Leave:
-        """Return what it takes to let the host of this worker leave."""
+        """Return what has to happen before the host of this worker can leave."""
         if worker not in run.members:
             return Leave.NOTHING
         return Leave.STOP if len(run.members) == 1 else Leave.RESIZE
 
     def forget(self, worker: WorkerName) -> None:
-        """The worker has left the cluster or could not join it; its host and its name are free."""
+        """Release host and name of a worker that left the cluster or could not join it."""
         self._names.pop(worker, None)
+        self._joining.disconnected(worker)
         if self._hosts.pop(worker, None) is not None:
             self._liveness.disconnected(worker)
 
     def forget_hosts(self) -> None:
-        """The run has ended: no host is needed any more. The names stay known."""
+        """Forget all hosts at the end of the run. Their names stay known."""
         for worker in self._hosts:
             self._liveness.disconnected(worker)
         self._hosts.clear()
@@ -234,7 +237,7 @@ class HostRegistry:
     # Silence, loss and absence
 
     def heard(self, worker: WorkerName, now_s: float) -> None:
-        """The agent of this worker is alive."""
+        """Note that the agent of this worker is alive."""
         self._liveness.heard(worker, Epoch(0), now_s)
 
     def silent(self, now_s: float) -> list[tuple[WorkerName, float]]:
@@ -245,25 +248,28 @@ class HostRegistry:
         return silent
 
     def lost(self, worker: WorkerName, now_s: float, *, has_process: bool) -> None:
-        """A host was disconnected; ``has_process`` says whether it was asked to start a worker."""
+        """Note the end of a host's connection; ``has_process``: it was told to start a worker."""
         host = self._hosts.pop(worker)
         self._liveness.disconnected(worker)
-        self._names[worker] = now_s
-        if has_process:
-            # An agent that hears us, but is not heard, goes on until the end of the connection
-            # reaches it, or until it hears nothing either.
-            silence_s = self.rules.silence_s + 2 * BEAT_S
-            unseen_s = silence_s if host.is_silent else ORPHAN_LIVES_S
-            self._leftovers[worker] = (host.offer.instance, now_s + unseen_s)
         if worker in self._joining.waiting:
             # It had not joined yet, so no worker waits for another host of this name.
             self._joining.disconnected(worker)
             del self._names[worker]
+        elif self.knows(worker):
+            # Otherwise it was lost before it was prepared, and the next to offer is new.
+            self._names[worker] = now_s
+        if has_process:
+            # If only the agent's own frames are lost, it continues until it notices that the
+            # connection has ended, or until our heartbeats are missing too.
+            silence_s = self.rules.silence_s + 2 * BEAT_S
+            unseen_s = silence_s if host.is_silent else ORPHAN_LIVES_S
+            self._leftovers[worker] = (host.offer.instance, now_s + unseen_s)
 
     def leftover_s(self, worker: WorkerName, now_s: float) -> float:
-        """Return for how long an earlier process of this worker may live on, elsewhere and unseen.
+        """Return for how long the next process of this worker must not be started.
 
-        The next process must not start before. Asked once, by the driver that starts it.
+        So long an earlier process may still run on a host that was lost. Each loss is answered
+        once.
         """
         instance, ends_s = self._leftovers.pop(worker, ("", 0.0))
         if instance == self._hosts[worker].offer.instance:
@@ -278,11 +284,12 @@ class HostRegistry:
         return host is not None and host.prepared is not None
 
     def absent_until_s(self, worker: WorkerName, now_s: float) -> float:
-        """Return until when a worker waits for a host of its name."""
-        return (self._names.get(worker) or now_s) + self.rules.absence_s
+        """Return the time until which a worker waits for a host with its name."""
+        absent_s = self._names.get(worker)
+        return (now_s if absent_s is None else absent_s) + self.rules.absence_s
 
     def awaited(self, count: int, names: Collection[str]) -> Awaited:
-        """Return which of ``count`` expected hosts are here; only ``names`` count, if any."""
+        """Return which of ``count`` expected hosts are present; only ``names`` count, if any."""
         here = [
             worker
             for worker in self._hosts
@@ -292,7 +299,11 @@ class HostRegistry:
 
 
 def _unread_journals(written: Epoch, current: Epoch) -> Refusal:
-    """A worker that joins reads no journal, and later the records there would seem to be new."""
+    """Return the refusal of a host whose journals have records of a later epoch.
+
+    A worker that joins a running cluster replays no journal, and a later recovery would take these
+    records for new ones.
+    """
     return Refusal(
         f"its folder of journals has records of epoch {written}, which this cluster at epoch "
         f"{current} knows nothing of",

@@ -1,4 +1,4 @@
-"""Which hosts are accepted, which are lost, and for whom a start waits."""
+"""Which hosts are accepted, which are lost, and for which a start waits."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def prepared(newest: int = 0, records: int = 0) -> Prepared:
     return Prepared(Epoch(newest), Epoch(records))
 
 
-def come(
+def arrive(
     registry: HostRegistry,
     worker: WorkerName,
     *,
@@ -121,7 +121,7 @@ def test_a_refused_host_leaves_no_trace() -> None:
     assert registry.awaited(1, ()) == Awaited([], 1)
 
 
-def test_an_agent_that_dials_again_is_recognized_by_its_instance() -> None:
+def test_an_agent_that_connects_again_is_recognized_by_its_instance() -> None:
     registry = new_registry()
     assert not registry.is_redial(offer_of(A))
     registry.offered(offer_of(A, instance="1"), 0.0, None)
@@ -150,30 +150,30 @@ def test_a_new_name_that_cannot_join_is_refused_with_its_offer(
 
 def test_the_host_of_a_member_may_be_replaced() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 1.0, has_process=True)
-    assert not come(registry, A, now_s=2.0, run=run_of(A), instance="2")
+    assert not arrive(registry, A, now_s=2.0, run=run_of(A), instance="2")
     assert registry.is_present(A)
 
 
-def test_a_host_that_comes_alone_joins_immediately() -> None:
+def test_a_host_that_arrives_alone_joins_immediately() -> None:
     registry = new_registry()
-    assert come(registry, A, run=run_of(B))
+    assert arrive(registry, A, run=run_of(B))
     assert registry.arrived(A, run_of(B)) == Join([A])
 
 
-def test_hosts_that_come_together_join_in_one_resize() -> None:
+def test_hosts_that_arrive_together_join_in_one_resize() -> None:
     registry = new_registry()
     run = run_of(C)
-    come(registry, B, run=run, together=2)
+    arrive(registry, B, run=run, together=2)
     assert registry.arrived(B, run) == JoinWaits([B], 1)
-    come(registry, A, run=run, together=2)
+    arrive(registry, A, run=run, together=2)
     assert registry.arrived(A, run) == Join([B, A])
 
 
-def test_hosts_that_come_together_must_agree_on_their_number() -> None:
+def test_hosts_that_arrive_together_must_agree_on_their_number() -> None:
     registry = new_registry()
-    come(registry, A, run=run_of(C), together=3)
+    arrive(registry, A, run=run_of(C), together=3)
     registry.arrived(A, run_of(C))
     refusal = registry.offered(offer_of(B, together=2), 0.0, run_of(C))
     assert refusal is not None
@@ -182,14 +182,14 @@ def test_hosts_that_come_together_must_agree_on_their_number() -> None:
 
 def test_whether_a_host_can_join_is_asked_again_once_it_is_prepared() -> None:
     registry = new_registry()
-    come(registry, A, run=run_of(B))
+    arrive(registry, A, run=run_of(B))
     why = "there was a worker a in this run already; give another name"
     assert registry.arrived(A, run_of(B, used=[A])) == Refusal(why, "")
 
 
 def test_a_host_with_records_that_the_cluster_has_not_read_cannot_join() -> None:
     registry = new_registry()
-    come(registry, A, run=run_of(B), records=4)
+    arrive(registry, A, run=run_of(B), records=4)
     answer = registry.arrived(A, run_of(B, epoch=3))
     assert isinstance(answer, Refusal)
     assert answer.what == (
@@ -210,14 +210,33 @@ def test_empty_journals_of_a_newer_epoch_do_not_prevent_joining() -> None:
 def test_a_host_that_is_lost_while_it_waits_for_others_is_not_counted() -> None:
     registry = new_registry()
     run = run_of(C)
-    come(registry, A, run=run, together=2)
+    arrive(registry, A, run=run, together=2)
     registry.arrived(A, run)
     registry.lost(A, 1.0, has_process=False)
     assert not registry.knows(A)
-    come(registry, B, run=run, together=2)
+    arrive(registry, B, run=run, together=2)
     assert registry.arrived(B, run) == JoinWaits([B], 1)
-    assert come(registry, A, run=run, together=2)
+    assert arrive(registry, A, run=run, together=2)
     assert registry.arrived(A, run) == Join([B, A])
+
+
+def test_a_host_that_leaves_while_it_waits_for_others_is_not_counted() -> None:
+    registry = new_registry()
+    run = run_of(C)
+    arrive(registry, A, run=run, together=2)
+    registry.arrived(A, run)
+    registry.forget(A)
+    arrive(registry, B, run=run, together=2)
+    assert registry.arrived(B, run) == JoinWaits([B], 1)
+
+
+def test_a_host_that_is_lost_before_it_is_prepared_is_new_when_it_offers_again() -> None:
+    registry = new_registry()
+    registry.offered(offer_of(A), 0.0, run_of(B))
+    registry.lost(A, 1.0, has_process=False)
+    assert registry.names == []
+    assert arrive(registry, A, run=run_of(B))
+    assert registry.arrived(A, run_of(B)) == Join([A])
 
 
 def test_a_host_that_leaves_takes_its_worker_out_of_the_cluster_first() -> None:
@@ -229,17 +248,17 @@ def test_a_host_that_leaves_takes_its_worker_out_of_the_cluster_first() -> None:
 
 def test_a_forgotten_name_is_free_and_its_host_is_not_watched_any_more() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.forget(A)
     assert not registry.knows(A)
     assert not registry.is_present(A)
     assert registry.silent(SILENCE_S + 1) == []
-    assert come(registry, A, instance="2")
+    assert arrive(registry, A, instance="2")
 
 
 def test_after_the_run_names_are_still_known_without_their_hosts() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.forget_hosts()
     assert registry.knows(A)
     assert not registry.is_present(A)
@@ -251,8 +270,8 @@ def test_after_the_run_names_are_still_known_without_their_hosts() -> None:
 
 def test_a_host_that_sends_no_heartbeat_is_reported_once() -> None:
     registry = new_registry()
-    come(registry, A)
-    come(registry, B)
+    arrive(registry, A)
+    arrive(registry, B)
     assert registry.silent(SILENCE_S) == []
     registry.heard(B, SILENCE_S)
     assert registry.silent(SILENCE_S + 1) == [(A, SILENCE_S + 1)]
@@ -261,7 +280,7 @@ def test_a_host_that_sends_no_heartbeat_is_reported_once() -> None:
 
 def test_nobody_is_silent_if_the_initializer_itself_was_held_up() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.silent(0.0)
     assert registry.silent(100.0) == []
     assert registry.silent(100.0 + BEAT_S) == []
@@ -269,43 +288,43 @@ def test_nobody_is_silent_if_the_initializer_itself_was_held_up() -> None:
 
 def test_a_new_process_waits_until_an_orphan_has_ended() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=True)
-    come(registry, A, now_s=11.0, instance="2")
+    arrive(registry, A, now_s=11.0, instance="2")
     assert registry.leftover_s(A, 11.0) == ORPHAN_LIVES_S - 1
 
 
 def test_a_new_process_waits_longer_if_the_lost_agent_may_still_hear_us() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     now_s = SILENCE_S + 1
     assert registry.silent(now_s) == [(A, now_s)]
     registry.lost(A, now_s, has_process=True)
-    come(registry, A, now_s=now_s, instance="2")
+    arrive(registry, A, now_s=now_s, instance="2")
     assert registry.leftover_s(A, now_s) == SILENCE_S + 2 * BEAT_S
 
 
-def test_an_agent_that_dials_again_has_ended_its_own_process() -> None:
+def test_an_agent_that_connects_again_has_ended_its_own_process() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=True)
-    come(registry, A, now_s=10.0)
+    arrive(registry, A, now_s=10.0)
     assert registry.leftover_s(A, 10.0) == 0
 
 
 def test_nothing_is_left_of_a_host_without_a_process() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=False)
-    come(registry, A, now_s=10.0, instance="2")
+    arrive(registry, A, now_s=10.0, instance="2")
     assert registry.leftover_s(A, 10.0) == 0
 
 
 def test_a_leftover_has_ended_after_its_time() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=True)
-    come(registry, A, now_s=10.0, instance="2")
+    arrive(registry, A, now_s=10.0, instance="2")
     assert registry.leftover_s(A, 10.0 + ORPHAN_LIVES_S + 1) == 0
 
 
@@ -314,7 +333,7 @@ def test_a_leftover_has_ended_after_its_time() -> None:
 
 def test_a_worker_waits_for_another_host_from_the_loss_on() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=True)
     assert not registry.is_present(A)
     assert registry.knows(A)
@@ -325,18 +344,29 @@ def test_a_worker_that_no_host_has_offered_waits_from_now_on() -> None:
     assert new_registry().absent_until_s(A, 30.0) == 30.0 + ABSENCE_S
 
 
+def test_the_replacement_of_a_host_may_be_lost_before_it_is_prepared() -> None:
+    registry = new_registry()
+    arrive(registry, A)
+    registry.lost(A, 0.0, has_process=True)
+    assert registry.absent_until_s(A, 30.0) == ABSENCE_S
+    registry.offered(offer_of(A, instance="2"), 5.0, run_of(A))
+    registry.lost(A, 10.0, has_process=False)
+    assert registry.knows(A)
+    assert registry.absent_until_s(A, 30.0) == 10.0 + ABSENCE_S
+
+
 def test_the_time_of_a_loss_is_forgotten_once_the_host_is_back() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 10.0, has_process=True)
-    come(registry, A, now_s=20.0)
+    arrive(registry, A, now_s=20.0)
     assert registry.absent_until_s(A, 50.0) == 50.0 + ABSENCE_S
 
 
 def test_a_start_waits_for_prepared_hosts_in_the_order_of_their_offers() -> None:
     registry = new_registry()
     registry.offered(offer_of(C), 0.0, None)
-    come(registry, B)
+    arrive(registry, B)
     assert registry.awaited(2, ()) == Awaited([B], 1)
     registry.prepared(C, prepared())
     assert registry.awaited(2, ()) == Awaited([C, B], 0)
@@ -345,20 +375,20 @@ def test_a_start_waits_for_prepared_hosts_in_the_order_of_their_offers() -> None
 def test_a_start_takes_no_more_hosts_than_it_expects() -> None:
     registry = new_registry()
     for worker in (C, B, A):
-        come(registry, worker)
+        arrive(registry, worker)
     assert registry.awaited(2, ()) == Awaited([C, B], 0)
 
 
 def test_a_start_that_expects_names_counts_no_others() -> None:
     registry = new_registry()
     for worker in (C, A):
-        come(registry, worker)
+        arrive(registry, worker)
     assert registry.awaited(2, (A, B)) == Awaited([A], 1)
 
 
 def test_a_lost_host_is_awaited_again() -> None:
     registry = new_registry()
-    come(registry, A)
+    arrive(registry, A)
     registry.lost(A, 1.0, has_process=False)
     assert registry.awaited(1, ()) == Awaited([], 1)
 
