@@ -32,6 +32,7 @@ from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.journal_files import JournalReader, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
@@ -74,14 +75,14 @@ async def restored(folder: Path, plan: Application, manifest: Manifest) -> Total
     async def no_pause(_: float) -> None:
         return
 
-    states: dict[str, dict[object, object]] = {name: {} for name in plan.states}
+    states = {name: KeyedState() for name in plan.states}
     maps = {each.state: each for each in initial_maps(plan, (ME,))}
     store = open_store(str(folder / "checkpoints"))
     restorer = Restorer(ME, plan, states, maps, fresh_shapes(plan), store, no_pause)
     found = await restorer.restore(manifest)
     assert found.unreadable == []
     return {
-        name: {key: (each.count, each.sum, each.squares) for key, each in values.items()}  # type: ignore[attr-defined]
+        name: {key: (each.count, each.sum, each.squares) for key, each in values.items()}
         for name, values in states.items()
     }
 

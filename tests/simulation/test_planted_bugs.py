@@ -1,6 +1,6 @@
 """The simulation finds what it is there for: each of these switches off one thing that protects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.changes import StateChanges
-from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.inbox import Inbox
@@ -132,10 +132,10 @@ def without_moved_keys(patch: Patch) -> None:
 def without_marks_on_received_keys(patch: Patch) -> None:
     """Keys received from a live worker are written only once they change."""
 
-    def install_keys(self: Dataflow, state: str, states: dict[Any, Any]) -> None:
-        self.states[state].update(states)
+    def install(self: KeyedState, objects: Mapping[Any, Any]) -> None:
+        self.objects.update(objects)
 
-    patch.setattr(Dataflow, "install_keys", install_keys)
+    patch.setattr(KeyedState, "install", install)
 
 
 def without_filter_for_old_parts(patch: Patch) -> None:

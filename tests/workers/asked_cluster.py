@@ -21,6 +21,7 @@ from wallaroo.coordinator.run_view import RunView
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.names import Epoch, WorkerName
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application
@@ -46,9 +47,7 @@ class AskedCluster(Story):
             )
             for state in plan.states.values()
         ]
-        self.states: dict[WorkerName, dict[str, dict[Any, Any]]] = {
-            name: {state: {} for state in plan.states} for name in names
-        }
+        self.states = {name: {state: KeyedState() for state in plan.states} for name in names}
         self.pages = {name: KeyPages() for name in names}
         self.silent: set[WorkerName] = set()
         self.queries: list[tuple[WorkerName, Query]] = []
@@ -161,7 +160,7 @@ class AskedCluster(Story):
         (map_,) = [one for one in self.maps if one.state == state]
         for key in KEYS:
             owner = map_.owner_of(canonical_key(key))
-            self.states[owner][state][canonical_key(key)] = {"of": key}
+            self.states[owner][state].put(canonical_key(key), {"of": key})
 
     async def ask(
         self,

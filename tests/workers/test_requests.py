@@ -227,7 +227,7 @@ async def test_keys_are_listed_page_by_page_each_once(cluster: AskedCluster, lim
 
 async def test_a_key_that_is_cut_is_marked(cluster: AskedCluster) -> None:
     long = "x" * 1_000
-    cluster.states[A]["counts"][long] = {}
+    cluster.states[A]["counts"].put(long, {})
     listed = await cluster.ask("keys", state="counts", list=True)
     assert [len(each["key"]) < 1_000 for each in listed["keys"] if each["is_cut"]] == [True]
     assert sorted(each["key"] for each in listed["keys"] if not each["is_cut"]) == sorted(KEYS)
@@ -259,7 +259,7 @@ async def test_a_key_that_is_not_there_is_refused(cluster: AskedCluster) -> None
 async def test_the_one_object_of_a_state_needs_no_key(cluster: AskedCluster) -> None:
     (map_,) = [each for each in cluster.maps if each.state == "sum"]
     (key,) = map_.declared_keys
-    cluster.states[map_.owner_of(key)]["sum"][key] = 42
+    cluster.states[map_.owner_of(key)]["sum"].put(key, 42)
     assert (await cluster.ask("get", state="sum"))["value"] == 42
     with pytest.raises(ClusterError, match="only the 1 declared"):
         await cluster.ask("get", state="sum", key="other")

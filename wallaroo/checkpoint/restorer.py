@@ -1,6 +1,6 @@
 """Restores one worker to a checkpoint: its states, and the positions of its sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from wallaroo.describing import error_text
 from wallaroo.errors import MissingObjectError, StateObjectError
 from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application
@@ -61,7 +62,7 @@ class Restorer:
         self,
         me: WorkerName,
         plan: Application,
-        states: dict[str, dict[Any, Any]],
+        states: Mapping[str, KeyedState],
         maps: dict[str, PartitionMap],
         shapes: dict[str, StateShape],
         store: PartStore,
@@ -130,11 +131,11 @@ class Restorer:
                 continue
             if type(value) is Unreadable:
                 # An older object of the key must not replace it.
-                states.pop(key, None)
+                states.remove(key)
                 problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
                 continue
-            states[key] = value
+            states.put(key, value)
             if self._unreadable:
                 self._unreadable.pop((state, key), None)
 
@@ -145,13 +146,14 @@ class Restorer:
         states, unknown = self._states[state], StateShape("", [])
         for index, (key, old) in enumerate([*states.items()]):
             try:
-                states[key] = new = upgrade(old)
+                new = upgrade(old)
+                states.put(key, new)
                 problem = misfit(new, unknown, self._shapes[state])
                 problem = problem and f"what its upgrade function returned {problem}"
             except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
                 problem = f"its upgrade function raised {error_text(error)}"
             if problem:
-                del states[key]
+                states.remove(key)
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
             if index % UPGRADE_BATCH_KEYS == 0:
                 await self._pause(0)

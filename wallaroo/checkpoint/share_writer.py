@@ -46,8 +46,9 @@ checkpoint is the longest of four: the wait for the barrier, one slice, all copi
 slices, and ``committed``. All four are measured here, since only the worker's thread knows them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import (
@@ -70,7 +71,6 @@ from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError, WallarooError
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
-from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
 
@@ -123,6 +123,31 @@ class _Share:
     error: WallarooError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _ChunkWriter:
+    """Makes chunks of what checkpoints hold of one state."""
+
+    state: str
+    pickler: StatePickler
+    clock: Callable[[], float]
+    keep: Callable[[bytes, int], None]
+    """Gets a chunk and the number of its keys."""
+    copied: Callable[[float], None]
+    """Gets the seconds that a copy took."""
+
+    def write(self, keys: list[Any], states: list[Any]) -> None:
+        self.keep(encode_chunk(keys, states, self.state, self.pickler), len(keys))
+
+    def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
+        self.keep(encode_copies(keys, copies), len(keys))
+
+    def copy(self, key: Any, state: Any) -> bytes:
+        started_s = self.clock()
+        copy = pickle_state(key, state, self.state, self.pickler)
+        self.copied(self.clock() - started_s)
+        return copy
+
+
 class ShareEvents(Protocol):
     """What becomes of a share."""
 
@@ -158,8 +183,12 @@ class ShareWriter:
         self._epoch = epoch
         self._clock = clock
         self._limits = limits
-        self._changes = list(dataflow.changes.items())
         self._states = dataflow.states
+        self._changes = [
+            (name, state.changes)
+            for name, state in dataflow.states.items()
+            if state.changes is not None
+        ]
         self._freeze = dataflow.freeze
         self._counts = dataflow.counts
         self._pacer = Pacer()
@@ -183,8 +212,10 @@ class ShareWriter:
         """Time spent on copies of keys that were about to change, since the last slice."""
         self._pause_s = 0.0
         """The longest time that records waited, since the last share was saved."""
-        for index, (name, change) in enumerate(self._changes):
-            self._connect(index, name, change)
+        self._writers = {
+            name: _ChunkWriter(name, pickler, clock, partial(self._keep, index), self._copied)
+            for index, name in enumerate(self._states)
+        }
 
     # How long records wait
 
@@ -210,29 +241,19 @@ class ShareWriter:
         buffers = [_Buffer() for _ in self._changes]
         self._share = _Share(checkpoint, positions, buffers, key_counts, self._counts())
         self._leaving, self._superseded = self._superseded, frozenset()
-        self._freeze()
+        self._freeze(self._writers)
 
-    def _connect(self, index: int, name: str, change: StateChanges) -> None:
-        def keep(chunk: bytes, key_count: int) -> None:
-            assert self._share is not None
-            buffer = self._share.buffers[index]
-            buffer.chunks.append(chunk)
-            buffer.byte_count += len(chunk)
-            buffer.key_count += key_count
-            if buffer.byte_count >= self._limits.part_bytes:
-                self._put(self._share, index)
+    def _keep(self, index: int, chunk: bytes, key_count: int) -> None:
+        assert self._share is not None
+        buffer = self._share.buffers[index]
+        buffer.chunks.append(chunk)
+        buffer.byte_count += len(chunk)
+        buffer.key_count += key_count
+        if buffer.byte_count >= self._limits.part_bytes:
+            self._put(self._share, index)
 
-        def copy(key: Any, state: Any) -> bytes:
-            started_s = self._clock()
-            copied = pickle_state(key, state, name, self._pickler)
-            self._copied_s += self._clock() - started_s
-            return copied
-
-        change.write = lambda keys, states: keep(
-            encode_chunk(keys, states, name, self._pickler), len(keys)
-        )
-        change.write_copies = lambda keys, copies: keep(encode_copies(keys, copies), len(keys))
-        change.copy = copy
+    def _copied(self, seconds: float) -> None:
+        self._copied_s += seconds
 
     def write_slice(self) -> bool:
         """Write frozen keys for about 2 ms; return whether there are more."""
@@ -355,8 +376,8 @@ class ShareWriter:
     def mark_all_changed(self) -> None:
         """Forget all parts, and write every key of this worker in the next checkpoint."""
         self._parts = []
-        for name, change in self._changes:
-            change.mark_changed(self._states[name])
+        for state in self._states.values():
+            state.mark_changed(state)
 
     async def compact(self, store: PartStore, pause: Pause) -> None:
         """Mark the keys of the oldest parts as changed if parts hold too many copies.
@@ -368,12 +389,12 @@ class ShareWriter:
         if self._is_compacting:
             return
         self._is_compacting = True
+        states = [*self._states.values()]
         try:
             for part in self._surplus():
                 data = await store.get(part.name)
                 for chunk in read_part(data, part, store.describe(part.name)):
-                    name, change = self._changes[part.state]
-                    change.mark_changed(_known(chunk.keys(), self._states[name]))
+                    states[part.state].mark_changed(chunk.keys())
                     await pause(0)
                 self._superseded |= {part.name}
         finally:
@@ -392,10 +413,6 @@ class ShareWriter:
             surplus -= part.key_count
             oldest.append(part)
         return oldest
-
-
-def _known(keys: Iterable[Any], states: dict[Any, Any]) -> list[Any]:
-    return [key for key in keys if key in states]
 
 
 def _saving_error(state: str, error: BaseException) -> WallarooError:

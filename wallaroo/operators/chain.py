@@ -34,7 +34,7 @@ in the traceback.
 
 import enum
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
@@ -45,9 +45,10 @@ from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.tally import Tally
 from wallaroo.names import EdgeId, SinkId
-from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.changes import StateChanges, StateWriter
 from wallaroo.operators.counting import ChainCounters
 from wallaroo.operators.failures import Site, StopOnError, forget_traceback, traceback_of
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
@@ -78,7 +79,7 @@ class Bindings:
     members."""
 
     is_single_worker: bool
-    states: dict[str, dict[Any, Any]]
+    states: dict[str, KeyedState]
     routes: dict[EdgeId, Routes]
     """For keyed exchanges: key to the list of its worker, ``None`` for this one."""
     distributors: dict[EdgeId, Callable[[], list[Any] | None]]
@@ -87,18 +88,16 @@ class Bindings:
     sink_appends: dict[SinkId, Callable[[Any], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
-    changes: dict[str, StateChanges]
-    """By state, if checkpoints are on; otherwise empty, and chains track nothing."""
     nodes: Nodes
     tally: Tally
     """Where chains count changes of the number of records, if steps are counted."""
     tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
     """The namespaces of chains that track changes, with the number of the step."""
 
-    def freeze(self) -> None:
+    def freeze(self, writers: Mapping[str, StateWriter]) -> None:
         """Freeze the keys that changed; from now on changes belong to the next checkpoint."""
-        for change in self.changes.values():
-            change.freeze()
+        for name, writer in writers.items():
+            self.states[name].freeze(writer)
         for names, step, change in self.tracking:
             _bind_changes(names, step, change)
 
@@ -217,15 +216,16 @@ class _ChainWriter:
 
     def _state_call(self, step: Step, function: str, result: str) -> None:
         assert step.state is not None
-        states = self._name(f"states_{step.id}", self.bindings.states[step.state])
+        state = self.bindings.states[step.state]
+        states = self._name(f"states_{step.id}", state.objects)
         create = self._user_name(
             f"create_{step.id}", self.plan.states[step.state].create, is_step=False
         )
         if self.probe is not None:
-            self.names[states] = self.probe.watched(step.state, self.names[states])
+            self.names[states] = self.probe.watched(step.state, state.objects)
         self._line(f"state = {states}.get(key)")
         self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
-        change = self.bindings.changes.get(step.state)
+        change = state.changes
         if change is not None:
             _bind_changes(self.names, step.id, change)
             self.bindings.tracking.append((self.names, step.id, change))

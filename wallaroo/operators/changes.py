@@ -13,20 +13,31 @@ chunk by chunk (``_spent``), and not all at once when a checkpoint is committed.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 STALE_AT_ONCE = 4
 """A slice looks at no more than this many times the keys it wants, to find unwritten ones."""
 
-WriteChunk = Callable[[list[Any], list[Any]], None]
-"""Writes keys and their states, which may change as soon as it returns."""
 
-CopyState = Callable[[Any, Any], bytes]
-"""Returns a pickle of a key's state, which is about to change."""
+class StateWriter(Protocol):
+    """Receives what a checkpoint holds of one state; if it raises, the checkpoint fails."""
+
+    def write(self, keys: list[Any], states: list[Any]) -> None:
+        """Write keys and their states, which may change as soon as this returns."""
+        ...
+
+    def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
+        """Write keys and pickles of their states, which ``copy`` has made."""
+        ...
+
+    def copy(self, key: Any, state: Any) -> bytes:
+        """Return a pickle of a key's state, which is about to change."""
+        ...
 
 
 class StateChanges:
-    """The changed keys of one state on one worker; ``write`` receives what a checkpoint holds."""
+    """The changed keys of one state on one worker, and those that a checkpoint still has to
+    write."""
 
     def __init__(self, states: dict[Any, Any]) -> None:
         self._states = states
@@ -48,45 +59,51 @@ class StateChanges:
         """Lists of keys of committed checkpoints, which are freed one by one."""
         self.error: BaseException | None = None
         """Why the running checkpoint cannot be complete."""
-        self.write: WriteChunk = lambda _keys, _states: None
-        self.write_copies: Callable[[list[Any], list[bytes]], None] = lambda _keys, _copies: None
-        self.copy: CopyState = lambda _key, _state: b""
+        self._writer: StateWriter | None = None
+        """Of the running checkpoint."""
 
     @property
     def is_writing(self) -> bool:
         """Whether keys of the running checkpoint are still to be written."""
         return bool(self.frozen or self._copies)
 
-    def freeze(self) -> None:
-        """Freeze all keys that changed before this barrier, to be written as they are now."""
+    def freeze(self, writer: StateWriter) -> None:
+        """Freeze all keys that changed before this barrier: ``writer`` gets them as they are
+        now."""
         assert not self.is_writing, "the last checkpoint was neither finished nor abandoned"
         self.frozen, self.changed = self.changed, []
         self.frozen_mark, self.current_mark = self.current_mark, object()
         self.error = None
+        self._writer = writer
 
     def copy_first(self, key: Any) -> None:
         """Keep a copy of the state of ``key``, which is frozen and about to change."""
         # Copies are written together later: a chunk for one key would cost twice as much.
+        assert self._writer is not None
         self.marks[key] = None
         try:
-            self._copies[key] = self.copy(key, self._states[key])
+            self._copies[key] = self._writer.copy(key, self._states[key])
         except BaseException as error:  # noqa: BLE001  the state is the user's; the record is innocent
             self._written.append([key])
             self.error = self.error or error
 
     def write_slice(self, key_count_max: int) -> int:
         """Write up to ``key_count_max`` frozen keys, copies first; return how many were written."""
+        if not self.is_writing:
+            return 0
+        writer = self._writer
+        assert writer is not None
         if self._copies:
             # popitem() remembers its place; an iterator would skip all removed entries each time.
             pop = self._copies.popitem
             taken = [pop() for _ in range(min(key_count_max, len(self._copies)))]
             copies = [copy for _, copy in taken]
-            self._write([key for key, _ in taken], lambda keys: self.write_copies(keys, copies))
+            self._write([key for key, _ in taken], lambda keys: writer.write_copies(keys, copies))
             return len(taken)
         keys = self._unwritten(key_count_max)
         if keys:
             states = self._states
-            self._write(keys, lambda keys: self.write(keys, [states[key] for key in keys]))
+            self._write(keys, lambda keys: writer.write(keys, [states[key] for key in keys]))
         return len(keys)
 
     def _unwritten(self, count_max: int) -> list[Any]:

@@ -26,9 +26,10 @@ from wallaroo.operators.batches import (
     unpack,
 )
 from wallaroo.operators.chain import Bindings, Entry, write_chain
-from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.key_splitter import KeySplitter
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
@@ -76,10 +77,9 @@ class Dataflow:
         self._plan = plan
         self._me = me
         self._options = options
-        self.states: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
-        self.changes: dict[str, StateChanges] = {}
-        if options.tracks_changes:
-            self.changes = {name: StateChanges(states) for name, states in self.states.items()}
+        self.states = {
+            name: KeyedState(tracks_changes=options.tracks_changes) for name in plan.states
+        }
         self._sink_output: dict[SinkId, list[bytes]] = {
             SinkId(index): [] for index in range(len(plan.sinks))
         }
@@ -140,7 +140,6 @@ class Dataflow:
             travels_as_payload=self._travels_as_payload,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self._fail,
-            changes=self.changes,
             nodes=self._nodes,
             tally=self.tally,
         )
@@ -197,25 +196,12 @@ class Dataflow:
             for probe in probes
         ]
 
-    def freeze(self) -> None:
-        """Freeze all changed keys: everything before a barrier is processed."""
-        self._bindings.freeze()
+    def freeze(self, writers: Mapping[str, StateWriter]) -> None:
+        """Freeze all changed keys: everything before a barrier is processed.
 
-    # When owners change
-
-    def drop_keys(self, state: str, keys: Iterable[Any]) -> None:
-        """Remove keys that another worker owns now."""
-        states = self.states[state]
-        for key in keys:
-            del states[key]
-        if state in self.changes:
-            self.changes[state].drop(keys)
-
-    def install_keys(self, state: str, states: dict[Any, Any]) -> None:
-        """Add keys that this worker owns now; its checkpoints do not have them yet."""
-        self.states[state].update(states)
-        if state in self.changes:
-            self.changes[state].add_moved(states)
+        ``writers`` get them, by state.
+        """
+        self._bindings.freeze(writers)
 
     # Records in
 

@@ -18,6 +18,7 @@ from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.testing.cutting import Cutter
 from wallaroo.testing.store import Objects
@@ -127,7 +128,7 @@ class Expected:
         }
         if mistakes:
             raise WallarooParameterError(mistakes)
-        self.states: States = dataflow.states
+        self.states: States = {name: dict(state) for name, state in dataflow.states.items()}
         self.counts: Counts = dataflow.counts()[me]
         self.failures: list[Failure] = dataflow.take_failures()
 
@@ -186,7 +187,7 @@ def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
 
 def final_states(objects: Objects, plan: Application, expected: Expected) -> States:
     """Return the states of the newest manifest."""
-    states: States = {name: {} for name in plan.states}
+    states = {name: KeyedState() for name in plan.states}
 
     async def no_pause(_: float) -> None:
         return
@@ -195,7 +196,7 @@ def final_states(objects: Objects, plan: Application, expected: Expected) -> Sta
     shapes = fresh_shapes(plan)
     restorer = Restorer(WorkerName("alone"), plan, states, expected.maps, shapes, store, no_pause)
     _run_at_once(restorer.restore(newest_manifest(objects)))
-    return states
+    return {name: dict(state) for name, state in states.items()}
 
 
 def _run_at_once(work: Coroutine[Any, Any, Any]) -> None:

@@ -9,7 +9,6 @@ resize that is called off changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import Any
 
 from wallaroo.checkpoint.parts import PART_HEADER, Chunk, encode_chunk, read_chunks
@@ -63,8 +62,11 @@ class StateTransfer:
             assert owners is not None
             leaving = moves(owners[name], partition_map).items()
             self._takers[name] = {at: taker for at, (giver, taker) in leaving if giver == me}
+        self._cursors = {
+            name: dataflow.states[name].cursor() for name, takers in self._takers.items() if takers
+        }
+        """The states of which keys move."""
         self._new_owners = new_owners
-        self._seen_count = dict.fromkeys(dataflow.states, 0)
         self._found: dict[str, dict[WorkerName, list[Any]]] = {name: {} for name in dataflow.states}
         self._missing = {giver for giver in givers if giver != me}
         self._is_over = False
@@ -81,19 +83,16 @@ class StateTransfer:
     async def find(self, clock: Callable[[], float], pause: Pause) -> None:
         """Find the keys that move, while records go on."""
         pacer = Pacer()
-        for name, states in self._dataflow.states.items():
-            if not self._takers.get(name):
-                continue
-            keys = list(states)
-            self._seen_count[name] = len(keys)
-            position = 0
-            while position < len(keys):
+        for name, cursor in self._cursors.items():
+            while True:
                 started = clock()
-                count = min(max(pacer.record_count, FIND_KEYS_MIN), len(keys) - position)
-                self._sort(name, islice(keys, position, position + count))
-                position += count
-                pacer.observe(count, clock() - started)
+                wanted = max(pacer.record_count, FIND_KEYS_MIN)
+                keys = cursor.read(wanted)
+                self._sort(name, keys)
+                pacer.observe(len(keys), clock() - started)
                 await pause(0)
+                if len(keys) < wanted:
+                    break
 
     def _sort(self, name: str, keys: Iterable[Any]) -> None:
         partition_of, takers = self._new_owners[name].partition_of, self._takers[name]
@@ -104,12 +103,9 @@ class StateTransfer:
                 found.setdefault(taker, []).append(key)
 
     def _find_new_keys(self) -> None:
-        """Find the keys that were created since ``find``. No key is ever removed meanwhile."""
-        for name, states in self._dataflow.states.items():
-            if self._takers.get(name):
-                late = list(islice(reversed(states), len(states) - self._seen_count[name]))
-                self._seen_count[name] = len(states)
-                self._sort(name, reversed(late))
+        """Find the keys that were created since ``find`` looked."""
+        for name, cursor in self._cursors.items():
+            self._sort(name, cursor.read(len(self._dataflow.states[name])))
 
     async def give(
         self,
@@ -200,9 +196,9 @@ class StateTransfer:
         for name, found in self._found.items():
             for keys in found.values():
                 has_given = True
-                self._dataflow.drop_keys(name, keys)
+                self._dataflow.states[name].drop(keys)
         for name, states in self._staged.items():
-            self._dataflow.install_keys(name, states)
+            self._dataflow.states[name].install(states)
         return has_given
 
 

@@ -5,7 +5,7 @@ import pickle
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIZES_KEPT = 128
@@ -23,7 +23,7 @@ class StateSizes:
         self._sizes: OrderedDict[Any, int] = OrderedDict()
         self._next_s = 0.0
 
-    def look(self, states: dict[Any, Any], keys: Iterable[Any]) -> None:
+    def look(self, states: Mapping[Any, Any], keys: Iterable[Any]) -> None:
         """Take the sizes of a few objects, if it is time for that; hot keys count once."""
         started_s = time.perf_counter()
         if started_s < self._next_s:

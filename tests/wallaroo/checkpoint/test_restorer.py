@@ -20,6 +20,7 @@ from wallaroo.checkpoint.restorer import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.topology.plan import Application
 
 
@@ -29,10 +30,11 @@ async def at_once(_: float) -> None: ...
 async def restored(
     parts: Parts, manifest: Manifest, plan: Application, members: tuple[WorkerName, ...] = (ME,)
 ) -> tuple[dict[Any, Any], Restored]:
-    states: dict[str, dict[Any, Any]] = {NAME: {}}
+    states = {NAME: KeyedState()}
     maps = {each.state: each for each in initial_maps(plan, members)}
     restorer = Restorer(ME, plan, states, maps, fresh_shapes(plan), parts, at_once)
-    return states[NAME], await restorer.restore(manifest)
+    found = await restorer.restore(manifest)
+    return dict(states[NAME]), found
 
 
 def upgrading(plan: Application, upgrade: Any) -> Application:
@@ -73,7 +75,7 @@ async def test_a_key_is_told_by_the_worker_that_owns_it_now_and_by_no_other() ->
     parts.add({f"k{number}": Boom() for number in range(20)})
     told: list[Any] = []
     for me in ("w1", "w2"):
-        states: dict[str, dict[Any, Any]] = {NAME: {}}
+        states = {NAME: KeyedState()}
         members = (ME, WorkerName("w2"))
         maps = {each.state: each for each in initial_maps(plan, members)}
         shapes = fresh_shapes(plan)

@@ -2,7 +2,6 @@
 
 import pickle
 import random
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,6 @@ class Store:
     def __init__(self, keys: int = 0) -> None:
         self.states: dict[str, State] = {}
         self.changes = StateChanges(self.states)
-        self.changes.write = self.write
-        self.changes.write_copies = self.write_copies
-        self.changes.copy = self.copy
         self.chunks: list[dict[str, State]] = []
         self.refused: set[str] = set()
         """Keys of states that cannot be pickled."""
@@ -72,7 +68,7 @@ class Store:
         """A barrier is here; return what the checkpoint is to hold."""
         self.chunks.clear()
         due = {key: [*self.states[key]] for key in self.changes.changed}
-        self.changes.freeze()
+        self.changes.freeze(self)
         return due
 
 
@@ -224,7 +220,7 @@ def test_a_barrier_before_the_last_checkpoint_is_done_with_is_a_fault_of_ours() 
     store = Store(keys=3)
     store.begin()
     with pytest.raises(AssertionError, match="neither finished nor abandoned"):
-        store.changes.freeze()
+        store.changes.freeze(store)
     with pytest.raises(AssertionError):
         store.changes.committed()
 
@@ -268,12 +264,11 @@ def test_the_next_checkpoint_tries_anew_what_could_not_be_written() -> None:
 
 
 def test_a_part_that_cannot_be_put_away_is_not_an_error_of_the_record_either() -> None:
-    store = Store(keys=3)
+    class Full(Store):
+        def write(self, keys: list[str], states: list[State]) -> None:
+            raise OSError("no space left")
 
-    def put(keys: list[Any], states: list[Any]) -> None:
-        raise OSError("no space left")
-
-    store.changes.write = put
+    store = Full(keys=3)
     store.begin()
     store.compute("k1", 1)
     store.write_all()
@@ -281,12 +276,11 @@ def test_a_part_that_cannot_be_put_away_is_not_an_error_of_the_record_either() -
 
 
 def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
-    store = Store(keys=1)
+    class Leaving(Store):
+        def copy(self, key: str, state: State) -> bytes:
+            raise SystemExit
 
-    def leave(_key: str, _state: State) -> bytes:
-        raise SystemExit
-
-    store.changes.copy = leave
+    store = Leaving(keys=1)
     store.begin()
     store.compute("k0", 1)
     assert isinstance(store.changes.error, SystemExit)

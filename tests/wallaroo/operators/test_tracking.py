@@ -28,11 +28,41 @@ from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import BatchFormat
 from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.topology.plan import Application
 
 NUMBERS = [b"%d" % (number * 7 % 60) for number in range(40)]
 
 first_letter = wallaroo.partition(lambda word: word[0])
+
+
+def changes_of(state: KeyedState) -> StateChanges:
+    assert state.changes is not None
+    return state.changes
+
+
+class Writer:
+    """Keeps what a checkpoint has of one state in ``written``."""
+
+    def __init__(self, written: dict[Any, Any]) -> None:
+        self.written = written
+
+    def write(self, keys: list[Any], states: list[Any]) -> None:
+        assert not self.written.keys() & {*keys}
+        self.written |= copy.deepcopy(dict(zip(keys, states, strict=True)))
+
+    def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
+        self.write(keys, [*map(pickle.loads, copies)])
+
+    def copy(self, _key: Any, state: Any) -> bytes:
+        return pickle.dumps(state)
+
+
+class Refusing(Writer):
+    """Cannot make copies."""
+
+    def copy(self, _key: Any, state: Any) -> bytes:
+        raise ValueError("cannot be pickled")
 
 
 class Tracked(Mesh):
@@ -41,38 +71,24 @@ class Tracked(Mesh):
     def __init__(self, plan: Application, worker_count: int = 1, **changes: Any) -> None:
         super().__init__(plan, worker_count, tracks_changes=True, **changes)
         self.written: dict[str, dict[Any, Any]] = {name: {} for name in plan.states}
-        for flow in self.flows.values():
-            for name, change in flow.changes.items():
-                change.write = self.writer(name)
-                change.write_copies = self.copies_writer(change)
-                change.copy = lambda _key, state: pickle.dumps(state)
-
-    def writer(self, name: str) -> Callable[[list[Any], list[Any]], None]:
-        def write(keys: list[Any], states: list[Any]) -> None:
-            assert not self.written[name].keys() & {*keys}
-            self.written[name] |= copy.deepcopy(dict(zip(keys, states, strict=True)))
-
-        return write
-
-    def copies_writer(self, change: StateChanges) -> Callable[[list[Any], list[bytes]], None]:
-        return lambda keys, copies: change.write(keys, [*map(pickle.loads, copies)])
 
     def all_changes(self, name: str) -> list[StateChanges]:
-        return [flow.changes[name] for flow in self.flows.values()]
+        return [changes_of(flow.states[name]) for flow in self.flows.values()]
 
     def changed(self, name: str) -> set[Any]:
         """Return the keys that changed since the last barrier, on any worker."""
         return set().union(*(change.changed for change in self.all_changes(name)))
 
     def freeze(self) -> None:
+        writers = {name: Writer(written) for name, written in self.written.items()}
         for flow in self.flows.values():
-            flow.freeze()
+            flow.freeze(writers)
 
     def write_all(self) -> None:
         for flow in self.flows.values():
-            for change in flow.changes.values():
-                while change.is_writing:
-                    change.write_slice(5)
+            for state in flow.states.values():
+                while changes_of(state).is_writing:
+                    changes_of(state).write_slice(5)
 
 
 def checkpoint_between(plan: Application, records: list[bytes], worker_count: int) -> Tracked:
@@ -298,14 +314,10 @@ def test_a_membership_that_is_bound_anew_while_a_checkpoint_is_written_changes_n
 
 def test_a_state_that_cannot_be_written_is_not_a_failure_of_a_record() -> None:
     mesh = Tracked(words_plan(single(keep)))
+    (flow,) = mesh.flows.values()
     (change,) = mesh.all_changes("words")
-
-    def refuse(_key: Any, _state: Any) -> bytes:
-        raise ValueError("cannot be pickled")
-
-    change.copy = refuse
     mesh.feed(payloads("a1"))
-    mesh.freeze()
+    flow.freeze({"words": Refusing({})})
     mesh.feed(payloads("a2"))
     assert mesh.failures() == []
     assert mesh.lines() == ["a1", "a1a2"]
@@ -316,7 +328,5 @@ def test_without_checkpoints_nothing_is_tracked() -> None:
     mesh = Mesh(words_plan(single(keep)))
     (flow,) = mesh.flows.values()
     mesh.feed(payloads("a1"))
-    assert flow.changes == {}
-    flow.freeze()
-    mesh.feed(payloads("a2"))
-    assert mesh.lines() == ["a1", "a1a2"]
+    assert flow.states["words"].changes is None
+    assert mesh.lines() == ["a1"]

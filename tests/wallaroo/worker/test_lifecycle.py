@@ -114,7 +114,7 @@ def test_a_source_that_has_ended_is_told_of() -> None:
 def test_a_worker_that_is_to_go_back_joins_again_as_if_just_started() -> None:
     worker = WorkerByHand().running(A)
     before = worker.machine.dataflow
-    before.states["counts"]["k"] = {"n": 1}
+    before.states["counts"].put("k", {"n": 1})
     (join,) = worker.order(Rewind(E2))
     assert isinstance(join, Join)
     assert join.epoch == worker.machine.epoch == E2

@@ -64,7 +64,7 @@ def gathered(*, joins: bool = False, leaves: bool = False) -> WorkerByHand:
 def fill(worker: WorkerByHand) -> list[str]:
     """Give the worker a state object for each of its keys; return these."""
     own = [key for key in KEYS if partitions(ME, A).owner_of(key) == ME]
-    worker.machine.dataflow.states[STATE].update({key: {"n": 1} for key in own})
+    worker.machine.dataflow.states[STATE].install({key: {"n": 1} for key in own})
     return own
 
 

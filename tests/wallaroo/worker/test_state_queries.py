@@ -7,24 +7,25 @@ from typing import Any
 import pytest
 
 from wallaroo.errors import ClusterError
+from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import canonical_key, key_bytes
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.state_queries import PAGE_KEYS_MAX, KeyPages, get_object, key_counts
 
 
 def page(
-    states: dict[str, dict[Any, Any]], first: int, count: int, pages: KeyPages | None = None
+    states: dict[str, KeyedState], first: int, count: int, pages: KeyPages | None = None
 ) -> dict[str, Any]:
     return (pages or KeyPages()).page(states, {"state": "s", "first": first, "count": count})
 
 
 def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
-    states: dict[str, dict[Any, Any]] = {"s": {f"k{number}": number for number in range(5)}}
+    states: dict[str, KeyedState] = {"s": KeyedState({f"k{number}": number for number in range(5)})}
     assert page(states, 0, 2) == {
         "keys": [["str", "k0", False], ["str", "k1", False]],
         "is_last": False,
     }
-    states["s"]["late"] = 0
+    states["s"].put("late", 0)
     assert page(states, 2, 2)["keys"] == [["str", "k2", False], ["str", "k3", False]]
     assert page(states, 4, 9) == {
         "keys": [["str", "k4", False], ["str", "late", False]],
@@ -37,7 +38,7 @@ def test_keys_come_page_by_page_in_the_order_of_their_creation() -> None:
 def test_a_client_that_reads_all_pages_sees_each_key_once_while_others_are_added(
     grows_by: int,
 ) -> None:
-    states: dict[str, dict[Any, Any]] = {"s": dict.fromkeys(range(100))}
+    states: dict[str, KeyedState] = {"s": KeyedState(dict.fromkeys(range(100)))}
     pages = KeyPages()
     found: list[int] = []
     for turn in itertools.count():
@@ -46,16 +47,17 @@ def test_a_client_that_reads_all_pages_sees_each_key_once_while_others_are_added
         if some["is_last"]:
             break
         if turn % 3 == 0 and len(states["s"]) < 300:
-            states["s"] |= dict.fromkeys(range(len(states["s"]), len(states["s"]) + grows_by))
+            for key in range(len(states["s"]), len(states["s"]) + grows_by):
+                states["s"].put(key, None)
     assert found == list(states["s"])
 
 
 def test_two_that_read_at_once_both_see_all() -> None:
-    states: dict[str, dict[Any, Any]] = {"s": dict.fromkeys(range(50))}
+    states: dict[str, KeyedState] = {"s": KeyedState(dict.fromkeys(range(50)))}
     pages = KeyPages()
     found: list[list[str]] = [[], []]
     for turn in range(10):
-        states["s"][1000 + turn] = None
+        states["s"].put(1000 + turn, None)
         for mine in found:
             mine += [text for _, text, _ in page(states, len(mine), 7, pages)["keys"]]
     expected = [str(key) for key in states["s"]]
@@ -64,28 +66,24 @@ def test_two_that_read_at_once_both_see_all() -> None:
 
 def test_pages_let_go_of_objects_that_are_not_the_workers_any_more() -> None:
     pages = KeyPages()
-    states: dict[str, dict[Any, Any]] = {"s": Watched(dict.fromkeys(range(9)))}
+    states: dict[str, KeyedState] = {"s": KeyedState(dict.fromkeys(range(9)))}
     page(states, 0, 2, pages)
     pages.keep_only(states)
     assert len(page(states, 2, 3, pages)["keys"]) == 3
     gone = weakref.ref(states["s"])
-    states["s"] = {}
+    states["s"] = KeyedState()
     pages.keep_only(states)
     assert gone() is None
 
 
-class Watched(dict[Any, Any]):
-    """A dict that says when it is gone."""
-
-
 def test_a_page_is_never_long() -> None:
-    states = {"s": dict.fromkeys(range(PAGE_KEYS_MAX + 1))}
+    states = {"s": KeyedState(dict.fromkeys(range(PAGE_KEYS_MAX + 1)))}
     assert len(page(states, 0, 10**9)["keys"]) == PAGE_KEYS_MAX
 
 
 def test_keys_of_all_kinds_are_told_apart() -> None:
     values = ["1", 1, True, b"1", ("1", True)]
-    states = {"s": {canonical_key(value): None for value in values}}
+    states = {"s": KeyedState({canonical_key(value): None for value in values})}
     assert page(states, 0, 9)["keys"] == [
         ["str", "1", False],
         ["int", "1", False],
@@ -96,7 +94,7 @@ def test_keys_of_all_kinds_are_told_apart() -> None:
 
 
 def test_one_object_is_found_by_the_bytes_of_its_key() -> None:
-    states = {"s": {canonical_key(value): value for value in (True, 1)}}
+    states = {"s": KeyedState({canonical_key(value): value for value in (True, 1)})}
     for value in (True, 1):
         key = key_bytes(canonical_key(value)).hex()
         found = get_object(states, {"state": "s", "key": key})
@@ -116,7 +114,7 @@ def test_a_state_that_is_not_there_is_an_error() -> None:
 
 
 def test_counts_are_by_state() -> None:
-    assert key_counts({"a": {}, "b": {1: 1}}) == {"a": 0, "b": 1}
+    assert key_counts({"a": KeyedState(), "b": KeyedState({1: 1})}) == {"a": 0, "b": 1}
 
 
 # Rates

@@ -59,7 +59,9 @@ def partitions(workers: tuple[WorkerName, ...]) -> PartitionMap:
 def holding(me: WorkerName, keys: list[str], now: PartitionMap | None) -> Dataflow:
     dataflow = Dataflow(new_plan(), me, DataflowOptions(tracks_changes=True))
     states = dataflow.states["counts"]
-    states.update({key: {"n": 1} for key in keys if now is None or now.owner_of(key) == me})
+    for key in keys:
+        if now is None or now.owner_of(key) == me:
+            states.put(key, {"n": 1})
     return dataflow
 
 
@@ -82,7 +84,7 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
     for me in (A, B):
         run(movers[me].find(time.perf_counter, at_once))
     late = next(f"late{number}" for number in range(1000) if now.owner_of(f"late{number}") == A)
-    flows[A].states["counts"][late] = {"n": 7}
+    flows[A].states["counts"].put(late, {"n": 7})
     for me in (A, B):
         run(movers[me].give((B, C), meshes[me], time.perf_counter, at_once))  # type: ignore[arg-type]
     for me in (A, B):
@@ -99,7 +101,9 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
         assert flows[me].states["counts"].keys() == wanted
     assert flows[then.owner_of(late)].states["counts"][late] == {"n": 7}
     # No checkpoint of the new owner holds the received keys yet, so all of them are marked.
-    assert flows[C].changes["counts"].marks.keys() == wanted
+    changes = flows[C].states["counts"].changes
+    assert changes is not None
+    assert changes.marks.keys() == wanted
 
 
 def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +114,7 @@ def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPat
     dataflow = holding(A, keys, None)
     moving = mover(A, dataflow, now, then)
     run(moving.find(time.perf_counter, at_once))
-    dataflow.states["counts"]["late"] = {"n": 1}
+    dataflow.states["counts"].put("late", {"n": 1})
     hashed: list[object] = []
 
     def noted(key: Any) -> int:
@@ -129,7 +133,7 @@ def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPat
 
 def test_a_state_that_cannot_be_pickled_is_named() -> None:
     dataflow = holding(A, [], None)
-    dataflow.states["counts"]["one"] = lambda: None
+    dataflow.states["counts"].put("one", lambda: None)
     now, then = partitions((A,)), partitions((B,))
     moving = mover(A, dataflow, now, then)
     run(moving.find(time.perf_counter, at_once))
@@ -156,7 +160,7 @@ def unpickled() -> Moved:
 def given(state: object) -> Coroutine[Any, Any, Any]:
     """Have a worker give ``state`` to another one."""
     dataflow = holding(A, [], None)
-    dataflow.states["counts"]["one"] = state
+    dataflow.states["counts"].put("one", state)
     moving = mover(A, dataflow, partitions((A,)), partitions((B,)))
     run(moving.find(time.perf_counter, at_once))
     return moving.give((B,), Mesh(A, (B,)), time.perf_counter, at_once)  # type: ignore[arg-type]
