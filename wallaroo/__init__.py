@@ -17,8 +17,6 @@ from wallaroo.api.configs import (
     FileSinkConfig,
     FileSourceConfig,
     GenSourceConfig,
-    SinkConfig,
-    SourceConfig,
     TCPSinkConfig,
     TCPSourceConfig,
 )
@@ -26,6 +24,16 @@ from wallaroo.api.loggers import get_logger
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
+from wallaroo.connectors.base import SinkConfig, SourceConfig
+from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, TwoPhaseSink
+from wallaroo.connectors.source_classes import (
+    Batch,
+    Delivery,
+    PartitionedSource,
+    PushedSource,
+    Reader,
+    SourceError,
+)
 from wallaroo.durations import (
     days,
     hours,
@@ -43,22 +51,32 @@ __version__ = "0.1.0"
 __all__ = [
     "Application",
     "ApplicationBuilder",
+    "Batch",
     "Computation",
     "ComputationMulti",
     "Decoder",
+    "Delivery",
     "Encoder",
     "FileSinkConfig",
     "FileSourceConfig",
     "GenSourceConfig",
+    "OnceSink",
     "Partition",
+    "PartitionedSource",
     "PayloadKey",
+    "PushedSource",
+    "Reader",
+    "Rejected",
+    "Sink",
     "SinkConfig",
     "SourceConfig",
+    "SourceError",
     "StateComputation",
     "StateComputationMulti",
     "StateUpgrade",
     "TCPSinkConfig",
     "TCPSourceConfig",
+    "TwoPhaseSink",
     "WallarooError",
     "WallarooParameterError",
     "__version__",

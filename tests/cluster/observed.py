@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.harness import APPLICATIONS
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
 from wallaroo_workers.initializer.metrics.observatory import Observatory
@@ -92,9 +91,9 @@ async def observed(
     sys.path.remove(str(APPLICATIONS))
     cluster = Cluster(settings, plan, LocalPlacement(), NO_SIGNALS)
     sources = {
-        pipeline.name: pipeline.source.address
+        pipeline.name: pipeline.source.listening_address
         for pipeline in plan.pipelines
-        if isinstance(pipeline.source, TCPSource)
+        if pipeline.source.listening_address
     }
     running = asyncio.create_task(cluster.run())
     run = Observed(cluster, sources)

@@ -15,7 +15,6 @@ import uvloop
 import wallaroo
 from tests.cluster.harness import framed, free_ports
 from tests.wallaroo.runtime.engine_events import EventsIgnored
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.ingest.connection_handover import ConnectionCopy, Offer, distribute, drop
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
@@ -66,8 +65,11 @@ class Worker:
             taken.append(payload)
 
         builder = wallaroo.ApplicationBuilder("takes")
-        for pipeline, each in ("long", decode), ("short", decode_short):
-            builder.new_pipeline(pipeline, wallaroo.TCPSourceConfig("127.0.0.1", 0, each))
+        configs = [
+            wallaroo.TCPSourceConfig("127.0.0.1", 0, each) for each in (decode, decode_short)
+        ]
+        for pipeline, config in zip(("long", "short"), configs, strict=True):
+            builder.new_pipeline(pipeline, config)
             builder.to(take)
             builder.to_sink(wallaroo.FileSinkConfig(pipeline, encode))
         plan = builder.build()
@@ -80,9 +82,8 @@ class Worker:
         self.intake = ReadBudget()
         limits = intake_limits(FRAME_BYTES_MAX, 1)
         self.listeners = {
-            index: TCPSourceListener(pipeline.source, index, self.engine, self.intake, limits)
-            for index, pipeline in enumerate(plan.pipelines)
-            if isinstance(pipeline.source, TCPSource)
+            index: TCPSourceListener(config.source(), index, self.engine, self.intake, limits)
+            for index, config in enumerate(configs)
         }
         self.listener, self.short_listener = self.listeners.values()
         self.plan = plan

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from wallaroo.api.configs import SinkConfig, SourceConfig
 from wallaroo.api.inspection import Problem, caller_place, named
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.readers import (
@@ -27,7 +26,7 @@ from wallaroo.api.roles import (
     StateStep,
 )
 from wallaroo.api.validation import PipelineDraft, application_mistakes
-from wallaroo.connectors.base import Sink
+from wallaroo.connectors.base import Sink, SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.compile import compile_graph
 from wallaroo.topology.graph import (

@@ -5,41 +5,18 @@ others.
 """
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Generic
+from typing import Any
 
 from wallaroo.api.addresses import PORT_MAX, is_host, parse_port
 from wallaroo.api.codecs import Decoder, Encoder, decoder_mistakes, encoder_mistakes
 from wallaroo.api.inspection import Problem, caller_place, method_problems, named
 from wallaroo.api.roles import PayloadDecoder, RecordEncoder
-from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.connectors.file import FRAMINGS, FileSink, FileSource, Framing
 from wallaroo.connectors.generator import GeneratorSource, RecordGenerator
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.type_variables import R_co, R_contra
-
-
-class SourceConfig(ABC, Generic[R_co]):
-    """The base of configurations for ``new_pipeline``: a source of records ``R``."""
-
-    mistakes: tuple[str, ...]
-    """A sentence for each mistake, with place and remedy."""
-
-    @abstractmethod
-    def source(self) -> Source:
-        """Return the source for the plan; do not call it if there are mistakes."""
-
-
-class SinkConfig(ABC, Generic[R_contra]):
-    """The base of configurations for ``to_sink`` and ``to_sinks``: a sink for records ``R``."""
-
-    mistakes: tuple[str, ...]
-    """A sentence for each mistake, with place and remedy."""
-
-    @abstractmethod
-    def sink(self) -> Sink:
-        """Return the sink for the plan; do not call it if there are mistakes."""
 
 
 class TCPSourceConfig(SourceConfig[R_co]):
@@ -82,6 +59,10 @@ class TCPSourceConfig(SourceConfig[R_co]):
     def __repr__(self) -> str:
         framing = "" if self.framing == "length" else f", framing={self.framing!r}"
         return f"TCPSourceConfig({self.host!r}, {self.port!r}, {self.decoder!r}{framing})"
+
+    def mistakes_at(self, place: str, /) -> tuple[str, ...]:
+        """Return its mistakes; they name the line that made this object."""
+        return self.mistakes
 
     def source(self) -> TCPSource:
         """Return the source for the plan; do not call it if there are mistakes."""
@@ -128,6 +109,10 @@ class FileSourceConfig(SourceConfig[R_co]):
     def __repr__(self) -> str:
         return f"FileSourceConfig({self.path!r}, {self.decoder!r}, {self.framing!r})"
 
+    def mistakes_at(self, place: str, /) -> tuple[str, ...]:
+        """Return its mistakes; they name the line that made this object."""
+        return self.mistakes
+
     def source(self) -> FileSource:
         """Return the source for the plan; do not call it if there are mistakes."""
         has_header = self.framing == "length"
@@ -160,6 +145,10 @@ class GenSourceConfig(SourceConfig[R_co]):
     def __repr__(self) -> str:
         return f"GenSourceConfig({self.gen_instance!r})"
 
+    def mistakes_at(self, place: str, /) -> tuple[str, ...]:
+        """Return its mistakes; they name the line that made this object."""
+        return self.mistakes
+
     def source(self) -> GeneratorSource:
         """Return the source for the plan; do not call it if there are mistakes."""
         return GeneratorSource(self.gen_instance)
@@ -185,6 +174,10 @@ class TCPSinkConfig(SinkConfig[R_contra]):
 
     def __repr__(self) -> str:
         return f"TCPSinkConfig({self.host!r}, {self.port!r}, {self.encoder!r})"
+
+    def mistakes_at(self, place: str, /) -> tuple[str, ...]:
+        """Return its mistakes; they name the line that made this object."""
+        return self.mistakes
 
     def sink(self) -> TCPSink:
         """Return the sink for the plan; do not call it if there are mistakes."""
@@ -212,6 +205,10 @@ class FileSinkConfig(SinkConfig[R_contra]):
 
     def __repr__(self) -> str:
         return f"FileSinkConfig({self.path!r}, {self.encoder!r})"
+
+    def mistakes_at(self, place: str, /) -> tuple[str, ...]:
+        """Return its mistakes; they name the line that made this object."""
+        return self.mistakes
 
     def sink(self) -> FileSink:
         """Return the sink for the plan; do not call it if there are mistakes."""

@@ -15,7 +15,6 @@ from wallaroo.api.computations import (
     StateComputation,
     StateComputationMulti,
 )
-from wallaroo.api.configs import SinkConfig, SourceConfig
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import (
     Problem,
@@ -26,7 +25,7 @@ from wallaroo.api.inspection import (
 )
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.upgrades import upgrades_of
-from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.base import Sink, SinkConfig, Source, SourceConfig
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
 from wallaroo.function_names import short_name
@@ -137,13 +136,18 @@ def read_keys(keys: object, place: SourceLocation) -> tuple[Key, ...]:
 def read_source(config: object, place: SourceLocation) -> Source:
     """Read the source of a pipeline."""
     if isinstance(config, SourceConfig):
-        if config.mistakes:
-            raise WallarooParameterError(config.mistakes)
-        return config.source()
+        _raise_mistakes(config, place)
+        source: object = config.source()
+        if isinstance(source, Source):
+            return source
+        what = f"{type(config).__name__}.source() returned {named(source)}"
+        remedy = "return a wallaroo.connectors.base.Source, or derive from a class of the SDK"
+        raise WallarooParameterError(Problem(what, remedy).at(place))
     what = _config_name(config)
     problem = Problem(
         f"the source_config of new_pipeline() is {what}",
-        "give a source, such as TCPSourceConfig(host, port, decoder)",
+        "give a source, such as TCPSourceConfig(host, port, decoder), or an object of a class "
+        "derived from wallaroo.PartitionedSource or wallaroo.PushedSource",
     )
     raise WallarooParameterError(problem.at(place))
 
@@ -151,12 +155,12 @@ def read_source(config: object, place: SourceLocation) -> Source:
 def read_sink(config: object, what: str, place: SourceLocation) -> Sink:
     """Read one sink; ``what`` names the argument."""
     if isinstance(config, SinkConfig):
-        if config.mistakes:
-            raise WallarooParameterError(config.mistakes)
+        _raise_mistakes(config, place)
         return config.sink()
     problem = Problem(
         f"{what} is {_config_name(config)}",
-        "give a sink, such as TCPSinkConfig(host, port, encoder)",
+        "give a sink, such as TCPSinkConfig(host, port, encoder), or an object of a class derived "
+        "from wallaroo.Sink, wallaroo.OnceSink or wallaroo.TwoPhaseSink",
     )
     raise WallarooParameterError(problem.at(place))
 
@@ -219,6 +223,11 @@ def _config_name(config: object) -> str:
     if isinstance(config, SinkConfig):
         return f"the sink {type(config).__name__}"
     return named(config)
+
+
+def _raise_mistakes(config: SourceConfig[Any] | SinkConfig[Any], place: SourceLocation) -> None:
+    if mistakes := [*config.mistakes_at(str(place))]:
+        raise WallarooParameterError(mistakes)
 
 
 def _raise_if_any(problems: Iterable[Problem], place: SourceLocation) -> None:

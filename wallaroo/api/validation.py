@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from os.path import normpath
 
 from wallaroo.api.inspection import Problem
-from wallaroo.connectors.base import PayloadSource, Sink, Source
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.base import Sink, Source
 from wallaroo.topology.graph import (
     PipelineDeclaration,
     SourceLocation,
@@ -110,7 +108,7 @@ def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
                 what = f"a payload_key() is behind the step {before!r}, which makes other records"
                 remedy = "give a partition function, or key the first step of the pipeline"
                 yield Problem(what, remedy).at(step.place)
-            elif draft.source is not None and not isinstance(draft.source, PayloadSource):
+            elif draft.source is not None and draft.source.decoder is None:
                 what = f"the source of pipeline {draft.name!r} has no payloads to find a key in"
                 yield Problem(what, "give a partition function").at(step.place)
 
@@ -139,15 +137,15 @@ def _state_conflicts(
 
 
 def _address_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    first: dict[tuple[str, int], PipelineDraft] = {}
+    first: dict[str, PipelineDraft] = {}
     for draft in drafts:
-        source = draft.source
-        if not isinstance(source, TCPSource) or source.port == 0:
+        address = "" if draft.source is None else draft.source.listening_address
+        if not address or address.endswith(":0"):
             continue
-        taken = first.setdefault((source.host, source.port), draft)
+        taken = first.setdefault(address, draft)
         if taken is not draft:
             problem = Problem(
-                f"the pipeline {draft.name!r} listens at {source.address}, as does "
+                f"the pipeline {draft.name!r} listens at {address}, as does "
                 f"{taken.name!r} at {taken.place}",
                 "give each source a port of its own",
             )
@@ -157,9 +155,10 @@ def _address_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
     """Compare paths as written; the start of a run finds different paths to the same file."""
     read_by = {
-        normpath(draft.source.path): draft
+        normpath(path): draft
         for draft in drafts
-        if isinstance(draft.source, FileSource)
+        if draft.source is not None
+        for path in draft.source.files
     }
     written_by: dict[str, PipelineDraft] = {}
     for draft in drafts:

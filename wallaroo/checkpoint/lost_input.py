@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent, epoch_of, parse_journal_name, segment_name
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.topology.plan import Application
 
 
@@ -35,7 +34,7 @@ class Shortfall:
 
 def keeps_input(plan: Application) -> bool:
     """Return whether any source writes a journal; sources that can be read again do not."""
-    return any(isinstance(pipeline.source, TCPSource) for pipeline in plan.pipelines)
+    return any(pipeline.source.keeps_journal for pipeline in plan.pipelines)
 
 
 def needed_positions(manifest: Manifest) -> list[JournalPosition]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from wallaroo.connectors.base import Promise, identity_of
+from wallaroo.connectors.base import Assignment, Promise, Source, identity_of
+from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.errors import ClusterError
 
 Framing = Literal["length", "newline"]
@@ -19,7 +20,7 @@ FRAMINGS: tuple[Framing, ...] = ("length", "newline")
 
 
 @dataclass(frozen=True, slots=True)
-class FileSource:
+class FileSource(Source):
     """Reads the file at ``path`` once, up to its length at the start of the run."""
 
     path: str
@@ -32,10 +33,33 @@ class FileSource:
     decode: Callable[[bytes], Any]
     """Converts a payload to a record; ``None`` drops the payload."""
 
+    assignment = Assignment.ONE_WORKER
+    runner = "wallaroo_workers.sources.file:new_runner"
+    ends = True
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file that is read."""
+        return (self.path,)
+
+    @property
+    def decoder(self) -> Callable[[bytes], Any]:
+        """Converts a payload to a record."""
+        return self.decode
+
+    @property
+    def frames(self) -> PayloadFrames:
+        """How payloads lie in the file."""
+        return PayloadFrames(self.header_length, self.payload_length)
+
     def describe(self) -> str:
         """Return one line for the plan."""
         read_as = "lines" if self.framing == "newline" else "frames"
         return f"file source from {self.path}, {read_as}"
+
+    def identity(self) -> str:
+        """Return all settings."""
+        return identity_of(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """A source that generates its records, as a value of the plan."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from wallaroo.connectors.base import Assignment, Source, identity_of
 
 R = TypeVar("R")
 
@@ -19,11 +22,25 @@ class RecordGenerator(Protocol[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratorSource:
+class GeneratorSource(Source):
     """Runs ``generator`` once in the cluster, as fast as its records are taken."""
 
     generator: RecordGenerator[Any]
 
+    assignment = Assignment.ONE_WORKER
+    runner = "wallaroo_workers.sources.generator:new_runner"
+
+    def generated(self) -> Iterator[Any]:
+        """Yield the generator's records."""
+        value = self.generator.initial_value()
+        while value is not None:
+            yield value
+            value = self.generator.apply(value)
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"generator {type(self.generator).__name__}"
+
+    def identity(self) -> str:
+        """Return the class of the generator."""
+        return identity_of(self)

@@ -4,14 +4,17 @@ See `wallaroo.connectors.source_classes` for what the runtime does, and for who 
 which thread.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, Generic
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from typing import Any
 
+from wallaroo.connectors import base
+from wallaroo.connectors.base import SinkConfig
+from wallaroo.connectors.class_mistakes import missing_methods, told_mistakes
 from wallaroo.connectors.source_classes import Done
 from wallaroo.type_variables import R_contra
 
 
-class Sink(Generic[R_contra]):
+class Sink(SinkConfig[R_contra]):
     """A sink that gets each record at least once. Write ``write``.
 
     If ``write`` raises, the sink is closed, opened again after a pause, and the same records are
@@ -43,8 +46,17 @@ class Sink(Generic[R_contra]):
         """Yield a sentence for each mistake in how the sink was configured."""
         return ()
 
+    def sink(self) -> base.Sink:
+        """Return the sink for the plan, around this object."""
+        raise NotImplementedError
 
-class OnceSink(Generic[R_contra]):
+    def mistakes_at(self, place: str, /) -> Iterator[str]:
+        """Yield a sentence for each mistake, in methods that are missing or in the settings."""
+        yield from missing_methods(self, Sink, ("write",), place)
+        yield from told_mistakes(self, place)
+
+
+class OnceSink(SinkConfig[R_contra]):
     """A sink that gets each record exactly once: it keeps a number beside the records.
 
     Write ``open``, ``last`` and ``write``. A *slot* names the worker's part of this sink in this
@@ -80,8 +92,17 @@ class OnceSink(Generic[R_contra]):
         """Yield a sentence for each mistake in how the sink was configured."""
         return ()
 
+    def sink(self) -> base.Sink:
+        """Return the sink for the plan, around this object."""
+        raise NotImplementedError
 
-class TwoPhaseSink(Generic[R_contra]):
+    def mistakes_at(self, place: str, /) -> Iterator[str]:
+        """Yield a sentence for each mistake, in methods that are missing or in the settings."""
+        yield from missing_methods(self, OnceSink, ("open", "last", "write"), place)
+        yield from told_mistakes(self, place)
+
+
+class TwoPhaseSink(SinkConfig[R_contra]):
     """A sink that gets each record exactly once, by prepared work that outlives its process.
 
     ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
@@ -128,6 +149,16 @@ class TwoPhaseSink(Generic[R_contra]):
     def mistakes(self) -> Iterable[str]:
         """Yield a sentence for each mistake in how the sink was configured."""
         return ()
+
+    def sink(self) -> base.Sink:
+        """Return the sink for the plan, around this object."""
+        raise NotImplementedError
+
+    def mistakes_at(self, place: str, /) -> Iterator[str]:
+        """Yield a sentence for each mistake, in methods that are missing or in the settings."""
+        required = ("open", "write", "prepare", "commit", "abort", "prepared")
+        yield from missing_methods(self, TwoPhaseSink, required, place)
+        yield from told_mistakes(self, place)
 
 
 class Rejected(Exception):

@@ -29,7 +29,12 @@ from collections.abc import (
 )
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 
-from wallaroo.durations import Duration
+from wallaroo.connectors import base
+from wallaroo.connectors.base import SourceConfig
+from wallaroo.connectors.class_mistakes import missing_methods, told_mistakes
+from wallaroo.connectors.custom import Partitioned, Pushed, unbound_decoder
+from wallaroo.describing import a_type
+from wallaroo.durations import Duration, duration_ns
 from wallaroo.type_variables import R_co
 
 Done: TypeAlias = Awaitable[None] | None
@@ -38,6 +43,9 @@ Done: TypeAlias = Awaitable[None] | None
 BATCH_RECORDS_MAX = 2_000
 """A batch with more records is refused, as is one of more than ``BATCH_BYTES_MAX``."""
 BATCH_BYTES_MAX = 1 << 20
+
+RUNS = ("everywhere", "once")
+"""Values of ``PushedSource.runs``."""
 
 
 class Batch(Generic[R_co]):
@@ -90,7 +98,7 @@ class Reader(Protocol):
         ...
 
 
-class PartitionedSource(Generic[R_co]):
+class PartitionedSource(SourceConfig[R_co]):
     """A source whose records have positions: any of its partitions can be read again from one.
 
     Write ``partitions`` and ``read``::
@@ -162,6 +170,22 @@ class PartitionedSource(Generic[R_co]):
         """Yield a sentence for each mistake in how the source was configured."""
         return ()
 
+    def source(self) -> base.Source:
+        """Return the source for the plan, around this object."""
+        return Partitioned(self)
+
+    def mistakes_at(self, place: str, /) -> Iterator[str]:
+        """Yield a sentence for each mistake, in methods that are missing or in the settings."""
+        given = type(self)
+        if given.reader is PartitionedSource.reader:
+            yield from missing_methods(self, PartitionedSource, ("read",), place)
+        if self.discovery is not None:
+            try:
+                duration_ns(f"discovery of {given.__name__}", self.discovery, minimum_ns=1)
+            except (TypeError, ValueError) as error:
+                yield f"{place}: {error}"
+        yield from _source_mistakes(self, place)
+
 
 class Delivery(Generic[R_co]):
     """A record that a `PushedSource` received; ``tag`` is what ``ack`` is to get for it."""
@@ -177,7 +201,7 @@ class Delivery(Generic[R_co]):
         self.time = time
 
 
-class PushedSource(Generic[R_co]):
+class PushedSource(SourceConfig[R_co]):
     """A source that another system pushes, and which delivers again what was not acknowledged.
 
     Write ``receive`` and ``ack``. With ``--resilience-dir``, ``ack`` is called when the deliveries
@@ -224,6 +248,18 @@ class PushedSource(Generic[R_co]):
         """Yield a sentence for each mistake in how the source was configured."""
         return ()
 
+    def source(self) -> base.Source:
+        """Return the source for the plan, around this object."""
+        return Pushed(self)
+
+    def mistakes_at(self, place: str, /) -> Iterator[str]:
+        """Yield a sentence for each mistake, in methods that are missing or in the settings."""
+        yield from missing_methods(self, PushedSource, ("receive", "ack"), place)
+        if self.runs not in RUNS:
+            what = f"runs of {type(self).__name__} is {self.runs!r}"
+            yield f'{place}: {what}; give "everywhere" or "once"'
+        yield from _source_mistakes(self, place)
+
 
 class SourceError(Exception):
     """An error of a source that cannot get better by trying again.
@@ -236,3 +272,12 @@ class SourceError(Exception):
         self.what = what
         self.hint = hint
         self.partition = partition
+
+
+def _source_mistakes(given: Any, place: str) -> Iterator[str]:
+    decoder: Any = unbound_decoder(given)
+    if decoder is not None and not callable(decoder):
+        what = f"the decoder of {type(given).__name__} is {a_type(decoder)}"
+        yield f"{place}: {what}; give a function of a payload, or None"
+    yield from getattr(given.decoder, "mistakes", ())
+    yield from told_mistakes(given, place)

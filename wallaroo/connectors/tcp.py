@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from wallaroo.codec.framers import Framer, new_framer
-from wallaroo.connectors.base import Promise, identity_of
+from wallaroo.connectors.base import Assignment, Promise, Source, identity_of
+from wallaroo.connectors.payload_frames import PayloadFrames
 
 HEADER_BYTES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
-class TCPSource:
+class TCPSource(Source):
     """Listens at ``host:port`` for frames of a length header and a payload, or for lines."""
 
     host: str
@@ -32,18 +32,36 @@ class TCPSource:
         """``host:port`` as in the application."""
         return _address(self.host, self.port)
 
+    assignment = Assignment.EVERY_WORKER
+    runner = "wallaroo_workers.sources.tcp:new_runner"
+    keeps_journal = True
+
     @property
-    def has_lines(self) -> bool:
-        """Whether payloads are lines, without length headers."""
-        return self.header_length == 0
+    def listening_address(self) -> str:
+        """The same address."""
+        return self.address
+
+    @property
+    def decoder(self) -> Callable[[bytes], Any]:
+        """Converts a payload to a record."""
+        return self.decode
+
+    @property
+    def frames(self) -> PayloadFrames:
+        """How payloads lie in the stream of one connection."""
+        return PayloadFrames(self.header_length, self.payload_length)
+
+    def journalled(self, frames: bytes) -> list[bytes]:
+        """Return the payloads of these frames."""
+        return self.frames.cut(frames)
 
     def describe(self) -> str:
         """Return one line for the plan."""
-        return f"tcp source at {self.address}" + (", lines" if self.has_lines else "")
+        return f"tcp source at {self.address}" + (", lines" if self.frames.are_lines else "")
 
-    def framer(self, payload_bytes_max: int) -> Framer:
-        """Return a framer for the stream of one connection."""
-        return new_framer(self.header_length, self.payload_length, payload_bytes_max)
+    def identity(self) -> str:
+        """Return all settings but the address: hosts may be others the next time."""
+        return identity_of(self, leaving_out=frozenset({"host", "port"}))
 
 
 @dataclass(frozen=True, slots=True)

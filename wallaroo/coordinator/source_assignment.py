@@ -9,8 +9,7 @@ A loss changes nothing: the process that replaces the lost one runs its sources.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.base import Assignment
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.plan import Application
@@ -47,7 +46,7 @@ def initial_assignment(
     """
     first = preferred or _NOT_ASSIGNED
     workers = (
-        first if isinstance(pipeline.source, GeneratorSource | FileSource) else EVERY_WORKER
+        first if pipeline.source.assignment is Assignment.ONE_WORKER else EVERY_WORKER
         for pipeline in plan.pipelines
     )
     names = tuple(pipeline.name for pipeline in plan.pipelines)

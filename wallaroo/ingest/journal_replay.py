@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
 from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
@@ -40,7 +39,7 @@ class ReplayRunner:
         self._entries: Iterator[tuple[JournalProgress, Entry]] = iter(())
         self._progress: JournalProgress
         self._entry: Entry
-        self._payloads: list[bytes] = []
+        self._payloads: list[Any] = []
         self._position = 0
         self._has_failed = False
         self._journal_count = 0
@@ -69,15 +68,13 @@ class ReplayRunner:
             # The application no longer has this pipeline, and the user chose to drop its input.
             progress.mark_taken(entry.offset, entry.record_count - entry.skip)
 
-    def _cut(self, entry: Entry) -> list[bytes]:
+    def _cut(self, entry: Entry) -> list[Any]:
         pipeline = self._plan.pipelines[entry.pipeline]
-        source = pipeline.source
-        assert isinstance(source, TCPSource)
-        # No length limit here: these frames were accepted when they arrived, even if the limit is
-        # lower today.
-        framer = source.framer(len(entry.frames))
-        payloads = framer.receive_data(entry.frames)
-        if len(payloads) != entry.record_count or framer.error or framer.buffered_bytes:
+        try:
+            payloads = pipeline.source.journalled(entry.frames)
+        except ValueError:
+            payloads = []
+        if len(payloads) != entry.record_count:
             raise ConfigError(
                 f"journal {self._progress.journal}, byte {entry.offset}: the {entry.record_count} "
                 f"records there do not match the present framing of pipeline {pipeline.name!r}",

@@ -1,6 +1,6 @@
 """What the sources of one worker are made of, real or simulated."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.errors import WallarooError
@@ -8,7 +8,7 @@ from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.waiting import Flag
-from wallaroo.topology.plan import Application, Pipeline
+from wallaroo.topology.plan import Application
 
 
 class SourceListener(Protocol):
@@ -101,10 +101,8 @@ class SourcePorts(Protocol):
         """Set while no journal has to be replayed."""
         ...
 
-    def new_placed(
-        self, index: int, pipeline: Pipeline, on_ended: Callable[[], None]
-    ) -> PlacedSource:
-        """Return what runs the source of this pipeline; it calls ``on_ended`` when it has ended."""
+    def new_placed(self, index: int) -> PlacedSource:
+        """Return what runs the source of this pipeline."""
         ...
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -123,6 +121,6 @@ class SourceEvents(Protocol):
         """One more source with an end, a file, has ended."""
         ...
 
-    def replay_failed(self, error: WallarooError) -> None:
-        """A journal cannot be read on."""
+    def source_failed(self, error: WallarooError) -> None:
+        """A source or a journal cannot be read on: the run ends."""
         ...

@@ -7,6 +7,7 @@ intake is shut.
 from collections.abc import Mapping
 from typing import Any
 
+from wallaroo.connectors.base import Assignment
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.journal_replay import Replay, ReplayRunner
 from wallaroo.ingest.listening_sources import ListeningSources
@@ -53,9 +54,10 @@ class Sources:
             self._ports.intake.hold(HoldReason.REPLAY)
         await self.listen(addresses)
         for index, pipeline in enumerate(self._ports.plan.pipelines):
-            if index in self._placed or not here[index]:
+            is_placed = pipeline.source.assignment is Assignment.ONE_WORKER
+            if index in self._placed or not (is_placed and here[index]):
                 continue
-            source = self._ports.new_placed(index, pipeline, self._events.source_ended)
+            source = self._ports.new_placed(index)
             self._placed[index] = source
             if index in self._positions:
                 source.restore(self._positions[index])
@@ -88,7 +90,7 @@ class Sources:
 
     def replay_failed(self, error: WallarooError) -> None:
         """A journal cannot be read on."""
-        self._events.replay_failed(error)
+        self._events.source_failed(error)
 
     def _finish_replay(self) -> None:
         self._ports.replayed.set()

@@ -58,7 +58,7 @@ class Nodes:
 
     def _add_pipeline(self, plan: Application, pipeline: Pipeline) -> None:
         labels = _Labels()
-        kind = type(pipeline.source).__name__
+        kind = pipeline.source.kind
         self.of_source.append(self._add(pipeline, "source", labels.new("source"), kind))
         for stage in pipeline.stages:
             exchange = stage.exchange

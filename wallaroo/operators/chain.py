@@ -40,7 +40,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from wallaroo.connectors.base import PayloadSource, Sink
+from wallaroo.connectors.base import Sink
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.tally import Tally
@@ -177,7 +177,8 @@ class _ChainWriter:
     # What happens to a record, in order
 
     def _decode(self, exchange: Exchange | None) -> None:
-        assert isinstance(self.pipeline.source, PayloadSource)
+        decoder = self.pipeline.source.decoder
+        assert decoder is not None
         nodes = self.bindings.nodes
         # The owner of a record decodes it again, but it was counted where its source is.
         self.node = (
@@ -185,7 +186,7 @@ class _ChainWriter:
             if exchange is None
             else nodes.of_edge[exchange.edge]
         )
-        decode = self._user_name("decode", self.pipeline.source.decode)
+        decode = self._user_name("decode", decoder)
         self._line(f"record = {decode}(payload)")
         site = Site(self.pipeline.name, "decoder", self.has_key, is_decoder=True, node=self.node)
         self.sites[len(self.lines)] = site

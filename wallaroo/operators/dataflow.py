@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
-from wallaroo.connectors.base import PayloadSource
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import RECORDS as PROBED_RECORDS
 from wallaroo.metrics.probe import Probe
@@ -186,7 +185,7 @@ class Dataflow:
         if first is not None and first.payload_key is not None:
             # This worker's own records take the way of those that arrive from other workers.
             return self._batches[first.edge, False]
-        decodes = isinstance(pipeline.source, PayloadSource)
+        decodes = pipeline.source.decoder is not None
         return self._chains(pipeline, 0, Entry.PAYLOADS if decodes else Entry.VALUES)
 
     def _chains(self, pipeline: Pipeline, stage: int, entry: Entry) -> list[Run]:
@@ -312,10 +311,10 @@ class Dataflow:
         if len(flat) < 2 * SAMPLE_RECORDS_MIN:
             return False
         self._unmeasured.remove(edge)
-        source = self._pipeline_of_edge[edge][0].source
-        assert isinstance(source, PayloadSource)
+        decoder = self._pipeline_of_edge[edge][0].source.decoder
+        assert decoder is not None
         plan, clock = self._plan, self._options.clock
-        form = cheaper_form(flat, source.decode, plan.serialize, plan.deserialize, clock)
+        form = cheaper_form(flat, decoder, plan.serialize, plan.deserialize, clock)
         return form is BatchFormat.OBJECTS
 
     def output_counts(self, pipeline: int) -> list[int]:

@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from wallaroo.connectors.file import FileSource
-from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.describing import a_type
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import nearest
@@ -62,7 +59,7 @@ def checked_input(plan: Application, input: object) -> dict[str, list[Any]]:
     mistakes = [*_name_mistakes(plan, input)]
     checked: dict[str, list[Any]] = {}
     for pipeline in plan.pipelines:
-        if isinstance(pipeline.source, GeneratorSource):
+        if pipeline.source.generated() is not None:
             continue
         found: list[str] = []
         checked[pipeline.name] = _checked(pipeline, input.get(pipeline.name, ()), found)
@@ -86,7 +83,7 @@ def _name_mistakes(plan: Application, input: Mapping[Any, object]) -> Iterator[s
                 f"input has {name!r}, and the application has no pipeline of that name; "
                 f"{meant}its pipelines are: {known}"
             )
-        elif isinstance(pipelines[name].source, GeneratorSource):
+        elif pipelines[name].source.generated() is not None:
             yield (
                 f"input has {name!r}, whose source is a generator and makes its own records; "
                 "leave it out"
@@ -94,30 +91,31 @@ def _name_mistakes(plan: Application, input: Mapping[Any, object]) -> Iterator[s
 
 
 def _is_nothing(plan: Application, checked: Mapping[str, list[Any]]) -> bool:
-    if any(isinstance(pipeline.source, GeneratorSource) for pipeline in plan.pipelines):
+    if any(pipeline.source.generated() is not None for pipeline in plan.pipelines):
         return False
     return not any(
-        any(checked[pipeline.name])
-        if isinstance(pipeline.source, TCPSource)
-        else checked[pipeline.name]
+        any(checked[pipeline.name]) if pipeline.source.listening_address else checked[pipeline.name]
         for pipeline in plan.pipelines
     )
 
 
 def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any]:
-    of, source = f"input of pipeline {pipeline.name!r}", pipeline.source
-    assert isinstance(source, FileSource | TCPSource)
-    if not source.header_length:
+    of, frames = f"input of pipeline {pipeline.name!r}", pipeline.source.frames
+    if frames is None:
+        what = f"the source of pipeline {pipeline.name!r}, {pipeline.source.describe()},"
+        mistakes.append(f"{what} cannot be simulated; give the pipeline a source that can")
+        return []
+    if frames.are_lines:
         refusal = _line_refusal
-    elif isinstance(source.payload_length, str):
-        refusal = partial(_frame_refusal, struct.Struct(source.payload_length))
+    elif isinstance(frames.payload_length, str):
+        refusal = partial(_frame_refusal, struct.Struct(frames.payload_length))
     else:
         mistakes.append(
             f"the {of} needs headers, which a simulation cannot make for a decoder with a "
             "payload_length() of its own; test it with @wallaroo.decoder(header_length, length_fmt)"
         )
         return []
-    if isinstance(source, FileSource):
+    if not pipeline.source.listening_address:
         wanted = "give a list of payloads: [b'one', b'two']"
         payloads = _as_list(given, f"the {of}", wanted, mistakes)
         mistakes += _payload_mistakes(payloads, f"of the {of}", refusal)

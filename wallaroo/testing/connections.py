@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.connection_reader import Reading
@@ -21,7 +21,7 @@ class Listener(Protocol):
     """The part of a listening source that its connections use."""
 
     pipeline: int
-    source: TCPSource
+    frames: PayloadFrames
     process: Process
     engine: Engine
     intake: ReadBudget
@@ -37,7 +37,7 @@ class SourceConnection:
         self._copy = copy
         self._line = copy.line
         self._line.reader = self
-        framer = listener.source.framer(FRAME_BYTES_MAX)
+        framer = listener.frames.framer(FRAME_BYTES_MAX)
         whole = framer.receive_data(partial_frame)
         assert not whole, "what is whole is taken where it was read"
         self._reading = Reading(

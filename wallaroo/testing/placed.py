@@ -4,8 +4,6 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wallaroo.connectors.generator import GeneratorSource
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooParameterError
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
@@ -93,10 +91,10 @@ def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> d
     records: dict[int, Records] = {}
     for index, pipeline in enumerate(pipelines):
         source = pipeline.source
-        if isinstance(source, GeneratorSource):
+        generated = source.generated()
+        if generated is not None:
             made: list[Any] = []
-            value = source.generator.initial_value()
-            while value is not None:
+            for value in generated:
                 if len(made) == GENERATED_MAX:
                     raise WallarooParameterError(
                         f"the generator of pipeline {pipeline.name!r} does not end within "
@@ -104,8 +102,7 @@ def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> d
                         "returns None after some"
                     )
                 made.append(pickle.loads(pickle.dumps(value)))
-                value = source.generator.apply(value)
             records[index] = Records(made, have_an_end=False)
-        elif not isinstance(source, TCPSource):
+        elif not source.listening_address:
             records[index] = Records(input[pipeline.name], have_an_end=True)
     return records

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.testing.connection_handover import Line
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.loop import Loop
@@ -31,12 +31,12 @@ class Sender:
     """
 
     def __init__(
-        self, number: int, pipeline: int, source: TCPSource, payloads: Sequence[bytes]
+        self, number: int, pipeline: int, frames: PayloadFrames, payloads: Sequence[bytes]
     ) -> None:
         self.number = number
         self.pipeline = pipeline
         self._payloads = payloads
-        self.frames = _framed(source, payloads)
+        self.frames = _framed(frames, payloads)
         self.trickled_pieces = 0
         """How many of the next pieces are sent slowly."""
 
@@ -45,11 +45,11 @@ class Sender:
         return self._payloads[number]
 
 
-def _framed(source: TCPSource, payloads: Sequence[bytes]) -> list[bytes]:
-    if source.has_lines:
+def _framed(frames: PayloadFrames, payloads: Sequence[bytes]) -> list[bytes]:
+    if frames.are_lines:
         return [payload + b"\n" for payload in payloads]
-    assert isinstance(source.payload_length, str)
-    pack = struct.Struct(source.payload_length).pack
+    assert isinstance(frames.payload_length, str)
+    pack = struct.Struct(frames.payload_length).pack
     return [pack(len(payload)) + payload for payload in payloads]
 
 

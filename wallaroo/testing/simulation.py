@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.manifest_writer import Rules
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
@@ -199,9 +198,10 @@ class _Simulation:
     def _new_senders(self) -> list[Sender]:
         senders: list[Sender] = []
         for index, pipeline in enumerate(self._plan.pipelines):
-            if isinstance(pipeline.source, TCPSource):
+            frames = pipeline.source.frames
+            if frames is not None and pipeline.source.listening_address:
                 for payloads in self._input[pipeline.name]:
-                    senders.append(Sender(len(senders), index, pipeline.source, payloads))
+                    senders.append(Sender(len(senders), index, frames, payloads))
         return senders
 
     def _records(self) -> dict[int, Sequence[Any]]:

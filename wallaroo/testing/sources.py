@@ -1,7 +1,7 @@
 """The listening sources of a simulated worker."""
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.connectors.tcp import TCPSource
+from wallaroo.connectors.base import Source
 from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
@@ -20,7 +20,7 @@ class Listener:
     def __init__(
         self,
         pipeline: int,
-        source: TCPSource,
+        source: Source,
         process: Process,
         engine: Engine,
         intake: ReadBudget,
@@ -28,7 +28,8 @@ class Listener:
         journal: tuple[Journal, SimulatedJournal],
     ) -> None:
         self.pipeline = pipeline
-        self.source = source
+        assert source.frames is not None
+        self.frames = source.frames
         self.process = process
         self.engine = engine
         self.intake = intake

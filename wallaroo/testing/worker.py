@@ -10,7 +10,6 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.share_writer import Limits
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import HandOverEvents
 from wallaroo.ingest.read_budget import ReadBudget
@@ -37,7 +36,7 @@ from wallaroo.testing.sources import Listener
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.waiting import Flag
-from wallaroo.topology.plan import Application, Pipeline
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.worker.machine import WorkerMachine
@@ -148,7 +147,12 @@ class SimulatedWorker:
         """Return all sources."""
         return Sources(
             SimulatedSourcePorts(
-                self.process, self._world, engine, (self._journal, self._writer), self.report
+                self.process,
+                self._world,
+                engine,
+                (self._journal, self._writer),
+                self.report,
+                events,
             ),
             events,
         )
@@ -266,6 +270,7 @@ class SimulatedSourcePorts:
         engine: Engine,
         journal: tuple[Journal, SimulatedJournal],
         report: Callable[[str, dict[str, Any]], None],
+        events: SourceEvents,
     ) -> None:
         self.plan = world.plan
         self.engine = engine
@@ -275,16 +280,17 @@ class SimulatedSourcePorts:
                 index, pipeline.source, process, engine, self.intake, world.hall, journal
             )
             for index, pipeline in enumerate(world.plan.pipelines)
-            if isinstance(pipeline.source, TCPSource)
+            if pipeline.source.listening_address
         }
         self.replayed = Flag()
         self._process = process
         self._placed = world.placed
         self._report = report
+        self._events = events
 
-    def new_placed(self, index: int, _: Pipeline, on_ended: Callable[[], None]) -> PlacedRunner:
+    def new_placed(self, index: int) -> PlacedRunner:
         """Return what runs the source of this pipeline."""
-        return PlacedRunner(index, self.engine, self._placed[index], on_ended)
+        return PlacedRunner(index, self.engine, self._placed[index], self._events.source_ended)
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time; return when the last one has ended."""

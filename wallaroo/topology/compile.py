@@ -9,7 +9,7 @@ to_state_partition   starts a stage with a keyed exchange by the partition funct
 
 from dataclasses import dataclass, field
 
-from wallaroo.connectors.base import PayloadSource, Sink
+from wallaroo.connectors.base import Sink
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.graph import (
@@ -74,7 +74,7 @@ class _Compiler:
             if not self._joins(stages[-1], step):
                 # The owner can decode a payload again only if no step has processed its record.
                 is_untouched = len(stages) == 1 and not stages[0].steps
-                may_travel = is_untouched and isinstance(declared.source, PayloadSource)
+                may_travel = is_untouched and declared.source.decoder is not None
                 stages.append(_OpenStage(self._exchange(step, payload_may_travel=may_travel)))
             stages[-1].steps.append(self._step(step))
         first_sink = len(self.sinks)

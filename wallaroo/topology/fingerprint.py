@@ -9,14 +9,11 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from wallaroo.connectors.base import identity_of
 from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
 from wallaroo.topology.plan import Application, Exchange, Pipeline, State, Step
 
-_ADDRESS = frozenset({"host", "port"})
-
-_PIPELINE = re.compile(r"(pipeline .+ with source \w+)\(", re.DOTALL)
+_PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
 _FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
 """Checkpoints refer to these by their position in the plan."""
 
@@ -77,7 +74,8 @@ def without_classes(outline: Iterable[str], states: Collection[str]) -> list[str
 
 
 def _pipelines(outline: Iterable[str]) -> list[str]:
-    return [match[1] for line in outline if (match := _PIPELINE.match(line))]
+    matches = [match for line in outline if (match := _PIPELINE.match(line))]
+    return [f"{match[1]}, {match[2]}" if match[2] else match[1] for match in matches]
 
 
 def _file_sinks(outline: Iterable[str]) -> dict[int, str]:
@@ -96,8 +94,7 @@ def _lines(plan: Application) -> Iterator[str]:
 
 
 def _pipeline_lines(pipeline: Pipeline) -> Iterator[str]:
-    source = identity_of(pipeline.source, leaving_out=_ADDRESS)
-    yield f"pipeline {pipeline.name!r} with source {source}"
+    yield f"pipeline {pipeline.name!r} with source {pipeline.source.identity()}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield _exchange_line(stage.exchange)

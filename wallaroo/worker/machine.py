@@ -149,8 +149,8 @@ class WorkerMachine:
         """Report which sources have ended."""
         self._lifecycle.source_ended()
 
-    def replay_failed(self, error: WallarooError) -> None:
-        """End the run because a journal cannot be read."""
+    def source_failed(self, error: WallarooError) -> None:
+        """End the run because a source or a journal cannot be read on."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)
 
     def sink_failed(self, error: WallarooError) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -370,7 +369,7 @@ def source_addresses(plan: Application) -> list[str]:
     """Return this host's address for each pipeline; empty if the address is another host's."""
     addresses = []
     for pipeline in plan.pipelines:
-        address = pipeline.source.address if isinstance(pipeline.source, TCPSource) else ""
+        address = pipeline.source.listening_address
         if address and not is_here(split_address(address)[0]):
             log.warning(
                 "source.not_local",

@@ -2,28 +2,28 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import StagedOutput
+from wallaroo.connectors.base import Assignment
 from wallaroo.connectors.file import FileSink
-from wallaroo.connectors.tcp import TCPSink, TCPSource
+from wallaroo.connectors.tcp import TCPSink
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import PlacedSource, SourceEvents
+from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener
 from wallaroo.ingest.sources import Sources
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
-from wallaroo.topology.plan import Application, Pipeline
+from wallaroo.topology.plan import Application
 from wallaroo.worker.result_order import ResultOrder
 from wallaroo.worker.sink_port import SinkEvents
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import RunOptions, WorkerSettings
 from wallaroo_workers.sinks.file import FileSinkRunner
 from wallaroo_workers.sinks.tcp import TCPSinkRunner
+from wallaroo_workers.sources.context import SourceContext, new_runner
 from wallaroo_workers.sources.frame_limits import intake_limits
-from wallaroo_workers.sources.placed import new_placed
-from wallaroo_workers.sources.tcp import TCPSourceListener
 
 log = get_logger()
 
@@ -42,20 +42,21 @@ def new_sources(
     intake = ReadBudget()
     own = settings.source_addresses
     limits = intake_limits(settings.options.frame_bytes_max, len(plan.pipelines))
-    listeners = {
-        index: TCPSourceListener(
-            pipeline.source,
+    contexts = [
+        SourceContext(
             index,
+            pipeline,
             engine,
+            settings.options,
             intake,
             limits,
             journal,
+            events,
             None if own is None else own[index],
         )
         for index, pipeline in enumerate(plan.pipelines)
-        if isinstance(pipeline.source, TCPSource)
-    }
-    return Sources(_SourcePorts(plan, engine, settings.options, intake, listeners), events)
+    ]
+    return Sources(_SourcePorts(plan, engine, intake, contexts), events)
 
 
 class _SourcePorts:
@@ -65,22 +66,24 @@ class _SourcePorts:
         self,
         plan: Application,
         engine: Engine,
-        options: RunOptions,
         intake: ReadBudget,
-        listeners: dict[int, TCPSourceListener],
+        contexts: Sequence[SourceContext],
     ) -> None:
         self.plan = plan
         self.engine = engine
         self.intake = intake
-        self.listeners = listeners
+        self.listeners: dict[int, SourceListener] = {
+            context.index: new_runner(context)
+            for context in contexts
+            if context.source.assignment is Assignment.EVERY_WORKER
+        }
         self.replayed = asyncio.Event()
-        self._options = options
+        self._contexts = contexts
 
-    def new_placed(
-        self, index: int, pipeline: Pipeline, on_ended: Callable[[], None]
-    ) -> PlacedSource:
+    def new_placed(self, index: int) -> PlacedSource:
         """Return what runs the source of this pipeline."""
-        return new_placed(index, pipeline, self.engine, self._options, on_ended)
+        source: PlacedSource = new_runner(self._contexts[index])
+        return source
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time; return when the last one has ended."""

@@ -101,7 +101,8 @@ def test_a_config_is_read_into_what_the_plan_knows() -> None:
 def test_a_pipeline_begins_with_a_source(config: object, what: str | None) -> None:
     assert mistakes_of(read_source, config) == [
         f"app.py:7: the source_config of new_pipeline() is {what}; "
-        "give a source, such as TCPSourceConfig(host, port, decoder)"
+        "give a source, such as TCPSourceConfig(host, port, decoder), or an object of a class "
+        "derived from wallaroo.PartitionedSource or wallaroo.PushedSource"
     ]
 
 
@@ -110,7 +111,8 @@ def test_a_pipeline_begins_with_a_source(config: object, what: str | None) -> No
 )
 def test_a_pipeline_ends_with_a_sink(config: object, what: str) -> None:
     assert mistakes_of(read_sink, config, "it") == [
-        f"app.py:7: it is {what}; give a sink, such as TCPSinkConfig(host, port, encoder)"
+        f"app.py:7: it is {what}; give a sink, such as TCPSinkConfig(host, port, encoder), or an "
+        "object of a class derived from wallaroo.Sink, wallaroo.OnceSink or wallaroo.TwoPhaseSink"
     ]
 
 

@@ -10,6 +10,7 @@ from tests.wallaroo.ingest.senders import NotedListener, NotedReader, all_of
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
+from wallaroo.connectors.file import FileSource
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.ingest.read_budget import ReadBudget
@@ -19,7 +20,7 @@ from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Application, Pipeline
 
 LISTENING = Pipeline("sent", TCPSource("h", 7010, 1, ">B", bytes), (), ())
-PLACED = replace(LISTENING, name="made")
+PLACED = replace(LISTENING, name="made", source=FileSource("in", "length", 1, ">B", bytes))
 PLAN = Application("app", (LISTENING, PLACED), {}, ())
 ADDRESSES = ["here:1", ""]
 HERE = [False, True]
@@ -65,11 +66,9 @@ class Around:
         self.problems: list[WallarooError] = []
         self.sources = Sources(self, self)
 
-    def new_placed(
-        self, index: int, pipeline: Pipeline, on_ended: Callable[[], None]
-    ) -> NotedPlaced:
-        assert (index, pipeline) == (1, PLACED)
-        self.placed.append(NotedPlaced(on_ended))
+    def new_placed(self, index: int) -> NotedPlaced:
+        assert index == 1
+        self.placed.append(NotedPlaced(self.source_ended))
         return self.placed[-1]
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -81,7 +80,7 @@ class Around:
     def source_ended(self) -> None:
         self.ended_count += 1
 
-    def replay_failed(self, error: WallarooError) -> None:
+    def source_failed(self, error: WallarooError) -> None:
         self.problems.append(error)
 
 

@@ -28,7 +28,7 @@ from wallaroo.operators.failures import Failure
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.waiting import Flag, Waiting
-from wallaroo.topology.plan import Application, Pipeline
+from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign, ControlFrame, Open
 from wallaroo.wire.data_frames import Barrier, DataFrame, LinkHello, LinkWelcome, MovedAll
 from wallaroo.worker.machine import WorkerMachine
@@ -164,7 +164,7 @@ class NotedSourcePorts:
         self.listeners = {0: self.listener}
         self.replayed = Flag()
 
-    def new_placed(self, index: int, pipeline: Pipeline, on_ended: object) -> PlacedSource:
+    def new_placed(self, index: int) -> PlacedSource:
         raise AssertionError(f"pipeline {index} has no such source")
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:

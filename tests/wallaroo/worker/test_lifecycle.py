@@ -172,7 +172,7 @@ def test_a_worker_that_cannot_go_on_first_says_what_it_has_counted_and_why() -> 
 
 def test_a_journal_that_cannot_be_read_on_ends_the_run() -> None:
     worker = WorkerByHand().running()
-    worker.machine.replay_failed(StoreError("byte 7 is damaged"))
+    worker.machine.source_failed(StoreError("byte 7 is damaged"))
     assert isinstance(worker.pass_time()[-1], Failed)
 
 

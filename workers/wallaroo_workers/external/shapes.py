@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.routing.hashing import hash_text
 from wallaroo.topology.plan import Application, ExchangeKind
 
@@ -65,7 +64,7 @@ def source_ids(plan: Application) -> list[str]:
     return [
         made_up_id("source", pipeline.name, number)
         for pipeline in plan.pipelines
-        for number in range(IDS_OF_TCP_SOURCE if isinstance(pipeline.source, TCPSource) else 1)
+        for number in range(IDS_OF_TCP_SOURCE if pipeline.source.listening_address else 1)
     ]
 
 

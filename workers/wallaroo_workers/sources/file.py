@@ -19,6 +19,7 @@ from wallaroo.errors import ConfigError
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sources.context import SourceContext
 
 log = get_logger()
 
@@ -209,3 +210,18 @@ class FileRunner:
         else:
             log.info("source.finished", pipeline=self._name)
         self._on_ended()
+
+
+def new_runner(context: SourceContext) -> FileRunner:
+    """Return the runner of a file source."""
+    source, options = context.source, context.options
+    assert isinstance(source, FileSource)
+    return FileRunner(
+        source,
+        context.index,
+        context.pipeline.name,
+        os.path.join(options.folder, source.path),
+        context.engine,
+        options.frame_bytes_max,
+        context.events.source_ended,
+    )

@@ -10,6 +10,7 @@ from wallaroo.errors import StateObjectError
 from wallaroo.operators.failures import Site, StopOnError, describe_failure
 from wallaroo.runtime.engine import Engine
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sources.context import SourceContext
 
 log = get_logger()
 
@@ -126,3 +127,15 @@ class GeneratorRunner:
             traceback=failure.traceback,
             hint="the generator has ended; the records it created before are processed",
         )
+
+
+def new_runner(context: SourceContext) -> GeneratorRunner:
+    """Return the runner of a generator."""
+    assert isinstance(context.source, GeneratorSource)
+    return GeneratorRunner(
+        context.source,
+        context.index,
+        context.pipeline.name,
+        context.engine,
+        stops_on_error=context.options.stop_on_error,
+    )

@@ -15,6 +15,7 @@ from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import join_address, split_address
 from wallaroo_workers.rate_limited_log import RateLimitedLog
+from wallaroo_workers.sources.context import SourceContext
 from wallaroo_workers.sources.frame_limits import IntakeLimits
 from wallaroo_workers.sources.tcp_connection import SourceConnection
 
@@ -304,6 +305,20 @@ class TCPSourceListener:
             self.pause()
             self._socket.close()
             self._socket = None
+
+
+def new_runner(context: SourceContext) -> TCPSourceListener:
+    """Return the listener of a TCP source."""
+    assert isinstance(context.source, TCPSource)
+    return TCPSourceListener(
+        context.source,
+        context.index,
+        context.engine,
+        context.intake,
+        context.limits,
+        context.journal,
+        context.own_address,
+    )
 
 
 def bound_socket(address: str) -> socket.socket:

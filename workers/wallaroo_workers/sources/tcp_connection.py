@@ -62,7 +62,7 @@ class SourceConnection(asyncio.Protocol):
         """``partial_frame`` is the part that another worker has read; ``None`` if it is new."""
         self._listener = listener
         self._intake = listener.intake
-        self._framer = listener.source.framer(listener.limits.frame_bytes_max)
+        self._framer = listener.source.frames.framer(listener.limits.frame_bytes_max)
         whole = self._framer.receive_data(partial_frame or b"")
         assert not whole, "complete frames are processed by the worker that read them"
         self._reading = Reading(
@@ -126,7 +126,7 @@ class SourceConnection(asyncio.Protocol):
     def _likely_cause(self) -> str:
         if self._framer.rest_offset:
             return ""  # earlier frames were valid
-        return likely_cause(self._first_bytes, expects_lines=self._listener.source.has_lines)
+        return likely_cause(self._first_bytes, expects_lines=self._listener.source.frames.are_lines)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Unregister; the engine still takes payloads that wait."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.metrics.event_history import EVENTS_KEPT
@@ -328,9 +327,10 @@ def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
     """
     source = pipeline.source
     facts = {"pipeline": pipeline.name, "describes": source.describe(), "address": address}
-    if not isinstance(source, TCPSource):
+    if not source.listening_address or source.frames is None:
         return facts | {"kind": "other", "header": None}
-    header = source.payload_length if isinstance(source.payload_length, str) else None
+    length = source.frames.payload_length
+    header = length if isinstance(length, str) else None
     return facts | {"kind": "tcp", "header": header}
 
 

@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Iterator
 
-from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.topology.plan import Application
 from wallaroo_workers.forks import ours
@@ -28,9 +27,9 @@ class RunFiles:
         self._held: list[int] = []
         problems: list[str] = []
         for pipeline in plan.pipelines:
-            if isinstance(pipeline.source, FileSource):
-                user = f"the source of pipeline {pipeline.name!r}"
-                problems += self._source_problems(pipeline.source.path, user)
+            user = f"the source of pipeline {pipeline.name!r}"
+            for path in pipeline.source.files:
+                problems += self._source_problems(path, user)
         for sink in plan.sinks:
             if sink.path is not None:
                 problems += self._sink_problems(sink.path)

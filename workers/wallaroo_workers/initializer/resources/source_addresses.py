@@ -15,7 +15,6 @@ import socket
 import sys
 from typing import Any
 
-from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.topology.plan import Application
 from wallaroo_workers.forks import ours
@@ -39,13 +38,11 @@ async def source_addresses(
     """
     addresses: list[str] = []
     for pipeline in plan.pipelines:
-        if not isinstance(pipeline.source, TCPSource):
-            addresses.append("")
-        elif is_here:
-            reserved.append(await reserve(pipeline.source.address))
-            addresses.append(reserved[-1].address)
-        else:
-            addresses.append(pipeline.source.address)
+        address = pipeline.source.listening_address
+        if address and is_here:
+            reserved.append(await reserve(address))
+            address = reserved[-1].address
+        addresses.append(address)
     return addresses
 
 

@@ -1,0 +1,31 @@
+"""Finds mistakes in the classes of connectors' authors, for ``build()``."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from wallaroo.describing import a_type, error_text
+
+
+def missing_methods(given: Any, kind: type, methods: Iterable[str], place: str) -> Iterator[str]:
+    """Yield a sentence for each method that the author has to write and did not."""
+    name = type(given).__name__
+    for method in methods:
+        if getattr(type(given), method) is getattr(kind, method):
+            yield f"{place}: {name} has no method {method}(); write it"
+
+
+def told_mistakes(given: Any, place: str) -> Iterator[str]:
+    """Ask the author's object, whose methods may raise or return anything."""
+    name = type(given).__name__
+    method = "identity()"
+    try:
+        identity: object = given.identity()
+        method = "mistakes()"
+        sentences = [*given.mistakes()]
+    except BaseException as error:  # noqa: BLE001  the author's code may raise anything
+        yield f"{place}: {method} of {name} raised {error_text(error)}; correct it"
+        return
+    if not isinstance(identity, str):
+        yield f"{place}: identity() of {name} returned {a_type(identity)}; return a string"
+    for sentence in sentences:
+        yield f"{place}: {name}: {sentence}"

@@ -1,0 +1,106 @@
+"""Sources that authors write with the SDK, as values of the plan."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from wallaroo.connectors.base import Assignment, Source
+from wallaroo.connectors.pushed_frames import unpack_deliveries
+from wallaroo.function_names import value_text
+
+if TYPE_CHECKING:
+    # These classes make the values below.
+    from wallaroo.connectors.source_classes import PartitionedSource, PushedSource
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned(Source):
+    """A source with positions; its partitions are the splits that the coordinator assigns."""
+
+    source: "PartitionedSource[Any]"
+
+    assignment = Assignment.BY_SPLIT
+    runner = "wallaroo_workers.sources.partitioned:new_runner"
+
+    @property
+    def kind(self) -> str:
+        """The author's class."""
+        return type(self.source).__name__
+
+    @property
+    def decoder(self) -> Callable[[Any], Any] | None:
+        """The author's decoder."""
+        return unbound_decoder(self.source)
+
+    @property
+    def ends(self) -> bool:
+        """It ends with its last partition, unless it looks for further ones."""
+        return self.source.discovery is None
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        return f"partitioned source {self.source.identity()}"
+
+    def identity(self) -> str:
+        """Return what positions depend on, and the decoder."""
+        return _identity(self, self.source.identity())
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed(Source):
+    """A source that is acknowledged; what it delivers is in the journal before that."""
+
+    source: "PushedSource[Any]"
+
+    runner = "wallaroo_workers.sources.pushed:new_runner"
+    keeps_journal = True
+    ends = True
+
+    @property
+    def assignment(self) -> Assignment:
+        """Every worker, unless its author says that one alone may run it."""
+        return Assignment.ONE_WORKER if self.source.runs == "once" else Assignment.EVERY_WORKER
+
+    @property
+    def kind(self) -> str:
+        """The author's class."""
+        return type(self.source).__name__
+
+    @property
+    def decoder(self) -> Callable[[Any], Any] | None:
+        """The author's decoder."""
+        return unbound_decoder(self.source)
+
+    def journalled(self, frames: bytes) -> list[Any]:
+        """Return the records, or the payloads, of these deliveries."""
+        return unpack_deliveries(frames)
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        once = ", on one worker" if self.assignment is Assignment.ONE_WORKER else ""
+        return f"pushed source {self.source.identity()}{once}"
+
+    def identity(self) -> str:
+        """Return what the journal depends on, and the decoder."""
+        return _identity(self, self.source.identity())
+
+
+def _identity(source: Source, identity: str) -> str:
+    return f"{source.kind}(identity={identity!r}, decode={value_text(source.decoder)})"
+
+
+def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:
+    """Return the function that decodes a payload; ``None`` if the source has no decoder.
+
+    A function that is an attribute of the class is not bound to the source: it gets the payload
+    alone. Of a decorated function the chain calls what is within, which is cheaper.
+    """
+    decoder = inspect.getattr_static(source, "decoder", None)
+    if not isinstance(decoder, FunctionType):
+        decoder = source.decoder
+    if callable(getattr(decoder, "decode", None)):
+        decoder = getattr(decoder, "function", decoder.decode)
+    function: Callable[[Any], Any] | None = decoder
+    return function
