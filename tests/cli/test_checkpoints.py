@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from click.testing import CliRunner, Result
 from wallaroo.checkpoint.manifest import (
     JournalPosition,
     Manifest,
+    OutboxBatch,
     PartRef,
     StagedOutput,
     WorkerCheckpoint,
+    outbox_name,
     part_name,
 )
+from wallaroo.checkpoint.outbox_objects import OUTBOX_HEADER, encode_results
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.names import CheckpointId, Epoch, WorkerName
@@ -168,6 +172,45 @@ def test_show_for_programs_is_the_whole_manifest(folder: Path) -> None:
     (journal,) = worker["journals"]
     assert (journal["journal"], journal["offset"], journal["done"]) == ("w1-0000000001", 10, {})
     assert worker["parts"][0]["key_count"] == 2
+
+
+OBJECT = OUTBOX_HEADER + encode_results([b"a", b"b"], StatePickler())
+
+
+@pytest.fixture
+def with_outbox(tmp_path: Path) -> Path:
+    """A store whose checkpoint names a batch of results."""
+
+    async def fill() -> None:
+        store = open_store(str(tmp_path / "outbox"))
+        log = ManifestLog(store)
+        name = outbox_name(2, "w1", 1, 3, 0)
+        batch = OutboxBatch(3, "w1", name, 7, 2, len(OBJECT), CheckpointId(2))
+        share = WorkerCheckpoint(WorkerName("w1"), [], [], {}, [], {}, outbox=[batch])
+        await store.create(name, OBJECT)
+        journal = JournalPosition("w1-0000000001", 10, {})
+        first = await log.claim(replace(manifest(1, journal), workers={}), Epoch(1))
+        number = CheckpointId(2)
+        await log.commit(replace(first, number=number, is_claim=False, workers={"w1": share}))
+
+    asyncio.run(fill())
+    return tmp_path / "outbox"
+
+
+def test_show_tells_which_results_may_be_undelivered(with_outbox: Path) -> None:
+    stdout = invoke("show", with_outbox, 2).stdout
+    lineage = json_of("show", with_outbox, 2)["lineage"]
+    assert f"Lineage {lineage}" in stdout
+    row = ["3", "w1", "7", "2", str(len(OBJECT)), "2", "parts/0000000002/w1-1-out-3-0"]
+    assert row in [line.split() for line in stdout.splitlines()]
+
+
+def test_a_damaged_object_of_the_outbox_is_found(with_outbox: Path) -> None:
+    assert json_of("verify", with_outbox)["whole"] == [2]
+    flip(with_outbox / "parts/0000000002/w1-1-out-3-0", len(OBJECT) - 1)
+    found = json_of("verify", with_outbox)
+    assert [Path(one["file"]).name for one in found["problems"]] == ["w1-1-out-3-0"]
+    assert found["whole"] == []
 
 
 def test_what_is_whole_verifies(folder: Path) -> None:

@@ -51,6 +51,7 @@ class FileKind(IntEnum):
     PART = 2
     JOURNAL = 3
     OWNER = 4
+    OUTBOX = 5
 
 
 class Block(NamedTuple):

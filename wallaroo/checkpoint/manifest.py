@@ -87,6 +87,36 @@ class StagedOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxBatch:
+    """Results for a sink that is exactly once: one object of the store, and one write."""
+
+    sink: int
+    """Position of the sink in the plan."""
+    slot: str
+    """The worker that made it. If it has left, its successor delivers it in the same slot."""
+    name: str
+    """Of the object in the store, see ``outbox_name``."""
+    number: int
+    """1, 2, 3 and so on within its slot. It is not the number of a checkpoint: these are used
+    again if a run goes back to an older one, and the target would take new results for old ones."""
+    record_count: int
+    byte_count: int
+    cut: CheckpointId
+    """The barrier before which it was made: batches with a lower one are delivered earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Work that a sink has prepared, to be committed with the checkpoint."""
+
+    sink: int
+    """Position of the sink in the plan."""
+    token: bytes
+    """What the sink gave for it."""
+    cut: CheckpointId
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCheckpoint:
     """One worker's share of a checkpoint."""
 
@@ -107,6 +137,10 @@ class WorkerCheckpoint:
     gave_at: CheckpointId = field(default_factory=lambda: NO_BARRIER)
     """The last barrier at which keys moved away from it. Older parts may hold keys that it did not
     own any more when this was saved."""
+    outbox: list[OutboxBatch] = field(default_factory=list)
+    """What it delivers once this checkpoint is committed, and what only it may have delivered."""
+    prepared: list[Prepared] = field(default_factory=list)
+    """What its sinks commit once this checkpoint is committed."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""
@@ -143,6 +177,10 @@ class Manifest:
     """The number of the manifest that it follows; 0 for none."""
     shapes: dict[str, StateShape] = field(default_factory=dict)
     """The shape of a fresh object of each state, for the code that wrote the parts."""
+    lineage: str = field(default_factory=str)
+    """A random text of the store, set by its first claim and copied by every later manifest. It is
+    in the names under which sinks keep numbers, so two stores never take each other's for their
+    own."""
 
     def __post_init__(self) -> None:
         if self.number < 1:
@@ -173,6 +211,7 @@ class Manifest:
         names: set[str] = set()
         for worker in self.workers.values():
             names.update(part.name for part in worker.parts)
+            names.update(batch.name for batch in worker.outbox)
         return frozenset(names)
 
     def last_barrier(self) -> CheckpointId:
@@ -183,8 +222,21 @@ class Manifest:
         last = self.number
         for worker in self.workers.values():
             cuts = [staged.cut for staged in worker.staged]
+            cuts += [batch.cut for batch in worker.outbox]
+            cuts += [prepared.cut for prepared in worker.prepared]
             last = max([last, worker.gave_at, *cuts, *(part.checkpoint for part in worker.parts)])
         return last
+
+    def outbox(self) -> list[OutboxBatch]:
+        """Return the batches of all workers that may not be delivered yet."""
+        return [batch for worker in self.workers.values() for batch in worker.outbox]
+
+    def outbox_cuts(self) -> list[CheckpointId]:
+        """Return the cuts of these batches in the order of delivery.
+
+        There are several if keys moved to other workers since the checkpoint before.
+        """
+        return sorted({batch.cut for batch in self.outbox()})
 
     def counts(self) -> dict[str, Counts]:
         """Return the counts of all workers until this checkpoint, by worker."""
@@ -214,6 +266,14 @@ def manifest_number(name: str) -> int | None:
 def part_name(checkpoint: int, worker: str, epoch: int, state: int, number: int) -> str:
     """Return the name in the store of a worker's part `number` of a state for a checkpoint."""
     return f"{PART_FOLDER}{checkpoint:0{NUMBER_DIGITS}}/{worker}-{epoch}-{state}-{number}"
+
+
+def outbox_name(checkpoint: int, worker: str, epoch: int, sink: int, number: int) -> str:
+    """Return the name in the store of a worker's batch `number` of results for a sink.
+
+    ``checkpoint`` is one more than the last barrier, so retention knows that it is being made.
+    """
+    return f"{PART_FOLDER}{checkpoint:0{NUMBER_DIGITS}}/{worker}-{epoch}-out-{sink}-{number}"
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

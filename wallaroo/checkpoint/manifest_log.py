@@ -179,7 +179,14 @@ class ManifestLog:
             newest = CheckpointId(max(await self.numbers(), default=0))
         number = CheckpointId(newest + 1)
         follows = base.number if base.number < number else 0
-        claim = replace(base, number=number, epoch=epoch, is_claim=True, base=follows)
+        claim = replace(
+            base,
+            number=number,
+            epoch=epoch,
+            is_claim=True,
+            base=follows,
+            lineage=base.lineage or self._new_token(),
+        )
         return await self.commit(claim)
 
     async def is_claimed(self) -> bool:

@@ -76,7 +76,9 @@ def print_whole(manifest: Manifest) -> None:
         f"{manifest.epoch}, taken on {_local_time(manifest.taken_unix_s)} in "
         f"{manifest.duration_s:.2f} s"
     )
-    for table in (_workers(manifest), _parts(manifest), _positions(manifest)):
+    if manifest.lineage:
+        click.echo(f"Lineage {manifest.lineage}")
+    for table in (_workers(manifest), _parts(manifest), _outbox(manifest), _positions(manifest)):
         if table.row_count:
             print_table(table)
 
@@ -149,6 +151,21 @@ def _parts(manifest: Manifest) -> Table:
             str(part.checkpoint),
             f"{part.key_count:,}",
             f"{part.byte_count:,}",
+        )
+    return table
+
+
+def _outbox(manifest: Manifest) -> Table:
+    table = new_table("sink", "slot", "number", "results", "bytes", "barrier", "object")
+    for batch in sorted(manifest.outbox(), key=lambda one: (one.sink, one.cut, one.slot)):
+        table.add_row(
+            str(batch.sink),
+            batch.slot,
+            str(batch.number),
+            f"{batch.record_count:,}",
+            f"{batch.byte_count:,}",
+            str(batch.cut),
+            batch.name,
         )
     return table
 

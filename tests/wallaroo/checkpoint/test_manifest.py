@@ -1,5 +1,6 @@
 """Manifests: there and back whole, and anything else refused with the place."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -11,13 +12,16 @@ from wallaroo.checkpoint.blocks import FileKind, encode_block, encode_header
 from wallaroo.checkpoint.manifest import (
     JournalPosition,
     Manifest,
+    OutboxBatch,
     PartRef,
+    Prepared,
     StagedOutput,
     WorkerCheckpoint,
     decode_manifest,
     encode_manifest,
     manifest_name,
     manifest_number,
+    outbox_name,
     part_name,
 )
 from wallaroo.errors import DamagedFileError
@@ -42,6 +46,8 @@ def positions(draw: st.DrawFn) -> JournalPosition:
 
 def shares(name: str) -> st.SearchStrategy[WorkerCheckpoint]:
     parts = st.builds(PartRef, texts, st.integers(1, 7).map(CheckpointId), counts, counts, counts)
+    barriers = st.integers(1, 7).map(CheckpointId)
+    batches = st.builds(OutboxBatch, counts, texts, texts, counts, counts, counts, barriers)
     return st.builds(
         WorkerCheckpoint,
         worker=st.just(WorkerName(name)),
@@ -50,6 +56,8 @@ def shares(name: str) -> st.SearchStrategy[WorkerCheckpoint]:
         sources=st.dictionaries(counts, values, max_size=2),
         staged=st.lists(st.builds(StagedOutput, counts, texts, counts), max_size=2),
         key_counts=st.dictionaries(texts, counts, max_size=2),
+        outbox=st.lists(batches, max_size=2),
+        prepared=st.lists(st.builds(Prepared, counts, st.binary(max_size=4), barriers), max_size=2),
     )
 
 
@@ -69,6 +77,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         taken_unix_s=draw(st.floats(0, 2e9)),
         duration_s=draw(st.floats(0, 60)),
         writer=draw(texts),
+        lineage=draw(texts),
     )
 
 
@@ -124,8 +133,8 @@ SHARE: list[int | str] = [7, "w1"]
 @pytest.mark.parametrize(
     ("path", "new", "problem"),
     [
-        ([], 5, "Manifest must be a list of 14 values"),
-        ([], [1], "Manifest must be a list of 14 values"),
+        ([], 5, "Manifest must be a list of 15 values"),
+        ([], [1], "Manifest must be a list of 15 values"),
         ([0], 0, "the first is 1"),
         ([0], True, "Manifest.number must be int, got bool"),
         ([1], -1, "Manifest.epoch must not be -1"),
@@ -135,13 +144,15 @@ SHARE: list[int | str] = [7, "w1"]
         ([8], {"0": 1}, "Manifest.file_lengths must be int, got str"),
         ([9], float("nan"), "Manifest.taken_unix_s must not be nan"),
         ([9], 3, "Manifest.taken_unix_s must be float, got int"),
-        (SHARE, [], "WorkerCheckpoint must be a list of 9 values"),
+        (SHARE, [], "WorkerCheckpoint must be a list of 11 values"),
         ([*SHARE, 0], "w2", "worker 'w1' is given the share of 'w2'"),
         ([*SHARE, 1, 0, 3], None, "PartRef.byte_count must be int, got NoneType"),
         ([*SHARE, 2, 0, 1], 11, "processed up to 11"),
         ([*SHARE, 2, 0, 2], {10: "x"}, "JournalPosition.done must be int, got str"),
         ([*SHARE, 3], {"x": 1}, "WorkerCheckpoint.sources must be int, got str"),
         ([*SHARE, 4, 0], [0, "n"], "StagedOutput must be a list of 4 values"),
+        ([*SHARE, 9], [[0, "w1"]], "OutboxBatch must be a list of 7 values"),
+        ([*SHARE, 10], [[0, "token", 1]], "Prepared.token must be bytes, got str"),
     ],
 )
 def test_whatever_else_is_refused_by_its_field(
@@ -175,6 +186,42 @@ def test_names_sort_as_their_numbers_do_and_only_they_are_read_as_such() -> None
 def test_a_manifest_needs_its_parts() -> None:
     assert small().object_names() == {"parts/0000000001/w1-1-0-0"}
     assert [position.offset for position in small().journal_positions()] == [10]
+
+
+def with_outbox(*batches: OutboxBatch) -> Manifest:
+    share = replace(small().workers["w1"], outbox=[*batches])
+    return replace(small(), workers={"w1": share})
+
+
+def batch(sink: int, number: int, cut: int) -> OutboxBatch:
+    name = outbox_name(cut, "w1", 2, sink, number)
+    return OutboxBatch(sink, "w1", name, number, 3, 100, CheckpointId(cut))
+
+
+def test_a_manifest_needs_the_objects_of_its_outbox() -> None:
+    manifest = with_outbox(batch(1, 0, 9))
+    assert manifest.object_names() == {"parts/0000000001/w1-1-0-0", "parts/0000000009/w1-2-out-1-0"}
+
+
+def test_barriers_of_a_run_are_above_those_of_the_outbox_that_it_begins_with() -> None:
+    assert with_outbox(batch(0, 1, 9)).last_barrier() == 9
+    prepared = replace(small().workers["w1"], prepared=[Prepared(0, b"t", CheckpointId(8))])
+    assert replace(small(), workers={"w1": prepared}).last_barrier() == 8
+
+
+def test_cuts_are_in_the_order_of_delivery() -> None:
+    assert with_outbox(batch(0, 2, 9), batch(0, 1, 7), batch(1, 1, 9)).outbox_cuts() == [7, 9]
+    assert small().outbox_cuts() == []
+
+
+def test_a_manifest_without_outbox_and_lineage_can_be_read() -> None:
+    old = small().to_wire()
+    assert len(old) == 15
+    del old[14:]
+    del old[7]["w1"][9:]
+    found = Manifest.from_wire(old)
+    assert (found.lineage, found.outbox()) == ("", [])
+    assert found == small()
 
 
 def test_two_writers_never_write_the_same_bytes() -> None:

@@ -83,6 +83,26 @@ async def test_a_claim_fences_off_an_older_run(store: Store) -> None:
     await new.commit(manifest(3, 9))
 
 
+async def test_the_first_claim_of_a_store_gives_it_a_lineage_that_every_manifest_has(
+    tmp_path: Path,
+) -> None:
+    claims = []
+    for name in ("one", "two"):
+        log = log_of(open_store(str(tmp_path / name)))
+        first = await log.claim(manifest(99), Epoch(1))
+        commit = await log.commit(replace(first, number=CheckpointId(2), is_claim=False))
+        again = await log_of(open_store(str(tmp_path / name))).claim(commit, Epoch(2))
+        assert first.lineage == commit.lineage == again.lineage
+        claims.append(again.lineage)
+    assert len({"", *claims}) == 3
+
+
+async def test_a_store_from_before_lineages_gets_one_with_its_next_claim(store: Store) -> None:
+    old = await log_of(store).commit(manifest(1))
+    assert old.lineage == ""
+    assert (await log_of(store).claim(old, Epoch(2))).lineage
+
+
 async def test_a_first_claim_has_number_1(store: Store) -> None:
     assert (await log_of(store).claim(manifest(99), Epoch(1))).number == 1
 

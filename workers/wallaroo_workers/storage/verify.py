@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wallaroo.checkpoint.lost_input import Shortfall, needed_positions, shortfall
-from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef
+from wallaroo.checkpoint.manifest import JournalPosition, Manifest, OutboxBatch, PartRef
 from wallaroo.checkpoint.manifest import manifest_name as name_of
+from wallaroo.checkpoint.outbox_objects import check_batch
 from wallaroo.checkpoint.parts import read_part
 from wallaroo.errors import DamagedFileError, MissingObjectError, WallarooError
 from wallaroo_workers.storage.journal_extents import journal_extents
@@ -101,7 +102,7 @@ async def _read_objects(
     """Return the names of those that are damaged or missing."""
     seen: set[str] = set()
     damaged: set[str] = set()
-    for needed in (one for manifest in manifests for one in _parts(manifest)):
+    for needed in (one for manifest in manifests for one in _objects(manifest)):
         if needed.name not in seen:
             seen.add(needed.name)
             if not await _is_whole(log, needed, findings):
@@ -109,19 +110,23 @@ async def _read_objects(
     return damaged
 
 
-def _parts(manifest: Manifest) -> Iterator[PartRef]:
+def _objects(manifest: Manifest) -> Iterator[PartRef | OutboxBatch]:
     for worker in manifest.workers.values():
         yield from worker.parts
+        yield from worker.outbox
 
 
-async def _is_whole(log: ManifestLog, needed: PartRef, findings: Findings) -> bool:
+async def _is_whole(log: ManifestLog, needed: PartRef | OutboxBatch, findings: Findings) -> bool:
     file = log.store.describe(needed.name)
     try:
         data = await log.store.get(needed.name)
         findings.object_count += 1
         findings.byte_count += len(data)
-        for chunk in read_part(data, needed, file):
-            chunk.keys()
+        if isinstance(needed, OutboxBatch):
+            check_batch(data, needed, file)
+        else:
+            for chunk in read_part(data, needed, file):
+                chunk.keys()
     except WallarooError as error:
         findings.problems.append(_problem(error, file))
         return False
