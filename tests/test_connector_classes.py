@@ -31,7 +31,7 @@ MODULES = (
 def asked_classes(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the line and the name of each class that is asked for in this code."""
     for node in ast.walk(tree):
-        asked: list[ast.AST] = []
+        asked: list[ast.expr] = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             asked = [*node.args[1:]] if node.func.id in ("isinstance", "issubclass") else []
         elif isinstance(node, ast.MatchClass):
@@ -41,7 +41,7 @@ def asked_classes(tree: ast.AST) -> Iterator[tuple[int, str]]:
         for each in asked:
             for name in ast.walk(each):
                 if isinstance(name, ast.Name | ast.Attribute):
-                    yield node.lineno, name.id if isinstance(name, ast.Name) else name.attr
+                    yield name.lineno, name.id if isinstance(name, ast.Name) else name.attr
 
 
 def places(paths: list[Path], classes: set[str]) -> list[str]:

@@ -11,7 +11,7 @@ from wallaroo_workers.sources.context import SourceContext, new_runner
 class Elsewhere(GeneratorSource):
     """A source whose runner is in this module."""
 
-    runner = f"{__name__}:{'made_here'}"
+    runner = f"{__name__}:made_here"
 
 
 class Lost(GeneratorSource):

@@ -141,7 +141,9 @@ def read_source(config: object, place: SourceLocation) -> Source:
         if isinstance(source, Source):
             return source
         what = f"{type(config).__name__}.source() returned {named(source)}"
-        remedy = "return a wallaroo.connectors.base.Source, or derive from a class of the SDK"
+        remedy = (
+            "return a wallaroo.connectors.base.Source, or derive from wallaroo.PartitionedSource"
+        )
         raise WallarooParameterError(Problem(what, remedy).at(place))
     what = _config_name(config)
     problem = Problem(

@@ -192,5 +192,5 @@ def test_a_kind_that_no_worker_knows_is_a_mistake() -> None:
 
     assert mistakes_of(Odd()) == [
         "app.py:7: Odd.source() returned an object of class object; return a "
-        "wallaroo.connectors.base.Source, or derive from a class of the SDK"
+        "wallaroo.connectors.base.Source, or derive from wallaroo.PartitionedSource"
     ]
