@@ -63,7 +63,7 @@ style: .venv/dev-ready
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 
-format: .venv/dev-ready  ## Format the code and mend what can be mended by itself
+format: .venv/dev-ready  ## Format the code and fix what can be fixed automatically
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 

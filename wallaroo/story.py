@@ -4,20 +4,20 @@ from collections import deque
 
 STEPS_MAX = 64
 LINE_CHARS_MAX = 1000
-"""An assignment names every partition; its beginning is enough."""
+"""A longer line is cut. An assignment names every partition, for example."""
 
 
 class Story:
     """The last steps of one machine, one line for each.
 
-    A line is made when it is asked for: values that are noted must not change afterwards.
+    Lines are written only when ``lines`` is read, so values that are noted must not change.
     """
 
     def __init__(self) -> None:
         self._steps: deque[tuple[object, ...]] = deque(maxlen=STEPS_MAX)
 
     def note(self, *parts: object) -> None:
-        """Add a step; its line has these parts, one behind the other."""
+        """Add a step, whose line consists of these parts."""
         self._steps.append(parts)
 
     @property

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-# Defaults keep `ApplicationBuilder` without brackets a complete type. Python knows them from 3.13
-# on; type checkers bring `typing_extensions` along, which does not have to be installed.
+# With defaults, `ApplicationBuilder` without brackets is a complete type. Python has them from 3.13
+# on. Type checkers know `typing_extensions` themselves, so it does not have to be installed.
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 

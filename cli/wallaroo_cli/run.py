@@ -380,7 +380,7 @@ def _settings(
         store_timeout_s=chosen.checkpoints.store_timeout_s,
         pulse_s=min(1.0, chosen.worker_timeout_s / 4),
         measures=not chosen.no_metrics,
-        tells_failures=failures.limit is not None,
+        reports_failures=failures.limit is not None,
         log_level=_log_level(chosen),
         log_form=chosen.log_format,
         debug=chosen.debug,

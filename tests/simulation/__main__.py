@@ -14,7 +14,7 @@ from tests.simulation.seeds import outcome, run_seed
 from wallaroo.testing import SimulationError
 
 SEEDS_AT_ONCE = 10
-TOLD_EVERY_S = 10.0
+LOG_EVERY_S = 10.0
 
 
 def main() -> int:
@@ -49,7 +49,7 @@ def run_one(seed: int, *, durable: bool) -> int:
 def run_many(seeds: range, jobs: int, *, durable: bool) -> int:
     injected: Counter[str] = Counter()
     failed: list[int] = []
-    began_s = told_s = time.monotonic()
+    began_s = logged_s = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         outcomes = pool.imap_unordered(
             partial(outcome, durable=durable), seeds, chunksize=SEEDS_AT_ONCE
@@ -62,8 +62,8 @@ def run_many(seeds: range, jobs: int, *, durable: bool) -> int:
                 click.echo(
                     "\n".join([lines[0], *(line for line in lines if "run it again" in line)])
                 )
-            if time.monotonic() - told_s >= TOLD_EVERY_S:
-                told_s = time.monotonic()
+            if time.monotonic() - logged_s >= LOG_EVERY_S:
+                logged_s = time.monotonic()
                 click.echo(f"{count} of {len(seeds)} seeds, {len(failed)} failed")
     tell_faults(injected)
     took_s = time.monotonic() - began_s

@@ -120,7 +120,7 @@ async def test_a_link_that_does_not_come_up_is_told_with_its_address(
 
     monkeypatch.setattr(outgoing, "log", SimpleNamespace(warning=warning, debug=print))
     monkeypatch.setattr(outgoing, "AWAITED_S", 0.05)
-    monkeypatch.setattr(outgoing, "AWAITED_TOLD_EVERY_S", 0.1)
+    monkeypatch.setattr(outgoing, "AWAITED_LOG_EVERY_S", 0.1)
     incoming = IncomingLinks(W2, Epoch(1), lambda _link, _frame: None, lambda: False)
     listener = LinkListener(incoming, SECRET)
     address = await listener.listen("127.0.0.1")

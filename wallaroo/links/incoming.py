@@ -19,7 +19,7 @@ from wallaroo.wire.data_link import LinkReceiver
 
 
 class IncomingLink:
-    """Frames of one incarnation of another worker, over as many connections as it takes."""
+    """The frames of one incarnation of another worker, over one connection after the other."""
 
     def __init__(self, worker: WorkerName, incarnation: Epoch) -> None:
         self.worker = worker
@@ -28,11 +28,11 @@ class IncomingLink:
 
     @property
     def incarnation(self) -> Epoch:
-        """The epoch at which the other process was started."""
+        """The epoch at which the other process was started, or joined again."""
         return self._receiver.incarnation
 
     def attach(self, connection: Connection, *, is_under_pressure: bool) -> None:
-        """Go on over this connection."""
+        """Use this connection from now on."""
         if self._connection is not None:
             self._connection.abort("the worker has reconnected")
         self._connection = connection
@@ -40,27 +40,27 @@ class IncomingLink:
         connection.write(encode_data_frame(welcome))
 
     def detach(self, connection: Connection) -> None:
-        """The connection is gone."""
+        """Forget a connection that has ended."""
         if self._connection is connection:
             self._connection = None
 
     def close(self) -> None:
-        """The epoch is over: what still comes is not for it."""
+        """Break the connection, since the epoch is over."""
         if self._connection is not None:
             self._connection.abort("the epoch is over")
 
     def receive(self, frame: NumberedFrame) -> bool:
-        """Say whether the frame is new."""
+        """Return whether the frame is new."""
         return self._receiver.receive(frame.sequence)
 
     def processed(self, frame: NumberedFrame) -> None:
-        """Note that all of the frame is processed; the sender hears of it in time."""
+        """Note that all of the frame is processed; acknowledge it if that is due."""
         self._receiver.processed(frame.sequence, payload_bytes(frame))
         if self._receiver.is_ack_due:
             self.acknowledge()
 
     def acknowledge(self) -> None:
-        """Tell the sender what is processed, if it does not know yet."""
+        """Report to the sender what is processed, if that has changed."""
         if self._connection is not None and self._receiver.owes_ack:
             self._connection.write(encode_data_frame(Ack(self._receiver.acknowledge())))
 
@@ -71,7 +71,7 @@ class IncomingLink:
 
 
 class IncomingLinks:
-    """The links from all other workers, as of one epoch of this one."""
+    """The links from all other workers, during one incarnation of this one."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class IncomingLinks:
         return list(self._links.values())
 
     def close(self) -> None:
-        """The epoch is over."""
+        """Break all connections, since the epoch is over."""
         self._is_closed = True
         for link in self._links.values():
             link.close()
@@ -101,9 +101,10 @@ class IncomingLinks:
     def received(
         self, link: IncomingLink | None, connection: Connection, data: bytes
     ) -> IncomingLink:
-        """A frame came over a ``connection`` of ``link``, which is ``None`` before the first one.
+        """Handle a frame of a ``connection``; return its link.
 
-        Returns the link. Raises ``ProtocolError`` where the connection has to go.
+        ``link`` is ``None`` before the first frame. Raises ``ProtocolError`` if the connection has
+        to be closed.
         """
         frame = decode_data_frame(data)
         if link is None:

@@ -1,4 +1,4 @@
-"""A worker's links to and from all others, and the pressure they tell each other."""
+"""A worker's links to and from all others, and the pressure that they report to each other."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -28,7 +28,7 @@ class MeshEvents(Protocol):
     """What the links report to their worker."""
 
     def frame_received(self, link: IncomingLink, frame: NumberedFrame) -> None:
-        """Another worker sent a frame that is new."""
+        """A new frame of another worker has arrived."""
         ...
 
     def backlog_changed(self) -> None:
@@ -60,7 +60,7 @@ class Mesh:
         )
 
     def follow(self, members: list[tuple[WorkerName, Epoch, str]]) -> None:
-        """Link to these members, anew to those that were restarted, and to no others."""
+        """Link to these members and to no others; link again to those that were restarted."""
         self._forget_all_but({name for name, _, _ in members})
         self.members = tuple(name for name, _, _ in members if name != self._me)
         self.link(members)
@@ -80,17 +80,17 @@ class Mesh:
             )
 
     def unlink(self) -> None:
-        """Have no links but to members: the others will be none."""
+        """Close the links to workers that were to become members."""
         self._forget_all_but({*self.members})
 
     def _forget_all_but(self, workers: set[WorkerName]) -> None:
-        # Links from others stay known: one that left may dial once more, with frames that are
-        # processed and that it does not know to be.
+        # Links from others stay known. A worker that left may dial again to resend frames, because
+        # it does not know that they are processed.
         for name in [name for name in self.outgoing if name not in workers]:
             self.outgoing.pop(name).close()
 
     async def connected(self) -> None:
-        """Wait until every link stands."""
+        """Wait until every link is connected."""
         for link in list(self.outgoing.values()):
             await link.connected.wait()
 
@@ -100,29 +100,29 @@ class Mesh:
         return sum(link.backlog_bytes for link in self.outgoing.values())
 
     def backlog_changed(self, backlog_bytes: int, inbox_bytes: int = 0) -> None:
-        """Tell the others where this worker's pressure begins or ends."""
+        """Report to the others if this worker's pressure begins or ends."""
         if self.pressure.backlog_changed(backlog_bytes, inbox_bytes):
             for link in self.incoming.all:
                 link.send_pressure(is_under_pressure=self.pressure.is_under_pressure)
 
     def acknowledge(self) -> None:
-        """Tell every sender what is processed."""
+        """Report to every sender what is processed."""
         for link in self.incoming.all:
             link.acknowledge()
 
     def send_barrier(self, epoch: Epoch, checkpoint: CheckpointId, edge: EdgeId) -> None:
-        """Send a barrier to all other members, behind all batches."""
+        """Send a barrier to every other member, behind all batches."""
         for name in self.members:
             self.outgoing[name].send_barrier(epoch, checkpoint, edge)
 
     def close(self) -> None:
-        """The epoch is over: nothing that is on its way counts any more."""
+        """Close all links, since the epoch is over. Frames on their way are dropped."""
         self.end()
         for link in self.outgoing.values():
             link.close()
         self.incoming.close()
 
     def end(self) -> None:
-        """Everything is through: links that go away now are no loss."""
+        """Expect links to break from now on, since everything has been sent."""
         for link in self.outgoing.values():
             link.end()

@@ -1,7 +1,7 @@
 """The sending ends of the links to all other workers, above the connections that carry them.
 
-A connection comes and goes; a link lasts as long as its epoch. Whoever drives this dials, cuts the
-stream into frames, and hands in what came; what is to be sent goes out by ``Connection``.
+A connection may break and be replaced; a link lasts as long as its epoch. The driver dials, cuts
+the stream into frames and calls ``received`` with them; frames to send go to ``Connection``.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ class Connection(Protocol):
     """Carries bytes to another worker and back."""
 
     def write(self, data: bytes) -> None:
-        """Send encoded frames; nothing happens where the connection is gone."""
+        """Send encoded frames; do nothing if the connection has ended."""
         ...
 
     def abort(self, reason: str) -> None:
@@ -39,7 +39,7 @@ class Connection(Protocol):
 
 
 class OutgoingLink:
-    """Batches and barriers for one worker, over as many connections as it takes."""
+    """Batches and barriers for one worker, over one connection after the other."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class OutgoingLink:
         self.connected = new_flag()
         self._lost = new_flag()
         self.sent_bytes = 0
-        """In batches; those that are sent again count again."""
+        """Bytes of batches; what is sent again counts again."""
         self.connection_count = 0
-        """Connections that stood, one after the other."""
+        """How many connections there were, one after the other."""
         self._is_ending = False
         self._is_closed = False
         self._on_progress = on_progress
@@ -72,11 +72,11 @@ class OutgoingLink:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that the other worker has not processed."""
+        """How many bytes the other worker has not processed."""
         return self._sender.unacknowledged_bytes
 
     def send_batch(self, batch: OutgoingBatch) -> None:
-        """Send a batch, now or when the connection stands again."""
+        """Send a batch, now or when the link is connected again."""
         data = self._sender.send_batch(
             batch.edge, batch.form, batch.record_count, batch.body, batch.delivered_ns
         )
@@ -88,11 +88,11 @@ class OutgoingLink:
         self._write(self._sender.send_barrier(epoch, checkpoint, edge))
 
     def send_states(self, resize: int, state: int, body: bytes) -> None:
-        """Send states whose owner is to be the other worker."""
+        """Send states that the other worker will own."""
         self._write(self._sender.send_states(resize, state, body))
 
     def send_moved_all(self, resize: int, key_count: int) -> None:
-        """Say that all of them are sent."""
+        """Report that all states are sent."""
         self._write(self._sender.send_moved_all(resize, key_count))
 
     def _write(self, data: bytes) -> None:
@@ -101,7 +101,7 @@ class OutgoingLink:
             self._connection.write(data)
 
     def retarget(self, incarnation: Epoch, address: str) -> None:
-        """The worker was started anew: what it had not processed goes to its successor."""
+        """Go on with the successor of a lost worker, which gets what that had not processed."""
         if incarnation == self.hello.receiver_incarnation:
             return
         self.hello = LinkHello(
@@ -119,7 +119,7 @@ class OutgoingLink:
         return self._is_ending
 
     def end(self) -> None:
-        """Expect the link to break: processes of a stopping cluster end one after the other."""
+        """Expect the link to break, since processes of a stopping cluster end one by one."""
         self._is_ending = True
 
     def close(self) -> None:
@@ -128,13 +128,13 @@ class OutgoingLink:
         if self._connection is not None:
             self._connection.abort("the epoch is over")
 
-    # For whoever dials
+    # For the driver
 
     async def keep_connected(self, dial: Callable[[], Awaitable[None]], pause: Pause) -> None:
         """Dial, and dial again whenever the connection is lost, until the link is closed.
 
-        ``dial`` raises ``OSError`` or ``TimeoutError`` where there is no connection; whenever there
-        was one, ``disconnected`` is called later.
+        ``dial`` raises ``OSError`` or ``TimeoutError`` if it cannot connect. If it could,
+        ``disconnected`` is called later.
         """
         back_off_s = BACK_OFF_FIRST_S
         while not self._is_closed:
@@ -142,7 +142,7 @@ class OutgoingLink:
             try:
                 await dial()
             except (OSError, TimeoutError):
-                pass  # a worker that is not there is being started anew, or the initializer knows
+                pass  # the worker is being started again, or the initializer has noticed its loss
             else:
                 await self._lost.wait()
             if self.connected.is_set():
@@ -152,7 +152,7 @@ class OutgoingLink:
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
 
     def received(self, connection: Connection, hello: LinkHello, data: bytes) -> None:
-        """A frame came over the ``connection`` that began with ``hello``."""
+        """Handle a frame of the ``connection`` that began with ``hello``."""
         match decode_data_frame(data):
             case LinkWelcome(processed_sequence, is_under_pressure):
                 if hello != self.hello or self._is_closed:
@@ -171,16 +171,15 @@ class OutgoingLink:
                 self._pressure.other_changed(self.receiver, is_under_pressure=is_under_pressure)
             case frame:
                 raise ProtocolError(f"the dialing side must not receive {type(frame).__name__}")
-
         self._on_progress()
 
     def disconnected(self) -> bool:
         """Note that the connection has ended; return whether it was in use."""
-        has_stood = self._connection is not None
+        was_connected = self._connection is not None
         self._connection = None
         self._sender.disconnected()
-        # While the link is down its own queue says when to pause.
+        # While the link is down, what is queued for it decides when to pause.
         self._pressure.other_changed(self.receiver, is_under_pressure=False)
         self._lost.set()
         self._on_progress()
-        return has_stood
+        return was_connected

@@ -1,1 +1,1 @@
-"""Where records run: the engine and its inbox."""
+"""Processing records: the engine and its inbox."""

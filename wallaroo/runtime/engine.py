@@ -1,9 +1,9 @@
-"""Runs records in slices between looks at the sockets; the one place where records are processed.
+"""Runs records in slices; the one place where records are processed.
 
-What a socket read delivers is queued by its source, what a link delivers by the inbox. One turn of
-the engine takes slices from both in alternation for a few milliseconds, sends what came out, and
-lets the event loop look at the sockets again. There are no timers: with little to do a record runs
-in the very turn of the loop in which it came.
+Sources queue what they read from sockets, and the inbox queues what arrives over links. One turn of
+the engine takes slices from both in alternation for a few milliseconds, sends the results, and lets
+the event loop poll the sockets again. There are no timers: with little to do, a record is processed
+in the same turn of the loop in which it was read.
 """
 
 from collections import defaultdict, deque
@@ -23,15 +23,15 @@ from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
 TURN_S = 0.008
 
 SLICES_BEFORE_SAVING = 2
-"""While a checkpoint is written, every third slice is its."""
+"""While a checkpoint is written, every third slice of the time is for that."""
 
 
 class Engine:
-    """The record path of one worker; begins with ``restart``.
+    """The record path of one worker; call ``restart`` first.
 
-    ``clock`` gives seconds from any origin; ``call_soon`` calls a function in the next iteration
-    of the loop that drives this. ``deliveries`` notes results on their way to sinks; it is
-    ``None`` if nothing is measured.
+    ``clock`` returns seconds from any origin. ``call_soon`` calls a function in the next iteration
+    of the event loop. ``deliveries`` measures the latency of results; it is ``None`` if nothing is
+    measured.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Engine:
     ) -> None:
         self._dataflow: Dataflow
         self._clock = clock
-        """Asked before and after each slice of records."""
+        """Called before and after each slice of records."""
         self._call_soon = call_soon
         self._events = events
         self.inbox = Inbox()
@@ -59,10 +59,10 @@ class Engine:
         """Records taken from sources so far."""
         self._deliveries = deliveries
         self._watch_s = 0.0
-        """When some records are to be watched again."""
+        """When the next records are to be watched by the probe."""
 
     def restart(self, dataflow: Dataflow) -> None:
-        """Forget everything that waits; from now on records run through ``dataflow``."""
+        """Forget everything that waits, and run records through ``dataflow`` from now on."""
         self._dataflow = dataflow
         if self._deliveries is not None:
             self._deliveries.restart()
@@ -73,7 +73,7 @@ class Engine:
         self._save = None
 
     def use_clock(self, clock: Callable[[], float]) -> None:
-        """Ask this clock from now on."""
+        """Use this clock from now on."""
         self._clock = clock
 
     @property
@@ -82,7 +82,7 @@ class Engine:
         return self._holds_sources
 
     def hold_sources(self) -> None:
-        """Take nothing from sources: they are behind a barrier from now on."""
+        """Take nothing from sources, which are behind a barrier from now on."""
         self._holds_sources = True
 
     def release_sources(self) -> None:
@@ -94,16 +94,16 @@ class Engine:
         self._links = links
 
     def save_with(self, save_some: Callable[[], bool] | None) -> None:
-        """Write a checkpoint between the batches, a slice with each call, until it returns False.
+        """Write a checkpoint between batches: call ``save_some`` until it returns ``False``.
 
         ``None`` stops that.
         """
         self._save = save_some
-        # Keys that are about to change are written first: records take many times as long as just
-        # before, so slices begin small.
+        # While a checkpoint is written, a key is pickled before its first change, so records take
+        # many times as long as before. Slices therefore begin small again.
         self._pacers.clear()
 
-    # What comes in
+    # Input
 
     def frame_arrived(self, link: Link, frame: NumberedFrame) -> None:
         """Queue a frame from another worker."""
@@ -119,7 +119,7 @@ class Engine:
         self.schedule()
 
     def schedule(self) -> None:
-        """Have a turn at the end of this iteration of the loop, if there is anything to do."""
+        """Take a turn in the next iteration of the event loop, if there is anything to do."""
         if not self._is_scheduled and self._has_work():
             self._is_scheduled = True
             self._call_soon(self._turn)
@@ -150,7 +150,7 @@ class Engine:
                     slice_count = 0
                     self._save_some()
                     if not self._has_records():
-                        break  # perhaps some wait in sockets
+                        break  # let the event loop look for records in the sockets
                 if self._clock() >= deadline:
                     break
         except StopOnError as stop:
@@ -161,19 +161,19 @@ class Engine:
         self.schedule()
 
     def flush(self) -> None:
-        """Hand on everything that came out so far."""
+        """Send all results so far to other workers and to the sinks."""
         self._events.flushing()
         try:
-            # All at once: a turn's records make few large batches, which are cheap.
+            # Once a turn, since a few large batches are cheaper than many small ones.
             oldest_ns = {} if self._deliveries is None else self._deliveries.oldest_ns
             for batch in self._dataflow.take_batches(oldest_ns):
                 self._links[batch.worker].send_batch(batch)
         except StopOnError as stop:
-            # A record that cannot be serialised is found here.
+            # Records that cannot be serialised are found here.
             self._stop(stop.failure)
         for sink, chunk in self._dataflow.take_output():
             if self._deliveries is not None:
-                # Before the sink has it, which may say at once how far it is.
+                # First, because the sink may acknowledge the chunk during the next call.
                 self._deliveries.output_queued(sink, len(chunk), self._dataflow.output_count(sink))
             self._events.output_made(sink, chunk)
         if self._deliveries is not None:
@@ -183,7 +183,7 @@ class Engine:
             self._events.records_failed(failures)
 
     def _stop(self, failure: Failure) -> None:
-        # The record that failed still stands first in its queue: no other turn may find it there.
+        # The failed record is still first in its queue, so there must be no other turn.
         self._is_stopped = True
         self._events.engine_stopped(failure)
 
@@ -238,7 +238,7 @@ class Engine:
             self.inbox.remove_first()
 
     def _may_watch(self, now_s: float) -> bool:
-        """Say whether some records of the next slice are to be watched."""
+        """Return whether some records of the next slice are to be watched."""
         if now_s < self._watch_s or self._dataflow.probe is None:
             return False
         self._watch_s = now_s + SAMPLE_INTERVAL_S

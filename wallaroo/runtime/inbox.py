@@ -1,8 +1,8 @@
 """Frames from other workers that wait to be processed, in order of arrival, barriers respected.
 
-Once a barrier has come over an edge from a worker, what that worker sends over that edge belongs
-behind the checkpoint: it is held back until the barrier is through everywhere on this worker. So
-is a barrier of a later checkpoint, which belongs behind those records in its turn.
+Once a barrier has arrived over an edge from a worker, what that worker sends over that edge is not
+part of the checkpoint: it is held back until the barrier is through everywhere on this worker. So
+is a barrier of a later checkpoint, which follows these records.
 """
 
 from collections import deque
@@ -16,21 +16,21 @@ from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
 
 
 class Link(Protocol):
-    """Where a frame came from."""
+    """The link over which a frame arrived."""
 
     @property
     def worker(self) -> WorkerName:
-        """Who sent it."""
+        """The worker that sent it."""
         ...
 
     def processed(self, frame: NumberedFrame) -> None:
-        """All of the frame is processed."""
+        """Note that all of the frame is processed."""
         ...
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A frame and how far it is processed."""
+    """A frame, and how many of its records are processed."""
 
     link: Link
     frame: BatchFrame | Barrier
@@ -38,7 +38,7 @@ class Waiting:
     _batch: Batch | None = None
 
     def unpacked(self, dataflow: Dataflow) -> Batch:
-        """Return the records of a batch frame, which are unpacked once."""
+        """Return the records of a batch frame; unpack them the first time."""
         if self._batch is None:
             assert isinstance(self.frame, BatchFrame)
             form = BatchFormat(self.frame.form)
@@ -46,7 +46,7 @@ class Waiting:
         return self._batch
 
     def advance(self, record_count: int) -> int:
-        """So many more records are processed; return how many are by now."""
+        """Count records as processed; return how many are."""
         self.position += record_count
         return self.position
 
@@ -59,17 +59,17 @@ class Inbox:
         self._held_back: deque[Waiting] = deque()
         self._behind_barrier: dict[tuple[WorkerName, EdgeId], CheckpointId] = {}
         self.byte_count = 0
-        """Of all batches here, those held back included."""
+        """Bytes of all batches here, including those held back."""
 
     def append(self, link: Link, frame: BatchFrame | Barrier) -> None:
-        """A frame has come."""
+        """Queue a frame that has arrived."""
         self._queue.append(Waiting(link, frame))
         if isinstance(frame, BatchFrame):
             self.byte_count += len(frame.body)
 
     @property
     def first(self) -> Waiting | None:
-        """What may be processed next."""
+        """The frame that may be processed next."""
         while self._queue:
             waiting = self._queue[0]
             if (
@@ -81,28 +81,28 @@ class Inbox:
         return None
 
     def remove_first(self) -> None:
-        """The first frame is processed; its sender may know."""
+        """Remove the first frame, which is processed, and report that to its sender."""
         waiting = self._queue.popleft()
         if isinstance(waiting.frame, BatchFrame):
             self.byte_count -= len(waiting.frame.body)
         waiting.link.processed(waiting.frame)
 
     def hold_back(self, worker: WorkerName, edge: EdgeId, checkpoint: CheckpointId) -> None:
-        """A barrier came: what this worker sends over this edge from now on has to wait."""
+        """Hold back what this worker sends over this edge from now on, behind its barrier."""
         self._behind_barrier[worker, edge] = checkpoint
 
     def check(self) -> None:
         """Assert that frames are held back for a barrier only, and that the bytes are counted."""
-        assert self._behind_barrier or not self._held_back, "frames are held back for no barrier"
+        assert self._behind_barrier or not self._held_back, "frames are held back without a barrier"
         frames = [waiting.frame for waiting in (*self._queue, *self._held_back)]
         byte_count = sum(len(frame.body) for frame in frames if isinstance(frame, BatchFrame))
         assert byte_count == self.byte_count
 
     def release(self, checkpoint: CheckpointId) -> None:
-        """The barrier is through, or given up: what was held back for it goes on, in its order.
+        """Queue again, in its order, what was held back for a barrier that is through or given up.
 
-        What is behind the barrier of a later checkpoint stays: it may be here before this worker
-        hears that the one before was given up.
+        What is behind the barrier of a later checkpoint stays held back. Such a barrier may arrive
+        before this worker knows that the earlier checkpoint was given up.
         """
         self._behind_barrier = {
             place: held_for

@@ -1,10 +1,10 @@
-"""What to wait for, whatever loop runs it."""
+"""What machines wait for, independent of an event loop."""
 
 from typing import Protocol
 
 
 class Flag(Protocol):
-    """Something to wait for, as ``asyncio.Event``."""
+    """Something to wait for, such as ``asyncio.Event``."""
 
     def set(self) -> None:
         """Set the flag."""

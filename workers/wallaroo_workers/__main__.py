@@ -1,7 +1,7 @@
 """Entry of a worker process that an initializer or an agent has started.
 
 Its settings are the first line of its standard input. The pipe stays open as long as the parent
-lives, so its end is the sign that the parent is gone.
+lives, so its end means that the parent has ended.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class _TerminationSignal:
 
 
 def _first_line(descriptor: int) -> bytes:
-    """Return what stands before the first newline; what comes behind it stays in the pipe."""
+    """Read the first line; what follows it stays in the pipe."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(descriptor, 1)

@@ -27,7 +27,7 @@ from wallaroo_workers.sources.tcp import TCPSourceListener
 from wallaroo_workers.sources_and_sinks import WorkerSinks
 from wallaroo_workers.state_sizes import StateSizes
 
-FAILURES_TOLD_MAX = 20
+FAILURES_REPORTED_MAX = 20
 """Dead letters in one report; all of them are counted, and written to their file."""
 PAYLOAD_SHOWN_BYTES = 1024
 
@@ -48,30 +48,30 @@ class Measuring:
         self._sizes = {name: StateSizes() for name in plan.states}
         self._paused_s = 0.0
         self._vitals.begin()
-        self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_TOLD_MAX)
+        self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_REPORTED_MAX)
 
     @property
     def deliveries(self) -> Deliveries:
         """The results that are on their way to sinks."""
         return self._deliveries
 
-    # What the worker tells
+    # Called by the worker
 
     def ticked(self, now_s: float, every_s: float, *, is_paused: bool) -> None:
-        """The worker's timer of ``every_s`` came."""
+        """Note that the worker's timer of ``every_s`` fired."""
         elapsed_s = self._vitals.ticked(now_s, every_s)
         if is_paused:
             self._paused_s += elapsed_s
 
-    def look(self, sinks: WorkerSinks) -> None:
-        """Note what the sinks have taken by now."""
+    def note_settled(self, sinks: WorkerSinks) -> None:
+        """Note how much the sinks have acknowledged so far."""
         for sink, byte_count in enumerate(sinks.settled_bytes()):
             self._deliveries.settled(sink, byte_count)
 
     def failed(self, failures: list[Failure]) -> None:
         """Count records that became dead letters."""
         now_s = time.time()
-        for failure in failures[-FAILURES_TOLD_MAX:]:
+        for failure in failures[-FAILURES_REPORTED_MAX:]:
             payload = None if failure.payload is None else failure.payload[:PAYLOAD_SHOWN_BYTES]
             self._failures.append(
                 {
@@ -89,9 +89,9 @@ class Measuring:
     def report(
         self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: WorkerSinks
     ) -> Report:
-        """Return what there is to tell since the last one."""
+        """Return what was measured since the last report."""
         report = Report(pid=os.getpid(), unix_s=time.time())
-        self.look(sinks)
+        self.note_settled(sinks)
         report.latency = {
             pipeline.name: histogram
             for pipeline, histogram in zip(
@@ -139,7 +139,7 @@ class Measuring:
         In a checkpoint results count when they are created, because it is complete only when all
         sinks have the results from before its barrier.
         """
-        self.look(sinks)
+        self.note_settled(sinks)
         own = counts.get(self._me, {})
         for sink, index in self._nodes.of_sink.items():
             four = own.get(self._nodes.all[index].id)
@@ -157,7 +157,7 @@ class Measuring:
         for name, states in dataflow.states.items():
             hottest, sizes = self._hottest[name], self._sizes[name]
             hottest.add(now_s, keys[name])
-            sizes.look(states, keys[name])
+            sizes.sample(states, keys[name])
             report.states[name] = {
                 "keys": len(states),
                 "bytes": sizes.bytes(len(states)),

@@ -1,4 +1,4 @@
-"""What a process can tell of itself: processor time, memory, garbage collection, a late loop."""
+"""What a process can measure about itself: CPU time, memory, garbage collection, loop lag."""
 
 import gc
 import os
@@ -9,7 +9,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Vitals:
-    """Of this process, from ``begin`` on."""
+    """The numbers of this process, from ``begin`` on."""
 
     def __init__(self) -> None:
         self._gc_started_ns = 0
@@ -24,7 +24,7 @@ class Vitals:
         gc.callbacks.append(self._collecting)
 
     def end(self) -> None:
-        """Watch no more."""
+        """Stop watching the garbage collector."""
         if self._collecting in gc.callbacks:
             gc.callbacks.remove(self._collecting)
 
@@ -38,7 +38,7 @@ class Vitals:
             self._gc_longest_ns = max(self._gc_longest_ns, took_ns)
 
     def ticked(self, now_s: float, every_s: float) -> float:
-        """A timer of ``every_s`` came; return the seconds since it came last."""
+        """Note that a timer of ``every_s`` fired; return the seconds since the last time."""
         last_s, self._ticked_s = self._ticked_s, now_s
         if last_s is None:
             return 0.0
@@ -61,7 +61,7 @@ class Vitals:
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process, 0 where the system does not tell."""
+    """Return the resident memory of this process; 0 if the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE_BYTES
@@ -70,7 +70,7 @@ def resident_bytes() -> int:
 
 
 def clock_overhead_ns() -> float:
-    """Return what looking at the clock twice adds to a time."""
+    """Return what two readings of the clock add to a measured time."""
     clock = time.perf_counter_ns
     times = []
     for _ in range(200):

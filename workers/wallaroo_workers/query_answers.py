@@ -1,4 +1,4 @@
-"""A worker's answers to what the initializer asks: how it is, and what it holds."""
+"""A worker's answers to queries: its status, its log, its keys and state objects."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Made once for a worker process; looks at its parts only when it is asked."""
+    """Answers the queries of the initializer, one at a time, when they arrive."""
 
     machine: WorkerMachine
     sources: Sources
@@ -37,7 +37,7 @@ class Answers:
         self.rate.sample(time.monotonic(), self.machine.engine.record_count)
 
     def asked(self, query: Query) -> None:
-        """Answer at once; what goes wrong is the answer, too."""
+        """Answer a query immediately; if it fails, the answer is the error."""
         result, error = "", ""
         try:
             result = to_json(self._result(query.what, from_json(query.params)))
@@ -65,7 +65,7 @@ class Answers:
                 raise ClusterError(f"there is no query {what!r}")
 
     def _status(self) -> dict[str, Any]:
-        # The initializer shows the counts of all; these come to it before the answer.
+        # The initializer adds up the counts of all workers. These arrive there before the answer.
         self.machine.send_counts()
         mesh, record_count = self.machine.mesh, self.machine.engine.record_count
         backlog = {

@@ -1,12 +1,13 @@
 """Files by which commands find the clusters that were started in a folder.
 
-While it runs, ``wallaroo-run`` keeps ``.wallaroo/cluster-PID-TOKEN.json`` in its current folder,
-for its own user only: it has the secret. It also holds a lock on the file. The system drops the
-lock with the process, however that ends, so a file without one is left over, and removed.
+While it runs, ``wallaroo-run`` keeps ``.wallaroo/cluster-PID-TOKEN.json`` in its current folder.
+Only its own user may read the file, because it contains the secret. The process also holds a lock
+on the file. However the process ends, the system releases the lock, so a file without a lock is
+left over and is removed.
 
 Containers and hosts may share the folder. In each container the initializer may be process 1, so
-names have a random part. Locks of another kernel cannot be seen everywhere, so a file of another
-host is left alone, whether it is locked or not.
+names have a random part. Locks of another kernel cannot be seen on every file system, so a file of
+another host is left alone, whether it is locked or not.
 """
 
 import contextlib
@@ -30,13 +31,13 @@ log = get_logger()
 FOLDER = ".wallaroo"
 PATTERN = "cluster-*.json"
 WRITTEN_ON = "written_on"
-"""The fact that says where its process runs; not for those who look for a cluster."""
+"""The fact that says where the process runs; removed from what commands get."""
 TOKEN_BYTES = 4
 ATTEMPTS = 3
 
 
 class RunFile:
-    """The file of this process. A place where it cannot be written is a warning, not an end."""
+    """The file of this process. If it cannot be written, that is a warning and the run goes on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
@@ -47,7 +48,7 @@ class RunFile:
         self._is_over = False
 
     def write(self, **facts: Any) -> None:
-        """Write these facts and those of before as JSON, whole or not at all."""
+        """Add these facts and write all of them as JSON, completely or not at all."""
         if self._is_over:
             return
         self._facts |= facts
@@ -90,14 +91,14 @@ class RunFile:
         raise AssertionError("unreachable")
 
     def remove(self) -> None:
-        """The run is over: nothing is written any more."""
+        """Remove the file at the end of the run; nothing is written after that."""
         self._is_over = True
         if self._held is None:
             return
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            self._folder.rmdir()  # unless it has others
+            self._folder.rmdir()  # fails if other runs have files there
         self._release()
 
     def _release(self) -> None:
@@ -107,15 +108,15 @@ class RunFile:
 
 
 def is_run_file(path: Path) -> bool:
-    """Say whether a file has the name and the folder of a run file."""
+    """Return whether a file has the name and the folder of a run file."""
     return path.parent.name == FOLDER and path.match(PATTERN)
 
 
 def living_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return what the run files in a folder say, by process id; remove those left over.
+    """Return the facts of all living runs in a folder, by process id; remove files left over.
 
     Runs that cannot be reached from here are left out: those of another container or host that
-    listen at its loopback.
+    listen on its loopback address.
     """
     found: list[dict[str, Any]] = []
     here = _here()
@@ -130,7 +131,7 @@ def living_runs(folder: Path) -> list[dict[str, Any]]:
 def _facts_if_held(path: Path, here: dict[str, str]) -> dict[str, Any] | None:
     with path.open("rb") as file:
         try:
-            # Shared, so that two commands that look at the same moment do not meet each other's.
+            # Shared, so that two commands at the same time do not see each other's lock.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             facts = json.load(file)

@@ -43,15 +43,15 @@ class RunOptions:
     """Where checkpoints are: a directory or a URL; empty where they are off."""
     journal_folder: str = ""
     journal_sync: Literal["os", "batch", "always"] = "os"
-    """When journals reach the disk: when the system likes, at each turn, or at each read."""
+    """When journals reach the disk: when the system writes them, each turn, or each read."""
     store_timeout_s: float = 60.0
     """How long a start or a recovery waits for a store that cannot be reached."""
     pulse_s: float = 1.0
     """Time between two heartbeats."""
     measures: bool = True
     """Whether anything is measured, and more counted than records in and failed."""
-    tells_failures: bool = False
-    """Whether workers tell at once of records that failed: there is a limit."""
+    reports_failures: bool = False
+    """Whether workers report failed records immediately, because there is a limit."""
     log_level: Level = "info"
     log_form: Form = "auto"
     skip_unreadable_keys: bool = False

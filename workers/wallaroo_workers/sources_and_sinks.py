@@ -27,8 +27,8 @@ from wallaroo_workers.sources.frame_limits import intake_limits
 
 log = get_logger()
 
-FLUSH_LOOK_S = 0.01
-FLUSH_TOLD_EVERY_S = 5.0
+FLUSH_POLL_S = 0.01
+FLUSH_LOG_EVERY_S = 5.0
 
 
 def new_sources(
@@ -60,7 +60,7 @@ def new_sources(
 
 
 class _SourcePorts:
-    """What the sources of a worker need of its process."""
+    """What the sources of a worker need from its process."""
 
     def __init__(
         self,
@@ -133,16 +133,16 @@ class WorkerSinks:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that no kernel and no file has taken yet."""
+        """How many bytes wait to be written to a socket or file."""
         return sum(sink.backlog_bytes for sink in self._runners)
 
     def settled_bytes(self) -> list[int]:
-        """Look how far the sinks are; return, by sink, how many bytes each has taken since ever."""
+        """Return, by sink, how many bytes it has acknowledged since the start of this process."""
         self.settle()
         return [sink.settled_bytes for sink in self._runners]
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return of each sink what ``wallaroo.metrics.report`` says of it."""
+        """Return the facts of each sink that a ``Report`` has."""
         return [
             {
                 "name": sink.describe(),
@@ -163,10 +163,11 @@ class WorkerSinks:
     # For checkpoints
 
     def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """Have what was written until now belong to ``checkpoint``; return what waits for it.
+        """Make everything written so far part of ``checkpoint``.
 
-        The result, once all of it has reached the sinks, are the staged files that become visible
-        with the checkpoint. Output of a checkpoint that was abandoned is among them.
+        Return a function that waits until all of it has reached the sinks, and returns the staged
+        files that become visible with the checkpoint. These include the output of checkpoints that
+        were abandoned.
         """
         streams = [sink for sink in self._runners if isinstance(sink, TCPSinkRunner)]
         marks = [(sink, sink.written_bytes) for sink in streams]
@@ -181,7 +182,7 @@ class WorkerSinks:
     ) -> list[StagedOutput]:
         await asyncio.gather(*cuts)
         while any(sink.settled_bytes < mark for sink, mark in marks):
-            await asyncio.sleep(FLUSH_LOOK_S)
+            await asyncio.sleep(FLUSH_POLL_S)
             self.settle()
         return [
             StagedOutput(sink, part.name, part.byte_count, cut)
@@ -192,9 +193,9 @@ class WorkerSinks:
     def cut_files(
         self, checkpoint: CheckpointId, *, is_staged: bool
     ) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """As ``cut``, for files alone: what any worker writes to them later belongs behind this.
+        """Do what ``cut`` does for file sinks alone, so that later output follows this output.
 
-        Where output is not staged, the result is empty, and there once all of it is written.
+        If output is not staged, the function waits until all of it is written and returns nothing.
         """
         if not is_staged:
             return self._written
@@ -211,11 +212,11 @@ class WorkerSinks:
             file.committed(checkpoint)
 
     async def discard(self) -> None:
-        """Give up all output to files that belongs to no checkpoint."""
+        """Discard all staged output that belongs to no checkpoint."""
         await asyncio.gather(*(file.discard(CheckpointId(0)) for file in self.files.values()))
 
     def settle(self) -> None:
-        """Forget what the sinks' side has acknowledged."""
+        """Forget what the receivers have acknowledged."""
         for sink in self._runners:
             sink.settle()
 
@@ -237,12 +238,12 @@ class WorkerSinks:
         What is in a file is acknowledged, staged or not.
         """
         loop = asyncio.get_running_loop()
-        told_s = loop.time()
+        logged_s = loop.time()
         while unflushed := [sink for sink in self._runners if sink.queued_bytes]:
-            await asyncio.sleep(FLUSH_LOOK_S)
+            await asyncio.sleep(FLUSH_POLL_S)
             self.settle()
-            if loop.time() - told_s >= FLUSH_TOLD_EVERY_S:
-                told_s = loop.time()
+            if loop.time() - logged_s >= FLUSH_LOG_EVERY_S:
+                logged_s = loop.time()
                 for sink in unflushed:
                     log.warning(
                         "sink.flushing",

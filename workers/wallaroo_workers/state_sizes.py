@@ -1,4 +1,4 @@
-"""How many bytes the objects of a state take, from the pickles of a few of them."""
+"""Estimates the size of a state from the pickles of a few objects."""
 
 import itertools
 import pickle
@@ -11,20 +11,20 @@ from typing import Any
 SIZES_KEPT = 128
 TRIED_AT_ONCE = 4
 PAUSE_FACTOR = 200
-"""Looking takes at most a two-hundredth of the time, however large the objects are."""
+"""Sampling takes at most a two-hundredth of the time, however large the objects are."""
 KEY_BYTES = 100
-"""About what a key and its places in dicts take besides."""
+"""About what a key and its entries in dicts take."""
 
 
 class StateSizes:
-    """Of one state on this worker."""
+    """The sampled sizes of one state's objects on this worker."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[Any, int] = OrderedDict()
         self._next_s = 0.0
 
-    def look(self, states: Mapping[Any, Any], keys: Iterable[Any]) -> None:
-        """Take the sizes of a few objects, if it is time for that; hot keys count once."""
+    def sample(self, states: Mapping[Any, Any], keys: Iterable[Any]) -> None:
+        """Measure a few objects, if it is time for that; hot keys count once."""
         started_s = time.perf_counter()
         if started_s < self._next_s:
             return
@@ -42,7 +42,7 @@ class StateSizes:
         self._next_s = now_s + PAUSE_FACTOR * (now_s - started_s)
 
     def bytes(self, key_count: int) -> int:
-        """Return what so many keys take."""
+        """Return about how many bytes this many keys take."""
         if not self._sizes:
             return 0
         mean = sum(self._sizes.values()) / len(self._sizes)

@@ -1,7 +1,7 @@
-"""Where a process hears that it is asked to stop.
+"""How a process is asked to stop.
 
-A command hears it from the signals of its process. A program that runs a cluster inside itself has
-signal handlers of its own, which must stay: it passes `NO_SIGNALS` and calls `stop()`.
+A command is asked by signals to its process. A program that runs a cluster inside itself has signal
+handlers of its own, which must stay, so it passes `NO_SIGNALS` and calls `stop()`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class StopSignals(Protocol):
 
 
 class _NoSignals:
-    """No request ever arrives by this way."""
+    """Never delivers a request."""
 
     def deliver_to(self, handler: Callable[[], object]) -> None:
         """Do nothing."""

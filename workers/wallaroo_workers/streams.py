@@ -1,4 +1,4 @@
-"""Standard streams that were closed when the process was started."""
+"""Replaces standard streams that were closed when the process was started."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ _MODES = ("r", "w", "w")
 def open_missing_streams() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Call it before anything else is opened: the system gives the lowest free number to what comes
-    next, and a socket that is number 2 would get what libraries write to stderr.
+    Call it before anything else is opened. The system gives the lowest free number to the next
+    file, and a socket with number 2 would receive what libraries write to stderr.
     """
     for descriptor, mode in enumerate(_MODES):
         try:

@@ -1,4 +1,4 @@
-"""Keys of a checkpoint whose objects cannot be made again: they end the run, or are listed."""
+"""Keys of a checkpoint whose objects cannot be unpickled: they end the run, or are listed."""
 
 import json
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ log = get_logger()
 
 
 class UnreadableKeys:
-    """One file of one worker, beside its dead letters, made when the first key is left out."""
+    """The list of one worker, beside its dead letters; created when the first key is left out."""
 
     def __init__(self, options: RunOptions, application: str, worker: str) -> None:
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in application)
@@ -23,9 +23,9 @@ class UnreadableKeys:
         self._may_skip = options.skip_unreadable_keys
 
     def leave_out(self, checkpoint: int, keys: list[UnreadableKey]) -> None:
-        """List the keys and say so. Raises ``StateObjectError`` if none is to be left out.
+        """List the keys and log that. Raises ``StateObjectError`` if no key may be left out.
 
-        Raises ``StoreError`` if they cannot be listed: then nobody would know of them.
+        Raises ``StoreError`` if they cannot be listed, because nobody would know which are lost.
         """
         if not self._may_skip:
             raise unreadable_error(checkpoint, keys)

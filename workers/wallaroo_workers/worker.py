@@ -1,4 +1,4 @@
-"""One worker process: gives the worker's decisions sockets, disks, tasks and a clock."""
+"""One worker process: provides the worker's machines with sockets, disks, tasks and a clock."""
 
 import asyncio
 import contextlib
@@ -105,15 +105,15 @@ class Worker:
             sinks=self._sinks,
             send=self.send,
         )
-        # A copy of this process that user code makes ends when it comes back from there: the clock
-        # is asked after each slice of records.
+        # If user code forks and the child returns from it, the child has to end. The clock is the
+        # first thing that the engine calls after each slice of records.
         forks.when_copied(lambda: self._machine.engine.use_clock(forks.end_returned_child))
 
-    # What the worker's decisions ask for
+    # What the worker's machines ask for
 
     @property
     def deliveries(self) -> Deliveries | None:
-        """Where results on their way to sinks are noted."""
+        """What measures the latency of results."""
         return None if self._measuring is None else self._measuring.deliveries
 
     def new_sources(self, engine: Engine, events: SourceEvents) -> Sources:
@@ -129,7 +129,7 @@ class Worker:
         return self._sinks
 
     def new_hand_over(self, events: HandOverEvents) -> UnixHandOver:
-        """Return what passes connections of senders on over a Unix socket."""
+        """Return what hands over connections of senders through a Unix socket."""
         settings = self._settings
         self._hand_over = UnixHandOver(
             settings.private_folder,
@@ -141,7 +141,7 @@ class Worker:
         return self._hand_over
 
     def new_dataflow(self) -> Dataflow:
-        """Return chains and states with nothing in them."""
+        """Return the chains and empty states of an epoch."""
         options = self._settings.options
         return Dataflow(
             self.plan,
@@ -157,7 +157,7 @@ class Worker:
         )
 
     def new_pressure(self) -> Pressure:
-        """Return what knows of the backlogs."""
+        """Return what compares the backlogs of an epoch."""
         return Pressure()
 
     def dial(
@@ -179,7 +179,7 @@ class Worker:
         return await self._listener.listen(host, settings.advertise_host)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this until it is done or the epoch ends."""
+        """Run this as a task until it is done or the epoch ends."""
         self._of_epoch = self._started(work, self._of_epoch)
 
     def end_epoch(self) -> None:
@@ -189,7 +189,7 @@ class Worker:
         self._of_epoch = []
 
     async def pause(self, delay_s: float, /) -> None:
-        """Wait; 0 lets others have their turn."""
+        """Wait; 0 lets other coroutines run."""
         await asyncio.sleep(delay_s)
 
     def call_soon(self, turn: Callable[[], None]) -> object:
@@ -197,19 +197,19 @@ class Worker:
         return asyncio.get_running_loop().call_soon(turn)
 
     def send(self, frame: ControlFrame) -> None:
-        """Send a frame to the initializer; last words come behind the last measurements."""
+        """Send a frame to the initializer; the last measurements go before the last frame."""
         if not self._ended.done():
             if isinstance(frame, Drained | Failed):
                 self._reports.send_measured()
             self._control.send(frame)
 
     def before_first_open(self) -> None:
-        """Keep what stands now out of the garbage collector's sight (10 to 30 % of the CPU)."""
+        """Exempt all present objects from garbage collection, which saves 10 to 30 % of the CPU."""
         gc.collect()
         gc.freeze()
 
     def leave_out(self, checkpoint: int, keys: list[UnreadableKey]) -> None:
-        """Note that these keys are lost, or refuse to go on without them."""
+        """List these keys as lost. Raises ``WallarooError`` if the run must not lose any."""
         unreadable = UnreadableKeys(self._settings.options, self.plan.name, self.name)
         unreadable.leave_out(checkpoint, keys)
 
@@ -219,7 +219,7 @@ class Worker:
         self._reports.records_failed(failures)
 
     def counts(self, dataflow: Dataflow) -> dict[str, Counts]:
-        """Return what this dataflow has counted; results count when the sinks have them."""
+        """Return what this dataflow has counted; results count once the sinks have them."""
         counts = dataflow.counts()
         if self._measuring is None:
             return counts
@@ -241,7 +241,7 @@ class Worker:
     # The process
 
     async def run(self) -> int:
-        """Join the cluster and work until told to stop; return the exit status."""
+        """Join the cluster and work until the initializer says stop; return the exit status."""
         self._ended = asyncio.get_running_loop().create_future()
         host, port = self._settings.control_host, self._settings.control_port
         await self._control.dial(host, port, self._ordered, self._control_lost)
@@ -284,7 +284,7 @@ class Worker:
                 )
 
     def request_stop(self) -> None:
-        """Somebody asked this process alone to end; the cluster ends in order."""
+        """Ask for an orderly stop of the cluster, since this process was asked to end."""
         self._control.send(RequestStop(self._machine.epoch))
 
     def _ordered(self, frame: ControlFrame) -> None:
@@ -301,7 +301,10 @@ class Worker:
             self.end(STATUS_INITIALIZER_LOST)
 
     def broken(self, context: dict[str, Any]) -> None:
-        """An error that nobody expected: mostly a bug. The process must not go on half alive."""
+        """End this process because of an unexpected error, which is usually a bug.
+
+        A part of the worker may have stopped working, so the process must not go on.
+        """
         error, following = context.get("exception"), "this worker ends, and is started again"
         if isinstance(error, StoreError):
             log.error("worker.failed", reason=error.what, hint=error.hint, next=following)

@@ -32,7 +32,7 @@ class WorkerReports:
     ) -> None:
         self._machine = machine
         self._name = WorkerName(settings.name)
-        self._reports_failures = settings.options.tells_failures
+        self._reports_failures = settings.options.reports_failures
         self._sources = sources
         self._sinks = sinks
         self._measuring = measuring
@@ -40,20 +40,20 @@ class WorkerReports:
         self._pause_watch = PauseWatch()
         self._reported_second = 0
         self._has_failures = False
-        """That are to be reported with the next tick."""
+        """Whether failures are to be reported with the next tick."""
 
     def records_failed(self, failures: list[Failure]) -> None:
-        """Records became dead letters."""
+        """Note records that became dead letters."""
         self._has_failures = self._reports_failures
         if self._measuring is not None:
             self._measuring.failed(failures)
 
     def sample_sinks(self) -> None:
-        """Note how much the sinks have by now."""
+        """Note how much the sinks have acknowledged so far."""
         if self._measuring is None:
             self._sinks.settle()
         else:
-            self._measuring.look(self._sinks)
+            self._measuring.note_settled(self._sinks)
 
     def send_measured(self) -> None:
         """Send what was measured since the last time."""
@@ -66,10 +66,11 @@ class WorkerReports:
         self._control.send(Measured(machine.epoch, self._name, report.to_wire()))
 
     def ticked(self, every_s: float) -> None:
-        """The worker's timer of ``every_s`` fired.
+        """Do what is due when the worker's timer of ``every_s`` fires.
 
-        Counts and measurements are sent as each second starts, so that all are there when the
-        initializer looks. If failures have a limit, counts are sent with each tick.
+        Counts and measurements are sent as each second starts, so that those of all workers have
+        arrived when the initializer adds them up. If failures have a limit, counts are sent with
+        each tick that follows a failure.
         """
         self._log_long_pause()
         second = int(time.time())
@@ -86,7 +87,7 @@ class WorkerReports:
     def _log_long_pause(self) -> None:
         now_s = asyncio.get_running_loop().time()
         mesh = self._machine.mesh
-        paused_s = self._pause_watch.look(now_s, is_paused=mesh.pressure.must_pause)
+        paused_s = self._pause_watch.poll(now_s, is_paused=mesh.pressure.must_pause)
         if paused_s is not None:
             log.warning(
                 "sources.paused",

@@ -17,7 +17,7 @@ log = get_logger()
 DIAL_TIMEOUT_S = 5.0
 TOLD_AFTER_S = 1.0
 AWAITED_S = 3.0
-AWAITED_TOLD_EVERY_S = 10.0
+AWAITED_LOG_EVERY_S = 10.0
 BREAKS_MAX = 5
 BREAKS_WITHIN_S = 60.0
 """This many breaks are logged even if the link is back soon each time."""
@@ -41,7 +41,7 @@ class DialedLink(OutgoingLink):
         self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)
         self._awaited_since_s: float | None = None
         """When connecting started, at first or after a break; ``None`` before that."""
-        self._awaited_told_s = float("-inf")
+        self._awaited_logged_s = float("-inf")
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
@@ -97,9 +97,9 @@ class DialedLink(OutgoingLink):
         since_s = self._awaited_since_s
         if self.is_ending or since_s is None or now_s - since_s < AWAITED_S:
             return
-        if now_s - self._awaited_told_s < AWAITED_TOLD_EVERY_S:
+        if now_s - self._awaited_logged_s < AWAITED_LOG_EVERY_S:
             return
-        self._awaited_told_s = now_s
+        self._awaited_logged_s = now_s
         log.warning(
             "link.waiting",
             peer=self.receiver,

@@ -17,7 +17,7 @@ log = get_logger()
 CONNECT_TIMEOUT_S = 5.0
 BACK_OFF_FIRST_S = 0.05
 BACK_OFF_MAX_S = 1.0
-WAITING_TOLD_EVERY_S = 10.0
+WAITING_LOG_EVERY_S = 10.0
 WRITE_BYTES_MAX = 1 << 18
 SETTLE_EVERY_BYTES = 1 << 20
 
@@ -92,7 +92,7 @@ class TCPSinkRunner:
     async def _connect(self, first_after_s: float) -> None:
         loop = asyncio.get_running_loop()
         back_off_s = BACK_OFF_FIRST_S
-        told_s = float("-inf")
+        logged_s = float("-inf")
         self._lost = asyncio.Event()
         await asyncio.sleep(first_after_s)
         while True:
@@ -107,8 +107,8 @@ class TCPSinkRunner:
                 log.info("sink.connected", address=self.address, next="queued output is sent")
                 return
             except (OSError, TimeoutError) as error:
-                if loop.time() - told_s >= WAITING_TOLD_EVERY_S:
-                    told_s = loop.time()
+                if loop.time() - logged_s >= WAITING_LOG_EVERY_S:
+                    logged_s = loop.time()
                     log.warning(
                         "sink.waiting",
                         address=self.address,
