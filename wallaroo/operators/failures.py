@@ -84,6 +84,15 @@ def describe_failure(
     )
 
 
+def user_line(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return the user's line that raised in ``function``, as ``FILE:LINE``; empty if unknown.
+
+    The caller of ``function`` must have caught the error itself.
+    """
+    site = Site("", "", has_key=False, function=function)
+    return writable(_user_line(_frames(error, site), _code(site)))
+
+
 def _frames(error: BaseException, site: Site) -> list[traceback.FrameSummary]:
     """Return the user's part of the traceback, innermost call last.
 

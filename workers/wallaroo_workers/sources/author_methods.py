@@ -1,0 +1,54 @@
+"""Which methods an author has written, and checks of what they return."""
+
+import inspect
+from typing import Any
+
+from wallaroo.connectors.source_classes import PartitionedSource
+from wallaroo.describing import a_type, type_name
+from wallaroo.errors import ClusterError
+from wallaroo.ingest.split_batches import Method
+from wallaroo_workers.sources.reading import ReadState
+
+
+def has_own(source: PartitionedSource[Any], method: str) -> bool:
+    """Return whether an author has written this method."""
+    return getattr(type(source), method) is not getattr(PartitionedSource, method)
+
+
+def is_asynchronous(source: PartitionedSource[Any]) -> bool:
+    """Return whether the source is read on the event loop."""
+    if has_own(source, "reader"):
+        return inspect.iscoroutinefunction(source.reader)
+    return inspect.isasyncgenfunction(source.read)
+
+
+def read_state(source: PartitionedSource[Any], pipeline: str) -> ReadState:
+    """Return the state of a pump; errors name the author's method that gives batches."""
+    name = "reader" if has_own(source, "reader") else "read"
+    return ReadState(pipeline, Method(source, name), getattr(source, name))
+
+
+async def settled(result: Any) -> Any:
+    """Return what a method returned that may be a coroutine."""
+    return await result if inspect.isawaitable(result) else result
+
+
+def checked_item(source: PartitionedSource[Any], item: Any) -> tuple[str, Any]:
+    """Return one item of ``poll``. Raises ``ClusterError`` if it is not a split with its batch."""
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+        return item[0], item[1]
+    raise ClusterError(
+        f"the reader of {type_name(source)} polled {a_type(item)}",
+        hint="let poll return pairs of a partition's name and a wallaroo.Batch",
+    )
+
+
+def checked_reader(source: PartitionedSource[Any], reader: Any) -> Any:
+    """Return the reader of a source that is read in a thread; ``ClusterError`` if it cannot be."""
+    poll = getattr(reader, "poll", None)
+    if inspect.iscoroutinefunction(poll) or inspect.isasyncgenfunction(poll):
+        raise ClusterError(
+            f"{Method(source, 'reader')} returned a reader whose poll is a coroutine",
+            hint="write async def reader, so that it is made on the event loop too",
+        )
+    return reader

@@ -1,0 +1,148 @@
+"""The one thread in which the blocking methods of a connector run.
+
+Clients of databases and brokers often may be used by one thread only, so all blocking methods of
+one connector on one worker run here. Between two jobs the thread takes turns at its main work.
+"""
+
+import asyncio
+import math
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+Job = Callable[[], None]
+
+CLOSE_S = 10.0
+"""For how long a call that is running may delay the end of a connector."""
+
+
+class ThreadStopped(BaseException):
+    """Ends the work of a thread that was told to stop. Not an ``Exception``: users catch those."""
+
+
+class ConnectorThread:
+    """Runs jobs in their order, and ``turn`` whenever there are none.
+
+    ``turn`` returns for how many seconds it has nothing to do; ``wake`` calls it sooner. ``on_end``
+    is called in the thread at the very end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        turn: Callable[[], float] | None = None,
+        on_end: Job = lambda: None,
+    ) -> None:
+        self._loop = loop
+        self._ended = loop.create_future()
+        self._turn = turn
+        self._on_end = on_end
+        self._changed = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._is_woken = False
+        self._is_stopping = False
+        self._waits_s: float = math.inf if turn is None else 0.0
+        self._busy_since_s: float | None = None
+        # A daemon: a native call that never returns must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Run the jobs that are there already, then end; wait for that, for a limited time."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await asyncio.shield(self._ended)
+                    self._thread.join()
+
+    # Called by any thread
+
+    def submit(self, job: Job) -> None:
+        """Run ``job`` as soon as the work before it has returned. It must not raise."""
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Take a turn now, or look again at what ``wait_until`` waits for."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify()
+
+    @property
+    def busy_since_s(self) -> float | None:
+        """When the present call of the author's code began, by the monotonic clock."""
+        return self._busy_since_s
+
+    def stack(self) -> str:
+        """Return where the thread is."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    # Called in the thread
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Note that the author's code runs, which may never return."""
+        self._busy_since_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy_since_s = None
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until ``is_so``; raises ``ThreadStopped`` if the thread is to end before that."""
+        with self._changed:
+            while not is_so():
+                if self._is_stopping:
+                    raise ThreadStopped
+                self._changed.wait()
+
+    def _run(self) -> None:
+        try:
+            while (work := self._next()) is not None:
+                work()
+        except ThreadStopped:
+            for job in self._jobs:
+                job()
+        finally:
+            self._on_end()
+            self.on_loop(self._note_end)
+
+    def on_loop(self, call: Callable[[], None]) -> None:
+        """Call this on the event loop, if that is not closed yet."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
+
+    def _note_end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _next(self) -> Callable[[], Any] | None:
+        with self._changed:
+            while True:
+                if self._jobs:
+                    return self._jobs.popleft()
+                if self._is_stopping:
+                    return None
+                if self._is_woken or self._waits_s <= 0:
+                    self._is_woken = False
+                    return self._take_turn
+                started_s = time.monotonic()
+                self._changed.wait(None if math.isinf(self._waits_s) else self._waits_s)
+                self._waits_s -= time.monotonic() - started_s
+
+    def _take_turn(self) -> None:
+        self._waits_s = math.inf if self._turn is None else self._turn()

@@ -1,0 +1,271 @@
+"""Runs the splits of one ``PartitionedSource`` that this worker reads.
+
+    author's object --pump--> messages --> WorkerSplits --take--> engine
+
+The pump reads, in a thread or in a task. Here, on the event loop, its messages become batches of
+splits, ends, log lines and ends of the run. Methods that are not about reading (``partitions``,
+``start``, ``committed``, ``end``) go through ``ConnectorCalls``.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
+from wallaroo.connectors.source_classes import PartitionedSource, SourceError
+from wallaroo.describing import plain, writable
+from wallaroo.durations import duration_ns
+from wallaroo.errors import WallarooError
+from wallaroo.ingest.read_budget import ReadBudget
+from wallaroo.ingest.split_batches import Method, SplitBatch, plain_position
+from wallaroo.ingest.split_ports import SplitSourceEvents
+from wallaroo.ingest.split_source import Split, WorkerSplits
+from wallaroo.runtime.engine import Engine
+from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sources.author_methods import has_own, is_asynchronous
+from wallaroo_workers.sources.author_notices import CommitNotices, discovered, sample_ends
+from wallaroo_workers.sources.connector_calls import ConnectorCalls, WaitingLog
+from wallaroo_workers.sources.connector_thread import ConnectorThread
+from wallaroo_workers.sources.pump import Pump, ThreadPump
+from wallaroo_workers.sources.reading import Arrived, Ended, Failed, Message, Waiting
+from wallaroo_workers.sources.stuck_watch import StuckWatch
+from wallaroo_workers.sources.task_pump import TaskPump
+
+log = get_logger()
+
+
+class PartitionedRunner:
+    """The splits of one pipeline on this worker, as ``SplitSource``."""
+
+    def __init__(
+        self,
+        source: PartitionedSource[Any],
+        pipeline: int,
+        name: str,
+        engine: Engine,
+        intake: ReadBudget,
+        events: SplitSourceEvents,
+        on_stuck: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._name = name
+        self._intake = intake
+        self._events = events
+        self._splits = WorkerSplits(pipeline, engine, self)
+        self._waits = WaitingLog(name)
+        thread: ConnectorThread | None = None
+        if is_asynchronous(source):
+            self._pump: Pump = TaskPump(source, name, self._received)
+        else:
+            loop = asyncio.get_running_loop()
+            pump = self._pump = ThreadPump(source, name, loop, self._received)
+            thread = pump.thread
+        self._calls = ConnectorCalls(source, name, self._waits, thread)
+        self._watch = None if thread is None else StuckWatch(thread, name, on_stuck)
+        self._unresolved: dict[str, int] = {}
+        """The readings of splits whose first position is not known."""
+        self._resolved = asyncio.Event()
+        self._resolved.set()
+        self._notices = CommitNotices(source, self._calls, self._waits)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
+        self.reconnect_count = 0
+        """How often the reader was made anew."""
+
+    @property
+    def discovery_s(self) -> float | None:
+        """Seconds between two discoveries; ``None`` to ask once, whenever sources are opened."""
+        every = self._source.discovery
+        return None if every is None else duration_ns("discovery", every) / 1e9
+
+    # Orders
+
+    def start(self) -> None:
+        """Read the splits that are added."""
+        self._intake.add(self)
+        self._pump.start()
+        if self._watch is not None:
+            self._begin(self._watch.run())
+        if has_own(self._source, "end"):
+            self._begin(sample_ends(self._source, self._calls, self._waits, self._splits.all))
+
+    def add(self, split: str, position: SplitPosition) -> None:
+        """Read this split from now on."""
+        added = self._splits.add(split, position)
+        match position.kind:
+            case SplitKind.AT | SplitKind.NEW:
+                self._pump.add(split, added.reading, added.base)
+            case SplitKind.INITIAL:
+                is_resolving = bool(self._unresolved)
+                self._unresolved[split] = added.reading
+                self._resolved.clear()
+                if not is_resolving:
+                    self._begin(self._resolve())
+
+    def remove(self, split: str) -> SplitPosition:
+        """Read this split no more; return its position."""
+        self._pump.remove(split)
+        return self._splits.remove(split)
+
+    def positions(self) -> dict[str, SplitPosition]:
+        """Return where each split is."""
+        return self._splits.positions()
+
+    def stop(self) -> None:
+        """Hand out no more records; positions stay as they are."""
+        self._is_stopped = True
+        self._pump.pause()
+        self._splits.stop()
+
+    async def close(self) -> None:
+        """Close the reader and wait until it reads no more."""
+        self.stop()
+        self._intake.remove(self)
+        # A reader that hangs is still watched meanwhile.
+        await self._pump.close()
+        for task in self._tasks:
+            task.cancel()
+        await self._calls.close()
+
+    @property
+    def ended(self) -> dict[str, str]:
+        """The splits that have ended: why each broke off, empty if it did not."""
+        return {
+            name: split.problem
+            for name, split in self._splits.all.items()
+            if split.kind is SplitKind.ENDED
+        }
+
+    # As a reader of the budget
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        self._pump.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._is_stopped:
+            self._pump.resume()
+
+    # What the pump says
+
+    def _received(self, message: Message) -> None:
+        match message:
+            case Arrived():
+                self._arrived(message)
+            case Ended():
+                self._end(message.split, message.reading, message.problem)
+            case Waiting():
+                self.reconnect_count += 1
+                self._waits.add(message, "the source is read on with a new reader")
+            case Failed():
+                self._fail(message.error)
+
+    def _arrived(self, message: Arrived) -> None:
+        if self._is_stopped:
+            return
+        self._intake.reserve(message.batch.byte_count)
+        self._splits.arrived(message.split, message.reading, message.batch)
+
+    def _end(self, split: str, reading: int, problem: str) -> None:
+        if self._is_stopped:
+            return
+        if problem:
+            log.error(
+                "source.split_failed",
+                pipeline=self._name,
+                split=split,
+                reason=problem,
+                next="the other splits are read on",
+            )
+            problem = writable(f"split {split!r} of pipeline {self._name!r} ended early: {problem}")
+        self._splits.ended(split, reading, problem)
+
+    def _fail(self, error: WallarooError) -> None:
+        if not self._is_stopped:
+            self.stop()
+            self._events.source_failed(error)
+
+    # What the splits say
+
+    def batch_left(self, batch: SplitBatch) -> None:
+        """A batch is processed or dropped."""
+        self._intake.free(batch.byte_count)
+        self._pump.batch_left()
+
+    def split_ended(self, split: str) -> None:
+        """All records of a split are processed."""
+        self._events.split_ended()
+
+    # What splits there are, and where they begin
+
+    async def discover(self) -> list[str]:
+        """Return all splits that the source has now."""
+        try:
+            return await discovered(self._source, self._calls)
+        except WallarooError as error:
+            self._fail(error)
+            await asyncio.Event().wait()  # the run ends, and this with it
+            raise
+
+    async def resolved(self) -> None:
+        """Wait until the first position of each split is known."""
+        await self._resolved.wait()
+
+    async def _resolve(self) -> None:
+        while self._unresolved:
+            split, reading = next(iter(self._unresolved.items()))
+            try:
+                base = await self._calls.until_answered(
+                    "start",
+                    lambda: self._calls.call("start", split),  # noqa: B023
+                )
+                base = plain_position(base, Method(self._source, "start"), split)
+            except WallarooError as error:
+                self._fail(error)
+                return
+            except SourceError as error:
+                self._end(split, reading, error.what)
+            else:
+                self._started(split, reading, base)
+            if self._unresolved.get(split) == reading:
+                del self._unresolved[split]
+        self._resolved.set()
+
+    def _started(self, name: str, reading: int, base: Any) -> None:
+        split = self._splits.all.get(name)
+        if split is not None and split.reading == reading:
+            self._splits.started(name, base)
+            self._pump.add(name, reading, base)
+
+    def committed(self, positions: Mapping[str, SplitPosition]) -> None:
+        """A checkpoint with these positions is committed."""
+        if self._notices.committed(positions):
+            self._begin(self._notices.run())
+
+    # Metrics
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return of each split what ``wallaroo.metrics.report`` says of it."""
+        now_s = time.time()
+        return [self._facts(split, now_s) for split in self._splits.all.values()]
+
+    def _facts(self, split: Split, now_s: float) -> dict[str, Any]:
+        is_done = split.is_caught_up or split.kind is SplitKind.ENDED
+        lag_s = None if split.time is None else max(0.0, now_s - split.time)
+        return {
+            "split": writable(split.name),
+            "position": plain(split.base),
+            "end": split.end,
+            "lag": split.lag,
+            "lag_s": 0.0 if is_done else lag_s,
+            "caught_up": split.is_caught_up,
+            "ended": split.kind is SplitKind.ENDED,
+            "problem": split.problem,
+        }
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
