@@ -5,11 +5,13 @@ from collections.abc import Callable
 from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
+from wallaroo.coordinator.cut_deliveries import CutDeliveries
 from wallaroo.coordinator.events import (
     Announce,
     Effect,
     ManifestNotWritten,
     ManifestWritten,
+    SettleManifest,
     WriteManifest,
 )
 from wallaroo.errors import ClusterError, WallarooError
@@ -28,11 +30,14 @@ class CheckpointOrders:
     def __init__(
         self,
         state: ClusterState,
+        deliveries: CutDeliveries,
         go_on: Callable[[], list[Effect]],
         end: Callable[[WallarooError], list[Effect]],
     ) -> None:
         self._state = state
         self._rounds = state.rounds
+        self._deliveries = deliveries
+        self._is_settling = False
         self._go_on = go_on
         self._end = end
 
@@ -81,15 +86,43 @@ class CheckpointOrders:
     def manifest_answered(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
         """Handle the outcome of a manifest: it is committed, or was not written."""
         state = self._state
+        if self._is_settling:
+            return self._settled(event)
         if isinstance(event, ManifestNotWritten):
             self._rounds.failed()
             return self._failed(event.reason, event.hint)
-        state.manifest = event.number
+        state.manifest, state.outbox_cuts = event.number, event.cuts
         state.input.committed(NeededInput(event.number, event.journals))
         self._rounds.committed()
         effects: list[Effect] = []
         if state.phase in (Phase.RUNNING, Phase.DRAINING):
             rounds, number, oldest = self._rounds, event.number, event.oldest_number
-            frame = Committed(state.epoch, rounds.checkpoint, number, oldest, rounds.is_replayed)
+            frame = Committed(
+                state.epoch, rounds.checkpoint, number, oldest, rounds.is_replayed, [*event.cuts]
+            )
+            self._deliveries.begin(event.cuts)
             effects = [state.to_all(frame)]
         return [*effects, *self._go_on()]
+
+    # The end of a run
+
+    def settle(self) -> list[Effect]:
+        """Write the last checkpoint once more, without the results that are delivered by now.
+
+        Sinks may forget their numbers before the next start, which would deliver them again.
+        """
+        self._is_settling = True
+        return [SettleManifest(self._rounds.settle(), self._state.epoch)]
+
+    def _settled(self, event: ManifestWritten | ManifestNotWritten) -> list[Effect]:
+        """Go on in any case: without it the next start asks the sinks what they have."""
+        self._is_settling = False
+        self._rounds.committed()
+        self._state.outbox_cuts = ()
+        if isinstance(event, ManifestWritten):
+            self._state.manifest = event.number
+            return self._go_on()
+        values = {"reason": event.reason}
+        following = "the next run asks the sinks which results they have"
+        failed = Announce("checkpoint.not_settled", values, following, is_warning=True)
+        return [failed, *self._go_on()]

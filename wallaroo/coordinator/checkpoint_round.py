@@ -4,6 +4,8 @@
                       |                          |
                       +------ give_up -----------+-- manifest not written --> IDLE
 
+    IDLE --settle--> COMMITTING: at the end of a run, nobody saves
+
 Each round has a number of its own, even if it is abandoned. So a late barrier of an abandoned round
 cannot be confused with a barrier of the next one.
 """
@@ -60,6 +62,12 @@ class CheckpointRound:
         """End the round: the checkpoint is committed."""
         self.phase = RoundPhase.IDLE
         self.failures_in_a_row = 0
+
+    def settle(self) -> CheckpointId:
+        """Start a round in which nobody saves: the last checkpoint is written once more."""
+        assert self.phase is RoundPhase.IDLE
+        self.phase = RoundPhase.COMMITTING
+        return self.barrier()
 
     def failed(self) -> None:
         """End the round without a checkpoint, and count the failure."""

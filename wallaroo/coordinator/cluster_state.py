@@ -88,6 +88,10 @@ class Membership:
     """By worker: the record counts of earlier runs, which this run continues."""
     splits: SplitLedger = field(default_factory=SplitLedger)
     """The splits of this checkpoint, and their readers among the members; the run changes it."""
+    outbox_cuts: tuple[CheckpointId, ...] = ()
+    """The cuts of the results in this checkpoint that sinks may lack, lowest first."""
+    lineage: str = ""
+    """See ``Manifest.lineage``."""
 
 
 class ClusterState:
@@ -112,6 +116,8 @@ class ClusterState:
         """By worker: the socket at which it accepts senders' connections from other workers."""
         self.waiting_for: set[WorkerName] = set(begin.workers)
         self.manifest = begin.manifest
+        self.outbox_cuts = begin.outbox_cuts
+        """The cuts of the results in the last checkpoint that it does not say are delivered."""
         # A round's number is higher than that of every earlier manifest and barrier. So of two
         # parts, even of different runs, the one with the higher number is the newer one.
         self.rounds = CheckpointRound(max(CheckpointId(begin.manifest), begin.last_barrier))
@@ -195,6 +201,8 @@ class ClusterState:
     ) -> Send:
         """Send all members the list of members and the owners of partitions and sources."""
         self._totals.set_members(self.workers, self.epoch)
+        # With a resize nobody goes back, so everybody delivers what it was delivering.
+        cuts = [] if resize else [*self.outbox_cuts]
         return self.to_all(
             Assign(
                 self.epoch,
@@ -208,6 +216,8 @@ class ClusterState:
                 left or [],
                 held_sinks or [],
                 self.input.given_up,
+                cuts,
+                self.begin.lineage,
             )
         )
 

@@ -52,11 +52,11 @@ start once will probably fail again, and the user is still watching.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON, CheckpointOrders
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import FIRST_EPOCH, ClusterState, Membership, Phase
+from wallaroo.coordinator.cut_deliveries import CutDeliveries
 from wallaroo.coordinator.events import (
     Announce,
     CheckpointDue,
@@ -104,6 +104,7 @@ from wallaroo.wire.control import (
     SourcesEnded,
     Stop,
 )
+from wallaroo.wire.outbox import CutDelivered
 from wallaroo.wire.splits import Discovered, SplitsEnded, SplitsStarted
 
 __all__ = ["FIRST_EPOCH", "Coordinator", "Membership", "Phase"]
@@ -132,9 +133,10 @@ class Coordinator:
         failures.counts.begin(membership.counts)
         self._state = ClusterState(membership, failures.counts.totals)
         self._rounds = self._state.rounds
-        self._orders = CheckpointOrders(self._state, self._go_on, self._end)
+        self._cuts = CutDeliveries(self._state)
+        self._orders = CheckpointOrders(self._state, self._cuts, self._go_on, self._end)
         self._deliveries = ResultDeliveries(self._state)
-        self._resizes = ResizeCoordinator(self._state, self._deliveries)
+        self._resizes = ResizeCoordinator(self._state, self._deliveries, self._cuts)
         self._splits = SplitOrders(self._state)
         self._has_been_ready = False
         self.ending = StopIntent()
@@ -283,8 +285,13 @@ class Coordinator:
         self._lost.discard(worker)
         self._state.joined(frame)
         following = "the workers connect to each other and to the sinks"
-        connect = partial(self._state.connect, self._end)
-        return self._counted(worker, "worker.joined", following, connect)
+        return self._counted(worker, "worker.joined", following, self._connect)
+
+    def _connect(self) -> list[Effect]:
+        effects = self._state.connect(self._end)
+        if self.phase is Phase.CONNECTING:
+            self._cuts.begin(self._state.outbox_cuts)
+        return effects
 
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
@@ -308,6 +315,8 @@ class Coordinator:
                 return [*self._resizes.reported(worker, report), *self._go_on()]
             case (Saved() | NotSaved()) as answer, Phase.RUNNING | Phase.MOVING | Phase.DRAINING:
                 return self._orders.answered(worker, answer)
+            case CutDelivered() as cut, _:
+                return [*self._cuts.delivered(worker, cut), *self._go_on()]
             case _:
                 raise AssertionError(f"{frame} from {worker} in {self.phase}: {self.story}")
 
@@ -378,6 +387,7 @@ class Coordinator:
     def _go_back(self, worker: WorkerName, reason: str) -> list[Effect]:
         """Start a new epoch, in which all workers continue from the last checkpoint."""
         self._state.begin_epoch(Epoch(self.epoch + 1), goes_back=True)
+        self._cuts.forget()
         self._state.form(self._state.workers)
         if self._rounds.phase is RoundPhase.SAVING:
             self._rounds.give_up()
@@ -417,7 +427,7 @@ class Coordinator:
     def _go_on_with_phase(self) -> list[Effect]:
         match self.phase:
             case Phase.FORMING:
-                return self._state.connect(self._end)
+                return self._connect()
             case Phase.DRAINING:
                 return self._finish()
             case Phase.RUNNING if self.ending.is_requested and not self._resizes.is_settling:
@@ -490,6 +500,8 @@ class Coordinator:
     def _finish(self) -> list[Effect]:
         if self._begin.is_durable and self._rounds.phase is not RoundPhase.IDLE:
             return []
+        if self._state.outbox_cuts:
+            return self._orders.settle()
         counts = self._failures.counts
         values = {"record_count": counts.record_count, "failure_count": counts.failure_count}
         drained = Announce("cluster.drained", values, self.ending.after_drain)

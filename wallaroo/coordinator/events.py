@@ -52,6 +52,8 @@ class ManifestWritten:
     """The number of the oldest manifest that is kept."""
     journals: tuple[JournalPosition, ...] = field(default=(), repr=False)
     """All journal positions in it; there are many, so stories omit them."""
+    cuts: tuple[CheckpointId, ...] = ()
+    """The cuts of the results in it that sinks do not have yet, lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,17 @@ class WriteManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleManifest:
+    """Write the last checkpoint again without results to deliver: the sinks have all of them.
+
+    The answer is that to ``WriteManifest``. Sinks may forget numbers before the next start.
+    """
+
+    checkpoint: CheckpointId
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
 class EndCluster:
     """End every process. The command's exit status depends on ``error``."""
 
@@ -161,6 +174,6 @@ Event = (
     | CheckpointDue | ManifestWritten | ManifestNotWritten
 )  # fmt: skip
 Effect = (
-    StartWorker | EndWorker | Send | Publish | Announce | WriteManifest | MembersChanged | Answer
-    | EndCluster
+    StartWorker | EndWorker | Send | Publish | Announce | WriteManifest | SettleManifest
+    | MembersChanged | Answer | EndCluster
 )  # fmt: skip

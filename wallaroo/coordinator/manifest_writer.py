@@ -62,6 +62,7 @@ from wallaroo.coordinator.events import (
     Announce,
     ManifestNotWritten,
     ManifestWritten,
+    SettleManifest,
     WriteManifest,
 )
 from wallaroo.coordinator.kept_input import KeptInput
@@ -130,6 +131,10 @@ class StartingPoint:
     """The journals to continue from; ``None`` if the application's sources write none."""
     counts: dict[str, Counts]
     """By worker: the records counted until then."""
+    outbox_cuts: tuple[CheckpointId, ...]
+    """The cuts of the results in it that sinks may lack, lowest first."""
+    lineage: str
+    """See ``Manifest.lineage``."""
 
 
 class ManifestWriter:
@@ -248,7 +253,17 @@ class ManifestWriter:
         latest = self._latest
         last_barrier = latest.last_barrier()
         maps, workers, counts = self._partition_maps, self._workers, latest.counts()
-        return StartingPoint(epoch, latest.number, last_barrier, maps, workers, needed, counts)
+        return StartingPoint(
+            epoch,
+            latest.number,
+            last_barrier,
+            maps,
+            workers,
+            needed,
+            counts,
+            tuple(latest.outbox_cuts()),
+            latest.lineage,
+        )
 
     async def _needed_input(self, base: Manifest) -> NeededInput:
         positions = {each.journal: each for each in needed_positions(base)}
@@ -362,7 +377,28 @@ class ManifestWriter:
 
         Raises ``FencedError`` if another run has taken these checkpoints over.
         """
-        manifest = self._manifest(order)
+        return await self._write(self._manifest(order))
+
+    async def settle(self, order: SettleManifest) -> ManifestWritten | ManifestNotWritten:
+        """Commit the last checkpoint once more: now its output is published and delivered.
+
+        Raises ``FencedError`` as ``write`` does.
+        """
+        workers = {
+            name: replace(share, staged=[], outbox=[], prepared=[])
+            for name, share in self._latest.workers.items()
+        }
+        manifest = replace(
+            self._latest,
+            number=CheckpointId(self._latest.number + 1),
+            epoch=order.epoch,
+            base=self._latest.number,
+            workers=workers,
+            file_lengths=self._lengths_after(self._latest),
+        )
+        return await self._write(manifest)
+
+    async def _write(self, manifest: Manifest) -> ManifestWritten | ManifestNotWritten:
         is_unknown = False
         while True:
             try:
@@ -378,8 +414,9 @@ class ManifestWriter:
                 await self._ports.pause(AGAIN_S)
         await self._publish(self._latest)
         await self._discard_of_lost()
-        number, journals = self._latest.number, self._latest.journal_positions()
-        return ManifestWritten(number, await self._prune(), tuple(journals))
+        latest, oldest = self._latest, await self._prune()
+        journals, cuts = latest.journal_positions(), latest.outbox_cuts()
+        return ManifestWritten(latest.number, oldest, tuple(journals), tuple(cuts))
 
     async def _prune(self) -> int:
         """Delete what is not kept; return the number of the oldest manifest that is kept."""

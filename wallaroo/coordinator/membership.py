@@ -63,4 +63,6 @@ def starting_membership(
         needed_input=None if start is None else start.needed_input,
         may_lose_input=rules.may_lose_input,
         counts={} if start is None else start.counts,
+        outbox_cuts=() if start is None else start.outbox_cuts,
+        lineage="" if start is None else start.lineage,
     )

@@ -12,7 +12,8 @@ What each phase is for, and why in this order:
 * GATHERING: all workers, old and new, connect to each other and find the keys that will move. Both
   take long, so they come before the pause.
 * WAITING: a checkpoint that is being taken has to end first. Its barrier and the one of the resize
-  must not be in the links together, since a worker aligns one barrier at a time.
+  must not be in the links together, since a worker aligns one barrier at a time. If the last
+  checkpoint has results of several cuts, they have to be delivered too (``CutDeliveries``).
 * EMPTYING: workers that leave hand over their senders' connections to workers that stay. Records
   that they have read must be ahead of the barrier, so this comes before it.
 * HOLDING: all sources pause behind a barrier. When it is through a worker, everything that was read
@@ -53,6 +54,7 @@ from typing import Any
 from wallaroo.checkpoint.split_positions import merged
 from wallaroo.coordinator.checkpoint_round import RoundPhase
 from wallaroo.coordinator.cluster_state import ClusterState, Phase
+from wallaroo.coordinator.cut_deliveries import CutDeliveries
 from wallaroo.coordinator.events import (
     Announce,
     Answer,
@@ -151,8 +153,11 @@ class Resize:
 class ResizeCoordinator:
     """The resizes of a run, one at a time."""
 
-    def __init__(self, state: ClusterState, deliveries: ResultDeliveries) -> None:
+    def __init__(
+        self, state: ClusterState, deliveries: ResultDeliveries, cuts: CutDeliveries
+    ) -> None:
         self._state = state
+        self._cuts = cuts
         self._deliveries = deliveries
         self._current: Resize | None = None
         self._count = 0
@@ -283,7 +288,15 @@ class ResizeCoordinator:
         members, maps = state.listed(old_and_new), [each.to_wire() for each in current.maps]
         current.splits = state.splits.planned(current.workers)
         moves = state.splits.moves_to(current.splits)
-        gather = Gather(state.epoch, current.number, members, [*current.workers], maps, moves)
+        gather = Gather(
+            state.epoch,
+            current.number,
+            members,
+            [*current.workers],
+            maps,
+            moves,
+            state.begin.lineage,
+        )
         return [Send(old_and_new, gather)]
 
     def _empty(self, current: Resize) -> list[Effect]:
@@ -393,7 +406,7 @@ class ResizeCoordinator:
         if state.rounds.phase is not RoundPhase.IDLE:
             return []
         if current.phase is ResizePhase.WAITING:
-            return self._empty(current)
+            return [] if self._cuts.are_under_way else self._empty(current)
         if current.phase is ResizePhase.SETTLING and not current.leaving and not self.wants_round:
             return self._answer(current)
         return []

@@ -27,6 +27,7 @@ from wallaroo.coordinator.events import (
     Publish,
     Received,
     Send,
+    SettleManifest,
     StartWorker,
     WorkerLost,
     WriteManifest,
@@ -232,7 +233,7 @@ class RunDriver:
             case Publish(epoch, is_again):
                 self._resizes.running(self._ports.now_s())
                 self._ports.ready(epoch, is_again=is_again)
-            case WriteManifest():
+            case WriteManifest() | SettleManifest():
                 self._ports.start_task(self._write_manifest(effect))
             case EndCluster(error):
                 self.end(error)
@@ -297,14 +298,18 @@ class RunDriver:
             self._ports.call_later(self._rules.checkpoint_interval_s, self._take_checkpoints)
             self.on_event(CheckpointDue())
 
-    async def _write_manifest(self, order: WriteManifest) -> None:
-        assert self._checkpoints is not None
+    async def _write_manifest(self, order: WriteManifest | SettleManifest) -> None:
+        checkpoints = self._checkpoints
+        assert checkpoints is not None
         try:
-            answer = await self._checkpoints.write(order)
+            if isinstance(order, WriteManifest):
+                answer = await checkpoints.write(order)
+            else:
+                answer = await checkpoints.settle(order)
         except WallarooError as error:
             self.stop_now(error)
             return
-        if isinstance(answer, ManifestWritten):
+        if isinstance(answer, ManifestWritten) and isinstance(order, WriteManifest):
             self._ports.checkpoint_written(order)
         self.on_event(answer)
 

@@ -13,6 +13,7 @@ import msgpack
 from wallaroo.errors import ProtocolError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
 from wallaroo.wire.agents import AgentFrame
+from wallaroo.wire.outbox import OutboxFrame
 from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
 from wallaroo.wire.splits import SplitFrame
 
@@ -65,6 +66,10 @@ class Assign:
     """Sinks that lack results from before the resize; new owners hold their results back."""
     given_up: list[str] = field(default_factory=list)
     """Journals that are incomplete: replay what exists of them."""
+    cuts: list[CheckpointId] = field(default_factory=list)
+    """The cuts of the results in the checkpoint that are perhaps not delivered, lowest first."""
+    lineage: str = ""
+    """See ``Manifest.lineage``; empty if checkpoints are off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,8 @@ class Committed:
     """The number of the oldest retained manifest."""
     is_replayed: bool = True
     """Whether no worker was replaying a journal, so that no later replay starts before it."""
+    cuts: list[CheckpointId] = field(default_factory=list)
+    """The cuts of the results to deliver now, lowest first; see ``wallaroo.wire.outbox``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +257,8 @@ class Gather:
     """The owners of partitions afterwards."""
     splits: list[Any] = field(default_factory=list, repr=False)
     """The splits that change their reader: pipeline, present reader, and names."""
+    lineage: str = ""
+    """As in ``Assign``, for workers that join: their sinks connect before the members change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +430,7 @@ ControlFrame = (
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
     | Delivered | Release | Measured | Counted | Query | Replied | Request | Progress | Answer
-    | SplitFrame | AgentFrame
+    | SplitFrame | OutboxFrame | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

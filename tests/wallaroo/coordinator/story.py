@@ -234,8 +234,11 @@ class Story:
     def fail_to_save(self, worker: WorkerName) -> list[Effect]:
         return self.answer([worker], cannot_save)
 
-    def written(self, number: int, *journals: JournalPosition) -> list[Effect]:
-        return self.step(ManifestWritten(number, max(number - 2, 1), journals))
+    def written(
+        self, number: int, *journals: JournalPosition, cuts: Sequence[int] = ()
+    ) -> list[Effect]:
+        oldest, of_outbox = max(number - 2, 1), tuple(map(CheckpointId, cuts))
+        return self.step(ManifestWritten(number, oldest, journals, of_outbox))
 
     def not_written(self) -> list[Effect]:
         return self.step(ManifestNotWritten("the store is away"))

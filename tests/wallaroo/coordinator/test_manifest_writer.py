@@ -20,6 +20,7 @@ from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.checkpoint.manifest import (
     JournalPosition,
     Manifest,
+    OutboxBatch,
     PartRef,
     StagedOutput,
     WorkerCheckpoint,
@@ -28,7 +29,12 @@ from wallaroo.checkpoint.manifest import (
 )
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.connectors.file import StagedPart
-from wallaroo.coordinator.events import Announce, ManifestWritten, WriteManifest
+from wallaroo.coordinator.events import (
+    Announce,
+    ManifestWritten,
+    SettleManifest,
+    WriteManifest,
+)
 from wallaroo.coordinator.manifest_writer import (
     CheckpointPorts,
     ManifestWriter,
@@ -127,6 +133,44 @@ def store() -> Store:
 async def manifests(store: Store) -> list[Manifest]:
     log = log_of(store)
     return [await log.load(number) for number in await log.numbers()]
+
+
+def with_outbox(*cuts: int) -> WorkerCheckpoint:
+    batches = [
+        OutboxBatch(0, A, f"parts/{cut}", index, 1, 9, CheckpointId(cut))
+        for index, cut in enumerate(cuts, start=1)
+    ]
+    return replace(NOTHING_SAVED, outbox=batches)
+
+
+async def test_a_manifest_says_which_cuts_are_to_be_delivered_and_so_does_the_next_start(
+    store: Store,
+) -> None:
+    run, first = await begun(store)
+    assert (first.outbox_cuts, bool(first.lineage)) == ((), True)
+    order = WriteManifest(CheckpointId(9), first.epoch, {A: with_outbox(9, 7, 9).to_wire()})
+    answer = await run.write(order)
+    assert isinstance(answer, ManifestWritten)
+    assert answer.cuts == (7, 9)
+    _, second = await begun(store)
+    assert second.outbox_cuts == (7, 9)
+    assert second.lineage == first.lineage
+
+
+async def test_a_settled_checkpoint_is_the_last_one_without_anything_to_deliver(
+    store: Store,
+) -> None:
+    run, first = await begun(store)
+    number = await commit(run, first, with_outbox(9))
+    answer = await run.settle(SettleManifest(CheckpointId(10), first.epoch))
+    assert isinstance(answer, ManifestWritten)
+    assert (answer.number, answer.cuts) == (number + 1, ())
+    *_, before, settled = await manifests(store)
+    assert settled == replace(
+        before, number=CheckpointId(number + 1), base=number, workers={A: NOTHING_SAVED}
+    )
+    _, second = await begun(store)
+    assert second.outbox_cuts == ()
 
 
 async def test_an_epoch_is_above_that_of_the_last_run_also_behind_an_older_checkpoint(

@@ -60,6 +60,7 @@ from wallaroo.wire.control import (
     decode_control_frame,
     encode_control_frame,
 )
+from wallaroo.wire.outbox import CutDelivered, DeliverCut
 from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, Request
 from wallaroo.wire.splits import Discovered, Splits, SplitsEnded, SplitsStarted
 
@@ -89,7 +90,7 @@ FRAMES: list[ControlFrame] = [
     Checkpoint(EPOCH, CheckpointId(4)),
     Saved(EPOCH, CheckpointId(4), ["w1", [], {3: b"position"}]),
     NotSaved(EPOCH, CheckpointId(4), "no space left"),
-    Committed(EPOCH, CheckpointId(4), 12, 9),
+    Committed(EPOCH, CheckpointId(4), 12, 9, False, [CheckpointId(3), CheckpointId(4)]),
     Abandon(EPOCH, CheckpointId(4)),
     SourcesEnded(EPOCH, [0, 2], ["the file was not read to its end"]),
     Pulse(EPOCH, WorkerName("w1")),
@@ -110,6 +111,8 @@ FRAMES: list[ControlFrame] = [
     Splits(EPOCH, 0, "at", ["orders-0", "orders-7"], [[40, 2], {1: b"position"}]),
     SplitsStarted(EPOCH, 0),
     SplitsEnded(EPOCH, 0, {"orders-0": "", "orders-1": "it is damaged"}),
+    CutDelivered(EPOCH, CheckpointId(5)),
+    DeliverCut(EPOCH, CheckpointId(6)),
     Delivered(EPOCH, 2, [3]),
     Release(EPOCH, 2, []),
     Moved(EPOCH, 2, 10**6, 2**40),
@@ -291,6 +294,8 @@ TAGS = {
     61: "Splits",
     62: "SplitsStarted",
     63: "SplitsEnded",
+    64: "CutDelivered",
+    65: "DeliverCut",
 }
 
 
