@@ -1,0 +1,1 @@
+"""The checks of `wallaroo.testing.kit`: they act, so they live here."""
