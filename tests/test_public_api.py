@@ -74,6 +74,7 @@ PUBLIC: dict[str, set[str]] = {
         "SimulationResult",
         "simulate",
     },
+    "wallaroo.testing.kit": {"check_sink", "check_source"},
     "wallaroo.errors": {
         "AlreadyExistsError",
         "ClusterError",

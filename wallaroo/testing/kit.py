@@ -11,6 +11,8 @@ from typing import Any
 from wallaroo.connectors.sink_classes import OnceSink, Sink, TwoPhaseSink
 from wallaroo.connectors.source_classes import PartitionedSource
 
+__all__ = ["check_sink", "check_source"]
+
 
 def check_source(
     source: PartitionedSource[Any], *, record_count_max: int = 2_000, seed: int = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 
@@ -17,16 +17,9 @@ class Caller:
         result = method(*given)
         return self._awaited(result) if inspect.isawaitable(result) else result
 
-    def iterate(self, items: Iterator[Any] | AsyncIterator[Any]) -> Iterator[Any]:
-        """Yield the items of an iterator that may be asynchronous."""
-        if not isinstance(items, AsyncIterator):
-            yield from items
-            return
-        while True:
-            try:
-                yield self._awaited(anext(items))
-            except StopAsyncIteration:
-                return
+    def call_on_loop(self, method: Callable[..., Any], *given: Any) -> Any:
+        """Return the result of a method that has to be called while the event loop runs."""
+        return self._awaited(_called(method, *given))
 
     def _awaited(self, awaitable: Any) -> Any:
         if self._loop is None:
@@ -42,3 +35,8 @@ class Caller:
 
 async def _result_of(awaitable: Any) -> Any:
     return await awaitable
+
+
+async def _called(method: Callable[..., Any], *given: Any) -> Any:
+    result = method(*given)
+    return await result if inspect.isawaitable(result) else result
