@@ -19,6 +19,7 @@ from wallaroo.ingest.connection_handover import ConnectionCopy, Offer, distribut
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource
+from wallaroo.ingest.split_ports import SplitSource
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.runtime.engine import Engine
@@ -95,6 +96,9 @@ class Worker:
         self.hand_over.listen()
 
     def new_placed(self, *_: object) -> PlacedSource:
+        pytest.fail("there is none")
+
+    def new_split_source(self, *_: object) -> SplitSource:
         pytest.fail("there is none")
 
     async def all_of(self, works: Any) -> None:

@@ -135,6 +135,8 @@ class StartingPoint:
     """The cuts of the results in it that sinks may lack, lowest first."""
     lineage: str
     """See ``Manifest.lineage``."""
+    shares: tuple[WorkerCheckpoint, ...]
+    """What each worker saved in it."""
 
 
 class ManifestWriter:
@@ -263,6 +265,7 @@ class ManifestWriter:
             counts,
             tuple(latest.outbox_cuts()),
             latest.lineage,
+            tuple(latest.workers.values()),
         )
 
     async def _needed_input(self, base: Manifest) -> NeededInput:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wallaroo.connectors.base import Assignment
 from wallaroo.coordinator.cluster_state import FIRST_EPOCH, Membership
 from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
 from wallaroo.coordinator.source_assignment import initial_assignment
+from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Application
@@ -65,4 +67,19 @@ def starting_membership(
         counts={} if start is None else start.counts,
         outbox_cuts=() if start is None else start.outbox_cuts,
         lineage="" if start is None else start.lineage,
+        splits=_starting_splits(plan, workers, start),
     )
+
+
+def _starting_splits(
+    plan: Application, workers: tuple[WorkerName, ...], start: StartingPoint | None
+) -> SplitLedger:
+    finds_more = {
+        index: not pipeline.source.ends
+        for index, pipeline in enumerate(plan.pipelines)
+        if pipeline.source.assignment is Assignment.BY_SPLIT
+    }
+    splits = SplitLedger(finds_more, is_durable=start is not None)
+    splits.restore(() if start is None else start.shares)
+    splits.for_members(workers)
+    return splits

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
+from wallaroo.ingest.split_ports import SplitSource, SplitSourceEvents
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.waiting import Flag
 from wallaroo.topology.plan import Application
@@ -105,6 +106,10 @@ class SourcePorts(Protocol):
         """Return what runs the source of this pipeline."""
         ...
 
+    def new_split_source(self, index: int) -> SplitSource:
+        """Return what reads splits of the source of this pipeline; it reports ``SourceEvents``."""
+        ...
+
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time; return when the last one has ended."""
         ...
@@ -114,7 +119,7 @@ class SourcePorts(Protocol):
         ...
 
 
-class SourceEvents(Protocol):
+class SourceEvents(SplitSourceEvents, Protocol):
     """What the sources report to their worker."""
 
     def source_ended(self) -> None:

@@ -1,4 +1,5 @@
-"""All sources of one worker, driven as one: listening ones, placed ones, and replays of journals.
+"""All sources of one worker, driven as one: listening ones, placed ones, those that are read by
+split, and replays of journals.
 
 What stands in journals comes before what senders send meanwhile: as long as a replay lasts the
 intake is shut.
@@ -13,6 +14,7 @@ from wallaroo.ingest.journal_replay import Replay, ReplayRunner
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import HoldReason
 from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener, SourcePorts
+from wallaroo.ingest.split_sources import SplitSources
 
 
 class Sources:
@@ -22,6 +24,7 @@ class Sources:
         self._ports = ports
         self._events = events
         self.senders = ListeningSources(ports)
+        self.splits = SplitSources(ports)
         self._is_draining = False
         """Nothing is taken any more, for good."""
         self._positions: Mapping[int, Any] = {}
@@ -42,6 +45,7 @@ class Sources:
         """Have ``open`` begin at these positions, by pipeline, and with these replays."""
         self._positions = positions
         self._replays = replays
+        self.splits.go_back(positions)
 
     async def open(self, addresses: list[str], here: list[bool]) -> None:
         """Listen, replay journals, and start the sources that run here alone.
@@ -62,6 +66,7 @@ class Sources:
             if index in self._positions:
                 source.restore(self._positions[index])
             source.start()
+        await self.splits.open()
         self._replay()
 
     async def listen(self, addresses: list[str]) -> None:
@@ -109,12 +114,20 @@ class Sources:
         for source in self._placed.values():
             source.stop()
         self._placed.clear()
+        self.splits.rewind()
 
     def set_positions(self, positions: Mapping[int, Any]) -> None:
         """Have ``open`` begin sources that ran elsewhere at these positions, by pipeline."""
         self._positions = {**self._positions, **positions}
 
     def positions(self) -> dict[int, Any]:
+        """Return where the sources of this worker are, by pipeline, for its share of a checkpoint.
+
+        Raises ``WallarooError`` if a position cannot be packed.
+        """
+        return {**self.placed_positions(), **self.splits.positions()}
+
+    def placed_positions(self) -> dict[int, Any]:
         """Return where each source that runs here alone is, by pipeline.
 
         Raises ``StateObjectError`` where a generator's record cannot be pickled.
@@ -144,14 +157,15 @@ class Sources:
         self._ports.intake.check()
         assert self.is_replayed or self._ports.intake.is_full or not self._placed
 
-    def stop_placed(self) -> None:
-        """Have the sources that run here alone hand out no more records."""
+    def stop(self) -> None:
+        """Let no source but the listening ones hand out any more records."""
         for source in self._placed.values():
             source.stop()
+        self.splits.stop()
 
     async def drain(self) -> None:
         """Take what was sent until now, then take nothing more."""
         self._is_draining = True
         await self.replayed()
-        self.stop_placed()
+        self.stop()
         await self.senders.close()

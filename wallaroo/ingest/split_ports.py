@@ -75,8 +75,11 @@ class SplitSource(Protocol):
 class SplitSourceEvents(Protocol):
     """What a source that is read by split reports."""
 
-    def split_ended(self) -> None:
-        """One more split has ended, and all its records are taken."""
+    def split_ended(self, pipeline: int, split: str, problem: str, /) -> None:
+        """A split has ended, and all its records are taken.
+
+        ``problem`` says why it broke off; it is empty if it did not.
+        """
         ...
 
     def source_failed(self, error: WallarooError, /) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from wallaroo.connectors.base import Assignment
 from wallaroo.describing import a_type
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import nearest
@@ -15,6 +16,8 @@ from wallaroo.topology.plan import Application, Pipeline
 
 _MISTAKES_TOLD = 5
 _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
+
+_PARTITIONS = "give a dict of partitions, each with a list of records: {'p0': ['one', 'two']}"
 
 
 def refuse_arguments(
@@ -101,6 +104,8 @@ def _is_nothing(plan: Application, checked: Mapping[str, list[Any]]) -> bool:
 
 def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any]:
     of, frames = f"input of pipeline {pipeline.name!r}", pipeline.source.frames
+    if pipeline.source.assignment is Assignment.BY_SPLIT:
+        return _partitions(given, of, mistakes)
     if frames is None:
         what = f"the source of pipeline {pipeline.name!r}, {pipeline.source.describe()},"
         mistakes.append(f"{what} cannot be simulated; give the pipeline a source that can")
@@ -128,6 +133,22 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
         mistakes += _payload_mistakes(payloads, f"of sender {number} of the {of}", refusal)
         senders.append(payloads)
     return senders
+
+
+def _partitions(given: object, of: str, mistakes: list[str]) -> list[Any]:
+    """Return the names of partitions with their records."""
+    if not isinstance(given, Mapping):
+        mistakes.append(f"the {of} is {a_type(given)}; {_PARTITIONS}")
+        return []
+    partitions: list[Any] = []
+    for name, records in given.items():
+        if len(mistakes) >= _MISTAKES_TOLD:
+            break
+        if not isinstance(name, str):
+            mistakes.append(f"a partition of the {of} is named {name!r}; give a str")
+        what = f"partition {name!r} of the {of}"
+        partitions.append((name, _as_list(records, what, _PARTITIONS, mistakes)))
+    return partitions
 
 
 def _as_list(given: object, what: str, wanted: str, mistakes: list[str]) -> list[Any]:

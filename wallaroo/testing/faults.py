@@ -48,6 +48,10 @@ class Faults:
     """A worker refuses connections of a departing one, or its answer is lost."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
+    partitions_added: int = 3
+    """A source that is read by partition has more partitions while the cluster runs."""
+    late_discoveries: bool = True
+    """A source is slow to say which partitions it has, and may say what was true before."""
     late_messages: bool = True
     """Control messages are sometimes late; links overtake each other."""
     late_batches: bool = True
@@ -147,12 +151,13 @@ class Chaos:
             field.name: random.randint(0, value)
             for field in fields(faults)
             if not isinstance(value := getattr(faults, field.name), bool)
-            and field.name != "disks_lost"
+            and field.name not in ("disks_lost", "partitions_added")
         }
         # Lost disks are rare, and drawn from the numbers above: a run that meets none is the same
         # run as one that may not meet any.
         apart = Random(str(self._left))
         self._left["disks_lost"] = max(apart.randint(-3, faults.disks_lost), 0)
+        self._partitions_added = apart.randint(0, faults.partitions_added)
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()
@@ -201,6 +206,12 @@ class Chaos:
             return False
         self.injected[name.replace("_", " ")] += 1
         return True
+
+    def partitions_added(self) -> int:
+        """Return how many partitions a source may get while the cluster runs."""
+        if self._partitions_added:
+            self.injected["partitions added"] += self._partitions_added
+        return self._partitions_added
 
     # Crashes
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_number
+from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_name, manifest_number
 from wallaroo.checkpoint.restorer import Restorer
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.connectors.base import Promise
@@ -166,6 +166,12 @@ def newest_manifest(objects: Objects) -> Manifest:
     """Return the manifest with the highest number."""
     numbers = {manifest_number(name): name for name in objects.by_name if manifest_number(name)}
     name = numbers[max(number for number in numbers if number is not None)]
+    return decode_manifest(objects.by_name[name], name)
+
+
+def manifest_of(objects: Objects, number: int) -> Manifest:
+    """Return the manifest with this number."""
+    name = manifest_name(number)
     return decode_manifest(objects.by_name[name], name)
 
 

@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wallaroo.connectors.base import Assignment
 from wallaroo.errors import WallarooParameterError
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
@@ -103,6 +104,6 @@ def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> d
                     )
                 made.append(pickle.loads(pickle.dumps(value)))
             records[index] = Records(made, have_an_end=False)
-        elif not source.listening_address:
+        elif source.assignment is Assignment.ONE_WORKER:
             records[index] = Records(input[pipeline.name], have_an_end=True)
     return records

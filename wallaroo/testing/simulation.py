@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses
+from wallaroo.checkpoint.split_positions import merged, split_values
+from wallaroo.connectors.base import Assignment
 from wallaroo.coordinator.manifest_writer import Rules
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
@@ -16,6 +18,7 @@ from wallaroo.testing.cutting import CutOutput, Cutter
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
+from wallaroo.testing.logs import SimulatedLog, positions_in
 from wallaroo.testing.loop import Loop, Process
 from wallaroo.testing.network import Network
 from wallaroo.testing.oracle import (
@@ -27,6 +30,7 @@ from wallaroo.testing.oracle import (
     failure_mistakes,
     final_states,
     kept_checkpoints,
+    manifest_of,
     newest_manifest,
     output_differences,
     same,
@@ -48,6 +52,8 @@ RUNS_MAX = 60
 WORKERS_MAX = 5
 LOOK_S = 0.05
 AGAIN_S = 0.5
+DROPS = 0.03
+"""How often a log drops the records that no checkpoint needs, when it is looked at."""
 INTERVALS_MAX_S = (0.3, 0.3, 3.0)
 """The longest time between two checkpoints: if it is long, a recovery has much to replay."""
 
@@ -155,8 +161,7 @@ class _Simulation:
         cutter: Cutter,
         is_durable: bool,
     ) -> None:
-        self._is_durable = is_durable
-        self._cutter = cutter
+        self._is_durable, self._cutter = is_durable, cutter
         self._plan = plan = with_few_partitions(plan)
         self._input, self._random = input, random
         self._worker_count = workers
@@ -169,7 +174,7 @@ class _Simulation:
         self._hall = SendersHall(self.loop, self._disk, self._senders)
         self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
-        imported = ImportedClasses.of_this_process()
+        self._logs = self._new_logs()
         self._expected = Expected(plan, self._records(), cutter)
         self._world = World(
             plan=plan,
@@ -180,9 +185,10 @@ class _Simulation:
             receivers=self._receivers,
             hall=self._hall,
             placed=self._placed,
+            logs=self._logs,
             sizes=Sizes.drawn(random),
             is_durable=is_durable,
-            imported=imported,
+            imported=ImportedClasses.of_this_process(),
             known_failures=frozenset((each.step, each.error) for each in self._expected.failures),
             problems=self._problems,
         )
@@ -204,6 +210,19 @@ class _Simulation:
                     senders.append(Sender(len(senders), index, frames, payloads))
         return senders
 
+    def _new_logs(self) -> dict[int, SimulatedLog]:
+        return {
+            index: SimulatedLog(
+                dict(self._input[pipeline.name]),
+                self.loop,
+                self._chaos,
+                ends=pipeline.source.ends,
+                may_be_empty=self._is_durable and not pipeline.source.ends,
+            )
+            for index, pipeline in enumerate(self._plan.pipelines)
+            if pipeline.source.assignment is Assignment.BY_SPLIT
+        }
+
     def _records(self) -> dict[int, Sequence[Any]]:
         """Return by pipeline what each sender, or the one file or generator, has."""
         records: dict[int, Sequence[Any]] = {}
@@ -211,6 +230,8 @@ class _Simulation:
             if index in self._placed:
                 placed = self._placed[index]
                 records[index] = [placed.copied(0, len(placed.all))]
+            elif index in self._logs:
+                records[index] = self._logs[index].contents()
             else:
                 records[index] = self._input[pipeline.name]
         return records
@@ -279,6 +300,8 @@ class _Simulation:
         """Do what the user of the command does: run it again, and stop it in the end."""
         self.loop.call_later(LOOK_S, self._look)
         initializer = self._initializer
+        for index, log in self._logs.items():
+            self._let_grow(index, log)
         if self._is_between:
             return
         if initializer.run.is_ended:
@@ -306,11 +329,34 @@ class _Simulation:
             0.01 if initializer.is_resizing else 0.3,
         ):
             self._resize(initializer)
-        elif self._hall.are_done and (self._is_durable or self._placed_are_done()):
+        elif self._is_enough_taken():
             self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 is_drained_first = self._chaos.take("drains", 0.5)
                 (self._drain if is_drained_first else self._stop)(initializer)
+
+    def _is_enough_taken(self) -> bool:
+        """Whether a stop now would come to the end of the input, as far as that can be known."""
+        are_logs_read = all(log.is_read for log in self._logs.values())
+        are_all = self._is_durable or self._placed_are_done()
+        return self._hall.are_done and are_logs_read and are_all
+
+    def _let_grow(self, index: int, log: SimulatedLog) -> None:
+        """Let a log grow once its first positions are known, and drop what nobody needs."""
+        if not self._is_durable:
+            if log.are_starts_known:
+                log.grow()
+            return
+        numbers = kept_checkpoints(self._objects, Rules().keep)
+        if not numbers or (log.is_growing and self._random.random() > DROPS):
+            return
+        kept = [positions_in(manifest_of(self._objects, each), index) for each in numbers]
+        if log.is_growing:
+            log.drop(kept)
+        elif log.has_first_positions(kept[0]):
+            # No run may go back to where these positions are not known.
+            self._objects.keep_no_older()
+            log.grow()
 
     def _resize(self, initializer: SimulatedInitializer) -> None:
         random, workers = self._random, initializer.workers
@@ -357,14 +403,16 @@ class _Simulation:
     def _all_is_taken(self) -> bool:
         """Whether the last checkpoint holds all input."""
         if not self._is_durable:
-            return self._hall.are_done and self._placed_are_done()
-        positions: dict[int, Any] = {}
-        for worker in newest_manifest(self._objects).workers.values():
-            positions.update(worker.sources)
+            return self._is_enough_taken()
+        newest = newest_manifest(self._objects)
+        positions = merged(share.sources for share in newest.workers.values())
         are_placed_done = all(
             positions.get(index) == len(records.all) for index, records in self._placed.items()
         )
-        return self._hall.are_done and are_placed_done
+        are_logs_read = all(
+            log.is_read_in(split_values(positions.get(index))) for index, log in self._logs.items()
+        )
+        return self._hall.are_done and are_placed_done and are_logs_read
 
     def _placed_are_done(self) -> bool:
         return all(each.taken_count == len(each.all) for each in self._placed.values())
@@ -413,7 +461,10 @@ class _Simulation:
             output=self._output(),
             failures=tuple(self._expected.failures),
             arrivals=self._receivers.arrivals,
-            accepted=accepted_payloads(self._disk, self._senders),
+            accepted=[
+                *accepted_payloads(self._disk, self._senders),
+                *(each for log in self._logs.values() for each in log.contents()),
+            ],
             sent_again=payloads_sent_again(self._disk, self._senders),
             injected=self._chaos.injected,
             story=list(self.loop.story),

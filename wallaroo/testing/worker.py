@@ -27,12 +27,14 @@ from wallaroo.testing.connection_handover import SimulatedHandOver
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.journals import JournalFolder, SimulatedJournal, Sync
+from wallaroo.testing.logs import SimulatedLog
 from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.placed import PlacedRunner, Records
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import SimulatedSinks
 from wallaroo.testing.sources import Listener
+from wallaroo.testing.splits import SimulatedSplits
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.waiting import Flag
@@ -87,6 +89,7 @@ class World:
     receivers: Receivers
     hall: SendersHall
     placed: Mapping[int, Records]
+    logs: Mapping[int, SimulatedLog]
     sizes: Sizes
     is_durable: bool
     """Whether checkpoints are on; journals then only tell what was accepted."""
@@ -284,13 +287,27 @@ class SimulatedSourcePorts:
         }
         self.replayed = Flag()
         self._process = process
-        self._placed = world.placed
+        self._world = world
         self._report = report
         self._events = events
 
     def new_placed(self, index: int) -> PlacedRunner:
         """Return what runs the source of this pipeline."""
-        return PlacedRunner(index, self.engine, self._placed[index], self._events.source_ended)
+        placed = self._world.placed[index]
+        return PlacedRunner(index, self.engine, placed, self._events.source_ended)
+
+    def new_split_source(self, index: int) -> SimulatedSplits:
+        """Return what reads partitions of the log of this pipeline."""
+        world = self._world
+        return SimulatedSplits(
+            index,
+            world.logs[index],
+            self._process,
+            self.engine,
+            self._events,
+            world.chaos,
+            world.problems,
+        )
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Run these at the same time; return when the last one has ended."""

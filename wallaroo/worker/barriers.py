@@ -133,6 +133,7 @@ class Barriers:
         self._durability.saving.committed()
         self._worker.sinks.committed(order.checkpoint)
         self._cut_journals(order, self._durability.journal)
+        self._worker.sources.splits.committed(self._positions.sources)
         if order.is_replayed:
             self._worker.sources.senders.read_on()
         if not self._is_draining:

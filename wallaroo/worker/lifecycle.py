@@ -43,11 +43,13 @@ from wallaroo.wire.control import (
     SourcesEnded,
     Stop,
 )
+from wallaroo.wire.splits import Splits
 from wallaroo.worker.barriers import Barriers, Durability
 from wallaroo.worker.context import WorkerContext, WorkerParts
 from wallaroo.worker.ports import DurableStorage
 from wallaroo.worker.resize import WorkerResize
 from wallaroo.worker.restoration import Restoration, partition_maps, workers_of
+from wallaroo.worker.split_reading import SplitReading
 
 
 class Lifecycle:
@@ -58,6 +60,7 @@ class Lifecycle:
         self._ports = parts.ports
         self._worker = WorkerContext(parts, incarnation)
         self._resize = WorkerResize(self._worker, self._ports.pickler)
+        self._splits = self._new_splits()
         self._barriers: Barriers | None = None
         self._durability: Durability | None = None
         self._assignment: Assign | None = None
@@ -113,6 +116,7 @@ class Lifecycle:
             case Open():
                 self._worker.start(self._open(frame))
             case Drain():
+                self._splits.end()
                 self.barriers.drain(frame.checkpoint)
             case Checkpoint():
                 self.barriers.checkpoint(frame.checkpoint)
@@ -122,8 +126,10 @@ class Lifecycle:
                 self.barriers.abandon(frame.checkpoint)
             case Rewind():
                 self._rewind(frame)
+            case Splits():
+                self._splits.given(frame)
             case Stop():
-                self._ports.end(0)
+                self._stop()
             case _:
                 self._resize_ordered(frame)
 
@@ -141,6 +147,7 @@ class Lifecycle:
             case CallOff():
                 self._resize.call_off(frame, self._barriers)
             case Leave():
+                self._splits.end()
                 self._resize.leave(frame)
             case Release():
                 self._worker.sinks.order.release(frame.resize, frame.held_sinks)
@@ -163,6 +170,7 @@ class Lifecycle:
         self._resize.end()
         self._worker = WorkerContext(self._parts, order.epoch)
         self._resize = WorkerResize(self._worker, self._ports.pickler)
+        self._splits = self._new_splits()
         self._worker.start(self.join())
 
     def _assign(self, assign: Assign) -> None:
@@ -304,6 +312,15 @@ class Lifecycle:
         if sources.ended != ([], []):
             # The initializer has forgotten the ended sources of an older epoch.
             self.source_ended()
+        self._splits.opened(workers_of(self._assignment))
+
+    def _new_splits(self) -> SplitReading:
+        names = [pipeline.name for pipeline in self._ports.plan.pipelines]
+        return SplitReading(self._worker, names)
+
+    def split_ended(self, pipeline: int, split: str, problem: str) -> None:
+        """Report that a split of a source has ended, and why if it broke off."""
+        self._splits.ended(pipeline, split, problem)
 
     def source_ended(self) -> None:
         """Report which sources have ended."""
@@ -324,6 +341,19 @@ class Lifecycle:
             self._barriers.check()
 
     # Ends
+
+    def _stop(self) -> None:
+        if self._worker.sources.splits.open_sources:
+            self._worker.start(self._close_and_end())
+        else:
+            self._ports.end(0)
+
+    async def _close_and_end(self) -> None:
+        """Let readers close their connections, which takes a limited time."""
+        try:
+            await self._worker.sources.splits.close()
+        finally:
+            self._ports.end(0)
 
     def stop_on_error(self, failure: Failure) -> None:
         """End the run because of a record that failed."""

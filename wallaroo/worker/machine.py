@@ -149,6 +149,10 @@ class WorkerMachine:
         """Report which sources have ended."""
         self._lifecycle.source_ended()
 
+    def split_ended(self, pipeline: int, split: str, problem: str) -> None:
+        """Report that a split of a source has ended."""
+        self._lifecycle.split_ended(pipeline, split, problem)
+
     def source_failed(self, error: WallarooError) -> None:
         """End the run because a source or a journal cannot be read on."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)

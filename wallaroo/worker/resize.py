@@ -86,6 +86,8 @@ class WorkerResize:
         self._addresses: list[str] = []
         self._marks: dict[int, int] = {}
         """How many bytes had been written to each sink at the barrier."""
+        self._splits: dict[int, list[str]] = {}
+        """The splits that this worker gives away, by pipeline."""
         self._owed: list[int] = []
         """The sinks that had not acknowledged all of these when this worker was ``Held``."""
         self.held = NO_BARRIER
@@ -115,6 +117,9 @@ class WorkerResize:
             order.resize, self._me, self._dataflow, owners, new_owners, givers, self._pickler
         )
         self._epoch = order.epoch
+        self._splits = {
+            pipeline: splits for pipeline, giver, splits in order.splits if giver == self._me
+        }
         self._addresses = addresses
         self.held = NO_BARRIER
         worker = self._worker
@@ -245,7 +250,7 @@ class WorkerResize:
             left = []
             if self._me not in self._takers:
                 staged = await files()
-                positions, counts = worker.sources.positions(), self._dataflow.counts()
+                positions, counts = worker.sources.placed_positions(), self._dataflow.counts()
                 departure = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
                     departure.journals.extend(durability.journal.current_positions())
@@ -254,13 +259,14 @@ class WorkerResize:
             elif durability is None:
                 # A file has to have what this worker wrote before what a key's new owner appends.
                 await files()
+            splits = worker.sources.splits.positions_of(self._splits)
         except WallarooError as error:
             self._fail(order.epoch, moving, error)
             return
         if self._is_on(moving):
             gave_us = int(1e6 * (self._worker.clock() - through_s))
             self._owed = worker.sinks.order.owed(self._marks)
-            worker.send(Held(order.epoch, order.resize, left, gave_us, self._owed))
+            worker.send(Held(order.epoch, order.resize, left, gave_us, self._owed, splits))
 
     def received(self, link: Link, frame: MovingFrame) -> None:
         """Stage states of another worker; drop them if their resize was called off."""
@@ -314,6 +320,8 @@ class WorkerResize:
         assert moving is not None
         assert moving.number == number
         self._widen()
+        # Not before the commit: until then the old members may have to go on.
+        self._worker.sources.splits.remove(self._splits)
         self._worker.start(self._deliver(number))
         return moving.finish()
 
@@ -360,6 +368,6 @@ class WorkerResize:
     async def _leave(self, order: Leave) -> None:
         worker = self._worker
         worker.sources.senders.detach()
-        worker.sources.stop_placed()
+        worker.sources.stop()
         await worker.sinks.flush()
         worker.send_drained(order.epoch, self.held)

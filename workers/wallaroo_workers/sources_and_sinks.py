@@ -13,6 +13,7 @@ from wallaroo.connectors.tcp import TCPSink
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener
 from wallaroo.ingest.sources import Sources
+from wallaroo.ingest.split_ports import SplitSource
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
@@ -83,6 +84,11 @@ class _SourcePorts:
     def new_placed(self, index: int) -> PlacedSource:
         """Return what runs the source of this pipeline."""
         source: PlacedSource = new_runner(self._contexts[index])
+        return source
+
+    def new_split_source(self, index: int) -> SplitSource:
+        """Return what reads splits of the source of this pipeline."""
+        source: SplitSource = new_runner(self._contexts[index])
         return source
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:

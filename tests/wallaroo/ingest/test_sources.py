@@ -15,6 +15,7 @@ from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.sources import Sources
+from wallaroo.ingest.split_ports import SplitSource
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Application, Pipeline
@@ -70,6 +71,12 @@ class Around:
         assert index == 1
         self.placed.append(NotedPlaced(self.source_ended))
         return self.placed[-1]
+
+    def new_split_source(self, index: int) -> SplitSource:
+        raise AssertionError(f"pipeline {index} has no such source")
+
+    def split_ended(self, pipeline: int, split: str, problem: str) -> None:
+        raise AssertionError(f"pipeline {pipeline} has no such source")
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await all_of(works)

@@ -18,6 +18,7 @@ from wallaroo.ingest.connection_handover import ConnectionCopy, HandOverEvents, 
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.ingest.source_ports import PlacedSource, SourceEvents
 from wallaroo.ingest.sources import Sources
+from wallaroo.ingest.split_ports import SplitSource
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
@@ -165,6 +166,9 @@ class NotedSourcePorts:
         self.replayed = Flag()
 
     def new_placed(self, index: int) -> PlacedSource:
+        raise AssertionError(f"pipeline {index} has no such source")
+
+    def new_split_source(self, index: int) -> SplitSource:
         raise AssertionError(f"pipeline {index} has no such source")
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:

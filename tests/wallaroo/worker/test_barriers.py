@@ -92,6 +92,7 @@ class AroundBarriers:
             is_replayed=True,
             positions=self._positions,
             senders=Noted("senders", self.calls),
+            splits=Noted("splits", self.calls),
         )
         self.sinks = Noted("sinks", self.calls, cut=lambda _: self._reached)
         self.store, self.saving = MemoryStore(), Saving(self.calls)
@@ -238,6 +239,7 @@ def test_a_committed_checkpoint_lets_output_be_seen_and_journals_be_cut(
         "share committed",
         f"sinks committed {FIRST}",
         "journal committed 5, 3",
+        "splits committed",
         "senders read_on",
     ]
     around.run()
