@@ -87,7 +87,7 @@ class Played:
         """All records in the order in which they were taken."""
         return self.engine.records
 
-    def split_ended(self) -> None:
+    def split_ended(self, pipeline: int, split: str, problem: str) -> None:
         """One more split has ended."""
         self.changes.note()
 

@@ -196,7 +196,8 @@ class PartitionedRunner:
 
     def split_ended(self, split: str) -> None:
         """All records of a split are processed."""
-        self._events.split_ended()
+        problem = self._splits.all[split].problem
+        self._events.split_ended(self._splits.pipeline, split, problem)
 
     # What splits there are, and where they begin
 
