@@ -45,7 +45,7 @@ def stop(*, yes: bool, **options: Any) -> None:
                 hint="add --yes to confirm",
             )
         confirm("Delete all checkpoints and journals?", "nothing was stopped, nothing deleted")
-    do_and_show(options, "stop", views.stop_text, until_gone=True)
+    do_and_show(options, "stop", views.stop_text, until_ended=True)
 
 
 @click.command(short_help="Close the sources and finish accepted input; workers stay up.")

@@ -76,13 +76,13 @@ def do_and_show(
     method: str,
     show: Callable[[dict[str, Any]], str],
     *,
-    until_gone: bool = False,
+    until_ended: bool = False,
 ) -> None:
     """Like ``ask_and_show`` for slow requests: shows a progress line meanwhile."""
     as_json = options.pop("as_json")
     target = target_of(options)
     with Waiting(method) as waiting:
-        answer = ask(target, method, options, waiting.show, until_gone=until_gone)
+        answer = ask(target, method, options, waiting.show, until_ended=until_ended)
     write(answer, lambda answer: click.echo(show(answer)), as_json=as_json)
 
 

@@ -82,7 +82,7 @@ def test_what_is_expected_and_does_not_come_in_time_ends_with_status_1() -> None
     with RunningReceiver("--expect", "2", "--timeout", "0.1") as receiver:
         status, _, err = receiver.finish()
     assert status == 1
-    assert "Error: 2 messages were expected, 0 came within 0.1 s" in err
+    assert "Error: 2 messages were expected, 0 arrived within 0.1 s" in err
 
 
 def test_a_bad_frame_ends_its_connection_only_but_is_remembered() -> None:

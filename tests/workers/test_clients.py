@@ -139,7 +139,7 @@ def request(number: int = 1, params: str = "{}") -> Request:
 
 async def ask(server: ControlServer, secret: bytes = SECRET, **params: Any) -> dict[str, Any]:
     to = target(server, secret)
-    asking = _ask(to, "status", params, lambda _: None, until_gone=False)
+    asking = _ask(to, "status", params, lambda _: None, until_ended=False)
     return await asyncio.wait_for(asking, WAIT_S)
 
 
@@ -259,7 +259,7 @@ async def test_another_program_that_listens_there_is_not_a_cluster() -> None:
         port = other.sockets[0].getsockname()[1]
         to = Target(parse_address(f"127.0.0.1:{port}", "here"), SECRET)
         with pytest.raises(NoClusterError, match="does not speak this release's protocol"):
-            await _ask(to, "status", {}, lambda _: None, until_gone=False)
+            await _ask(to, "status", {}, lambda _: None, until_ended=False)
 
 
 # Nonsense
@@ -347,5 +347,5 @@ async def test_a_cluster_that_ends_without_an_answer_is_an_error() -> None:
         await asyncio.wait_for(echo.asked.wait(), WAIT_S)
         for connection in list(server.clients._tasks):
             connection.close()
-        with pytest.raises(ClusterError, match="was gone before it answered"):
+        with pytest.raises(ClusterError, match="ended before it answered"):
             await asking

@@ -51,7 +51,7 @@ from wallaroo_workers.storage.journal_place import claim_folder
 log = get_logger()
 
 FIRST_DIAL_S = 10.0
-"""How long the first connection may take: hosts are started in any order."""
+"""How long the first connection may take, since hosts are started in any order."""
 DIAL_AGAIN_S = 0.5
 BEAT_S = 1.0
 INITIALIZER = WorkerName("initializer")
@@ -59,10 +59,10 @@ INITIALIZER = WorkerName("initializer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """What ``wallaroo-run --join`` was told."""
+    """The options of ``wallaroo-run --join``."""
 
     initializer: str
-    """Its control address, ``host:port``."""
+    """The initializer's control address, ``host:port``."""
     name: str
     secret: bytes
     tls: TlsFiles | None
@@ -70,15 +70,15 @@ class AgentSettings:
     bind_host: str = ""
     advertise_host: str = ""
     rejoin_s: float = 0.0
-    """How long to dial for again when the initializer is lost."""
+    """How long to try to reconnect after the initializer is lost."""
     own_options: dict[str, object] = dataclasses.field(default_factory=dict)
     """Fields of ``RunOptions`` that are this host's own, such as its folders."""
     takes_sources: bool = True
-    """Whether the worker listens at the addresses of the sources."""
+    """Whether the worker listens on the addresses of the sources."""
     together: int = 1
-    """A cluster that runs takes it in when so many wait that say the same."""
+    """A running cluster admits this many hosts together, when all of them wait."""
     stands_for_worker: bool = False
-    """Whether this process ends as its worker does, and a stop of it is one of the cluster."""
+    """Whether this process ends with its worker, and a stop of it stops the cluster."""
 
 
 class Agent:
@@ -91,7 +91,7 @@ class Agent:
         signals: StopSignals,
         stop_others: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """``stop_others`` asks a cluster to stop that has no worker here yet."""
+        """``stop_others`` asks a cluster to stop if this host has no worker yet."""
         self._settings = settings
         self._signals = signals
         self._stop_others = stop_others
@@ -107,14 +107,14 @@ class Agent:
         self._signs: Liveness
         self._options = RunOptions()
         self._store = ""
-        """Where checkpoints are, as the initializer calls it."""
+        """The place of the checkpoints, by the initializer's name for it."""
         self._silence_s = FIRST_DIAL_S
         self._was_accepted = False
         self._is_leaving = False
         self._placed = Epoch(0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[int | WallarooError | None]
-        """Exit status, or the error that ends this agent; ``None``: the initializer is lost."""
+        """Exit status, or the error that ends this agent; ``None`` if the initializer is lost."""
 
     async def run(self) -> int:
         """Serve one cluster until it ends.
@@ -176,7 +176,7 @@ class Agent:
                 await link.dial(host, port, self._received, self._lost)
             except NotOneOfUsError as error:
                 where = self._settings.initializer
-                what = f"there is no cluster for us at {where}: {error}"
+                what = f"this host cannot join the cluster at {where}: {error}"
                 self._finish(ClusterError(what, error.refusal.hint))
                 return False
             except (OSError, TimeoutError) as error:
@@ -200,9 +200,9 @@ class Agent:
         else:
             self._finish(
                 ClusterError(
-                    f"there is no initializer for us at {self._settings.initializer}: {reason}",
+                    f"this host cannot join the cluster at {self._settings.initializer}: {reason}",
                     hint="check the address given with --join, which the initializer's line "
-                    "application.ready or hosts.waiting tells; give both the same secret and TLS",
+                    "application.ready or hosts.waiting shows; give both the same secret and TLS",
                 )
             )
         return False
@@ -260,7 +260,7 @@ class Agent:
             self._finish(error)
 
     def _newest_epochs(self) -> tuple[Epoch, Epoch]:
-        """Return the newest of all journals here, and of those that have any record."""
+        """Return the newest of all journals here, and of those that have records."""
         options = self._options
         if not options.resilience:
             return Epoch(0), Epoch(0)
@@ -270,7 +270,7 @@ class Agent:
                 hint="mount the initializer's folder here, or say with --resilience-dir where it "
                 "is; hosts without a common file system need a store at s3://",
             )
-        # By the initializer's name for the store: this host may see it at another place.
+        # By the initializer's name for the store, since this host may mount it at another path.
         claim_folder(Path(options.journal_folder), self._store)
         journals = list_journals(Path(options.journal_folder))
         headers = {each.name: HEADER_BYTES * len(each.segments) for each in journals}
@@ -303,7 +303,7 @@ class Agent:
             options=self._options,
             tls=settings.tls,
             bind_host=bind_host,
-            # At all addresses it listens at this one too, and the others may reach it.
+            # A worker that listens on all addresses listens on this one, which others may reach.
             advertise_host=settings.advertise_host
             or (link.local_host if is_wildcard(bind_host) else bind_host),
             source_addresses=(
@@ -351,12 +351,12 @@ class Agent:
         self._finish(0)
 
     def _asked_to_stop(self) -> None:
-        """Let the worker leave in order; at the second call end it immediately."""
+        """Make the worker leave in order; at the second call, end it immediately."""
         if self._settings.stands_for_worker:
             self.stop_cluster()
             return
         if self._is_leaving or self._link is None or not self._was_accepted:
-            what = "stopped at once; the cluster goes on without this host"
+            what = "stopped immediately; the cluster goes on without this host"
             self._finish(ClusterError(what) if self._is_leaving else 0)
             return
         self._is_leaving = True
@@ -384,7 +384,7 @@ def source_addresses(plan: Application) -> list[str]:
 
 
 def is_here(host: str) -> bool:
-    """Return whether ``host`` is this host, or stands for all of its addresses."""
+    """Return whether ``host`` is this host, or means all of its addresses."""
     try:
         family, kind, _, _, where = socket.getaddrinfo(
             host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

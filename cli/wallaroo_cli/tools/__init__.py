@@ -1,1 +1,1 @@
-"""What the commands do, free of click."""
+"""What the commands do, without click."""

@@ -10,7 +10,7 @@ PORT_MAX = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place that TCP can connect to or listen at."""
+    """A place that TCP can connect to or listen on."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Messages in bulk: many at once, ready for the wire, without an object for each where possible."""
+"""Messages in blocks, ready to be sent; if possible without an object for each message."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -10,14 +10,14 @@ HEADER = Struct(">I")
 
 
 class Block(Protocol):
-    """Some messages in a row; never none. Slices are blocks as well."""
+    """One or more messages in a row. Slices are blocks as well."""
 
     def __len__(self) -> int:
         """How many messages."""
         ...
 
     def __getitem__(self, part: slice) -> Self:
-        """Some of the messages; any step."""
+        """Return some of the messages; any step is allowed."""
         ...
 
     def wire(self) -> bytes | memoryview:
@@ -25,7 +25,7 @@ class Block(Protocol):
         ...
 
     def payloads(self) -> Sequence[bytes]:
-        """Each message as ``--write`` notes it."""
+        """Yield each message as ``--write`` writes it."""
         ...
 
     def times(self, count: int) -> Self:
@@ -38,7 +38,7 @@ class Block(Protocol):
 
 
 class FixedBlock:
-    """Messages of one size, kept as the one piece of memory they were read into."""
+    """Messages of one size, kept in the piece of memory that they were read into."""
 
     def __init__(self, packed: bytes | memoryview, size: int) -> None:
         assert len(packed) % size == 0, "a block holds whole messages"
@@ -68,7 +68,7 @@ class FixedBlock:
         return self._packed
 
     def payloads(self) -> Sequence[bytes]:
-        """Each message, its own header included."""
+        """Yield each message with its own header."""
         return [message for (message,) in Struct(f"{self._size}s").iter_unpack(self._packed)]
 
     def times(self, count: int) -> "FixedBlock":
@@ -81,7 +81,7 @@ class FixedBlock:
 
 
 class FramedBlock:
-    """Messages of any size, each of which gets a header when it is sent."""
+    """Messages of any size; each gets a header when it is sent."""
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
         self._payloads = payloads
@@ -97,14 +97,14 @@ class FramedBlock:
 
     def wire(self) -> bytes | memoryview:
         """All messages back to back, each behind its header."""
-        # Kept, since the blocks of a small file that is repeated are sent again and again.
+        # Kept, because the blocks of a small file that is repeated are sent many times.
         if not self._wire:
             headers = map(HEADER.pack, map(len, self._payloads))
             self._wire = b"".join(chain.from_iterable(zip(headers, self._payloads, strict=True)))
         return self._wire
 
     def payloads(self) -> Sequence[bytes]:
-        """Each message without its header."""
+        """Yield each message without its header."""
         return self._payloads
 
     def times(self, count: int) -> "FramedBlock":

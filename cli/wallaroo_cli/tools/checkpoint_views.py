@@ -16,7 +16,7 @@ from wallaroo_workers.storage.verify import Findings
 
 
 def row(found: Manifest | DamagedFileError, now_unix_s: float) -> dict[str, Any]:
-    """Return what the list says of a manifest, or of one that is damaged."""
+    """Return what the list shows for a manifest, or for a damaged one."""
     if isinstance(found, DamagedFileError):
         return {"number": _number(found), "kind": "damaged", **_damage(found)}
     return {
@@ -63,14 +63,14 @@ def print_rows(
 
 
 def whole(manifest: Manifest) -> dict[str, Any]:
-    """Return everything a manifest says, as JSON can hold it; bytes become hex digits."""
+    """Return everything in a manifest as values for JSON; bytes become hexadecimal digits."""
     values = {"kind": _kind(manifest), **asdict(manifest)}
     del values["is_claim"]
     return {name: _plain(value) for name, value in values.items()}
 
 
 def print_whole(manifest: Manifest) -> None:
-    """Print everything a manifest says but the outline and the partition maps' owners."""
+    """Print everything in a manifest except the outline and the owners of partitions."""
     click.echo(
         f"{_kind(manifest).capitalize()} {manifest.number} of {manifest.application!r}, epoch "
         f"{manifest.epoch}, taken on {_local_time(manifest.taken_unix_s)} in "
@@ -84,7 +84,7 @@ def print_whole(manifest: Manifest) -> None:
 
 
 def findings(found: Findings) -> dict[str, Any]:
-    """Return what a verification found, as JSON can hold it."""
+    """Return what a verification found, as values for JSON."""
     return asdict(found)
 
 

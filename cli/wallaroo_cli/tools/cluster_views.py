@@ -17,11 +17,11 @@ _STATUS = (
     ("worker", 0), ("state", 0), ("pid", 6), ("connections", 5), ("records", 3), ("records/s", 1),
     ("backlog", 2), ("keys", 4), ("failures", 0),
 )  # fmt: skip
-"""The columns, and which goes first where there is no room: that of the highest rank."""
+"""The columns. If there is not enough room, columns with a high rank are left out first."""
 
 
 def print_status(status: dict[str, Any]) -> None:
-    """Print a cluster's state, then its workers'."""
+    """Print the state of a cluster, then of its workers."""
     workers = status["workers"]
     click.echo(
         f"{status['application']}: {status['phase']}, {_count(len(workers), 'worker')}, "
@@ -75,12 +75,12 @@ def _total_keys(workers: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def print_partitions(answer: dict[str, Any]) -> None:
-    """Print who owns how many partitions, a column for each state."""
+    """Print how many partitions each worker owns, with a column for each state."""
     _print_by_worker(answer["states"], "partitions")
 
 
 def print_key_counts(answer: dict[str, Any]) -> None:
-    """Print who has how many keys, a column for each state."""
+    """Print how many keys each worker has, with a column for each state."""
     _print_by_worker(answer["states"], "keys")
     print_problems(answer["problems"])
 
@@ -120,7 +120,7 @@ def print_log(lines: list[dict[str, Any]]) -> None:
 
 
 def print_events(events: list[dict[str, Any]]) -> None:
-    """Print what happened, each event on one line of text."""
+    """Print events, each on one line of text."""
     if not events:
         click.echo("Nothing has happened yet.")
     for event in events:
@@ -133,7 +133,7 @@ def print_events(events: list[dict[str, Any]]) -> None:
 
 
 def checkpoint_text(answer: dict[str, Any]) -> str:
-    """Return a sentence on a checkpoint that was taken."""
+    """Return a sentence about a checkpoint that was taken."""
     return (
         f"checkpoint {answer['number']} committed: {answer['keys']:,} keys, "
         f"{decimal(answer['bytes'])}; {_count(answer['written_keys'], 'changed key')}, "
@@ -142,7 +142,7 @@ def checkpoint_text(answer: dict[str, Any]) -> str:
 
 
 def stop_text(answer: dict[str, Any]) -> str:
-    """Return a sentence on a cluster that has stopped, or was drained."""
+    """Return a sentence about a cluster that has stopped or was drained."""
     done = "stopped" if answer.get("stopped") else "drained; the workers are up, stop ends them"
     text = f"{done}, after {answer['took_s']:.1f} s"
     if "record_count" in answer:
@@ -157,7 +157,7 @@ def stop_text(answer: dict[str, Any]) -> str:
 
 
 def resize_text(answer: dict[str, Any]) -> str:
-    """Return what changed with the members of a cluster."""
+    """Return how the members of a cluster have changed."""
     is_done = "accepted" not in answer
     verbs = ("joined", "left") if is_done else ("to join", "to leave")
     changes = "; ".join(
@@ -181,7 +181,7 @@ def resize_text(answer: dict[str, Any]) -> str:
 
 
 def print_runs(runs: list[dict[str, Any]], *, of_machine: bool = False) -> None:
-    """Print the clusters that run from a folder, or with folder and user those of a machine."""
+    """Print the clusters started in a folder, or those of a machine with folder and user."""
     more = ("user", "folder") if of_machine else ()
     table = new_table("application", "pid", "control", "workers", "dashboard", *more)
     for run in runs:

@@ -1,4 +1,4 @@
-"""Tables for a terminal of any width: numbers are never cut off, what matters least is left out."""
+"""Tables for a terminal of any width: numbers are never cut, minor columns are left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ Cell = str | Text
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. Where there is no room, the highest ``rank`` goes first, and rank 0 stays."""
+    """One column. If room is short, the highest ``rank`` is left out first; rank 0 always stays."""
 
     heading: str
     cells: Sequence[Cell]
     rank: int = 0
     is_right: bool = False
     elastic_min: int | None = None
-    """Text may be cut off to so many letters; ``None`` for what has to be seen whole."""
+    """Text may be cut to this many letters; ``None`` if it must not be cut."""
 
     @property
     def whole(self) -> int:
-        """How wide it is where nothing is cut off."""
+        """Its width if nothing is cut."""
         return max(map(_width, [self.heading, *self.cells]))
 
     @property
     def least(self) -> int:
-        """How wide it has to be."""
+        """Its minimum width."""
         return self.whole if self.elastic_min is None else min(self.whole, self.elastic_min)
 
 
@@ -39,7 +39,7 @@ def number(heading: str, cells: Sequence[Cell], rank: int = 0) -> Column:
 
 
 def table_of(columns: Sequence[Column], width: int) -> Table:
-    """Return the table of those columns that ``width`` letters have room for."""
+    """Return the table of the columns that fit into ``width`` letters."""
     shown = list(columns)
     while (room := width - sum(column.least + GAP for column in shown) + GAP) < 0:
         first = max(shown, key=lambda column: column.rank)

@@ -31,11 +31,11 @@ from wallaroo_workers.network.tls import Tls
 
 END_WAIT_S = 30.0
 REQUEST = 1
-"""The number of what is asked for; those behind it are pings."""
+"""The number of the request; higher numbers are pings."""
 PING_EVERY_S = 2.0
 UNANSWERED_PINGS_MAX = 5
-"""More make an initializer that was stopped, or a host that hangs. An answer to a request may take
-as long as it takes; one to a ping may not."""
+"""After more than these, the initializer was suspended or its host hangs. A request may take as
+long as it needs; a ping may not."""
 
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -46,14 +46,14 @@ def ask(
     params: dict[str, Any],
     on_progress: OnProgress = lambda _: None,
     *,
-    until_gone: bool = False,
+    until_ended: bool = False,
 ) -> dict[str, Any]:
-    """Return what came of a request; with ``until_gone`` once the initializer has ended, too.
+    """Return the result of a request; with ``until_ended`` wait for the initializer's end, too.
 
-    Raises ``NoClusterError`` where nobody answers, ``ConfigError`` where the request was a mistake,
-    ``ClusterError`` where it was refused or the cluster ended meanwhile.
+    Raises ``NoClusterError`` if nobody answers, ``ConfigError`` if the request was a mistake,
+    ``ClusterError`` if it was refused or the cluster ended meanwhile.
     """
-    return asyncio.run(_ask(target, method, params, on_progress, until_gone=until_gone))
+    return asyncio.run(_ask(target, method, params, on_progress, until_ended=until_ended))
 
 
 async def _ask(
@@ -62,33 +62,33 @@ async def _ask(
     params: dict[str, Any],
     on_progress: OnProgress,
     *,
-    until_gone: bool,
+    until_ended: bool,
 ) -> dict[str, Any]:
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    gone = asyncio.Event()
+    ended = asyncio.Event()
 
-    def came(frame: ControlFrame) -> None:
+    def received(frame: ControlFrame) -> None:
         if isinstance(frame, Progress):
             on_progress(from_json(frame.facts))
         elif isinstance(frame, Answer) and frame.request == REQUEST and not answered.done():
             answered.set_result(frame)
 
     def lost(reason: str) -> None:
-        gone.set()
+        ended.set()
         if not answered.done():
-            what = f"the cluster at {target.address} was gone before it answered: {reason}"
+            what = f"the cluster at {target.address} ended before it answered: {reason}"
             answered.set_exception(ClusterError(what))
 
     link = ControlLink(target.secret, None if target.tls is None else Tls(target.tls))
-    await _dial(link, target, came, lost)
+    await _dial(link, target, received, lost)
     try:
         link.send(Request(NO_EPOCH, REQUEST, method, to_json(params)))
         await _wait(link, target, answered)
         result = _result(answered.result())
-        if until_gone:
+        if until_ended:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_WAIT_S):
-                    await gone.wait()
+                    await ended.wait()
         return result
     finally:
         answered.cancel()
@@ -117,12 +117,12 @@ async def _wait(link: ControlLink, target: Target, answered: asyncio.Future[Answ
 async def _dial(
     link: ControlLink,
     target: Target,
-    came: Callable[[ControlFrame], None],
+    received: Callable[[ControlFrame], None],
     lost: Callable[[str], None],
 ) -> None:
     address = target.address
     try:
-        await link.dial(address.host, address.port, came, lost)
+        await link.dial(address.host, address.port, received, lost)
     except TimeoutError as error:
         what = f"the process that listens at {address} does not answer"
         raise NoClusterError(

@@ -17,8 +17,8 @@ REFUSED_STATUSES = (401, 403, 421)
 class DashboardClient:
     """The page of one cluster.
 
-    ``secret`` is empty where reading is open; ``authority`` is the file of the authority whose
-    certificate the page shows, or empty where it does without TLS.
+    ``secret`` is empty if reading needs none. ``authority`` is the file of the authority that
+    signed the page's certificate; it is empty if the page does not use TLS.
     """
 
     def __init__(self, address: str, secret: str, authority: str = "") -> None:
@@ -27,7 +27,7 @@ class DashboardClient:
         self._request = urllib.request.Request(f"{scheme}://{address}/api/snapshot")
         if secret:
             self._request.add_header("Authorization", f"Bearer {secret}")
-        # A proxy of the environment is for other places than a cluster.
+        # Proxies named in the environment are not meant for clusters.
         around: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if authority:
             context = page_client_context(authority)
@@ -37,7 +37,7 @@ class DashboardClient:
     def snapshot(self) -> dict[str, Any]:
         """Return the cluster as it is now.
 
-        Raises ``ClusterError`` where nobody answers, ``ConfigError`` where the page refuses.
+        Raises ``ClusterError`` if nobody answers, ``ConfigError`` if the page refuses.
         """
         try:
             with self._opener.open(self._request, timeout=TIMEOUT_S) as response:

@@ -1,4 +1,4 @@
-"""What people see on stderr while a tool runs: sentences, and on a terminal a moving line."""
+"""What people see on stderr while a tool runs: sentences, and a progress line on a terminal."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ REFRESH_S = 0.2
 
 
 class Display(MovingLine):
-    """Sentences for the user; as a context, on a terminal, also how far a run is."""
+    """Prints sentences; as a context, it also shows the progress of a run on a terminal."""
 
     def __init__(
         self, title: str, message_count: int | None = None, *, may_move: bool = True
@@ -23,7 +23,7 @@ class Display(MovingLine):
 
     @property
     def is_live(self) -> bool:
-        """Whether there is a moving line that wants to be fed."""
+        """Whether there is a progress line to update."""
         return self._progress is not None
 
     def line(self, sentence: str) -> None:
@@ -35,11 +35,11 @@ class Display(MovingLine):
             sys.stderr.flush()
 
     def is_due(self) -> bool:
-        """Whether it is time to show new totals; cheap enough to ask for each block."""
+        """Return whether it is time to show new totals; cheap enough to call for each block."""
         return self._progress is not None and time.monotonic() >= self._due_s
 
     def show(self, totals: Totals) -> None:
-        """Show ``totals`` in the moving line."""
+        """Show ``totals`` in the progress line."""
         if self._progress is None or self._task is None:
             return
         now_s = time.monotonic()
@@ -55,7 +55,7 @@ class Display(MovingLine):
         self._progress.refresh()
 
     def _start(self) -> None:
-        # Imported here because it takes longer than all the rest, and scripts never see it.
+        # Imported only here: it takes longer than all other imports, and scripts do not need it.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 

@@ -18,7 +18,7 @@ def count_text(value: float | None) -> str:
 
 
 def share_text(value: float | None) -> str:
-    """Return a share of 1 as per cent."""
+    """Return a share of 1 as a percentage."""
     return NOTHING if value is None else f"{value * 100:.{1 if 0 < value < 0.1 else 0}f} %"
 
 
@@ -50,7 +50,7 @@ def duration_text(seconds: float | None) -> str:
 
 
 def plain(value: object, length: int = 200) -> str:
-    """Return text that came from records cut off, and without what a terminal would obey."""
+    """Return text of records shortened, and without control characters for the terminal."""
     if value is None:
         return ""
     text = "".join(letter if letter.isprintable() else "·" for letter in str(value))

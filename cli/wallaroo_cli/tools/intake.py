@@ -1,6 +1,6 @@
-"""What the bytes of one connection are: messages to count, and pieces to write.
+"""Turns the bytes of one connection into messages to count and pieces to write.
 
-``receive`` gets the receiver's one buffer and how much of it was just filled. The pieces may point
+``receive`` gets the receiver's only buffer and how much of it was just filled. The pieces may point
 into that buffer, so they have to be written before it is filled again.
 """
 
@@ -13,11 +13,11 @@ Piece = bytes | bytearray | memoryview
 
 HEADER_BYTES = 4
 HELD_BYTES_MAX = 16 * 1024 * 1024
-"""An unfinished line longer than this is written as it comes."""
+"""The part of an incomplete line beyond this length is written as it arrives."""
 
 
 class Intake(Protocol):
-    """Makes messages of the bytes of one connection."""
+    """Makes messages from the bytes of one connection."""
 
     def receive(self, buffer: bytearray, byte_count: int) -> tuple[int, Sequence[Piece]]:
         """Return how many messages ended in these bytes, and what to write now."""
@@ -28,36 +28,36 @@ class Intake(Protocol):
         ...
 
     def problem(self) -> str:
-        """Say why nothing more can be made of this connection; empty while all is well."""
+        """Return why this connection cannot be read on; empty if it can."""
         ...
 
     def loss(self) -> str:
-        """Say what the end of the connection cut off; empty when it was nothing."""
+        """Return what the end of the connection cut off; empty if nothing was."""
         ...
 
 
 class RawIntake:
-    """Passes bytes on as they come and counts the lines that end in them."""
+    """Passes bytes on as they arrive and counts the lines that end in them."""
 
     def receive(self, buffer: bytearray, byte_count: int) -> tuple[int, Sequence[Piece]]:
         """Return the number of newlines, and all bytes."""
         return buffer.count(b"\n", 0, byte_count), [memoryview(buffer)[:byte_count]]
 
     def receive_eof(self) -> Sequence[Piece]:
-        """Nothing is ever held back."""
+        """Return nothing: no byte is ever held back."""
         return []
 
     def problem(self) -> str:
-        """Any bytes will do."""
+        """Return nothing: all bytes are valid."""
         return ""
 
     def loss(self) -> str:
-        """Nothing can be cut off."""
+        """Return nothing: no message can be cut off."""
         return ""
 
 
 class LineIntake(RawIntake):
-    """Holds an unfinished line back until its end comes, so that lines do not mix."""
+    """Holds an incomplete line back until its end arrives, so that lines do not mix."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -82,7 +82,7 @@ class LineIntake(RawIntake):
 
 
 class FrameIntake:
-    """Takes the headers off frames and makes each payload a line."""
+    """Removes the headers of frames and makes each payload a line."""
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._framer = LengthFramer(HEADER_BYTES, ">I", frame_bytes_max)
@@ -99,9 +99,9 @@ class FrameIntake:
         return []
 
     def problem(self) -> str:
-        """Say what was wrong with a header."""
+        """Return what was wrong with a header."""
         return self._framer.error.what if self._framer.error else ""
 
     def loss(self) -> str:
-        """Say how much of a frame came without its end."""
+        """Return how much of an incomplete frame was received."""
         return f"ended with {self._cut_off} bytes of an unfinished frame" if self._cut_off else ""

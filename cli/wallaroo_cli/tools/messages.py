@@ -1,4 +1,4 @@
-"""Where the sender's messages come from: integers, text files, binary files, once or for ever.
+"""The messages that the sender sends: integers, text files or binary files, once or repeatedly.
 
 All of them are generators of blocks. Files are read a block at a time, so memory stays flat
 whatever their size.
@@ -18,32 +18,32 @@ from wallaroo_cli.tools.blocks import HEADER, Block, FixedBlock, FramedBlock
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 REPEAT_BYTES_MAX = 4 * 1024 * 1024
-"""Files that are no larger together are read once and repeated from memory."""
+"""If all files together are at most this large, they are read once and repeated from memory."""
 U64_MAX = 2**64 - 1
 INTEGER_BYTES = 16
-"""About what a framed integer takes; it turns the size of a block into a count."""
+"""About the size of a framed integer, to turn the size of a block into a count."""
 
 Report = Callable[[str], None]
-"""Takes a sentence for the user."""
+"""Shows a sentence to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Messages:
-    """What the user wants to be sent."""
+    """What the user wants to send."""
 
     files: tuple[str, ...] = ()
     count: int | None = None
     is_repeated: bool = False
     is_binary: bool = False
     size: int | None = None
-    """Binary files: bytes of a record."""
+    """The bytes of a record, for binary files."""
     is_variable_size: bool = False
     is_u64: bool = False
     start_from: int = 0
     partition: str = ""
 
     def problems(self) -> Iterator[str]:
-        """Say what is wrong with these settings."""
+        """Yield what is wrong with these settings."""
         yield from self._file_problems() if self.files else self._integer_problems()
         if self.size is not None and self.is_variable_size:
             yield "--msg-size and --variable-size cannot be used together"
@@ -76,7 +76,7 @@ class Messages:
             yield f"--msg-size is {self.size}, but a message of --u64 has {frame_bytes} bytes"
 
     def blocks(self, block_bytes: int, report: Report) -> Iterator[Block]:
-        """Yield the messages in blocks of about ``block_bytes``; ``report`` takes warnings."""
+        """Yield the messages in blocks of about ``block_bytes``; ``report`` gets warnings."""
         if not self.files:
             return _integers(self, block_bytes)
         report_once = cache(report)
@@ -92,7 +92,7 @@ class Messages:
 
 
 def _integers(messages: Messages, block_bytes: int) -> Iterator[Block]:
-    """Count up from the number after ``start_from``, as text or as ``--u64`` wants it."""
+    """Yield numbers, from the one after ``start_from`` on, as text or in the form of ``--u64``."""
     partition = messages.partition.encode()
     pack = Struct(f">Q{len(partition)}s").pack
     assert messages.count is not None
@@ -175,14 +175,14 @@ def _read_frames(name: str, block_bytes: int) -> Iterator[Block]:
 
 
 def _pieces(name: str, byte_count: int) -> Iterator[bytes]:
-    # Unbuffered: a pipe given as a file is passed on as it comes, not when a block is full.
+    # Unbuffered, so that data of a pipe is sent as it arrives, not when a block is full.
     with open(name, "rb", buffering=0) as file:
         while piece := file.read(byte_count):
             yield piece
 
 
 def _repeated(read_all: Callable[[], Iterator[Block]], block_bytes: int) -> Iterator[Block]:
-    """Start again whenever the files end; small ones are kept in memory."""
+    """Yield the files again and again; small ones are kept in memory."""
     kept: list[Block] = []
     byte_count = 0
     for block in read_all():

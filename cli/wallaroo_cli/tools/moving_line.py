@@ -1,4 +1,4 @@
-"""A line on stderr that moves while something goes on; on a terminal only."""
+"""A progress line on stderr, on a terminal only."""
 
 import abc
 import sys
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MovingLine(abc.ABC):
-    """As a context: the line is there from ``_start``, which sets progress and task, to the end."""
+    """As a context: the line is shown from ``_start``, which sets progress and task, to the end."""
 
     def __init__(self, title: str, *, may_move: bool = True) -> None:
         self._title = title

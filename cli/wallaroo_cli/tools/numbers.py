@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 NUMBER_MAX = 1e9
-"""Of seconds that is 31 years; timers of event loops fail far above that."""
+"""In seconds this is 31 years; timers of event loops fail far above that."""
 
 
 class Number(click.FloatRange):

@@ -1,4 +1,4 @@
-"""Where the receiver writes: a file, stdout or nowhere; unbuffered, so nothing waits unseen."""
+"""Where the receiver writes: a file, stdout or nowhere; unbuffered, so that nothing waits."""
 
 import os
 import select
@@ -10,14 +10,14 @@ from wallaroo_cli.tools.intake import Piece
 
 
 class Output:
-    """Writes pieces to a file descriptor; waits while it takes nothing."""
+    """Writes pieces to a file descriptor; waits while it accepts nothing."""
 
     def __init__(self, descriptor: int, *, is_ours: bool) -> None:
         self._descriptor = descriptor
         self._is_ours = is_ours
 
     def write(self, pieces: Sequence[Piece]) -> None:
-        """Write all of ``pieces``; raises ``BrokenPipeError`` when nobody reads any more."""
+        """Write all ``pieces``. Raises ``BrokenPipeError`` if the reader has closed the pipe."""
         try:
             for piece in pieces:
                 self._write(memoryview(piece))
@@ -45,7 +45,7 @@ class Output:
 
 
 class NoOutput(Output):
-    """Takes everything and writes nothing."""
+    """Accepts everything and writes nothing."""
 
     def __init__(self) -> None:
         super().__init__(-1, is_ours=False)
@@ -55,7 +55,7 @@ class NoOutput(Output):
 
 
 def open_output(path: str | None, *, is_written: bool) -> Output:
-    """Return the output that the options ask for; a file is written anew."""
+    """Return the output that the options name; an existing file is overwritten."""
     if not is_written:
         return NoOutput()
     if path is None:

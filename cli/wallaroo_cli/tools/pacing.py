@@ -12,9 +12,9 @@ from wallaroo_cli.tools.numbers import NUMBER_MAX
 BATCH_SIZE = 500
 BATCHES_BETWEEN_DRAWS = 1000
 BATCHES_A_SECOND = 1000
-"""How finely a rate is spread when no batch size is given."""
+"""How long a batch lasts at a given rate, if no batch size is given."""
 BEHIND_S_MAX = 1.0
-"""What is further behind than this is given up instead of caught up."""
+"""A schedule that is further behind than this is not caught up."""
 
 _INTERVAL = re.compile(r"(?P<number>\d[\d_]*(\.\d+)?)\s*(?P<unit>ns|us|ms|s)?")
 _SECONDS_OF_UNIT = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -36,22 +36,22 @@ def parse_interval(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast the user wants messages to go out; by default as fast as they are taken."""
+    """How fast the user wants to send messages; by default as fast as receivers accept them."""
 
     batch_size: int | None = None
     interval_s: float | None = None
     rate: float | None = None
-    """Messages a second."""
+    """Messages per second."""
     vary_by: int = 0
     seed: int | None = None
 
     @property
     def is_full_speed(self) -> bool:
-        """Whether there is no schedule to keep, so that batches do not matter."""
+        """Whether there is no schedule, so that batches do not matter."""
         return not self.interval_s and self.rate is None
 
     def problems(self) -> Iterator[str]:
-        """Say what is wrong with these settings."""
+        """Yield what is wrong with these settings."""
         if self.rate is not None and self.interval_s is not None:
             yield "--rate and --interval cannot be used together"
 
@@ -64,7 +64,7 @@ class Pace:
         return Schedule(now_s, batch_s=self.interval_s)
 
     def batch_sizes(self) -> Iterator[int]:
-        """Yield the size of each batch, for ever."""
+        """Yield the size of each batch, without an end."""
         size = self.batch_size or self._default_batch_size()
         if not self.vary_by:
             yield from repeat(size)
@@ -80,7 +80,7 @@ class Pace:
 
 
 class Schedule:
-    """When batches are due, reckoned from the start, so that a late one delays none after it."""
+    """When batches are due, counted from the start, so that a late one delays no other."""
 
     def __init__(self, now_s: float, *, message_s: float = 0.0, batch_s: float = 0.0) -> None:
         self._start_s = now_s
@@ -90,7 +90,7 @@ class Schedule:
         self._batch_count = 0
 
     def wait_s(self, now_s: float) -> float:
-        """Return how long the next batch has to wait; 0 when it is due."""
+        """Return how long the next batch has to wait; 0 if it is due."""
         progress_s = self._message_count * self._message_s + self._batch_count * self._batch_s
         ahead_s = self._start_s + progress_s - now_s
         if ahead_s < -BEHIND_S_MAX:
@@ -98,6 +98,6 @@ class Schedule:
         return max(0.0, ahead_s)
 
     def batch_sent(self, message_count: int) -> None:
-        """Take note of a batch that went out."""
+        """Note that a batch was sent."""
         self._message_count += message_count
         self._batch_count += 1

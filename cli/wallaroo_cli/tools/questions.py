@@ -6,7 +6,7 @@ from wallaroo.errors import ClusterError
 
 
 def confirm(question: str, unchanged: str) -> None:
-    """Ask; raise ``ClusterError`` with `unchanged` for any answer but yes, and where none comes."""
+    """Ask; raise ``ClusterError`` with ``unchanged`` unless the answer is yes."""
     try:
         click.confirm(question, abort=True, err=True)
     except click.Abort:

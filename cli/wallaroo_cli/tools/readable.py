@@ -1,6 +1,6 @@
-"""Output for terminals and files that do not take every character, such as in a Latin-1 locale.
+"""Output for terminals and files that cannot show every character, as in a Latin-1 locale.
 
-Python raises where a character cannot be written, in the middle of an answer. Here a character that
+Python raises if a character cannot be written, in the middle of an answer. Here a character that
 the encoding lacks becomes a similar one, or its escape: ``*`` for a dot, ``\\u6f22`` for a Chinese
 character of a key.
 """
@@ -18,14 +18,14 @@ SIMILAR = {
 }  # fmt: skip
 
 _BRAILLE = range(0x2800, 0x2900)
-"""What moving lines are drawn with."""
+"""The characters of progress lines."""
 
 
 def make_readable() -> None:
-    """Let standard output and standard error write something for every character."""
+    """Make standard output and standard error write a substitute for each missing character."""
     codecs.register_error(HANDLER, _replaced)
     for stream in (sys.stdout, sys.stderr):
-        # One that was closed at the start is None, and tests put other objects there.
+        # A stream that was closed at the start is None, and tests put other objects there.
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors=HANDLER)

@@ -1,7 +1,7 @@
-"""Accepts connections, reads all of them at once, and writes or counts what comes.
+"""Accepts connections, reads all of them, and writes or counts what arrives.
 
-One thread, one selector and one buffer that the kernel fills directly: the receiver is run beside
-benchmarks and must not take the processor from what is measured.
+One thread, one selector and one buffer that the kernel fills directly: the receiver runs beside
+benchmarks and must not use the processor time of what is measured.
 """
 
 import errno
@@ -30,7 +30,7 @@ BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverConfig:
-    """Everything a run of the receiver needs to know; wrong settings are told all at once."""
+    """Everything a run of the receiver needs to know; all mistakes are reported together."""
 
     address: Address
     is_framed: bool = False
@@ -45,7 +45,7 @@ class ReceiverConfig:
     def __post_init__(self) -> None:
         if problems := [*self._problems()]:
             raise ConfigError(
-                "\n".join(problems), hint="wallaroo-receiver --help tells all options"
+                "\n".join(problems), hint="wallaroo-receiver --help lists all options"
             )
 
     def _problems(self) -> Iterator[str]:
@@ -73,7 +73,7 @@ class Connection:
 
 
 class Receiver:
-    """One run: listen, read until told to stop or all that is expected has come."""
+    """One run: listen, read until asked to stop or until all expected messages have arrived."""
 
     def __init__(self, config: ReceiverConfig, display: Display) -> None:
         self._config = config
@@ -89,7 +89,7 @@ class Receiver:
         self._first_s = self._last_s = 0.0
         self.connection_count = 0
         self.is_reader_gone = False
-        """Whether stdout is a pipe that nobody reads any more."""
+        """Whether stdout is a pipe whose reader has closed it."""
 
     def stop(self) -> None:
         """Make :meth:`run` write what has arrived and return; safe in a signal handler."""
@@ -98,7 +98,7 @@ class Receiver:
             self._waker.send(b"\0")
 
     def totals(self) -> Totals:
-        """Return what came so far, timed from the first byte to the last."""
+        """Return what was received so far, with the time from the first byte to the last."""
         return Totals(self._message_count, self._byte_count, self._last_s - self._first_s)
 
     def describe(self) -> str:
@@ -116,22 +116,22 @@ class Receiver:
             limit_s = self._config.timeout_s
             within = "" if limit_s is None or self._is_stopped else f" within {limit_s:g} s"
             raise ClusterError(
-                f"{expected:,} messages were expected, {self._message_count:,} came{within}"
+                f"{expected:,} messages were expected, {self._message_count:,} arrived{within}"
             )
         if self._bad_count:
             raise ClusterError(
                 f"{self._bad_count} of {self.connection_count} connections sent bad frames",
-                hint="does the sender frame its messages? without --framed any bytes will do",
+                hint="does the sender frame its messages? without --framed any bytes are accepted",
             )
 
     def run(self) -> None:
-        """Receive; waits while the output takes nothing. Call it in the main thread."""
+        """Receive; wait while the output accepts nothing. Call this in the main thread."""
         config = self._config
         with ExitStack() as stack:
             for closable in (self._selector, self._waker, self._woken):
                 stack.enter_context(closing(closable))
-            # A signal that comes just before select goes to sleep would else be seen only when
-            # the next bytes come, and there may be none.
+            # A signal that arrives just before select sleeps would otherwise be seen only when
+            # the next bytes arrive, and there may be none.
             stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(self._waker.fileno()))
             listener = stack.enter_context(closing(_listen(config.address)))
             self._output = open_output(config.output_path, is_written=config.is_written)
@@ -171,7 +171,7 @@ class Receiver:
         return self._is_stopped or (expected is not None and self._message_count >= expected)
 
     def _receive_rest(self, listener: socket.socket) -> None:
-        """Write what has reached this machine by now, but do not wait for more."""
+        """Write what has reached this machine so far, but do not wait for more."""
         while self._accept(listener):
             pass
         for connection in [*self._connections]:
@@ -198,7 +198,7 @@ class Receiver:
         return True
 
     def _read(self, connection: Connection) -> int:
-        """Take what one read gives and return its size; 0 when the connection gives no more."""
+        """Read once and return the number of bytes; 0 if the connection has nothing more."""
         try:
             byte_count = connection.socket.recv_into(self._buffer)
         except BlockingIOError:

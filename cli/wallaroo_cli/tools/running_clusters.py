@@ -1,4 +1,4 @@
-"""Finds the cluster that a command is about: by its address, or by the folder it runs in."""
+"""Finds the cluster that a command is about, by its address or by the folder it runs in."""
 
 import socket
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from wallaroo_workers.security import SECRET_VARIABLE, is_loopback, is_wildcard,
 
 
 class NoClusterError(WallarooError):
-    """There is no cluster where one was looked for."""
+    """There is no cluster at the given address or in this folder."""
 
     exit_code = ExitStatus.NO_CLUSTER
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A cluster's control address, and what proves that one belongs to it."""
+    """The control address of a cluster, and what proves that a client may use it."""
 
     address: Address
     secret: bytes
@@ -31,7 +31,7 @@ class Target:
 def find_cluster(
     address: str | None, secret_file: str | None, tls: TlsFiles | None = None
 ) -> Target:
-    """Return the cluster at ``address``, or without one that which runs in the current folder.
+    """Return the cluster at ``address``, or else the one that runs in the current folder.
 
     The secret is that of ``secret_file``, of the environment, or of the run file, in this order;
     so are the files for TLS, but for the environment.
@@ -60,12 +60,12 @@ def find_cluster(
 
 
 def find_run() -> dict[str, Any]:
-    """Return what the run file says of the one cluster that runs in the current folder."""
+    """Return the facts in the run file of the only cluster that runs in the current folder."""
     return _only(living_runs(Path.cwd()))
 
 
 def _leads_to(wanted: Address, control: Address) -> bool:
-    """Whether an address that somebody typed is that of a run of this host."""
+    """Return whether a typed address is that of a run on this host."""
     if wanted.port != control.port:
         return False
     if is_wildcard(control.host):
@@ -103,6 +103,6 @@ def _only(runs: list[dict[str, Any]]) -> dict[str, Any]:
         )
         raise ConfigError(
             f"{len(runs)} clusters run that were started in this folder:\n{listed}",
-            hint="say which one with --cluster H:P",
+            hint="choose one with --cluster H:P",
         )
     return runs[0]

@@ -17,22 +17,22 @@ from wallaroo_cli.tools.totals import Totals
 
 FULL_SPEED_BLOCK_BYTES = 256 * 1024
 PACED_BLOCK_BYTES = 16 * 1024
-"""Smaller, since making a large block takes longer than the time between two batches."""
+"""Smaller, because making a large block takes longer than the time between two batches."""
 
 SLEEP_S_MAX = 0.25
-"""A Ctrl-C just before a sleep is seen after it, so none is long."""
+"""No sleep is longer, because a Ctrl-C just before a sleep is seen only after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderConfig:
-    """Everything a run of the sender needs to know; wrong settings are told all at once."""
+    """Everything a run of the sender needs to know; all mistakes are reported together."""
 
     addresses: tuple[Address, ...]
     messages: Messages
     pace: Pace
     connect_timeout_s: float = 10.0
     log_path: str | None = None
-    """Where to note each message and when it was sent."""
+    """Where to write each message with the time when it was sent."""
 
     def __post_init__(self) -> None:
         problems = [*self.messages.problems(), *self.pace.problems()]
@@ -42,11 +42,11 @@ class SenderConfig:
         if not self.addresses:
             problems.append("--host names no receiver")
         if problems:
-            raise ConfigError("\n".join(problems), hint="wallaroo-sender --help tells all options")
+            raise ConfigError("\n".join(problems), hint="wallaroo-sender --help lists all options")
 
 
 class Feed:
-    """Cuts blocks into the amounts asked for, and stops after ``count`` messages."""
+    """Cuts blocks into the requested amounts, and stops after ``count`` messages."""
 
     def __init__(self, blocks: Iterator[Block], count: int | None) -> None:
         self._blocks = blocks
@@ -64,7 +64,7 @@ class Feed:
         return self._rest is not None
 
     def take(self, count_max: int | None = None) -> Block:
-        """Return at most ``count_max`` messages: what the present block still has of them."""
+        """Return at most ``count_max`` messages of the present block."""
         assert self.has_more() and self._rest is not None
         available = len(self._rest) - self._taken
         if self._count is not None:
@@ -87,7 +87,7 @@ class Sender:
         self._started_s = self._ended_s = 0.0
 
     def totals(self) -> Totals:
-        """Return what was handed to the kernel so far; also right after a failed run."""
+        """Return what the kernel has accepted so far; also correct after a failed run."""
         return Totals(
             sum(target.message_count for target in self._targets),
             sum(target.byte_count for target in self._targets),
@@ -95,7 +95,7 @@ class Sender:
         )
 
     def run(self) -> None:
-        """Send all messages; waits while a receiver does not read."""
+        """Send all messages; wait while a receiver does not read."""
         config = self._config
         with ExitStack() as stack:
             if config.log_path is not None:
@@ -141,7 +141,7 @@ class Sender:
             schedule.batch_sent(size - left)
 
     def _send(self, feed: Feed, block: Block) -> None:
-        """Deal ``block`` to the targets in turn, going on where the block before it ended."""
+        """Distribute ``block`` over the targets in turn, from where the last block ended."""
         target_count = len(self._targets)
         if target_count == 1:
             self._targets[0].send(block)

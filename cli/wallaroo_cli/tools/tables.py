@@ -19,14 +19,14 @@ def new_table(*headings: str) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout, as wide as it has to be: a value cut off is worth nothing."""
+    """Print a table on stdout, as wide as it has to be, because a value that is cut is useless."""
     console = Console(highlight=False, markup=False)
     width = console.measure(table, options=console.options.update(width=_WIDTH_MAX)).maximum
     Console(highlight=False, markup=False, width=max(width, console.width)).print(table)
 
 
 def print_columns(columns: Sequence[Column]) -> None:
-    """Print a table on stdout; on a terminal without room for all of it the columns that matter."""
+    """Print a table on stdout; if a terminal is too narrow, print the important columns."""
     console = Console(highlight=False, markup=False)
     print_table(table_of(columns, console.width if console.is_terminal else _WIDTH_MAX))
 

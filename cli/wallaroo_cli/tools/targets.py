@@ -1,4 +1,4 @@
-"""The sender's connections: made with patience, used with back-pressure, closed without a reset."""
+"""The sender's connections: opened with retries, closed without a reset."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ DRAIN_BYTES = 65536
 
 
 class Target:
-    """One connected receiver, and what was handed to the kernel for it."""
+    """One connected receiver, and how much the kernel has accepted for it."""
 
     def __init__(self, address: Address, connection: socket.socket) -> None:
         self.address = address
@@ -22,7 +22,7 @@ class Target:
         self._socket = connection
 
     def send(self, block: Block) -> None:
-        """Hand over all of ``block``; waits as long as the receiver does not read."""
+        """Send all of ``block``; wait while the receiver does not read."""
         view = memoryview(block.wire())
         handed = 0
         try:
@@ -35,7 +35,7 @@ class Target:
             self.message_count += len(block) if handed == len(view) else block.count_within(handed)
 
     def finish(self) -> None:
-        """Say that nothing follows, and close so that what is on its way still arrives."""
+        """End the stream, and close the connection so that everything on its way still arrives."""
         try:
             self._socket.shutdown(socket.SHUT_WR)
             self._drain()
@@ -45,12 +45,12 @@ class Target:
             self._socket.close()
 
     def close(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._socket.close()
 
     def _drain(self) -> None:
         # Closing a socket with unread input makes the kernel reset the connection, and a reset
-        # takes away what the receiver has not read yet.
+        # discards what the receiver has not read yet.
         self._socket.setblocking(False)
         try:
             while self._socket.recv(DRAIN_BYTES):
@@ -62,7 +62,8 @@ class Target:
         return ClusterError(
             f"{self.address} closed the connection ({error.strerror}) after "
             f"{self.message_count + last_count:,} messages were handed to its socket",
-            hint="see why the receiver stopped; the last of these messages may not have reached it",
+            hint="find out why the receiver stopped; the last of these messages may not have "
+            "reached it",
         )
 
 
@@ -85,8 +86,8 @@ def connect(address: Address, timeout_s: float) -> Target:
 
 def _connected(address: Address, timeout_s: float) -> socket.socket:
     connection = socket.create_connection((address.host, address.port), timeout_s)
-    # On loopback the kernel may pick the wanted port as our own, and TCP then connects us to
-    # ourselves. Someone who tries again and again will see that happen.
+    # On loopback the kernel may choose the port of the receiver as ours, and TCP connects us to
+    # ourselves. With many retries this does happen.
     if connection.getsockname() == connection.getpeername():
         connection.close()
         raise ConnectionRefusedError(0, "nobody listens there")

@@ -1,4 +1,4 @@
-"""One picture of a cluster for a terminal, from a snapshot of its page."""
+"""One picture of a cluster for a terminal, made from a snapshot of its page."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,7 +33,7 @@ def top_view(
     width: int,
     above: Sequence[RenderableType] = (),
 ) -> RenderableType:
-    """Return the picture, ``width`` letters wide; of ``height`` the log has what is left."""
+    """Return the picture, ``width`` letters wide; the log fills the rest of ``height``."""
     parts: list[RenderableType] = [
         *above,
         _headline(snapshot),
@@ -57,7 +57,7 @@ def top_view(
 
 
 def gone_line(since_unix_s: float) -> Text:
-    """Return what to say while nobody answers."""
+    """Return the text to show while nobody answers."""
     return Text(f"No contact since {_clock(since_unix_s)}; trying again", style="bold red")
 
 

@@ -1,4 +1,4 @@
-"""What a tool has moved so far, as sentences and as JSON."""
+"""What a tool has sent or received so far, as sentences and as JSON."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Messages and bytes, and how long they took."""
+    """Counts of messages and bytes, and the time that they took."""
 
     message_count: int
     byte_count: int
@@ -16,7 +16,7 @@ class Totals:
 
     @property
     def messages_per_second(self) -> float:
-        """The mean rate; 0 when no time passed."""
+        """The mean rate; 0 if no time has passed."""
         return self.message_count / self.seconds if self.seconds else 0.0
 
     def describe(self) -> str:
@@ -38,7 +38,7 @@ class Totals:
 
 
 def describe_bytes(count: float) -> str:
-    """Return ``count`` bytes in the unit that people would use."""
+    """Return ``count`` bytes in a suitable unit."""
     for unit in _UNITS:
         if count < 1000 or unit == _UNITS[-1]:
             break

@@ -1,4 +1,4 @@
-"""A line on stderr that moves while a request is under way; on a terminal only."""
+"""A progress line on stderr while a request is under way, on a terminal only."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from wallaroo_cli.tools.moving_line import MovingLine
 
 
 class Waiting(MovingLine):
-    """As a context: a bar with the time so far, and what happened to the cluster last."""
+    """As a context: a bar with the time so far and the cluster's last event."""
 
     def show(self, facts: dict[str, Any]) -> None:
-        """Show what the cluster tells; counts such as ``2 of 4`` move the bar."""
+        """Show what the cluster reports; counts such as ``2 of 4`` move the bar."""
         if self._progress is None or self._task is None:
             return
         done, _, total = str(facts.get("worker_count", "")).partition(" of ")
@@ -19,7 +19,7 @@ class Waiting(MovingLine):
             self._progress.update(self._task, completed=int(done), total=int(total))
 
     def _start(self) -> None:
-        # Imported here because it takes longer than all the rest, and scripts never see it.
+        # Imported only here: it takes longer than all other imports, and scripts do not need it.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

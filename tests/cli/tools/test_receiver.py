@@ -46,5 +46,5 @@ def test_too_few_messages_in_time_are_told_by_number() -> None:
     config = ReceiverConfig(address=ADDRESS, expected_count=3, timeout_s=0.01)
     receiver = Receiver(config, Display("receiving"))
     receiver.run()
-    with pytest.raises(ClusterError, match=r"3 messages were expected, 0 came within 0\.01 s"):
+    with pytest.raises(ClusterError, match=r"3 messages were expected, 0 arrived within 0\.01 s"):
         receiver.check()

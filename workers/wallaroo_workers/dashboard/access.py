@@ -2,7 +2,7 @@
 
 A foreign web page can make a browser send requests to any address. If it points a host name of its
 own at this machine (DNS rebinding), it can even read the answers. Such requests carry the foreign
-name as their host or origin, and are refused because of it.
+name as their host or origin, and are refused for that reason.
 """
 
 import hmac
@@ -23,7 +23,7 @@ class Access:
         """Whether reading needs no secret."""
 
     def knows_host(self, host: str | None) -> bool:
-        """Whether the request's ``Host`` is one of ours; ports are not compared."""
+        """Return whether the request's ``Host`` is one of ours; ports are not compared."""
         name = _host_name(f"//{host}") if host else None
         if name is None:
             return False
@@ -33,7 +33,7 @@ class Access:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # Nobody can let an address of ours point elsewhere, as can be done with a name.
+        # An attacker can point a name of his own at this machine, but not one of our addresses.
         return address.is_loopback or is_any_address(self._listen_host)
 
     def is_same_origin(self, origin: str | None, host: str | None) -> bool:
@@ -41,17 +41,17 @@ class Access:
         return origin is None or (host is not None and urlsplit(origin).netloc == host)
 
     def has_secret(self, authorization: str | None) -> bool:
-        """Whether the ``Authorization`` header brings the secret: as it is, or in hexadecimal."""
+        """Return whether the ``Authorization`` header has the secret, plain or in hexadecimal."""
         if authorization is None or not authorization.startswith(BEARER):
             return False
         token = authorization.removeprefix(BEARER).strip().encode()
-        # Both are compared always, so that the time taken says nothing.
+        # Both are always compared, so that the time does not depend on the secret.
         matches = [hmac.compare_digest(token, expected) for expected in self._tokens]
         return any(matches)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen at."""
+    """Return whether only this machine can reach a listening address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -59,7 +59,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_any_address(host: str) -> bool:
-    """Whether listening there means listening at all addresses of the machine."""
+    """Return whether listening there means listening on all addresses of the machine."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

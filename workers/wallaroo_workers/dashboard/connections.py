@@ -1,6 +1,6 @@
-"""Who holds connections to the page: so many, and none for long that asks for nothing.
+"""Limits the connections to the page: their number, and how long one may send no request.
 
-A request that comes byte by byte would keep its connection for as long as its sender likes.
+Otherwise a request sent byte by byte would keep its connection for as long as its sender likes.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 CONNECTIONS_MAX = 256
 FIRST_REQUEST_S = 10.0
-"""How long a connection may take until its first request has come, TLS included. Between requests
-it may last as long as the server keeps idle ones."""
+"""How long the first request of a connection may take, TLS included. Between requests
+the server's own limit for idle connections applies."""
 
 
 class Connections:
@@ -20,11 +20,11 @@ class Connections:
 
     def __init__(self) -> None:
         self._new: dict[web.RequestHandler, asyncio.TimerHandle] = {}
-        """Those that have not asked for anything yet."""
+        """Connections that have not sent a request yet."""
 
     def accept(self, server: web.Server) -> asyncio.BaseProtocol:
-        """Return what answers a new connection, or what ends it where there are too many."""
-        # Those that still shake hands for TLS are not known to the server.
+        """Return the protocol for a new connection; one that closes it if there are too many."""
+        # The server does not know connections whose TLS handshake is not finished.
         unknown_count = sum(1 for connection in self._new if connection.transport is None)
         if len(server.connections) + unknown_count >= CONNECTIONS_MAX:
             return _Refused()
@@ -34,7 +34,7 @@ class Connections:
         return connection
 
     def close(self) -> None:
-        """Wait for nobody any more."""
+        """Stop waiting for first requests."""
         for timer in self._new.values():
             timer.cancel()
         self._new.clear()
@@ -57,8 +57,8 @@ class Connections:
 
 
 class _Refused(asyncio.Protocol):
-    """A connection too many."""
+    """Closes a connection above the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not told apart by its class: uvloop's have none of asyncio's.
+        # Not recognised by its class, since uvloop's transports are not asyncio's.
         cast(asyncio.Transport, transport).abort()

@@ -22,7 +22,7 @@ class _Families(Collector):
         return self._observed.prometheus_families()
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that nothing is collected for a look at the names."""
+        """Return nothing, so that registering does not collect metrics to learn their names."""
         return ()
 
 

@@ -1,7 +1,7 @@
-"""Answers that are made at most once a second, however many ask.
+"""Answers that are made at most once a second, however many clients ask.
 
 The initializer coordinates the cluster on the same loop, so what the page costs must not grow with
-the number of those who look at it.
+the number of its readers.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What stands before every answer: limits, hosts, the secret, and headers that browsers obey."""
+"""What applies to every answer: limits, hosts, the secret, and headers that browsers obey."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -10,7 +10,7 @@ from wallaroo_workers.logs import get_logger
 log = get_logger()
 
 REQUESTS_MAX = 64
-"""Requests under way at once, those that listen not counted."""
+"""How many requests may be under way; listeners are not counted."""
 
 SECURITY_HEADERS = {
     # The page gets everything from here and nothing from anywhere else.
@@ -32,7 +32,7 @@ def guards(access: Access) -> list[Middleware]:
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Have every answer carry the headers, errors and files too."""
+    """Add the headers to every answer, including errors and files."""
     response.headers.update(SECURITY_HEADERS)
     response.headers.setdefault("Cache-Control", "no-cache")
     response.headers["Server"] = "wallaroo"
@@ -46,9 +46,9 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         if error.status < 400:
             raise
         return failure(error.status, error.text or error.reason, "")
-    except Exception:  # a bug of the page must not end the cluster, and is told in the log
+    except Exception:  # a bug of the page must not end the cluster, and is logged
         log.exception("dashboard.request_failed", path=request.path)
-        return failure(500, "this answer failed; the log of the initializer says why", "")
+        return failure(500, "this request failed; the initializer's log says why", "")
 
 
 def _limit() -> Middleware:
@@ -57,7 +57,7 @@ def _limit() -> Middleware:
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal under_way
-        # Listeners stay long, and have a limit of their own.
+        # Listeners stay connected, and have a limit of their own.
         if request.path == "/api/live":
             return await handler(request)
         if under_way >= REQUESTS_MAX:

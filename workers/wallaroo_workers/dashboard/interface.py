@@ -1,4 +1,4 @@
-"""The JSON interface: how the cluster is, one key's state, and the actions."""
+"""The JSON interface: the state of the cluster, the state of a key, and the actions."""
 
 import asyncio
 import json
@@ -31,14 +31,14 @@ class Interface:
         self._snapshot = Fresh(lambda: encode_json(observed.snapshot()))
         self._histories = {str(window_s): self._history_of(window_s) for window_s in WINDOWS_S}
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
-        """Actions, kept so that they go on when the browser that asked for them goes away."""
+        """Actions, kept so that they go on if the browser that requested them disconnects."""
         self.live = Live(self._snapshot)
 
     def _history_of(self, window_s: int) -> Fresh:
         return Fresh(lambda: encode_json(self._observed.history(window_s)))
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is answered where."""
+        """Return the routes."""
         return [
             web.get("/api/snapshot", self._serve_snapshot),
             web.get("/api/history", self._serve_history),
@@ -96,11 +96,13 @@ class Interface:
                 text = await request.text()
             params = json.loads(text) if text else {}
         except TimeoutError:
-            return failure(408, f"the body did not come within {BODY_TIMEOUT_S:g} s", "")
+            return failure(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s", "")
         except ValueError:
             return failure(400, "the body is not JSON", "send an object with the parameters")
         if not isinstance(params, dict):
-            return failure(400, "the body is not a JSON object", "send {} where nothing is to say")
+            return failure(
+                400, "the body is not a JSON object", "send {} if there are no parameters"
+            )
         log.info("dashboard.action_requested", action=action, peer=request.remote)
         task = asyncio.create_task(self._carry_out(action, params))
         self._running.add(task)
@@ -118,7 +120,7 @@ class Interface:
 
     def _done(self, task: asyncio.Task[dict[str, Any]]) -> None:
         self._running.discard(task)
-        # Looked at, so that no loop complains of an error whose asker has gone away.
+        # Read, so that asyncio does not report an error whose client has disconnected.
         if not task.cancelled():
             task.exception()
 

@@ -14,13 +14,13 @@ log = get_logger()
 INTERVAL_S = 1.0
 LISTENERS_MAX = 32
 WRITE_TIMEOUT_S = 10.0
-"""A listener that takes nothing for so long is given up."""
+"""A listener that accepts nothing for this long is disconnected."""
 PROGRESS_KEPT_MAX = 64
-"""Events of progress that wait for one listener; the oldest go first."""
+"""How many events of progress wait for one listener; the oldest are dropped first."""
 
 
 class _Listener:
-    """What waits for one listener: of snapshots only the newest."""
+    """What waits for one listener: events of progress, and the newest snapshot only."""
 
     def __init__(self) -> None:
         self.progress: deque[bytes] = deque(maxlen=PROGRESS_KEPT_MAX)
@@ -37,7 +37,7 @@ class _Listener:
 
 
 class Live:
-    """All listeners. Nothing is made while there is none."""
+    """All listeners. Snapshots are made only while there are any."""
 
     def __init__(self, snapshot: Fresh) -> None:
         self._snapshot = snapshot
@@ -51,7 +51,7 @@ class Live:
         return len(self._listeners)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request with events, until either side has enough."""
+        """Answer a request with events, until either side ends."""
         if self._is_closed or len(self._listeners) >= LISTENERS_MAX:
             raise web.HTTPServiceUnavailable(
                 text=f"{LISTENERS_MAX} pages are open already; close one and try again"
@@ -72,20 +72,20 @@ class Live:
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
                     await response.write(listener.take())
         except (ConnectionError, TimeoutError):
-            pass  # It went away, or takes nothing any more.
+            pass  # The browser has disconnected, or accepts nothing.
         finally:
             self._listeners.discard(listener)
         return response
 
     def tell_progress(self, facts: dict[str, Any]) -> None:
-        """Send what an action says of itself to everybody."""
+        """Send the progress of an action to all listeners."""
         event = _event("progress", encode_json(facts))
         for listener in self._listeners:
             listener.progress.append(event)
             listener.has_something.set()
 
     def close(self) -> None:
-        """Let all listeners end."""
+        """End all listeners."""
         self._is_closed = True
         if self._ticking is not None:
             self._ticking.cancel()

@@ -1,4 +1,4 @@
-"""What the page needs of a cluster: how it is, how it was, and a way to ask it for something."""
+"""What the page needs from a cluster: its state, its history, and a way to send requests."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -9,10 +9,10 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 class Observed(Protocol):
-    """Tells how the cluster is. All three answer at once, from memory."""
+    """Describes the cluster. All three methods return immediately, from memory."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the cluster as it is now, in values that JSON knows; see docs/monitoring.md."""
+        """Return the state of the cluster in values for JSON; see docs/monitoring.md."""
 
     def history(self, window_s: float) -> dict[str, Any]:
         """Return series of the last ``window_s`` seconds, all as long as the one called ``t``."""
@@ -22,12 +22,12 @@ class Observed(Protocol):
 
 
 class Steering(Protocol):
-    """The one way to ask the cluster for something; the page has no other."""
+    """The only way in which the page sends requests to the cluster."""
 
     async def handle(
         self, method: str, params: dict[str, Any], progress: Progress
     ) -> dict[str, Any]:
         """Carry out a request; call ``progress`` with facts meanwhile.
 
-        Raises ``ClusterError`` where the cluster refuses, ``ConfigError`` for wrong parameters.
+        Raises ``ClusterError`` if the cluster refuses, ``ConfigError`` for wrong parameters.
         """

@@ -26,7 +26,7 @@ END_WAITED_S = 1.0
 """How long answers may go on when the cluster ends."""
 
 PAGES = ("/", "/pipelines/{name:.+}", "/steps/{name:.+}", "/workers/{name:.+}", "/states/{name:.+}")
-"""All are one file; what it shows goes by the address."""
+"""All of them serve one file, which chooses what to show by the address."""
 
 
 class Dashboard:
@@ -66,10 +66,10 @@ class Dashboard:
         self._server: asyncio.Server | None = None
         self._refusals = Refusals()
         self.address = ""
-        """Where it listens; empty where it does not."""
+        """The address where it listens; empty if it does not."""
 
     async def start(self) -> bool:
-        """Listen. A port that cannot be had is a warning: the cluster does without its page."""
+        """Listen. If that fails, log a warning, and the cluster runs without its page."""
         await self._runner.setup()
         try:
             self._server = await asyncio.get_running_loop().create_server(
@@ -96,7 +96,7 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"{'https' if self._tls else 'http'}://{self.address}/"
 
     async def close(self) -> None:

@@ -7,8 +7,8 @@ DEFAULT_ADDRESS = "127.0.0.1:4000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardSettings:
-    """What ``wallaroo-run`` was asked for."""
+    """The options of ``wallaroo-run`` for the page."""
 
     address: str = DEFAULT_ADDRESS
     names: tuple[str, ...] = ()
-    """Names, besides the address and ``localhost``, by which browsers may ask for it."""
+    """Host names, besides the address and ``localhost``, that browsers may use."""

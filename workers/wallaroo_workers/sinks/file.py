@@ -23,7 +23,7 @@ WRITE_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """What is queued before it belongs to a checkpoint."""
+    """Output queued before it belongs to a checkpoint."""
 
     checkpoint: CheckpointId
     done: "asyncio.Future[StagedPart | None]"
@@ -31,20 +31,20 @@ class _Cut:
 
 @dataclass(frozen=True, slots=True)
 class _Discard:
-    """Staged output that no checkpoint holds is to be deleted."""
+    """Staged output that belongs to no checkpoint is to be deleted."""
 
     done: "asyncio.Future[None]"
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is queued before it is awaited."""
+    """Somebody waits until the output queued before it is written."""
 
     done: "asyncio.Future[None]"
 
 
 class FileSinkRunner:
-    """This worker's output for one file, and what is still to be written of it.
+    """This worker's output for one file, including what still has to be written.
 
     Without a ``stage`` output is appended to the file at ``path``, which exists. With a ``stage``,
     which names this incarnation of the worker, output goes to staged files: ``cut`` ends a file and
@@ -54,7 +54,7 @@ class FileSinkRunner:
 
     connection_count = 1
     waiting_since_s: float | None = None
-    """A file is always there."""
+    """Return immediately: a file needs no connection."""
 
     def __init__(self, path: str, events: SinkEvents, stage: str | None = None) -> None:
         self.address = path
@@ -76,7 +76,7 @@ class FileSinkRunner:
 
     @property
     def settled_bytes(self) -> int:
-        """Of all bytes ever queued here, those that stand in a file, or were given up."""
+        """How many of all bytes ever queued here are in a file or were discarded."""
         return self.written_bytes - self.queued_bytes
 
     def write(self, chunk: bytes) -> None:
@@ -86,7 +86,7 @@ class FileSinkRunner:
         self._add(chunk)
 
     async def run(self) -> None:
-        """Write what is queued, until this is cancelled or the file cannot be written."""
+        """Write what is queued until cancelled, or until the file cannot be written."""
         self.connected.set()
         try:
             while True:
@@ -98,16 +98,16 @@ class FileSinkRunner:
             self._fail(error)
 
     def settle(self) -> None:
-        """Nobody acknowledges anything here."""
+        """Do nothing: files send no acknowledgements."""
 
     def close(self) -> None:
-        """Write no more; everything is written. What is staged and not cut stays as it is."""
+        """Close the file, since everything is written. Staged output that is not cut stays."""
         self._appended.close()
 
     # For checkpoints
 
     def cut(self, checkpoint: CheckpointId) -> "asyncio.Future[StagedPart | None]":
-        """Have what was written until now belong to ``checkpoint``, and what follows to the next.
+        """Make what was written so far part of ``checkpoint``; later output belongs to the next.
 
         The result is the staged file with all of it once that is durable, or ``None`` if there was
         no output since the last cut.
@@ -119,27 +119,27 @@ class FileSinkRunner:
     def uncommitted(self, checkpoint: CheckpointId) -> list[tuple[CheckpointId, StagedPart]]:
         """Return the parts up to ``checkpoint`` that no checkpoint holds yet, oldest first.
 
-        Each stands behind the barrier that it was cut at.
+        The key of a part is the barrier that it was cut at.
         """
         return [
             (each, part) for each, part in sorted(self._uncommitted.items()) if each <= checkpoint
         ]
 
     async def written(self) -> None:
-        """Wait until everything that is queued now stands in the file."""
+        """Wait until everything that is queued now is in the file."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._add(_Mark(done))
         await done
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """The parts up to this checkpoint are the initializer's to commit and delete."""
+        """Forget the parts up to this checkpoint; the initializer commits and deletes them."""
         for each in [each for each in self._uncommitted if each <= checkpoint]:
             del self._uncommitted[each]
 
     def discard(self, committed: CheckpointId) -> "asyncio.Future[None]":
-        """Give up everything behind the last checkpoint that stands, staged or only queued.
+        """Discard everything after the last committed checkpoint, staged or only queued.
 
-        Done when the staged files of it are gone. Output may be written again at once.
+        The result is set when its staged files are deleted. New output may be queued immediately.
         """
         self.committed(committed)
         self._cancel_queued()
@@ -147,7 +147,7 @@ class FileSinkRunner:
         self._add(_Discard(done))
         return done
 
-    # One thing after the other
+    # The queue, worked off in order
 
     def _add(self, work: bytes | _Cut | _Discard | _Mark) -> None:
         self._queue.append(work)
@@ -176,7 +176,7 @@ class FileSinkRunner:
                 if not work.done.done():
                     work.done.set_result(part)
             else:
-                # Asked for only now: a cut that was in the thread's hands then is among them.
+                # Collected only now, so that a cut still running in the thread is included.
                 parts = [*self._uncommitted.values()]
                 self._uncommitted.clear()
                 await loop.run_in_executor(None, self._staged.drop, parts)
@@ -187,7 +187,7 @@ class FileSinkRunner:
             raise
 
     def _take_chunks(self) -> bytes:
-        """Take chunks off the queue for one write, at least one."""
+        """Remove one or more chunks from the queue, for one write."""
         chunks: list[bytes] = []
         size = 0
         while self._queue and isinstance(chunk := self._queue[0], bytes):

@@ -22,14 +22,14 @@ class AppendedFile:
         self._file: int | None = None
 
     def write(self, data: bytes) -> None:
-        """Append whole records. They stay together: one append is one step to the system."""
+        """Append whole records in one write, so that records of other workers are not mixed in."""
         if self._file is None:
-            # It was made when the run began; where it is gone, so is what was written before.
+            # It was created at the start of the run. If it is missing now, earlier output is lost.
             self._file = ours(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
         _write_all(self._file, data)
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -47,7 +47,7 @@ class StagedFiles:
         self._byte_count = 0
 
     def write(self, data: bytes) -> None:
-        """Append to the present file; the first output behind a cut makes a new one."""
+        """Append to the present file; the first output after a cut creates a new one."""
         if self._file is None:
             self._number += 1
             self._name = staged_name(self._path, self._stage, self._number)
@@ -58,7 +58,7 @@ class StagedFiles:
         self._byte_count += len(data)
 
     def cut(self) -> StagedPart | None:
-        """End the present file and make it durable; ``None`` where there was no output."""
+        """End the present file and make it durable; return ``None`` if there was no output."""
         if self._file is None:
             return None
         os.fsync(self._file)
@@ -67,7 +67,7 @@ class StagedFiles:
         return StagedPart(self._name, self._byte_count)
 
     def drop(self, parts: Sequence[StagedPart]) -> None:
-        """Delete the present file and these."""
+        """Delete the present file and these parts."""
         names = [part.name for part in parts]
         if self._file is not None:
             self._close()
@@ -81,12 +81,12 @@ class StagedFiles:
 
 
 def commit_staged(path: str, length_before: int, staged: Sequence[StagedPart]) -> int:
-    """Have the file at ``path`` hold its first ``length_before`` bytes, then the staged parts.
+    """Make the file at ``path`` consist of its first ``length_before`` bytes and the staged parts.
 
-    Returns the length that it has then; the staged files are deleted. Interrupted anywhere and
-    called again with the same arguments it comes to the same end, as it does when called once more
-    after that. So a part stands in the file exactly once, as long as nothing was committed behind
-    it; whatever is behind is cut off.
+    Delete the staged files and return the new length. If this is interrupted and called again with
+    the same arguments, the result is the same; so it is if it is called once more after that. So
+    each part is in the file exactly once, unless something was committed behind it; what follows is
+    cut off.
     """
     found = _lengths(path, staged)
     output = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -104,15 +104,15 @@ def commit_staged(path: str, length_before: int, staged: Sequence[StagedPart]) -
     finally:
         os.close(output)
     _sync_folder_of(path)
-    # Not before all of them are durable where they belong: one that is gone says just that.
+    # Only now that the file is durable, since a missing staged file means "already appended".
     _delete(path, list(found))
     return end
 
 
 def discard_staged(path: str, keep: Container[str] = (), stage: str | None = None) -> None:
-    """Delete what no checkpoint holds: staged files of the sink at ``path`` but those to ``keep``.
+    """Delete staged files of the sink at ``path`` that belong to no checkpoint: all but ``keep``.
 
-    All of them, where no worker is running; or those of a ``stage``, a worker that was lost.
+    Without ``stage``, no worker may be running. With it, only that lost worker's files are deleted.
     """
     folder = os.path.dirname(path) or os.curdir
     names = [name for name in os.listdir(folder) if is_staged(name, path, stage)]
@@ -120,7 +120,7 @@ def discard_staged(path: str, keep: Container[str] = (), stage: str | None = Non
 
 
 def _lengths(path: str, staged: Sequence[StagedPart]) -> dict[str, int]:
-    """Lengths of the staged files that are there, by name, in their order."""
+    """Return the lengths of the existing staged files, by name, in their order."""
     found = {}
     for part in staged:
         try:
@@ -140,7 +140,7 @@ def _copy(source: str, output: int) -> None:
 
 
 def _write_all(file: int, data: bytes) -> None:
-    """A disk that runs full takes a part; the next call then says so."""
+    """Write all of ``data``. A full disk accepts a part of it, and the next write then raises."""
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
@@ -159,7 +159,7 @@ def _beside(path: str, name: str) -> str:
 
 
 def _sync_folder_of(path: str) -> None:
-    """Make the names in it durable."""
+    """Make the names in a folder durable."""
     folder = os.open(os.path.dirname(path) or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

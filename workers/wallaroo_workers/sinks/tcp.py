@@ -1,4 +1,4 @@
-"""TCP sinks: connect, write whole records, come back after a break without losing any."""
+"""TCP sinks: connect, write whole records, and reconnect without losing any."""
 
 import array
 import asyncio
@@ -23,15 +23,15 @@ SETTLE_EVERY_BYTES = 1 << 20
 
 
 class TCPSinkRunner:
-    """This worker's connection to one sink, and what the sink has still to get."""
+    """This worker's connection to one sink, and the output that the sink still has to receive."""
 
     def __init__(self, sink: TCPSink, on_progress: Callable[[], None]) -> None:
-        """``on_progress`` is called when the backlog shrank."""
+        """``on_progress`` is called when the backlog has become smaller."""
         self._sink = sink
         self._on_progress = on_progress
         self.written_bytes = 0
         self.connection_count = 0
-        """Connections that stood, one after the other."""
+        """How many connections there were, one after the other."""
         self.queue = SinkQueue()
         self._connection: _SinkConnection | None = None
         self._lost = asyncio.Event()
@@ -39,37 +39,37 @@ class TCPSinkRunner:
         self._is_closed = False
         self.connected = asyncio.Event()
         self.waiting_since_s: float | None = None
-        """Loop time since when the sink is not there; ``None`` while it is."""
+        """Loop time since which the sink is disconnected; ``None`` while it is connected."""
 
     @property
     def address(self) -> str:
-        """Where the sink is."""
+        """The address of the sink."""
         return self._sink.address
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes that no kernel has taken yet."""
+        """How many bytes the kernel has not accepted yet."""
         buffered = self._connection.buffered_bytes() if self._connection is not None else 0
         return self.queue.unsent_bytes + buffered
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that the sink's side has not acknowledged."""
+        """How many bytes the receiver has not acknowledged."""
         return self.queue.queued_bytes
 
     def write(self, chunk: bytes) -> None:
-        """Queue whole records and write what the connection takes."""
+        """Queue whole records and write what the connection accepts."""
         self.written_bytes += len(chunk)
         self.queue.append(chunk)
         self.write_waiting()
 
     @property
     def settled_bytes(self) -> int:
-        """Of all bytes ever written here, those that the other side's TCP has acknowledged."""
+        """How many of all bytes ever written here the receiver's TCP has acknowledged."""
         return self.written_bytes - self.queue.queued_bytes
 
     async def run(self) -> None:
-        """Keep the sink connected until it is closed, or this is cancelled."""
+        """Keep the sink connected until it is closed or this is cancelled."""
         loop = asyncio.get_running_loop()
         back_off_s = 0.0
         while not self._is_closed:
@@ -121,7 +121,7 @@ class TCPSinkRunner:
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
 
     def write_waiting(self) -> None:
-        """Write what the queue lets through."""
+        """Write what the queue does not hold back."""
         connection = self._connection
         while connection is not None and connection.is_writable and self.queue.waiting_bytes:
             chunk = self.queue.take(WRITE_BYTES_MAX)
@@ -133,7 +133,7 @@ class TCPSinkRunner:
             self._on_progress()
 
     def settle(self) -> None:
-        """Forget what the other side's TCP has acknowledged."""
+        """Forget what the receiver's TCP has acknowledged."""
         self._handed_out_since_settled = 0
         connection = self._connection
         if (
@@ -142,7 +142,7 @@ class TCPSinkRunner:
             or self.queue.queued_bytes == self.queue.unsent_bytes
         ):
             return
-        # In this order: a connection that has been reset meanwhile forgets what it owed.
+        # In this order, because a reset makes the kernel forget what was not acknowledged.
         unacknowledged_bytes = connection.unacknowledged_bytes()
         if connection.abort_if_reset():
             return
@@ -163,7 +163,7 @@ class TCPSinkRunner:
         )
 
     def close(self) -> None:
-        """Close the connection for good; everything is delivered."""
+        """Close the connection for good, since everything is delivered."""
         self._is_closed = True
         self.waiting_since_s = None
         if self._connection is not None:
@@ -171,7 +171,7 @@ class TCPSinkRunner:
 
 
 class _SinkConnection(asyncio.Protocol):
-    """One connection. Holds at most one unwritten piece, so that we know what the kernel has."""
+    """One connection. It holds at most one unwritten piece, so that we know what the kernel has."""
 
     def __init__(self, on_writable: Callable[[], None], on_lost: Callable[[str], None]) -> None:
         self._on_writable = on_writable
@@ -197,7 +197,7 @@ class _SinkConnection(asyncio.Protocol):
         return self._transport.is_closing()
 
     def unacknowledged_bytes(self) -> int:
-        """Bytes handed to ``write`` that the other side's TCP has not acknowledged."""
+        """How many bytes of ``write`` the receiver's TCP has not acknowledged."""
         count = array.array("i", [0])
         fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, count)
         return count[0] + self.buffered_bytes()
@@ -210,18 +210,18 @@ class _SinkConnection(asyncio.Protocol):
         self._on_writable()
 
     def data_received(self, data: bytes) -> None:
-        """A sink has nothing to say to us."""
+        """Ignore what a receiver sends."""
 
     def eof_received(self) -> bool:
-        """Keep writing: some receivers close their sending side at once and go on reading."""
+        """Go on writing: some receivers close their sending side at the start and go on reading."""
         self._has_eof = True
         return True
 
     def abort_if_reset(self) -> bool:
-        """Say whether the receiver is gone, and if so give the connection up.
+        """Return whether the receiver has reset the connection; if so, abort it.
 
-        After its end of file the event loop does not read any more, and so does not see the reset
-        that answers what is written to a receiver that is gone.
+        After an end of file the event loop no longer reads, so it does not notice the reset that
+        answers what is written to a receiver that has ended.
         """
         if not self._has_eof:
             return False
