@@ -29,7 +29,6 @@ WORKER_PROCESS = (
     "workers/wallaroo_workers/control_link.py",
     "workers/wallaroo_workers/measuring.py",
     "workers/wallaroo_workers/query_answers.py",
-    "workers/wallaroo_workers/sources_and_sinks.py",
     "workers/wallaroo_workers/worker.py",
     "workers/wallaroo_workers/worker_reports.py",
     "wallaroo/testing/network.py",

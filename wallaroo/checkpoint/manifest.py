@@ -117,6 +117,21 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkShare:
+    """What the sinks of a worker add to its share of a checkpoint."""
+
+    staged: list[StagedOutput] = field(default_factory=list)
+    outbox: list[OutboxBatch] = field(default_factory=list)
+    prepared: list[Prepared] = field(default_factory=list)
+
+    def __add__(self, other: "SinkShare") -> "SinkShare":
+        """Return both together."""
+        return SinkShare(
+            self.staged + other.staged, self.outbox + other.outbox, self.prepared + other.prepared
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCheckpoint:
     """One worker's share of a checkpoint."""
 

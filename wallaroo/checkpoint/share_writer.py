@@ -54,6 +54,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.manifest import (
     JournalPosition,
     PartRef,
+    SinkShare,
     StagedOutput,
     WorkerCheckpoint,
     part_name,
@@ -116,7 +117,7 @@ class _Share:
     counts: dict[str, Counts]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
-    staged: list[StagedOutput] | None = None
+    output: SinkShare | None = None
     """``None`` until the output from before the barrier is settled."""
     is_written: bool = False
     """Whether all frozen keys are in parts."""
@@ -298,15 +299,15 @@ class ShareWriter:
             share.error = share.error or error
             self._finish_if_complete()
 
-    def output_settled(self, checkpoint: CheckpointId, staged: list[StagedOutput]) -> None:
+    def output_settled(self, checkpoint: CheckpointId, output: SinkShare) -> None:
         """Note that a crash cannot lose the output from before the barrier any more."""
         if self._share is not None and self._share.checkpoint == checkpoint:
-            self._share.staged = staged
+            self._share.output = output
             self._finish_if_complete()
 
     def _finish_if_complete(self) -> None:
         share = self._share
-        if share is None or not share.is_written or share.being_stored or share.staged is None:
+        if share is None or not share.is_written or share.being_stored or share.output is None:
             return
         self._share = None
         for name, change in self._changes:
@@ -324,11 +325,13 @@ class ShareWriter:
                 parts=kept + share.parts,
                 journals=share.positions.journals,
                 sources=share.positions.sources,
-                staged=self._inherited + share.staged,
+                staged=self._inherited + share.output.staged,
                 key_counts=share.key_counts,
                 pause_s=pause_s,
                 counts=share.counts,
                 gave_at=self._gave_at,
+                outbox=share.output.outbox,
+                prepared=share.output.prepared,
             )
         )
 

@@ -79,7 +79,7 @@ class Dataflow:
         self.states = {
             name: KeyedState(tracks_changes=options.tracks_changes) for name in plan.states
         }
-        self._sink_output: dict[SinkId, list[bytes]] = {
+        self._sink_output: dict[SinkId, list[Any]] = {
             SinkId(index): [] for index in range(len(plan.sinks))
         }
         self._output_of = [
@@ -321,16 +321,11 @@ class Dataflow:
         """Return how many results wait for ``take_output``, for each sink of a pipeline."""
         return [len(output) for output in self._output_of[pipeline]]
 
-    def output_count(self, sink: SinkId) -> int:
-        """Return how many results of a sink wait for ``take_output``, or are being yielded by
-        it."""
-        return len(self._sink_output[sink])
-
-    def take_output(self) -> Iterable[tuple[SinkId, bytes]]:
-        """Yield the output for each sink, then clear it."""
+    def take_output(self) -> Iterable[tuple[SinkId, list[Any]]]:
+        """Yield the rows for each sink; each list is cleared when the next one is asked for."""
         for sink, output in self._sink_output.items():
             if output:
-                yield sink, b"".join(output)
+                yield sink, output
                 output.clear()
 
     def take_failures(self) -> list[Failure]:

@@ -171,11 +171,11 @@ class Engine:
         except StopOnError as stop:
             # Records that cannot be serialised are found here.
             self._stop(stop.failure)
-        for sink, chunk in self._dataflow.take_output():
+        for sink, rows in self._dataflow.take_output():
+            count = len(rows)
+            byte_count = self._events.output_made(sink, rows)
             if self._deliveries is not None:
-                # First, because the sink may acknowledge the chunk during the next call.
-                self._deliveries.output_queued(sink, len(chunk), self._dataflow.output_count(sink))
-            self._events.output_made(sink, chunk)
+                self._deliveries.output_queued(sink, byte_count, count)
         if self._deliveries is not None:
             self._deliveries.turn_flushed()
         failures = self._dataflow.take_failures()

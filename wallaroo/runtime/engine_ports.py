@@ -59,8 +59,11 @@ class EngineEvents(Protocol):
         """Something is about to leave this worker."""
         ...
 
-    def output_made(self, sink: SinkId, chunk: bytes) -> None:
-        """A chunk of whole records is to be written to a sink."""
+    def output_made(self, sink: SinkId, rows: list[Any]) -> int:
+        """Write rows to a sink; return how many bytes they count as.
+
+        The list is valid only during the call.
+        """
         ...
 
     def barrier_received(self, link: Link, barrier: Barrier) -> None:

@@ -119,12 +119,12 @@ class Expected:
         for pipeline, senders in records.items():
             for payloads in senders:
                 dataflow.run_source(pipeline, list(payloads))
-                for sink, data in dataflow.take_output():
-                    written[sink].append(data)
+                for sink, rows in dataflow.take_output():
+                    written[sink] += rows
         mistakes: list[str] = []
         self.output = {
-            sink: cutter.cut_whole(b"".join(chunks), plan.sinks[sink].describe(), mistakes)
-            for sink, chunks in written.items()
+            sink: cutter.cut_whole(b"".join(rows), plan.sinks[sink].describe(), mistakes)
+            for sink, rows in written.items()
         }
         if mistakes:
             raise WallarooParameterError(mistakes)

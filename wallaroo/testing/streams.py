@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
+from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.connectors.sink_queue import SinkQueue
+from wallaroo.names import CheckpointId
 from wallaroo.testing.faults import Chaos
+from wallaroo.testing.file_sinks import pause_a_moment
 from wallaroo.testing.loop import Process
+from wallaroo.worker.sink_port import FinishCut, nothing_to_name
 
 BREAK_PROBABILITY = 0.02
 SLOW_PROBABILITY = 0.15
 LAGGING_PROBABILITY = 1.0
 LAGGING_WRITES = 20
 DELAY_S = 0.004
+LOOK_S = 0.03
 SLOW_DELAY_S = 1.0
 LAGGING_DELAY_S = 3.0
 WRITE_BYTES_MAX = 1 << 6
@@ -63,7 +69,8 @@ class StreamSink:
         self._random: Random = process.loop.random
         self._receivers = receivers
         self._chaos = chaos
-        self.queue = SinkQueue()
+        self.stream = self
+        self._queue = SinkQueue()
         self._received = receivers.connect(sink)
         # The first results of one worker may lag far behind those of others.
         is_lagging = chaos.happens("slow_sinks", LAGGING_PROBABILITY)
@@ -75,33 +82,83 @@ class StreamSink:
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the receiver has not read."""
-        return self.queue.unsent_bytes
+        return self._queue.unsent_bytes
 
     @property
     def settled_bytes(self) -> int:
         """Number of all bytes that the receiver has acknowledged."""
-        return self._written_bytes - self.queue.queued_bytes
+        return self._written_bytes - self._queue.queued_bytes
 
     @property
     def written_bytes(self) -> int:
         """Number of all bytes ever written here."""
         return self._written_bytes
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, rows: list[Any]) -> int:
         """Queue whole records."""
+        chunk = b"".join(rows)
         self._written_bytes += len(chunk)
-        self.queue.append(chunk)
-        self.write_waiting()
+        self._queue.append(chunk)
+        self._write_waiting()
+        return len(chunk)
 
     def settle(self) -> None:
         """Do nothing: acknowledgements are known at once here."""
 
-    def write_waiting(self) -> None:
+    async def connected(self) -> None:
+        """Wait a moment."""
+        await pause_a_moment(self._process)
+
+    def hold(self, number: int) -> None:
+        """Hold back what is written from now on, until ``release(number)``."""
+        self._queue.hold(number)
+
+    def release(self, number: int) -> None:
+        """Write what this hold keeps back, once no earlier hold does."""
+        self._queue.release(number)
+        self._write_waiting()
+
+    def drop_held(self) -> None:
+        """Forget everything that is held back, since a replay produces it again."""
+        self._queue.drop_held()
+
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
+        """Wait until the receiver has read everything written so far."""
+        mark = self._written_bytes
+
+        async def finish() -> SinkShare:
+            await pause_a_moment(self._process)
+            while self.settled_bytes < mark:
+                await self._process.pause(LOOK_S)
+            return SinkShare()
+
+        return finish
+
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        """Do nothing: holds keep the order."""
+        return nothing_to_name
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """Do nothing: what a checkpoint needed is delivered."""
+
+    async def discard(self) -> None:
+        """Discard nothing, since what is written is visible."""
+        await pause_a_moment(self._process)
+
+    async def flush(self) -> None:
+        """Wait until the receiver has read everything."""
+        while self.settled_bytes < self._written_bytes:
+            await self._process.pause(LOOK_S)
+
+    def close(self) -> None:
+        """Do nothing: the receiver has everything."""
+
+    def _write_waiting(self) -> None:
         """Write what the queue does not hold back."""
-        if self._is_busy or not self.queue.waiting_bytes:
+        if self._is_busy or not self._queue.waiting_bytes:
             return
         self._is_busy = True
-        data = self.queue.take(WRITE_BYTES_MAX)
+        data = self._queue.take(WRITE_BYTES_MAX)
         is_slow = self._chaos.happens("slow_sinks", SLOW_PROBABILITY)
         usual_s = LAGGING_DELAY_S if self._lagging_writes > 0 else DELAY_S
         self._lagging_writes -= self._lagging_writes > 0
@@ -115,12 +172,12 @@ class StreamSink:
 
     def _acknowledged(self) -> None:
         self._is_busy = False
-        self.queue.unsettled(0)
-        self.write_waiting()
+        self._queue.unsettled(0)
+        self._write_waiting()
         self._on_progress()
 
     def _lost(self) -> None:
         self._is_busy = False
-        self.queue.connection_lost()
+        self._queue.connection_lost()
         self._received = self._receivers.connect(self._sink)
-        self.write_waiting()
+        self._write_waiting()

@@ -32,7 +32,7 @@ from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.placed import PlacedRunner, Records
 from wallaroo.testing.senders import SendersHall
-from wallaroo.testing.sinks import SimulatedSinks
+from wallaroo.testing.sinks import simulated_sinks
 from wallaroo.testing.sources import Listener
 from wallaroo.testing.splits import SimulatedSplits
 from wallaroo.testing.store import Objects, SimulatedStore
@@ -44,6 +44,7 @@ from wallaroo.wire.data_frames import LinkHello
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.ports import DurableStorage
 from wallaroo.worker.sink_port import SinkEvents
+from wallaroo.worker.worker_sinks import WorkerSinks
 
 TICK_S = 0.05
 COST_S = 0.001
@@ -160,11 +161,11 @@ class SimulatedWorker:
             events,
         )
 
-    def new_sinks(self, events: SinkEvents) -> SimulatedSinks:
+    def new_sinks(self, events: SinkEvents) -> WorkerSinks:
         """Return all sinks."""
         world = self._world
         stage = self._writer.name if world.is_durable else None
-        return SimulatedSinks(
+        return simulated_sinks(
             world.plan, stage, self.process, world.disk, world.receivers, world.chaos, events
         )
 

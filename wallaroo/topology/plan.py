@@ -107,3 +107,7 @@ class Application:
     serialize: Callable[[Any], bytes] | None = None
     """The application's own serialisation of records that travel as objects; ``None``: pickle."""
     deserialize: Callable[[bytes], Any] | None = None
+
+    def sink_name(self, sink: SinkId) -> str:
+        """Return the name of a sink in dead letters, logs and metrics."""
+        return self.sinks[sink].name or f"sink {sink}"

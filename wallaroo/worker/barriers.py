@@ -34,9 +34,8 @@ share is frozen before anything is released, and the output is cut in the same c
 changes only in calls that do not wait, and no record runs between two of these steps.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.lost_input import keeps_input
@@ -58,6 +57,7 @@ from wallaroo.worker.barrier_alignment import (
     SourcePassed,
 )
 from wallaroo.worker.context import WorkerContext
+from wallaroo.worker.sink_port import FinishCut
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +240,9 @@ class Barriers:
         self,
         checkpoint: CheckpointId,
         saving: ShareWriter,
-        reached: Callable[[], Awaitable[list[Any]]],
+        finish_cut: FinishCut,
     ) -> None:
-        saving.output_settled(checkpoint, await reached())
+        saving.output_settled(checkpoint, await finish_cut())
 
     def share_saved(self, content: WorkerCheckpoint) -> None:
         """Report that the share is durable."""

@@ -14,7 +14,7 @@ from wallaroo.runtime.engine import Engine
 from wallaroo.story import Story
 from wallaroo.wire.control import ControlFrame, Counted, Drained
 from wallaroo.worker.ports import WorkerPorts
-from wallaroo.worker.sink_port import Sinks
+from wallaroo.worker.worker_sinks import WorkerSinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class WorkerParts:
     ports: WorkerPorts
     engine: Engine
     sources: Sources
-    sinks: Sinks
+    sinks: WorkerSinks
     hand_over: HandOver
     mesh_events: MeshEvents
     story: Story

@@ -9,6 +9,8 @@ the process for sources, sinks and hand-over, and passes itself as the receiver 
 nothing has to be connected afterwards.
 """
 
+from typing import Any
+
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import ConnectionCopy, Offer
 from wallaroo.links.incoming import IncomingLink
@@ -111,9 +113,9 @@ class WorkerMachine:
         if self._journal is not None:
             self._journal.sync()
 
-    def output_made(self, sink: SinkId, chunk: bytes) -> None:
-        """Write whole records to a sink."""
-        self._sinks.write(sink, chunk)
+    def output_made(self, sink: SinkId, rows: list[Any]) -> int:
+        """Write rows to a sink; return how many bytes they count as."""
+        return self._sinks.write(sink, rows)
 
     def barrier_received(self, link: Link, barrier: Barrier) -> None:
         """Note a barrier of another worker. Everything before it has been processed."""

@@ -28,7 +28,8 @@ from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
-from wallaroo.worker.sink_port import SinkEvents, Sinks
+from wallaroo.worker.sink_port import SinkEvents
+from wallaroo.worker.worker_sinks import WorkerSinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class WorkerPorts(Dialer, Protocol):
         """Return all sources of this worker."""
         ...
 
-    def new_sinks(self, events: SinkEvents) -> Sinks:
+    def new_sinks(self, events: SinkEvents) -> WorkerSinks:
         """Return all sinks of this worker."""
         ...
 

@@ -242,14 +242,14 @@ class WorkerResize:
         worker = self._worker
         through_s = self._worker.clock()
         self._marks = worker.sinks.order.marks()
-        files = worker.sinks.cut_files(order.checkpoint, is_staged=durability is not None)
+        cut = worker.sinks.cut_for_resize(order.checkpoint)
         try:
             await moving.give(self._takers, worker.mesh, self._worker.clock, self._worker.pause)
             if not self._is_on(moving):
                 return
             left = []
             if self._me not in self._takers:
-                staged = await files()
+                staged = (await cut()).staged
                 positions, counts = worker.sources.placed_positions(), self._dataflow.counts()
                 departure = Departure(self._me, [], positions, staged, counts, self._handed_over)
                 if durability is not None:
@@ -258,7 +258,7 @@ class WorkerResize:
                 left = departure.to_wire()
             elif durability is None:
                 # A file has to have what this worker wrote before what a key's new owner appends.
-                await files()
+                await cut()
             splits = worker.sources.splits.positions_of(self._splits)
         except WallarooError as error:
             self._fail(order.epoch, moving, error)

@@ -4,33 +4,8 @@
 """
 
 from collections.abc import Container, Iterable, Mapping
-from typing import Protocol
 
-from wallaroo.connectors.sink_queue import SinkQueue
-
-
-class SinkStream(Protocol):
-    """This worker's queue and connection to one sink."""
-
-    queue: SinkQueue
-
-    @property
-    def written_bytes(self) -> int:
-        """How many bytes were ever written to this sink."""
-        ...
-
-    @property
-    def settled_bytes(self) -> int:
-        """How many of these bytes the sink has acknowledged."""
-        ...
-
-    def settle(self) -> None:
-        """Forget what the sink has acknowledged."""
-        ...
-
-    def write_waiting(self) -> None:
-        """Write what the queue no longer holds back."""
-        ...
+from wallaroo.worker.sink_port import SinkStream
 
 
 class ResultOrder:
@@ -55,16 +30,15 @@ class ResultOrder:
     def hold(self, resize: int, sinks: Iterable[int]) -> None:
         """Hold back what is written to these sinks from now on."""
         for index in sinks:
-            self._streams[index].queue.hold(resize)
+            self._streams[index].hold(resize)
 
     def release(self, resize: int, still_held: Container[int]) -> None:
         """Write what ``hold`` keeps back for ``resize``, except for sinks that are still held."""
         for index, stream in self._streams.items():
             if index not in still_held:
-                stream.queue.release(resize)
-                stream.write_waiting()
+                stream.release(resize)
 
     def drop_held(self) -> None:
         """Forget everything that is held back, since a replay produces it again."""
         for stream in self._streams.values():
-            stream.queue.drop_held()
+            stream.drop_held()

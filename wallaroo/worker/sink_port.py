@@ -1,12 +1,24 @@
-"""What a worker's machines need from its sinks, real or simulated."""
+"""What a worker's machines need from its sinks, real or simulated.
+
+A `SinkRunner` does the work of one sink. It is made from the sink's value in the plan, by the
+function that the value names, and nothing else knows its class.
+"""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
-from wallaroo.checkpoint.manifest import StagedOutput
+from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.errors import WallarooError
-from wallaroo.names import CheckpointId, SinkId
-from wallaroo.worker.result_order import ResultOrder
+from wallaroo.names import CheckpointId, SinkId, WorkerName
+from wallaroo.operators.failures import Failure
+
+FinishCut: TypeAlias = Callable[[], Awaitable[SinkShare]]
+"""Waits until a crash cannot lose what was before a cut; returns what the checkpoint has to name.
+
+It need not be called, because the epoch may end first.
+"""
 
 
 class SinkEvents(Protocol):
@@ -16,44 +28,109 @@ class SinkEvents(Protocol):
         """A sink has accepted something."""
         ...
 
+    def records_failed(self, failures: list[Failure]) -> None:
+        """A sink refuses these records for good."""
+        ...
+
     def sink_failed(self, error: WallarooError) -> None:
         """A sink cannot be written, so the run cannot go on."""
         ...
 
 
-class Sinks(Protocol):
-    """All sinks of one worker."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkContext:
+    """What the runner of a sink knows of its worker."""
 
-    order: ResultOrder
-    """Holds and releases streams when keys change their worker."""
+    index: SinkId
+    """The position of the sink in the plan."""
+    name: str
+    """The name that the user gave the sink, or ``sink N``."""
+    pipeline: str
+    """The name of the pipeline that ends in this sink."""
+    worker: WorkerName
+    events: SinkEvents
+    folder: str = ""
+    """Where relative paths start."""
+    stage: str | None = None
+    """A name that only this process of this worker has; ``None`` if checkpoints are off."""
+    store: ObjectStore | None = None
+    """The store of checkpoints; ``None`` if they are off."""
 
-    def write(self, sink: SinkId, chunk: bytes) -> None:
-        """Queue whole records for a sink."""
+
+class SinkStream(Protocol):
+    """A sink to which a worker writes results while records flow.
+
+    After a resize, new results of a key wait until its old owner has delivered the earlier ones.
+    """
+
+    @property
+    def written_bytes(self) -> int:
+        """How many bytes were ever written to this sink."""
+        ...
+
+    @property
+    def settled_bytes(self) -> int:
+        """How many of these bytes the sink has acknowledged."""
+        ...
+
+    def settle(self) -> None:
+        """Find out what the sink has acknowledged."""
+        ...
+
+    def hold(self, number: int) -> None:
+        """Hold back what is written from now on, until ``release(number)``."""
+        ...
+
+    def release(self, number: int) -> None:
+        """Write what this hold keeps back, once no earlier hold does."""
+        ...
+
+    def drop_held(self) -> None:
+        """Forget everything that is held back, since a replay produces it again."""
+        ...
+
+
+class SinkRunner(Protocol):
+    """One sink of one worker."""
+
+    @property
+    def stream(self) -> SinkStream | None:
+        """How results stay in order when keys change their worker; ``None``: by their cuts."""
+        ...
+
+    @property
+    def settled_bytes(self) -> int:
+        """How many of all bytes ever written the sink has, or were given up."""
         ...
 
     @property
     def backlog_bytes(self) -> int:
-        """How many bytes wait for a sink."""
+        """How many bytes wait for the sink; too many pause the sources."""
         ...
 
-    async def connected(self) -> None:
-        """Wait until every sink is connected."""
-        ...
+    def write(self, rows: list[Any]) -> int:
+        """Queue rows; return how many bytes they count as.
 
-    def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """Make everything written so far part of ``checkpoint``.
-
-        Return a function that waits until all of it is durable or acknowledged, and returns what is
-        staged. It need not be called, because the epoch may end first.
+        The list is valid only during the call.
         """
         ...
 
-    def cut_files(
-        self, checkpoint: CheckpointId, *, is_staged: bool
-    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        """Do what ``cut`` does for file sinks alone, so that later output follows this output.
+    async def connected(self) -> None:
+        """Wait until the sink is connected."""
+        ...
 
-        If output is not staged, the function waits until all of it is written and returns nothing.
+    def settle(self) -> None:
+        """Find out what the sink has acknowledged."""
+        ...
+
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
+        """Make everything written so far part of ``checkpoint``."""
+        ...
+
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        """Make sure that what any worker writes from now on follows what was written so far.
+
+        A sink with a ``stream`` has nothing to do.
         """
         ...
 
@@ -62,9 +139,18 @@ class Sinks(Protocol):
         ...
 
     async def discard(self) -> None:
-        """Discard all staged output that belongs to no checkpoint."""
+        """Discard all output that belongs to no checkpoint and is not visible yet."""
         ...
 
     async def flush(self) -> None:
-        """Wait until the sinks have everything, then close the connections."""
+        """Wait until the sink has everything."""
         ...
+
+    def close(self) -> None:
+        """Close the sink, which has everything."""
+        ...
+
+
+async def nothing_to_name() -> SinkShare:
+    """Return the share of a sink of which checkpoints name nothing, at once."""
+    return SinkShare()

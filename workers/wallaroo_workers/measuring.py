@@ -22,9 +22,9 @@ from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
 from wallaroo_workers import logs
 from wallaroo_workers.process_stats import Vitals, clock_overhead_ns
+from wallaroo_workers.sinks.process_sinks import ProcessSinks
 from wallaroo_workers.sources.file import FileRunner
 from wallaroo_workers.sources.tcp import TCPSourceListener
-from wallaroo_workers.sources_and_sinks import WorkerSinks
 from wallaroo_workers.state_sizes import StateSizes
 
 FAILURES_REPORTED_MAX = 20
@@ -63,7 +63,7 @@ class Measuring:
         if is_paused:
             self._paused_s += elapsed_s
 
-    def note_settled(self, sinks: WorkerSinks) -> None:
+    def note_settled(self, sinks: ProcessSinks) -> None:
         """Note how much the sinks have acknowledged so far."""
         for sink, byte_count in enumerate(sinks.settled_bytes()):
             self._deliveries.settled(sink, byte_count)
@@ -87,7 +87,7 @@ class Measuring:
     # The report
 
     def report(
-        self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: WorkerSinks
+        self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: ProcessSinks
     ) -> Report:
         """Return what was measured since the last report."""
         report = Report(pid=os.getpid(), unix_s=time.time())
@@ -133,7 +133,7 @@ class Measuring:
         report.log = logs.new_lines()
         return report
 
-    def delivered(self, counts: dict[str, Counts], sinks: WorkerSinks) -> dict[str, Counts]:
+    def delivered(self, counts: dict[str, Counts], sinks: ProcessSinks) -> dict[str, Counts]:
         """Return ``counts`` in which results count only after their sink has them.
 
         In a checkpoint results count when they are created, because it is complete only when all

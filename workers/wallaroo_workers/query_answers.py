@@ -15,7 +15,7 @@ from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
-from wallaroo_workers.sources_and_sinks import WorkerSinks
+from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
 log = get_logger()
 
@@ -26,7 +26,7 @@ class Answers:
 
     machine: WorkerMachine
     sources: Sources
-    sinks: WorkerSinks
+    sinks: ProcessSinks
     send: Callable[[ControlFrame], None]
     rate: Rate = field(default_factory=Rate)
     pages: KeyPages = field(default_factory=KeyPages)

@@ -44,8 +44,9 @@ from wallaroo_workers.network.outgoing import DialedLink
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.query_answers import Answers
 from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.sinks.process_sinks import ProcessSinks, new_sinks
 from wallaroo_workers.sources.fd_handover import UnixHandOver
-from wallaroo_workers.sources_and_sinks import WorkerSinks, new_sources
+from wallaroo_workers.sources.process_sources import new_sources
 from wallaroo_workers.unreadable_keys import UnreadableKeys
 from wallaroo_workers.worker_reports import WorkerReports
 
@@ -93,7 +94,7 @@ class Worker:
         )
         self._measuring = Measuring(self.name, plan) if options.measures else None
         self._sources: Sources
-        self._sinks: WorkerSinks
+        self._sinks: ProcessSinks
         self._hand_over: UnixHandOver
         self._machine = WorkerMachine(self, Epoch(settings.incarnation))
         self._reports = WorkerReports(
@@ -122,10 +123,12 @@ class Worker:
         self._sources = new_sources(self.plan, engine, self._settings, journal, events)
         return self._sources
 
-    def new_sinks(self, events: SinkEvents) -> WorkerSinks:
+    def new_sinks(self, events: SinkEvents) -> ProcessSinks:
         """Return all sinks."""
-        stage = None if self.durable is None else self.durable.journal.name
-        self._sinks = WorkerSinks(self.plan, self._settings.options, stage, events)
+        durable, options = self.durable, self._settings.options
+        stage = None if durable is None else durable.journal.name
+        store = None if durable is None else durable.store
+        self._sinks = new_sinks(self.plan, self.name, options, stage, store, events)
         return self._sinks
 
     def new_hand_over(self, events: HandOverEvents) -> UnixHandOver:

@@ -13,7 +13,7 @@ from wallaroo_workers.logs import get_logger
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.pause_watch import PauseWatch
 from wallaroo_workers.settings import WorkerSettings
-from wallaroo_workers.sources_and_sinks import WorkerSinks
+from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
 log = get_logger()
 
@@ -26,7 +26,7 @@ class WorkerReports:
         machine: WorkerMachine,
         settings: WorkerSettings,
         sources: Sources,
-        sinks: WorkerSinks,
+        sinks: ProcessSinks,
         measuring: Measuring | None,
         control: ControlLink,
     ) -> None:

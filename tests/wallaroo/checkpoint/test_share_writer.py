@@ -4,7 +4,7 @@ from typing import Any
 
 import wallaroo
 from tests.wallaroo.operators.mesh import application, payloads, tcp_sink
-from wallaroo.checkpoint.manifest import WorkerCheckpoint
+from wallaroo.checkpoint.manifest import SinkShare, WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.share_writer import Limits, ShareWriter, SourcePositions
@@ -73,7 +73,7 @@ class Share:
     def finish(self) -> WorkerCheckpoint:
         while self.saving.write_slice():
             pass
-        self.saving.output_settled(FIRST, [])
+        self.saving.output_settled(FIRST, SinkShare())
         return self.saved[-1]
 
     def written(self) -> set[Any]:

@@ -67,8 +67,8 @@ class Mesh:
             while travelling:
                 self._deliver(travelling.popleft())
         for flow in self.flows.values():
-            for sink, chunk in flow.take_output():
-                self._output.setdefault(sink, []).append(chunk)
+            for sink, rows in flow.take_output():
+                self._output.setdefault(sink, []).extend(rows)
 
     def _taken(self) -> deque[OutgoingBatch]:
         taken = deque(batch for flow in self.flows.values() for batch in flow.take_batches())

@@ -1,5 +1,7 @@
 """The events of an engine whose worker is of no interest to a test."""
 
+from typing import Any
+
 from wallaroo.names import SinkId
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.inbox import Link
@@ -14,7 +16,8 @@ class EventsIgnored:
 
     def flushing(self) -> None: ...
 
-    def output_made(self, sink: SinkId, chunk: bytes) -> None: ...
+    def output_made(self, sink: SinkId, rows: list[Any]) -> int:
+        return 0
 
     def barrier_received(self, link: Link, barrier: Barrier) -> None: ...
 

@@ -3,13 +3,12 @@
 Nothing around the worker is real. What it waits for goes on in ``pass_time``.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import wallaroo
 from tests.wallaroo.ingest.senders import NotedListener, all_of
 from tests.wallaroo.links.ends import NotedConnection, content_of
-from wallaroo.checkpoint.manifest import StagedOutput
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.restorer import UnreadableKey
 from wallaroo.connectors.sink_queue import SinkQueue
@@ -23,7 +22,7 @@ from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.metrics.tally import Counts
-from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
+from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.partition_map import PartitionMap
@@ -33,8 +32,8 @@ from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign, ControlFrame, Open
 from wallaroo.wire.data_frames import Barrier, DataFrame, LinkHello, LinkWelcome, MovedAll
 from wallaroo.worker.machine import WorkerMachine
-from wallaroo.worker.result_order import ResultOrder
-from wallaroo.worker.sink_port import SinkEvents
+from wallaroo.worker.sink_port import FinishCut, SinkEvents, nothing_to_name
+from wallaroo.worker.worker_sinks import WorkerSinks
 
 ME, A, B = WorkerName("me"), WorkerName("a"), WorkerName("b")
 E1, E2 = Epoch(1), Epoch(2)
@@ -78,51 +77,46 @@ def partitions(*workers: WorkerName) -> PartitionMap:
     return PartitionMap.initial(STATE, 16, [], workers)
 
 
-class NotedStream:
+class NotedSink:
     """A sink with a queue that acknowledges what the test says."""
 
     def __init__(self) -> None:
+        self.stream = self
         self.queue = SinkQueue()
         self.written_bytes = 0
         self.settled_bytes = 0
-        self.let_through = 0
-
-    def settle(self) -> None: ...
-
-    def write_waiting(self) -> None:
-        self.let_through += 1
-
-
-class NotedSinks:
-    """All sinks of the worker: one stream."""
-
-    def __init__(self) -> None:
-        self.stream = NotedStream()
-        self.order = ResultOrder({0: self.stream})
         self.backlog_bytes = 0
         self.are_connected = Flag()
         self.are_connected.set()
         self.are_flushed = Flag()
         self.done: list[str] = []
 
-    def write(self, sink: SinkId, chunk: bytes) -> None:
-        self.stream.written_bytes += len(chunk)
-        self.stream.queue.append(chunk)
+    def write(self, rows: list[Any]) -> int:
+        chunk = b"".join(rows)
+        self.written_bytes += len(chunk)
+        self.queue.append(chunk)
+        return len(chunk)
+
+    def settle(self) -> None: ...
 
     async def connected(self) -> None:
         await self.are_connected.wait()
 
-    def cut(self, checkpoint: CheckpointId) -> Callable[[], Awaitable[list[StagedOutput]]]:
+    def hold(self, number: int) -> None:
+        self.queue.hold(number)
+
+    def release(self, number: int) -> None:
+        self.queue.release(number)
+
+    def drop_held(self) -> None:
+        self.queue.drop_held()
+
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
         raise AssertionError(f"checkpoints are off, and here is {checkpoint}")
 
-    def cut_files(
-        self, checkpoint: CheckpointId, *, is_staged: bool
-    ) -> Callable[[], Awaitable[list[StagedOutput]]]:
-        async def written() -> list[StagedOutput]:
-            return []
-
-        self.done.append(f"files cut at {checkpoint}")
-        return written
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        self.done.append(f"cut at {checkpoint}")
+        return nothing_to_name
 
     def committed(self, checkpoint: CheckpointId) -> None:
         self.done.append(f"committed {checkpoint}")
@@ -132,6 +126,9 @@ class NotedSinks:
 
     async def flush(self) -> None:
         await self.are_flushed.wait()
+
+    def close(self) -> None:
+        self.done.append("closed")
 
 
 class NotedHandOver:
@@ -191,7 +188,7 @@ class WorkerByHand:
         self.dialed: dict[WorkerName, OutgoingLink] = {}
         self.carried: dict[WorkerName, NotedConnection] = {}
         """By worker: what this one has sent there."""
-        self.sinks: NotedSinks
+        self.sink: NotedSink
         self.hand_over: NotedHandOver
         self.source_ports: NotedSourcePorts
         self._works: list[Coroutine[Any, Any, None]] = []
@@ -205,8 +202,9 @@ class WorkerByHand:
         self.source_ports = NotedSourcePorts(self.plan, engine, self.report)
         return Sources(self.source_ports, events)
 
-    def new_sinks(self, events: SinkEvents) -> NotedSinks:
-        self.sinks = NotedSinks()
+    def new_sinks(self, events: SinkEvents) -> WorkerSinks:
+        self.sink = NotedSink()
+        self.sinks = WorkerSinks([self.sink], all_of)
         return self.sinks
 
     def new_hand_over(self, events: HandOverEvents) -> NotedHandOver:

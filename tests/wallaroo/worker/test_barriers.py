@@ -13,7 +13,7 @@ from tests.wallaroo.worker.by_hand import (
     WorkerByHand,
     new_plan,
 )
-from wallaroo.checkpoint.manifest import WorkerCheckpoint
+from wallaroo.checkpoint.manifest import SinkShare, WorkerCheckpoint
 from wallaroo.errors import AlreadyExistsError, StateObjectError, StoreError, WallarooError
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.wire.control import Committed, Drain, Drained, NotSaved, Saved
@@ -106,8 +106,8 @@ class AroundBarriers:
             raise self.positions
         return self.positions
 
-    async def _reached(self) -> list[Any]:
-        return []
+    async def _reached(self) -> SinkShare:
+        return SinkShare()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         self.works.append(work)
@@ -325,6 +325,6 @@ def test_a_drain_without_checkpoints_waits_for_the_barriers_of_all_and_for_the_s
     worker = WorkerByHand().running(A)
     assert worker.order(Drain(E1, FIRST)) == []
     assert worker.carried_to(A) == [Barrier(1, E1, FIRST, EDGE)]
-    worker.sinks.are_flushed.set()
+    worker.sink.are_flushed.set()
     assert worker.pass_time() == [], "a may still send records"
     assert worker.comes_from(A, Barrier(1, E1, FIRST, EDGE)) == [Drained(E1, FIRST, E1, {})]

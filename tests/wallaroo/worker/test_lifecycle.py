@@ -45,10 +45,10 @@ def test_a_worker_joins_with_its_addresses_and_its_plan() -> None:
 def test_a_worker_is_ready_once_all_links_and_all_sinks_stand() -> None:
     worker = WorkerByHand()
     worker.join()
-    worker.sinks.are_connected.clear()
+    worker.sink.are_connected.clear()
     assert worker.order(assign(E1, ME, A)) == []
     assert worker.link_up(A) == []
-    worker.sinks.are_connected.set()
+    worker.sink.are_connected.set()
     assert worker.pass_time() == [Ready(E1)]
 
 
@@ -138,9 +138,9 @@ def test_results_that_were_held_are_dropped_when_a_worker_goes_back() -> None:
     """They are made again. Written now, they could arrive before older results of their keys."""
     worker = WorkerByHand().running()
     worker.sinks.order.hold(1, [0])
-    worker.sinks.stream.queue.append(b"held")
+    worker.sink.queue.append(b"held")
     worker.order(Rewind(E2))
-    queue = worker.sinks.stream.queue
+    queue = worker.sink.queue
     assert (queue.is_holding, queue.queued_bytes) == (False, 0)
 
 
@@ -151,7 +151,7 @@ def test_a_worker_is_drained_once_its_sources_the_barrier_and_its_sinks_are_thro
     worker = WorkerByHand().running()
     assert worker.order(Drain(E1, STOP)) == []
     assert worker.source_ports.listener.done == ["drained"]
-    worker.sinks.are_flushed.set()
+    worker.sink.are_flushed.set()
     assert worker.pass_time() == [Drained(E1, STOP, E1, {})]
 
 
@@ -181,13 +181,12 @@ def test_a_journal_that_cannot_be_read_on_ends_the_run() -> None:
 
 def test_results_are_released_but_for_sinks_that_are_still_held() -> None:
     worker = WorkerByHand().running()
-    queue = worker.sinks.stream.queue
+    queue = worker.sink.queue
     worker.sinks.order.hold(3, [0])
     worker.order(Release(E1, 3, [0]))
     held = [queue.is_holding]
     worker.order(Release(E1, 3, []))
     assert [*held, queue.is_holding] == [True, False]
-    assert worker.sinks.stream.let_through == 1
 
 
 def test_a_frame_that_is_not_an_order_is_refused_and_the_worker_goes_on() -> None:

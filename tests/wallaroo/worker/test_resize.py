@@ -98,10 +98,10 @@ def test_one_that_joins_waits_for_links_and_sinks() -> None:
     worker = WorkerByHand(E2)
     worker.join()
     order = Gather(E1, RESIZE, members(A, joining=[ME]), [A, ME], [partitions(A, ME).to_wire()])
-    worker.sinks.are_connected.clear()
+    worker.sink.are_connected.clear()
     assert worker.order(order) == []
     assert worker.link_up(A) == []
-    worker.sinks.are_connected.set()
+    worker.sink.are_connected.set()
     assert worker.pass_time() == [Gathered(E1, RESIZE)]
 
 
@@ -199,7 +199,7 @@ def test_what_was_given_for_a_resize_that_was_called_off_is_dropped() -> None:
 
 def test_a_worker_says_which_sinks_lack_what_it_wrote_before_the_barrier() -> None:
     worker = gathered()
-    worker.sinks.write(0, b"result")  # type: ignore[arg-type]
+    worker.sink.write([b"result"])
     (*_, held) = hold(worker, A)
     assert isinstance(held, Held)
     assert held.owed_sinks == [0]
@@ -278,10 +278,10 @@ def test_connections_that_nobody_expects_are_refused() -> None:
 
 def test_new_results_wait_for_those_that_others_still_owe() -> None:
     worker, _ = committed_with_departure(attempt=1)
-    worker.sinks.write(0, b"new")  # type: ignore[arg-type]
-    assert worker.sinks.stream.queue.waiting_bytes == 0
+    worker.sink.write([b"new"])
+    assert worker.sink.queue.waiting_bytes == 0
     worker.order(Release(E2, RESIZE, []))
-    assert worker.sinks.stream.queue.waiting_bytes == 3
+    assert worker.sink.queue.waiting_bytes == 3
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["released", "not released"])
@@ -291,23 +291,23 @@ def test_one_that_leaves_ends_only_when_it_is_told_that_its_results_need_not_wai
     """It may hold results behind those of another worker from a resize before."""
     worker = gathered(leaves=True)
     worker.sinks.order.hold(RESIZE - 1, [0])
-    worker.sinks.write(0, b"held")  # type: ignore[arg-type]
+    worker.sink.write([b"held"])
     worker.order(Empty(E1, RESIZE, ["here/a"]))
     hold(worker, A)
     assert worker.order(Leave(E2, RESIZE)) == []
     if is_told:
         worker.order(Release(E2, RESIZE - 1, []))
-    assert (worker.sinks.stream.queue.waiting_bytes == 4) is is_told
+    assert (worker.sink.queue.waiting_bytes == 4) is is_told
 
 
 def test_one_that_leaves_reports_what_it_delivers_and_in_the_end_that_it_is_drained() -> None:
     worker = gathered(leaves=True)
-    worker.sinks.write(0, b"result")  # type: ignore[arg-type]
+    worker.sink.write([b"result"])
     worker.order(Empty(E1, RESIZE, ["here/a"]))
     hold(worker, A)
     assert worker.order(Leave(E2, RESIZE)) == []
-    worker.sinks.stream.settled_bytes = 6
-    worker.sinks.are_flushed.set()
+    worker.sink.settled_bytes = 6
+    worker.sink.are_flushed.set()
     delivered, drained = worker.pass_time()
     assert delivered == Delivered(E1, RESIZE, [])
     assert drained == Drained(E2, HOLD, E1, {})

@@ -6,14 +6,18 @@ arrives meanwhile becomes the next piece.
 """
 
 import asyncio
+import os
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
-from wallaroo.connectors.file import StagedPart
+from wallaroo.checkpoint.manifest import SinkShare, StagedOutput
+from wallaroo.connectors.file import FileSink, StagedPart
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId
-from wallaroo.worker.sink_port import SinkEvents
+from wallaroo.worker.sink_port import FinishCut, SinkContext
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sinks.runner import flush_queue
 from wallaroo_workers.sinks.staged import AppendedFile, StagedFiles
 
 log = get_logger()
@@ -43,6 +47,11 @@ class _Mark:
     done: "asyncio.Future[None]"
 
 
+def new_runner(sink: FileSink, context: SinkContext) -> "FileSinkRunner":
+    """Return the runner of this sink."""
+    return FileSinkRunner(os.path.join(context.folder, sink.path), context)
+
+
 class FileSinkRunner:
     """This worker's output for one file, including what still has to be written.
 
@@ -52,12 +61,16 @@ class FileSinkRunner:
     deletes files that belong to no checkpoint.
     """
 
+    stream = None
+    """Results are in order by their cuts."""
     connection_count = 1
     waiting_since_s: float | None = None
-    """Return immediately: a file needs no connection."""
+    """A file is always there."""
 
-    def __init__(self, path: str, events: SinkEvents, stage: str | None = None) -> None:
+    def __init__(self, path: str, context: SinkContext) -> None:
         self.address = path
+        self._index = context.index
+        stage = context.stage
         self._appended = AppendedFile(path)
         self._staged = StagedFiles(path, stage) if stage is not None else None
         self._queue: deque[bytes | _Cut | _Discard | _Mark] = deque()
@@ -66,8 +79,8 @@ class FileSinkRunner:
         self.written_bytes = 0
         self.queued_bytes = 0
         """Bytes that are not in a file yet."""
-        self.connected = asyncio.Event()
-        self._events = events
+        self._started = asyncio.Event()
+        self._events = context.events
 
     @property
     def backlog_bytes(self) -> int:
@@ -79,15 +92,26 @@ class FileSinkRunner:
         """How many of all bytes ever queued here are in a file or were discarded."""
         return self.written_bytes - self.queued_bytes
 
-    def write(self, chunk: bytes) -> None:
+    @property
+    def is_connected(self) -> bool:
+        """Whether ``run`` has started."""
+        return self._started.is_set()
+
+    async def connected(self) -> None:
+        """Wait until ``run`` has started."""
+        await self._started.wait()
+
+    def write(self, rows: list[Any]) -> int:
         """Queue whole records."""
+        chunk = b"".join(rows)
         self.written_bytes += len(chunk)
         self.queued_bytes += len(chunk)
         self._add(chunk)
+        return len(chunk)
 
     async def run(self) -> None:
         """Write what is queued until cancelled, or until the file cannot be written."""
-        self.connected.set()
+        self._started.set()
         try:
             while True:
                 await self._has_work.wait()
@@ -106,7 +130,35 @@ class FileSinkRunner:
 
     # For checkpoints
 
-    def cut(self, checkpoint: CheckpointId) -> "asyncio.Future[StagedPart | None]":
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
+        """End the staged file; the checkpoint names all parts that no checkpoint has yet."""
+        cut = self.end_file(checkpoint)
+
+        async def finish() -> SinkShare:
+            await cut
+            parts = self.uncommitted(checkpoint)
+            return SinkShare(
+                staged=[
+                    StagedOutput(self._index, part.name, part.byte_count, each)
+                    for each, part in parts
+                ]
+            )
+
+        return finish
+
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        """Cut; without staged files, wait until everything is appended."""
+        return self.cut(checkpoint) if self._staged is not None else self._written
+
+    async def _written(self) -> SinkShare:
+        await self.written()
+        return SinkShare()
+
+    async def flush(self) -> None:
+        """Wait until everything is in a file, staged or not."""
+        await flush_queue(self)
+
+    def end_file(self, checkpoint: CheckpointId) -> "asyncio.Future[StagedPart | None]":
         """Make what was written so far part of ``checkpoint``; later output belongs to the next.
 
         The result is the staged file with all of it once that is durable, or ``None`` if there was
@@ -136,7 +188,11 @@ class FileSinkRunner:
         for each in [each for each in self._uncommitted if each <= checkpoint]:
             del self._uncommitted[each]
 
-    def discard(self, committed: CheckpointId) -> "asyncio.Future[None]":
+    async def discard(self) -> None:
+        """Discard everything that no committed checkpoint has, staged or only queued."""
+        await self.discard_after(CheckpointId(0))
+
+    def discard_after(self, committed: CheckpointId) -> "asyncio.Future[None]":
         """Discard everything after the last committed checkpoint, staged or only queued.
 
         The result is set when its staged files are deleted. New output may be queued immediately.

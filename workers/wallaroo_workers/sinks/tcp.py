@@ -1,16 +1,16 @@
 """TCP sinks: connect, write whole records, and reconnect without losing any."""
 
-import array
 import asyncio
-import fcntl
-import socket
-import termios
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.connectors.tcp import TCPSink
+from wallaroo.names import CheckpointId
+from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sinks.runner import cut_when_settled, flush_queue
+from wallaroo_workers.sinks.tcp_connection import SinkConnection
 
 log = get_logger()
 
@@ -20,6 +20,11 @@ BACK_OFF_MAX_S = 1.0
 WAITING_LOG_EVERY_S = 10.0
 WRITE_BYTES_MAX = 1 << 18
 SETTLE_EVERY_BYTES = 1 << 20
+
+
+def new_runner(sink: TCPSink, context: SinkContext) -> "TCPSinkRunner":
+    """Return the runner of this sink."""
+    return TCPSinkRunner(sink, context.events.backlog_changed)
 
 
 class TCPSinkRunner:
@@ -32,12 +37,13 @@ class TCPSinkRunner:
         self.written_bytes = 0
         self.connection_count = 0
         """How many connections there were, one after the other."""
-        self.queue = SinkQueue()
-        self._connection: _SinkConnection | None = None
+        self.stream = self
+        self._queue = SinkQueue()
+        self._connection: SinkConnection | None = None
         self._lost = asyncio.Event()
         self._handed_out_since_settled = 0
         self._is_closed = False
-        self.connected = asyncio.Event()
+        self._connected = asyncio.Event()
         self.waiting_since_s: float | None = None
         """Loop time since which the sink is disconnected; ``None`` while it is connected."""
 
@@ -50,23 +56,34 @@ class TCPSinkRunner:
     def backlog_bytes(self) -> int:
         """How many bytes the kernel has not accepted yet."""
         buffered = self._connection.buffered_bytes() if self._connection is not None else 0
-        return self.queue.unsent_bytes + buffered
+        return self._queue.unsent_bytes + buffered
 
     @property
     def queued_bytes(self) -> int:
         """How many bytes the receiver has not acknowledged."""
-        return self.queue.queued_bytes
+        return self._queue.queued_bytes
 
-    def write(self, chunk: bytes) -> None:
+    @property
+    def is_connected(self) -> bool:
+        """Whether the sink is there."""
+        return self._connected.is_set()
+
+    async def connected(self) -> None:
+        """Wait until the sink is connected."""
+        await self._connected.wait()
+
+    def write(self, rows: list[Any]) -> int:
         """Queue whole records and write what the connection accepts."""
+        chunk = b"".join(rows)
         self.written_bytes += len(chunk)
-        self.queue.append(chunk)
+        self._queue.append(chunk)
         self.write_waiting()
+        return len(chunk)
 
     @property
     def settled_bytes(self) -> int:
         """How many of all bytes ever written here the receiver's TCP has acknowledged."""
-        return self.written_bytes - self.queue.queued_bytes
+        return self.written_bytes - self._queue.queued_bytes
 
     async def run(self) -> None:
         """Keep the sink connected until it is closed or this is cancelled."""
@@ -77,11 +94,11 @@ class TCPSinkRunner:
             await self._connect(back_off_s)
             connected_s = loop.time()
             self.waiting_since_s = None
-            self.connected.set()
+            self._connected.set()
             self.write_waiting()
             self._on_progress()
             await self._lost.wait()
-            self.connected.clear()
+            self._connected.clear()
             # Back off, so that a receiver that closes each connection is not dialed too often.
 
             is_stable = loop.time() - connected_s > BACK_OFF_MAX_S
@@ -99,7 +116,7 @@ class TCPSinkRunner:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     _, self._connection = await loop.create_connection(
-                        lambda: _SinkConnection(self.write_waiting, self._connection_lost),
+                        lambda: SinkConnection(self.write_waiting, self._connection_lost),
                         self._sink.host,
                         self._sink.port,
                     )
@@ -123,13 +140,13 @@ class TCPSinkRunner:
     def write_waiting(self) -> None:
         """Write what the queue does not hold back."""
         connection = self._connection
-        while connection is not None and connection.is_writable and self.queue.waiting_bytes:
-            chunk = self.queue.take(WRITE_BYTES_MAX)
+        while connection is not None and connection.is_writable and self._queue.waiting_bytes:
+            chunk = self._queue.take(WRITE_BYTES_MAX)
             self._handed_out_since_settled += len(chunk)
             connection.write(chunk)
         if self._handed_out_since_settled >= SETTLE_EVERY_BYTES:
             self.settle()
-        if self.queue.waiting_bytes == 0:
+        if self._queue.waiting_bytes == 0:
             self._on_progress()
 
     def settle(self) -> None:
@@ -139,20 +156,20 @@ class TCPSinkRunner:
         if (
             connection is None
             or connection.is_closing()
-            or self.queue.queued_bytes == self.queue.unsent_bytes
+            or self._queue.queued_bytes == self._queue.unsent_bytes
         ):
             return
         # In this order, because a reset makes the kernel forget what was not acknowledged.
         unacknowledged_bytes = connection.unacknowledged_bytes()
         if connection.abort_if_reset():
             return
-        self.queue.unsettled(unacknowledged_bytes)
+        self._queue.unsettled(unacknowledged_bytes)
 
     def _connection_lost(self, reason: str) -> None:
         self._connection = None
-        self.queue.connection_lost()
+        self._queue.connection_lost()
         self._lost.set()
-        if self._is_closed and not self.queue.queued_bytes:
+        if self._is_closed and not self._queue.queued_bytes:
             return
         log.warning(
             "sink.lost",
@@ -162,77 +179,44 @@ class TCPSinkRunner:
             next="reconnects; queued output is kept",
         )
 
+    # When keys change their worker
+
+    def hold(self, number: int) -> None:
+        """Hold back what is written from now on, until ``release(number)``."""
+        self._queue.hold(number)
+
+    def release(self, number: int) -> None:
+        """Write what this hold keeps back, once no earlier hold does."""
+        self._queue.release(number)
+        self.write_waiting()
+
+    def drop_held(self) -> None:
+        """Forget everything that is held back, since a replay produces it again."""
+        self._queue.drop_held()
+
+    # For checkpoints, and at the end
+
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
+        """Wait until the receiver's TCP has acknowledged everything written so far."""
+        return cut_when_settled(self)
+
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        """Do nothing: holds keep the order."""
+        return nothing_to_name
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """Do nothing: what a checkpoint needed is delivered."""
+
+    async def discard(self) -> None:
+        """Do nothing: what is written is visible."""
+
+    async def flush(self) -> None:
+        """Wait until the receiver's TCP has acknowledged everything."""
+        await flush_queue(self)
+
     def close(self) -> None:
         """Close the connection for good, since everything is delivered."""
         self._is_closed = True
         self.waiting_since_s = None
         if self._connection is not None:
             self._connection.close()
-
-
-class _SinkConnection(asyncio.Protocol):
-    """One connection. It holds at most one unwritten piece, so that we know what the kernel has."""
-
-    def __init__(self, on_writable: Callable[[], None], on_lost: Callable[[str], None]) -> None:
-        self._on_writable = on_writable
-        self._on_lost = on_lost
-        self._transport: asyncio.Transport
-        self._has_eof = False
-        self.is_writable = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._socket: socket.socket = transport.get_extra_info("socket")
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._transport.set_write_buffer_limits(high=1, low=0)
-        self.is_writable = True
-
-    def write(self, chunk: bytes) -> None:
-        self._transport.write(chunk)
-
-    def buffered_bytes(self) -> int:
-        return self._transport.get_write_buffer_size()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def unacknowledged_bytes(self) -> int:
-        """How many bytes of ``write`` the receiver's TCP has not acknowledged."""
-        count = array.array("i", [0])
-        fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, count)
-        return count[0] + self.buffered_bytes()
-
-    def pause_writing(self) -> None:
-        self.is_writable = False
-
-    def resume_writing(self) -> None:
-        self.is_writable = True
-        self._on_writable()
-
-    def data_received(self, data: bytes) -> None:
-        """Ignore what a receiver sends."""
-
-    def eof_received(self) -> bool:
-        """Go on writing: some receivers close their sending side at the start and go on reading."""
-        self._has_eof = True
-        return True
-
-    def abort_if_reset(self) -> bool:
-        """Return whether the receiver has reset the connection; if so, abort it.
-
-        After an end of file the event loop no longer reads, so it does not notice the reset that
-        answers what is written to a receiver that has ended.
-        """
-        if not self._has_eof:
-            return False
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._transport.abort()
-        return error != 0
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_writable = False
-        self._on_lost(str(exc) if exc else "the sink closed the connection")
-
-    def close(self) -> None:
-        self._transport.close()

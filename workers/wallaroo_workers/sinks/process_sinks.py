@@ -1,0 +1,95 @@
+"""All sinks of a worker's process."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+from wallaroo.checkpoint.store import ObjectStore
+from wallaroo.names import SinkId, WorkerName
+from wallaroo.topology.plan import Application
+from wallaroo.worker.sink_port import SinkContext, SinkEvents
+from wallaroo.worker.worker_sinks import WorkerSinks
+from wallaroo_workers.settings import RunOptions
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, new_runner
+
+
+class ProcessSinks(WorkerSinks):
+    """The sinks of one process, with what it measures of them."""
+
+    def __init__(
+        self, plan: Application, runners: Sequence[ProcessSinkRunner], timeout_s: float | None
+    ) -> None:
+        """``timeout_s`` is how long a sink may be unreachable."""
+        super().__init__(runners, run_together)
+        self._plan = plan
+        self._process_runners = runners
+        self._timeout_s = timeout_s
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what keeps the sinks connected, to be run as tasks."""
+        return [runner.run() for runner in self._process_runners]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return of each sink what ``wallaroo.metrics.report`` says of it."""
+        return [
+            {
+                "name": sink.name or sink.describe(),
+                "address": runner.address,
+                "bytes": runner.settled_bytes,
+                "queued_bytes": runner.queued_bytes,
+                "connections": runner.connection_count,
+                "connected": runner.is_connected,
+            }
+            for sink, runner in zip(self._plan.sinks, self._process_runners, strict=True)
+        ]
+
+    def timed_out(self) -> ProcessSinkRunner | None:
+        """Return a sink that has been unreachable for longer than allowed."""
+        now_s = asyncio.get_running_loop().time()
+        for runner in self._process_runners:
+            if (
+                self._timeout_s is not None
+                and runner.waiting_since_s is not None
+                and now_s - runner.waiting_since_s > self._timeout_s
+            ):
+                return runner
+        return None
+
+
+def new_sinks(
+    plan: Application,
+    worker: WorkerName,
+    options: RunOptions,
+    stage: str | None,
+    store: ObjectStore | None,
+    events: SinkEvents,
+) -> ProcessSinks:
+    """Return all sinks of one worker; with a ``stage``, output to files is staged under that name.
+
+    ``store`` is the store of checkpoints, if they are on.
+    """
+    pipeline_of = {sink: each.name for each in plan.pipelines for sink in each.sinks}
+    runners = [
+        new_runner(
+            sink,
+            SinkContext(
+                index=SinkId(index),
+                name=plan.sink_name(SinkId(index)),
+                pipeline=pipeline_of[SinkId(index)],
+                worker=worker,
+                events=events,
+                folder=options.folder,
+                stage=stage,
+                store=store,
+            ),
+        )
+        for index, sink in enumerate(plan.sinks)
+    ]
+    return ProcessSinks(plan, runners, options.sink_timeout_s)
+
+
+async def run_together(works: Iterable[Coroutine[Any, Any, None]], /) -> None:
+    """Run these at the same time; return when the last one has ended."""
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)

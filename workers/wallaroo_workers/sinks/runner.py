@@ -1,0 +1,116 @@
+"""What the process needs from the runners of its sinks, and what all runners do alike."""
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.connectors.base import Sink
+from wallaroo.worker.sink_port import FinishCut, SinkContext, SinkRunner
+from wallaroo_workers.logs import get_logger
+
+log = get_logger()
+
+FLUSH_POLL_S = 0.01
+FLUSH_LOG_EVERY_S = 5.0
+
+
+class ProcessSinkRunner(SinkRunner, Protocol):
+    """A runner in a process, which says how its connection is."""
+
+    @property
+    def address(self) -> str:
+        """Where the sink is, for logs and metrics."""
+        ...
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes the sink has not acknowledged."""
+        ...
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections there have been, one after the other."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the sink can be written now."""
+        ...
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since what time of the loop the sink is unreachable; ``None`` while it is not."""
+        ...
+
+    async def run(self) -> None:
+        """Do the work of the sink until it is closed, or this is cancelled."""
+        ...
+
+
+def new_runner(sink: Sink, context: SinkContext) -> ProcessSinkRunner:
+    """Return the runner that the value of a plan names."""
+    module, _, function = sink.runner.partition(":")
+    make: Callable[[Any, SinkContext], ProcessSinkRunner] = getattr(import_module(module), function)
+    return make(sink, context)
+
+
+class QueueSettled(Protocol):
+    """A sink that acknowledges bytes in the order in which they were written."""
+
+    @property
+    def written_bytes(self) -> int:
+        """How many bytes were ever written."""
+        ...
+
+    @property
+    def settled_bytes(self) -> int:
+        """How many of these are acknowledged."""
+        ...
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many are not."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where the sink is."""
+        ...
+
+    def settle(self) -> None:
+        """Find out what is acknowledged."""
+        ...
+
+
+def cut_when_settled(sink: QueueSettled) -> FinishCut:
+    """Return what waits until the sink has acknowledged everything written so far."""
+    mark = sink.written_bytes
+
+    async def finish() -> SinkShare:
+        while sink.settled_bytes < mark:
+            await asyncio.sleep(FLUSH_POLL_S)
+            sink.settle()
+        return SinkShare()
+
+    return finish
+
+
+async def flush_queue(sink: QueueSettled) -> None:
+    """Wait until the sink has acknowledged everything, and report from time to time that it has
+    not."""
+    loop = asyncio.get_running_loop()
+    logged_s = loop.time()
+    while sink.queued_bytes:
+        await asyncio.sleep(FLUSH_POLL_S)
+        sink.settle()
+        if loop.time() - logged_s >= FLUSH_LOG_EVERY_S:
+            logged_s = loop.time()
+            log.warning(
+                "sink.flushing",
+                address=sink.address,
+                bytes_queued=sink.queued_bytes,
+                hint="ask a second time to stop immediately",
+                next="the stop waits for the sink",
+            )
