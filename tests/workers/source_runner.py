@@ -39,6 +39,10 @@ class NotingEngine:
         self.is_held = False
         asyncio.get_running_loop().call_soon(self._turn)
 
+    def forget(self) -> None:
+        """Take from no source that has records now."""
+        self._queue.clear()
+
     def _turn(self) -> None:
         if self.is_held or not self._queue:
             return

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from wallaroo.connectors.base import Assignment, Source
@@ -98,7 +97,10 @@ def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:
     alone. Of a decorated function the chain calls what is within, which is cheaper.
     """
     decoder = inspect.getattr_static(source, "decoder", None)
-    if not isinstance(decoder, FunctionType):
+    if isinstance(decoder, staticmethod):
+        decoder = decoder.__func__
+    elif not callable(decoder):
+        # It is a property, a class method, an object with decode(), or None.
         decoder = source.decoder
     if callable(getattr(decoder, "decode", None)):
         decoder = getattr(decoder, "function", decoder.decode)

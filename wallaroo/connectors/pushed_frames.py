@@ -8,6 +8,7 @@ other records are pickled.
 import pickle
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -29,17 +30,24 @@ class UnjournalableRecordError(Exception):
 def pack_delivery(record: Any, key: Any, time: float | None) -> bytes:
     """Return the frame of one delivery. Raises ``UnjournalableRecordError``."""
     try:
-        if record.__class__ in _PLAIN_CLASSES:
-            body = [PLAIN, record, key, time]
-        else:
-            body = [PICKLED, pickle.dumps(record, pickle.HIGHEST_PROTOCOL), key, time]
-        packed: bytes = msgpack.packb(body)
+        packed = _packed(record, key, time)
     except Exception as error:
         kind = f"{type(record).__module__}.{type(record).__qualname__}"
         raise UnjournalableRecordError(
             f"a record of class {kind} cannot be written to the journal: {error_text(error)}"
         ) from error
     return _LENGTH.pack(len(packed)) + packed
+
+
+def _packed(record: Any, key: Any, time: float | None) -> bytes:
+    if record.__class__ in _PLAIN_CLASSES:
+        # Text with a lone surrogate, and integers of more than 64 bits, are not in msgpack.
+        with suppress(OverflowError, UnicodeEncodeError):
+            plain: bytes = msgpack.packb([PLAIN, record, key, time])
+            return plain
+    pickled = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+    packed: bytes = msgpack.packb([PICKLED, pickled, key, time])
+    return packed
 
 
 def unpack_deliveries(frames: bytes) -> list[Any]:
@@ -60,8 +68,8 @@ def _bodies(frames: bytes) -> Iterable[bytes]:
 
 
 def _record(body: bytes) -> Any:
-    values = msgpack.unpackb(body)
-    if not isinstance(values, list) or len(values) < 2:
-        raise ValueError("a frame is not a delivery")
-    form, record = values[:2]
-    return pickle.loads(record) if form == PICKLED else record
+    try:
+        form, record, *_ = msgpack.unpackb(body)
+        return pickle.loads(record) if form == PICKLED else record
+    except Exception as error:
+        raise ValueError(f"a frame is not a delivery: {error_text(error)}") from error

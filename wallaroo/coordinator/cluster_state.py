@@ -124,6 +124,10 @@ class ClusterState:
         self.ended_sources = EndedSources(len(begin.sources.workers))
         self.input = KeptInput(begin.needed_input, may_be_lost=begin.may_lose_input)
 
+    def sources_ended(self, worker: WorkerName, pipelines: list[int], problems: list[str]) -> None:
+        """Note that sources have ended on a worker."""
+        self.ended_sources.reported(worker, pipelines, problems, self.sources, self.workers)
+
     @property
     def phase(self) -> Phase:
         """The current phase."""

@@ -296,7 +296,7 @@ class Coordinator:
     def _reported(self, worker: WorkerName, frame: ControlFrame) -> list[Effect]:
         match frame, self.phase:
             case SourcesEnded(_, pipelines, problems), phase:
-                self._state.ended_sources.add(pipelines, problems)
+                self._state.sources_ended(worker, pipelines, problems)
                 is_over = self._state.ended_sources.are_all and phase is Phase.RUNNING
                 return self._stop_in_order() if is_over else []
             case (Discovered() | SplitsStarted() | SplitsEnded()) as report, _:

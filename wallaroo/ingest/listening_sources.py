@@ -1,9 +1,10 @@
 """The senders connected to one worker, and their way to other workers in a resize."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from wallaroo.checkpoint.store import Pause
+from wallaroo.connectors.base import Assignment
 from wallaroo.ingest.connection_handover import ConnectionCopy, collect, drop
 from wallaroo.ingest.read_budget import HoldReason
 from wallaroo.ingest.source_ports import SourcePorts
@@ -18,18 +19,27 @@ class ListeningSources:
         self._ports = ports
         self._taken_over: list[ConnectionCopy] = []
         """Connections that belong to this worker now and are not read yet."""
-        self.are_accepted = False
+        self._accepting: set[int] = set()
+        """The pipelines whose senders are accepted."""
+        self._here: Sequence[bool] = ()
+        """By pipeline, whether this worker is the only one that runs the source."""
+
+    def assign(self, here: Sequence[bool]) -> None:
+        """Set which of the sources that only one worker runs are this worker's."""
+        self._here = here
 
     async def listen(self, addresses: list[str]) -> None:
-        """Accept senders, unless this worker does already. Raises ``OSError``."""
-        if not self.are_accepted:
-            self.are_accepted = True
-            for index, listener in self._ports.listeners.items():
+        """Accept senders, where this worker does not already. Raises ``OSError``."""
+        for index, listener in self._ports.listeners.items():
+            source = self._ports.plan.pipelines[index].source
+            is_elsewhere = source.assignment is Assignment.ONE_WORKER and not self._here[index]
+            if index not in self._accepting and not is_elsewhere:
+                self._accepting.add(index)
                 await listener.listen(addresses[index])
 
     async def close(self) -> None:
         """Take what senders had sent before this call, then close all connections."""
-        self.are_accepted = False
+        self._accepting.clear()
         self._drop()
         await self._ports.all_of(listener.drain() for listener in self._ports.listeners.values())
 
@@ -44,7 +54,7 @@ class ListeningSources:
 
     async def pause_reading(self, pause: Pause) -> None:
         """Stop accepting and reading; return when everything that was read is processed."""
-        self.are_accepted = False
+        self._accepting.clear()
         self._ports.intake.hold(HoldReason.HAND_OVER)
         await self._ports.all_of(each.stop_accepting() for each in self._ports.listeners.values())
         while not self._ports.intake.is_empty:

@@ -3,6 +3,7 @@
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
+from wallaroo.connectors.base import Assignment, Source
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.read_budget import ReadBudget
@@ -47,6 +48,20 @@ class SourceListener(Protocol):
     def connection_count(self) -> int:
         """How many senders are connected."""
         ...
+
+    @property
+    def end(self) -> str | None:
+        """``None`` as long as it may have more; empty once it has ended."""
+        ...
+
+
+def listens(source: Source) -> bool:
+    """Return whether the runner of a source is a ``SourceListener``.
+
+    It is if all workers run it, or if others decide when records arrive: such a source needs a
+    journal, and is not made anew when the worker goes back, but stays connected.
+    """
+    return source.assignment is Assignment.EVERY_WORKER or source.keeps_journal
 
 
 class PlacedSource(Protocol):

@@ -8,7 +8,6 @@ intake is shut.
 from collections.abc import Mapping
 from typing import Any
 
-from wallaroo.connectors.base import Assignment
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.journal_replay import Replay, ReplayRunner
 from wallaroo.ingest.listening_sources import ListeningSources
@@ -56,10 +55,10 @@ class Sources:
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
             self._ports.intake.hold(HoldReason.REPLAY)
+        self.senders.assign(here)
         await self.listen(addresses)
-        for index, pipeline in enumerate(self._ports.plan.pipelines):
-            is_placed = pipeline.source.assignment is Assignment.ONE_WORKER
-            if index in self._placed or not (is_placed and here[index]):
+        for index in range(len(self._ports.plan.pipelines)):
+            if index in self._placed or index in self._ports.listeners or not here[index]:
                 continue
             source = self._ports.new_placed(index)
             self._placed[index] = source
@@ -137,7 +136,8 @@ class Sources:
     @property
     def ended(self) -> tuple[list[int], list[str]]:
         """The pipelines whose sources have ended, and a sentence for each that broke off."""
-        ends = {index: source.end for index, source in self._placed.items()}
+        sources = (self._placed, self._ports.listeners)
+        ends = {index: source.end for kind in sources for index, source in kind.items()}
         return (
             [index for index, end in ends.items() if end is not None],
             [end for end in ends.values() if end],

@@ -17,6 +17,8 @@ SEND_EVERY_S = 0.06
 class Listener:
     """One pipeline's listening source on one worker."""
 
+    end = None
+
     def __init__(
         self,
         pipeline: int,

@@ -6,14 +6,17 @@ from typing import Any, cast
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
+from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.connection_reader import Reading
 from wallaroo.ingest.listening_sources import ListeningSources
 from wallaroo.ingest.read_budget import ReadBudget
 from wallaroo.runtime.engine import Engine
+from wallaroo.topology.plan import Application, Pipeline
 
 PIPELINE = 0
+TCP = TCPSource("h", 7010, 1, ">B", bytes)
 
 
 class NotedReader:
@@ -109,6 +112,8 @@ class OneSender:
 class NotedListener:
     """Takes senders for one pipeline, in name only."""
 
+    end = None
+
     def __init__(self, *copies: ConnectionCopy) -> None:
         self.address = ""
         self.handed_out = [*copies]
@@ -171,6 +176,8 @@ class ListeningParts:
     def __init__(self, *listeners: NotedListener) -> None:
         self.listeners = dict(enumerate(listeners))
         self.intake = ReadBudget()
+        pipelines = tuple(Pipeline(f"p{index}", TCP, (), ()) for index in self.listeners)
+        self.plan = Application("app", pipelines, {}, ())
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await all_of(works)

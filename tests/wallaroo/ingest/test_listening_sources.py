@@ -23,7 +23,6 @@ async def test_all_listeners_listen_once_each_at_its_own_address() -> None:
     listeners = NotedListener(), NotedListener()
     sources, _ = new_listening(*listeners)
     await sources.listen(ADDRESSES)
-    assert sources.are_accepted
     await sources.listen(["elsewhere:1", "elsewhere:2"])
     assert [each.address for each in listeners] == ADDRESSES
 
@@ -56,7 +55,8 @@ async def test_before_connections_are_given_away_all_that_was_read_is_taken() ->
     await sources.pause_reading(pause)
     assert pauses == 3
     assert listener.done == ["stopped accepting"]
-    assert not sources.are_accepted
+    await sources.listen(ADDRESSES)
+    assert listener.address == ADDRESSES[0], "it accepts again only if it is told to"
     sources.resume_reading()
     assert not reader.is_paused()
 

@@ -1,18 +1,22 @@
 """Which methods an author has written, and checks of what they return."""
 
 import inspect
-from typing import Any
+from typing import Any, TypeAlias
 
-from wallaroo.connectors.source_classes import PartitionedSource
+from wallaroo.connectors.source_classes import PartitionedSource, PushedSource
 from wallaroo.describing import a_type, type_name
 from wallaroo.errors import ClusterError
 from wallaroo.ingest.split_batches import Method
 from wallaroo_workers.sources.reading import ReadState
 
+SourceOfAuthor: TypeAlias = PartitionedSource[Any] | PushedSource[Any]
+_KINDS = (PartitionedSource, PushedSource)
 
-def has_own(source: PartitionedSource[Any], method: str) -> bool:
+
+def has_own(source: SourceOfAuthor, method: str) -> bool:
     """Return whether an author has written this method."""
-    return getattr(type(source), method) is not getattr(PartitionedSource, method)
+    written = getattr(type(source), method)
+    return all(written is not getattr(kind, method, None) for kind in _KINDS)
 
 
 def is_asynchronous(source: PartitionedSource[Any]) -> bool:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wallaroo.connectors.source_classes import PartitionedSource, SourceError
+from wallaroo.connectors.source_classes import SourceError
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.split_batches import Method
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sources.author_methods import has_own, settled
+from wallaroo_workers.sources.author_methods import SourceOfAuthor, has_own, settled
 from wallaroo_workers.sources.connector_thread import ConnectorThread
 from wallaroo_workers.sources.reading import Backoff, Waiting, run_error, waiting
 
@@ -48,7 +48,7 @@ class ConnectorCalls:
 
     def __init__(
         self,
-        source: PartitionedSource[Any],
+        source: SourceOfAuthor,
         pipeline: str,
         waits: WaitingLog,
         thread: ConnectorThread | None,
@@ -119,8 +119,9 @@ class ConnectorCalls:
 
     async def close(self) -> None:
         """End the thread, if there is one for these calls alone."""
-        if self._own_thread is not None:
-            await self._own_thread.close()
+        thread, self._own_thread = self._own_thread, None
+        if thread is not None:
+            await thread.close()
 
 
 def _settle(result: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.connectors.base import Assignment
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener
+from wallaroo.ingest.source_ports import PlacedSource, SourceEvents, SourceListener, listens
 from wallaroo.ingest.sources import Sources
 from wallaroo.ingest.split_ports import SplitSource
 from wallaroo.runtime.engine import Engine
@@ -62,9 +61,7 @@ class _SourcePorts:
         self.engine = engine
         self.intake = intake
         self.listeners: dict[int, SourceListener] = {
-            context.index: new_runner(context)
-            for context in contexts
-            if context.source.assignment is Assignment.EVERY_WORKER
+            context.index: new_runner(context) for context in contexts if listens(context.source)
         }
         self.replayed = asyncio.Event()
         self._contexts = contexts

@@ -38,6 +38,9 @@ _BACKLOG_FIELD = slice(24, 28)
 class TCPSourceListener:
     """One source of one pipeline on this worker, with all its connections."""
 
+    end = None
+    """It has no end: more senders may connect."""
+
     def __init__(
         self,
         source: TCPSource,
