@@ -17,6 +17,16 @@ SOURCE_CLASSES = {
     "PartitionedSource",
     "PushedSource",
 }
+SINK_CLASSES = {
+    "TCPSink",
+    "FileSink",
+    "Custom",
+    "TCPSinkRunner",
+    "FileSinkRunner",
+    "StreamSink",
+    "StagedSink",
+    "AppendedSink",
+}
 MODULES = (
     "wallaroo/connectors/",
     "workers/wallaroo_workers/sources/tcp.py",
@@ -57,6 +67,10 @@ def places(paths: list[Path], classes: set[str]) -> list[str]:
 
 def test_nothing_asks_for_the_class_of_a_source() -> None:
     assert places(SOURCES + TESTS, SOURCE_CLASSES) == []
+
+
+def test_nothing_asks_for_the_class_of_a_sink() -> None:
+    assert places(SOURCES + TESTS, SINK_CLASSES) == []
 
 
 @pytest.mark.parametrize(

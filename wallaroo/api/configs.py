@@ -158,15 +158,27 @@ class TCPSinkConfig(SinkConfig[R_contra]):
     """Connects to ``host:port`` and writes the result of ``encoder`` unchanged.
 
     ``host`` and ``port`` are as for ``TCPSourceConfig``, without port 0. ``encoder`` is a function
-    decorated with ``wallaroo.encoder``, or an object with ``encode(record)``.
+    decorated with ``wallaroo.encoder``, or an object with ``encode(record)``. ``name`` is the
+    sink's name in logs and metrics.
     """
 
-    def __init__(self, host: str, port: str | int, encoder: RecordEncoder[R_contra]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: str | int,
+        encoder: RecordEncoder[R_contra],
+        *,
+        name: str | None = None,
+    ) -> None:
         self.host = host
         self.port = port
         self.encoder = encoder
+        self.name = name
         place = caller_place()
-        problems = _address_problems("TCPSinkConfig", host, port, port_min=1)
+        problems = [
+            *_address_problems("TCPSinkConfig", host, port, port_min=1),
+            *_name_problems("TCPSinkConfig", name),
+        ]
         self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *encoder_mistakes(encoder, place),
@@ -185,21 +197,30 @@ class TCPSinkConfig(SinkConfig[R_contra]):
             host=_without_brackets(self.host),
             port=int(self.port),
             encode=_encode(self.encoder),
+            name=self.name,
         )
 
 
 class FileSinkConfig(SinkConfig[R_contra]):
     """Writes the result of ``encoder`` unchanged to the file at ``path``; a run replaces the file.
 
-    ``encoder`` is as for ``TCPSinkConfig``, ``path`` as for ``FileSourceConfig``.
+    ``encoder`` and ``name`` are as for ``TCPSinkConfig``, ``path`` as for ``FileSourceConfig``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], encoder: RecordEncoder[R_contra]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        encoder: RecordEncoder[R_contra],
+        *,
+        name: str | None = None,
+    ) -> None:
         self.path = path
         self.encoder = encoder
+        self.name = name
         place = caller_place()
         self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in _path_problems("FileSinkConfig", path)),
+            *(problem.at(place) for problem in _name_problems("FileSinkConfig", name)),
             *encoder_mistakes(encoder, place),
         )
 
@@ -212,7 +233,7 @@ class FileSinkConfig(SinkConfig[R_contra]):
 
     def sink(self) -> FileSink:
         """Return the sink for the plan; do not call it if there are mistakes."""
-        return FileSink(os.fspath(self.path), _encode(self.encoder))
+        return FileSink(os.fspath(self.path), _encode(self.encoder), self.name)
 
 
 def _header_length(decoder: Any) -> int:
@@ -236,6 +257,11 @@ def _encode(encoder: Any) -> Callable[[Any], bytes | str | None]:
     function: Callable[[Any], bytes | str | None]
     function = encoder.function if isinstance(encoder, Encoder) else encoder.encode
     return function
+
+
+def _name_problems(config: str, name: object) -> Iterator[Problem]:
+    if name is not None and (not isinstance(name, str) or not name):
+        yield Problem(f"the name of {config} is {named(name)}", 'give a text, such as "totals"')
 
 
 def _path_problems(config: str, path: object) -> Iterator[Problem]:

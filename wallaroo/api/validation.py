@@ -55,6 +55,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation)
     yield from _payload_key_mistakes(drafts)
     yield from _address_mistakes(drafts)
     yield from _path_mistakes(drafts)
+    yield from _sink_name_mistakes(drafts)
 
 
 def _open_mistake(draft: PipelineDraft) -> str:
@@ -172,6 +173,17 @@ def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
                 what = f"{writes}, as does {writer.name!r} at {writer.place}"
                 yield Problem(what, "give each sink a file of its own").at(draft.place)
             written_by.setdefault(normpath(path), draft)
+
+
+def _sink_name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    used = [(sink.name, draft) for draft in drafts for sink in draft.sinks]
+    taken: dict[str, PipelineDraft] = {}
+    for index, (name, draft) in enumerate(used):
+        shown = name or f"sink {index}"
+        if shown in taken:
+            what = f"two sinks are named {shown!r}; the other one is at {taken[shown].place}"
+            yield Problem(what, "give each sink a name of its own").at(draft.place)
+        taken.setdefault(shown, draft)
 
 
 def _class_name(state: StateDeclaration) -> str:

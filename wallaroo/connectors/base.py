@@ -148,6 +148,11 @@ class Sink(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Its class, as metrics name it."""
+        ...
+
+    @property
     def takes_bytes(self) -> bool:
         """Whether rows are bytes: a ``str`` becomes UTF-8, anything else is a dead letter.
 

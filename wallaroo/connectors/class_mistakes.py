@@ -29,3 +29,17 @@ def told_mistakes(given: Any, place: str) -> Iterator[str]:
         yield f"{place}: identity() of {name} returned {a_type(identity)}; return a string"
     for sentence in sentences:
         yield f"{place}: {name}: {sentence}"
+
+
+def sink_mistakes(given: Any, place: str) -> Iterator[str]:
+    """Yield a sentence for a name or an encoder that cannot be one."""
+    name = type(given).__name__
+    if given.name is not None and not (isinstance(given.name, str) and given.name):
+        yield f"{place}: the name of {name} is {a_type(given.name)}; give a text that is not empty"
+    encoder = given.encoder
+    if encoder is not None and not callable(encoder) and not hasattr(encoder, "encode"):
+        yield (
+            f"{place}: the encoder of {name} is {a_type(encoder)}; give a function decorated with "
+            "@wallaroo.encoder, or any function of a record"
+        )
+    yield from getattr(encoder, "mistakes", ())

@@ -91,18 +91,24 @@ def _identity(source: Source, identity: str) -> str:
 
 
 def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:
-    """Return the function that decodes a payload; ``None`` if the source has no decoder.
+    """Return the function that decodes a payload; ``None`` if the source has no decoder."""
+    return unbound(source, "decoder", "decode")
 
-    A function that is an attribute of the class is not bound to the source: it gets the payload
-    alone. Of a decorated function the chain calls what is within, which is cheaper.
+
+def unbound(given: Any, attribute: str, method: str) -> Callable[[Any], Any] | None:
+    """Return the function in an attribute of a connector; ``None`` if there is none.
+
+    A function that is an attribute of the class is not bound to the connector: it gets its argument
+    alone. Of a decorated function the chain calls what is within, which is cheaper. An object of
+    another kind has ``method``.
     """
-    decoder = inspect.getattr_static(source, "decoder", None)
-    if isinstance(decoder, staticmethod):
-        decoder = decoder.__func__
-    elif not callable(decoder):
-        # It is a property, a class method, an object with decode(), or None.
-        decoder = source.decoder
-    if callable(getattr(decoder, "decode", None)):
-        decoder = getattr(decoder, "function", decoder.decode)
-    function: Callable[[Any], Any] | None = decoder
-    return function
+    function = inspect.getattr_static(given, attribute, None)
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    elif not callable(function):
+        # It is a property, a class method, an object with ``method``, or None.
+        function = getattr(given, attribute)
+    if callable(getattr(function, method, None)):
+        function = getattr(function, "function", getattr(function, method))
+    found: Callable[[Any], Any] | None = function
+    return found

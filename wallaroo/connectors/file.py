@@ -66,6 +66,7 @@ class FileSource(Source):
 class FileSink:
     """Writes exactly what the encoder returned to the file at ``path``."""
 
+    kind: ClassVar[str] = "FileSink"
     runner: ClassVar[str] = "wallaroo_workers.sinks.file:new_runner"
     promise: ClassVar[Promise] = Promise.STAGED_FILE
     takes_bytes: ClassVar[bool] = True

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wallaroo.connectors import base
-from wallaroo.connectors.base import SinkConfig
-from wallaroo.connectors.class_mistakes import missing_methods, told_mistakes
+from wallaroo.connectors.base import Promise, SinkConfig
+from wallaroo.connectors.class_mistakes import missing_methods, sink_mistakes, told_mistakes
+from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.source_classes import Done
 from wallaroo.type_variables import R_contra
 
@@ -48,12 +49,13 @@ class Sink(SinkConfig[R_contra]):
 
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
-        raise NotImplementedError
+        return Custom(self, Promise.AT_LEAST_ONCE, "wallaroo_workers.sinks.connector:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         yield from missing_methods(self, Sink, ("write",), place)
         yield from told_mistakes(self, place)
+        yield from sink_mistakes(self, place)
 
 
 class OnceSink(SinkConfig[R_contra]):
@@ -94,12 +96,13 @@ class OnceSink(SinkConfig[R_contra]):
 
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
-        raise NotImplementedError
+        return Custom(self, Promise.OUTBOX, "wallaroo_workers.sinks.once:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         yield from missing_methods(self, OnceSink, ("open", "last", "write"), place)
         yield from told_mistakes(self, place)
+        yield from sink_mistakes(self, place)
 
 
 class TwoPhaseSink(SinkConfig[R_contra]):
@@ -152,13 +155,14 @@ class TwoPhaseSink(SinkConfig[R_contra]):
 
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
-        raise NotImplementedError
+        return Custom(self, Promise.TWO_PHASES, "wallaroo_workers.sinks.two_phases:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         required = ("open", "write", "prepare", "commit", "abort", "prepared")
         yield from missing_methods(self, TwoPhaseSink, required, place)
         yield from told_mistakes(self, place)
+        yield from sink_mistakes(self, place)
 
 
 class Rejected(Exception):

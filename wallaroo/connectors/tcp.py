@@ -68,6 +68,7 @@ class TCPSource(Source):
 class TCPSink:
     """Connects to ``host:port`` and writes exactly what the encoder returned."""
 
+    kind: ClassVar[str] = "TCPSink"
     runner: ClassVar[str] = "wallaroo_workers.sinks.tcp:new_runner"
     promise: ClassVar[Promise] = Promise.AT_LEAST_ONCE
     takes_bytes: ClassVar[bool] = True

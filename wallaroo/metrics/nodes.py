@@ -70,7 +70,7 @@ class Nodes:
         for sink_id in pipeline.sinks:
             sink: Sink = plan.sinks[sink_id]
             label = labels.new(sink.describe())
-            self.of_sink[sink_id] = self._add(pipeline, "sink", label, type(sink).__name__)
+            self.of_sink[sink_id] = self._add(pipeline, "sink", label, sink.kind)
 
     def _add_step(
         self, pipeline: Pipeline, step: Step, label: str, exchange: Exchange | None

@@ -14,7 +14,8 @@ from wallaroo.routing.keys import display_key
 from wallaroo.topology.plan import Application, Exchange, Pipeline, State, Step
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
-_FILE_SINK = re.compile(r"sink (\d+) (FileSink\(path=.+), encode=", re.DOTALL)
+_KEPT_SINKS = r"(?:FileSink\(path=|OnceSink\(identity=|TwoPhaseSink\(identity=)"
+_KEPT_SINK = re.compile(rf"sink (\d+) ({_KEPT_SINKS}.+), encode=", re.DOTALL)
 """Checkpoints refer to these by their position in the plan."""
 
 
@@ -40,22 +41,22 @@ def difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 
 def displaced(saved: Sequence[str], current: Sequence[str]) -> str:
-    """Return a sentence on the first pipeline or file sink of `saved` that is elsewhere now.
+    """Return a sentence on the first pipeline or sink of `saved` that is elsewhere now.
 
-    Positions of sources, journals and output files refer to that position in the plan, so they
-    would be used for another one. A pipeline or a file sink whose position is empty now was
-    removed, and does not count. Return "" if nothing is displaced.
+    Positions of sources, journals, output files and batches in outboxes refer to that position in
+    the plan, so they would be used for another one. A pipeline or such a sink whose position is
+    empty now was removed, and does not count. Return "" if nothing is displaced.
     """
     saved_pipelines, current_pipelines = _pipelines(saved), _pipelines(current)
     for ours, theirs in zip(saved_pipelines, current_pipelines, strict=False):
         if ours != theirs:
             return f"in the place of [{ours}] is [{theirs}]"
-    saved_files, current_files = _file_sinks(saved), _file_sinks(current)
-    for index, file in saved_files.items():
-        at = [other for other, theirs in current_files.items() if theirs == file]
-        if index not in at and (at or index in current_files):
+    saved_sinks, current_sinks = _kept_sinks(saved), _kept_sinks(current)
+    for index, file in saved_sinks.items():
+        at = [other for other, theirs in current_sinks.items() if theirs == file]
+        if index not in at and (at or index in current_sinks):
             moved = (
-                f"is sink {at[0]}" if at else f"has given its place to [{current_files[index]})]"
+                f"is sink {at[0]}" if at else f"has given its place to [{current_sinks[index]})]"
             )
             return f"sink {index} [{file})] {moved} now"
     return ""
@@ -78,8 +79,8 @@ def _pipelines(outline: Iterable[str]) -> list[str]:
     return [f"{match[1]}, {match[2]}" if match[2] else match[1] for match in matches]
 
 
-def _file_sinks(outline: Iterable[str]) -> dict[int, str]:
-    matches = [match for line in outline if (match := _FILE_SINK.match(line))]
+def _kept_sinks(outline: Iterable[str]) -> dict[int, str]:
+    matches = [match for line in outline if (match := _KEPT_SINK.match(line))]
     return {int(match[1]): match[2] for match in matches}
 
 

@@ -135,3 +135,9 @@ def test_a_sink_does_not_write_what_a_source_reads() -> None:
 def test_several_sources_may_read_one_file() -> None:
     source = FileSource("in.txt", "newline", 0, "", bytes)
     assert mistakes(draft(10, source=source), draft(20, source=source)) == []
+
+
+def test_each_sink_has_a_name_of_its_own() -> None:
+    sinks = [FileSink("a", str, "totals"), FileSink("b", str), FileSink("c", str, "sink 1")]
+    (mistake,) = mistakes(draft(10, sinks=sinks, closed_by="to_sinks"))
+    assert "two sinks are named 'sink 1'" in mistake
