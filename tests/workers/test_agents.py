@@ -1,14 +1,32 @@
-"""Hosts that do not come: a worker waits for its own for some time, and a stop waits for none."""
+"""Hosts of agents: what is reported about them, and how long a worker waits for its own."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from wallaroo.coordinator import host_registry
 from wallaroo.coordinator.host_registry import HostRegistry, HostRules
 from wallaroo.errors import ClusterError
+from wallaroo.names import Epoch, WorkerName
+from wallaroo.wire.agents import (
+    Dismissed,
+    Offer,
+    Prepared,
+    ProcessEnded,
+    ProcessStarted,
+    StartProcess,
+    Withdraw,
+)
+from wallaroo.wire.control import ControlFrame, decode_control_frame
+from wallaroo.wire.requests import NO_EPOCH
+from wallaroo_workers.initializer.control.server import Guest
 from wallaroo_workers.initializer.placement.agents import Agents
+from wallaroo_workers.network.frames import FrameConnection
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 
+LENGTH_BYTES = 4
+FAR = WorkerName("far")
 SETTINGS = WorkerSettings(
     name="far",
     incarnation=2,
@@ -20,14 +38,106 @@ SETTINGS = WorkerSettings(
 )
 
 
-def agents_of(*, absence_s: float = 0.01) -> Agents:
+class Followed:
+    """A cluster that notes what agents report; it is never formed."""
+
+    def __init__(self) -> None:
+        self.reported: list[object] = []
+
+    def run_facts(self) -> None:
+        return None
+
+    def arrived(self, worker: WorkerName) -> None:
+        self.reported.append(("arrived", worker))
+
+    def withdrawn(self, worker: WorkerName) -> None:
+        self.reported.append(("withdrawn", worker))
+
+    def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        self.reported.append(("lost", worker, incarnation))
+
+
+class Line:
+    """The initializer's end of an agent's connection."""
+
+    peer = "far:1"
+
+    def __init__(self) -> None:
+        self.sent: list[ControlFrame] = []
+        self.was_started = asyncio.Event()
+
+    def write(self, frame: bytes) -> None:
+        self.sent.append(decode_control_frame(frame[LENGTH_BYTES:]))
+        if isinstance(self.sent[-1], StartProcess):
+            self.was_started.set()
+
+    def abort(self, reason: str) -> None:
+        pass
+
+
+def agents_of(cluster: Followed | None = None, *, absence_s: float = 0.01) -> Agents:
     rules = HostRules(outline=[], silence_s=1.0, absence_s=absence_s)
-    return Agents(HostRegistry(rules), "counts", "{}")
+    return Agents(HostRegistry(rules), cluster or Followed(), "counts", "{}")
+
+
+def offer(agents: Agents, line: Line, instance: str) -> Guest:
+    """Let an agent offer its host under the name of the worker."""
+    frame = Offer(NO_EPOCH, FAR, "far", instance, [], 1)
+    return agents.offered(cast(FrameConnection, line), frame)
 
 
 async def test_a_worker_is_not_started_if_its_host_stays_away() -> None:
     with pytest.raises(ClusterError, match="no host has offered to run worker far"):
-        await agents_of().start(SETTINGS)
+        await agents_of().start(SETTINGS, Followed())
+
+
+async def test_the_end_of_a_process_is_reported_once_to_what_started_it() -> None:
+    cluster, line = Followed(), Line()
+    agents = agents_of()
+    agent = offer(agents, line, "1")
+    agent.received(Prepared(Epoch(0), Epoch(0)))
+    starting = asyncio.create_task(agents.start(SETTINGS, cluster))
+    await line.was_started.wait()
+    assert line.sent[-1] == StartProcess(Epoch(2))
+    agent.received(ProcessStarted(Epoch(2), 17))
+    assert await starting == 17
+    agent.received(ProcessEnded(Epoch(2), "it was killed"))
+    agent.lost("the connection broke")
+    assert cluster.reported == [("lost", FAR, 2)]
+
+
+async def test_only_the_agent_of_a_host_can_withdraw_it() -> None:
+    cluster = Followed()
+    agents = agents_of(cluster)
+    first = offer(agents, Line(), "1")
+    refused = Line()
+    second = offer(agents, refused, "2")
+    assert isinstance(refused.sent[-1], Dismissed)
+    second.received(Withdraw(NO_EPOCH))
+    assert cluster.reported == []
+    first.received(Withdraw(NO_EPOCH))
+    assert cluster.reported == [("withdrawn", FAR)]
+
+
+async def test_a_host_that_is_lost_before_its_worker_may_start_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The start waits for the end of an earlier process, and its host is lost meanwhile."""
+    monkeypatch.setattr(host_registry, "ORPHAN_LIVES_S", 0.01)
+    agents = agents_of(absence_s=5.0)
+    for instance in ("1", "2"):
+        agent = offer(agents, Line(), instance)
+        agent.received(Prepared(Epoch(0), Epoch(0)))
+        starting = asyncio.create_task(agents.start(SETTINGS, Followed()))
+        await asyncio.sleep(0)
+        agent.lost("the connection broke")
+    line = Line()
+    agent = offer(agents, line, "3")
+    agent.received(Prepared(Epoch(0), Epoch(0)))
+    async with asyncio.timeout(5):
+        await line.was_started.wait()
+    agent.received(ProcessStarted(Epoch(2), 17))
+    assert await starting == 17
 
 
 @pytest.mark.parametrize("turns_between", range(4))

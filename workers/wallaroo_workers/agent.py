@@ -99,10 +99,9 @@ class Agent:
         self._name = WorkerName(settings.name)
         self._tls = None if settings.tls is None else Tls(settings.tls)
         self._instance = secrets.token_hex(8)
-        self._placement = LocalPlacement()
-        self._placement.on_exit = self._process_ended
-        if settings.stands_for_worker:
-            self._placement.on_status = self._worker_ended_with
+        self._placement = LocalPlacement(
+            self._worker_ended_with if settings.stands_for_worker else None
+        )
         self._link: ControlLink | None = None
         self._signs: Liveness
         self._options = RunOptions()
@@ -314,7 +313,7 @@ class Agent:
         )
         self._placed = order.epoch
         try:
-            pid = await self._placement.start(worker)
+            pid = await self._placement.start(worker, self)
         except ClusterError as error:
             following = "the initializer decides about another"
             log.error("worker.start_failed", reason=error.what, hint=error.hint, next=following)
@@ -322,14 +321,15 @@ class Agent:
             return
         link.send(ProcessStarted(order.epoch, pid))
 
-    def _process_ended(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+    def worker_lost(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        """Report the end of the worker's process to the initializer."""
         log.info(
             "worker.ended", reason=reason, next="the initializer decides whether to restart it"
         )
         if self._link is not None:
             self._link.send(ProcessEnded(incarnation, reason))
 
-    def _worker_ended_with(self, _worker: WorkerName, status: int) -> None:
+    def _worker_ended_with(self, status: int) -> None:
         if status > 0 and status != STATUS_INITIALIZER_LOST:
             self._finish(status)
 

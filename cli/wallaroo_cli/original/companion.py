@@ -20,18 +20,25 @@ LOOK_S = 0.1
 
 
 class Companion:
-    """Follows the cluster by ``ask``; ``on_situation`` is told each time it has looked."""
+    """Follows the cluster by ``ask``."""
 
     def __init__(
-        self, name: str, plan: Application, lines: Lines, ask: Ask, stop: Callable[[], None]
+        self,
+        name: str,
+        plan: Application,
+        lines: Lines,
+        ask: Ask,
+        stop: Callable[[], None],
+        on_situation: Callable[[Situation], None] = lambda _: None,
     ) -> None:
+        """``on_situation`` gets what each look at the cluster has found."""
         self._name = name
         self._lines = lines
         self._ask = ask
         self._view = RequestView(name, plan, ask, stop)
         answers = ExternalAnswers(name, INITIALIZER, plan, self._view, say)
         self._server = ExternalServer(answers.answer)
-        self.on_situation: Callable[[Situation], None] = lambda _: None
+        self._on_situation = on_situation
 
     async def listen(self, address: str) -> None:
         """Take clients at the address of ``--external``; nobody can where it is empty.
@@ -76,7 +83,7 @@ class Companion:
             key_count = sum(by_worker.get(self._name, 0) for by_worker in counts.values())
         for line in self._lines.came(now, key_count):
             say(line)
-        self.on_situation(now)
+        self._on_situation(now)
 
     async def close(self) -> None:
         """Take no more clients."""

@@ -76,9 +76,7 @@ class _Run:
 
     def placement(self) -> LocalPlacement:
         """Return where the worker beside the initializer lives."""
-        placement = LocalPlacement()
-        placement.on_status = self._worker_ended
-        return placement
+        return LocalPlacement(self._worker_ended)
 
     async def serve(self, cluster: Cluster, plan: Application, *, is_successor: bool) -> None:
         """Run the cluster to its end, and delete what it leaves if that was in order."""
@@ -87,8 +85,7 @@ class _Run:
         lines = Lines(
             INITIALIZER, is_successor=is_successor, is_durable=options.is_durable, is_joining=False
         )
-        companion = Companion(INITIALIZER, plan, lines, self._ask, cluster.stop)
-        companion.on_situation = self._look
+        companion = Companion(INITIALIZER, plan, lines, self._ask, cluster.stop, self._look)
         if is_successor:
             for address in (options.control, options.data):
                 say(f"Restarting a listener at {address}")
@@ -114,7 +111,7 @@ class _Run:
             self._traces = dataclasses.replace(self._traces, members=members)
             self._files.write_traces(self._traces)
 
-    def _worker_ended(self, _worker: WorkerName, status: int) -> None:
+    def _worker_ended(self, status: int) -> None:
         """If the application has ended the worker, this process, which is the worker, ends too."""
         if status > 0:
             # Where the whole run has failed that is heard by then, and ends it in its own way.

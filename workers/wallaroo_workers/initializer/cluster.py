@@ -138,9 +138,10 @@ class Cluster:
         try:
             has_begun = await is_formed(self._form(), self._ended, self._stopped_early)
             error = await self._ended if has_begun else None
-            self._hosts.agents.error = "" if error is None else error.what
+            if error is not None:
+                self._hosts.agents.run_failed(error.what)
         except WallarooError as failure:
-            self._hosts.agents.error = failure.what
+            self._hosts.agents.run_failed(failure.what)
             raise
         finally:
             self._ready_file.remove()
@@ -193,7 +194,6 @@ class Cluster:
         self._control.clients.why_not_yet = self._hosts.why_not_yet
         self._control.clients.stop_early = self.stop
         self._control.guests[Offer] = self._hosts.agents.offered
-        self._placement.on_exit = self._worker_lost
         # Agents try to connect for a short time only, so serve them while waiting for the store.
         self._hosts.agents.begin()
         if self._checkpoints is not None:
@@ -287,10 +287,6 @@ class Cluster:
         if self._driver is not None:
             self._driver.link_lost(worker, incarnation, reason)
 
-    def _worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        if self._driver is not None:
-            self._driver.worker_lost(worker, incarnation, reason)
-
     # The ports of the run
 
     def now_s(self) -> float:
@@ -319,7 +315,7 @@ class Cluster:
     async def _run_process(self, order: StartWorker, driver: RunDriver) -> None:
         settings = self._hosts.worker_settings(order, self._control.address)
         try:
-            pid = await self._placement.start(settings)
+            pid = await self._placement.start(settings, driver)
         except ClusterError as error:
             driver.process_not_started(order, error)
             return

@@ -1,11 +1,10 @@
 """One agent, seen from the initializer: its connection, and the worker process that it runs."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from wallaroo.errors import ProtocolError
-from wallaroo.names import Epoch, WorkerName
+from wallaroo.names import Epoch
 from wallaroo.wire.agents import (
     Beat,
     Dismissed,
@@ -17,14 +16,12 @@ from wallaroo.wire.agents import (
 )
 from wallaroo.wire.control import ControlFrame, encode_control_frame
 from wallaroo.wire.requests import NO_EPOCH
+from wallaroo_workers.initializer.placement.local import ProcessEvents
 from wallaroo_workers.network.frames import FrameConnection
 
 
 class Owner(Protocol):
     """Handles what agents report."""
-
-    on_exit: Callable[[WorkerName, Epoch, str], None]
-    on_leave: Callable[[WorkerName], None]
 
     def heartbeat(self, agent: "Agent") -> None:
         """Note that an agent is alive."""
@@ -32,6 +29,10 @@ class Owner(Protocol):
 
     def prepared(self, agent: "Agent", frame: Prepared) -> None:
         """Note that a worker can be started on the agent's host."""
+        ...
+
+    def withdrawn(self, agent: "Agent") -> None:
+        """Handle an agent's request to release its host."""
         ...
 
     def lost(self, agent: "Agent", reason: str) -> None:
@@ -42,8 +43,9 @@ class Owner(Protocol):
 class AgentProcess:
     """A worker process that an agent was ordered to start."""
 
-    def __init__(self, incarnation: Epoch) -> None:
+    def __init__(self, incarnation: Epoch, events: ProcessEvents) -> None:
         self.incarnation = incarnation
+        self.events = events
         self.pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The process id; 0 if the process never ran."""
         self.ended = asyncio.Event()
@@ -78,7 +80,7 @@ class Agent:
             case ProcessEnded(epoch, reason):
                 self.process_ended(epoch, reason)
             case Withdraw():
-                self._owner.on_leave(self.name)
+                self._owner.withdrawn(self)
             case _:
                 raise ProtocolError(f"{type(frame).__name__} is not for an agent to say")
         self._owner.heartbeat(self)
@@ -91,7 +93,7 @@ class Agent:
         if not process.pid.done():
             process.pid.set_result(0)
         process.ended.set()
-        self._owner.on_exit(self.name, incarnation, reason)
+        process.events.worker_lost(self.name, incarnation, reason)
 
     def lost(self, reason: str) -> None:
         """Report the end of the connection; the agent ends its worker as well then."""

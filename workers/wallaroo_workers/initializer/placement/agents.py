@@ -7,7 +7,7 @@ the worker is restarted through the agent with its name, either the same agent o
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from wallaroo.coordinator.host_registry import BEAT_S, HostRegistry, RunFacts
 from wallaroo.errors import ClusterError
@@ -17,7 +17,7 @@ from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.initializer.control.server import Guest
 from wallaroo_workers.initializer.placement.agent_link import Agent, AgentProcess
-from wallaroo_workers.initializer.placement.local import KILL_AFTER_S
+from wallaroo_workers.initializer.placement.local import KILL_AFTER_S, ProcessEvents
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 from wallaroo_workers.settings import WorkerSettings
@@ -30,13 +30,32 @@ REFUSES = "the initializer refuses us"
 """Agents report this before the reason of a refusal."""
 
 
+class HostEvents(Protocol):
+    """Handles hosts that arrive and leave."""
+
+    def run_facts(self) -> RunFacts | None:
+        """Return what decides about new hosts; ``None`` until the cluster is formed."""
+        ...
+
+    def arrived(self, worker: WorkerName) -> None:
+        """Handle a new host, on which a worker can be started."""
+        ...
+
+    def withdrawn(self, worker: WorkerName) -> None:
+        """Handle an agent's request to release its host."""
+        ...
+
+
 class Agents:
     """All agents, by the name of their worker; starts workers through them."""
 
-    def __init__(self, registry: HostRegistry, application: str, options: str) -> None:
+    def __init__(
+        self, registry: HostRegistry, events: HostEvents, application: str, options: str
+    ) -> None:
         """``options`` is the ``RunOptions`` of all workers, as JSON."""
         self._registry = registry
         self._rules = registry.rules
+        self._events = events
         self._application = application
         self._options = options
         self._agents: dict[WorkerName, Agent] = {}
@@ -44,16 +63,9 @@ class Agents:
         self.changed = asyncio.Event()
         """Set whenever a host is connected, prepared or lost."""
         self._timer: asyncio.TimerHandle | None = None
-        self.run_facts: Callable[[], RunFacts | None] = lambda: None
-        """Returns what decides about new hosts; ``None`` until the cluster is formed."""
-        self.on_new: Callable[[WorkerName], None] = lambda _: None
-        """Called for each new name that is accepted."""
-        self.on_leave: Callable[[WorkerName], None] = lambda _: None
-        """Called when an agent asks for its host to be released."""
-        self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
         self.missing = 0
         """How many agents the start still waits for."""
-        self.error = ""
+        self._error = ""
         """The error that ended the run, for agents; empty if there is none."""
 
     def begin(self) -> None:
@@ -77,7 +89,7 @@ class Agents:
             self.lost(before, "it has dialed anew")
             before.abort("it has dialed anew")
         agent = Agent(self, connection, frame)
-        refusal = self._registry.offered(frame, time.monotonic(), self.run_facts())
+        refusal = self._registry.offered(frame, time.monotonic(), self._events.run_facts())
         if refusal is not None:
             what, hint = refusal.what, refusal.hint
             facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
@@ -98,7 +110,12 @@ class Agents:
         is_new = self._registry.prepared(agent.name, frame)
         self.changed.set()
         if is_new:
-            self.on_new(agent.name)
+            self._events.arrived(agent.name)
+
+    def withdrawn(self, agent: Agent) -> None:
+        """Handle an agent's request to release its host."""
+        if self._agents.get(agent.name) is agent:
+            self._events.withdrawn(agent.name)
 
     def lost(self, agent: Agent, reason: str) -> None:
         """Handle the end of an agent's connection."""
@@ -161,22 +178,31 @@ class Agents:
         if (agent := self._agents.pop(worker, None)) is not None:
             agent.dismiss(self._rules.silence_s, what, hint)
 
+    def run_failed(self, what: str) -> None:
+        """Note the error that ended the run; agents get it when they are dismissed."""
+        self._error = what
+
     # As a placement
 
-    async def start(self, settings: WorkerSettings) -> int:
+    async def start(self, settings: WorkerSettings, events: ProcessEvents) -> int:
         """Start a worker through its agent; return its process id, 0 if it never ran.
 
         Raises ``ClusterError`` if there is no agent with its name for too long.
         """
         name = WorkerName(settings.name)
         agent = await self._present(name)
-        await self._leftover_ended(agent)
-        process = agent.process = AgentProcess(Epoch(settings.incarnation))
+        while await self._leftover_ended(agent):
+            # The host may have been lost and replaced in the meantime.
+            agent = await self._present(name)
+        process = agent.process = AgentProcess(Epoch(settings.incarnation), events)
         agent.send(StartProcess(process.incarnation))
         return await process.pid
 
-    async def _leftover_ended(self, agent: Agent) -> None:
-        """Wait until nothing is left of the worker on a host that was lost."""
+    async def _leftover_ended(self, agent: Agent) -> bool:
+        """Wait until nothing is left of the worker on a host that was lost.
+
+        Return whether that took any time.
+        """
         left_s = self._registry.leftover_s(agent.name, time.monotonic())
         if left_s > 0:
             log.info(
@@ -186,6 +212,7 @@ class Agents:
                 next="the new one starts after that",
             )
             await asyncio.sleep(left_s)
+        return left_s > 0
 
     async def _present(self, name: WorkerName) -> Agent:
         until_s = self._registry.absent_until_s(name, time.monotonic())
@@ -227,7 +254,7 @@ class Agents:
         self._agents.clear()
         self._registry.forget_hosts()
         for agent in agents:
-            why = self.error and f"the cluster has ended: {self.error}"
+            why = self._error and f"the cluster has ended: {self._error}"
             agent.dismiss(self._rules.silence_s, why)
         leaving = [asyncio.ensure_future(agent.disconnected.wait()) for agent in agents]
         if leaving:

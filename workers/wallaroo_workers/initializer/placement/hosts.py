@@ -94,11 +94,14 @@ class Hosts:
             outline=list(outline(plan)), silence_s=silence_s, absence_s=settings.agent_timeout_s
         )
         self.registry = HostRegistry(rules)
-        self.agents = Agents(self.registry, plan.name, json.dumps(dataclasses.asdict(options)))
+        self.agents = Agents(
+            self.registry, self, plan.name, json.dumps(dataclasses.asdict(options))
+        )
         self.placement = PlacementByName(here, self.agents, self.registry.knows)
         self.is_ready = asyncio.Event()
         """Set once the application accepts records."""
-        self._run: Run
+        self._run: Run | None = None
+        """``None`` until the cluster is formed."""
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
@@ -126,27 +129,33 @@ class Hosts:
     def serve(self, run: Run) -> None:
         """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
-        agents = self.agents
-        agents.run_facts = self._run_facts
-        agents.on_new = self._arrived
-        agents.on_leave = lambda worker: run.start(self._shrink(worker))
         for worker in self.registry.names:
             if worker not in run.members():
-                self._arrived(worker)
+                self.arrived(worker)
 
-    def _run_facts(self) -> RunFacts:
-        run = self._run
-        return RunFacts(members=run.members(), used=run.used(), epoch=run.epoch())
+    # What agents report
 
-    def _arrived(self, worker: WorkerName) -> None:
-        match self.registry.arrived(worker, self._run_facts()):
+    def run_facts(self) -> RunFacts | None:
+        """Return what decides about new hosts; ``None`` until the cluster is formed."""
+        return None if self._run is None else _facts(self._run)
+
+    def arrived(self, worker: WorkerName) -> None:
+        """Let the worker of a new host join the cluster, alone or together with others."""
+        if (run := self._run) is None:
+            return
+        match self.registry.arrived(worker, _facts(run)):
             case Refusal() as refusal:
                 self._refuse([worker], refusal)
             case Join(workers):
-                self._run.start(self._grow(workers))
+                run.start(self._grow(run, workers))
             case JoinWaits(waiting, missing):
                 here = ", ".join(waiting)
                 log.info("hosts.waiting", here=here, missing=missing, next="they join together")
+
+    def withdrawn(self, worker: WorkerName) -> None:
+        """Let the worker leave the cluster, and release its host."""
+        if (run := self._run) is not None:
+            run.start(self._shrink(run, worker))
 
     def _refuse(self, workers: list[WorkerName], why: Refusal | ClusterError) -> None:
         for worker in workers:
@@ -154,13 +163,13 @@ class Hosts:
             log.warning("host.join_failed", **facts, next="it is sent away")
             self.agents.refuse(worker, why.what, why.hint)
 
-    async def _grow(self, workers: list[WorkerName]) -> None:
+    async def _grow(self, run: Run, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
         try:
-            await self._run.resize(workers, [])
+            await run.resize(workers, [])
         except ClusterError as error:
             # During an orderly stop these agents are dismissed together with all others.
-            if not self._run.is_ending():
+            if not run.is_ending():
                 self._refuse(workers, error)
 
     async def left(self, worker: WorkerName) -> None:
@@ -169,15 +178,15 @@ class Hosts:
             await self.agents.ended(worker)
             self.agents.dismiss(worker)
 
-    async def _shrink(self, worker: WorkerName) -> None:
-        leave = self.registry.leaving(worker, self._run_facts())
+    async def _shrink(self, run: Run, worker: WorkerName) -> None:
+        leave = self.registry.leaving(worker, _facts(run))
         if leave is Leave.STOP:
             log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
-            self._run.stop_in_order(worker)
+            run.stop_in_order(worker)
             return
         try:
             if leave is Leave.RESIZE:
-                await self._run.resize([], [worker])
+                await run.resize([], [worker])
         except ClusterError as error:
             facts = {"worker": worker, "reason": error.what, "hint": error.hint}
             log.warning("host.leave_rejected", **facts, next="its worker goes on")
@@ -203,3 +212,7 @@ class Hosts:
             bind_host=bind_host,
             advertise_host=self._settings.advertise_host,
         )
+
+
+def _facts(run: Run) -> RunFacts:
+    return RunFacts(members=run.members(), used=run.used(), epoch=run.epoch())

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from wallaroo.errors import ClusterError
@@ -35,14 +36,19 @@ block to the system and getting new pages: 9 instead of 23 microseconds a record
 10 KiB (measured). The user's own environment takes precedence."""
 
 
+class ProcessEvents(Protocol):
+    """Handles the ends of processes that a placement has started."""
+
+    def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+        """Handle the end of a worker's process; called once for each, with the reason as text."""
+        ...
+
+
 class Placement(Protocol):
     """Starts worker processes somewhere and watches them."""
 
-    on_exit: Callable[[WorkerName, Epoch, str], None]
-    """Called once for each process that ended, with the reason as text."""
-
-    async def start(self, settings: WorkerSettings) -> int:
-        """Start a worker; return its process id."""
+    async def start(self, settings: WorkerSettings, events: ProcessEvents) -> int:
+        """Start a worker, report its end to ``events``, and return its process id."""
         ...
 
     async def stop(self) -> None:
@@ -61,16 +67,18 @@ class Placement(Protocol):
 class LocalPlacement:
     """Worker processes on this machine."""
 
-    def __init__(self) -> None:
-        self.on_exit: Callable[[WorkerName, Epoch, str], None] = lambda _name, _epoch, _why: None
-        self.on_status: Callable[[WorkerName, int], None] = lambda _name, _status: None
-        """Called before ``on_exit`` with the exit status; below 0, it is the signal, negated."""
+    def __init__(self, on_status: Callable[[int], None] | None = None) -> None:
+        """``on_status`` gets the exit status of each process; below 0, it is the signal, negated.
+
+        It is called before the end of the process is reported.
+        """
+        self._on_status = on_status
         self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
         self._watching: dict[WorkerName, asyncio.Task[None]] = {}
         """By worker: runs until nothing is left of its process, the children included."""
         self._watchers: set[asyncio.Task[None]] = set()
 
-    async def start(self, settings: WorkerSettings) -> int:
+    async def start(self, settings: WorkerSettings, events: ProcessEvents) -> int:
         """Start a child process, and send it its settings, which include the secret, by a pipe."""
         if not self._processes:
             remove_leftovers()
@@ -94,9 +102,9 @@ class LocalPlacement:
             pass  # the process has ended already; uvloop raises this then
         name = WorkerName(settings.name)
         self._processes[name] = process
-        incarnation = Epoch(settings.incarnation)
+        ended = partial(events.worker_lost, name, Epoch(settings.incarnation))
         leftovers = Leftovers(process.pid, mark)
-        watcher = asyncio.create_task(self._watch(name, incarnation, process, folder, leftovers))
+        watcher = asyncio.create_task(self._watch(name, process, folder, leftovers, ended))
         self._watching[name] = watcher
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
@@ -105,10 +113,10 @@ class LocalPlacement:
     async def _watch(
         self,
         worker: WorkerName,
-        incarnation: Epoch,
         process: asyncio.subprocess.Process,
         folder: PrivateFolder,
         leftovers: Leftovers,
+        ended: Callable[[str], None],
     ) -> None:
         status = await process.wait()
         count = await asyncio.to_thread(leftovers.end)
@@ -118,8 +126,9 @@ class LocalPlacement:
                 "worker.child_processes_ended", worker=worker, process_count=count, next=following
             )
         folder.remove()
-        self.on_status(worker, status)
-        self.on_exit(worker, incarnation, _reason(status))
+        if self._on_status is not None:
+            self._on_status(status)
+        ended(_reason(status))
 
     def kill(self, worker: WorkerName) -> None:
         """End what is left of this worker's process."""
@@ -160,21 +169,12 @@ class PlacementByName:
         self._there = there
         self._knows = knows
 
-    @property
-    def on_exit(self) -> Callable[[WorkerName, Epoch, str], None]:
-        """Called once for each process that ended, with the reason as text."""
-        return self._here.on_exit
-
-    @on_exit.setter
-    def on_exit(self, callback: Callable[[WorkerName, Epoch, str], None]) -> None:
-        self._here.on_exit = self._there.on_exit = callback
-
     def _of(self, worker: WorkerName) -> Placement:
         return self._there if self._knows(worker) else self._here
 
-    async def start(self, settings: WorkerSettings) -> int:
-        """Start a worker; return its process id."""
-        return await self._of(WorkerName(settings.name)).start(settings)
+    async def start(self, settings: WorkerSettings, events: ProcessEvents) -> int:
+        """Start a worker, report its end to ``events``, and return its process id."""
+        return await self._of(WorkerName(settings.name)).start(settings, events)
 
     def kill(self, worker: WorkerName) -> None:
         """End what is left of this worker's process."""
