@@ -89,6 +89,7 @@ class AskedCluster(Story):
         effects = self.coordinator.step(event)
         self._note(effects)
         self.watch.on_step(event, effects)
+        self.requests.stepped()
         if self.phase is Phase.STOPPED:
             self.stopped.set()
         return effects

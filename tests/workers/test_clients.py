@@ -19,7 +19,7 @@ from wallaroo_cli.tools.control_client import _ask
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.initializer.control import clients
-from wallaroo_workers.initializer.control.clients import Clients
+from wallaroo_workers.initializer.control.clients import Clients, RequestHandler
 from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.network.frames import FrameConnection, split_address
 
@@ -62,8 +62,8 @@ class Echo:
 class KnownClients(Clients):
     """Clients of the server; ``all_closed`` is set while there is none."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, requests: RequestHandler) -> None:
+        super().__init__(requests)
         self.all_closed = asyncio.Event()
         self.all_closed.set()
 
@@ -95,9 +95,9 @@ class NoWorkers:
 
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[tuple[ControlServer, Echo]]:
-    server, echo = ControlServer(SECRET, NoWorkers()), Echo()
-    server.clients = known = KnownClients()
-    known.requests = echo  # type: ignore[assignment]  # as far as clients see
+    echo = Echo()
+    known = KnownClients(echo)
+    server = ControlServer(SECRET, NoWorkers(), known, {})
     await server.listen("127.0.0.1", 0)
     try:
         yield server, echo
@@ -231,13 +231,6 @@ async def test_an_error_comes_back_with_its_kind(
             assert answered.value.hint == raised.hint
         echo.error = None
         assert (await ask(server, a=2))["params"] == {"a": 2}
-
-
-async def test_a_cluster_that_is_not_formed_says_so() -> None:
-    async with serving() as (server, _):
-        server.clients.requests = None
-        with pytest.raises(ClusterError, match="it is being formed"):
-            await ask(server)
 
 
 async def test_another_secret_is_refused_and_no_listener_means_no_cluster() -> None:

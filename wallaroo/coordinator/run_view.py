@@ -1,7 +1,7 @@
 """Follows the coordinator of a run, to answer requests about it.
 
-The coordinator keeps only what it needs for its decisions. Requests also need the current members,
-the outcome of the last checkpoint, and a call when something has happened.
+The coordinator keeps only what it needs for its decisions. Requests also need the current members
+and the outcome of the last checkpoint.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,8 +75,6 @@ class RunView:
     """Record and failure counts, once everything is drained."""
     listeners: list[Listener] = field(default_factory=list)
     """Called with each announcement."""
-    on_change: Callable[[], None] = lambda: None
-    """Called after each step."""
     _members: dict[WorkerName, None] = field(default_factory=dict)
 
     @property
@@ -102,7 +100,6 @@ class RunView:
                     self.maps = [PartitionMap.from_wire(each) for each in assign.partition_maps]
                 case Announce(what, values):
                     self._announced(what, values)
-        self.on_change()
 
     def _announced(self, what: str, values: dict[str, Any]) -> None:
         if what == "cluster.drained":

@@ -8,7 +8,6 @@ from typing import Any
 
 from wallaroo.checkpoint.journal import JOURNAL_FOLDER
 from wallaroo.coordinator.run_outcome import FailureRule
-from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo_cli.original.companion import INITIALIZER, Companion
@@ -100,9 +99,7 @@ class _Run:
         say("Recovery files removed.")
 
     async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        if self._cluster.requests is None:
-            raise ClusterError("the cluster is not formed yet")
-        return await self._cluster.requests.handle(method, params, lambda _: None)
+        return await self._cluster.handle(method, params, lambda _: None)
 
     def _look(self, now: Situation) -> None:
         """Note down who is a member: a successor waits for all of them."""

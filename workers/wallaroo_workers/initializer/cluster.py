@@ -27,6 +27,8 @@ from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import ControlFrame, Measured, RequestStop
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.initializer.control.clients import Clients
+from wallaroo_workers.initializer.control.commands import Progress
 from wallaroo_workers.initializer.control.pending_resizes import PendingResizes
 from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.initializer.control.run_context import Reach
@@ -99,7 +101,14 @@ class Cluster:
         self._checkpoints: KeptCheckpoints | None = None
         if settings.checkpoints is not None:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
-        self._control = ControlServer(self._hosts.secret, self, self._hosts.tls)
+        self._clients = Clients(self)
+        self._control = ControlServer(
+            self._hosts.secret,
+            self,
+            self._clients,
+            {Offer: self._hosts.agents.offered},
+            self._hosts.tls,
+        )
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
         self.requests: Requests | None = None
@@ -155,7 +164,7 @@ class Cluster:
         if self.requests is not None:
             await self.requests.end(error)
         await self._page.close()
-        await self._control.clients.finish()
+        await self._clients.finish()
         if error is not None:
             if self._hosts.is_ready.is_set():
                 log_failed(error, self._failures.outcome(), *self._letters)
@@ -170,6 +179,17 @@ class Cluster:
             self._driver.on_event(StopRequested(may_force=False))
             return
         self._stopped_early.set()
+
+    async def handle(
+        self, method: str, params: dict[str, Any], progress: Progress
+    ) -> dict[str, Any]:
+        """Carry out a request of a client; until the cluster is formed, only a stop is possible."""
+        if self.requests is not None:
+            return await self.requests.handle(method, params, progress)
+        if method == "stop":
+            self.stop()
+            return {"stopped": True, "took_s": 0.0}
+        raise self._hosts.why_not_yet()
 
     # Start
 
@@ -191,9 +211,6 @@ class Cluster:
             dashboard="",
             workers=[],
         )
-        self._control.clients.why_not_yet = self._hosts.why_not_yet
-        self._control.clients.stop_early = self.stop
-        self._control.guests[Offer] = self._hosts.agents.offered
         # Agents try to connect for a short time only, so serve them while waiting for the store.
         self._hosts.agents.begin()
         if self._checkpoints is not None:
@@ -231,7 +248,7 @@ class Cluster:
             )
         )
         self.observatory.watch(driver.coordinator)
-        self.requests = self._control.clients.requests = Requests(self._reach(driver, resizes))
+        self.requests = Requests(self._reach(driver, resizes))
         self._signals.deliver_to(lambda: driver.on_event(self._stop_request))
         asyncio.get_running_loop().set_exception_handler(self._broken)
         if self._checkpoints is None:
@@ -332,9 +349,11 @@ class Cluster:
         log_announced(line)
 
     def decided(self, event: Event | None, effects: Sequence[Effect]) -> None:
-        """Update metrics and the event history."""
+        """Update metrics and the event history, and let requests look at the run again."""
         for effect in effects:
             self.observatory.on_effect(effect)
+        if self.requests is not None:
+            self.requests.stepped()
 
     def not_ready(self) -> None:
         """Remove the ready file."""

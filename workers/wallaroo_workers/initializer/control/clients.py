@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, ConfigError, ProtocolError, WallarooError
@@ -21,7 +21,6 @@ from wallaroo.wire.requests import (
     from_json,
     to_json,
 )
-from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
 
@@ -32,15 +31,25 @@ REQUESTS_AT_ONCE_MAX = 16
 LAST_ANSWERS_S = 2.0
 
 
-class Clients:
-    """The clients of one run. ``requests`` is set as soon as the cluster is formed."""
+class RequestHandler(Protocol):
+    """Carries out the requests of clients."""
 
-    def __init__(self) -> None:
-        self.requests: Requests | None = None
-        self.why_not_yet: Callable[[], ClusterError] = lambda: ClusterError("it is being formed")
-        """Returns the error that clients get before ``requests`` is set."""
-        self.stop_early: Callable[[], None] | None = None
-        """Ends a cluster that is still forming."""
+    async def handle(
+        self, method: str, params: dict[str, Any], progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Carry out a request; return its result. ``progress`` gets events meanwhile.
+
+        Raises ``ClusterError`` if the request cannot be carried out, ``ConfigError`` if it is a
+        mistake.
+        """
+        ...
+
+
+class Clients:
+    """The clients of one run."""
+
+    def __init__(self, requests: RequestHandler) -> None:
+        self._requests = requests
         self._tasks: dict[FrameConnection, dict[int, asyncio.Task[None]]] = {}
 
     def take(self, connection: FrameConnection, frame: ControlFrame) -> bool:
@@ -114,13 +123,8 @@ class Clients:
     async def _result(
         self, connection: FrameConnection, request: Request, params: dict[str, Any]
     ) -> str:
-        if self.requests is None:
-            if request.method == "stop" and self.stop_early is not None:
-                self.stop_early()
-                return to_json({"stopped": True, "took_s": 0.0})
-            raise self.why_not_yet()
         progress = partial(_send_progress, connection, request.request)
-        return to_json(await self.requests.handle(request.method, params, progress))
+        return to_json(await self._requests.handle(request.method, params, progress))
 
 
 def _send_progress(connection: FrameConnection, number: int, facts: dict[str, Any]) -> None:

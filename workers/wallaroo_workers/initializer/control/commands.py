@@ -87,20 +87,23 @@ class Commands:
             "discarded": self.discarded,
         }
 
-    async def discard(self) -> None:
-        """Delete what the run has kept, if that was requested; every process has ended."""
+    async def discard(self) -> WallarooError | None:
+        """Delete what the run has kept, if that was requested; every process has ended.
+
+        Return the error if that has failed.
+        """
         if not self._discards or self._reach.discard_all is None:
-            return
+            return None
         try:
             self.discarded = await self._reach.discard_all()
         except (WallarooError, OSError) as error:
-            self._reach.error = ClusterError(
+            log.error("state.discard_failed", reason=str(error))
+            return ClusterError(
                 f"not all of the state could be discarded: {error}",
                 hint="delete the resilience directory and the journals by hand",
             )
-            log.error("state.discard_failed", reason=str(error))
-        else:
-            log.info("state.discarded", **self.discarded)
+        log.info("state.discarded", **self.discarded)
+        return None
 
     async def drain(self, parameters: Parameters) -> dict[str, Any]:
         """Close the sources, finish accepted records, and leave the workers running."""

@@ -61,14 +61,16 @@ class Requests:
         finally:
             listeners.remove(report)
 
+    def stepped(self) -> None:
+        """Let requests that wait for a change look at the run again."""
+        self._reach.wake()
+
     def replied(self, _worker: WorkerName, frame: Replied) -> None:
         """Handle a worker's answer to a query."""
         self._worker_queries.replied(frame)
 
     async def end(self, error: WallarooError | None) -> None:
         """Carry out what was requested for the end of the run, and answer: every process ended."""
-        self._reach.error = error
         if error is None:
-            await self._commands.discard()
-        self._reach.ended.set()
-        self._reach.wake()
+            error = await self._commands.discard()
+        self._reach.end(error)

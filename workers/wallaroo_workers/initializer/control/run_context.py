@@ -56,15 +56,18 @@ class Reach:
     error: WallarooError | None = None
     """The error that ended the run, if any."""
 
-    def __post_init__(self) -> None:
-        self.watch.on_change = self.wake
-
     def wake(self) -> None:
         """Wake every request that waits for a change."""
         waiting, self._changed = self._changed, []
         for each in waiting:
             if not each.done():
                 each.set_result(None)
+
+    def end(self, error: WallarooError | None) -> None:
+        """Note that nothing of the run is left, and which error ended it."""
+        self.error = error
+        self.ended.set()
+        self.wake()
 
     async def change(self) -> None:
         """Wait for the next change. Raises ``ClusterError`` once the run is over."""

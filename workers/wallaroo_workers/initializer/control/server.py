@@ -1,7 +1,7 @@
 """The initializer's end of the control links."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from wallaroo.errors import ProtocolError
@@ -38,6 +38,10 @@ class Guest(Protocol):
         ...
 
 
+Invite = Callable[[FrameConnection, ControlFrame], Guest]
+"""Makes a guest of a connection and its first frame."""
+
+
 class WorkerLinks(Protocol):
     """Handles what arrives over the links of workers."""
 
@@ -60,18 +64,25 @@ class ControlServer:
     A peer whose first frame is a ``Request`` is a client from then on.
     """
 
-    def __init__(self, secret: bytes, workers: WorkerLinks, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        workers: WorkerLinks,
+        clients: Clients,
+        guests: Mapping[type[ControlFrame], Invite],
+        tls: Tls | None = None,
+    ) -> None:
+        """``guests`` are by the type of a connection's first frame."""
         self.workers = workers
+        self.clients = clients
+        self.guests = guests
         self._secret = secret
         self._tls = tls
         self.unauthenticated = UnauthenticatedPeers(RateLimitedLog(log.warning, "control.rejected"))
-        self.guests: dict[type[ControlFrame], Callable[[FrameConnection, ControlFrame], Guest]] = {}
-        """By the type of a connection's first frame: the function that makes a guest of it."""
         self._links: dict[WorkerName, FrameConnection] = {}
         self._joined_epochs: dict[WorkerName, Epoch] = {}
         """By worker: the epoch in which the process at the other end of the link was started."""
         self._server: asyncio.Server | None = None
-        self.clients = Clients()
         self.address = ""
 
     async def listen(self, host: str, port: int) -> None:
