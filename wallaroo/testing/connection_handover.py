@@ -30,14 +30,14 @@ class Reader(Protocol):
 class Line:
     """One sender's connection in the kernel: it is open as long as any copy of it is."""
 
-    def __init__(self, coming: tuple[int, int, list[int]]) -> None:
+    def __init__(self, coming: tuple[int, int, list[int]], on_closed: Callable[[], None]) -> None:
         self.coming = coming
         """The sender, the number of the connection, and the records still to arrive."""
         self.kernel: list[bytes] = []
         """Data that is sent and not read; it is lost if the connection closes."""
         self.is_open = True
-        self.reader: Reader | None = None
-        self.on_closed: Callable[[], None] = lambda: None
+        self._reader: Reader | None = None
+        self._on_closed = on_closed
         self._copy_count = 0
 
     @property
@@ -48,20 +48,24 @@ class Line:
     @property
     def has_records(self) -> bool:
         """Whether its reader has records that are not accepted yet."""
-        return self.reader is not None and self.reader.has_records
+        return self._reader is not None and self._reader.has_records
+
+    def read_by(self, reader: Reader) -> None:
+        """Let this worker read the connection from now on."""
+        self._reader = reader
 
     def arrives(self, data: bytes) -> None:
         """Add data from the sender."""
         self.kernel.append(data)
-        if self.reader is not None:
-            self.reader.may_read()
+        if self._reader is not None:
+            self._reader.may_read()
 
     def close(self) -> None:
         """Close the connection: the sender closed it, or no worker has a copy any more."""
         if self.is_open:
             self.is_open = False
             self.kernel.clear()
-            self.on_closed()
+            self._on_closed()
 
     def add_copy(self) -> None:
         """Count one copy more."""

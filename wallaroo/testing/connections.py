@@ -36,7 +36,7 @@ class SourceConnection:
         self._listener = listener
         self._copy = copy
         self._line = copy.line
-        self._line.reader = self
+        self._line.read_by(self)
         framer = listener.frames.framer(FRAME_BYTES_MAX)
         whole = framer.receive_data(partial_frame)
         assert not whole, "what is whole is taken where it was read"
@@ -44,7 +44,7 @@ class SourceConnection:
             self, listener.pipeline, framer, listener.engine, listener.intake, listener.journal
         )
         self._is_paused = False
-        self.is_closing = False
+        self._is_closing = False
         """Whether nothing more is read."""
 
     def may_read(self) -> None:
@@ -53,7 +53,7 @@ class SourceConnection:
 
     def _read(self) -> None:
         kernel = self._line.kernel
-        if self._is_paused or self.is_closing or not kernel:
+        if self._is_paused or self._is_closing or not kernel:
             return
         data = b"".join(kernel)
         kernel.clear()
@@ -62,7 +62,7 @@ class SourceConnection:
 
     def _writes_next(self) -> None:
         """Set this line as the origin of the next entry of the journal."""
-        self._listener.writer.next = self._line.coming
+        self._listener.writer.set_origin(*self._line.coming)
 
     def rewind(self) -> None:
         """Forget payloads, which are in the journal."""
@@ -103,8 +103,12 @@ class SourceConnection:
         """Return a copy of the connection."""
         return ConnectionCopy(self._listener.pipeline, self._reading.framer.rest, self._copy.dup())
 
+    def stop_reading(self) -> None:
+        """Read nothing more."""
+        self._is_closing = True
+
     def close(self) -> None:
         """Close this copy; the line stays open if another worker has a copy."""
-        self.is_closing = True
+        self.stop_reading()
         self._listener.intake.remove(self)
         self._copy.close()

@@ -40,6 +40,10 @@ class JournalContent:
     synced: int = HEADER_BYTES
     """Everything before this offset survives a crash of the machine."""
 
+    def sync(self, end: int) -> None:
+        """Let everything before this offset survive a crash of the machine."""
+        self.synced = end
+
     @property
     def end(self) -> int:
         """The offset behind its last byte."""

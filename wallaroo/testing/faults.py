@@ -1,10 +1,9 @@
 """The faults of a simulated run; its random numbers decide how many there are, when and where."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.testing.loop import Loop, Process
 
@@ -139,10 +138,26 @@ class _Crash:
     """Steps after which it happens at any place."""
 
 
+class Machine(Protocol):
+    """The machine on which the processes of a run live."""
+
+    def crash_machine(self) -> None:
+        """End all processes, and lose what is not durable."""
+        ...
+
+    def lose_disk(self, worker: str) -> None:
+        """Drop the journals of a worker."""
+        ...
+
+
 class Chaos:
     """Draws the faults of one run and counts those that were injected."""
 
-    def __init__(self, faults: Faults, random: Random, loop: Loop) -> None:
+    def __init__(
+        self, faults: Faults, random: Random, loop: Loop, machine: Machine | None = None
+    ) -> None:
+        """``machine`` is needed only if ``faults`` include crashes."""
+        self._machine = machine
         self.faults = faults
         self.injected: Counter[str] = Counter()
         self.random = random
@@ -163,10 +178,7 @@ class Chaos:
         self._crashes = self._plan()
         self.workers: dict[str, Process] = {}
         """The living processes of workers, by name."""
-        self.initializer: Process | None = None
-        self.crash_machine: Callable[[], None] = lambda: None
-        self.lose_disk: Callable[[str], None] = lambda _: None
-        """Drops the journals of a worker."""
+        self._initializer: Process | None = None
 
     def _plan(self) -> list[_Crash]:
         random = self.random
@@ -190,6 +202,11 @@ class Chaos:
             place = random.choice(PLACES) if random.random() < 0.5 else ""
             crashes.append(_Crash(kind, steps, place))
         return crashes
+
+    def initializer_started(self, process: Process) -> None:
+        """Note the initializer's process; none of its workers lives yet."""
+        self._initializer = process
+        self.workers.clear()
 
     def take(self, name: str, probability: float) -> bool:
         """Return whether a fault of this kind happens now, and count it."""
@@ -242,15 +259,16 @@ class Chaos:
         if crash.place == place:
             self.injected[f"  at {place}"] += 1
         self._loop.tell(process.name, f"{crash.kind} at {place}")
-        self._crash(crash.kind, [each for each in victims if each is not process])
+        assert self._machine is not None, "without a machine nothing crashes"
+        self._crash(self._machine, crash.kind, [each for each in victims if each is not process])
         if crash.kind == LOST_DISK:
             for name in [name for name, worker in self.workers.items() if worker in victims]:
-                self.lose_disk(name)
+                self._machine.lose_disk(name)
         return process in victims
 
-    def _crash(self, kind: str, others: list[Process]) -> None:
+    def _crash(self, machine: Machine, kind: str, others: list[Process]) -> None:
         if kind == "machine crash":
-            self.crash_machine()
+            machine.crash_machine()
         for each in others:
             each.end("crashed")
 
@@ -261,7 +279,7 @@ class Chaos:
             case "machine crash":
                 return [process]
             case "initializer crash":
-                return [self.initializer] if self.initializer is not None else []
+                return [self._initializer] if self._initializer is not None else []
             case "worker crash" | "lost disk":
                 return [process] if process in workers else self._some(workers, 1)
             case _:

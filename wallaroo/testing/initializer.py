@@ -200,7 +200,7 @@ class SimulatedInitializer(ProcessPorts):
         self._end_processes(NOTICE_S)
 
     def _end_processes(self, within_s: float) -> None:
-        self.run.is_ended = self._processes.is_over = True
+        self.run.is_ended = True
         self._processes.end_all(within_s)
 
     @property

@@ -53,7 +53,7 @@ class JournalFolder:
     def read(self, position: JournalPosition) -> Iterable[Entry]:
         """Return the entries to replay from a position on; they are durable from now on."""
         journal = self._disk.journals[position.journal]
-        journal.synced = sum(map(len, journal.segments.values())) + min(journal.segments)
+        journal.sync(sum(map(len, journal.segments.values())) + min(journal.segments))
         segments = _Segments(position.journal, journal)
         return EntryReader(segments, position, READ_BYTES)
 
@@ -104,7 +104,7 @@ class SimulatedJournal:
     ) -> None:
         self.name = journal_name(worker, epoch)
         self.offset = 0
-        self.next: tuple[int, int, list[int]] = (-1, -1, [])
+        self._origin: tuple[int, int, list[int]] = (-1, -1, [])
         """The sender of the next records, its connection, and the records still to arrive."""
         self._process = process
         self._disk = disk
@@ -114,6 +114,10 @@ class SimulatedJournal:
         self._journal = disk.journals[self.name] = JournalContent()
         process.at("begin journal")
         self._begin_segment()
+
+    def set_origin(self, sender: int, connection: int, numbers: list[int]) -> None:
+        """Note which records of which sender the next entries have."""
+        self._origin = (sender, connection, numbers)
 
     def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
         """Write an entry of whole frames; return its offset."""
@@ -130,7 +134,7 @@ class SimulatedJournal:
         self._process.at("append to journal")
         segment += data[torn_at:]
         self.offset += len(data)
-        sender, connection, numbers = self.next
+        sender, connection, numbers = self._origin
         accepted = numbers[:record_count]
         del numbers[:record_count]
         self._disk.accept(Accepted(self.name, offset, self.offset, sender, connection, accepted))
@@ -141,7 +145,7 @@ class SimulatedJournal:
 
     def _begin_segment(self) -> None:
         if self.offset:
-            self._journal.synced = self.offset
+            self._journal.sync(self.offset)
         self._first = self.offset
         segment = self._journal.segments[self._first] = bytearray()
         self._process.at("begin journal")
@@ -151,7 +155,7 @@ class SimulatedJournal:
     def sync(self) -> None:
         """Make durable what was appended, if that was chosen."""
         if self._sync == "batch":
-            self._journal.synced = self.offset
+            self._journal.sync(self.offset)
 
     def close(self) -> None:
         """Write no more."""

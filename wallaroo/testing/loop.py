@@ -164,7 +164,7 @@ class Task:
         except StopIteration:
             self.ended.set()
             return
-        waiting.on_finished = self._wake
+        waiting.resumes(self._wake)
 
     def _wake(self) -> None:
         self._process.call_later(0.0, self._go_on)

@@ -41,8 +41,8 @@ class SimulatedProcesses:
         self._process = process
         self._driver = driver
         self._links: dict[WorkerName, _Link] = {}
-        self.is_over = False
-        """Nothing is to be started any more."""
+        self._is_over = False
+        """Whether nothing is to be started any more."""
 
     def launch(self, order: StartWorker) -> None:
         """Start a process, which takes a while."""
@@ -50,7 +50,7 @@ class SimulatedProcesses:
         self._process.call_later(delay_s, lambda: self._launch(order))
 
     def _launch(self, order: StartWorker) -> None:
-        if self.is_over:
+        if self._is_over:
             return
         world, worker, before = self._world, order.worker, self._links.get(order.worker)
         assert before is None or not before.process.is_alive, f"{worker} has two processes"
@@ -82,7 +82,8 @@ class SimulatedProcesses:
             report(driver)
 
     def end_all(self, within_s: float) -> None:
-        """Have all processes end that are left."""
+        """End all processes soon, and start no others."""
+        self._is_over = True
         loop = self._process.loop
         for link in self._links.values():
             end = partial(link.process.end, "lost its initializer")

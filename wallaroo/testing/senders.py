@@ -70,17 +70,23 @@ def payloads_sent_again(disk: Disk, senders: Sequence[Sender]) -> frozenset[byte
 class SendersHall:
     """All senders, and the workers that listen for them."""
 
-    def __init__(self, loop: Loop, disk: Disk, senders: list[Sender]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        disk: Disk,
+        senders: list[Sender],
+        connections_moved: Callable[[], None],
+    ) -> None:
+        """``connections_moved`` is called when a worker reads on what another one has read."""
         self._loop = loop
         self._disk = disk
         self._random = loop.random
         self.senders = senders
+        self.connections_moved = connections_moved
         self.connection_count = 0
         self._listeners: list[Listener] = []
         self._lines: dict[int, Line] = {}
         """The current connection of each sender, by its number."""
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when a worker reads on what another one has read."""
 
     @property
     def are_done(self) -> bool:
@@ -118,8 +124,8 @@ class SendersHall:
         self.connection_count += 1
         rest = b"".join(sender.frames[number] for number in missing)
         listener = self._random.choice(candidates)
-        line = Line((sender.number, self.connection_count, missing))
-        line.on_closed = lambda: self._connect_later(sender)
+        coming = (sender.number, self.connection_count, missing)
+        line = Line(coming, lambda: self._connect_later(sender))
         self._lines[sender.number] = line
         listener.accept(line)
         self._send(sender, line, rest)

@@ -166,12 +166,14 @@ class _Simulation:
         self._input, self._random = input, random
         self._worker_count = workers
         self.loop = Loop(random, STORY_STEPS)
-        self._chaos = Chaos(faults, random, self.loop)
+        self._chaos = Chaos(faults, random, self.loop, self)
         self._disk = Disk(self._chaos)
         self._objects = objects
         self._receivers = Receivers()
         self._senders = self._new_senders()
-        self._hall = SendersHall(self.loop, self._disk, self._senders)
+        self._hall = SendersHall(
+            self.loop, self._disk, self._senders, connections_moved=objects.keep_no_older
+        )
         self._problems: list[str] = []
         self._placed = placed_records(plan.pipelines, input)
         self._logs = self._new_logs()
@@ -197,9 +199,6 @@ class _Simulation:
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
-        self._chaos.crash_machine = self._crash_machine
-        self._chaos.lose_disk = self._disk.lose
-        self._hall.on_change = objects.keep_no_older
 
     def _new_senders(self) -> list[Sender]:
         senders: list[Sender] = []
@@ -275,8 +274,7 @@ class _Simulation:
         if self._run_count > 1 and self._chaos.happens("resizes", 0.4):
             self._worker_count = self._random.randint(1, WORKERS_MAX)
         process = Process(self.loop, f"initializer{self._run_count}", self._chaos)
-        self._chaos.initializer = process
-        self._chaos.workers.clear()
+        self._chaos.initializer_started(process)
         self._initializer = SimulatedInitializer(
             self._world, process, self._worker_count, self._interval_s, rules
         )
@@ -290,7 +288,12 @@ class _Simulation:
             return None
         return self._random.choice(kept)
 
-    def _crash_machine(self) -> None:
+    def lose_disk(self, worker: str) -> None:
+        """Drop the journals of a worker."""
+        self._disk.lose(worker)
+
+    def crash_machine(self) -> None:
+        """End all processes, and lose what is not durable."""
         self._initializer.process.end("crashed with its machine")
         for process in list(self._chaos.workers.values()):
             process.end("crashed with its machine")

@@ -75,7 +75,7 @@ class Listener:
         """Wait until everything that was read is processed, then close all connections."""
         self._is_listening = False
         for connection in self.connections:
-            connection.is_closing = True
+            connection.stop_reading()
         while any(connection.has_records for connection in self.connections):
             await self.process.pause(SEND_EVERY_S)
         self._close_all()
@@ -94,7 +94,7 @@ class Listener:
 
     def take_over(self, copy: ConnectionCopy) -> None:
         """Continue a connection where another worker has stopped reading."""
-        self._hall.on_change()
+        self._hall.connections_moved()
         assert isinstance(copy.stream, Copy)
         self._open(copy.stream, copy.partial_frame)
 

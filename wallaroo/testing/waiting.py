@@ -8,12 +8,17 @@ class Waiting:
 
     def __init__(self) -> None:
         self.is_finished = False
-        self.on_finished: Callable[[], None] = lambda: None
+        self._resume: Callable[[], None] | None = None
+
+    def resumes(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once the event is reported: the coroutine waits now."""
+        self._resume = resume
 
     def finish(self) -> None:
         """Report the event, which resumes the coroutine."""
         self.is_finished = True
-        self.on_finished()
+        if self._resume is not None:
+            self._resume()
 
     def __await__(self) -> Generator["Waiting", None, None]:
         if not self.is_finished:
