@@ -375,7 +375,6 @@ class Committing(Numbers):
 
     def __init__(self) -> None:
         self.committed_positions: list[dict[str, Any]] = []
-        self.was_called = threading.Event()
 
     def committed(self, positions: Any) -> None:
         self.committed_positions.append(dict(positions))

@@ -166,6 +166,7 @@ class Played:
             cast(Journal, journal) if journal is not None else None,
             self,
             None,
+            lambda: None,
         )
         self.runner: PushedRunner = new_runner(context)
 

@@ -29,7 +29,7 @@ def made_here(context: SourceContext) -> Any:
 def context_of(source: GeneratorSource) -> SourceContext:
     nothing: Any = None
     pipeline = Pipeline("numbers", source, (), ())
-    return SourceContext(3, pipeline, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    return SourceContext(3, pipeline, *[nothing] * 8)
 
 
 def test_the_runner_is_made_by_the_function_that_the_source_names() -> None:

@@ -120,7 +120,14 @@ class Worker:
     def new_sources(self, engine: Engine, events: SourceEvents) -> Sources:
         """Return all sources."""
         journal = None if self.durable is None else self.durable.journal
-        self._sources = new_sources(self.plan, engine, self._settings, journal, events)
+        self._sources = new_sources(
+            self.plan,
+            engine,
+            self._settings,
+            journal,
+            events,
+            on_stuck=lambda: self.end(STATUS_BROKEN),
+        )
         return self._sources
 
     def new_sinks(self, events: SinkEvents) -> ProcessSinks:

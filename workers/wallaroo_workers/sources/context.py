@@ -5,6 +5,7 @@ package of its own can bring a connector, and nothing has to know its classes.
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ class SourceContext:
     events: SourceEvents
     own_address: str | None
     """Where this host listens. Empty: nowhere; ``None``: at the initializer's address."""
+    on_stuck: Callable[[], None]
+    """Ends this process, so that it is replaced: a thread of the source hangs for good."""
 
     @property
     def source(self) -> Source:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
+from wallaroo.connectors.custom import Partitioned
 from wallaroo.connectors.source_classes import PartitionedSource, SourceError
 from wallaroo.describing import plain, writable
 from wallaroo.durations import duration_ns
@@ -27,6 +28,7 @@ from wallaroo_workers.sources.author_methods import has_own, is_asynchronous
 from wallaroo_workers.sources.author_notices import CommitNotices, discovered, sample_ends
 from wallaroo_workers.sources.connector_calls import ConnectorCalls, WaitingLog
 from wallaroo_workers.sources.connector_thread import ConnectorThread
+from wallaroo_workers.sources.context import SourceContext
 from wallaroo_workers.sources.pump import Pump, ThreadPump
 from wallaroo_workers.sources.reading import Arrived, Ended, Failed, Message, Waiting
 from wallaroo_workers.sources.stuck_watch import StuckWatch
@@ -270,3 +272,17 @@ class PartitionedRunner:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def new_runner(context: SourceContext) -> PartitionedRunner:
+    """Return the runner of the author's source."""
+    assert isinstance(context.source, Partitioned)
+    return PartitionedRunner(
+        context.source.source,
+        context.index,
+        context.pipeline.name,
+        context.engine,
+        context.intake,
+        context.events,
+        context.on_stuck,
+    )

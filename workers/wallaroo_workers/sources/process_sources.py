@@ -1,7 +1,7 @@
 """The sources of a worker's process."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
@@ -25,8 +25,9 @@ def new_sources(
     settings: WorkerSettings,
     journal: Journal | None,
     events: SourceEvents,
+    on_stuck: Callable[[], None],
 ) -> Sources:
-    """Return all sources of one worker."""
+    """Return all sources of one worker; ``on_stuck`` ends its process if one of them hangs."""
     intake = ReadBudget()
     own = settings.source_addresses
     limits = intake_limits(settings.options.frame_bytes_max, len(plan.pipelines))
@@ -41,6 +42,7 @@ def new_sources(
             journal,
             events,
             None if own is None else own[index],
+            on_stuck,
         )
         for index, pipeline in enumerate(plan.pipelines)
     ]
