@@ -23,6 +23,7 @@ from wallaroo.api.configs import (
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
+from wallaroo.api.source_keys import SourceKey, source_key
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, TwoPhaseSink
@@ -71,6 +72,7 @@ __all__ = [
     "SinkConfig",
     "SourceConfig",
     "SourceError",
+    "SourceKey",
     "StateComputation",
     "StateComputationMulti",
     "StateUpgrade",
@@ -96,6 +98,7 @@ __all__ = [
     "payload_key",
     "seconds",
     "serialize",
+    "source_key",
     "state_computation",
     "state_computation_multi",
     "tcp_parse_input_addrs",

@@ -25,6 +25,7 @@ from wallaroo.api.roles import (
     StateMultiStep,
     StateStep,
 )
+from wallaroo.api.source_keys import SourceKey
 from wallaroo.api.validation import PipelineDraft, application_mistakes
 from wallaroo.connectors.base import Sink, SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
@@ -99,14 +100,15 @@ class ApplicationBuilder(Generic[R_co]):
         computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
-        partition_function: PartitionFunction[R_co] | PayloadKey,
+        partition_function: PartitionFunction[R_co] | PayloadKey | SourceKey,
         partition_keys: list[RecordKeyT] | tuple[RecordKey, ...] | None = None,
     ) -> "ApplicationBuilder[Q]":
         """Add a state computation with one state object for each key.
 
         ``partition_function`` returns a record's key, or ``wallaroo.payload_key(...)`` says where
-        it is in the payload. Keys in ``partition_keys``, a list or tuple, are spread evenly over
-        the workers; any other key gets its state with its first record.
+        it is in the payload, or it is ``wallaroo.source_key``. Keys in ``partition_keys``, a list
+        or tuple, are spread evenly over the workers; any other key gets its state with its first
+        record.
         """
         place = caller_place()
         keys = self._read(read_keys, partition_keys, place)

@@ -24,6 +24,7 @@ from wallaroo.api.inspection import (
     named,
 )
 from wallaroo.api.payload_keys import PayloadKey
+from wallaroo.api.source_keys import SourceKey
 from wallaroo.api.upgrades import upgrades_of
 from wallaroo.connectors.base import Sink, SinkConfig, Source, SourceConfig
 from wallaroo.describing import error_text
@@ -38,7 +39,7 @@ from wallaroo.topology.graph import (
     StateDeclaration,
     StepKind,
 )
-from wallaroo.topology.plan import State
+from wallaroo.topology.plan import SOURCE_KEY, State
 
 _STATELESS = (StepKind.FUSED, StepKind.PARALLEL)
 
@@ -99,7 +100,9 @@ def read_upgrades(states: dict[str, State]) -> dict[str, State]:
 
 
 def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaration:
-    """Read a partition function, or where in the payload the key is."""
+    """Read a partition function, or where else the key is."""
+    if isinstance(partition, SourceKey):
+        return PartitionDeclaration(SOURCE_KEY, by_source_key=True)
     if isinstance(partition, PayloadKey):
         if partition.rule is None:
             raise WallarooParameterError(partition.mistakes)

@@ -53,6 +53,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation)
     yield from _name_mistakes(drafts)
     yield from _state_mistakes(drafts)
     yield from _payload_key_mistakes(drafts)
+    yield from _source_key_mistakes(drafts)
     yield from _address_mistakes(drafts)
     yield from _path_mistakes(drafts)
     yield from _sink_name_mistakes(drafts)
@@ -112,6 +113,22 @@ def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
             elif draft.source is not None and draft.source.decoder is None:
                 what = f"the source of pipeline {draft.name!r} has no payloads to find a key in"
                 yield Problem(what, "give a partition function").at(step.place)
+
+
+def _source_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    for draft in drafts:
+        for index, step in enumerate(draft.steps):
+            if step.partition is None or not step.partition.by_source_key:
+                continue
+            if index > 0:
+                before = draft.steps[0].computation.name
+                what = f"source_key is behind the step {before!r}, whose records have no key"
+                remedy = "give a partition function, or key the first step of the pipeline"
+                yield Problem(what, remedy).at(step.place)
+            elif draft.source is not None and draft.source.key is None:
+                what = f"the source of pipeline {draft.name!r} has no keys"
+                remedy = 'give it key="utf-8" if it can have them, or give a partition function'
+                yield Problem(what, remedy).at(step.place)
 
 
 def _state_conflicts(

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol
 
+from wallaroo.connectors.keyed_records import SourceKey
 from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.function_names import value_text
 from wallaroo.type_variables import R_co, R_contra
@@ -93,6 +94,14 @@ class Source(ABC):
         Without a decoder the source hands out records.
 
         Any worker can decode a payload again, so it may travel instead of its record.
+        """
+        return None
+
+    @property
+    def key(self) -> SourceKey | None:
+        """How the keys that it gives with its records become keys; ``None`` if it gives none.
+
+        With keys, what a runner hands out to the engine is ``KeyedRecords``.
         """
         return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wallaroo.connectors.base import Assignment, Source
+from wallaroo.connectors.keyed_records import SourceKey
 from wallaroo.connectors.pushed_frames import unpack_deliveries
 from wallaroo.function_names import value_text
 
@@ -32,6 +33,11 @@ class Partitioned(Source):
     def decoder(self) -> Callable[[Any], Any] | None:
         """The author's decoder."""
         return unbound_decoder(self.source)
+
+    @property
+    def key(self) -> SourceKey | None:
+        """How the author's keys become keys of records."""
+        return author_key(self.source)
 
     @property
     def ends(self) -> bool:
@@ -72,6 +78,11 @@ class Pushed(Source):
         """The author's decoder."""
         return unbound_decoder(self.source)
 
+    @property
+    def key(self) -> SourceKey | None:
+        """How the author's keys become keys of records."""
+        return author_key(self.source)
+
     def journalled(self, frames: bytes) -> list[Any]:
         """Return the records, or the payloads, of these deliveries."""
         return unpack_deliveries(frames)
@@ -87,7 +98,8 @@ class Pushed(Source):
 
 
 def _identity(source: Source, identity: str) -> str:
-    return f"{source.kind}(identity={identity!r}, decode={value_text(source.decoder)})"
+    key = "" if source.key is None else f", key={value_text(source.key)}"
+    return f"{source.kind}(identity={identity!r}, decode={value_text(source.decoder)}{key})"
 
 
 def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:
@@ -98,17 +110,30 @@ def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:
 def unbound(given: Any, attribute: str, method: str) -> Callable[[Any], Any] | None:
     """Return the function in an attribute of a connector; ``None`` if there is none.
 
-    A function that is an attribute of the class is not bound to the connector: it gets its argument
-    alone. Of a decorated function the chain calls what is within, which is cheaper. An object of
-    another kind has ``method``.
+    Of a decorated function the chain calls what is within, which is cheaper. An object of another
+    kind has ``method``.
     """
-    function = inspect.getattr_static(given, attribute, None)
-    if isinstance(function, staticmethod):
-        function = function.__func__
-    elif not callable(function):
-        # It is a property, a class method, an object with ``method``, or None.
-        function = getattr(given, attribute)
+    function = unbound_value(given, attribute)
     if callable(getattr(function, method, None)):
         function = getattr(function, "function", getattr(function, method))
     found: Callable[[Any], Any] | None = function
     return found
+
+
+def unbound_value(given: Any, attribute: str) -> Any:
+    """Return the value of an attribute of a connector.
+
+    A function that is an attribute of the class is not bound to the connector: it gets its argument
+    alone.
+    """
+    value = inspect.getattr_static(given, attribute, None)
+    if isinstance(value, staticmethod):
+        return value.__func__
+    # Otherwise it is a property, a class method, an object with a method, a text, or None.
+    return value if callable(value) else getattr(given, attribute)
+
+
+def author_key(source: Any) -> SourceKey | None:
+    """Return how a source's keys become keys of records."""
+    key: SourceKey | None = unbound_value(source, "key")
+    return key

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgpack
 
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.describing import error_text
 
 _LENGTH = struct.Struct("!I")
@@ -50,9 +51,10 @@ def _packed(record: Any, key: Any, time: float | None) -> bytes:
     return packed
 
 
-def unpack_deliveries(frames: bytes) -> list[Any]:
-    """Return the records of these frames. Raises ``ValueError`` for anything else."""
-    return [_record(body) for body in _bodies(frames)]
+def unpack_deliveries(frames: bytes) -> KeyedRecords:
+    """Return the records of these frames, with their keys. Raises ``ValueError`` otherwise."""
+    values = [_record_and_key(body) for body in _bodies(frames)]
+    return KeyedRecords([record for record, _ in values], [key for _, key in values])
 
 
 def _bodies(frames: bytes) -> Iterable[bytes]:
@@ -67,9 +69,9 @@ def _bodies(frames: bytes) -> Iterable[bytes]:
         yield frames[begin:offset]
 
 
-def _record(body: bytes) -> Any:
+def _record_and_key(body: bytes) -> tuple[Any, Any]:
     try:
-        form, record, *_ = msgpack.unpackb(body)
-        return pickle.loads(record) if form == PICKLED else record
+        form, record, key, *_ = msgpack.unpackb(body)
+        return pickle.loads(record) if form == PICKLED else record, key
     except Exception as error:
         raise ValueError(f"a frame is not a delivery: {error_text(error)}") from error

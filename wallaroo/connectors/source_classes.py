@@ -32,8 +32,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 from wallaroo.connectors import base
 from wallaroo.connectors.base import SourceConfig
 from wallaroo.connectors.class_mistakes import missing_methods, told_mistakes
-from wallaroo.connectors.custom import Partitioned, Pushed, unbound_decoder
-from wallaroo.describing import a_type
+from wallaroo.connectors.custom import Partitioned, Pushed, unbound_decoder, unbound_value
+from wallaroo.connectors.keyed_records import SOURCE_KEY_FORMS
+from wallaroo.describing import a_type, text_of
 from wallaroo.durations import Duration, duration_ns
 from wallaroo.type_variables import R_co
 
@@ -279,5 +280,9 @@ def _source_mistakes(given: Any, place: str) -> Iterator[str]:
     if decoder is not None and not callable(decoder):
         what = f"the decoder of {type(given).__name__} is {a_type(decoder)}"
         yield f"{place}: {what}; give a function of a payload, or None"
+    key: Any = unbound_value(given, "key")
+    if key is not None and key not in SOURCE_KEY_FORMS and not callable(key):
+        what = f"the key of {type(given).__name__} is {text_of(key)}"
+        yield f'{place}: {what}; give "utf-8", "bytes", or a function of a key'
     yield from getattr(given.decoder, "mistakes", ())
     yield from told_mistakes(given, place)

@@ -61,6 +61,11 @@ class Method:
         self._owner = owner
         self._name = name
 
+    @property
+    def gives_keys(self) -> bool:
+        """Whether the connector has said that its batches have keys."""
+        return getattr(self._owner, "key", None) is not None
+
     def __str__(self) -> str:
         """Return class, name and line: ``Numbers.read (numbers.py:12)``."""
         name = f"{type_name(self._owner)}.{self._name}"
@@ -111,6 +116,12 @@ def checked_batch(given: Any, method: Method, partition: str, read_ns: int) -> S
             f"{method} gave a batch of {count:,} records of partition {partition!r}; at most "
             f"{BATCH_RECORDS_MAX:,} are allowed",
             hint="give smaller batches",
+        )
+    if method.gives_keys and given.keys is None and count:
+        raise ClusterError(
+            f"{method} gave a batch of partition {partition!r} without keys, though the source's "
+            "key is set",
+            hint="give keys=, one for each record, which may be None",
         )
     for name, values in (("keys", given.keys), ("times", given.times), ("offsets", offsets)):
         if values is not None and len(values) != count:

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.ingest.split_batches import SplitBatch
 
 
@@ -235,7 +236,8 @@ class WorkerSplits:
             return []
         start, count = self._taken_count, len(batch.records)
         self._taken_count = end = min(start + record_count_max, count)
-        return batch.records if start == 0 and end == count else batch.records[start:end]
+        records = batch.records if start == 0 and end == count else batch.records[start:end]
+        return records if batch.keys is None else KeyedRecords(records, [*batch.keys[start:end]])
 
     def batch_consumed(self) -> None:
         """Go on with the next batch."""

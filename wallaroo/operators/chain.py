@@ -38,9 +38,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from wallaroo.connectors.base import Sink
+from wallaroo.connectors.keyed_records import UTF_8
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.tally import Tally
@@ -52,7 +53,15 @@ from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
-from wallaroo.topology.plan import CONSTANT_KEY, Application, Exchange, ExchangeKind, Pipeline, Step
+from wallaroo.topology.plan import (
+    CONSTANT_KEY,
+    SOURCE_KEY,
+    Application,
+    Exchange,
+    ExchangeKind,
+    Pipeline,
+    Step,
+)
 
 CHAINS_KEPT_MAX = 256
 
@@ -65,6 +74,10 @@ class Entry(enum.Enum):
 
     PAYLOADS = "payloads"
     """From a source that decodes: ``run(payloads)``."""
+    KEYS_AND_PAYLOADS = "keys and payloads of the source"
+    """From a source with keys of its own: ``run(keys, payloads)``. Only the owner decodes."""
+    KEYS_AND_VALUES = "keys and values of the source"
+    """The same without a decoder: ``run(keys, values)``."""
     VALUES = "values"
     """From a source that generates its records: ``run(values)``."""
     KEYED_PAYLOADS = "keyed payloads"
@@ -143,6 +156,10 @@ class _ChainWriter:
         self._line(f"def run({arguments}):", depth=0)
         self._line("key = record = payload = None")
         with_failures = self._open_loop(loop)
+        if entry in _KEYED_BY_SOURCE:
+            # What follows runs at the owner of the key: its stage is behind the exchange.
+            stage_index += 1
+            self._route_by_source_key(stage_index, has_payload=decodes)
         if decodes:
             self._decode(self.pipeline.stages[stage_index].exchange)
         self._steps(stage_index, step_index)
@@ -285,8 +302,31 @@ class _ChainWriter:
             self._sinks()
             self._unwind()
 
+    def _route_by_source_key(self, stage_index: int, *, has_payload: bool) -> None:
+        exchange, form = self.pipeline.stages[stage_index].exchange, self.pipeline.source.key
+        assert exchange is not None
+        self.node = self.bindings.nodes.of_edge[exchange.edge]
+        self.names |= {"canonical_key": canonical_key, "no_key": _raise_no_key}
+        first = len(self.lines) + 1
+        self._line("if key is None: no_key()")
+        if form == UTF_8:
+            self._line("key = key.decode()")
+        elif callable(form):
+            self.function = form
+            self._line(f"key = {self._user_name('key_of', form, is_step=False)}(key)")
+        self._line("if key.__class__ is not str: key = canonical_key(key)")
+        # Nothing is decoded yet, so a dead letter shows the payload.
+        site = Site(self.pipeline.name, SOURCE_KEY, has_key=False, is_decoder=has_payload,
+                    function=self.function, node=self.node)  # fmt: skip
+        self.sites |= dict.fromkeys(range(first, len(self.lines) + 1), site)
+        self.has_key = True
+        self._route(exchange)
+
     def _exchange(self, exchange: Exchange) -> None:
         self._find_key(exchange)
+        self._route(exchange)
+
+    def _route(self, exchange: Exchange) -> None:
         if self.bindings.is_single_worker:
             return
         if exchange.kind is ExchangeKind.KEYED:
@@ -397,6 +437,12 @@ class _ChainWriter:
 
 _ENTRY_FORMS = {
     Entry.PAYLOADS: ("payloads", "for payload in payloads:", True),
+    Entry.KEYS_AND_PAYLOADS: (
+        "keys, payloads",
+        "for key, payload in zip(keys, payloads):",
+        True,
+    ),
+    Entry.KEYS_AND_VALUES: ("keys, values", "for key, record in zip(keys, values):", False),
     Entry.VALUES: ("values", "for record in values:", False),
     Entry.KEYED_PAYLOADS: ("keys, payloads", "for key, payload in zip(keys, payloads):", True),
     Entry.OBJECTS: (
@@ -406,6 +452,13 @@ _ENTRY_FORMS = {
     ),
 }
 """The arguments of the function for each entry, its loop, and whether it decodes first."""
+
+
+_KEYED_BY_SOURCE = (Entry.KEYS_AND_PAYLOADS, Entry.KEYS_AND_VALUES)
+
+
+def _raise_no_key() -> NoReturn:
+    raise ValueError("the record has no key")
 
 
 @lru_cache(CHAINS_KEPT_MAX)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import RECORDS as PROBED_RECORDS
 from wallaroo.metrics.probe import Probe
@@ -110,13 +111,18 @@ class Dataflow:
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
-            if exchange.payload_key is not None
+            if exchange.is_before_decoder
             or (exchange.payload_may_travel and options.form is not BatchFormat.OBJECTS)
         )
         self._unmeasured = {
             edge
             for edge in self._travels_as_payload
-            if options.form is None and self._pipeline_of_edge[edge][1].payload_key is None
+            if options.form is None and not self._pipeline_of_edge[edge][1].is_before_decoder
+        }
+        self._by_source_key = {
+            self.pipeline_of(edge)
+            for edge, (_, exchange) in self._pipeline_of_edge.items()
+            if exchange.by_source_key
         }
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
@@ -174,7 +180,7 @@ class Dataflow:
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
                 edge = stage.exchange.edge
-                if stage.exchange.payload_key is None:
+                if not stage.exchange.is_before_decoder:
                     self._batches[edge, True] = self._chains(pipeline, index, Entry.OBJECTS)
                 if stage.exchange.payload_may_travel:
                     self._batches[edge, False] = self._chains(pipeline, index, Entry.KEYED_PAYLOADS)
@@ -186,7 +192,11 @@ class Dataflow:
             # This worker's own records take the way of those that arrive from other workers.
             return self._batches[first.edge, False]
         decodes = pipeline.source.decoder is not None
-        return self._chains(pipeline, 0, Entry.PAYLOADS if decodes else Entry.VALUES)
+        if first is not None and first.by_source_key:
+            entry = Entry.KEYS_AND_PAYLOADS if decodes else Entry.KEYS_AND_VALUES
+        else:
+            entry = Entry.PAYLOADS if decodes else Entry.VALUES
+        return self._chains(pipeline, 0, entry)
 
     def _chains(self, pipeline: Pipeline, stage: int, entry: Entry) -> list[Run]:
         probes = [None] if self.probe is None else [None, self.probe]
@@ -210,6 +220,9 @@ class Dataflow:
         runs, columns = self._sources[pipeline], [records]
         if pipeline in self._splitters:
             columns = self._split(pipeline, records)
+        elif pipeline in self._by_source_key:
+            assert isinstance(records, KeyedRecords)
+            columns = [records.keys, records]
         if is_watched and columns[0]:
             self._run_watched(runs, columns)
         else:

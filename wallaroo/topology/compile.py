@@ -108,6 +108,7 @@ class _Compiler:
             partition_name=step.partition.name if step.partition else "",
             payload_may_travel=payload_may_travel,
             payload_key=step.partition.payload_key if step.partition else None,
+            by_source_key=step.partition.by_source_key if step.partition else False,
         )
 
     def _step(self, declared: StepDeclaration) -> Step:

@@ -5,7 +5,16 @@ from itertools import pairwise
 
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.keys import display_key, short_repr
-from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Stage, State, Step
+from wallaroo.topology.plan import (
+    SOURCE_KEY,
+    Application,
+    Exchange,
+    ExchangeKind,
+    Pipeline,
+    Stage,
+    State,
+    Step,
+)
 
 KEYS_SHOWN_MAX = 8
 """Declared keys that the text lists; the others are counted."""
@@ -67,6 +76,9 @@ def _routing(exchange: Exchange) -> str:
             f"by payload key ({exchange.payload_key.describe()}) to the owner in state "
             f"{exchange.state!r}, payloads travel and are decoded there"
         )
+    if exchange.by_source_key:
+        form = "payloads travel and are decoded there" if exchange.payload_may_travel else travels
+        return f"by {SOURCE_KEY} to the owner in state {exchange.state!r}, {form}"
     if exchange.partition is None:
         return f"to the one owner of state {exchange.state!r}, {travels}"
     return f"by key {exchange.partition_name} to the owner in state {exchange.state!r}, {travels}"
@@ -122,8 +134,8 @@ def _state_edges(pipeline: Pipeline, states: dict[str, str]) -> Iterator[str]:
 def _edge_label(exchange: Exchange) -> str:
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return _quoted("round robin")
-    has_key = exchange.partition is not None or exchange.payload_key is not None
-    return _quoted(f"key: {exchange.partition_name}" if has_key else "one key")
+    is_keyed = exchange.partition_name != ""
+    return _quoted(f"key: {exchange.partition_name}" if is_keyed else "one key")
 
 
 def _steps(stages: Iterable[Stage]) -> Iterator[Step]:

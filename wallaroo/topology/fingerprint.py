@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
-from wallaroo.topology.plan import Application, Exchange, Pipeline, State, Step
+from wallaroo.topology.plan import SOURCE_KEY, Application, Exchange, Pipeline, State, Step
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
 _KEPT_SINKS = r"(?:FileSink\(path=|OnceSink\(identity=|TwoPhaseSink\(identity=)"
@@ -106,8 +106,11 @@ def _pipeline_lines(pipeline: Pipeline) -> Iterator[str]:
 def _exchange_line(exchange: Exchange) -> str:
     line = f"exchange {exchange.edge} {exchange.kind.value}"
     if exchange.state is not None:
-        key = exchange.payload_key
-        by = value_text(exchange.partition) if key is None else f"payload key: {key.describe()}"
+        by = value_text(exchange.partition)
+        if exchange.payload_key is not None:
+            by = f"payload key: {exchange.payload_key.describe()}"
+        elif exchange.by_source_key:
+            by = SOURCE_KEY
         line += f" by {by} to state {exchange.state!r}"
     return line
 

@@ -45,11 +45,12 @@ class ComputationDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class PartitionDeclaration:
-    """A partition function, from record to key, or a key in the payload."""
+    """A partition function, from record to key, or where else the key is."""
 
     name: str
     function: Callable[[Any], Any] | None = None
     payload_key: PayloadKey | None = None
+    by_source_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ CONSTANT_KEY = "key"
 """The one key of a state that is not partitioned (``to_stateful``)."""
 
 
+SOURCE_KEY = "source key"
+"""The name of the key that a record has in its source, in plans and dead letters."""
+
+
 class ExchangeKind(enum.Enum):
     """How an exchange chooses the worker for a record."""
 
@@ -70,6 +74,13 @@ class Exchange:
     """Whether only the decoder is before it, so that the owner can decode the payload again."""
     payload_key: PayloadKey | None = None
     """The key in the payload, instead of ``partition``: only the owner decodes a record."""
+    by_source_key: bool = False
+    """Whether records are routed by the keys that their source gives; only the owner decodes."""
+
+    @property
+    def is_before_decoder(self) -> bool:
+        """Whether a record is routed before it is decoded, so that its payload always travels."""
+        return self.payload_key is not None or (self.by_source_key and self.payload_may_travel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Mesh:
 
     def feed(self, records: Iterable[Any], *, pipeline: int = 0, worker: int | None = None) -> None:
         """Deal records to the sources of all workers, or of one; run until nothing travels."""
-        records = list(records)
+        records = records if isinstance(records, list) else list(records)
         flows = list(self.flows.values())
         chosen = flows if worker is None else [flows[worker]]
         for index, flow in enumerate(chosen):
