@@ -119,11 +119,7 @@ class Dataflow:
             for edge in self._travels_as_payload
             if options.form is None and not self._pipeline_of_edge[edge][1].is_before_decoder
         }
-        self._by_source_key = {
-            self.pipeline_of(edge)
-            for edge, (_, exchange) in self._pipeline_of_edge.items()
-            if exchange.by_source_key
-        }
+        self._by_source_key = _keyed_by_source(plan)
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
         self._bindings: Bindings
@@ -365,3 +361,13 @@ class Dataflow:
             has_key, node = one.key is not None, self._nodes.of_edge[edge]
             site = Site(pipeline.name, where, has_key, node=node)
             self._fail(one.error, site, one.key, one.record, one.payload)
+
+
+def _keyed_by_source(plan: Application) -> frozenset[int]:
+    """Return the pipelines whose records are routed by the keys that their source gives."""
+    return frozenset(
+        index
+        for index, pipeline in enumerate(plan.pipelines)
+        for stage in pipeline.stages
+        if stage.exchange is not None and stage.exchange.by_source_key
+    )
