@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.journaling import Journal
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.connectors.pushed_frames import pack_delivery
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_reader import JOURNAL_RETRY_S, WaitingRecords
@@ -75,6 +76,7 @@ class PushedRecords:
         self._ports = ports
         self._is_open = False
         self._records: list[Any] = []
+        self._keys: list[Any] = []
         self._frames: list[bytes] = []
         self._tags: list[Any] = []
         self._byte_count = 0
@@ -122,11 +124,13 @@ class PushedRecords:
             # Others that are there already belong into the same entry of the journal.
             self._ports.call_later(0.0, self._pass_on)
         self._records.append(record)
+        self._keys.append(key)
         self._tags.append(tag)
 
     def drop_waiting(self) -> None:
         """Give up what is not in the journal, because it will be delivered again."""
-        self._records, self._frames, self._tags, self._byte_count = [], [], [], 0
+        self._records, self._keys, self._frames, self._tags = [], [], [], []
+        self._byte_count = 0
 
     def rewind(self) -> None:
         """Give up what will come again: by a replay of the journal, or from the source."""
@@ -181,7 +185,8 @@ class PushedRecords:
         """Pass what waits to the journal and the engine, unless these have something already."""
         if not self._records or self._piece.has_records or self._intake.is_full:
             return
-        records, frames, byte_count = self._records, b"".join(self._frames), self._byte_count
+        records = KeyedRecords(self._records, self._keys)
+        frames, byte_count = b"".join(self._frames), self._byte_count
         self._unsafe += self._tags
         self._piece.arrived(self._received_ns)
         self.drop_waiting()

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from tests.wallaroo.ingest.senders import PIPELINE, NotedEngine, NotedJournal
 from wallaroo.checkpoint.journaling import Journal
-from wallaroo.connectors.pushed_frames import unpack_deliveries
+from wallaroo.connectors.pushed_frames import pack_delivery, unpack_deliveries
 from wallaroo.errors import StoreError
 from wallaroo.ingest.pushed_records import WAITING_RECORDS_MAX, PushedRecords
 from wallaroo.ingest.read_budget import PENDING_BYTES_MAX, HoldReason, ReadBudget
@@ -267,3 +267,14 @@ def test_what_waits_is_given_up_with_the_connection_and_nothing_else() -> None:
     inbox.pass_time()
     assert inbox.engine.ready == []
     assert inbox.acknowledged == [1]
+
+
+def test_keys_go_with_their_records_through_the_engine_and_the_journal() -> None:
+    inbox = Inbox()
+    for key in (b"a", None, b"c"):
+        inbox.records.received(b"record", None, key, None, 1)
+    inbox.pass_time()
+    taken = inbox.engine.ready[-1].take(2)
+    assert taken.keys == [b"a", None]
+    frames = b"".join(pack_delivery(b"record", key, None) for key in (b"a", None))
+    assert unpack_deliveries(frames).keys == [b"a", None]
