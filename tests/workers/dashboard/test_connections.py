@@ -47,10 +47,15 @@ async def connected(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 async def wait_closed(reader: asyncio.StreamReader) -> bytes:
-    """Return what arrives until the other side closes."""
+    """Return what arrives until the other side closes.
+
+    It closes a connection that still sends with a reset, which must not discard what has arrived.
+    """
+    arrived = b""
     with contextlib.suppress(ConnectionError):
-        return await asyncio.wait_for(reader.read(), WAIT_S)
-    return b""
+        while piece := await asyncio.wait_for(reader.read(1 << 16), WAIT_S):
+            arrived += piece
+    return arrived
 
 
 async def drip(writer: asyncio.StreamWriter) -> None:
