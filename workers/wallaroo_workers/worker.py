@@ -27,7 +27,7 @@ from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Application
-from wallaroo.wire.control import ControlFrame, Drained, Failed, RequestStop
+from wallaroo.wire.control import ControlFrame, Drained, Failed, RequestStop, Stop
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
 from wallaroo.worker.machine import WorkerMachine
@@ -76,6 +76,8 @@ class Worker:
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
+        self._is_stopping = False
+        """Whether the initializer has ordered this worker to stop."""
         options = settings.options
         self.name = WorkerName(settings.name)
         self.pid = os.getpid()
@@ -298,6 +300,7 @@ class Worker:
         self._control.send(RequestStop(self._machine.epoch))
 
     def _ordered(self, frame: ControlFrame) -> None:
+        self._is_stopping = self._is_stopping or isinstance(frame, Stop)
         if isinstance(frame, Query):
             self._answers.asked(frame)
         else:
@@ -306,7 +309,8 @@ class Worker:
     # Ends
 
     def _control_lost(self, reason: str) -> None:
-        if not self._ended.done():
+        # After an order to stop, the initializer waits for processes, not for links.
+        if not self._ended.done() and not self._is_stopping:
             log.error("initializer.lost", reason=reason, next="this worker stops")
             self.end(STATUS_INITIALIZER_LOST)
 
