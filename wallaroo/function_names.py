@@ -24,7 +24,7 @@ def short_name(function: Callable[..., Any]) -> str:
     return qualified_name(function).rpartition(".")[2]
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """Return a setting as text: a number or string as Python writes it, all else by its name."""
     if value is None or isinstance(value, str | bytes | int | float):
         return repr(value)

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from wallaroo.describing import with_article
 from wallaroo.function_names import qualified_name
@@ -194,7 +193,7 @@ def _is_pythons(value: object) -> bool:
     return isinstance(value, type | Enum) or module in sys.stdlib_module_names
 
 
-def _attributes(value: Any) -> Iterator[tuple[str, object]]:
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
     kind = type(value)
     yield from (each for each in getattr(value, "__dict__", {}).items() if isinstance(each[0], str))
     names = [name for name in getattr(kind, "_fields", ()) if isinstance(name, str)]
@@ -209,7 +208,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, object]]:
             yield name, getattr(value, name)
 
 
-def _ordered_fields(value: Any) -> Sequence[str]:
+def _ordered_fields(value: object) -> Sequence[str]:
     """Return the fields of `value` if its pickle identifies them by their order only."""
     kind = type(value)
     if isinstance(value, tuple) and not _is_pythons(value):

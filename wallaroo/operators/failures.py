@@ -164,12 +164,12 @@ def _is_library(path: str) -> bool:
     )
 
 
-def _shown_key(key: Any) -> Any:
+def _shown_key(key: object) -> Any:
     """Return ``key`` in a form for JSON, shortened."""
     return _as_json(short_key(key)[0])
 
 
-def _as_json(key: Any) -> Any:
+def _as_json(key: object) -> Any:
     match key:
         case bool():
             return key

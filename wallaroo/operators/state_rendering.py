@@ -28,7 +28,7 @@ class TooLargeError(NotShownError):
     """An object holds so much that rendering it takes too long."""
 
 
-def show(value: Any) -> dict[str, Any]:
+def show(value: object) -> dict[str, Any]:
     """Return ``type``, ``text``, and ``value`` in a form for JSON, or ``why_not``."""
     shown: dict[str, Any] = {"type": type_name(value)}
     try:
@@ -40,7 +40,7 @@ def show(value: Any) -> dict[str, Any]:
     return {**shown, "text": text_of(value)}
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """Return the object's ``repr``; if its class has none, its name and attributes.
 
     It never fails, and the text is not longer than ``TEXT_LENGTH_MAX`` and a few words.
@@ -54,7 +54,7 @@ def text_of(value: Any) -> str:
     return f"{text[:TEXT_LENGTH_MAX]}... ({len(text):,} characters)"
 
 
-def plain_of(value: Any) -> Any:
+def plain_of(value: object) -> Any:
     """Return the object in a form for JSON.
 
     Dataclasses, named tuples and other objects become their fields by name, sets and tuples become
@@ -70,7 +70,7 @@ def plain_of(value: Any) -> Any:
         raise NotShownError(error_text(error)) from error
 
 
-def _repr(value: Any) -> str:
+def _repr(value: object) -> str:
     has_own = any("__repr__" in kind.__dict__ for kind in type(value).__mro__[:-1])
     fields = None if has_own else _fields(value)
     if fields:
@@ -79,7 +79,7 @@ def _repr(value: Any) -> str:
     return repr(value)
 
 
-def _fields(value: Any) -> dict[str, Any] | None:
+def _fields(value: object) -> dict[str, Any] | None:
     """Return the attributes of an object, if it has any, without running code of its class."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
@@ -102,7 +102,7 @@ class _Plain:
     def __init__(self) -> None:
         self._item_count = 0
 
-    def of(self, value: Any, depth: int) -> Any:
+    def of(self, value: object, depth: int) -> Any:
         if depth > DEPTH_MAX:
             raise NotShownError(f"it is nested deeper than {DEPTH_MAX}")
         if value is None or isinstance(value, bool | str | int | float | bytes | enum.Enum):
@@ -149,5 +149,5 @@ def _simple(value: Any) -> Any:
             return value.hex()
 
 
-def _name(key: Any) -> str:
+def _name(key: object) -> str:
     return str.__str__(key) if isinstance(key, str) else repr(key)

@@ -63,7 +63,7 @@ def shown_key(key: Key) -> ShownKey:
     return ShownKey(kind, text, not is_whole)
 
 
-def _text_of(value: Any) -> tuple[str, str]:
+def _text_of(value: object) -> tuple[str, str]:
     match value:
         case bool():
             return "bool", "true" if value else "false"
@@ -106,7 +106,7 @@ def _text_of_bytes(value: bytes) -> str:
     return text if text.isprintable() and text and text[:2] != "0x" else f"0x{value.hex()}"
 
 
-def _from_json(value: Any) -> Any:
+def _from_json(value: object) -> Any:
     match value:
         case list():
             return tuple(map(_from_json, value))
@@ -116,7 +116,7 @@ def _from_json(value: Any) -> Any:
             return value
 
 
-def _to_json(value: Any) -> Any:
+def _to_json(value: object) -> Any:
     match value:
         case tuple():
             return [_to_json(each) for each in value]

@@ -23,7 +23,7 @@ def short_text(text: str, characters_max: int = CHARACTERS_MAX) -> str:
     return f"{text[:first]}…{text[len(text) - (kept - first) :]}{length}"
 
 
-def short_key(value: Any) -> tuple[Any, bool]:
+def short_key(value: object) -> tuple[Any, bool]:
     """Return the user's key, shortened, and whether nothing was cut.
 
     A value that was cut has become a text, also within tuples.
@@ -39,7 +39,7 @@ class _Cutter:
         self.has_cut = False
         self._elements_left = ELEMENTS_MAX
 
-    def cut(self, value: Any) -> Any:
+    def cut(self, value: object) -> Any:
         if isinstance(value, tuple):
             return self._tuple(value)
         shown = _short_plain(value)
@@ -58,7 +58,7 @@ class _Cutter:
         return tuple(shown)
 
 
-def _short_plain(value: Any) -> Any:
+def _short_plain(value: object) -> Any:
     if isinstance(value, str):
         return short_text(value)
     if isinstance(value, bytes) and len(value) > BYTES_MAX:

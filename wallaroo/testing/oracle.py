@@ -36,7 +36,7 @@ SHOWN_BEFORE = 20
 SHOWN_CHARACTERS = 100
 
 
-def same(value: Any) -> Any:
+def same(value: object) -> Any:
     """Return the object unchanged: the view that compares everything."""
     return value
 
@@ -50,7 +50,7 @@ def with_few_partitions(plan: Application) -> Application:
     return replace(plan, states=states)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return a state object as comparable values, even if its class compares in another way."""
     content = _content(value)
     if isinstance(value, type | str | bytes | int | float):
@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
     return (type(value).__name__, content, plain(attributes)) if attributes else content
 
 
-def _content(value: Any) -> Any:
+def _content(value: object) -> Any:
     """Return the content of a container as plain values; ``value`` itself for anything else."""
     if isinstance(value, dict):
         return {_plain_key(key): plain(item) for key, item in value.items()}
@@ -83,7 +83,7 @@ def _content(value: Any) -> Any:
     return value
 
 
-def _plain_key(key: Any) -> Any:
+def _plain_key(key: object) -> Any:
     """Return a key of a dict as a plain value that can be a key."""
     if type(key) is tuple:
         return tuple(map(_plain_key, key))
@@ -91,7 +91,7 @@ def _plain_key(key: Any) -> Any:
     return key if shown is key else repr(shown)
 
 
-def _slots(value: Any) -> list[str]:
+def _slots(value: object) -> list[str]:
     """Return the names of attributes that an object keeps in slots."""
     names: list[str] = []
     for kind in type(value).__mro__:
