@@ -1,8 +1,7 @@
 """All sources of one worker, driven as one: listening ones, placed ones, those that are read by
 split, and replays of journals.
 
-What stands in journals comes before what senders send meanwhile: as long as a replay lasts the
-intake is shut.
+What is in journals precedes what senders send meanwhile, so senders are not read during a replay.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ class Sources:
         self.senders = ListeningSources(ports)
         self.splits = SplitSources(ports)
         self._is_draining = False
-        """Nothing is taken any more, for good."""
+        """Whether the sources are closed for good."""
         self._positions: Mapping[int, Any] = {}
         self._replays: list[Replay] = []
         self._placed: dict[int, PlacedSource] = {}
