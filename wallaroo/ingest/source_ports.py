@@ -80,7 +80,7 @@ class PlacedSource(Protocol):
         ...
 
     def restore(self, position: Any) -> None:
-        """Have ``start`` go on there."""
+        """Set the position from which ``start`` goes on."""
         ...
 
     @property

@@ -40,7 +40,7 @@ class Sources:
         return self._placed
 
     def go_back(self, positions: Mapping[int, Any], replays: list[Replay]) -> None:
-        """Have ``open`` begin at these positions, by pipeline, and with these replays."""
+        """Set the positions, by pipeline, and the replays with which ``open`` begins."""
         self._positions = positions
         self._replays = replays
         self.splits.go_back(positions)
@@ -115,7 +115,7 @@ class Sources:
         self.splits.rewind()
 
     def set_positions(self, positions: Mapping[int, Any]) -> None:
-        """Have ``open`` begin sources that ran elsewhere at these positions, by pipeline."""
+        """Set the positions, by pipeline, at which ``open`` begins sources that ran elsewhere."""
         self._positions = {**self._positions, **positions}
 
     def positions(self) -> dict[int, Any]:
@@ -128,7 +128,7 @@ class Sources:
     def placed_positions(self) -> dict[int, Any]:
         """Return where each source that runs here alone is, by pipeline.
 
-        Raises ``StateObjectError`` where a generator's record cannot be pickled.
+        Raises ``StateObjectError`` if a generator's record cannot be pickled.
         """
         return {index: source.position() for index, source in self._placed.items()}
 

@@ -91,7 +91,7 @@ def ours(opened: Open) -> Open:
 
 
 def when_copied(callback: Callable[[], None]) -> None:
-    """Have ``callback`` called in each child, which has to keep the child from working on."""
+    """Call ``callback`` in each child; it has to keep the child from working on."""
     _guard.when_copied = callback
 
 
@@ -194,7 +194,7 @@ def _in_child() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Have the system end this process when its parent ends, however that happens.
+    """Make the system end this process when its parent ends, however that happens.
 
     Only for children of the main thread: the system means the thread that forked, and a thread of
     the user's may end long before its children do.

@@ -68,7 +68,7 @@ def as_json(letter: Letter, state: State) -> dict[str, Any]:
 
 
 def print_damages(damages: Sequence[Damage]) -> None:
-    """Say on stderr which lines are not letters."""
+    """Print on stderr which lines are not letters."""
     for damage in damages:
         click.echo(
             f"warning: line {damage.line} of {damage.path} is not a dead letter and is left out",
@@ -77,7 +77,7 @@ def print_damages(damages: Sequence[Damage]) -> None:
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """Say what was sent and what was not, and why."""
+    """Print what was sent and what was not, and why."""
     click.echo(f"sent {_count(len(outcome.sent))} again")
     if outcome.replayed_before:
         before = len(outcome.replayed_before)

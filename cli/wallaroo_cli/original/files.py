@@ -71,7 +71,7 @@ class Files:
         return card
 
     def copy_card(self, card: Card, address: str) -> None:
-        """Have those find it who know this worker's address only."""
+        """Make the cluster findable for clients that know only this worker's address."""
         _write_own(self.folder / f"{address.replace('/', '-')}.cluster", json.dumps(asdict(card)))
 
     # Traces

@@ -133,7 +133,7 @@ class _Worker:
         return None
 
     async def stop_cluster(self) -> None:
-        """Have the cluster stop that this worker waits to be a member of, if it can be reached."""
+        """Stop the cluster that this worker waits to join, if it can be reached."""
         with contextlib.suppress(WallarooError, TimeoutError):
             async with asyncio.timeout(STOP_ASKED_S):
                 await self._ask("stop", {})

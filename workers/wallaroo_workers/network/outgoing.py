@@ -120,7 +120,7 @@ class _OutgoingHandler:
         self._hello = hello
 
     def opened(self, connection: FrameConnection) -> None:
-        """Say which link this is."""
+        """Send the frame that names this link."""
         connection.write(encode_data_frame(self._hello))
 
     def received(self, connection: FrameConnection, frame: bytes) -> None:
