@@ -1,6 +1,7 @@
 """Sizes and places that keep the code readable; see CONTRIBUTING for why."""
 
 import ast
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,20 +23,20 @@ TESTS = [path for folder in TEST_FOLDERS for path in sorted((ROOT / folder).rglo
 
 
 WORKER_DECISIONS = ("wallaroo/worker", "wallaroo/links", "wallaroo/ingest", "wallaroo/runtime")
-WORKER_PROCESS = (
-    "workers/wallaroo_workers/network",
-    "workers/wallaroo_workers/sinks",
-    "workers/wallaroo_workers/sources",
-    "workers/wallaroo_workers/control_link.py",
-    "workers/wallaroo_workers/measuring.py",
-    "workers/wallaroo_workers/query_answers.py",
-    "workers/wallaroo_workers/worker.py",
-    "workers/wallaroo_workers/worker_reports.py",
-    "wallaroo/testing/network.py",
-    "wallaroo/testing/sinks.py",
-    "wallaroo/testing/streams.py",
-    "wallaroo/testing/worker.py",
-)
+LIBRARY_ATTRIBUTES = {
+    "__cause__",
+    "check_hostname",  # ssl
+    "dispatch_table",  # pickle
+    "fast",
+    "maxother",  # reprlib
+    "maxstring",
+    "minimum_version",
+    "num_tickets",
+    "samples",  # prometheus_client
+    "stack",  # traceback
+    "verify_mode",
+}
+"""Attributes of objects of libraries, which have no method to change them."""
 
 
 def name_of(path: Path) -> str:
@@ -108,42 +109,99 @@ def test_a_source_file_says_what_it_is_for(path: Path) -> None:
     assert docstring.splitlines()[0].strip()
 
 
-def assigned_attributes(path: Path) -> list[str]:
-    """Return the assignments of a file to attributes of anything but ``self``."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+def assignments(tree: ast.AST) -> Iterator[tuple[ast.Attribute, ast.expr | None]]:
+    """Yield each attribute that is assigned, with its value."""
+    for node in ast.walk(tree):
         targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
             targets = node.targets
         elif isinstance(node, ast.AnnAssign | ast.AugAssign):
             targets = [node.target]
         for target in targets:
-            parts = target.elts if isinstance(target, ast.Tuple) else [target]
-            found += [
-                f"{ast.unparse(part)} in line {part.lineno}"
-                for part in parts
-                if isinstance(part, ast.Attribute) and ast.unparse(part.value) != "self"
-            ]
-    return found
+            for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(part, ast.Attribute):
+                    assert isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
+                    yield part, node.value
+
+
+def is_own(attribute: ast.Attribute) -> bool:
+    return isinstance(attribute.value, ast.Name) and attribute.value.id == "self"
+
+
+def declared_attributes(tree: ast.AST) -> set[str]:
+    """Return the attributes of all classes of a file."""
+    names = {attribute.attr for attribute, _ in assignments(tree) if is_own(attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for each in node.body:
+                fields: list[ast.expr] = []
+                if isinstance(each, ast.AnnAssign):
+                    fields = [each.target]
+                elif isinstance(each, ast.Assign):
+                    fields = each.targets
+                names |= {field.id for field in fields if isinstance(field, ast.Name)}
+    return names
+
+
+def changes_from_outside(text: str, known: Collection[str] = ()) -> list[str]:
+    """Return the assignments to attributes of objects whose class is in another file."""
+    tree = ast.parse(text)
+    own = declared_attributes(tree) | {*known}
+    return [
+        f"{ast.unparse(attribute)} in line {attribute.lineno}"
+        for attribute, _ in assignments(tree)
+        if not is_own(attribute) and attribute.attr not in own
+    ]
+
+
+def slots(text: str) -> list[str]:
+    """Return the attributes that hold a function that does nothing, until another is set."""
+    return [
+        f"{ast.unparse(attribute)} in line {attribute.lineno}"
+        for attribute, value in assignments(ast.parse(text))
+        if isinstance(value, ast.Lambda)
+    ]
 
 
 @pytest.mark.parametrize("path", in_folders(*WORKER_DECISIONS), ids=name_of)
 def test_what_a_worker_decides_by_is_given_to_constructors(path: Path) -> None:
-    assert assigned_attributes(path) == [], "pass it to the constructor, or call a method"
+    assigned = [
+        f"{ast.unparse(attribute)} in line {attribute.lineno}"
+        for attribute, _ in assignments(ast.parse(path.read_text()))
+        if not is_own(attribute)
+    ]
+    assert assigned == [], "pass it to the constructor, or call a method"
 
 
-@pytest.mark.parametrize("path", in_folders(*WORKER_DECISIONS, *WORKER_PROCESS), ids=name_of)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_an_object_is_changed_only_in_the_file_of_its_class(path: Path) -> None:
+    """So that file shows all that can happen to it; from outside, call a method."""
+    assert changes_from_outside(path.read_text(), LIBRARY_ATTRIBUTES) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_nothing_is_connected_after_it_was_made(path: Path) -> None:
     """A handler is a protocol object that a constructor takes; no slot waits for one."""
-    slots = [name for name in assigned_attributes(path) if ".on_" in name]
-    slots += [
-        ast.unparse(node)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.AnnAssign | ast.Assign)
-        and isinstance(node.value, ast.Lambda)
-        and "self.on_" in ast.unparse(node)
+    assert slots(path.read_text()) == []
+
+
+def test_changes_from_outside_and_slots_are_found() -> None:
+    text = """
+class Door:
+    width: int
+    def __init__(self) -> None:
+        self.is_open, self.on_open = False, None
+        self.on_close: Callable[[], None] = lambda: None
+def build(door: Door, house: House) -> None:
+    door.is_open = door.width = True
+    house.door, house.rooms.count = door, 1
+    house.size += 1
+"""
+    assert changes_from_outside(text, {"size"}) == [
+        "house.door in line 9",
+        "house.rooms.count in line 9",
     ]
-    assert slots == []
+    assert slots(text) == ["self.on_close in line 6"]
 
 
 PROCESS_OWNERS = (

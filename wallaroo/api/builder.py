@@ -185,8 +185,7 @@ class ApplicationBuilder(Generic[R_co]):
     ) -> "ApplicationBuilder[Any]":
         draft = self._open_draft(method, place)
         if draft is not None:
-            draft.sinks = [sink for sink in sinks if sink is not None]
-            draft.closed_by = method
+            draft.close([sink for sink in sinks if sink is not None], method)
         return self._with_other_records()
 
     def _open_draft(self, method: str, place: SourceLocation) -> PipelineDraft | None:

@@ -30,6 +30,11 @@ class PipelineDraft:
     closed_by: str = ""
     """The method that ended it: ``to_sink``, ``to_sinks`` or ``done``."""
 
+    def close(self, sinks: list[Sink], method: str) -> None:
+        """End the pipeline, by a method of the builder."""
+        self.sinks = sinks
+        self.closed_by = method
+
     def declaration(self) -> PipelineDeclaration:
         """Return the declaration; call it only if there are no mistakes."""
         assert self.name is not None

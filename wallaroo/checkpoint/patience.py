@@ -35,7 +35,7 @@ class PatientStore:
         self._clock = clock
         self._report = report
         self.timeout_s = timeout_s
-        """May be changed at any time; with 0 no request is repeated."""
+        """With 0 no request is repeated."""
         self._away_since_s: float | None = None
         self._reported_s = 0.0
 
@@ -47,6 +47,10 @@ class PatientStore:
     def describe(self, name: str) -> str:
         """Return where the object `name` is, for messages."""
         return self._store.describe(name)
+
+    def stop_waiting(self) -> None:
+        """Repeat no request from now on."""
+        self.timeout_s = 0
 
     async def get(self, name: str) -> bytes:
         """Return the whole object; ``MissingObjectError`` if there is none."""

@@ -56,8 +56,9 @@ class CheckpointOrders:
         if isinstance(frame, NotSaved):
             rounds.failed()
             return self._failed(f"worker {worker}: {frame.reason}", frame.hint)
-        rounds.is_replayed &= frame.is_replayed
-        contents = rounds.saved(worker, frame.content, len(state.workers))
+        contents = rounds.saved(
+            worker, frame.content, len(state.workers), is_replayed=frame.is_replayed
+        )
         return [] if contents is None else [WriteManifest(rounds.checkpoint, state.epoch, contents)]
 
     def _failed(self, reason: str, hint: str) -> list[Effect]:
@@ -91,7 +92,7 @@ class CheckpointOrders:
         if isinstance(event, ManifestNotWritten):
             self._rounds.failed()
             return self._failed(event.reason, event.hint)
-        state.manifest, state.outbox_cuts = event.number, event.cuts
+        state.committed(event.number, event.cuts)
         state.input.committed(NeededInput(event.number, event.journals))
         self._rounds.committed()
         effects: list[Effect] = []
@@ -118,10 +119,10 @@ class CheckpointOrders:
         """Go on in any case: without it the next start asks the sinks what they have."""
         self._is_settling = False
         self._rounds.committed()
-        self._state.outbox_cuts = ()
         if isinstance(event, ManifestWritten):
-            self._state.manifest = event.number
+            self._state.committed(event.number, ())
             return self._go_on()
+        self._state.committed(self._state.manifest, ())
         values = {"reason": event.reason}
         following = "the next run asks the sinks which results they have"
         failed = Announce("checkpoint.not_settled", values, following, is_warning=True)

@@ -49,9 +49,10 @@ class CheckpointRound:
         return self.checkpoint
 
     def saved(
-        self, worker: WorkerName, content: list[Any], worker_count: int
+        self, worker: WorkerName, content: list[Any], worker_count: int, *, is_replayed: bool = True
     ) -> dict[WorkerName, list[Any]] | None:
         """Add a worker's part; return all parts once every worker has saved, else ``None``."""
+        self.is_replayed &= is_replayed
         self._saved[worker] = content
         if len(self._saved) < worker_count:
             return None

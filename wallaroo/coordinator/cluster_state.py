@@ -157,6 +157,16 @@ class ClusterState:
         self.ended_sources.begin_epoch()
         self.splits.begin_epoch(goes_back=goes_back)
 
+    def rejoin(self, lost: Iterable[WorkerName]) -> None:
+        """Note that all members join again in this epoch, those that were lost as new processes."""
+        self.incarnations = dict.fromkeys(self.workers, self.epoch)
+        self.processes |= dict.fromkeys(lost, self.epoch)
+
+    def committed(self, manifest: int, outbox_cuts: tuple[CheckpointId, ...]) -> None:
+        """Note the last checkpoint, and the cuts whose results it does not call delivered."""
+        self.manifest = manifest
+        self.outbox_cuts = outbox_cuts
+
     def commit_members(
         self,
         epoch: Epoch,

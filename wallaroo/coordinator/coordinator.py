@@ -393,8 +393,7 @@ class Coordinator:
             self._rounds.give_up()
         workers = self._state.workers
         self._lost |= {worker} & set(workers)
-        self._state.incarnations = dict.fromkeys(workers, self.epoch)
-        self._state.processes |= dict.fromkeys(self._lost, self.epoch)
+        self._state.rejoin(self._lost)
         is_committing = self._rounds.phase is RoundPhase.COMMITTING
         undecided = " or the one that is being written" if is_committing else ""
         values = {
@@ -467,7 +466,7 @@ class Coordinator:
             return self._end(self._state.ended_sources.error)
         if self.ending.is_requested:
             return []
-        self.ending.is_requested = True
+        self.ending.begin()
         if not self._has_been_ready:
             return self._end(None)
         effects = self._resizes.stop()

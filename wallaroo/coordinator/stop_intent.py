@@ -20,6 +20,10 @@ class StopIntent:
         """What happens after everything is delivered, for log lines."""
         return "the workers stay up" if self.stays_when_drained else "all processes end"
 
+    def begin(self) -> None:
+        """Note that the sources are being closed, or soon will be."""
+        self.is_requested = True
+
     def asked(self, event: StopRequested | DrainRequested) -> bool:
         """Add a request; return whether it stops the cluster immediately."""
         match event:

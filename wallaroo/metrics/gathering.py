@@ -73,6 +73,36 @@ class Gathering:
         """Return what is known about a worker; an unknown worker is added."""
         return self.members.setdefault(worker, Member())
 
+    def starting(self, worker: str, epoch: int, *, is_restart: bool) -> None:
+        """Note that a worker's process is being started, or started again."""
+        member = self.member(worker)
+        member.state = "lost" if is_restart else "starting"
+        member.epoch = epoch
+        member.restarts += is_restart
+
+    def joined(self, worker: str, epoch: int, pid: int, address: str) -> None:
+        """Note a worker's process."""
+        member = self.member(worker)
+        member.pid, member.address, member.epoch = pid, address, epoch
+
+    def assigned(self, addresses: dict[str, str], partition_maps: dict[str, Any]) -> None:
+        """Note the members with their addresses, and who owns which partitions."""
+        for worker, address in addresses.items():
+            member = self.member(worker)
+            member.address, member.state = address, "starting"
+        for worker, member in self.members.items():
+            if worker not in addresses:
+                member.state = "gone"
+        self.partition_maps = partition_maps
+
+    def running(self, worker: str) -> None:
+        """Note that a worker processes records."""
+        self.member(worker).state = "running"
+
+    def left(self, worker: str) -> None:
+        """Note that a worker is not needed any more."""
+        self.member(worker).state = "gone"
+
     def reported(self, worker: str, epoch: int, report: Report, now_s: float) -> None:
         """Add the report of a worker."""
         member = self.member(worker)
@@ -93,6 +123,10 @@ class Gathering:
         self.checkpoints.append(facts)
         self.checkpoint_failures = 0
         self.lost_journals.clear()
+
+    def checkpoint_failed(self) -> None:
+        """Count a checkpoint that could not be saved."""
+        self.checkpoint_failures += 1
 
     def journal_lost(self, journal: str) -> None:
         """Note that a needed journal is missing or incomplete."""

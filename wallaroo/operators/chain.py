@@ -107,6 +107,10 @@ class Bindings:
     tracking: list[tuple[dict[str, Any], int, StateChanges]] = field(default_factory=list)
     """The namespaces of chains that track changes, with the number of the step."""
 
+    def send_payloads(self, edges: frozenset[EdgeId]) -> None:
+        """Send original payloads over these edges only, once the chains are written again."""
+        self.travels_as_payload = edges
+
     def freeze(self, writers: Mapping[str, StateWriter]) -> None:
         """Freeze the keys that changed; from now on changes belong to the next checkpoint."""
         for name, writer in writers.items():

@@ -313,7 +313,7 @@ class Dataflow:
         if measured:
             # Only now, because the other lists of the same edge still hold payloads.
             self._travels_as_payload -= set(measured)
-            self._bindings.travels_as_payload = self._travels_as_payload
+            self._bindings.send_payloads(self._travels_as_payload)
             self._write_chains()
 
     def _objects_are_cheaper(self, edge: EdgeId, flat: list[Any]) -> bool:

@@ -48,6 +48,10 @@ class Partition:
         """Whether all its records are in the log."""
         return self.appended_count == self.record_count
 
+    def taken(self, position: int) -> None:
+        """Note the position of the worker that reads it."""
+        self.taken_count = position
+
     def copied(self, start: int, end: int) -> list[Any]:
         """Return copies of some records."""
         return [pickle.loads(each) for each in self._pickled[start:end]]

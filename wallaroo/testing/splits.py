@@ -86,7 +86,8 @@ class SimulatedSplits:
                 f"partition {split} is read from record {offset} on, and the log has dropped all "
                 f"before record {partition.dropped_count}, since checkpoints are past it"
             )
-        self._offsets[split] = partition.taken_count = offset
+        self._offsets[split] = offset
+        partition.taken(offset)
         self._process.call_later(0.0, self._go_on)
 
     def _resolve(self, split: str) -> None:
@@ -163,7 +164,8 @@ class SimulatedSplits:
             return []
         end = min(start + record_count_max, self._batch_end)
         partition = self._log.partitions[split]
-        self._offsets[split] = partition.taken_count = end
+        self._offsets[split] = end
+        partition.taken(end)
         return partition.copied(start, end)
 
     def batch_consumed(self) -> None:

@@ -64,7 +64,8 @@ class _Guard:
         self.pid = os.getpid()
         self.prctl: Callable[..., int] | None = None
         self.is_child = False
-        self.when_copied: Callable[[], None] = lambda: None
+        self.when_copied: Callable[[], None] | None = None
+        """Called in each child."""
 
 
 _guard = _Guard()
@@ -186,7 +187,8 @@ def _in_child() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _give_up_descriptors()
-    _guard.when_copied()
+    if _guard.when_copied is not None:
+        _guard.when_copied()
     if fork.is_main:
         _end_with(parent)
     if fork.mask is not None:

@@ -1,6 +1,7 @@
 """Measures one worker: collects once a second what its parts have counted, for the initializer."""
 
 import base64
+import dataclasses
 import os
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.hot_keys import HottestKeys
 from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.probe import Probe
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.tally import OUT, Counts
 from wallaroo.metrics.user_time import UserTime
@@ -90,48 +92,40 @@ class Measuring:
         self, dataflow: Dataflow, engine: Engine, mesh: Mesh, sources: Sources, sinks: ProcessSinks
     ) -> Report:
         """Return what was measured since the last report."""
-        report = Report(pid=os.getpid(), unix_s=time.time())
+        unix_s = time.time()
         self.note_settled(sinks)
-        report.latency = {
+        latency = {
             pipeline.name: histogram
             for pipeline, histogram in zip(
                 self._plan.pipelines, self._deliveries.take(), strict=True
             )
             if histogram.count
         }
-        self._sample(report, dataflow)
-        report.links = [
-            {
-                "to": worker,
-                "bytes": link.sent_bytes,
-                "queued_bytes": link.backlog_bytes,
-                "connections": link.connection_count,
-            }
-            for worker, link in mesh.outgoing.items()
-        ]
-        report.sinks = [
-            {
-                **facts,
-                "waiting": self._deliveries.pending_count(index),
-                "waiting_s": self._deliveries.oldest_pending_s(index),
-            }
-            for index, facts in enumerate(sinks.facts())
-        ]
-        report.sources = [
+        source_facts = [
             *self._listening(sources.listeners),
             *self._placed(sources),
         ]
         backlog = engine.inbox.byte_count + mesh.backlog_bytes + sinks.backlog_bytes
-        report.process = {
+        process = {
             **self._vitals.take(),
             "backlog_bytes": backlog,
             "paused": mesh.pressure.must_pause,
-            "connections": sum(source["connections"] for source in report.sources),
+            "connections": sum(source["connections"] for source in source_facts),
         }
-        report.failures = [*self._failures]
+        failures = [*self._failures]
         self._failures.clear()
-        report.log = logs.new_lines()
-        return report
+        report = Report(
+            pid=os.getpid(),
+            unix_s=unix_s,
+            latency=latency,
+            links=_links(mesh),
+            sinks=self._sinks(sinks),
+            sources=source_facts,
+            process=process,
+            failures=failures,
+            log=logs.new_lines(),
+        )
+        return report if dataflow.probe is None else self._sampled(report, dataflow, dataflow.probe)
 
     def delivered(self, counts: dict[str, Counts], sinks: ProcessSinks) -> dict[str, Counts]:
         """Return ``counts`` in which results count only after their sink has them.
@@ -147,23 +141,37 @@ class Measuring:
                 four[OUT] -= self._deliveries.pending_count(sink)
         return counts
 
-    def _sample(self, report: Report, dataflow: Dataflow) -> None:
-        if dataflow.probe is None:
-            return
-        times, beside, keys = dataflow.probe.take()
-        report.times = self._user_time.add_sample(times, beside)
-        report.user_s = self._user_time.update(dataflow.tally.counts())
+    def _sampled(self, report: Report, dataflow: Dataflow, probe: Probe) -> Report:
+        """Return the report with what a sample of the records shows."""
+        times, beside, keys = probe.take()
+        states: dict[str, dict[str, Any]] = {}
         now_s = time.monotonic()
-        for name, states in dataflow.states.items():
+        for name, objects in dataflow.states.items():
             hottest, sizes = self._hottest[name], self._sizes[name]
             hottest.add(now_s, keys[name])
-            sizes.sample(states, keys[name])
-            report.states[name] = {
-                "keys": len(states),
-                "bytes": sizes.bytes(len(states)),
+            sizes.sample(objects, keys[name])
+            states[name] = {
+                "keys": len(objects),
+                "bytes": sizes.bytes(len(objects)),
                 "hottest": hottest.top(),
                 "sampled": hottest.sample_count,
             }
+        return dataclasses.replace(
+            report,
+            times=self._user_time.add_sample(times, beside),
+            user_s=self._user_time.update(dataflow.tally.counts()),
+            states=states,
+        )
+
+    def _sinks(self, sinks: ProcessSinks) -> list[dict[str, Any]]:
+        return [
+            {
+                **facts,
+                "waiting": self._deliveries.pending_count(index),
+                "waiting_s": self._deliveries.oldest_pending_s(index),
+            }
+            for index, facts in enumerate(sinks.facts())
+        ]
 
     def _listening(self, listeners: Mapping[int, Any]) -> list[dict[str, Any]]:
         return [
@@ -189,3 +197,15 @@ class Measuring:
             }
             for index, source in sources.placed.items()
         ]
+
+
+def _links(mesh: Mesh) -> list[dict[str, Any]]:
+    return [
+        {
+            "to": worker,
+            "bytes": link.sent_bytes,
+            "queued_bytes": link.backlog_bytes,
+            "connections": link.connection_count,
+        }
+        for worker, link in mesh.outgoing.items()
+    ]

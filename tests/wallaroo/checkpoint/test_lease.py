@@ -110,7 +110,7 @@ class SimulatedRun:
             await self.lease.acquire(takes_over=takes_over)
             self.check_alone()
             self.is_owner = True
-            self.store.timeout_s = 0
+            self.store.stop_waiting()
             self.world.loop.tell(self.process.name, "is the owner")
             await self.lease.keep()
         except WallarooError as error:

@@ -112,7 +112,8 @@ def test_what_it_refuses_is_an_error_at_once_and_so_is_all_without_patience(
 ) -> None:
     bench = Bench()
     bench.away.away_until_s, bench.away.is_refusal = 1e9, is_refusal
-    bench.store.timeout_s = TIMEOUT_S if is_refusal else 0
+    if not is_refusal:
+        bench.store.stop_waiting()
     assert isinstance(bench.run(bench.store.list), StoreError)
     assert bench.away.request_count == 1
     assert bench.reported == []

@@ -62,7 +62,7 @@ def gathered(count: int = 1000) -> Gathering:
         counted = {worker: {node.id: [count, count, 0, 0] for node in nodes}}
         counts.totals.reported(worker, 1, 1, counted)
         gathering.reported(worker, 1, report, now_s)
-        gathering.member(worker).state = "running"
+        gathering.running(worker)
     gathering.checkpoint_written(
         {"number": 1, "unix_s": now_s, "duration_s": 0.1, "pause_s": 0.002, "bytes": 1, "keys": 1}
     )

@@ -105,7 +105,7 @@ class TCPSourceListener:
         self.address = address
         self.drain_bytes = float("inf")
         for connection in self.connections:
-            connection.byte_count_last = self.drain_bytes
+            connection.end_drain()
         if self._socket is not None:
             return
         self._socket = bound_socket(address)

@@ -76,7 +76,7 @@ class SourceConnection(asyncio.Protocol):
         """The first bytes of the stream, if it started at this worker."""
         self._is_new = partial_frame is None
         self.byte_count = 0
-        self.byte_count_last = listener.drain_bytes
+        self._byte_count_last = listener.drain_bytes
         """The byte count at which a drain ends at the latest."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,17 +96,17 @@ class SourceConnection(asyncio.Protocol):
             self._first_bytes = data[:LOOKED_AT_BYTES]
         self.byte_count += len(data)
         self._listener.received_bytes += len(data)
-        self._reading.delivered_ns = time.time_ns()
+        self._reading.arrived(time.time_ns())
         has_payloads = self._reading.receive_data(data)
         self._listener.limits.partial_frames.update(self, self._framer.buffered_bytes)
         if self._framer.error is not None:
             self.give_up(self._framer.error.what)
-        if not has_payloads and self.byte_count >= self.byte_count_last:
+        if not has_payloads and self.byte_count >= self._byte_count_last:
             self.close()
 
     def eof_received(self) -> None:
         """Accept a last line that has no line end; the transport closes itself."""
-        self._reading.delivered_ns = time.time_ns()
+        self._reading.arrived(time.time_ns())
         self._reading.receive_eof()
         if self._framer.error is not None:
             self.give_up(self._framer.error.what)
@@ -154,7 +154,7 @@ class SourceConnection(asyncio.Protocol):
         """Continue to read, or close."""
         if not self._is_open:
             self._end()
-        elif self.byte_count >= self.byte_count_last:
+        elif self.byte_count >= self._byte_count_last:
             self.close()
         else:
             self.resume()
@@ -195,7 +195,11 @@ class SourceConnection(asyncio.Protocol):
     def drain(self, byte_count_max: float) -> None:
         """Read what has arrived, and at most ``byte_count_max`` more."""
         if self._is_open:
-            self.byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
+            self._byte_count_last = self.byte_count + self._bytes_in_kernel() + byte_count_max
+
+    def end_drain(self) -> None:
+        """Read on for as long as the sender sends."""
+        self._byte_count_last = float("inf")
 
     def is_empty(self) -> bool:
         """Return whether neither this process nor its kernel holds data of this sender."""

@@ -80,44 +80,29 @@ class Observatory:
                     return
                 self._gathering.reported(name, epoch, read, time.time())
             case Join(epoch, _, pid, data_address):
-                member = self._gathering.member(worker)
-                member.pid, member.address, member.epoch = pid, data_address, epoch
+                self._gathering.joined(worker, epoch, pid, data_address)
 
     def on_effect(self, effect: Effect) -> None:
         """Note a decision of the coordinator."""
         self._chronicle.on_effect(effect)
         match effect:
             case StartWorker(worker, incarnation, is_restart):
-                member = self._gathering.member(worker)
-                member.state = "lost" if is_restart else "starting"
-                member.epoch = incarnation
-                member.restarts += is_restart
+                self._gathering.starting(worker, incarnation, is_restart=is_restart)
             case EndWorker(worker):
-                self._gathering.member(worker).state = "gone"
+                self._gathering.left(worker)
             case Send(_, Assign() as frame):
-                self._assigned(frame)
+                addresses = {name: address for name, _, address in frame.members}
+                maps = map(PartitionMap.from_wire, frame.partition_maps)
+                self._gathering.assigned(addresses, {each.state: each for each in maps})
             case Publish():
                 for name in self._gathering.totals.members:
-                    self._gathering.member(name).state = "running"
+                    self._gathering.running(name)
             case Announce("checkpoint.failed"):
-                self._gathering.checkpoint_failures += 1
+                self._gathering.checkpoint_failed()
             case Announce("journals.lost", values):
                 self._gathering.journal_lost(values["journal"])
             case EndCluster():
                 self._has_ended = True
-
-    def _assigned(self, frame: Assign) -> None:
-        gathering = self._gathering
-        names = [name for name, _, _ in frame.members]
-        for name, _, address in frame.members:
-            member = gathering.member(name)
-            member.address = address
-            member.state = "starting"
-        for name, member in gathering.members.items():
-            if name not in names:
-                member.state = "gone"
-        maps = map(PartitionMap.from_wire, frame.partition_maps)
-        gathering.partition_maps = {each.state: each for each in maps}
 
     def checkpoint_written(self, order: WriteManifest, manifest: Manifest) -> None:
         """Note a committed checkpoint."""

@@ -12,6 +12,7 @@ from wallaroo.wire.agents import (
     Prepared,
     ProcessEnded,
     ProcessStarted,
+    StartProcess,
     Withdraw,
 )
 from wallaroo.wire.control import ControlFrame, encode_control_frame
@@ -84,6 +85,12 @@ class Agent:
             case _:
                 raise ProtocolError(f"{type(frame).__name__} is not for an agent to say")
         self._owner.heartbeat(self)
+
+    def start_process(self, incarnation: Epoch, events: ProcessEvents) -> AgentProcess:
+        """Order the agent to start the worker."""
+        self.process = AgentProcess(incarnation, events)
+        self.send(StartProcess(incarnation))
+        return self.process
 
     def process_ended(self, incarnation: Epoch, reason: str) -> None:
         """Report the end of the worker's process, once."""

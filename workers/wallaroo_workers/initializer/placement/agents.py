@@ -12,11 +12,11 @@ from typing import Protocol
 from wallaroo.coordinator.host_registry import BEAT_S, HostRegistry, RunFacts
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Prepared, StartProcess
+from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Prepared
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import NO_EPOCH
 from wallaroo_workers.initializer.control.server import Guest
-from wallaroo_workers.initializer.placement.agent_link import Agent, AgentProcess
+from wallaroo_workers.initializer.placement.agent_link import Agent
 from wallaroo_workers.initializer.placement.local import KILL_AFTER_S, ProcessEvents
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import FrameConnection
@@ -194,9 +194,7 @@ class Agents:
         while await self._leftover_ended(agent):
             # The host may have been lost and replaced in the meantime.
             agent = await self._present(name)
-        process = agent.process = AgentProcess(Epoch(settings.incarnation), events)
-        agent.send(StartProcess(process.incarnation))
-        return await process.pid
+        return await agent.start_process(Epoch(settings.incarnation), events).pid
 
     async def _leftover_ended(self, agent: Agent) -> bool:
         """Wait until nothing is left of the worker on a host that was lost.

@@ -113,7 +113,7 @@ class KeptCheckpoints(ManifestWriter):
         folder = Path(settings.journal_folder)
         await asyncio.to_thread(claim_folder, folder, settings.location)
         starting_point = await super().begin()
-        self._patient.timeout_s = 0
+        self._patient.stop_waiting()
         await self._store.remove_unfinished()
         return starting_point
 
@@ -148,7 +148,7 @@ class KeptCheckpoints(ManifestWriter):
             await self._store.delete(reversed(names))
             counts[kind] = len(names)
         self.discard_staged()
-        self.ownership.is_discarded = True
+        self.ownership.discarded()
         return counts
 
     def discard_staged(self) -> None:

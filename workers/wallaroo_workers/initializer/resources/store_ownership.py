@@ -34,7 +34,7 @@ class Ownership:
         self._application = application
         self._takes_over = takes_over
         self._store_timeout_s = store_timeout_s
-        self.is_discarded = False
+        self._is_discarded = False
         """Whether everything in the store was deleted, so that the lease is deleted, too."""
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._main: asyncio.AbstractEventLoop
@@ -112,6 +112,10 @@ class Ownership:
             error = caught
         self._hand_over(self._settle, error)
 
+    def discarded(self) -> None:
+        """Note that everything in the store was deleted."""
+        self._is_discarded = True
+
     async def _own(self) -> None:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -130,12 +134,12 @@ class Ownership:
             if not await self._until_stop(self._acquire(store, lease)):
                 return
             self._hand_over(self._settle_acquired)
-            store.timeout_s = 0
+            store.stop_waiting()
             if not await self._until_stop(lease.keep()):
                 with contextlib.suppress(FencedError):
-                    await (lease.remove() if self.is_discarded else lease.release())
+                    await (lease.remove() if self._is_discarded else lease.release())
         finally:
-            signs.close(removes_lock=self.is_discarded)
+            signs.close(removes_lock=self._is_discarded)
 
     async def _acquire(self, store: PatientStore, lease: Lease) -> None:
         # A lease means nothing in a store that lets an object be created twice.
