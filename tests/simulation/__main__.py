@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import click
 
+from tests.simulation import once
 from tests.simulation.seeds import outcome, run_seed
-from wallaroo.testing import SimulationError
+from wallaroo.testing import SimulationError, SimulationResult
 
 SEEDS_AT_ONCE = 10
 LOG_EVERY_S = 10.0
@@ -24,17 +26,20 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes to use")
     parser.add_argument("--seed", type=int, help="run this one and tell its last steps")
     parser.add_argument("--no-checkpoints", action="store_true", help="and no process is lost")
+    parser.add_argument("--once", action="store_true", help="sinks that are exactly once")
     options = parser.parse_args()
     durable = not options.no_checkpoints
     if options.seed is not None:
-        return run_one(options.seed, durable=durable)
+        run = once.run_once if options.once else partial(run_seed, durable=durable)
+        return run_one(options.seed, run)
     seeds = range(options.first, options.first + options.seeds)
-    return run_many(seeds, options.jobs, durable=durable)
+    run_seeds = once.outcome if options.once else partial(outcome, durable=durable)
+    return run_many(seeds, options.jobs, run_seeds)
 
 
-def run_one(seed: int, *, durable: bool) -> int:
+def run_one(seed: int, run: Callable[[int], SimulationResult]) -> int:
     try:
-        result = run_seed(seed, durable=durable)
+        result = run(seed)
     except SimulationError as error:
         click.echo(error)
         return 1
@@ -46,14 +51,12 @@ def run_one(seed: int, *, durable: bool) -> int:
     return 0
 
 
-def run_many(seeds: range, jobs: int, *, durable: bool) -> int:
+def run_many(seeds: range, jobs: int, run: Callable[[int], tuple[int, Counter[str], str]]) -> int:
     injected: Counter[str] = Counter()
     failed: list[int] = []
     began_s = logged_s = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        outcomes = pool.imap_unordered(
-            partial(outcome, durable=durable), seeds, chunksize=SEEDS_AT_ONCE
-        )
+        outcomes = pool.imap_unordered(run, seeds, chunksize=SEEDS_AT_ONCE)
         for count, (seed, faults, problem) in enumerate(outcomes, start=1):
             injected += faults
             if problem:

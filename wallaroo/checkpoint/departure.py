@@ -1,11 +1,11 @@
 """What passes to a successor when a worker leaves the cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
-from wallaroo.checkpoint.manifest import JournalPosition, StagedOutput
+from wallaroo.checkpoint.manifest import JournalPosition, OutboxBatch, StagedOutput
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 
@@ -27,6 +27,8 @@ class Departure:
     """Counts of records by worker, which the successor carries on."""
     handed_over: int = 0
     """Number of the hand-over attempt that succeeded; 0 if its connections were not handed over."""
+    outbox: list[OutboxBatch] = field(default_factory=list)
+    """Results that no checkpoint names yet; the successor delivers them in this worker's slot."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

@@ -7,7 +7,13 @@ from typing import Any
 from wallaroo.checkpoint.blocks import HINT_RESTORE
 from wallaroo.checkpoint.departure import successor_of
 from wallaroo.checkpoint.journal import parse_journal_name, replay_position
-from wallaroo.checkpoint.manifest import JournalPosition, Manifest, PartRef, WorkerCheckpoint
+from wallaroo.checkpoint.manifest import (
+    JournalPosition,
+    Manifest,
+    OutboxBatch,
+    PartRef,
+    WorkerCheckpoint,
+)
 from wallaroo.checkpoint.parts import Chunk, read_part
 from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit
 from wallaroo.checkpoint.split_positions import merged
@@ -227,6 +233,18 @@ def counts_of(
             if carrier == me:
                 add_counts(mine.setdefault(worker, {}), counts)
     return mine
+
+
+def outbox_of(
+    me: WorkerName, members: tuple[WorkerName, ...], manifest: Manifest
+) -> list[OutboxBatch]:
+    """Return the batches that this worker delivers: those of its slot, and of slots of workers that
+    are not members any more and whose names are assigned to it."""
+    return [
+        batch
+        for batch in manifest.outbox()
+        if (batch.slot if batch.slot in members else successor_of(batch.slot, members)) == me
+    ]
 
 
 def _age(journal: str) -> tuple[int, str]:

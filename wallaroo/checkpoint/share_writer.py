@@ -305,6 +305,13 @@ class ShareWriter:
             self._share.output = output
             self._finish_if_complete()
 
+    def output_failed(self, checkpoint: CheckpointId, error: WallarooError) -> None:
+        """Note that output from before the barrier cannot be made safe."""
+        if self._share is not None and self._share.checkpoint == checkpoint:
+            self._share.output = SinkShare()
+            self._share.error = self._share.error or error
+            self._finish_if_complete()
+
     def _finish_if_complete(self) -> None:
         share = self._share
         if share is None or not share.is_written or share.being_stored or share.output is None:

@@ -45,6 +45,14 @@ class Faults:
     """The disk refuses to delete a journal that no checkpoint needs."""
     failed_hand_overs: int = 3
     """A worker refuses connections of a departing one, or its answer is lost."""
+    targets_away: int = 3
+    """The target of a sink that is exactly once does not answer for some seconds."""
+    lost_answers: int = 6
+    """Such a target has written a batch, and the worker gets no answer."""
+    zombie_writes: int = 6
+    """A write to such a target arrives seconds later, perhaps after its process has ended."""
+    other_stores: int = 2
+    """Between two runs, a run with another store of checkpoints writes to such targets."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     partitions_added: int = 3
@@ -79,6 +87,10 @@ def without_losses(faults: Faults) -> Faults:
         disks_lost=0,
         orderly_stops=0,
         returns=0,
+        targets_away=0,
+        lost_answers=0,
+        zombie_writes=0,
+        other_stores=0,
         lost_control_links=0,
         failed_writes=0,
         failed_journal_writes=0,
@@ -91,6 +103,10 @@ ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 """Factors for the number of delays: some runs are smooth, and get far between two crashes."""
 
 LOST_DISK = "lost disk"
+
+OF_TARGETS = ("targets_away", "lost_answers", "zombie_writes", "other_stores")
+DRAWN_APART = ("disks_lost", "partitions_added", *OF_TARGETS)
+"""Kinds of faults whose numbers follow from those of the others."""
 
 STEPS_BETWEEN_MAX = 1200
 """Most events between two crashes; a run with little input has a few thousand."""
@@ -166,13 +182,15 @@ class Chaos:
             field.name: random.randint(0, value)
             for field in fields(faults)
             if not isinstance(value := getattr(faults, field.name), bool)
-            and field.name not in ("disks_lost", "partitions_added")
+            and field.name not in DRAWN_APART
         }
         # Lost disks are rare, and drawn from the numbers above: a run that meets none is the same
         # run as one that may not meet any.
         apart = Random(str(self._left))
         self._left["disks_lost"] = max(apart.randint(-3, faults.disks_lost), 0)
         self._partitions_added = apart.randint(0, faults.partitions_added)
+        for name in OF_TARGETS:
+            self._left[name] = apart.randint(0, getattr(faults, name))
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()

@@ -15,7 +15,7 @@ from wallaroo.errors import WallarooParameterError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
-from wallaroo.names import WorkerName
+from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.operators.keyed_state import KeyedState
@@ -115,17 +115,21 @@ class Expected:
         dataflow = Dataflow(plan, me, DataflowOptions(clock_ns=lambda: 0))
         self.maps = {each.state: each for each in initial_maps(plan, (me,))}
         dataflow.bind((me,), self.maps)
-        written: dict[int, list[bytes]] = {index: [] for index in range(len(plan.sinks))}
+        written: dict[int, list[Any]] = {index: [] for index in range(len(plan.sinks))}
         for pipeline, senders in records.items():
             for payloads in senders:
                 dataflow.run_source(pipeline, list(payloads))
                 for sink, rows in dataflow.take_output():
                     written[sink] += rows
         mistakes: list[str] = []
-        self.output = {
-            sink: cutter.cut_whole(b"".join(rows), plan.sinks[sink].describe(), mistakes)
-            for sink, rows in written.items()
-        }
+        self.output: dict[int, list[Any]] = {}
+        for index, rows in written.items():
+            value = plan.sinks[index]
+            if value.promise is Promise.OUTBOX:
+                self.output[index] = rows
+            else:
+                chunk = b"".join(rows)
+                self.output[index] = cutter.cut_whole(chunk, value.describe(), mistakes)
         if mistakes:
             raise WallarooParameterError(mistakes)
         self.states: States = {name: dict(state) for name, state in dataflow.states.items()}
@@ -173,6 +177,17 @@ def manifest_of(objects: Objects, number: int) -> Manifest:
     """Return the manifest with this number."""
     name = manifest_name(number)
     return decode_manifest(objects.by_name[name], name)
+
+
+def committed_line(objects: Objects) -> list[Manifest]:
+    """Return the newest manifest and all that it follows, newest first."""
+    by_number = {manifest.number: manifest for manifest in objects.manifests()}
+    line: list[Manifest] = []
+    number = max(by_number, default=0)
+    while number:
+        line.append(by_number[CheckpointId(number)])
+        number = line[-1].base
+    return line
 
 
 def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
@@ -271,8 +286,8 @@ def _where_they_part(has: str, wanted: str) -> str:
 
 def output_differences(
     plan: Application,
-    expected: Mapping[int, list[bytes]],
-    found: Mapping[int, list[bytes]],
+    expected: Mapping[int, list[Any]],
+    found: Mapping[int, list[Any]],
     view: View,
 ) -> list[str]:
     """Return a line for each record that is missing, unknown or repeated."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from wallaroo.checkpoint.pickling import ImportedClasses
 from wallaroo.checkpoint.split_positions import merged, split_values
-from wallaroo.connectors.base import Assignment
+from wallaroo.connectors.base import Assignment, Promise
 from wallaroo.coordinator.manifest_writer import Rules
+from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
 from wallaroo.operators.failures import Failure
@@ -25,6 +26,7 @@ from wallaroo.testing.oracle import (
     DIFFERENCES_SHOWN_MAX,
     Expected,
     States,
+    committed_line,
     count_differences,
     counts_in,
     failure_mistakes,
@@ -43,6 +45,7 @@ from wallaroo.testing.placed import placed_records
 from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads, payloads_sent_again
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
+from wallaroo.testing.targets import Targets, once_output, unnamed_batches
 from wallaroo.testing.worker import Sizes, World
 from wallaroo.topology.plan import Application
 
@@ -75,8 +78,10 @@ class SimulationResult:
 
     states: States
     """The final states, by name and key."""
-    output: dict[int, list[bytes]]
-    """What each sink got, by its number in the plan: committed, where the sink is a file."""
+    output: dict[int, list[Any]]
+    """What each sink got, by its number in the plan: committed, if the sink is a file or exactly
+    once. Results of a sink that is exactly once are as the encoder returned them, in the order in
+    which they became visible."""
     failures: tuple[Failure, ...]
     """Records that user code could not process, with ``step``, ``key``, ``error`` and ``payload``.
 
@@ -169,7 +174,7 @@ class _Simulation:
         self._chaos = Chaos(faults, random, self.loop, self)
         self._disk = Disk(self._chaos)
         self._objects = objects
-        self._receivers = Receivers()
+        self._receivers, self._targets = Receivers(), Targets()
         self._senders = self._new_senders()
         self._hall = SendersHall(
             self.loop, self._disk, self._senders, connections_moved=objects.keep_no_older
@@ -185,6 +190,7 @@ class _Simulation:
             objects=objects,
             network=Network(self.loop, self._chaos),
             receivers=self._receivers,
+            targets=self._targets,
             hall=self._hall,
             placed=self._placed,
             logs=self._logs,
@@ -199,6 +205,10 @@ class _Simulation:
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
+
+    @property
+    def _has_targets(self) -> bool:
+        return any(sink.promise is Promise.OUTBOX for sink in self._plan.sinks)
 
     def _new_senders(self) -> list[Sender]:
         senders: list[Sender] = []
@@ -400,6 +410,10 @@ class _Simulation:
             self._is_over = True
         else:
             self._is_between = True
+            if self._has_targets and self._chaos.take("other_stores", 0.5):
+                workers = [*first_names(WORKERS_MAX)]
+                sinks = len(self._plan.sinks)
+                self._targets.use_by_another_store(self._plan.name, sinks, workers)
             delay_s = NOTICE_S + self._random.random() * AGAIN_S
             self.loop.call_later(delay_s, self._start)
 
@@ -441,6 +455,7 @@ class _Simulation:
         return [
             *state_differences(self._expected.states, found, view_state),
             *output_differences(self._plan, self._expected.output, output, view_output),
+            *unnamed_batches(self._targets, self._objects.manifests()),
             *(
                 line
                 for counted in self._final_counts()
@@ -448,10 +463,13 @@ class _Simulation:
             ),
         ]
 
-    def _output(self) -> dict[int, list[bytes]]:
-        output: dict[int, list[bytes]] = {}
+    def _output(self) -> dict[int, list[Any]]:
+        output: dict[int, list[Any]] = {}
+        line = committed_line(self._objects) if self._has_targets else []
         for index, sink in enumerate(self._plan.sinks):
-            if sink.path is not None:
+            if sink.promise is Promise.OUTBOX:
+                output[index] = once_output(self._targets, index, line)
+            elif sink.path is not None:
                 output[index] = self._cutter.cut(bytes(self._disk.files.get(sink.path, b"")))
             else:
                 output[index] = stream_output(self._receivers, index, self._cutter)

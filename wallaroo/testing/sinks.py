@@ -1,5 +1,7 @@
 """The sinks of a simulated worker, by what they promise."""
 
+from collections.abc import Callable
+
 from wallaroo.connectors.base import Promise, Sink
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
@@ -19,8 +21,12 @@ def simulated_sinks(
     receivers: Receivers,
     chaos: Chaos,
     events: SinkEvents,
+    new_once: Callable[[], SinkRunner] | None,
 ) -> WorkerSinks:
-    """Return all sinks of one worker; without a ``stage`` it appends to files."""
+    """Return all sinks of one worker; without a ``stage`` it appends to files.
+
+    ``new_once`` returns a sink with an outbox; ``None`` if checkpoints are off.
+    """
 
     def new_runner(index: int, sink: Sink) -> SinkRunner:
         if sink.promise is Promise.STAGED_FILE:
@@ -28,6 +34,8 @@ def simulated_sinks(
             if stage is None:
                 return AppendedSink(sink.path, process, disk)
             return StagedSink(index, sink.path, stage, process, disk)
+        if sink.promise is Promise.OUTBOX and new_once is not None:
+            return new_once()
         return StreamSink(index, process, receivers, chaos, events.backlog_changed)
 
     runners = [new_runner(index, sink) for index, sink in enumerate(plan.sinks)]

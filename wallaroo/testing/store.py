@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from wallaroo.checkpoint.manifest import PART_FOLDER, manifest_number
+from wallaroo.checkpoint.manifest import (
+    PART_FOLDER,
+    Manifest,
+    decode_manifest,
+    manifest_number,
+)
 from wallaroo.errors import AlreadyExistsError, MissingObjectError, StoreError
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
@@ -22,6 +27,8 @@ class Objects:
 
     def __init__(self) -> None:
         self.by_name: dict[str, bytes] = {}
+        self._manifests: dict[int, bytes] = {}
+        """All that ever existed, by number."""
         self.oldest_kept: int = 0
         """The oldest checkpoint that a run may return to."""
 
@@ -35,7 +42,14 @@ class Objects:
         if name in self.by_name:
             return "exists"
         self.by_name[name] = data
+        if number := manifest_number(name):
+            # A number that is free again proves nothing, see ``ManifestLog``.
+            self._manifests.setdefault(number, data)
         return ""
+
+    def manifests(self) -> list[Manifest]:
+        """Return all manifests that ever existed, pruned ones too."""
+        return [decode_manifest(data, str(number)) for number, data in self._manifests.items()]
 
     def tear(self, name: str, data: bytes) -> None:
         """Break a write off in the middle: it has no effect, unless the store is bad."""

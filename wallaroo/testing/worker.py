@@ -30,6 +30,7 @@ from wallaroo.testing.journals import JournalFolder, SimulatedJournal, Sync
 from wallaroo.testing.logs import SimulatedLog
 from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
+from wallaroo.testing.once_sinks import OnceSink
 from wallaroo.testing.placed import PlacedRunner, Records
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import simulated_sinks
@@ -37,11 +38,13 @@ from wallaroo.testing.sources import Listener
 from wallaroo.testing.splits import SimulatedSplits
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
+from wallaroo.testing.targets import Targets
 from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.worker.machine import WorkerMachine
+from wallaroo.worker.outbox import OutboxLimits
 from wallaroo.worker.ports import DurableStorage
 from wallaroo.worker.sink_port import SinkEvents
 from wallaroo.worker.worker_sinks import WorkerSinks
@@ -56,6 +59,7 @@ class Sizes:
     """Limits of one run, small enough that a short one reaches them."""
 
     checkpoints: Limits
+    outbox: OutboxLimits
     segment_bytes: int
     high_water_bytes: int
     journal_sync: Sync
@@ -63,15 +67,21 @@ class Sizes:
     @classmethod
     def drawn(cls, random: Random) -> "Sizes":
         """Return the limits of the run that ``random`` belongs to."""
+        checkpoints = Limits(
+            part_bytes=random.choice([200, 600, 100_000]),
+            copies_max=random.choice([1, 1, 2]),
+            keys_spared=random.choice([0, 0, 10]),
+            chunk_keys_max=random.choice([1, 3, 50]),
+        )
+        segment_bytes = random.choice([300, 2000, 100_000])
+        high_water_bytes = random.choice([300, 3000, 1 << 20])
         return cls(
-            checkpoints=Limits(
-                part_bytes=random.choice([200, 600, 100_000]),
-                copies_max=random.choice([1, 1, 2]),
-                keys_spared=random.choice([0, 0, 10]),
-                chunk_keys_max=random.choice([1, 3, 50]),
+            checkpoints=checkpoints,
+            outbox=OutboxLimits(
+                batch=checkpoints.part_bytes, kept=segment_bytes, undelivered=4 * high_water_bytes
             ),
-            segment_bytes=random.choice([300, 2000, 100_000]),
-            high_water_bytes=random.choice([300, 3000, 1 << 20]),
+            segment_bytes=segment_bytes,
+            high_water_bytes=high_water_bytes,
             journal_sync="batch",
         )
 
@@ -88,6 +98,8 @@ class World:
     takers: dict[str, SimulatedHandOver] = field(default_factory=dict)
     """Who takes connections of senders at which path."""
     receivers: Receivers
+    targets: Targets
+    """Where sinks write that are exactly once."""
     hall: SendersHall
     placed: Mapping[int, Records]
     logs: Mapping[int, SimulatedLog]
@@ -143,6 +155,7 @@ class SimulatedWorker:
             journal=self._journal,
             pause=process.pause,
             limits=self._world.sizes.checkpoints,
+            outbox_limits=self._world.sizes.outbox,
         )
 
     # What the worker's decisions ask for
@@ -165,8 +178,21 @@ class SimulatedWorker:
         """Return all sinks."""
         world = self._world
         stage = self._writer.name if world.is_durable else None
+        process, chaos = self.process, world.chaos
+
+        def new_once() -> OnceSink:
+            store = SimulatedStore(process, world.objects, chaos)
+            return OnceSink(process, store, world.targets, chaos, events.backlog_changed)
+
         return simulated_sinks(
-            world.plan, stage, self.process, world.disk, world.receivers, world.chaos, events
+            world.plan,
+            stage,
+            process,
+            world.disk,
+            world.receivers,
+            chaos,
+            events,
+            new_once if world.is_durable else None,
         )
 
     def new_hand_over(self, events: HandOverEvents) -> SimulatedHandOver:

@@ -131,7 +131,7 @@ class Barriers:
         """Delete what is no longer needed, now that the checkpoint is committed."""
         assert self._durability is not None
         self._durability.saving.committed()
-        self._worker.sinks.committed(order.checkpoint)
+        self._worker.sinks.committed(order.checkpoint, order.cuts)
         self._cut_journals(order, self._durability.journal)
         self._worker.sources.splits.committed(self._positions.sources)
         if order.is_replayed:
@@ -154,6 +154,7 @@ class Barriers:
         assert self._durability is not None
         self._abandoned = checkpoint
         self._durability.saving.abandon()
+        self._worker.sinks.abandon(checkpoint)
         self._worker.engine.save_with(None)
         self._release(checkpoint)
 
@@ -242,7 +243,12 @@ class Barriers:
         saving: ShareWriter,
         finish_cut: FinishCut,
     ) -> None:
-        saving.output_settled(checkpoint, await finish_cut())
+        try:
+            output = await finish_cut()
+        except WallarooError as error:
+            saving.output_failed(checkpoint, error)
+        else:
+            saving.output_settled(checkpoint, output)
 
     def share_saved(self, content: WorkerCheckpoint) -> None:
         """Report that the share is durable."""

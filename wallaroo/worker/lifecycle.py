@@ -43,12 +43,19 @@ from wallaroo.wire.control import (
     SourcesEnded,
     Stop,
 )
+from wallaroo.wire.outbox import DeliverCut
 from wallaroo.wire.splits import Splits
 from wallaroo.worker.barriers import Barriers, Durability
 from wallaroo.worker.context import WorkerContext, WorkerParts
+from wallaroo.worker.outboxes import OutboxStart
 from wallaroo.worker.ports import DurableStorage
 from wallaroo.worker.resize import WorkerResize
-from wallaroo.worker.restoration import Restoration, partition_maps, workers_of
+from wallaroo.worker.restoration import (
+    Restoration,
+    begin_outboxes,
+    partition_maps,
+    workers_of,
+)
 from wallaroo.worker.split_reading import SplitReading
 
 
@@ -139,6 +146,8 @@ class Lifecycle:
                 assign = self._assignment
                 current = None if assign is None else partition_maps(assign)
                 addresses = [] if assign is None else assign.source_addresses
+                if assign is None and self._ports.durable is not None:
+                    self._begin_outboxes(frame)
                 self._resize.gather(frame, current, addresses)
             case Empty():
                 self._resize.empty(frame)
@@ -151,9 +160,22 @@ class Lifecycle:
                 self._resize.leave(frame)
             case Release():
                 self._worker.sinks.order.release(frame.resize, frame.held_sinks)
+            case DeliverCut():
+                self._worker.sinks.deliver_cut(frame.cut)
             case _:
                 what = f"{type(frame).__name__} is not an order from an initializer"
                 self._worker.warn("order.refused", ClusterError(what))
+
+    def _begin_outboxes(self, order: Gather) -> None:
+        """Open the slots of a worker that joins, before records wait for the resize."""
+        worker = self._worker
+        start = OutboxStart(
+            application=self._ports.plan.name,
+            lineage=order.lineage,
+            worker=worker.me,
+            epoch=worker.incarnation,
+        )
+        begin_outboxes(self._ports, worker, start)
 
     # From epoch to epoch
 
@@ -242,6 +264,8 @@ class Lifecycle:
         durability = self._durability
         if is_new and durable is not None:
             durable.journal.go_back([])
+            # Objects of its outboxes are named after the barriers of the cluster from here on.
+            worker.sinks.cut_for_resize(assign.barrier)
             saving = self._new_saving(assign, durable)
             durability = Durability(saving, durable.journal, durable.store, durable.pause)
         if has_given and durability is not None:
@@ -266,6 +290,7 @@ class Lifecycle:
             worker.dataflow.carry_counts(departure.counts)
             if durability is not None:
                 durability.saving.inherit(departure.staged)
+                worker.sinks.inherit(departure.outbox)
         if durability is not None:
             inherited = [
                 each

@@ -67,12 +67,13 @@ class OutboxLimits:
     kept: int = 32 << 20
     """Batches that are in the store stay in memory up to this, so they need not be read back."""
     undelivered: int = 64 << 20
-    """What is in the store and not delivered counts for back-pressure beyond this. If it did not
-    count, a target slower than the stream would make each interval longer than the last."""
+    """What is in the store counts for back-pressure beyond this, as long as a batch of an earlier
+    checkpoint is not delivered. If it did not count, a target slower than the stream would make
+    each interval longer than the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class OutboxOwner:
     """What names of objects and slots are made of."""
 
     sink: SinkId
@@ -118,7 +119,7 @@ class Outbox:
     """The outbox of one worker for one sink, from one rewind to the next."""
 
     def __init__(
-        self, owner: Owner, pickler: StatePickler, ports: OutboxPorts, limits: OutboxLimits
+        self, owner: OutboxOwner, pickler: StatePickler, ports: OutboxPorts, limits: OutboxLimits
     ) -> None:
         self._owner = owner
         self._ports = ports
@@ -138,8 +139,10 @@ class Outbox:
         """The slot that is open; empty for none."""
         self._last = 0
         """The number of its last batch."""
-        self._is_ready = self._is_asking = self._is_over = False
+        self._has_numbers = self._is_ready = self._is_asking = self._is_over = False
         self._failure_count = 0
+        self.delivered_bytes = 0
+        """Of the bytes that ``add`` has counted, those that the target has."""
 
     # Before the first record
 
@@ -159,15 +162,18 @@ class Outbox:
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing is in doubt any more, and the own slot is open or was."""
-        return self._is_ready and not self._undelivered
+        """Whether everything that was in doubt at the beginning is delivered, and the numbers of
+        the own slot are known."""
+        return self._is_ready
 
     # Results
 
-    def add(self, results: Sequence[Any]) -> None:
-        """Add results behind all others."""
-        assert self._is_ready, "the numbers of this slot are not known yet"
+    def add(self, results: Sequence[Any]) -> int:
+        """Add results behind all others; return how many bytes they count as."""
+        assert self._has_numbers, "the numbers of this slot are not known yet"
+        before = self._filling.added_bytes
         self._filling.add(results)
+        return self._filling.added_bytes - before
 
     def _made(self, data: bytes, record_count: int) -> None:
         """Give a batch its number and its name, and put it into the store."""
@@ -222,13 +228,20 @@ class Outbox:
         """Return whether the share is complete: nothing of an earlier checkpoint is in doubt, and
         the results before the last cut are durable.
 
+        Raises what ``is_durable`` raises.
+        """
+        return self.is_durable() and not self._undelivered
+
+    def is_durable(self) -> bool:
+        """Return whether the results before the last cut are in the store.
+
         Raises ``WallarooError`` if one of their objects could not be stored.
         """
         cut = cut_of(self._uncommitted)
         for batch in cut:
             if batch.error is not None:
                 raise batch.error
-        return not self._undelivered and all(batch.is_stored for batch in cut)
+        return all(batch.is_stored for batch in cut)
 
     def uncommitted(self) -> list[OutboxBatch]:
         """Return the batches before the last cut that no manifest names."""
@@ -298,6 +311,9 @@ class Outbox:
                 self._ports.write(batch.content, batch.data)
                 return
             self._delivered(batch)
+        if self._has_numbers and not self._undelivered and not self._is_ready:
+            self._is_ready = True
+            self._ports.progressed()
         # Without anything to write, the own slot stays open or is opened again.
         slot = self._owner.worker if batch is None else batch.content.slot
         if slot != self._slot:
@@ -316,6 +332,7 @@ class Outbox:
         self._undelivered.remove(batch)
         if batch.data is not None:
             self._kept_bytes -= batch.content.byte_count
+        self.delivered_bytes += batch.result_bytes
         self._ports.progressed()
 
     def opened(self, slot: str, last: int | None) -> None:
@@ -328,9 +345,7 @@ class Outbox:
             self._note_missing(slot)
         if slot == self._owner.worker:
             self._next_number = max(self._next_number, self._last + 1)
-            if not self._is_ready:
-                self._is_ready = True
-                self._ports.progressed()
+            self._has_numbers = True
         self._deliver()
 
     def _note_missing(self, slot: str) -> None:
@@ -365,7 +380,9 @@ class Outbox:
         """Bytes that hold the sources back.
 
         The batch that is being filled does not count, and neither does one that is on its way to
-        the store: sources would pause before each batch is full.
+        the store: sources would pause before each batch is full. What is in the store counts only
+        while the target is behind. Otherwise nothing but the next checkpoint makes it less, and a
+        drain has that behind all records that were read.
         """
         on_the_way = in_the_store = 0
         for batch in self._uncommitted:
@@ -373,7 +390,8 @@ class Outbox:
                 in_the_store += batch.content.byte_count
             else:
                 on_the_way += batch.content.byte_count
-        in_the_store += sum(batch.content.byte_count for batch in self._undelivered)
+        undelivered = sum(batch.content.byte_count for batch in self._undelivered)
+        in_the_store = in_the_store + undelivered if undelivered else 0
         return max(0, on_the_way - self._limits.batch) + max(
             0, in_the_store - self._limits.undelivered
         )

@@ -18,8 +18,10 @@ class MadeBatch:
     """A batch that is made: what manifests say of it, and where its bytes are."""
 
     def __init__(self, content: OutboxBatch, data: bytes | None) -> None:
-        """Without `data` it is in the store."""
+        """Without `data` it is in the store, and an earlier process has made it."""
         self.content = content
+        self.result_bytes = 0 if data is None else len(data) - len(OUTBOX_HEADER)
+        """The bytes of results that were added here."""
         self.data = data
         """``None`` if it has to be read back from the store."""
         self.is_stored = data is None
@@ -71,6 +73,8 @@ class BatchInProgress:
         self._blocks: list[bytes] = []
         self._block_bytes = len(OUTBOX_HEADER)
         self._record_count = 0
+        self.added_bytes = 0
+        """The bytes of all results that were ever added."""
 
     @property
     def byte_count(self) -> int:
@@ -99,6 +103,7 @@ class BatchInProgress:
             self.end()
         self._blocks.append(block)
         self._block_bytes += size
+        self.added_bytes += size
         self._record_count += len(results)
         if self._block_bytes >= self._bytes_max:
             self.end()

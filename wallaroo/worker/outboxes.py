@@ -8,13 +8,32 @@ owner's results of a key are in the cut of the resize, and the new owner's in a 
 delivered by different workers, so all deliver cut by cut. With one cut nobody waits for anybody.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from wallaroo.checkpoint.manifest import OutboxBatch
-from wallaroo.names import CheckpointId, SinkId
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, SinkId, WorkerName
 from wallaroo.worker.outbox import Outbox
 
 NO_LIMIT = CheckpointId(1 << 62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxStart:
+    """What the outboxes of a worker begin with."""
+
+    application: str
+    lineage: str
+    """See ``Manifest.lineage``."""
+    worker: WorkerName
+    epoch: Epoch
+    barrier: CheckpointId = NO_BARRIER
+    """Objects of an outbox are named after barriers behind this one."""
+    in_doubt: tuple[OutboxBatch, ...] = ()
+    """What the manifest names, and this worker delivers: its own batches, and those of workers
+    that are not members any more and are assigned to it."""
+    cuts: tuple[CheckpointId, ...] = ()
+    """The cuts of all batches in the manifest, of all workers."""
 
 
 class Outboxes:
@@ -30,34 +49,12 @@ class Outboxes:
         """The cuts that are not known to be delivered by all workers, lowest first."""
         self._is_reported = False
 
-    def begin(
-        self, barrier: CheckpointId, in_doubt: Sequence[OutboxBatch], cuts: Sequence[CheckpointId]
-    ) -> None:
-        """Open all slots, and deliver what is in doubt of a manifest with these cuts."""
+    def begin(self, start: OutboxStart) -> None:
+        """Open all slots, and deliver what is in doubt."""
         for sink, outbox in self._by_sink.items():
-            mine = [each for each in in_doubt if each.sink == sink]
-            outbox.begin(barrier, mine, _limit(cuts))
-        self._follow(cuts)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether nothing is in doubt any more, and all slots of this worker are open."""
-        return all(outbox.is_ready for outbox in self._by_sink.values())
-
-    def cut(self, barrier: CheckpointId) -> None:
-        """End the present batch of each sink at this barrier."""
-        for outbox in self._by_sink.values():
-            outbox.cut(barrier)
-
-    def is_settled(self) -> bool:
-        """Return whether the share of the last cut is complete, see ``Outbox.is_settled``."""
-        # All are asked, so that an error of one shows although another one waits.
-        settled = [outbox.is_settled() for outbox in self._by_sink.values()]
-        return all(settled)
-
-    def uncommitted(self) -> list[OutboxBatch]:
-        """Return all batches before the last cut that no manifest names."""
-        return [each for outbox in self._by_sink.values() for each in outbox.uncommitted()]
+            mine = [each for each in start.in_doubt if each.sink == sink]
+            outbox.begin(start.barrier, mine, _limit(start.cuts))
+        self._follow(start.cuts)
 
     def inherit(self, batches: Sequence[OutboxBatch]) -> None:
         """List batches of a worker that has left in the next share."""
@@ -101,24 +98,6 @@ class Outboxes:
         """The checkpoint failed: its batches join the next cut."""
         for outbox in self._by_sink.values():
             outbox.abandon(checkpoint)
-
-    def discard(self) -> None:
-        """Drop everything; answers are ignored."""
-        for outbox in self._by_sink.values():
-            outbox.discard()
-
-    @property
-    def has_all(self) -> bool:
-        """Whether the targets have all results."""
-        return not any(outbox.undelivered_bytes for outbox in self._by_sink.values())
-
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes that hold the sources back."""
-        return sum(outbox.backlog_bytes for outbox in self._by_sink.values())
-
-    def __iter__(self) -> Iterator[Outbox]:
-        return iter(self._by_sink.values())
 
 
 def _limit(cuts: Sequence[CheckpointId]) -> CheckpointId:

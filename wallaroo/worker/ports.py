@@ -5,7 +5,7 @@ implement it. Events go the other way, through the methods of ``WorkerMachine``.
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.journaling import Journal
@@ -28,6 +28,7 @@ from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
+from wallaroo.worker.outbox import OutboxLimits
 from wallaroo.worker.sink_port import SinkEvents
 from wallaroo.worker.worker_sinks import WorkerSinks
 
@@ -42,6 +43,7 @@ class DurableStorage:
     journal: Journal
     pause: Pause
     limits: Limits
+    outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)
 
 
 class WorkerPorts(Dialer, Protocol):

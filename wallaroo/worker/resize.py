@@ -249,9 +249,16 @@ class WorkerResize:
                 return
             left = []
             if self._me not in self._takers:
-                staged = (await cut()).staged
-                positions, counts = worker.sources.placed_positions(), self._dataflow.counts()
-                departure = Departure(self._me, [], positions, staged, counts, self._handed_over)
+                share = await cut()
+                departure = Departure(
+                    self._me,
+                    [],
+                    worker.sources.placed_positions(),
+                    share.staged,
+                    self._dataflow.counts(),
+                    self._handed_over,
+                    share.outbox,
+                )
                 if durability is not None:
                     departure.journals.extend(durability.journal.current_positions())
                     departure.staged.extend(durability.saving.inherited)
@@ -369,5 +376,6 @@ class WorkerResize:
         worker = self._worker
         worker.sources.senders.detach()
         worker.sources.stop()
+        worker.sinks.give_away()
         await worker.sinks.flush()
         worker.send_drained(order.epoch, self.held)

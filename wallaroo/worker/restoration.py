@@ -6,13 +6,21 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest
-from wallaroo.checkpoint.restorer import Restored, Restorer, counts_of, journals_of
+from wallaroo.checkpoint.restorer import (
+    Restored,
+    Restorer,
+    counts_of,
+    journals_of,
+    outbox_of,
+)
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.names import WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.wire.control import Assign
+from wallaroo.wire.outbox import CutDelivered
 from wallaroo.worker.context import WorkerContext
+from wallaroo.worker.outboxes import OutboxStart
 from wallaroo.worker.ports import DurableStorage, WorkerPorts
 
 
@@ -39,6 +47,17 @@ def replay_start(
         return extent.from_here_on(position)
     # Only the header is certain: an entry behind it may be torn, and is then cut off.
     return replace(position, end=max(position.end, min(extent.end, HEADER_BYTES)))
+
+
+def begin_outboxes(ports: WorkerPorts, worker: WorkerContext, start: OutboxStart) -> None:
+    """Begin to deliver what ``start`` names. Before it is delivered, the sinks do not connect."""
+    assert ports.durable is not None
+    worker.sinks.begin_outboxes(
+        start,
+        ports.pickler,
+        ports.durable.outbox_limits,
+        lambda cut: worker.send(CutDelivered(worker.epoch, cut)),
+    )
 
 
 class Restoration:
@@ -72,6 +91,20 @@ class Restoration:
         else:
             saving.restored(restored.parts, restored.gave_at)
         replay_count = self._rewind_sources(manifest, restored, durable.journal)
+        in_doubt = outbox_of(worker.me, workers_of(assign), manifest) if manifest else []
+        begin_outboxes(
+            self._ports,
+            worker,
+            OutboxStart(
+                application=self._ports.plan.name,
+                lineage=assign.lineage,
+                worker=worker.me,
+                epoch=assign.epoch,
+                barrier=assign.barrier,
+                in_doubt=tuple(in_doubt),
+                cuts=tuple(assign.cuts),
+            ),
+        )
         values = {
             "checkpoint": assign.manifest,
             "keys": sum(map(len, worker.dataflow.states.values())),

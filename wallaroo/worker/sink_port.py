@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.errors import WallarooError
 from wallaroo.names import CheckpointId, SinkId, WorkerName
 from wallaroo.operators.failures import Failure
+from wallaroo.worker.outbox import Outbox, OutboxLimits, OutboxOwner
 
 FinishCut: TypeAlias = Callable[[], Awaitable[SinkShare]]
 """Waits until a crash cannot lose what was before a cut; returns what the checkpoint has to name.
@@ -57,6 +59,27 @@ class SinkContext:
     """The store of checkpoints; ``None`` if they are off."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSetup:
+    """What a runner needs for the outbox of one incarnation of its worker."""
+
+    owner: OutboxOwner
+    slot_of: Callable[[str], str]
+    """Returns the name of the slot of a worker, as the target knows it."""
+    pickler: StatePickler
+    limits: OutboxLimits
+    progressed: Callable[[], None]
+    """To be called with each ``OutboxPorts.progressed``."""
+
+
+class OutboxRunner(Protocol):
+    """A runner that delivers results after their checkpoint, exactly once."""
+
+    def new_outbox(self, setup: OutboxSetup) -> Outbox:
+        """Return an outbox that this runner serves from now on, instead of the one before."""
+        ...
+
+
 class SinkStream(Protocol):
     """A sink to which a worker writes results while records flow.
 
@@ -96,6 +119,11 @@ class SinkRunner(Protocol):
     @property
     def stream(self) -> SinkStream | None:
         """How results stay in order when keys change their worker; ``None``: by their cuts."""
+        ...
+
+    @property
+    def outbox(self) -> OutboxRunner | None:
+        """How results are exactly once; ``None`` if they are written or staged as they come."""
         ...
 
     @property

@@ -1,12 +1,17 @@
 """All sinks of one worker, driven as one."""
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
-from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.checkpoint.manifest import OutboxBatch, SinkShare
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.names import CheckpointId, SinkId
+from wallaroo.worker.outbox import Outbox, OutboxLimits, OutboxOwner
+from wallaroo.worker.outboxes import Outboxes, OutboxStart
 from wallaroo.worker.result_order import ResultOrder
-from wallaroo.worker.sink_port import FinishCut, SinkRunner
+from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkRunner
+from wallaroo.worker.slots import slot_name
 
 
 class RunTogether(Protocol):
@@ -27,6 +32,7 @@ class WorkerSinks:
         streams = {index: runner.stream for index, runner in enumerate(runners)}
         self.order = ResultOrder({at: each for at, each in streams.items() if each is not None})
         """Holds and releases streams when keys change their worker."""
+        self._outboxes = Outboxes({}, lambda _: None)
 
     def write(self, sink: SinkId, rows: list[Any]) -> int:
         """Queue rows for a sink; return how many bytes they count as."""
@@ -76,10 +82,56 @@ class WorkerSinks:
 
         return finish
 
-    def committed(self, checkpoint: CheckpointId) -> None:
-        """Note that the checkpoint is committed."""
+    def committed(self, checkpoint: CheckpointId, cuts: Sequence[CheckpointId]) -> None:
+        """Note that the checkpoint is committed, with results to deliver of these cuts."""
         for runner in self._runners:
             runner.committed(checkpoint)
+        self._outboxes.committed(cuts)
+
+    def abandon(self, checkpoint: CheckpointId) -> None:
+        """Note that there is no such checkpoint."""
+        self._outboxes.abandon(checkpoint)
+
+    # Results that are delivered after their checkpoint
+
+    def begin_outboxes(
+        self,
+        start: OutboxStart,
+        pickler: StatePickler,
+        limits: OutboxLimits,
+        report: Callable[[CheckpointId], None],
+    ) -> None:
+        """Begin with what a manifest names; ``connected`` waits until that is delivered.
+
+        ``report`` is called with each cut that all sinks have and that is not the last one.
+        """
+        by_sink: dict[SinkId, Outbox] = {}
+        self._outboxes = outboxes = Outboxes(by_sink, report)
+        for index, runner in enumerate(self._runners):
+            if runner.outbox is not None:
+                sink = SinkId(index)
+                by_sink[sink] = runner.outbox.new_outbox(
+                    OutboxSetup(
+                        owner=OutboxOwner(sink=sink, worker=start.worker, epoch=start.epoch),
+                        slot_of=partial(slot_name, start.application, start.lineage, sink),
+                        pickler=pickler,
+                        limits=limits,
+                        progressed=outboxes.progressed,
+                    )
+                )
+        outboxes.begin(start)
+
+    def deliver_cut(self, cut: CheckpointId) -> None:
+        """Deliver this cut: the sinks of all workers have those before it."""
+        self._outboxes.deliver_cut(cut)
+
+    def inherit(self, batches: Sequence[OutboxBatch]) -> None:
+        """List these batches of a worker that has left in the next checkpoint."""
+        self._outboxes.inherit(batches)
+
+    def give_away(self) -> None:
+        """Leave what no checkpoint names to the successor of this worker."""
+        self._outboxes.give_away()
 
     async def discard(self) -> None:
         """Discard all output that belongs to no checkpoint and is not visible yet."""

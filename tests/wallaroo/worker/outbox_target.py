@@ -8,7 +8,7 @@ from wallaroo.checkpoint.outbox_objects import read_results
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import StoreError, WallarooError
 from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
-from wallaroo.worker.outbox import Outbox, OutboxLimits, Owner
+from wallaroo.worker.outbox import Outbox, OutboxLimits, OutboxOwner
 
 W1, W2 = WorkerName("w1"), WorkerName("w2")
 NO_LIMIT = CheckpointId(1 << 40)
@@ -42,7 +42,10 @@ class Played:
         self.unknown: list[OutboxBatch] = []
         self.progress_count = 0
         self.outbox = Outbox(
-            Owner(sink=SinkId(0), worker=worker, epoch=Epoch(epoch)), StatePickler(), self, limits
+            OutboxOwner(sink=SinkId(0), worker=worker, epoch=Epoch(epoch)),
+            StatePickler(),
+            self,
+            limits,
         )
 
     # The ports

@@ -1,12 +1,18 @@
 """The cuts of a manifest are delivered one after the other by all workers."""
 
 from dataclasses import replace
+from typing import Any
 
 from tests.wallaroo.worker.outbox_target import W1, Played, Target
-from wallaroo.names import CheckpointId, SinkId
-from wallaroo.worker.outboxes import Outboxes
+from wallaroo.names import CheckpointId, Epoch, SinkId
+from wallaroo.worker.outboxes import Outboxes, OutboxStart
 
 H, N = CheckpointId(4), CheckpointId(5)
+
+
+def start(**changes: Any) -> OutboxStart:
+    facts = {"application": "a", "lineage": "l", "worker": W1, "epoch": Epoch(1)}
+    return OutboxStart(**{**facts, **changes})
 
 
 class Two:
@@ -19,14 +25,14 @@ class Two:
         self.outboxes = Outboxes(by_sink, self.reported.append)
 
     def begun(self) -> "Two":
-        self.outboxes.begin(CheckpointId(3), [], [])
+        self.outboxes.begin(start())
         for each in self.sinks:
             each.answer_all()
         return self
 
     def save(self, barrier: CheckpointId) -> None:
-        self.outboxes.cut(barrier)
         for each in self.sinks:
+            each.outbox.cut(barrier)
             each.answer_all()
 
 
@@ -37,7 +43,7 @@ def test_one_cut_is_reported_to_nobody() -> None:
     two.outboxes.committed([N])
     two.sinks[0].answer_all()
     assert two.sinks[0].target.rows == [b"a"]
-    assert two.outboxes.has_all
+    assert two.sinks[0].outbox.undelivered_bytes == 0
     assert two.reported == []
 
 
@@ -57,14 +63,14 @@ def test_a_cut_is_reported_once_all_sinks_have_it_and_the_next_one_waits_for_an_
     two.outboxes.progressed()
     two.outboxes.progressed()
     assert two.reported == [H]
-    assert not two.outboxes.is_settled()
+    assert not two.sinks[0].outbox.is_settled()
     assert [each.target.rows for each in two.sinks] == [[b"before"]] * 2
     two.outboxes.deliver_cut(N)
     for each in two.sinks:
         each.answer_all()
     assert [each.target.rows for each in two.sinks] == [[b"before", b"after"]] * 2
     assert two.reported == [H]
-    assert two.outboxes.is_settled()
+    assert two.sinks[0].outbox.is_settled()
 
 
 def test_a_worker_without_batches_of_the_cut_reports_it_at_once() -> None:
@@ -95,14 +101,14 @@ def test_a_recovery_delivers_cut_by_cut_too() -> None:
     found = [replace(each, sink=1) for each in in_doubt]
     after = Two()
     after.sinks[1].target.objects = before.sinks[1].target.objects
-    after.outboxes.begin(N, found, [H, N])
+    after.outboxes.begin(start(barrier=N, in_doubt=tuple(found), cuts=(H, N)))
     for each in after.sinks:
         each.answer_all()
     after.outboxes.progressed()
     assert after.reported == [H]
-    assert not after.outboxes.is_ready
+    assert not after.sinks[1].outbox.is_ready
     assert after.sinks[1].target.rows == [b"before"]
     after.outboxes.deliver_cut(N)
     after.sinks[1].answer_all()
     assert after.sinks[1].target.rows == [b"before", b"after"]
-    assert after.outboxes.is_ready
+    assert after.sinks[1].outbox.is_ready

@@ -38,6 +38,7 @@ class TCPSinkRunner:
         self.connection_count = 0
         """How many connections there were, one after the other."""
         self.stream = self
+        self.outbox = None
         self._queue = SinkQueue()
         self._connection: SinkConnection | None = None
         self._lost = asyncio.Event()
