@@ -40,7 +40,7 @@ class Sink(FileSinkRunner):
         if self.queued_bytes == 0:
             self._is_written.set()
 
-    def records_failed(self, failures: list[Failure]) -> None:
+    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
         raise AssertionError(failures)
 
     def sink_failed(self, error: WallarooError) -> None:

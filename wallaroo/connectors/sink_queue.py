@@ -4,23 +4,11 @@ A chunk holds whole records. It is kept until the TCP of the other side has ackn
 bytes in our own kernel are lost if a connection breaks. After that the queue goes back to the first
 chunk that was not completely acknowledged. So nothing is missing, each connection starts with a
 whole record, and some records may be sent twice.
-
-After a resize this worker owns keys whose earlier results may still wait in another worker's queue.
-A hold keeps back what is appended after it until those results have reached the sink. Holds are
-released by number and pass in order, so chunks never overtake each other. A chunk never waits for a
-later hold, so workers that hold for each other cannot deadlock.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 
-
-@dataclass(slots=True)
-class _Hold:
-    number: int
-    chunks: list[bytes] = field(default_factory=list)
-    """Chunks appended after this hold and before the next one."""
-    is_released: bool = False
+from wallaroo.connectors.holds import Holds
 
 
 class SinkQueue:
@@ -29,7 +17,7 @@ class SinkQueue:
     def __init__(self) -> None:
         self._handed_out: deque[bytes] = deque()
         self._waiting: deque[bytes] = deque()
-        self._holds: deque[_Hold] = deque()
+        self._holds: Holds[bytes] = Holds()
         self._handed_out_bytes = 0
         self.queued_bytes = 0
         """Bytes that the sink has not acknowledged."""
@@ -44,39 +32,30 @@ class SinkQueue:
     @property
     def is_holding(self) -> bool:
         """Whether appended chunks have to wait for a release."""
-        return bool(self._holds)
+        return self._holds.is_holding
 
     def append(self, chunk: bytes) -> None:
         """Queue whole records."""
         self.queued_bytes += len(chunk)
-        if self._holds:
-            self._holds[-1].chunks.append(chunk)
+        if self._holds.is_holding:
+            self._holds.add(chunk)
             return
         self._waiting.append(chunk)
         self.waiting_bytes += len(chunk)
 
     def hold(self, number: int) -> None:
         """Keep back chunks that are appended from now on, until ``release(number)``."""
-        self._holds.append(_Hold(number))
+        self._holds.hold(number)
 
     def release(self, number: int) -> None:
         """Release the hold of this number, if there is one; earlier holds still block it."""
-        for hold in self._holds:
-            if hold.number == number:
-                hold.is_released = True
-        self._let_through()
+        chunks = self._holds.release(number)
+        self._waiting.extend(chunks)
+        self.waiting_bytes += sum(map(len, chunks))
 
     def drop_held(self) -> None:
         """Forget what is held back: a replay makes it again, and older results come first then."""
-        for hold in self._holds:
-            self.queued_bytes -= sum(map(len, hold.chunks))
-        self._holds.clear()
-
-    def _let_through(self) -> None:
-        while self._holds and self._holds[0].is_released:
-            chunks = self._holds.popleft().chunks
-            self._waiting.extend(chunks)
-            self.waiting_bytes += sum(map(len, chunks))
+        self.queued_bytes -= sum(map(len, self._holds.drop()))
 
     def take(self, byte_count_max: int) -> bytes:
         """Return the next chunks to write: at least one if any is waiting, otherwise ``b""``."""

@@ -337,6 +337,15 @@ class Dataflow:
                 yield sink, output
                 output.clear()
 
+    def count_refused(self, sink: SinkId, count: int) -> None:
+        """Count results that a sink has refused."""
+        self.tally.failed[self._nodes.of_sink[sink]] += count
+
+    @property
+    def stops_on_error(self) -> bool:
+        """Whether a record that fails stops the cluster."""
+        return self._options.stop_on_error
+
     def take_failures(self) -> list[Failure]:
         """Return the records that failed since the last call."""
         failures, self._failures = self._failures, []

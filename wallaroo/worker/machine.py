@@ -159,6 +159,15 @@ class WorkerMachine:
         """End the run because a source or a journal cannot be read on."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)
 
+    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
+        """Count records that a sink refuses as failed, and keep them as dead letters."""
+        dataflow = self._lifecycle.worker.dataflow
+        dataflow.count_refused(sink, len(failures))
+        if dataflow.stops_on_error:
+            self._lifecycle.stop_on_error(failures[0])
+        else:
+            self._ports.records_failed(failures)
+
     def sink_failed(self, error: WallarooError) -> None:
         """End the run because a sink cannot be written."""
         self._lifecycle.fail(error.what, error.hint, error.exit_code)

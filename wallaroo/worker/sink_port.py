@@ -30,7 +30,7 @@ class SinkEvents(Protocol):
         """A sink has accepted something."""
         ...
 
-    def records_failed(self, failures: list[Failure]) -> None:
+    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
         """A sink refuses these records for good."""
         ...
 

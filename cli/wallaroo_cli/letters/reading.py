@@ -48,6 +48,11 @@ class Letter:
         return str(self.values["step"])
 
     @property
+    def is_result(self) -> bool:
+        """Return whether a sink has refused it: its payload is what the encoder returned."""
+        return self.step.startswith("sink ") and str(self.values["error"]).startswith("Rejected: ")
+
+    @property
     def payload(self) -> bytes | None:
         """Return what the source got; ``None`` if the source makes records itself."""
         payload = self.values["payload"]

@@ -112,6 +112,10 @@ def framed(
         payload, source = letter.payload, sources.get(letter.pipeline)
         if source is None:
             outcome.refused[letter.name] = f"the cluster has no pipeline {letter.pipeline!r}"
+        elif letter.is_result:
+            outcome.refused[letter.name] = (
+                "a sink refused it, so its payload is a result and not what a source received"
+            )
         elif payload is None:
             outcome.refused[letter.name] = (
                 f"it has no payload, since the source of pipeline {letter.pipeline!r} made its "

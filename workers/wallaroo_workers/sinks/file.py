@@ -70,6 +70,7 @@ class FileSinkRunner:
 
     def __init__(self, path: str, context: SinkContext) -> None:
         self.address = path
+        self.name = context.name
         self._index = context.index
         stage = context.stage
         self._appended = AppendedFile(path)
@@ -266,6 +267,7 @@ class FileSinkRunner:
     def _fail(self, error: OSError) -> None:
         log.error(
             "sink.failed",
+            sink=self.name,
             path=self.address,
             reason=error.strerror,
             bytes_queued=self.queued_bytes,

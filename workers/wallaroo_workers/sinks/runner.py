@@ -20,6 +20,11 @@ class ProcessSinkRunner(SinkRunner, Protocol):
     """A runner in a process, which says how its connection is."""
 
     @property
+    def name(self) -> str:
+        """The name that the user gave the sink, or ``sink N``."""
+        ...
+
+    @property
     def address(self) -> str:
         """Where the sink is, for logs and metrics."""
         ...
@@ -58,6 +63,11 @@ def new_runner(sink: Sink, context: SinkContext) -> ProcessSinkRunner:
 
 class QueueSettled(Protocol):
     """A sink that acknowledges bytes in the order in which they were written."""
+
+    @property
+    def name(self) -> str:
+        """The sink's name, for logs."""
+        ...
 
     @property
     def written_bytes(self) -> int:
@@ -109,6 +119,7 @@ async def flush_queue(sink: QueueSettled) -> None:
             logged_s = loop.time()
             log.warning(
                 "sink.flushing",
+                sink=sink.name,
                 address=sink.address,
                 bytes_queued=sink.queued_bytes,
                 hint="ask a second time to stop immediately",

@@ -1,7 +1,6 @@
 """TCP sinks: connect, write whole records, and reconnect without losing any."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from wallaroo.connectors.sink_queue import SinkQueue
@@ -24,16 +23,16 @@ SETTLE_EVERY_BYTES = 1 << 20
 
 def new_runner(sink: TCPSink, context: SinkContext) -> "TCPSinkRunner":
     """Return the runner of this sink."""
-    return TCPSinkRunner(sink, context.events.backlog_changed)
+    return TCPSinkRunner(sink, context)
 
 
 class TCPSinkRunner:
     """This worker's connection to one sink, and the output that the sink still has to receive."""
 
-    def __init__(self, sink: TCPSink, on_progress: Callable[[], None]) -> None:
-        """``on_progress`` is called when the backlog has become smaller."""
+    def __init__(self, sink: TCPSink, context: SinkContext) -> None:
         self._sink = sink
-        self._on_progress = on_progress
+        self.name = context.name
+        self._on_progress = context.events.backlog_changed
         self.written_bytes = 0
         self.connection_count = 0
         """How many connections there were, one after the other."""
@@ -122,13 +121,19 @@ class TCPSinkRunner:
                         self._sink.port,
                     )
                 self.connection_count += 1
-                log.info("sink.connected", address=self.address, next="queued output is sent")
+                log.info(
+                    "sink.connected",
+                    sink=self.name,
+                    address=self.address,
+                    next="queued output is sent",
+                )
                 return
             except (OSError, TimeoutError) as error:
                 if loop.time() - logged_s >= WAITING_LOG_EVERY_S:
                     logged_s = loop.time()
                     log.warning(
                         "sink.waiting",
+                        sink=self.name,
                         address=self.address,
                         reason=str(error) or "no answer",
                         bytes_queued=self.queued_bytes,
@@ -174,6 +179,7 @@ class TCPSinkRunner:
             return
         log.warning(
             "sink.lost",
+            sink=self.name,
             address=self.address,
             reason=reason,
             bytes_queued=self.queued_bytes,

@@ -68,18 +68,7 @@ class ConnectorCalls:
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Return what ``function`` returns in the connector's thread."""
-        thread = self._thread()
-        result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def run() -> None:
-            try:
-                outcome, error = function(), None
-            except BaseException as raised:  # noqa: BLE001  the author's code may raise anything
-                outcome, error = None, raised
-            thread.on_loop(lambda: _settle(result, outcome, error))
-
-        thread.submit(run)
-        return await settled(await result)
+        return await settled(await self._thread().call(function))
 
     def _thread(self) -> ConnectorThread:
         if self._pump_thread is not None:
@@ -122,15 +111,3 @@ class ConnectorCalls:
         thread, self._own_thread = self._own_thread, None
         if thread is not None:
             await thread.close()
-
-
-def _settle(result: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:
-    if result.done():
-        return
-    if error is None:
-        result.set_result(outcome)
-    elif isinstance(error, StopIteration):
-        # A future refuses it.
-        result.set_exception(RuntimeError("the method raised StopIteration"))
-    else:
-        result.set_exception(error)

@@ -56,6 +56,20 @@ class ConnectorThread:
         """Start the thread."""
         self._thread.start()
 
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """Return what ``function`` returns in this thread, or raise what it raises."""
+        result: asyncio.Future[Any] = self._loop.create_future()
+
+        def run() -> None:
+            try:
+                outcome, error = function(), None
+            except BaseException as raised:  # noqa: BLE001  the author's code may raise anything
+                outcome, error = None, raised
+            self.on_loop(lambda: _settle(result, outcome, error))
+
+        self.submit(run)
+        return await result
+
     async def close(self) -> None:
         """Run the jobs that are there already, then end; wait for that, for a limited time."""
         with self._changed:
@@ -146,3 +160,15 @@ class ConnectorThread:
 
     def _take_turn(self) -> None:
         self._waits_s = math.inf if self._turn is None else self._turn()
+
+
+def _settle(result: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:
+    if result.done():
+        return
+    if error is None:
+        result.set_result(outcome)
+    elif isinstance(error, StopIteration):
+        # A future refuses it.
+        result.set_exception(RuntimeError("the method raised StopIteration"))
+    else:
+        result.set_exception(error)

@@ -1,0 +1,225 @@
+"""Sinks of authors: rows in their order, errors, refusals, slow targets, and the end."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import wallaroo
+from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.connectors.sink_classes import Sink
+from wallaroo.errors import WallarooError
+from wallaroo.names import CheckpointId, SinkId, WorkerName
+from wallaroo.operators.failures import Failure
+from wallaroo.worker.sink_port import SinkContext
+from wallaroo_workers.sinks import author_sink
+from wallaroo_workers.sinks.connector import ConnectorRunner
+from wallaroo_workers.sinks.runner import new_runner
+
+FIRST = CheckpointId(1)
+
+
+class Target(Sink[Any]):
+    """Keeps what it gets; fails or refuses as a test says."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.errors: list[BaseException] = []
+        self.threads: set[str] = set()
+        self.may_write = threading.Event()
+        self.may_write.set()
+
+    def open(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.calls.append("open")
+
+    def write(self, records: list[Any]) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.may_write.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        self.calls.append([*records])
+        records.clear()
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class TargetOnLoop(Sink[Any]):
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    async def write(self, records: list[Any]) -> None:
+        await asyncio.sleep(0)
+        self.calls.append((threading.current_thread().name, records))
+
+
+class Events:
+    def __init__(self) -> None:
+        self.refused: list[tuple[SinkId, list[Failure]]] = []
+
+    def backlog_changed(self) -> None: ...
+
+    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
+        self.refused.append((sink, failures))
+
+    def sink_failed(self, error: WallarooError) -> None:
+        raise error
+
+
+@contextlib.asynccontextmanager
+async def running(
+    sink: Sink[Any], events: Events | None = None
+) -> AsyncIterator[tuple[ConnectorRunner, Any]]:
+    """Run a sink; yield its runner, and the object that the runner calls."""
+    context = SinkContext(
+        index=SinkId(3),
+        name="totals",
+        pipeline="orders",
+        worker=WorkerName("w1"),
+        events=events or Events(),
+    )
+    runner: Any = new_runner(sink.sink(), context)
+    work = asyncio.create_task(runner.run())
+    try:
+        async with asyncio.timeout(20):
+            yield runner, runner._author._sink
+    finally:
+        work.cancel()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():  # noqa: ASYNC110  a thread makes it so
+        await asyncio.sleep(0.001)
+
+
+async def test_rows_are_written_in_one_thread_of_the_sinks_own() -> None:
+    async with running(Target()) as (runner, target):
+        await runner.connected()
+        assert runner.write(["a", "b"]) == 2
+        runner.write([("c", 1)])
+        assert runner.settled_bytes < runner.written_bytes
+        await runner.flush()
+    assert (target.calls[0], target.calls[-1]) == ("open", "close")
+    assert [row for batch in target.calls[1:-1] for row in batch] == ["a", "b", ("c", 1)]
+    assert target.threads == {"totals"}
+    assert runner.settled_bytes == runner.written_bytes
+
+
+async def test_a_coroutine_is_awaited_on_the_loop() -> None:
+    async with running(TargetOnLoop()) as (runner, target):
+        runner.write([1])
+        await runner.flush()
+    assert target.calls == [(threading.current_thread().name, [1])]
+
+
+async def test_a_checkpoint_waits_until_all_before_it_is_written() -> None:
+    async with running(Target()) as (runner, target):
+        target.may_write.clear()
+        runner.write(["a"])
+        finish = asyncio.ensure_future(runner.cut(FIRST)())
+        runner.write(["b"])
+        await asyncio.sleep(0)
+        assert not finish.done()
+        target.may_write.set()
+        assert await finish == SinkShare()
+        assert ["a"] in target.calls or ["a", "b"] in target.calls
+
+
+async def test_what_a_write_failed_on_is_written_again_by_a_sink_opened_again() -> None:
+    with capture_logs() as logs:
+        async with running(Target()) as (runner, target):
+            target.errors = [OSError("gone"), SystemExit(3)]
+            runner.write(["a", "b"])
+            await runner.flush()
+    again = ["open", "close"]
+    assert target.calls == [*again, *again, "open", ["a", "b"], "close"]
+    (line,) = [line for line in logs if line["event"] == "sink.waiting"]
+    assert line["sink"] == "totals"
+    assert line["method"].startswith("Target.write (")
+    assert line["reason"] == "OSError: gone"
+    assert "test_connector_sink.py" in line["at"]
+    assert line["hint"]
+
+
+async def test_a_sink_that_accepts_nothing_is_waiting_until_it_does() -> None:
+    async with running(Target()) as (runner, target):
+        await runner.connected()
+        assert runner.waiting_since_s is None
+        target.may_write.clear()
+        target.errors = [OSError("gone")]
+        runner.write(["a"])
+        await until(lambda: runner.waiting_since_s is not None)
+        since_s = runner.waiting_since_s
+        target.may_write.set()
+        await until(lambda: runner.connection_count == 2)
+        assert runner.waiting_since_s in (since_s, None), "a pause does not start a new wait"
+        await runner.flush()
+    assert runner.waiting_since_s is None
+
+
+async def test_a_write_that_does_not_return_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(author_sink, "WAITING_LOGGED_EVERY_S", 0.01)
+    with capture_logs() as logs:
+        async with running(Target()) as (runner, target):
+            target.may_write.clear()
+            runner.write(["a"])
+            await until(lambda: any(line["event"] == "sink.waiting" for line in logs))
+            target.may_write.set()
+            await runner.flush()
+    line = next(line for line in logs if line["event"] == "sink.waiting")
+    assert "has not returned" in line["reason"]
+    assert line["method"].startswith("Target.write")
+
+
+async def test_refused_rows_become_dead_letters_and_the_others_are_written() -> None:
+    events = Events()
+    async with running(Target(), events) as (runner, target):
+        target.errors = [wallaroo.Rejected({1: "too long", 2: "no such user"})]
+        runner.write(["a", "bb", b"cc", 5])
+        await runner.flush()
+    assert target.calls[1:-1] == [["a", 5]]
+    ((index, failures),) = events.refused
+    assert index == 3
+    assert [(each.pipeline, each.step, each.error, each.payload) for each in failures] == [
+        ("orders", "sink totals", "Rejected: too long", b"bb"),
+        ("orders", "sink totals", "Rejected: no such user", b"cc"),
+    ]
+    assert runner.settled_bytes == runner.written_bytes
+
+
+async def test_rows_that_are_not_there_cannot_be_refused() -> None:
+    with capture_logs() as logs:
+        async with running(Target()) as (runner, target):
+            target.errors = [wallaroo.Rejected({2: "no"}), wallaroo.Rejected({})]
+            runner.write(["a", "b"])
+            await runner.flush()
+    assert target.calls[-2] == ["a", "b"]
+    (line,) = [line for line in logs if line["event"] == "sink.waiting"]
+    assert "give the index of each row" in line["reason"]
+
+
+async def test_new_results_wait_for_those_of_the_old_owner() -> None:
+    async with running(Target()) as (runner, target):
+        runner.hold(7)
+        runner.write(["new"])
+        runner.write(["newer"])
+        await runner.connected()
+        assert target.calls == ["open"]
+        runner.release(7)
+        await runner.flush()
+    assert target.calls == ["open", ["new", "newer"], "close"]
+
+
+async def test_a_replay_makes_held_results_again() -> None:
+    async with running(Target()) as (runner, target):
+        runner.hold(7)
+        runner.write(["new"])
+        runner.drop_held()
+        assert runner.settled_bytes == runner.written_bytes
+        await runner.flush()
+    assert target.calls == ["open", "close"]

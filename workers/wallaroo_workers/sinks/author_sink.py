@@ -1,0 +1,169 @@
+"""Calls the methods of a sink's author, and reports what goes wrong in them.
+
+Coroutines run on the event loop. All other methods run in a thread of the sink's own, always in the
+same one, because clients of databases and brokers often may be used by one thread only.
+"""
+
+import asyncio
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from wallaroo.connectors.sink_classes import Rejected
+from wallaroo.describing import error_text, text_of, writable
+from wallaroo.ingest.split_batches import Method
+from wallaroo.operators.failures import RECORD_SHOWN_CHARACTERS_MAX, Failure, user_line
+from wallaroo.worker.sink_port import SinkContext
+from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sources.connector_thread import ConnectorThread
+
+log = get_logger()
+
+WAITING_LOGGED_EVERY_S = 10.0
+
+
+class AuthorSink:
+    """One author's sink on one worker."""
+
+    def __init__(self, sink: Any, context: SinkContext, address: str) -> None:
+        # If an application uses one object twice, each use still has a connection of its own.
+        self._sink = copy.copy(sink)
+        self._context = context
+        self._address = address
+        self._thread: ConnectorThread | None = None
+        self._slow: asyncio.TimerHandle
+        """Reports that a call does not return."""
+        self._logged_s = float("-inf")
+        self.waiting_since_s: float | None = None
+        """Since what time of the loop the sink takes nothing; ``None`` while it does."""
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        """Return what the author's method returns; raise an ``Exception`` if it raises anything.
+
+        While it does not return, a line says so every 10 s.
+        """
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        if self.waiting_since_s is None:
+            self.waiting_since_s = began_s
+        self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
+        try:
+            result = await self._run(getattr(self._sink, name), arguments)
+            return await result if inspect.isawaitable(result) else result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Only the method was cancelled, by itself or by its client.
+            raise RuntimeError("it was cancelled") from error
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(error_text(error)) from error
+        finally:
+            self._slow.cancel()
+
+    def works(self) -> None:
+        """Note that the sink takes rows."""
+        self.waiting_since_s = None
+
+    async def _run(self, method: Any, arguments: tuple[Any, ...]) -> Any:
+        if inspect.iscoroutinefunction(method):
+            return await method(*arguments)
+        if self._thread is None:
+            loop = asyncio.get_running_loop()
+            self._thread = ConnectorThread(self._context.name, loop)
+            self._thread.start()
+        return await self._thread.call(lambda: method(*arguments))
+
+    async def close(self) -> None:
+        """Call the author's ``close``; it may fail, because the connection may be broken."""
+        try:
+            await self.call("close")
+        except Exception as error:  # noqa: BLE001  the author's code may raise anything
+            self.failed("close", error, 0, "nothing more is done about it")
+        self.waiting_since_s = None
+
+    async def end(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            await self._thread.close()
+
+    # What goes wrong
+
+    def failed(
+        self,
+        name: str,
+        error: BaseException,
+        queued_bytes: int,
+        following: str = "the sink is closed and opened again; queued rows are kept",
+    ) -> None:
+        """Log that a method raised, but not more often than every 10 s."""
+        method = getattr(self._sink, name)
+        self._log(name, error_text(error), queued_bytes, following, at=user_line(error, method))
+
+    def _report_slow(self, name: str, began_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
+        reason = f"it has not returned for {loop.time() - began_s:.0f} s"
+        self._log(name, reason, None, "it is waited for; queued rows are kept")
+
+    def _log(
+        self, name: str, reason: str, queued_bytes: int | None, following: str, at: str = ""
+    ) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._logged_s + WAITING_LOGGED_EVERY_S:
+            return
+        self._logged_s = now_s
+        log.warning(
+            "sink.waiting",
+            sink=self._context.name,
+            address=self._address,
+            method=str(Method(self._sink, name)),
+            reason=writable(reason),
+            at=at,
+            **({} if queued_bytes is None else {"bytes_queued": queued_bytes}),
+            hint="see that the target can be reached; --sink-timeout limits how long it is tried",
+            next=following,
+        )
+
+    def refused(self, rows: Sequence[Any], rejected: Rejected) -> list[Any]:
+        """Make dead letters of the rows that the target refuses; return the others.
+
+        Raises ``ValueError`` if the author names rows that are not there, or none.
+        """
+        reasons = rejected.reasons
+        if not reasons or not all(
+            type(index) is int and 0 <= index < len(rows) for index in reasons
+        ):
+            raise ValueError(
+                f"Rejected has the indexes {sorted(map(str, reasons))}, but the batch has the rows "
+                f"0 to {len(rows) - 1}; give the index of each row that is refused"
+            ) from rejected
+        at = user_line(rejected, self._sink.write)
+        failures = [
+            self._failure(row, reasons[index], at)
+            for index, row in enumerate(rows)
+            if index in reasons
+        ]
+        self._context.events.records_refused(self._context.index, failures)
+        return [row for index, row in enumerate(rows) if index not in reasons]
+
+    def _failure(self, row: Any, reason: object, at: str) -> Failure:
+        payload = row.encode(errors="surrogatepass") if type(row) is str else row
+        return Failure(
+            pipeline=self._context.pipeline,
+            step=step_name(self._context.name),
+            key=None,
+            error=f"Rejected: {writable(str(reason)[:RECORD_SHOWN_CHARACTERS_MAX])}",
+            traceback="",
+            payload=payload if type(payload) is bytes else None,
+            record=text_of(row, length_max=RECORD_SHOWN_CHARACTERS_MAX),
+            at=at,
+        )
+
+
+def step_name(sink: str) -> str:
+    """Return the step of dead letters that a sink refuses: ``sink NAME``, or ``sink 0``."""
+    return sink if sink.startswith("sink ") else f"sink {sink}"
