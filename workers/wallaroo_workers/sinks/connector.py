@@ -15,13 +15,13 @@ from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink
-from wallaroo_workers.sinks.runner import cut_when_settled, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, cut_when_settled, flush_queue
 from wallaroo_workers.sources.reading import Backoff
 
 log = get_logger()
 
 
-def new_runner(sink: Custom, context: SinkContext) -> "ConnectorRunner":
+def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
     """Return the runner of this sink."""
     address = sink.sink.identity()
     return ConnectorRunner(AuthorSink(sink.sink, context, address), context, address)
@@ -29,6 +29,9 @@ def new_runner(sink: Custom, context: SinkContext) -> "ConnectorRunner":
 
 class ConnectorRunner:
     """This worker's rows for one sink, and the task that writes them."""
+
+    outbox = None
+    """Rows are written as they come."""
 
     def __init__(self, author: AuthorSink, context: SinkContext, address: str) -> None:
         self.stream = self

@@ -17,7 +17,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.runner import flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
 from wallaroo_workers.sinks.staged import AppendedFile, StagedFiles
 
 log = get_logger()
@@ -47,7 +47,7 @@ class _Mark:
     done: "asyncio.Future[None]"
 
 
-def new_runner(sink: FileSink, context: SinkContext) -> "FileSinkRunner":
+def new_runner(sink: FileSink, context: SinkContext) -> ProcessSinkRunner:
     """Return the runner of this sink."""
     return FileSinkRunner(os.path.join(context.folder, sink.path), context)
 

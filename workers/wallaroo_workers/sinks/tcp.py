@@ -8,7 +8,7 @@ from wallaroo.connectors.tcp import TCPSink
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.runner import cut_when_settled, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, cut_when_settled, flush_queue
 from wallaroo_workers.sinks.tcp_connection import SinkConnection
 
 log = get_logger()
@@ -21,7 +21,7 @@ WRITE_BYTES_MAX = 1 << 18
 SETTLE_EVERY_BYTES = 1 << 20
 
 
-def new_runner(sink: TCPSink, context: SinkContext) -> "TCPSinkRunner":
+def new_runner(sink: TCPSink, context: SinkContext) -> ProcessSinkRunner:
     """Return the runner of this sink."""
     return TCPSinkRunner(sink, context)
 
