@@ -25,7 +25,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import Offer
-from wallaroo.wire.control import ControlFrame, Measured, RequestStop
+from wallaroo.wire.control import ControlFrame, Measured
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.initializer.control.commands import Progress
@@ -36,7 +36,7 @@ from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.initializer.forming import is_formed, listen
 from wallaroo_workers.initializer.metrics.dashboard import Page
 from wallaroo_workers.initializer.metrics.observatory import Observatory
-from wallaroo_workers.initializer.placement.hosts import Run
+from wallaroo_workers.initializer.placement.hosted_run import HostedRun
 from wallaroo_workers.initializer.placement.local import Placement
 from wallaroo_workers.initializer.resources.checkpoint_store import KeptCheckpoints
 from wallaroo_workers.initializer.resources.ready_file import ReadyFile
@@ -236,17 +236,7 @@ class Cluster:
         driver = RunDriver(self, membership, self._failures, rules, self._checkpoints)
         self._driver = driver
         self.resizes = resizes = PendingResizes(driver, self._hosts.left)
-        self._hosts.serve(
-            Run(
-                members=lambda: driver.workers,
-                used=lambda: driver.view.used_names,
-                start=self.start_task,
-                stop_in_order=lambda name: driver.received(name, RequestStop(Epoch(0))),
-                is_ending=lambda: driver.coordinator.ending.is_requested,
-                resize=resizes.make_in_turn,
-                epoch=lambda: driver.coordinator.epoch,
-            )
-        )
+        self._hosts.serve(HostedRun(driver, resizes, self.start_task))
         self.observatory.watch(driver.coordinator)
         self.requests = Requests(self._reach(driver, resizes))
         self._signals.deliver_to(lambda: driver.on_event(self._stop_request))

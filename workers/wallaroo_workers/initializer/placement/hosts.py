@@ -5,9 +5,7 @@ import dataclasses
 import json
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from wallaroo.coordinator.events import StartWorker
 from wallaroo.coordinator.host_registry import (
@@ -20,10 +18,11 @@ from wallaroo.coordinator.host_registry import (
     RunFacts,
 )
 from wallaroo.errors import ClusterError
-from wallaroo.names import Epoch, WorkerName
+from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application
 from wallaroo_workers.initializer.placement.agents import Agents
+from wallaroo_workers.initializer.placement.hosted_run import HostedRun
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.network.frames import split_address
@@ -34,9 +33,6 @@ from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSet
 log = get_logger()
 
 SECRET_BYTES = 32
-
-Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
-"""Lets workers join and others leave; raises ``ClusterError`` if that is not possible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +50,6 @@ class HostSettings:
     """How long a worker whose host is lost waits for another host."""
     bind_host: str = ""
     advertise_host: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What hosts that join and leave need from the run."""
-
-    members: Callable[[], Sequence[WorkerName]]
-    used: Callable[[], Collection[WorkerName]]
-    """All names of workers that this run has used."""
-    start: Callable[[Coroutine[Any, Any, None]], None]
-    """Runs a coroutine as a task until the run ends."""
-    stop_in_order: Callable[[WorkerName], None]
-    """Stops the cluster at the request of a worker."""
-    is_ending: Callable[[], bool]
-    """Whether a stop was requested."""
-    resize: Resize
-    epoch: Callable[[], Epoch]
 
 
 class Hosts:
@@ -100,7 +79,7 @@ class Hosts:
         self.placement = PlacementByName(here, self.agents, self.registry.knows)
         self.is_ready = asyncio.Event()
         """Set once the application accepts records."""
-        self._run: Run | None = None
+        self._run: HostedRun | None = None
         """``None`` until the cluster is formed."""
 
     @property
@@ -126,28 +105,28 @@ class Hosts:
             "the cluster is not there yet: it is being formed", hint="ask again in a moment"
         )
 
-    def serve(self, run: Run) -> None:
+    def serve(self, run: HostedRun) -> None:
         """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
         for worker in self.registry.names:
-            if worker not in run.members():
+            if worker not in run.facts.members:
                 self.arrived(worker)
 
     # What agents report
 
     def run_facts(self) -> RunFacts | None:
         """Return what decides about new hosts; ``None`` until the cluster is formed."""
-        return None if self._run is None else _facts(self._run)
+        return None if self._run is None else self._run.facts
 
     def arrived(self, worker: WorkerName) -> None:
         """Let the worker of a new host join the cluster, alone or together with others."""
         if (run := self._run) is None:
             return
-        match self.registry.arrived(worker, _facts(run)):
+        match self.registry.arrived(worker, run.facts):
             case Refusal() as refusal:
                 self._refuse([worker], refusal)
             case Join(workers):
-                run.start(self._grow(run, workers))
+                run.start_task(self._grow(run, workers))
             case JoinWaits(waiting, missing):
                 here = ", ".join(waiting)
                 log.info("hosts.waiting", here=here, missing=missing, next="they join together")
@@ -155,7 +134,7 @@ class Hosts:
     def withdrawn(self, worker: WorkerName) -> None:
         """Let the worker leave the cluster, and release its host."""
         if (run := self._run) is not None:
-            run.start(self._shrink(run, worker))
+            run.start_task(self._shrink(run, worker))
 
     def _refuse(self, workers: list[WorkerName], why: Refusal | ClusterError) -> None:
         for worker in workers:
@@ -163,13 +142,13 @@ class Hosts:
             log.warning("host.join_failed", **facts, next="it is sent away")
             self.agents.refuse(worker, why.what, why.hint)
 
-    async def _grow(self, run: Run, workers: list[WorkerName]) -> None:
+    async def _grow(self, run: HostedRun, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
         try:
             await run.resize(workers, [])
         except ClusterError as error:
             # During an orderly stop these agents are dismissed together with all others.
-            if not run.is_ending():
+            if not run.is_ending:
                 self._refuse(workers, error)
 
     async def left(self, worker: WorkerName) -> None:
@@ -178,8 +157,8 @@ class Hosts:
             await self.agents.ended(worker)
             self.agents.dismiss(worker)
 
-    async def _shrink(self, run: Run, worker: WorkerName) -> None:
-        leave = self.registry.leaving(worker, _facts(run))
+    async def _shrink(self, run: HostedRun, worker: WorkerName) -> None:
+        leave = self.registry.leaving(worker, run.facts)
         if leave is Leave.STOP:
             log.info("host.leaving", worker=worker, next="the cluster stops: it needs this worker")
             run.stop_in_order(worker)
@@ -212,7 +191,3 @@ class Hosts:
             bind_host=bind_host,
             advertise_host=self._settings.advertise_host,
         )
-
-
-def _facts(run: Run) -> RunFacts:
-    return RunFacts(members=run.members(), used=run.used(), epoch=run.epoch())
