@@ -77,13 +77,17 @@ class AuthorSink:
             self._thread.start()
         return await self._thread.call(lambda: method(*arguments))
 
-    async def close(self) -> None:
-        """Call the author's ``close``; it may fail, because the connection may be broken."""
+    async def close(self, *, is_broken: bool = False) -> None:
+        """Call the author's ``close``; it may fail, because the connection may be broken.
+
+        A sink that ``is_broken`` has waited for as long as before: it is opened again.
+        """
+        since_s = self.waiting_since_s if is_broken else None
         try:
             await self.call("close")
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             self.failed("close", error, 0, "nothing more is done about it")
-        self.waiting_since_s = None
+        self.waiting_since_s = since_s
 
     async def end(self) -> None:
         """End the thread."""

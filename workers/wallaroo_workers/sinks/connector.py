@@ -108,11 +108,9 @@ class ConnectorRunner:
             while await self._has_rows():
                 await self._write_batch()
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
-            since_s = self._author.waiting_since_s
             self._connected.clear()
             self._author.failed(method, error, self.queued_bytes)
-            await self._author.close()
-            self._author.waiting_since_s = since_s
+            await self._author.close(is_broken=True)
             return False
         await self._author.close()
         return True
