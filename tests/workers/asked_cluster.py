@@ -56,39 +56,33 @@ class AskedCluster(Story):
         self.refusal: WallarooError | None = None
         self.discarded = 0
         self.stopped = asyncio.Event()
-        self.watch = RunView()
+        self.view = RunView()
         self.events = EventHistory(lambda: 1.0)
         self.store_is_away = False
         self.manifest = manifest
         super().__init__(is_durable=is_durable, partition_maps=[one.to_wire() for one in self.maps])
-        self.watch.on_step(None, self.coordinator.start())
+        self.view.on_step(None, self.coordinator.start())
         self.requests = Requests(self._reach(plan))
 
     def _reach(self, plan: Application) -> Reach:
         return Reach(
             plan=plan,
-            members=lambda: self.workers,
-            watch=self.watch,
+            run=self,
             events=self.events,
             counts=self.failures.counts,
-            phase=lambda: self.coordinator.phase,
-            epoch=lambda: self.coordinator.epoch,
-            waiting_for=lambda: self.coordinator.waiting_for,
-            on_event=self.on_event,
             send=self.send,
             control_address="127.0.0.1:7000",
             source_addresses=["127.0.0.1:7010"],
             latest=(lambda: self.manifest) if self.is_durable else None,
             discard_all=self.discard if self.is_durable else None,
             resize=self.resize,
-            is_resizing=lambda: self.is_resizing,
             resize_in_turn=self.resize,
         )
 
     def step(self, event: Event) -> list[Effect]:
         effects = self.coordinator.step(event)
         self._note(effects)
-        self.watch.on_step(event, effects)
+        self.view.on_step(event, effects)
         self.requests.stepped()
         if self.phase is Phase.STOPPED:
             self.stopped.set()

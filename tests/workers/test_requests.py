@@ -277,23 +277,23 @@ async def test_a_checkpoint_needs_a_place(cluster: AskedCluster) -> None:
 async def test_a_checkpoint_is_taken_at_once(durable: AskedCluster) -> None:
     answer = await durable.ask("checkpoint")
     assert (answer["number"], answer["keys"], answer["written_keys"]) == (1, 9, 4)
-    assert durable.watch.rounds.committed == 1
+    assert durable.view.rounds.committed == 1
 
 
 async def test_two_that_ask_at_once_get_one_each(durable: AskedCluster) -> None:
     await asyncio.gather(durable.ask("checkpoint"), durable.ask("checkpoint"))
-    assert durable.watch.rounds.committed == 2
+    assert durable.view.rounds.committed == 2
 
 
 async def test_a_checkpoint_under_way_does_not_count(durable: AskedCluster) -> None:
     durable.due()
     asked = asyncio.create_task(durable.ask("checkpoint"))
     await asyncio.sleep(0)
-    assert durable.watch.rounds.last == 1
+    assert durable.view.rounds.last == 1
     durable.save()
     durable.written(1)
     await asked
-    assert durable.watch.rounds.last == 2
+    assert durable.view.rounds.last == 2
 
 
 async def test_a_checkpoint_that_cannot_be_saved_says_why(durable: AskedCluster) -> None:
@@ -397,10 +397,10 @@ async def test_grow_names_the_new_workers(cluster: AskedCluster) -> None:
 
 
 async def test_no_name_is_given_twice(cluster: AskedCluster) -> None:
-    cluster.watch.on_step(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
+    cluster.view.on_step(None, [StartWorker(WorkerName("w3"), Epoch(2), is_restart=False)])
     assign = Assign(Epoch(3), [["a", 1, ""], ["b", 1, ""]], [], [], [], 0)
-    cluster.watch.on_step(None, [Send((A, B), assign)])
-    assert cluster.watch.workers == [A, B]
+    cluster.view.on_step(None, [Send((A, B), assign)])
+    assert cluster.view.workers == [A, B]
     assert (await cluster.ask("grow"))["added"] == ["w4"]
 
 

@@ -252,24 +252,18 @@ class Cluster:
         self.start_task(self._page.open_when(ready, self.observatory, self.requests, secret))
 
     def _reach(self, driver: RunDriver, resizes: PendingResizes) -> Reach:
-        coordinator, checkpoints = driver.coordinator, self._checkpoints
+        checkpoints = self._checkpoints
         return Reach(
             plan=self._plan,
-            members=lambda: driver.workers,
-            watch=driver.view,
+            run=driver,
             events=self.observatory.events,
             counts=self._failures.counts,
-            phase=lambda: coordinator.phase,
-            epoch=lambda: coordinator.epoch,
-            waiting_for=lambda: coordinator.waiting_for,
-            on_event=driver.on_event,
             send=self._control.send,
             control_address=self._control.address,
             source_addresses=self._source_addresses,
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
             resize=resizes.make,
-            is_resizing=lambda: driver.is_resizing,
             resize_in_turn=resizes.make_in_turn,
         )
 

@@ -37,7 +37,7 @@ class Commands:
     async def checkpoint(self, parameters: Parameters) -> dict[str, Any]:
         """Take a checkpoint that starts after this call; return its facts."""
         parameters.finish()
-        reach, rounds = self._reach, self._reach.watch.rounds
+        reach, rounds = self._reach, self._reach.view.rounds
         if reach.latest is None:
             raise ClusterError(CHECKPOINTS_OFF, hint=CHECKPOINTS_HINT)
         reach.check_phase("a checkpoint", Phase.RUNNING)
@@ -45,10 +45,10 @@ class Commands:
         while rounds.committed <= before:
             if rounds.failed > before:
                 raise ClusterError(f"the checkpoint could not be saved: {rounds.reason}")
-            if reach.phase() in (Phase.DRAINING, Phase.DRAINED):
+            if reach.phase in (Phase.DRAINING, Phase.DRAINED):
                 raise ClusterError("the cluster stops, and saves its last checkpoint with that")
-            if not rounds.is_under_way and reach.phase() is Phase.RUNNING:
-                reach.on_event(CheckpointDue())
+            if not rounds.is_under_way and reach.phase is Phase.RUNNING:
+                reach.run.on_event(CheckpointDue())
             await reach.change()
         manifest = reach.latest()
         parts = [part for worker in manifest.workers.values() for part in worker.parts]
@@ -73,7 +73,7 @@ class Commands:
             )
         # Kept in the object: the request holds even if its client closes the connection.
         self._discards |= discards
-        reach.on_event(StopRequested(may_force=False))
+        reach.run.on_event(StopRequested(may_force=False))
         await reach.ended.wait()
         if reach.error is not None:
             raise ClusterError(
@@ -82,7 +82,7 @@ class Commands:
             )
         return {
             "stopped": True,
-            **reach.watch.totals,
+            **reach.view.totals,
             "took_s": round(time.monotonic() - begun_s, 2),
             "discarded": self.discarded,
         }
@@ -110,11 +110,11 @@ class Commands:
         parameters.finish()
         reach, begun_s = self._reach, time.monotonic()
         reach.check_phase("a drain", Phase.RUNNING, Phase.DRAINED)
-        reach.on_event(DrainRequested())
-        while reach.phase() is not Phase.DRAINED:
+        reach.run.on_event(DrainRequested())
+        while reach.phase is not Phase.DRAINED:
             await reach.change()
         took_s = round(time.monotonic() - begun_s, 2)
-        return {"drained": True, **reach.watch.totals, "took_s": took_s}
+        return {"drained": True, **reach.view.totals, "took_s": took_s}
 
     # Membership
 
@@ -123,13 +123,13 @@ class Commands:
         count = parameters.take("workers", int, 1)
         waits = parameters.take("wait", bool, default=True)
         parameters.finish()
-        workers = self._reach.watch.workers
+        workers = self._reach.view.workers
         if not 1 <= count <= WORKERS_MAX - len(workers):
             raise ConfigError(
                 f"{count} workers cannot be added to {len(workers)}",
                 hint=f"add 1 or more; a cluster has at most {WORKERS_MAX}",
             )
-        names = next_names(self._reach.watch.used_names, count)
+        names = next_names(self._reach.view.used_names, count)
         return await self._resize(names, [], waits=waits)
 
     async def shrink(self, parameters: Parameters) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class Commands:
         waits = parameters.take("wait", bool, default=True)
         is_in_turn = parameters.take("in_turn", bool, default=False)
         parameters.finish()
-        leaving = names_to_take(self._reach.watch.workers, count, names)
+        leaving = names_to_take(self._reach.view.workers, count, names)
         if is_in_turn:
             return await self._reach.resize_in_turn([], leaving)
         return await self._resize([], leaving, waits=waits)
@@ -148,7 +148,7 @@ class Commands:
         self, added: Sequence[str], leaving: Sequence[str], *, waits: bool
     ) -> dict[str, Any]:
         reach = self._reach
-        if reach.is_resizing():
+        if reach.run.is_resizing:
             raise ClusterError("another resize is in progress", hint="ask again when it is done")
         reach.check_phase("a change of the membership", Phase.RUNNING)
         if waits:

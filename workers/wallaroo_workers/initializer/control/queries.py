@@ -47,7 +47,7 @@ class Queries:
         self._reach = reach
         self._worker_queries = worker_queries
         self._level: str | None = None
-        reach.watch.listeners.append(self._on_announcement)
+        reach.view.listeners.append(self._on_announcement)
 
     # The cluster and its workers
 
@@ -60,18 +60,18 @@ class Queries:
         if is_brief:
             # What this process knows itself, without worker_queries workers: often requested.
             return {
-                "phase": reach.phase().value,
-                "epoch": reach.epoch(),
+                "phase": reach.phase.value,
+                "epoch": reach.epoch,
                 "control": reach.control_address,
-                "workers": [{"name": name} for name in reach.members()],
+                "workers": [{"name": name} for name in reach.members],
             }
-        answers = await self._worker_queries.ask_all(reach.watch.workers, "status", {}, wait_s)
+        answers = await self._worker_queries.ask_all(reach.view.workers, "status", {}, wait_s)
         workers = [self._worker(name, answer) for name, answer in answers.items()]
         pipelines, addresses = reach.plan.pipelines, reach.source_addresses
         return {
             "application": reach.plan.name,
-            "phase": reach.phase().value,
-            "epoch": reach.epoch(),
+            "phase": reach.phase.value,
+            "epoch": reach.epoch,
             "pid": os.getpid(),
             "control": reach.control_address,
             "started_unix_s": reach.started_unix_s,
@@ -100,9 +100,9 @@ class Queries:
         return {"sources": [describe_source(each, address) for each, address in pairs]}
 
     def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
-        phase, joined = self._reach.phase(), self._reach.watch.joined.get(name)
+        phase, joined = self._reach.phase, self._reach.view.joined.get(name)
         counts = self._reach.counts.of_worker(name)
-        states = _STATE_WHILE_AWAITED if name in self._reach.waiting_for() else _STATE_OF_OTHERS
+        states = _STATE_WHILE_AWAITED if name in self._reach.waiting_for else _STATE_OF_OTHERS
         row: dict[str, Any] = {
             "name": name,
             "pid": None if joined is None else joined.pid,
@@ -136,7 +136,7 @@ class Queries:
                     "partitions": len(each.owners),
                     "hashed": each.hashed_partition_count,
                     "declared": len(each.declared_keys),
-                    "by_worker": dict.fromkeys(self._reach.watch.workers, 0) | each.counts(),
+                    "by_worker": dict.fromkeys(self._reach.view.workers, 0) | each.counts(),
                 }
                 for each in self._maps()
                 if chosen in (None, each.state)
@@ -259,7 +259,7 @@ class Queries:
         limit = parameters.take("limit", int, RECENT_LINES)
         wait_s = parameters.take("timeout_s", float, WAIT_S)
         parameters.finish()
-        workers = self._reach.watch.workers
+        workers = self._reach.view.workers
         if level is not None:
             return await self._change_level(level.lower(), workers, wait_s)
         answers = await self._worker_queries.ask_all(workers, "logs", {}, wait_s)
@@ -288,7 +288,7 @@ class Queries:
     # What the parameters name
 
     def _maps(self) -> list[PartitionMap]:
-        maps = self._reach.watch.maps
+        maps = self._reach.view.maps
         if not maps and self._reach.plan.states:
             raise ClusterError("nobody owns a partition yet: the cluster is starting")
         return maps
@@ -308,7 +308,7 @@ class Queries:
         return f"the application has {names}" if names else "the application has no state"
 
     def _chosen_workers(self, parameters: Parameters) -> list[WorkerName]:
-        workers, name = self._reach.watch.workers, parameters.find("worker", str)
+        workers, name = self._reach.view.workers, parameters.find("worker", str)
         if name is None:
             return workers
         if name not in workers:

@@ -18,7 +18,7 @@ class Requests:
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
-        self._worker_queries = WorkerQueries(reach.epoch, reach.send)
+        self._worker_queries = WorkerQueries(reach)
         queries, self._commands = Queries(reach, self._worker_queries), Commands(reach)
         self._methods: dict[str, Callable[[Parameters], Awaitable[dict[str, Any]]]] = {
             "status": queries.status,
@@ -52,9 +52,9 @@ class Requests:
             )
 
         def report(event: str, values: dict[str, Any]) -> None:
-            progress({"event": event, "phase": self._reach.phase().value, **values})
+            progress({"event": event, "phase": self._reach.phase.value, **values})
 
-        listeners = self._reach.watch.listeners
+        listeners = self._reach.view.listeners
         listeners.append(report)
         try:
             return await act(Parameters(method, params))

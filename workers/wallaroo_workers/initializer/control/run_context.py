@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.coordinator.coordinator import Phase
+from wallaroo.coordinator.coordinator import Coordinator, Phase
 from wallaroo.coordinator.events import Event
 from wallaroo.coordinator.run_view import RunView
 from wallaroo.errors import ClusterError, WallarooError
@@ -21,21 +21,30 @@ Resize = Callable[[Sequence[str], Sequence[str]], Awaitable[dict[str, Any]]]
 """Lets workers join and others leave; raises ``ClusterError`` if that is not possible."""
 
 
+class AskedRun(Protocol):
+    """The run that requests read and change: a ``RunDriver``."""
+
+    coordinator: Coordinator
+    view: RunView
+
+    @property
+    def is_resizing(self) -> bool:
+        """Whether a resize is under way."""
+        ...
+
+    def on_event(self, event: Event) -> None:
+        """Carry out what follows from an event."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Reach:
     """The parts of one run that requests read and change."""
 
     plan: Application
-    members: Callable[[], Sequence[WorkerName]]
-    """The members, without workers that are about to join."""
-    watch: RunView
+    run: AskedRun
     events: EventHistory
     counts: RunCounts
-    phase: Callable[[], Phase]
-    epoch: Callable[[], Epoch]
-    waiting_for: Callable[[], list[WorkerName]]
-    """The workers that the phase still waits for."""
-    on_event: Callable[[Event], None]
     send: Callable[[WorkerName, ControlFrame], None]
     control_address: str
     source_addresses: list[str]
@@ -45,8 +54,6 @@ class Reach:
     discard_all: Callable[[], Awaitable[dict[str, int]]] | None
     """Deletes everything that the run keeps for the next one; ``None`` without checkpoints."""
     resize: Resize
-    is_resizing: Callable[[], bool]
-    """Whether a resize is under way."""
     resize_in_turn: Resize
     """As ``resize``, once the cluster runs and no other resize is under way."""
     started_unix_s: float = field(default_factory=time.time)
@@ -55,6 +62,31 @@ class Reach:
     """Set once nothing of the run is left."""
     error: WallarooError | None = None
     """The error that ended the run, if any."""
+
+    @property
+    def view(self) -> RunView:
+        """What is known about the run from its events."""
+        return self.run.view
+
+    @property
+    def members(self) -> Sequence[WorkerName]:
+        """The members, without workers that are about to join."""
+        return self.run.coordinator.workers
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the cluster."""
+        return self.run.coordinator.phase
+
+    @property
+    def waiting_for(self) -> list[WorkerName]:
+        """The workers that the phase still waits for."""
+        return self.run.coordinator.waiting_for
+
+    @property
+    def epoch(self) -> Epoch:
+        """The current epoch."""
+        return self.run.coordinator.epoch
 
     def wake(self) -> None:
         """Wake every request that waits for a change."""
@@ -71,7 +103,7 @@ class Reach:
 
     async def change(self) -> None:
         """Wait for the next change. Raises ``ClusterError`` once the run is over."""
-        if self.phase() is Phase.STOPPED or self.ended.is_set():
+        if self.phase is Phase.STOPPED or self.ended.is_set():
             raise ClusterError("the cluster has stopped")
         waiting = asyncio.get_running_loop().create_future()
         self._changed.append(waiting)
@@ -79,7 +111,7 @@ class Reach:
 
     def check_phase(self, what: str, *allowed: Phase) -> None:
         """Raise ``ClusterError`` if ``what`` is not possible in the cluster's phase."""
-        phase = self.phase()
+        phase = self.phase
         if phase in allowed:
             return
         ends = (Phase.DRAINING, Phase.DRAINED, Phase.STOPPED)

@@ -2,13 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.names import Epoch, WorkerName
-from wallaroo.wire.control import ControlFrame
+from wallaroo.names import WorkerName
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
+from wallaroo_workers.initializer.control.run_context import Reach
 
 WAIT_S = 5.0
 
@@ -16,11 +16,8 @@ WAIT_S = 5.0
 class WorkerQueries:
     """The unanswered queries of one initializer to its workers."""
 
-    def __init__(
-        self, epoch: Callable[[], Epoch], send: Callable[[WorkerName, ControlFrame], None]
-    ) -> None:
-        self._epoch = epoch
-        self._send = send
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Replied]] = {}
 
@@ -32,7 +29,10 @@ class WorkerQueries:
 
     def notify(self, worker: WorkerName, what: str, params: dict[str, Any]) -> None:
         """Send a query whose answer is not needed."""
-        self._send(worker, Query(self._epoch(), next(self._numbers), what, to_json(params)))
+        self._send(worker, next(self._numbers), what, params)
+
+    def _send(self, worker: WorkerName, number: int, what: str, params: dict[str, Any]) -> None:
+        self._reach.send(worker, Query(self._reach.epoch, number, what, to_json(params)))
 
     async def ask(
         self, worker: WorkerName, what: str, params: dict[str, Any], wait_s: float = WAIT_S
@@ -41,7 +41,7 @@ class WorkerQueries:
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send(worker, Query(self._epoch(), number, what, to_json(params)))
+            self._send(worker, number, what, params)
             async with asyncio.timeout(wait_s):
                 reply = await answer
         except TimeoutError as error:
