@@ -101,3 +101,30 @@ def test_faults_can_be_chosen() -> None:
     assert "worker crash" in kinds
     assert not kinds & {"initializer crash", "machine crash", "resizes"}
     assert ALL_FAULTS.resizes
+
+
+class Kept(wallaroo.Sink[Any]):
+    """Gets what the computation returned, without an encoder."""
+
+    def write(self, records: list[Any]) -> None: ...
+
+
+@wallaroo.state_computation("list")
+def listed(record: str, state: Total) -> tuple[dict[str, int], bool]:
+    state.count += 1
+    return {record: state.count}, True
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_sink_of_an_author_gets_objects_at_least_once(is_durable: bool) -> None:
+    application = (
+        wallaroo.ApplicationBuilder("objects")
+        .new_pipeline("words", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
+        .to_state_partition(listed, Total, "totals", whole)
+        .to_sink(Kept())
+        .build()
+    )
+    for seed in range(10):
+        result = simulate(application, {"words": [WORDS]}, seed=seed, durable=is_durable)
+        counted = {repr(row) for row in result.output[0]}
+        assert counted >= {repr({"a": total}) for total in range(1, WORDS.count(b"a") + 1)}

@@ -44,7 +44,7 @@ from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
 from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads, payloads_sent_again
 from wallaroo.testing.store import Objects
-from wallaroo.testing.streams import Receivers
+from wallaroo.testing.streams import Receivers, rows_received
 from wallaroo.testing.targets import Targets, once_output, unnamed_batches
 from wallaroo.testing.worker import Sizes, World
 from wallaroo.topology.plan import Application
@@ -80,8 +80,8 @@ class SimulationResult:
     """The final states, by name and key."""
     output: dict[int, list[Any]]
     """What each sink got, by its number in the plan: committed, if the sink is a file or exactly
-    once. Results of a sink that is exactly once are as the encoder returned them, in the order in
-    which they became visible."""
+    once. Results of a sink of an author are as the encoder returned them, for one that is exactly
+    once in the order in which they became visible."""
     failures: tuple[Failure, ...]
     """Records that user code could not process, with ``step``, ``key``, ``error`` and ``payload``.
 
@@ -114,7 +114,7 @@ def simulate(  # noqa: PLR0913  each can be left out
     durable: bool = True,
     faults: Faults = ALL_FAULTS,
     view_state: Callable[[Any], Any] = same,
-    view_output: Callable[[bytes], Any] = same,
+    view_output: Callable[[Any], Any] = same,
     cut_output: CutOutput = "lines",
     expect_failures: bool | int = False,
     replay_command: str = "",
@@ -249,7 +249,7 @@ class _Simulation:
         self,
         expect_failures: bool | int,
         view_state: Callable[[Any], Any],
-        view_output: Callable[[bytes], Any],
+        view_output: Callable[[Any], Any],
     ) -> tuple[list[str], Exception | None]:
         """Run; return what is wrong with the result, and the error that caused it."""
         try:
@@ -447,14 +447,20 @@ class _Simulation:
         return [shown, counts_in(newest_manifest(self._objects))] if self._is_durable else [shown]
 
     def differences(
-        self, view_state: Callable[[Any], Any], view_output: Callable[[bytes], Any]
+        self, view_state: Callable[[Any], Any], view_output: Callable[[Any], Any]
     ) -> list[str]:
         """Return what is not as in a plain run."""
         found = self._final_states()
         output = self._output()
         return [
             *state_differences(self._expected.states, found, view_state),
-            *output_differences(self._plan, self._expected.output, output, view_output),
+            *output_differences(
+                self._plan,
+                self._expected.output,
+                output,
+                view_output,
+                is_durable=self._is_durable,
+            ),
             *unnamed_batches(self._targets, self._objects.manifests()),
             *(
                 line
@@ -467,8 +473,10 @@ class _Simulation:
         output: dict[int, list[Any]] = {}
         line = committed_line(self._objects) if self._has_targets else []
         for index, sink in enumerate(self._plan.sinks):
-            if sink.promise is Promise.OUTBOX:
+            if sink.promise is Promise.OUTBOX and self._is_durable:
                 output[index] = once_output(self._targets, index, line)
+            elif not sink.takes_bytes:
+                output[index] = rows_received(self._receivers, index)
             elif sink.path is not None:
                 output[index] = self._cutter.cut(bytes(self._disk.files.get(sink.path, b"")))
             else:

@@ -7,7 +7,7 @@ from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.file_sinks import AppendedSink, StagedSink
 from wallaroo.testing.loop import Process
-from wallaroo.testing.streams import Receivers, StreamSink
+from wallaroo.testing.streams import Receivers, RowSink, StreamSink
 from wallaroo.topology.plan import Application
 from wallaroo.worker.sink_port import SinkEvents, SinkRunner
 from wallaroo.worker.worker_sinks import WorkerSinks
@@ -36,7 +36,8 @@ def simulated_sinks(
             return StagedSink(index, sink.path, stage, process, disk)
         if sink.promise is Promise.OUTBOX and new_once is not None:
             return new_once()
-        return StreamSink(index, process, receivers, chaos, events.backlog_changed)
+        kind = StreamSink if sink.takes_bytes else RowSink
+        return kind(index, process, receivers, chaos, events.backlog_changed)
 
     runners = [new_runner(index, sink) for index, sink in enumerate(plan.sinks)]
     return WorkerSinks(runners, process.all_of)

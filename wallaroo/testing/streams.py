@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from struct import Struct
 from typing import Any
 
 from wallaroo.checkpoint.manifest import SinkShare
@@ -21,6 +22,8 @@ LOOK_S = 0.03
 SLOW_DELAY_S = 1.0
 LAGGING_DELAY_S = 3.0
 WRITE_BYTES_MAX = 1 << 6
+
+_ROW = Struct(">Q")
 
 
 class Connection:
@@ -42,6 +45,8 @@ class Receivers:
 
     def __init__(self) -> None:
         self.connections: dict[int, list[Connection]] = {}
+        self.rows: dict[int, list[Any]] = {}
+        """By sink that takes any objects: all rows ever written. Their positions travel."""
         self.arrivals: dict[int, list[tuple[int, bytes]]] = {}
         """The number of a connection and a piece of data, in order of arrival."""
 
@@ -97,11 +102,14 @@ class StreamSink:
 
     def write(self, rows: list[Any]) -> int:
         """Queue whole records."""
-        chunk = b"".join(rows)
+        chunk = self._chunk(rows)
         self._written_bytes += len(chunk)
         self._queue.append(chunk)
         self._write_waiting()
         return len(chunk)
+
+    def _chunk(self, rows: list[Any]) -> bytes:
+        return b"".join(rows)
 
     def settle(self) -> None:
         """Do nothing: acknowledgements are known at once here."""
@@ -182,3 +190,23 @@ class StreamSink:
         self._queue.connection_lost()
         self._received = self._receivers.connect(self._sink)
         self._write_waiting()
+
+
+class RowSink(StreamSink):
+    """A sink that takes any objects: what travels are positions in the list of all rows."""
+
+    def _chunk(self, rows: list[Any]) -> bytes:
+        known = self._receivers.rows.setdefault(self._sink, [])
+        first = len(known)
+        known += rows
+        return b"".join(_ROW.pack(first + index) for index in range(len(rows)))
+
+
+def rows_received(receivers: Receivers, sink: int) -> list[Any]:
+    """Return the rows that arrived whole, in order for each connection."""
+    known = receivers.rows.get(sink, [])
+    return [
+        known[_ROW.unpack_from(connection.content, start)[0]]
+        for connection in receivers.connections.get(sink, [])
+        for start in range(0, len(connection.content) - _ROW.size + 1, _ROW.size)
+    ]
