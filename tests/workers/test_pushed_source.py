@@ -35,7 +35,6 @@ class Broker:
         self.unacknowledged: list[Any] = []
         self.acknowledged: list[Any] = []
         self.open_errors: list[Exception] = []
-        self.receive_errors: list[Exception] = []
         self.ack_errors: list[Exception] = []
         self.has_end = False
         self.asked_count = 0
