@@ -1,4 +1,4 @@
-"""What is installed is exactly the three packages of the checkout, and could be published."""
+"""What is installed is exactly the packages of the checkout, and could be published."""
 
 import hashlib
 import os
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
     "wallaroo": ROOT / "wallaroo",
     "wallaroo_workers": ROOT / "workers" / "wallaroo_workers",
+    "wallaroo_connectors": ROOT / "workers" / "wallaroo_connectors",
     "wallaroo_cli": ROOT / "cli" / "wallaroo_cli",
 }
 

@@ -226,11 +226,14 @@ def test_only_commands_decide_about_their_process(path: Path) -> None:
     assert used == []
 
 
-@pytest.mark.parametrize("root", ["workers", "cli"])
-def test_a_source_root_holds_one_package_and_no_module_of_a_generic_name(root: str) -> None:
+@pytest.mark.parametrize(
+    ("root", "names"),
+    [("workers", ["wallaroo_connectors", "wallaroo_workers"]), ("cli", ["wallaroo_cli"])],
+)
+def test_a_source_root_holds_only_packages_with_our_prefix(root: str, names: list[str]) -> None:
     assert [*(ROOT / root).glob("*.py")] == []
     packages = [path.parent.name for path in (ROOT / root).glob("*/__init__.py")]
-    assert packages == [f"wallaroo_{root}"]
+    assert sorted(packages) == names
 
 
 @pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
