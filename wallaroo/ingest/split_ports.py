@@ -1,7 +1,7 @@
 """What a source that is read by split has to do, and what it reports."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from wallaroo.checkpoint.split_positions import SplitPosition
 from wallaroo.errors import WallarooError
@@ -65,6 +65,15 @@ class SplitSource(Protocol):
     @property
     def ended(self) -> dict[str, str]:
         """The splits that have ended: why each broke off, empty if it did not."""
+        ...
+
+    @property
+    def reconnect_count(self) -> int:
+        """How often the connection was made anew after an error."""
+        ...
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return of each split what ``wallaroo.metrics.report`` says of it."""
         ...
 
     def committed(self, positions: Mapping[str, SplitPosition], /) -> None:

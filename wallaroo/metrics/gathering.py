@@ -8,6 +8,7 @@ from typing import Any
 from wallaroo.metrics.event_history import EventHistory
 from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.history import History
+from wallaroo.metrics.lag_trend import LagTrend
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.report import Report
 from wallaroo.metrics.run_counts import RunCounts
@@ -68,6 +69,8 @@ class Gathering:
         self._latency_since_tick = Histogram()
         self._by_pipeline_since_tick: dict[str, Histogram] = {}
         self._failed_recently: deque[tuple[float, float]] = deque()
+        self._lags: dict[str, LagTrend] = {}
+        """Of sources that are read by split and know their ends, by pipeline."""
 
     def member(self, worker: str) -> Member:
         """Return what is known about a worker; an unknown worker is added."""
@@ -163,6 +166,22 @@ class Gathering:
         self._failed_recently.append((now_s, gained["failed"]))
         while self._failed_recently[0][0] < now_s - 60.0:
             self._failed_recently.popleft()
+        self._tick_lags(now_s)
+
+    def _tick_lags(self, now_s: float) -> None:
+        reports = [
+            member.report.lags
+            for member in self.members.values()
+            if member.report is not None and member.state != "gone"
+        ]
+        for pipeline in {name for lags in reports for name in lags}:
+            lag = sum(lags.get(pipeline, 0) for lags in reports)
+            self._lags.setdefault(pipeline, LagTrend()).add(now_s, lag)
+
+    @property
+    def rising_lags(self) -> dict[str, int]:
+        """The lags of sources that fall behind, by pipeline."""
+        return {name: trend.lag for name, trend in self._lags.items() if trend.is_rising}
 
     def _flow_of(self, node: str) -> int:
         """Return which count a node's rate shows: records out for a sink, records in for others."""

@@ -43,6 +43,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
         *_slow_checkpoints(view),
         *_records(failed_in_last_minute),
         *_states(view),
+        *_splits(view),
     ]
     state = STATES[2] if unhealthy else STATES[1] if degraded else STATES[0]
     return {"state": state, "reasons": [*unhealthy, *degraded]}
@@ -169,3 +170,23 @@ def _states(view: dict[str, Any]) -> list[str]:
         for state in view["states"]
         if state["skew"] > SKEW and state["keys"] >= SKEW_KEYS_MIN
     ]
+
+
+def _splits(view: dict[str, Any]) -> list[str]:
+    reasons = [
+        f"the lag of {pipeline!r} has risen for a minute and is {lag:,}: records arrive faster "
+        "than they are processed"
+        for pipeline, lag in sorted(view["rising_lags"].items())
+    ]
+    counts: dict[str, dict[str, int]] = {}
+    for source in view["sources"]:
+        if source["splits"] is not None:
+            counts.setdefault(source["pipeline"], {})[source["worker"]] = source["splits"]
+    for pipeline, by_worker in sorted(counts.items()):
+        idle = sorted(worker for worker, count in by_worker.items() if not count)
+        if idle and any(by_worker.values()):
+            reasons.append(
+                f"{', '.join(idle)} read no partition of {pipeline!r}: it has "
+                f"{sum(by_worker.values())} for {len(by_worker)} workers"
+            )
+    return reasons

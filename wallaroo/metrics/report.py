@@ -27,7 +27,13 @@ class Report:
     """``name``, ``address``, ``bytes``, ``queued_bytes``, ``connections``, ``connected``, and
     the number and the age of results that it has not taken, ``waiting`` and ``waiting_s``."""
     sources: list[dict[str, Any]] = field(default_factory=list)
-    """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``."""
+    """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``; of a source that is read
+    by split also ``splits``, the number of them, and ``reconnects``."""
+    splits: list[dict[str, Any]] = field(default_factory=list)
+    """``pipeline``, ``split``, ``position``, ``end``, ``lag``, ``lag_s``, ``caught_up``, ``ended``
+    and ``problem``; of a source with many, those with the largest lags."""
+    lags: dict[str, int] = field(default_factory=dict)
+    """By pipeline: the sum of the lags that are known."""
     process: dict[str, Any] = field(default_factory=dict)
     """``cpu_s``, ``rss_bytes``, ``loop_lag_s``, ``gc_s``, ``gc_pause_s``, ``gc_count``,
     ``backlog_bytes``, ``paused``, ``connections``."""

@@ -39,6 +39,8 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "links": _links(gathering, members),
         "sinks": _sinks(gathering, members),
         "sources": _sources(gathering, members),
+        "splits": _splits(members),
+        "rising_lags": gathering.rising_lags,
         "states": _states(gathering, members),
         "checkpoints": _checkpoints(gathering, now_s),
         "dead_letters": [*gathering.dead_letters],
@@ -231,10 +233,21 @@ def _sources(gathering: Gathering, members: dict[str, Member]) -> list[dict[str,
             "bytes": source["bytes"],
             "bytes_per_s": gathering.rates.rate(("source", name, source["pipeline"])),
             "paused_s": source["paused_s"],
+            "splits": source.get("splits"),
+            "reconnects": source.get("reconnects"),
         }
         for name, member in members.items()
         if member.report is not None
         for source in member.report.sources
+    ]
+
+
+def _splits(members: dict[str, Member]) -> list[dict[str, Any]]:
+    return [
+        {**split, "worker": name}
+        for name, member in members.items()
+        if member.report is not None
+        for split in member.report.splits
     ]
 
 

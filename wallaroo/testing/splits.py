@@ -142,6 +142,12 @@ class SimulatedSplits:
         while None in self._offsets.values():
             await self._are_resolved.wait()
 
+    reconnect_count = 0
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return nothing: a simulated cluster measures nothing."""
+        return []
+
     def committed(self, positions: Mapping[str, SplitPosition]) -> None:
         """Demand that no position is ahead of what was taken."""
         for split, position in positions.items():

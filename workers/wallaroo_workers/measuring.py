@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
@@ -32,6 +32,8 @@ from wallaroo_workers.state_sizes import StateSizes
 FAILURES_REPORTED_MAX = 20
 """Dead letters in one report; all of them are counted, and written to their file."""
 PAYLOAD_SHOWN_BYTES = 1024
+SPLITS_REPORTED_MAX = 200
+"""Splits of one source in one report; all of them count in its lag."""
 
 
 class Measuring:
@@ -105,6 +107,11 @@ class Measuring:
             *self._listening(sources.listeners),
             *self._placed(sources),
         ]
+        splits = {
+            self._plan.pipelines[index].name: source.facts()
+            for index, source in sources.splits.open_sources.items()
+        }
+        source_facts += self._read_by_split(sources, splits)
         backlog = engine.inbox.byte_count + mesh.backlog_bytes + sinks.backlog_bytes
         process = {
             **self._vitals.take(),
@@ -121,6 +128,8 @@ class Measuring:
             links=_links(mesh),
             sinks=self._sinks(sinks),
             sources=source_facts,
+            splits=_largest_lags(splits),
+            lags=_lags(splits),
             process=process,
             failures=failures,
             log=logs.new_lines(),
@@ -197,6 +206,46 @@ class Measuring:
             }
             for index, source in sources.placed.items()
         ]
+
+    def _read_by_split(self, sources: Sources, splits: "Splits") -> list[dict[str, Any]]:
+        pipelines = self._plan.pipelines
+        return [
+            {
+                "pipeline": pipelines[index].name,
+                "address": pipelines[index].source.describe(),
+                "connections": 0,
+                "bytes": 0,
+                "paused_s": self._paused_s,
+                "splits": len(splits[pipelines[index].name]),
+                "reconnects": source.reconnect_count,
+            }
+            for index, source in sources.splits.open_sources.items()
+        ]
+
+
+Splits: TypeAlias = Mapping[str, list[dict[str, Any]]]
+"""The facts of all splits that are read here, by pipeline."""
+
+
+def _largest_lags(splits: Splits) -> list[dict[str, Any]]:
+    return [
+        {"pipeline": pipeline, **each}
+        for pipeline, facts in splits.items()
+        for each in sorted(facts, key=_lag_order)[:SPLITS_REPORTED_MAX]
+    ]
+
+
+def _lags(splits: Splits) -> dict[str, int]:
+    return {
+        pipeline: sum(each["lag"] or 0 for each in facts)
+        for pipeline, facts in splits.items()
+        if any(each["lag"] is not None for each in facts)
+    }
+
+
+def _lag_order(split: dict[str, Any]) -> int:
+    """Order splits so that those with the largest lags are first."""
+    return -(split["lag"] or 0)
 
 
 def _links(mesh: Mesh) -> list[dict[str, Any]]:

@@ -23,12 +23,21 @@ def checkpoints(age_s: float | None = 1.0, failures: int = 0, **last: float) -> 
     return {"age_s": age_s, "failed_in_a_row": failures, "list": made, "lost_journals": []}
 
 
+def sources(*split_counts: int | None) -> list[dict[str, Any]]:
+    return [
+        {"pipeline": "words", "worker": f"w{number}", "splits": count}
+        for number, count in enumerate(split_counts, 1)
+    ]
+
+
 def view(**changes: Any) -> dict[str, Any]:
     return {
         "phase": "running",
         "durable": True,
         "workers": [WORKER],
         "sinks": [SINK],
+        "sources": [],
+        "rising_lags": {},
         "states": [],
         "pipelines": pipelines(0.01),
         "started_unix_s": 1000.0,
@@ -90,6 +99,12 @@ def test_a_cluster_that_makes_no_progress_is_unhealthy(
         ({"checkpoints": checkpoints(pause_s=0.8)}, 0, "records waited 800 ms"),
         ({}, 1200, "1,200 records failed in the last minute"),
         ({"states": [{"name": "s", "skew": 3.0, "keys": 5000}]}, 0, "'s' is uneven"),
+        ({"rising_lags": {"words": 4000}}, 0, "lag of 'words' has risen for a minute and is 4,000"),
+        (
+            {"sources": sources(2, 0, 1)},
+            0,
+            "w2 read no partition of 'words': it has 3 for 3 workers",
+        ),
     ],
 )
 def test_a_cluster_that_is_slow_is_degraded(
@@ -119,3 +134,8 @@ def test_the_worst_reasons_are_first() -> None:
     assert judged["state"] == "unhealthy"
     assert len(judged["reasons"]) == 2
     assert "sink" in judged["reasons"][0]
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 1), (None, None)])
+def test_workers_are_not_idle_if_no_partition_is_known_or_the_source_has_none(counts: Any) -> None:
+    assert judge(view(sources=sources(*counts)), {}, 0)["state"] == "healthy"

@@ -56,7 +56,12 @@ def gathered(count: int = 1000) -> Gathering:
             sinks=[{"name": "out", "address": "127.0.0.1:7002", "bytes": 5, "queued_bytes": 0,
                     "connections": 1, "connected": True, "waiting": 0, "waiting_s": 0.0}],
             sources=[{"pipeline": plan.pipelines[0].name, "address": "127.0.0.1:7010",
-                      "connections": 1, "bytes": 5, "paused_s": 0.5}],
+                      "connections": 1, "bytes": 5, "paused_s": 0.5, "splits": 1,
+                      "reconnects": 2}],
+            splits=[{"pipeline": plan.pipelines[0].name, "split": f"p-{worker}", "position": 7,
+                     "end": 9, "lag": 2, "lag_s": 0.5, "caught_up": False, "ended": False,
+                     "problem": ""}],
+            lags={plan.pipelines[0].name: 2},
             process={"cpu_s": 1.0, "backlog_bytes": 0, "paused": False},
         )  # fmt: skip
         counted = {worker: {node.id: [count, count, 0, 0] for node in nodes}}

@@ -201,6 +201,19 @@ def _connections(view: dict[str, Any]) -> Iterator[Metric]:
                  by_source, rows, "connections")  # fmt: skip
     yield _counter("wallaroo_source_paused_seconds", "Time for which a source was paused.",
                    by_source, rows, "paused_s")  # fmt: skip
+    rows = [row for row in rows if row["splits"] is not None]
+    yield _gauge("wallaroo_source_splits", "Partitions of a source that a worker reads.",
+                 by_source, rows, "splits")  # fmt: skip
+    yield _counter("wallaroo_source_reconnects", "Readers that were made anew after an error.",
+                   by_source, rows, "reconnects")  # fmt: skip
+    by_split = ["pipeline", "split"]
+    for name, text, key in (
+        ("wallaroo_source_lag_records", "End of a partition less the position read.", "lag"),
+        ("wallaroo_source_lag_seconds", "Age of the last record read of a partition; 0 at its end.",
+         "lag_s"),
+    ):  # fmt: skip
+        rows = [split for split in view["splits"] if split[key] is not None]
+        yield _gauge(name, text, by_split, rows, key)
 
 
 _SINK = ["sink", "worker"]
