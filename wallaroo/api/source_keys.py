@@ -11,7 +11,7 @@ class SourceKey:
         return "wallaroo.source_key"
 
 
-source_key = SourceKey()
+source_key: SourceKey = SourceKey()
 """Goes where a partition function goes, for a source with ``key`` set.
 
 A record is routed by the key that its source gives, such as that of a Kafka message, and is decoded
