@@ -37,11 +37,16 @@ def encode_results(results: Sequence[Any], pickler: StatePickler) -> bytes:
 
 
 def read_results(data: bytes, batch: OutboxBatch, file: str) -> list[Any]:
-    """Return the results in the object of `batch`, whose checksums have to match.
+    """Return the results in the object of `batch`; raise what ``read_blocks_of`` raises."""
+    return [each for results in read_blocks_of(data, batch, file) for each in results]
 
-    Raises ``DamagedFileError`` if they cannot be read.
+
+def read_blocks_of(data: bytes, batch: OutboxBatch, file: str) -> Iterator[list[Any]]:
+    """Yield the results of each block in the object of `batch`, whose checksums have to match.
+
+    Raises ``DamagedFileError`` if they cannot be read. Reading runs code of the application, since
+    its classes decide how they unpickle.
     """
-    results: list[Any] = []
     for offset, count, pickled in _blocks(data, batch, file):
         found = unpickle_states(pickled, count)
         if found is None:
@@ -49,8 +54,7 @@ def read_results(data: bytes, batch: OutboxBatch, file: str) -> list[Any]:
         for each in found:
             if type(each) is Unreadable:
                 raise _damage(file, offset, f"a result cannot be read: {each.error}")
-        results += found
-    return results
+        yield found
 
 
 def check_batch(data: bytes, batch: OutboxBatch, file: str) -> None:

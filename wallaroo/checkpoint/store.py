@@ -8,6 +8,8 @@ simulation on its own clock.
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
+from wallaroo.errors import AlreadyExistsError
+
 Pause = Callable[[float], Awaitable[None]]
 """Waits for this many seconds; 0 lets other tasks run."""
 
@@ -22,6 +24,20 @@ class PartStore(Protocol):
     async def get(self, name: str) -> bytes:
         """Return the whole object; ``MissingObjectError`` if there is none."""
         ...
+
+
+async def create_or_find(store: "ObjectStore", name: str, data: bytes) -> None:
+    """Put a new object into the store, but never replace another one.
+
+    A run that is fenced off and does not know it yet may write objects of the same name as the run
+    that goes on. Raises ``AlreadyExistsError`` if the object that is there is another one.
+    """
+    try:
+        await store.create(name, data)
+    except AlreadyExistsError:
+        # Perhaps an earlier attempt succeeded and its answer was lost.
+        if await store.get(name) != data:
+            raise
 
 
 class ObjectStore(PartStore, Protocol):

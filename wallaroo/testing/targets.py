@@ -11,7 +11,8 @@ from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest, OutboxBatch
 from wallaroo.checkpoint.outbox_objects import read_results
-from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
+from wallaroo.checkpoint.store import create_or_find
+from wallaroo.errors import StoreError, WallarooError
 from wallaroo.names import SinkId
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
@@ -114,10 +115,7 @@ class TargetPorts:
     async def _put(self, name: str, data: bytes) -> None:
         error: WallarooError | None = None
         try:
-            await self._store.create(name, data)
-        except AlreadyExistsError as problem:
-            # Perhaps an earlier attempt succeeded and its answer was lost.
-            error = None if await self._store.get(name) == data else problem
+            await create_or_find(self._store, name, data)
         except WallarooError as problem:
             error = problem
         self.outbox.stored(name, error)

@@ -41,8 +41,8 @@ from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.lost_input import keeps_input
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.share_writer import ShareWriter, SourcePositions
-from wallaroo.checkpoint.store import ObjectStore, Pause
-from wallaroo.errors import AlreadyExistsError, StoreError, WallarooError
+from wallaroo.checkpoint.store import ObjectStore, Pause, create_or_find
+from wallaroo.errors import StoreError, WallarooError
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.runtime.inbox import Link
 from wallaroo.topology.plan import Application
@@ -232,7 +232,7 @@ class Barriers:
         assert self._durability is not None
         error: WallarooError | None = None
         try:
-            await _create(self._durability.store, name, data)
+            await create_or_find(self._durability.store, name, data)
         except WallarooError as problem:
             error = problem
         self._durability.saving.part_stored(name, error)
@@ -272,16 +272,3 @@ class Barriers:
             await durability.saving.compact(durability.store, durability.pause)
         except WallarooError as error:
             self._worker.warn("checkpoint.compaction_failed", error)
-
-
-async def _create(store: ObjectStore, name: str, data: bytes) -> None:
-    """Put a part into the store, but never over an existing one.
-
-    A run that was fenced off, but does not know it yet, may use the names of the run that goes on.
-    """
-    try:
-        await store.create(name, data)
-    except AlreadyExistsError:
-        # An earlier attempt may have created it, and its answer was lost.
-        if await store.get(name) != data:
-            raise

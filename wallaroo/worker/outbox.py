@@ -397,6 +397,11 @@ class Outbox:
         )
 
     @property
+    def added_bytes(self) -> int:
+        """What ``add`` has counted altogether."""
+        return self._filling.added_bytes
+
+    @property
     def undelivered_bytes(self) -> int:
         """Bytes of all results that the target does not have yet."""
         batches = [*self._uncommitted, *self._undelivered]

@@ -51,6 +51,8 @@ class SinkContext:
     """The name of the pipeline that ends in this sink."""
     worker: WorkerName
     events: SinkEvents
+    application: str = ""
+    """The name of the application, for names in the target."""
     folder: str = ""
     """Where relative paths start."""
     stage: str | None = None

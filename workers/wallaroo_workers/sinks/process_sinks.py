@@ -77,6 +77,7 @@ def new_sinks(
                 name=plan.sink_name(SinkId(index)),
                 pipeline=pipeline_of[SinkId(index)],
                 worker=worker,
+                application=plan.name,
                 events=events,
                 folder=options.folder,
                 stage=stage,

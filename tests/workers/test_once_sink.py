@@ -1,0 +1,299 @@
+"""Sinks of authors that are exactly once: numbers, refusals, failures, and the end."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import wallaroo
+from wallaroo.checkpoint.manifest import OutboxBatch
+from wallaroo.checkpoint.pickling import StatePickler
+from wallaroo.errors import MissingObjectError, StoreError, WallarooError
+from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
+from wallaroo.operators.failures import Failure
+from wallaroo.worker.outbox import OutboxLimits
+from wallaroo.worker.outboxes import OutboxStart
+from wallaroo.worker.sink_port import SinkContext
+from wallaroo.worker.worker_sinks import WorkerSinks
+from wallaroo_workers.sinks.process_sinks import run_together
+from wallaroo_workers.sinks.runner import new_runner
+from wallaroo_workers.storage.store import open_store
+
+W1 = WorkerName("w1")
+SLOT = "wallaroo.letters.5ca1ab1e.sink0.w1"
+FIRST, SECOND = CheckpointId(1), CheckpointId(2)
+
+
+class Target(wallaroo.OnceSink[Any]):
+    """Keeps batches by slot and number; fails or refuses as a test says."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, list[tuple[int, list[Any]]]] = {}
+        self.calls: list[Any] = []
+        self.errors: list[Exception] = []
+        self.lost_answers = 0
+        self.threads: set[str] = set()
+        self.may_write = threading.Event()
+        self.may_write.set()
+
+    def open(self, slot: str, /) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.calls.append(("open", slot))
+        self.slot = slot
+
+    def last(self) -> int | None:
+        written = self.slots.get(self.slot)
+        return written[-1][0] if written else None
+
+    def write(self, records: list[Any], number: int, /) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.may_write.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        self.slots.setdefault(self.slot, []).append((number, [*records]))
+        records.clear()
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise TimeoutError("no answer")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class TargetOnLoop(wallaroo.OnceSink[Any]):
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+
+    async def open(self, slot: str, /) -> None: ...
+
+    async def last(self) -> int | None:
+        return None
+
+    async def write(self, records: list[Any], number: int, /) -> None:
+        self.written.append((threading.current_thread().name, number, records))
+
+
+class Events:
+    def __init__(self) -> None:
+        self.refused: list[Failure] = []
+        self.errors: list[WallarooError] = []
+
+    def backlog_changed(self) -> None: ...
+
+    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
+        self.refused += failures
+
+    def sink_failed(self, error: WallarooError) -> None:
+        self.errors.append(error)
+
+
+class Running:
+    """A worker's one sink."""
+
+    def __init__(self, sink: wallaroo.OnceSink[Any], *, is_durable: bool = True) -> None:
+        self.events = Events()
+        self.store = open_store("memory://")
+        context = SinkContext(
+            index=SinkId(0),
+            name="totals",
+            pipeline="orders",
+            worker=W1,
+            events=self.events,
+            application="letters",
+            store=self.store if is_durable else None,
+        )
+        runner: Any = new_runner(sink.sink(), context)
+        self.runner = runner
+        self.sinks = WorkerSinks([runner], run_together)
+        self.target: Any = self.runner._author._sink
+
+    def begin(self, *in_doubt: OutboxBatch) -> None:
+        start = OutboxStart(
+            application="letters",
+            lineage="5ca1ab1e",
+            worker=W1,
+            epoch=Epoch(1),
+            in_doubt=in_doubt,
+        )
+        self.sinks.begin_outboxes(start, StatePickler(), OutboxLimits(), lambda _: None)
+
+    async def save(self, checkpoint: CheckpointId) -> list[OutboxBatch]:
+        return (await self.sinks.cut(checkpoint)()).outbox
+
+
+@contextlib.asynccontextmanager
+async def running(
+    sink: wallaroo.OnceSink[Any], *, is_durable: bool = True
+) -> AsyncIterator[Running]:
+    """Run a sink; with checkpoints, it has begun and is connected."""
+    worker = Running(sink, is_durable=is_durable)
+    work = asyncio.create_task(worker.runner.run())
+    try:
+        async with asyncio.timeout(20):
+            if is_durable:
+                worker.begin()
+            await worker.sinks.connected()
+            yield worker
+    finally:
+        work.cancel()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():  # noqa: ASYNC110  a thread makes it so
+        await asyncio.sleep(0.001)
+
+
+async def test_results_are_written_with_a_number_after_their_checkpoint() -> None:
+    async with running(Target()) as worker:
+        assert worker.sinks.write(SinkId(0), ["a", ("b", 1)]) > 0
+        [batch] = await worker.save(FIRST)
+        assert (batch.number, batch.record_count) == (1, 2)
+        assert worker.target.slots == {}
+        worker.sinks.committed(FIRST, [FIRST])
+        await worker.sinks.flush()
+        assert worker.target.slots == {SLOT: [(1, ["a", ("b", 1)])]}
+        assert worker.target.calls == [("open", SLOT), "close"]
+        assert worker.target.threads == {"totals"}
+        assert worker.runner.settled_bytes > 0
+        assert worker.runner.queued_bytes == 0
+
+
+async def test_coroutines_are_awaited_on_the_loop() -> None:
+    async with running(TargetOnLoop()) as worker:
+        worker.sinks.write(SinkId(0), [1])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        await worker.sinks.flush()
+        assert worker.target.written == [(threading.current_thread().name, 1, [1])]
+
+
+async def test_a_write_that_failed_is_repeated_after_the_slot_was_opened_again() -> None:
+    with capture_logs() as logs:
+        async with running(Target()) as worker:
+            worker.target.errors = [OSError("gone")]
+            worker.sinks.write(SinkId(0), ["a"])
+            await worker.save(FIRST)
+            worker.sinks.committed(FIRST, [FIRST])
+            await worker.sinks.flush()
+            assert worker.target.slots == {SLOT: [(1, ["a"])]}
+            assert worker.target.calls == [("open", SLOT), "close", ("open", SLOT), "close"]
+    (waiting,) = [line for line in logs if line["event"] == "sink.waiting"]
+    assert "gone" in waiting["reason"]
+
+
+async def test_a_batch_whose_answer_was_lost_is_not_written_again() -> None:
+    async with running(Target()) as worker:
+        worker.target.lost_answers = 1
+        worker.sinks.write(SinkId(0), ["a"])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        await worker.sinks.flush()
+        assert worker.target.slots == {SLOT: [(1, ["a"])]}
+
+
+async def test_refused_records_become_dead_letters_and_the_others_keep_the_number() -> None:
+    async with running(Target()) as worker:
+        worker.target.errors = [wallaroo.Rejected({1: "too long"})]
+        worker.sinks.write(SinkId(0), ["a", "b", "c"])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        await worker.sinks.flush()
+        assert worker.target.slots == {SLOT: [(1, ["a", "c"])]}
+        (failure,) = worker.events.refused
+        assert (failure.step, failure.error, failure.payload) == (
+            "sink totals",
+            "Rejected: too long",
+            b"b",
+        )
+
+
+async def test_a_batch_that_is_refused_as_a_whole_counts_as_delivered() -> None:
+    async with running(Target()) as worker:
+        worker.target.errors = [wallaroo.Rejected({0: "no"})]
+        worker.sinks.write(SinkId(0), ["a"])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        worker.sinks.write(SinkId(0), ["b"])
+        await worker.save(SECOND)
+        worker.sinks.committed(SECOND, [SECOND])
+        await worker.sinks.flush()
+        assert worker.target.slots == {SLOT: [(2, ["b"])]}
+
+
+async def test_a_result_that_cannot_be_pickled_is_a_dead_letter() -> None:
+    async with running(Target()) as worker:
+        worker.sinks.write(SinkId(0), [lambda: None, "b"])
+        [batch] = await worker.save(FIRST)
+        assert batch.record_count == 1
+        (failure,) = worker.events.refused
+        assert "it cannot be pickled" in failure.error
+
+
+async def test_a_recovery_delivers_what_the_manifest_names_before_it_is_connected() -> None:
+    async with running(Target()) as worker:
+        worker.sinks.write(SinkId(0), ["a"])
+        [batch] = await worker.save(FIRST)
+        await worker.sinks.discard()
+        assert worker.runner.settled_bytes > 0
+        worker.begin(batch)
+        await worker.sinks.connected()
+        assert worker.target.slots == {SLOT: [(1, ["a"])]}
+
+
+async def test_a_rewind_waits_for_the_write_that_is_under_way() -> None:
+    async with running(Target()) as worker:
+        worker.target.may_write.clear()
+        worker.sinks.write(SinkId(0), ["a"])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        discarded = asyncio.create_task(worker.sinks.discard())
+        await asyncio.sleep(0.02)
+        assert not discarded.done()
+        worker.target.may_write.set()
+        await discarded
+        assert worker.target.slots == {SLOT: [(1, ["a"])]}
+        assert worker.target.calls[-1] == "close"
+
+
+async def test_an_object_that_is_missing_ends_the_run() -> None:
+    async with running(Target()) as worker:
+        await worker.sinks.discard()
+        worker.begin(OutboxBatch(0, "w1", "parts/1/gone", 1, 1, 9, FIRST))
+        await until(lambda: bool(worker.events.errors))
+        assert isinstance(worker.events.errors[0], MissingObjectError)
+
+
+async def test_an_object_that_cannot_be_stored_fails_the_share() -> None:
+    async with running(Target()) as worker:
+        [taken] = ["parts/0000000001/w1-1-out-0-0"]
+        await worker.store.create(taken, b"of another process")
+        worker.sinks.write(SinkId(0), ["a"])
+        with pytest.raises(StoreError):
+            await worker.save(FIRST)
+
+
+@pytest.mark.parametrize("wrong", [True, -1, "7"])
+async def test_a_wrong_number_is_reported_and_asked_for_again(wrong: object) -> None:
+    with capture_logs() as logs:
+        async with running(Target()) as worker:
+            await worker.sinks.discard()
+            right, worker.target.last = worker.target.last, lambda: wrong
+            worker.begin()
+            await until(lambda: bool([each for each in logs if each["event"] == "sink.waiting"]))
+            worker.target.last = right
+            await worker.sinks.connected()
+    (waiting,) = [line for line in logs if line["event"] == "sink.waiting"]
+    assert "last() returned" in waiting["reason"]
+
+
+async def test_without_checkpoints_it_is_at_least_once_and_says_so() -> None:
+    with capture_logs() as logs:
+        async with running(Target(), is_durable=False) as worker:
+            worker.runner.write(["a"])
+            await worker.runner.flush()
+            assert worker.target.slots == {"wallaroo.letters..sink0.w1": [(0, ["a"])]}
+    assert [line["sink"] for line in logs if line["event"] == "sink.at_least_once"] == ["totals"]

@@ -1,0 +1,204 @@
+"""Sinks of authors that are exactly once.
+
+    rows --Outbox--> object in the store --manifest--> open, last, write with a number
+
+The outbox decides what is asked of the author's sink, one call at a time, and what follows from an
+answer. Here the calls are made, and objects are written to the store and read back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.checkpoint.store import ObjectStore
+from wallaroo.connectors.custom_sinks import Custom
+from wallaroo.names import CheckpointId
+from wallaroo.worker.outbox import Outbox
+from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext
+from wallaroo.worker.slots import slot_name
+from wallaroo_workers.logs import get_logger
+from wallaroo_workers.sinks.author_sink import AuthorSink
+from wallaroo_workers.sinks.connector import ConnectorRunner
+from wallaroo_workers.sinks.once_delivery import Delivery
+from wallaroo_workers.sinks.runner import FLUSH_LOG_EVERY_S, ProcessSinkRunner
+
+log = get_logger()
+
+
+def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
+    """Return the runner of this sink; without checkpoints it is at least once."""
+    address = sink.sink.identity()
+    if context.store is None:
+        return ConnectorRunner(_Unnumbered(sink.sink, context, address), context, address)
+    return OnceRunner(AuthorSink(sink.sink, context, address), context, context.store, address)
+
+
+class _Unnumbered(AuthorSink):
+    """Opens the slot as usual, and writes each batch with number 0."""
+
+    def __init__(self, sink: Any, context: SinkContext, address: str) -> None:
+        super().__init__(sink, context, address)
+        self._slot = slot_name(context.application, "", context.index, context.worker)
+        log.warning(
+            "sink.at_least_once",
+            sink=context.name,
+            reason="checkpoints are off",
+            hint="start with --resilience-dir to have each result exactly once",
+            next="results are written as they are made, and again after a failure",
+        )
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        """Call the author's method with what it takes besides the rows."""
+        match name:
+            case "open":
+                return await super().call(name, self._slot)
+            case "write":
+                return await super().call(name, *arguments, 0)
+            case _:
+                return await super().call(name, *arguments)
+
+
+class OnceRunner:
+    """This worker's outbox for one sink."""
+
+    stream = None
+
+    def __init__(
+        self, author: AuthorSink, context: SinkContext, store: ObjectStore, address: str
+    ) -> None:
+        self.outbox = self
+        self.name = context.name
+        self.address = address
+        self._author = author
+        self._context = context
+        self._store = store
+        self._delivery: Delivery | None = None
+        self._settled_bytes = 0
+        """Bytes of earlier outboxes, which were delivered or given up."""
+        self._open_count = 0
+        self._closing, self._ended = asyncio.Event(), asyncio.Event()
+
+    def new_outbox(self, setup: OutboxSetup) -> Outbox:
+        """Return an outbox that this runner serves from now on."""
+        self._delivery = Delivery(self._author, self._context, self._store, setup)
+        return self._delivery.outbox
+
+    @property
+    def _present(self) -> Delivery:
+        assert self._delivery is not None, "no outbox was begun"
+        return self._delivery
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes of results the target does not have."""
+        return 0 if self._delivery is None else self._delivery.outbox.undelivered_bytes
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How many bytes hold the sources back."""
+        return 0 if self._delivery is None else self._delivery.outbox.backlog_bytes
+
+    @property
+    def settled_bytes(self) -> int:
+        """How many of all bytes ever written the target has, or were given up."""
+        delivered = 0 if self._delivery is None else self._delivery.outbox.delivered_bytes
+        return self._settled_bytes + delivered
+
+    @property
+    def connection_count(self) -> int:
+        """How often a slot was opened."""
+        return self._open_count + (0 if self._delivery is None else self._delivery.open_count)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a slot is open."""
+        return self._delivery is not None and self._delivery.is_open
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since what time of the loop the sink accepts nothing."""
+        return self._author.waiting_since_s
+
+    def write(self, rows: list[Any]) -> int:
+        """Add rows to the outbox."""
+        return self._present.outbox.add(rows)
+
+    def settle(self) -> None:
+        """Do nothing: answers arrive by themselves."""
+
+    async def run(self) -> None:
+        """Wait until the sink is closed; the outbox starts what is to be done."""
+        await self._closing.wait()
+        if self._delivery is not None:
+            await self._delivery.end()
+        await self._author.end()
+        self._ended.set()
+
+    async def connected(self) -> None:
+        """Wait until nothing is in doubt any more, and the own slot is open."""
+        await self._until(lambda: self._present.outbox.is_ready)
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            self._present.changed.clear()
+            await self._present.changed.wait()
+
+    # For checkpoints, and at the end
+
+    def cut(self, checkpoint: CheckpointId) -> FinishCut:
+        """End the batch before the barrier."""
+        return self._cut(checkpoint, self._present.outbox.is_settled)
+
+    def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
+        """End the batch before the barrier: new owners' results are delivered behind it."""
+        if self._delivery is None:
+            raise AssertionError("no outbox was begun")
+        return self._cut(checkpoint, self._present.outbox.is_durable)
+
+    def _cut(self, checkpoint: CheckpointId, is_complete: Callable[[], bool]) -> FinishCut:
+        outbox = self._present.outbox
+        outbox.cut(checkpoint)
+
+        async def finish() -> SinkShare:
+            await self._until(is_complete)
+            return SinkShare(outbox=outbox.uncommitted())
+
+        return finish
+
+    def committed(self, checkpoint: CheckpointId) -> None:
+        """Do nothing: the worker's outboxes know."""
+
+    async def discard(self) -> None:
+        """Drop what is not delivered, behind the call that is under way."""
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            await delivery.end()
+            self._settled_bytes += delivery.outbox.added_bytes
+            self._open_count += delivery.open_count
+
+    async def flush(self) -> None:
+        """Wait until the target has everything and the author's ``close`` has returned."""
+        loop = asyncio.get_running_loop()
+        logged_s = loop.time()
+        while self.queued_bytes:
+            self._present.changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_LOG_EVERY_S):
+                    await self._present.changed.wait()
+            if loop.time() - logged_s >= FLUSH_LOG_EVERY_S and self.queued_bytes:
+                logged_s = loop.time()
+                log.warning(
+                    "sink.flushing",
+                    address=self.address,
+                    bytes_queued=self.queued_bytes,
+                    hint="ask a second time to stop immediately",
+                    next="the stop waits for the sink",
+                )
+        self.close()
+        await self._ended.wait()
+
+    def close(self) -> None:
+        """Let the task close the sink, which has everything."""
+        self._closing.set()
