@@ -27,13 +27,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this one and tell its last steps")
     parser.add_argument("--no-checkpoints", action="store_true", help="and no process is lost")
     parser.add_argument("--once", action="store_true", help="sinks that are exactly once")
+    parser.add_argument("--logs", action="store_true", help="sources that are read by partition")
     options = parser.parse_args()
-    durable = not options.no_checkpoints
+    kind = {"durable": not options.no_checkpoints, "with_logs": options.logs}
     if options.seed is not None:
-        run = once.run_once if options.once else partial(run_seed, durable=durable)
+        run = once.run_once if options.once else partial(run_seed, **kind)
         return run_one(options.seed, run)
     seeds = range(options.first, options.first + options.seeds)
-    run_seeds = once.outcome if options.once else partial(outcome, durable=durable)
+    run_seeds = once.outcome if options.once else partial(outcome, **kind)
     return run_many(seeds, options.jobs, run_seeds)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from tests.simulation import split_applications
 from tests.simulation.applications import APPLICATIONS, Case, case, in_any_order
 from wallaroo.testing import ALL_FAULTS, Faults, SimulationError, SimulationResult, simulate
 from wallaroo.testing.store import Objects
@@ -34,31 +35,52 @@ HAND_OVERS = replace(
 )
 """So that connections of senders change their worker, and crashes follow soon."""
 
+MOVES = replace(
+    FEW_CRASHES,
+    initializer_crashes=0,
+    drains=0,
+    disks_lost=0,
+    failed_positions=12,
+    resizes_while_running=30,
+    resizes=False,
+)
+"""So that partitions of logs change their reader, and some resizes fail at the last moment."""
+
 SHAPES = (ALL_FAULTS, FEW_CRASHES, ALL_FAULTS, HAND_OVERS)
 """Seeds take them in turn, each for all applications."""
 
-ORDERED = ("keyed", "shared", "sparing")
+ORDERED = ("keyed", "shared", "sparing", "followed", "beside_senders")
 """Applications without a parallel step before the state: order is kept for a connection and key."""
 
 
-def faults_of(seed: int) -> Faults:
+SHAPES_WITH_LOGS = (ALL_FAULTS, MOVES)
+
+
+def faults_of(seed: int, *, with_logs: bool = False) -> Faults:
     """Return which faults a seed may meet."""
+    if with_logs:
+        turn = seed // len(split_applications.APPLICATIONS)
+        return SHAPES_WITH_LOGS[turn % len(SHAPES_WITH_LOGS)]
     return SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
 
 
 def run_seed(
-    seed: int, objects: Objects | None = None, *, durable: bool = True
+    seed: int, objects: Objects | None = None, *, durable: bool = True, with_logs: bool = False
 ) -> SimulationResult:
-    """Run one seed; raises ``SimulationError``."""
-    chosen = case(seed)
+    """Run one seed; raises ``SimulationError``.
+
+    ``with_logs`` runs an application whose source is read by partition.
+    """
+    chosen = split_applications.case(seed) if with_logs else case(seed)
     command = f"python -m tests.simulation --seed {seed}" + " --no-checkpoints" * (not durable)
+    command += " --logs" * with_logs
     result = simulate(
         chosen.plan,
         chosen.input,
         seed=seed,
         workers=chosen.workers,
         durable=durable,
-        faults=faults_of(seed) if durable else FEW_CRASHES,
+        faults=faults_of(seed, with_logs=with_logs) if durable else FEW_CRASHES,
         view_state=in_any_order,
         replay_command=command,
         objects=objects,
@@ -120,10 +142,12 @@ def lines_of(pieces: list[tuple[int, bytes]]) -> list[bytes]:
     return found
 
 
-def outcome(seed: int, *, durable: bool = True) -> tuple[int, Counter[str], str]:
+def outcome(
+    seed: int, *, durable: bool = True, with_logs: bool = False
+) -> tuple[int, Counter[str], str]:
     """Return seed, faults injected, and what went wrong; for processes of a pool."""
     try:
-        result: Any = run_seed(seed, durable=durable)
+        result: Any = run_seed(seed, durable=durable, with_logs=with_logs)
     except SimulationError as error:
         return seed, Counter(), str(error)
     return seed, result.injected, ""

@@ -55,10 +55,13 @@ class Faults:
     """Between two runs, a run with another store of checkpoints writes to such targets."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
+    failed_positions: int = 4
+    """A source that is read by partition cannot say where it is: the checkpoint or the resize for
+    which it was asked fails."""
     partitions_added: int = 3
     """A source that is read by partition has more partitions while the cluster runs."""
     late_discoveries: bool = True
-    """A source is slow to say which partitions it has, and may say what was true before."""
+    """A source is slow to say which partitions it has, and then does not name all of them."""
     late_messages: bool = True
     """Control messages are sometimes late; links overtake each other."""
     late_batches: bool = True
@@ -105,7 +108,7 @@ ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 LOST_DISK = "lost disk"
 
 OF_TARGETS = ("targets_away", "lost_answers", "zombie_writes", "other_stores")
-DRAWN_APART = ("disks_lost", "partitions_added", *OF_TARGETS)
+DRAWN_APART = ("disks_lost", "partitions_added", "failed_positions", *OF_TARGETS)
 """Kinds of faults whose numbers follow from those of the others."""
 
 STEPS_BETWEEN_MAX = 1200
@@ -184,13 +187,14 @@ class Chaos:
             if not isinstance(value := getattr(faults, field.name), bool)
             and field.name not in DRAWN_APART
         }
-        # Lost disks are rare, and drawn from the numbers above: a run that meets none is the same
-        # run as one that may not meet any.
+        # These are drawn from the numbers above: a run that meets none is the same run as one that
+        # may not meet any. Lost disks are rare.
         apart = Random(str(self._left))
         self._left["disks_lost"] = max(apart.randint(-3, faults.disks_lost), 0)
         self._partitions_added = apart.randint(0, faults.partitions_added)
         for name in OF_TARGETS:
             self._left[name] = apart.randint(0, getattr(faults, name))
+        self._left["failed_positions"] = apart.randint(0, faults.failed_positions)
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()

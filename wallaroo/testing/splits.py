@@ -1,6 +1,7 @@
 """What reads partitions of a simulated log on one worker.
 
-Discoveries are late, and report what was true a while ago. First positions take some time.
+Discoveries are late, report what was true a while ago, and leave partitions out. First positions
+take some time.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, SplitPosition
+from wallaroo.errors import StateObjectError
 from wallaroo.ingest.split_ports import SplitSourceEvents
 from wallaroo.runtime.engine import Engine
 from wallaroo.testing.faults import Chaos
@@ -39,6 +41,7 @@ class SimulatedSplits:
         self.pipeline = pipeline
         self.delivered_ns = 0
         self.discovery_s = log.discovery_s
+        self.reconnect_count = 0
         self.ended: dict[str, str] = {}
         self._log = log
         self._process = process
@@ -107,7 +110,9 @@ class SimulatedSplits:
         return position
 
     def positions(self) -> dict[str, SplitPosition]:
-        """Return where each partition is."""
+        """Return where each partition is, or fail."""
+        if self._offsets and self._chaos.take("failed_positions", 0.1):
+            raise StateObjectError("the log does not answer", hint="ask again")
         return {split: self._position(split) for split in self._offsets}
 
     def _position(self, split: str) -> SplitPosition:
@@ -135,14 +140,14 @@ class SimulatedSplits:
         await self._process.pause(self._random.random() * longest_s)
         names = before if self._random.random() < 0.5 else self._log.names()
         self._random.shuffle(names)
+        if is_late and names and self._log.is_growing:
+            names.pop()  # as a broker that does not answer for one of its nodes
         return names
 
     async def resolved(self) -> None:
         """Wait until all first positions are known."""
         while None in self._offsets.values():
             await self._are_resolved.wait()
-
-    reconnect_count = 0
 
     def facts(self) -> list[dict[str, Any]]:
         """Return nothing: a simulated cluster measures nothing."""

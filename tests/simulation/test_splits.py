@@ -1,0 +1,155 @@
+"""Sources that are read by partition: what the simulation finds, and what it is there to find."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.simulation import split_applications
+from tests.simulation.applications import in_any_order
+from tests.simulation.seeds import run_seed
+from wallaroo.checkpoint import restorer
+from wallaroo.checkpoint.split_positions import SplitKind
+from wallaroo.coordinator.cluster_state import given
+from wallaroo.coordinator.events import Effect
+from wallaroo.coordinator.resize import ResizeCoordinator, ResizeFrame, ResizePhase
+from wallaroo.coordinator.splits import SplitLedger, SplitShare
+from wallaroo.names import WorkerName
+from wallaroo.testing import NO_FAULTS, SimulationError, simulate
+from wallaroo.wire.control import Held
+
+SEEDS = range(100)
+SEEDS_A_TEST = 25
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.mark.parametrize("first", range(0, 200, SEEDS_A_TEST))
+def test_each_record_of_a_partition_is_processed_once(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed, with_logs=True)
+
+
+@pytest.mark.parametrize("first", range(0, 100, SEEDS_A_TEST))
+def test_without_checkpoints_partitions_move_with_the_members(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed, durable=False, with_logs=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_without_faults_none_are_injected(seed: int) -> None:
+    chosen = split_applications.case(seed)
+    result = simulate(
+        chosen.plan,
+        chosen.input,
+        seed=seed,
+        workers=chosen.workers,
+        faults=NO_FAULTS,
+        view_state=in_any_order,
+    )
+    assert not result.injected
+
+
+# Planted bugs
+
+
+def with_new_partitions_at_the_latest(patch: Patch) -> None:
+    """A partition that is found later starts where its source says, which is its end."""
+    discovered = SplitLedger.discovered
+
+    def initial(
+        self: SplitLedger, pipeline: int, splits: Iterable[str], workers: Collection[WorkerName]
+    ) -> list[SplitShare]:
+        shares = discovered(self, pipeline, splits, workers)
+        return [replace(share, kind=SplitKind.INITIAL) for share in shares]
+
+    patch.setattr(SplitLedger, "discovered", initial)
+
+
+def with_the_last_share_only(patch: Patch) -> None:
+    """A restore has the positions of the last worker, and not of all."""
+
+    def last(shares: Iterable[Mapping[int, Any]]) -> dict[int, Any]:
+        sources: dict[int, Any] = {}
+        for share in shares:
+            sources.update(share)
+        return sources
+
+    patch.setattr(restorer, "merged", last)
+
+
+def with_takers_before_the_commit(patch: Patch) -> None:
+    """A worker reads the splits that move to it before it is certain that they move."""
+    reported = ResizeCoordinator.reported
+
+    def early(self: ResizeCoordinator, worker: WorkerName, frame: ResizeFrame) -> list[Effect]:
+        effects = reported(self, worker, frame)
+        current = self._current
+        if current is None or not isinstance(frame, Held) or not frame.splits:
+            return effects
+        if current.phase is ResizePhase.HOLDING and current.splits is not None:
+            current.positions.remove(frame.splits)
+            effects += given(self._state.epoch, current.splits.moved(frame.splits, ()))
+        return effects
+
+    patch.setattr(ResizeCoordinator, "reported", early)
+
+
+def with_two_readers(patch: Patch) -> None:
+    """A split that was found goes to two workers."""
+    discovered = SplitLedger.discovered
+
+    def twice(
+        self: SplitLedger, pipeline: int, splits: Iterable[str], workers: Collection[WorkerName]
+    ) -> list[SplitShare]:
+        shares = discovered(self, pipeline, splits, workers)
+        first, last = min(workers), max(workers)
+        others = [replace(share, worker=last) for share in shares if share.worker == first != last]
+        return [*shares, *others]
+
+    patch.setattr(SplitLedger, "discovered", twice)
+
+
+def without_positions_of_splits_that_are_not_named(patch: Patch) -> None:
+    """A discovery that is late makes the cluster forget splits that it does not name."""
+    discovered = SplitLedger.discovered
+
+    def forgetful(
+        self: SplitLedger, pipeline: int, splits: Iterable[str], workers: Collection[WorkerName]
+    ) -> list[SplitShare]:
+        named = {*splits}
+        owners = self.owners[pipeline]
+        for split in [split for split in owners if split not in named]:
+            del owners[split]
+        return discovered(self, pipeline, named, workers)
+
+    patch.setattr(SplitLedger, "discovered", forgetful)
+    patch.setattr(SplitLedger, "check", lambda *_: None)
+
+
+PLANTED = {
+    with_new_partitions_at_the_latest: 0,
+    with_the_last_share_only: 0,
+    with_takers_before_the_commit: 28,
+    with_two_readers: 0,
+    without_positions_of_splits_that_are_not_named: 0,
+}
+"""Each with a seed that showed it, so that the test need not run all that come before it."""
+
+
+@pytest.mark.parametrize(
+    ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
+)
+def test_the_simulation_fails(
+    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
+) -> None:
+    assert known in SEEDS
+    plant(monkeypatch)
+    for seed in (known, *SEEDS):
+        try:
+            run_seed(seed, with_logs=True)
+        except SimulationError as error:
+            assert f"run it again: python -m tests.simulation --seed {seed} --logs" in str(error)
+            return
+    pytest.fail(f"{len(SEEDS)} seeds pass {plant.__doc__}")
