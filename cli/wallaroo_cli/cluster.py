@@ -35,6 +35,7 @@ for _command in (
     looking.status,
     top,
     looking.partitions,
+    looking.splits,
     looking.keys,
     looking.get,
     looking.events,

@@ -8,6 +8,7 @@ import click
 
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.routing.key_text import KINDS
+from wallaroo.worker.split_facts import SPLITS_A_PIPELINE_MAX
 from wallaroo_cli.cluster_options import (
     ask_and_show,
     cluster_options,
@@ -23,6 +24,7 @@ from wallaroo_workers.run_file import living_runs
 
 KEYS_SHOWN = 100
 KEYS_AT_ONCE = 10_000
+SPLITS_SHOWN = 1_000
 
 
 @click.command("list", short_help="Show running clusters, of this folder or of all.")
@@ -131,6 +133,30 @@ def _list_keys(options: dict[str, Any], limit: int | None) -> None:
         if after is not None:
             click.echo(f"The first {count:,} keys; --limit N or --all shows more.", err=True)
     if problems:
+        raise SystemExit(1)
+
+
+@click.command(short_help="Show who reads which split of which source.")
+@click.argument("pipeline", required=False)
+@click.option(
+    "--limit",
+    metavar="N",
+    default=SPLITS_SHOWN,
+    show_default=True,
+    type=click.IntRange(1, SPLITS_A_PIPELINE_MAX),
+    help="Show at most N splits.",
+)
+@cluster_options
+@timeout_option
+@report_errors
+def splits(**options: Any) -> None:
+    """Show the splits of sources that are read by split, or those of PIPELINE.
+
+    A split is what a source has positions in, such as a partition of a topic. Each has one worker
+    that reads it. A source that does not say where a split ends has no lag.
+    """
+    answer = ask_and_show(options, "splits", views.print_splits)
+    if answer["problems"]:
         raise SystemExit(1)
 
 

@@ -84,6 +84,7 @@ def test_no_cluster_is_the_status_3() -> None:
         "status",
         "partitions",
         "keys",
+        "splits",
         "checkpoint",
         "stop",
         "drain",
@@ -295,6 +296,48 @@ def test_partitions_and_keys_have_a_row_for_each_worker(
         ["The", "application", "has", "no", "state."],
     ]
     assert shown.err == "Warning: x\n"
+
+
+def split_row(split: str, **facts: Any) -> dict[str, Any]:
+    usual = {"pipeline": "orders", "worker": "w1", "position": 40, "end": None, "lag": None}
+    return {
+        **usual,
+        "split": split,
+        "caught_up": False,
+        "ended": False,
+        "problem": "",
+        **facts,
+    }
+
+
+def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        split_row("o-0", end=1240, lag=1200),
+        split_row("o-1", worker="w2", caught_up=True),
+        split_row("o-2", position=None, ended=True, problem="it is damaged"),
+        split_row("", ended=True),
+    ]
+    views.print_splits({"splits": rows, "counts": {"orders": 5}, "problems": {"w3": "x"}})
+    shown = capsys.readouterr()
+    assert [" ".join(line.split()) for line in shown.out.splitlines()] == [
+        "split worker position end lag state pipeline",
+        "o-0 w1 40 1240 1,200 reading orders",
+        "o-1 w2 40 - - caught up orders",
+        "o-2 w1 start - - failed: it is damaged orders",
+        "(no name) w1 40 - - ended orders",
+    ]
+    assert shown.err == "4 of 5 splits; --limit N shows more.\nWarning: x\n"
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [({}, "no source that is read by split"), ({"orders": 0}, "No splits are known yet.")],
+)
+def test_no_splits_are_a_sentence(
+    counts: dict[str, int], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    views.print_splits({"splits": [], "counts": counts, "problems": {}})
+    assert sentence in capsys.readouterr().out
 
 
 def test_log_lines_are_lines_of_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster.durable import check_output, wait_checkpoints
 from tests.cluster.harness import application_options, run_to_end, running, wait_until
+from tests.cluster.test_control import Asked
 from tests.cluster.test_resize import cluster_of
 
 pytestmark = pytest.mark.cluster
@@ -90,6 +91,24 @@ def test_partitions_that_are_found_later_are_read_from_their_beginning(tmp_path:
         cluster.signal(signal.SIGINT)
         assert cluster.wait_end() == 0
     check_output(out, wanted)
+
+
+def test_the_readers_of_partitions_can_be_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path, "partitions", *durable("3", "200", "growing")) as cluster:
+        cluster.wait_ready()
+        asked = Asked(cluster)
+
+        def rows() -> list[tuple[str, int, int, int]]:
+            splits = asked.json("splits", "numbers")["splits"]
+            return [(row["split"], row["position"], row["end"], row["lag"]) for row in splits]
+
+        wanted = [(name, 200, 200, 0) for name in names(3)]
+        wait_until("all is read", lambda: rows() == wanted)
+        readers = Counter(row["worker"] for row in asked.json("splits")["splits"])
+        assert sorted(readers.values()) == [1, 2]
+        assert "p0" in asked.ask("splits").stdout
+        assert "no pipeline 'others'" in asked.refused("splits", "others", status=2)
+        assert cluster.stop() == 0
 
 
 def size(lines: Counter[str]) -> int:

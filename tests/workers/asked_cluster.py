@@ -49,6 +49,8 @@ class AskedCluster(Story):
         ]
         self.states = {name: {state: KeyedState() for state in plan.states} for name in names}
         self.pages = {name: KeyPages() for name in names}
+        self.splits: dict[WorkerName, list[dict[str, Any]]] = {}
+        """What workers answer about their splits."""
         self.silent: set[WorkerName] = set()
         self.queries: list[tuple[WorkerName, Query]] = []
         self.is_resizing = False
@@ -135,6 +137,8 @@ class AskedCluster(Story):
                 }
             case "level":
                 return {}
+            case "splits":
+                return {"sources": self.splits.get(worker, [])}
             case "keys":
                 return self.pages[worker].page(states, from_json(frame.params))
             case _:

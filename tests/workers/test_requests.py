@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import wallaroo
 from tests.wallaroo.coordinator.story import A, B
 from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.asked_cluster import KEYS, AskedCluster
@@ -195,6 +196,45 @@ async def test_partitions_are_counted_by_owner(cluster: AskedCluster) -> None:
     assert (total["hashed"], total["declared"]) == (0, 1)
     assert sorted(total["by_worker"].values()) == [0, 1]
     assert (await cluster.ask("partitions", state="sum"))["states"] == [total]
+
+
+class Orders(wallaroo.PartitionedSource[str]):
+    """A source that is read by split, which nobody reads here."""
+
+    def read(self, partition: str, position: Any) -> Any:
+        raise AssertionError(partition)
+
+
+def orders_plan() -> Application:
+    orders = wallaroo.ApplicationBuilder("a").new_pipeline("orders", Orders())
+    return orders.to_sink(tcp_sink()).build()
+
+
+async def test_each_split_has_a_row_with_its_reader() -> None:
+    asked = AskedCluster(orders_plan())
+    asked.go_to(Phase.RUNNING)
+    asked.splits = {
+        A: [{"pipeline": 0, "count": 2, "splits": [{"split": "o-0"}, {"split": "o-2"}]}],
+        B: [{"pipeline": 0, "count": 1, "splits": [{"split": "o-1"}]}],
+    }
+    answer = await asked.ask("splits")
+    rows = [(each["split"], each["worker"], each["pipeline"]) for each in answer["splits"]]
+    assert rows == [("o-0", A, "orders"), ("o-1", B, "orders"), ("o-2", A, "orders")]
+    assert (answer["counts"], answer["problems"]) == ({"orders": 3}, {})
+    assert len((await asked.ask("splits", pipeline="orders", limit=2))["splits"]) == 2
+
+
+async def test_a_worker_whose_splits_are_not_known_is_a_problem() -> None:
+    asked = AskedCluster(orders_plan())
+    asked.go_to(Phase.RUNNING)
+    asked.silent = {B}
+    assert [*(await asked.ask("splits", timeout_s=0.01))["problems"]] == [B]
+
+
+async def test_a_pipeline_without_splits_is_a_mistake(cluster: AskedCluster) -> None:
+    with pytest.raises(ConfigError, match="no pipeline 'orders' whose source is read by split"):
+        await cluster.ask("splits", pipeline="orders")
+    assert (await cluster.ask("splits"))["splits"] == []
 
 
 async def test_nobody_owns_a_partition_before_the_first_assignment() -> None:

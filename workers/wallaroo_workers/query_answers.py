@@ -13,6 +13,7 @@ from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
+from wallaroo.worker.split_facts import split_facts
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.sinks.process_sinks import ProcessSinks
@@ -59,6 +60,8 @@ class Answers:
                 return {}
             case "keys":
                 return self.pages.page(self.machine.dataflow.states, params)
+            case "splits":
+                return split_facts(self.sources.splits.open_sources, params)
             case "get":
                 return get_object(self.machine.dataflow.states, params)
             case _:

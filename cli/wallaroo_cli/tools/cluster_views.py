@@ -98,6 +98,47 @@ def _print_by_worker(states: list[dict[str, Any]], what: str) -> None:
     print_table(table)
 
 
+_SPLITS = (
+    ("split", 0), ("worker", 0), ("position", 1), ("end", 4), ("lag", 2), ("state", 3),
+    ("pipeline", 5),
+)  # fmt: skip
+
+
+def print_splits(answer: dict[str, Any]) -> None:
+    """Print which worker reads which split, and how far it is."""
+    rows = [_split_cells(each) for each in answer["splits"]]
+    if rows:
+        print_columns(
+            [
+                Column(heading, [row[place] for row in rows], rank)
+                for place, (heading, rank) in enumerate(_SPLITS)
+            ]
+        )
+    elif not answer["counts"]:
+        click.echo("The application has no source that is read by split.")
+    else:
+        click.echo("No splits are known yet.")
+    if (count := sum(answer["counts"].values())) > len(rows):
+        click.echo(f"{len(rows):,} of {count:,} splits; --limit N shows more.", err=True)
+    print_problems(answer["problems"])
+
+
+def _split_cells(split: dict[str, Any]) -> list[str]:
+    position, end = split["position"], split["end"]
+    state = "caught up" if split["caught_up"] else "reading"
+    if split["ended"]:
+        state = f"failed: {split['problem']}" if split["problem"] else "ended"
+    return [
+        split["split"] or "(no name)",
+        split["worker"],
+        "start" if position is None else str(position),
+        NOTHING if end is None else str(end),
+        _number(split["lag"]),
+        state,
+        split["pipeline"],
+    ]
+
+
 def print_problems(problems: dict[str, str]) -> None:
     """Print on stderr which workers are missing from an answer, and why."""
     for problem in problems.values():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.connectors.base import Assignment
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.metrics.event_history import EVENTS_KEPT
@@ -24,6 +25,7 @@ from wallaroo_workers.logs import RECENT_LINES, recent_lines, set_log_level
 LEVELS = ("debug", "info", "warning", "error")
 KEYS_SHOWN = 100
 KEYS_AT_ONCE_MAX = 10_000
+SPLITS_SHOWN = 1_000
 
 _STATE_WHILE_AWAITED = {
     Phase.FORMING: "starting",
@@ -211,6 +213,43 @@ class Queries:
                 return {"state": state, "keys": keys, "problems": problems, "next": rest}
             first = 0
         return {"state": state, "keys": keys, "problems": problems, "next": None}
+
+    async def splits(self, parameters: Parameters) -> dict[str, Any]:
+        """Return who reads which split of which source, and how far."""
+        name = parameters.find("pipeline", str)
+        limit = max(1, parameters.take("limit", int, SPLITS_SHOWN))
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        parameters.finish()
+        pipelines = self._split_pipelines(name)
+        answers = await self._worker_queries.ask_all(
+            self._reach.watch.workers, "splits", {"limit": limit}, wait_s
+        )
+        rows: list[dict[str, Any]] = []
+        counts = dict.fromkeys(pipelines.values(), 0)
+        for worker, answer in answers.items():
+            for source in [] if isinstance(answer, ClusterError) else answer["sources"]:
+                if (pipeline := pipelines.get(source["pipeline"])) is not None:
+                    counts[pipeline] += source["count"]
+                    place = {"pipeline": pipeline, "worker": worker}
+                    rows += [{**place, **split} for split in source["splits"]]
+        rows.sort(key=lambda row: (row["pipeline"], str(row["split"])))
+        return {"splits": rows[:limit], "counts": counts, "problems": _problems(answers)}
+
+    def _split_pipelines(self, name: str | None) -> dict[int, str]:
+        """Return the names of the pipelines whose source is read by split, by their index."""
+        pipelines = {
+            index: pipeline.name
+            for index, pipeline in enumerate(self._reach.plan.pipelines)
+            if pipeline.source.assignment is Assignment.BY_SPLIT
+        }
+        if name is None:
+            return pipelines
+        if name not in pipelines.values():
+            known = ", ".join(map(repr, pipelines.values())) or "there is none"
+            raise ConfigError(
+                f"there is no pipeline {name!r} whose source is read by split", hint=known
+            )
+        return {index: each for index, each in pipelines.items() if each == name}
 
     async def get(self, parameters: Parameters) -> dict[str, Any]:
         """Return one state object as text, and as JSON if possible."""

@@ -24,6 +24,7 @@ class Requests:
             "status": queries.status,
             "partitions": queries.partitions,
             "keys": queries.keys,
+            "splits": queries.splits,
             "get": queries.get,
             "logs": queries.logs,
             "events": queries.events,

@@ -1,0 +1,32 @@
+"""What a worker answers about its splits."""
+
+from typing import Any, cast
+
+from wallaroo.ingest.split_ports import SplitSource
+from wallaroo.worker.split_facts import split_facts
+
+
+class Source:
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def facts(self) -> list[dict[str, Any]]:
+        return [{"split": name} for name in self.names]
+
+
+def facts_of(limit: int, **sources: Source) -> list[dict[str, Any]]:
+    by_index = {int(name[1:]): cast(SplitSource, each) for name, each in sources.items()}
+    found: list[dict[str, Any]] = split_facts(by_index, {"limit": limit})["sources"]
+    return found
+
+
+def test_the_splits_of_each_pipeline_are_in_the_order_of_their_names() -> None:
+    assert facts_of(10, p0=Source("b", "a"), p2=Source()) == [
+        {"pipeline": 0, "count": 2, "splits": [{"split": "a"}, {"split": "b"}]},
+        {"pipeline": 2, "count": 0, "splits": []},
+    ]
+
+
+def test_more_splits_than_the_limit_are_counted_only() -> None:
+    (found,) = facts_of(1, p0=Source("a", "b", "c"))
+    assert (found["count"], len(found["splits"])) == (3, 1)
