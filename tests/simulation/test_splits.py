@@ -130,10 +130,10 @@ def without_positions_of_splits_that_are_not_named(patch: Patch) -> None:
 
 PLANTED = {
     with_new_partitions_at_the_latest: 0,
-    with_the_last_share_only: 0,
+    with_the_last_share_only: 1,
     with_takers_before_the_commit: 28,
-    with_two_readers: 0,
-    without_positions_of_splits_that_are_not_named: 0,
+    with_two_readers: 20,
+    without_positions_of_splits_that_are_not_named: 6,
 }
 """Each with a seed that showed it, so that the test need not run all that come before it."""
 

@@ -222,7 +222,7 @@ class Queries:
         parameters.finish()
         pipelines = self._split_pipelines(name)
         answers = await self._worker_queries.ask_all(
-            self._reach.watch.workers, "splits", {"limit": limit}, wait_s
+            self._reach.view.workers, "splits", {"limit": limit}, wait_s
         )
         rows: list[dict[str, Any]] = []
         counts = dict.fromkeys(pipelines.values(), 0)
