@@ -36,6 +36,7 @@ class NotedSource:
     """What reads splits: notes what it is to do."""
 
     discovery_s = None
+    reconnect_count = 0
 
     def __init__(self, done: list[str]) -> None:
         self.done = done
