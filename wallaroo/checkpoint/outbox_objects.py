@@ -5,8 +5,9 @@ objects of any class, and a sink gets them with the types that the encoder gave 
 objects, results are known to be readable before they count as written.
 """
 
+import pickle
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from wallaroo.checkpoint.blocks import (
@@ -19,7 +20,7 @@ from wallaroo.checkpoint.blocks import (
 )
 from wallaroo.checkpoint.manifest import OutboxBatch
 from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.checkpoint.unpickling import Unreadable, unpickle_states
+from wallaroo.describing import error_text
 from wallaroo.errors import DamagedFileError
 
 OUTBOX_HEADER = encode_header(FileKind.OUTBOX)
@@ -28,12 +29,12 @@ OUTBOX_HEADER = encode_header(FileKind.OUTBOX)
 _COUNT = struct.Struct(">I")
 
 
-def encode_results(results: Sequence[Any], pickler: StatePickler) -> bytes:
+def encode_results(results: list[Any], pickler: StatePickler) -> bytes:
     """Return a block of `results`.
 
     Raises ``NotReadableError``, or what the user's code raises, if one cannot be pickled.
     """
-    return encode_block(_COUNT.pack(len(results)) + pickler.pickle_together(list(results)))
+    return encode_block(_COUNT.pack(len(results)) + pickler.pickle_together(results))
 
 
 def read_results(data: bytes, batch: OutboxBatch, file: str) -> list[Any]:
@@ -48,12 +49,13 @@ def read_blocks_of(data: bytes, batch: OutboxBatch, file: str) -> Iterator[list[
     its classes decide how they unpickle.
     """
     for offset, count, pickled in _blocks(data, batch, file):
-        found = unpickle_states(pickled, count)
-        if found is None:
+        try:
+            found = pickle.loads(pickled)
+        except BaseException as error:
+            # How objects unpickle is user code, and so is a sys.exit() in it.
+            raise _damage(file, offset, f"a result cannot be read: {error_text(error)}") from error
+        if type(found) is not list or len(found) != count:
             raise _damage(file, offset, f"a block does not have {count} results")
-        for each in found:
-            if type(each) is Unreadable:
-                raise _damage(file, offset, f"a result cannot be read: {each.error}")
         yield found
 
 

@@ -168,7 +168,7 @@ class Outbox:
 
     # Results
 
-    def add(self, results: Sequence[Any]) -> int:
+    def add(self, results: list[Any]) -> int:
         """Add results behind all others; return how many bytes they count as."""
         assert self._has_numbers, "the numbers of this slot are not known yet"
         before = self._filling.added_bytes

@@ -81,12 +81,12 @@ class BatchInProgress:
         """The bytes of the batch so far; 0 if it has no results."""
         return self._block_bytes if self._blocks else 0
 
-    def add(self, results: Sequence[Any]) -> None:
+    def add(self, results: list[Any]) -> None:
         """Add results behind all others."""
         for first in range(0, len(results), BLOCK_RECORDS_MAX):
             self._add(results[first : first + BLOCK_RECORDS_MAX])
 
-    def _add(self, results: Sequence[Any]) -> None:
+    def _add(self, results: list[Any]) -> None:
         try:
             block = encode_results(results, self._pickler)
         except BaseException as error:  # noqa: BLE001  how objects pickle is user code
@@ -108,7 +108,7 @@ class BatchInProgress:
         if self._block_bytes >= self._bytes_max:
             self.end()
 
-    def _add_halves(self, results: Sequence[Any]) -> None:
+    def _add_halves(self, results: list[Any]) -> None:
         middle = len(results) // 2
         self._add(results[:middle])
         self._add(results[middle:])

@@ -18,6 +18,9 @@ from wallaroo_workers.sinks.author_sink import AuthorSink
 
 log = get_logger()
 
+READ_AT_A_TIME = 2000
+"""Results that are unpickled before records and heartbeats have their turn."""
+
 
 class Delivery:
     """What one outbox asks for, see ``OutboxPorts``."""
@@ -109,9 +112,12 @@ class Delivery:
         rows: list[Any] = []
         try:
             data = data if data is not None else await self._store.get(batch.name)
+            pause_at = READ_AT_A_TIME
             for block in read_blocks_of(data, batch, file):
                 rows += block
-                await asyncio.sleep(0)  # records and heartbeats go on between two blocks
+                if len(rows) >= pause_at:
+                    pause_at += READ_AT_A_TIME
+                    await asyncio.sleep(0)
         except (DamagedFileError, MissingObjectError) as error:
             self._context.events.sink_failed(error)
             return
