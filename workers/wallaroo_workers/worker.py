@@ -103,10 +103,7 @@ class Worker:
             self._machine, settings, self._sources, self._sinks, self._measuring, self._control
         )
         self._answers = Answers(
-            machine=self._machine,
-            sources=self._sources,
-            sinks=self._sinks,
-            send=self.send,
+            machine=self._machine, sources=self._sources, sinks=self._sinks, send=self.send
         )
         # If user code forks and the child returns from it, the child has to end. The clock is the
         # first thing that the engine calls after each slice of records.
