@@ -353,6 +353,7 @@ class ManifestWriter:
                 )
             values = {"next": "states are taken over by their names"}
             self._ports.warn("checkpoint.plan_changed", values)
+            self._report_dropped(base)
             return
         what = difference(base.outline, current)
         raise ConfigError(
@@ -360,6 +361,20 @@ class ManifestWriter:
             hint="run the application that it was taken of, or give --allow-dropped-state to take "
             "over the states that still have their names and drop the others",
         )
+
+    def _report_dropped(self, base: Manifest) -> None:
+        sinks = [
+            index for index, sink in enumerate(self._plan.sinks) if sink.promise is Promise.OUTBOX
+        ]
+        dropped = [batch for batch in base.outbox() if batch.sink not in sinks]
+        if dropped:
+            values = {
+                "sinks": sorted({batch.sink for batch in dropped}),
+                "record_count": sum(batch.record_count for batch in dropped),
+                "hint": "to deliver them, run the application that has these sinks first",
+                "next": "they are not delivered, unless they have been already",
+            }
+            self._ports.warn("sink.results_dropped", values)
 
     def _maps(self, base: Manifest) -> list[PartitionMap]:
         before = {each.state: each for each in map(PartitionMap.from_wire, base.partition_maps)}

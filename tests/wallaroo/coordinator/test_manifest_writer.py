@@ -173,6 +173,16 @@ async def test_a_settled_checkpoint_is_the_last_one_without_anything_to_deliver(
     assert second.outbox_cuts == ()
 
 
+async def test_results_of_a_sink_that_was_dropped_are_reported(store: Store) -> None:
+    run, first = await begun(store)
+    await commit(run, first, with_outbox(9, 9))
+    warned: dict[str, dict[str, Any]] = {}
+    plan = application().to_sinks([tcp_sink(), tcp_sink()]).build()
+    await begun(store, plan=plan, warn=warned.__setitem__, allow_dropped_state=True)
+    assert warned["sink.results_dropped"]["sinks"] == [0]
+    assert warned["sink.results_dropped"]["record_count"] == 2
+
+
 async def test_an_epoch_is_above_that_of_the_last_run_also_behind_an_older_checkpoint(
     store: Store,
 ) -> None:
