@@ -49,6 +49,7 @@ start once will probably fail again, and the user is still watching.
   keys, while a manifest is being written.
 * MOVING is the phase of the cluster if, and only if, a resize is in HOLDING.
 * A lost worker is one that the cluster waits for in FORMING.
+* Cuts are delivered by members, not while keys move, and anew after a recovery.
 """
 
 from collections.abc import Callable
@@ -181,6 +182,7 @@ class Coordinator:
         """Assert the invariants that are listed at the top of this file."""
         self._state.check()
         self._resizes.check()
+        self._cuts.check()
         phase = self.phase
         assert self._lost <= set(self.workers)
         if phase is Phase.FORMING:

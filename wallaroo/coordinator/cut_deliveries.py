@@ -17,7 +17,7 @@ members, and the epoch in which they report, stay the same until the last cut.
 
 from collections.abc import Sequence
 
-from wallaroo.coordinator.cluster_state import ClusterState
+from wallaroo.coordinator.cluster_state import ClusterState, Phase
 from wallaroo.coordinator.events import Effect
 from wallaroo.names import CheckpointId, WorkerName
 from wallaroo.wire.outbox import CutDelivered, DeliverCut
@@ -48,6 +48,13 @@ class CutDeliveries:
     def are_under_way(self) -> bool:
         """Whether some cut still has to be ordered."""
         return bool(self._waiting_for)
+
+    def check(self) -> None:
+        """Assert what holds between any two steps."""
+        assert self._waiting_for <= set(self._state.workers)
+        assert not self.are_under_way or self._state.phase is not Phase.MOVING
+        if self._state.phase is Phase.FORMING:
+            assert not self.are_under_way, "a recovery delivers anew"
 
     def delivered(self, worker: WorkerName, frame: CutDelivered) -> list[Effect]:
         """Handle a worker's report; order the next cut if it was the last worker."""

@@ -13,6 +13,7 @@ from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import (
     Assign,
     Checkpoint,
+    Committed,
     ControlFrame,
     Drain,
     Drained,
@@ -31,6 +32,7 @@ from wallaroo.wire.control import (
     Rewind,
     Saved,
 )
+from wallaroo.wire.outbox import CutDelivered, DeliverCut
 
 OUTLINE = ["step one", "step two"]
 
@@ -47,6 +49,9 @@ class PlayedWorker:
         """The last one ordered, by itself or with another order."""
         self.resize = 0
         """The last one that it takes part in."""
+        self.cuts: list[CheckpointId] = []
+        """Cuts of the last manifest that are not delivered by all workers."""
+        self.is_connecting = False
 
     def hear(self, order: ControlFrame) -> None:
         """Take note of an order."""
@@ -58,6 +63,16 @@ class PlayedWorker:
                 self.resize, self.checkpoint = resize, checkpoint
             case Gather(_, resize) | Empty(_, resize):
                 self.resize = resize
+            case Assign():
+                self.cuts, self.is_connecting = order.cuts, True
+            case Committed():
+                self.cuts = order.cuts
+            case DeliverCut(_, cut):
+                self.cuts = [each for each in self.cuts if each >= cut]
+
+    def has_connected(self) -> None:
+        """Note that this worker is ready."""
+        self.is_connecting = False
 
     def answers(self, order: ControlFrame, script: "Script | None" = None) -> list[ControlFrame]:
         """Take note of an order; return what the script answers, or else the usual one."""
@@ -81,6 +96,19 @@ def joins(worker: PlayedWorker, journals: list[JournalExtent] | None = None) -> 
 
 def is_ready(worker: PlayedWorker) -> list[ControlFrame]:
     return [Ready(worker.epoch)]
+
+
+def has_delivered(worker: PlayedWorker) -> list[ControlFrame]:
+    """The lowest cut is delivered; the last one is not reported."""
+    return [CutDelivered(worker.epoch, worker.cuts[0])] if len(worker.cuts) > 1 else []
+
+
+def connects(worker: PlayedWorker) -> list[ControlFrame]:
+    """It is ready once all results of its checkpoint are delivered."""
+    if len(worker.cuts) > 1 or not worker.is_connecting:
+        return has_delivered(worker)
+    worker.has_connected()
+    return is_ready(worker)
 
 
 def is_open(worker: PlayedWorker) -> list[ControlFrame]:
@@ -135,7 +163,9 @@ def says_nothing(_worker: PlayedWorker) -> list[ControlFrame]:
 
 
 USUAL: Script = {
-    Assign: is_ready,
+    Assign: connects,
+    Committed: has_delivered,
+    DeliverCut: connects,
     Open: is_open,
     Rewind: joins,
     Checkpoint: has_saved,

@@ -25,6 +25,7 @@ from wallaroo.coordinator.events import (
     Publish,
     Received,
     Send,
+    SettleManifest,
     StartWorker,
     StopRequested,
     WorkerLost,
@@ -42,6 +43,7 @@ from wallaroo.wire.control import (
     RequestStop,
     Rewind,
 )
+from wallaroo.wire.outbox import DeliverCut
 
 FIRST_MANIFEST = 7
 
@@ -75,9 +77,11 @@ class RoundWatch:
         """The newest that is written."""
         self.last_round = CheckpointId(FIRST_MANIFEST)
         self.is_under_way = False
-        self.pending: WriteManifest | None = None
+        self.pending: WriteManifest | SettleManifest | None = None
         """What is being written."""
         self.written_round = CheckpointId(0)
+        self.cuts: list[CheckpointId] = []
+        """Those of the newest manifest."""
 
     def begins(self, checkpoint: CheckpointId) -> None:
         assert not self.is_under_way
@@ -93,14 +97,25 @@ class RoundWatch:
         assert order.contents == {name: content_of(name) for name in names}
         self.pending = order
 
-    def answered(self, *, stands: bool) -> Event:
+    def settles(self, order: SettleManifest) -> None:
+        assert self.pending is None
+        assert not self.is_under_way
+        assert self.cuts, "nothing is in doubt"
+        self.pending = order
+
+    def answered(self, *, stands: bool, cut_count: int) -> Event:
+        """The store has answered; the manifest has results of so many cuts."""
         assert self.pending is not None
         order, self.pending = self.pending, None
         if not stands:
             return ManifestNotWritten("the store is away")
         self.manifest += 1
+        if isinstance(order, SettleManifest):
+            return ManifestWritten(self.manifest, 1)
         self.written_round = order.checkpoint
-        return ManifestWritten(self.manifest, 1)
+        first = 10 * order.checkpoint
+        self.cuts = [CheckpointId(cut) for cut in range(first, first + cut_count)]
+        return ManifestWritten(self.manifest, 1, (), tuple(self.cuts))
 
     def ends(self, frame: Committed | Abandon | Rewind) -> None:
         assert self.is_under_way or isinstance(frame, Rewind)
@@ -142,6 +157,7 @@ class World:
         """Dead, and the coordinator has not heard of it."""
         self.joined: dict[WorkerName, Epoch] = {}
         self.assigned_epoch = Epoch(0)
+        self.ordered_cut_count = 0
         self.published: list[Publish] = []
         self.ends: list[EndCluster] = []
         self.carry_out(self.coordinator.start())
@@ -174,6 +190,8 @@ class World:
                         self.current[worker].orders.append(frame)
                 case WriteManifest():
                     self.rounds.is_written(effect, self.names)
+                case SettleManifest():
+                    self.rounds.settles(effect)
                 case Publish(epoch):
                     assert self.current.keys() == {*self.names}
                     assert all(each.epoch == epoch for each in self.current.values())
@@ -204,6 +222,9 @@ class World:
                 self.rounds.begins(checkpoint)
             case Committed() | Abandon() | Rewind():
                 self.rounds.ends(frame)
+            case DeliverCut():
+                assert frame.cut in self.rounds.cuts[1:]
+                self.ordered_cut_count += 1
 
     def check_assignment(self, assign: Assign) -> None:
         assert assign.epoch > self.assigned_epoch
@@ -212,7 +233,7 @@ class World:
         assert self.rounds.pending is None
         if self.is_durable:
             # Nobody goes on with what it had in an older epoch.
-            assert assign.manifest == self.rounds.manifest
+            assert (assign.manifest, assign.cuts) == (self.rounds.manifest, self.rounds.cuts)
             assert {epoch for _, epoch, _ in assign.members} == {assign.epoch}
             assert self.joined == dict.fromkeys(self.names, assign.epoch)
         else:
@@ -261,7 +282,8 @@ class World:
     def work(self) -> None:
         """Something goes on by itself."""
         if self.rounds.pending is not None and self.random.random() < 0.2:
-            self.happen(self.rounds.answered(stands=not self.fails()))
+            cut_count = self.random.randrange(4)
+            self.happen(self.rounds.answered(stands=not self.fails(), cut_count=cut_count))
         elif self.unreported and self.random.random() < 0.2:
             self.tell_loss()
         elif self.living:
@@ -335,8 +357,8 @@ def test_a_cluster_runs_again_after_any_losses(seed: int, is_durable: Any) -> No
 
 
 def test_the_seeds_see_what_they_are_for() -> None:
-    """Losses while a manifest is written, recoveries from what is then written, and stops."""
-    seen = {"waits": 0, "restarts": 0, "newer": 0}
+    """Losses while a manifest is written, recoveries from what is then written, stops, and cuts."""
+    seen = {"waits": 0, "restarts": 0, "newer": 0, "cuts": 0}
     for seed in range(60):
         world = World(seed, is_durable=True)
         for _ in range(200):
@@ -345,4 +367,5 @@ def test_the_seeds_see_what_they_are_for() -> None:
             seen["waits"] += is_forming and world.rounds.pending is not None
         seen["restarts"] += len(world.published) > 1
         seen["newer"] += world.rounds.manifest > FIRST_MANIFEST
+        seen["cuts"] += world.ordered_cut_count > 0
     assert min(seen.values()) > 10, seen
