@@ -12,6 +12,7 @@ discovered at another time waits. It is forgotten with the epoch, since every wo
 sources in a new epoch asks them again.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from wallaroo.coordinator.cluster_state import ClusterState, Phase, given
@@ -27,7 +28,9 @@ class SplitOrders:
         self._state = state
         self._epoch = state.epoch
         """The epoch of what is below."""
-        self._found: dict[int, Discovered] = {}
+        self._arriving: defaultdict[int, list[str]] = defaultdict(list)
+        """By pipeline: the first frames of an answer whose last one has not arrived."""
+        self._found: defaultdict[int, list[str]] = defaultdict(list)
         """By pipeline: what was discovered and waits."""
         self._starting: set[tuple[int, WorkerName]] = set()
         """Workers that do not know the first positions yet, by pipeline."""
@@ -38,7 +41,10 @@ class SplitOrders:
         self._enter(self._state.epoch)
         match frame:
             case Discovered():
-                self._found[frame.pipeline] = frame
+                arriving = self._arriving[frame.pipeline]
+                arriving += frame.splits
+                if frame.is_last:
+                    self._found[frame.pipeline] += self._arriving.pop(frame.pipeline)
             case SplitsStarted():
                 self._starting.discard((frame.pipeline, worker))
                 self._wants_round |= not self._starting
@@ -49,6 +55,7 @@ class SplitOrders:
     def _enter(self, epoch: Epoch) -> None:
         if epoch != self._epoch:
             self._epoch = epoch
+            self._arriving.clear()
             self._found.clear()
             self._starting.clear()
             self._wants_round = False
@@ -64,8 +71,8 @@ class SplitOrders:
         if may_move or state.phase is not Phase.RUNNING or not self._found:
             return []
         sends: list[Send] = []
-        for pipeline, frame in self._found.items():
-            shares = state.splits.discovered(pipeline, frame.splits, state.workers)
+        for pipeline, splits in self._found.items():
+            shares = state.splits.discovered(pipeline, splits, state.workers)
             sends += given(state.epoch, shares)
             starting = (share for share in shares if share.asks_for_start)
             self._starting.update((pipeline, share.worker) for share in starting)

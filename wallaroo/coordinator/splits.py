@@ -54,27 +54,38 @@ def deal(
     """
     kept: dict[WorkerName, list[str]] = {worker: [] for worker in sorted(workers)}
     free: list[str] = []
-    for split in sorted(splits):
+    for split in splits:
         kept.get(owners.get(split, NOBODY), free).append(split)
     # Those that have most get the larger shares, so that they give up as few as possible.
     order = sorted(kept, key=lambda worker: (-len(kept[worker]), hash_text(f"{salt}/{worker}")))
     least, larger_count = divmod(len(splits), len(order))
     dealt: dict[str, WorkerName] = {}
-    room: list[tuple[int, int, WorkerName]] = []
+    counts: dict[WorkerName, int] = {}
     for place, worker in enumerate(order):
         share, mine = least + (place < larger_count), kept[worker]
         if len(mine) > share:
-            mine.sort(key=lambda split: hash_text(f"{salt}/{split}"))
+            mine.sort(key=lambda split: (hash_text(f"{salt}/{split}"), split))
             free += mine[share:]
         dealt.update(dict.fromkeys(mine[:share], worker))
-        room.append((len(mine) - share, place, worker))
-    # Neighbours by name go to different workers: they are often alike in what they bring.
-    heapify(room)
-    for split in sorted(free):
-        missing, place, worker = room[0]
-        dealt[split] = worker
-        heapreplace(room, (missing + 1, place, worker))
-    return dealt
+        counts[worker] = min(len(mine), share)
+    return dealt | _spread(free, counts, salt)
+
+
+def _spread(
+    splits: Iterable[str], counts: Mapping[WorkerName, int], salt: str
+) -> dict[str, WorkerName]:
+    """Return an owner for each split: always the worker that has fewest; ``counts`` says how many.
+
+    Neighbours by name go to different workers: they are often alike in what they bring.
+    """
+    heap = [(count, hash_text(f"{salt}/{worker}"), worker) for worker, count in counts.items()]
+    heapify(heap)
+    owners: dict[str, WorkerName] = {}
+    for split in sorted(splits):
+        count, mark, worker = heap[0]
+        owners[split] = worker
+        heapreplace(heap, (count + 1, mark, worker))
+    return owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,14 @@ class _Source:
         return not self.finds_more and self.has_answered and len(self.ended) == len(self.owners)
 
     def deal(self, pipeline: int, workers: Collection[WorkerName]) -> None:
+        """Balance over these workers."""
         self.owners = deal(self.owners, workers, self.owners, salt=str(pipeline))
+
+    def add(self, pipeline: int, splits: Iterable[str], workers: Collection[WorkerName]) -> None:
+        """Give further splits to these workers, which have equal shares; nothing moves."""
+        counts = Counter(dict.fromkeys(workers, 0))
+        counts.update(self.owners.values())
+        self.owners.update(_spread(splits, counts, salt=str(pipeline)))
 
 
 class SplitLedger:
@@ -162,17 +180,17 @@ class SplitLedger:
     def discovered(
         self, pipeline: int, splits: Iterable[str], workers: Collection[WorkerName]
     ) -> list[SplitShare]:
-        """Note all splits that a source has now; return which worker reads those that are new.
+        """Note splits that a source has now; return which worker reads those that are new.
 
-        After the first discovery every worker gets a share, which may be empty.
+        ``splits`` may leave out those that are known. After the first discovery every worker gets
+        a share, which may be empty.
         """
         source = self._sources[pipeline]
         is_first, source.is_known, source.has_answered = not source.is_known, True, True
         found = [split for split in dict.fromkeys(splits) if split not in source.owners]
         if not found and not is_first:
             return []
-        source.owners.update(dict.fromkeys(found, NOBODY))
-        source.deal(pipeline, workers)
+        source.add(pipeline, found, workers)
         kind = SplitKind.INITIAL if is_first else SplitKind.NEW
         if not is_first and self._is_durable:
             source.found_later.update(found)

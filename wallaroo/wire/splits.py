@@ -18,7 +18,9 @@ class Discovered:
     epoch: Epoch
     pipeline: int
     splits: list[str] = field(repr=False)
-    """All of them, also those that were reported before; there may be many."""
+    """Those that were not reported before in this epoch."""
+    is_last: bool
+    """Whether no frame follows that belongs to the same answer of the source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ may make that another worker. So every ``Open`` decides anew, and a source is ne
 before it has answered.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
@@ -18,7 +19,8 @@ from wallaroo.names import WorkerName
 from wallaroo.wire.splits import Discovered, Splits, SplitsEnded, SplitsStarted
 from wallaroo.worker.context import WorkerContext
 
-ENDED_A_FRAME_MAX = 10_000
+SPLITS_A_FRAME_MAX = 10_000
+"""An answer with more of them takes several frames."""
 
 
 class SplitReading:
@@ -31,6 +33,8 @@ class SplitReading:
         self._mine: set[int] = set()
         """The pipelines whose sources this worker has to ask."""
         self._asking: set[int] = set()
+        self._reported: defaultdict[int, set[str]] = defaultdict(set)
+        """By pipeline: the splits that were reported since the last ``Open``."""
         self._turn = 0
         """Goes up with each ``Open``; a pause that began in an earlier turn leads to nothing."""
 
@@ -44,6 +48,7 @@ class SplitReading:
         """Begin to ask sources for their splits, and report what is known from before."""
         splits = self._worker.sources.splits
         self._turn += 1
+        self._reported.clear()
         self._mine = {
             index
             for index in splits.open_sources
@@ -73,12 +78,20 @@ class SplitReading:
         self._asking.discard(index)
         if index not in self._mine:
             return
-        worker.send(Discovered(worker.epoch, index, found))
+        self._report_found(index, found)
         if source.discovery_s is not None:
             turn = self._turn
             await worker.pause(source.discovery_s)
             if turn == self._turn:
                 self._ask(index)
+
+    def _report_found(self, index: int, found: list[str]) -> None:
+        reported, worker = self._reported[index], self._worker
+        new = [split for split in found if split not in reported]
+        reported.update(new)
+        for start in range(0, max(len(new), 1), SPLITS_A_FRAME_MAX):
+            end = start + SPLITS_A_FRAME_MAX
+            worker.send(Discovered(worker.epoch, index, new[start:end], end >= len(new)))
 
     def _report_started(self) -> None:
         for index in self._worker.sources.splits.take_asking():
@@ -95,5 +108,5 @@ class SplitReading:
 
     def _report_ended(self, pipeline: int, ended: Mapping[str, str]) -> None:
         items = iter(ended.items())
-        while some := dict(islice(items, ENDED_A_FRAME_MAX)):
+        while some := dict(islice(items, SPLITS_A_FRAME_MAX)):
             self._worker.send(SplitsEnded(self._worker.epoch, pipeline, some))

@@ -35,7 +35,7 @@ def running(**facts: Any) -> Story:
 
 
 def discover(cluster: Story, worker: WorkerName, *splits: str) -> list[Effect]:
-    return cluster.say(worker, Discovered(cluster.epoch, 0, [*splits]))
+    return cluster.say(worker, Discovered(cluster.epoch, 0, [*splits], is_last=True))
 
 
 def given(effects: Sequence[Effect]) -> dict[tuple[WorkerName, str], SplitPosition]:
@@ -80,6 +80,12 @@ def test_a_split_that_is_found_again_goes_to_nobody() -> None:
     assert kinds(discover(cluster, A, "x", "z")) == {"z": SplitKind.NEW}
 
 
+def test_an_answer_in_several_frames_is_one_discovery() -> None:
+    cluster = running()
+    assert cluster.say(A, Discovered(cluster.epoch, 0, ["x"], is_last=False)) == []
+    assert kinds(discover(cluster, A, "y")) == {"x": SplitKind.INITIAL, "y": SplitKind.INITIAL}
+
+
 def test_splits_wait_until_all_workers_have_opened_their_sources() -> None:
     cluster = story()
     cluster.go_to(Phase.OPENING)
@@ -90,7 +96,7 @@ def test_splits_wait_until_all_workers_have_opened_their_sources() -> None:
 
 def test_what_an_older_epoch_discovered_is_dropped() -> None:
     cluster = running()
-    late = Discovered(cluster.epoch, 0, ["x"])
+    late = Discovered(cluster.epoch, 0, ["x"], is_last=True)
     cluster.lose(B)
     cluster.go_to(Phase.RUNNING)
     assert cluster.say(A, late) == []

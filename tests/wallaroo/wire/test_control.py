@@ -107,7 +107,7 @@ FRAMES: list[ControlFrame] = [
     Emptied(EPOCH, 2),
     Hold(EPOCH, 2, CheckpointId(5)),
     Held(EPOCH, 2, [], 250_000, [0, 3], {0: {"splits": {"orders-0": ["at", [40, 2]]}}}),
-    Discovered(EPOCH, 0, ["orders-0", "orders-1"]),
+    Discovered(EPOCH, 0, ["orders-0", "orders-1"], True),
     Splits(EPOCH, 0, "at", ["orders-0", "orders-7"], [[40, 2], {1: b"position"}]),
     SplitsStarted(EPOCH, 0),
     SplitsEnded(EPOCH, 0, {"orders-0": "", "orders-1": "it is damaged"}),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import wallaroo
+from tests.wallaroo.ingest.orders import NotedSource
 from tests.wallaroo.ingest.senders import NotedListener, all_of
 from tests.wallaroo.links.ends import NotedConnection, content_of
 from wallaroo.checkpoint.pickling import StatePickler
@@ -162,12 +163,14 @@ class NotedSourcePorts:
         self.listener = NotedListener()
         self.listeners = {0: self.listener}
         self.replayed = Flag()
+        self.splits = NotedSource([])
+        """What reads the source of the pipeline that is read by split, if there is one."""
 
     def new_placed(self, index: int) -> PlacedSource:
         raise AssertionError(f"pipeline {index} has no such source")
 
     def new_split_source(self, index: int) -> SplitSource:
-        raise AssertionError(f"pipeline {index} has no such source")
+        return self.splits
 
     async def all_of(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
         await all_of(works)
@@ -176,10 +179,10 @@ class NotedSourcePorts:
 class WorkerByHand:
     """The process around one worker, as ``WorkerPorts``; checkpoints are off."""
 
-    def __init__(self, incarnation: Epoch = E1) -> None:
+    def __init__(self, incarnation: Epoch = E1, plan: Application | None = None) -> None:
         self.name = ME
         self.pid = 4711
-        self.plan = new_plan()
+        self.plan = plan or new_plan()
         self.durable = None
         self.pickler = StatePickler()
         self.deliveries = None

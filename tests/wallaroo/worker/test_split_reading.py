@@ -3,12 +3,15 @@
 from collections.abc import Coroutine, Mapping
 from typing import Any, cast
 
+import pytest
+
 from tests.wallaroo.worker.by_hand import E1, ME, A
 from wallaroo.checkpoint.departure import successor_of
 from wallaroo.checkpoint.split_positions import SplitKind
 from wallaroo.names import Epoch
 from wallaroo.testing.waiting import Flag
 from wallaroo.wire.splits import Discovered, Splits, SplitsEnded, SplitsStarted
+from wallaroo.worker import split_reading
 from wallaroo.worker.context import WorkerContext
 from wallaroo.worker.split_reading import SplitReading
 
@@ -99,7 +102,7 @@ def test_one_worker_asks_a_source_for_its_splits() -> None:
     worker = Worker(Source(), Source(), pipelines=(MINE, OTHERS))
     worker.sources.open_sources[0].names = ["x", "y"]
     worker.reading.opened(MEMBERS)
-    assert worker.go_on() == [Discovered(E1, 0, ["x", "y"])]
+    assert worker.go_on() == [Discovered(E1, 0, ["x", "y"], True)]
     assert worker.sources.open_sources[1].asked_count == 0
 
 
@@ -111,7 +114,31 @@ def test_a_source_is_asked_again_after_a_while() -> None:
     assert worker.paused_s == [30.0]
     source.names = ["x"]
     worker.time.set()
-    assert worker.go_on() == [Discovered(E1, 0, ["x"])]
+    assert worker.go_on() == [Discovered(E1, 0, ["x"], True)]
+
+
+def test_only_splits_that_are_new_are_reported_again() -> None:
+    source = Source(discovery_s=30.0)
+    worker = Worker(source)
+    source.names = ["x"]
+    worker.reading.opened(MEMBERS)
+    worker.go_on()
+    source.names = ["x", "y"]
+    worker.time.set()
+    assert worker.go_on() == [Discovered(E1, 0, ["y"], True)]
+    worker.reading.opened(MEMBERS)
+    assert worker.go_on() == [Discovered(E1, 0, ["x", "y"], True)]
+
+
+def test_many_splits_take_several_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_reading, "SPLITS_A_FRAME_MAX", 2)
+    worker = Worker(Source())
+    worker.sources.open_sources[0].names = ["x", "y", "z"]
+    worker.reading.opened(MEMBERS)
+    assert worker.go_on() == [
+        Discovered(E1, 0, ["x", "y"], False),
+        Discovered(E1, 0, ["z"], True),
+    ]
 
 
 def test_a_source_is_not_asked_again_before_it_has_answered() -> None:
@@ -125,7 +152,7 @@ def test_a_source_is_not_asked_again_before_it_has_answered() -> None:
     assert worker.go_on() == []
     assert source.asked_count == 1
     source.may_answer.set()
-    assert worker.go_on() == [Discovered(Epoch(2), 0, [])]
+    assert worker.go_on() == [Discovered(Epoch(2), 0, [], True)]
 
 
 def test_a_source_is_asked_at_one_pace_however_often_it_is_opened() -> None:
