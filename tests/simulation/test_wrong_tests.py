@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import wallaroo
+from tests.simulation.split_applications import beside_senders, followed
 from wallaroo.testing import NO_FAULTS, SimulationError, simulate
 from wallaroo.testing.cutting import frames, lines
 from wallaroo.testing.oracle import plain
@@ -108,6 +109,11 @@ def run(plan: Any, input: Any, **more: Any) -> Any:
         (of_lines, {"requests": [[b"1", b"2\n"]]}, "payload 1 .* cannot come as one line"),
         (of_lines, {"requests": [[b"1" * (2 << 20)]]}, "a simulation takes 1048576"),
         (from_file, {"file": [b"1\r"]}, "payload 0 .* cannot come as one line"),
+        (followed, {"log": [b"0:1"]}, "is a list; give a dict of partitions"),
+        (followed, {"log": {"p0": b"0:1"}}, "partition 'p0' .* is a bytes; give a dict of"),
+        (followed, {"log": {0: [b"0:1"]}}, "is named 0; give a str"),
+        (followed, {"log": {"p0": [], "p1": []}}, "nothing is sent"),
+        (beside_senders, {}, "nothing is sent"),
         (numbers, [[b"1"]], "input is a list; give a dict"),
         (lambda: made(3), {"made": [[b"1"]]}, "a generator and makes its own records"),
         (lambda: made(None), {}, "does not end within 100000 records"),
@@ -213,6 +219,10 @@ def test_lines_can_be_sent() -> None:
         b"1\n",
         b"2\n",
     ]
+
+
+def test_a_log_need_not_have_input_if_senders_have() -> None:
+    assert run(beside_senders(), {"sent": [[b"0:1"]]}).states["applied"]["k0"].ids == [1]
 
 
 def test_a_generator_and_a_file_can_be_all_the_input() -> None:

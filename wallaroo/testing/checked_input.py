@@ -96,10 +96,13 @@ def _name_mistakes(plan: Application, input: Mapping[Any, object]) -> Iterator[s
 def _is_nothing(plan: Application, checked: Mapping[str, list[Any]]) -> bool:
     if any(pipeline.source.generated() is not None for pipeline in plan.pipelines):
         return False
-    return not any(
-        any(checked[pipeline.name]) if pipeline.source.listening_address else checked[pipeline.name]
-        for pipeline in plan.pipelines
-    )
+    return not any(_has_records(pipeline, checked[pipeline.name]) for pipeline in plan.pipelines)
+
+
+def _has_records(pipeline: Pipeline, checked: list[Any]) -> bool:
+    if pipeline.source.assignment is Assignment.BY_SPLIT:
+        return any(records for _, records in checked)
+    return any(checked) if pipeline.source.listening_address else bool(checked)
 
 
 def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any]:
@@ -137,6 +140,8 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
 
 def _partitions(given: object, of: str, mistakes: list[str]) -> list[Any]:
     """Return the names of partitions with their records."""
+    if given == ():
+        return []  # the pipeline was left out
     if not isinstance(given, Mapping):
         mistakes.append(f"the {of} is {a_type(given)}; {_PARTITIONS}")
         return []

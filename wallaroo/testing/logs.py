@@ -80,7 +80,7 @@ class SimulatedLog:
         self._random = random
         self.discovery_s = None if ends else random.choice(DISCOVERIES_S)
         names = [*self.partitions]
-        most = 0 if ends else len(names) - (not may_be_empty)
+        most = 0 if ends else max(len(names) - (not may_be_empty), 0)
         later_count = min(chaos.partitions_added(), most)
         self._later = random.sample(names, later_count)
         """Partitions that are added while the cluster runs."""
