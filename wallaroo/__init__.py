@@ -45,17 +45,20 @@ from wallaroo.durations import (
     seconds,
 )
 from wallaroo.errors import WallarooError, WallarooParameterError
+from wallaroo.operators.results import DELETE, Delete
 from wallaroo.topology.plan import Application
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DELETE",
     "Application",
     "ApplicationBuilder",
     "Batch",
     "Computation",
     "ComputationMulti",
     "Decoder",
+    "Delete",
     "Delivery",
     "Encoder",
     "FileSinkConfig",

@@ -9,6 +9,7 @@ import socket
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,19 @@ from tests.checkpoints.formats import (
 )
 from tests.cluster.harness import framed, running, wait_processed
 from wallaroo.checkpoint.journal import replay_position
-from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest import Manifest, SinkShare, WorkerCheckpoint
 from wallaroo.checkpoint.parts import read_part
+from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.restorer import Restorer
 from wallaroo.checkpoint.shapes import fresh_shapes
+from wallaroo.checkpoint.share_writer import Limits, ShareWriter, SourcePositions
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.coordinator.manifest_writer import initial_maps
-from wallaroo.names import WorkerName
+from wallaroo.errors import WallarooError
+from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.journal_files import JournalReader, list_journals
 from wallaroo_workers.storage.manifests import ManifestLog
@@ -63,6 +69,9 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Application:
     return built
 
 
+async def no_pause(_: float) -> None: ...
+
+
 async def newest_manifest(folder: Path) -> Manifest:
     manifest = await ManifestLog(open_store(str(folder / "checkpoints"))).latest()
     assert manifest is not None
@@ -71,9 +80,6 @@ async def newest_manifest(folder: Path) -> Manifest:
 
 async def restored(folder: Path, plan: Application, manifest: Manifest) -> Totals:
     """Return the states of a checkpoint, as one worker that owns all keys restores them."""
-
-    async def no_pause(_: float) -> None:
-        return
 
     states = {name: KeyedState() for name in plan.states}
     maps = {each.state: each for each in initial_maps(plan, (ME,))}
@@ -117,6 +123,72 @@ async def test_states_and_journals_of_an_earlier_format_hold_all_that_was_accept
         count, total, squares = found.get(key, (0, 0, 0))
         found[key] = (count + 1, total + int(number), squares + int(number) ** 2)
     assert found == only("s", expected_totals([]))
+
+
+class Shares:
+    """Keeps what one worker saves."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, bytes] = {}
+        self.saved: list[WorkerCheckpoint] = []
+
+    def part_written(self, name: str, data: bytes) -> None:
+        self.parts[name] = data
+
+    def share_saved(self, content: WorkerCheckpoint) -> None:
+        self.saved.append(content)
+
+    def share_failed(self, error: WallarooError) -> None:
+        raise error
+
+
+@each_format
+async def test_keys_of_an_earlier_format_stay_deleted_in_the_next_checkpoint(
+    folder: Path, plan: Application
+) -> None:
+    manifest = await newest_manifest(folder)
+    before = await restored(folder, plan, manifest)
+    me = min(manifest.workers)
+    maps = {each.state: each for each in map(PartitionMap.from_wire, manifest.partition_maps)}
+    flow = Dataflow(plan, WorkerName(me), DataflowOptions(tracks_changes=True))
+    flow.bind((WorkerName(me),), maps)
+    store = open_store(str(folder / "checkpoints"))
+    restorer = Restorer(
+        WorkerName(me),
+        plan,
+        flow.states,
+        maps,
+        manifest.shapes or fresh_shapes(plan),
+        store,
+        no_pause,
+    )
+    found = await restorer.restore(manifest)
+    shares = Shares()
+    saving = ShareWriter(
+        WorkerName(me), Epoch(99), flow, lambda: 0.0, Limits(), StatePickler(), shares
+    )
+    if found.parts is None:
+        saving.mark_all_changed()
+    else:
+        saving.restored(found.parts, found.gave_at, found.took)
+    deleted = [*flow.states["by key"]][::2]
+    assert deleted
+    for key in deleted:
+        flow.states["by key"].delete(key)
+    checkpoint = CheckpointId(manifest.last_barrier() + 1)
+    saving.freeze(checkpoint, SourcePositions([], {}))
+    while saving.write_slice():
+        pass
+    for name, data in shares.parts.items():
+        await store.create(name, data)
+        saving.part_stored(name, None)
+    saving.output_settled(checkpoint, SinkShare())
+    (share,) = shares.saved
+    after = await restored(folder, plan, replace(manifest, workers={**manifest.workers, me: share}))
+    assert after["by remainder"] == before["by remainder"]
+    assert after["by key"] == {
+        key: total for key, total in before["by key"].items() if key not in deleted
+    }
 
 
 @pytest.mark.cluster

@@ -17,6 +17,16 @@ class Applied:
         self.is_known = False
 
 
+class Session:
+    """The number of records of a key since its state was last deleted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+SESSION_RECORDS = 3
+
+
 @wallaroo.decoder(header_length=4, length_fmt=">I")
 def decode(payload: bytes) -> tuple[int, int]:
     key, _, number = payload.decode().partition(":")
@@ -54,6 +64,16 @@ def apply_odd(record: tuple[int, int], state: Applied) -> tuple[tuple[int, int],
     if is_odd:
         state.ids.append(record[1])
     return record, has_changed
+
+
+@wallaroo.state_computation("count, and delete when it is complete")
+def count_session(
+    record: tuple[int, int], state: Session
+) -> tuple[tuple[int, int], bool | wallaroo.Delete]:
+    state.count += 1
+    # The order of the records does not matter, since the oracle knows only that of connections.
+    is_over = state.count == SESSION_RECORDS and record[0] % 2 == 0
+    return record, wallaroo.DELETE if is_over else True
 
 
 @wallaroo.computation("pass on")
@@ -150,11 +170,23 @@ def sparing() -> Application:
     )
 
 
+def sessions() -> Application:
+    """Keys are deleted, and come again."""
+    return (
+        wallaroo.ApplicationBuilder("sessions")
+        .new_pipeline("in", IN)
+        .to_state_partition(count_session, Session, "sessions", key_of, ["k1"])
+        .to_sinks([OUT, file_sink("sessions.txt")])
+        .build()
+    )
+
+
 APPLICATIONS: dict[str, Callable[[], Application]] = {
     "keyed": keyed,
     "two_states": two_states,
     "shared": shared,
     "sparing": sparing,
+    "sessions": sessions,
 }
 
 
@@ -178,17 +210,32 @@ def case(seed: int) -> Case:
     number = 0
     for pipeline in ("first", "second") if name == "shared" else ("in",):
         senders = []
-        for _ in range(chance.randint(1, 3)):
+        for sender in range(chance.randint(1, 3)):
             payloads = []
-            for _ in range(chance.choice([5, 40, 120])):
-                payloads.append(f"{chance.randrange(key_count)}:{number}".encode())
+            count = chance.choice([40, 120, 240] if name == "sessions" else [5, 40, 120])
+            for index in range(count):
+                key = chance.randrange(key_count)
+                if name == "sessions":
+                    key = 1000 * sender + session_key(index, count)
+                payloads.append(f"{key}:{number}".encode())
                 number += 1
             senders.append(payloads)
         input[pipeline] = senders
     return Case(name, plan, input, workers=chance.randint(1, 4))
 
 
+def session_key(index: int, count: int) -> int:
+    """Return the key of record ``index`` of ``count``.
+
+    An even key is deleted long after it is created, and then stays deleted. An odd key has one
+    record and stays: with these, old parts are not compacted soon.
+    """
+    if index % 2:
+        return index
+    return 2 * (index // 2 % max(count // 2 // SESSION_RECORDS, 1))
+
+
 def in_any_order(state: Any) -> Any:
     """The ids that were applied, each as often as it was; their order depends on the senders."""
     kind, values = state
-    return kind, sorted(values["ids"])
+    return kind, sorted(values["ids"]) if "ids" in values else values

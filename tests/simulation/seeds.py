@@ -17,6 +17,7 @@ FEW_CRASHES = Faults(
     orderly_stops=0,
     returns=0,
     resizes_while_running=12,
+    visits=0,
 )
 """So that changes of the members come to their end, one behind the other."""
 
@@ -46,6 +47,20 @@ MOVES = replace(
 )
 """So that partitions of logs change their reader, and some resizes fail at the last moment."""
 
+VISITS = replace(
+    FEW_CRASHES,
+    worker_crashes=0,
+    initializer_crashes=0,
+    crashes_together=0,
+    disks_lost=0,
+    drains=0,
+    failed_writes=0,
+    resizes_while_running=0,
+    visits=40,
+    resizes=False,
+)
+"""So that keys are away for a while, and come back to workers that held them before."""
+
 SHAPES = (ALL_FAULTS, FEW_CRASHES, ALL_FAULTS, HAND_OVERS)
 """Seeds take them in turn, each for all applications."""
 
@@ -61,7 +76,9 @@ def faults_of(seed: int, *, with_logs: bool = False) -> Faults:
     if with_logs:
         turn = seed // len(split_applications.APPLICATIONS)
         return SHAPES_WITH_LOGS[turn % len(SHAPES_WITH_LOGS)]
-    return SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
+    turn = seed // len(APPLICATIONS)
+    is_for_visits = case(seed).application == "sessions" and turn % len(SHAPES)
+    return VISITS if is_for_visits else SHAPES[turn % len(SHAPES)]
 
 
 def run_seed(

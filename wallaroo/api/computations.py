@@ -50,7 +50,10 @@ class ComputationMulti(_NamedComputation[P, Q_co]):
 
 
 class StateComputation(_NamedComputation[P, Q_co]):
-    """A computation with state: ``f(record, state)`` returns ``(record or None, bool)``."""
+    """A computation with state: ``f(record, state)`` returns ``(record or None, change)``.
+
+    ``change`` is a bool or ``wallaroo.DELETE``.
+    """
 
     decorator: ClassVar[str] = "@wallaroo.state_computation(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record", "state")
@@ -61,7 +64,10 @@ class StateComputation(_NamedComputation[P, Q_co]):
 
 
 class StateComputationMulti(_NamedComputation[P, Q_co]):
-    """A computation with state and many results: ``f(record, state)`` returns ``(list, bool)``."""
+    """A computation with state and many results: ``f(record, state)`` returns ``(list, change)``.
+
+    ``change`` is a bool or ``wallaroo.DELETE``.
+    """
 
     decorator: ClassVar[str] = "@wallaroo.state_computation_multi(name)"
     arguments: ClassVar[tuple[str, ...]] = ("record", "state")
@@ -98,7 +104,8 @@ def computation_multi(name: str) -> Callable[[Callable[P, Q_co]], ComputationMul
 def state_computation(name: str) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]:
     """Make a computation of ``f(record, state)``, which changes ``state`` in place.
 
-    It returns ``(result, state_changed)``; a result of ``None`` emits nothing.
+    It returns ``(result, state_changed)``; a result of ``None`` emits nothing. With
+    ``wallaroo.DELETE`` instead of ``state_changed``, the state of the record's key is deleted.
     """
     if callable(name):
         forgot = StateComputation(cast("Callable[..., Any]", name), None)
@@ -115,7 +122,8 @@ def state_computation_multi(
 ) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]:
     """Make a computation of ``f(record, state)`` that returns ``(list of results, state_changed)``.
 
-    Each result becomes a record of its own, in the order of the list.
+    Each result becomes a record of its own, in the order of the list. With ``wallaroo.DELETE``
+    instead of ``state_changed``, the state of the record's key is deleted.
     """
     if callable(name):
         forgot = StateComputationMulti(cast("Callable[..., Any]", name), None)

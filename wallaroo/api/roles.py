@@ -10,6 +10,7 @@ Nothing looks at these types when an application runs: ``wallaroo.api.readers`` 
 
 from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeVar
 
+from wallaroo.operators.results import Delete
 from wallaroo.type_variables import Q, Q_co, R_co, R_contra, S_contra
 
 RecordKey: TypeAlias = str | bytes | SupportsIndex | tuple["RecordKey", ...]
@@ -74,8 +75,9 @@ class StateStep(Protocol[R_contra, S_contra, Q_co]):
         """Return the name of the step."""
         ...
 
-    def compute(self, record: R_contra, state: S_contra, /) -> tuple[Q_co | None, bool]:
-        """Return the result, or ``None``, and whether the state has changed."""
+    def compute(self, record: R_contra, state: S_contra, /) -> tuple[Q_co | None, bool | Delete]:
+        """Return the result, or ``None``, and whether the state has changed or is to be
+        deleted."""
         ...
 
 
@@ -88,6 +90,6 @@ class StateMultiStep(Protocol[R_contra, S_contra, Q]):
 
     def compute_multi(
         self, record: R_contra, state: S_contra, /
-    ) -> tuple[list[Q] | list[Q | None] | None, bool]:
-        """Return the results, and whether the state has changed."""
+    ) -> tuple[list[Q] | list[Q | None] | None, bool | Delete]:
+        """Return the results, and whether the state has changed or is to be deleted."""
         ...

@@ -150,12 +150,15 @@ class WorkerCheckpoint:
     """Records counted until the barrier, see ``wallaroo.metrics.tally``. They are by worker, since
     a worker also carries the counts of workers that have left."""
     gave_at: CheckpointId = field(default_factory=lambda: NO_BARRIER)
-    """The last barrier at which keys moved away from it. Older parts may hold keys that it did not
-    own any more when this was saved."""
+    """The last barrier at which partitions moved away from it. Older parts may hold keys that it
+    did not own any more when this was saved."""
     outbox: list[OutboxBatch] = field(default_factory=list)
     """What it delivers once this checkpoint is committed, and what only it may have delivered."""
     prepared: list[Prepared] = field(default_factory=list)
     """What its sinks commit once this checkpoint is committed."""
+    took: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    """By state and barrier: the partitions that moved back to it. Of these, parts from before the
+    barrier may hold keys that were deleted elsewhere meanwhile."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""
@@ -239,7 +242,9 @@ class Manifest:
             cuts = [staged.cut for staged in worker.staged]
             cuts += [batch.cut for batch in worker.outbox]
             cuts += [prepared.cut for prepared in worker.prepared]
-            last = max([last, worker.gave_at, *cuts, *(part.checkpoint for part in worker.parts)])
+            barriers = [at for by_barrier in worker.took.values() for at in by_barrier]
+            parts = [part.checkpoint for part in worker.parts]
+            last = CheckpointId(max(last, worker.gave_at, *cuts, *barriers, *parts))
         return last
 
     def outbox(self) -> list[OutboxBatch]:

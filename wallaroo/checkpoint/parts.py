@@ -5,9 +5,10 @@ Each chunk is one block, whose body is::
     form of the keys (u8), how many (u32), bytes of the keys (u32), keys, state objects
 
 Keys are a msgpack array: of texts if all keys are ``str`` (form 0), otherwise of canonical key
-bytes (form 1). The state objects are one pickle of a list, so what they share is kept once. Keys
-can be read without the pickle. Reading it creates objects of the application's classes, so it is
-read only if these are needed, and only after the block's checksum has matched.
+bytes (form 1). The state objects are one pickle of a list, so what they share is kept once.
+``None`` instead of an object is a tombstone: the key was deleted, whatever older parts hold of it.
+Keys can be read without the pickle. Reading it creates objects of the application's classes, so it
+is read only if these are needed, and only after the block's checksum has matched.
 """
 
 import pickle

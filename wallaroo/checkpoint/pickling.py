@@ -163,7 +163,7 @@ class StatePickler:
 
     def pickle_together(self, values: list[Any]) -> bytes:
         """Return one pickle of many objects; raises what ``pickle`` raises."""
-        kind = type(values[0]) if values else list
+        kind: type = next((type(value) for value in values if value is not None), list)
         count_max = self._simple.get(kind)
         if count_max is not None and not _extension_registry:
             data = pickle.dumps(values, PICKLE_PROTOCOL)

@@ -54,6 +54,8 @@ class Restored:
     """The position of each source that had one, by pipeline."""
     gave_at: CheckpointId = NO_BARRIER
     """The value of ``WorkerCheckpoint.gave_at`` for these parts."""
+    took: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    """The value of ``WorkerCheckpoint.took`` for these parts."""
     unreadable: list[UnreadableKey] = field(default_factory=list)
     """Keys of this worker whose objects could not be restored; the states do not have them."""
 
@@ -106,7 +108,7 @@ class Restorer:
             # Everything is written again: the next start must not meet the same objects again, and
             # a manifest has objects of one form only.
             return Restored(None, sources, unreadable=unreadable)
-        return Restored(mine.parts, sources, mine.gave_at)
+        return Restored(mine.parts, sources, mine.gave_at, mine.took)
 
     async def _load(
         self, share: WorkerCheckpoint, saved_maps: list[PartitionMap], *, is_all_mine: bool
@@ -117,7 +119,10 @@ class Restorer:
                 continue  # the application has no such state now, and its user lets it be dropped
             # A part from before keys moved away may hold keys that are newer at another worker.
             is_mixed = part.checkpoint < share.gave_at
-            is_wanted = self._filter(saved_maps[part.state], share.worker, is_mixed, is_all_mine)
+            took_later = _taken_since(part, share.took.get(state, {}))
+            is_wanted = self._filter(
+                saved_maps[part.state], share.worker, is_mixed, took_later, is_all_mine
+            )
             try:
                 data = await self._store.get(part.name)
             except MissingObjectError as error:
@@ -127,13 +132,13 @@ class Restorer:
                 await self._pause(0)
 
     def _load_chunk(
-        self, state: str, chunk: Chunk, is_wanted: Callable[[Any], bool] | None
+        self, state: str, chunk: Chunk, is_wanted: Callable[[Any, Any], bool] | None
     ) -> None:
         states = self._states[state]
         may_be_removed = state in self._changed and self._plan.states[state].upgrade is not None
         values = chunk.states(may_be_removed=may_be_removed)
         for key, value in zip(chunk.keys(), values, strict=True):
-            if is_wanted is not None and not is_wanted(key):
+            if is_wanted is not None and not is_wanted(key, value):
                 continue
             if type(value) is Unreadable:
                 # An older object of the key must not replace it.
@@ -141,7 +146,10 @@ class Restorer:
                 problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
                 continue
-            states.put(key, value)
+            if value is None:
+                states.remove(key)  # a tombstone
+            else:
+                states.put(key, value)
             if self._unreadable:
                 self._unreadable.pop((state, key), None)
 
@@ -165,16 +173,36 @@ class Restorer:
                 await self._pause(0)
 
     def _filter(
-        self, saved_map: PartitionMap, worker: WorkerName, is_mixed: bool, is_all_mine: bool
-    ) -> Callable[[Any], bool] | None:
-        """Return a function that selects the keys to load from a part; ``None`` for all."""
+        self,
+        saved_map: PartitionMap,
+        worker: WorkerName,
+        is_mixed: bool,
+        took_later: frozenset[int],
+        is_all_mine: bool,
+    ) -> Callable[[Any, Any], bool] | None:
+        """Return a function that selects what to load from a part of `worker`, given a key and its
+        object; ``None`` for all."""
+        if is_all_mine and not is_mixed and not took_later:
+            return None
         me, owner_of = self._me, self._maps[saved_map.state].owner_of
-        saved_owner_of = saved_map.owner_of
-        if not is_mixed:
-            return None if is_all_mine else lambda key: owner_of(key) == me
-        if is_all_mine:
-            return lambda key: saved_owner_of(key) == worker
-        return lambda key: saved_owner_of(key) == worker and owner_of(key) == me
+        saved_owner_of, saved_partition_of = saved_map.owner_of, saved_map.partition_of
+
+        def is_wanted(key: Any, value: Any) -> bool:
+            if not is_all_mine and owner_of(key) != me:
+                return False
+            # A key that was deleted just before its partition moved may exist again elsewhere.
+            may_be_elsewhere = is_mixed or (value is None and not is_all_mine)
+            if may_be_elsewhere and saved_owner_of(key) != worker:
+                return False
+            return not took_later or saved_partition_of(key) not in took_later
+
+        return is_wanted
+
+
+def _taken_since(part: PartRef, took: dict[int, list[int]]) -> frozenset[int]:
+    """Return the partitions that moved back to the worker since it wrote `part`."""
+    later = (partitions for at, partitions in took.items() if at > part.checkpoint)
+    return frozenset(partition for partitions in later for partition in partitions)
 
 
 def replayer_of(journal: str, members: Sequence[WorkerName]) -> WorkerName:

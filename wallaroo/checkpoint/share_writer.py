@@ -22,6 +22,15 @@ Nothing here waits or does I/O. Parts leave by ``part_written``, and answers com
 * *A failure is reported too early.* The next round could begin while puts of this one are still
   under way, and more parts than one round's would be in memory. So ``share_failed`` waits for them.
 * *Compaction drops a part while its keys are only promised to a later one.*
+* *A deleted key comes back from an older part.* A part holds it as a tombstone, which removes what
+  older parts of this worker hold. So parts leave oldest first: then a part with a tombstone leaves
+  with, or after, everything that the tombstone removes.
+* *A key comes back that was deleted at another worker.* Its partition moved away from here, the key
+  was deleted there, and the partition moved back. Parts of this worker from before still hold the
+  key, and the tombstone is in parts of the other worker, which knows nothing of ours. Tombstones
+  that travel would have to be kept until no part of any worker can hold the key. Instead, a share
+  names the partitions that moved back (``took``), and a restore takes nothing of them from older
+  parts: all that was in them when they moved back has been written since.
 
 **Invariants**
 
@@ -46,7 +55,7 @@ checkpoint is the longest of four: the wait for the barrier, one slice, all copi
 slices, and ``committed``. All four are measured here, since only the worker's thread knows them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -71,9 +80,11 @@ from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError, WallarooError
 from wallaroo.metrics.tally import Counts
-from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, PartitionId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
+
+Took = dict[str, dict[int, list[int]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +197,7 @@ class ShareWriter:
         self._limits = limits
         self._states = dataflow.states
         self._changes = [
-            (name, state.changes)
-            for name, state in dataflow.states.items()
-            if state.changes is not None
+            (name, each.changes) for name, each in self._states.items() if each.changes is not None
         ]
         self._freeze = dataflow.freeze
         self._counts = dataflow.counts
@@ -196,7 +205,9 @@ class ShareWriter:
         self._share: _Share | None = None
         self._part_count = 0
         self._gave_at = NO_BARRIER
-        """The last barrier at which keys moved from here to other workers."""
+        """The last barrier at which partitions moved from here to other workers."""
+        self._took: Took = {}
+        """Partitions that moved back, see ``WorkerCheckpoint.took``."""
         self._inherited: list[StagedOutput] = []
         """Output staged by workers that have left, to be listed in the next checkpoint."""
         self._parts: list[PartRef] = []
@@ -213,8 +224,13 @@ class ShareWriter:
         """Time spent on copies of keys that were about to change, since the last slice."""
         self._pause_s = 0.0
         """The longest time that records waited, since the last share was saved."""
-        self._writers = {
-            name: _ChunkWriter(name, pickler, clock, partial(self._keep, index), self._copied)
+        self._writers = self._new_writers()
+
+    def _new_writers(self) -> dict[str, _ChunkWriter]:
+        return {
+            name: _ChunkWriter(
+                name, self._pickler, self._clock, partial(self._keep, index), self._copied
+            )
             for index, name in enumerate(self._states)
         }
 
@@ -325,11 +341,11 @@ class ShareWriter:
             return
         self._new_parts = share.parts
         pause_s, self._pause_s = self._pause_s, 0.0
-        kept = [part for part in self._parts if part.name not in self._leaving]
+        parts = [part for part in self._parts if part.name not in self._leaving] + share.parts
         self._events.share_saved(
             WorkerCheckpoint(
                 worker=self._me,
-                parts=kept + share.parts,
+                parts=parts,
                 journals=share.positions.journals,
                 sources=share.positions.sources,
                 staged=self._inherited + share.output.staged,
@@ -339,6 +355,7 @@ class ShareWriter:
                 gave_at=self._gave_at,
                 outbox=share.output.outbox,
                 prepared=share.output.prepared,
+                took=_that_matter(self._took, parts),
             )
         )
 
@@ -348,6 +365,7 @@ class ShareWriter:
         self._inherited = []
         self._parts = [part for part in self._parts if part.name not in self._leaving]
         self._parts += self._new_parts
+        self._took = _that_matter(self._took, self._parts)
         self._new_parts = []
         self._leaving = frozenset()
         for _, change in self._changes:
@@ -366,13 +384,21 @@ class ShareWriter:
 
     # Between checkpoints
 
-    def restored(self, parts: list[PartRef], gave_at: CheckpointId) -> None:
+    def restored(self, parts: list[PartRef], gave_at: CheckpointId, took: Took) -> None:
         """Begin with the states in these parts, which this worker wrote in an earlier life."""
-        self._parts, self._gave_at = parts, gave_at
+        self._parts, self._gave_at, self._took = parts, gave_at, took
 
-    def keys_moved_away(self, checkpoint: CheckpointId) -> None:
-        """Note that keys moved from here to other workers at this barrier."""
-        self._gave_at = checkpoint
+    def owners_changed(
+        self, checkpoint: CheckpointId, *, gave: bool, took: Mapping[str, list[PartitionId]]
+    ) -> None:
+        """Note that partitions moved from here, or to here, at this barrier."""
+        if any(part.checkpoint < self._gave_at for part in self._parts):
+            # Such a part may hold keys of these partitions, from the time when they were here.
+            for state, partitions in took.items():
+                if partitions:
+                    self._took.setdefault(state, {})[checkpoint] = [*partitions]
+        if gave:
+            self._gave_at = checkpoint
 
     def inherit(self, staged: list[StagedOutput]) -> None:
         """List output of a worker that has left, as it staged it, in the next checkpoint."""
@@ -385,7 +411,7 @@ class ShareWriter:
 
     def mark_all_changed(self) -> None:
         """Forget all parts, and write every key of this worker in the next checkpoint."""
-        self._parts = []
+        self._parts, self._took = [], {}
         for state in self._states.values():
             state.mark_changed(state)
 
@@ -423,6 +449,18 @@ class ShareWriter:
             surplus -= part.key_count
             oldest.append(part)
         return oldest
+
+
+def _that_matter(took: Took, parts: list[PartRef]) -> Took:
+    """Return the partitions in ``took`` of which ``parts`` may hold keys from before they moved."""
+    oldest = min((part.checkpoint for part in parts), default=None)
+    if oldest is None:
+        return {}
+    recent = {
+        state: {at: partitions for at, partitions in by_barrier.items() if at > oldest}
+        for state, by_barrier in took.items()
+    }
+    return {state: by_barrier for state, by_barrier in recent.items() if by_barrier}
 
 
 def _saving_error(state: str, error: BaseException) -> WallarooError:

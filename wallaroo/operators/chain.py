@@ -21,7 +21,7 @@ the function is::
                     out.append(payload)
                     continue
                 state = states_0.get(key)
-                if state is None: state = states_0[key] = create_0()
+                if state is None: state = states_0[key] = create_0()    # in three lines
                 pair = step_0(record, state)
                 ...
 
@@ -50,7 +50,13 @@ from wallaroo.operators.changes import StateChanges, StateWriter
 from wallaroo.operators.counting import ChainCounters
 from wallaroo.operators.failures import Site, StopOnError, forget_traceback, traceback_of
 from wallaroo.operators.keyed_state import KeyedState
-from wallaroo.operators.results import checked_pair, encoded_bytes, records_of_multi
+from wallaroo.operators.results import (
+    DELETE,
+    checked_pair,
+    encoded_bytes,
+    records_of_multi,
+    refuse_none,
+)
 from wallaroo.operators.routes import Routes
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.plan import (
@@ -245,25 +251,32 @@ class _ChainWriter:
         )
         if self.probe is not None:
             self.names[states] = self.probe.watched(step.state, state.objects)
+        delete = self._name(f"delete_{step.id}", state.delete)
         self._line(f"state = {states}.get(key)")
-        self._line(f"if state is None: state = {states}[key] = {create}()", site=step.name)
         change = state.changes
         if change is not None:
             _bind_changes(self.names, step.id, change)
             self.bindings.tracking.append((self.names, step.id, change))
-            # `frozen` is empty except for a moment after each barrier, so this costs 5 ns.
+            # `frozen` is empty except for a moment after each barrier, so this costs 5 ns. It comes
+            # before a new object is created: the barrier may hold that the key was deleted.
             self._line(
                 f"if frozen_{step.id} and mark_of_{step.id}(key) is frozen_mark_{step.id}: "
                 f"copy_first_{step.id}(key)"
             )
+        self._line("if state is None:")
+        self._line(f"    state = {create}()", site=step.name)
+        self._line(f"    if state is None: refuse_none({step.state!r})", site=step.name)
+        self._line(f"    {states}[key] = state")
         self._line(f"pair = {function}(record, state)", site=step.name)
         # Anything but a pair is the user's mistake, and so is one that fails here (a generator).
         self._line("try: result, changed = pair", site=step.name)
         self._line("except (TypeError, ValueError): result, changed = checked_pair(pair)",
                    site=step.name)  # fmt: skip
         # A two-letter string also unpacks into two values, so check that the second is a bool.
-        self._line("if changed is not True and changed is not False: checked_pair(pair)",
-                   site=step.name)  # fmt: skip
+        # `DELETE` is none either, so a state that is never deleted pays nothing for it.
+        self._line("if changed is not True and changed is not False:")
+        self._line("    checked_pair(pair)", site=step.name)
+        self._line(f"    if changed is DELETE: {delete}(key)")
         if change is not None:
             # Truth-testing may call the user's `__bool__`, so this line needs a site.
             self._line(
@@ -272,7 +285,7 @@ class _ChainWriter:
             self._line(f"    marks_{step.id}[key] = current_{step.id}")
             self._line(f"    note_changed_{step.id}(key)")
         self._line(f"{result} = result")
-        self.names["checked_pair"] = checked_pair
+        self.names |= {"checked_pair": checked_pair, "DELETE": DELETE, "refuse_none": refuse_none}
 
     def _fan_out(self, step: Step) -> None:
         self.names["records_of_multi"] = records_of_multi

@@ -4,8 +4,9 @@ Each key that ever changed has a mark that names the round in which it changed l
 the list of that round. At a barrier the list is frozen: the next round gets another list and
 another mark, so freezing takes no time however long the list is. Frozen keys are written in slices
 between batches while records go on. If a frozen key is about to change, a pickled copy of its old
-value is kept first (copy on write, by key). So a checkpoint holds every state as it was at the
-barrier, and the record path waits for one slice, or one copy, at a time.
+value is kept first (copy on write, by key). A key that was deleted is written as a **tombstone**:
+``None`` instead of an object. It has a mark only until then. So a checkpoint holds every state as
+it was at the barrier, and the record path waits for one slice, or one copy, at a time.
 
 No call takes long with a million keys. That is why keys have marks: a dict of the changed keys of
 each round was resized again each time, up to 30 ms at once. It is also why lists of keys are freed
@@ -23,7 +24,8 @@ class StateWriter(Protocol):
     """Receives what a checkpoint holds of one state; if it raises, the checkpoint fails."""
 
     def write(self, keys: list[Any], states: list[Any]) -> None:
-        """Write keys and their states, which may change as soon as this returns."""
+        """Write keys and their states, which may change as soon as this returns; ``None`` is a
+        tombstone."""
         ...
 
     def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
@@ -31,7 +33,7 @@ class StateWriter(Protocol):
         ...
 
     def copy(self, key: Any, state: Any) -> bytes:
-        """Return a pickle of a key's state, which is about to change."""
+        """Return a pickle of a key's state, which is about to change, or of a tombstone."""
         ...
 
 
@@ -57,6 +59,8 @@ class StateChanges:
         """Keys written for the running checkpoint, for the case that it is abandoned."""
         self._spent: list[list[Any]] = []
         """Lists of keys of committed checkpoints, which are freed one by one."""
+        self._has_deleted = False
+        """Whether any key was ever deleted."""
         self.error: BaseException | None = None
         """Why the running checkpoint cannot be complete."""
         self._writer: StateWriter | None = None
@@ -82,7 +86,7 @@ class StateChanges:
         assert self._writer is not None
         self.marks[key] = None
         try:
-            self._copies[key] = self._writer.copy(key, self._states[key])
+            self._copies[key] = self._writer.copy(key, self._states.get(key))
         except BaseException as error:  # noqa: BLE001  the state is the user's; the record is innocent
             self._written.append([key])
             self.error = self.error or error
@@ -102,9 +106,17 @@ class StateChanges:
             return len(taken)
         keys = self._unwritten(key_count_max)
         if keys:
-            states = self._states
-            self._write(keys, lambda keys: writer.write(keys, [states[key] for key in keys]))
+            state_of = self._states.get
+            self._write(keys, lambda keys: writer.write(keys, [state_of(key) for key in keys]))
+            if self._has_deleted:
+                self._forget_marks(keys)
         return len(keys)
+
+    def _forget_marks(self, keys: list[Any]) -> None:
+        """Free the marks of deleted keys, whose tombstones are written."""
+        for key in keys:
+            if key not in self._states:
+                del self.marks[key]
 
     def _unwritten(self, count_max: int) -> list[Any]:
         """Take unwritten keys from the end of the frozen list; perhaps none, even if some
@@ -146,6 +158,16 @@ class StateChanges:
             if mark is not current and mark is not frozen:
                 marks[key] = current
                 self.changed.append(key)
+
+    def mark_deleted(self, key: Any) -> None:
+        """Write a tombstone for ``key``, which is about to be removed from the states."""
+        self._has_deleted = True
+        mark = self.marks.get(key)
+        if self.frozen and mark is self.frozen_mark:
+            self.copy_first(key)
+        if mark is not self.current_mark:
+            self.marks[key] = self.current_mark
+            self.changed.append(key)
 
     def add_moved(self, keys: Iterable[Any]) -> None:
         """Mark keys that moved here from another worker; they have no mark here yet."""

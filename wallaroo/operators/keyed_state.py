@@ -3,6 +3,10 @@
 Everything that reads or changes objects of a state does so here: chains, checkpoints, restores,
 resizes and queries. Today the objects are in a dict. Chains bind that dict itself: a method of ours
 between a record and its state would cost 40 ns for each record.
+
+A key is deleted by a computation, or by ``wallaroo-cluster delete``. Then its object is gone at
+once, and the next checkpoint holds a tombstone for it (see ``changes``), since older parts may hold
+the key.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +27,8 @@ class KeyedState(Mapping[Any, Any]):
         """For chains, which look up and add objects. All others use the methods."""
         self.changes = StateChanges(self.objects) if tracks_changes else None
         """What the next checkpoint has to write; ``None`` without checkpoints."""
+        self.deleted_count = 0
+        """How many keys were removed so far, at most."""
 
     def __getitem__(self, key: Any) -> Any:
         return self.objects[key]
@@ -52,6 +58,16 @@ class KeyedState(Mapping[Any, Any]):
 
     # What changes
 
+    def delete(self, key: Any) -> bool:
+        """Delete a key and its object; return whether it was here."""
+        if key not in self.objects:
+            return False
+        if self.changes is not None:
+            self.changes.mark_deleted(key)
+        del self.objects[key]
+        self.deleted_count += 1
+        return True
+
     def mark_changed(self, keys: Iterable[Any]) -> None:
         """Write those of ``keys`` that are here in this or the next checkpoint."""
         if self.changes is not None:
@@ -73,28 +89,31 @@ class KeyedState(Mapping[Any, Any]):
     def drop(self, keys: Iterable[Any]) -> None:
         """Remove keys that another worker owns now."""
         for key in keys:
-            del self.objects[key]
+            self.objects.pop(key, None)
+            self.deleted_count += 1
         if self.changes is not None:
             self.changes.drop(keys)
 
 
 class KeyCursor:
-    """Reads the keys of a state in the order of their creation, in slices, while others are added.
+    """Reads the keys of a state in the order of their creation, in slices, while keys come and go.
 
     A dict can be read on in order only until a key is added. So the keys that are there at first
-    are copied, which takes 6 ms for a million. Later ones are at the end of the dict.
+    are copied, which takes 6 ms for a million. Later ones are at the end of the dict. A key that is
+    deleted meanwhile may be read or not, but none is read twice.
     """
 
     def __init__(self, state: KeyedState) -> None:
         self._state = state
         self._keys: list[Any] = [*state]
         self._position = 0
+        self._deleted_before = state.deleted_count
 
-    @property
-    def key_count(self) -> int:
-        """Number of keys that there are to read from the first on."""
-        self._find_late()
-        return len(self._keys)
+    def is_at_end(self, position: int) -> bool:
+        """Return whether no key has the number ``position``, or a higher one."""
+        if position >= len(self._keys):
+            self._find_late()
+        return position >= len(self._keys)
 
     def read(self, count: int) -> list[Any]:
         """Return the next ``count`` keys; fewer if there are no more."""
@@ -109,5 +128,12 @@ class KeyCursor:
         return self._keys[first : first + count]
 
     def _find_late(self) -> None:
-        late_count = len(self._state) - len(self._keys)
-        self._keys += [*islice(reversed(self._state.objects), late_count)][::-1]
+        # Deleted keys may have been among ours, or not, so look at as many more. Those that were
+        # deleted and created again are at the end of the dict, too.
+        deleted_count = self._state.deleted_count - self._deleted_before
+        late_count = len(self._state) - len(self._keys) + deleted_count
+        late = [*islice(reversed(self._state.objects), late_count)][::-1]
+        if deleted_count:
+            known = set(late).intersection(self._keys)
+            late = [key for key in late if key not in known]
+        self._keys += late

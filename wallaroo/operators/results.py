@@ -1,6 +1,20 @@
-"""Checks the results of user functions; called only if a result looks unusual."""
+"""What user functions return beside records, and checks of results that look unusual."""
 
-from typing import Any
+import enum
+from typing import Any, Final
+
+
+class Delete(enum.Enum):
+    """The type of ``DELETE``, for annotations."""
+
+    DELETE = "DELETE"
+
+    def __repr__(self) -> str:
+        return "wallaroo.DELETE"
+
+
+DELETE: Final = Delete.DELETE
+"""Returned by a state computation after its result, to delete the state of the record's key."""
 
 
 def records_of_multi(result: Any) -> list[Any]:
@@ -17,7 +31,10 @@ def records_of_multi(result: Any) -> list[Any]:
 
 
 def checked_pair(result: Any) -> tuple[Any, Any]:
-    """Return the (output, save_state) of a state computation; ``TypeError`` for anything else."""
+    """Return the (output, save_state) of a state computation; ``TypeError`` for anything else.
+
+    ``save_state`` may be ``DELETE``, or anything that can be truth-tested.
+    """
     if isinstance(result, tuple | list) and len(result) == 2:
         return result[0], result[1]
     shown = type(result).__name__
@@ -25,8 +42,16 @@ def checked_pair(result: Any) -> tuple[Any, Any]:
         shown += f" of {len(result)}"
     raise TypeError(
         f"a state computation must return a pair (output, save_state), this one returned {shown}; "
-        f"end it with `return output, True`"
+        f"end it with `return output, True`, or with False or wallaroo.DELETE instead"
     ) from None
+
+
+def refuse_none(state: str) -> None:
+    """Raise ``TypeError``: the state class of ``state`` has returned ``None``."""
+    raise TypeError(
+        f"state_class of state {state!r} returned None, which stands for a state that was deleted; "
+        f"return an object, such as an empty dict"
+    )
 
 
 def encoded_bytes(result: Any) -> bytes:

@@ -62,6 +62,9 @@ class Faults:
     """A source that is read by partition has more partitions while the cluster runs."""
     late_discoveries: bool = True
     """A source is slow to say which partitions it has, and then does not name all of them."""
+    visits: int = 2
+    """Workers join while records flow, and the same ones leave soon, so that keys come back to
+    workers that held them before."""
     late_messages: bool = True
     """Control messages are sometimes late; links overtake each other."""
     late_batches: bool = True

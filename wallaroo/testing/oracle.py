@@ -11,7 +11,7 @@ from wallaroo.checkpoint.restorer import Restorer
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.connectors.base import Promise, Sink
 from wallaroo.coordinator.manifest_writer import initial_maps
-from wallaroo.errors import WallarooParameterError
+from wallaroo.errors import DamagedFileError, WallarooParameterError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
@@ -218,6 +218,41 @@ def final_states(objects: Objects, plan: Application, expected: Expected) -> Sta
     restorer = Restorer(WorkerName("alone"), plan, states, expected.maps, shapes, store, no_pause)
     _run_at_once(restorer.restore(newest_manifest(objects)))
     return {name: dict(state) for name, state in states.items()}
+
+
+class RevivedKeys:
+    """Checks that no checkpoint of a run holds more keys than its workers had at the barrier.
+
+    Later records may hide such a key, or compaction may remove it, so each checkpoint is looked at.
+    """
+
+    def __init__(self, objects: Objects, plan: Application, expected: Expected) -> None:
+        self._objects = objects
+        self._plan = plan
+        self._expected = expected
+        self._seen: str | None = None
+
+    def look(self) -> list[str]:
+        """Return a line for each state of which the newest checkpoint holds too many keys."""
+        names = (name for name in self._objects.by_name if manifest_number(name) is not None)
+        newest = max(names, default=None)
+        if newest == self._seen:
+            return []
+        self._seen = newest
+        try:
+            manifest = newest_manifest(self._objects)
+            states = final_states(self._objects, self._plan, self._expected)
+        except (DamagedFileError, KeyError):
+            return []  # a run that needs it will say more
+        lines = []
+        for name, held in states.items():
+            count = sum(share.key_counts.get(name, 0) for share in manifest.workers.values())
+            if len(held) > count:
+                lines.append(
+                    f"checkpoint {manifest.number} holds {len(held)} keys of state {name!r}, "
+                    f"and its workers had {count}"
+                )
+        return lines
 
 
 def _run_at_once(work: Coroutine[Any, Any, Any]) -> None:

@@ -13,6 +13,7 @@ from wallaroo.coordinator.manifest_writer import Rules
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, FencedError, StoreError
 from wallaroo.metrics.tally import Counts
+from wallaroo.names import WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.testing.checked_input import checked_input, refuse_arguments
 from wallaroo.testing.cutting import CutOutput, Cutter
@@ -25,6 +26,7 @@ from wallaroo.testing.network import Network
 from wallaroo.testing.oracle import (
     DIFFERENCES_SHOWN_MAX,
     Expected,
+    RevivedKeys,
     States,
     committed_line,
     count_differences,
@@ -168,12 +170,11 @@ class _Simulation:
     ) -> None:
         self._is_durable, self._cutter = is_durable, cutter
         self._plan = plan = with_few_partitions(plan)
-        self._input, self._random = input, random
-        self._worker_count = workers
+        self._objects, self._input, self._random = objects, input, random
+        self._worker_count, self._run_count = workers, 0
         self.loop = Loop(random, STORY_STEPS)
         self._chaos = Chaos(faults, random, self.loop, self)
         self._disk = Disk(self._chaos)
-        self._objects = objects
         self._receivers, self._targets = Receivers(), Targets()
         self._senders = self._new_senders()
         self._hall = SendersHall(
@@ -201,10 +202,11 @@ class _Simulation:
             problems=self._problems,
         )
         self._interval_s = random.uniform(0.03, random.choice(INTERVALS_MAX_S))
-        self._run_count = 0
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
+        self._revived = RevivedKeys(objects, plan, self._expected)
+        self._residents: set[WorkerName] = set()  # before the last visit
 
     @property
     def _has_targets(self) -> bool:
@@ -312,9 +314,8 @@ class _Simulation:
     def _look(self) -> None:
         """Do what the user of the command does: run it again, and stop it in the end."""
         self.loop.call_later(LOOK_S, self._look)
+        self._look_at_store_and_sources()
         initializer = self._initializer
-        for index, log in self._logs.items():
-            self._let_grow(index, log)
         if self._is_between:
             return
         if initializer.run.is_ended:
@@ -331,11 +332,19 @@ class _Simulation:
         elif initializer.is_running:
             self._look_while_running(initializer)
 
+    def _look_at_store_and_sources(self) -> None:
+        if self._is_durable:
+            self._problems.extend(self._revived.look())
+        for index, log in self._logs.items():
+            self._let_grow(index, log)
+
     def _look_while_running(self, initializer: SimulatedInitializer) -> None:
         if self._chaos.take("orderly_stops", 0.02):
             self._stop(initializer)
         elif self._is_durable and self._chaos.take("drains", 0.03):
             self._drain(initializer)
+        elif not initializer.is_resizing and self._chaos.take("visits", 0.15):
+            self._visit(initializer)
         elif self._chaos.take(
             # A second request while one is under way is refused; that is tried now and then.
             "resizes_while_running",
@@ -385,6 +394,15 @@ class _Simulation:
         is_last_in = leaving_count > 0 and random.random() < LAST_IN_FIRST_OUT
         leaving = workers[-leaving_count:] if is_last_in else random.sample(workers, leaving_count)
         initializer.resize(joining_count, leaving)
+
+    def _visit(self, initializer: SimulatedInitializer) -> None:
+        """Let workers join, or leave again if they joined by a visit."""
+        visitors = [worker for worker in initializer.workers if worker not in self._residents]
+        if visitors and len(visitors) < len(initializer.workers):
+            initializer.resize(0, visitors)
+        elif len(initializer.workers) < WORKERS_MAX:
+            self._residents = {*initializer.workers}
+            initializer.resize(1, [])
 
     def _drain(self, initializer: SimulatedInitializer) -> None:
         self._is_draining = True

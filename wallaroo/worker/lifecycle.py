@@ -260,7 +260,7 @@ class Lifecycle:
         Sources stay held until ``Open``, since not everybody knows the new owners yet.
         """
         worker, durable = self._worker, self._ports.durable
-        has_given = self._resize.finish(assign.resize)
+        moved = self._resize.finish(assign.resize)
         durability = self._durability
         if is_new and durable is not None:
             durable.journal.go_back([])
@@ -268,8 +268,10 @@ class Lifecycle:
             worker.sinks.cut_for_resize(assign.barrier)
             saving = self._new_saving(assign, durable)
             durability = Durability(saving, durable.journal, durable.store, durable.pause)
-        if has_given and durability is not None:
-            durability.saving.keys_moved_away(assign.barrier)
+        if durability is not None:
+            durability.saving.owners_changed(
+                assign.barrier, gave=moved.gives, took=moved.taken_partitions()
+            )
         if is_new or assign.left:
             # It owns keys or reads connections whose earlier results were written elsewhere.
             worker.sinks.order.hold(assign.resize, assign.held_sinks)

@@ -321,8 +321,8 @@ class WorkerResize:
         self._moving = None
         self._staged.drop()
 
-    def finish(self, number: int) -> bool:
-        """Carry out the committed resize; return whether any key moved away from this worker."""
+    def finish(self, number: int) -> StateTransfer:
+        """Carry out the committed resize; return what has moved."""
         moving, self._moving = self._moving, None
         assert moving is not None
         assert moving.number == number
@@ -330,7 +330,8 @@ class WorkerResize:
         # Not before the commit: until then the old members may have to go on.
         self._worker.sources.splits.remove(self._splits)
         self._worker.start(self._deliver(number))
-        return moving.finish()
+        moving.finish()
+        return moving
 
     async def _deliver(self, resize: int) -> None:
         """Report, until there are none, the sinks that still owe output from before the barrier.

@@ -89,7 +89,7 @@ class Restoration:
         if restored.parts is None:
             saving.mark_all_changed()
         else:
-            saving.restored(restored.parts, restored.gave_at)
+            saving.restored(restored.parts, restored.gave_at, restored.took)
         replay_count = self._rewind_sources(manifest, restored, durable.journal)
         in_doubt = outbox_of(worker.me, workers_of(assign), manifest) if manifest else []
         begin_outboxes(

@@ -41,7 +41,7 @@ class KeyPages:
         if first == 0 or state is not self._state or self._cursor is None:
             self._state, self._cursor = state, state.cursor()
         page = self._cursor.at(first, count)
-        is_last = first + len(page) >= self._cursor.key_count
+        is_last = self._cursor.is_at_end(first + len(page))
         if is_last:
             self.forget()
         return {"keys": [[*shown_key(key)] for key in page], "is_last": is_last}

@@ -66,6 +66,7 @@ class StateTransfer:
             name: dataflow.states[name].cursor() for name, takers in self._takers.items() if takers
         }
         """The states of which keys move."""
+        self._owners = owners
         self._new_owners = new_owners
         self._found: dict[str, dict[WorkerName, list[Any]]] = {name: {} for name in dataflow.states}
         self._missing = {giver for giver in givers if giver != me}
@@ -128,19 +129,21 @@ class StateTransfer:
                 position = 0
                 while position < len(keys):
                     count = min(pacer.record_count, CHUNK_KEYS_MAX)
-                    part = keys[position : position + count]
                     started = clock()
-                    moving = [states[key] for key in part]
-                    chunk = encode_chunk(part, moving, name, self._pickler)
-                    pacer.observe(len(part), clock() - started)
-                    link.send_states(self.number, index, PART_HEADER + chunk)
-                    position += len(part)
+                    # Some may have been deleted since they were found.
+                    part = [key for key in keys[position : position + count] if key in states]
+                    position += count
+                    if part:
+                        moving = [states[key] for key in part]
+                        chunk = encode_chunk(part, moving, name, self._pickler)
+                        link.send_states(self.number, index, PART_HEADER + chunk)
+                        given_count[taker] += len(part)
+                    pacer.observe(count, clock() - started)
                     await pause(0)
                     while link.backlog_bytes > IN_FLIGHT_BYTES_MAX and not self._is_over:
                         await pause(POLL_S)
                     if self._is_over:
                         return
-                given_count[taker] += len(keys)
         for taker, key_count in given_count.items():
             mesh.outgoing[taker].send_moved_all(self.number, key_count)
 
@@ -187,19 +190,30 @@ class StateTransfer:
         assert not (self._is_complete and self._missing), f"{self._missing} give more"
         assert sum(self._received_counts.values()) == self.key_count
 
-    def finish(self) -> bool:
-        """Drop the keys that moved away and install those received; return whether any moved away.
+    @property
+    def gives(self) -> bool:
+        """Whether any partition moves away from this worker, with keys or without."""
+        return any(self._takers.values())
 
-        Called when the resize is committed.
-        """
-        has_given = False
+    def taken_partitions(self) -> dict[str, list[PartitionId]]:
+        """Return the partitions that move to this worker, by state; none if it joins."""
+        owners = self._owners or {}
+        return {
+            name: [
+                at
+                for at, (_, taker) in moves(partition_map, self._new_owners[name]).items()
+                if taker == self._me
+            ]
+            for name, partition_map in owners.items()
+        }
+
+    def finish(self) -> None:
+        """Drop the keys that moved away and install those received: the resize is committed."""
         for name, found in self._found.items():
             for keys in found.values():
-                has_given = True
                 self._dataflow.states[name].drop(keys)
         for name, states in self._staged.items():
             self._dataflow.states[name].install(states)
-        return has_given
 
 
 def _readable(chunk: Chunk, state: str) -> dict[Any, Any]:

@@ -33,6 +33,7 @@ class StateSizes:
             chosen = [*itertools.islice(states, TRIED_AT_ONCE)]
         for key in chosen:
             if key not in states:
+                self._sizes.pop(key, None)
                 continue
             self._sizes[key] = _size(states[key])
             self._sizes.move_to_end(key)

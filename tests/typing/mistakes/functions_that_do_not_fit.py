@@ -45,6 +45,12 @@ def count(line: str, counts: dict[str, int]) -> str:
     return line
 
 
+@wallaroo.state_computation("forget")
+def forget(line: str, counts: dict[str, int]) -> tuple[str, str]:
+    counts.clear()
+    return line, "delete"
+
+
 wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode_text)  # mistake
 wallaroo.TCPSourceConfig("127.0.0.1", 7010, encode_list)  # mistake
 wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode, framing="lines")  # mistake
@@ -61,6 +67,7 @@ lines.to(Sized)  # mistake
 lines.to(len)  # mistake
 lines.to(Sized()).to(Sized())  # mistake
 lines.to_stateful(count, dict, "counts")  # mistake
+lines.to_stateful(forget, dict, "counts")  # mistake
 
 
 def application_setup(_args: list[str]) -> wallaroo.Application:

@@ -144,7 +144,7 @@ SHARE: list[int | str] = [7, "w1"]
         ([8], {"0": 1}, "Manifest.file_lengths must be int, got str"),
         ([9], float("nan"), "Manifest.taken_unix_s must not be nan"),
         ([9], 3, "Manifest.taken_unix_s must be float, got int"),
-        (SHARE, [], "WorkerCheckpoint must be a list of 11 values"),
+        (SHARE, [], "WorkerCheckpoint must be a list of 12 values"),
         ([*SHARE, 0], "w2", "worker 'w1' is given the share of 'w2'"),
         ([*SHARE, 1, 0, 3], None, "PartRef.byte_count must be int, got NoneType"),
         ([*SHARE, 2, 0, 1], 11, "processed up to 11"),

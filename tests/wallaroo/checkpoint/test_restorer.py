@@ -15,7 +15,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
     plan_of,
     totals_class,
 )
-from wallaroo.checkpoint.manifest import Manifest
+from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.restorer import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
 from wallaroo.coordinator.manifest_writer import initial_maps
@@ -100,6 +100,61 @@ def test_the_error_names_a_key_and_says_what_can_be_done() -> None:
     assert "--skip-unreadable-keys" in error.hint
 
 
+# Deleted keys
+
+
+async def test_a_tombstone_removes_what_older_parts_hold() -> None:
+    parts, plan = Parts(), plan_of(dict)
+    parts.add({"a": {"n": 1}, "b": {"n": 1}, "bad": Boom()})
+    parts.add({"a": None, "never there": None, "bad": None})
+    states, found = await restored(parts, parts.manifest(plan), plan)
+    assert states == {"b": {"n": 1}}
+    assert found.unreadable == []
+    assert found.parts == parts.refs
+    parts.add({"a": {"n": 3}})
+    states, _ = await restored(parts, parts.manifest(plan), plan)
+    assert states == {"a": {"n": 3}, "b": {"n": 1}}
+
+
+async def test_a_partition_that_moved_back_has_only_what_was_written_since() -> None:
+    """Its keys were deleted at the other worker meanwhile, whose parts have the tombstones."""
+    parts, plan = Parts(), plan_of(dict)
+    (map_,) = initial_maps(plan, (ME,))
+    away = map_.partition_of("away")
+    parts.add({"away": {"n": 1}, "stayed": {"n": 1}})
+    parts.add({"stayed": {"n": 2}})
+    barrier = parts.refs[1].checkpoint
+    manifest = parts.manifest(plan)
+    share = replace(manifest.workers[ME], took={NAME: {barrier: [away]}})
+    manifest = replace(manifest, workers={ME: share})
+    for members in ((ME,), (ME, WorkerName("w2"))):
+        states, found = await restored(parts, manifest, plan, members)
+        assert "away" not in states
+    assert (await restored(parts, manifest, plan))[0] == {"stayed": {"n": 2}}
+    parts.add({"away": {"n": 3}})
+    share = replace(share, parts=parts.refs)
+    states, found = await restored(parts, replace(manifest, workers={ME: share}), plan)
+    assert states == {"away": {"n": 3}, "stayed": {"n": 2}}
+    assert found.took == {NAME: {barrier: [away]}}
+
+
+async def test_a_tombstone_does_not_remove_a_key_that_exists_again_at_its_new_owner() -> None:
+    """It was deleted here just before its partition moved, and written after that."""
+    parts, plan = Parts(), plan_of(dict)
+    other = WorkerName("w0")
+    parts.add({"moved": {"n": 2}})
+    parts.add({"moved": None})
+    old = parts.manifest(plan)
+    shares: dict[str, WorkerCheckpoint] = {
+        other: replace(old.workers[ME], worker=other, parts=parts.refs[:1]),
+        ME: replace(old.workers[ME], parts=parts.refs[1:]),
+    }
+    (map_,) = initial_maps(plan, (other,))
+    manifest = replace(old, workers=shares, partition_maps=[map_.to_wire()])
+    states, _ = await restored(parts, manifest, plan)
+    assert states == {"moved": {"n": 2}}
+
+
 # Upgrades
 
 
@@ -135,6 +190,15 @@ class TestUpgrade:
         assert {key: state.total for key, state in states.items()} == {"a": 97, "b": 98, "c": 99}
         assert all(type(state) is self.new for state in states.values())
         assert found.parts is None
+        assert found.unreadable == []
+
+    async def test_a_deleted_key_is_not_upgraded(self) -> None:
+        self.parts.add({"a": None})
+        manifest = self.parts.manifest(self.old_plan)
+        states, found = await restored(
+            self.parts, manifest, upgrading(self.change(), self.upgraded)
+        )
+        assert states.keys() == {"b", "c"}
         assert found.unreadable == []
 
     async def test_only_the_newest_object_of_a_key_is_upgraded_and_once(self) -> None:

@@ -302,7 +302,8 @@ def test_a_state_computation_that_returns_no_pair_is_told_so(result: Any, shown:
     assert (failure.step, failure.key, failure.record) == ("keep", "b", "'bad'")
     assert failure.error == (
         "TypeError: a state computation must return a pair (output, save_state), this one "
-        f"returned {shown}; end it with `return output, True`"
+        f"returned {shown}; end it with `return output, True`, or with False or "
+        "wallaroo.DELETE instead"
     )
     assert "During handling" not in failure.traceback
 

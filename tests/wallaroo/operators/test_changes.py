@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.keyed_state import KeyedState
 
 State = list[int]
 """A state object that its computation changes in place."""
@@ -15,9 +15,11 @@ class Store:
     """What checkpoints are written to, by a computation that changes states in place."""
 
     def __init__(self, keys: int = 0) -> None:
-        self.states: dict[str, State] = {}
-        self.changes = StateChanges(self.states)
-        self.chunks: list[dict[str, State]] = []
+        self.keyed = KeyedState(tracks_changes=True)
+        self.states: dict[str, State] = self.keyed.objects
+        assert self.keyed.changes is not None
+        self.changes = self.keyed.changes
+        self.chunks: list[dict[str, State | None]] = []
         self.refused: set[str] = set()
         """Keys of states that cannot be pickled."""
         self.errors: list[Exception] = []
@@ -29,7 +31,12 @@ class Store:
         if bad := self.refused & {*keys}:
             self.errors.append(ValueError(f"{min(bad)} cannot be pickled"))
             raise self.errors[-1]
-        self.chunks.append({key: [*state] for key, state in zip(keys, states, strict=True)})
+        self.chunks.append(
+            {
+                key: None if state is None else [*state]
+                for key, state in zip(keys, states, strict=True)
+            }
+        )
 
     def write_copies(self, keys: list[str], copies: list[bytes]) -> None:
         self.chunks.append(dict(zip(keys, map(pickle.loads, copies), strict=True)))
@@ -42,19 +49,19 @@ class Store:
 
     def compute(self, key: str, value: int, *, is_changed: bool = True) -> None:
         """Do what a chain does with a record."""
-        state = self.states.setdefault(key, [])
         changes = self.changes
         if changes.frozen and changes.marks.get(key) is changes.frozen_mark:
             self.changes.copy_first(key)
+        state = self.states.setdefault(key, [])
         if is_changed:
             state.append(value)
             if changes.marks.get(key) is not changes.current_mark:
                 changes.marks[key] = changes.current_mark
                 changes.changed.append(key)
 
-    def written(self) -> dict[str, State]:
+    def written(self) -> dict[str, State | None]:
         """Return what was written so far; no key may have been written twice."""
-        written: dict[str, State] = {}
+        written: dict[str, State | None] = {}
         for chunk in self.chunks:
             assert not written.keys() & chunk.keys()
             written |= chunk
@@ -64,12 +71,22 @@ class Store:
         while self.changes.is_writing:
             self.changes.write_slice(key_count_max)
 
-    def begin(self) -> dict[str, State]:
+    def begin(self) -> dict[str, State | None]:
         """A barrier is here; return what the checkpoint is to hold."""
         self.chunks.clear()
-        due = {key: [*self.states[key]] for key in self.changes.changed}
+        due = {key: self.now(key) for key in self.changes.changed}
         self.changes.freeze(self)
         return due
+
+    def now(self, key: str) -> State | None:
+        return [*self.states[key]] if key in self.states else None
+
+    def commit(self) -> dict[str, State | None]:
+        """Take a checkpoint; return what it holds."""
+        self.begin()
+        self.write_all()
+        self.changes.committed()
+        return self.written()
 
 
 def test_keys_that_changed_are_written_and_no_others() -> None:
@@ -286,6 +303,83 @@ def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
     assert isinstance(store.changes.error, SystemExit)
 
 
+# Deleted keys
+
+
+def test_a_deleted_key_is_written_as_a_tombstone_once() -> None:
+    store = Store(keys=2)
+    store.commit()
+    assert store.keyed.delete("k0")
+    assert not store.keyed.delete("k0")
+    assert store.commit() == {"k0": None}
+    assert store.commit() == {}
+
+
+def test_nothing_is_kept_of_a_key_whose_tombstone_is_written() -> None:
+    store = Store(keys=2)
+    store.commit()
+    store.keyed.delete("k0")
+    assert store.states.keys() == {"k1"}
+    store.commit()
+    assert store.changes.marks.keys() == {"k1"}
+
+
+def test_a_key_that_is_deleted_behind_the_barrier_is_written_as_it_was_before_it() -> None:
+    store = Store(keys=2)
+    due = store.begin()
+    store.keyed.delete("k0")
+    store.write_all()
+    assert store.written() == due == {"k0": [0], "k1": [0]}
+    store.changes.committed()
+    assert store.commit() == {"k0": None}
+
+
+@pytest.mark.parametrize("slices", [0, 1])
+def test_a_deleted_key_that_is_created_again_behind_the_barrier_is_a_tombstone_first(
+    slices: int,
+) -> None:
+    store = Store(keys=1)
+    store.commit()
+    store.keyed.delete("k0")
+    assert store.begin() == {"k0": None}
+    for _ in range(slices):
+        store.changes.write_slice(10)
+    store.compute("k0", 7)
+    store.write_all()
+    assert store.written() == {"k0": None}
+    store.changes.committed()
+    assert store.commit() == {"k0": [7]}
+
+
+@pytest.mark.parametrize("slices", [0, 1])
+def test_a_tombstone_of_an_abandoned_checkpoint_is_written_by_the_next(slices: int) -> None:
+    store = Store(keys=1)
+    store.commit()
+    store.keyed.delete("k0")
+    store.begin()
+    for _ in range(slices):
+        store.changes.write_slice(10)
+    store.changes.abandon()
+    assert store.commit() == {"k0": None}
+    assert store.changes.marks == {}
+
+
+def test_a_key_that_is_deleted_after_its_checkpoint_was_abandoned_is_a_tombstone() -> None:
+    store = Store(keys=1)
+    store.begin()
+    store.keyed.delete("k0")
+    store.changes.abandon()
+    assert store.commit() == {"k0": None}
+
+
+def test_a_key_that_was_deleted_is_not_written_because_its_part_is_compacted() -> None:
+    store = Store(keys=2)
+    store.keyed.delete("k0")
+    store.commit()
+    store.keyed.mark_changed(["k0", "k1"])
+    assert store.commit() == {"k1": [0]}
+
+
 # Everything at once
 
 
@@ -293,12 +387,14 @@ def test_an_object_that_ends_the_process_is_the_checkpoints_fault_too() -> None:
 def test_whatever_happens_the_committed_checkpoints_make_up_the_state(seed: int) -> None:
     chance = random.Random(seed)
     store = Store()
-    restored: dict[str, State] = {}
+    restored: dict[str, State | None] = {}
     """What the committed checkpoints hold, a later value instead of an earlier one."""
-    at_barrier: dict[str, State] | None = None
+    at_barrier: dict[str, State | None] | None = None
     for step in range(400):
         happening = chance.random()
-        if happening < 0.7:
+        if happening < 0.1:
+            store.keyed.delete(f"k{chance.randrange(60)}")
+        elif happening < 0.7:
             key = f"k{chance.randrange(60)}"
             store.compute(key, step, is_changed=chance.random() < 0.8)
         elif at_barrier is None and happening < 0.75:
@@ -317,5 +413,5 @@ def test_whatever_happens_the_committed_checkpoints_make_up_the_state(seed: int)
             elif not is_writing:
                 store.changes.committed()
                 restored |= store.written()
-                assert restored == at_barrier
+                assert {key: state for key, state in restored.items() if state} == at_barrier
                 at_barrier = None

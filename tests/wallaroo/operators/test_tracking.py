@@ -324,6 +324,86 @@ def test_a_state_that_cannot_be_written_is_not_a_failure_of_a_record() -> None:
     assert str(change.error) == "cannot be pickled"
 
 
+# Deleted states
+
+
+def keep_until_bye(word: str, state: list[str]) -> tuple[str, Any]:
+    state.append(word)
+    return "".join(state), wallaroo.DELETE if word.endswith("bye") else True
+
+
+def keep_many_until_bye(word: str, state: list[str]) -> tuple[list[str], Any]:
+    result, change = keep_until_bye(word, state)
+    return [result, result], change
+
+
+def test_the_result_of_a_deletion_goes_on_and_the_state_is_gone() -> None:
+    mesh = Tracked(words_plan(single(keep_until_bye)))
+    mesh.feed(payloads("a1 b1 abye"))
+    assert mesh.failures() == []
+    assert mesh.lines() == ["a1", "b1", "a1abye"]
+    assert mesh.states("words") == {"b": ["b1"]}
+    mesh.feed(payloads("a2"))
+    assert mesh.states("words")["a"] == ["a2"]
+
+
+def test_a_multi_computation_deletes_too() -> None:
+    mesh = Tracked(words_plan(many(keep_many_until_bye)))
+    mesh.feed(payloads("a1 abye"))
+    assert mesh.lines() == ["a1", "a1", "a1abye", "a1abye"]
+    assert mesh.states("words") == {}
+
+
+def test_the_one_object_of_a_state_is_deleted_too() -> None:
+    builder = application().to_stateful(single(keep_until_bye), list, "all")
+    mesh = Mesh(builder.to_sink(tcp_sink()).build())
+    mesh.feed(payloads("a1 bye"))
+    assert mesh.states("all") == {}
+
+
+def test_a_key_that_is_created_and_deleted_by_one_record_leaves_a_tombstone() -> None:
+    """An older part may hold it: who deletes a key does not know whether it was ever saved."""
+    mesh = Tracked(words_plan(single(keep_until_bye)))
+    mesh.feed(payloads("bye"))
+    mesh.freeze()
+    mesh.write_all()
+    assert mesh.written["words"] == {"b": None}
+
+
+@pytest.mark.parametrize("worker_count", [1, 2])
+def test_a_deletion_behind_a_barrier_belongs_to_the_next_checkpoint(worker_count: int) -> None:
+    mesh = Tracked(words_plan(single(keep_until_bye)), worker_count)
+    mesh.feed(payloads("a1 b1 cbye"), worker=0)
+    mesh.freeze()
+    mesh.feed(payloads("abye b2 bbye c1"), worker=0)
+    mesh.write_all()
+    assert mesh.written["words"] == {"a": ["a1"], "b": ["b1"], "c": None}
+    mesh.written["words"].clear()
+    mesh.freeze()
+    mesh.write_all()
+    assert mesh.written["words"] == {"a": None, "b": None, "c": ["c1"]}
+
+
+def test_a_computation_that_fails_deletes_nothing() -> None:
+    mesh = Tracked(words_plan(single(lambda word, state: {1: 1, wallaroo.DELETE: 2})))
+    mesh.feed(payloads("apple"))
+    assert mesh.states("words").keys() == {"a"}
+    (failure,) = mesh.failures()
+    assert "must return a pair" in failure.error
+
+
+def test_a_state_class_that_returns_none_is_refused() -> None:
+    builder = application().to_state_partition(single(keep), lambda: None, "words", first_letter)
+    mesh = Mesh(builder.to_sink(tcp_sink()).build())
+    mesh.feed(payloads("apple"))
+    (failure,) = mesh.failures()
+    assert failure.error == (
+        "TypeError: state_class of state 'words' returned None, which stands for a state that was "
+        "deleted; return an object, such as an empty dict"
+    )
+    assert mesh.states("words") == {}
+
+
 def test_without_checkpoints_nothing_is_tracked() -> None:
     mesh = Mesh(words_plan(single(keep)))
     (flow,) = mesh.flows.values()

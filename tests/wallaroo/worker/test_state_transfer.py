@@ -106,6 +106,40 @@ def test_each_key_is_at_its_owner_afterwards_and_its_state_with_it() -> None:
     assert changes.marks.keys() == wanted
 
 
+def test_a_key_that_is_deleted_while_others_are_looked_for_does_not_move() -> None:
+    keys = [f"k{number}" for number in range(100)]
+    now, then = partitions((A,)), partitions((B,))
+    flows = {A: holding(A, keys, None), B: holding(B, [], now)}
+    states = flows[A].states["counts"]
+    movers = {me: mover(me, flow, now, then) for me, flow in flows.items()}
+    run(movers[A].find(time.perf_counter, at_once))
+    for key in keys[::3]:
+        states.delete(key)
+    states.put("k0", {"n": 2})
+    mesh = Mesh(A, (B,))
+    run(movers[A].give((B,), mesh, time.perf_counter, at_once))  # type: ignore[arg-type]
+    for frame in mesh.outgoing[B].frames:
+        movers[B].received(Link(A), frame)
+    for one in movers.values():
+        one.finish()
+    assert dict(states) == {}
+    left = {key: {"n": 1} for number, key in enumerate(keys) if number % 3} | {"k0": {"n": 2}}
+    assert flows[B].states["counts"] == left
+
+
+def test_partitions_move_without_keys_too() -> None:
+    """Parts of their giver may hold keys of them that were deleted."""
+    now, then = partitions((A, B)), partitions((B,))
+    moving = mover(A, holding(A, [], None), now, then)
+    assert moving.gives
+    assert moving.taken_partitions() == {"counts": []}
+    taking = mover(B, holding(B, [], None), now, then)
+    assert not taking.gives
+    moved = [at for at, owner in enumerate(now.owners) if owner == A]
+    assert taking.taken_partitions() == {"counts": moved}
+    assert mover(C, holding(C, [], None), now, partitions((B, C))).taken_partitions() == {}
+
+
 def test_the_pause_is_no_longer_for_keys_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 200,000 keys some 200 move: only these, and one that arrived late, are touched."""
     keys = [f"k{number}" for number in range(200_000)]
