@@ -95,6 +95,7 @@ PUBLIC: dict[str, set[str]] = {
         "WallarooError",
         "WallarooParameterError",
     },
+    "wallaroo_connectors.stdio": {"StdinSource", "StdoutSink"},
     # The original has its connectors in it. The module is added with its first name.
     "wallaroo.experimental": set(),
 }

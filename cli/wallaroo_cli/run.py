@@ -436,10 +436,24 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Application:
 
 
 async def _run(settings: ClusterSettings, plan: Application) -> int:
-    return await run_cluster(plan, settings, LocalPlacement(), signals=ProcessSignals())
+    if settings.hosts.agent_count:
+        _refuse_stdin(plan)
+    placement = LocalPlacement(passes_stdin=plan.stdin_pipeline is not None)
+    return await run_cluster(plan, settings, placement, signals=ProcessSignals())
+
+
+def _refuse_stdin(plan: Application) -> None:
+    """Raise ``ConfigError`` if this application cannot have workers on several hosts."""
+    if plan.stdin_pipeline is not None:
+        raise ConfigError(
+            f"the pipeline {plan.stdin_pipeline!r} reads the standard input of wallaroo-run, which "
+            "workers on other hosts do not have",
+            hint="run all workers on one host, or read from a TCP source",
+        )
 
 
 async def _joined(settings: AgentSettings, plan: Application) -> int:
+    _refuse_stdin(plan)
     return await Agent(settings, plan, ProcessSignals()).run()
 
 

@@ -62,6 +62,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation)
     yield from _address_mistakes(drafts)
     yield from _path_mistakes(drafts)
     yield from _sink_name_mistakes(drafts)
+    yield from _stdin_mistakes(drafts)
 
 
 def _open_mistake(draft: PipelineDraft) -> str:
@@ -206,6 +207,16 @@ def _sink_name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
             what = f"two sinks are named {shown!r}; the other one is at {taken[shown].place}"
             yield Problem(what, "give each sink a name of its own").at(draft.place)
         taken.setdefault(shown, draft)
+
+
+def _stdin_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    readers = [draft for draft in drafts if draft.source is not None and draft.source.reads_stdin]
+    for draft in readers[1:]:
+        what = (
+            f"the pipeline {draft.name!r} reads the standard input, as does {readers[0].name!r} "
+            f"at {readers[0].place}"
+        )
+        yield Problem(what, "read it in one pipeline").at(draft.place)
 
 
 def _class_name(state: StateDeclaration) -> str:

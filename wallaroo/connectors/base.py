@@ -111,6 +111,11 @@ class Source(ABC):
         return None
 
     @property
+    def reads_stdin(self) -> bool:
+        """Whether its worker needs the standard input of the command as descriptor 0."""
+        return False
+
+    @property
     def ends(self) -> bool:
         """Whether it ends by itself and reports that, so that the run can end with it."""
         return False

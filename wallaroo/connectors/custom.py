@@ -69,6 +69,11 @@ class Pushed(Source):
         return Assignment.ONE_WORKER if self.source.runs == "once" else Assignment.EVERY_WORKER
 
     @property
+    def reads_stdin(self) -> bool:
+        """What the author says."""
+        return self.source.reads_stdin
+
+    @property
     def kind(self) -> str:
         """The author's class."""
         return type(self.source).__name__

@@ -220,6 +220,11 @@ class PushedSource(SourceConfig[R_co]):
 
     runs: ClassVar[str] = "everywhere"
     """``"everywhere"``, or ``"once"`` for a source that one worker alone may run."""
+    reads_stdin: ClassVar[bool] = False
+    """Whether descriptor 0 is to be the standard input of the command; otherwise it is empty.
+
+    Only workers on the host of the command have it.
+    """
     decoder: Any = None
     """If set, records are payloads, which it decodes; an error is a dead letter."""
     key: Any = None

@@ -122,3 +122,9 @@ class Application:
     def sink_name(self, sink: SinkId) -> str:
         """Return the name of a sink in dead letters, logs and metrics."""
         return self.sinks[sink].name or f"sink {sink}"
+
+    @property
+    def stdin_pipeline(self) -> str | None:
+        """The name of the pipeline that reads the standard input of the command, if one does."""
+        names = [each.name for each in self.pipelines if each.source.reads_stdin]
+        return names[0] if names else None

@@ -19,7 +19,7 @@ from wallaroo_workers.ending import ending_in_time
 from wallaroo_workers.leftovers import Leftovers
 from wallaroo_workers.running import run_worker
 from wallaroo_workers.settings import WorkerSettings
-from wallaroo_workers.streams import open_missing_streams
+from wallaroo_workers.streams import open_missing_streams, take_stdin
 
 ORDERLY_END_S = 2.0
 
@@ -47,8 +47,7 @@ class _InputPipe:
         atexit.register(self._leftovers.end_own)
         pipe = forks.ours(os.dup(0))
         threading.Thread(target=self._end_with_parent, args=(pipe,), daemon=True).start()
-        # The application has no standard input: the pipe is the initializer's.
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        take_stdin()
 
     def _end_with_parent(self, descriptor: int) -> None:
         while os.read(descriptor, 1):

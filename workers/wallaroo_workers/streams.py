@@ -4,6 +4,8 @@ import os
 import sys
 
 _MODES = ("r", "w", "w")
+STDIN = "WALLAROO_STDIN"
+"""The variable with the descriptor that is to become the standard input of a worker."""
 
 
 def open_missing_streams() -> None:
@@ -22,3 +24,11 @@ def open_missing_streams() -> None:
             stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def take_stdin() -> None:
+    """Let descriptor 0 be what the parent has passed as standard input, or else be empty."""
+    passed = os.environ.pop(STDIN, None)
+    descriptor = os.open(os.devnull, os.O_RDONLY) if passed is None else int(passed)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)

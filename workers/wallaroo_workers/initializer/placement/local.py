@@ -20,6 +20,7 @@ from wallaroo_workers.initializer.placement.private_folders import PrivateFolder
 from wallaroo_workers.leftovers import MARK, Leftovers, new_mark
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.settings import WorkerSettings
+from wallaroo_workers.streams import STDIN
 
 log = get_logger()
 
@@ -67,12 +68,16 @@ class Placement(Protocol):
 class LocalPlacement:
     """Worker processes on this machine."""
 
-    def __init__(self, on_status: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, on_status: Callable[[int], None] | None = None, *, passes_stdin: bool = False
+    ) -> None:
         """``on_status`` gets the exit status of each process; below 0, it is the signal, negated.
 
-        It is called before the end of the process is reported.
+        It is called before the end of the process is reported. With ``passes_stdin`` all workers
+        have this process's standard input, because any of them may come to read it.
         """
         self._on_status = on_status
+        self._passes_stdin = passes_stdin
         self._processes: dict[WorkerName, asyncio.subprocess.Process] = {}
         self._watching: dict[WorkerName, asyncio.Task[None]] = {}
         """By worker: runs until nothing is left of its process, the children included."""
@@ -86,7 +91,7 @@ class LocalPlacement:
         settings = dataclasses.replace(settings, private_folder=folder.path)
         mark = new_mark()
         try:
-            process = await _started(settings, mark)
+            process = await _started(settings, mark, passes_stdin=self._passes_stdin)
         except OSError as error:
             folder.remove()
             raise ClusterError(
@@ -189,10 +194,21 @@ class PlacementByName:
         await asyncio.gather(self._here.stop(), self._there.stop())
 
 
-async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Process:
+async def _started(
+    settings: WorkerSettings, mark: str, *, passes_stdin: bool
+) -> asyncio.subprocess.Process:
     """Start a worker's process, which waits for its settings. Raises ``OSError``."""
     _check_free_files()
-    with starting_program():
+    environment = ALLOCATOR | os.environ | {MARK: mark}
+    environment.pop(STDIN, None)
+    with contextlib.ExitStack() as opened:
+        passed: tuple[int, ...] = ()
+        if passes_stdin:
+            # Descriptor 0 of the worker is the pipe for its settings until it has read them.
+            passed = (os.dup(0),)
+            opened.callback(os.close, passed[0])
+            environment[STDIN] = str(passed[0])
+        opened.enter_context(starting_program())
         return await asyncio.create_subprocess_exec(
             sys.executable,
             # Without -P, a file of the user, such as click.py, would shadow the library.
@@ -200,9 +216,10 @@ async def _started(settings: WorkerSettings, mark: str) -> asyncio.subprocess.Pr
             "-m",
             "wallaroo_workers",
             stdin=asyncio.subprocess.PIPE,
+            pass_fds=passed,
             # Signals of the terminal are for the initializer, which stops the workers in order.
             start_new_session=True,
-            env=ALLOCATOR | os.environ | {MARK: mark},
+            env=environment,
             # The application may have changed the current folder of this process.
             cwd=settings.application.folder or None,
         )
