@@ -106,6 +106,13 @@ def test_a_target_that_is_away_delays_results_and_loses_none(folder: Path) -> No
     check_rows(folder)
 
 
+def test_a_target_that_stays_away_for_too_long_ends_the_run(folder: Path) -> None:
+    (folder / "target").rmdir()
+    with running(folder, "once", *options("--sink-timeout", "1")) as cluster:
+        assert cluster.wait_end() == 1
+    assert any("sink 0" in line or "once.Batches" in line for line in cluster.errors)
+
+
 def test_another_store_over_the_same_target_delivers_everything_again(folder: Path) -> None:
     for store in ("one", "two"):
         with running(folder, "once", *options(store=store)) as cluster:

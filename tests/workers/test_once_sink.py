@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -288,6 +289,19 @@ async def test_a_wrong_number_is_reported_and_asked_for_again(wrong: object) -> 
             await worker.sinks.connected()
     (waiting,) = [line for line in logs if line["event"] == "sink.waiting"]
     assert "last() returned" in waiting["reason"]
+
+
+async def test_a_number_that_the_target_has_lost_is_reported_and_the_batch_written() -> None:
+    with capture_logs() as logs:
+        async with running(Target()) as worker:
+            worker.sinks.write(SinkId(0), ["a"])
+            [batch] = await worker.save(FIRST)
+            await worker.sinks.discard()
+            worker.begin(replace(batch, number=7))
+            await worker.sinks.connected()
+            assert worker.target.slots == {SLOT: [(7, ["a"])]}
+    (unknown,) = [line for line in logs if line["event"] == "sink.unknown"]
+    assert (unknown["slot"], unknown["number"]) == (SLOT, 7)
 
 
 async def test_without_checkpoints_it_is_at_least_once_and_says_so() -> None:
