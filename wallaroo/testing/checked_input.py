@@ -15,6 +15,7 @@ from wallaroo.testing.faults import Faults
 from wallaroo.topology.plan import Application, Pipeline
 
 _MISTAKES_TOLD = 5
+_PAYLOADS = "give a list of payloads: [b'one', b'two']"
 _SENDERS = "give a list of senders, each a list of payloads: [[b'one', b'two']]"
 
 _PARTITIONS = "give a dict of partitions, each with a list of records: {'p0': ['one', 'two']}"
@@ -109,6 +110,8 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
     of, frames = f"input of pipeline {pipeline.name!r}", pipeline.source.frames
     if pipeline.source.assignment is Assignment.BY_SPLIT:
         return _partitions(given, of, mistakes)
+    if pipeline.source.keeps_journal and frames is None:
+        return _pushed(pipeline, given, f"the {of}", mistakes)
     if frames is None:
         what = f"the source of pipeline {pipeline.name!r}, {pipeline.source.describe()},"
         mistakes.append(f"{what} cannot be simulated; give the pipeline a source that can")
@@ -124,8 +127,7 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
         )
         return []
     if not pipeline.source.listening_address:
-        wanted = "give a list of payloads: [b'one', b'two']"
-        payloads = _as_list(given, f"the {of}", wanted, mistakes)
+        payloads = _as_list(given, f"the {of}", _PAYLOADS, mistakes)
         mistakes += _payload_mistakes(payloads, f"of the {of}", refusal)
         return payloads
     senders: list[list[Any]] = []
@@ -136,6 +138,15 @@ def _checked(pipeline: Pipeline, given: object, mistakes: list[str]) -> list[Any
         mistakes += _payload_mistakes(payloads, f"of sender {number} of the {of}", refusal)
         senders.append(payloads)
     return senders
+
+
+def _pushed(pipeline: Pipeline, given: object, of: str, mistakes: list[str]) -> list[Any]:
+    """Return the records of a broker."""
+    if pipeline.source.decoder is None:
+        return _as_list(given, of, "give a list of records", mistakes)
+    payloads = _as_list(given, of, _PAYLOADS, mistakes)
+    mistakes += _payload_mistakes(payloads, f"of {of}", _too_long)
+    return payloads
 
 
 def _partitions(given: object, of: str, mistakes: list[str]) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wallaroo.connectors.base import Assignment
 from wallaroo.errors import WallarooParameterError
+from wallaroo.ingest.source_ports import listens
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
 
@@ -104,6 +105,6 @@ def placed_records(pipelines: Sequence[Pipeline], input: Mapping[str, Any]) -> d
                     )
                 made.append(pickle.loads(pickle.dumps(value)))
             records[index] = Records(made, have_an_end=False)
-        elif source.assignment is Assignment.ONE_WORKER:
+        elif source.assignment is Assignment.ONE_WORKER and not listens(source):
             records[index] = Records(input[pipeline.name], have_an_end=True)
     return records

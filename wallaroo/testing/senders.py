@@ -1,13 +1,14 @@
 """Simulated senders, which reconnect and continue after the last accepted record."""
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.testing.connection_handover import Line
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.loop import Loop
+from wallaroo.testing.pushed import Broker
 
 PIECE_BYTES_MAX = 80
 KERNEL_BYTES_MAX = 300
@@ -45,6 +46,14 @@ class Sender:
         return self._payloads[number]
 
 
+class Origin(Protocol):
+    """A sender or a broker."""
+
+    def payload(self, number: int, /) -> Any:
+        """Return one of its records."""
+        ...
+
+
 def _framed(frames: PayloadFrames, payloads: Sequence[bytes]) -> list[bytes]:
     if frames.are_lines:
         return [payload + b"\n" for payload in payloads]
@@ -53,7 +62,7 @@ def _framed(frames: PayloadFrames, payloads: Sequence[bytes]) -> list[bytes]:
     return [pack(len(payload)) + payload for payload in payloads]
 
 
-def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]]:
+def accepted_payloads(disk: Disk, senders: Sequence[Origin]) -> list[list[bytes]]:
     """Return the payloads accepted over each connection of the run."""
     connections: dict[int, list[bytes]] = {}
     for each in disk.accepted:
@@ -62,7 +71,7 @@ def accepted_payloads(disk: Disk, senders: Sequence[Sender]) -> list[list[bytes]
     return list(connections.values())
 
 
-def payloads_sent_again(disk: Disk, senders: Sequence[Sender]) -> frozenset[bytes]:
+def payloads_sent_again(disk: Disk, senders: Sequence[Origin]) -> frozenset[bytes]:
     """Return the payloads that were accepted and then lost with a disk."""
     return frozenset(senders[sender].payload(number) for sender, number in disk.taken_back)
 
@@ -75,6 +84,7 @@ class SendersHall:
         loop: Loop,
         disk: Disk,
         senders: list[Sender],
+        brokers: Mapping[int, Broker],
         connections_moved: Callable[[], None],
     ) -> None:
         """``connections_moved`` is called when a worker reads on what another one has read."""
@@ -82,6 +92,8 @@ class SendersHall:
         self._disk = disk
         self._random = loop.random
         self.senders = senders
+        self.brokers = brokers
+        """By pipeline."""
         self.connections_moved = connections_moved
         self.connection_count = 0
         self._listeners: list[Listener] = []
@@ -91,12 +103,15 @@ class SendersHall:
     @property
     def are_done(self) -> bool:
         """Whether every record is accepted."""
-        return all(
+        are_sent = all(
             len(self._disk.accepted_of(each.number)) == len(each.frames) for each in self.senders
         )
+        return are_sent and all(each.is_done for each in self.brokers.values())
 
     def begin(self) -> None:
         """Let every sender connect as soon as a worker listens."""
+        for broker in self.brokers.values():
+            broker.begin()
         for sender in self.senders:
             sender.trickled_pieces = self._random.choice(TRICKLED_PIECES)
             self._connect_later(sender)

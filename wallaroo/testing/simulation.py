@@ -44,7 +44,14 @@ from wallaroo.testing.oracle import (
 )
 from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
-from wallaroo.testing.senders import Sender, SendersHall, accepted_payloads, payloads_sent_again
+from wallaroo.testing.pushed import Broker
+from wallaroo.testing.senders import (
+    Origin,
+    Sender,
+    SendersHall,
+    accepted_payloads,
+    payloads_sent_again,
+)
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers, rows_received
 from wallaroo.testing.targets import Targets, once_output, unnamed_batches
@@ -131,11 +138,12 @@ def simulate(  # noqa: PLR0913  each can be left out
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for TCP a list of senders, each a list of payloads without
-    headers; for a file its payloads. Generators bring their own, and have to end. ``cut_output`` is
-    ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and payload), or a function from bytes
-    to the list of whole records in them. ``view_state`` and ``view_output`` leave out where the
-    order of several senders shows. A record that user code cannot process fails the run, unless
-    ``expect_failures`` is the number of records that do, or ``True`` for any number from 1 on::
+    headers; for a file, and for a source that is pushed, its payloads. Generators bring their own,
+    and have to end. ``cut_output`` is ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and
+    payload), or a function from bytes to the list of whole records in them. ``view_state`` and
+    ``view_output`` leave out where the order of several senders shows. A record that user code
+    cannot process fails the run, unless ``expect_failures`` is the number of records that do, or
+    ``True`` for any number from 1 on::
 
         result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)
         assert result.failures[0].payload == b"?"
@@ -176,11 +184,10 @@ class _Simulation:
         self._chaos = Chaos(faults, random, self.loop, self)
         self._disk = Disk(self._chaos)
         self._receivers, self._targets = Receivers(), Targets()
-        self._senders = self._new_senders()
-        self._hall = SendersHall(
-            self.loop, self._disk, self._senders, connections_moved=objects.keep_no_older
-        )
         self._problems: list[str] = []
+        self._senders, self._brokers = self._new_origins()
+        origins = self._senders, self._brokers
+        self._hall = SendersHall(self.loop, self._disk, *origins, objects.keep_no_older)
         self._placed = placed_records(plan.pipelines, input)
         self._logs = self._new_logs()
         self._expected = Expected(plan, self._records(), cutter)
@@ -212,14 +219,21 @@ class _Simulation:
     def _has_targets(self) -> bool:
         return any(sink.promise is Promise.OUTBOX for sink in self._plan.sinks)
 
-    def _new_senders(self) -> list[Sender]:
+    def _new_origins(self) -> tuple[list[Sender], dict[int, Broker]]:
+        """Return all senders, and the broker of each pipeline that has one."""
         senders: list[Sender] = []
+        brokers: dict[int, Broker] = {}
         for index, pipeline in enumerate(self._plan.pipelines):
             frames = pipeline.source.frames
             if frames is not None and pipeline.source.listening_address:
                 for payloads in self._input[pipeline.name]:
                     senders.append(Sender(len(senders), index, frames, payloads))
-        return senders
+        for index, pipeline in enumerate(self._plan.pipelines):
+            if pipeline.source.keeps_journal and not pipeline.source.listening_address:
+                number = len(senders) + len(brokers)
+                records = self._input[pipeline.name]
+                brokers[index] = Broker(number, records, self.loop, self._disk, self._problems)
+        return senders, brokers
 
     def _new_logs(self) -> dict[int, SimulatedLog]:
         return {
@@ -243,6 +257,8 @@ class _Simulation:
                 records[index] = [placed.copied(0, len(placed.all))]
             elif index in self._logs:
                 records[index] = self._logs[index].contents()
+            elif index in self._brokers:
+                records[index] = [self._input[pipeline.name]]
             else:
                 records[index] = self._input[pipeline.name]
         return records
@@ -503,16 +519,17 @@ class _Simulation:
 
     def result(self) -> SimulationResult:
         """Return what the run has come to."""
+        origins: list[Origin] = [*self._senders, *self._brokers.values()]
         return SimulationResult(
             states=self._final_states(),
             output=self._output(),
             failures=tuple(self._expected.failures),
             arrivals=self._receivers.arrivals,
             accepted=[
-                *accepted_payloads(self._disk, self._senders),
+                *accepted_payloads(self._disk, origins),
                 *(each for log in self._logs.values() for each in log.contents()),
             ],
-            sent_again=payloads_sent_again(self._disk, self._senders),
+            sent_again=payloads_sent_again(self._disk, origins),
             injected=self._chaos.injected,
             story=list(self.loop.story),
             fingerprint=self.loop.fingerprint,

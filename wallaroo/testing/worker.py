@@ -13,7 +13,7 @@ from wallaroo.checkpoint.share_writer import Limits
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import HandOverEvents
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.source_ports import SourceEvents
+from wallaroo.ingest.source_ports import SourceEvents, SourceListener
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
@@ -32,6 +32,7 @@ from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.once_sinks import OnceSink
 from wallaroo.testing.placed import PlacedRunner, Records
+from wallaroo.testing.pushed import Inbox
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import simulated_sinks
 from wallaroo.testing.sources import Listener
@@ -305,13 +306,15 @@ class SimulatedSourcePorts:
         self.plan = world.plan
         self.engine = engine
         self.intake = ReadBudget()
-        self.listeners = {
+        self.listeners: dict[int, SourceListener] = {
             index: Listener(
                 index, pipeline.source, process, engine, self.intake, world.hall, journal
             )
             for index, pipeline in enumerate(world.plan.pipelines)
             if pipeline.source.listening_address
         }
+        for index, broker in world.hall.brokers.items():
+            self.listeners[index] = Inbox(index, process, engine, self.intake, broker, journal)
         self.replayed = Flag()
         self._process = process
         self._world = world
