@@ -1,8 +1,12 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from wallaroo.connectors.base import Source
+from wallaroo.connectors.custom import Partitioned
 from wallaroo.connectors.generator import GeneratorSource
+from wallaroo.connectors.source_classes import PartitionedSource
 from wallaroo.errors import ConfigError
 from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.sources.context import SourceContext, new_runner
@@ -26,7 +30,7 @@ def made_here(context: SourceContext) -> Any:
     return ("made", context.index)
 
 
-def context_of(source: GeneratorSource) -> SourceContext:
+def context_of(source: Source) -> SourceContext:
     nothing: Any = None
     pipeline = Pipeline("numbers", source, (), ())
     return SourceContext(3, pipeline, *[nothing] * 8)
@@ -46,3 +50,22 @@ def test_a_runner_that_is_not_there_is_an_error_with_a_remedy(
         new_runner(context_of(kind(None)))  # type: ignore[arg-type]
     assert why in told.value.what
     assert "install the package" in (told.value.hint or "")
+
+
+class Named(PartitionedSource[int]):
+    """A source that notes who reads it."""
+
+    names: tuple[str, ...] = ()
+
+    def read_by(self, application: str, pipeline: str, worker: str, /) -> None:
+        self.names = (application, pipeline, worker)
+
+    async def read(self, partition: str, position: Any) -> Any:
+        yield None
+
+
+async def test_a_source_with_partitions_learns_who_reads_it() -> None:
+    source = Named()
+    context = context_of(Partitioned(source))
+    new_runner(replace(context, application="sums", worker="w2"))
+    assert source.names == ("sums", "numbers", "w2")

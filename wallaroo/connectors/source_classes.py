@@ -54,8 +54,9 @@ class Batch(Generic[R_co]):
 
     ``position`` is the position after the last record, as ``read`` would get it; anything that
     msgpack packs. ``keys``, ``times`` (Unix seconds) and ``offsets`` have one item for each record.
-    With ``offsets``, integers, the position after a record is its offset + 1 and ``position`` is
-    needed only for what integers cannot say. ``is_caught_up`` says that the partition has no more
+    With ``offsets``, integers, the position after a record is its offset + 1. Then ``position`` may
+    be a list whose first item is the offset after the last record; its other items belong to the
+    position after each of these records. ``is_caught_up`` says that the partition has no more
     records for now.
     """
 
@@ -90,8 +91,11 @@ class Reader(Protocol):
         """Read this partition no more."""
         ...
 
-    def poll(self, timeout_s: float, /) -> Iterable[tuple[str, Batch[Any]]]:
-        """Return what is there; wait for at most ``timeout_s`` seconds if nothing is."""
+    def poll(self, timeout_s: float, /) -> Iterable[tuple[str, Batch[Any] | None]]:
+        """Return what is there; wait for at most ``timeout_s`` seconds if nothing is.
+
+        ``None`` instead of a batch says that this partition has ended.
+        """
         ...
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ class PartitionedSource(SourceConfig[R_co]):
     An object of the class goes where a ``SourceConfig`` goes.
     """
 
-    discovery: ClassVar[Duration | None] = None
+    discovery: Duration | None = None
     """How often ``partitions`` is called again; ``None`` asks once, at the start."""
     decoder: Any = None
     """If set, records are payloads, which it decodes; an error is a dead letter."""
@@ -127,6 +131,12 @@ class PartitionedSource(SourceConfig[R_co]):
 
     If set, each batch has ``keys``, and a state may be partitioned by ``wallaroo.source_key``.
     """
+
+    def read_by(self, application: str, pipeline: str, worker: str, /) -> None:
+        """Note who reads, such as for the names of clients.
+
+        It is called in each worker before anything is read, and again after a recovery.
+        """
 
     def partitions(self) -> Iterable[str]:
         """Return the names of all partitions. A partition is never withdrawn."""
@@ -156,7 +166,7 @@ class PartitionedSource(SourceConfig[R_co]):
         return None
 
     def end(self, partition: str, /) -> int | None:
-        """Return where the partition ends now, in the unit of positions that are integers."""
+        """Return where the partition ends now, in the unit of its offsets."""
         return None
 
     def reader(self) -> Reader | None:

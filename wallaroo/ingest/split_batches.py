@@ -2,7 +2,8 @@
 
 A batch knows the position after each of its records, in one of three ways:
 
-* by ``offsets``: the position is the record's offset + 1;
+* by ``offsets``: the position is the record's offset + 1, or that with the further items of the
+  batch's position;
 * by ``positions``, of records that were given one by one, each with its own;
 * otherwise as a base and a count: the position before the batch, and how many of its records were
   taken. A restart reads from the base again and skips that many.
@@ -48,10 +49,22 @@ class SplitBatch:
         if taken_count == len(self.records):
             return self.position, 0
         if self.offsets is not None:
-            return self.offsets[taken_count - 1] + 1, 0
+            return self._at(self.offsets[taken_count - 1] + 1), 0
         if self.positions is not None:
             return self.positions[taken_count - 1], 0
         return base, taken_count
+
+    def _at(self, offset: int) -> Any:
+        """Return the position with this offset."""
+        is_list = type(self.position) is list and offset_of(self.position) is not None
+        return [offset, *self.position[1:]] if is_list else offset
+
+
+def offset_of(position: Any) -> int | None:
+    """Return the offset in a position: an integer, or the first item of a list."""
+    if type(position) is list and position:
+        position = position[0]
+    return position if type(position) is int else None
 
 
 class Method:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.keyed_records import KeyedRecords
-from wallaroo.ingest.split_batches import SplitBatch
+from wallaroo.ingest.split_batches import SplitBatch, offset_of
 
 
 class ReadyEngine(Protocol):
@@ -71,10 +71,9 @@ class Split:
 
     @property
     def lag(self) -> int | None:
-        """How much is still to be read, in the unit of its positions."""
-        if self.end is None or type(self.base) is not int:
-            return None
-        return max(0, self.end - self.base)
+        """How much is still to be read, in the unit of its offsets."""
+        offset = offset_of(self.base)
+        return None if self.end is None or offset is None else max(0, self.end - offset)
 
     @property
     def position(self) -> SplitPosition:

@@ -42,14 +42,19 @@ def test_without_offsets_a_position_within_a_batch_is_its_base_and_a_count() -> 
     ]
 
 
-def test_with_offsets_nothing_is_skipped() -> None:
+def test_with_offsets_nothing_is_skipped_and_the_rest_of_a_position_stays() -> None:
     batch = checked(Batch(["a", "b", "c"], position=[40, 1], offsets=[21, 25, 39]))
     assert [batch.position_after(count, 20) for count in range(4)] == [
         (20, 0),
-        (22, 0),
-        (26, 0),
+        ([22, 1], 0),
+        ([26, 1], 0),
         ([40, 1], 0),
     ]
+
+
+def test_with_offsets_and_a_position_in_another_form_the_offset_alone_is_kept() -> None:
+    batch = checked(Batch(["a", "b"], position={"at": 22}, offsets=[20, 21]))
+    assert batch.position_after(1, None) == (21, 0)
 
 
 def test_the_last_offset_gives_the_position_if_the_batch_gives_none() -> None:

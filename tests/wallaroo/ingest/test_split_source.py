@@ -188,7 +188,14 @@ def test_the_lag_is_the_end_less_the_position() -> None:
     assert [split.lag, split.time] == [4, 3.5]
 
 
-def test_without_positions_that_are_integers_there_is_no_lag() -> None:
+def test_the_lag_counts_from_the_offset_that_is_first_in_a_position() -> None:
+    splits, _ = new_splits()
+    split = splits.add("a", at([10, "id"], 0))
+    split.ends_at(15)
+    assert split.lag == 5
+
+
+def test_without_an_offset_in_positions_there_is_no_lag() -> None:
     splits, _ = new_splits()
     split = splits.add("a", at("b", 0))
     split.ends_at(15)

@@ -41,6 +41,10 @@ class SourceContext:
     """Where this host listens. Empty: nowhere; ``None``: at the initializer's address."""
     on_stuck: Callable[[], None]
     """Ends this process, so that it is replaced: a thread of the source hangs for good."""
+    application: str = ""
+    """The name of the application."""
+    worker: str = ""
+    """The name of the worker."""
 
     @property
     def source(self) -> Source:

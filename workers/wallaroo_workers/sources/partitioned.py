@@ -277,10 +277,12 @@ class PartitionedRunner:
 def new_runner(context: SourceContext) -> PartitionedRunner:
     """Return the runner of the author's source."""
     assert isinstance(context.source, Partitioned)
+    source, name = context.source.source, context.pipeline.name
+    source.read_by(context.application, name, context.worker)
     return PartitionedRunner(
-        context.source.source,
+        source,
         context.index,
-        context.pipeline.name,
+        name,
         context.engine,
         context.intake,
         context.events,

@@ -43,6 +43,8 @@ def new_sources(
             events,
             None if own is None else own[index],
             on_stuck,
+            plan.name,
+            settings.name,
         )
         for index, pipeline in enumerate(plan.pipelines)
     ]

@@ -1,0 +1,205 @@
+"""Questions to a cluster, each with a time limit; and what its errors mean.
+
+An error that trying again cannot cure becomes a ``wallaroo.SourceError``, with the words of the
+broker and the name of the option to look at. Any other error is raised as it is: the runtime logs
+it and asks again.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import wallaroo
+from wallaroo_connectors.kafka.options import ClientOptions
+
+TIMEOUT_S = 5.0
+"""Below the 10 s after which a reader that does not return counts as stuck."""
+
+NO_ID = ""
+"""The id of a topic of brokers before 2.8, which have none."""
+_ZERO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+
+_QUIET = {"log_level": 0, "socket.connection.setup.timeout.ms": 5_000}
+"""Clients write to stderr otherwise, between the lines of the log."""
+
+_log = wallaroo.get_logger("kafka")
+
+
+class Cluster:
+    """Asks the brokers for topics, partitions and offsets."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._admin: Any = None
+        self._said: list[Any] = []
+        """Errors that the client reported since the last question."""
+
+    def topics(self) -> dict[str, int]:
+        """Return all topics with their numbers of partitions, those of Kafka itself left out."""
+        found = self._ask(lambda admin: admin.list_topics(timeout=TIMEOUT_S))
+        return {
+            name: len(topic.partitions)
+            for name, topic in found.topics.items()
+            if not name.startswith("__") and topic.error is None
+        }
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        found = self._ask(lambda admin: admin.list_topics(topic, timeout=TIMEOUT_S))
+        described = found.topics[topic]
+        if described.error is not None:
+            raise self.error_of(described.error, topic)
+        return len(described.partitions)
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id that the cluster gave to a topic when it was made."""
+        return str(
+            self._ask(lambda admin: id_of(self.ask_topic(admin, topic).result(TIMEOUT_S)), topic)
+        )
+
+    def topic_question(self, topic: str) -> Any:
+        """Return a future of the topic's description; it does not wait."""
+        return self._ask(lambda admin: self.ask_topic(admin, topic), topic)
+
+    @staticmethod
+    def ask_topic(admin: Any, topic: str) -> Any:
+        """Send the question for one topic."""
+        from confluent_kafka import TopicCollection
+
+        asked = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)
+        return asked[topic]
+
+    def offset(self, topic: str, partition: int, where: str | int, isolation: str) -> int:
+        """Return an offset: ``"earliest"``, ``"latest"``, or the first at a time in milliseconds.
+
+        It is -1 if there is no message at that time or later.
+        """
+        from confluent_kafka import IsolationLevel, TopicPartition
+        from confluent_kafka import admin as admin_api
+
+        specs: Any = admin_api.OffsetSpec  # type: ignore[attr-defined]
+        if isinstance(where, int):
+            spec = specs.for_timestamp(where)
+        else:
+            spec = specs.earliest() if where == "earliest" else specs.latest()
+        is_committed = isolation == "read_committed"
+        level = IsolationLevel.READ_COMMITTED if is_committed else IsolationLevel.READ_UNCOMMITTED
+
+        def ask(admin: Any) -> int:
+            asked = admin.list_offsets(
+                {TopicPartition(topic, partition): spec},
+                isolation_level=level,
+                request_timeout=TIMEOUT_S,
+            )
+            [future] = asked.values()
+            return int(future.result(TIMEOUT_S).offset)
+
+        return int(self._ask(ask, topic))
+
+    def _ask(self, question: Any, topic: str = "") -> Any:
+        from confluent_kafka import KafkaException
+
+        with self._lock:
+            admin = self._client()
+        try:
+            answer = question(admin)
+            self._said.clear()
+            return answer
+        except KafkaException as error:
+            # Only the client's own report says why no broker could be reached.
+            admin.poll(0)
+            said_lately, self._said[:] = [*self._said], []
+            for said in said_lately:
+                if is_refusal(said):
+                    raise self.error_of(said, topic) from error
+            raise self.error_of(error.args[0], topic) from error
+
+    def _client(self) -> Any:
+        if self._admin is None:
+            from confluent_kafka.admin import AdminClient
+
+            ours = {**_QUIET, "error_cb": self._said.append, "logger": _log}
+            self._admin = new_client(AdminClient, self._options, ours, ADMIN_OPTIONS)
+        return self._admin
+
+    def error_of(self, error: Any, topic: str = "") -> Exception:
+        """Return what to raise for an error of the client library."""
+        return error_of(error, self._options, topic)
+
+
+ADMIN_OPTIONS = ("security.", "sasl.", "ssl.", "client.", "socket.", "broker.", "debug",
+                 "metadata.", "reconnect.", "enable.ssl", "enable.sasl", "log_level",
+                 "connections.", "allow.auto", "bootstrap.", "request.", "resolve.")  # fmt: skip
+"""How the names of options start that are not only for consumers or producers."""
+
+
+def new_client(
+    kind: Any, options: ClientOptions, ours: Mapping[str, Any], starts: tuple[str, ...] = ("",)
+) -> Any:
+    """Return a client with these options; ``starts`` selects options of the user by their names."""
+    from confluent_kafka import KafkaException
+
+    names = {*ours, "bootstrap.servers"}
+    given = options.client_options(ours)
+    chosen = {
+        name: value for name, value in given.items() if name in names or name.startswith(starts)
+    }
+    try:
+        return kind(chosen)
+    except KafkaException as error:
+        raise wallaroo.SourceError(
+            f"the client refuses the options: {options.without_secrets(error.args[0].str())}",
+            "correct options, or options_file",
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise wallaroo.SourceError(
+            f"the client refuses the options: {options.without_secrets(str(error))}",
+            "correct options, or options_file",
+        ) from error
+
+
+def id_of(described: Any) -> str:
+    """Return the id in a topic's description."""
+    found = str(described.topic_id)
+    return NO_ID if found == _ZERO_ID else found
+
+
+def is_refusal(error: Any) -> bool:
+    """Return whether the brokers refuse this client, so that trying again cannot help."""
+    return _hint(error, "") is not None
+
+
+def error_of(error: Any, options: ClientOptions, topic: str = "") -> Exception:
+    """Return what to raise for an error of the client library."""
+    text = options.without_secrets(error.str())
+    hint = _hint(error, topic)
+    if hint is None:
+        return ConnectionError(f"{text} ({error.name()})")
+    of_topic = f" (topic {topic!r})" if topic else ""
+    return wallaroo.SourceError(f"{text}{of_topic}", hint)
+
+
+def _hint(error: Any, topic: str) -> str | None:
+    """Return what to do about an error; ``None`` if it may get better by itself."""
+    from confluent_kafka import KafkaError
+
+    code = error.code()
+    if code in (
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    ):
+        return "check sasl.username, sasl.password and sasl.mechanisms in options"
+    if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return f"allow this user to READ and DESCRIBE the topic {topic}".rstrip()
+    if code == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+        return "allow this user to DESCRIBE the cluster"
+    if code in (
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.TOPIC_EXCEPTION,
+    ):
+        return "create the topic, or correct topics= and bootstrap="
+    return None
