@@ -196,7 +196,7 @@ def pack(folder: Path, archive: Path) -> None:
     def nameless(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if Path(info.name).name in NOT_KEPT:
             return None
-        return info.replace(mtime=0, uid=0, gid=0, uname="", gname="")
+        return info.replace(mtime=0, uid=0, gid=0, uname="", gname="", deep=False)
 
     STORED.mkdir(exist_ok=True)
     with tarfile.open(archive, "w:xz") as tar:

@@ -31,6 +31,7 @@ FORMATS = (
     Format("7-ends-of-journals", "a29cd01", may_grow=True),
     Format("8-shapes-of-states", "d8b921b", may_grow=True),
     Format("9-today", "dfb52c7", may_grow=True),
+    Format("10-outbox-and-lineage", "087477c", may_grow=True),
 )
 """A change of the format adds its commit here, and the checkpoint that this one writes."""
 

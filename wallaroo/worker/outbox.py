@@ -1,6 +1,6 @@
 """Delivers the results of one sink exactly once: the outbox of a worker.
 
-    add --8 MiB, or a cut--> object put into the store --> stored
+    add --full, or a cut--> object put into the store --> stored
     cut: the results before a barrier are all in objects --> listed in the worker's share
     committed: the manifest names them --> open the slot, write them in order --> delivered
     abandon: the checkpoint failed --> they are listed in the next share
@@ -60,10 +60,13 @@ AGAIN_MAX_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxLimits:
-    """Sizes in bytes; a simulation has smaller ones."""
+    """Sizes, in bytes but for one; a simulation has smaller ones."""
 
     batch: int = 8 << 20
     """A batch has at most this many, unless a single result has more."""
+    results: int = 50_000
+    """A batch has about this many results at most. More of them at a time are slower to read back,
+    since their memory is then new to the process."""
     kept: int = 32 << 20
     """Batches that are in the store stay in memory up to this, so they need not be read back."""
     undelivered: int = 64 << 20
@@ -124,7 +127,9 @@ class Outbox:
         self._owner = owner
         self._ports = ports
         self._limits = limits
-        self._filling = BatchInProgress(pickler, limits.batch, self._made, ports.refuse)
+        self._filling = BatchInProgress(
+            pickler, limits.batch, limits.results, self._made, ports.refuse
+        )
         self._made_count = 0
         self._last_barrier = NO_BARRIER
         self._next_number = 1

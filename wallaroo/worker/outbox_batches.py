@@ -61,13 +61,15 @@ class BatchInProgress:
         self,
         pickler: StatePickler,
         bytes_max: int,
+        results_max: int,
         full: Callable[[bytes, int], None],
         refuse: Callable[[Any, str], None],
     ) -> None:
-        """``full`` gets the bytes of each batch that has reached ``bytes_max``, and how many
-        results it has; ``refuse`` gets each result that cannot be pickled, and why."""
+        """``full`` gets the bytes of each batch that has reached a limit, and how many results it
+        has; ``refuse`` gets each result that cannot be pickled, and why."""
         self._pickler = pickler
         self._bytes_max = bytes_max
+        self._results_max = results_max
         self._full = full
         self._refuse = refuse
         self._blocks: list[bytes] = []
@@ -105,7 +107,7 @@ class BatchInProgress:
         self._block_bytes += size
         self.added_bytes += size
         self._record_count += len(results)
-        if self._block_bytes >= self._bytes_max:
+        if self._block_bytes >= self._bytes_max or self._record_count >= self._results_max:
             self.end()
 
     def _add_halves(self, results: list[Any]) -> None:

@@ -230,6 +230,13 @@ def test_batches_are_not_larger_than_the_limit_unless_one_result_is() -> None:
     assert found == results
 
 
+def test_batches_have_no_more_results_than_the_limit() -> None:
+    limits = OutboxLimits(results=2000)
+    played = Played(Target(), limits=limits).begun()
+    played.outbox.add([b"a"] * 4500)
+    assert [each.record_count for each in played.save(1)] == [2000, 2000, 500]
+
+
 def test_results_arrive_with_the_types_that_they_had() -> None:
     results = [b"bytes", "text", 7, (b"key", None), ["list", 1.5], {"a": {1, 2}}, True]
     played = Played(Target(), limits=OutboxLimits()).begun()
