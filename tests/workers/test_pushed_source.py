@@ -383,3 +383,32 @@ async def test_a_worker_that_leaves_disconnects(kind: Any) -> None:
         assert [*played.runner.copies()] == []
         played.runner.detach()
         await broker.changes.until(lambda: bool(broker.closed))
+
+
+async def test_what_arrives_after_the_end_is_neither_processed_nor_acknowledged() -> None:
+    broker, journal = Broker(1), MemoryJournal()
+    may_return = threading.Event()
+
+    class Slow(InThread):
+        def receive(self) -> Iterator[Any]:
+            for delivery in super().receive():
+                if delivery is not None and delivery.record == 2:
+                    may_return.wait(PATIENCE_S)
+                yield delivery
+
+        def close(self) -> None:
+            broker.disconnect()
+
+    played = Played(Slow(broker), journal)
+    await played.runner.listen("")
+    await played.until_taken(1)
+    broker.messages.append(2)
+    await broker.changes.until(lambda: broker.unacknowledged == [2])
+    draining = asyncio.create_task(played.runner.drain())
+    await asyncio.sleep(0)
+    may_return.set()
+    async with asyncio.timeout(PATIENCE_S):
+        await draining
+    assert played.records == [1]
+    assert journal.entries == [[1]]
+    assert broker.unacknowledged == [2]

@@ -120,7 +120,7 @@ class PushedRunner:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=CLOSE_S)
 
     async def _disconnect(self) -> None:
         self._context.intake.remove(self._records)
@@ -230,6 +230,9 @@ class PushedRunner:
             self._context.events.source_failed(error)
 
     def _collect(self) -> None:
+        if self._task is None:
+            # The source is closed, and the journal with it: what comes late is delivered again.
+            self._arrived.clear()
         while self._arrived:
             self._add(*self._arrived.popleft())
 
