@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from structlog.testing import capture_logs
 import wallaroo
 from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.connectors.sink_classes import Sink
-from wallaroo.errors import WallarooError
+from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import CheckpointId, SinkId, WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.worker.sink_port import SinkContext
@@ -223,3 +225,12 @@ async def test_a_replay_makes_held_results_again() -> None:
         assert runner.settled_bytes == runner.written_bytes
         await runner.flush()
     assert target.calls == ["open", "close"]
+
+
+@pytest.mark.parametrize("runner", ["wallaroo_lost.runner:new_runner", f"{__name__}:not_there", ""])
+def test_a_runner_that_is_not_there_is_an_error_with_a_remedy(runner: str) -> None:
+    sink = replace(Target().sink(), runner=runner)  # type: ignore[type-var]
+    context: Any = SimpleNamespace(name="totals")
+    with pytest.raises(ConfigError, match="the sink 'totals' cannot be run") as told:
+        new_runner(sink, context)
+    assert "install the package" in told.value.hint

@@ -111,3 +111,11 @@ def test_a_decorated_encoder_that_is_wrong_is_told() -> None:
         return b""
 
     assert "encode_two" in mistakes_of(Rows(encoder=encode_two))[0]
+
+
+def test_a_sink_of_two_phases_is_refused_with_a_remedy() -> None:
+    class Parts(wallaroo.TwoPhaseSink[str]): ...
+
+    (*missing, refused) = mistakes_of(Parts())
+    assert len(missing) == 6
+    assert "derive it from wallaroo.OnceSink" in refused

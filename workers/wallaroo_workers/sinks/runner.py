@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.connectors.base import Sink
+from wallaroo.describing import error_text
+from wallaroo.errors import ConfigError
 from wallaroo.worker.sink_port import FinishCut, SinkContext, SinkRunner
 from wallaroo_workers.logs import get_logger
 
@@ -55,9 +57,20 @@ class ProcessSinkRunner(SinkRunner, Protocol):
 
 
 def new_runner(sink: Sink, context: SinkContext) -> ProcessSinkRunner:
-    """Return the runner that the value of a plan names."""
-    module, _, function = sink.runner.partition(":")
-    make: Callable[[Any, SinkContext], ProcessSinkRunner] = getattr(import_module(module), function)
+    """Return the runner that the value of a plan names.
+
+    Raises ``ConfigError`` if there is no such function.
+    """
+    module, _, name = sink.runner.partition(":")
+    try:
+        make: Callable[[Any, SinkContext], ProcessSinkRunner] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"the sink {context.name!r} cannot be run: its runner {sink.runner!r} cannot be "
+            f"imported: {error_text(error)}",
+            hint="install the package that it belongs to, on every host; or correct "
+            f"{sink.kind}.runner",
+        ) from error
     return make(sink, context)
 
 
