@@ -11,8 +11,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Job = Callable[[], None]
@@ -107,12 +107,11 @@ class ConnectorThread:
 
     # Called in the thread
 
-    @contextmanager
-    def calling(self) -> Iterator[None]:
-        """Note that the author's code runs, which may never return."""
+    def watched(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the author's code, and note meanwhile that it runs: it may never return."""
         self._busy_since_s = time.monotonic()
         try:
-            yield
+            return function(*arguments)
         finally:
             self._busy_since_s = None
 

@@ -108,7 +108,9 @@ class ThreadPump:
     def batch_left(self) -> None:
         """One batch of the queue is processed."""
         self._left_count += 1
-        self.thread.wake()
+        # Not for each batch: threads that alternate push each other out of the caches.
+        if self._given_count - self._left_count <= QUEUED_BATCHES_MAX // 2:
+            self.thread.wake()
 
     def pause(self) -> None:
         """Read nothing until ``resume``."""
@@ -150,19 +152,14 @@ class ThreadPump:
             return delay_s
         try:
             reader = self._reader or self._open()
-            with self.thread.calling():
-                items = iter(reader.poll(POLL_S))
-            while (item := self._next(items)) is not None:
+            items = self.thread.watched(lambda: iter(reader.poll(POLL_S)))
+            while (item := self.thread.watched(next, items, None)) is not None:
                 self._hand_over(item)
         except ThreadStopped:
             raise
         except BaseException as error:  # noqa: BLE001  the author's code may raise anything
             return self._failed(error)
         return 0.0
-
-    def _next(self, items: Any) -> Any:
-        with self.thread.calling():
-            return next(items, None)
 
     def _hand_over(self, item: Any) -> None:
         message = self._state.message(*checked_item(self._source, item))
@@ -174,16 +171,18 @@ class ThreadPump:
         self._say(message)
 
     def _open(self) -> Any:
-        with self.thread.calling():
-            reader = self._source.reader()
-            reader = (
-                PartitionReader(self._source)
-                if reader is None
-                else checked_reader(self._source, reader)
-            )
-            for split, (_, position) in self._state.places.items():
-                reader.add(split, position)
-        self._reader = reader
+        self._reader = self.thread.watched(self._new_reader)
+        return self._reader
+
+    def _new_reader(self) -> Any:
+        reader = self._source.reader()
+        reader = (
+            PartitionReader(self._source)
+            if reader is None
+            else checked_reader(self._source, reader)
+        )
+        for split, (_, position) in self._state.places.items():
+            reader.add(split, position)
         return reader
 
     def _failed(self, error: BaseException) -> float:
@@ -212,8 +211,7 @@ class ThreadPump:
 
     def _guarded(self, call: Callable[[], Any]) -> None:
         try:
-            with self.thread.calling():
-                call()
+            self.thread.watched(call)
         except BaseException as error:  # noqa: BLE001  the author's code may raise anything
             self._failed(error)
 
@@ -221,5 +219,5 @@ class ThreadPump:
         reader, self._reader = self._reader, None
         if reader is not None:
             # It has failed, or is not needed any more: what its end says helps nobody.
-            with suppress(BaseException), self.thread.calling():
-                reader.close()
+            with suppress(BaseException):
+                self.thread.watched(reader.close)
