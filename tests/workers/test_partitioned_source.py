@@ -104,7 +104,7 @@ class AsyncReaderOfAll(ReaderOfAll):
 class WithAsyncReader(Numbers):
     """The same with a reader on the event loop."""
 
-    async def reader(self) -> Any:  # type: ignore[override]
+    async def reader(self) -> Any:
         return AsyncReaderOfAll()
 
 

@@ -81,7 +81,11 @@ class Batch(Generic[R_co]):
 
 
 class Reader(Protocol):
-    """Reads many partitions over one connection; a worker has one for each source."""
+    """Reads many partitions over one connection; a worker has one for each source.
+
+    If ``PartitionedSource.reader`` is a coroutine, these methods may be coroutines, too, and
+    ``poll`` may be an asynchronous generator.
+    """
 
     def add(self, partition: str, position: Any, /) -> None:
         """Read this partition from now on, from ``position``; ``None`` is its beginning."""
@@ -169,7 +173,7 @@ class PartitionedSource(SourceConfig[R_co]):
         """Return where the partition ends now, in the unit of its offsets."""
         return None
 
-    def reader(self) -> Reader | None:
+    def reader(self) -> Reader | Awaitable[Any] | None:
         """Return a reader for all partitions of a worker; ``None`` calls ``read`` of each."""
         return None
 
