@@ -18,8 +18,10 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import CheckpointId, SinkId, WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.worker.sink_port import SinkContext
+from wallaroo_workers.settings import RunOptions
 from wallaroo_workers.sinks import author_sink
 from wallaroo_workers.sinks.connector import ConnectorRunner
+from wallaroo_workers.sinks.process_sinks import new_sinks
 from wallaroo_workers.sinks.runner import new_runner
 
 FIRST = CheckpointId(1)
@@ -234,3 +236,23 @@ def test_a_runner_that_is_not_there_is_an_error_with_a_remedy(runner: str) -> No
     with pytest.raises(ConfigError, match="the sink 'totals' cannot be run") as told:
         new_runner(sink, context)
     assert "install the package" in told.value.hint
+
+
+async def test_metrics_show_a_sink_by_its_name_or_by_what_it_is() -> None:
+    @wallaroo.decoder
+    def decode(line: bytes) -> bytes:
+        return line
+
+    named = Target()
+    named.name = "totals"
+    plan = (
+        wallaroo.ApplicationBuilder("two")
+        .new_pipeline("lines", wallaroo.FileSourceConfig("in", decode, framing="newline"))
+        .to_sinks([named, Target()])
+        .build()
+    )
+    sinks = new_sinks(plan, WorkerName("w1"), RunOptions(), None, None, Events())
+    assert [facts["name"] for facts in sinks.facts()] == [
+        "totals",
+        f"sink {__name__}.Target, at least once",
+    ]

@@ -109,8 +109,8 @@ class TwoPhaseSink(SinkConfig[R_contra]):
     """A sink that gets each record exactly once, by prepared work that outlives its process.
 
     Workers do not run such sinks yet, so ``build()`` refuses them. `wallaroo.testing.kit` checks
-    them. ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
-    process and more than once; everything else that is prepared is aborted.
+    them. ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by
+    another process and more than once; everything else that is prepared is aborted.
     """
 
     encoder: Any = None
