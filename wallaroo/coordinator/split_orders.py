@@ -41,10 +41,9 @@ class SplitOrders:
         self._enter(self._state.epoch)
         match frame:
             case Discovered():
-                arriving = self._arriving[frame.pipeline]
-                arriving += frame.splits
+                self._arriving[frame.pipeline].extend(frame.splits)
                 if frame.is_last:
-                    self._found[frame.pipeline] += self._arriving.pop(frame.pipeline)
+                    self._found[frame.pipeline].extend(self._arriving.pop(frame.pipeline))
             case SplitsStarted():
                 self._starting.discard((frame.pipeline, worker))
                 self._wants_round |= not self._starting
