@@ -41,8 +41,8 @@ MOVES = replace(
     initializer_crashes=0,
     drains=0,
     disks_lost=0,
-    failed_positions=12,
-    resizes_while_running=30,
+    failed_positions=40,
+    resizes_while_running=40,
     resizes=False,
 )
 """So that partitions of logs change their reader, and some resizes fail at the last moment."""

@@ -138,12 +138,12 @@ def simulate(  # noqa: PLR0913  each can be left out
 
     ``application`` is what ``application_setup`` returns. ``input`` has, by the name of the
     pipeline, what comes to its source: for TCP a list of senders, each a list of payloads without
-    headers; for a file, and for a source that is pushed, its payloads. Generators bring their own,
-    and have to end. ``cut_output`` is ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and
-    payload), or a function from bytes to the list of whole records in them. ``view_state`` and
-    ``view_output`` leave out where the order of several senders shows. A record that user code
-    cannot process fails the run, unless ``expect_failures`` is the number of records that do, or
-    ``True`` for any number from 1 on::
+    headers; for a file, and for a source that is pushed, its payloads; for a source with partitions
+    a dict of these, each a list. Generators bring their own, and have to end. ``cut_output`` is
+    ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and payload), or a function from bytes
+    to the list of whole records in them. ``view_state`` and ``view_output`` leave out where the
+    order of several senders shows. A record that user code cannot process fails the run, unless
+    ``expect_failures`` is the number of records that do, or ``True`` for any number from 1 on::
 
         result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)
         assert result.failures[0].payload == b"?"
