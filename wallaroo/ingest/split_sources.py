@@ -96,6 +96,11 @@ class SplitSources:
         asking, self._asking = sorted(self._asking), set()
         return asking
 
+    async def resolved(self, pipelines: Iterable[int]) -> None:
+        """Wait until the first positions of all splits of these pipelines are known."""
+        for index in pipelines:
+            await self._sources[index].resolved()
+
     # Positions
 
     def positions(self) -> dict[int, Any]:

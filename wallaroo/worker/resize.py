@@ -137,6 +137,8 @@ class WorkerResize:
             # The records of a journal precede what senders send now, whichever worker reads that.
             await worker.sources.replayed()
             await moving.find(self._worker.clock, self._worker.pause)
+            # A source is asked once where a split starts, so a taker must not have to ask again.
+            await worker.sources.splits.resolved(self._splits)
         # The barrier will wait for everything in the inbox, so wait for a small inbox first.
         while self._is_on(moving) and not self._is_inbox_small():
             await self._worker.pause(POLL_S)

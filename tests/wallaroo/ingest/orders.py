@@ -6,6 +6,7 @@ from typing import Any
 import wallaroo
 from tests.wallaroo.operators.mesh import tcp_sink
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
+from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Application
 
 AT = SplitPosition(SplitKind.AT, [40, 2])
@@ -33,6 +34,8 @@ class NotedSource:
         self.done = done
         self.splits: dict[str, SplitPosition] = {}
         self.ended: dict[str, str] = {}
+        self.are_started = Flag()
+        self.are_started.set()
         self.committed_positions: list[Mapping[str, SplitPosition]] = []
 
     def start(self) -> None:
@@ -57,7 +60,8 @@ class NotedSource:
     async def discover(self) -> list[str]:
         return [*self.splits]
 
-    async def resolved(self) -> None: ...
+    async def resolved(self) -> None:
+        await self.are_started.wait()
 
     def facts(self) -> list[dict[str, Any]]:
         return []

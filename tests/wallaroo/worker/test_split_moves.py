@@ -24,7 +24,7 @@ from tests.wallaroo.worker.by_hand import (
 from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, to_share
 from wallaroo.names import CheckpointId, EdgeId
 from wallaroo.topology.plan import Application
-from wallaroo.wire.control import CallOff, ControlFrame, Gather, Held, Hold, Open
+from wallaroo.wire.control import CallOff, ControlFrame, Gather, Gathered, Held, Hold, Open
 from wallaroo.wire.data_frames import Barrier, MovedAll
 from wallaroo.wire.splits import Splits
 
@@ -80,6 +80,17 @@ def test_a_giver_reports_the_positions_of_what_it_gives(worker: WorkerByHand) ->
     source(worker).splits["x"] = AT
     held = hold(worker, [[1, ME, ["x"]], [1, A, ["z"]]])
     assert held.splits == {1: to_share({"x": AT})}
+
+
+def test_a_giver_is_not_prepared_before_it_knows_where_its_splits_start(
+    worker: WorkerByHand,
+) -> None:
+    source(worker).are_started.clear()
+    maps = [partitions(ME, A).to_wire()]
+    order = Gather(E1, RESIZE, members(ME, A), [ME, A], maps, [[1, ME, ["x"]]])
+    assert worker.order(order) == []
+    source(worker).are_started.set()
+    assert worker.pass_time() == [Gathered(E1, RESIZE)]
 
 
 def test_a_giver_reads_on_until_the_commit(worker: WorkerByHand) -> None:
