@@ -13,10 +13,11 @@ sources in a new epoch asks them again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from wallaroo.coordinator.cluster_state import ClusterState, Phase, given
-from wallaroo.coordinator.events import Effect, Send
+from wallaroo.coordinator.events import Announce, Effect
+from wallaroo.coordinator.splits import SplitShare
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.splits import Discovered, SplitsEnded, SplitsStarted
 
@@ -69,15 +70,25 @@ class SplitOrders:
         self._enter(state.epoch)
         if may_move or state.phase is not Phase.RUNNING or not self._found:
             return []
-        sends: list[Send] = []
+        effects: list[Effect] = []
         for pipeline, splits in self._found.items():
             shares = state.splits.discovered(pipeline, splits, state.workers)
-            sends += given(state.epoch, shares)
+            effects += self._announced(pipeline, shares)
+            effects += given(state.epoch, shares)
             starting = (share for share in shares if share.asks_for_start)
             self._starting.update((pipeline, share.worker) for share in starting)
         self._found.clear()
         self._note_ends()
-        return [*sends]
+        return effects
+
+    def _announced(self, pipeline: int, shares: Sequence[SplitShare]) -> list[Announce]:
+        count = sum(len(share.splits) for share in shares)
+        if not count:
+            return []
+        values = {"pipeline": self._state.begin.sources.pipelines[pipeline], "splits": count}
+        is_first = any(share.asks_for_start for share in shares)
+        start = "where the source says" if is_first else "at their beginning"
+        return [Announce("source.discovered", values, f"they are read, and start {start}")]
 
     @property
     def wants_round(self) -> bool:

@@ -7,7 +7,7 @@ from tests.wallaroo.coordinator.story import A, B, C, Story, membership, sources
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import Effect, Send
+from wallaroo.coordinator.events import Effect, Received, Send
 from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Assign, Checkpoint, ControlFrame, Drain, Gather
@@ -78,6 +78,14 @@ def test_a_split_that_is_found_again_goes_to_nobody() -> None:
     discover(cluster, A, "x", "y")
     assert discover(cluster, A, "x", "y") == []
     assert kinds(discover(cluster, A, "x", "z")) == {"z": SplitKind.NEW}
+
+
+def test_it_is_announced_which_source_has_further_splits() -> None:
+    cluster = running()
+    discovered = Discovered(cluster.epoch, 0, ["x", "y"], is_last=True)
+    (line,) = cluster.announced(Received(A, discovered))
+    assert (line.event, line.values) == ("source.discovered", {"pipeline": "p0", "splits": 2})
+    assert cluster.announced(Received(A, discovered)) == []
 
 
 def test_an_answer_in_several_frames_is_one_discovery() -> None:
