@@ -317,6 +317,7 @@ class Names(PartitionedSource[Any]):
     ("names", "words"),
     [
         (["a", "b", "a"], "returned two partitions of the name 'a'"),
+        (["\u00e9", "a\udcff"], r"the name 'a\udcff', which UTF-8 cannot encode"),
         ("ab", "returned a str, not names of partitions"),
         (None, "returned a NoneType, not names of partitions"),
         ([1], "returned the name 1, not names of partitions"),

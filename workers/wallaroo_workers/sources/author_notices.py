@@ -51,7 +51,23 @@ def checked_names(found: Any, method: Method) -> list[str]:
             f"{method} returned two partitions of the name {twice!r}",
             hint="give each partition a name of its own",
         )
+    # Checkpoints and the initializer have to write the name alike.
+    odd = next((name for name in names if not name.isascii() and not is_unicode(name)), None)
+    if odd is not None:
+        raise ClusterError(
+            f"{method} returned the name {odd!a}, which UTF-8 cannot encode",
+            hint="a name of a file that is not valid text needs another one here",
+        )
     return names
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether UTF-8 can encode this text: it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class CommitNotices:
