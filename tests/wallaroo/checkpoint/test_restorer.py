@@ -18,6 +18,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.restorer import Restored, Restorer, unreadable_error
 from wallaroo.checkpoint.shapes import fresh_shapes
+from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.manifest_writer import initial_maps
 from wallaroo.names import WorkerName
 from wallaroo.operators.keyed_state import KeyedState
@@ -271,3 +272,13 @@ class TestUpgrade:
         (lost,) = found.unreadable
         assert lost.key == "b"
         assert lost.problem.startswith(problem)
+
+
+async def test_positions_of_splits_are_those_of_all_workers() -> None:
+    parts, plan = Parts(), plan_of(dict)
+    mine, others = {"a": SplitPosition(SplitKind.AT, 7)}, {"b": SplitPosition(SplitKind.NEW)}
+    first = replace(parts.manifest(plan).workers[ME], sources={0: to_share(mine), 1: 40})
+    second = WorkerCheckpoint(WorkerName("w2"), [], [], {0: to_share(others)}, [], {})
+    manifest = replace(parts.manifest(plan), workers={ME: first, "w2": second})
+    _, found = await restored(parts, manifest, plan)
+    assert found.sources == {0: to_share(mine | others), 1: 40}
