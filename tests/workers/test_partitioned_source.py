@@ -240,6 +240,21 @@ async def test_an_error_of_one_partition_ends_this_one_alone() -> None:
         assert played.runner.positions()["a"].kind is SplitKind.ENDED
 
 
+class AllFailAlone(FailsAlone):
+    """Ends both partitions with an error of their own, on the event loop."""
+
+    async def read(self, partition: str, position: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+        yield Batch([f"{partition}0"], position=1)
+        raise SourceError("it is out of range", partition=partition)
+
+
+async def test_errors_of_several_partitions_end_each_of_them() -> None:
+    async with running(AllFailAlone()) as played:
+        await played.until_ended("a", "b")
+        assert sorted(played.records) == ["a0", "b0"]
+        assert all("it is out of range" in problem for problem in played.runner.ended.values())
+
+
 class FailsForGood(Numbers):
     """Ends the run."""
 

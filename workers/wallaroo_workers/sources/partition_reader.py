@@ -138,7 +138,17 @@ class AsyncPartitionReader:
         items: list[tuple[str, Any]] = []
         for name, partition in self._partitions.items():
             items += [(name, item) for item in partition.take()]
-        return _then_raise(items, self._partitions)
+        return self._then_raise(items)
+
+    def _then_raise(self, items: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """Yield the items; then raise the first error of a partition, which is asked no more."""
+        yield from items
+        for name, partition in [*self._partitions.items()]:
+            if partition.error is not None:
+                del self._partitions[name]
+                # Another partition may have failed meanwhile.
+                self._arrived.set()
+                raise partition.error
 
     async def close(self) -> None:
         """End all tasks."""
@@ -213,14 +223,3 @@ class _AsyncPartition:
         close = getattr(self._generator, "aclose", None)
         if close is not None:
             await close()
-
-
-def _then_raise(
-    items: list[tuple[str, Any]], partitions: dict[str, _AsyncPartition]
-) -> Iterator[tuple[str, Any]]:
-    """Yield the items; then raise the first error of a partition, which is asked no more."""
-    yield from items
-    for name, partition in [*partitions.items()]:
-        if partition.error is not None:
-            del partitions[name]
-            raise partition.error

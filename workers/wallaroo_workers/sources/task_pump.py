@@ -9,6 +9,7 @@ from typing import Any
 
 from wallaroo.connectors.source_classes import PartitionedSource
 from wallaroo_workers.sources.author_methods import checked_item, read_state, settled
+from wallaroo_workers.sources.connector_thread import CLOSE_S
 from wallaroo_workers.sources.partition_reader import AsyncPartitionReader
 from wallaroo_workers.sources.pump import QUEUED_BATCHES_MAX, Deliver
 from wallaroo_workers.sources.reading import POLL_S, Ended, Failed
@@ -60,8 +61,10 @@ class TaskPump:
         """Close the reader; return once it reads no more."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._close_reader()
+            await asyncio.wait([self._task], timeout=CLOSE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._close_reader()
 
     def _may_read(self) -> bool:
         return self._room > 0 and not self._is_paused
