@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cluster.harness import framed, running, send_bytes, wait_until
+from tests.cluster.test_resize import cluster_of
 from wallaroo_cli.dead_letters import main
 
 pytestmark = pytest.mark.cluster
@@ -21,11 +22,13 @@ def records(first: int, last: int) -> bytes:
     return framed(*(f"{key} 1".encode() for _ in range(first, last) for key in KEYS))
 
 
+def in_order(folder: Path) -> list[str]:
+    """Return what all workers have written, in the order in which they did."""
+    return (folder / "target" / "lines.txt").read_text().splitlines()
+
+
 def lines(folder: Path) -> Counter[str]:
-    """Return what all workers have written."""
-    return Counter(
-        line for path in (folder / "target").iterdir() for line in path.read_text().splitlines()
-    )
+    return Counter(in_order(folder))
 
 
 def sums(last: int) -> set[str]:
@@ -57,6 +60,24 @@ def test_results_are_written_at_least_once_over_a_crash(tmp_path: Path) -> None:
         send_bytes(cluster.source_port(), records(10, 20))
         assert cluster.stop() == 0
     assert lines(tmp_path).keys() == sums(20)
+
+
+def test_results_of_a_new_owner_wait_for_those_of_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    with cluster_of(tmp_path, "--in", "127.0.0.1:0", module="appended") as cluster:
+        blocked = tmp_path / str(cluster.pid("w1"))
+        blocked.touch()
+        send_bytes(cluster.source_port(), records(0, 20))
+        cluster.ask(["w2", "w3"], [])
+        cluster.wait_event("results.held")
+        send_bytes(cluster.source_port(), records(20, 40))
+        blocked.unlink()
+        assert isinstance(cluster.answer(), dict)
+        assert cluster.stop() == 0
+    written = in_order(tmp_path)
+    for key in KEYS:
+        of_key = [int(line.split()[1]) for line in written if line.split()[0] == key]
+        assert of_key == [*range(1, 41)]
 
 
 def test_refused_results_become_dead_letters_that_are_not_sent_again(

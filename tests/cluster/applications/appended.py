@@ -1,6 +1,7 @@
-"""Sums, written by a sink of its own: it appends lines to a file for each worker."""
+"""Sums, written by a sink of its own: all workers append lines to one file."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from sums import Sum, add
 
 
 class Appended(wallaroo.Sink[tuple[str, int]]):
-    """Is there only while the folder ``target`` is; refuses keys that begin with ``refused``."""
+    """Is there only while the folder ``target`` is; refuses keys that begin with ``refused``.
+
+    Writes of a process wait while a file has its number as name.
+    """
 
     name = "lines"
 
@@ -18,10 +22,12 @@ class Appended(wallaroo.Sink[tuple[str, int]]):
         self.encoder = encode_pair
 
     def open(self) -> None:
-        path = Path("target", f"{os.getpid()}.txt")
+        path = Path("target", "lines.txt")
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(self, records: Sequence[str]) -> None:
+        while Path(str(os.getpid())).exists():
+            time.sleep(0.01)
         if not Path("target").exists():
             raise OSError("the target is away")
         refused = {at: "no" for at, line in enumerate(records) if line.startswith("refused")}
