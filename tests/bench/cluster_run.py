@@ -47,6 +47,9 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
         receiver = stack.enter_context(Receiver())
         # The page is loaded a while after the start, so that would be counted.
         arguments = [*scenario.arguments, "--no-dashboard"]
+        go = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "go"
+        if scenario.is_from_memory:
+            arguments += ["from-memory", str(scenario.record_count), str(go)]
         if scenario.is_durable:
             state = stack.enter_context(tempfile.TemporaryDirectory())
             arguments += ["--resilience-dir", state]
@@ -56,7 +59,11 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
         beside = stack.enter_context(bare_loops(scenario, sample, bind(cluster)))
         fill(cluster, receiver, scenario, sample)
         beside.begin()
-        elapsed_s = feed(cluster, receiver, scenario, sample)
+        go.touch()
+        if scenario.is_from_memory:
+            elapsed_s = receiver.wait(scenario.record_count, cluster.check)
+        else:
+            elapsed_s = feed(cluster, receiver, scenario, sample)
         used = sum(map(used_between, beside.end()), NOTHING)
         return Measured(used, elapsed_s, scenario.record_count)
 

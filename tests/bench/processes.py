@@ -62,7 +62,7 @@ def running_cluster(
         try:
             facts = _wait_ready(ready, process, log)
             ready_s = time.monotonic() - started_s
-            source = facts["sources"][0]["address"]
+            source = next((each["address"] for each in facts["sources"]), "")
             pids = [one["pid"] for one in facts["workers"]]
             yield Cluster(process, source, facts["control"], pids, ready_s, log)
         except BaseException:

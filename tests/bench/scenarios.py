@@ -50,6 +50,8 @@ class Scenario:
     is_each_key_once: bool = False
     """Keys in order, each one once, instead of drawn at random."""
     record_count: int = 2_000_000
+    is_from_memory: bool = False
+    """The application has its input in a list; nothing is sent."""
     is_durable: bool = False
     """With checkpoints, one a second."""
     target: str = ""
@@ -148,6 +150,9 @@ COST = [
         key_count=100,
         record_count=8_000,
         target="1.1",
+    ),
+    Scenario(
+        name="1 worker, partitions in memory", module="letters", is_from_memory=True, target="1.2"
     ),
     _payload_keys(2, "1.4"),
     _payload_keys(4, "1.5"),

@@ -1,10 +1,12 @@
 """The alphabet example as a measured application; also with a computation before the exchange.
 
 The argument ``objects`` puts a stateless computation first, so that records must travel as objects.
-With ``payload-key`` the key is declared as a part of the payload.
+With ``payload-key`` the key is declared as a part of the payload. With ``from-memory COUNT GO`` a
+source with one partition gives so many votes from a list, from when the file ``GO`` is there.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,14 @@ def check_votes(data: Any) -> Any:
 
 
 def application_setup(args: list[str]) -> Any:
-    in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
+    source: Any
+    if "from-memory" in args:
+        count, go = args[args.index("from-memory") + 1 :][:2]
+        source = Memory(int(count), Path(go))
+    else:
+        in_host, in_port = wallaroo.tcp_parse_input_addrs(args)[0]
+        source = wallaroo.TCPSourceConfig(in_host, in_port, alphabet.decode_votes)
     out_host, out_port = wallaroo.tcp_parse_output_addrs(args)[0]
-    source = wallaroo.TCPSourceConfig(in_host, in_port, alphabet.decode_votes)
     builder = wallaroo.ApplicationBuilder("letters").new_pipeline("votes", source)
     if "objects" in args:
         builder.to(check_votes)
@@ -36,6 +43,28 @@ def application_setup(args: list[str]) -> Any:
     )
     builder.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, alphabet.encode_votes))
     return builder.build()
+
+
+class Memory(wallaroo.PartitionedSource[Any]):
+    """Gives the votes of the example again and again, in batches of 1,000."""
+
+    decoder = alphabet.decode_votes
+
+    def __init__(self, count: int, go: Path) -> None:
+        self.count = count
+        self.go = go
+
+    def read(self, partition: str, position: Any) -> Iterator[Any]:
+        data = Path(alphabet.__file__).with_name("votes.bin").read_bytes()
+        payloads = [data[start + 4 : start + 9] for start in range(0, len(data), 9)]
+        while not self.go.exists():
+            yield None
+        for n in range(0, self.count, 1000):
+            first = n % (len(payloads) - 1000)
+            yield wallaroo.Batch(payloads[first : first + 1000], position=n + 1000)
+        while True:
+            # The run is stopped by the command that measures it.
+            yield None
 
 
 class Bare:
