@@ -8,7 +8,6 @@ answer. Here the calls are made, and objects are written to the store and read b
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from wallaroo.checkpoint.manifest import SinkShare
@@ -22,7 +21,7 @@ from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.once_delivery import Delivery
-from wallaroo_workers.sinks.runner import FLUSH_LOG_EVERY_S, ProcessSinkRunner
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
 
 log = get_logger()
 
@@ -101,6 +100,12 @@ class OnceRunner:
         return 0 if self._delivery is None else self._delivery.outbox.backlog_bytes
 
     @property
+    def written_bytes(self) -> int:
+        """How many bytes were ever written."""
+        added = 0 if self._delivery is None else self._delivery.outbox.added_bytes
+        return self._settled_bytes + added
+
+    @property
     def settled_bytes(self) -> int:
         """How many of all bytes ever written the target has, or were given up."""
         delivered = 0 if self._delivery is None else self._delivery.outbox.delivered_bytes
@@ -153,8 +158,6 @@ class OnceRunner:
 
     def cut_for_resize(self, checkpoint: CheckpointId) -> FinishCut:
         """End the batch before the barrier: new owners' results are delivered behind it."""
-        if self._delivery is None:
-            raise AssertionError("no outbox was begun")
         return self._cut(checkpoint, self._present.outbox.is_durable)
 
     def _cut(self, checkpoint: CheckpointId, is_complete: Callable[[], bool]) -> FinishCut:
@@ -180,22 +183,7 @@ class OnceRunner:
 
     async def flush(self) -> None:
         """Wait until the target has everything and the author's ``close`` has returned."""
-        loop = asyncio.get_running_loop()
-        logged_s = loop.time()
-        while self.queued_bytes:
-            self._present.changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_LOG_EVERY_S):
-                    await self._present.changed.wait()
-            if loop.time() - logged_s >= FLUSH_LOG_EVERY_S and self.queued_bytes:
-                logged_s = loop.time()
-                log.warning(
-                    "sink.flushing",
-                    address=self.address,
-                    bytes_queued=self.queued_bytes,
-                    hint="ask a second time to stop immediately",
-                    next="the stop waits for the sink",
-                )
+        await flush_queue(self)
         self.close()
         await self._ended.wait()
 
