@@ -89,3 +89,11 @@ def test_a_source_that_was_not_read_to_its_end_is_an_error_of_the_run() -> None:
     error = ended(all_drained(story))
     assert isinstance(error, ClusterError)
     assert str(error) == "in.bin was not read to its end"
+
+
+def test_a_source_that_all_workers_run_has_ended_once_it_has_on_each() -> None:
+    story = story_of(WorkerName(""), B)
+    story.go_to(Phase.RUNNING)
+    assert reported(story, B, 0, 1) == []
+    assert reported(story, B, 0, 1) == [], "it still runs on the other worker"
+    assert drain_in(reported(story, A, 0)) != []
