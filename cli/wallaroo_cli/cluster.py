@@ -40,6 +40,7 @@ for _command in (
     looking.get,
     looking.events,
     looking.logs,
+    changing.delete,
     changing.checkpoint,
     changing.grow,
     changing.shrink,

@@ -6,7 +6,12 @@ from typing import Any
 import click
 
 from wallaroo.errors import ConfigError
-from wallaroo_cli.cluster_options import cluster_options, do_and_show
+from wallaroo_cli.cluster_options import (
+    cluster_options,
+    do_and_show,
+    key_type_option,
+    timeout_option,
+)
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import cluster_views as views
 from wallaroo_cli.tools.questions import confirm
@@ -25,6 +30,25 @@ _wait = click.option(
 def checkpoint(**options: Any) -> None:
     """Take a checkpoint now, and return when it is committed."""
     do_and_show(options, "checkpoint", views.checkpoint_text)
+
+
+@click.command(
+    short_help="Delete the state of one key.",
+    context_settings={"ignore_unknown_options": True},  # a key may be -5
+)
+@click.argument("state")
+@click.argument("key", required=False)
+@key_type_option
+@cluster_options
+@timeout_option
+@report_errors
+def delete(**options: Any) -> None:
+    """Delete the object of KEY in STATE; the next record of KEY creates a new one.
+
+    With checkpoints on, the command returns once a checkpoint holds this. A state of to_stateful
+    has one object, and needs no KEY. The exit status is 1 if there is no such key.
+    """
+    do_and_show(options, "delete", views.deletion_text)
 
 
 @click.command(short_help="Stop the cluster in order, as Ctrl-C does.")

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from wallaroo.metrics.event_history import EVENTS_KEPT
-from wallaroo.routing.key_text import KINDS
 from wallaroo.worker.split_facts import SPLITS_A_PIPELINE_MAX
 from wallaroo_cli.cluster_options import (
     ask_and_show,
     cluster_options,
+    key_type_option,
     target_of,
     timeout_option,
     write,
@@ -166,14 +166,7 @@ def splits(**options: Any) -> None:
 )
 @click.argument("state")
 @click.argument("key", required=False)
-@click.option(
-    "--type",
-    "type",
-    default="str",
-    show_default=True,
-    type=click.Choice(KINDS),
-    help="The type of KEY; for a tuple use json, with a list.",
-)
+@key_type_option
 @cluster_options
 @timeout_option
 @report_errors

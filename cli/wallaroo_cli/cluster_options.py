@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wallaroo.routing.key_text import KINDS
 from wallaroo_cli.host_options import TLS_OPTIONS, tls_files
 from wallaroo_cli.tools.control_client import ask
 from wallaroo_cli.tools.numbers import Number
@@ -14,6 +15,15 @@ from wallaroo_cli.tools.waiting import Waiting
 from wallaroo_workers.security import SECRET_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_KEY_TYPE = click.option(
+    "--type",
+    "type",
+    default="str",
+    show_default=True,
+    type=click.Choice(KINDS),
+    help="The type of KEY; for a tuple use json, with a list.",
+)
 
 _WHICH = (
     click.option(
@@ -53,6 +63,11 @@ def cluster_options(command: F) -> F:
 def timeout_option(command: F) -> F:
     """Add the limit for workers that do not answer."""
     return _TIMEOUT(command)
+
+
+def key_type_option(command: F) -> F:
+    """Add the type of the argument KEY."""
+    return _KEY_TYPE(command)
 
 
 def target_of(options: dict[str, Any]) -> Target:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.cluster.durable import payloads_of, totals_of
+from tests.cluster.durable import kill_initializer, payloads_of, totals_of
 from tests.cluster.harness import (
     COMMANDS,
     WAIT_S,
@@ -260,6 +260,31 @@ def test_a_cluster_grows_and_shrinks_while_it_runs(tmp_path: Path) -> None:
         assert asked.json("grow", "--no-wait")["added"] == ["w5"]
         asked.cluster.wait_event("resize.completed")
         assert asked.json("stop")["record_count"] >= RECORD_COUNT
+
+
+# Deletion
+
+
+def test_a_deleted_key_stays_deleted_if_all_processes_are_killed(tmp_path: Path) -> None:
+    for asked in started(tmp_path, "--workers", "2", "--resilience-dir", "state"):
+        asked.send()
+        answer = asked.json("delete", "totals", "k.1")
+        assert answer["deleted"]
+        assert answer["checkpoint"] == asked.json("status")["last_checkpoint"]["number"]
+        assert "has no key 'k.1'" in asked.refused("delete", "totals", "k.1", status=1)
+        assert "has no key 'k.1'" in asked.refused("get", "totals", "k.1", status=1)
+        assert "there is no state 'total'" in asked.refused("delete", "total", "k.1", status=2)
+        text = asked.ask("delete", "totals", "k.2").stdout
+        assert text.startswith("deleted key k.2 of state totals on w")
+        assert text.endswith(" holds that\n")
+        kill_initializer(asked.cluster)
+    for again in started(tmp_path, "--workers", "2", "--resilience-dir", "state"):
+        assert again.key_count() == KEY_COUNT - 2
+        assert "has no key 'k.1'" in again.refused("get", "totals", "k.1", status=1)
+        # The next record of the key creates its state anew.
+        again.send(KEY_COUNT)
+        assert again.json("get", "totals", "k.1")["value"]["count"] == 1
+        assert again.cluster.stop() == 0
 
 
 # The end

@@ -27,7 +27,7 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame, Counted
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
-from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
+from wallaroo.worker.state_queries import KeyPages, get_object, key_counts, key_of
 from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.initializer.control.run_context import Reach
 
@@ -141,6 +141,9 @@ class AskedCluster(Story):
                 return {"sources": self.splits.get(worker, [])}
             case "keys":
                 return self.pages[worker].page(states, from_json(frame.params))
+            case "delete":
+                params = from_json(frame.params)
+                return {"was_there": states[params["state"]].delete(key_of(params))}
             case _:
                 return get_object(states, from_json(frame.params))
 

@@ -290,6 +290,60 @@ async def test_an_object_is_read_where_its_key_lives(cluster: AskedCluster) -> N
         assert key in cluster.states[WorkerName(found["worker"])]["counts"]
 
 
+async def test_a_key_is_deleted_by_its_owner(cluster: AskedCluster) -> None:
+    answer = await cluster.ask("delete", state="counts", key=KEYS[0])
+    owner = WorkerName(answer["worker"])
+    assert answer == {
+        "state": "counts",
+        "key": KEYS[0],
+        "key_type": "str",
+        "worker": owner,
+        "deleted": True,
+        "checkpoint": None,
+    }
+    assert KEYS[0] not in cluster.states[owner]["counts"]
+    for method in ("get", "delete"):
+        with pytest.raises(ClusterError, match="state 'counts' has no key 'key 0'"):
+            await cluster.ask(method, state="counts", key=KEYS[0])
+
+
+async def test_no_key_is_deleted_while_keys_move(cluster: AskedCluster) -> None:
+    cluster.is_resizing = True
+    with pytest.raises(ClusterError, match="keys are moving"):
+        await cluster.ask("delete", state="counts", key=KEYS[0])
+    assert cluster.queries == []
+
+
+async def test_a_deletion_is_answered_once_a_checkpoint_holds_it(durable: AskedCluster) -> None:
+    durable.fill("counts")
+    answer = await durable.ask("delete", state="counts", key=KEYS[0])
+    assert answer["checkpoint"] == 1
+    assert durable.view.rounds.committed == 1
+
+
+async def test_a_deletion_that_cannot_be_saved_says_so(durable: AskedCluster) -> None:
+    durable.fill("counts")
+    durable.store_is_away = True
+    with pytest.raises(ClusterError, match="is deleted, but no checkpoint holds that") as raised:
+        await durable.ask("delete", state="counts", key=KEYS[0])
+    assert "the key is back" in raised.value.hint
+
+
+async def test_a_recovery_before_the_checkpoint_may_have_brought_the_key_back(
+    durable: AskedCluster,
+) -> None:
+    durable.fill("counts")
+    durable.due()
+    deleting = asyncio.create_task(durable.ask("delete", state="counts", key=KEYS[0]))
+    for _ in range(9):  # until it waits for a checkpoint after the one that is being taken
+        await asyncio.sleep(0)
+    assert durable.queries
+    durable.lose(A)
+    durable.go_to(Phase.RUNNING)
+    with pytest.raises(ClusterError, match="the key may be back"):
+        await deleting
+
+
 async def test_a_key_that_is_not_there_is_refused(cluster: AskedCluster) -> None:
     with pytest.raises(ClusterError, match="state 'counts' has no key 'nobody'") as raised:
         await cluster.ask("get", state="counts", key="nobody")

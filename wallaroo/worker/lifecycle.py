@@ -20,6 +20,7 @@ from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.failures import Failure, StopOnError
+from wallaroo.routing.keys import Key
 from wallaroo.topology.fingerprint import outline
 from wallaroo.wire.control import (
     Abandon,
@@ -348,6 +349,21 @@ class Lifecycle:
     def split_ended(self, pipeline: int, split: str, problem: str) -> None:
         """Report that a split of a source has ended, and why if it broke off."""
         self._splits.ended(pipeline, split, problem)
+
+    def delete_key(self, state: str, key: Key) -> bool:
+        """Delete the state of a key; return whether there was any.
+
+        Raises ``ClusterError`` if it is uncertain whose the key is.
+        """
+        assign = self._assignment
+        if assign is None or self._resize.gives_states:
+            raise ClusterError(
+                "keys are being moved or restored", "ask again when the cluster runs again"
+            )
+        owners = partition_maps(assign)
+        if state not in owners or owners[state].owner_of(key) != self._worker.me:
+            raise ClusterError("the key is not here", "ask again")
+        return self._worker.dataflow.states[state].delete(key)
 
     def source_ended(self) -> None:
         """Report which sources have ended."""

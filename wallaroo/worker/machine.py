@@ -18,6 +18,7 @@ from wallaroo.links.mesh import Mesh
 from wallaroo.names import Epoch, SinkId
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
+from wallaroo.routing.keys import Key
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.inbox import Link
 from wallaroo.story import Story
@@ -92,6 +93,11 @@ class WorkerMachine:
         self._story.note("received", frame)
         self._lifecycle.ordered(frame)
         self._check()
+
+    def delete_key(self, state: str, key: Key) -> bool:
+        """Delete the state of a key between two records; return whether there was any."""
+        self._story.note("deletes", state, key)
+        return self._lifecycle.delete_key(state, key)
 
     def send_counts(self) -> None:
         """Send how many records were counted here."""

@@ -93,6 +93,11 @@ class WorkerResize:
         self.held = NO_BARRIER
         """The barrier that holds the sources; 0 if none does."""
 
+    @property
+    def gives_states(self) -> bool:
+        """Whether states may have been sent to their new owners, who do not hear of a change."""
+        return self._moving is not None and self.held != NO_BARRIER
+
     def _is_on(self, moving: StateTransfer) -> bool:
         return self._moving is moving
 

@@ -10,7 +10,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.operators.keyed_state import KeyCursor, KeyedState
 from wallaroo.operators.state_rendering import show
 from wallaroo.routing.key_text import shown_key
-from wallaroo.routing.keys import key_from_bytes
+from wallaroo.routing.keys import Key, key_from_bytes
 
 PAGE_KEYS_MAX = 2000
 """A page of this many keys takes about 2 ms."""
@@ -59,10 +59,15 @@ class KeyPages:
 def get_object(states: States, params: dict[str, Any]) -> dict[str, Any]:
     """Return the state object of the key whose canonical bytes are ``key``, as text and JSON."""
     state = _state(states, params)
-    key = key_from_bytes(bytes.fromhex(params["key"]))
+    key = key_of(params)
     if key not in state:
         return {"is_there": False}
     return {"is_there": True, **show(state[key])}
+
+
+def key_of(params: dict[str, Any]) -> Key:
+    """Return the key whose canonical bytes are ``key``."""
+    return key_from_bytes(bytes.fromhex(params["key"]))
 
 
 def _state(states: States, params: dict[str, Any]) -> KeyedState:

@@ -14,7 +14,7 @@ from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.split_facts import split_facts
-from wallaroo.worker.state_queries import KeyPages, get_object, key_counts
+from wallaroo.worker.state_queries import KeyPages, get_object, key_counts, key_of
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
@@ -64,6 +64,9 @@ class Answers:
                 return split_facts(self.sources.splits.open_sources, params)
             case "get":
                 return get_object(self.machine.dataflow.states, params)
+            case "delete":
+                was_there = self.machine.delete_key(params["state"], key_of(params))
+                return {"was_there": was_there}
             case _:
                 raise ClusterError(f"there is no query {what!r}")
 

@@ -182,6 +182,13 @@ def checkpoint_text(answer: dict[str, Any]) -> str:
     )
 
 
+def deletion_text(answer: dict[str, Any]) -> str:
+    """Return a sentence about a key that was deleted."""
+    text = f"deleted key {answer['key']} of state {answer['state']} on {answer['worker']}"
+    number = answer["checkpoint"]
+    return text if number is None else f"{text}; checkpoint {number} holds that"
+
+
 def stop_text(answer: dict[str, Any]) -> str:
     """Return a sentence about a cluster that has stopped or was drained."""
     done = "stopped" if answer.get("stopped") else "drained; the workers are up, stop ends them"

@@ -18,6 +18,7 @@ from tests.wallaroo.worker.by_hand import (
     partitions,
 )
 from wallaroo.checkpoint.departure import Departure
+from wallaroo.errors import ClusterError
 from wallaroo.ingest.connection_handover import ConnectionCopy, Offer
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.wire.control import (
@@ -225,6 +226,24 @@ def test_when_a_resize_is_called_off_links_to_those_who_would_have_joined_end() 
     worker.order(CallOff(E1, RESIZE, "b was lost"))
     assert worker.carried[B].aborted
     assert not worker.carried[A].aborted
+
+
+def test_keys_are_deleted_until_states_are_sent_and_again_if_the_resize_is_called_off() -> None:
+    worker = gathered(joins=True)
+    first, second, third = fill(worker)[:3]
+    machine = worker.machine
+    assert machine.delete_key(STATE, first)
+    assert not machine.delete_key(STATE, first)
+    worker.order(Hold(E1, RESIZE, HOLD))
+    with pytest.raises(ClusterError, match="are being moved"):
+        machine.delete_key(STATE, second)
+    assert second in machine.dataflow.states[STATE]
+    worker.order(CallOff(E1, RESIZE, "b was lost"))
+    assert machine.delete_key(STATE, second)
+    (of_a, *_) = [key for key in KEYS if partitions(ME, A).owner_of(key) == A]
+    with pytest.raises(ClusterError, match="is not here"):
+        machine.delete_key(STATE, of_a)
+    assert third in machine.dataflow.states[STATE]
 
 
 # After the commit

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import CheckpointDue, DrainRequested, StopRequested
 from wallaroo.coordinator.worker_names import next_names, refusal
@@ -37,6 +38,18 @@ class Commands:
     async def checkpoint(self, parameters: Parameters) -> dict[str, Any]:
         """Take a checkpoint that starts after this call; return its facts."""
         parameters.finish()
+        before = self._reach.view.rounds.last
+        manifest = await self.new_checkpoint()
+        parts = [part for worker in manifest.workers.values() for part in worker.parts]
+        written = [part for part in parts if part.checkpoint > before]
+        return {
+            **describe_checkpoint(manifest),
+            "written_keys": sum(part.key_count for part in written),
+            "written_bytes": sum(part.byte_count for part in written),
+        }
+
+    async def new_checkpoint(self) -> Manifest:
+        """Return a checkpoint that starts after this call, once it is committed."""
         reach, rounds = self._reach, self._reach.view.rounds
         if reach.latest is None:
             raise ClusterError(CHECKPOINTS_OFF, hint=CHECKPOINTS_HINT)
@@ -50,14 +63,7 @@ class Commands:
             if not rounds.is_under_way and reach.phase is Phase.RUNNING:
                 reach.run.on_event(CheckpointDue())
             await reach.change()
-        manifest = reach.latest()
-        parts = [part for worker in manifest.workers.values() for part in worker.parts]
-        written = [part for part in parts if part.checkpoint > before]
-        return {
-            **describe_checkpoint(manifest),
-            "written_keys": sum(part.key_count for part in written),
-            "written_bytes": sum(part.byte_count for part in written),
-        }
+        return reach.latest()
 
     # The end
 

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
@@ -253,6 +254,14 @@ class Queries:
 
     async def get(self, parameters: Parameters) -> dict[str, Any]:
         """Return one state object as text, and as JSON if possible."""
+        place, wait_s = self.find_key(parameters)
+        found = await self._worker_queries.ask(place.worker, "get", place.params, wait_s)
+        if not found.pop("is_there"):
+            raise place.not_there()
+        return place.facts | found
+
+    def find_key(self, parameters: Parameters) -> tuple["KeyPlace", float]:
+        """Return the key that the parameters name, and the time to wait for its owner."""
         state = parameters.need("state", str)
         text = parameters.find("key", str)
         kind = parameters.take("type", str, "str")
@@ -261,20 +270,10 @@ class Queries:
         self._check_state(state)
         (map_,) = [each for each in self._maps() if each.state == state]
         key = self._only_key(map_) if text is None else key_of_text(text, kind)
-        kind, text, _ = shown_key(key)
         try:
-            worker = map_.owner_of(key)
+            return KeyPlace(state, key, map_.owner_of(key)), wait_s
         except ValueError as error:
             raise ClusterError(str(error)) from error
-        params = {"state": state, "key": key_bytes(key).hex()}
-        found = await self._worker_queries.ask(worker, "get", params, wait_s)
-        where = {"state": state, "key": text, "key_type": kind, "worker": worker}
-        if not found.pop("is_there"):
-            raise ClusterError(
-                f"state {state!r} has no key {text!r} of the type {kind}",
-                hint=f"no record has had that key; wallaroo-cluster keys {state} --list shows some",
-            )
-        return where | found
 
     def _only_key(self, map_: PartitionMap) -> Key:
         if map_.hashed_partition_count or len(map_.declared_keys) != 1:
@@ -355,6 +354,35 @@ class Queries:
                 f"there is no worker {name!r}", hint=f"there are {', '.join(workers)}"
             )
         return [WorkerName(name)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """A key of a state, and its owner."""
+
+    state: str
+    key: Key
+    worker: WorkerName
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The key as a worker is asked for it."""
+        return {"state": self.state, "key": key_bytes(self.key).hex()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The key as an answer shows it."""
+        kind, text, _ = shown_key(self.key)
+        return {"state": self.state, "key": text, "key_type": kind, "worker": self.worker}
+
+    def not_there(self) -> ClusterError:
+        """Return the error for a key that has no state."""
+        kind, text, _ = shown_key(self.key)
+        return ClusterError(
+            f"state {self.state!r} has no key {text!r} of the type {kind}",
+            hint="no record has had that key, or its state was deleted; "
+            f"wallaroo-cluster keys {self.state} --list shows some",
+        )
 
 
 def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:

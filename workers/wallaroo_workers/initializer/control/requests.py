@@ -7,6 +7,7 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.control.commands import Commands, Progress
+from wallaroo_workers.initializer.control.deletion import Deletion
 from wallaroo_workers.initializer.control.parameters import Parameters
 from wallaroo_workers.initializer.control.queries import Queries
 from wallaroo_workers.initializer.control.run_context import Reach
@@ -20,6 +21,7 @@ class Requests:
         self._reach = reach
         self._worker_queries = WorkerQueries(reach)
         queries, self._commands = Queries(reach, self._worker_queries), Commands(reach)
+        deletion = Deletion(reach, self._worker_queries, queries, self._commands)
         self._methods: dict[str, Callable[[Parameters], Awaitable[dict[str, Any]]]] = {
             "status": queries.status,
             "partitions": queries.partitions,
@@ -29,6 +31,7 @@ class Requests:
             "logs": queries.logs,
             "events": queries.events,
             "sources": queries.sources,
+            "delete": deletion.delete,
             "checkpoint": self._commands.checkpoint,
             "stop": self._commands.stop,
             "drain": self._commands.drain,
