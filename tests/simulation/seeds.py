@@ -23,14 +23,14 @@ FEW_CRASHES = Faults(
 
 HAND_OVERS = replace(
     FEW_CRASHES,
-    worker_crashes=8,
+    worker_crashes=4,
     initializer_crashes=0,
     drains=0,
     disks_lost=0,
     broken_links=0,
     broken_sinks=0,
     failed_writes=0,
-    failed_hand_overs=12,
+    failed_hand_overs=24,
     resizes_while_running=20,
     resizes=False,
 )
@@ -55,6 +55,7 @@ VISITS = replace(
     disks_lost=0,
     drains=0,
     failed_writes=0,
+    failed_hand_overs=12,
     resizes_while_running=0,
     visits=40,
     resizes=False,

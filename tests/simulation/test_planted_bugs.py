@@ -292,7 +292,7 @@ PLANTED = {
     without_counts_going_back: 1,
     without_rest_before_handing_over: 4,
     without_waiting_for_a_checkpoint: 45,
-    without_attempts: 55,
+    without_attempts: 77,
     without_order_of_results: 17,
     without_release_of_who_leaves: 39,
     without_looking_for_journals: 61,
