@@ -43,6 +43,7 @@ start once will probably fail again, and the user is still watching.
 
 * There is at least one member, none is listed twice, and the members own all partitions and all
   single-worker sources.
+* Each split of a source has a reader among the members, whose shares differ by one at most.
 * A worker's process is not newer than its incarnation, and that is not newer than the epoch.
 * CONNECTING and OPENING wait for at least one member; RUNNING, MOVING and DRAINED for none.
 * A round of a checkpoint saves only in RUNNING and DRAINING; no worker is assigned, and none moves

@@ -10,7 +10,8 @@ What each phase is for, and why in this order:
 
 * JOINING: the new processes start and report their addresses. The old members process records.
 * GATHERING: all workers, old and new, connect to each other and find the keys that will move. Both
-  take long, so they come before the pause.
+  take long, so they come before the pause. Each learns which splits of sources it will give away;
+  splits that are discovered from now on wait until the request is committed or called off.
 * WAITING: a checkpoint that is being taken has to end first. Its barrier and the one of the resize
   must not be in the links together, since a worker aligns one barrier at a time. If the last
   checkpoint has results of several cuts, they have to be delivered too (``CutDeliveries``).
