@@ -10,14 +10,13 @@ from tests.simulation import split_applications
 from tests.simulation.applications import in_any_order
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restorer
-from wallaroo.checkpoint.split_positions import SplitKind
+from wallaroo.checkpoint.split_positions import NEW, SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.cluster_state import given
 from wallaroo.coordinator.events import Effect
-from wallaroo.coordinator.resize import ResizeCoordinator, ResizeFrame, ResizePhase
+from wallaroo.coordinator.resize import Resize, ResizeCoordinator
 from wallaroo.coordinator.splits import SplitLedger, SplitShare
 from wallaroo.names import WorkerName
 from wallaroo.testing import NO_FAULTS, SimulationError, simulate
-from wallaroo.wire.control import Held
 
 SEEDS = range(100)
 SEEDS_A_TEST = 25
@@ -80,20 +79,19 @@ def with_the_last_share_only(patch: Patch) -> None:
 
 
 def with_takers_before_the_commit(patch: Patch) -> None:
-    """A worker reads the splits that move to it before it is certain that they move."""
-    reported = ResizeCoordinator.reported
+    """A worker reads the splits that are to move to it before it is certain that they move."""
+    gather = ResizeCoordinator._gather
 
-    def early(self: ResizeCoordinator, worker: WorkerName, frame: ResizeFrame) -> list[Effect]:
-        effects = reported(self, worker, frame)
-        current = self._current
-        if current is None or not isinstance(frame, Held) or not frame.splits:
-            return effects
-        if current.phase is ResizePhase.HOLDING and current.splits is not None:
-            current.positions.remove(frame.splits)
-            effects += given(self._state.epoch, current.splits.moved(frame.splits, ()))
-        return effects
+    def early(self: ResizeCoordinator, current: Resize) -> list[Effect]:
+        effects, planned = gather(self, current), current.splits
+        assert planned is not None
+        moving: dict[int, dict[str, SplitPosition]] = {}
+        for pipeline, _, splits in self._state.splits.moves_to(planned):
+            moving.setdefault(pipeline, {}).update(dict.fromkeys(splits, NEW))
+        positions = {pipeline: to_share(each) for pipeline, each in moving.items()}
+        return [*effects, *given(self._state.epoch, planned.moved(positions, ()))]
 
-    patch.setattr(ResizeCoordinator, "reported", early)
+    patch.setattr(ResizeCoordinator, "_gather", early)
 
 
 def with_two_readers(patch: Patch) -> None:
@@ -131,8 +129,8 @@ def without_positions_of_splits_that_are_not_named(patch: Patch) -> None:
 PLANTED = {
     with_new_partitions_at_the_latest: 0,
     with_the_last_share_only: 1,
-    with_takers_before_the_commit: 28,
-    with_two_readers: 20,
+    with_takers_before_the_commit: 5,
+    with_two_readers: 24,
     without_positions_of_splits_that_are_not_named: 6,
 }
 """Each with a seed that showed it, so that the test need not run all that come before it."""

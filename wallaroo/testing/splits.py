@@ -23,6 +23,8 @@ LATE_DISCOVERY_MAX_S = 3.0
 START_MAX_S = 0.2
 """The longest time until a first position is known."""
 CLOSE_MAX_S = 0.2
+FAILED_POSITIONS_OF = 100
+"""The more of them may fail, the more often they do, so that not only the first ones fail."""
 
 
 class SimulatedSplits:
@@ -111,7 +113,8 @@ class SimulatedSplits:
 
     def positions(self) -> dict[str, SplitPosition]:
         """Return where each partition is, or fail."""
-        if self._offsets and self._chaos.take("failed_positions", 0.1):
+        probability = self._chaos.faults.failed_positions / FAILED_POSITIONS_OF
+        if self._offsets and self._chaos.take("failed_positions", probability):
             raise StateObjectError("the log does not answer", hint="ask again")
         return {split: self._position(split) for split in self._offsets}
 
