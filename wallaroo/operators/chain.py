@@ -21,7 +21,10 @@ the function is::
                     out.append(payload)
                     continue
                 state = states_0.get(key)
-                if state is None: state = states_0[key] = create_0()    # in three lines
+                if state is None:
+                    state = create_0()
+                    if state is None: refuse_none('words')
+                    states_0[key] = state
                 pair = step_0(record, state)
                 ...
 
