@@ -38,8 +38,9 @@ log = get_logger()
 DRAIN_ACKS_S = 5.0
 """How long a stop waits for acknowledgements; what is not acknowledged is delivered again."""
 CLOSE_S = 5.0
-TAKEN_IN_THREAD_MAX = 256
-"""Deliveries that the thread takes before it looks whether ``ack`` is to be called."""
+TAKEN_IN_THREAD_MAX = 1_000
+ACK_TURN_S = 0.002
+"""The thread takes deliveries for so long before ``ack`` has its turn, if it does not block."""
 
 
 class PushedRunner:
@@ -208,6 +209,7 @@ class PushedRunner:
         self, iterator: Iterator[Any], loop: asyncio.AbstractEventLoop
     ) -> tuple[bool, bool]:
         """In the thread: take deliveries; return whether more may follow, and at once."""
+        ack_from_s = time.monotonic() + ACK_TURN_S
         for _ in range(TAKEN_IN_THREAD_MAX):
             try:
                 delivery = next(iterator)
@@ -219,7 +221,9 @@ class PushedRunner:
             if len(self._arrived) == 1:
                 loop.call_soon_threadsafe(self._collect_or_fail)
             # The loop changes these meanwhile; a value that is late costs one more delivery.
-            if self._acks.wait or not self._records.may_receive:
+            if not self._records.may_receive:
+                break
+            if self._acks.wait and time.monotonic() >= ack_from_s:
                 break
         return True, True
 
