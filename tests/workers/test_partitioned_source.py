@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.workers.source_runner import Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
@@ -211,11 +212,17 @@ class Fragile(Numbers):
 
 async def test_after_an_error_a_new_reader_goes_on_behind_what_was_read() -> None:
     source = Fragile()
-    async with running(source) as played:
-        await played.until_ended("a", "b")
-        assert of("a", played.records) == wanted("a")
-        assert of("b", played.records) == wanted("b")
-        assert played.runner.reconnect_count == 2
+    with capture_logs() as lines:
+        async with running(source) as played:
+            await played.until_ended("a", "b")
+    # One line, though it has failed twice: the second time was a moment later.
+    [line] = [each for each in lines if each["event"] == "source.waiting"]
+    assert line["error"] == "OSError: the connection is lost"
+    assert "Fragile.read (" in line["method"]
+    assert "test_partitioned_source.py:" in line["at"]
+    assert of("a", played.records) == wanted("a")
+    assert of("b", played.records) == wanted("b")
+    assert played.runner.reconnect_count == 2
     assert ("a", 15) in source.asked
 
 
