@@ -141,6 +141,9 @@ class Coordinator:
         self._resizes = ResizeCoordinator(self._state, self._deliveries, self._cuts)
         self._splits = SplitOrders(self._state)
         self._has_been_ready = False
+        self._has_published = False
+        self._is_published = False
+        """Whether the present epoch was announced as ready."""
         self.ending = StopIntent()
         self._lost: set[WorkerName] = set(membership.workers)
         """Members whose process has not joined yet, at the start or after a loss."""
@@ -343,8 +346,17 @@ class Coordinator:
 
     def _run(self) -> list[Effect]:
         self._state.run()
-        is_again, self._has_been_ready = self._has_been_ready, True
-        return [Publish(self.epoch, is_again), *self._go_on()]
+        self._has_been_ready, self._is_published = True, False
+        return self._go_on()
+
+    def _publish(self) -> list[Effect]:
+        """Say that the application is ready, once it is known where each split is read from."""
+        is_ready = self.phase is Phase.RUNNING and self._splits.are_started
+        if self._is_published or not is_ready:
+            return []
+        is_again, self._has_published = self._has_published, True
+        self._is_published = True
+        return [Publish(self.epoch, is_again)]
 
     # Loss
 
@@ -424,7 +436,7 @@ class Coordinator:
         if self._state.waiting_for:
             return []
         splits = self._splits.go_on(may_move=self._resizes.has_planned)
-        return [*splits, *self._go_on_with_phase()]
+        return [*splits, *self._publish(), *self._go_on_with_phase()]
 
     def _go_on_with_phase(self) -> list[Effect]:
         match self.phase:

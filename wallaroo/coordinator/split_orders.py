@@ -91,6 +91,11 @@ class SplitOrders:
         return [Announce("source.discovered", values, f"they are read, and start {start}")]
 
     @property
+    def are_started(self) -> bool:
+        """Whether it is known of all splits where they are read from."""
+        return self._state.splits.are_known and not self._starting
+
+    @property
     def wants_round(self) -> bool:
         """Whether a checkpoint is needed now, so that first positions are not asked for again."""
         return self._wants_round and self._state.begin.is_durable

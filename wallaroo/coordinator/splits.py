@@ -151,6 +151,11 @@ class SplitLedger:
         self._is_durable = is_durable
 
     @property
+    def are_known(self) -> bool:
+        """Whether the splits of all sources were discovered once."""
+        return all(source.is_known for source in self._sources.values())
+
+    @property
     def owners(self) -> dict[int, dict[str, WorkerName]]:
         """The reader of each split, by pipeline."""
         return {pipeline: source.owners for pipeline, source in self._sources.items()}

@@ -7,7 +7,7 @@ from tests.wallaroo.coordinator.story import A, B, C, Story, membership, sources
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import Effect, Received, Send
+from wallaroo.coordinator.events import Effect, Publish, Received, Send
 from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.names import WorkerName
 from wallaroo.wire.control import Assign, Checkpoint, ControlFrame, Drain, Gather
@@ -125,7 +125,7 @@ def test_it_waits_for_the_checkpoint_that_is_being_taken() -> None:
     cluster.due()
     discover(cluster, A, "x", "y")
     cluster.say(A, SplitsStarted(cluster.epoch, 0))
-    assert cluster.say(B, SplitsStarted(cluster.epoch, 0)) == []
+    assert not orders(cluster.say(B, SplitsStarted(cluster.epoch, 0)), Checkpoint)
     cluster.save()
     assert orders(cluster.written(1), Checkpoint)
 
@@ -134,7 +134,29 @@ def test_without_checkpoints_none_is_taken() -> None:
     cluster = running(is_durable=False)
     discover(cluster, A, "x", "y")
     cluster.say(A, SplitsStarted(cluster.epoch, 0))
-    assert cluster.say(B, SplitsStarted(cluster.epoch, 0)) == []
+    assert not orders(cluster.say(B, SplitsStarted(cluster.epoch, 0)), Checkpoint)
+
+
+def test_the_application_is_ready_when_all_first_positions_are_known() -> None:
+    cluster = story(is_durable=False)
+    assert published(cluster.go_to(Phase.RUNNING)) == []
+    assert published(discover(cluster, A, "x", "y")) == []
+    assert published(cluster.say(A, SplitsStarted(cluster.epoch, 0))) == []
+    started = cluster.say(B, SplitsStarted(cluster.epoch, 0))
+    assert published(started) == [Publish(cluster.epoch, is_again=False)]
+    cluster.lose(B)
+    # The positions of all others are known: nothing has to be asked before it is ready again.
+    assert published(cluster.go_to(Phase.RUNNING)) == [Publish(cluster.epoch, is_again=True)]
+
+
+def test_an_application_without_any_split_is_ready_when_it_has_looked_for_them() -> None:
+    cluster = story()
+    assert published(cluster.go_to(Phase.RUNNING)) == []
+    assert published(discover(cluster, A)) == [Publish(cluster.epoch, is_again=False)]
+
+
+def published(effects: Sequence[Effect]) -> list[Effect]:
+    return [each for each in effects if isinstance(each, Publish)]
 
 
 # Starts and losses
