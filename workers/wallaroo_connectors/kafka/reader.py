@@ -14,6 +14,7 @@
 The client is never paused, since that throws away what it has fetched: the runtime polls less.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ BYTES_MAX = 1 << 20
 """The runtime takes no larger batches."""
 CHECKED_EVERY_S = 10.0
 """How often it is asked whether the topics are still the same."""
+CLOSED_WITHIN_S = 2.0
 
 DEFAULTS = {
     "isolation.level": "read_committed",
@@ -96,6 +98,7 @@ class KafkaReader:
         self._places: dict[tuple[str, int], Position] = {}
         self._ids: dict[str, str] = {}
         self._errors: list[Any] = []
+        self._is_down = False
         self._questions: dict[str, Any] = {}
         """Futures of what topics are now."""
         self._next_check_s = time.monotonic() + CHECKED_EVERY_S
@@ -149,9 +152,14 @@ class KafkaReader:
         return end if end >= 0 else None
 
     def close(self) -> None:
-        """Close the client."""
-        self._settings.offsets.commit(self._consumer, time.monotonic(), is_last=True)
-        self._consumer.close()
+        """Close the client, or leave that to a thread if it takes too long."""
+        if not self._is_down:
+            self._settings.offsets.commit(self._consumer, time.monotonic(), is_last=True)
+        # Without brokers it waits, with no limit, for answers to offsets that it has sent. The
+        # runtime would replace the worker.
+        closing = threading.Thread(target=self._consumer.close, name="kafka close", daemon=True)
+        closing.start()
+        closing.join(CLOSED_WITHIN_S)
 
     # Reading
 
@@ -270,6 +278,7 @@ class KafkaReader:
         errors, self._errors[:] = [*self._errors], []
         for error in errors:
             if is_refusal(error) or error.code() == KafkaError._ALL_BROKERS_DOWN:
+                self._is_down = True
                 raise error_of(error, self._settings.options)
 
     def _check_topics(self, now_s: float) -> None:

@@ -107,9 +107,9 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         """Return what positions depend on; each of them also has the id of its topic."""
         if isinstance(self.topics, re.Pattern):
             return f"kafka topics {self.topics.pattern}"
-        if isinstance(self.topics, str):
-            return f"kafka topic {self.topics}"
-        return f"kafka topics {', '.join(map(str, self.topics))}"
+        if isinstance(self.topics, list):
+            return f"kafka topics {', '.join(map(str, self.topics))}"
+        return f"kafka topic {self.topics}"
 
     # Mistakes
 

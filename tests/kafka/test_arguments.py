@@ -1,0 +1,118 @@
+"""Arguments of the Kafka source: each mistake is a sentence; nothing that is shown has a secret."""
+
+import re
+import sys
+from datetime import datetime
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+import wallaroo
+from wallaroo_connectors.kafka import KafkaSourceConfig
+from wallaroo_connectors.kafka.client import error_of
+from wallaroo_connectors.kafka.options import ClientOptions
+
+
+def decode(payload: bytes) -> bytes:
+    return payload
+
+
+def source(topics: Any = "orders", **arguments: Any) -> KafkaSourceConfig[bytes]:
+    return KafkaSourceConfig(topics, "b1:9092", decode, **arguments)
+
+
+def plan_of(made: KafkaSourceConfig[bytes]) -> wallaroo.Application:
+    @wallaroo.encoder
+    def encode(record: bytes) -> bytes:
+        return record
+
+    sink = wallaroo.FileSinkConfig("out", encode)
+    return wallaroo.ApplicationBuilder("orders").new_pipeline("in", made).to_sink(sink).build()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"topics": []}, "topics is []; give a name, a list of names"),
+        ({"topics": 3}, "topics is 3; give a name, a list of names"),
+        ({"topics": "a/b"}, "'a/b' cannot be the name of a topic"),
+        ({"topics": ["a", "a"]}, "topics has a name twice: a, a"),
+        ({"start": "first"}, "start is 'first'; give 'earliest', 'latest', 'committed'"),
+        ({"start": datetime(2026, 1, 1)}, "without a time zone"),
+        ({"start": {"orders-1": -4}}, "start of 'orders-1' is -4; give an offset"),
+        ({"start": {"orders": 4}}, "start names 'orders'; give TOPIC-PARTITION"),
+        ({"start": "committed", "group": ""}, 'start="committed" needs a group'),
+        ({"stop_at": "end"}, "stop_at is 'end'; give None or 'now'"),
+        ({"tombstones": "keep"}, "tombstones is 'keep'; give 'drop' or 'pass'"),
+        ({"on_out_of_range": "skip"}, "on_out_of_range is 'skip'; give 'stop' or 'earliest'"),
+        ({"group": 3}, "group is 3; give a text"),
+        ({"name": ""}, "name is ''; give a text that is not empty"),
+        ({"key": "utf8"}, 'give "utf-8", "bytes", or a function of a key'),
+        ({"options": {"auto.offset.reset": "earliest"}}, "give start= and on_out_of_range="),
+        ({"options": {"fetch.maximum": 1}}, "No such configuration property"),
+    ],
+)
+def test_a_mistake_is_a_sentence_of_build(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(wallaroo.WallarooParameterError) as raised:
+        plan_of(source(**arguments))
+    assert said in str(raised.value)
+
+
+def test_all_mistakes_are_reported_together() -> None:
+    assert len([*source([], start="x", stop_at="y").mistakes()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("topics", "identity"),
+    [
+        ("orders", "kafka topic orders"),
+        (["a", "b"], "kafka topics a, b"),
+        (re.compile(r"o.*"), "kafka topics o.*"),
+    ],
+)
+def test_positions_depend_on_the_topics_alone(topics: Any, identity: str) -> None:
+    made = source(topics, options={"sasl.password": "hunter2"}, key="utf-8")
+    assert made.identity() == identity
+    plan = str(plan_of(made))
+    assert "hunter2" not in plan + repr(made) + plan_of(made).pipelines[0].source.identity()
+
+
+def test_without_the_client_library_build_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    with pytest.raises(wallaroo.WallarooParameterError) as raised:
+        plan_of(source())
+    assert "pip install wallaroo-streams[kafka]" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (3, "create the topic, or correct topics= and bootstrap="),
+        (29, "allow this user to READ and DESCRIBE the topic orders"),
+        (31, "allow this user to DESCRIBE the cluster"),
+        (58, "check sasl.username, sasl.password and sasl.mechanisms in options"),
+    ],
+)
+def test_an_error_that_cannot_get_better_says_what_to_do(code: int, hint: str) -> None:
+    options = ClientOptions("b1:9092", {"sasl.password": "hunter2"}, None, {})
+    error = error_of(KafkaError(code, "refused hunter2"), options, "orders")
+    assert isinstance(error, wallaroo.SourceError)
+    assert (error.what, error.hint) == ("refused *** (topic 'orders')", hint)
+
+
+def test_an_error_that_may_pass_is_one_to_try_again() -> None:
+    error = error_of(KafkaError(-195, "no way"), ClientOptions("b", None, None, {}))
+    assert isinstance(error, ConnectionError)
+    assert str(error) == "no way (_TRANSPORT)"
+
+
+def test_the_group_and_the_name_of_the_client_follow_those_who_read() -> None:
+    made = source()
+    made.read_by("shop", "orders in", "w2")
+    assert (made._group, made._client_id) == ("wallaroo.shop", "wallaroo-shop-orders in-w2")
+    own = source(group="lag", name="eu")
+    own.read_by("shop", "orders in", "w2")
+    assert (own._group, own._client_id) == ("lag", "wallaroo-shop-eu-w2")
