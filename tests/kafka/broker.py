@@ -118,6 +118,8 @@ class Broker:
     def producer(self, **options: Any) -> Producer:
         """Return a producer; ``_`` stands for a dot in a name of ``options``."""
         given = {name.replace("_", "."): value for name, value in options.items()}
+        # Without this, a batch that is sent again may end up behind those that follow it.
+        given.setdefault("enable.idempotence", True)
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, **given})
 
     def produce(self, topic: str, messages: Sequence[tuple[int, Any, Any]]) -> None:

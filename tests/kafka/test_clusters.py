@@ -190,7 +190,7 @@ def test_messages_that_retention_deleted_end_the_run_and_are_not_skipped(
 
 
 def test_a_batch_run_ends_by_itself_also_after_a_kill(kafka: Broker, tmp_path: Path) -> None:
-    counts = Counts(kafka, tmp_path, 4, stop_at="now")
+    counts = Counts(kafka, tmp_path, 4, stop_at="now", pause_s=0.02)
     counts.produce(*range(4), each=2500)
     with counts.running() as cluster:
         cluster.wait_ready()
