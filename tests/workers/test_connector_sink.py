@@ -196,6 +196,18 @@ async def test_refused_rows_become_dead_letters_and_the_others_are_written() -> 
     assert runner.settled_bytes == runner.written_bytes
 
 
+async def test_metrics_count_batches_failed_calls_and_refused_rows() -> None:
+    async with running(Target()) as (runner, target):
+        await runner.connected()
+        target.errors = [OSError("gone"), wallaroo.Rejected({0: "no"})]
+        runner.write(["a", "b"])
+        await runner.flush()
+        facts = runner.batches
+    assert (facts["written"], facts["retries"], facts["rejected"]) == (1, 1, 1)
+    assert facts["waiting_s"] == 0
+    assert facts["undelivered"] is None
+
+
 async def test_rows_that_are_not_there_cannot_be_refused() -> None:
     with capture_logs() as logs:
         async with running(Target()) as (runner, target):

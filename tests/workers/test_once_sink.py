@@ -186,6 +186,25 @@ async def test_a_write_that_failed_is_repeated_after_the_slot_was_opened_again()
     assert "gone" in waiting["reason"]
 
 
+async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_not() -> None:
+    async with running(Target()) as worker:
+        assert worker.runner.batches["undelivered"] == 0
+        worker.target.may_write.clear()
+        worker.target.errors = [OSError("gone")]
+        worker.sinks.write(SinkId(0), ["a"])
+        [batch] = await worker.save(FIRST)
+        assert worker.runner.batches["undelivered"] == 0, "no manifest names it yet"
+        worker.sinks.committed(FIRST, [FIRST])
+        facts = worker.runner.batches
+        assert (facts["undelivered"], facts["undelivered_bytes"]) == (1, batch.byte_count)
+        await until(lambda: worker.runner.batches["waiting_s"] > 0)
+        worker.target.may_write.set()
+        await worker.sinks.flush()
+        facts = worker.runner.batches
+        assert (facts["undelivered"], facts["written"], facts["retries"]) == (0, 1, 1)
+        assert facts["waiting_s"] == 0
+
+
 async def test_a_batch_whose_answer_was_lost_is_not_written_again() -> None:
     async with running(Target()) as worker:
         worker.target.lost_answers = 1

@@ -25,7 +25,12 @@ class Report:
     """``to``, ``bytes``, ``queued_bytes``, ``connections``."""
     sinks: list[dict[str, Any]] = field(default_factory=list)
     """``name``, ``address``, ``bytes``, ``queued_bytes``, ``connections``, ``connected``, and
-    the number and the age of results that it has not taken, ``waiting`` and ``waiting_s``."""
+    the number and the age of results that it has not taken, ``waiting`` and ``waiting_s``.
+
+    ``batches`` is ``None``, or of a sink that is written in batches: ``written``, ``retries``,
+    ``rejected``, how long its methods have failed or not returned, ``waiting_s``, and if it is
+    exactly once, the batches that a checkpoint has and the target does not, ``undelivered`` and
+    ``undelivered_bytes``; else these are ``None``."""
     sources: list[dict[str, Any]] = field(default_factory=list)
     """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``; of a source that is read
     by split also ``splits``, the number of them, and ``reconnects``."""

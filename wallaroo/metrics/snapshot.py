@@ -216,6 +216,7 @@ def _sinks(gathering: Gathering, members: dict[str, Member]) -> list[dict[str, A
             "connected": sink["connected"],
             "waiting": sink["waiting"],
             "waiting_s": sink["waiting_s"],
+            "batches": sink["batches"],
         }
         for name, member in members.items()
         if member.report is not None

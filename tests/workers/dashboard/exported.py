@@ -40,6 +40,8 @@ def gathered(count: int = 1000) -> Gathering:
     counts = RunCounts(Nodes(plan).by_pipeline, is_durable=True)
     gathering = Gathering(plan, counts, time.time)
     nodes, state = Nodes(plan).all, next(iter(plan.states))
+    batches = {"written": 4, "retries": 3, "rejected": 2, "waiting_s": 0.0, "undelivered": 1,
+               "undelivered_bytes": 64}  # fmt: skip
     times = Histogram()
     times.record_all([900_000, 1_200_000])
     gathering.totals.set_members(["w1", "w2"], 1)
@@ -54,7 +56,8 @@ def gathered(count: int = 1000) -> Gathering:
             states={state: {"keys": 13, "bytes": 900, "hottest": [], "sampled": 0}},
             links=[{"to": other, "bytes": 5, "queued_bytes": 0, "connections": 1}],
             sinks=[{"name": "out", "address": "127.0.0.1:7002", "bytes": 5, "queued_bytes": 0,
-                    "connections": 1, "connected": True, "waiting": 0, "waiting_s": 0.0}],
+                    "connections": 1, "connected": True, "waiting": 0, "waiting_s": 0.0,
+                    "batches": batches}],
             sources=[{"pipeline": plan.pipelines[0].name, "address": "127.0.0.1:7010",
                       "connections": 1, "bytes": 5, "paused_s": 0.5, "splits": 1,
                       "reconnects": 2}],

@@ -1,4 +1,4 @@
-"""Splits on their way from the reports of workers to snapshots, health and Prometheus."""
+"""Splits and batches from the reports of workers to snapshots, health and Prometheus."""
 
 from dataclasses import replace
 
@@ -27,6 +27,20 @@ def test_the_lags_of_all_workers_make_the_lag_of_a_source() -> None:
     assert gathering.rising_lags == {pipeline: 2 * 890}
     reasons = view_of(gathering)["health"]["reasons"]
     assert any("has risen for a minute and is 1,780" in reason for reason in reasons)
+
+
+def test_prometheus_has_the_batches_of_each_sink() -> None:
+    values = {
+        sample.name: sample.value
+        for family in exported_families()
+        for sample in family.samples
+        if sample.labels == {"sink": "out", "worker": "w1"}
+    }
+    assert values["wallaroo_sink_batches_total"] == 4
+    assert values["wallaroo_sink_retries_total"] == 3
+    assert values["wallaroo_sink_rejected_total"] == 2
+    assert values["wallaroo_sink_undelivered_batches"] == 1
+    assert values["wallaroo_sink_undelivered_bytes"] == 64
 
 
 def test_prometheus_has_splits_by_worker_and_lags_by_split() -> None:

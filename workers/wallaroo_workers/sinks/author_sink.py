@@ -37,6 +37,7 @@ class AuthorSink:
         self._logged_s = float("-inf")
         self.waiting_since_s: float | None = None
         """Since what time of the loop the sink takes nothing; ``None`` while it does."""
+        self._batch_count = self._retry_count = self._rejected_count = 0
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Return what the author's method returns; raise an ``Exception`` if it raises anything.
@@ -67,6 +68,23 @@ class AuthorSink:
     def works(self) -> None:
         """Note that the sink takes rows."""
         self.waiting_since_s = None
+
+    def wrote(self) -> None:
+        """Count a batch that the sink has taken, but for what it refused."""
+        self._batch_count += 1
+        self.works()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``wallaroo.metrics.report`` says of the batches of a sink at least once."""
+        since_s = self.waiting_since_s
+        return {
+            "written": self._batch_count,
+            "retries": self._retry_count,
+            "rejected": self._rejected_count,
+            "waiting_s": 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s,
+            "undelivered": None,
+            "undelivered_bytes": None,
+        }
 
     async def _run(self, method: Any, arguments: tuple[Any, ...]) -> Any:
         if inspect.iscoroutinefunction(method):
@@ -104,6 +122,8 @@ class AuthorSink:
         following: str = "the sink is closed and opened again; queued rows are kept",
     ) -> None:
         """Log that a method raised, but not more often than every 10 s."""
+        # A failed close is not tried again.
+        self._retry_count += name != "close"
         method = getattr(self._sink, name)
         self._log(name, error_text(error), queued_bytes, following, at=user_line(error, method))
 
@@ -151,6 +171,7 @@ class AuthorSink:
             for index, row in enumerate(rows)
             if index in reasons
         ]
+        self._rejected_count += len(failures)
         self._context.events.records_refused(self._context.index, failures)
         return [row for index, row in enumerate(rows) if index not in reasons]
 

@@ -76,6 +76,11 @@ class ConnectorRunner:
         """Since what time of the loop the sink accepts nothing."""
         return self._author.waiting_since_s
 
+    @property
+    def batches(self) -> dict[str, Any]:
+        """What the report says of the batches."""
+        return self._author.facts()
+
     def write(self, rows: list[Any]) -> int:
         """Queue rows."""
         byte_count = self._queue.append(rows)
@@ -148,7 +153,7 @@ class ConnectorRunner:
                 rows = self._author.refused(rows, rejected)
                 self._queue.keep(rows)
         self._queue.written()
-        self._author.works()
+        self._author.wrote()
         self._backoff.reset()
         self._events.backlog_changed()
 

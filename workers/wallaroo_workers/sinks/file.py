@@ -66,6 +66,7 @@ class FileSinkRunner:
     """Results are in order by their cuts."""
     connection_count = 1
     waiting_since_s: float | None = None
+    batches = None
     """A file is always there."""
 
     def __init__(self, path: str, context: SinkContext) -> None:

@@ -126,6 +126,16 @@ class OnceRunner:
         """Since what time of the loop the sink accepts nothing."""
         return self._author.waiting_since_s
 
+    @property
+    def batches(self) -> dict[str, Any]:
+        """What the report says of the batches."""
+        in_doubt = [] if self._delivery is None else self._delivery.outbox.in_doubt
+        return {
+            **self._author.facts(),
+            "undelivered": len(in_doubt),
+            "undelivered_bytes": sum(batch.byte_count for batch in in_doubt),
+        }
+
     def write(self, rows: list[Any]) -> int:
         """Add rows to the outbox."""
         return self._present.outbox.add(rows)

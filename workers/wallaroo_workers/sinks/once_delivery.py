@@ -135,7 +135,7 @@ class Delivery:
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             await self._failed("write", error)
             return
-        self._author.works()
+        self._author.wrote()
         self.outbox.written()
 
     async def _failed(self, method: str, error: Exception) -> None:

@@ -39,6 +39,7 @@ class ProcessSinks(WorkerSinks):
                 "queued_bytes": runner.queued_bytes,
                 "connections": runner.connection_count,
                 "connected": runner.is_connected,
+                "batches": runner.batches,
             }
             for sink, runner in zip(self._plan.sinks, self._process_runners, strict=True)
         ]

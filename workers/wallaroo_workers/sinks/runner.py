@@ -51,6 +51,11 @@ class ProcessSinkRunner(SinkRunner, Protocol):
         """Since what time of the loop the sink is unreachable; ``None`` while it is not."""
         ...
 
+    @property
+    def batches(self) -> dict[str, Any] | None:
+        """What ``wallaroo.metrics.report`` says of the batches; ``None`` if there are none."""
+        ...
+
     async def run(self) -> None:
         """Do the work of the sink until it is closed, or this is cancelled."""
         ...

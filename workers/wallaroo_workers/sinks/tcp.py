@@ -38,6 +38,7 @@ class TCPSinkRunner:
         """How many connections there were, one after the other."""
         self.stream = self
         self.outbox = None
+        self.batches = None
         self._queue = SinkQueue()
         self._connection: SinkConnection | None = None
         self._lost = asyncio.Event()

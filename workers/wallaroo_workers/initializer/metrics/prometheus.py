@@ -194,6 +194,7 @@ def _connections(view: dict[str, Any]) -> Iterator[Metric]:
                    by_sink, rows, "reconnects", _SINK)  # fmt: skip
     yield _gauge("wallaroo_sink_connected", "1 if a worker is connected to a sink.",
                  by_sink, rows, "connected", _SINK)  # fmt: skip
+    yield from _batches(rows)
     by_source = ["pipeline", "worker"]
     rows = view["sources"]
     yield _counter("wallaroo_source_bytes", "Bytes that senders sent.", by_source, rows, "bytes")
@@ -202,14 +203,14 @@ def _connections(view: dict[str, Any]) -> Iterator[Metric]:
     yield _counter("wallaroo_source_paused_seconds", "Time for which a source was paused.",
                    by_source, rows, "paused_s")  # fmt: skip
     rows = [row for row in rows if row["splits"] is not None]
-    yield _gauge("wallaroo_source_splits", "Partitions of a source that a worker reads.",
+    yield _gauge("wallaroo_source_splits", "Splits of a source that a worker reads.",
                  by_source, rows, "splits")  # fmt: skip
     yield _counter("wallaroo_source_reconnects", "Readers that were made anew after an error.",
                    by_source, rows, "reconnects")  # fmt: skip
     by_split = ["pipeline", "split"]
     for name, text, key in (
-        ("wallaroo_source_lag_records", "End of a partition less the position read.", "lag"),
-        ("wallaroo_source_lag_seconds", "Age of the last record read of a partition; 0 at its end.",
+        ("wallaroo_source_lag_records", "End of a split less the position read.", "lag"),
+        ("wallaroo_source_lag_seconds", "Age of the last record read of a split; 0 at its end.",
          "lag_s"),
     ):  # fmt: skip
         rows = [split for split in view["splits"] if split[key] is not None]
@@ -217,6 +218,23 @@ def _connections(view: dict[str, Any]) -> Iterator[Metric]:
 
 
 _SINK = ["sink", "worker"]
+
+
+def _batches(sinks: list[dict[str, Any]]) -> Iterator[Metric]:
+    by_sink = ["name", "worker"]
+    rows = [{**sink, **sink["batches"]} for sink in sinks if sink["batches"] is not None]
+    for name, text, key in (
+        ("batches", "Batches that a sink has taken.", "written"),
+        ("retries", "Calls of a sink that failed and are made again.", "retries"),
+        ("rejected", "Results that a sink refused, which are dead letters.", "rejected"),
+    ):
+        yield _counter(f"wallaroo_sink_{name}", text, by_sink, rows, key, _SINK)
+    rows = [row for row in rows if row["undelivered"] is not None]
+    yield _gauge("wallaroo_sink_undelivered_batches",
+                 "Batches that a checkpoint has and the target of a sink does not.",
+                 by_sink, rows, "undelivered", _SINK)  # fmt: skip
+    yield _gauge("wallaroo_sink_undelivered_bytes", "Bytes of these batches.",
+                 by_sink, rows, "undelivered_bytes", _SINK)  # fmt: skip
 
 
 def _numbered(sinks: list[dict[str, Any]]) -> list[dict[str, Any]]:
