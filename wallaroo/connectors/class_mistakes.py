@@ -1,5 +1,6 @@
 """Finds mistakes in the classes of connectors' authors, for ``build()``."""
 
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,32 @@ def missing_methods(given: Any, kind: type, methods: Iterable[str], place: str) 
     for method in methods:
         if getattr(type(given), method) is getattr(kind, method):
             yield f"{place}: {name} has no method {method}(); write it"
+
+
+def signature_mistakes(
+    given: Any, methods: Iterable[tuple[str, tuple[str, ...]]], place: str
+) -> Iterator[str]:
+    """Yield a sentence for each method that cannot be called with the arguments it gets."""
+    for method, arguments in methods:
+        refused = refused_call(getattr(given, method), arguments)
+        if refused:
+            yield f"{place}: {type(given).__name__}.{method}{refused}"
+
+
+def refused_call(method: Any, arguments: tuple[str, ...]) -> str:
+    """Return ``(PARAMETERS) is called as ...`` if a method does not take these arguments."""
+    try:
+        # A decorator may give further arguments to the function that it wraps.
+        signature = inspect.signature(method, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return ""  # It is not written in Python, or not a function at all.
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        wanted = ", ".join(("self", *arguments))
+        name = getattr(method, "__name__", "__call__")
+        return f"{signature} does not take what it is called with; write def {name}({wanted})"
+    return ""
 
 
 def told_mistakes(given: Any, place: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ block are fine. Constructors run in every process that imports the application: 
 anything.
 """
 
+import inspect
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -31,7 +32,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 
 from wallaroo.connectors import base
 from wallaroo.connectors.base import SourceConfig
-from wallaroo.connectors.class_mistakes import missing_methods, told_mistakes
+from wallaroo.connectors.class_mistakes import (
+    missing_methods,
+    signature_mistakes,
+    told_mistakes,
+)
 from wallaroo.connectors.custom import Partitioned, Pushed, unbound_decoder, unbound_value
 from wallaroo.connectors.keyed_records import SOURCE_KEY_FORMS
 from wallaroo.describing import a_type, text_of
@@ -44,6 +49,9 @@ Done: TypeAlias = Awaitable[None] | None
 BATCH_RECORDS_MAX = 2_000
 """A batch with more records is refused, as is one of more than ``BATCH_BYTES_MAX``."""
 BATCH_BYTES_MAX = 1 << 20
+
+DISCOVERY_SHORTEST_NS = 1_000_000
+"""A shorter one is a number of seconds by mistake: an integer counts nanoseconds."""
 
 RUNS = ("everywhere", "once")
 """Values of ``PushedSource.runs``."""
@@ -194,12 +202,41 @@ class PartitionedSource(SourceConfig[R_co]):
         given = type(self)
         if given.reader is PartitionedSource.reader:
             yield from missing_methods(self, PartitionedSource, ("read",), place)
-        if self.discovery is not None:
-            try:
-                duration_ns(f"discovery of {given.__name__}", self.discovery, minimum_ns=1)
-            except (TypeError, ValueError) as error:
-                yield f"{place}: {error}"
+            if inspect.iscoroutinefunction(self.read):
+                what = f"read of {given.__name__} is a coroutine, not a generator"
+                yield f"{place}: {what}; yield batches in it"
+        yield from signature_mistakes(self, _PARTITIONED_CALLS, place)
+        yield from _discovery_mistakes(self, place)
         yield from _source_mistakes(self, place)
+
+
+_PARTITIONED_CALLS = (
+    ("partitions", ()),
+    ("read", ("partition", "position")),
+    ("start", ("partition",)),
+    ("committed", ("positions",)),
+    ("end", ("partition",)),
+    ("reader", ()),
+)
+
+
+def _discovery_mistakes(given: PartitionedSource[Any], place: str) -> Iterator[str]:
+    name, every = type(given).__name__, given.discovery
+    if hasattr(given, "discovery_s"):
+        yield (
+            f"{place}: discovery_s of {name} is not read; set discovery, a duration such as "
+            "wallaroo.seconds(5)"
+        )
+    if type(every) is int and 0 < every < DISCOVERY_SHORTEST_NS:
+        yield (
+            f"{place}: discovery of {name} is {every}, and an integer counts nanoseconds; give "
+            f"wallaroo.seconds({every})"
+        )
+    elif every is not None:
+        try:
+            duration_ns(f"discovery of {name}", every, minimum_ns=DISCOVERY_SHORTEST_NS)
+        except (TypeError, ValueError) as error:
+            yield f"{place}: {error}"
 
 
 class Delivery(Generic[R_co]):
@@ -275,10 +312,14 @@ class PushedSource(SourceConfig[R_co]):
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         yield from missing_methods(self, PushedSource, ("receive", "ack"), place)
+        yield from signature_mistakes(self, _PUSHED_CALLS, place)
         if self.runs not in RUNS:
             what = f"runs of {type(self).__name__} is {self.runs!r}"
             yield f'{place}: {what}; give "everywhere" or "once"'
         yield from _source_mistakes(self, place)
+
+
+_PUSHED_CALLS = (("open", ()), ("receive", ()), ("ack", ("tags",)), ("close", ()))
 
 
 class SourceError(Exception):

@@ -49,7 +49,7 @@ class Failure:
     traceback: str
     """The user's part of the traceback, innermost call last."""
     payload: bytes | None
-    """The bytes that the source read; ``None`` for sources that generate records."""
+    """The bytes that the source read; ``None`` for sources that give anything but bytes."""
     record: str
     """The input of the step, shortened."""
     at: str = ""
@@ -68,9 +68,12 @@ class StopOnError(BaseException):
 
 
 def describe_failure(
-    error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
+    error: BaseException, site: Site, key: Any, record: Any, payload: object
 ) -> Failure:
-    """Return the description of ``error``; the traceback starts at the user's function."""
+    """Return the description of ``error``; the traceback starts at the user's function.
+
+    ``payload`` is what the source gave: a source with a decoder may give anything.
+    """
     frames = _frames(error, site)
     return Failure(
         pipeline=site.pipeline,
@@ -78,10 +81,15 @@ def describe_failure(
         key=None if key is None else _shown_key(display_key(key)),
         error=error_text(error, RECORD_SHOWN_CHARACTERS_MAX),
         traceback=writable(_traceback(error, frames)),
-        payload=payload,
+        payload=_bytes_of(payload),
         record=text_of(record, length_max=RECORD_SHOWN_CHARACTERS_MAX),
         at=writable(_user_line(frames, _code(site))),
     )
+
+
+def _bytes_of(payload: object) -> bytes | None:
+    """Return a payload that a file of dead letters can hold; ``None`` if it is not bytes."""
+    return bytes(payload) if isinstance(payload, bytes | bytearray | memoryview) else None
 
 
 def user_line(error: BaseException, function: Callable[..., Any]) -> str:
@@ -159,6 +167,7 @@ def _is_library(path: str) -> bool:
     folders = path.split(os.sep)
     return (
         path.startswith((_PYTHON, _OURS, "<"))
+        or "wallaroo_workers" in folders
         or "site-packages" in folders
         or "dist-packages" in folders
     )

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -133,6 +134,76 @@ def test_a_method_that_is_missing_is_a_mistake() -> None:
     ]
     assert mistakes_of(wallaroo.PartitionedSource[int]()) == [
         "app.py:7: PartitionedSource has no method read(); write it"
+    ]
+
+
+def test_methods_that_cannot_be_called_as_they_are_are_mistakes() -> None:
+    class Short(Numbers):
+        def read(self, p: str) -> Any:  # type: ignore[override]
+            yield None
+
+        def start(self) -> Any:  # type: ignore[override]
+            return None
+
+    class Deaf(Inbox):
+        def ack(self) -> None:  # type: ignore[override]
+            return None
+
+    assert mistakes_of(Short()) == [
+        "app.py:7: Short.read(p: str) -> Any does not take what it is called with; "
+        "write def read(self, partition, position)",
+        "app.py:7: Short.start() -> Any does not take what it is called with; "
+        "write def start(self, partition)",
+    ]
+    assert mistakes_of(Deaf()) == [
+        "app.py:7: Deaf.ack() -> None does not take what it is called with; "
+        "write def ack(self, tags)"
+    ]
+
+
+def test_a_method_may_have_other_names_defaults_and_decorators() -> None:
+    def with_session(function: Any) -> Any:
+        @functools.wraps(function)
+        def called(self: Any, *arguments: Any) -> Any:
+            return function(self, "session", *arguments)
+
+        return called
+
+    class Free(Numbers):
+        @with_session
+        def read(self, session: str, p: str, at: Any) -> Any:
+            yield None
+
+        def partitions(self, prefix: str = "") -> list[str]:
+            return []
+
+    assert [*Free().mistakes_at("app.py:7")] == []
+
+
+def test_a_read_that_is_a_coroutine_is_a_mistake() -> None:
+    class Returns(Numbers):
+        async def read(self, partition: str, position: Any) -> Any:  # type: ignore[override]
+            return []
+
+    assert mistakes_of(Returns()) == [
+        "app.py:7: read of Returns is a coroutine, not a generator; yield batches in it"
+    ]
+
+
+def test_seconds_as_nanoseconds_and_another_name_of_discovery_are_mistakes() -> None:
+    class Often(Numbers):
+        discovery = 5
+
+    class Renamed(Numbers):
+        discovery_s = 5
+
+    assert mistakes_of(Often()) == [
+        "app.py:7: discovery of Often is 5, and an integer counts nanoseconds; give "
+        "wallaroo.seconds(5)"
+    ]
+    assert mistakes_of(Renamed()) == [
+        "app.py:7: discovery_s of Renamed is not read; set discovery, a duration such as "
+        "wallaroo.seconds(5)"
     ]
 
 

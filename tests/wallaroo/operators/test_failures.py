@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wallaroo.describing import text_of
 from wallaroo.operators.failures import (
     RECORD_SHOWN_CHARACTERS_MAX,
     Failure,
@@ -66,6 +67,25 @@ def test_all_facts_of_an_error_are_reported() -> None:
     assert (failure.payload, failure.record) == (b"payload", "{'symbol': 'X'}")
     assert failure.error == "ValueError: no such symbol"
     assert failure.traceback.endswith("ValueError: no such symbol\n")
+
+
+@pytest.mark.parametrize(
+    ("payload", "kept"),
+    [
+        ("a0", None),
+        (5, None),
+        (object(), None),
+        (None, None),
+        (bytearray(b"a"), b"a"),
+        (memoryview(b"a"), b"a"),
+    ],
+)
+def test_a_payload_that_is_not_bytes_is_shown_as_the_record_alone(
+    payload: object, kept: bytes | None
+) -> None:
+    failure = describe_failure(ValueError(), SITE, None, payload, payload)
+    assert failure.payload == kept
+    assert failure.record == text_of(payload)
 
 
 def test_the_traceback_begins_in_the_users_function() -> None:
