@@ -226,6 +226,23 @@ STATUS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, None),
+        (1, "1 batch is not delivered to sinks yet, 3.2 MB"),
+        (2, "2 batches are not delivered to sinks yet, 3.2 MB"),
+    ],
+)
+def test_status_says_how_many_batches_are_not_delivered(
+    capsys: pytest.CaptureFixture[str], count: int, text: str | None
+) -> None:
+    more = {"undelivered_batches": count, "undelivered_bytes": 3_200_000}
+    views.print_status({**STATUS, "totals": {**STATUS["totals"], **more}})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "not delivered" in line] == ([] if text is None else [text])
+
+
 def test_status_is_a_table_of_workers(capsys: pytest.CaptureFixture[str]) -> None:
     views.print_status(STATUS)
     shown = capsys.readouterr()

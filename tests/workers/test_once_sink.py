@@ -20,7 +20,7 @@ from wallaroo.worker.outbox import OutboxLimits
 from wallaroo.worker.outboxes import OutboxStart
 from wallaroo.worker.sink_port import SinkContext
 from wallaroo.worker.worker_sinks import WorkerSinks
-from wallaroo_workers.sinks.process_sinks import run_together
+from wallaroo_workers.sinks.process_sinks import ProcessSinks, run_together
 from wallaroo_workers.sinks.runner import new_runner
 from wallaroo_workers.storage.store import open_store
 
@@ -197,6 +197,9 @@ async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_n
         worker.sinks.committed(FIRST, [FIRST])
         facts = worker.runner.batches
         assert (facts["undelivered"], facts["undelivered_bytes"]) == (1, batch.byte_count)
+        plan: Any = None
+        of_process = ProcessSinks(plan, [worker.runner], None).undelivered()
+        assert of_process == {"undelivered_batches": 1, "undelivered_bytes": batch.byte_count}
         await until(lambda: worker.runner.batches["waiting_s"] > 0)
         worker.target.may_write.set()
         await worker.sinks.flush()

@@ -84,6 +84,7 @@ class Answers:
             "records_per_s": round(self.rate.per_second(time.monotonic(), record_count), 1),
             "backlog_bytes": sum(backlog.values()),
             **backlog,
+            **self.sinks.undelivered(),
             "paused": mesh.pressure.must_pause,
             "keys": key_counts(self.machine.dataflow.states),
         }

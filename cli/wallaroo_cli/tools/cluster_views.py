@@ -31,6 +31,10 @@ def print_status(status: dict[str, Any]) -> None:
     for source in status["sources"]:
         click.echo(f"source of {source['pipeline']!r}: {source['address']}")
     click.echo(_checkpoint_line(status))
+    if batch_count := status["totals"].get("undelivered_batches"):
+        size = decimal(status["totals"]["undelivered_bytes"])
+        batches = "batch is" if batch_count == 1 else "batches are"
+        click.echo(f"{batch_count:,} {batches} not delivered to sinks yet, {size}")
     rows = [_worker_cells(worker) for worker in workers]
     if len(workers) > 1:
         everything = {"name": "total", **status["totals"], "keys": _total_keys(workers)}

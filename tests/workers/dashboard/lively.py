@@ -83,6 +83,7 @@ class LivelyCluster:
             "links": self._links(rate),
             "sinks": self._sinks(rate),
             "sources": self._sources(rate),
+            "splits": _splits(),
             "states": self._states(total),
             "checkpoints": self._checkpoints(now),
             "events": _events(self.started_s, now),
@@ -252,7 +253,10 @@ class LivelyCluster:
             {"name": "orders sink", "worker": worker, "address": "127.0.0.1:7002",
              "bytes_per_s": rate * 8, "queued_bytes": 8192, "reconnects": 0,
              "connected": worker != "w4", "waiting": 12 if worker == "w4" else 0,
-             "waiting_s": 3.1 if worker == "w4" else 0.0}
+             "waiting_s": 3.1 if worker == "w4" else 0.0,
+             "batches": {"written": 5, "retries": 0, "rejected": 0, "waiting_s": 0.0,
+                         "undelivered": 2, "undelivered_bytes": 4096}
+                        if worker == "w3" else None}
             for worker in self.workers
         ]  # fmt: skip
 
@@ -334,6 +338,19 @@ def bins_of(max_s: float, count: int) -> list[tuple[float, int]]:
         ((1 << top - 6 + index) / 1e9, count * weight // 100)
         for index, weight in enumerate(weights)
     ]
+
+
+def _splits() -> list[dict[str, Any]]:
+    ended = {"position": [9, "a"], "end": None, "lag": None, "ended": True}
+    rows: list[dict[str, Any]] = [
+        {"split": "near", "position": 40, "end": 42, "lag": 2},
+        {"split": HOSTILE, "position": None, "end": 9000, "lag": 9000},
+        {"split": "there", "position": 42, "end": 42, "lag": 0, "caught_up": True},
+        {"split": "torn", **ended, "problem": "it has no records"},
+    ]
+    shared = {"pipeline": "market data", "worker": "w3", "lag_s": None, "caught_up": False,
+              "ended": False, "problem": ""}  # fmt: skip
+    return [{**shared, **row} for row in rows]
 
 
 def _events(started_s: float, now: float) -> list[dict[str, Any]]:

@@ -150,6 +150,32 @@ def test_each_worker_has_its_part_of_pipelines_and_steps(opened: Watched) -> Non
     expect(page.get_by_role("heading", level=1)).to_have_text("check order")
 
 
+def test_splits_are_listed_with_the_largest_lag_first(opened: Watched) -> None:
+    page = opened.page
+    for link in ("market data", "w3"):
+        page.get_by_role("navigation").get_by_role("link", name=link).first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(link)
+        rows = page.get_by_role("table", name="Splits").get_by_role("row")
+        expect(rows).to_have_count(5)
+        expect(rows.nth(1)).to_contain_text("start")
+        expect(rows.nth(2).get_by_role("cell")).to_have_text(
+            ["market data", "w3", "40", "42", "2", "no"]
+        )
+        expect(rows.filter(has_text="there").get_by_role("cell").last).to_have_text("yes")
+        torn = rows.filter(has_text="torn")
+        expect(torn.get_by_role("cell").nth(2)).to_have_text('[9,"a"]')
+        expect(torn).to_contain_text("it has no records")
+
+
+def test_undelivered_batches_of_a_sink_are_shown(opened: Watched) -> None:
+    page = opened.page
+    for worker, text in (("w3", "2 batches, 4.0 KiB"), ("w4", "\u2013")):
+        page.get_by_role("navigation").get_by_role("link", name=worker).click()
+        sinks = page.get_by_role("table", name="Sinks").get_by_role("row").nth(1)
+        expect(sinks).to_contain_text(worker)
+        expect(sinks.get_by_role("cell").nth(7)).to_have_text(text)
+
+
 def test_the_window_of_time_can_be_chosen(opened: Watched) -> None:
     button = opened.page.get_by_role("button", name="1 h").first
     button.click()

@@ -44,6 +44,14 @@ class ProcessSinks(WorkerSinks):
             for sink, runner in zip(self._plan.sinks, self._process_runners, strict=True)
         ]
 
+    def undelivered(self) -> dict[str, int]:
+        """Return the number and the size of batches that a checkpoint has and no target does."""
+        of_sinks = [each for runner in self._process_runners if (each := runner.batches)]
+        return {
+            "undelivered_batches": sum(each["undelivered"] or 0 for each in of_sinks),
+            "undelivered_bytes": sum(each["undelivered_bytes"] or 0 for each in of_sinks),
+        }
+
     def timed_out(self) -> ProcessSinkRunner | None:
         """Return a sink that has been unreachable for longer than allowed."""
         now_s = asyncio.get_running_loop().time()

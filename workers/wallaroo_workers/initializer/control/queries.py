@@ -40,7 +40,13 @@ _STATE_OF_OTHERS = {
     Phase.OPENING: "waiting",
     Phase.DRAINING: "drained",
 }
-_SUMS = ("connections", "records_per_s", "backlog_bytes")
+_SUMS = (
+    "connections",
+    "records_per_s",
+    "backlog_bytes",
+    "undelivered_batches",
+    "undelivered_bytes",
+)
 
 
 class Queries:

@@ -7,7 +7,7 @@ import { card, heading, tiles } from "../parts/elements.js";
 import { graphCard, graphOf, nodesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { pipelineCards } from "../parts/measured_cards.js";
-import { sourcesCard } from "../parts/worker_cards.js";
+import { sourcesCard, splitsCard } from "../parts/worker_cards.js";
 import { missing } from "./missing.js";
 
 export function pipelinePage(snapshot, name) {
@@ -29,5 +29,6 @@ export function pipelinePage(snapshot, name) {
     ${pipelineCards(name, graph.nodes, snapshot.pipelines)}
     ${card("Nodes", nodesTable(graph.nodes))}
     ${sourcesCard(snapshot.sources.filter((each) => each.pipeline === name))}
+    ${splitsCard(snapshot.splits.filter((each) => each.pipeline === name))}
     ${lettersCard(snapshot.dead_letters.filter((each) => each.pipeline === name))}`;
 }

@@ -10,7 +10,7 @@ import { linesCard, windowChoice } from "../parts/history_cards.js";
 import { binsCard } from "../parts/latency_cards.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { logCard } from "../parts/log_card.js";
-import { linksCard, sinksCard, sourcesCard, stateTag } from "../parts/worker_cards.js";
+import { linksCard, sinksCard, sourcesCard, splitsCard, stateTag } from "../parts/worker_cards.js";
 import { missing } from "./missing.js";
 
 export function workerPage(snapshot, name) {
@@ -38,6 +38,7 @@ export function workerPage(snapshot, name) {
         { wide: "wide-7" })}
     </div>
     ${sourcesCard(snapshot.sources.filter(isOf))}
+    ${splitsCard(snapshot.splits.filter(isOf))}
     ${sinksCard(snapshot.sinks.filter(isOf))}
     ${lettersCard(snapshot.dead_letters.filter(isOf))}
     ${logCard(snapshot.log.filter((line) => line.fields?.process === name ||

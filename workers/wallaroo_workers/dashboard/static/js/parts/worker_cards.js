@@ -2,7 +2,7 @@
 // Workers, sources, sinks and links.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { bytes, count, duration, rate, share } from "../format.js";
+import { bytes, count, duration, many, NOTHING, rate, share } from "../format.js";
 import { card, linkTo, shareBar, table, tag, workerLink } from "./elements.js";
 
 export function stateTag(worker) {
@@ -50,8 +50,42 @@ export function sinksCard(sinks, { wide = "" } = {}) {
     { title: "Queued", isNumber: true, cell: (each) => bytes(each.queued_bytes) },
     { title: "Results waiting", isNumber: true, cell: (each) => count(each.waiting) },
     { title: "Oldest waits", isNumber: true, cell: (each) => duration(each.waiting_s) },
+    { title: "Undelivered", isNumber: true, cell: undelivered },
     { title: "Reconnects", isNumber: true, cell: (each) => count(each.reconnects) },
   ], sinks, { none: "The application has no sink." }), { wide });
+}
+
+// What a checkpoint has and the target does not, of a sink that is exactly once.
+function undelivered({ batches }) {
+  if (!batches || batches.undelivered === null) return NOTHING;
+  const size = batches.undelivered ? `, ${bytes(batches.undelivered_bytes)}` : "";
+  return many(batches.undelivered, "batch", "batches") + size;
+}
+
+export function splitsCard(splits, { wide = "" } = {}) {
+  if (splits.length === 0) return nothing;
+  const rows = [...splits].sort((one, other) => (other.lag ?? 0) - (one.lag ?? 0));
+  return card("Splits", table("Splits", [
+    { title: "Split", cell: (each) => each.split || "(no name)" },
+    { title: "Pipeline", cell: (each) => linkTo("pipeline", each.pipeline) },
+    { title: "Worker", cell: (each) => workerLink(each.worker) },
+    { title: "Position", cell: (each) => html`<code>${plain(each.position, "start")}</code>` },
+    { title: "End", cell: (each) => html`<code>${plain(each.end, NOTHING)}</code>` },
+    { title: "Lag", isNumber: true, cell: (each) => count(each.lag) },
+    { title: "Caught up", cell: caughtUp },
+  ], rows), { wide, note: "the largest lags first" });
+}
+
+function plain(value, none) {
+  if (value === null) return none;
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function caughtUp(split) {
+  if (split.ended) {
+    return split.problem ? html`${tag("failed", "unhealthy")} ${split.problem}` : "ended";
+  }
+  return split.caught_up ? tag("yes", "healthy") : "no";
 }
 
 export function linksCard(links, { wide = "" } = {}) {
