@@ -35,6 +35,7 @@ PUBLIC: dict[str, set[str]] = {
         "Rejected",
         "Sink",
         "SinkConfig",
+        "SinkError",
         "SourceConfig",
         "SourceKey",
         "SourceError",

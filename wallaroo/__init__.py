@@ -26,7 +26,7 @@ from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.connectors.base import SinkConfig, SourceConfig
-from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, TwoPhaseSink
+from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, SinkError, TwoPhaseSink
 from wallaroo.connectors.source_classes import (
     Batch,
     Delivery,
@@ -73,6 +73,7 @@ __all__ = [
     "Rejected",
     "Sink",
     "SinkConfig",
+    "SinkError",
     "SourceConfig",
     "SourceError",
     "SourceKey",

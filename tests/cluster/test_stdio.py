@@ -78,5 +78,24 @@ def test_a_worker_that_is_started_again_reads_on(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes().endswith(b"ab 3\n")
 
 
+def test_the_run_ends_when_its_reader_does(tmp_path: Path) -> None:
+    command = [str(COMMANDS / "wallaroo-run"), *application_options("piped")]
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        input=b"ab\nra\n",
+        stdout=write,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(write)
+    assert ended.returncode == 1
+    assert b"Error: the sink 'stdout' cannot go on: the standard output is closed" in ended.stderr
+    assert b"hint: start again with a reader" in ended.stderr
+
+
 def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -65,6 +65,7 @@ class TargetOnLoop(Sink[Any]):
 class Events:
     def __init__(self) -> None:
         self.refused: list[tuple[SinkId, list[Failure]]] = []
+        self.ended_run: list[WallarooError] = []
 
     def backlog_changed(self) -> None: ...
 
@@ -72,7 +73,7 @@ class Events:
         self.refused.append((sink, failures))
 
     def sink_failed(self, error: WallarooError) -> None:
-        raise error
+        self.ended_run.append(error)
 
 
 @contextlib.asynccontextmanager
@@ -217,6 +218,38 @@ async def test_rows_that_are_not_there_cannot_be_refused() -> None:
     assert target.calls[-2] == ["a", "b"]
     (line,) = [line for line in logs if line["event"] == "sink.waiting"]
     assert "give the index of each row" in line["reason"]
+
+
+@pytest.mark.parametrize("method", ["open", "write", "close"])
+async def test_an_error_that_cannot_get_better_ends_the_run(method: str) -> None:
+    class Closed(Target):
+        def fails(self, now: str) -> None:
+            if now == method:
+                raise wallaroo.SinkError("the table was dropped", "create it")
+
+        def open(self) -> None:
+            super().open()
+            self.fails("open")
+
+        def write(self, records: list[Any]) -> None:
+            self.fails("write")
+
+        def close(self) -> None:
+            super().close()
+            self.fails("close")
+
+    events = Events()
+    with capture_logs() as logs:
+        async with running(Closed(), events) as (runner, target):
+            runner.write(["a"])
+            runner.close()
+            await until(lambda: events.ended_run != [])
+            await runner._ended.wait()
+            assert target.calls == ["open", "close"]
+    (error,) = events.ended_run
+    assert error.what == "the sink 'totals' cannot go on: the table was dropped"
+    assert (error.hint, error.exit_code) == ("create it", 1)
+    assert "sink.waiting" not in [line["event"] for line in logs]
 
 
 async def test_new_results_wait_for_those_of_the_old_owner() -> None:

@@ -208,6 +208,31 @@ async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_n
         assert facts["waiting_s"] == 0
 
 
+async def test_an_error_that_cannot_get_better_ends_the_run() -> None:
+    async with running(Target()) as worker:
+        worker.target.errors = [wallaroo.SinkError("the table was dropped", "create it")]
+        worker.sinks.write(SinkId(0), ["a"])
+        await worker.save(FIRST)
+        worker.sinks.committed(FIRST, [FIRST])
+        await until(lambda: worker.events.errors != [])
+        assert worker.target.calls == [("open", SLOT)], "it is not opened again"
+    (error,) = worker.events.errors
+    assert "the table was dropped" in error.what
+    assert error.hint == "create it"
+
+
+async def test_a_slot_that_cannot_be_opened_ends_the_run() -> None:
+    class Refused(Target):
+        def open(self, slot: str, /) -> None:
+            raise wallaroo.SinkError("the account is closed", "open another one")
+
+    worker = Running(Refused())
+    worker.begin()
+    async with asyncio.timeout(20):
+        await until(lambda: worker.events.errors != [])
+    assert worker.events.errors[0].hint == "open another one"
+
+
 async def test_a_batch_whose_answer_was_lost_is_not_written_again() -> None:
     async with running(Target()) as worker:
         worker.target.lost_answers = 1

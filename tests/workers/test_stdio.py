@@ -94,6 +94,17 @@ def test_lines_stay_whole_beside_those_of_other_workers(written: list[bytes]) ->
     assert all(piece.endswith(b"\n") for piece in written if not piece.startswith(b"x"))
 
 
+def test_a_closed_pipe_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_descriptor: int, _data: memoryview) -> int:
+        raise BrokenPipeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(wallaroo.SinkError, match="the standard output is closed") as raised:
+            StdoutSink().write([1])
+    assert raised.value.hint
+
+
 def test_a_decoder_that_cannot_be_called_is_a_mistake_of_build() -> None:
     (mistake,) = StdinSource(5).mistakes_at("app.py:1")
     assert "decoder" in mistake

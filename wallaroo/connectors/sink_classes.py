@@ -170,6 +170,18 @@ class TwoPhaseSink(SinkConfig[R_contra]):
         yield from sink_mistakes(self, place)
 
 
+class SinkError(Exception):
+    """An error of a sink that cannot get better by trying again: it ends the run.
+
+    ``hint`` says what to do.
+    """
+
+    def __init__(self, what: str, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
 class Rejected(Exception):
     """The target refuses these records: index in the batch to reason. Nothing was written.
 

@@ -117,3 +117,8 @@ def _write(data: bytes) -> None:
         except BlockingIOError:
             # A process that shares the pipe may have made it non-blocking.
             select.select([], [1], [])
+        except BrokenPipeError as error:
+            raise wallaroo.SinkError(
+                "the standard output is closed: what read the results has ended",
+                "start again with a reader that takes all results; see what became of it",
+            ) from error

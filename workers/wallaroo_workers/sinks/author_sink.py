@@ -10,8 +10,9 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from wallaroo.connectors.sink_classes import Rejected
+from wallaroo.connectors.sink_classes import Rejected, SinkError
 from wallaroo.describing import error_text, text_of, writable
+from wallaroo.errors import ClusterError
 from wallaroo.ingest.split_batches import Method
 from wallaroo.operators.failures import RECORD_SHOWN_CHARACTERS_MAX, Failure, user_line
 from wallaroo.worker.sink_port import SinkContext
@@ -21,6 +22,10 @@ from wallaroo_workers.sources.connector_thread import ConnectorThread
 log = get_logger()
 
 WAITING_LOGGED_EVERY_S = 10.0
+
+
+class SinkFailed(ClusterError):
+    """A sink cannot go on, whatever is tried."""
 
 
 class AuthorSink:
@@ -42,7 +47,8 @@ class AuthorSink:
     async def call(self, name: str, *arguments: Any) -> Any:
         """Return what the author's method returns; raise an ``Exception`` if it raises anything.
 
-        While it does not return, a line says so every 10 s.
+        Raises ``SinkFailed`` if the author says that trying again cannot help. While the method
+        does not return, a line says so every 10 s.
         """
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -58,6 +64,9 @@ class AuthorSink:
                 raise
             # Only the method was cancelled, by itself or by its client.
             raise RuntimeError("it was cancelled") from error
+        except SinkError as error:
+            what = f"the sink {self._context.name!r} cannot go on: {error.what}"
+            raise SinkFailed(writable(what), writable(error.hint or "")) from error
         except Exception:
             raise
         except BaseException as error:
@@ -103,6 +112,8 @@ class AuthorSink:
         since_s = self.waiting_since_s if is_broken else None
         try:
             await self.call("close")
+        except SinkFailed as error:
+            self.end_run(error)
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             self.failed("close", error, 0, "nothing more is done about it")
         self.waiting_since_s = since_s
@@ -113,6 +124,18 @@ class AuthorSink:
             await self._thread.close()
 
     # What goes wrong
+
+    def end_run(self, error: SinkFailed) -> None:
+        """End the run, which does not wait for this sink."""
+        log.error(
+            "sink.failed",
+            sink=self._context.name,
+            address=self._address,
+            reason=error.what,
+            hint=error.hint,
+            next="the cluster stops",
+        )
+        self._context.events.sink_failed(error)
 
     def failed(
         self,

@@ -14,7 +14,7 @@ from wallaroo.connectors.sink_classes import Rejected
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.author_sink import AuthorSink
+from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
 from wallaroo_workers.sinks.runner import ProcessSinkRunner, cut_when_settled, flush_queue
 from wallaroo_workers.sources.reading import Backoff
 
@@ -105,7 +105,7 @@ class ConnectorRunner:
         self._ended.set()
 
     async def _serve(self) -> bool:
-        """Write until the sink is to close; return ``False`` if a method raised before that."""
+        """Write until the sink is to close, or the run ends; return ``False`` to try again."""
         method = "open"
         try:
             await self._author.call("open")
@@ -113,6 +113,9 @@ class ConnectorRunner:
             method = "write"
             while await self._has_rows():
                 await self._write_batch()
+        except SinkFailed as error:
+            self._connected.clear()
+            self._author.end_run(error)
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             self._connected.clear()
             self._author.failed(method, error, self.queued_bytes)

@@ -14,7 +14,7 @@ from wallaroo.errors import DamagedFileError, MissingObjectError, StoreError, Wa
 from wallaroo.worker.outbox import Outbox
 from wallaroo.worker.sink_port import OutboxSetup, SinkContext
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.author_sink import AuthorSink
+from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
 
 log = get_logger()
 
@@ -92,6 +92,9 @@ class Delivery:
             self._is_open = True
             method = "last"
             last = _checked_number(await self._author.call("last"))
+        except SinkFailed as error:
+            self._author.end_run(error)
+            return
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             await self._failed(method, error)
             return
@@ -132,6 +135,9 @@ class Delivery:
                     break
                 except Rejected as rejected:
                     rows = self._author.refused(rows, rejected)
+        except SinkFailed as error:
+            self._author.end_run(error)
+            return
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             await self._failed("write", error)
             return
