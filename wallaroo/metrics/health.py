@@ -1,4 +1,8 @@
-"""Judges the health of a cluster from a snapshot, and gives the reasons in words."""
+"""Judges the health of a cluster from a snapshot, and gives the reasons in words.
+
+Results of sinks that are exactly once appear after their checkpoint. So their latency may be longer
+by the interval of checkpoints, and the age of a result in such a sink says nothing.
+"""
 
 from typing import Any
 
@@ -11,6 +15,8 @@ LATENCY_UNHEALTHY_S = 10.0
 WAITING_DEGRADED_S = 2.0
 WAITING_UNHEALTHY_S = 10.0
 """Limits for the age of the oldest result that a connected sink has not taken."""
+BATCH_WAITING_S = 10.0
+"""How long a batch may wait that its checkpoint has released."""
 CPU_SHARE = 0.95
 CHECKPOINT_AGE_S = 30.0
 CHECKPOINT_DURATION_S = 10.0
@@ -81,12 +87,18 @@ def _sinks(view: dict[str, Any]) -> list[str]:
     return [f"the sink at {address} is not connected: start the receiver" for address in away]
 
 
+def waits_for_checkpoints(sink: dict[str, Any]) -> bool:
+    """Return whether a sink gets results after their checkpoint."""
+    batches: dict[str, Any] | None = sink["batches"]
+    return batches is not None and batches["undelivered"] is not None
+
+
 def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
     """Return the reasons for slow results, each with whether it makes the cluster unhealthy."""
     found = []
     waits: dict[str, float] = {}
     for sink in view["sinks"]:
-        if sink["connected"]:
+        if sink["connected"] and not waits_for_checkpoints(sink):
             waits[sink["address"]] = max(waits.get(sink["address"], 0.0), sink["waiting_s"])
     for address, waiting_s in sorted(waits.items()):
         if waiting_s > WAITING_DEGRADED_S:
@@ -95,12 +107,27 @@ def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
                 "it is slow, or hangs"
             )
             found.append((waiting_s > WAITING_UNHEALTHY_S, reason))
+    found += [(True, reason) for reason in _waiting_batches(view)]
     for pipeline in view["pipelines"]:
-        p99_s = pipeline["latency"]["p99"]
-        if p99_s is not None and p99_s > LATENCY_DEGRADED_S:
+        p99_s, late_s = pipeline["latency"]["p99"], pipeline["late_by_design_s"]
+        if p99_s is not None and p99_s > late_s + LATENCY_DEGRADED_S:
             reason = f"the latency of {pipeline['name']!r} is {p99_s:.1f} s (p99 of the last 10 s)"
-            found.append((p99_s > LATENCY_UNHEALTHY_S, reason))
+            found.append((p99_s > late_s + LATENCY_UNHEALTHY_S, reason))
     return found
+
+
+def _waiting_batches(view: dict[str, Any]) -> list[str]:
+    waits: dict[str, float] = {}
+    for sink in view["sinks"]:
+        if waits_for_checkpoints(sink) and sink["batches"]["undelivered"]:
+            waiting_s = sink["batches"]["waiting_s"]
+            waits[sink["address"]] = max(waits.get(sink["address"], 0.0), waiting_s)
+    return [
+        f"a batch for the sink at {address} has waited for {waiting_s:.0f} s: its target does not "
+        "take it; see sink.waiting in the log"
+        for address, waiting_s in sorted(waits.items())
+        if waiting_s > BATCH_WAITING_S
+    ]
 
 
 def _slow_checkpoints(view: dict[str, Any]) -> list[str]:
@@ -186,7 +213,7 @@ def _splits(view: dict[str, Any]) -> list[str]:
         idle = sorted(worker for worker, count in by_worker.items() if not count)
         if idle and any(by_worker.values()):
             reasons.append(
-                f"{', '.join(idle)} read no partition of {pipeline!r}: it has "
+                f"{', '.join(idle)} read no split of {pipeline!r}: it has "
                 f"{sum(by_worker.values())} for {len(by_worker)} workers"
             )
     return reasons

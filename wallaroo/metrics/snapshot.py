@@ -7,8 +7,16 @@ number that was not measured is ``None``.
 from collections.abc import Iterable
 from typing import Any
 
+from wallaroo.connectors.base import Promise
 from wallaroo.metrics.gathering import Gathering, Member
-from wallaroo.metrics.health import BACKLOG_BYTES, QUEUE_BYTES, WAITING_DEGRADED_S, judge
+from wallaroo.metrics.health import (
+    BACKLOG_BYTES,
+    BATCH_WAITING_S,
+    QUEUE_BYTES,
+    WAITING_DEGRADED_S,
+    judge,
+    waits_for_checkpoints,
+)
 from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
@@ -19,7 +27,10 @@ EVENTS_SHOWN = 50
 
 
 def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[str, Any]:
-    """Return the snapshot; ``facts`` are the application, its phase, epoch and start."""
+    """Return the snapshot.
+
+    ``facts`` are the application, its phase, epoch and start, and the interval of checkpoints.
+    """
     by_worker = gathering.totals.by_worker()
     counts = sums(by_worker)
     members = _members(gathering)
@@ -34,7 +45,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "totals": gathering.total(counts),
         "rates": {kind: rates.rate(("total", kind)) for kind in kinds},
         "latency": _latency(recent.values()),
-        "pipelines": [_pipeline(each.name, recent) for each in gathering.plan.pipelines],
+        "pipelines": _pipelines(gathering, facts["checkpoint_interval_s"], recent),
         "workers": [_worker(gathering, name, member, recent) for name, member in members.items()],
         "links": _links(gathering, members),
         "sinks": _sinks(gathering, members),
@@ -66,6 +77,20 @@ def _latency(histograms: Iterable[Histogram]) -> dict[str, Any]:
     """Return the percentiles and the distribution of all these values."""
     histogram = merged(histograms)
     return {**seconds(histogram), "bins": bins(histogram)}
+
+
+def _pipelines(
+    gathering: Gathering, interval_s: float, recent: dict[tuple[str, str], Histogram]
+) -> list[dict[str, Any]]:
+    plan = gathering.plan
+    found = []
+    for pipeline in plan.pipelines:
+        is_late = gathering.is_durable and any(
+            plan.sinks[sink].promise is Promise.OUTBOX for sink in pipeline.sinks
+        )
+        late_s = interval_s if is_late else 0.0
+        found.append({**_pipeline(pipeline.name, recent), "late_by_design_s": late_s})
+    return found
 
 
 def _pipeline(name: str, recent: dict[tuple[str, str], Histogram]) -> dict[str, Any]:
@@ -129,10 +154,15 @@ def _slow_sinks(gathering: Gathering) -> set[int]:
         for member in _members(gathering).values()
         if member.report is not None
         for number, sink in enumerate(member.report.sinks)
-        if not sink["connected"]
-        or sink["queued_bytes"] > QUEUE_BYTES
-        or sink["waiting_s"] > WAITING_DEGRADED_S
+        if not sink["connected"] or _is_slow(sink)
     }
+
+
+def _is_slow(sink: dict[str, Any]) -> bool:
+    if waits_for_checkpoints(sink):
+        batches = sink["batches"]
+        return bool(batches["undelivered"] and batches["waiting_s"] > BATCH_WAITING_S)
+    return bool(sink["queued_bytes"] > QUEUE_BYTES or sink["waiting_s"] > WAITING_DEGRADED_S)
 
 
 def _counts(four: list[int]) -> dict[str, int]:

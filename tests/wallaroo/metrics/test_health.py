@@ -10,12 +10,19 @@ WORKER = {
     "name": "w1", "state": "running", "paused": False, "loop_lag_s": 0.0, "cpu_share": 0.5,
     "backlog_bytes": 0,
 }  # fmt: skip
-SINK = {"address": "127.0.0.1:7002", "connected": True, "queued_bytes": 0, "waiting_s": 0.0}
+SINK: dict[str, Any] = {
+    "address": "127.0.0.1:7002", "connected": True, "queued_bytes": 0, "waiting_s": 0.0,
+    "batches": None,
+}  # fmt: skip
 CHECKPOINT = {"duration_s": 0.1, "pause_s": 0.002}
 
 
-def pipelines(p99_s: float | None) -> list[dict[str, Any]]:
-    return [{"name": "words", "latency": {"p99": p99_s}}]
+def pipelines(p99_s: float | None, late_s: float = 0.0) -> list[dict[str, Any]]:
+    return [{"name": "words", "latency": {"p99": p99_s}, "late_by_design_s": late_s}]
+
+
+def once_sink(undelivered: int, waiting_s: float) -> dict[str, Any]:
+    return {**SINK, "batches": {"undelivered": undelivered, "waiting_s": waiting_s}}
 
 
 def checkpoints(age_s: float | None = 1.0, failures: int = 0, **last: float) -> dict[str, Any]:
@@ -60,6 +67,12 @@ def test_a_cluster_without_problems_is_healthy() -> None:
         ({"sinks": [{**SINK, "connected": False}]}, 0.0, "127.0.0.1:7002 is not connected"),
         ({"sinks": [{**SINK, "waiting_s": 12.0}]}, 0.0, "127.0.0.1:7002 has accepted no results"),
         ({"pipelines": pipelines(76.0)}, 0.0, "the latency of 'words' is 76.0 s"),
+        ({"pipelines": pipelines(76.0, 60.0)}, 0.0, "the latency of 'words' is 76.0 s"),
+        (
+            {"sinks": [once_sink(1, 12.0)]},
+            0.0,
+            "a batch for the sink at 127.0.0.1:7002 has waited for 12 s",
+        ),
         ({"checkpoints": checkpoints(99.0)}, 0.0, "is 99 s old"),
         ({"checkpoints": checkpoints(failures=3)}, 0.0, "last 3 checkpoints"),
         ({"checkpoints": checkpoints(None)}, 0.0, "no checkpoint yet, 1000 s after the start"),
@@ -95,6 +108,7 @@ def test_a_cluster_that_makes_no_progress_is_unhealthy(
         ),
         ({"sinks": [{**SINK, "waiting_s": 3.0}]}, 0, "has accepted no results for 3 s"),
         ({"pipelines": pipelines(1.5)}, 0, "the latency of 'words' is 1.5 s"),
+        ({"pipelines": pipelines(7.0, 5.0)}, 0, "the latency of 'words' is 7.0 s"),
         ({"checkpoints": checkpoints(duration_s=12.0)}, 0, "took 12 s to become durable"),
         ({"checkpoints": checkpoints(pause_s=0.8)}, 0, "records waited 800 ms"),
         ({}, 1200, "1,200 records failed in the last minute"),
@@ -103,7 +117,7 @@ def test_a_cluster_that_makes_no_progress_is_unhealthy(
         (
             {"sources": sources(2, 0, 1)},
             0,
-            "w2 read no partition of 'words': it has 3 for 3 workers",
+            "w2 read no split of 'words': it has 3 for 3 workers",
         ),
     ],
 )
@@ -127,6 +141,19 @@ def test_a_sink_is_named_once_even_if_several_workers_wait_for_it() -> None:
 
 def test_a_pipeline_without_measurements_is_not_slow() -> None:
     assert judge(view(pipelines=pipelines(None)), {}, 0)["state"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pipelines": pipelines(5.9, 5.0)},
+        {"sinks": [once_sink(0, 12.0)]},
+        {"sinks": [once_sink(1, 9.0)]},
+        {"sinks": [{**once_sink(1, 0.0), "waiting_s": 60.0}]},
+    ],
+)
+def test_results_that_wait_for_their_checkpoint_are_not_slow(changes: dict[str, Any]) -> None:
+    assert judge(view(**changes), {}, 0) == {"state": "healthy", "reasons": []}
 
 
 def test_the_worst_reasons_are_first() -> None:

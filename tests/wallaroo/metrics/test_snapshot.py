@@ -1,12 +1,18 @@
 """What a snapshot makes of reports: sinks under pressure, and how even states lie."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.workers.dashboard.exported import gathered, view_of
+from wallaroo.connectors.base import Promise
+from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.metrics.gathering import Gathering
 from wallaroo_workers.initializer.metrics.prometheus import families
+
+BATCHES = {"written": 4, "retries": 3, "rejected": 2, "waiting_s": 0.0, "undelivered": 1,
+           "undelivered_bytes": 64}  # fmt: skip
 
 
 def view_with(change: Any) -> dict[str, Any]:
@@ -22,12 +28,37 @@ def pressed(view: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "facts", [{"connected": False}, {"queued_bytes": 9 << 20}, {"waiting_s": 3.0}]
+    "facts",
+    [
+        {"connected": False},
+        {"queued_bytes": 9 << 20, "batches": None},
+        {"waiting_s": 3.0, "batches": None},
+        {"batches": {**BATCHES, "waiting_s": 11.0}},
+    ],
 )
 def test_a_sink_that_does_not_keep_up_is_under_pressure(facts: dict[str, Any]) -> None:
     view = view_with(lambda report: report.sinks[0].update(facts))
     assert len(pressed(view)) == 1
     assert "sink" in pressed(view)[0]
+
+
+def test_a_sink_with_results_that_wait_for_their_checkpoint_is_not_under_pressure() -> None:
+    facts = {"queued_bytes": 9 << 20, "waiting_s": 3.0, "batches": BATCHES}
+    assert pressed(view_with(lambda report: report.sinks[0].update(facts))) == []
+
+
+def test_results_are_late_by_the_interval_if_a_sink_waits_for_checkpoints() -> None:
+    gathering = gathered()
+    [pipeline] = view_of(gathering)["pipelines"]
+    assert pipeline["late_by_design_s"] == 0
+    plan = gathering.plan
+    author: Any = None
+    gathering.plan = replace(plan, sinks=(Custom(author, Promise.OUTBOX, ""),))
+    [pipeline] = view_of(gathering)["pipelines"]
+    assert pipeline["late_by_design_s"] == 5
+    gathering.is_durable = False
+    [pipeline] = view_of(gathering)["pipelines"]
+    assert pipeline["late_by_design_s"] == 0
 
 
 def test_a_sink_is_not_taken_for_one_whose_name_begins_like_its_own() -> None:

@@ -80,7 +80,8 @@ def gathered(count: int = 1000) -> Gathering:
 
 def view_of(gathering: Gathering) -> dict[str, Any]:
     """Its snapshot."""
-    facts = {"application": "alphabet", "phase": "running", "epoch": 1, "started_unix_s": 0.0}
+    facts = {"application": "alphabet", "phase": "running", "epoch": 1, "started_unix_s": 0.0,
+             "checkpoint_interval_s": 5.0}  # fmt: skip
     return snapshot(gathering, facts, time.time())
 
 

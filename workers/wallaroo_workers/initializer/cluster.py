@@ -126,7 +126,12 @@ class Cluster:
         """``None`` until the cluster is formed."""
         self._failures = new_failure_watch(settings, plan)
         self._letters = (plan.name, settings.options.dead_letters)
-        self.observatory = Observatory(plan, self._failures.counts, settings.otlp_endpoint)
+        self.observatory = Observatory(
+            plan,
+            self._failures.counts,
+            settings.otlp_endpoint,
+            settings.rules().checkpoint_interval_s,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()

@@ -39,9 +39,16 @@ log = get_logger()
 class Observatory:
     """Observes one run; it decides nothing."""
 
-    def __init__(self, plan: Application, counts: RunCounts, otlp_endpoint: str = "") -> None:
+    def __init__(
+        self,
+        plan: Application,
+        counts: RunCounts,
+        otlp_endpoint: str = "",
+        checkpoint_interval_s: float = 0.0,
+    ) -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
         self._plan = plan
+        self._checkpoint_interval_s = checkpoint_interval_s
         self._otlp_endpoint = otlp_endpoint
         self._export: OtlpExport | None = None
         self._gathering = Gathering(plan, counts, time.time)
@@ -140,6 +147,7 @@ class Observatory:
             "phase": "stopped" if self._has_ended else phase,
             "epoch": 0 if coordinator is None else coordinator.epoch,
             "started_unix_s": self._started_s,
+            "checkpoint_interval_s": self._checkpoint_interval_s,
         }
         return snapshot(self._gathering, facts, time.time())
 
