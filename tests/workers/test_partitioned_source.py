@@ -302,9 +302,96 @@ class AsyncWrongReader(PartitionedSource[Any]):
         return AsyncReaderOfAll()
 
 
+class Coroutine(PartitionedSource[Any]):
+    """Reads with a coroutine that yields nothing."""
+
+    async def read(self, partition: str, position: Any) -> Any:  # type: ignore[override]
+        return None
+
+
+class Made(PartitionedSource[Any]):
+    """Returns this reader."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+
+    def reader(self) -> Any:
+        return self.made
+
+
+class AsyncMade(Made):
+    """Returns it from a coroutine."""
+
+    async def reader(self) -> Any:
+        return self.made
+
+
+class Polled(ReaderOfAll):
+    """Polls this, whatever it was given."""
+
+    def __init__(self, polled: Any) -> None:
+        super().__init__()
+        self.polled = polled
+
+    def poll(self, timeout_s: float) -> Any:
+        return self.polled
+
+
+class ShortPoll(ReaderOfAll):
+    """Takes no time to wait."""
+
+    def poll(self) -> Any:  # type: ignore[override]
+        return []
+
+
+class FailsElsewhere(PartitionedSource[Any]):
+    """Ends a partition that it does not have."""
+
+    def read(self, partition: str, position: Any) -> Iterator[Any]:
+        yield None
+        raise SourceError("it is out of range", "reset it", partition="q")
+
+
+OF_ANOTHER = [("q", Batch([1], position=1))]
+
+
+async def test_an_error_of_an_unknown_partition_ends_the_run() -> None:
+    async with running(FailsElsewhere()) as played:
+        assert await played.until_failed() == (
+            "the source of pipeline 'numbers' cannot be read: it is out of range (the partition "
+            "'q' of this error is unknown); reset it"
+        )
+
+
+class NoPartitions(Numbers):
+    """Has none yet."""
+
+    def partitions(self) -> Iterable[str]:
+        return []
+
+
+async def test_a_source_without_partitions_that_asks_once_is_logged() -> None:
+    with capture_logs() as lines:
+        async with running(NoPartitions()):
+            pass
+    [line] = [each for each in lines if each["event"] == "source.no_partitions"]
+    assert "NoPartitions.partitions (" in line["method"]
+    assert "set discovery" in line["hint"]
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
+        (Wrong(Batch([1, 2, 3], offsets=[9, 8, 7])), "Wrong.read (|3 offsets go from 9 to 7"),
+        (Wrong(Batch([1, 2], offsets=[7, 7])), "Wrong.read (|2 offsets go from 7 to 7"),
+        (Coroutine(), "Coroutine.read (|returned a coroutine, not a generator|with yield"),
+        (Made(5), "Made.reader (|returned an int, which has no method add()|poll(timeout_s)"),
+        (AsyncMade(5), "AsyncMade.reader (|returned an int, which has no method add()"),
+        (Made(ShortPoll()), "Made.reader (|whose poll() -> Any does not take|def poll(self, time"),
+        (Made(Polled(None)), "Made.reader (|polled a NoneType|the list is empty"),
+        (AsyncMade(Polled(None)), "AsyncMade.reader (|polled a NoneType|the list is empty"),
+        (Made(Polled(OF_ANOTHER)), "Made.reader (|of partition 'q', which its reader was not"),
+        (AsyncMade(Polled(OF_ANOTHER)), "AsyncMade.reader (|of partition 'q'|partitions()"),
         (Wrong(Batch([1], position=object())), "Wrong.read (|msgpack cannot pack|stores them"),
         (Wrong((1, object())), "Wrong.read (|msgpack cannot pack"),
         (Wrong("text"), "Wrong.read (|gave a str for partition ''|read may also yield"),

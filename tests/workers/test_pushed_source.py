@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.workers.source_runner import PATIENCE_S, Changes, NotingEngine
 from wallaroo.checkpoint.journaling import Journal
@@ -21,9 +22,11 @@ from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.settings import RunOptions
+from wallaroo_workers.sources import pushed
 from wallaroo_workers.sources.context import SourceContext
 from wallaroo_workers.sources.frame_limits import intake_limits
 from wallaroo_workers.sources.pushed import PushedRunner, new_runner
+from wallaroo_workers.sources.reading import Backoff
 
 
 class Broker:
@@ -327,6 +330,81 @@ async def test_what_is_no_delivery_ends_the_run(kind: Any) -> None:
         told = await played.until_failed()
         assert "Bare.receive" in told
         assert "yielded an int; yield wallaroo.Delivery(record, tag=...)" in told
+
+
+async def test_a_receive_that_yields_nothing_ends_the_run() -> None:
+    class Silent(OnLoop):
+        async def receive(self) -> Any:  # type: ignore[override]
+            return None
+
+    async with running(Silent(Broker())) as played:
+        told = await played.until_failed()
+        assert "Silent.receive" in told
+        assert "returned a NoneType, not a generator; write it with yield" in told
+
+
+@KINDS
+async def test_a_close_that_raises_is_logged_with_its_line(kind: Any) -> None:
+    class Clinging(kind):  # type: ignore[misc]
+        def close(self) -> None:
+            raise OSError("still in use")
+
+    with capture_logs() as lines:
+        async with running(Clinging(Broker(1))) as played:
+            await played.until_taken(1)
+    [line] = [each for each in lines if each["event"] == "source.waiting"]
+    assert "Clinging.close" in line["method"]
+    assert line["error"] == "OSError: still in use"
+    assert "test_pushed_source.py:" in line["at"]
+
+
+@KINDS
+async def test_a_source_is_closed_once_for_each_time_it_was_opened(kind: Any) -> None:
+    broker = Broker(1)
+    played = Played(kind(broker), None)
+    await played.runner.drain()
+    assert broker.closed == []
+    async with running(kind(broker)) as played:
+        await played.until_taken(1)
+        await played.runner.drain()
+    assert len(broker.closed) == 1
+
+
+@KINDS
+async def test_a_connection_that_fails_after_each_delivery_is_opened_less_and_less_often(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays_s: list[float] = []
+
+    class NotedBackoff(Backoff):
+        def next_s(self) -> float:
+            delays_s.append(super().next_s())
+            return 0.0
+
+    monkeypatch.setattr(pushed, "Backoff", NotedBackoff)
+    broker = Broker(*[each for n in range(4) for each in (n, OSError("lost"))])
+    async with running(kind(broker)):
+        await broker.changes.until(lambda: len(broker.opened) == 5)
+    assert delays_s == [0.05, 0.1, 0.2, 0.4]
+
+
+@KINDS
+async def test_a_connection_that_has_lived_is_opened_again_soon(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays_s: list[float] = []
+
+    class NotedBackoff(Backoff):
+        def next_s(self) -> float:
+            delays_s.append(super().next_s())
+            return 0.0
+
+    monkeypatch.setattr(pushed, "Backoff", NotedBackoff)
+    monkeypatch.setattr(pushed, "HEALTHY_S", 0.0)
+    broker = Broker(OSError("lost"), OSError("lost"))
+    async with running(kind(broker)):
+        await broker.changes.until(lambda: len(broker.opened) == 3)
+    assert delays_s == [0.05, 0.05]
 
 
 @KINDS

@@ -294,7 +294,7 @@ class PushedSource(SourceConfig[R_co]):
         raise NotImplementedError
 
     def close(self) -> Done:
-        """Disconnect."""
+        """Disconnect. It is called once for each ``open``, also for one that raised."""
         return None
 
     def identity(self) -> str:

@@ -143,6 +143,8 @@ def checked_batch(given: Any, method: Method, partition: str, read_ns: int) -> S
                 f"{len(values):,} {name}",
                 hint=f"give one item of {name} for each record, or no {name}",
             )
+    if offsets:
+        _check_rising(offsets, method, partition)
     position = given.position
     if position is None and offsets:
         position = _after_last(offsets, method, partition)
@@ -173,6 +175,18 @@ def _listed(given: Batch[Any], method: Method, partition: str) -> list[Any]:
             f"{a_type(given.records)}",
             hint="give a list of records",
         ) from error
+
+
+def _check_rising(offsets: Sequence[int], method: Method, partition: str) -> None:
+    """Refuse offsets that cannot rise from the first to the last; each one is not looked at."""
+    first, last = offsets[0], offsets[-1]
+    if type(first) is int and type(last) is int and last - first < len(offsets) - 1:
+        raise ClusterError(
+            f"{method} gave a batch of partition {partition!r} whose {len(offsets):,} offsets go "
+            f"from {first} to {last}, so they do not rise",
+            hint="give each record an offset that is higher than the one before it, or positions "
+            "without offsets",
+        )
 
 
 def _after_last(offsets: Sequence[int], method: Method, partition: str) -> int:

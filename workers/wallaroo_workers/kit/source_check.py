@@ -106,7 +106,7 @@ class _Check:
     def _read(self, partition: str, position: Any, count: int) -> list[_Taken]:
         """Read up to so many records from a position, with a reader of its own."""
         state = read_state(self._source, "check_source")
-        state.places[partition] = 0, position
+        state.add(partition, 0, position)
         taken: list[_Taken] = []
         for batch in self._batches(state, partition, position):
             base, position = position, batch.position if batch.records else position

@@ -1,8 +1,10 @@
 """Which methods an author has written, and checks of what they return."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from wallaroo.connectors.class_mistakes import refused_call
 from wallaroo.connectors.source_classes import PartitionedSource, PushedSource
 from wallaroo.describing import a_type, type_name
 from wallaroo.errors import ClusterError
@@ -10,6 +12,12 @@ from wallaroo.ingest.split_batches import Method
 from wallaroo_workers.sources.reading import ReadState
 
 SourceOfAuthor: TypeAlias = PartitionedSource[Any] | PushedSource[Any]
+READER_CALLS = (
+    ("add", ("partition", "position")),
+    ("remove", ("partition",)),
+    ("poll", ("timeout_s",)),
+    ("close", ()),
+)
 _KINDS = (PartitionedSource, PushedSource)
 
 
@@ -47,9 +55,35 @@ def checked_item(source: PartitionedSource[Any], item: Any) -> tuple[str, Any]:
     )
 
 
+def polled_items(source: PartitionedSource[Any], polled: Any) -> Iterator[Any]:
+    """Return an iterator of what ``poll`` returned; ``ClusterError`` if it cannot be one."""
+    if not hasattr(polled, "__iter__"):
+        raise ClusterError(
+            f"the reader of {Method(source, 'reader')} polled {a_type(polled)}",
+            hint="let poll return a list of pairs of a partition's name and a wallaroo.Batch; the "
+            "list is empty if nothing is there",
+        )
+    return iter(polled)
+
+
+def complete_reader(source: PartitionedSource[Any], reader: Any) -> Any:
+    """Return a reader that has all methods; ``ClusterError`` if one is missing, or is not fit."""
+    for name, arguments in READER_CALLS:
+        method = getattr(reader, name, None)
+        refused = refused_call(method, arguments) if callable(method) else ""
+        if refused or not callable(method):
+            problem = f"whose {name}{refused}" if refused else f"which has no method {name}()"
+            raise ClusterError(
+                f"{Method(source, 'reader')} returned {a_type(reader)}, {problem}",
+                hint="return an object with add(partition, position), remove(partition), "
+                "poll(timeout_s) and close()",
+            )
+    return reader
+
+
 def checked_reader(source: PartitionedSource[Any], reader: Any) -> Any:
     """Return the reader of a source that is read in a thread; ``ClusterError`` if it cannot be."""
-    poll = getattr(reader, "poll", None)
+    poll = complete_reader(source, reader).poll
     if inspect.iscoroutinefunction(poll) or inspect.isasyncgenfunction(poll):
         raise ClusterError(
             f"{Method(source, 'reader')} returned a reader whose poll is a coroutine",

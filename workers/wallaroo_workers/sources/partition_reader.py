@@ -1,6 +1,7 @@
 """Readers that call ``read`` of each partition in turn, for sources without a reader."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
@@ -97,6 +98,8 @@ _END = object()
 
 def not_a_generator(source: PartitionedSource[Any], result: object) -> ClusterError:
     """Return the error for a ``read`` that returned something else."""
+    if inspect.iscoroutine(result):
+        result.close()  # Otherwise Python warns that nobody awaited it.
     return ClusterError(
         f"{Method(source, 'read')} returned {a_type(result)}, not a generator",
         hint="write it with yield: yield wallaroo.Batch(records, position)",

@@ -206,11 +206,20 @@ class PartitionedRunner:
     async def discover(self) -> list[str]:
         """Return all splits that the source has now."""
         try:
-            return await discovered(self._source, self._calls)
+            names = await discovered(self._source, self._calls)
         except WallarooError as error:
             self._fail(error)
             await asyncio.Event().wait()  # the run ends, and this with it
             raise
+        if not names and self._source.discovery is None:
+            log.warning(
+                "source.no_partitions",
+                pipeline=self._name,
+                method=str(Method(self._source, "partitions")),
+                hint="set discovery, such as wallaroo.seconds(30), to ask for partitions again",
+                next="the source ends, since it has nothing to read",
+            )
+        return names
 
     async def resolved(self) -> None:
         """Wait until the first position of each split is known."""

@@ -24,7 +24,12 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from wallaroo.connectors.source_classes import PartitionedSource
-from wallaroo_workers.sources.author_methods import checked_item, checked_reader, read_state
+from wallaroo_workers.sources.author_methods import (
+    checked_item,
+    checked_reader,
+    polled_items,
+    read_state,
+)
 from wallaroo_workers.sources.connector_thread import ConnectorThread, ThreadStopped
 from wallaroo_workers.sources.partition_reader import PartitionReader
 from wallaroo_workers.sources.reading import POLL_S, Ended, Failed, Message
@@ -152,7 +157,7 @@ class ThreadPump:
             return delay_s
         try:
             reader = self._reader or self._open()
-            items = self.thread.watched(lambda: iter(reader.poll(POLL_S)))
+            items = self.thread.watched(lambda: polled_items(self._source, reader.poll(POLL_S)))
             while (item := self.thread.watched(next, items, None)) is not None:
                 self._hand_over(item)
         except ThreadStopped:
@@ -197,7 +202,7 @@ class ThreadPump:
         return 0.0
 
     def _add(self, split: str, reading: int, position: Any) -> None:
-        self._state.places[split] = reading, position
+        self._state.add(split, reading, position)
         if self._reader is not None:
             self._guarded(lambda: self._reader.add(split, position))
 

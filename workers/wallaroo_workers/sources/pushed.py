@@ -12,6 +12,7 @@ blocks should give up after a moment and yield ``None``.
 
 import asyncio
 import inspect
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -38,6 +39,8 @@ log = get_logger()
 DRAIN_ACKS_S = 5.0
 """How long a stop waits for acknowledgements; what is not acknowledged is delivered again."""
 CLOSE_S = 5.0
+HEALTHY_S = 5.0
+"""A connection that lived for so long is opened again soon; others after growing pauses."""
 TAKEN_IN_THREAD_MAX = 1_000
 ACK_TURN_S = 0.002
 """The thread takes deliveries for so long before ``ack`` has its turn, if it does not block."""
@@ -64,6 +67,7 @@ class PushedRunner:
         self._task: asyncio.Task[None] | None = None
         self._opening = 0
         """Counts connections: tags belong to the one over which they came."""
+        self._has_to_close = False
         self._arrived: deque[tuple[Any, int]] = deque()
         """What the thread has received, and when."""
         self._closing: set[asyncio.Task[None]] = set()
@@ -135,10 +139,12 @@ class PushedRunner:
         while True:
             self._opening += 1
             method = "open"
+            connected_s = math.inf
             try:
+                self._has_to_close = True
                 await self._calls.call("open")
-                method = "receive"
-                await self._receive(backoff)
+                method, connected_s = "receive", time.monotonic()
+                await self._receive()
             except asyncio.CancelledError:
                 raise
             except SourceError as error:
@@ -148,6 +154,9 @@ class PushedRunner:
                 self._context.events.source_failed(error)
                 return
             except BaseException as error:  # noqa: BLE001  the author's code may raise anything
+                # A connection that fails at once after each delivery is not a healthy one.
+                if time.monotonic() - connected_s >= HEALTHY_S:
+                    backoff.reset()
                 delay_s = backoff.next_s()
                 following = "it is opened again"
                 self._waits.add(self._calls.failure(method, error, delay_s), following)
@@ -162,7 +171,7 @@ class PushedRunner:
         log.info("source.finished", pipeline=self._name)
         self._context.events.source_ended()
 
-    async def _receive(self, backoff: Backoff) -> None:
+    async def _receive(self) -> None:
         """Receive until the author's iterator ends."""
         receive = self._source.receive
         if inspect.isasyncgenfunction(receive):
@@ -170,11 +179,16 @@ class PushedRunner:
         else:
             received = await self._calls.call("receive")
         if hasattr(received, "__aiter__"):
-            await self._receive_on_loop(received, backoff)
+            await self._receive_on_loop(received)
+        elif not hasattr(received, "__iter__"):
+            raise ClusterError(
+                f"{Method(self._source, 'receive')} returned {a_type(received)}, not a generator",
+                hint="write it with yield: yield wallaroo.Delivery(record, tag=...)",
+            )
         else:
-            await self._receive_in_thread(received, backoff)
+            await self._receive_in_thread(received)
 
-    async def _receive_on_loop(self, received: Any, backoff: Backoff) -> None:
+    async def _receive_on_loop(self, received: Any) -> None:
         iterator = aiter(received)
         try:
             while True:
@@ -183,7 +197,6 @@ class PushedRunner:
                 if delivery is None:
                     await asyncio.sleep(ASKED_AGAIN_S)
                 else:
-                    backoff.reset()
                     self._add(delivery, time.time_ns())
         except StopAsyncIteration:
             return
@@ -192,7 +205,7 @@ class PushedRunner:
                 with suppress(Exception):
                     await iterator.aclose()
 
-    async def _receive_in_thread(self, received: Any, backoff: Backoff) -> None:
+    async def _receive_in_thread(self, received: Any) -> None:
         iterator = await self._calls.in_thread(lambda: iter(received))
         take_some = partial(self._take_some, iterator, asyncio.get_running_loop())
         while True:
@@ -201,7 +214,6 @@ class PushedRunner:
             self._collect()
             if not has_more:
                 return
-            backoff.reset()
             if not is_busy:
                 await asyncio.sleep(ASKED_AGAIN_S)
 
@@ -270,11 +282,16 @@ class PushedRunner:
             await self._room.wait()
 
     async def _close(self) -> None:
+        """Call the author's ``close`` once for each ``open``, also if ``open`` raised."""
+        if not self._has_to_close:
+            return
+        self._has_to_close = False
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._calls.call("close")
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
-            log.debug("source.close_failed", pipeline=self._name, error=str(error))
+            following = "it is not closed again; what it held may stay open"
+            self._waits.add(self._calls.failure("close", error), following)
 
     def _failed(self, error: SourceError) -> None:
         self._context.events.source_failed(run_error(self._name, error))

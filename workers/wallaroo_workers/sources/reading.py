@@ -126,6 +126,13 @@ class ReadState:
         """Nothing is read before this time of the monotonic clock."""
         self.places: dict[str, tuple[int, Any]] = {}
         """By split: the number of the reading, and the position behind what was given."""
+        self._known: set[str] = set()
+        """All splits that were ever added; of others a reader cannot give anything."""
+
+    def add(self, split: str, reading: int, position: Any) -> None:
+        """Read this split from now on."""
+        self._known.add(split)
+        self.places[split] = reading, position
 
     def message(self, split: str, given: Any) -> Message | None:
         """Return what a reader gave as a message; ``None`` stands for the end of a split.
@@ -135,6 +142,13 @@ class ReadState:
         """
         place = self.places.get(split)
         if place is None:
+            if split not in self._known:
+                raise ClusterError(
+                    f"{self._method} gave a batch of partition {split!r}, which its reader was not "
+                    "given",
+                    hint="give batches of the partitions alone that add was called with, by their "
+                    "names in partitions()",
+                )
             return None
         reading, position = place
         if given is None:
@@ -173,6 +187,9 @@ class ReadState:
                 reading, _ = self.places.pop(partition)
                 hint = f"; {error.hint}" if error.hint else ""
                 return Ended(partition, reading, writable(f"{error.what}{hint}"))
+            if partition not in self._known:
+                unknown = f"{error.what} (the partition {partition!r} of this error is unknown)"
+                return Failed(run_error(self._pipeline, SourceError(unknown, error.hint)))
         delay_s = self._backoff.next_s()
         self.retry_at_s = time.monotonic() + delay_s
         return waiting(str(self._method), self._function, error, delay_s)

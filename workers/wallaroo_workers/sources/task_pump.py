@@ -8,7 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from wallaroo.connectors.source_classes import PartitionedSource
-from wallaroo_workers.sources.author_methods import checked_item, read_state, settled
+from wallaroo_workers.sources.author_methods import (
+    checked_item,
+    complete_reader,
+    polled_items,
+    read_state,
+    settled,
+)
 from wallaroo_workers.sources.connector_thread import CLOSE_S
 from wallaroo_workers.sources.partition_reader import AsyncPartitionReader
 from wallaroo_workers.sources.pump import QUEUED_BATCHES_MAX, Deliver
@@ -92,7 +98,7 @@ class TaskPump:
                 async for item in polled:
                     await self._hand_over(item)
                 return
-            for item in await settled(polled):
+            for item in polled_items(self._source, await settled(polled)):
                 await self._hand_over(item)
         except asyncio.CancelledError:
             raise
@@ -112,7 +118,11 @@ class TaskPump:
 
     async def _open(self) -> Any:
         reader = await settled(self._source.reader())
-        reader = AsyncPartitionReader(self._source) if reader is None else reader
+        reader = (
+            AsyncPartitionReader(self._source)
+            if reader is None
+            else complete_reader(self._source, reader)
+        )
         for split, (_, position) in self._state.places.items():
             await settled(reader.add(split, position))
         self._reader = reader
@@ -129,7 +139,7 @@ class TaskPump:
             self._state.places.clear()
 
     async def _add(self, split: str, reading: int, position: Any) -> None:
-        self._state.places[split] = reading, position
+        self._state.add(split, reading, position)
         if self._reader is not None:
             await self._guarded(lambda: self._reader.add(split, position))
 
