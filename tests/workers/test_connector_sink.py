@@ -209,15 +209,52 @@ async def test_metrics_count_batches_failed_calls_and_refused_rows() -> None:
     assert facts["undelivered"] is None
 
 
-async def test_rows_that_are_not_there_cannot_be_refused() -> None:
+@pytest.mark.parametrize("reasons", [{9999: "no"}, {2: "no"}, {-1: "no"}, {"0": "no"}, {}, [0], 0])
+async def test_rows_that_are_not_there_cannot_be_refused(reasons: Any) -> None:
+    events = Events()
+    async with running(Target(), events) as (runner, target):
+        target.errors = [wallaroo.Rejected(reasons)]
+        runner.write(["a", "b"])
+        await until(lambda: events.ended_run != [])
+    (error,) = events.ended_run
+    assert error.what.startswith("the sink 'totals': Target.write (")
+    assert error.what.endswith(f"raised Rejected({reasons!r}) for a batch with the rows 0 to 1")
+    assert "index of each row" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (TypeError("write() got an unexpected argument"), "correct the method"),
+        (SystemExit(3), "correct the method"),
+        (OSError("gone"), "see that the target can be reached"),
+    ],
+)
+async def test_a_line_says_what_was_raised_where_and_what_to_do(
+    error: BaseException, hint: str
+) -> None:
     with capture_logs() as logs:
         async with running(Target()) as (runner, target):
-            target.errors = [wallaroo.Rejected({2: "no"}), wallaroo.Rejected({})]
-            runner.write(["a", "b"])
+            target.errors = [error]
+            runner.write(["a"])
             await runner.flush()
-    assert target.calls[-2] == ["a", "b"]
-    (line,) = [line for line in logs if line["event"] == "sink.waiting"]
-    assert "give the index of each row" in line["reason"]
+    line = next(line for line in logs if line["event"] == "sink.waiting")
+    assert line["reason"] == f"{type(error).__name__}: {error}"
+    assert "test_connector_sink.py:" in line["at"]
+    assert line["hint"].startswith(hint)
+
+
+async def test_a_call_that_does_not_fit_is_shown_at_the_authors_method() -> None:
+    class Wrong(Target):
+        def write(self) -> None:  # type: ignore[override]
+            ...
+
+    with capture_logs() as logs:
+        async with running(Wrong()) as (runner, _):
+            runner.write(["a"])
+            await until(lambda: any(line["event"] == "sink.waiting" for line in logs))
+    line = next(line for line in logs if line["event"] == "sink.waiting")
+    assert line["at"] == f"{__file__}:{Wrong.write.__code__.co_firstlineno}"
 
 
 @pytest.mark.parametrize("method", ["open", "write", "close"])

@@ -325,17 +325,16 @@ async def test_an_object_that_cannot_be_stored_fails_the_share() -> None:
 
 
 @pytest.mark.parametrize("wrong", [True, -1, "7"])
-async def test_a_wrong_number_is_reported_and_asked_for_again(wrong: object) -> None:
-    with capture_logs() as logs:
-        async with running(Target()) as worker:
-            await worker.sinks.discard()
-            right, worker.target.last = worker.target.last, lambda: wrong
-            worker.begin()
-            await until(lambda: bool([each for each in logs if each["event"] == "sink.waiting"]))
-            worker.target.last = right
-            await worker.sinks.connected()
-    (waiting,) = [line for line in logs if line["event"] == "sink.waiting"]
-    assert "last() returned" in waiting["reason"]
+async def test_a_wrong_number_ends_the_run(wrong: object) -> None:
+    async with running(Target()) as worker:
+        await worker.sinks.discard()
+        worker.target.last = lambda: wrong
+        worker.begin()
+        await until(lambda: worker.events.errors != [])
+    (error,) = worker.events.errors
+    assert error.what.startswith("the sink 'totals': Target.last (")
+    assert " returned " in error.what
+    assert error.hint.startswith("return the number of the last batch")
 
 
 async def test_a_number_that_the_target_has_lost_is_reported_and_the_batch_written() -> None:

@@ -25,6 +25,22 @@ def signature_mistakes(
             yield f"{place}: {type(given).__name__}.{method}{refused}"
 
 
+def method_mistakes(
+    given: Any, methods: Iterable[tuple[str, tuple[str, ...]]], place: str
+) -> Iterator[str]:
+    """Yield a sentence for each method of a sink that is not one, or gets other arguments."""
+    methods = tuple(methods)
+    for method, arguments in methods:
+        function = getattr(given, method)
+        name = f"{place}: {method} of {type(given).__name__}"
+        if not callable(function):
+            wanted = ", ".join(("self", *arguments))
+            yield f"{name} is {a_type(function)}; write a method: def {method}({wanted})"
+        elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            yield f"{name} has `yield` in it, so calling it does nothing; use `return`"
+    yield from signature_mistakes(given, methods, place)
+
+
 def refused_call(method: Any, arguments: tuple[str, ...]) -> str:
     """Return ``(PARAMETERS) is called as ...`` if a method does not take these arguments."""
     try:

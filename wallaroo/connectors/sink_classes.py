@@ -9,7 +9,12 @@ from typing import Any
 
 from wallaroo.connectors import base
 from wallaroo.connectors.base import Promise, SinkConfig
-from wallaroo.connectors.class_mistakes import missing_methods, sink_mistakes, told_mistakes
+from wallaroo.connectors.class_mistakes import (
+    method_mistakes,
+    missing_methods,
+    sink_mistakes,
+    told_mistakes,
+)
 from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.source_classes import Done
 from wallaroo.type_variables import R_contra
@@ -54,6 +59,7 @@ class Sink(SinkConfig[R_contra]):
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         yield from missing_methods(self, Sink, ("write",), place)
+        yield from method_mistakes(self, _SINK_METHODS, place)
         yield from told_mistakes(self, place)
         yield from sink_mistakes(self, place)
 
@@ -101,6 +107,7 @@ class OnceSink(SinkConfig[R_contra]):
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         yield from missing_methods(self, OnceSink, ("open", "last", "write"), place)
+        yield from method_mistakes(self, _ONCE_METHODS, place)
         yield from told_mistakes(self, place)
         yield from sink_mistakes(self, place)
 
@@ -162,6 +169,7 @@ class TwoPhaseSink(SinkConfig[R_contra]):
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         required = ("open", "write", "prepare", "commit", "abort", "prepared")
         yield from missing_methods(self, TwoPhaseSink, required, place)
+        yield from method_mistakes(self, _TWO_PHASE_METHODS, place)
         yield (
             f"{place}: {type(self).__name__} is a TwoPhaseSink, which workers do not run yet; "
             "derive it from wallaroo.OnceSink, which is exactly once too"
@@ -189,5 +197,27 @@ class Rejected(Exception):
     """
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
-        super().__init__(f"{len(reasons)} records were refused")
-        self.reasons = dict(reasons)
+        super().__init__("records were refused")
+        # The runtime says what is wrong with them: it knows the class, the method and the rows.
+        self.reasons = reasons
+
+
+_Calls = tuple[tuple[str, tuple[str, ...]], ...]
+
+_SINK_METHODS: _Calls = (("open", ()), ("write", ("records",)), ("close", ()))
+_ONCE_METHODS: _Calls = (
+    ("open", ("slot",)),
+    ("last", ()),
+    ("write", ("records", "number")),
+    ("close", ()),
+)
+_TWO_PHASE_METHODS: _Calls = (
+    ("open", ("slot",)),
+    ("write", ("records",)),
+    ("prepare", ()),
+    ("commit", ("token",)),
+    ("abort", ("token",)),
+    ("prepared", ()),
+    ("close", ()),
+)
+"""The arguments with which the runtime calls each method."""

@@ -170,6 +170,7 @@ def _is_library(path: str) -> bool:
         or "wallaroo_workers" in folders
         or "site-packages" in folders
         or "dist-packages" in folders
+        or "wallaroo_workers" in folders
     )
 
 

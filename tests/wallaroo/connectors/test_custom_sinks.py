@@ -105,6 +105,52 @@ def test_all_mistakes_of_a_sink_are_told_at_once() -> None:
     assert "the encoder of Wrong is" in encoder
 
 
+def test_methods_that_cannot_be_called_are_mistakes() -> None:
+    class Wrong(wallaroo.Sink[str]):
+        def open(self, slot: str) -> None:  # type: ignore[override]
+            ...
+
+        def write(self) -> None:  # type: ignore[override]
+            ...
+
+        close = None  # type: ignore[assignment]
+
+    not_callable, opened, written = mistakes_of(Wrong())
+    wanted = "write a method: def close(self)"
+    assert not_callable == f"app.py:7: close of Wrong is a NoneType; {wanted}"
+    assert opened.startswith("app.py:7: Wrong.open(slot")
+    assert opened.endswith("write def open(self)")
+    assert written.startswith("app.py:7: Wrong.write()")
+    assert written.endswith("write def write(self, records)")
+
+
+def test_a_method_that_yields_is_a_mistake() -> None:
+    class Lazy(wallaroo.Sink[str]):
+        def write(self, records: list[Any]) -> Any:
+            yield from records
+
+    (mistake,) = mistakes_of(Lazy())
+    assert mistake.startswith("app.py:7: write of Lazy has `yield` in it")
+
+
+def test_a_write_of_a_once_sink_gets_the_number() -> None:
+    class Unnumbered(Rows):
+        def write(self, records: list[Any]) -> None:  # type: ignore[override]
+            ...
+
+    (mistake,) = mistakes_of(Unnumbered())
+    assert mistake.endswith("write def write(self, records, number)")
+
+
+def test_methods_may_take_more_than_they_get() -> None:
+    class Wide(wallaroo.Sink[str]):
+        def open(self, *_: Any, retries: int = 3) -> None: ...
+
+        async def write(self, records: list[Any], timeout_s: float = 1.0) -> None: ...
+
+    read(Wide())
+
+
 def test_a_decorated_encoder_that_is_wrong_is_told() -> None:
     @wallaroo.encoder
     def encode_two(_one: str, _two: str) -> bytes:

@@ -7,7 +7,7 @@ same one, because clients of databases and brokers often may be used by one thre
 import asyncio
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wallaroo.connectors.sink_classes import Rejected, SinkError
@@ -22,10 +22,17 @@ from wallaroo_workers.sources.connector_thread import ConnectorThread
 log = get_logger()
 
 WAITING_LOGGED_EVERY_S = 10.0
+PROGRAMMING_ERRORS = (TypeError, AttributeError, NameError, NotImplementedError, SystemExit)
+CODE_HINT = "correct the method; --sink-timeout limits how long it is tried"
+TARGET_HINT = "see that the target can be reached; --sink-timeout limits how long it is tried"
 
 
 class SinkFailed(ClusterError):
     """A sink cannot go on, whatever is tried."""
+
+
+class MethodExit(Exception):
+    """A method raised its cause, such as ``SystemExit``, which would end the process."""
 
 
 class AuthorSink:
@@ -70,7 +77,7 @@ class AuthorSink:
         except Exception:
             raise
         except BaseException as error:
-            raise RuntimeError(error_text(error)) from error
+            raise MethodExit from error
         finally:
             self._slow.cancel()
 
@@ -147,17 +154,31 @@ class AuthorSink:
         """Log that a method raised, but not more often than every 10 s."""
         # A failed close is not tried again.
         self._retry_count += name != "close"
+        if isinstance(error, MethodExit) and error.__cause__ is not None:
+            error = error.__cause__
         method = getattr(self._sink, name)
-        self._log(name, error_text(error), queued_bytes, following, at=user_line(error, method))
+        hint = CODE_HINT if isinstance(error, PROGRAMMING_ERRORS) else TARGET_HINT
+        self._log(name, error_text(error), queued_bytes, following, hint, user_line(error, method))
+
+    def mistake(self, name: str, what: str, hint: str) -> SinkFailed:
+        """Return the error of a run that a mistake in a method ends."""
+        method = Method(self._sink, name)
+        return SinkFailed(writable(f"the sink {self._context.name!r}: {method} {what}"), hint)
 
     def _report_slow(self, name: str, began_s: float) -> None:
         loop = asyncio.get_running_loop()
         self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
         reason = f"it has not returned for {loop.time() - began_s:.0f} s"
-        self._log(name, reason, None, "it is waited for; queued rows are kept")
+        self._log(name, reason, None, "it is waited for; queued rows are kept", TARGET_HINT)
 
     def _log(
-        self, name: str, reason: str, queued_bytes: int | None, following: str, at: str = ""
+        self,
+        name: str,
+        reason: str,
+        queued_bytes: int | None,
+        following: str,
+        hint: str,
+        at: str = "",
     ) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s < self._logged_s + WAITING_LOGGED_EVERY_S:
@@ -171,22 +192,27 @@ class AuthorSink:
             reason=writable(reason),
             at=at,
             **({} if queued_bytes is None else {"bytes_queued": queued_bytes}),
-            hint="see that the target can be reached; --sink-timeout limits how long it is tried",
+            hint=hint,
             next=following,
         )
 
     def refused(self, rows: Sequence[Any], rejected: Rejected) -> list[Any]:
         """Make dead letters of the rows that the target refuses; return the others.
 
-        Raises ``ValueError`` if the author names rows that are not there, or none.
+        Raises ``SinkFailed`` if the author names rows that are not there, or none: the next
+        attempt would do the same.
         """
-        reasons = rejected.reasons
-        if not reasons or not all(
-            type(index) is int and 0 <= index < len(rows) for index in reasons
+        reasons: Any = rejected.reasons
+        if (
+            not isinstance(reasons, Mapping)
+            or not reasons
+            or not all(type(index) is int and 0 <= index < len(rows) for index in reasons)
         ):
-            raise ValueError(
-                f"Rejected has the indexes {sorted(map(str, reasons))}, but the batch has the rows "
-                f"0 to {len(rows) - 1}; give the index of each row that is refused"
+            raise self.mistake(
+                "write",
+                f"raised Rejected({text_of(reasons, length_max=RECORD_SHOWN_CHARACTERS_MAX)}) for "
+                f"a batch with the rows 0 to {len(rows) - 1}",
+                "give Rejected a dict with the index of each row that is refused, and the reason",
             ) from rejected
         at = user_line(rejected, self._sink.write)
         failures = [

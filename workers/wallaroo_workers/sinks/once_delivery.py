@@ -91,7 +91,7 @@ class Delivery:
             await self._author.call("open", name)
             self._is_open = True
             method = "last"
-            last = _checked_number(await self._author.call("last"))
+            last = self._checked_number(await self._author.call("last"))
         except SinkFailed as error:
             self._author.end_run(error)
             return
@@ -186,8 +186,9 @@ class Delivery:
         self._setup.progressed()
         self._context.events.backlog_changed()
 
-
-def _checked_number(last: object) -> int | None:
-    if last is None or (type(last) is int and last >= 0):
-        return last
-    raise TypeError(f"last() returned {a_type(last)}; return the number of the last batch, or None")
+    def _checked_number(self, last: object) -> int | None:
+        if last is None or (type(last) is int and last >= 0):
+            return last
+        shown = last if type(last) is int else a_type(last)
+        hint = "return the number of the last batch of this slot as an int, or None"
+        raise self._author.mistake("last", f"returned {shown}", hint)
