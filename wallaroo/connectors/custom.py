@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wallaroo.connectors.base import Assignment, Source
 from wallaroo.connectors.keyed_records import SourceKey
 from wallaroo.connectors.pushed_frames import unpack_deliveries
+from wallaroo.durations import duration_ns
 from wallaroo.function_names import value_text
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ class Partitioned(Source):
 
     def describe(self) -> str:
         """Return one line for the plan."""
-        return f"partitioned source {self.source.identity()}"
+        parts = [f"partitioned source {self.source.identity()}"]
+        if self.key is not None:
+            parts.append(f"key {value_text(self.key)}")
+        if self.source.discovery is not None:
+            every_s = duration_ns("discovery", self.source.discovery) / 1e9
+            parts.append(f"discovery every {every_s:g} s")
+        return ", ".join(parts)
 
     def identity(self) -> str:
         """Return what positions depend on, and the decoder."""

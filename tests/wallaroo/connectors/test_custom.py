@@ -63,6 +63,17 @@ def test_a_source_with_partitions_is_assigned_by_split() -> None:
     assert source.ends
 
 
+def test_the_plan_shows_the_key_of_a_source_and_how_often_it_looks_for_partitions() -> None:
+    class Growing(Numbers):
+        key = "utf-8"
+        discovery = timedelta(seconds=90)
+
+    source = read_source(Growing(), PLACE)
+    assert source.describe() == (
+        "partitioned source topic numbers, key 'utf-8', discovery every 90 s"
+    )
+
+
 def test_a_source_that_looks_for_partitions_does_not_end() -> None:
     class Growing(Numbers):
         discovery = timedelta(seconds=1)
