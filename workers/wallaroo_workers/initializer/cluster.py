@@ -21,6 +21,7 @@ from wallaroo.coordinator.run_driver import RunDriver
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import seconds_to_next_sample
+from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Application
@@ -126,12 +127,7 @@ class Cluster:
         """``None`` until the cluster is formed."""
         self._failures = new_failure_watch(settings, plan)
         self._letters = (plan.name, settings.options.dead_letters)
-        self.observatory = Observatory(
-            plan,
-            self._failures.counts,
-            settings.otlp_endpoint,
-            settings.rules().checkpoint_interval_s,
-        )
+        self.observatory = _new_observatory(settings, plan, self._failures.counts)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()
@@ -430,3 +426,10 @@ class Cluster:
             else:
                 loop = asyncio.get_running_loop()
                 self._broken(loop, {"message": "a task failed", "exception": error})
+
+
+def _new_observatory(
+    settings: ClusterSettings, plan: Application, counts: RunCounts
+) -> Observatory:
+    interval_s = settings.rules().checkpoint_interval_s
+    return Observatory(plan, counts, settings.otlp_endpoint, interval_s)
