@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
-from wallaroo.checkpoint.manifest import JournalPosition, OutboxBatch, StagedOutput
+from wallaroo.checkpoint.manifest import JournalPosition, OutboxBatch, Prepared, StagedOutput
 from wallaroo.names import WorkerName
 from wallaroo.routing.hashing import hash_text
 
@@ -29,6 +29,8 @@ class Departure:
     """Number of the hand-over attempt that succeeded; 0 if its connections were not handed over."""
     outbox: list[OutboxBatch] = field(default_factory=list)
     """Results that no checkpoint names yet; the successor delivers them in this worker's slot."""
+    prepared: list[Prepared] = field(default_factory=list)
+    """Prepared work that may not be committed yet; the successor commits it."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

@@ -115,9 +115,10 @@ class OnceSink(SinkConfig[R_contra]):
 class TwoPhaseSink(SinkConfig[R_contra]):
     """A sink that gets each record exactly once, by prepared work that outlives its process.
 
-    Workers do not run such sinks yet, so ``build()`` refuses them. `wallaroo.testing.kit` checks
-    them. ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by
-    another process and more than once; everything else that is prepared is aborted.
+    ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
+    process and more than once; everything else that is prepared is aborted. If a method raises, the
+    sink is closed and opened again, and what is not prepared is written again. Many rows may be
+    prepared in parts before the barrier.
     """
 
     encoder: Any = None
@@ -163,17 +164,13 @@ class TwoPhaseSink(SinkConfig[R_contra]):
 
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
-        raise NotImplementedError
+        return Custom(self, Promise.TWO_PHASES, "wallaroo_workers.sinks.two_phase:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         required = ("open", "write", "prepare", "commit", "abort", "prepared")
         yield from missing_methods(self, TwoPhaseSink, required, place)
         yield from method_mistakes(self, _TWO_PHASE_METHODS, place)
-        yield (
-            f"{place}: {type(self).__name__} is a TwoPhaseSink, which workers do not run yet; "
-            "derive it from wallaroo.OnceSink, which is exactly once too"
-        )
         yield from told_mistakes(self, place)
         yield from sink_mistakes(self, place)
 

@@ -17,6 +17,7 @@ class _FileSink:
     """What both kinds of files have: nothing waits for them, and cuts keep their order."""
 
     stream = None
+    preparing = None
     outbox = None
     settled_bytes = 0
     backlog_bytes = 0

@@ -19,6 +19,7 @@ class OnceSink:
     """One sink of one simulated worker, as a ``SinkRunner`` with an outbox."""
 
     stream = None
+    preparing = None
 
     def __init__(
         self,

@@ -76,6 +76,7 @@ class StreamSink:
         self._chaos = chaos
         self.stream = self
         self.outbox = None
+        self.preparing = None
         self._queue = SinkQueue()
         self._received = receivers.connect(sink)
         # The first results of one worker may lag far behind those of others.

@@ -16,6 +16,7 @@ from typing import Any
 
 from wallaroo.checkpoint.departure import Departure, successor_of
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
+from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.checkpoint.share_writer import ShareWriter
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -175,6 +176,7 @@ class Lifecycle:
             lineage=order.lineage,
             worker=worker.me,
             epoch=worker.incarnation,
+            prepared=PreparedStart(spares=True),
         )
         begin_outboxes(self._ports, worker, start)
 
@@ -293,7 +295,7 @@ class Lifecycle:
             worker.dataflow.carry_counts(departure.counts)
             if durability is not None:
                 durability.saving.inherit(departure.staged)
-                worker.sinks.inherit(departure.outbox)
+                worker.sinks.inherit(departure.outbox, departure.prepared)
         if durability is not None:
             inherited = [
                 each

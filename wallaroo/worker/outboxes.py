@@ -9,9 +9,10 @@ delivered by different workers, so all deliver cut by cut. With one cut nobody w
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wallaroo.checkpoint.manifest import OutboxBatch
+from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, SinkId, WorkerName
 from wallaroo.worker.outbox import Outbox
 
@@ -32,6 +33,8 @@ class OutboxStart:
     in_doubt: tuple[OutboxBatch, ...] = ()
     """What the manifest names, and this worker delivers: its own batches, and those of workers
     that are not members any more and are assigned to it."""
+    prepared: PreparedStart = field(default_factory=PreparedStart)
+    """What the manifest says of sinks that prepare their results instead."""
     cuts: tuple[CheckpointId, ...] = ()
     """The cuts of all batches in the manifest, of all workers."""
 

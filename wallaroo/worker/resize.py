@@ -265,6 +265,7 @@ class WorkerResize:
                     self._dataflow.counts(),
                     self._handed_over,
                     share.outbox,
+                    share.prepared,
                 )
                 if durability is not None:
                     departure.journals.extend(durability.journal.current_positions())

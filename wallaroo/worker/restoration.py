@@ -6,6 +6,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest
+from wallaroo.checkpoint.prepared import prepared_of
 from wallaroo.checkpoint.restorer import (
     Restored,
     Restorer,
@@ -91,7 +92,8 @@ class Restoration:
         else:
             saving.restored(restored.parts, restored.gave_at, restored.took)
         replay_count = self._rewind_sources(manifest, restored, durable.journal)
-        in_doubt = outbox_of(worker.me, workers_of(assign), manifest) if manifest else []
+        members = workers_of(assign)
+        in_doubt = outbox_of(worker.me, members, manifest) if manifest else []
         begin_outboxes(
             self._ports,
             worker,
@@ -102,6 +104,7 @@ class Restoration:
                 epoch=assign.epoch,
                 barrier=assign.barrier,
                 in_doubt=tuple(in_doubt),
+                prepared=prepared_of(worker.me, members, manifest),
                 cuts=tuple(assign.cuts),
             ),
         )

@@ -4,12 +4,13 @@ A `SinkRunner` does the work of one sink. It is made from the sink's value in th
 function that the value names, and nothing else knows its class.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from wallaroo.checkpoint.manifest import SinkShare
+from wallaroo.checkpoint.manifest import Prepared, SinkShare
 from wallaroo.checkpoint.pickling import StatePickler
+from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.errors import WallarooError
 from wallaroo.names import CheckpointId, SinkId, WorkerName
@@ -82,6 +83,22 @@ class OutboxRunner(Protocol):
         ...
 
 
+class PreparingRunner(Protocol):
+    """A runner that prepares results at barriers, and commits them with their checkpoint."""
+
+    def begin(self, slot_of: Callable[[str], str], start: PreparedStart) -> None:
+        """Begin with what a manifest names; ``connected`` waits until that is committed."""
+        ...
+
+    def inherit(self, prepared: Sequence[Prepared]) -> None:
+        """List what a worker that has left has prepared in the next checkpoint."""
+        ...
+
+    def give_away(self) -> None:
+        """Leave what no checkpoint names to the successor of this worker."""
+        ...
+
+
 class SinkStream(Protocol):
     """A sink to which a worker writes results while records flow.
 
@@ -126,6 +143,11 @@ class SinkRunner(Protocol):
     @property
     def outbox(self) -> OutboxRunner | None:
         """How results are exactly once; ``None`` if they are written or staged as they come."""
+        ...
+
+    @property
+    def preparing(self) -> PreparingRunner | None:
+        """How results are prepared and committed; ``None`` if they are not."""
         ...
 
     @property

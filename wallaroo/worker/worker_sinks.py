@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from wallaroo.checkpoint.manifest import OutboxBatch, SinkShare
+from wallaroo.checkpoint.manifest import OutboxBatch, Prepared, SinkShare
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.names import CheckpointId, SinkId
 from wallaroo.worker.outbox import Outbox, OutboxLimits, OutboxOwner
@@ -108,12 +108,15 @@ class WorkerSinks:
         by_sink: dict[SinkId, Outbox] = {}
         self._outboxes = outboxes = Outboxes(by_sink, report)
         for index, runner in enumerate(self._runners):
+            sink = SinkId(index)
+            slot_of = partial(slot_name, start.application, start.lineage, sink)
+            if runner.preparing is not None:
+                runner.preparing.begin(slot_of, start.prepared.of(sink))
             if runner.outbox is not None:
-                sink = SinkId(index)
                 by_sink[sink] = runner.outbox.new_outbox(
                     OutboxSetup(
                         owner=OutboxOwner(sink=sink, worker=start.worker, epoch=start.epoch),
-                        slot_of=partial(slot_name, start.application, start.lineage, sink),
+                        slot_of=slot_of,
                         pickler=pickler,
                         limits=limits,
                         progressed=outboxes.progressed,
@@ -125,13 +128,19 @@ class WorkerSinks:
         """Deliver this cut: the sinks of all workers have those before it."""
         self._outboxes.deliver_cut(cut)
 
-    def inherit(self, batches: Sequence[OutboxBatch]) -> None:
-        """List these batches of a worker that has left in the next checkpoint."""
+    def inherit(self, batches: Sequence[OutboxBatch], prepared: Sequence[Prepared]) -> None:
+        """List these results of a worker that has left in the next checkpoint."""
         self._outboxes.inherit(batches)
+        for index, runner in enumerate(self._runners):
+            if runner.preparing is not None:
+                runner.preparing.inherit([each for each in prepared if each.sink == index])
 
     def give_away(self) -> None:
         """Leave what no checkpoint names to the successor of this worker."""
         self._outboxes.give_away()
+        for runner in self._runners:
+            if runner.preparing is not None:
+                runner.preparing.give_away()
 
     async def discard(self) -> None:
         """Discard all output that belongs to no checkpoint and is not visible yet."""

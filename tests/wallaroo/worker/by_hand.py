@@ -84,6 +84,7 @@ class NotedSink:
     def __init__(self) -> None:
         self.stream = self
         self.outbox = None
+        self.preparing = None
         self.queue = SinkQueue()
         self.written_bytes = 0
         self.settled_bytes = 0

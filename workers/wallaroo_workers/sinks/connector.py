@@ -36,6 +36,7 @@ class ConnectorRunner:
     def __init__(self, author: AuthorSink, context: SinkContext, address: str) -> None:
         self.stream = self
         self.outbox = None
+        self.preparing = None
         self.name = context.name
         self.address = address
         self.written_bytes = 0

@@ -62,6 +62,7 @@ class FileSinkRunner:
     """
 
     stream = None
+    preparing = None
     outbox = None
     """Results are in order by their cuts."""
     connection_count = 1

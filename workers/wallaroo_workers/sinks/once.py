@@ -63,6 +63,7 @@ class OnceRunner:
     """This worker's outbox for one sink."""
 
     stream = None
+    preparing = None
 
     def __init__(
         self, author: AuthorSink, context: SinkContext, store: ObjectStore, address: str

@@ -39,6 +39,7 @@ class TCPSinkRunner:
         self.stream = self
         self.outbox = None
         self.batches = None
+        self.preparing = None
         self._queue = SinkQueue()
         self._connection: SinkConnection | None = None
         self._lost = asyncio.Event()
