@@ -127,7 +127,8 @@ class Running:
             application="letters",
             store=open_store("memory://") if is_durable else None,
         )
-        self.runner: Any = new_runner(sink.sink(), context)
+        runner: Any = new_runner(sink.sink(), context)
+        self.runner = runner
         self.sinks = WorkerSinks([self.runner], run_together)
         self.target: Any = self.runner._author._sink
 

@@ -10,7 +10,7 @@ TOKENS = {name: Prepared(0, name.encode(), CheckpointId(1)) for name in (W1, W2,
 
 
 def manifest_of(*workers: WorkerName, members: tuple[WorkerName, ...]) -> Manifest:
-    shares = {
+    shares: dict[str, WorkerCheckpoint] = {
         name: WorkerCheckpoint(name, [], [], {}, [], {}, prepared=[TOKENS[name]])
         for name in workers
     }
