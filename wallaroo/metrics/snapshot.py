@@ -86,7 +86,8 @@ def _pipelines(
     found = []
     for pipeline in plan.pipelines:
         is_late = gathering.is_durable and any(
-            plan.sinks[sink].promise is Promise.OUTBOX for sink in pipeline.sinks
+            plan.sinks[sink].promise in (Promise.OUTBOX, Promise.TWO_PHASES)
+            for sink in pipeline.sinks
         )
         late_s = interval_s if is_late else 0.0
         found.append({**_pipeline(pipeline.name, recent), "late_by_design_s": late_s})

@@ -90,6 +90,10 @@ class _Segment:
     queue: RowQueue = field(default_factory=RowQueue)
     barrier: CheckpointId = NO_BARRIER
 
+    def end(self, barrier: CheckpointId) -> None:
+        """Note the barrier that follows its last row."""
+        self.barrier = barrier
+
 
 @dataclass(slots=True)
 class _Written:
@@ -97,6 +101,10 @@ class _Written:
 
     rows: list[Any]
     byte_count: int
+
+    def replace(self, rows: list[Any]) -> None:
+        """Keep these rows only: the target refuses the others."""
+        self.rows = rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ class TwoPhases:
 
     def cut(self, barrier: CheckpointId) -> None:
         """Prepare what was added until now for this barrier."""
-        self._segments[-1].barrier = barrier
+        self._segments[-1].end(barrier)
         self._segments.append(_Segment())
 
     def is_prepared(self, barrier: CheckpointId) -> bool:
@@ -316,7 +324,7 @@ class TwoPhases:
 
     def refused(self, rows: list[Any]) -> None:
         """Of the rows that are to be written now, only these are not refused."""
-        self._kept[self._written_count].rows = rows
+        self._kept[self._written_count].replace(rows)
 
     def failed(self, call: Call) -> None:
         """The call has raised, and it is not known what it did: open the slot again."""

@@ -37,8 +37,8 @@ def test_a_worker_commits_what_is_its_own() -> None:
 
 def test_a_successor_commits_and_aborts_for_workers_that_are_not_members_any_more() -> None:
     manifest = manifest_of(W1, W3, members=(W1, W2, W3))
-    heirs = {name: successor_of(name, (W1,)) for name in (W2, W3)}
-    assert heirs == {W2: W1, W3: W1}
+    successors = {name: successor_of(name, (W1,)) for name in (W2, W3)}
+    assert successors == {W2: W1, W3: W1}
     start = prepared_of(W1, (W1,), manifest)
     assert start.mine == (TOKENS[W1], TOKENS[W3])
     # A member without a share may have prepared something before its first checkpoint.

@@ -14,10 +14,8 @@ from wallaroo.checkpoint.manifest import Prepared, SinkShare
 from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.sink_classes import Rejected
-from wallaroo.describing import a_type
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext
-from wallaroo.worker.slots import slot_name
 from wallaroo.worker.two_phases import (
     Abort,
     Call,
@@ -32,6 +30,11 @@ from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
+from wallaroo_workers.sinks.two_phase_at_once import (
+    TwoPhasesAtOnce,
+    checked_token,
+    checked_tokens,
+)
 
 log = get_logger()
 
@@ -49,39 +52,8 @@ def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
     """Return the runner of this sink; without checkpoints it is at least once."""
     address = sink.sink.identity()
     if context.store is None:
-        return ConnectorRunner(_AtOnce(sink.sink, context, address), context, address)
+        return ConnectorRunner(TwoPhasesAtOnce(sink.sink, context, address), context, address)
     return TwoPhaseRunner(AuthorSink(sink.sink, context, address), context, address)
-
-
-class _AtOnce(AuthorSink):
-    """Prepares and commits each batch when it is written."""
-
-    def __init__(self, sink: Any, context: SinkContext, address: str) -> None:
-        super().__init__(sink, context, address)
-        self._slot = slot_name(context.application, "", context.index, context.worker)
-        log.warning(
-            "sink.at_least_once",
-            sink=context.name,
-            reason="checkpoints are off",
-            hint="start with --resilience-dir to have each result exactly once",
-            next="results are prepared and committed as they are made, and again after a failure",
-        )
-
-    async def call(self, name: str, *arguments: Any) -> Any:
-        """Call the author's method, and what belongs to it without checkpoints."""
-        match name:
-            case "open":
-                await super().call(name, self._slot)
-                # Results of a batch that failed are written again, and a lost worker's are lost.
-                for token in _checked_tokens(await super().call("prepared")):
-                    await super().call("abort", token)
-            case "write":
-                await super().call(name, *arguments)
-                prepared = _checked_token(await super().call("prepare"))
-                if prepared is not None:
-                    await super().call("commit", prepared)
-            case _:
-                await super().call(name, *arguments)
 
 
 class TwoPhaseRunner:
@@ -222,11 +194,11 @@ class TwoPhaseRunner:
             case Open(slot, after_s):
                 return await self._open(slot, after_s)
             case ListPrepared():
-                return _checked_tokens(await self._author.call("prepared"))
+                return checked_tokens(await self._author.call("prepared"))
             case Write(rows):
                 return await self._write(machine, rows)
             case Prepare():
-                return _checked_token(await self._author.call("prepare"))
+                return checked_token(await self._author.call("prepare"))
             case Commit(token):
                 return await self._author.call("commit", token)
             case Abort(token):
@@ -332,15 +304,3 @@ class TwoPhaseRunner:
         """Let the task close the sink, which has everything."""
         self._is_closing = True
         self._changed.set()
-
-
-def _checked_token(token: object) -> bytes | None:
-    if token is None or type(token) is bytes:
-        return token
-    raise TypeError(f"prepare() returned {a_type(token)}; return the token as bytes, or None")
-
-
-def _checked_tokens(tokens: object) -> list[bytes]:
-    if isinstance(tokens, list) and all(type(each) is bytes for each in tokens):
-        return tokens
-    raise TypeError(f"prepared() returned {a_type(tokens)}; return a list of tokens, each as bytes")
