@@ -86,7 +86,8 @@ def test_a_run_that_sleeps_and_wakes_up_behind_another_commits_and_spoils_nothin
         wait_until("a checkpoint is committed", lambda: 1 not in manifest_numbers(store))
         first.signal(signal.SIGSTOP)
         pids = first.pids()
-        # Awake, it begins the very epoch that the second run is in, with the same workers.
+        # Awake, it begins the very epoch that the second run is in, with the same workers. It may
+        # also notice first that it is fenced.
         os.kill(first.pid("w3"), signal.SIGKILL)
         with running(tmp_path, "counts", *options, *often, "--take-over") as second:
             second.wait_ready()
@@ -95,7 +96,6 @@ def test_a_run_that_sleeps_and_wakes_up_behind_another_commits_and_spoils_nothin
             wait_checkpoints(store, 5)
             first.signal(signal.SIGCONT)
             check_fenced(first, [pid for pid in pids if pid != first.process.pid])
-            assert len(first.events("worker.lost")) >= 1
             wait_checkpoints(store)
             assert newest_manifest(store).members == ["w1", "w2"]
             assert second.stop() == 0
