@@ -8,7 +8,7 @@ simulation on its own clock.
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from wallaroo.errors import AlreadyExistsError
+from wallaroo.errors import AlreadyExistsError, WallarooError
 
 Pause = Callable[[float], Awaitable[None]]
 """Waits for this many seconds; 0 lets other tasks run."""
@@ -26,18 +26,22 @@ class PartStore(Protocol):
         ...
 
 
-async def create_or_find(store: "ObjectStore", name: str, data: bytes) -> None:
-    """Put a new object into the store, but never replace another one.
+async def create_or_find(store: "ObjectStore", name: str, data: bytes) -> WallarooError | None:
+    """Put a new object into the store, but never replace another one; return why it failed.
 
     A run that is fenced off and does not know it yet may write objects of the same name as the run
-    that goes on. Raises ``AlreadyExistsError`` if the object that is there is another one.
+    that goes on. The error is ``AlreadyExistsError`` if the object that is there is another one.
     """
     try:
-        await store.create(name, data)
-    except AlreadyExistsError:
-        # Perhaps an earlier attempt succeeded and its answer was lost.
-        if await store.get(name) != data:
-            raise
+        try:
+            await store.create(name, data)
+        except AlreadyExistsError:
+            # Perhaps an earlier attempt succeeded and its answer was lost.
+            if await store.get(name) != data:
+                raise
+    except WallarooError as error:
+        return error
+    return None
 
 
 class ObjectStore(PartStore, Protocol):

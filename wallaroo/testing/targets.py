@@ -12,7 +12,7 @@ from typing import Any
 from wallaroo.checkpoint.manifest import Manifest, OutboxBatch
 from wallaroo.checkpoint.outbox_objects import read_results
 from wallaroo.checkpoint.store import create_or_find
-from wallaroo.errors import StoreError, WallarooError
+from wallaroo.errors import StoreError
 from wallaroo.names import SinkId
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
@@ -113,12 +113,7 @@ class TargetPorts:
         self._process.start(self._put(name, data))
 
     async def _put(self, name: str, data: bytes) -> None:
-        error: WallarooError | None = None
-        try:
-            await create_or_find(self._store, name, data)
-        except WallarooError as problem:
-            error = problem
-        self.outbox.stored(name, error)
+        self.outbox.stored(name, await create_or_find(self._store, name, data))
 
     def open(self, slot: str, after_s: float) -> None:
         """Open a slot and ask for its number."""

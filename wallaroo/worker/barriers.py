@@ -230,11 +230,7 @@ class Barriers:
 
     async def _store(self, name: str, data: bytes) -> None:
         assert self._durability is not None
-        error: WallarooError | None = None
-        try:
-            await create_or_find(self._durability.store, name, data)
-        except WallarooError as problem:
-            error = problem
+        error = await create_or_find(self._durability.store, name, data)
         self._durability.saving.part_stored(name, error)
 
     async def _reach_sinks(

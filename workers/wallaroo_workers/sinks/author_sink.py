@@ -7,7 +7,7 @@ same one, because clients of databases and brokers often may be used by one thre
 import asyncio
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wallaroo.connectors.sink_classes import Rejected, SinkError
@@ -44,6 +44,8 @@ class AuthorSink:
         self._context = context
         self._address = address
         self._thread: ConnectorThread | None = None
+        self._must_close = False
+        """Whether ``open`` was called; if it raised, there may still be a connection."""
         self._slow: asyncio.TimerHandle
         """Reports that a call does not return."""
         self._logged_s = float("-inf")
@@ -59,6 +61,7 @@ class AuthorSink:
         """
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        self._must_close = self._must_close or name == "open"
         if self.waiting_since_s is None:
             self.waiting_since_s = began_s
         self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
@@ -80,6 +83,25 @@ class AuthorSink:
             raise MethodExit from error
         finally:
             self._slow.cancel()
+
+    async def write(
+        self,
+        rows: list[Any],
+        *arguments: Any,
+        keep: Callable[[list[Any]], None] = lambda _: None,
+    ) -> None:
+        """Write rows; those that the target refuses become dead letters.
+
+        ``keep`` gets the others, which are written again without them.
+        """
+        while rows:
+            try:
+                # A copy, because the author may change the list and then fail.
+                await self.call("write", rows.copy(), *arguments)
+                return
+            except Rejected as rejected:
+                rows = self.refused(rows, rejected)
+                keep(rows)
 
     def works(self) -> None:
         """Note that the sink takes rows."""
@@ -112,10 +134,14 @@ class AuthorSink:
         return await self._thread.call(lambda: method(*arguments))
 
     async def close(self, *, is_broken: bool = False) -> None:
-        """Call the author's ``close``; it may fail, because the connection may be broken.
+        """Call the author's ``close`` once for each ``open``; it may fail, as the connection may
+        be broken.
 
         A sink that ``is_broken`` has waited for as long as before: it is opened again.
         """
+        if not self._must_close:
+            return
+        self._must_close = False
         since_s = self.waiting_since_s if is_broken else None
         try:
             await self.call("close")

@@ -10,7 +10,6 @@ from typing import Any
 
 from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.row_queue import RowQueue
-from wallaroo.connectors.sink_classes import Rejected
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
@@ -30,13 +29,12 @@ def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
 class ConnectorRunner:
     """This worker's rows for one sink, and the task that writes them."""
 
+    # Rows are written as they come.
     outbox = None
-    """Rows are written as they come."""
+    preparing = None
 
     def __init__(self, author: AuthorSink, context: SinkContext, address: str) -> None:
         self.stream = self
-        self.outbox = None
-        self.preparing = None
         self.name = context.name
         self.address = address
         self.written_bytes = 0
@@ -147,15 +145,7 @@ class ConnectorRunner:
         return True
 
     async def _write_batch(self) -> None:
-        rows = self._queue.take()
-        while rows:
-            try:
-                # A copy, because the author may change the list and then fail.
-                await self._author.call("write", rows.copy())
-                break
-            except Rejected as rejected:
-                rows = self._author.refused(rows, rejected)
-                self._queue.keep(rows)
+        await self._author.write(self._queue.take(), keep=self._queue.keep)
         self._queue.written()
         self._author.wrote()
         self._backoff.reset()

@@ -16,14 +16,11 @@ from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.names import CheckpointId
 from wallaroo.worker.outbox import Outbox
 from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext
-from wallaroo.worker.slots import slot_name
-from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.once_delivery import Delivery
 from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
-
-log = get_logger()
+from wallaroo_workers.sinks.without_checkpoints import SlotSink
 
 
 def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
@@ -34,25 +31,14 @@ def new_runner(sink: Custom, context: SinkContext) -> ProcessSinkRunner:
     return OnceRunner(AuthorSink(sink.sink, context, address), context, context.store, address)
 
 
-class _Unnumbered(AuthorSink):
+class _Unnumbered(SlotSink):
     """Opens the slot as usual, and writes each batch with number 0."""
-
-    def __init__(self, sink: Any, context: SinkContext, address: str) -> None:
-        super().__init__(sink, context, address)
-        self._slot = slot_name(context.application, "", context.index, context.worker)
-        log.warning(
-            "sink.at_least_once",
-            sink=context.name,
-            reason="checkpoints are off",
-            hint="start with --resilience-dir to have each result exactly once",
-            next="results are written as they are made, and again after a failure",
-        )
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call the author's method with what it takes besides the rows."""
         match name:
             case "open":
-                return await super().call(name, self._slot)
+                return await super().call(name, self.slot)
             case "write":
                 return await super().call(name, *arguments, 0)
             case _:

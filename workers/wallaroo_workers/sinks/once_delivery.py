@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 from wallaroo.checkpoint.manifest import OutboxBatch
@@ -15,6 +14,7 @@ from wallaroo.worker.outbox import Outbox
 from wallaroo.worker.sink_port import OutboxSetup, SinkContext
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
+from wallaroo_workers.sinks.runner import is_set_within
 
 log = get_logger()
 
@@ -37,8 +37,6 @@ class Delivery:
         """The call of the author's sink that is under way."""
         self._discarded = asyncio.Event()
         self._is_open = False
-        self._must_close = False
-        """Whether ``open`` was called; if it raised, there may still be a connection."""
         self.changed = asyncio.Event()
         """Set with each progress."""
         self.open_count = 0
@@ -54,12 +52,7 @@ class Delivery:
         self._start(self._put(name, data))
 
     async def _put(self, name: str, data: bytes) -> None:
-        error: WallarooError | None = None
-        try:
-            await create_or_find(self._store, name, data)
-        except WallarooError as problem:
-            error = problem
-        self.outbox.stored(name, error)
+        self.outbox.stored(name, await create_or_find(self._store, name, data))
 
     def open(self, slot: str, after_s: float) -> None:
         """Open a slot after a pause, instead of the one that is open, and ask for its number."""
@@ -82,11 +75,10 @@ class Delivery:
             self._context.events.sink_failed(WallarooError(what))
 
     async def _open(self, slot: str, after_s: float) -> None:
-        if await self._is_discarded_within(after_s):
+        if await is_set_within(after_s, self._discarded):
             return
         await self._close()
         method, name = "open", self._setup.slot_of(slot)
-        self._must_close = True
         try:
             await self._author.call("open", name)
             self._is_open = True
@@ -102,13 +94,6 @@ class Delivery:
         self._author.works()
         log.info("sink.connected", sink=self._context.name, slot=name, next="batches are delivered")
         self.outbox.opened(slot, last)
-
-    async def _is_discarded_within(self, delay_s: float) -> bool:
-        if delay_s:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay_s):
-                    await self._discarded.wait()
-        return self._discarded.is_set()
 
     async def _write(self, batch: OutboxBatch, data: bytes | None) -> None:
         file = self._store.describe(batch.name)
@@ -128,13 +113,7 @@ class Delivery:
             await self._failed("write", error)
             return
         try:
-            while rows:
-                try:
-                    # A copy, because the author may change the list and then fail.
-                    await self._author.call("write", rows.copy(), batch.number)
-                    break
-                except Rejected as rejected:
-                    rows = self._author.refused(rows, rejected)
+            await self._author.write(rows, batch.number)
         except SinkFailed as error:
             self._author.end_run(error)
             return
@@ -152,9 +131,7 @@ class Delivery:
 
     async def _close(self, *, is_broken: bool = False) -> None:
         self._is_open = False
-        if self._must_close:
-            self._must_close = False
-            await self._author.close(is_broken=is_broken)
+        await self._author.close(is_broken=is_broken)
 
     async def end(self) -> None:
         """Make no further call; wait for the one that is under way, and close the slot."""

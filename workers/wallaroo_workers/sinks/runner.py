@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -123,6 +124,15 @@ def cut_when_settled(sink: QueueSettled) -> FinishCut:
         return SinkShare()
 
     return finish
+
+
+async def is_set_within(delay_s: float, event: asyncio.Event) -> bool:
+    """Wait for so long, or until the event is set; return whether it is."""
+    if delay_s:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await event.wait()
+    return event.is_set()
 
 
 async def flush_queue(sink: QueueSettled) -> None:

@@ -7,13 +7,11 @@ The machine of the worker decides what is called next. Here one task makes the c
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Prepared, SinkShare
 from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.connectors.custom_sinks import Custom
-from wallaroo.connectors.sink_classes import Rejected
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext
 from wallaroo.worker.two_phases import (
@@ -29,7 +27,7 @@ from wallaroo.worker.two_phases import (
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
-from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue, is_set_within
 from wallaroo_workers.sinks.two_phase_at_once import (
     TwoPhasesAtOnce,
     checked_token,
@@ -77,8 +75,6 @@ class TwoPhaseRunner:
         self._slot_of: Callable[[str], str] = str
         self._settled_bytes = 0
         """Bytes of earlier machines, which were committed or given up."""
-        self._must_close = False
-        """Whether ``open`` was called; if it raised, there may still be a connection."""
         self._is_closing = False
         self._changed = asyncio.Event()
         """Set when there may be a call to make, or the sink is to close."""
@@ -196,7 +192,7 @@ class TwoPhaseRunner:
             case ListPrepared():
                 return checked_tokens(await self._author.call("prepared"))
             case Write(rows):
-                return await self._write(machine, rows)
+                return await self._author.write(rows, keep=machine.refused)
             case Prepare():
                 return checked_token(await self._author.call("prepare"))
             case Commit(token):
@@ -205,35 +201,18 @@ class TwoPhaseRunner:
                 return await self._author.call("abort", token)
 
     async def _open(self, slot: str, after_s: float) -> None:
-        if after_s:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(after_s):
-                    await self._discarded.wait()
-        if self._discarded.is_set():
+        if await is_set_within(after_s, self._discarded):
             return
         await self._close()
         name = self._slot_of(slot)
-        self._must_close = True
         await self._author.call("open", name)
         self.is_connected = True
         self.connection_count += 1
         log.info("sink.connected", sink=self.name, slot=name, next="results are written")
 
-    async def _write(self, machine: TwoPhases, rows: list[Any]) -> None:
-        while rows:
-            try:
-                # A copy, because the author may change the list and then fail.
-                await self._author.call("write", rows.copy())
-                return
-            except Rejected as rejected:
-                rows = self._author.refused(rows, rejected)
-                machine.refused(rows)
-
     async def _close(self, *, is_broken: bool = False) -> None:
         self.is_connected = False
-        if self._must_close:
-            self._must_close = False
-            await self._author.close(is_broken=is_broken)
+        await self._author.close(is_broken=is_broken)
 
     def _progress(self) -> None:
         self._progressed.set()

@@ -4,32 +4,20 @@ from typing import Any
 
 from wallaroo.describing import a_type
 from wallaroo.worker.sink_port import SinkContext
-from wallaroo.worker.slots import slot_name
-from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.author_sink import AuthorSink
-
-log = get_logger()
+from wallaroo_workers.sinks.without_checkpoints import SlotSink
 
 
-class TwoPhasesAtOnce(AuthorSink):
+class TwoPhasesAtOnce(SlotSink):
     """Prepares and commits each batch when it is written."""
 
     def __init__(self, sink: Any, context: SinkContext, address: str) -> None:
-        super().__init__(sink, context, address)
-        self._slot = slot_name(context.application, "", context.index, context.worker)
-        log.warning(
-            "sink.at_least_once",
-            sink=context.name,
-            reason="checkpoints are off",
-            hint="start with --resilience-dir to have each result exactly once",
-            next="results are prepared and committed as they are made, and again after a failure",
-        )
+        super().__init__(sink, context, address, instead="prepared and committed")
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call the author's method, and what belongs to it without checkpoints."""
         match name:
             case "open":
-                await super().call(name, self._slot)
+                await super().call(name, self.slot)
                 # Results of a batch that failed are written again, and a lost worker's are lost.
                 for token in checked_tokens(await super().call("prepared")):
                     await super().call("abort", token)
