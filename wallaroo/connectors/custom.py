@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Partitioned(Source):
-    """A source with positions; its partitions are the splits that the coordinator assigns."""
+class CustomSource(Source):
+    """A source around the author's object."""
 
-    source: "PartitionedSource[Any]"
-
-    assignment = Assignment.BY_SPLIT
-    runner = "wallaroo_workers.sources.partitioned:new_runner"
+    source: "PartitionedSource[Any] | PushedSource[Any]"
 
     @property
     def kind(self) -> str:
@@ -40,6 +37,22 @@ class Partitioned(Source):
         """How the author's keys become keys of records."""
         return author_key(self.source)
 
+    def identity(self) -> str:
+        """Return what positions or the journal depend on, and the decoder."""
+        key = "" if self.key is None else f", key={value_text(self.key)}"
+        identity = self.source.identity()
+        return f"{self.kind}(identity={identity!r}, decode={value_text(self.decoder)}{key})"
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned(CustomSource):
+    """A source with positions; its partitions are the splits that the coordinator assigns."""
+
+    source: "PartitionedSource[Any]"
+
+    assignment = Assignment.BY_SPLIT
+    runner = "wallaroo_workers.sources.partitioned:new_runner"
+
     @property
     def ends(self) -> bool:
         """It ends with its last partition, unless it looks for further ones."""
@@ -55,13 +68,9 @@ class Partitioned(Source):
             parts.append(f"discovery every {every_s:g} s")
         return ", ".join(parts)
 
-    def identity(self) -> str:
-        """Return what positions depend on, and the decoder."""
-        return _identity(self, self.source.identity())
-
 
 @dataclass(frozen=True, slots=True)
-class Pushed(Source):
+class Pushed(CustomSource):
     """A source that is acknowledged; what it delivers is in the journal before that."""
 
     source: "PushedSource[Any]"
@@ -80,21 +89,6 @@ class Pushed(Source):
         """What the author says."""
         return self.source.reads_stdin
 
-    @property
-    def kind(self) -> str:
-        """The author's class."""
-        return type(self.source).__name__
-
-    @property
-    def decoder(self) -> Callable[[Any], Any] | None:
-        """The author's decoder."""
-        return unbound_decoder(self.source)
-
-    @property
-    def key(self) -> SourceKey | None:
-        """How the author's keys become keys of records."""
-        return author_key(self.source)
-
     def journalled(self, frames: bytes) -> list[Any]:
         """Return the records, or the payloads, of these deliveries."""
         return unpack_deliveries(frames)
@@ -103,15 +97,6 @@ class Pushed(Source):
         """Return one line for the plan."""
         once = ", on one worker" if self.assignment is Assignment.ONE_WORKER else ""
         return f"pushed source {self.source.identity()}{once}"
-
-    def identity(self) -> str:
-        """Return what the journal depends on, and the decoder."""
-        return _identity(self, self.source.identity())
-
-
-def _identity(source: Source, identity: str) -> str:
-    key = "" if source.key is None else f", key={value_text(source.key)}"
-    return f"{source.kind}(identity={identity!r}, decode={value_text(source.decoder)}{key})"
 
 
 def unbound_decoder(source: Any) -> Callable[[Any], Any] | None:

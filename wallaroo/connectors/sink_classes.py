@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wallaroo.connectors import base
+from wallaroo.connectors.authored import Authored
 from wallaroo.connectors.base import Promise, SinkConfig
 from wallaroo.connectors.class_mistakes import (
     method_mistakes,
@@ -19,18 +20,37 @@ from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.source_classes import Done
 from wallaroo.type_variables import R_contra
 
+_Calls = tuple[tuple[str, tuple[str, ...]], ...]
+"""Methods, and the arguments with which the runtime calls each."""
 
-class Sink(SinkConfig[R_contra]):
-    """A sink that gets each record at least once. Write ``write``.
 
-    If ``write`` raises, the sink is closed, opened again after a pause, and the same records are
-    written again.
-    """
+class AuthoredSink(Authored, SinkConfig[R_contra]):
+    """What the classes of sinks have in common."""
 
     encoder: Any = None
     """If set, ``write`` gets its results; one that is ``None`` is not written."""
     name: str | None = None
     """The sink's name in dead letters, logs and metrics; by default ``sink N``."""
+
+    def close(self) -> Done:
+        """Disconnect."""
+        return None
+
+    def _all_mistakes(
+        self, kind: type, required: Iterable[str], calls: _Calls, place: str
+    ) -> Iterator[str]:
+        yield from missing_methods(self, kind, required, place)
+        yield from method_mistakes(self, calls, place)
+        yield from told_mistakes(self, place)
+        yield from sink_mistakes(self, place)
+
+
+class Sink(AuthoredSink[R_contra]):
+    """A sink that gets each record at least once. Write ``write``.
+
+    If ``write`` raises, the sink is closed, opened again after a pause, and the same records are
+    written again.
+    """
 
     def open(self) -> Done:
         """Connect."""
@@ -40,41 +60,21 @@ class Sink(SinkConfig[R_contra]):
         """Write these records; return when the other side has them."""
         raise NotImplementedError
 
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
         return Custom(self, Promise.AT_LEAST_ONCE, "wallaroo_workers.sinks.connector:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
-        yield from missing_methods(self, Sink, ("write",), place)
-        yield from method_mistakes(self, _SINK_METHODS, place)
-        yield from told_mistakes(self, place)
-        yield from sink_mistakes(self, place)
+        return self._all_mistakes(Sink, ("write",), _SINK_METHODS, place)
 
 
-class OnceSink(SinkConfig[R_contra]):
+class OnceSink(AuthoredSink[R_contra]):
     """A sink that gets each record exactly once: it keeps a number beside the records.
 
     Write ``open``, ``last`` and ``write``. A *slot* names the worker's part of this sink in this
     store of checkpoints; one process at a time has it open.
     """
-
-    encoder: Any = None
-    """As for `Sink`."""
-    name: str | None = None
-    """As for `Sink`."""
 
     def open(self, slot: str, /) -> Done:
         """Connect. When it returns, no write of an earlier opener of this slot can take effect."""
@@ -88,31 +88,16 @@ class OnceSink(SinkConfig[R_contra]):
         """Write these records and the slot's number in one step: both, or nothing."""
         raise NotImplementedError
 
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
         return Custom(self, Promise.OUTBOX, "wallaroo_workers.sinks.once:new_runner")
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
-        yield from missing_methods(self, OnceSink, ("open", "last", "write"), place)
-        yield from method_mistakes(self, _ONCE_METHODS, place)
-        yield from told_mistakes(self, place)
-        yield from sink_mistakes(self, place)
+        return self._all_mistakes(OnceSink, ("open", "last", "write"), _ONCE_METHODS, place)
 
 
-class TwoPhaseSink(SinkConfig[R_contra]):
+class TwoPhaseSink(AuthoredSink[R_contra]):
     """A sink that gets each record exactly once, by prepared work that outlives its process.
 
     ``prepare`` is called at the barrier. What the checkpoint names is committed, perhaps by another
@@ -120,11 +105,6 @@ class TwoPhaseSink(SinkConfig[R_contra]):
     sink is closed and opened again, and what is not prepared is written again. Many rows may be
     prepared in parts before the barrier.
     """
-
-    encoder: Any = None
-    """As for `Sink`."""
-    name: str | None = None
-    """As for `Sink`."""
 
     def open(self, slot: str, /) -> Done:
         """Connect, as for `OnceSink`."""
@@ -150,18 +130,6 @@ class TwoPhaseSink(SinkConfig[R_contra]):
         """Return the tokens of this slot that are prepared, and neither committed nor aborted."""
         raise NotImplementedError
 
-    def close(self) -> Done:
-        """Disconnect."""
-        return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the sink to be the same one."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the sink was configured."""
-        return ()
-
     def sink(self) -> base.Sink:
         """Return the sink for the plan, around this object."""
         return Custom(self, Promise.TWO_PHASES, "wallaroo_workers.sinks.two_phase:new_runner")
@@ -169,10 +137,7 @@ class TwoPhaseSink(SinkConfig[R_contra]):
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
         required = ("open", "write", "prepare", "commit", "abort", "prepared")
-        yield from missing_methods(self, TwoPhaseSink, required, place)
-        yield from method_mistakes(self, _TWO_PHASE_METHODS, place)
-        yield from told_mistakes(self, place)
-        yield from sink_mistakes(self, place)
+        return self._all_mistakes(TwoPhaseSink, required, _TWO_PHASE_METHODS, place)
 
 
 class SinkError(Exception):
@@ -199,8 +164,6 @@ class Rejected(Exception):
         self.reasons = reasons
 
 
-_Calls = tuple[tuple[str, tuple[str, ...]], ...]
-
 _SINK_METHODS: _Calls = (("open", ()), ("write", ("records",)), ("close", ()))
 _ONCE_METHODS: _Calls = (
     ("open", ("slot",)),
@@ -217,4 +180,3 @@ _TWO_PHASE_METHODS: _Calls = (
     ("prepared", ()),
     ("close", ()),
 )
-"""The arguments with which the runtime calls each method."""

@@ -31,6 +31,7 @@ from collections.abc import (
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias
 
 from wallaroo.connectors import base
+from wallaroo.connectors.authored import Authored
 from wallaroo.connectors.base import SourceConfig
 from wallaroo.connectors.class_mistakes import (
     missing_methods,
@@ -115,7 +116,7 @@ class Reader(Protocol):
         ...
 
 
-class PartitionedSource(SourceConfig[R_co]):
+class PartitionedSource(Authored, SourceConfig[R_co]):
     """A source whose records have positions: any of its partitions can be read again from one.
 
     Write ``partitions`` and ``read``::
@@ -185,14 +186,6 @@ class PartitionedSource(SourceConfig[R_co]):
         """Return a reader for all partitions of a worker; ``None`` calls ``read`` of each."""
         return None
 
-    def identity(self) -> str:
-        """Return what must stay the same for positions to stay valid, such as a topic's name."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the source was configured."""
-        return ()
-
     def source(self) -> base.Source:
         """Return the source for the plan, around this object."""
         return Partitioned(self)
@@ -253,7 +246,7 @@ class Delivery(Generic[R_co]):
         self.time = time
 
 
-class PushedSource(SourceConfig[R_co]):
+class PushedSource(Authored, SourceConfig[R_co]):
     """A source that another system pushes, and which delivers again what was not acknowledged.
 
     Write ``receive`` and ``ack``. With ``--resilience-dir``, ``ack`` is called when the deliveries
@@ -296,14 +289,6 @@ class PushedSource(SourceConfig[R_co]):
     def close(self) -> Done:
         """Disconnect. It is called once for each ``open``, also for one that raised."""
         return None
-
-    def identity(self) -> str:
-        """Return what must stay the same for the journal to stay valid."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def mistakes(self) -> Iterable[str]:
-        """Yield a sentence for each mistake in how the source was configured."""
-        return ()
 
     def source(self) -> base.Source:
         """Return the source for the plan, around this object."""

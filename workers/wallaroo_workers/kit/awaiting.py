@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from wallaroo_workers.sources.author_methods import settled
+
 
 class Caller:
     """Runs what is asynchronous on an event loop of its own, always the same one."""
@@ -24,7 +26,7 @@ class Caller:
     def _awaited(self, awaitable: Any) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(_result_of(awaitable))
+        return self._loop.run_until_complete(settled(awaitable))
 
     def close(self) -> None:
         """Close the event loop."""
@@ -33,10 +35,5 @@ class Caller:
             self._loop = None
 
 
-async def _result_of(awaitable: Any) -> Any:
-    return await awaitable
-
-
 async def _called(method: Callable[..., Any], *given: Any) -> Any:
-    result = method(*given)
-    return await result if inspect.isawaitable(result) else result
+    return await settled(method(*given))
