@@ -100,7 +100,8 @@ class _Check:
             "wallaroo.Sink, wallaroo.OnceSink or wallaroo.TwoPhaseSink"
         )
         self._is_once = isinstance(sink, OnceSink)
-        self._is_two_phase = isinstance(sink, TwoPhaseSink)
+        self._is_repeated = not isinstance(sink, OnceSink | TwoPhaseSink)
+        """Whether rows may be there more than once."""
         self._encoder = sink.encoder
         self._durations_s: dict[str, float] = {}
         """How long each call takes if nothing disturbs it."""
@@ -173,35 +174,44 @@ class _Check:
         predecessor = _Child(self._make)
         try:
             predecessor.start(Play(slot, batches[:2], [], tries_again=False))
-            tokens = self._halt(predecessor, where, call, stops=stops)
-            if not self._is_once and not self._is_two_phase:
+            safe = self._halt(predecessor, where, call, stops=stops)
+            if self._is_repeated:
                 others = batches
-            rest = [batch for batch in others if batch.number not in tokens]
-            part = Play(slot, rest, [*tokens.values()], tries_again=True)
+            rest = [batch for batch in others if batch.number not in safe]
+            tokens = [token for token in safe.values() if token is not None]
+            part = Play(slot, rest, tokens, tries_again=True)
             last = self._succeed(part, when, predecessor if stops else None)
             if stops:
-                self._wake(predecessor, tokens, is_in_call=where == "inside")
+                self._wake(predecessor, safe, is_in_call=where == "inside")
         finally:
             predecessor.end()
-        is_there = [*tokens] if self._is_two_phase else range(1, last + 1)
+        is_there = range(1, last + 1) if self._is_once else [*safe]
         expected = [
             (batch if batch.number in is_there else other)
             for batch, other in zip(batches, others, strict=True)
         ]
         self._compare(expected, when + (", and woken after its successor" if stops else ""))
-        if self._is_once or self._is_two_phase:
+        if not self._is_repeated:
             replaced = [each for each in (*batches, *others) if each not in expected]
             self._compare_absent(replaced, when)
 
-    def _halt(self, child: _Child, where: str, call: str, *, stops: bool) -> dict[int, bytes]:
-        """Halt a child at this point; return what it has prepared, by batch: the manifest's."""
-        tokens: dict[int, bytes] = {}
+    def _halt(
+        self, child: _Child, where: str, call: str, *, stops: bool
+    ) -> dict[int, bytes | None]:
+        """Halt a child at this point; return the batches that no successor writes again.
+
+        These are what a manifest names, with their tokens; or, of a sink that is at least once,
+        what it has written.
+        """
+        safe: dict[int, bytes | None] = {}
         wanted = "before" if where == "inside" else where
         while True:
             said = child.hear()
             assert said.where in ("before", "after"), self._told(said, "in its first process")
-            if said.where == "after" and said.call.startswith("prepare") and said.result:
-                tokens[_batch_of(said)] = said.result
+            if said.where == "after" and said.call.startswith("prepare ") and said.result:
+                safe[_batch_of(said)] = said.result
+            elif said.where == "after" and said.call.startswith("write ") and self._is_repeated:
+                safe[_batch_of(said)] = None
             if (said.where, said.call) == (wanted, call):
                 break
             child.go_on()
@@ -209,9 +219,9 @@ class _Check:
             child.go_on()
             time.sleep(self._random.uniform(0, self._durations_s[call]))
         child.signal(signal.SIGSTOP if stops else signal.SIGKILL)
-        return tokens
+        return safe
 
-    def _wake(self, child: _Child, tokens: dict[int, bytes], *, is_in_call: bool) -> None:
+    def _wake(self, child: _Child, safe: dict[int, bytes | None], *, is_in_call: bool) -> None:
         """Let a child go on that was stopped; it fails, or does what has no effect."""
         child.signal(signal.SIGCONT)
         if not is_in_call:
@@ -222,7 +232,7 @@ class _Check:
             if said.where not in ("before", "after"):
                 return
             is_commit = said.where == "before" and said.call.startswith("commit")
-            if is_commit and _batch_of(said) not in tokens:
+            if is_commit and _batch_of(said) not in safe:
                 return  # no checkpoint names it, so nothing asks this process to commit it
             child.go_on()
 
@@ -257,7 +267,7 @@ class _Check:
         count = Counter(map(repr, found))
         for row in expected:
             assert count[repr(row)], f"{self._name}: {when}, this row is missing: {row!r}"
-            assert count[repr(row)] == 1 or not (self._is_once or self._is_two_phase), (
+            assert count[repr(row)] == 1 or self._is_repeated, (
                 f"{self._name}: {when}, this row is there {count[repr(row)]} times: {row!r}"
             )
         if self._is_once:

@@ -59,17 +59,17 @@ class Player:
         give_up_s = time.monotonic() + ATTEMPT_S
         while True:
             sink = self._make()
+            said = Said("end")
             try:
                 self._play(sink, part)
-                self._pipe.send(Said("end"))
-                return
             except Exception:  # noqa: BLE001  the sink is the user's
-                if not part.tries_again or time.monotonic() > give_up_s:
-                    self._pipe.send(Said("failed", result=traceback.format_exc()))
-                    return
-                time.sleep(AGAIN_AFTER_S)
-            finally:
-                self._close(sink)
+                said = Said("failed", result=traceback.format_exc())
+            # Before the parent looks at the target.
+            self._close(sink)
+            if said.where == "end" or not part.tries_again or time.monotonic() > give_up_s:
+                self._pipe.send(said)
+                return
+            time.sleep(AGAIN_AFTER_S)
 
     def _close(self, sink: Any) -> None:
         try:
