@@ -1,9 +1,7 @@
 """Sinks of authors that are exactly once: numbers, refusals, failures, and the end."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,22 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 import wallaroo
+from tests.workers.durable_sinks import FIRST, SECOND, SLOT, Running, running, until
 from wallaroo.checkpoint.manifest import OutboxBatch
-from wallaroo.checkpoint.pickling import StatePickler
-from wallaroo.errors import MissingObjectError, StoreError, WallarooError
-from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
-from wallaroo.operators.failures import Failure
-from wallaroo.worker.outbox import OutboxLimits
-from wallaroo.worker.outboxes import OutboxStart
-from wallaroo.worker.sink_port import SinkContext
-from wallaroo.worker.worker_sinks import WorkerSinks
-from wallaroo_workers.sinks.process_sinks import ProcessSinks, run_together
-from wallaroo_workers.sinks.runner import new_runner
-from wallaroo_workers.storage.store import open_store
-
-W1 = WorkerName("w1")
-SLOT = "wallaroo.letters.5ca1ab1e.sink0.w1"
-FIRST, SECOND = CheckpointId(1), CheckpointId(2)
+from wallaroo.errors import MissingObjectError, StoreError
+from wallaroo.names import SinkId
+from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
 
 class Target(wallaroo.OnceSink[Any]):
@@ -78,80 +65,10 @@ class TargetOnLoop(wallaroo.OnceSink[Any]):
         self.written.append((threading.current_thread().name, number, records))
 
 
-class Events:
-    def __init__(self) -> None:
-        self.refused: list[Failure] = []
-        self.errors: list[WallarooError] = []
-
-    def backlog_changed(self) -> None: ...
-
-    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
-        self.refused += failures
-
-    def sink_failed(self, error: WallarooError) -> None:
-        self.errors.append(error)
-
-
-class Running:
-    """A worker's one sink."""
-
-    def __init__(self, sink: wallaroo.OnceSink[Any], *, is_durable: bool = True) -> None:
-        self.events = Events()
-        self.store = open_store("memory://")
-        context = SinkContext(
-            index=SinkId(0),
-            name="totals",
-            pipeline="orders",
-            worker=W1,
-            events=self.events,
-            application="letters",
-            store=self.store if is_durable else None,
-        )
-        runner: Any = new_runner(sink.sink(), context)
-        self.runner = runner
-        self.sinks = WorkerSinks([runner], run_together)
-        self.target: Any = self.runner._author._sink
-
-    def begin(self, *in_doubt: OutboxBatch) -> None:
-        start = OutboxStart(
-            application="letters",
-            lineage="5ca1ab1e",
-            worker=W1,
-            epoch=Epoch(1),
-            in_doubt=in_doubt,
-        )
-        self.sinks.begin_outboxes(start, StatePickler(), OutboxLimits(), lambda _: None)
-
-    async def save(self, checkpoint: CheckpointId) -> list[OutboxBatch]:
-        return (await self.sinks.cut(checkpoint)()).outbox
-
-
-@contextlib.asynccontextmanager
-async def running(
-    sink: wallaroo.OnceSink[Any], *, is_durable: bool = True
-) -> AsyncIterator[Running]:
-    """Run a sink; with checkpoints, it has begun and is connected."""
-    worker = Running(sink, is_durable=is_durable)
-    work = asyncio.create_task(worker.runner.run())
-    try:
-        async with asyncio.timeout(20):
-            if is_durable:
-                worker.begin()
-            await worker.sinks.connected()
-            yield worker
-    finally:
-        work.cancel()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():  # noqa: ASYNC110  a thread makes it so
-        await asyncio.sleep(0.001)
-
-
 async def test_results_are_written_with_a_number_after_their_checkpoint() -> None:
     async with running(Target()) as worker:
         assert worker.sinks.write(SinkId(0), ["a", ("b", 1)]) > 0
-        [batch] = await worker.save(FIRST)
+        [batch] = (await worker.share(FIRST)).outbox
         assert (batch.number, batch.record_count) == (1, 2)
         assert worker.target.slots == {}
         worker.sinks.committed(FIRST, [FIRST])
@@ -166,7 +83,7 @@ async def test_results_are_written_with_a_number_after_their_checkpoint() -> Non
 async def test_coroutines_are_awaited_on_the_loop() -> None:
     async with running(TargetOnLoop()) as worker:
         worker.sinks.write(SinkId(0), [1])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         await worker.sinks.flush()
         assert worker.target.written == [(threading.current_thread().name, 1, [1])]
@@ -177,7 +94,7 @@ async def test_a_write_that_failed_is_repeated_after_the_slot_was_opened_again()
         async with running(Target()) as worker:
             worker.target.errors = [OSError("gone")]
             worker.sinks.write(SinkId(0), ["a"])
-            await worker.save(FIRST)
+            await worker.share(FIRST)
             worker.sinks.committed(FIRST, [FIRST])
             await worker.sinks.flush()
             assert worker.target.slots == {SLOT: [(1, ["a"])]}
@@ -192,7 +109,7 @@ async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_n
         worker.target.may_write.clear()
         worker.target.errors = [OSError("gone")]
         worker.sinks.write(SinkId(0), ["a"])
-        [batch] = await worker.save(FIRST)
+        [batch] = (await worker.share(FIRST)).outbox
         assert worker.runner.batches["undelivered"] == 0, "no manifest names it yet"
         worker.sinks.committed(FIRST, [FIRST])
         facts = worker.runner.batches
@@ -209,10 +126,10 @@ async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_n
 
 
 async def test_an_error_that_cannot_get_better_ends_the_run() -> None:
-    async with running(Target()) as worker:
+    async with running(Target(), fails=True) as worker:
         worker.target.errors = [wallaroo.SinkError("the table was dropped", "create it")]
         worker.sinks.write(SinkId(0), ["a"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         await until(lambda: worker.events.errors != [])
         assert worker.target.calls == [("open", SLOT)], "it is not opened again"
@@ -237,7 +154,7 @@ async def test_a_batch_whose_answer_was_lost_is_not_written_again() -> None:
     async with running(Target()) as worker:
         worker.target.lost_answers = 1
         worker.sinks.write(SinkId(0), ["a"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         await worker.sinks.flush()
         assert worker.target.slots == {SLOT: [(1, ["a"])]}
@@ -247,7 +164,7 @@ async def test_refused_records_become_dead_letters_and_the_others_keep_the_numbe
     async with running(Target()) as worker:
         worker.target.errors = [wallaroo.Rejected({1: "too long"})]
         worker.sinks.write(SinkId(0), ["a", "b", "c"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         await worker.sinks.flush()
         assert worker.target.slots == {SLOT: [(1, ["a", "c"])]}
@@ -263,10 +180,10 @@ async def test_a_batch_that_is_refused_as_a_whole_counts_as_delivered() -> None:
     async with running(Target()) as worker:
         worker.target.errors = [wallaroo.Rejected({0: "no"})]
         worker.sinks.write(SinkId(0), ["a"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         worker.sinks.write(SinkId(0), ["b"])
-        await worker.save(SECOND)
+        await worker.share(SECOND)
         worker.sinks.committed(SECOND, [SECOND])
         await worker.sinks.flush()
         assert worker.target.slots == {SLOT: [(2, ["b"])]}
@@ -275,7 +192,7 @@ async def test_a_batch_that_is_refused_as_a_whole_counts_as_delivered() -> None:
 async def test_a_result_that_cannot_be_pickled_is_a_dead_letter() -> None:
     async with running(Target()) as worker:
         worker.sinks.write(SinkId(0), [lambda: None, "b"])
-        [batch] = await worker.save(FIRST)
+        [batch] = (await worker.share(FIRST)).outbox
         assert batch.record_count == 1
         (failure,) = worker.events.refused
         assert "it cannot be pickled" in failure.error
@@ -284,10 +201,10 @@ async def test_a_result_that_cannot_be_pickled_is_a_dead_letter() -> None:
 async def test_a_recovery_delivers_what_the_manifest_names_before_it_is_connected() -> None:
     async with running(Target()) as worker:
         worker.sinks.write(SinkId(0), ["a"])
-        [batch] = await worker.save(FIRST)
+        [batch] = (await worker.share(FIRST)).outbox
         await worker.sinks.discard()
         assert worker.runner.settled_bytes > 0
-        worker.begin(batch)
+        worker.begin(in_doubt=(batch,))
         await worker.sinks.connected()
         assert worker.target.slots == {SLOT: [(1, ["a"])]}
 
@@ -296,7 +213,7 @@ async def test_a_rewind_waits_for_the_write_that_is_under_way() -> None:
     async with running(Target()) as worker:
         worker.target.may_write.clear()
         worker.sinks.write(SinkId(0), ["a"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [FIRST])
         discarded = asyncio.create_task(worker.sinks.discard())
         await asyncio.sleep(0.02)
@@ -308,9 +225,9 @@ async def test_a_rewind_waits_for_the_write_that_is_under_way() -> None:
 
 
 async def test_an_object_that_is_missing_ends_the_run() -> None:
-    async with running(Target()) as worker:
+    async with running(Target(), fails=True) as worker:
         await worker.sinks.discard()
-        worker.begin(OutboxBatch(0, "w1", "parts/1/gone", 1, 1, 9, FIRST))
+        worker.begin(in_doubt=(OutboxBatch(0, "w1", "parts/1/gone", 1, 1, 9, FIRST),))
         await until(lambda: bool(worker.events.errors))
         assert isinstance(worker.events.errors[0], MissingObjectError)
 
@@ -321,12 +238,12 @@ async def test_an_object_that_cannot_be_stored_fails_the_share() -> None:
         await worker.store.create(taken, b"of another process")
         worker.sinks.write(SinkId(0), ["a"])
         with pytest.raises(StoreError):
-            await worker.save(FIRST)
+            await worker.share(FIRST)
 
 
 @pytest.mark.parametrize("wrong", [True, -1, "7"])
 async def test_a_wrong_number_ends_the_run(wrong: object) -> None:
-    async with running(Target()) as worker:
+    async with running(Target(), fails=True) as worker:
         await worker.sinks.discard()
         worker.target.last = lambda: wrong
         worker.begin()
@@ -341,9 +258,9 @@ async def test_a_number_that_the_target_has_lost_is_reported_and_the_batch_writt
     with capture_logs() as logs:
         async with running(Target()) as worker:
             worker.sinks.write(SinkId(0), ["a"])
-            [batch] = await worker.save(FIRST)
+            [batch] = (await worker.share(FIRST)).outbox
             await worker.sinks.discard()
-            worker.begin(replace(batch, number=7))
+            worker.begin(in_doubt=(replace(batch, number=7),))
             await worker.sinks.connected()
             assert worker.target.slots == {SLOT: [(7, ["a"])]}
     (unknown,) = [line for line in logs if line["event"] == "sink.unknown"]

@@ -1,32 +1,17 @@
 """Sinks of authors that prepare their results: threads, failures, rewinds, and the end."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 import wallaroo
+from tests.workers.durable_sinks import FIRST, SECOND, SLOT, running, until
 from wallaroo.checkpoint.manifest import Prepared
-from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.prepared import PreparedStart
-from wallaroo.errors import WallarooError
-from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
-from wallaroo.operators.failures import Failure
-from wallaroo.worker.outbox import OutboxLimits
-from wallaroo.worker.outboxes import OutboxStart
-from wallaroo.worker.sink_port import SinkContext
-from wallaroo.worker.worker_sinks import WorkerSinks
-from wallaroo_workers.sinks.process_sinks import run_together
-from wallaroo_workers.sinks.runner import new_runner
-from wallaroo_workers.storage.store import open_store
-
-W1 = WorkerName("w1")
-SLOT = "wallaroo.letters.5ca1ab1e.sink0.w1"
-FIRST, SECOND = CheckpointId(1), CheckpointId(2)
+from wallaroo.names import SinkId
 
 
 class Target(wallaroo.TwoPhaseSink[Any]):
@@ -100,73 +85,10 @@ class TargetOnLoop(wallaroo.TwoPhaseSink[Any]):
         return []
 
 
-class Events:
-    def __init__(self) -> None:
-        self.refused: list[Failure] = []
-
-    def backlog_changed(self) -> None: ...
-
-    def records_refused(self, sink: SinkId, failures: list[Failure]) -> None:
-        self.refused += failures
-
-    def sink_failed(self, error: WallarooError) -> None:
-        raise error
-
-
-class Running:
-    """A worker's one sink."""
-
-    def __init__(self, sink: wallaroo.TwoPhaseSink[Any], *, is_durable: bool) -> None:
-        self.events = Events()
-        context = SinkContext(
-            index=SinkId(0),
-            name="totals",
-            pipeline="orders",
-            worker=W1,
-            events=self.events,
-            application="letters",
-            store=open_store("memory://") if is_durable else None,
-        )
-        runner: Any = new_runner(sink.sink(), context)
-        self.runner = runner
-        self.sinks = WorkerSinks([self.runner], run_together)
-        self.target: Any = self.runner._author._sink
-
-    def begin(self, *named: Prepared) -> None:
-        start = OutboxStart(
-            application="letters",
-            lineage="5ca1ab1e",
-            worker=W1,
-            epoch=Epoch(1),
-            prepared=PreparedStart(mine=named, named=named),
-        )
-        self.sinks.begin_outboxes(start, StatePickler(), OutboxLimits(), lambda _: None)
-
-    async def save(self, checkpoint: CheckpointId) -> list[Prepared]:
-        return (await self.sinks.cut(checkpoint)()).prepared
-
-
-@contextlib.asynccontextmanager
-async def running(
-    sink: wallaroo.TwoPhaseSink[Any], *, is_durable: bool = True
-) -> AsyncIterator[Running]:
-    """Run a sink; with checkpoints, it has begun and is connected."""
-    worker = Running(sink, is_durable=is_durable)
-    work = asyncio.create_task(worker.runner.run())
-    try:
-        async with asyncio.timeout(20):
-            if is_durable:
-                worker.begin()
-            await worker.sinks.connected()
-            yield worker
-    finally:
-        work.cancel()
-
-
 async def test_results_are_prepared_at_the_barrier_and_committed_with_their_checkpoint() -> None:
     async with running(Target()) as worker:
         assert worker.sinks.write(SinkId(0), ["a", ("b", 1)]) > 0
-        assert await worker.save(FIRST) == [Prepared(0, b"token 0", FIRST)]
+        assert (await worker.share(FIRST)).prepared == [Prepared(0, b"token 0", FIRST)]
         assert worker.target.visible == []
         assert worker.runner.queued_bytes > 0
         worker.sinks.committed(FIRST, [])
@@ -188,7 +110,7 @@ async def test_results_are_prepared_at_the_barrier_and_committed_with_their_chec
 async def test_coroutines_are_awaited_on_the_loop() -> None:
     async with running(TargetOnLoop()) as worker:
         worker.sinks.write(SinkId(0), [1])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [])
         await worker.sinks.flush()
         assert worker.target.visible == [(threading.current_thread().name, [1])]
@@ -197,11 +119,11 @@ async def test_coroutines_are_awaited_on_the_loop() -> None:
 async def test_the_next_share_is_not_complete_before_the_last_one_is_committed() -> None:
     async with running(Target()) as worker:
         worker.sinks.write(SinkId(0), ["a"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.target.errors["commit"] = [OSError("gone")]
         worker.sinks.committed(FIRST, [])
         worker.sinks.write(SinkId(0), ["b"])
-        assert await worker.save(SECOND) == [Prepared(0, b"token 1", SECOND)]
+        assert (await worker.share(SECOND)).prepared == [Prepared(0, b"token 1", SECOND)]
         assert worker.target.visible == ["a"]
 
 
@@ -215,7 +137,7 @@ async def test_a_method_that_raises_is_called_again_and_no_result_is_lost_or_dou
     with capture_logs() as logs:
         async with running(target) as worker:
             worker.sinks.write(SinkId(0), ["a"])
-            await worker.save(FIRST)
+            await worker.share(FIRST)
             worker.sinks.committed(FIRST, [])
             await worker.sinks.flush()
             assert worker.target.visible == ["a"]
@@ -229,7 +151,7 @@ async def test_refused_records_become_dead_letters_and_the_others_are_written() 
     async with running(Target()) as worker:
         worker.target.errors["write"] = [wallaroo.Rejected({1: "too long"})]
         worker.sinks.write(SinkId(0), ["a", "b", "c"])
-        await worker.save(FIRST)
+        await worker.share(FIRST)
         worker.sinks.committed(FIRST, [])
         await worker.sinks.flush()
         assert worker.target.visible == ["a", "c"]
@@ -240,9 +162,9 @@ async def test_refused_records_become_dead_letters_and_the_others_are_written() 
 async def test_a_rewind_waits_for_the_call_that_is_under_way_and_aborts_what_is_not_named() -> None:
     async with running(Target()) as worker:
         worker.sinks.write(SinkId(0), ["a"])
-        [named] = await worker.save(FIRST)
+        [named] = (await worker.share(FIRST)).prepared
         worker.sinks.write(SinkId(0), ["b"])
-        await worker.save(SECOND)
+        await worker.share(SECOND)
         worker.target.may_write.clear()
         worker.sinks.write(SinkId(0), ["c"])
         discarded = asyncio.create_task(worker.sinks.discard())
@@ -252,7 +174,7 @@ async def test_a_rewind_waits_for_the_call_that_is_under_way_and_aborts_what_is_
         await discarded
         assert worker.target.calls[-1] == ("close",)
         assert worker.runner.queued_bytes == 0
-        worker.begin(named)
+        worker.begin(prepared=PreparedStart(mine=(named,), named=(named,)))
         await worker.sinks.connected()
         assert worker.target.calls[-4:] == [
             ("open", SLOT),
@@ -295,7 +217,7 @@ async def test_wrong_tokens_are_reported_and_asked_for_again(method: str, wrong:
     with capture_logs() as logs:
         async with running(Wrong()) as worker:
             worker.sinks.write(SinkId(0), ["a"])
-            await worker.save(FIRST)
+            await worker.share(FIRST)
             worker.sinks.committed(FIRST, [])
             await worker.sinks.flush()
             assert worker.target.visible == ["a"]
@@ -313,3 +235,20 @@ async def test_without_checkpoints_each_batch_is_prepared_and_committed_and_it_s
             assert worker.target.visible == ["a"]
             assert worker.target.hidden == {}
     assert [line["sink"] for line in logs if line["event"] == "sink.at_least_once"] == ["totals"]
+
+
+@pytest.mark.parametrize("method", ["write", "prepare", "commit"])
+async def test_an_error_that_cannot_get_better_ends_the_run(method: str) -> None:
+    async with running(Target(), fails=True) as worker:
+        worker.target.errors[method] = [wallaroo.SinkError("the disk is gone", "replace it")]
+        worker.sinks.write(SinkId(0), ["a"])
+        cut = asyncio.ensure_future(worker.share(FIRST))
+        if method == "commit":
+            await cut
+            worker.sinks.committed(FIRST, [FIRST])
+        await until(lambda: worker.events.errors != [])
+        assert [call[0] for call in worker.target.calls].count("open") == 1
+        cut.cancel()
+    (error,) = worker.events.errors
+    assert "the disk is gone" in error.what
+    assert error.hint == "replace it"

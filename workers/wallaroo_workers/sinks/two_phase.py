@@ -25,7 +25,7 @@ from wallaroo.worker.two_phases import (
     Write,
 )
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.author_sink import AuthorSink
+from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue, is_set_within
 from wallaroo_workers.sinks.two_phase_at_once import (
@@ -152,7 +152,8 @@ class TwoPhaseRunner:
         while not self._is_closing:
             self._changed.clear()
             while (machine := self._machine) is not None and (call := machine.next_call()):
-                await self._make(machine, call)
+                if not await self._make(machine, call):
+                    break
             if machine is None:
                 await self._close()
                 self._is_idle.set()
@@ -163,19 +164,25 @@ class TwoPhaseRunner:
             await self._changed.wait()
         await self._close()
         await self._author.end()
+        self._is_idle.set()
         self._ended.set()
 
-    async def _make(self, machine: TwoPhases, call: Call) -> None:
+    async def _make(self, machine: TwoPhases, call: Call) -> bool:
+        """Make a call, which may fail; return whether the sink can go on."""
         try:
             result = await self._result_of(machine, call)
+        except SinkFailed as error:
+            self._author.end_run(error)
+            self.close()
+            return False
         except Exception as error:  # noqa: BLE001  the author's code may raise anything
             following = "the sink is closed and opened again; what is not prepared is written again"
             self._author.failed(METHODS[type(call)], error, self.queued_bytes, following)
             await self._close(is_broken=True)
             machine.failed(call)
-            return
+            return True
         if machine is not self._machine:
-            return
+            return True
         machine.done(call, result)
         if not machine.is_failing:
             match call:
@@ -184,6 +191,7 @@ class TwoPhaseRunner:
                 case Prepare() | Commit() | Abort():
                     self._author.works()
         self._progress()
+        return True
 
     async def _result_of(self, machine: TwoPhases, call: Call) -> Any:
         match call:
