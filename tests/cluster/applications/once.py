@@ -1,33 +1,20 @@
 """Counts numbered lines by key, into a folder that keeps each batch as one file, exactly once.
 
 A slot is a folder, and a batch is a file in it, named by its number. Opening a slot renames the
-folder, so a process that opened it before finds it no more. ``--die POINT`` ends the process with
-SIGKILL at a point of the sink, once for each point; ``--die-all POINT`` ends the initializer.
+folder, so a process that opened it before finds it no more. ``killed_sinks`` has its options.
 """
 
-import argparse
-import os
 import pickle
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import wallaroo
-from shared_codecs import decode_text
+from killed_sinks import Killed, application
 
 
-class Seen:
-    def __init__(self) -> None:
-        self.count = 0
-
-
-class Batches(wallaroo.OnceSink[tuple[str, int]]):
+class Batches(Killed, wallaroo.OnceSink[tuple[str, int]]):
     """Rows and number are one file, and its name appears in one step."""
-
-    def __init__(self, folder: Path, points: list[str], points_of_all: list[str]) -> None:
-        self.folder, self.points, self.points_of_all = folder, points, points_of_all
 
     def open(self, slot: str, /) -> None:
         self.at("opening again")
@@ -61,20 +48,6 @@ class Batches(wallaroo.OnceSink[tuple[str, int]]):
     def close(self) -> None:
         self.at("closed")
 
-    def at(self, point: str) -> None:
-        """End a process, if that is wanted here and has not been done before."""
-        folder = self.folder.parent
-        if point not in (*self.points, *self.points_of_all):
-            return
-        if point.endswith("again") and not [*folder.glob("done-*")]:
-            return
-        try:
-            (folder / f"done-{point}").touch(exist_ok=False)
-        except FileExistsError:
-            return
-        os.kill(os.getpid() if point in self.points else os.getppid(), signal.SIGKILL)
-        time.sleep(60)  # a worker without initializer ends by itself
-
 
 def rows_in(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield all rows of all slots, in the order in which they were written."""
@@ -83,35 +56,5 @@ def rows_in(folder: Path) -> Iterator[tuple[str, int]]:
         yield from pickle.loads(path.read_bytes())
 
 
-@wallaroo.partition
-def key_of(line: str) -> str:
-    return line.split()[0]
-
-
-@wallaroo.state_computation("count")
-def count(line: str, seen: Seen) -> tuple[tuple[str, int], bool]:
-    # Slow enough for several checkpoints.
-    time.sleep(0.0003)
-    seen.count += 1
-    return (line.split()[0], seen.count), True
-
-
 def application_setup(args: list[str]) -> wallaroo.Application:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--die", action="append", default=[])
-    parser.add_argument("--die-all", action="append", default=[])
-    parser.add_argument("--target", default="target")
-    options, _ = parser.parse_known_args(args)
-    target = Path(options.target).absolute()
-    sink: Any = Batches(target, options.die, options.die_all)
-    source: Any = wallaroo.FileSourceConfig("lines.txt", decode_text, "newline")
-    if "--in" in args:
-        (address,) = wallaroo.tcp_parse_input_addrs(args)
-        source = wallaroo.TCPSourceConfig(*address, decode_text)
-    return (
-        wallaroo.ApplicationBuilder("once")
-        .new_pipeline("lines", source)
-        .to_state_partition(count, Seen, "seen", key_of)
-        .to_sink(sink)
-        .build()
-    )
+    return application("once", Batches, args)
