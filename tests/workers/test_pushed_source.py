@@ -370,18 +370,24 @@ async def test_a_source_is_closed_once_for_each_time_it_was_opened(kind: Any) ->
     assert len(broker.closed) == 1
 
 
-@KINDS
-async def test_a_connection_that_fails_after_each_delivery_is_opened_less_and_less_often(
-    kind: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    delays_s: list[float] = []
+@pytest.fixture
+def delays_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses before connections are opened again, which take no time."""
+    noted: list[float] = []
 
     class NotedBackoff(Backoff):
         def next_s(self) -> float:
-            delays_s.append(super().next_s())
+            noted.append(super().next_s())
             return 0.0
 
     monkeypatch.setattr(pushed, "Backoff", NotedBackoff)
+    return noted
+
+
+@KINDS
+async def test_a_connection_that_fails_after_each_delivery_is_opened_less_and_less_often(
+    kind: Any, delays_s: list[float]
+) -> None:
     broker = Broker(*[each for n in range(4) for each in (n, OSError("lost"))])
     async with running(kind(broker)):
         await broker.changes.until(lambda: len(broker.opened) == 5)
@@ -390,16 +396,8 @@ async def test_a_connection_that_fails_after_each_delivery_is_opened_less_and_le
 
 @KINDS
 async def test_a_connection_that_has_lived_is_opened_again_soon(
-    kind: Any, monkeypatch: pytest.MonkeyPatch
+    kind: Any, delays_s: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delays_s: list[float] = []
-
-    class NotedBackoff(Backoff):
-        def next_s(self) -> float:
-            delays_s.append(super().next_s())
-            return 0.0
-
-    monkeypatch.setattr(pushed, "Backoff", NotedBackoff)
     monkeypatch.setattr(pushed, "HEALTHY_S", 0.0)
     broker = Broker(OSError("lost"), OSError("lost"))
     async with running(kind(broker)):

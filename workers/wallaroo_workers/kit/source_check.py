@@ -144,8 +144,9 @@ def _same(one: Any, other: Any) -> bool:
     """Return whether records are equal; those of classes without ``__eq__``, by their contents."""
     if one == other:
         return True
-    has_no_comparison = "__eq__" not in type(one).__dict__ and type(one) is type(other)
-    return has_no_comparison and vars(one) == vars(other) if hasattr(one, "__dict__") else False
+    if type(one) is not type(other) or "__eq__" in type(one).__dict__:
+        return False
+    return hasattr(one, "__dict__") and vars(one) == vars(other)
 
 
 def check(source: PartitionedSource[Any], *, record_count_max: int, seed: int) -> None:
