@@ -270,6 +270,23 @@ class _ChainWriter:
         self._line(f"    state = {create}()", site=step.name)
         self._line(f"    if state is None: refuse_none({step.state!r})", site=step.name)
         self._line(f"    {states}[key] = state")
+        if step.always_changes:
+            self._take_result(step, function, delete, result)
+        else:
+            self._unpack_pair(step, function, delete)
+        if change is not None:
+            # Truth-testing may call the user's `__bool__`, so this line needs a site.
+            is_changed = "" if step.always_changes else "changed and "
+            self._line(
+                f"if {is_changed}mark_of_{step.id}(key) is not current_{step.id}:", site=step.name
+            )
+            self._line(f"    marks_{step.id}[key] = current_{step.id}")
+            self._line(f"    note_changed_{step.id}(key)")
+        if not step.always_changes:
+            self._line(f"{result} = result")
+        self.names |= {"checked_pair": checked_pair, "DELETE": DELETE, "refuse_none": refuse_none}
+
+    def _unpack_pair(self, step: Step, function: str, delete: str) -> None:
         self._line(f"pair = {function}(record, state)", site=step.name)
         # Anything but a pair is the user's mistake, and so is one that fails here (a generator).
         self._line("try: result, changed = pair", site=step.name)
@@ -280,15 +297,14 @@ class _ChainWriter:
         self._line("if changed is not True and changed is not False:")
         self._line("    checked_pair(pair)", site=step.name)
         self._line(f"    if changed is DELETE: {delete}(key)")
-        if change is not None:
-            # Truth-testing may call the user's `__bool__`, so this line needs a site.
-            self._line(
-                f"if changed and mark_of_{step.id}(key) is not current_{step.id}:", site=step.name
-            )
-            self._line(f"    marks_{step.id}[key] = current_{step.id}")
-            self._line(f"    note_changed_{step.id}(key)")
-        self._line(f"{result} = result")
-        self.names |= {"checked_pair": checked_pair, "DELETE": DELETE, "refuse_none": refuse_none}
+
+    def _take_result(self, step: Step, function: str, delete: str, result: str) -> None:
+        self._line(f"{result} = {function}(record, state)", site=step.name)
+        # A tuple is an ordinary result, unless its second element says that the state is deleted.
+        self._line(f"if {result}.__class__ is tuple and len({result}) == 2"
+                   f" and {result}[1] is DELETE:")  # fmt: skip
+        self._line(f"    {result} = {result}[0]")
+        self._line(f"    {delete}(key)")
 
     def _fan_out(self, step: Step) -> None:
         self.names["records_of_multi"] = records_of_multi

@@ -120,6 +120,7 @@ class _Compiler:
             declared.computation.function,
             is_multi=declared.computation.is_multi,
             state=declared.state.name if declared.state else None,
+            always_changes=declared.computation.always_changes,
         )
         self._step_count += 1
         return step

@@ -41,6 +41,9 @@ class ComputationDeclaration:
     name: str
     function: Callable[..., Any]
     is_multi: bool
+    always_changes: bool = False
+    """Whether a state computation returns only its result, without ``save_state``: then each call
+    counts as a change of the state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Step:
     """The user's own function: ``f(record)``, or ``f(record, state)`` if ``state`` is set."""
     is_multi: bool = False
     state: str | None = None
+    always_changes: bool = False
+    """With a state: whether it returns its result alone, and each call counts as a change."""
 
 
 @dataclass(frozen=True, slots=True)
