@@ -31,13 +31,14 @@ class Mesh:
         clock: Clock = lambda: 0.0,
         stop_on_error: bool = False,
         tracks_changes: bool = False,
+        is_measured: bool = True,
     ) -> None:
         options = DataflowOptions(
             form=form,
             clock=clock,
             stop_on_error=stop_on_error,
             tracks_changes=tracks_changes,
-            clock_ns=lambda: 0,
+            clock_ns=(lambda: 0) if is_measured else None,
         )
         self.workers = tuple(WorkerName(f"w{number + 1}") for number in range(worker_count))
         self.flows = {worker: Dataflow(plan, worker, options) for worker in self.workers}
