@@ -25,12 +25,13 @@ from wallaroo.operators.batches import (
     pack_payloads,
     unpack,
 )
-from wallaroo.operators.chain import Bindings, Entry, write_chain
 from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
+from wallaroo.operators.writing.bindings import Bindings
+from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
 from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline

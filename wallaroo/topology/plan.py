@@ -61,6 +61,15 @@ class Step:
     always_changes: bool = False
     """With a state: whether it returns its result alone, and each call counts as a change."""
 
+    @property
+    def writer(self) -> str:
+        """The module that writes its lines into chains, see ``wallaroo.operators.writing.steps``.
+
+        It is named, since the plan is made before there is anything to write.
+        """
+        kind = "plain" if self.state is None else "state"
+        return f"wallaroo.operators.writing.{kind}_step"
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:

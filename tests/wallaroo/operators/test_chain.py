@@ -17,8 +17,8 @@ from tests.wallaroo.operators.mesh import (
     tcp_source_at,
 )
 from wallaroo.operators.batches import BatchFormat
-from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.failures import Failure, StopOnError
+from wallaroo.operators.writing.chain import LOOPS_NESTED_MAX
 from wallaroo.topology.plan import Application
 
 

@@ -26,9 +26,9 @@ from tests.wallaroo.operators.oracle import (
 )
 from wallaroo.operators.batch_format import SAMPLE_RECORDS_MIN
 from wallaroo.operators.batches import BatchFormat
-from wallaroo.operators.chain import LOOPS_NESTED_MAX
 from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.writing.chain import LOOPS_NESTED_MAX
 from wallaroo.topology.plan import Application
 
 NUMBERS = [b"%d" % (number * 7 % 60) for number in range(40)]

@@ -1,0 +1,183 @@
+"""Writes the loop that runs records through a pipeline: the record path itself.
+
+For each entry point of records (a source, or a batch that crossed an exchange) one function is
+written and compiled when a plan is bound. A record runs through all steps of a stage. If its key is
+owned by this worker, it runs straight on through the next exchange and its stage, without a list, a
+call or a look-up by name in between. For `decode -> partition -> state -> encode` on two workers
+the function is::
+
+    def run(payloads):
+        key = record = None
+        for payload in payloads:
+            try:
+                record = decode(payload)
+                if record is None: continue
+                key = partition_0(record)
+                if key.__class__ is not str: key = canonical_key(key)
+                out = known_0(key, False)
+                if out is False: out = find_0(key)
+                if out is not None:             # owned by another worker
+                    out.append(key)
+                    out.append(payload)
+                    continue
+                state = states_0.get(key)
+                if state is None:
+                    state = create_0()
+                    if state is None: refuse_none('words')
+                    states_0[key] = state
+                pair = step_0(record, state)
+                ...
+
+The lines of each part are written by a module of its own: ``steps.py`` and the modules that kinds
+of steps name, ``exchange.py``, ``sinks.py``. Here is only the order in which a record meets them.
+
+Measured on the example, with 1,350 ns a record in the user's own functions: without a list between
+the stages of one worker a record costs 60 to 80 ns less; one flat list for each destination instead
+of tuples saves 30 ns; `try` inside the loop costs nothing since Python 3.11, and isolates the error
+of each record. Which step failed is not tracked while records run: it follows from the line number
+in the traceback.
+"""
+
+import enum
+from collections.abc import Callable
+
+from wallaroo.metrics.probe import Probe
+from wallaroo.operators.failures import Site
+from wallaroo.operators.writing.bindings import Bindings
+from wallaroo.operators.writing.exchange import write_exchange, write_exchange_by_source_key
+from wallaroo.operators.writing.sinks import write_sinks
+from wallaroo.operators.writing.steps import write_step
+from wallaroo.operators.writing.text import ChainText
+from wallaroo.topology.plan import Application, Exchange, Pipeline
+
+LOOPS_NESTED_MAX = 5
+"""Python allows 20 nested blocks; each multi computation takes two of them."""
+
+
+class Entry(enum.Enum):
+    """How records enter a chain."""
+
+    PAYLOADS = "payloads"
+    """From a source that decodes: ``run(payloads)``."""
+    KEYS_AND_PAYLOADS = "keys and payloads of the source"
+    """From a source with keys of its own: ``run(keys, payloads)``. Only the owner decodes."""
+    KEYS_AND_VALUES = "keys and values of the source"
+    """The same without a decoder: ``run(keys, values)``."""
+    VALUES = "values"
+    """From a source that generates its records: ``run(values)``."""
+    KEYED_PAYLOADS = "keyed payloads"
+    """Across an exchange, to be decoded again: ``run(keys, payloads)``."""
+    OBJECTS = "objects"
+    """Across an exchange, as objects: ``run(keys, records, payloads)``."""
+
+
+def write_chain(
+    plan: Application,
+    pipeline: Pipeline,
+    stage_index: int,
+    entry: Entry,
+    bindings: Bindings,
+    probe: Probe | None = None,
+) -> Callable[..., None]:
+    """Return the function that runs a list of records from ``stage_index`` on.
+
+    With a ``probe`` the function also measures the user's functions.
+    """
+    return _ChainWriter(plan, pipeline, bindings, probe).write(stage_index, 0, entry)
+
+
+class _ChainWriter:
+    """Writes the parts of one chain in the order in which a record meets them."""
+
+    def __init__(
+        self, plan: Application, pipeline: Pipeline, bindings: Bindings, probe: Probe | None
+    ) -> None:
+        self._pipeline = pipeline
+        self._text = ChainText(plan, pipeline, bindings, probe)
+
+    def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., None]:
+        arguments, loop, decodes = _ENTRY_FORMS[entry]
+        text = self._text
+        text.know_key(entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS))
+        text.begin(arguments)
+        outermost = text.open_loop(loop)
+        if entry in _KEYED_BY_SOURCE:
+            # What follows runs at the owner of the key: its stage is behind the exchange.
+            stage_index += 1
+            write_exchange_by_source_key(text, self._exchange(stage_index), has_payload=decodes)
+        if decodes:
+            self._decode(self._pipeline.stages[stage_index].exchange)
+        self._steps(stage_index, step_index)
+        text.close_loop(outermost)
+        place = f"pipeline {self._pipeline.name}, stage {stage_index}, step {step_index}"
+        return text.finish(f"{place}, from {entry.value}")
+
+    def _decode(self, exchange: Exchange | None) -> None:
+        text = self._text
+        decoder = self._pipeline.source.decoder
+        assert decoder is not None
+        nodes = text.bindings.nodes
+        # The owner of a record decodes it again, but it was counted where its source is.
+        text.enter(
+            nodes.of_source[text.plan.pipelines.index(self._pipeline)]
+            if exchange is None
+            else nodes.of_edge[exchange.edge]
+        )
+        text.line(f"record = {text.user_name('decode', decoder)}(payload)")
+        text.note_site(
+            Site(self._pipeline.name, "decoder", text.has_key, is_decoder=True, node=text.node)
+        )
+        text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
+
+    def _steps(self, stage_index: int, step_index: int) -> None:
+        text = self._text
+        steps = self._pipeline.stages[stage_index].steps
+        for index in range(step_index, len(steps)):
+            write_step(text, steps[index])
+            if steps[index].is_multi and text.loop_count == LOOPS_NESTED_MAX:
+                self._call_the_rest(stage_index, index + 1)
+                return
+        self._leave_stage(stage_index)
+
+    def _call_the_rest(self, stage_index: int, step_index: int) -> None:
+        text = self._text
+        rest = _ChainWriter(text.plan, self._pipeline, text.bindings, text.probe)
+        run = rest.write(stage_index, step_index, Entry.OBJECTS)
+        name = text.name(f"rest_{stage_index}_{step_index}", run)
+        text.line(f"{name}((key,), (record,), (payload,))")
+        text.unwind()
+
+    def _leave_stage(self, stage_index: int) -> None:
+        if stage_index + 1 < len(self._pipeline.stages):
+            write_exchange(self._text, self._exchange(stage_index + 1))
+            self._steps(stage_index + 1, 0)
+        else:
+            write_sinks(self._text)
+            self._text.unwind()
+
+    def _exchange(self, stage_index: int) -> Exchange:
+        exchange = self._pipeline.stages[stage_index].exchange
+        assert exchange is not None
+        return exchange
+
+
+_ENTRY_FORMS = {
+    Entry.PAYLOADS: ("payloads", "for payload in payloads:", True),
+    Entry.KEYS_AND_PAYLOADS: (
+        "keys, payloads",
+        "for key, payload in zip(keys, payloads):",
+        True,
+    ),
+    Entry.KEYS_AND_VALUES: ("keys, values", "for key, record in zip(keys, values):", False),
+    Entry.VALUES: ("values", "for record in values:", False),
+    Entry.KEYED_PAYLOADS: ("keys, payloads", "for key, payload in zip(keys, payloads):", True),
+    Entry.OBJECTS: (
+        "keys, records, payloads",
+        "for key, record, payload in zip(keys, records, payloads):",
+        False,
+    ),
+}
+"""The arguments of the function for each entry, its loop, and whether it decodes first."""
+
+
+_KEYED_BY_SOURCE = (Entry.KEYS_AND_PAYLOADS, Entry.KEYS_AND_VALUES)

@@ -1,0 +1,79 @@
+"""The lines of an exchange: the key of a record, and the list of the worker that owns it."""
+
+from typing import NoReturn
+
+from wallaroo.connectors.keyed_records import UTF_8
+from wallaroo.operators.failures import Site
+from wallaroo.operators.writing.text import ChainText
+from wallaroo.routing.keys import canonical_key
+from wallaroo.topology.plan import CONSTANT_KEY, SOURCE_KEY, Exchange, ExchangeKind
+
+
+def write_exchange(text: ChainText, exchange: Exchange) -> None:
+    """Write how a record finds its key and leaves if another worker owns it."""
+    _write_key(text, exchange)
+    _write_route(text, exchange)
+
+
+def write_exchange_by_source_key(text: ChainText, exchange: Exchange, *, has_payload: bool) -> None:
+    """Write the same for a record with the key of its source; it may not be decoded yet."""
+    form = text.pipeline.source.key
+    function = form if callable(form) else None
+    text.enter(text.bindings.nodes.of_edge[exchange.edge], function)
+    text.refer(canonical_key=canonical_key, no_key=_raise_no_key)
+    lines = ["if key is None: no_key()"]
+    if form == UTF_8:
+        lines.append("key = key.decode()")
+    elif function is not None:
+        lines.append(f"key = {text.user_name('key_of', function, is_step=False)}(key)")
+    lines.append("if key.__class__ is not str: key = canonical_key(key)")
+    for line in lines:
+        text.line(line)
+    # Nothing is decoded yet, so a dead letter shows the payload.
+    site = Site(text.pipeline.name, SOURCE_KEY, has_key=False, is_decoder=has_payload,
+                function=function, node=text.node)  # fmt: skip
+    text.note_site(site, len(lines))
+    text.know_key()
+    _write_route(text, exchange)
+
+
+def _write_key(text: ChainText, exchange: Exchange) -> None:
+    text.know_key(False)
+    text.enter(text.bindings.nodes.of_edge[exchange.edge], exchange.partition)
+    if exchange.kind is ExchangeKind.ROUND_ROBIN:
+        text.line("key = None")
+        return
+    if exchange.partition is None:
+        text.line(f"key = {CONSTANT_KEY!r}")
+    else:
+        partition = text.user_name(f"partition_{exchange.edge}", exchange.partition, is_step=False)
+        text.refer(canonical_key=canonical_key)
+        text.line(f"key = {partition}(record)", site=exchange.partition_name)
+        text.line("if key.__class__ is not str: key = canonical_key(key)",
+                  site=exchange.partition_name)  # fmt: skip
+    text.know_key()
+
+
+def _write_route(text: ChainText, exchange: Exchange) -> None:
+    bindings = text.bindings
+    if bindings.is_single_worker:
+        return
+    if exchange.kind is ExchangeKind.KEYED:
+        routes = bindings.routes[exchange.edge]
+        known = text.name(f"known_{exchange.edge}", routes.known.get)
+        find = text.name(f"find_{exchange.edge}", routes.find)
+        text.line(f"out = {known}(key, False)", site=exchange.partition_name)
+        text.line(f"if out is False: out = {find}(key)", site=exchange.partition_name)
+    else:
+        distribute = bindings.distributors[exchange.edge]
+        text.line(f"out = {text.name(f'distribute_{exchange.edge}', distribute)}()")
+    as_payload = exchange.edge in bindings.travels_as_payload
+    text.line("if out is not None:")
+    travelling = ("key", "payload") if as_payload else ("key", "record", "payload")
+    for value in travelling:
+        text.line(f"    out.append({value})")
+    text.line("    continue")
+
+
+def _raise_no_key() -> NoReturn:
+    raise ValueError("the record has no key")
