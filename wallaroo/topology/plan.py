@@ -5,6 +5,12 @@ through all of them on its worker. Before each stage except the first is an **ex
 records change worker. The sinks follow the last stage.
 
     source -> stage 0 -> exchange -> stage 1 -> exchange -> stage 2 -> sinks
+
+An **inner pipeline** has no source: it is fed by the ends, or by branches, of other pipelines. It
+begins on the worker on which the feeding pipeline has ended, in the same loop.
+
+    source -> stage 0 -> split -> branch 0 ----------------------> inner pipeline -> ...
+                               -> branch 1 -> inner pipeline -> sinks
 """
 
 import enum
@@ -46,6 +52,13 @@ class State:
     """0 if every key is declared by construction (``to_stateful``)."""
     upgrade: Callable[[Any], Any] | None = None
     """Converts an object of a checkpoint, if the state had another form then."""
+    shared_space: str = ""
+    """The space whose partitions it has, if that is not its own."""
+
+    @property
+    def space(self) -> str:
+        """The name of its partitions: states of one space have the same keys on each worker."""
+        return self.shared_space or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +71,10 @@ class Step:
     """The user's own function: ``f(record)``, or ``f(record, state)`` if ``state`` is set."""
     is_multi: bool = False
     state: str | None = None
+    is_filter: bool = False
+    """Whether it is a predicate: the record itself goes on if it returns something true."""
     always_changes: bool = False
-    """With a state: whether it returns its result alone, and each call counts as a change."""
+    """Whether it returns only its result, and each call counts as a change of its state."""
 
     @property
     def writer(self) -> str:
@@ -78,8 +93,12 @@ class Exchange:
     edge: EdgeId
     kind: ExchangeKind
     state: str | None = None
+    """The state of the step behind a keyed exchange, if it has one."""
     partition: Callable[[Any], Any] | None = None
-    """Record to key; ``None`` sends every record to ``CONSTANT_KEY``."""
+    """Record to key; ``None`` sends every record to ``CONSTANT_KEY``.
+
+    If records are distributed, they have a key behind it only if there is one.
+    """
     partition_name: str = ""
     payload_may_travel: bool = False
     """Whether only the decoder is before it, so that the owner can decode the payload again."""
@@ -87,6 +106,15 @@ class Exchange:
     """The key in the payload, instead of ``partition``: only the owner decodes a record."""
     by_source_key: bool = False
     """Whether records are routed by the keys that their source gives; only the owner decodes."""
+    shared_space: str = ""
+    """The space that says who owns a key, if that is not the space of ``state``."""
+    keeps_key: bool = False
+    """Whether records keep the key that they have, instead of getting one from ``partition``."""
+
+    @property
+    def space(self) -> str:
+        """The space that says who owns a key; empty if records are distributed."""
+        return self.shared_space or self.state or ""
 
     @property
     def is_before_decoder(self) -> bool:
@@ -104,31 +132,95 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Predicate:
+    """The condition of a branch."""
+
+    name: str
+    function: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndKey:
+    """The key that records get behind the last step of a pipeline."""
+
+    name: str
+    partition: Callable[[Any], Any] | None
+    """Record to key; ``None`` gives every record ``CONSTANT_KEY``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The point at which the records of a pipeline go on into an inner one."""
+
+    pipeline: int
+    """The index in ``Application.flows``."""
+    branch: int | None = None
+    """``None``: its end; otherwise one of its branches, of which the last has no predicate."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One source, its stages, and its sinks."""
+    """One source, its stages, and where its records go."""
 
     name: str
     source: Source
     stages: tuple[Stage, ...]
     sinks: tuple[SinkId, ...]
-    """Empty if the pipeline ends with ``done()``."""
+    """Empty if the pipeline ends with ``done()``, or feeds others."""
+    branches: tuple[Predicate, ...] = ()
+    """A record goes on into the first branch whose predicate is true, or into the last branch."""
+    key: EndKey | None = None
+    """The key of the records that it feeds to others, if they get one behind the last step."""
+
+    @property
+    def decoder(self) -> Callable[[Any], Any] | None:
+        """Decodes its payloads, here or at the owner of the record."""
+        return self.source.decoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerPipeline:
+    """Stages that follow other pipelines, and where their records go."""
+
+    name: str
+    feeds: tuple[Feed, ...]
+    stages: tuple[Stage, ...]
+    sinks: tuple[SinkId, ...]
+    branches: tuple[Predicate, ...] = ()
+    key: EndKey | None = None
+    decoder: Callable[[Any], Any] | None = None
+    """Decodes a payload again, if nothing but this decoder is before the pipeline."""
+    has_key: bool = False
+    """Whether its records have a key from the start."""
+
+
+Flow = Pipeline | InnerPipeline
+"""Any pipeline: stages, and where their records go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """An application, ready to run: what ``build()`` returns. Machines call it their plan.
 
-    ``stages`` are reached by ``(pipeline, stage)`` index.
+    What has to do with sources knows ``pipelines`` only; positions in checkpoints refer to them.
     """
 
     name: str
     pipelines: tuple[Pipeline, ...]
+    """Those with a source."""
     states: dict[str, State]
     sinks: tuple[Sink, ...]
-    """Indexed by ``SinkId``; one for each use, even if two have the same address."""
+    """Indexed by ``SinkId``; two may have the same address."""
     serialize: Callable[[Any], bytes] | None = None
     """The application's own serialisation of records that travel as objects; ``None``: pickle."""
     deserialize: Callable[[bytes], Any] | None = None
+    inner: tuple[InnerPipeline, ...] = ()
+    """Those that are fed by pipelines; each comes behind all that feed it."""
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """All pipelines: first those with a source, then the inner ones."""
+        return (*self.pipelines, *self.inner)
 
     def sink_name(self, sink: SinkId) -> str:
         """Return the name of a sink in dead letters, logs and metrics."""
