@@ -1,0 +1,154 @@
+"""Clocks: what a vector gives, what never goes back, and that all workers cut the same time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wallaroo.timing.cut_model import ClusterModel, FaultyClock
+from wallaroo.timing.clocks import (
+    NOTHING_YET,
+    Clock,
+    ClockSender,
+    SavedClock,
+    Status,
+    Watermark,
+    combine,
+    passed_on,
+)
+from wallaroo.timing.instants import BEFORE_ALL, END
+
+ACTIVE, IDLE, ENDED = Status
+
+WATERMARKS = st.builds(Watermark, st.integers(-100, 100), st.sampled_from(Status))
+
+
+def clock_of(**watermarks: Watermark) -> Clock[str]:
+    clock = Clock(watermarks)
+    for sender, watermark in watermarks.items():
+        clock.receive(sender, watermark)
+    return clock
+
+
+@given(st.lists(WATERMARKS, min_size=1))
+def test_a_vector_gives_what_three_lines_say(watermarks: list[Watermark]) -> None:
+    active = [time for time, status in watermarks if status is ACTIVE]
+    idle = [time for time, status in watermarks if status is IDLE]
+    expected = min(active) if active else max(idle) if idle else END
+    assert combine(watermarks) == expected
+
+
+def test_a_clock_waits_for_a_sender_that_has_sent_nothing() -> None:
+    clock = Clock(["a", "b"])
+    assert not clock.receive("a", Watermark(7))
+    assert clock.time == BEFORE_ALL
+    assert clock.receive("b", Watermark(5))
+    assert clock.time == 5
+
+
+def test_an_ended_sender_beside_an_idle_one_does_not_end_the_clock() -> None:
+    clock = clock_of(a=Watermark(END, ENDED), b=Watermark(5, IDLE))
+    assert clock.time == 5
+
+
+def test_all_senders_together_end_the_clock() -> None:
+    assert clock_of(a=Watermark(END, ENDED), b=Watermark(END, ENDED)).time == END
+
+
+def test_if_all_are_idle_the_one_that_is_furthest_counts() -> None:
+    assert clock_of(a=Watermark(3, IDLE), b=Watermark(9, IDLE)).time == 9
+
+
+def test_a_sender_that_resumes_behind_the_clock_holds_it_but_does_not_move_it_back() -> None:
+    clock = clock_of(a=Watermark(3, IDLE), b=Watermark(9))
+    assert clock.time == 9
+    clock.receive("a", Watermark(3))
+    assert not clock.receive("b", Watermark(12))
+    assert clock.time == 9
+    assert clock.slowest() == [("a", Watermark(3))]
+
+
+def test_a_worker_that_joins_stops_the_clock_until_its_first_watermark() -> None:
+    clock = clock_of(a=Watermark(5))
+    clock.set_senders(["a", "b"])
+    clock.receive("a", Watermark(8))
+    assert clock.time == 5
+    clock.receive("b", Watermark(7))
+    assert clock.time == 7
+
+
+def test_a_worker_that_leaves_is_not_waited_for() -> None:
+    clock = clock_of(a=Watermark(5), b=Watermark(2))
+    assert clock.set_senders(["a"])
+    assert clock.time == 5
+
+
+def test_a_watermark_that_goes_back_is_a_mistake_of_ours() -> None:
+    clock = clock_of(a=Watermark(5))
+    with pytest.raises(AssertionError, match="went back"):
+        clock.receive("a", Watermark(4))
+
+
+def test_results_are_never_ahead_of_the_clock() -> None:
+    clock = clock_of(a=Watermark(5))
+    clock.set_fired(5)
+    with pytest.raises(AssertionError, match="ahead"):
+        clock.set_fired(6)
+
+
+def test_a_clock_is_restored_to_the_highest_that_any_worker_had() -> None:
+    clock = Clock(["a"])
+    clock.restore([SavedClock(5, 5, {"a": Watermark(5)}), SavedClock(8, 3, {"b": Watermark(8)})])
+    assert (clock.time, clock.fired) == (8, 3)
+    assert clock.vector == {"a": NOTHING_YET}
+    clock.receive("a", Watermark(6))
+    assert clock.time == 8
+
+
+def test_a_clock_at_its_end_is_restored_as_one_that_has_not_begun() -> None:
+    ended = clock_of(a=Watermark(END, ENDED)).saved()
+    clock = Clock(["a"])
+    assert not clock.restore([ended])
+    assert clock.time == BEFORE_ALL
+
+
+def test_a_restore_before_the_first_watermark_gives_no_time() -> None:
+    clock = Clock(["a"])
+    assert not clock.restore([Clock(["a"]).saved()])
+    assert (clock.time, clock.fired) == (BEFORE_ALL, BEFORE_ALL)
+
+
+def test_the_watermark_of_results_has_the_status_of_the_inputs() -> None:
+    assert passed_on({"a": Watermark(5), "b": Watermark(9, IDLE)}, 4) == Watermark(4)
+    assert passed_on({"a": Watermark(5, ENDED), "b": Watermark(9, IDLE)}, 4).status is IDLE
+    assert passed_on({"a": Watermark(5, ENDED)}, 4).status is ENDED
+
+
+def test_a_watermark_is_sent_at_most_every_20_ms_but_before_each_barrier() -> None:
+    sender = ClockSender(interval_ns=20)
+    assert sender.due(Watermark(1), 100, is_forced=False)
+    assert not sender.due(Watermark(2), 110, is_forced=False)
+    assert sender.wait_ns(110) == 10
+    assert sender.due(Watermark(2), 110, is_forced=True)
+    assert not sender.due(Watermark(2), 200, is_forced=True)
+    assert sender.due(Watermark(2, IDLE), 200, is_forced=False)
+
+
+def models(clock_class: type[Clock[str]] = Clock, seeds: int = 300) -> list[ClusterModel]:
+    made = [ClusterModel(seed, clock_class) for seed in range(seeds)]
+    for model in made:
+        model.run()
+    return made
+
+
+def test_all_workers_hold_the_same_vector_at_a_barrier() -> None:
+    cuts = [cut for model in models() for cut in model.complete_cuts()]
+    assert len(cuts) > 1_000
+    for cut in cuts:
+        (_, first), *others = cut
+        assert all(vector == first for _, vector in others)
+
+
+def test_the_vectors_differ_if_a_worker_does_not_hold_its_own_watermark_back() -> None:
+    cuts = [cut for model in models(FaultyClock, 100) for cut in model.complete_cuts()]
+    different = [cut for cut in cuts if any(vector != cut[0][1] for _, vector in cut)]
+    assert len(different) > len(cuts) / 10

@@ -1,0 +1,213 @@
+"""The clock of a timed state on one worker, and what a worker tells others about its own time.
+
+A **watermark** of a sender over an edge says: no record with a lower time follows. A record whose
+time equals the watermark is not late. Watermarks travel behind the records, in order, as barriers
+do. The **vector** of a clock holds the last one from each sender, with its status. The clock is the
+highest value that the vector ever gave: it never goes back.
+
+Three lines say what a vector gives. If senders are active, the minimum of their watermarks. If not,
+but some are idle, the *maximum* of theirs: nobody is waited for. If all have ended, the end of
+time. A sender that ended never counts beside others, and one that resumes counts at once, even if
+its watermark is not higher than before.
+
+At a checkpoint all workers have to hold the same vector, since each is restored with what all of
+them saved. A watermark that is sent behind a barrier is held back by the receivers until they are
+aligned. **A worker's own watermark does not travel, so it has to be held back here**, from the time
+it sends its own barrier until it is aligned. Otherwise its cut has a watermark that the cuts of the
+others do not have, and which records are late after a recovery depends on who is asked.
+
+``fired`` is how far results are complete: it is what a stage tells the next one, never the clock,
+because results that are due but not yet fired have earlier times.
+"""
+
+import enum
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from wallaroo.timing.instants import BEFORE_ALL, END
+
+FRAME_INTERVAL_NS = 20_000_000
+"""A worker sends its watermark over an edge at most this often, but always before a barrier."""
+
+
+class Status(enum.IntEnum):
+    """What a sender's watermark means for those who wait; the value is that of the wire."""
+
+    ACTIVE = 0
+    IDLE = 1
+    ENDED = 2
+
+
+class Watermark(NamedTuple):
+    """No record with a time before ``time`` follows from a sender."""
+
+    time: int
+    status: Status = Status.ACTIVE
+
+
+NOTHING_YET = Watermark(BEFORE_ALL)
+
+SenderT = TypeVar("SenderT", bound=Hashable)
+
+
+def combine(watermarks: Iterable[Watermark]) -> int:
+    """Return the time up to which all senders together have given their records."""
+    lowest_active: int | None = None
+    highest_idle: int | None = None
+    for time, status in watermarks:
+        if status is Status.ACTIVE:
+            lowest_active = time if lowest_active is None else min(time, lowest_active)
+        elif status is Status.IDLE:
+            highest_idle = time if highest_idle is None else max(time, highest_idle)
+    if lowest_active is not None:
+        return lowest_active
+    return END if highest_idle is None else highest_idle
+
+
+@dataclass(frozen=True, slots=True)
+class SavedClock(Generic[SenderT]):
+    """What a share of a checkpoint holds of a clock."""
+
+    time: int
+    fired: int
+    vector: dict[SenderT, Watermark]
+
+
+class Clock(Generic[SenderT]):
+    """The clock of one timed state on one worker.
+
+    A sender is whatever sends watermarks in order: an edge and a worker. Senders are given at the
+    start, so that the clock waits for those that have sent nothing yet.
+    """
+
+    def __init__(self, senders: Iterable[SenderT]) -> None:
+        self._vector: dict[SenderT, Watermark] = dict.fromkeys(senders, NOTHING_YET)
+        assert self._vector, "a clock without senders would be at its end at once"
+        self._held: list[tuple[SenderT, Watermark]] = []
+        self._own_is_held = False
+        self.time = BEFORE_ALL
+        """The clock. Whether a record is late is decided by this, never by what has fired."""
+        self.fired = BEFORE_ALL
+        """Results with a time before this are complete."""
+
+    @property
+    def vector(self) -> dict[SenderT, Watermark]:
+        """Return a copy of the last watermark of each sender."""
+        return dict(self._vector)
+
+    def receive(self, sender: SenderT, watermark: Watermark) -> bool:
+        """Take a watermark; return whether the clock moved."""
+        assert sender in self._vector, f"{sender!r} is not a sender of this clock"
+        assert watermark.time >= self._vector[sender].time, "a watermark went back"
+        self._vector[sender] = watermark
+        return self._recompute()
+
+    def receive_own(self, sender: SenderT, watermark: Watermark) -> bool:
+        """Take this worker's own watermark, once it has sent the same one to all others."""
+        if self._own_is_held:
+            self._held.append((sender, watermark))
+            return False
+        return self.receive(sender, watermark)
+
+    def hold_own(self) -> None:
+        """Hold this worker's own watermarks back: it has sent its barrier."""
+        assert not self._own_is_held, "the last barrier is not aligned yet"
+        self._own_is_held = True
+
+    def release_own(self) -> bool:
+        """Apply the watermarks that were held back, now that the cut is taken; return whether the
+        clock moved."""
+        self._own_is_held = False
+        held, self._held = self._held, []
+        moves = [self.receive(sender, watermark) for sender, watermark in held]
+        return any(moves)
+
+    def set_fired(self, fired: int) -> None:
+        """Note that all results before ``fired`` are complete."""
+        assert self.fired <= fired <= self.time, "results are ahead of the clock, or went back"
+        self.fired = fired
+
+    def set_senders(self, senders: Iterable[SenderT]) -> bool:
+        """Wait for these senders from now on; return whether the clock moved.
+
+        The clock stays where it is until a new sender has sent its first watermark.
+        """
+        assert not self._own_is_held, "senders change only between barriers"
+        self._vector = {sender: self._vector.get(sender, NOTHING_YET) for sender in senders}
+        assert self._vector, "a clock without senders would be at its end at once"
+        return self._recompute()
+
+    def slowest(self) -> list[tuple[SenderT, Watermark]]:
+        """Return the senders that hold the clock back: the active ones that are furthest behind."""
+        active = {
+            sender: mark for sender, mark in self._vector.items() if mark.status is Status.ACTIVE
+        }
+        lowest = min((mark.time for mark in active.values()), default=END)
+        return [(sender, mark) for sender, mark in active.items() if mark.time == lowest]
+
+    def saved(self) -> SavedClock[SenderT]:
+        """Return what a checkpoint keeps."""
+        return SavedClock(self.time, self.fired, self.vector)
+
+    def restore(self, saved: Iterable[SavedClock[SenderT]]) -> bool:
+        """Move to the highest clock that any worker had, so that no window can fire twice; return
+        whether the clock moved.
+
+        Senders start anew: the worker of a saved vector may not exist any more. A clock that had
+        reached its end starts anew, too: all of its windows are closed, and the run may get more
+        input.
+        """
+        clocks = [each for each in saved if each.time != END]
+        before = self.time
+        self.time = max([before, *(each.time for each in clocks)])
+        # The lowest: what the worker that was furthest behind had not fired may be here now.
+        self.fired = min((each.fired for each in clocks), default=self.fired)
+        self._vector = dict.fromkeys(self._vector, NOTHING_YET)
+        return self.time != before
+
+    def _recompute(self) -> bool:
+        time = combine(self._vector.values())
+        if time <= self.time:
+            return False
+        self.time = time
+        return True
+
+
+class ClockSender:
+    """Decides when a worker sends its watermark over one edge.
+
+    A change is sent at most every 20 ms, behind the records, and always before a barrier.
+    """
+
+    def __init__(self, *, interval_ns: int = FRAME_INTERVAL_NS) -> None:
+        self._interval_ns = interval_ns
+        self._sent = NOTHING_YET
+        self._sent_ns: int | None = None
+
+    def due(self, watermark: Watermark, now_ns: int, *, is_forced: bool) -> bool:
+        """Return whether to send ``watermark`` to all members now; then it counts as sent."""
+        assert watermark.time >= self._sent.time, "a watermark went back"
+        if watermark == self._sent:
+            return False
+        if not is_forced and (wait_ns := self.wait_ns(now_ns)) is not None and wait_ns > 0:
+            return False
+        self._sent, self._sent_ns = watermark, now_ns
+        return True
+
+    def wait_ns(self, now_ns: int) -> int | None:
+        """Return how long the next change has to wait, or ``None`` if nothing was sent yet."""
+        if self._sent_ns is None:
+            return None
+        return max(self._sent_ns + self._interval_ns - now_ns, 0)
+
+
+def passed_on(inputs: Mapping[SenderT, Watermark], time: int) -> Watermark:
+    """Return the watermark of a stage whose results are complete up to ``time``.
+
+    It is idle if nothing of its inputs is active, and ended if all inputs have ended.
+    """
+    statuses = {mark.status for mark in inputs.values()}
+    if Status.ACTIVE in statuses:
+        return Watermark(time, Status.ACTIVE)
+    return Watermark(time, Status.IDLE if Status.IDLE in statuses else Status.ENDED)

@@ -1,0 +1,236 @@
+"""The watermark of one source on one worker, from the times of the records it has given.
+
+A **channel** is anything with an order of its own: a connection, a file, a generator, a partition.
+Its watermark is the highest time in its processed records, minus ``out_of_order``. The source's
+watermark is the lowest of the channels that **count**. A channel counts from its first record until
+it has been silent for ``idle_after``. One that is gone counts for ``idle_after``, too, because its
+sender may reconnect to another worker, and then never again. A source is idle if no channel counts;
+then its watermark is that of the channel that is furthest.
+
+The watermark of a source never goes back. So a channel that is silent for longer than
+``idle_after`` and then goes on may have late records. The opposite would be worse: one silent
+sender would stop all windows for ever.
+
+During the replay of journals after a recovery, the watermark is **held** where the checkpoint had
+it. Entries of several connections are replayed in any order, and a watermark that followed them
+would make records late that were in time before. What is replayed counts as one channel, which is
+gone when the replay ends.
+"""
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from wallaroo.timing.clocks import Status, Watermark
+from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.spec import EventTime, IngestTime, SourceTime, WhenQuiet
+
+CHECKS_PER_IDLE_AFTER = 8
+"""So a silent channel is noticed within 1.125 of ``idle_after``."""
+
+ChannelT = TypeVar("ChannelT", bound=Hashable)
+
+
+class _Channel:
+    """One channel: the highest time of its records, and until when it counts."""
+
+    __slots__ = ("counts_until_ns", "top")
+
+    def __init__(self, top: int) -> None:
+        self.top = top
+        self.counts_until_ns: int | None = None
+        """``None`` before its first record: it does not count yet."""
+
+    def counts(self, now_ns: int) -> bool:
+        """Return whether the source waits for it."""
+        return self.counts_until_ns is not None and now_ns < self.counts_until_ns
+
+    def processed(self, highest: int, silent_at_ns: int) -> None:
+        """Note the highest time of some more records."""
+        self.top = max(self.top, highest)
+        self.counts_until_ns = silent_at_ns
+
+    def wait(self, silent_at_ns: int) -> None:
+        """Count for longer if it counts at all: nobody has read it."""
+        if self.counts_until_ns is not None:
+            self.counts_until_ns = max(self.counts_until_ns, silent_at_ns)
+
+    def leave(self, counts_until_ns: int) -> None:
+        """Note that nothing more will come from it here."""
+        if self.counts_until_ns is not None:
+            self.counts_until_ns = counts_until_ns
+
+
+class SourceTimes(Generic[ChannelT]):
+    """The watermark of one source on one worker.
+
+    Read times and ``now_ns`` are from the same wall clock. ``horizon_ns`` is how long after its end
+    a window that the source feeds may still matter; a watermark that moves with the wall clock
+    stops that long behind the last record, so that an idle cluster has nothing to do.
+    """
+
+    def __init__(self, times: SourceTime, *, horizon_ns: int = 0) -> None:
+        self._times = times
+        self._horizon_ns = horizon_ns
+        self._channels: dict[ChannelT, _Channel] = {}
+        self._departed: list[_Channel] = []
+        """Channels that are gone, and what a checkpoint or a replay had."""
+        self._time = BEFORE_ALL
+        self._top = BEFORE_ALL
+        self._held: Watermark | None = None
+        self._settled_ns: int | None = None
+        self._quiet: tuple[int, int] | None = None
+        """Since when everything is idle, and the watermark at that time."""
+        self._has_ended = False
+
+    def opened(self, channel: ChannelT, top: int = BEFORE_ALL) -> None:
+        """Note a new channel. ``top`` is its highest time so far, if another worker had it before;
+        it counts from its first record here."""
+        self._channels[channel] = _Channel(top)
+
+    def processed(self, channel: ChannelT, highest: int, read_ns: int) -> None:
+        """Note the highest time of records of a channel, read at ``read_ns``, now processed."""
+        self._channels[channel].processed(highest, read_ns + self._times.idle_after_ns)
+        self._note_top(highest, read_ns)
+
+    def closed(self, channel: ChannelT, now_ns: int) -> int:
+        """Note that a channel is gone; return its highest time, for the worker that gets it."""
+        gone = self._channels.pop(channel)
+        gone.leave(now_ns + self._times.idle_after_ns)
+        self._departed.append(gone)
+        return gone.top
+
+    def handed_over(self, channel: ChannelT) -> int:
+        """Forget a channel that goes on at another worker; return its highest time."""
+        return self._channels.pop(channel).top
+
+    def end(self) -> None:
+        """Note that the source has no more records, ever."""
+        self._has_ended = True
+
+    def restore(self, time: int, now_ns: int) -> None:
+        """Go on from the watermark of a checkpoint, and hold it until ``replayed``.
+
+        Call it once with the lowest watermark of all lost channels. They count for ``idle_after``
+        from ``replayed`` on, so that their senders can come back.
+        """
+        self._time = self._top = time
+        self._held = Watermark(time)
+        lost = _Channel(time + self._out_of_order_ns)
+        lost.processed(lost.top, now_ns + self._times.idle_after_ns)
+        lost.leave(now_ns + self._times.idle_after_ns)
+        self._departed = [lost]
+
+    def replayed(self, tops: Iterable[int], now_ns: int) -> None:
+        """Let the watermark move again: all journals are replayed, and ``tops`` has the highest
+        time of each of their channels, none of which is open here."""
+        self._held = None
+        until_ns = now_ns + self._times.idle_after_ns
+        for channel in self._departed:
+            channel.leave(until_ns)
+        for top in tops:
+            gone = _Channel(top)
+            gone.processed(top, until_ns)
+            gone.leave(until_ns)
+            self._departed.append(gone)
+            self._note_top(top, now_ns)
+
+    def watermark(
+        self, now_ns: int, *, others_are_idle: bool = False, unprocessed_ns: int | None = None
+    ) -> Watermark:
+        """Return the source's watermark.
+
+        ``others_are_idle`` says that no other input of the clocks it feeds is active.
+        ``unprocessed_ns`` is when the oldest record that still waits here was read.
+        """
+        if self._has_ended and unprocessed_ns is None:
+            return Watermark(END, Status.ENDED)
+        if self._held is not None:
+            return self._held
+        self._departed = [each for each in self._departed if each.counts(now_ns)]
+        if isinstance(self._times, IngestTime):
+            return self._ingest_watermark(now_ns, unprocessed_ns)
+        if self._settled_ns is not None and now_ns < self._settled_ns:
+            return Watermark(self._time)
+        counting = [each.top for each in self._all_channels() if each.counts(now_ns)]
+        if counting or unprocessed_ns is not None:
+            self._quiet = None
+            if counting:
+                self._time = max(self._time, min(counting) - self._out_of_order_ns)
+            return Watermark(self._time)
+        if self._top > BEFORE_ALL:
+            # As for clocks: nobody is waited for, so the channel that is furthest counts.
+            self._time = max(self._time, self._top - self._out_of_order_ns)
+            if self._times.when_quiet is WhenQuiet.ADVANCE:
+                self._advance(now_ns, others_are_idle=others_are_idle)
+        return Watermark(self._time, Status.IDLE)
+
+    def next_check_ns(self, now_ns: int) -> int | None:
+        """Return when the watermark may change without a record; ``None``: never."""
+        if self._has_ended or self._held is not None:
+            return None
+        interval_ns = max(self._times.idle_after_ns // CHECKS_PER_IDLE_AFTER, 1)
+        if self._settled_ns is not None and now_ns < self._settled_ns:
+            return min(self._settled_ns, now_ns + interval_ns)
+        moves_by_itself = isinstance(self._times, IngestTime) or (
+            self._times.when_quiet is WhenQuiet.ADVANCE
+        )
+        if moves_by_itself and self._top > BEFORE_ALL and self._time < self._limit():
+            return now_ns + interval_ns
+        if any(each.counts(now_ns) for each in self._all_channels()):
+            return now_ns + interval_ns
+        return None
+
+    def may_read(self, slowest_ns: int, now_ns: int) -> bool:
+        """Return whether the source may read on; ``slowest_ns`` is the lowest active watermark of
+        the clocks that it feeds."""
+        if isinstance(self._times, IngestTime) or self._times.align_ns is None:
+            return True
+        if self.watermark(now_ns).time <= slowest_ns + self._times.align_ns:
+            return True
+        # A channel that is not read is not silent. If it became idle here, it would be read again.
+        for channel in self._channels.values():
+            if channel.counts(now_ns):
+                channel.wait(now_ns + self._times.idle_after_ns)
+        return False
+
+    def latest_allowed(self, read_ns: int) -> int:
+        """Return the latest time that a record may have if it was read at ``read_ns``."""
+        if isinstance(self._times, IngestTime) or self._times.ahead_max_ns is None:
+            return END
+        return read_ns + self._times.ahead_max_ns
+
+    @property
+    def _out_of_order_ns(self) -> int:
+        return 0 if isinstance(self._times, IngestTime) else self._times.out_of_order_ns
+
+    def _all_channels(self) -> Iterable[_Channel]:
+        return (*self._channels.values(), *self._departed)
+
+    def _limit(self) -> int:
+        """Return how far a watermark goes without records: past all windows of the last one."""
+        return self._top + self._horizon_ns + 1
+
+    def _note_top(self, highest: int, now_ns: int) -> None:
+        self._top = max(self._top, highest)
+        self._quiet = None
+        if self._settled_ns is None and isinstance(self._times, EventTime):
+            self._settled_ns = now_ns + self._times.settle_ns
+
+    def _ingest_watermark(self, now_ns: int, unprocessed_ns: int | None) -> Watermark:
+        if unprocessed_ns is not None:
+            self._time = max(self._time, unprocessed_ns)
+            return Watermark(self._time)
+        if self._top > BEFORE_ALL:
+            self._time = max(self._time, min(now_ns, self._limit()))
+        is_idle = self._time >= self._limit() or self._top == BEFORE_ALL
+        return Watermark(self._time, Status.IDLE if is_idle else Status.ACTIVE)
+
+    def _advance(self, now_ns: int, *, others_are_idle: bool) -> None:
+        """Move an idle watermark with the wall clock while everything else is idle as well."""
+        if not others_are_idle:
+            self._quiet = None
+            return
+        if self._quiet is None:
+            self._quiet = now_ns, self._time
+        since_ns, time = self._quiet
+        self._time = max(self._time, min(time + now_ns - since_ns, self._limit()))
