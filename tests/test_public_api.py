@@ -73,10 +73,12 @@ PUBLIC: dict[str, set[str]] = {
     },
     "wallaroo.testing": {
         "ALL_FAULTS",
+        "Collected",
         "NO_FAULTS",
         "Faults",
         "SimulationError",
         "SimulationResult",
+        "collect",
         "simulate",
     },
     "wallaroo.testing.kit": {"check_sink", "check_source"},

@@ -90,3 +90,15 @@ def test_ctrl_c_during_the_import_of_the_application_ends_without_a_traceback(
     )
     assert ended.returncode == 130
     assert "Traceback" not in ended.stderr
+
+
+def test_the_package_can_be_run_as_the_command() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "wallaroo", "alphabet.py", "--in", "h:1", "--out", "h:2", "--plan"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT / "examples" / "alphabet",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("application 'alphabet'")

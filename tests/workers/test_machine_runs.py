@@ -109,13 +109,15 @@ def test_clusters_of_others_are_counted_but_not_their_agents(
     made_process(tmp_path, 10, "/usr/bin/python3", "/opt/bin/wallaroo-run", "--workers", "2")
     made_process(tmp_path, 11, "/usr/bin/python3", "/opt/bin/wallaroo-run", "--join=h:1")
     made_process(tmp_path, 12, "vi", "notes", "wallaroo-run")
+    made_process(tmp_path, 13, "python", "-m", "wallaroo", "alphabet.py")
+    made_process(tmp_path, 14, "python", "-m", "wallaroo", "alphabet.py", "--plan")
 
     def refused(_path: Path) -> list[str]:
         raise PermissionError
 
     monkeypatch.setattr(os, "listdir", refused)
     found = machine_runs(tmp_path)
-    assert (found.runs, found.hidden_count) == ([], 1)
+    assert (found.runs, found.hidden_count) == ([], 2)
 
 
 def test_the_command_lists_them_from_any_folder(

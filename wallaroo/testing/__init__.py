@@ -1,13 +1,16 @@
-"""Tests an application on a simulated cluster: crashes, lost messages, slow disks, by a seed."""
+"""Tests an application without a cluster: over given records, or on a simulated cluster."""
 
+from wallaroo.testing.collecting import Collected, collect
 from wallaroo.testing.faults import ALL_FAULTS, NO_FAULTS, Faults
 from wallaroo.testing.simulation import SimulationError, SimulationResult, simulate
 
 __all__ = [
     "ALL_FAULTS",
     "NO_FAULTS",
+    "Collected",
     "Faults",
     "SimulationError",
     "SimulationResult",
+    "collect",
     "simulate",
 ]

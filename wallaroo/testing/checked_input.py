@@ -35,6 +35,15 @@ def refuse_arguments(
 def _argument_mistakes(
     application: object, workers: object, faults: object, expect_failures: object
 ) -> Iterator[str]:
+    yield from common_mistakes(application, workers)
+    if not isinstance(faults, Faults):
+        yield f"faults is {a_type(faults)}; give wallaroo.testing.Faults(...)"
+    if not isinstance(expect_failures, int) or expect_failures < 0:
+        yield f"expect_failures is {expect_failures!r}; give True, or how many records fail"
+
+
+def common_mistakes(application: object, workers: object) -> Iterator[str]:
+    """Yield the mistakes in the arguments that ``simulate`` and ``collect`` have in common."""
     if not isinstance(application, Application):
         what = "a function" if callable(application) else a_type(application)
         yield (
@@ -43,10 +52,6 @@ def _argument_mistakes(
         )
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         yield f"workers is {workers!r}; give a number from 1 on"
-    if not isinstance(faults, Faults):
-        yield f"faults is {a_type(faults)}; give wallaroo.testing.Faults(...)"
-    if not isinstance(expect_failures, int) or expect_failures < 0:
-        yield f"expect_failures is {expect_failures!r}; give True, or how many records fail"
 
 
 def checked_input(plan: Application, input: object) -> dict[str, list[Any]]:

@@ -24,6 +24,7 @@ from wallaroo_workers.run_file import is_run_file
 PROC = Path("/proc")
 FACTS_BYTES_MAX = 1 << 20
 COMMAND = "wallaroo-run"
+MODULE = ["-m", "wallaroo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,5 @@ def _starts_a_cluster(process: Path) -> bool:
     except OSError:
         return False
     is_command = any(word.rpartition("/")[2] == COMMAND for word in words[:2])
+    is_command = is_command or words[1:3] == MODULE
     return is_command and not any(word.split("=")[0] in ("--join", "--plan") for word in words)

@@ -172,6 +172,8 @@ def _failure_reporter(
         assert found is not None
         site = sites.get(found.tb_lineno)
         if site is None:
+            if isinstance(error, KeyboardInterrupt):
+                raise error  # it may arrive at any line
             # This line calls no user code, so the fault is ours; hiding it in the dead letters
             # would be worse than stopping.
             raise AssertionError(f"the chain of pipeline {pipeline!r} failed by itself") from error

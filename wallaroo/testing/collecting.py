@@ -1,0 +1,271 @@
+"""Runs an application over given items, in this process, without sockets and without faults.
+
+Each worker is a ``Dataflow``, as in a real worker. What crosses an exchange is packed and unpacked
+as it would be, so with several workers a record that cannot be pickled fails here too.
+"""
+
+import bdb
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NoReturn
+
+from wallaroo.connectors.base import Assignment, Promise, Sink, Source
+from wallaroo.connectors.keyed_records import KeyedRecords, SourceKey
+from wallaroo.coordinator.manifest_writer import initial_maps
+from wallaroo.coordinator.worker_names import first_names
+from wallaroo.errors import WallarooParameterError
+from wallaroo.names import SinkId
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
+from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
+from wallaroo.testing.checked_items import checked_items, is_keyed
+from wallaroo.topology.plan import Application, Pipeline, Stage
+
+SLICE_RECORDS = 500
+GENERATED_MAX = 1_000_000
+
+INTERRUPTS = (KeyboardInterrupt, bdb.BdbQuit)
+"""What ends a run in the caller's process instead of failing a record: Ctrl-C, and the debugger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What came out of an application."""
+
+    outputs: dict[str, list[Any]]
+    """For each sink, by its name, what its pipeline gave, before the encoder, in order."""
+    encoded: dict[str, list[Any]]
+    """The same after the encoder: what the sink would have written."""
+    failures: tuple[Failure, ...]
+    """Records that user code could not process, with ``step``, ``key``, ``error``, ``payload``."""
+
+
+def collect(
+    application: Application, inputs: Mapping[str, Iterable[Any]], *, workers: int = 1
+) -> Collected:
+    """Run ``application`` over ``inputs`` in this process, and return what each sink gets.
+
+    ``application`` is what ``application_setup`` returns. Its addresses and files are not used.
+    ``inputs`` has a list of items for each source, by the name of the source, and the sources are
+    read in this order. An item that is ``bytes`` is a payload and goes through the decoder of its
+    source, if it has one. Any other item is a record. If records are routed by
+    ``wallaroo.source_key``, an item is a pair of a key and such an item. A generator that is left
+    out makes its own records, and has to end::
+
+        collected = collect(plan, {"votes": [b"a\\0\\0\\0\\1"]})
+        assert collected.encoded["sink 0"] == [b"a => 1\\n"]
+
+    With several ``workers`` records travel between them as in a cluster. All records that follow
+    from some items are processed before the next items are read, so the order of a key is kept.
+
+    Raises ``WallarooParameterError`` for a mistake in the call, such as an unknown source.
+    """
+    items = checked_items(application, inputs, workers)
+    return _Collection(application, items, workers).run()
+
+
+class _Collection:
+    """One call of ``collect``."""
+
+    def __init__(self, plan: Application, items: Mapping[str, list[Any]], workers: int) -> None:
+        self._failures: list[Failure] = []
+        self._sources: dict[str, list[Any]] = {}
+        """By name of a source, as its chain takes them."""
+        pipelines = [self._fed(each, items.get(each.name)) for each in plan.pipelines]
+        self._plan, self._plain = _with_plain_sinks(replace(plan, pipelines=tuple(pipelines)))
+        self._rows: dict[int, list[Any]] = {index: [] for index in range(len(self._plan.sinks))}
+        self._names = first_names(workers)
+        maps = {each.state: each for each in initial_maps(plan, self._names)}
+        self._dataflows = {
+            name: Dataflow(self._plan, name, DataflowOptions(interrupts=INTERRUPTS))
+            for name in self._names
+        }
+        for dataflow in self._dataflows.values():
+            dataflow.bind(self._names, maps)
+        self._order = [*items, *(name for name in self._sources if name not in items)]
+
+    def run(self) -> Collected:
+        """Run all items; return what came out."""
+        index_of = {pipeline.name: index for index, pipeline in enumerate(self._plan.pipelines)}
+        turns = itertools.cycle(self._dataflows.values())
+        try:
+            for name in self._order:
+                items = self._sources[name]
+                for start in range(0, len(items), SLICE_RECORDS):
+                    part = items[start : start + SLICE_RECORDS]
+                    next(turns).run_source(index_of[name], part)
+                    self._settle()
+        except StopOnError as stop:
+            raise_interrupt(stop)
+        sink_count = len(self._plain)
+        names = [self._plan.sink_name(SinkId(index)) for index in range(sink_count)]
+        return Collected(
+            outputs={name: self._rows[self._plain[index]] for index, name in enumerate(names)},
+            encoded={name: self._rows[index] for index, name in enumerate(names)},
+            failures=tuple(self._failures),
+        )
+
+    def _settle(self) -> None:
+        """Process everything that travels between the workers, and keep what came out."""
+        is_busy = True
+        while is_busy:
+            is_busy = False
+            for dataflow in self._dataflows.values():
+                for sent in [*dataflow.take_batches()]:
+                    is_busy = True
+                    owner = self._dataflows[sent.worker]
+                    batch = owner.unpack(sent.edge, sent.form, sent.body)
+                    owner.run_batch(sent.edge, batch, 0, len(batch.keys))
+        for dataflow in self._dataflows.values():
+            for sink, rows in dataflow.take_output():
+                self._rows[sink] += rows
+            self._failures += dataflow.take_failures()
+
+    # Items, as the chains take them
+
+    def _fed(self, pipeline: Pipeline, items: list[Any] | None) -> Pipeline:
+        """Keep the items of a pipeline's source; return the pipeline as it has to be to take them.
+
+        Records instead of payloads need a source without a decoder, and travel as objects.
+        """
+        source = pipeline.source
+        if items is None:
+            self._sources[pipeline.name] = _generated(pipeline)
+            return pipeline
+        keys: list[Any] | None = None
+        if is_keyed(pipeline):
+            keys, items = [key for key, _ in items], [item for _, item in items]
+        is_decoded = source.decoder is not None and not all(_is_payload(item) for item in items)
+        if is_decoded:
+            keys, items = self._decoded(pipeline, keys, items)
+            stages = tuple(map(_with_objects, pipeline.stages))
+            pipeline = replace(pipeline, source=_Records(source), stages=stages)
+        self._sources[pipeline.name] = items if keys is None else KeyedRecords(items, keys)
+        return pipeline
+
+    def _decoded(
+        self, pipeline: Pipeline, keys: list[Any] | None, items: list[Any]
+    ) -> tuple[list[Any] | None, list[Any]]:
+        """Return the records among these items, and those of payloads between them."""
+        decode = pipeline.source.decoder
+        assert decode is not None
+        kept: list[tuple[Any, Any]] = []
+        for key, item in zip(keys or itertools.repeat(None), items, strict=False):
+            record = self._record(pipeline, decode, item) if _is_payload(item) else item
+            if record is not None:
+                kept.append((key, record))
+        records = [record for _, record in kept]
+        return (None if keys is None else [key for key, _ in kept]), records
+
+    def _record(self, pipeline: Pipeline, decode: Callable[[Any], Any], payload: bytes) -> Any:
+        try:
+            return decode(payload)
+        except INTERRUPTS:
+            raise
+        except BaseException as error:  # noqa: BLE001  the user's code may raise anything
+            site = Site(pipeline.name, "decoder", has_key=False, is_decoder=True, function=decode)
+            self._failures.append(describe_failure(error, site, None, payload, payload))
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Records(Source):
+    """A source that gives the records of another one, already decoded."""
+
+    original: Source
+
+    assignment = Assignment.ONE_WORKER
+    runner = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the source that it stands for."""
+        return self.original.kind
+
+    @property
+    def key(self) -> SourceKey | None:
+        """The keys of the source that it stands for."""
+        return self.original.key
+
+    def describe(self) -> str:
+        """Return the line of the source that it stands for."""
+        return self.original.describe()
+
+    def identity(self) -> str:
+        """Return the identity of the source that it stands for."""
+        return self.original.identity()
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainSink:
+    """A sink that gets records beside another one, before the encoder of that."""
+
+    kind: ClassVar[str] = "Collected"
+    runner: ClassVar[str] = ""
+    promise: ClassVar[Promise] = Promise.AT_LEAST_ONCE
+    takes_bytes: ClassVar[bool] = False
+    encode: ClassVar[None] = None
+    path: ClassVar[None] = None
+
+    name: str
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        return f"records for {self.name}"
+
+    def identity(self) -> str:
+        """Return what makes it the same sink."""
+        return f"Collected(name={self.name!r})"
+
+
+def _with_plain_sinks(plan: Application) -> tuple[Application, dict[int, int]]:
+    """Return the plan with a second sink before each encoder, and the number of it, by sink."""
+    sinks: list[Sink] = [*plan.sinks]
+    plain: dict[int, int] = {}
+    for index, sink in enumerate(plan.sinks):
+        if sink.encode is None and not sink.takes_bytes:
+            plain[index] = index
+        else:
+            plain[index] = len(sinks)
+            sinks.append(_PlainSink(plan.sink_name(SinkId(index))))
+    pipelines = tuple(
+        replace(
+            pipeline,
+            sinks=tuple(
+                SinkId(each)
+                for sink in pipeline.sinks
+                for each in dict.fromkeys((plain[sink], sink))
+            ),
+        )
+        for pipeline in plan.pipelines
+    )
+    return replace(plan, sinks=tuple(sinks), pipelines=pipelines), plain
+
+
+def _with_objects(stage: Stage) -> Stage:
+    if stage.exchange is None:
+        return stage
+    return replace(stage, exchange=replace(stage.exchange, payload_may_travel=False))
+
+
+def _is_payload(item: object) -> bool:
+    return isinstance(item, bytes)
+
+
+def _generated(pipeline: Pipeline) -> list[Any]:
+    generated = pipeline.source.generated()
+    if generated is None:
+        return []
+    made = [*itertools.islice(generated, GENERATED_MAX + 1)]
+    if len(made) > GENERATED_MAX:
+        raise WallarooParameterError(
+            f"the source {pipeline.name!r} makes its own records, and does not end within "
+            f"{GENERATED_MAX:,} of them; give its items in inputs"
+        )
+    return made
+
+
+def raise_interrupt(stop: StopOnError) -> NoReturn:
+    """Raise what has interrupted user code: the cause of an error that stops a dataflow."""
+    assert stop.__cause__ is not None
+    raise stop.__cause__
