@@ -214,6 +214,7 @@ STATUS: dict[str, Any] = {
     "control": "127.0.0.1:7000",
     "uptime_s": 130.0,
     "sources": [{"pipeline": "letters", "address": "127.0.0.1:7010"}],
+    "lags": [],
     "durable": True,
     "last_checkpoint": {
         "number": 41, "age_s": 2.0, "keys": 1000, "bytes": 3_200_000, "duration_s": 0.021,
@@ -262,6 +263,22 @@ def test_status_is_a_table_of_workers(capsys: pytest.CaptureFixture[str]) -> Non
     assert second.split() == ["w2", "not", "answering", "6", *["-"] * 6]
     assert total.split() == ["total", "2", "12,345", "1,234", "2.0", "kB", "1,001", "0"]
     assert shown.err == "Warning: worker w2 did not answer in 5 s\n"
+
+
+@pytest.mark.parametrize(
+    ("lag", "lag_s", "text"),
+    [
+        (None, None, "3 splits"),
+        (1, 0.0, "3 splits, 1 record behind"),
+        (5400, 31.0, "3 splits, 5,400 records behind, the last one read is 31 s old"),
+    ],
+)
+def test_status_says_how_far_a_source_is_behind(
+    capsys: pytest.CaptureFixture[str], lag: int | None, lag_s: float | None, text: str
+) -> None:
+    row = {"pipeline": "orders", "splits": 3, "lag": lag, "lag_s": lag_s}
+    views.print_status({**STATUS, "lags": [row]})
+    assert f"\nsource of 'orders': {text}\n" in capsys.readouterr().out
 
 
 def test_status_says_whether_there_are_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
@@ -317,6 +334,7 @@ def test_partitions_and_keys_have_a_row_for_each_worker(
 
 def split_row(split: str, **facts: Any) -> dict[str, Any]:
     usual = {"pipeline": "orders", "worker": "w1", "position": 40, "end": None, "lag": None}
+    usual["lag_s"] = None
     return {
         **usual,
         "split": split,
@@ -329,7 +347,7 @@ def split_row(split: str, **facts: Any) -> dict[str, Any]:
 
 def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
-        split_row("o-0", end=1240, lag=1200),
+        split_row("o-0", end=1240, lag=1200, lag_s=31.0),
         split_row("o-1", worker="w2", caught_up=True),
         split_row("o-2", position=None, ended=True, problem="it is damaged"),
         split_row("", ended=True),
@@ -337,11 +355,11 @@ def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]
     views.print_splits({"splits": rows, "counts": {"orders": 5}, "problems": {"w3": "x"}})
     shown = capsys.readouterr()
     assert [" ".join(line.split()) for line in shown.out.splitlines()] == [
-        "split worker position end lag state pipeline",
-        "o-0 w1 40 1240 1,200 reading orders",
-        "o-1 w2 40 - - caught up orders",
-        "o-2 w1 start - - failed: it is damaged orders",
-        "(no name) w1 40 - - ended orders",
+        "split worker position end lag age state pipeline",
+        "o-0 w1 40 1240 1,200 31 s reading orders",
+        "o-1 w2 40 - - - caught up orders",
+        "o-2 w1 start - - - failed: it is damaged orders",
+        "(no name) w1 40 - - - ended orders",
     ]
     assert shown.err == "4 of 5 splits; --limit N shows more.\nWarning: x\n"
 

@@ -41,6 +41,9 @@ POM = f"""
       <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
     </dependency>
     <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
       <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>2.0.17</version>
     </dependency>
   </dependencies>
@@ -135,6 +138,16 @@ class Broker:
         assert [error for error in errors if error is not None] == []
 
 
+def run_tool(java_class: str, *arguments: str) -> str:
+    """Run a tool that comes with Kafka, such as the class behind ``kafka-consumer-groups.sh``."""
+    java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath()]
+    quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+    command = [*java[:-2], quiet, *java[-2:], java_class, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 class BrokerProcess:
     """The process of a broker, which keeps its data when it is killed and started again."""
 
@@ -209,8 +222,9 @@ def classpath() -> str:
     found = folder / "classpath.txt"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_complete(found):
-            (folder / "pom.xml").write_text(POM)
+        pom = folder / "pom.xml"
+        if not (_is_complete(found) and pom.read_text() == POM):
+            pom.write_text(POM)
             target = [f"-Dmdep.outputFile={found}", "-Dmdep.includeScope=runtime"]
             command = ["mvn", "-q", "-B", "dependency:build-classpath", *target]
             done = subprocess.run(

@@ -12,13 +12,15 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 
 from tests.cluster.harness import wait_until
-from tests.kafka.broker import PASSWORD, USER, Broker
+from tests.kafka.broker import PASSWORD, USER, Broker, run_tool
 from tests.workers.source_runner import Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, SplitPosition
 from wallaroo.connectors.custom import Partitioned
 from wallaroo_connectors import kafka as connector
 from wallaroo_connectors.kafka import KafkaSourceConfig, Message
+from wallaroo_connectors.kafka import ends as ends_module
 from wallaroo_connectors.kafka import reader as reader_module
+from wallaroo_workers.sources import author_notices
 
 pytestmark = pytest.mark.kafka
 
@@ -182,6 +184,27 @@ async def test_offsets_of_a_checkpoint_are_committed_for_lag_monitors(kafka: Bro
     )
 
 
+async def test_kafkas_own_tool_shows_the_lag_of_the_group(kafka: Broker) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, numbered(topic, 10) + numbered(topic, 4, 1))
+    source = source_of(kafka, topic, group=f"lag-of-{topic}")
+    splits = initial(topic, 0, 1)
+    async with running(source, splits) as played:
+        await played.until(lambda: len(played.records) == 14)
+        played.runner.committed(played.runner.positions())
+    kafka.produce(topic, numbered(topic, 13, start=10))
+    shown = await asyncio.to_thread(lags_by_tool, kafka, f"lag-of-{topic}")
+    assert shown == {(topic, "0"): ("10", "13", "3"), (topic, "1"): ("4", "4", "0")}
+
+
+def lags_by_tool(kafka: Broker, group: str) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """Return offset, end and lag by topic and partition, as ``kafka-consumer-groups.sh`` says."""
+    tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+    shown = run_tool(tool, "--bootstrap-server", kafka.bootstrap, "--describe", "--group", group)
+    rows = [line.split() for line in shown.splitlines() if line.startswith(group)]
+    return {(row[1], row[2]): (row[3], row[4], row[5]) for row in rows}
+
+
 def committed(kafka: Broker, group: str, topic: str, count: int) -> list[int]:
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group})
     try:
@@ -251,7 +274,10 @@ async def test_messages_of_a_transaction_are_read_once_it_is_committed(kafka: Br
         await seen(lambda: offset_of(played, f"{topic}-0") == 2)
 
 
-async def test_the_lag_is_known_by_partition(kafka: Broker) -> None:
+async def test_the_lag_is_known_by_partition(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(author_notices, "ENDS_EVERY_S", 0.05)
     topic = kafka.topic()
     kafka.produce(topic, numbered(topic, 100))
     async with running(source_of(kafka, topic), initial(topic, 0)) as played:
@@ -259,10 +285,27 @@ async def test_the_lag_is_known_by_partition(kafka: Broker) -> None:
         [split] = played.runner._splits.all.values()
         assert split.time is not None
         assert abs(time.time() - split.time) < 60
-        source = played.runner._source
-        assert source.end(f"{topic}-0") == 100
+        await seen(lambda: played.runner.facts()[0]["end"] == 100)
         split.ends_at(130)
         assert played.runner.facts()[0]["lag"] == 30
+
+
+async def test_the_lag_rises_while_the_application_takes_nothing(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends_module, "ASKED_EVERY_S", 0.05)
+    monkeypatch.setattr(author_notices, "ENDS_EVERY_S", 0.05)
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(topic, 10))
+    async with running(source_of(kafka, topic), initial(topic, 0)) as played:
+        await played.until(lambda: len(played.records) == 10)
+        # Nothing is polled, so the client learns nothing from what it fetches.
+        played.runner.pause()
+        kafka.produce(topic, numbered(topic, 3000, start=10))
+        kafka.produce(topic, numbered(topic, 60_000, start=3000))
+        await seen(lambda: played.runner.facts()[0]["end"] == 60_000)
+        assert played.runner.facts()[0]["lag"] == 60_000 - len(played.records)
+        assert len(played.records) < 10_000
 
 
 # What stops it

@@ -51,6 +51,8 @@ class AskedCluster(Story):
         self.pages = {name: KeyPages() for name in names}
         self.splits: dict[WorkerName, list[dict[str, Any]]] = {}
         """What workers answer about their splits."""
+        self.lags: dict[WorkerName, list[dict[str, Any]]] = {}
+        """What they say of the lags in their status."""
         self.silent: set[WorkerName] = set()
         self.queries: list[tuple[WorkerName, Query]] = []
         self.is_resizing = False
@@ -130,6 +132,7 @@ class AskedCluster(Story):
                     "records_per_s": 2.5,
                     "backlog_bytes": 7,
                     "keys": key_counts(states),
+                    "lags": self.lags.get(worker, []),
                 }
             case "logs":
                 return {

@@ -224,6 +224,18 @@ async def test_each_split_has_a_row_with_its_reader() -> None:
     assert len((await asked.ask("splits", pipeline="orders", limit=2))["splits"]) == 2
 
 
+async def test_status_has_the_lag_of_each_source_over_all_workers() -> None:
+    asked = AskedCluster(orders_plan())
+    asked.go_to(Phase.RUNNING)
+    asked.lags = {
+        A: [{"pipeline": 0, "splits": 2, "lag": 5, "lag_s": 1.5}],
+        B: [{"pipeline": 0, "splits": 1, "lag": 7, "lag_s": None}],
+    }
+    status = await asked.ask("status")
+    assert status["lags"] == [{"pipeline": "orders", "splits": 3, "lag": 12, "lag_s": 1.5}]
+    assert "lags" not in status["workers"][0]
+
+
 async def test_a_worker_whose_splits_are_not_known_is_a_problem() -> None:
     asked = AskedCluster(orders_plan())
     asked.go_to(Phase.RUNNING)

@@ -38,6 +38,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
     unhealthy = [
         *_phase(view),
         *_lost_input(view),
+        *_broken_splits(view),
         *_workers_unhealthy(view, silent_s),
         *_sinks(view),
         *(reason for is_bad, reason in slow if is_bad),
@@ -199,6 +200,20 @@ def _states(view: dict[str, Any]) -> list[str]:
     ]
 
 
+def _broken_splits(view: dict[str, Any]) -> list[str]:
+    """Return a sentence for each source of which something is not read and never will be."""
+    problems: dict[str, list[str]] = {}
+    for split in view["splits"]:
+        if split["problem"]:
+            problems.setdefault(split["pipeline"], []).append(split["problem"])
+    reasons = []
+    for _, found in sorted(problems.items()):
+        first, *others = sorted(found)
+        more = f" (and {len(others)} more)" if others else ""
+        reasons.append(f"{first}{more}; what follows there is not read")
+    return reasons
+
+
 def _splits(view: dict[str, Any]) -> list[str]:
     reasons = [
         f"the lag of {pipeline!r} has risen for a minute and is {lag:,}: records arrive faster "
@@ -209,11 +224,26 @@ def _splits(view: dict[str, Any]) -> list[str]:
     for source in view["sources"]:
         if source["splits"] is not None:
             counts.setdefault(source["pipeline"], {})[source["worker"]] = source["splits"]
+    lost = {worker["name"] for worker in view["workers"] if worker["state"] == "lost"}
     for pipeline, by_worker in sorted(counts.items()):
-        idle = sorted(worker for worker, count in by_worker.items() if not count)
-        if idle and any(by_worker.values()):
+        reasons += _idle_workers(pipeline, by_worker)
+        waiting = sum(count for worker, count in by_worker.items() if worker in lost)
+        if waiting:
             reasons.append(
-                f"{', '.join(idle)} read no split of {pipeline!r}: it has "
-                f"{sum(by_worker.values())} for {len(by_worker)} workers"
+                f"{waiting} of {sum(by_worker.values())} splits of {pipeline!r} are not read "
+                f"until {', '.join(sorted(lost & by_worker.keys()))} is back"
             )
     return reasons
+
+
+def _idle_workers(pipeline: str, by_worker: dict[str, int]) -> list[str]:
+    idle = sorted(worker for worker, count in by_worker.items() if not count)
+    count = sum(by_worker.values())
+    if not idle or not count:
+        return []
+    verb = "reads" if len(idle) == 1 else "read"
+    splits = "1 split" if count == 1 else f"{count} splits"
+    return [
+        f"{', '.join(idle)} {verb} nothing of {pipeline!r}, which has {splits} for "
+        f"{len(by_worker)} workers: add partitions there, or run fewer workers"
+    ]

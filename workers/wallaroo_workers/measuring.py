@@ -243,9 +243,9 @@ def _lags(splits: Splits) -> dict[str, int]:
     }
 
 
-def _lag_order(split: dict[str, Any]) -> int:
-    """Order splits so that those with the largest lags are first."""
-    return -(split["lag"] or 0)
+def _lag_order(split: dict[str, Any]) -> tuple[bool, int]:
+    """Order splits so that those that failed are first, then those with the largest lags."""
+    return not split["problem"], -(split["lag"] or 0)
 
 
 def _links(mesh: Mesh) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
-from wallaroo.worker.split_facts import split_facts
+from wallaroo.worker.split_facts import lag_facts, split_facts
 from wallaroo.worker.state_queries import KeyPages, get_object, key_counts, key_of
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.sinks.process_sinks import ProcessSinks
@@ -87,4 +87,5 @@ class Answers:
             **self.sinks.undelivered(),
             "paused": mesh.pressure.must_pause,
             "keys": key_counts(self.machine.dataflow.states),
+            "lags": lag_facts(self.sources.splits.open_sources),
         }

@@ -30,6 +30,8 @@ def print_status(status: dict[str, Any]) -> None:
     )
     for source in status["sources"]:
         click.echo(f"source of {source['pipeline']!r}: {source['address']}")
+    for lag in status["lags"]:
+        click.echo(_lag_line(lag))
     click.echo(_checkpoint_line(status))
     if batch_count := status["totals"].get("undelivered_batches"):
         size = decimal(status["totals"]["undelivered_bytes"])
@@ -46,6 +48,15 @@ def print_status(status: dict[str, Any]) -> None:
         ]
     )
     print_problems({each["name"]: each["problem"] for each in workers if each["problem"]})
+
+
+def _lag_line(lag: dict[str, Any]) -> str:
+    text = f"source of {lag['pipeline']!r}: {_count(lag['splits'], 'split')}"
+    if lag["lag"] is not None:
+        text += f", {_count(lag['lag'], 'record')} behind"
+    if lag["lag_s"]:
+        text += f", the last one read is {age_text(lag['lag_s'])} old"
+    return text
 
 
 def _checkpoint_line(status: dict[str, Any]) -> str:
@@ -103,8 +114,8 @@ def _print_by_worker(states: list[dict[str, Any]], what: str) -> None:
 
 
 _SPLITS = (
-    ("split", 0), ("worker", 0), ("position", 1), ("end", 4), ("lag", 2), ("state", 3),
-    ("pipeline", 5),
+    ("split", 0), ("worker", 0), ("position", 2), ("end", 5), ("lag", 1), ("age", 4), ("state", 3),
+    ("pipeline", 6),
 )  # fmt: skip
 
 
@@ -138,6 +149,7 @@ def _split_cells(split: dict[str, Any]) -> list[str]:
         "start" if position is None else str(position),
         NOTHING if end is None else str(end),
         _number(split["lag"]),
+        NOTHING if split["lag_s"] is None else age_text(split["lag_s"]),
         state,
         split["pipeline"],
     ]

@@ -44,6 +44,7 @@ def view(**changes: Any) -> dict[str, Any]:
         "workers": [WORKER],
         "sinks": [SINK],
         "sources": [],
+        "splits": [],
         "rising_lags": {},
         "states": [],
         "pipelines": pipelines(0.01),
@@ -117,8 +118,9 @@ def test_a_cluster_that_makes_no_progress_is_unhealthy(
         (
             {"sources": sources(2, 0, 1)},
             0,
-            "w2 read no split of 'words': it has 3 for 3 workers",
+            "w2 reads nothing of 'words', which has 3 splits for 3 workers: add partitions there",
         ),
+        ({"sources": sources(1, 0, 0)}, 0, "w2, w3 read nothing of 'words', which has 1 split for"),
     ],
 )
 def test_a_cluster_that_is_slow_is_degraded(
@@ -127,6 +129,24 @@ def test_a_cluster_that_is_slow_is_degraded(
     judged = judge(view(**changes), {"w1": 0.0}, failed_count)
     assert judged["state"] == "degraded"
     assert reason in judged["reasons"][0]
+
+
+def test_splits_of_a_lost_worker_are_not_read_until_it_is_back() -> None:
+    workers = [WORKER, {**WORKER, "name": "w2", "state": "lost"}]
+    judged = judge(view(workers=workers, sources=sources(2, 3)), {}, 0)
+    assert judged["reasons"][1] == "3 of 5 splits of 'words' are not read until w2 is back"
+
+
+def test_a_split_that_broke_off_is_unhealthy_and_the_first_problem_is_named() -> None:
+    splits = [
+        {"pipeline": "words", "problem": problem}
+        for problem in ("split 'b' ended early: damaged", "", "split 'a' ended early: gone")
+    ]
+    judged = judge(view(splits=splits), {}, 0)
+    assert judged["state"] == "unhealthy"
+    assert judged["reasons"] == [
+        "split 'a' ended early: gone (and 1 more); what follows there is not read"
+    ]
 
 
 def test_without_checkpoints_their_age_does_not_matter() -> None:

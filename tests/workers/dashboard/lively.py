@@ -343,7 +343,7 @@ def bins_of(max_s: float, count: int) -> list[tuple[float, int]]:
 def _splits() -> list[dict[str, Any]]:
     ended = {"position": [9, "a"], "end": None, "lag": None, "ended": True}
     rows: list[dict[str, Any]] = [
-        {"split": "near", "position": 40, "end": 42, "lag": 2},
+        {"split": "near", "position": 40, "end": 42, "lag": 2, "lag_s": 31.0},
         {"split": HOSTILE, "position": None, "end": 9000, "lag": 9000},
         {"split": "there", "position": 42, "end": 42, "lag": 0, "caught_up": True},
         {"split": "torn", **ended, "problem": "it has no records"},

@@ -159,7 +159,7 @@ def test_splits_are_listed_with_the_largest_lag_first(opened: Watched) -> None:
         expect(rows).to_have_count(5)
         expect(rows.nth(1)).to_contain_text("start")
         expect(rows.nth(2).get_by_role("cell")).to_have_text(
-            ["market data", "w3", "40", "42", "2", "no"]
+            ["market data", "w3", "40", "42", "2", "31.0 s", "no"]
         )
         expect(rows.filter(has_text="there").get_by_role("cell").last).to_have_text("yes")
         torn = rows.filter(has_text="torn")

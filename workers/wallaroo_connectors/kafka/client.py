@@ -6,7 +6,7 @@ it and asks again.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import wallaroo
@@ -96,6 +96,16 @@ class Cluster:
             return int(future.result(TIMEOUT_S).offset)
 
         return int(self._ask(ask, topic))
+
+    def ends_question(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+        """Return futures of where these partitions end; it does not wait."""
+        from confluent_kafka import TopicPartition
+        from confluent_kafka import admin as admin_api
+
+        specs: Any = admin_api.OffsetSpec  # type: ignore[attr-defined]
+        wanted = {TopicPartition(*place): specs.latest() for place in places}
+        asked = self._ask(lambda admin: admin.list_offsets(wanted, request_timeout=TIMEOUT_S))
+        return {(each.topic, each.partition): future for each, future in asked.items()}
 
     def _ask(self, question: Any, topic: str = "") -> Any:
         from confluent_kafka import KafkaException

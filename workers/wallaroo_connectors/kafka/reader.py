@@ -22,6 +22,7 @@ from typing import Any
 
 import wallaroo
 from wallaroo_connectors.kafka.client import Cluster, error_of, id_of, is_refusal, new_client
+from wallaroo_connectors.kafka.ends import Ends
 from wallaroo_connectors.kafka.group import GroupOffsets
 from wallaroo_connectors.kafka.options import ClientOptions
 from wallaroo_connectors.kafka.positions import BEGINNING, Position, of_split, split_name
@@ -99,6 +100,7 @@ class KafkaReader:
         self._ids: dict[str, str] = {}
         self._errors: list[Any] = []
         self._is_down = False
+        self._ends = Ends(settings.cluster)
         self._questions: dict[str, Any] = {}
         """Futures of what topics are now."""
         self._next_check_s = time.monotonic() + CHECKED_EVERY_S
@@ -139,17 +141,19 @@ class KafkaReader:
         from confluent_kafka import TopicPartition
 
         if self._places.pop((topic, number), None) is not None:
+            self._ends.forget((topic, number))
             self._consumer.incremental_unassign([TopicPartition(topic, number)])
 
     def end(self, partition: str) -> int | None:
-        """Return where the partition ended at the last answer of its broker, if there was one."""
+        """Return where the partition ends, as far as it is known."""
         from confluent_kafka import TopicPartition
 
         place = of_split(partition)
         if place not in self._places:
             return None
-        _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-        return end if end >= 0 else None
+        self._ends.look(self._places, time.monotonic())
+        _, fetched = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return self._ends.end(place, fetched)
 
     def close(self) -> None:
         """Close the client, or leave that to a thread if it takes too long."""

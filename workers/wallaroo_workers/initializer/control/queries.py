@@ -17,6 +17,7 @@ from wallaroo.routing.key_text import key_of_text, shown_key
 from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Pipeline
+from wallaroo.worker.split_facts import sum_of_lags
 from wallaroo.worker.state_queries import PAGE_KEYS_MAX
 from wallaroo_workers.initializer.control.parameters import Parameters
 from wallaroo_workers.initializer.control.run_context import Reach
@@ -76,6 +77,7 @@ class Queries:
             }
         answers = await self._worker_queries.ask_all(reach.view.workers, "status", {}, wait_s)
         workers = [self._worker(name, answer) for name, answer in answers.items()]
+        lags = self._lags([each for worker in workers for each in worker.pop("lags", [])])
         pipelines, addresses = reach.plan.pipelines, reach.source_addresses
         return {
             "application": reach.plan.name,
@@ -90,6 +92,7 @@ class Queries:
                 for pipeline, address in zip(pipelines, addresses, strict=True)
                 if address
             ],
+            "lags": lags,
             "durable": reach.latest is not None,
             "last_checkpoint": self._last_checkpoint(),
             "workers": workers,
@@ -125,6 +128,15 @@ class Queries:
         if row["state"] != "starting":
             row["state"] = "not answering"
         return row | {"problem": answer.what}
+
+    def _lags(self, by_worker: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return how far each source that is read by split is behind, over all workers."""
+        found = []
+        for index, pipeline in self._split_pipelines(None).items():
+            parts = [each for each in by_worker if each["pipeline"] == index]
+            splits = sum(each["splits"] for each in parts)
+            found.append({"pipeline": pipeline, "splits": splits, **sum_of_lags(parts)})
+        return found
 
     def _last_checkpoint(self) -> dict[str, Any] | None:
         if self._reach.latest is None:

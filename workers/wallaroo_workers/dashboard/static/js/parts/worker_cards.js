@@ -72,6 +72,7 @@ export function splitsCard(splits, { wide = "" } = {}) {
     { title: "Position", cell: (each) => html`<code>${plain(each.position, "start")}</code>` },
     { title: "End", cell: (each) => html`<code>${plain(each.end, NOTHING)}</code>` },
     { title: "Lag", isNumber: true, cell: (each) => count(each.lag) },
+    { title: "Age", isNumber: true, cell: (each) => duration(each.lag_s) },
     { title: "Caught up", cell: caughtUp },
   ], rows), { wide, note: "the largest lags first" });
 }
