@@ -2,7 +2,18 @@
 
 from wallaroo.api.addresses import tcp_parse_input_addrs, tcp_parse_output_addrs
 from wallaroo.api.builder import ApplicationBuilder
-from wallaroo.api.codecs import Decoder, Encoder, Partition, decoder, encoder, partition
+from wallaroo.api.codecs import (
+    Decoder,
+    Encoder,
+    KeyExtractor,
+    OctetDecoder,
+    OctetEncoder,
+    Partition,
+    decoder,
+    encoder,
+    key_extractor,
+    partition,
+)
 from wallaroo.api.computations import (
     Computation,
     ComputationMulti,
@@ -17,13 +28,14 @@ from wallaroo.api.configs import (
     FileSinkConfig,
     FileSourceConfig,
     GenSourceConfig,
-    TCPSinkConfig,
-    TCPSourceConfig,
 )
+from wallaroo.api.decorated import BaseWrapped
 from wallaroo.api.loggers import get_logger
+from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
+from wallaroo.api.tcp_configs import TCPSinkConfig, TCPSourceConfig
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, SinkError, TwoPhaseSink
@@ -50,10 +62,14 @@ from wallaroo.topology.plan import Application
 
 __version__ = "0.1.0"
 
+_ARGS: tuple[str, ...] = ()
+"""The whole command line of the run. It is there before the application is imported."""
+
 __all__ = [
     "DELETE",
     "Application",
     "ApplicationBuilder",
+    "BaseWrapped",
     "Batch",
     "Computation",
     "ComputationMulti",
@@ -64,6 +80,9 @@ __all__ = [
     "FileSinkConfig",
     "FileSourceConfig",
     "GenSourceConfig",
+    "KeyExtractor",
+    "OctetDecoder",
+    "OctetEncoder",
     "OnceSink",
     "Partition",
     "PartitionedSource",
@@ -83,17 +102,21 @@ __all__ = [
     "TCPSinkConfig",
     "TCPSourceConfig",
     "TwoPhaseSink",
+    "Unbuffered",
     "WallarooError",
     "WallarooParameterError",
     "__version__",
+    "attach_to_module",
     "computation",
     "computation_multi",
     "days",
     "decoder",
     "deserialize",
+    "dt_to_timestamp",
     "encoder",
     "get_logger",
     "hours",
+    "key_extractor",
     "microseconds",
     "milliseconds",
     "minutes",

@@ -57,7 +57,7 @@ FRAME_BYTES_MAX_ALLOWED = 512 << 20
 
 EPILOG = """\b
 All other options are passed to the application, to `application_setup(args)`:
-  --in H:P[,H:P...]   where the application's sources listen
+  --in H:P[,H:P...]   where the application's sources listen; or NAME@H:P
   --out H:P[,H:P...]  where its sinks connect to
 
 \b
@@ -304,6 +304,7 @@ def main(**values: Any) -> None:
         paths=[*folders, *chosen.paths],
         folder=chosen.folder,
         arguments=[sys.argv[0], *chosen.application_arguments],
+        command_line=sys.argv,
     )
     plan = _loaded(application, debug=chosen.debug)
     if chosen.plan_form is not None:

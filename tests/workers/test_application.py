@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import wallaroo
 from wallaroo.errors import ConfigError, WallarooError, WallarooParameterError
 from wallaroo.topology.plan import Application
 from wallaroo_workers.application import load_plan
@@ -83,6 +84,20 @@ def test_an_application_is_found_in_its_folder_and_built(tmp_path: Path) -> None
     (tmp_path / "app.py").write_text(GOOD)
     plan = load(tmp_path)
     assert plan.name == "good"
+
+
+def test_modules_of_the_application_see_the_whole_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallaroo, "_ARGS", ())
+    (tmp_path / "app.py").write_text(f"import wallaroo\nSEEN = wallaroo._ARGS\n{GOOD}")
+    line = ["wallaroo-run", "app.py", "--workers", "2", "--in", "x"]
+    load_plan(
+        ApplicationSettings(
+            module="app", paths=[str(tmp_path)], arguments=[line[0], *line[4:]], command_line=line
+        )
+    )
+    assert tuple(line) == sys.modules["app"].SEEN
 
 
 def test_the_application_gets_the_arguments(tmp_path: Path) -> None:

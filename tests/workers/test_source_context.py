@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+import wallaroo
 from wallaroo.connectors.base import Source
 from wallaroo.connectors.custom import Partitioned
 from wallaroo.connectors.generator import GeneratorSource
@@ -10,6 +11,7 @@ from wallaroo.connectors.source_classes import PartitionedSource
 from wallaroo.errors import ConfigError
 from wallaroo.topology.plan import Pipeline
 from wallaroo_workers.sources.context import SourceContext, new_runner
+from wallaroo_workers.sources.frame_limits import intake_limits
 
 
 class Elsewhere(GeneratorSource):
@@ -69,3 +71,26 @@ async def test_a_source_with_partitions_learns_who_reads_it() -> None:
     context = context_of(Partitioned(source))
     new_runner(replace(context, application="sums", worker="w2"))
     assert source.names == ("sums", "numbers", "w2")
+
+
+def tcp_listener(limit: int, **settings: Any) -> Any:
+    source = wallaroo.TCPSourceConfig(
+        name="n", host="127.0.0.1", port=0, decoder=wallaroo.decoder(lambda line: line),
+        framing="newline", **settings,
+    )  # fmt: skip
+    assert source.mistakes == ()
+    limits = intake_limits(limit, 1)
+    return new_runner(replace(context_of(source.source()), limits=limits))
+
+
+def test_a_tcp_source_refuses_longer_frames_than_the_run_or_the_application_allows() -> None:
+    assert tcp_listener(100).limits.frame_bytes_max == 100
+    assert tcp_listener(100, max_size=7).limits.frame_bytes_max == 7
+    assert tcp_listener(100, max_size=101).limits.frame_bytes_max == 100
+
+
+async def test_a_tcp_source_that_is_not_valid_opens_no_socket() -> None:
+    listener = tcp_listener(100, valid=False)
+    await listener.listen("")
+    await listener.drain()
+    assert listener.connection_count == 0

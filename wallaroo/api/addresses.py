@@ -1,6 +1,7 @@
 """Addresses of sources and sinks from the command line."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from wallaroo.errors import WallarooParameterError
 
@@ -10,17 +11,18 @@ PORT_MAX = 65535
 def tcp_parse_input_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
     """Return host and port of each address in ``-i``/``--in H1:P1,H2:P2``.
 
+    An address with the name of its source, ``NAME@HOST:PORT``, gives a triple: name, host and port.
     ``args`` are the arguments of ``application_setup``; other options in it are ignored, and of
     several ``--in`` the last one counts. Raises ``WallarooParameterError`` if the option is
     missing, or if an address is malformed.
     """
-    return _addresses(args, "-i", "--in", "127.0.0.1:7010")
+    return _addresses(args, "-i", "--in", "127.0.0.1:7010", may_have_name=True)
 
 
 def tcp_parse_output_addrs(args: Sequence[str]) -> list[tuple[str, str]]:
     """Return host and port of each address in ``-o``/``--out H1:P1,H2:P2``.
 
-    Otherwise it is the same as ``tcp_parse_input_addrs``.
+    Otherwise it is the same as ``tcp_parse_input_addrs``; sinks have no names here.
     """
     return _addresses(args, "-o", "--out", "127.0.0.1:7002")
 
@@ -42,20 +44,26 @@ def is_host(host: str) -> bool:
     return bool(host) and not any(mark.isspace() or mark in forbidden for mark in host)
 
 
-def _addresses(args: Sequence[str], short: str, long: str, example: str) -> list[tuple[str, str]]:
+def _addresses(
+    args: Sequence[str], short: str, long: str, example: str, *, may_have_name: bool = False
+) -> list[tuple[str, str]]:
     option = f"{short}/{long}"
     text = _option_value(args, short, long)
     if text is None:
         raise WallarooParameterError(f"the option {option} is missing; give it as {long} {example}")
-    addresses = []
+    addresses: list[Any] = []
     for address in text.split(","):
-        host, _, port = address.strip().rpartition(":")
-        if not is_host(host) or parse_port(port) is None:
+        name, at, bare = address.strip().rpartition("@") if may_have_name else ("", "", address)
+        host, _, port = bare.strip().rpartition(":")
+        form = "NAME@HOST:PORT" if at else "HOST:PORT"
+        if not is_host(host) or parse_port(port) is None or (at and not name):
             raise WallarooParameterError(
-                f"{option} has {address!r}, which is not HOST:PORT; give it as {long} {example}, "
+                f"{option} has {address!r}, which is not {form}; give it as {long} {example}, "
                 "several separated by commas"
             )
-        addresses.append((host, port))
+        addresses.append((name, host, port) if at else (host, port))
+    # Applications that give names unpack three texts. A type for both would be of no use to those
+    # that do not.
     return addresses
 
 

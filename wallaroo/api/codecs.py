@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, ParamSpec, overload
 
-from wallaroo.api.decorated import Decorated
+from wallaroo.api.decorated import Decorated, is_decorated
 from wallaroo.api.inspection import Problem, method_problems, named
 from wallaroo.connectors.tcp import HEADER_BYTES_MAX
 from wallaroo.describing import error_text
@@ -25,6 +25,10 @@ class Partition(Decorated[P, Q_co]):
     arguments: ClassVar[tuple[str, ...]] = ("record",)
 
     def partition(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+    def extract_key(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
         """Call the user's function."""
         return self(*args, **kwargs)
 
@@ -97,12 +101,21 @@ class Decoder(Decorated[P, Q_co]):
             raise WallarooParameterError(mistakes)
 
 
+KeyExtractor = Partition
+OctetDecoder = Decoder
+OctetEncoder = Encoder
+
+
 def partition(function: Callable[P, Q_co]) -> Partition[P, Q_co]:
     """Make a partition function of ``f(record)``, which returns the record's key.
 
     A key is ``str``, ``bytes``, ``int``, ``bool`` or a tuple of these.
     """
     return Partition(function)
+
+
+key_extractor = partition
+"""The same decorator by its name in ``key_by`` and in applications for Wallaroo 0.6."""
 
 
 def encoder(function: Callable[P, Q_co]) -> Encoder[P, Q_co]:
@@ -142,7 +155,7 @@ def decoder_mistakes(
     decoder: object, place: SourceLocation, *, needs_header: bool = True
 ) -> tuple[str, ...]:
     """Return the mistakes of a decoder, which may be any object with its methods."""
-    if isinstance(decoder, Decoder):
+    if isinstance(decoder, Decoder) and is_decorated(decoder):
         return (*decoder.mistakes, *(decoder.header_mistakes() if needs_header else ()))
     methods: dict[str, tuple[str, ...]] = {"decode": ("payload",)}
     remedy = "decorate a function with @wallaroo.decoder"
@@ -157,7 +170,7 @@ def decoder_mistakes(
 
 def encoder_mistakes(encoder: object, place: SourceLocation) -> tuple[str, ...]:
     """Return the mistakes of an encoder, which may be any object with its method."""
-    if isinstance(encoder, Encoder):
+    if isinstance(encoder, Encoder) and is_decorated(encoder):
         return encoder.mistakes
     remedy = f"decorate a function with {Encoder.decorator}"
     problems = method_problems(encoder, "the encoder", {"encode": ("record",)}, remedy)

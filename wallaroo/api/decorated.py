@@ -10,6 +10,7 @@ from wallaroo.api.inspection import (
     caller_place,
     function_place,
     function_problems,
+    is_ours,
     kind_of,
 )
 from wallaroo.errors import WallarooParameterError
@@ -23,8 +24,15 @@ T = TypeVar("T")
 PACKAGE = "wallaroo"
 
 
-class Decorated(Generic[P, Q_co]):
+class BaseWrapped:
+    """The base of all objects that decorators of this package make."""
+
+
+class Decorated(BaseWrapped, Generic[P, Q_co]):
     """The user's function with its role in an application; it can still be called.
+
+    An application may also derive a class of its own from a kind, such as ``wallaroo.Computation``,
+    and give objects of it. Such a class has the methods of its kind, and wraps no function.
 
     A mistake in the use of the decorator does not raise at import. It is kept in ``mistakes``:
     ``ApplicationBuilder.build()`` reports those of all objects in use together, and a direct call
@@ -41,12 +49,26 @@ class Decorated(Generic[P, Q_co]):
     mistakes: tuple[str, ...]
     """A sentence for each mistake, with place and remedy."""
 
-    def __new__(cls, function: Callable[P, Q_co], *_: Any, **__: Any) -> Self:
+    def __new__(cls, *arguments: Any, **__: Any) -> Self:
         """Create the object with its own class, such as ``wallaroo.Computation__NAME``."""
-        return super().__new__(_own_class(cls, function))
+        if not is_ours(cls.__module__):
+            return super().__new__(cls)
+        return super().__new__(_own_class(cls, arguments[0]))
+
+    def __init_subclass__(cls) -> None:
+        """Give a class of an application the methods of any object instead of a wrapper's."""
+        super().__init_subclass__()
+        if is_ours(cls.__module__):
+            return
+        for method in ("__init__", "__repr__", "__reduce__"):
+            if is_ours(getattr(getattr(cls, method), "__module__", "")):
+                setattr(cls, method, getattr(object, method))
 
     def __init__(self, function: Callable[P, Q_co], problems: Iterable[Problem] = ()) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
+        # A callable object has attributes of its own, which must not hide methods such as name().
+        own = getattr(function, "__dict__", {})
+        self.__dict__ |= {name: own[name] for name in own if not hasattr(type(self), name)}
         self.function = function
         self.place: SourceLocation = function_place(function, otherwise=caller_place())
         found = [*self._function_problems(), *problems]
@@ -88,6 +110,11 @@ class Decorated(Generic[P, Q_co]):
         if callable(self.function):
             what = f"{short_name(self.function)}, decorated with {self.decorator},"
         yield from function_problems(self.function, what, self.arguments)
+
+
+def is_decorated(thing: object) -> bool:
+    """Return whether a decorator made ``thing``, and not a class of the application."""
+    return isinstance(thing, Decorated) and "function" in vars(thing)
 
 
 def _own_class(kind: type[T], function: object) -> type[T]:

@@ -25,7 +25,7 @@ class Problem(NamedTuple):
 def caller_place() -> SourceLocation:
     """Return the line of the user's code that called into this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return SourceLocation(Path(frame.f_code.co_filename).name, frame.f_lineno)
 
@@ -121,7 +121,8 @@ def method_problems(
         yield from function_problems(getattr(thing, name), f"{name} of {what}", arguments)
 
 
-def _is_ours(module: str) -> bool:
+def is_ours(module: str) -> bool:
+    """Return whether a module is one of this package."""
     return module == "wallaroo" or module.startswith("wallaroo.")
 
 

@@ -15,10 +15,11 @@ from wallaroo.api.computations import (
     StateComputation,
     StateComputationMulti,
 )
-from wallaroo.api.decorated import Decorated
+from wallaroo.api.decorated import Decorated, is_decorated
 from wallaroo.api.inspection import (
     Problem,
     function_problems,
+    is_ours,
     method_problems,
     name_problems,
     named,
@@ -55,7 +56,7 @@ def read_computation(
 ) -> ComputationDeclaration:
     """Read a computation of the kind that ``placement`` requires."""
     takes_state = placement not in _STATELESS
-    if isinstance(computation, Decorated):
+    if isinstance(computation, Decorated) and is_decorated(computation):
         return _read_decorated(computation, placement, place, takes_state=takes_state)
     what = f"the computation of {placement.value}()"
     remedy = f"decorate a function with {_wanted_decorator(takes_state=takes_state)}"
@@ -107,14 +108,15 @@ def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaratio
         if partition.rule is None:
             raise WallarooParameterError(partition.mistakes)
         return PartitionDeclaration(payload_keys.NAME, payload_key=partition.rule)
-    if isinstance(partition, Partition):
+    if isinstance(partition, Partition) and is_decorated(partition):
         if partition.mistakes:
             raise WallarooParameterError(partition.mistakes)
         return PartitionDeclaration(short_name(partition.function), partition.function)
     remedy = f"decorate a function with {Partition.decorator}, or give wallaroo.payload_key(...)"
-    methods: dict[str, tuple[str, ...]] = {"partition": ("record",)}
+    method = "extract_key" if _defines(partition, "extract_key") else "partition"
+    methods: dict[str, tuple[str, ...]] = {method: ("record",)}
     _raise_if_any(method_problems(partition, "partition_function", methods, remedy), place)
-    return PartitionDeclaration(type(partition).__name__, partition.partition)
+    return PartitionDeclaration(type(partition).__name__, getattr(partition, method))
 
 
 def read_keys(keys: object, place: SourceLocation) -> tuple[Key, ...]:
@@ -195,6 +197,12 @@ def _read_decorated(
         raise WallarooParameterError(computation.mistakes)
     is_multi = isinstance(computation, ComputationMulti | StateComputationMulti)
     return ComputationDeclaration(computation.name(), computation.function, is_multi)
+
+
+def _defines(thing: object, method: str) -> bool:
+    """Return whether the application wrote this method, and it is not one of a wrapper."""
+    found = getattr(thing, method, None)
+    return callable(found) and not is_ours(str(getattr(found, "__module__", "")))
 
 
 def _asked_name(computation: Any, what: str, place: SourceLocation) -> object:

@@ -26,6 +26,10 @@ class TCPSource(Source):
     """
     decode: Callable[[bytes], Any]
     """Converts a payload to a record; ``None`` drops the payload."""
+    listens: bool = True
+    """Whether any worker listens there; if not, no record ever comes."""
+    payload_bytes_max: int | None = None
+    """A connection with a longer payload is closed; ``None``: the limit of the run."""
 
     @property
     def address(self) -> str:
@@ -34,12 +38,16 @@ class TCPSource(Source):
 
     assignment = Assignment.EVERY_WORKER
     runner = "wallaroo_workers.sources.tcp:new_runner"
-    keeps_journal = True
+
+    @property
+    def keeps_journal(self) -> bool:
+        """Whether there is anything to write down."""
+        return self.listens
 
     @property
     def listening_address(self) -> str:
-        """The same address."""
-        return self.address
+        """The same address, if it listens."""
+        return self.address if self.listens else ""
 
     @property
     def decoder(self) -> Callable[[bytes], Any]:
@@ -57,11 +65,14 @@ class TCPSource(Source):
 
     def describe(self) -> str:
         """Return one line for the plan."""
-        return f"tcp source at {self.address}" + (", lines" if self.frames.are_lines else "")
+        details = [", lines"] if self.frames.are_lines else []
+        details += [] if self.listens else [", not listening"]
+        return f"tcp source at {self.address}{''.join(details)}"
 
     def identity(self) -> str:
-        """Return all settings but the address: hosts may be others the next time."""
-        return identity_of(self, leaving_out=frozenset({"host", "port"}))
+        """Return all settings but where and whether it listens: that may change with the run."""
+        leaving_out = frozenset({"host", "port", "listens", "payload_bytes_max"})
+        return identity_of(self, leaving_out=leaving_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import wallaroo
+from wallaroo.api.original import set_command_line
 from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.suggestions import nearest
@@ -24,6 +25,8 @@ _FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
 
 def load_plan(settings: ApplicationSettings) -> Application:
     """Import the application and return its plan. Raises ``WallarooError`` with the remedy."""
+    # Modules of an application may look at it while they are imported.
+    set_command_line(settings.command_line or settings.arguments)
     # Last in the path, so that a user's file never hides one of our libraries.
     sys.path.extend(path for path in settings.paths if path not in sys.path)
     module = _imported(settings)

@@ -21,6 +21,8 @@ class ApplicationSettings:
     """What ``application_setup`` gets."""
     folder: str = ""
     """Where the command was started, and workers start; empty: in the current folder."""
+    command_line: list[str] = dataclasses.field(default_factory=list)
+    """All arguments of the command, for ``wallaroo._ARGS``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

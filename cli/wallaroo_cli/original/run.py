@@ -53,6 +53,7 @@ def run_original(arguments: Sequence[str]) -> int:
         paths=[os.getcwd()],
         folder=os.getcwd(),
         arguments=[sys.argv[0], *options.application_arguments],
+        command_line=sys.argv,
     )
     if options.resilience_dir:
         # The application may change the current folder when it is imported.

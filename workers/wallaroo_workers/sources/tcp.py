@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from wallaroo.checkpoint.journaling import Journal
@@ -312,15 +313,20 @@ class TCPSourceListener:
 
 def new_runner(context: SourceContext) -> TCPSourceListener:
     """Return the listener of a TCP source."""
-    assert isinstance(context.source, TCPSource)
+    source, limits = context.source, context.limits
+    assert isinstance(source, TCPSource)
+    if source.payload_bytes_max is not None:
+        limits = replace(
+            limits, frame_bytes_max=min(source.payload_bytes_max, limits.frame_bytes_max)
+        )
     return TCPSourceListener(
-        context.source,
+        source,
         context.index,
         context.engine,
         context.intake,
-        context.limits,
+        limits,
         context.journal,
-        context.own_address,
+        context.own_address if source.listens else "",
     )
 
 
