@@ -190,7 +190,9 @@ def test_messages_that_retention_deleted_end_the_run_and_are_not_skipped(
 
 
 def test_a_batch_run_ends_by_itself_also_after_a_kill(kafka: Broker, tmp_path: Path) -> None:
-    counts = Counts(kafka, tmp_path, 4, stop_at="now", pause_s=0.02)
+    counts = Counts(kafka, tmp_path, 4, stop_at="now", is_slow=True)
+    slow = tmp_path / "slow"
+    slow.touch()
     counts.produce(*range(4), each=2500)
     with counts.running() as cluster:
         cluster.wait_ready()
@@ -199,6 +201,7 @@ def test_a_batch_run_ends_by_itself_also_after_a_kill(kafka: Broker, tmp_path: P
         # Not a part of this run, whose end is known by now.
         counts.produce(*range(4), each=100)
         os.kill(cluster.pid("w1"), signal.SIGKILL)
+        slow.unlink()
         assert cluster.wait_end() == 0
     check_output(counts.out, wanted)
 

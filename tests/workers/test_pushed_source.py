@@ -63,6 +63,7 @@ class Broker:
             if isinstance(message, Exception):
                 raise message
             self.unacknowledged.append(message)
+            self.note()
             return message
         if self.has_end:
             raise EOFError
@@ -478,6 +479,8 @@ async def test_what_arrives_after_the_end_is_neither_processed_nor_acknowledged(
     played = Played(Slow(broker), journal)
     await played.runner.listen("")
     await played.until_taken(1)
+    # The thread that acknowledges is the one that `Slow` blocks.
+    await broker.changes.until(lambda: broker.acknowledged == [1])
     broker.messages.append(2)
     await broker.changes.until(lambda: broker.unacknowledged == [2])
     draining = asyncio.create_task(played.runner.drain())

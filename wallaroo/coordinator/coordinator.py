@@ -140,7 +140,7 @@ class Coordinator:
         self._deliveries = ResultDeliveries(self._state)
         self._resizes = ResizeCoordinator(self._state, self._deliveries, self._cuts)
         self._splits = SplitOrders(self._state)
-        self._has_been_ready = False
+        self._has_opened = False
         self._has_published = False
         self._is_published = False
         """Whether the present epoch was announced as ready."""
@@ -194,7 +194,7 @@ class Coordinator:
         elif phase is not Phase.STOPPED:
             assert not self._lost
         if phase in (Phase.RUNNING, Phase.MOVING, Phase.DRAINING, Phase.DRAINED):
-            assert self._has_been_ready
+            assert self._has_opened
         if phase is Phase.RUNNING and self.ending.is_requested:
             is_committing = self._rounds.phase is RoundPhase.COMMITTING
             assert self._resizes.is_settling or is_committing
@@ -309,7 +309,7 @@ class Coordinator:
                 self._splits.reported(worker, report)
                 return self._go_on()
             case Ready(), Phase.CONNECTING:
-                return self._counted(worker, "worker.ready", "the sources listen", self._state.open)
+                return self._counted(worker, "worker.ready", "the sources listen", self._open)
             case Opened(), Phase.OPENING:
                 return self._counted(worker, "", "", self._run)
             case Drained(), Phase.DRAINING:
@@ -344,9 +344,14 @@ class Coordinator:
         effects: list[Effect] = [Announce(event, values, following)] if event else []
         return effects if self._state.waiting_for else [*effects, *when_all()]
 
+    def _open(self) -> list[Effect]:
+        # From now on records may be accepted, so a lost worker is recovered, and a stop drains.
+        self._has_opened = True
+        return self._state.open()
+
     def _run(self) -> list[Effect]:
         self._state.run()
-        self._has_been_ready, self._is_published = True, False
+        self._is_published = False
         return self._go_on()
 
     def _publish(self) -> list[Effect]:
@@ -371,7 +376,7 @@ class Coordinator:
 
     def _member_lost(self, worker: WorkerName, reason: str) -> list[Effect]:
         what = f"worker {worker} was lost ({reason})"
-        if not (self._has_been_ready or self._begin.is_patient):
+        if not (self._has_opened or self._begin.is_patient):
             hint = RUN_AGAIN + ("; nothing is lost" if self._begin.is_durable else "")
             return self._end(ClusterError(f"{what} before the application was ready", hint=hint))
         if self.phase is Phase.DRAINED:
@@ -482,7 +487,7 @@ class Coordinator:
         if self.ending.is_requested:
             return []
         self.ending.begin()
-        if not self._has_been_ready:
+        if not self._has_opened:
             return self._end(None)
         effects = self._resizes.stop()
         if self.phase is Phase.RUNNING and not self._resizes.is_settling:

@@ -6,6 +6,7 @@ with computations of any cost. It is long enough that, with small functions, a s
 2,000 records, for which batches across an exchange are cheapest (measured)."""
 
 RECORDS_MIN = 1
+RECORDS_FIRST = 64
 RECORDS_MAX = 2000
 
 
@@ -13,7 +14,11 @@ class Pacer:
     """Adapts the size of a slice to the cost of the previous ones."""
 
     def __init__(self) -> None:
-        self.record_count = 64
+        self.record_count = RECORDS_FIRST
+
+    def begin_again(self) -> None:
+        """Expect records to take more time than before: the next slice is a small one."""
+        self.record_count = min(self.record_count, RECORDS_FIRST)
 
     def observe(self, record_count: int, elapsed_s: float) -> None:
         """Note that ``record_count`` records took ``elapsed_s``."""

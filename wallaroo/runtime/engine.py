@@ -58,6 +58,8 @@ class Engine:
         self.record_count = 0
         """Records taken from sources so far."""
         self._deliveries = deliveries
+        self._slices_before_saving = SLICES_BEFORE_SAVING
+        """Over the end of a turn: with slow functions a turn has one slice."""
         self._watch_s = 0.0
         """When the next records are to be watched by the probe."""
 
@@ -99,9 +101,11 @@ class Engine:
         ``None`` stops that.
         """
         self._save = save_some
+        self._slices_before_saving = SLICES_BEFORE_SAVING
         # While a checkpoint is written, a key is pickled before its first change, so records take
         # many times as long as before. Slices therefore begin small again.
-        self._pacers.clear()
+        for pacer in self._pacers.values():
+            pacer.begin_again()
 
     # Input
 
@@ -140,14 +144,13 @@ class Engine:
     def _turn(self) -> None:
         self._is_scheduled = False
         deadline = self._clock() + TURN_S
-        slice_count = 0
         try:
             while self._has_work():
-                if self._has_records() and slice_count < SLICES_BEFORE_SAVING:
+                if self._has_records() and self._slices_before_saving > 0:
                     self._slice()
-                    slice_count += self._save is not None
+                    self._slices_before_saving -= self._save is not None
                 elif self._save is not None:
-                    slice_count = 0
+                    self._slices_before_saving = SLICES_BEFORE_SAVING
                     self._save_some()
                     if not self._has_records():
                         break  # let the event loop look for records in the sockets

@@ -2,18 +2,21 @@
 
 A value is ``KEY NUMBER``; the numbers of a key count from 0. Arguments: the topic, the brokers,
 and a JSON object with arguments for the source. ``"by_key"`` in it partitions the state by the
-keys of messages; ``"pause_s"`` is how long each 50th message takes, so that a run takes its time.
+keys of messages; with ``"is_slow"`` messages take their time while there is a file ``slow``.
 """
 
 import json
 import re
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import wallaroo
 from shared_codecs import encode_text
 from wallaroo_connectors.kafka import KafkaSourceConfig
+
+SLOW = Path("slow")
 
 
 @wallaroo.partition
@@ -33,14 +36,13 @@ def application_setup(args: list[str]) -> wallaroo.Application:
     topic, bootstrap, given, *_ = args[1:]
     arguments: dict[str, Any] = json.loads(given)
     by_key = arguments.pop("by_key", False)
-    pause_s = arguments.pop("pause_s", 0.0)
+    is_slow = arguments.pop("is_slow", False)
 
     def decode(payload: bytes) -> tuple[str, int]:
         key, text = payload.decode().split()
-        number = int(text)
-        if pause_s and number % 50 == 0:
-            time.sleep(pause_s)
-        return key, number
+        if is_slow and SLOW.exists():
+            time.sleep(0.02)
+        return key, int(text)
 
     if "pattern" in arguments:
         topic = re.compile(arguments.pop("pattern"))  # type: ignore[assignment]

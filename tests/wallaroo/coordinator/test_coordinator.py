@@ -92,14 +92,25 @@ def test_a_stop_drains_and_ends_when_all_have_drained() -> None:
     assert story.phase is Phase.STOPPED
 
 
-@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
-def test_a_loss_before_the_application_was_ready_ends_the_start(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING])
+def test_a_loss_before_the_sources_are_open_ends_the_start(phase: Phase) -> None:
     story = Story()
     story.go_to(phase)
     error = ended(story.lose(B))
     assert isinstance(error, ClusterError)
     assert error.what == "worker b was lost (killed) before the application was ready"
     assert error.hint.endswith("run the same command again")
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_loss_while_sources_open_is_recovered_since_records_may_be_accepted(
+    is_durable: bool,
+) -> None:
+    story = Story(is_durable=is_durable)
+    story.go_to(Phase.OPENING)
+    assert StartWorker(B, Epoch(2), is_restart=True) in story.lose(B)
+    story.go_to(Phase.RUNNING)
+    assert story.epoch == 2
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.OPENING])
@@ -204,8 +215,15 @@ def test_a_loss_while_draining_ends_with_what_it_means() -> None:
     assert "while the cluster was stopping; what it held is lost" in str(ended(story.lose(B)))
 
 
-@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING, Phase.OPENING])
-def test_a_stop_before_the_application_was_ready_ends_at_once(phase: Phase) -> None:
+def test_a_stop_while_sources_open_drains_what_was_accepted() -> None:
+    story = Story()
+    story.go_to(Phase.OPENING)
+    assert story.step(StopRequested()) == []
+    assert Send(WORKERS, Drain(Epoch(1), FIRST)) in story.all_say(Opened(Epoch(1)))
+
+
+@pytest.mark.parametrize("phase", [Phase.FORMING, Phase.CONNECTING])
+def test_a_stop_before_the_sources_are_open_ends_at_once(phase: Phase) -> None:
     story = Story()
     story.go_to(phase)
     assert ended(story.step(StopRequested())) is None

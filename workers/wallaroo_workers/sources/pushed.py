@@ -68,8 +68,8 @@ class PushedRunner:
         self._opening = 0
         """Counts connections: tags belong to the one over which they came."""
         self._has_to_close = False
-        self._arrived: deque[tuple[Any, int]] = deque()
-        """What the thread has received, and when."""
+        self._arrived: deque[tuple[int, Any, int]] = deque()
+        """What the thread has received: over which connection, the delivery, and when."""
         self._closing: set[asyncio.Task[None]] = set()
         self.end: str | None = None
 
@@ -207,7 +207,7 @@ class PushedRunner:
 
     async def _receive_in_thread(self, received: Any) -> None:
         iterator = await self._calls.in_thread(lambda: iter(received))
-        take_some = partial(self._take_some, iterator, asyncio.get_running_loop())
+        take_some = partial(self._take_some, iterator, self._opening, asyncio.get_running_loop())
         while True:
             await self._until_room()
             has_more, is_busy = await self._calls.in_thread(take_some)
@@ -218,7 +218,7 @@ class PushedRunner:
                 await asyncio.sleep(ASKED_AGAIN_S)
 
     def _take_some(
-        self, iterator: Iterator[Any], loop: asyncio.AbstractEventLoop
+        self, iterator: Iterator[Any], opening: int, loop: asyncio.AbstractEventLoop
     ) -> tuple[bool, bool]:
         """In the thread: take deliveries; return whether more may follow, and at once."""
         ack_from_s = time.monotonic() + ACK_TURN_S
@@ -229,7 +229,7 @@ class PushedRunner:
                 return False, False
             if delivery is None:
                 return True, False
-            self._arrived.append((delivery, time.time_ns()))
+            self._arrived.append((opening, delivery, time.time_ns()))
             if len(self._arrived) == 1:
                 loop.call_soon_threadsafe(self._collect_or_fail)
             # The loop changes these meanwhile; a value that is late costs one more delivery.
@@ -250,7 +250,10 @@ class PushedRunner:
             # The source is closed, and the journal with it: what comes late is delivered again.
             self._arrived.clear()
         while self._arrived:
-            self._add(*self._arrived.popleft())
+            opening, delivery, now_ns = self._arrived.popleft()
+            # The thread may still have taken some over a connection that is given up.
+            if opening == self._opening:
+                self._add(delivery, now_ns)
 
     def _add(self, delivery: Any, now_ns: int) -> None:
         """Pass a delivery on. Raises ``ClusterError`` if it is none, or cannot be written down."""
@@ -314,17 +317,19 @@ class PushedRunner:
     def connect_again(self) -> None:
         """Disconnect, and connect anew."""
         if self._task is not None:
-            self._begin(self._connect_again())
+            # At once: what this connection still brings comes again over the next one.
+            self._opening += 1
+            self._task.cancel()
+            self._task = asyncio.get_running_loop().create_task(self._run_again(self._task))
 
-    async def _connect_again(self) -> None:
-        await self._stop_task()
+    async def _run_again(self, cancelled: asyncio.Task[None]) -> None:
+        await asyncio.wait([cancelled], timeout=CLOSE_S)
         self.end = None
         self._acks.drop()
         self._arrived.clear()
         self._records.drop_waiting()
         await self._close()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        await self._run()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
         """Call ``callback`` after a delay, or at the end of this turn of the loop."""
