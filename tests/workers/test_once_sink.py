@@ -267,6 +267,28 @@ async def test_a_number_that_the_target_has_lost_is_reported_and_the_batch_writt
     assert (unknown["slot"], unknown["number"]) == (SLOT, 7)
 
 
+async def test_a_number_that_the_target_has_lost_ends_a_run_that_wants_that() -> None:
+    with capture_logs() as logs:
+        async with running(Target(), fails=True) as worker:
+            worker.sinks.write(SinkId(0), ["a"])
+            [batch] = (await worker.share(FIRST)).outbox
+            await worker.sinks.discard()
+            worker.target.on_unknown = "stop"
+            worker.begin(in_doubt=(replace(batch, number=7),))
+            await until(lambda: worker.events.errors != [])
+            await worker.sinks.discard()
+            assert worker.target.slots == {}
+    (error,) = worker.events.errors
+    assert error.what == (
+        "the sink 'totals' cannot tell whether batch 7 was written: the target has no number for "
+        f"{SLOT}"
+    )
+    assert error.hint.startswith("look whether its results are there; start with on_unknown=")
+    assert [line["next"] for line in logs if line["event"] == "sink.unknown"] == [
+        "the cluster stops"
+    ]
+
+
 async def test_without_checkpoints_it_is_at_least_once_and_says_so() -> None:
     with capture_logs() as logs:
         async with running(Target(), is_durable=False) as worker:

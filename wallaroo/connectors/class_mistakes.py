@@ -74,6 +74,16 @@ def told_mistakes(given: Any, place: str) -> Iterator[str]:
         yield f"{place}: {name}: {sentence}"
 
 
+def choice_mistakes(
+    given: Any, attribute: str, choices: tuple[str, ...], place: str
+) -> Iterator[str]:
+    """Yield a sentence if an attribute is none of these texts."""
+    found = getattr(given, attribute)
+    if found not in choices:
+        wanted = " or ".join(map(repr, choices))
+        yield f"{place}: {attribute} of {type(given).__name__} is {found!r}; give {wanted}"
+
+
 def sink_mistakes(given: Any, place: str) -> Iterator[str]:
     """Yield a sentence for a name or an encoder that cannot be one."""
     name = type(given).__name__

@@ -5,12 +5,13 @@ which thread.
 """
 
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 from wallaroo.connectors import base
 from wallaroo.connectors.authored import Authored
 from wallaroo.connectors.base import Promise, SinkConfig
 from wallaroo.connectors.class_mistakes import (
+    choice_mistakes,
     method_mistakes,
     missing_methods,
     sink_mistakes,
@@ -19,6 +20,9 @@ from wallaroo.connectors.class_mistakes import (
 from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.connectors.source_classes import Done
 from wallaroo.type_variables import R_contra
+
+OnUnknown: TypeAlias = Literal["again", "stop"]
+ON_UNKNOWN: Final = ("again", "stop")
 
 _Calls = tuple[tuple[str, tuple[str, ...]], ...]
 """Methods, and the arguments with which the runtime calls each."""
@@ -76,6 +80,10 @@ class OnceSink(AuthoredSink[R_contra]):
     store of checkpoints; one process at a time has it open.
     """
 
+    on_unknown: OnUnknown = "again"
+    """What to do if the target has no number for a slot that had batches before: write the last
+    batch ``"again"``, or ``"stop"`` the run."""
+
     def open(self, slot: str, /) -> Done:
         """Connect. When it returns, no write of an earlier opener of this slot can take effect."""
         raise NotImplementedError
@@ -94,7 +102,8 @@ class OnceSink(AuthoredSink[R_contra]):
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake, in methods that are missing or in the settings."""
-        return self._all_mistakes(OnceSink, ("open", "last", "write"), _ONCE_METHODS, place)
+        yield from self._all_mistakes(OnceSink, ("open", "last", "write"), _ONCE_METHODS, place)
+        yield from choice_mistakes(self, "on_unknown", ON_UNKNOWN, place)
 
 
 class TwoPhaseSink(AuthoredSink[R_contra]):

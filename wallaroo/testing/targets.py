@@ -180,9 +180,10 @@ class TargetPorts:
         """Report what must not happen here: the records of a simulation can be pickled."""
         raise AssertionError(f"{result!r}: {reason}")
 
-    def number_missing(self, batch: OutboxBatch) -> None:
+    def number_missing(self, batch: OutboxBatch) -> bool:
         """Add a line to the simulation's story."""
         self._process.loop.tell(self._process.name, f"the target has no number before {batch}")
+        return True
 
     def progressed(self) -> None:
         """Look again at what is waited for."""

@@ -109,8 +109,11 @@ class OutboxPorts(Protocol):
         """Make this result a dead letter: it cannot be pickled."""
         ...
 
-    def number_missing(self, batch: OutboxBatch) -> None:
-        """Report that the target knows no number, although it has earlier batches of this slot."""
+    def number_missing(self, batch: OutboxBatch) -> bool:
+        """Report that the target knows no number, although it has earlier batches of this slot.
+
+        Return whether the batch is to be written; otherwise the run ends.
+        """
         ...
 
     def progressed(self) -> None:
@@ -344,19 +347,21 @@ class Outbox:
         """The slot is open, and ``last`` is the number of its last batch, if it has any."""
         if self._is_over:
             return
+        if last is None and not self._may_write(slot):
+            return
         self._is_asking = False
         self._slot, self._last = slot, last or 0
-        if last is None:
-            self._note_missing(slot)
         if slot == self._owner.worker:
             self._next_number = max(self._next_number, self._last + 1)
             self._has_numbers = True
         self._deliver()
 
-    def _note_missing(self, slot: str) -> None:
+    def _may_write(self, slot: str) -> bool:
+        """Return whether to write in a slot that has no number."""
         batch = self._next()
-        if batch is not None and batch.content.slot == slot and batch.content.number > 1:
-            self._ports.number_missing(batch.content)
+        if batch is None or batch.content.slot != slot or batch.content.number == 1:
+            return True
+        return self._ports.number_missing(batch.content)
 
     def written(self) -> None:
         """The batch that was to be written is written."""

@@ -40,6 +40,7 @@ class Played:
         self.requests: list[tuple[Any, ...]] = []
         self.refused: list[tuple[Any, str]] = []
         self.unknown: list[OutboxBatch] = []
+        self.writes_unknown = True
         self.progress_count = 0
         self.outbox = Outbox(
             OutboxOwner(sink=SinkId(0), worker=worker, epoch=Epoch(epoch)),
@@ -63,8 +64,9 @@ class Played:
     def refuse(self, result: Any, reason: str) -> None:
         self.refused.append((result, reason))
 
-    def number_missing(self, batch: OutboxBatch) -> None:
+    def number_missing(self, batch: OutboxBatch) -> bool:
         self.unknown.append(batch)
+        return self.writes_unknown
 
     def progressed(self) -> None:
         self.progress_count += 1

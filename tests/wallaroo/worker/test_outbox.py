@@ -100,6 +100,19 @@ def test_a_target_without_a_number_is_reported_if_it_had_batches_before() -> Non
     assert played.kinds() == ["write"]
 
 
+def test_a_batch_that_may_be_there_is_not_written_if_its_sink_wants_to_stop() -> None:
+    played = Played(Target())
+    played.writes_unknown = False
+    played.outbox.begin(CheckpointId(1), [batch(5)], NO_LIMIT)
+    played.answer()
+    assert played.unknown == [batch(5)]
+    assert played.kinds() == []
+    assert not played.outbox.is_ready
+    # Nothing that follows makes it go on.
+    played.outbox.deliver_cut(CheckpointId(2))
+    assert played.kinds() == []
+
+
 @given(st.lists(st.integers(1, 9), unique=True), st.none() | st.integers(0, 10))
 def test_what_is_missing_has_a_higher_number(numbers: list[int], last: int | None) -> None:
     batches = [batch(number) for number in numbers]

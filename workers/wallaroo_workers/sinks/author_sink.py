@@ -156,6 +156,11 @@ class AuthorSink:
         if self._thread is not None:
             await self._thread.close()
 
+    @property
+    def writes_unknown(self) -> bool:
+        """Whether to write a batch if the target cannot say whether it has it."""
+        return bool(self._sink.on_unknown == "again")
+
     # What goes wrong
 
     def end_run(self, error: SinkFailed) -> None:

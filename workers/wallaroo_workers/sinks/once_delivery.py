@@ -8,7 +8,7 @@ from wallaroo.checkpoint.manifest import OutboxBatch
 from wallaroo.checkpoint.outbox_objects import read_blocks_of
 from wallaroo.checkpoint.store import ObjectStore, create_or_find
 from wallaroo.connectors.sink_classes import Rejected
-from wallaroo.describing import a_type
+from wallaroo.describing import a_type, writable
 from wallaroo.errors import DamagedFileError, MissingObjectError, StoreError, WallarooError
 from wallaroo.worker.outbox import Outbox
 from wallaroo.worker.sink_port import OutboxSetup, SinkContext
@@ -18,6 +18,10 @@ from wallaroo_workers.sinks.runner import is_set_within
 
 log = get_logger()
 
+UNKNOWN_HINT = (
+    'look whether its results are there; start with on_unknown="again" to write them, or with an '
+    "empty --resilience-dir"
+)
 READ_AT_A_TIME = 2000
 """Results that are unpickled before records and heartbeats have their turn."""
 
@@ -145,17 +149,27 @@ class Delivery:
         """Make a dead letter of a result that cannot be pickled."""
         self._author.refused([result], Rejected({0: reason}))
 
-    def number_missing(self, batch: OutboxBatch) -> None:
-        """Report that the target knows no number."""
+    def number_missing(self, batch: OutboxBatch) -> bool:
+        """Report that the target knows no number; end the run if its author wants that."""
+        slot, again = self._setup.slot_of(batch.slot), self._author.writes_unknown
         log.warning(
             "sink.unknown",
             sink=self._context.name,
-            slot=self._setup.slot_of(batch.slot),
+            slot=slot,
             number=batch.number,
             reason="the target has no number for this slot, although it had earlier batches",
-            hint="if the number was deleted or has expired, look for results that are there twice",
-            next="the batch is written",
+            hint="if the number was deleted or has expired, look for results that are there twice"
+            if again
+            else UNKNOWN_HINT,
+            next="the batch is written" if again else "the cluster stops",
         )
+        if not again:
+            what = (
+                f"the sink {self._context.name!r} cannot tell whether batch {batch.number} was "
+                f"written: the target has no number for {slot}"
+            )
+            self._author.end_run(SinkFailed(writable(what), UNKNOWN_HINT))
+        return again
 
     def progressed(self) -> None:
         """Look again at what is waited for."""
