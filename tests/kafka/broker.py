@@ -118,6 +118,10 @@ class Broker:
         wait_until(f"topic {name} is made", is_made)
         wait_until("it is known", lambda: name in self.admin.list_topics(name, timeout=10).topics)
 
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
+
     def producer(self, **options: Any) -> Producer:
         """Return a producer; ``_`` stands for a dot in a name of ``options``."""
         given = {name.replace("_", "."): value for name, value in options.items()}

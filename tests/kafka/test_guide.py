@@ -11,6 +11,7 @@ import pytest
 from tests.cluster.harness import application_options, run_to_end, running, wait_until
 from tests.docs.pages import page
 from tests.kafka.broker import PASSWORD, Broker
+from tests.kafka.topics_read import messages_in
 
 pytestmark = [pytest.mark.kafka, pytest.mark.cluster]
 
@@ -60,6 +61,27 @@ def test_a_message_decoder_gets_the_place_of_each_message(
     assert ended.returncode == 0, ended.stderr
     lines = (folder / "places.txt").read_text().splitlines()
     assert sorted(lines) == ["orders 0 0 a", "orders 0 1 c", "orders 1 0 b"]
+
+
+def test_totals_are_written_to_a_topic_that_is_created(
+    kafka: Broker, orders: None, folder: Path
+) -> None:
+    amounts = [(0, "ada", 3), (1, "bob", 4), (0, "ada", 5)]
+    messages = [
+        (partition, user.encode(), json.dumps({"user": user, "amount": amount}).encode())
+        for partition, user, amount in amounts
+    ]
+    kafka.produce("orders", messages)
+    options = ["--resilience-dir", "checkpoints", "--checkpoint-interval", "0.1"]
+    with running(folder, "totals", "--workers", "2", *options) as cluster:
+        cluster.wait_ready()
+        wait_until("the totals are there", lambda: len(messages_in(kafka, "totals")) == 3)
+        assert cluster.stop() == 0
+    found = [(each.key(), each.value(), each.headers()) for each in messages_in(kafka, "totals")]
+    assert kafka.partition_count("totals") == 2
+    kafka.admin.delete_topics(["totals"])["totals"].result()
+    unit = [("unit", b"EUR")]
+    assert sorted(found) == [(b"ada", b"3", unit), (b"ada", b"8", unit), (b"bob", b"4", unit)]
 
 
 def test_a_source_with_a_password_finds_its_partitions(

@@ -1,19 +1,20 @@
 """Questions to a cluster, each with a time limit; and what its errors mean.
 
-An error that trying again cannot cure becomes a ``wallaroo.SourceError``, with the words of the
-broker and the name of the option to look at. Any other error is raised as it is: the runtime logs
-it and asks again.
+An error that trying again cannot cure becomes a ``wallaroo.SourceError``, or for a sink a
+``wallaroo.SinkError``, with the words of the broker and the name of the option to look at. Any
+other error is raised as it is: the runtime logs it and asks again.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import wallaroo
-from wallaroo_connectors.kafka.options import ClientOptions
+from wallaroo_connectors.kafka.options import SINK, ClientOptions, Role
 
 TIMEOUT_S = 5.0
 """Below the 10 s after which a reader that does not return counts as stuck."""
+CLOSED_WITHIN_S = 2.0
 
 NO_ID = ""
 """The id of a topic of brokers before 2.8, which have none."""
@@ -46,11 +47,54 @@ class Cluster:
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has."""
-        found = self._ask(lambda admin: admin.list_topics(topic, timeout=TIMEOUT_S))
-        described = found.topics[topic]
+        described = self._described(topic)
         if described.error is not None:
             raise self.error_of(described.error, topic)
         return len(described.partitions)
+
+    def has_topic(self, topic: str) -> bool:
+        """Return whether there is such a topic."""
+        error = self._described(topic).error
+        return error is None or not is_unknown_topic(error)
+
+    def _described(self, topic: str) -> Any:
+        found = self._ask(lambda admin: admin.list_topics(topic, timeout=TIMEOUT_S))
+        return found.topics[topic]
+
+    def create_topic(self, topic: Any) -> None:
+        """Create a topic that is not there, by the client library's description of it."""
+        from confluent_kafka import KafkaError, KafkaException
+
+        def create(admin: Any) -> None:
+            made = admin.create_topics([topic], request_timeout=TIMEOUT_S)[topic.topic]
+            try:
+                made.result(TIMEOUT_S)
+            except KafkaException as error:
+                # Another worker may have created it meanwhile.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+        self._ask(create, topic.topic)
+
+    def message_bytes_max(self, topic: str) -> int | None:
+        """Return how large a batch of messages the topic takes; ``None`` if that is a secret."""
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka import admin as admin_api
+
+        api: Any = admin_api
+        resource = api.ConfigResource(api.ResourceType.TOPIC, topic)
+
+        def ask(admin: Any) -> int | None:
+            asked = admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource]
+            try:
+                return int(asked.result(TIMEOUT_S)["max.message.bytes"].value)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise
+                return None
+
+        found: int | None = self._ask(ask, topic)
+        return found
 
     def topic_id(self, topic: str) -> str:
         """Return the id that the cluster gave to a topic when it was made."""
@@ -121,7 +165,7 @@ class Cluster:
             admin.poll(0)
             said_lately, self._said[:] = [*self._said], []
             for said in said_lately:
-                if is_refusal(said):
+                if is_refusal(said, self._options):
                     raise self.error_of(said, topic) from error
             raise self.error_of(error.args[0], topic) from error
 
@@ -158,12 +202,12 @@ def new_client(
     try:
         return kind(chosen)
     except KafkaException as error:
-        raise wallaroo.SourceError(
+        raise options.role.error(
             f"the client refuses the options: {options.without_secrets(error.args[0].str())}",
             "correct options, or options_file",
         ) from error
     except (TypeError, ValueError) as error:
-        raise wallaroo.SourceError(
+        raise options.role.error(
             f"the client refuses the options: {options.without_secrets(str(error))}",
             "correct options, or options_file",
         ) from error
@@ -175,22 +219,44 @@ def id_of(described: Any) -> str:
     return NO_ID if found == _ZERO_ID else found
 
 
-def is_refusal(error: Any) -> bool:
+def close_soon(close: Callable[[], Any]) -> None:
+    """Close a client, or leave that to a thread if it takes too long.
+
+    Without brokers a client may wait, with no limit, for answers to what it has sent.
+    """
+    closing = threading.Thread(target=close, name="kafka close", daemon=True)
+    closing.start()
+    closing.join(CLOSED_WITHIN_S)
+
+
+def is_refusal(error: Any, options: ClientOptions) -> bool:
     """Return whether the brokers refuse this client, so that trying again cannot help."""
-    return _hint(error, "") is not None
+    return _hint(error, "", options.role) is not None
+
+
+def is_unknown_topic(error: Any) -> bool:
+    """Return whether there is no such topic, or no such partition of it."""
+    from confluent_kafka import KafkaError
+
+    return error.code() in (
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.TOPIC_EXCEPTION,
+    )
 
 
 def error_of(error: Any, options: ClientOptions, topic: str = "") -> Exception:
     """Return what to raise for an error of the client library."""
     text = options.without_secrets(error.str())
-    hint = _hint(error, topic)
+    hint = _hint(error, topic, options.role)
     if hint is None:
         return ConnectionError(f"{text} ({error.name()})")
     of_topic = f" (topic {topic!r})" if topic else ""
-    return wallaroo.SourceError(f"{text}{of_topic}", hint)
+    return options.role.error(f"{text}{of_topic}", hint)
 
 
-def _hint(error: Any, topic: str) -> str | None:
+def _hint(error: Any, topic: str, role: Role) -> str | None:
     """Return what to do about an error; ``None`` if it may get better by itself."""
     from confluent_kafka import KafkaError
 
@@ -202,14 +268,20 @@ def _hint(error: Any, topic: str) -> str | None:
     ):
         return "check sasl.username, sasl.password and sasl.mechanisms in options"
     if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return f"allow this user to READ and DESCRIBE the topic {topic}".rstrip()
+        return f"allow this user to {role.rights} the topic {topic}".rstrip()
     if code == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
         return "allow this user to DESCRIBE the cluster"
+    if code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        return "allow this user to WRITE with transactional ids that start with wallaroo."
+    if code == KafkaError.GROUP_AUTHORIZATION_FAILED and role is SINK:
+        return "allow this user to READ the groups that start with wallaroo."
     if code in (
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.POLICY_VIOLATION,
     ):
-        return "create the topic, or correct topics= and bootstrap="
+        return "correct create_topic="
+    if is_unknown_topic(error):
+        return role.unknown_topic
     return None

@@ -8,6 +8,7 @@ that is printed, compared or stored: an object of this module shows no values at
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -29,6 +30,33 @@ _SECRETS = ("password", "secret", "sasl.oauthbearer.config", "key.pem", "credent
 """Options with one of these in their name never appear in an error, even if given literally."""
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What differs between the clients of a source and those of a sink."""
+
+    error: type[wallaroo.SourceError | wallaroo.SinkError]
+    """What ends the run, because trying again cannot help."""
+    client: str
+    """The class of the client library that checks options."""
+    rights: str
+    unknown_topic: str
+    """What to do if there is no such topic."""
+
+
+SOURCE: Final = Role(
+    wallaroo.SourceError,
+    "Consumer",
+    "READ and DESCRIBE",
+    "create the topic, or correct topics= and bootstrap=",
+)
+SINK: Final = Role(
+    wallaroo.SinkError,
+    "Producer",
+    "WRITE and DESCRIBE",
+    "create the topic, or give create_topic=, or correct topic= and bootstrap=",
+)
+
+
 class ClientOptions:
     """The options of the clients of one source or sink.
 
@@ -42,7 +70,9 @@ class ClientOptions:
         options: Mapping[str, OptionValue] | None,
         options_file: str | os.PathLike[str] | None,
         refused: Mapping[str, str],
+        role: Role = SOURCE,
     ) -> None:
+        self.role = role
         self._bootstrap = bootstrap
         self._options: Any = NO_OPTIONS if options is None else options
         self._path = options_file
@@ -66,7 +96,7 @@ class ClientOptions:
         yield from found
         if not found:
             plain = {name: value for name, value in self._options.items() if not _variables(value)}
-            yield from _refused_by_client({**ours, **plain})
+            yield from _refused_by_client({**ours, **plain}, self.role.client)
 
     def _own_mistakes(self, options: Mapping[Any, Any]) -> Iterator[str]:
         for name, value in options.items():
@@ -88,13 +118,13 @@ class ClientOptions:
     def client_options(self, ours: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a client is made with; ``ours`` gives way to the user's options.
 
-        Raises ``wallaroo.SourceError`` if the file or the environment lacks something.
+        Raises the error of the role if the file or the environment lacks something.
         """
         given = {**self._from_file(), **self._options}
         for mistake in self._own_mistakes(given):
             what, _, hint = mistake.partition("; ")
-            raise wallaroo.SourceError(what, hint)
-        values = {name: _with_environment(name, value) for name, value in given.items()}
+            raise self.role.error(what, hint)
+        values = {name: self._with_environment(name, value) for name, value in given.items()}
         return {**ours, **values, "bootstrap.servers": self._bootstrap}
 
     def _from_file(self) -> dict[str, str]:
@@ -103,17 +133,41 @@ class ClientOptions:
         try:
             text = Path(self._path).read_text("utf-8")
         except (OSError, ValueError) as error:
-            raise wallaroo.SourceError(
+            raise self.role.error(
                 f"the file of Kafka options {os.fspath(self._path)!r} cannot be read: {error}",
                 "correct options_file, or the file, on this host",
             ) from error
-        return dict(_lines_of(text, os.fspath(self._path)))
+        return dict(self._lines_of(text, os.fspath(self._path)))
+
+    def _lines_of(self, text: str, path: str) -> Iterator[tuple[str, str]]:
+        """Yield the options in a file with lines ``name=value``, as Kafka's own tools read them."""
+        for number, line in enumerate(text.splitlines(), 1):
+            stripped = line.strip()
+            if not stripped or stripped.startswith(("#", "!")):
+                continue
+            name, equals, value = stripped.partition("=")
+            if not equals:
+                raise self.role.error(
+                    f"line {number} of {path!r} has no '='", "write name=value, or # for a comment"
+                )
+            yield name.strip(), value.strip()
+
+    def _with_environment(self, name: str, value: OptionValue) -> OptionValue:
+        for variable in _variables(value):
+            if variable not in os.environ:
+                raise self.role.error(
+                    f'option "{name}" needs the environment variable {variable}, which is not set',
+                    "set it for wallaroo-run, and for the agents of other hosts",
+                )
+        if not isinstance(value, str):
+            return value
+        return _ENVIRONMENT.sub(lambda found: os.environ[found[1]], value)
 
     def without_secrets(self, text: str) -> str:
         """Return a text of the client library without the values of secrets."""
         try:
             given = {**self._from_file(), **self._options}
-        except wallaroo.SourceError:
+        except self.role.error:
             given = dict(self._options)
         secrets = set(_secret_values(given))
         for secret in sorted(secrets, key=len, reverse=True):
@@ -130,34 +184,8 @@ def missing_library() -> str | None:
     return None
 
 
-def _lines_of(text: str, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the options in a file with lines ``name=value``, as Kafka's own tools read them."""
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith(("#", "!")):
-            continue
-        name, equals, value = stripped.partition("=")
-        if not equals:
-            raise wallaroo.SourceError(
-                f"line {number} of {path!r} has no '='", "write name=value, or # for a comment"
-            )
-        yield name.strip(), value.strip()
-
-
 def _variables(value: object) -> list[str]:
     return _ENVIRONMENT.findall(value) if isinstance(value, str) else []
-
-
-def _with_environment(name: str, value: OptionValue) -> OptionValue:
-    for variable in _variables(value):
-        if variable not in os.environ:
-            raise wallaroo.SourceError(
-                f'option "{name}" needs the environment variable {variable}, which is not set',
-                "set it for wallaroo-run, and for the agents of other hosts",
-            )
-    if not isinstance(value, str):
-        return value
-    return _ENVIRONMENT.sub(lambda found: os.environ[found[1]], value)
 
 
 def _secret_values(options: Mapping[str, OptionValue]) -> Iterable[str]:
@@ -168,15 +196,16 @@ def _secret_values(options: Mapping[str, OptionValue]) -> Iterable[str]:
             yield _ENVIRONMENT.sub(lambda found: os.environ.get(found[1], ""), value) or MASK
 
 
-def _refused_by_client(options: dict[str, Any]) -> Iterator[str]:
+def _refused_by_client(options: dict[str, Any], kind: str) -> Iterator[str]:
     """Yield what librdkafka says of these options; a client without brokers connects nowhere."""
     if missing_library() is not None:
         return
-    from confluent_kafka import Consumer, KafkaException
+    import confluent_kafka
 
+    ours = {"group.id": "wallaroo"} if kind == "Consumer" else {}
     try:
-        Consumer({"group.id": "wallaroo", "log_level": 0, **options}).close()
-    except KafkaException as error:
+        getattr(confluent_kafka, kind)({"log_level": 0, **ours, **options})
+    except confluent_kafka.KafkaException as error:
         said = str(error.args[0].str())
         yield f"the client refuses the options: {said}; correct options="
     except (TypeError, ValueError) as error:

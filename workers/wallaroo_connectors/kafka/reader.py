@@ -14,14 +14,20 @@
 The client is never paused, since that throws away what it has fetched: the runtime polls less.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import wallaroo
-from wallaroo_connectors.kafka.client import Cluster, error_of, id_of, is_refusal, new_client
+from wallaroo_connectors.kafka.client import (
+    Cluster,
+    close_soon,
+    error_of,
+    id_of,
+    is_refusal,
+    new_client,
+)
 from wallaroo_connectors.kafka.ends import Ends
 from wallaroo_connectors.kafka.group import GroupOffsets
 from wallaroo_connectors.kafka.options import ClientOptions
@@ -32,7 +38,6 @@ BYTES_MAX = 1 << 20
 """The runtime takes no larger batches."""
 CHECKED_EVERY_S = 10.0
 """How often it is asked whether the topics are still the same."""
-CLOSED_WITHIN_S = 2.0
 
 DEFAULTS = {
     "isolation.level": "read_committed",
@@ -156,14 +161,11 @@ class KafkaReader:
         return self._ends.end(place, fetched)
 
     def close(self) -> None:
-        """Close the client, or leave that to a thread if it takes too long."""
+        """Close the client."""
         if not self._is_down:
             self._settings.offsets.commit(self._consumer, time.monotonic(), is_last=True)
-        # Without brokers it waits, with no limit, for answers to offsets that it has sent. The
-        # runtime would replace the worker.
-        closing = threading.Thread(target=self._consumer.close, name="kafka close", daemon=True)
-        closing.start()
-        closing.join(CLOSED_WITHIN_S)
+        # A worker that waits here for ever would be replaced.
+        close_soon(self._consumer.close)
 
     # Reading
 
@@ -281,7 +283,10 @@ class KafkaReader:
 
         errors, self._errors[:] = [*self._errors], []
         for error in errors:
-            if is_refusal(error) or error.code() == KafkaError._ALL_BROKERS_DOWN:
+            if (
+                is_refusal(error, self._settings.options)
+                or error.code() == KafkaError._ALL_BROKERS_DOWN
+            ):
                 self._is_down = True
                 raise error_of(error, self._settings.options)
 

@@ -13,6 +13,7 @@ from wallaroo_connectors.kafka.messages import MessageDecoder, payload_of, value
 from wallaroo_connectors.kafka.options import ClientOptions, OptionValue, missing_library
 from wallaroo_connectors.kafka.positions import NO_EPOCH, Position, of_split, split_name
 from wallaroo_connectors.kafka.reader import DEFAULTS, FIXED, KafkaReader, ReaderSettings
+from wallaroo_connectors.kafka.topics import name_mistakes
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -23,7 +24,6 @@ OutOfRange: TypeAlias = Literal["stop", "earliest", "latest"]
 STARTS: Final = ("earliest", "latest", "committed")
 TOMBSTONES: Final = ("drop", "pass")
 OUT_OF_RANGE: Final = ("stop", "earliest", "latest")
-TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 _IN_CHECKPOINTS = "positions are in checkpoints; group= names the group for lag monitors"
 REFUSED: Final = {
@@ -139,12 +139,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         if not isinstance(names, list) or not names:
             yield f"topics is {self.topics!r}; give a name, a list of names, or re.compile(...)"
             return
-        for name in names:
-            if not isinstance(name, str) or TOPIC.fullmatch(name) is None:
-                yield (
-                    f"{name!r} cannot be the name of a topic; names have at most 249 letters, "
-                    "digits, dots, hyphens and underscores"
-                )
+        yield from name_mistakes(names)
         if len({*map(str, names)}) < len(names):
             yield f"topics has a name twice: {', '.join(map(str, names))}; give each once"
 
