@@ -20,5 +20,7 @@ class ExitStatus(enum.IntEnum):
     """More records failed than ``--max-failures`` allows."""
     BROKEN = 70
     """A worker process met an unexpected error; it is started again."""
+    STUCK = 71
+    """A source or sink of the application does not return; the worker is started again."""
     INTERRUPTED = 130
     """Ctrl-C: 128 and the signal's number, as shells expect."""

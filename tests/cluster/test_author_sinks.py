@@ -106,4 +106,8 @@ def test_a_target_that_stays_away_ends_the_run_after_the_time_given(tmp_path: Pa
     arguments = ("--in", "127.0.0.1:0", "--sink-timeout", "1")
     with running(tmp_path, "appended", *arguments) as cluster:
         assert cluster.wait_end() == 1
-        assert "appended.Appended" in cluster.errors[0]
+        error, hint = cluster.errors
+    assert error.startswith("Error: the sink 'lines' took nothing for 1 s: Appended.open (")
+    assert "appended.py" in error
+    assert "FileNotFoundError" in error
+    assert "--sink-timeout" in hint

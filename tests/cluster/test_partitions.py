@@ -142,5 +142,18 @@ def test_a_reader_that_hangs_costs_its_worker_and_no_record(tmp_path: Path) -> N
         cluster.wait_ready()
         assert cluster.wait_end() == 0
         [stuck] = cluster.events("source.stuck")
-        assert "_hang_once" in stuck["stack"]
+        assert "in _hang" in stuck["stack"]
     check_output(tmp_path / "out", expected(8000, *names(4)))
+
+
+def test_a_coroutine_that_blocks_its_worker_again_and_again_ends_the_run(tmp_path: Path) -> None:
+    options = [*durable("1", "200", "async", "hangs", workers=1), "--max-restarts", "1"]
+    with running(tmp_path, "partitions", *options) as cluster:
+        cluster.wait_ready()
+        assert cluster.wait_end() == 1
+        first, second = cluster.events("source.stuck")
+        assert first["method"] == "AsyncNumbers.read"
+        assert "in _hang" in second["stack"]
+        error, hint = cluster.errors
+    assert "was lost 2 times within 600 s" in error
+    assert "source.stuck" in hint

@@ -20,8 +20,9 @@ ROWS = [
 ]
 
 DONE, FAILED, MISTAKE = ExitStatus.DONE, ExitStatus.FAILED, ExitStatus.MISTAKE
+STARTED_AGAIN = {ExitStatus.BROKEN, ExitStatus.STUCK}
 EXPECTED = {
-    "`wallaroo-run`": {*ExitStatus} - {ExitStatus.NO_CLUSTER, ExitStatus.BROKEN},
+    "`wallaroo-run`": {*ExitStatus} - {ExitStatus.NO_CLUSTER, *STARTED_AGAIN},
     "`wallaroo-run --join`": {
         DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, ExitStatus.INTERRUPTED,
     },
@@ -33,7 +34,7 @@ EXPECTED = {
     },
     "`wallaroo-sender`": {DONE, FAILED, MISTAKE, ExitStatus.INTERRUPTED},
     "`wallaroo-receiver`": {DONE, FAILED, MISTAKE},
-    "a worker process": {DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, ExitStatus.BROKEN},
+    "a worker process": {DONE, FAILED, MISTAKE, ExitStatus.NO_CLUSTER, *STARTED_AGAIN},
 }  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def test_no_command_is_missing() -> None:
         (4, ExitStatus.ALL_FAILED),
         (5, ExitStatus.TOO_MANY_FAILURES),
         (70, STATUS_BROKEN),
+        (71, ExitStatus.STUCK),
         (130, ExitStatus.INTERRUPTED),
         (130, STATUS_INTERRUPTED),
     ],

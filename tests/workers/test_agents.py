@@ -53,8 +53,10 @@ class Followed:
     def withdrawn(self, worker: WorkerName) -> None:
         self.reported.append(("withdrawn", worker))
 
-    def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        self.reported.append(("lost", worker, incarnation))
+    def worker_lost(
+        self, worker: WorkerName, incarnation: Epoch, reason: str, *, has_hung: bool = False
+    ) -> None:
+        self.reported.append(("lost", worker, incarnation, has_hung))
 
 
 class Line:
@@ -101,9 +103,9 @@ async def test_the_end_of_a_process_is_reported_once_to_what_started_it() -> Non
     assert line.sent[-1] == StartProcess(Epoch(2))
     agent.received(ProcessStarted(Epoch(2), 17))
     assert await starting == 17
-    agent.received(ProcessEnded(Epoch(2), "it was killed"))
+    agent.received(ProcessEnded(Epoch(2), "the process ended with status 71", has_hung=True))
     agent.lost("the connection broke")
-    assert cluster.reported == [("lost", FAR, 2)]
+    assert cluster.reported == [("lost", FAR, 2, True)]
 
 
 async def test_only_the_agent_of_a_host_can_withdraw_it() -> None:

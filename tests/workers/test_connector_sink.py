@@ -18,8 +18,8 @@ from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import CheckpointId, SinkId, WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.worker.sink_port import SinkContext
+from wallaroo_workers import slow_calls
 from wallaroo_workers.settings import RunOptions
-from wallaroo_workers.sinks import author_sink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.process_sinks import new_sinks
 from wallaroo_workers.sinks.runner import new_runner
@@ -102,6 +102,10 @@ async def until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+def wait_of(runner: ConnectorRunner) -> Any:
+    return runner.wait
+
+
 async def test_rows_are_written_in_one_thread_of_the_sinks_own() -> None:
     async with running(Target()) as (runner, target):
         await runner.connected()
@@ -154,23 +158,25 @@ async def test_what_a_write_failed_on_is_written_again_by_a_sink_opened_again() 
 async def test_a_sink_that_accepts_nothing_is_waiting_until_it_does() -> None:
     async with running(Target()) as (runner, target):
         await runner.connected()
-        assert runner.waiting_since_s is None
+        assert runner.wait is None
         target.may_write.clear()
         target.errors = [OSError("gone")]
         runner.write(["a"])
-        await until(lambda: runner.waiting_since_s is not None)
-        since_s = runner.waiting_since_s
+        await until(lambda: runner.wait is not None)
+        since_s = wait_of(runner).since_s
         target.may_write.set()
         await until(lambda: runner.connection_count == 2)
-        assert runner.waiting_since_s in (since_s, None), "a pause does not start a new wait"
+        # A pause does not start a new wait.
+        assert wait_of(runner) is None or wait_of(runner).since_s == since_s
         await runner.flush()
-    assert runner.waiting_since_s is None
+    assert runner.wait is None
 
 
 async def test_a_write_that_does_not_return_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(author_sink, "WAITING_LOGGED_EVERY_S", 0.01)
     with capture_logs() as logs:
         async with running(Target()) as (runner, target):
+            await runner.connected()
+            monkeypatch.setattr(slow_calls, "REPORTED_EVERY_S", 0.01)
             target.may_write.clear()
             runner.write(["a"])
             await until(lambda: any(line["event"] == "sink.waiting" for line in logs))
@@ -179,6 +185,44 @@ async def test_a_write_that_does_not_return_is_reported(monkeypatch: pytest.Monk
     line = next(line for line in logs if line["event"] == "sink.waiting")
     assert "has not returned" in line["reason"]
     assert line["method"].startswith("Target.write")
+    assert "self.may_write.wait()" in line["stack"]
+
+
+async def test_a_coroutine_that_does_not_return_is_reported_with_its_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Waits(TargetOnLoop):
+        async def write(self, records: list[Any]) -> None:
+            await self.answered()
+
+        async def answered(self) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(slow_calls, "REPORTED_EVERY_S", 0.01)
+    with capture_logs() as logs:
+        async with running(Waits()) as (runner, _):
+            runner.write(["a"])
+            await until(lambda: any(line["event"] == "sink.waiting" for line in logs))
+    line = next(line for line in logs if line["event"] == "sink.waiting")
+    assert "await self.answered()" in line["stack"]
+    assert "await asyncio.Event().wait()" in line["stack"]
+
+
+async def test_a_timeout_says_which_method_the_sink_waits_for() -> None:
+    async with running(Target()) as (runner, target):
+        await runner.connected()
+        target.may_write.clear()
+        runner.write(["a"])
+        await until(lambda: wait_of(runner) is not None)
+        assert wait_of(runner).what == "the sink 'totals' took nothing"
+        assert wait_of(runner).why.startswith("Target.write (")
+        assert wait_of(runner).why.endswith("has not returned")
+        target.errors = [OSError("gone")] * 1000
+        target.may_write.set()
+        await until(lambda: wait_of(runner) is not None and "raised" in wait_of(runner).why)
+        assert wait_of(runner).why.endswith("raised OSError: gone")
+        target.errors.clear()
+        await runner.flush()
 
 
 async def test_refused_rows_become_dead_letters_and_the_others_are_written() -> None:

@@ -5,7 +5,7 @@ import contextlib
 import operator
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -152,7 +152,12 @@ class MemoryJournal:
 class Played:
     """One runner and all that it reports."""
 
-    def __init__(self, source: PushedSource[Any], journal: MemoryJournal | None) -> None:
+    def __init__(
+        self,
+        source: PushedSource[Any],
+        journal: MemoryJournal | None,
+        on_stuck: Callable[[], None] = lambda: None,
+    ) -> None:
         self.changes = source.broker.changes  # type: ignore[attr-defined]
         self.engine = NotingEngine(self.changes)
         self.intake = ReadBudget()
@@ -169,7 +174,7 @@ class Played:
             cast(Journal, journal) if journal is not None else None,
             self,
             None,
-            lambda: None,
+            on_stuck,
         )
         self.runner: PushedRunner = new_runner(context)
 

@@ -104,7 +104,7 @@ async def test_results_are_prepared_at_the_barrier_and_committed_with_their_chec
         ]
         assert worker.target.threads == {"totals"}
         assert worker.runner.queued_bytes == 0
-        assert worker.runner.waiting_since_s is None
+        assert worker.runner.wait is None
 
 
 async def test_coroutines_are_awaited_on_the_loop() -> None:
@@ -142,7 +142,7 @@ async def test_a_method_that_raises_is_called_again_and_no_result_is_lost_or_dou
             await worker.sinks.flush()
             assert worker.target.visible == ["a"]
             assert worker.target.hidden == {}
-            assert worker.runner.waiting_since_s is None
+            assert worker.runner.wait is None
     waiting = [line for line in logs if line["event"] == "sink.waiting"]
     assert "gone" in waiting[0]["reason"]
 

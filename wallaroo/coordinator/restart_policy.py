@@ -6,6 +6,8 @@ BACK_OFF_FIRST_S = 0.1
 BACK_OFF_MAX_S = 5.0
 RESTARTS_MAX = 10
 WINDOW_S = 60.0
+WINDOW_AFTER_A_HANG_S = 600.0
+"""It takes a while to find that a process hangs, so a minute has no room for ten such losses."""
 
 
 class RestartPolicy:
@@ -15,6 +17,15 @@ class RestartPolicy:
         self.restarts_max = restarts_max
         self.window_s = window_s
         self._losses: deque[float] = deque()
+
+    @property
+    def has_hung(self) -> bool:
+        """Whether a hang was among the losses of this run."""
+        return self.window_s == WINDOW_AFTER_A_HANG_S
+
+    def hung(self) -> None:
+        """Remember losses for longer from now on, because a connector hung in the process."""
+        self.window_s = WINDOW_AFTER_A_HANG_S
 
     def lost(self, now_s: float) -> float | None:
         """Count a loss at ``now_s``; return the seconds to wait, or ``None`` to give up."""

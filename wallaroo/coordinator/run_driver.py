@@ -133,8 +133,12 @@ class RunDriver:
         if self._liveness is not None:
             self._liveness.heard(worker, incarnation, self._ports.now_s())
 
-    def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+    def worker_lost(
+        self, worker: WorkerName, incarnation: Epoch, reason: str, *, has_hung: bool = False
+    ) -> None:
         """Handle the end of a worker's process."""
+        if has_hung:
+            self._processes.hung(worker)
         self.on_event(WorkerLost(worker, incarnation, reason))
 
     def link_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:

@@ -123,6 +123,11 @@ class WorkerProcesses:
         restarting = Announce("worker.restarting", values, "a new process of it starts")
         return [*kill, restarting, LaunchLater(order, delay_s)]
 
+    def hung(self, worker: WorkerName) -> None:
+        """Note that a worker's process ended because a source or sink in it did not return."""
+        if (slot := self._slots.get(worker)) is not None:
+            slot.restarts.hung()
+
     def due(self, order: StartWorker) -> list[ProcessEffect]:
         """Launch the process of an order, whose back-off is over."""
         slot = self._slots[order.worker]
@@ -190,7 +195,13 @@ class WorkerProcesses:
 
 
 def _lost_too_often(worker: WorkerName, policy: RestartPolicy) -> ClusterError:
+    hint = "something ends the worker again and again; see its last log lines"
+    if policy.has_hung:
+        hint = (
+            "a source or sink does not return, again and again; see the stack in the lines "
+            "source.stuck and sink.stuck"
+        )
+    times = policy.restarts_max + 1
     return ClusterError(
-        f"worker {worker} was lost {policy.restarts_max + 1} times within {policy.window_s:g} s",
-        hint="something ends the worker again and again; see its last log lines",
+        f"worker {worker} was lost {times} times within {policy.window_s:g} s", hint=hint
     )

@@ -87,6 +87,8 @@ class ProcessEnded:
     tag: ClassVar[int] = 55
     epoch: Epoch
     reason: str
+    has_hung: bool = False
+    """Whether it ended itself because a source or sink in it did not return."""
 
 
 @dataclass(frozen=True, slots=True)

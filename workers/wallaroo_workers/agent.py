@@ -321,13 +321,15 @@ class Agent:
             return
         link.send(ProcessStarted(order.epoch, pid))
 
-    def worker_lost(self, _worker: WorkerName, incarnation: Epoch, reason: str) -> None:
+    def worker_lost(
+        self, _worker: WorkerName, incarnation: Epoch, reason: str, *, has_hung: bool = False
+    ) -> None:
         """Report the end of the worker's process to the initializer."""
         log.info(
             "worker.ended", reason=reason, next="the initializer decides whether to restart it"
         )
         if self._link is not None:
-            self._link.send(ProcessEnded(incarnation, reason))
+            self._link.send(ProcessEnded(incarnation, reason, has_hung))
 
     def _worker_ended_with(self, status: int) -> None:
         if status > 0 and status != STATUS_INITIALIZER_LOST:

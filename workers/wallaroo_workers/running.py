@@ -39,7 +39,7 @@ class Lifeline(Protocol):
         ...
 
     def end_process(self, status: int) -> NoReturn:
-        """End this process at once, because the application has called ``sys.exit(status)``."""
+        """End this process at once with this status, whatever its threads do."""
         ...
 
 

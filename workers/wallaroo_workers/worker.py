@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -38,6 +39,7 @@ from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable_storage import open_durable
 from wallaroo_workers.ending import exit_status
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.loop_watch import LoopWatch
 from wallaroo_workers.measuring import Measuring
 from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
@@ -66,9 +68,10 @@ class Worker:
         tls: Tls | None,
         end_process: Callable[[int], NoReturn],
     ) -> None:
-        """``end_process`` ends this process at once, with a status that the application gave."""
+        """``end_process`` ends this process at once, with this status."""
         self._settings = settings
         self._end_process = end_process
+        self._loop_watch = LoopWatch(threading.get_ident(), lambda: end_process(ExitStatus.STUCK))
         self._tls = tls
         self._control = ControlLink(settings.secret, tls)
         self._listener: LinkListener | None = None
@@ -125,7 +128,7 @@ class Worker:
             self._settings,
             journal,
             events,
-            on_stuck=lambda: self.end(STATUS_BROKEN),
+            on_stuck=lambda: self.end(ExitStatus.STUCK),
         )
         return self._sources
 
@@ -255,6 +258,7 @@ class Worker:
         host, port = self._settings.control_host, self._settings.control_port
         await self._control.dial(host, port, self._ordered, self._control_lost)
         self._hand_over.listen()
+        self._loop_watch.start()
         await self._machine.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
@@ -262,6 +266,7 @@ class Worker:
             status = await self._ended
             for task in [*self._running, *self._of_epoch]:
                 task.cancel()
+        self._loop_watch.close()
         self._hand_over.close()
         self._dead_letters.close()
         await self._control.close()
@@ -279,18 +284,14 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._loop_watch.turned()
             self._machine.mesh.acknowledge()
             self._reports.sample_sinks()
             self._machine.backlog_changed()
             self._answers.sample()
             self._reports.ticked(TICK_S)
-            if (sink := self._sinks.timed_out()) is not None:
-                self._machine.fail(
-                    f"the sink at {sink.address} was not there for "
-                    f"{self._settings.options.sink_timeout_s:g} s",
-                    "start the receiver first, or give --sink-timeout more time",
-                    1,
-                )
+            if (error := self._sinks.timed_out()) is not None:
+                self._machine.fail(error.what, error.hint, 1)
 
     def request_stop(self) -> None:
         """Ask for an orderly stop of the cluster, since this process was asked to end."""

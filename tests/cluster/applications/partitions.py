@@ -1,9 +1,9 @@
 """Counts the numbers of a source with partitions by their key, into the file ``out``.
 
 Arguments: how many partitions there are, how many numbers each has, and what to do besides:
-``hang`` hangs once in ``read``, ``refuse`` ends one partition with an error, ``unpackable`` gives a
-position that no checkpoint can store, ``async`` reads on the event loop. A source reads its folder
-for names of further partitions, ``more-NAME``.
+``hang`` hangs once in ``read``, ``hangs`` does so each time, ``refuse`` ends one partition with an
+error, ``unpackable`` gives a position that no checkpoint can store, ``async`` reads on the event
+loop. A source reads its folder for names of further partitions, ``more-NAME``.
 """
 
 import os
@@ -34,8 +34,9 @@ class Numbers(wallaroo.PartitionedSource[tuple[str, int]]):
 
     def read(self, partition: str, position: Any) -> Iterator[Any]:
         start = 0 if position is None else position
-        if "hang" in self.chosen and partition == "p0" and start >= self.number_count // 2:
-            self._hang_once()
+        hangs = partition == "p0" and not self.chosen.isdisjoint(("hang", "hangs"))
+        if hangs and start >= self.number_count // 2:
+            self._hang()
         for n in range(start, self.number_count, BATCH):
             if "refuse" in self.chosen and partition == "p1" and n >= self.number_count // 2:
                 raise wallaroo.SourceError("numbers are missing", "put them back", partition)
@@ -43,13 +44,13 @@ class Numbers(wallaroo.PartitionedSource[tuple[str, int]]):
                 yield wallaroo.Batch([(partition, n)], position=object())
             end = min(n + BATCH, self.number_count)
             yield wallaroo.Batch([(partition, each) for each in range(n, end)], position=end)
-            if "hang" in self.chosen and partition == "p0" and end >= self.number_count // 2:
-                self._hang_once()
+            if hangs and end >= self.number_count // 2:
+                self._hang()
             yield None
 
-    def _hang_once(self) -> None:
+    def _hang(self) -> None:
         mark = self.folder / "hung"
-        if not mark.exists():
+        if "hangs" in self.chosen or not mark.exists():
             mark.write_text(str(os.getpid()))
             threading.Event().wait()
 

@@ -6,6 +6,7 @@ from wallaroo.coordinator.restart_policy import (
     BACK_OFF_FIRST_S,
     BACK_OFF_MAX_S,
     RESTARTS_MAX,
+    WINDOW_AFTER_A_HANG_S,
     WINDOW_S,
     RestartPolicy,
 )
@@ -32,6 +33,14 @@ def test_losses_before_the_window_are_forgotten() -> None:
     assert policy.lost(10.0) == pytest.approx(4 * BACK_OFF_FIRST_S)
     assert policy.lost(10.5) is None
     assert policy.lost(100.0) == pytest.approx(BACK_OFF_FIRST_S)
+
+
+def test_losses_by_hangs_are_remembered_for_longer() -> None:
+    policy = RestartPolicy()
+    for turn in range(RESTARTS_MAX):
+        policy.hung()
+        assert policy.lost(turn * WINDOW_AFTER_A_HANG_S / (RESTARTS_MAX + 1)) is not None
+    assert policy.lost(WINDOW_AFTER_A_HANG_S * 0.99) is None
 
 
 def test_a_loss_now_and_then_never_ends_a_cluster() -> None:

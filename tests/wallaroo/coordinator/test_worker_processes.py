@@ -94,6 +94,18 @@ def test_a_worker_that_is_lost_too_often_ends_the_run() -> None:
     assert "worker w1 was lost 3 times within 60 s" in str(given_up.error)
 
 
+def test_a_worker_whose_connectors_hang_again_and_again_ends_the_run() -> None:
+    processes = WorkerProcesses(restarts_max=2)
+    for now_s in (0.0, 100.0):
+        processes.hung(W)
+        assert isinstance(orders(processes.start(AGAIN, now_s))[-1], LaunchLater)
+    processes.hung(W)
+    (given_up,) = processes.start(AGAIN, 200.0)
+    assert isinstance(given_up, GiveUp)
+    assert "worker w1 was lost 3 times within 600 s" in given_up.error.what
+    assert "source.stuck" in (given_up.error.hint or "")
+
+
 def test_a_member_that_cannot_be_started_ends_the_run() -> None:
     processes = WorkerProcesses(restarts_max=2)
     processes.start(FIRST, 0.0)

@@ -131,7 +131,7 @@ FRAMES: list[ControlFrame] = [
     Prepared(EPOCH, EPOCH),
     StartProcess(EPOCH),
     ProcessStarted(EPOCH, 4711),
-    ProcessEnded(EPOCH, "the process ended with status 1"),
+    ProcessEnded(EPOCH, "the process ended with status 71", has_hung=True),
     EndProcess(EPOCH),
     Withdraw(NO_EPOCH),
     Dismissed(NO_EPOCH, "what happened", "what to do"),

@@ -8,6 +8,7 @@ import asyncio
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from wallaroo.connectors.sink_classes import Rejected, SinkError
@@ -17,6 +18,9 @@ from wallaroo.ingest.split_batches import Method
 from wallaroo.operators.failures import RECORD_SHOWN_CHARACTERS_MAX, Failure, user_line
 from wallaroo.worker.sink_port import SinkContext
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.loop_watch import watched_sink
+from wallaroo_workers.sinks.runner import SinkWait
+from wallaroo_workers.slow_calls import SlowCall
 from wallaroo_workers.sources.connector_thread import ConnectorThread
 
 log = get_logger()
@@ -43,14 +47,17 @@ class AuthorSink:
         self._sink = copy.copy(sink)
         self._context = context
         self._address = address
+        self.watched = watched_sink(context.name)
         self._thread: ConnectorThread | None = None
         self._must_close = False
         """Whether ``open`` was called; if it raised, there may still be a connection."""
-        self._slow: asyncio.TimerHandle
-        """Reports that a call does not return."""
         self._logged_s = float("-inf")
         self.waiting_since_s: float | None = None
         """Since what time of the loop the sink takes nothing; ``None`` while it does."""
+        self._waits_for = ""
+        """The method that is running or has raised last."""
+        self._raised = ""
+        """What it raised; empty while it runs."""
         self._batch_count = self._retry_count = self._rejected_count = 0
 
     async def call(self, name: str, *arguments: Any) -> Any:
@@ -59,15 +66,14 @@ class AuthorSink:
         Raises ``SinkFailed`` if the author says that trying again cannot help. While the method
         does not return, a line says so every 10 s.
         """
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
         self._must_close = self._must_close or name == "open"
         if self.waiting_since_s is None:
-            self.waiting_since_s = began_s
-        self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
+            self.waiting_since_s = asyncio.get_running_loop().time()
+        if name != "close":
+            self._waits_for, self._raised = name, ""
+        slow = SlowCall(partial(self._report_slow, name), self._stack)
         try:
-            result = await self._run(getattr(self._sink, name), arguments)
-            return await result if inspect.isawaitable(result) else result
+            return await self._run(slow, getattr(self._sink, name), arguments)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -82,7 +88,7 @@ class AuthorSink:
         except BaseException as error:
             raise MethodExit from error
         finally:
-            self._slow.cancel()
+            slow.end()
 
     async def write(
         self,
@@ -102,6 +108,17 @@ class AuthorSink:
             except Rejected as rejected:
                 rows = self.refused(rows, rejected)
                 keep(rows)
+
+    @property
+    def wait(self) -> SinkWait | None:
+        """For what the sink waits, while it takes no rows."""
+        if (since_s := self.waiting_since_s) is None:
+            return None
+        method = Method(self._sink, self._waits_for)
+        ended = f"raised {self._raised}" if self._raised else "has not returned"
+        what = f"the sink {self._context.name!r} took nothing"
+        hint = "see that the target can be reached, or give --sink-timeout more time"
+        return SinkWait(since_s, writable(what), writable(f"{method} {ended}"), hint)
 
     def works(self) -> None:
         """Note that the sink takes rows."""
@@ -124,14 +141,14 @@ class AuthorSink:
             "undelivered_bytes": None,
         }
 
-    async def _run(self, method: Any, arguments: tuple[Any, ...]) -> Any:
+    async def _run(self, slow: SlowCall, method: Any, arguments: tuple[Any, ...]) -> Any:
         if inspect.iscoroutinefunction(method):
-            return await method(*arguments)
+            return await slow.settled(method(*arguments))
         if self._thread is None:
             loop = asyncio.get_running_loop()
             self._thread = ConnectorThread(self._context.name, loop)
             self._thread.start()
-        return await self._thread.call(lambda: method(*arguments))
+        return await slow.settled(await self._thread.call(lambda: method(*arguments)))
 
     async def close(self, *, is_broken: bool = False) -> None:
         """Call the author's ``close`` once for each ``open``; it may fail, as the connection may
@@ -188,6 +205,8 @@ class AuthorSink:
         if isinstance(error, MethodExit) and error.__cause__ is not None:
             error = error.__cause__
         method = getattr(self._sink, name)
+        if name != "close":
+            self._raised = error_text(error)
         hint = CODE_HINT if isinstance(error, PROGRAMMING_ERRORS) else TARGET_HINT
         self._log(name, error_text(error), queued_bytes, following, hint, user_line(error, method))
 
@@ -196,11 +215,12 @@ class AuthorSink:
         method = Method(self._sink, name)
         return SinkFailed(writable(f"the sink {self._context.name!r}: {method} {what}"), hint)
 
-    def _report_slow(self, name: str, began_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._slow = loop.call_later(WAITING_LOGGED_EVERY_S, self._report_slow, name, began_s)
-        reason = f"it has not returned for {loop.time() - began_s:.0f} s"
-        self._log(name, reason, None, "it is waited for; queued rows are kept", TARGET_HINT)
+    def _stack(self) -> str:
+        return "" if self._thread is None else self._thread.stack()
+
+    def _report_slow(self, name: str, reason: str, stack: str) -> None:
+        following = "it is waited for; queued rows are kept"
+        self._log(name, reason, None, following, TARGET_HINT, stack=stack)
 
     def _log(
         self,
@@ -210,6 +230,7 @@ class AuthorSink:
         following: str,
         hint: str,
         at: str = "",
+        stack: str = "",
     ) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s < self._logged_s + WAITING_LOGGED_EVERY_S:
@@ -223,6 +244,7 @@ class AuthorSink:
             reason=writable(reason),
             at=at,
             **({} if queued_bytes is None else {"bytes_queued": queued_bytes}),
+            **({"stack": stack} if stack else {}),
             hint=hint,
             next=following,
         )

@@ -14,7 +14,7 @@ from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
-from wallaroo_workers.sinks.runner import ProcessSinkRunner, cut_when_settled, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, SinkWait, cut_when_settled, flush_queue
 from wallaroo_workers.sources.reading import Backoff
 
 log = get_logger()
@@ -71,9 +71,9 @@ class ConnectorRunner:
         return self._connected.is_set()
 
     @property
-    def waiting_since_s(self) -> float | None:
-        """Since what time of the loop the sink accepts nothing."""
-        return self._author.waiting_since_s
+    def wait(self) -> SinkWait | None:
+        """For what the author's method waits."""
+        return self._author.wait
 
     @property
     def batches(self) -> dict[str, Any]:

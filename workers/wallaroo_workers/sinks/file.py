@@ -66,7 +66,7 @@ class FileSinkRunner:
     outbox = None
     """Results are in order by their cuts."""
     connection_count = 1
-    waiting_since_s: float | None = None
+    wait = None
     batches = None
     """A file is always there."""
 

@@ -19,7 +19,7 @@ from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.once_delivery import Delivery
-from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, SinkWait, flush_queue
 from wallaroo_workers.sinks.without_checkpoints import SlotSink
 
 
@@ -109,9 +109,9 @@ class OnceRunner:
         return self._delivery is not None and self._delivery.is_open
 
     @property
-    def waiting_since_s(self) -> float | None:
-        """Since what time of the loop the sink accepts nothing."""
-        return self._author.waiting_since_s
+    def wait(self) -> SinkWait | None:
+        """For what the author's method waits."""
+        return self._author.wait
 
     @property
     def batches(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 from wallaroo.checkpoint.store import ObjectStore
+from wallaroo.errors import ClusterError
 from wallaroo.names import SinkId, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo.worker.sink_port import SinkContext, SinkEvents
@@ -19,7 +20,7 @@ class ProcessSinks(WorkerSinks):
     def __init__(
         self, plan: Application, runners: Sequence[ProcessSinkRunner], timeout_s: float | None
     ) -> None:
-        """``timeout_s`` is how long a sink may be unreachable."""
+        """``timeout_s`` is for how long a sink may take nothing."""
         super().__init__(runners, run_together)
         self._plan = plan
         self._process_runners = runners
@@ -52,16 +53,16 @@ class ProcessSinks(WorkerSinks):
             "undelivered_bytes": sum(each["undelivered_bytes"] or 0 for each in of_sinks),
         }
 
-    def timed_out(self) -> ProcessSinkRunner | None:
-        """Return a sink that has been unreachable for longer than allowed."""
+    def timed_out(self) -> ClusterError | None:
+        """Return what ends the run, if a sink has taken nothing for longer than allowed."""
+        if (timeout_s := self._timeout_s) is None:
+            return None
         now_s = asyncio.get_running_loop().time()
         for runner in self._process_runners:
-            if (
-                self._timeout_s is not None
-                and runner.waiting_since_s is not None
-                and now_s - runner.waiting_since_s > self._timeout_s
-            ):
-                return runner
+            wait = runner.wait
+            if wait is not None and now_s - wait.since_s > timeout_s:
+                why = f": {wait.why}" if wait.why else ""
+                return ClusterError(f"{wait.what} for {timeout_s:g} s{why}", hint=wait.hint)
         return None
 
 

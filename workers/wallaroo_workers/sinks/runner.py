@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -17,6 +18,19 @@ log = get_logger()
 
 FLUSH_POLL_S = 0.01
 FLUSH_LOG_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkWait:
+    """A sink that takes nothing for now."""
+
+    since_s: float
+    """A time of the loop."""
+    what: str
+    """A sentence to which the duration is added."""
+    why: str
+    """What is known about the reason; may be empty."""
+    hint: str
 
 
 class ProcessSinkRunner(SinkRunner, Protocol):
@@ -48,8 +62,8 @@ class ProcessSinkRunner(SinkRunner, Protocol):
         ...
 
     @property
-    def waiting_since_s(self) -> float | None:
-        """Since what time of the loop the sink is unreachable; ``None`` while it is not."""
+    def wait(self) -> SinkWait | None:
+        """For what the sink waits before it can take rows; ``None`` if it takes them."""
         ...
 
     @property

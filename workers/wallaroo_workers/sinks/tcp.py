@@ -8,7 +8,7 @@ from wallaroo.connectors.tcp import TCPSink
 from wallaroo.names import CheckpointId
 from wallaroo.worker.sink_port import FinishCut, SinkContext, nothing_to_name
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sinks.runner import ProcessSinkRunner, cut_when_settled, flush_queue
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, SinkWait, cut_when_settled, flush_queue
 from wallaroo_workers.sinks.tcp_connection import SinkConnection
 
 log = get_logger()
@@ -46,13 +46,21 @@ class TCPSinkRunner:
         self._handed_out_since_settled = 0
         self._is_closed = False
         self._connected = asyncio.Event()
-        self.waiting_since_s: float | None = None
+        self._waiting_since_s: float | None = None
         """Loop time since which the sink is disconnected; ``None`` while it is connected."""
 
     @property
     def address(self) -> str:
         """The address of the sink."""
         return self._sink.address
+
+    @property
+    def wait(self) -> SinkWait | None:
+        """The wait for the receiver, while the sink is disconnected."""
+        if (since_s := self._waiting_since_s) is None:
+            return None
+        hint = "start the receiver first, or give --sink-timeout more time"
+        return SinkWait(since_s, f"the sink at {self.address} was not there", "", hint)
 
     @property
     def backlog_bytes(self) -> int:
@@ -92,10 +100,10 @@ class TCPSinkRunner:
         loop = asyncio.get_running_loop()
         back_off_s = 0.0
         while not self._is_closed:
-            self.waiting_since_s = loop.time()
+            self._waiting_since_s = loop.time()
             await self._connect(back_off_s)
             connected_s = loop.time()
-            self.waiting_since_s = None
+            self._waiting_since_s = None
             self._connected.set()
             self.write_waiting()
             self._on_progress()
@@ -226,6 +234,6 @@ class TCPSinkRunner:
     def close(self) -> None:
         """Close the connection for good, since everything is delivered."""
         self._is_closed = True
-        self.waiting_since_s = None
+        self._waiting_since_s = None
         if self._connection is not None:
             self._connection.close()

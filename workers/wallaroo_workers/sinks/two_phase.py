@@ -27,7 +27,7 @@ from wallaroo.worker.two_phases import (
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sinks.author_sink import AuthorSink, SinkFailed
 from wallaroo_workers.sinks.connector import ConnectorRunner
-from wallaroo_workers.sinks.runner import ProcessSinkRunner, flush_queue, is_set_within
+from wallaroo_workers.sinks.runner import ProcessSinkRunner, SinkWait, flush_queue, is_set_within
 from wallaroo_workers.sinks.two_phase_at_once import (
     TwoPhasesAtOnce,
     checked_token,
@@ -118,9 +118,9 @@ class TwoPhaseRunner:
         return self._settled_bytes + (0 if self._machine is None else self._machine.settled_bytes)
 
     @property
-    def waiting_since_s(self) -> float | None:
-        """Since what time of the loop the sink accepts nothing."""
-        return self._author.waiting_since_s
+    def wait(self) -> SinkWait | None:
+        """For what the author's method waits."""
+        return self._author.wait
 
     @property
     def batches(self) -> dict[str, Any]:

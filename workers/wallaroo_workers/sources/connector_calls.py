@@ -4,13 +4,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wallaroo.connectors.source_classes import SourceError
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.split_batches import Method
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sources.author_methods import SourceOfAuthor, has_own, settled
+from wallaroo_workers.loop_watch import watched_source
+from wallaroo_workers.slow_calls import SlowCall
+from wallaroo_workers.sources.author_methods import SourceOfAuthor, has_own
 from wallaroo_workers.sources.connector_thread import ConnectorThread
 from wallaroo_workers.sources.reading import Backoff, Waiting, run_error, waiting
 
@@ -27,7 +30,7 @@ class WaitingLog:
         self._clock = clock
         self._next_s: dict[str, float] = {}
 
-    def add(self, message: Waiting, following: str = "it is tried again") -> None:
+    def add(self, message: Waiting, following: str = "it is tried again", stack: str = "") -> None:
         """Log this, unless the same method was logged a short time ago."""
         now_s = self._clock()
         if now_s < self._next_s.get(message.method, now_s):
@@ -39,6 +42,7 @@ class WaitingLog:
             method=message.method,
             error=message.error,
             at=message.at,
+            **({"stack": stack} if stack else {}),
             next=following,
         )
 
@@ -57,18 +61,48 @@ class ConnectorCalls:
         self._pipeline = pipeline
         self._waits = waits
         self._pump_thread = thread
+        self.watched = watched_source(pipeline)
         self._own_thread: ConnectorThread | None = None
+        self._busy_since_s: float | None = None
 
     async def call(self, name: str, *arguments: Any) -> Any:
-        """Return what the author's method returns, or raise what it raises."""
+        """Return what the author's method returns, or raise what it raises.
+
+        While it does not return, a line says so every 10 s.
+        """
         method = getattr(self._source, name)
-        if not has_own(self._source, name) or inspect.iscoroutinefunction(method):
-            return await settled(method(*arguments))
-        return await self.in_thread(lambda: method(*arguments))
+        slow = SlowCall(partial(self._report_slow, name), self.stack)
+        try:
+            if not has_own(self._source, name) or inspect.iscoroutinefunction(method):
+                return await slow.settled(method(*arguments))
+            return await slow.settled(await self.in_thread(lambda: method(*arguments)))
+        finally:
+            slow.end()
+
+    def _report_slow(self, name: str, reason: str, stack: str) -> None:
+        message = Waiting(str(Method(self._source, name)), reason, "", 0.0)
+        self._waits.add(message, "it is waited for", stack)
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Return what ``function`` returns in the connector's thread."""
-        return await settled(await self._thread().call(function))
+        return await self._thread().call(lambda: self._noted(function))
+
+    def _noted(self, function: Callable[[], Any]) -> Any:
+        self._busy_since_s = time.monotonic()
+        try:
+            return function()
+        finally:
+            self._busy_since_s = None
+
+    @property
+    def busy_since_s(self) -> float | None:
+        """When the present call in the thread began, by the monotonic clock."""
+        return self._busy_since_s
+
+    def stack(self) -> str:
+        """Return where the thread is."""
+        thread = self._pump_thread or self._own_thread
+        return "" if thread is None else thread.stack()
 
     def _thread(self) -> ConnectorThread:
         if self._pump_thread is not None:

@@ -10,6 +10,7 @@ from wallaroo.connectors.source_classes import PartitionedSource
 from wallaroo.describing import a_type
 from wallaroo.errors import ClusterError
 from wallaroo.ingest.split_batches import Method
+from wallaroo_workers.loop_watch import Watched
 from wallaroo_workers.sources.reading import ASKED_AGAIN_S, COLLECT_S, Pairs, is_pair
 
 
@@ -109,8 +110,9 @@ def not_a_generator(source: PartitionedSource[Any], result: object) -> ClusterEr
 class AsyncPartitionReader:
     """Runs the asynchronous generators of all partitions as tasks."""
 
-    def __init__(self, source: PartitionedSource[Any]) -> None:
+    def __init__(self, source: PartitionedSource[Any], watched: Watched) -> None:
         self._source = source
+        self.watched = watched
         self._arrived = asyncio.Event()
         self._partitions: dict[str, _AsyncPartition] = {}
 
@@ -119,7 +121,7 @@ class AsyncPartitionReader:
         generator = self._source.read(partition, position)
         if not isinstance(generator, AsyncIterator):
             raise not_a_generator(self._source, generator)
-        self._partitions[partition] = _AsyncPartition(generator, self._arrived)
+        self._partitions[partition] = _AsyncPartition(generator, self._arrived, self.watched)
 
     async def remove(self, partition: str) -> None:
         """Read this partition no more."""
@@ -162,7 +164,10 @@ class AsyncPartitionReader:
 class _AsyncPartition:
     """One asynchronous generator, and what it gave."""
 
-    def __init__(self, generator: AsyncIterator[Any], arrived: asyncio.Event) -> None:
+    def __init__(
+        self, generator: AsyncIterator[Any], arrived: asyncio.Event, watched: Watched
+    ) -> None:
+        self.watched = watched
         self._generator = generator
         self._arrived = arrived
         self._items: list[Any] = []

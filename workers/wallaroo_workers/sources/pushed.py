@@ -29,10 +29,12 @@ from wallaroo.ingest.connection_handover import ConnectionCopy
 from wallaroo.ingest.pushed_records import PushedRecords
 from wallaroo.ingest.split_batches import Method
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.loop_watch import watched_source
 from wallaroo_workers.sources.connector_calls import ConnectorCalls, WaitingLog
 from wallaroo_workers.sources.context import SourceContext
 from wallaroo_workers.sources.pushed_acks import Acks
 from wallaroo_workers.sources.reading import ASKED_AGAIN_S, Backoff, run_error
+from wallaroo_workers.sources.stuck_watch import StuckWatch
 
 log = get_logger()
 
@@ -56,6 +58,7 @@ class PushedRunner:
         self._context = context
         self._source = source
         self._name = context.pipeline.name
+        self.watched = watched_source(self._name)
         self._decodes = context.source.decoder is not None
         self._waits = WaitingLog(self._name)
         self._calls = ConnectorCalls(source, self._name, self._waits, None)
@@ -207,15 +210,29 @@ class PushedRunner:
 
     async def _receive_in_thread(self, received: Any) -> None:
         iterator = await self._calls.in_thread(lambda: iter(received))
-        take_some = partial(self._take_some, iterator, self._opening, asyncio.get_running_loop())
-        while True:
-            await self._until_room()
-            has_more, is_busy = await self._calls.in_thread(take_some)
-            self._collect()
-            if not has_more:
-                return
-            if not is_busy:
-                await asyncio.sleep(ASKED_AGAIN_S)
+        loop = asyncio.get_running_loop()
+        take_some = partial(self._take_some, iterator, self._opening, loop)
+        # An iterator may wait for a quiet queue, but not while the thread has to acknowledge.
+        watch = StuckWatch(
+            self._calls,
+            self._name,
+            self._context.on_stuck,
+            lambda: self._acks.wait,
+            "receive and ack share a thread, and a call that blocks cannot be interrupted; let "
+            "receive yield None after a moment",
+        )
+        watching = loop.create_task(watch.run())
+        try:
+            while True:
+                await self._until_room()
+                has_more, is_busy = await self._calls.in_thread(take_some)
+                self._collect()
+                if not has_more:
+                    return
+                if not is_busy:
+                    await asyncio.sleep(ASKED_AGAIN_S)
+        finally:
+            watching.cancel()
 
     def _take_some(
         self, iterator: Iterator[Any], opening: int, loop: asyncio.AbstractEventLoop

@@ -3,15 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.sources.connector_thread import ConnectorThread
+from wallaroo_workers.loop_watch import STUCK_S, WATCH_EVERY_S
 
 log = get_logger()
 
-STUCK_S = 10.0
-"""A worker whose reader does not return for so long is replaced."""
-WATCH_EVERY_S = 1.0
+
+class Busy(Protocol):
+    """What runs an author's code in a thread."""
+
+    @property
+    def busy_since_s(self) -> float | None:
+        """When the present call began, by the monotonic clock."""
+        ...
+
+    def stack(self) -> str:
+        """Return where the thread is."""
+        ...
 
 
 class StuckWatch:
@@ -19,15 +29,19 @@ class StuckWatch:
 
     def __init__(
         self,
-        thread: ConnectorThread,
+        thread: Busy,
         pipeline: str,
         on_stuck: Callable[[], None],
-        stuck_s: float = STUCK_S,
+        is_waited_for: Callable[[], bool] = lambda: True,
+        hint: str = "a call that blocks cannot be interrupted; let poll and read return in time",
     ) -> None:
+        """A call counts as stuck only if something ``is_waited_for``."""
         self._thread = thread
+        self._is_waited_for = is_waited_for
+        self._hint = hint
         self._pipeline = pipeline
         self._on_stuck = on_stuck
-        self._looks_max = max(1, round(stuck_s / WATCH_EVERY_S))
+        self._looks_max = round(STUCK_S / WATCH_EVERY_S)
         self._since_s: float | None = None
         self._look_count = 0
 
@@ -45,7 +59,7 @@ class StuckWatch:
         meanwhile, and its thread did nothing either.
         """
         since_s = self._thread.busy_since_s
-        if since_s is None or since_s != self._since_s:
+        if since_s is None or since_s != self._since_s or not self._is_waited_for():
             self._since_s, self._look_count = since_s, 0
             return False
         self._look_count += 1
@@ -56,7 +70,7 @@ class StuckWatch:
             pipeline=self._pipeline,
             for_s=round(time.monotonic() - since_s),
             stack=self._thread.stack(),
-            hint="a call that blocks cannot be interrupted; let poll and read return in time",
+            hint=self._hint,
             next="this worker ends, and is started again",
         )
         self._on_stuck()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from wallaroo.connectors.source_classes import PartitionedSource
+from wallaroo_workers.loop_watch import watched_source
 from wallaroo_workers.sources.author_methods import (
     checked_item,
     complete_reader,
@@ -27,6 +28,7 @@ class TaskPump:
     def __init__(self, source: PartitionedSource[Any], pipeline: str, deliver: Deliver) -> None:
         self._source = source
         self._state = read_state(source, pipeline)
+        self.watched = watched_source(pipeline)
         self._deliver = deliver
         self._reader: Any = None
         self._jobs: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
@@ -119,7 +121,7 @@ class TaskPump:
     async def _open(self) -> Any:
         reader = await settled(self._source.reader())
         reader = (
-            AsyncPartitionReader(self._source)
+            AsyncPartitionReader(self._source, self.watched)
             if reader is None
             else complete_reader(self._source, reader)
         )

@@ -78,8 +78,8 @@ class Agent:
             case ProcessStarted(epoch, pid):
                 if self.process is not None and self.process.incarnation == epoch:
                     self.process.pid.set_result(pid)
-            case ProcessEnded(epoch, reason):
-                self.process_ended(epoch, reason)
+            case ProcessEnded(epoch, reason, has_hung):
+                self.process_ended(epoch, reason, has_hung=has_hung)
             case Withdraw():
                 self._owner.withdrawn(self)
             case _:
@@ -92,7 +92,7 @@ class Agent:
         self.send(StartProcess(incarnation))
         return self.process
 
-    def process_ended(self, incarnation: Epoch, reason: str) -> None:
+    def process_ended(self, incarnation: Epoch, reason: str, *, has_hung: bool = False) -> None:
         """Report the end of the worker's process, once."""
         process = self.process
         if process is None or process.incarnation != incarnation or process.ended.is_set():
@@ -100,7 +100,7 @@ class Agent:
         if not process.pid.done():
             process.pid.set_result(0)
         process.ended.set()
-        process.events.worker_lost(self.name, incarnation, reason)
+        process.events.worker_lost(self.name, incarnation, reason, has_hung=has_hung)
 
     def lost(self, reason: str) -> None:
         """Report the end of the connection; the agent ends its worker as well then."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch, WorkerName
+from wallaroo.statuses import ExitStatus
 from wallaroo_workers.forks import starting_program
 from wallaroo_workers.initializer.placement.private_folders import PrivateFolder, remove_leftovers
 from wallaroo_workers.leftovers import MARK, Leftovers, new_mark
@@ -40,8 +41,13 @@ block to the system and getting new pages: 9 instead of 23 microseconds a record
 class ProcessEvents(Protocol):
     """Handles the ends of processes that a placement has started."""
 
-    def worker_lost(self, worker: WorkerName, incarnation: Epoch, reason: str) -> None:
-        """Handle the end of a worker's process; called once for each, with the reason as text."""
+    def worker_lost(
+        self, worker: WorkerName, incarnation: Epoch, reason: str, *, has_hung: bool = False
+    ) -> None:
+        """Handle the end of a worker's process; called once for each, with the reason as text.
+
+        ``has_hung``: it ended itself because a source or sink in it did not return.
+        """
         ...
 
 
@@ -121,7 +127,7 @@ class LocalPlacement:
         process: asyncio.subprocess.Process,
         folder: PrivateFolder,
         leftovers: Leftovers,
-        ended: Callable[[str], None],
+        ended: Callable[..., None],
     ) -> None:
         status = await process.wait()
         count = await asyncio.to_thread(leftovers.end)
@@ -133,7 +139,7 @@ class LocalPlacement:
         folder.remove()
         if self._on_status is not None:
             self._on_status(status)
-        ended(_reason(status))
+        ended(_reason(status), has_hung=status == ExitStatus.STUCK)
 
     def kill(self, worker: WorkerName) -> None:
         """End what is left of this worker's process."""
