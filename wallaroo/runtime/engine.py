@@ -72,7 +72,7 @@ class Engine:
         self._sources.clear()
         self._links = {}
         self._holds_sources = False
-        self._save = None
+        self.save_with(None)
 
     def use_clock(self, clock: Callable[[], float]) -> None:
         """Use this clock from now on."""

@@ -90,3 +90,14 @@ def test_slices_are_small_again_when_a_checkpoint_begins() -> None:
     played.engine.save_with(lambda: False)
     played.turns(1)
     assert played.dataflow.slices[0] == 64
+
+
+def test_an_engine_that_starts_again_while_a_checkpoint_is_written_takes_records() -> None:
+    played = Played(0.02)
+    played.engine.save_with(lambda: True)
+    played.turns(SLICES_BEFORE_SAVING)
+    played.engine.restart(cast(Dataflow, played.dataflow))
+    played.dataflow.slices.clear()
+    played.engine.source_ready(cast(Any, Endless()))
+    played.turns(1)
+    assert played.dataflow.slices == [1]
