@@ -1,0 +1,414 @@
+"""The windows of one state on one worker, if they are the same for all keys.
+
+Windows are stored by time first, then by key. A chain keeps the bounds of its pane in two locals,
+so a record costs one comparison and one look-up. A window has no timer: when the clock has passed
+its end, firing is a walk over a dict.
+
+    record -> locate -> live dict of its pane          (or late, by the policy)
+    clock  -> advance -> windows that are due, in the order of their ends -> fire_some -> results
+
+**A barrier may pass between any two calls of** ``fire_some``. What is due and not fired stays in
+panes, so it is part of the checkpoint. At most one window is half fired; its keys that are done are
+saved with its end, and are not fired again.
+
+**Whether a record is late is decided by the clock, never by what has fired.** If output is held up,
+windows that are due wait, while records still arrive for them. Those are late. So the live dicts of
+a window are set aside when it becomes due, and what is added to its panes later (for other windows,
+or by the policy *update*) does not count for it.
+"""
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Any
+
+from wallaroo.timing.grids import grid_of
+from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.pane_map import PaneMap
+from wallaroo.timing.panes import Found, Pane
+from wallaroo.timing.window_firing import Fired, WindowFiring
+from wallaroo.timing.window_spec import (
+    GlobalWindows,
+    LatePolicy,
+    ResultKind,
+    Window,
+    WindowSpec,
+)
+
+PANES_MAX = 100_000
+"""Open panes of one state. Times far in the future would fill the memory with one dict each."""
+
+
+class TooManyPanesError(ValueError):
+    """A record would open another pane, and there are too many already."""
+
+
+class PaneStore:
+    """The open windows of one state on one worker, and what they give as the clock moves."""
+
+    def __init__(
+        self, spec: WindowSpec, *, tracks_changes: bool = False, panes_max: int = PANES_MAX
+    ) -> None:
+        """With ``tracks_changes`` checkpoints are on."""
+        windows, rules = spec.windows, spec.firing
+        self._aggregation = spec.aggregation
+        self._rules = rules
+        self._grid = grid_of(windows)
+        self._tracks_changes = tracks_changes
+        self._panes_max = panes_max
+        has_trigger = rules.until or rules.early_count or rules.early_every_ns
+        self._fires_each_record = isinstance(windows, GlobalWindows) and not has_trigger
+        sees_each_record = rules.until is not None or self._fires_each_record
+        self._merge = None if sees_each_record else spec.aggregation.merge
+        self._panes = PaneMap(self._grid, self._merge)
+        self._open: dict[int, int] = {}
+        """Start by end of each window that has a pane and has not fired."""
+        self._ends: list[int] = []
+        """A heap of the ends of open windows that are not due."""
+        self._due: deque[Window] = deque()
+        self._half_fired: WindowFiring | None = None
+        self._done: dict[int, set[Any]] = {}
+        """Keys that are done, by the end of their window, from a checkpoint or another worker."""
+        self._ready: deque[Fired] = deque()
+        self._updates_after: dict[int, list[Any]] = {}
+        """Keys of late records, by the end of a window that has to give its final results first."""
+        self._early: deque[tuple[Window, deque[Any]]] = deque()
+        """Keys that an early result of a window is due for."""
+        self._leaving: list[tuple[int, int]] = []
+        """A heap of last end and start of panes that only late records may still change."""
+        self._side: list[tuple[Any, Any, int]] = []
+        self.late_count = 0
+        self.fired_counts: Counter[ResultKind] = Counter()
+        self.clock = BEFORE_ALL
+        self.fired = BEFORE_ALL
+        """All results with a time before this are given."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether ``fire_some`` has something to do."""
+        return bool(self._ready or self._due or self._half_fired or self._early)
+
+    @property
+    def open_count(self) -> int:
+        """Return how many windows are open or due."""
+        return len(self._open)
+
+    def locate(self, key: Any, record: Any, time: int) -> Found | None:
+        """Return the pane of a record; ``None`` if the record is dealt with, since it is late.
+
+        After ``None``, and after ``added``, a chain gives what ``fire_ready`` has before it takes
+        the next record, which may change the same accumulators.
+        """
+        start, end = self._grid.pane(time)
+        first_end, last_end = self._grid.ends(start)
+        if self._has_passed(last_end):
+            self._add_late(key, record, time)
+            return None
+        pane = self._panes.get(start) or self._new_pane(start, end)
+        if self._rules.late is LatePolicy.UPDATE and self._has_passed(first_end):
+            self._update(pane, key, record)
+            return None
+        pane.begin(self.clock)
+        return pane.found()
+
+    def add(self, key: Any, record: Any, time: int) -> None:
+        """Add one record, as a chain does it with what ``locate`` gives."""
+        found = self.locate(key, record, time)
+        if found is not None:
+            self._add_to(found.low, key, record)
+
+    def added(self, start: int, key: Any, accumulator: Any) -> None:
+        """Give the results that a record of a key causes by itself, in the pane at ``start``.
+
+        A chain calls it only for windows with ``until``, ``early(count=)`` or without a trigger.
+        """
+        rules, pane = self._rules, self._panes[start]
+        if self._fires_each_record:
+            window = Window(pane.start, pane.end)
+            self._ready.append(Fired([key], [accumulator], window, ResultKind.EARLY))
+        if rules.until is not None and rules.until(key, accumulator):
+            window = Window(pane.start, pane.end)
+            self._ready.append(Fired([key], [accumulator], window, ResultKind.FINAL))
+            pane.forget(key)
+        elif rules.early_count is not None and pane.counted(key) >= rules.early_count:
+            pane.counts[key] = 0
+            for window in self._grid.windows(start):
+                if not self._has_passed(window.end):
+                    self._give(key, window, ResultKind.EARLY)
+
+    def take_side(self) -> list[tuple[Any, Any, int]]:
+        """Return key, record and time of the late records that go to a pipeline of their own."""
+        side, self._side = self._side, []
+        return side
+
+    def advance(self, clock: int) -> None:
+        """Move the clock. What is due then is given by ``fire_some``."""
+        assert clock >= self.clock, "a clock went back"
+        before, self.clock = self.clock, clock
+        while self._ends and self._has_passed(self._ends[0]):
+            end = heappop(self._ends)
+            window = Window(self._open[end], end)
+            for pane in self._panes.of(window):
+                pane.set_aside()
+            self._due.append(window)
+        every_ns = self._rules.early_every_ns
+        if every_ns is not None and clock // every_ns > before // every_ns:
+            self._prepare_early()
+        self._settle()
+
+    def fire_ready(self) -> Fired | None:
+        """Return a result that a record has caused by itself, if there is one."""
+        if not self._ready:
+            return None
+        fired = self._ready.popleft()
+        self.fired_counts[fired.kind] += len(fired.keys)
+        return fired
+
+    def fire_some(self, count_max: int) -> Fired | None:
+        """Return the next results, of at most ``count_max`` keys; ``None`` if nothing is due."""
+        if self._ready:
+            return self.fire_ready()
+        fired = None
+        if (firing := self._half_fired or self._next_firing()) is not None:
+            fired = firing.next(count_max)
+            if firing.is_complete:
+                self._finish(firing.window)
+        elif self._early:
+            fired = self._fire_early(count_max)
+        if fired is not None:
+            self.fired_counts[fired.kind] += len(fired.keys)
+        return fired
+
+    def get(self, key: Any) -> list[tuple[Window, Any]]:
+        """Return the open windows of a key with their accumulators, in order."""
+        found = []
+        for end, start in sorted(self._open.items()):
+            window = Window(start, end)
+            accumulator = self._panes.key_in(key, window)
+            if accumulator is not None and not self._is_done(key, end):
+                found.append((window, accumulator))
+        return found
+
+    def panes(self) -> list[Pane]:
+        """Return the panes in order, for checkpoints and moves."""
+        return [self._panes[start] for start in sorted(self._panes)]
+
+    def done_keys(self) -> dict[int, set[Any]]:
+        """Return the keys that are done of windows that are not, by the end of the window."""
+        done = {end: {*keys} for end, keys in self._done.items()}
+        if self._half_fired is not None:
+            done[self._half_fired.window.end] = {*self._half_fired.done}
+        return done
+
+    def restore_clock(self, clock: int, fired: int) -> None:
+        """Set the clock before panes are restored; windows up to ``fired`` count as fired."""
+        assert not self._panes, "panes belong to a clock"
+        self.clock, self.fired = clock, fired
+
+    def pane_to_fill(self, start: int, keys: Collection[Any], fired: int) -> Pane | None:
+        """Return the pane that begins here, for keys that come from a checkpoint or from another
+        worker; ``None`` if nothing can change it any more.
+
+        These keys have fired up to ``fired`` there. A window that one side has fired and the other
+        has not is open again, and the keys of the first side are done.
+        """
+        self._restart_firing()
+        both_fired = min(self.fired, fired)
+        if self.is_over(start, both_fired):
+            return None
+        if any(both_fired < window.end <= self.fired for window in self._grid.windows(start)):
+            self._fire_again(both_fired)
+        pane = self._panes.get(start) or self._new_pane(*self._grid.pane(start))
+        for window in self._grid.windows(start):
+            if window.end > both_fired and self._has_passed(window.end):
+                if window.end not in self._open:
+                    self._open[window.end] = window.start
+                    self._due.append(window)
+                if window.end <= fired:
+                    self._done.setdefault(window.end, set()).update(keys)
+        self._due = deque(sorted(self._due, key=attrgetter("end")))
+        return pane
+
+    def is_over(self, start: int, fired: int) -> bool:
+        """Return whether nothing can change the pane that begins here, if ``fired`` has fired."""
+        _, last_end = self._grid.ends(start)
+        return last_end <= fired and self._has_passed(last_end, self._rules.allow_late_ns)
+
+    def add_done(self, end: int, keys: Iterable[Any]) -> None:
+        """Note keys that are done of a window that is not, after its panes were filled."""
+        if end in self._open:
+            self._done.setdefault(end, set()).update(keys)
+
+    def drop(self, keys: set[Any]) -> None:
+        """Forget what is beside the panes of keys that move to another worker."""
+        self._restart_firing()
+        for done in self._done.values():
+            done -= keys
+        for end, waiting in self._updates_after.items():
+            self._updates_after[end] = [key for key in waiting if key not in keys]
+        self._early = deque(
+            (window, deque(key for key in changed if key not in keys))
+            for window, changed in self._early
+        )
+
+    def _has_passed(self, end: int, later_ns: int = 0) -> bool:
+        """Return whether a window with this end is due, or was so long ago."""
+        return self.clock >= min(end + self._rules.delay_ns + later_ns, END)
+
+    def _fire_again(self, fired: int) -> None:
+        """Go back to ``fired``: what has fired since then fires for keys that are not here yet.
+
+        All such windows are due again, so that the next checkpoint names the keys that are done.
+        """
+        for pane in self.panes():
+            for window in self._grid.windows(pane.start):
+                if fired < window.end <= self.fired and window.end not in self._open:
+                    self._done[window.end] = self._panes.keys_of(window)
+                    self._open[window.end] = window.start
+                    self._due.append(window)
+        self.fired = fired
+
+    def _new_pane(self, start: int, end: int) -> Pane:
+        if len(self._panes) >= self._panes_max:
+            raise TooManyPanesError(
+                f"{len(self._panes)} panes of windows are open; is the time of this record far in "
+                "the future? See ahead_max of event_time()"
+            )
+        pane = self._panes[start] = Pane(
+            start, end, self._aggregation, self._merge, tracks_changes=self._tracks_changes
+        )
+        _, last_end = self._grid.ends(start)
+        for window in self._grid.windows(start):
+            if window.end not in self._open and not self._has_passed(window.end):
+                self._open[window.end] = window.start
+                heappush(self._ends, window.end)
+        if self._has_passed(last_end):
+            heappush(self._leaving, (last_end, start))
+        return pane
+
+    def _add_to(self, start: int, key: Any, record: Any) -> None:
+        pane = self._panes[start]
+        pane.begin(self.clock)
+        self.added(start, key, pane.add(key, record))
+
+    def _add_late(self, key: Any, record: Any, time: int) -> None:
+        """Deal with a record whose windows are all due."""
+        policy, rules = self._rules.late, self._rules
+        start, end = self._grid.pane(time)
+        _, last_end = self._grid.ends(start)
+        if policy is LatePolicy.UPDATE and not self._has_passed(last_end, rules.allow_late_ns):
+            self._update(self._panes.get(start) or self._new_pane(start, end), key, record)
+            return
+        self.late_count += 1
+        if policy is LatePolicy.SIDE:
+            self._side.append((key, record, time))
+        elif policy is LatePolicy.FIRE_PER_MESSAGE:
+            alone = self._aggregation.updated(record, self._aggregation.initial())
+            window = self._grid.windows(start)[-1]
+            self._ready.append(Fired([key], [alone], window, ResultKind.LATE))
+        elif policy is LatePolicy.PLACE_IN_OLDEST_WINDOW and self.clock < END:
+            oldest, end = self._grid.pane(self._grid.oldest_open(self.clock - rules.delay_ns))
+            if oldest not in self._panes:
+                self._new_pane(oldest, end)
+            self._add_to(oldest, key, record)
+
+    def _update(self, pane: Pane, key: Any, record: Any) -> None:
+        """Add a record that is late for some windows, and give their results again."""
+        late = [
+            window
+            for window in self._grid.windows(pane.start)
+            if self._has_passed(window.end)
+            and not self._has_passed(window.end, self._rules.allow_late_ns)
+        ]
+        is_new = {window: self._panes.key_in(key, window) is None for window in late}
+        self._add_to(pane.start, key, record)
+        for window in late:
+            if self._is_done(key, window.end):
+                kind = ResultKind.FINAL if is_new[window] else ResultKind.UPDATE
+                self._give(key, window, kind)
+            else:
+                self._updates_after.setdefault(window.end, []).append(key)
+
+    def _is_done(self, key: Any, end: int) -> bool:
+        if end not in self._open:
+            return True
+        firing = self._half_fired
+        if firing is not None and firing.window.end == end:
+            return key in firing.done
+        return key in self._done.get(end, ())
+
+    def _give(self, key: Any, window: Window, kind: ResultKind) -> None:
+        accumulator = self._panes.key_in(key, window)
+        if accumulator is not None:
+            self._ready.append(Fired([key], [accumulator], window, kind))
+
+    def _next_firing(self) -> WindowFiring | None:
+        if not self._due:
+            return None
+        window = self._due.popleft()
+        # Without a trigger, each record gave the last result of its key already.
+        panes = [] if self._fires_each_record else self._panes.of(window)
+        due_at = min(window.end + self._rules.delay_ns, END)
+        self._half_fired = WindowFiring(window, panes, self._merge, due_at)
+        self._half_fired.done.update(self._done.pop(window.end, ()))
+        return self._half_fired
+
+    def _restart_firing(self) -> None:
+        """Put a half-fired window back, with the keys that are done."""
+        firing, self._half_fired = self._half_fired, None
+        if firing is not None:
+            self._done[firing.window.end] = firing.done
+            self._due.appendleft(firing.window)
+
+    def _finish(self, window: Window) -> None:
+        """Note that a window has fired, and forget what no late record may change."""
+        self._half_fired = None
+        del self._open[window.end]
+        self.fired = max(self.fired, min(window.end, self.clock))
+        due_at = min(window.end + self._rules.delay_ns, END)
+        for key in self._updates_after.pop(window.end, ()):
+            was_given = self._panes.key_in(key, window, due_at) is not None
+            self._give(key, window, ResultKind.UPDATE if was_given else ResultKind.FINAL)
+        for pane in self._panes.of(window):
+            _, last_end = self._grid.ends(pane.start)
+            if last_end == window.end:
+                heappush(self._leaving, (last_end, pane.start))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Forget panes that nothing can change; if nothing is due, results are complete."""
+        while self._leaving:
+            last_end, start = self._leaving[0]
+            if last_end in self._open or not self._has_passed(last_end, self._rules.allow_late_ns):
+                break
+            heappop(self._leaving)
+            self._panes.pop(start, None)
+        if not self._due and self._half_fired is None and self.clock > BEFORE_ALL:
+            until = END if self.clock == END else self.clock - self._rules.delay_ns
+            self.fired = max(self.fired, until)
+
+    def _prepare_early(self) -> None:
+        """Note which keys have changed since the last early results, for each open window."""
+        changed = {pane.start: pane.changed_keys() for pane in self._panes.values()}
+        self._early = deque(each for each in self._early if not self._has_passed(each[0].end))
+        for end, start in sorted(self._open.items()):
+            window = Window(start, end)
+            if not self._has_passed(end):
+                found = (changed.get(each, ()) for each in self._grid.panes(window))
+                keys = dict.fromkeys(key for keys in found for key in keys)
+                if keys:
+                    self._early.append((window, deque(keys)))
+
+    def _fire_early(self, count_max: int) -> Fired:
+        window, waiting = self._early[0]
+        fired = Fired([], [], window, ResultKind.EARLY)
+        while waiting and len(fired.keys) < count_max:
+            key = waiting.popleft()
+            accumulator = self._panes.key_in(key, window)
+            if accumulator is not None:
+                fired.keys.append(key)
+                fired.accumulators.append(accumulator)
+        if not waiting or self._has_passed(window.end):
+            self._early.popleft()
+        return fired
