@@ -55,6 +55,8 @@ PUBLIC: dict[str, set[str]] = {
         "attach_to_module",
         "dt_to_timestamp",
         "key_extractor",
+        "OwnStateComputation",
+        "OwnStateComputationMulti",
         "__version__",
         "computation",
         "computation_multi",

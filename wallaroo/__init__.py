@@ -17,6 +17,8 @@ from wallaroo.api.codecs import (
 from wallaroo.api.computations import (
     Computation,
     ComputationMulti,
+    OwnStateComputation,
+    OwnStateComputationMulti,
     StateComputation,
     StateComputationMulti,
     computation,
@@ -84,6 +86,8 @@ __all__ = [
     "OctetDecoder",
     "OctetEncoder",
     "OnceSink",
+    "OwnStateComputation",
+    "OwnStateComputationMulti",
     "Partition",
     "PartitionedSource",
     "PayloadKey",

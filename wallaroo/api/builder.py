@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, overload
 
-from wallaroo.api.inspection import Problem, caller_place, named
+from wallaroo.api.drafts import drafts_of
+from wallaroo.api.flow import EndNode, Node, WrongNode
+from wallaroo.api.inspection import Problem, caller_place
 from wallaroo.api.payload_keys import PayloadKey
-from wallaroo.api.readers import (
-    read_computation,
-    read_keys,
-    read_name,
-    read_partition,
-    read_sink,
-    read_source,
-    read_state,
-    read_upgrades,
-)
+from wallaroo.api.pipeline import Pipeline, node_of, source_of
+from wallaroo.api.readers import read_name, read_upgrades
 from wallaroo.api.roles import (
+    OwnStateMultiStep,
+    OwnStateStep,
     PartitionFunction,
     RecordKey,
     RecordKeyT,
@@ -26,30 +22,21 @@ from wallaroo.api.roles import (
     StateStep,
 )
 from wallaroo.api.source_keys import SourceKey
-from wallaroo.api.validation import PipelineDraft, application_mistakes
-from wallaroo.connectors.base import Sink, SinkConfig, SourceConfig
+from wallaroo.api.validation import application_mistakes
+from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.compile import compile_graph
-from wallaroo.topology.graph import (
-    Graph,
-    PartitionDeclaration,
-    SourceLocation,
-    StateDeclaration,
-    StepDeclaration,
-    StepKind,
-)
+from wallaroo.topology.graph import Graph, SourceLocation
 from wallaroo.topology.plan import Application
 from wallaroo.type_variables import Q, R_co, S
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class ApplicationBuilder(Generic[R_co]):
     """Declares an application, pipeline by pipeline; its methods can be chained.
 
-    Only ``build()`` raises: mistakes are collected and reported together, each with the line of the
-    call in the user's file.
+    Its methods for steps and sinks are those of ``Pipeline``, and are for the pipeline that
+    ``new_pipeline`` has started last. Only ``build()`` raises: mistakes are collected and reported
+    together, each with the line of the call in the user's file.
 
     A type checker follows the records: an ``ApplicationBuilder[Votes]`` has an open pipeline whose
     next step or sink gets ``Votes``. Before and after a pipeline the records are ``Any``.
@@ -58,28 +45,52 @@ class ApplicationBuilder(Generic[R_co]):
     def __init__(self, name: str) -> None:
         self._place = caller_place()
         self._mistakes: list[str] = []
-        self._drafts: list[PipelineDraft] = []
-        self._name = self._read(read_name, "the application name", name, self._place)
+        self._names: list[str] = []
+        """Of the pipelines that ``new_pipeline`` has started."""
+        self._own: list[Pipeline[Any]] = []
+        """These pipelines, as far as they go."""
+        self._ends: list[Node] = []
+        """The nodes of pipelines, in the order in which they were started or added."""
+        self._name = self._read_name(name)
 
     def new_pipeline(self, name: str, source_config: SourceConfig[Q]) -> "ApplicationBuilder[Q]":
         """Start a pipeline with one source."""
-        place = caller_place()
-        known_name = self._read(read_name, "the pipeline name", name, place)
-        source = self._read(read_source, source_config, place)
-        self._drafts.append(PipelineDraft(known_name, source, place))
-        return self._with_other_records()
+        self._names.append(name)
+        return self._started(source_of("new_pipeline", name, source_config))
 
-    def to(
-        self, computation: StatelessStep[R_co, Q] | StatelessMultiStep[R_co, Q]
-    ) -> "ApplicationBuilder[Q]":
-        """Add a stateless computation; it runs on the worker of its records, in their order."""
-        return self._add_step(StepKind.FUSED, caller_place(), computation)
+    @overload
+    def to(self, computation: StatelessMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to(self, computation: OwnStateMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to(self, computation: OwnStateStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to(self, computation: StatelessStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to(self, computation: Callable[[R_co], Q | None]) -> "ApplicationBuilder[Q]": ...
+    def to(self, computation: Any) -> "ApplicationBuilder[Any]":
+        """Add a computation; it runs on the worker of its records, in their order."""
+        return self._go_on("to", lambda pipeline: pipeline.to(computation))
 
-    def to_parallel(
-        self, computation: StatelessStep[R_co, Q] | StatelessMultiStep[R_co, Q]
+    def map(self, function: Callable[[R_co], Q | None]) -> "ApplicationBuilder[Q]":
+        """Go on with what ``function`` returns; ``None`` drops the record."""
+        return self._go_on("map", lambda pipeline: pipeline.map(function))
+
+    def flat_map(
+        self, function: Callable[[R_co], list[Q] | list[Q | None] | None]
     ) -> "ApplicationBuilder[Q]":
+        """Go on with each item of the list that ``function`` returns."""
+        return self._go_on("flat_map", lambda pipeline: pipeline.flat_map(function))
+
+    @overload
+    def to_parallel(self, computation: StatelessMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to_parallel(self, computation: StatelessStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to_parallel(self, computation: Callable[[R_co], Q | None]) -> "ApplicationBuilder[Q]": ...
+    def to_parallel(self, computation: Any) -> "ApplicationBuilder[Any]":
         """Add a stateless computation that runs on all workers; records lose their order."""
-        return self._add_step(StepKind.PARALLEL, caller_place(), computation)
+        return self._go_on("to_parallel", lambda pipeline: pipeline.to_parallel(computation))
 
     def to_stateful(
         self,
@@ -91,9 +102,10 @@ class ApplicationBuilder(Generic[R_co]):
 
         ``state_class()`` creates the object. Pipelines with the same ``state_name`` share it.
         """
-        place = caller_place()
-        state = self._read(read_state, state_class, state_name, None, place)
-        return self._add_step(StepKind.SINGLE_STATE, place, computation, state)
+        return self._go_on(
+            "to_stateful",
+            lambda pipeline: pipeline.to_stateful(computation, state_class, state_name),
+        )
 
     def to_state_partition(
         self,
@@ -110,43 +122,28 @@ class ApplicationBuilder(Generic[R_co]):
         or tuple, are spread evenly over the workers; any other key gets its state with its first
         record.
         """
-        place = caller_place()
-        keys = self._read(read_keys, partition_keys, place)
-        state = self._read(read_state, state_class, state_name, keys or (), place)
-        partition = self._read(read_partition, partition_function, place)
-        has_all = keys is not None and partition is not None
-        return self._add_step(
-            StepKind.PARTITIONED_STATE, place, computation, state if has_all else None, partition
+        return self._go_on(
+            "to_state_partition",
+            lambda pipeline: pipeline.to_state_partition(
+                computation, state_class, state_name, partition_function, partition_keys
+            ),
         )
 
+    def named(self, name: str) -> "ApplicationBuilder[R_co]":
+        """Give the last step, and the state of its own that it may have, this name."""
+        return self._go_on("named", lambda pipeline: pipeline.named(name))
+
     def to_sink(self, sink_config: SinkConfig[R_co]) -> "ApplicationBuilder[Any]":
-        """End the pipeline with one sink."""
-        place = caller_place()
-        sink = self._read(read_sink, sink_config, "the sink_config of to_sink()", place)
-        return self._close("to_sink", place, [sink])
+        """End the pipeline with one sink; each use of a sink is another one."""
+        return self._go_on("to_sink", lambda pipeline: pipeline.to_sink(sink_config))
 
     def to_sinks(self, sink_configs: Sequence[SinkConfig[R_co]]) -> "ApplicationBuilder[Any]":
         """End the pipeline with a list or tuple of sinks; each result goes to all of them."""
-        place = caller_place()
-        sinks: list[Sink | None] = []
-        if not isinstance(sink_configs, list | tuple):
-            what = f"to_sinks() has {named(sink_configs)}"
-            self._add_mistake(what, "give a list or a tuple of sinks", place)
-        elif not sink_configs:
-            self._add_mistake(
-                "to_sinks() has no sink",
-                "give at least one, or end the pipeline with done()",
-                place,
-            )
-        else:
-            for index, config in enumerate(sink_configs):
-                what = f"sink_configs[{index}] of to_sinks()"
-                sinks.append(self._read(read_sink, config, what, place))
-        return self._close("to_sinks", place, sinks)
+        return self._go_on("to_sinks", lambda pipeline: pipeline.to_sinks(sink_configs))
 
     def done(self) -> "ApplicationBuilder[Any]":
         """End the pipeline without a sink: the results of its last computation are dropped."""
-        return self._close("done", caller_place(), [])
+        return self._go_on("done", lambda pipeline: pipeline.done())
 
     def build(self) -> Application:
         """Return the application, for ``application_setup`` to return.
@@ -154,60 +151,58 @@ class ApplicationBuilder(Generic[R_co]):
         Raises one ``WallarooParameterError``, whose ``mistakes`` lists all mistakes of the
         application.
         """
-        mistakes = [*self._mistakes, *application_mistakes(self._drafts, self._place)]
+        drafts, merging = drafts_of(self._ends)
+        mistakes = [*self._mistakes, *merging, *application_mistakes(drafts, self._place)]
         if mistakes or self._name is None:
             # An object with a mistake may be used several times.
             raise WallarooParameterError([*dict.fromkeys(mistakes)])
-        pipelines = tuple(draft.declaration() for draft in self._drafts)
-        plan = compile_graph(Graph(self._name, pipelines))
+        declared = tuple(draft.declaration() for draft in drafts)
+        plan = compile_graph(Graph(self._name, declared))
         return replace(plan, states=read_upgrades(plan.states))
+
+    def _started(self, pipeline: Pipeline[Q]) -> "ApplicationBuilder[Q]":
+        self._own.append(pipeline)
+        self._ends.append(node_of(pipeline))
+        self._mistakes += node_of(pipeline).mistakes
+        return self._with_other_records()
+
+    def _go_on(
+        self, method: str, follow: Callable[[Pipeline[Any]], Pipeline[Any]]
+    ) -> "ApplicationBuilder[Any]":
+        """Let the open pipeline go on; a call without one is a mistake, as are its arguments."""
+        place = caller_place()
+        ended = self._ended(method, place)
+        current = Pipeline[Any](WrongNode(place)) if ended else self._own[-1]
+        node = node_of(follow(current))
+        self._mistakes += node.mistakes
+        if ended:
+            self._mistakes.append(ended)
+            return self._with_other_records()
+        if isinstance(node, EndNode):
+            node = replace(node, shares_sinks=False)
+        self._ends[self._ends.index(node_of(current))] = node
+        self._own[-1] = Pipeline(node)
+        return self._with_other_records()
+
+    def _ended(self, method: str, place: SourceLocation) -> str:
+        """Return a sentence if there is no open pipeline that ``method`` can go on with."""
+        if not self._own:
+            what = f"{method}() comes before any pipeline"
+            return Problem(what, "call new_pipeline() first").at(place)
+        node = node_of(self._own[-1])
+        if not isinstance(node, EndNode):
+            return ""
+        what = f"{method}() comes after {node.method}() has ended pipeline {self._names[-1]!r}"
+        remedy = f"move it before {node.method}(), or begin another with new_pipeline()"
+        return Problem(what, remedy).at(place)
 
     def _with_other_records(self) -> "ApplicationBuilder[Any]":
         """Return this builder; only for type checkers its records are of another type."""
         return self
 
-    def _add_step(
-        self,
-        placement: StepKind,
-        place: SourceLocation,
-        computation: Any,
-        state: StateDeclaration | None = None,
-        partition: PartitionDeclaration | None = None,
-    ) -> "ApplicationBuilder[Any]":
-        declared = self._read(read_computation, computation, placement, place)
-        draft = self._open_draft(placement.value, place)
-        if draft is not None and declared is not None:
-            draft.steps.append(StepDeclaration(placement, declared, place, state, partition))
-        return self._with_other_records()
-
-    def _close(
-        self, method: str, place: SourceLocation, sinks: list[Sink | None]
-    ) -> "ApplicationBuilder[Any]":
-        draft = self._open_draft(method, place)
-        if draft is not None:
-            draft.close([sink for sink in sinks if sink is not None], method)
-        return self._with_other_records()
-
-    def _open_draft(self, method: str, place: SourceLocation) -> PipelineDraft | None:
-        """Return the pipeline that ``method`` belongs to, or note that there is none."""
-        if not self._drafts:
-            what = f"{method}() comes before any pipeline"
-            self._add_mistake(what, "call new_pipeline() first", place)
-            return None
-        draft = self._drafts[-1]
-        if draft.closed_by:
-            what = f"{method}() comes after {draft.closed_by}() has ended pipeline {draft.name!r}"
-            remedy = f"move it before {draft.closed_by}(), or begin another with new_pipeline()"
-            self._add_mistake(what, remedy, place)
-            return None
-        return draft
-
-    def _add_mistake(self, what: str, remedy: str, place: SourceLocation) -> None:
-        self._mistakes.append(Problem(what, remedy).at(place))
-
-    def _read(self, reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def _read_name(self, name: str) -> str | None:
         try:
-            return reader(*args, **kwargs)
+            return read_name("the application name", name, self._place)
         except WallarooParameterError as error:
             self._mistakes += error.mistakes
             return None

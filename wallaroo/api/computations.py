@@ -1,22 +1,26 @@
 """Decorators that turn functions into computations."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, ParamSpec, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast, overload
 
 from wallaroo.api.decorated import Decorated
-from wallaroo.api.inspection import Problem, name_problems
+from wallaroo.api.inspection import Problem, function_problems, name_problems
 from wallaroo.function_names import short_name
-from wallaroo.type_variables import Q_co
+from wallaroo.type_variables import Q, Q_co, S
 
 P = ParamSpec("P")
+R = TypeVar("R")
+ListT = TypeVar("ListT", bound=list[Any] | None)
 
 
 class _NamedComputation(Decorated[P, Q_co]):
-    """The base of the four kinds, with a name for metrics, messages and the plan."""
+    """The base of all kinds, with a name for metrics, messages and the plan."""
 
-    def __init__(self, function: Callable[P, Q_co], name: str | None) -> None:
+    def __init__(
+        self, function: Callable[P, Q_co], name: str | None, problems: Iterable[Problem] = ()
+    ) -> None:
         """``name`` is ``None`` if the decorator was written without one."""
-        super().__init__(function, _naming_problems(self.decorator, name))
+        super().__init__(function, [*_naming_problems(self.decorator, name), *problems])
         self._name = short_name(function) if name is None else str(name)
 
     def name(self) -> str:
@@ -77,6 +81,48 @@ class StateComputationMulti(_NamedComputation[P, Q_co]):
         return self(*args, **kwargs)
 
 
+class _OwnState(_NamedComputation[P, Q_co]):
+    """The base of state computations that bring the class of their state."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("record", "state")
+
+    def __init__(
+        self, function: Callable[P, Q_co], name: str | None, state: Callable[[], Any]
+    ) -> None:
+        super().__init__(function, name, _state_problems(self.decorator, state))
+        self.state_class = state
+
+    def initial_state(self) -> Any:
+        """Return a new state object."""
+        return self.state_class()
+
+
+class OwnStateComputation(_OwnState[P, Q_co]):
+    """A computation with a state of its own: ``f(record, state)`` returns a record, or ``None``.
+
+    Every call counts as a change of the state. ``(record or None, wallaroo.DELETE)`` deletes it.
+    """
+
+    decorator: ClassVar[str] = "@wallaroo.state_computation(name, state)"
+
+    def compute(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
+class OwnStateComputationMulti(_OwnState[P, Q_co]):
+    """A computation with a state of its own and many results: it returns a list, or ``None``.
+
+    Every call counts as a change of the state. ``(list or None, wallaroo.DELETE)`` deletes it.
+    """
+
+    decorator: ClassVar[str] = "@wallaroo.state_computation_multi(name, state)"
+
+    def compute_multi(self, *args: P.args, **kwargs: P.kwargs) -> Q_co:
+        """Call the user's function."""
+        return self(*args, **kwargs)
+
+
 def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]]:
     """Make a stateless computation of ``f(record)``; a result of ``None`` filters the record."""
     if callable(name):
@@ -89,50 +135,85 @@ def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]
     return decorate
 
 
-def computation_multi(name: str) -> Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]:
+def computation_multi(name: str) -> Callable[[Callable[P, ListT]], ComputationMulti[P, ListT]]:
     """Make a computation of ``f(record)`` that returns a list; each item becomes a record."""
     if callable(name):
         forgot = ComputationMulti(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, Q_co]], ComputationMulti[P, Q_co]]", forgot)
+        return cast("Callable[[Callable[P, ListT]], ComputationMulti[P, ListT]]", forgot)
 
-    def decorate(function: Callable[P, Q_co]) -> ComputationMulti[P, Q_co]:
+    def decorate(function: Callable[P, ListT]) -> ComputationMulti[P, ListT]:
         return ComputationMulti(function, name)
 
     return decorate
 
 
-def state_computation(name: str) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]:
+@overload
+def state_computation(name: str) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]: ...
+
+
+@overload
+def state_computation(
+    name: str, state: Callable[[], S]
+) -> Callable[[Callable[[R, S], Q]], OwnStateComputation[[R, S], Q]]: ...
+
+
+def state_computation(name: str, state: Callable[[], Any] | None = None) -> Any:
     """Make a computation of ``f(record, state)``, which changes ``state`` in place.
 
     It returns ``(result, state_changed)``; a result of ``None`` emits nothing. With
-    ``wallaroo.DELETE`` instead of ``state_changed``, the state of the record's key is deleted.
+    ``wallaroo.DELETE`` instead of ``state_changed``, the state of the record's key is deleted. Such
+    a computation is for ``to_stateful`` and ``to_state_partition``.
+
+    With ``state``, a class or another function that makes a state object, the computation returns
+    just the result, and every call counts as a change. It is for ``to``, and each use has a state
+    of its own: one object for each key of ``key_by``. ``(result, wallaroo.DELETE)`` deletes the
+    state of the record's key.
     """
     if callable(name):
-        forgot = StateComputation(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]", forgot)
+        return StateComputation(name, None)
 
-    def decorate(function: Callable[P, Q_co]) -> StateComputation[P, Q_co]:
-        return StateComputation(function, name)
+    def decorate(function: Callable[P, Q_co]) -> _NamedComputation[P, Q_co]:
+        if state is None:
+            return StateComputation(function, name)
+        return OwnStateComputation(function, name, state)
 
     return decorate
 
 
+@overload
 def state_computation_multi(
     name: str,
-) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]:
+) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]: ...
+
+
+@overload
+def state_computation_multi(
+    name: str, state: Callable[[], S]
+) -> Callable[[Callable[[R, S], Q]], OwnStateComputationMulti[[R, S], Q]]: ...
+
+
+def state_computation_multi(name: str, state: Callable[[], Any] | None = None) -> Any:
     """Make a computation of ``f(record, state)`` that returns ``(list of results, state_changed)``.
 
     Each result becomes a record of its own, in the order of the list. With ``wallaroo.DELETE``
     instead of ``state_changed``, the state of the record's key is deleted.
+
+    With ``state`` it returns just the list, or ``(list, wallaroo.DELETE)``, and every call counts
+    as a change, as described for ``state_computation``.
     """
     if callable(name):
-        forgot = StateComputationMulti(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]", forgot)
+        return StateComputationMulti(name, None)
 
-    def decorate(function: Callable[P, Q_co]) -> StateComputationMulti[P, Q_co]:
-        return StateComputationMulti(function, name)
+    def decorate(function: Callable[P, Q_co]) -> _NamedComputation[P, Q_co]:
+        if state is None:
+            return StateComputationMulti(function, name)
+        return OwnStateComputationMulti(function, name, state)
 
     return decorate
+
+
+def _state_problems(decorator: str, state: object) -> Iterator[Problem]:
+    yield from function_problems(state, f"the state given to {decorator}", ())
 
 
 def _naming_problems(decorator: str, name: object) -> Iterable[Problem]:

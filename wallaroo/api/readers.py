@@ -6,16 +6,18 @@ class style, which have the right methods but were not decorated, are accepted a
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallaroo.api.codecs import Partition
 from wallaroo.api.computations import (
     Computation,
     ComputationMulti,
+    OwnStateComputation,
+    OwnStateComputationMulti,
     StateComputation,
     StateComputationMulti,
 )
-from wallaroo.api.decorated import Decorated, is_decorated
+from wallaroo.api.decorated import BaseWrapped, Decorated, is_decorated
 from wallaroo.api.inspection import (
     Problem,
     function_problems,
@@ -36,6 +38,7 @@ from wallaroo.routing.keys import Key, canonical_key, display_key, short_repr
 from wallaroo.topology.graph import (
     ComputationDeclaration,
     PartitionDeclaration,
+    PredicateDeclaration,
     SourceLocation,
     StateDeclaration,
     StepKind,
@@ -43,6 +46,12 @@ from wallaroo.topology.graph import (
 from wallaroo.topology.plan import SOURCE_KEY, State
 
 _STATELESS = (StepKind.FUSED, StepKind.PARALLEL)
+_WITHOUT_STATE = (Computation, ComputationMulti)
+_STATE = (StateComputation, StateComputationMulti)
+_OWN_STATE = (OwnStateComputation, OwnStateComputationMulti)
+_MULTI = (ComputationMulti, StateComputationMulti, OwnStateComputationMulti)
+_METHODS = ("compute", "compute_multi", "partition", "extract_key", "decode", "encode")
+"""An object with one of these has a role in an application."""
 
 
 def read_name(what: str, name: object, place: SourceLocation) -> str:
@@ -51,24 +60,77 @@ def read_name(what: str, name: object, place: SourceLocation) -> str:
     return str(name)
 
 
-def read_computation(
-    computation: object, placement: StepKind, place: SourceLocation
-) -> ComputationDeclaration:
-    """Read a computation of the kind that ``placement`` requires."""
-    takes_state = placement not in _STATELESS
+class StepReading(NamedTuple):
+    """A computation, and what makes a state object if it has a state of its own."""
+
+    computation: ComputationDeclaration
+    own_state: Callable[[], Any] | None = None
+
+
+def read_step(
+    computation: object, kind: StepKind, place: SourceLocation, *, method: str = ""
+) -> StepReading:
+    """Read a computation of the kind that ``kind`` requires; ``method`` is the one it is given to.
+
+    Methods for steps without state take plain functions too. ``to`` also takes computations that
+    have a state of their own.
+    """
+    method = method or kind.value
+    takes_state = kind not in _STATELESS
     if isinstance(computation, Decorated) and is_decorated(computation):
-        return _read_decorated(computation, placement, place, takes_state=takes_state)
-    what = f"the computation of {placement.value}()"
+        return _read_decorated(computation, kind, method, place)
+    if not takes_state and _is_plain_function(computation):
+        return StepReading(_read_function(computation, method, place))
+    what = f"the computation of {method}()"
     remedy = f"decorate a function with {_wanted_decorator(takes_state=takes_state)}"
     if isinstance(computation, type):
         _raise_if_any(method_problems(computation, what, {}, remedy), place)
+    own_state = getattr(computation, "initial_state", None) if kind is StepKind.FUSED else None
+    takes_state = takes_state or callable(own_state)
     is_multi = callable(getattr(computation, "compute_multi", None))
-    method = "compute_multi" if is_multi else "compute"
+    compute = "compute_multi" if is_multi else "compute"
     arguments = ("record", "state") if takes_state else ("record",)
-    methods: dict[str, tuple[str, ...]] = {"name": (), method: arguments}
+    methods: dict[str, tuple[str, ...]] = {"name": (), compute: arguments}
+    if own_state is not None:
+        methods["initial_state"] = ()
     _raise_if_any(method_problems(computation, what, methods, remedy), place)
     name = read_name(f"the name of {what}", _asked_name(computation, what, place), place)
-    return ComputationDeclaration(name, getattr(computation, method), is_multi)
+    declared = ComputationDeclaration(
+        name, getattr(computation, compute), is_multi, always_changes=own_state is not None
+    )
+    return StepReading(declared, own_state)
+
+
+def read_mapping(
+    function: object,
+    method: str,
+    place: SourceLocation,
+    *,
+    is_multi: bool = False,
+    is_filter: bool = False,
+) -> ComputationDeclaration:
+    """Read the function of ``filter``, ``map`` or ``flat_map``: a plain one, or a computation."""
+    if _is_plain_function(function):
+        declared = _read_function(function, method, place)
+        return replace(declared, is_multi=is_multi, is_filter=is_filter)
+    if not isinstance(function, BaseWrapped) and not callable(getattr(function, "name", None)):
+        what = f"the function of {method}()"
+        _raise_if_any(function_problems(function, what, ("record",)), place)
+    reading = read_step(function, StepKind.FUSED, place, method=method)
+    if reading.own_state is not None or reading.computation.is_multi is not is_multi:
+        wanted = "returns a list" if is_multi else "returns one result and has no state"
+        problem = Problem(
+            f"{method}() has the computation {reading.computation.name!r}",
+            f"give a function that {wanted}, or use to()",
+        )
+        raise WallarooParameterError(problem.at(place))
+    return replace(reading.computation, is_filter=is_filter)
+
+
+def read_predicate(function: object, place: SourceLocation) -> PredicateDeclaration:
+    """Read a condition of ``split``."""
+    declared = read_mapping(function, "split", place)
+    return PredicateDeclaration(declared.name, declared.function)
 
 
 def read_state(
@@ -100,7 +162,9 @@ def read_upgrades(states: dict[str, State]) -> dict[str, State]:
     return read
 
 
-def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaration:
+def read_partition(
+    partition: Any, place: SourceLocation, *, what: str = "partition_function"
+) -> PartitionDeclaration:
     """Read a partition function, or where else the key is."""
     if isinstance(partition, SourceKey):
         return PartitionDeclaration(SOURCE_KEY, by_source_key=True)
@@ -115,8 +179,17 @@ def read_partition(partition: Any, place: SourceLocation) -> PartitionDeclaratio
     remedy = f"decorate a function with {Partition.decorator}, or give wallaroo.payload_key(...)"
     method = "extract_key" if _defines(partition, "extract_key") else "partition"
     methods: dict[str, tuple[str, ...]] = {method: ("record",)}
-    _raise_if_any(method_problems(partition, "partition_function", methods, remedy), place)
+    _raise_if_any(method_problems(partition, what, methods, remedy), place)
     return PartitionDeclaration(type(partition).__name__, getattr(partition, method))
+
+
+def read_key(key: Any, place: SourceLocation) -> PartitionDeclaration:
+    """Read what ``key_by`` is given: what a partition function may be, or a plain function."""
+    what = "the key of key_by()"
+    if not _is_plain_function(key):
+        return read_partition(key, place, what=what)
+    _raise_if_any(function_problems(key, what, ("record",)), place)
+    return PartitionDeclaration(short_name(key), key)
 
 
 def read_keys(keys: object, place: SourceLocation) -> tuple[Key, ...]:
@@ -138,21 +211,22 @@ def read_keys(keys: object, place: SourceLocation) -> tuple[Key, ...]:
     return tuple(canonical)
 
 
-def read_source(config: object, place: SourceLocation) -> Source:
-    """Read the source of a pipeline."""
+def read_source(
+    config: object, place: SourceLocation, what: str = "the source_config of new_pipeline()"
+) -> Source:
+    """Read the source of a pipeline; ``what`` names the argument."""
     if isinstance(config, SourceConfig):
         _raise_mistakes(config, place)
         source: object = config.source()
         if isinstance(source, Source):
             return source
-        what = f"{type(config).__name__}.source() returned {named(source)}"
+        returned = f"{type(config).__name__}.source() returned {named(source)}"
         remedy = (
             "return a wallaroo.connectors.base.Source, or derive from wallaroo.PartitionedSource"
         )
-        raise WallarooParameterError(Problem(what, remedy).at(place))
-    what = _config_name(config)
+        raise WallarooParameterError(Problem(returned, remedy).at(place))
     problem = Problem(
-        f"the source_config of new_pipeline() is {what}",
+        f"{what} is {_config_name(config)}",
         "give a source, such as TCPSourceConfig(host, port, decoder), or an object of a class "
         "derived from wallaroo.PartitionedSource or wallaroo.PushedSource",
     )
@@ -173,30 +247,50 @@ def read_sink(config: object, what: str, place: SourceLocation) -> Sink:
 
 
 def _read_decorated(
-    computation: Decorated[..., Any],
-    placement: StepKind,
-    place: SourceLocation,
-    *,
-    takes_state: bool,
-) -> ComputationDeclaration:
-    kinds = (
-        (StateComputation, StateComputationMulti)
-        if takes_state
-        else (Computation, ComputationMulti)
-    )
+    computation: Decorated[..., Any], kind: StepKind, method: str, place: SourceLocation
+) -> StepReading:
+    kinds = _STATE if kind not in _STATELESS else _WITHOUT_STATE
+    if kind is StepKind.FUSED:
+        kinds = (*kinds, *_OWN_STATE)
     if not isinstance(computation, kinds):
-        remedy = f"give a function decorated with {_wanted_decorator(takes_state=takes_state)}"
-        if isinstance(computation, StateComputation | StateComputationMulti):
-            remedy = "use to_stateful() or to_state_partition()"
-        elif isinstance(computation, Computation | ComputationMulti):
-            remedy = f"use to() or to_parallel(), or {remedy}"
-        what = f"{placement.value}() has {short_name(computation.function)}"
-        problem = Problem(f"{what}, which is decorated with {computation.decorator}", remedy)
+        what = f"{method}() has {short_name(computation.function)}"
+        problem = Problem(
+            f"{what}, which is decorated with {computation.decorator}", _remedy(computation, kind)
+        )
         raise WallarooParameterError([problem.at(place), *computation.mistakes])
     if computation.mistakes:
         raise WallarooParameterError(computation.mistakes)
-    is_multi = isinstance(computation, ComputationMulti | StateComputationMulti)
-    return ComputationDeclaration(computation.name(), computation.function, is_multi)
+    is_multi = isinstance(computation, _MULTI)
+    has_own_state = isinstance(computation, _OWN_STATE)
+    declared = ComputationDeclaration(
+        computation.name(), computation.function, is_multi, always_changes=has_own_state
+    )
+    own_state = computation.state_class if isinstance(computation, _OWN_STATE) else None
+    return StepReading(declared, own_state)
+
+
+def _remedy(computation: Decorated[..., Any], kind: StepKind) -> str:
+    if isinstance(computation, _OWN_STATE):
+        return "use to(), behind key_by() or collect()"
+    if isinstance(computation, _STATE):
+        return "use to_stateful() or to_state_partition()"
+    takes_state = kind not in _STATELESS
+    remedy = f"give a function decorated with {_wanted_decorator(takes_state=takes_state)}"
+    return f"use to() or to_parallel(), or {remedy}" if takes_state else remedy
+
+
+def _is_plain_function(thing: object) -> bool:
+    """Return whether ``thing`` can be called, and has no role in an application."""
+    if isinstance(thing, BaseWrapped) or not callable(thing):
+        return False
+    # A class is a function that makes its objects, such as `int`, unless they are computations.
+    methods = _METHODS[:2] if isinstance(thing, type) else _METHODS
+    return not any(hasattr(thing, method) for method in methods)
+
+
+def _read_function(function: Any, method: str, place: SourceLocation) -> ComputationDeclaration:
+    _raise_if_any(function_problems(function, f"the function of {method}()", ("record",)), place)
+    return ComputationDeclaration(short_name(function), function, is_multi=False)
 
 
 def _defines(thing: object, method: str) -> bool:

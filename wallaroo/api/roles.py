@@ -93,3 +93,45 @@ class StateMultiStep(Protocol[R_contra, S_contra, Q]):
     ) -> tuple[list[Q] | list[Q | None] | None, bool | Delete]:
         """Return the results, and whether the state has changed or is to be deleted."""
         ...
+
+
+class KeyExtractorFunction(Protocol[R_contra]):
+    """Tells the key of a record, in the class style of Wallaroo 0.6."""
+
+    def extract_key(self, record: R_contra, /) -> RecordKey:
+        """Return the key."""
+        ...
+
+
+class OwnStateStep(Protocol[R_contra, Q_co]):
+    """A computation with a state of its own, with one result."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def initial_state(self) -> Any:
+        """Return a new state object."""
+        ...
+
+    def compute(self, record: R_contra, state: Any, /) -> Q_co | tuple[Q_co | None, Delete] | None:
+        """Return the result, or ``None``; with ``DELETE`` in a pair the state is deleted."""
+        ...
+
+
+class OwnStateMultiStep(Protocol[R_contra, Q]):
+    """A computation with a state of its own, with many results."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def initial_state(self) -> Any:
+        """Return a new state object."""
+        ...
+
+    def compute_multi(
+        self, record: R_contra, state: Any, /
+    ) -> list[Q] | list[Q | None] | tuple[list[Q] | list[Q | None] | None, Delete] | None:
+        """Return the results, or ``None``; with ``DELETE`` in a pair the state is deleted."""
+        ...

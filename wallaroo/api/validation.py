@@ -5,41 +5,17 @@ have mistakes by themselves are not in the drafts; they are already reported.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from os.path import normpath
 
+from wallaroo.api.drafts import PipelineDraft
 from wallaroo.api.inspection import Problem
-from wallaroo.connectors.base import Sink, Source
+from wallaroo.connectors.base import Sink
 from wallaroo.topology.graph import (
-    PipelineDeclaration,
+    PartitionDeclaration,
     SourceLocation,
     StateDeclaration,
-    StepDeclaration,
+    StepKind,
 )
-
-
-@dataclass(slots=True)
-class PipelineDraft:
-    """A pipeline while it is being declared; ``None`` replaces what could not be read."""
-
-    name: str | None
-    source: Source | None
-    place: SourceLocation
-    steps: list[StepDeclaration] = field(default_factory=list)
-    sinks: list[Sink] = field(default_factory=list)
-    closed_by: str = ""
-    """The method that ended it: ``to_sink``, ``to_sinks`` or ``done``."""
-
-    def close(self, sinks: list[Sink], method: str) -> None:
-        """End the pipeline, by a method of the builder."""
-        self.sinks = sinks
-        self.closed_by = method
-
-    def declaration(self) -> PipelineDeclaration:
-        """Return the declaration; call it only if there are no mistakes."""
-        assert self.name is not None
-        assert self.source is not None
-        return PipelineDeclaration(self.name, self.source, tuple(self.steps), tuple(self.sinks))
 
 
 def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
@@ -57,8 +33,7 @@ def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation)
             yield _open_mistake(draft)
     yield from _name_mistakes(drafts)
     yield from _state_mistakes(drafts)
-    yield from _payload_key_mistakes(drafts)
-    yield from _source_key_mistakes(drafts)
+    yield from _early_key_mistakes(drafts)
     yield from _address_mistakes(drafts)
     yield from _path_mistakes(drafts)
     yield from _sink_name_mistakes(drafts)
@@ -86,8 +61,13 @@ def _name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
 
 def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
     first: dict[str, tuple[StateDeclaration, SourceLocation]] = {}
+    used: list[dict[str, SourceLocation]] = []
+    """By pipeline: the states on all ways to its end."""
     for draft in drafts:
         in_pipeline: dict[str, SourceLocation] = {}
+        for feed in draft.feeds:
+            in_pipeline = {**used[feed.pipeline], **in_pipeline}
+        used.append(in_pipeline)
         for step in draft.steps:
             if step.state is None:
                 continue
@@ -106,35 +86,62 @@ def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
                 yield problem.at(step.place)
 
 
-def _payload_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+def _early_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
+    """Yield the mistakes of payload keys and source keys, which only a first step may have."""
     for draft in drafts:
         for index, step in enumerate(draft.steps):
-            if step.partition is None or step.partition.payload_key is None:
+            if not _is_early(step.partition):
                 continue
-            if index > 0:
-                before = draft.steps[0].computation.name
-                what = f"a payload_key() is behind the step {before!r}, which makes other records"
-                remedy = "give a partition function, or key the first step of the pipeline"
-                yield Problem(what, remedy).at(step.place)
-            elif draft.source is not None and draft.source.decoder is None:
-                what = f"the source of pipeline {draft.name!r} has no payloads to find a key in"
-                yield Problem(what, "give a partition function").at(step.place)
+            place = draft.key_places.get(index, step.place)
+            if step.placement is StepKind.PARALLEL:
+                what = f"{_called(step.partition)} is before to_parallel()"
+                remedy = "give key_by() a function, or call to_parallel() first"
+                yield Problem(what, remedy).at(place)
+            else:
+                yield from _place_problems(draft, index, step.partition, place)
+        if _is_early(draft.key):
+            what = f"{_called(draft.key)} is before {_end_in_words(draft)}, and not before a step"
+            remedy = "give key_by() a function, or call it once behind its source, with one step"
+            yield Problem(what, remedy).at(draft.key_places[len(draft.steps)])
 
 
-def _source_key_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    for draft in drafts:
-        for index, step in enumerate(draft.steps):
-            if step.partition is None or not step.partition.by_source_key:
-                continue
-            if index > 0:
-                before = draft.steps[0].computation.name
-                what = f"source_key is behind the step {before!r}, whose records have no key"
-                remedy = "give a partition function, or key the first step of the pipeline"
-                yield Problem(what, remedy).at(step.place)
-            elif draft.source is not None and draft.source.key is None:
-                what = f"the source of pipeline {draft.name!r} has no keys"
-                remedy = 'give it key="utf-8" if it can have them, or give a partition function'
-                yield Problem(what, remedy).at(step.place)
+def _place_problems(
+    draft: PipelineDraft,
+    index: int,
+    key: PartitionDeclaration | None,
+    place: SourceLocation,
+) -> Iterator[str]:
+    """Yield what is wrong if such a key belongs to the step with this index."""
+    assert key is not None
+    lacks = "whose records have no key" if key.by_source_key else "which makes other records"
+    if index > 0:
+        before = draft.steps[0].computation.name
+        what = f"{_called(key)} is behind the step {before!r}, {lacks}"
+        remedy = "give a partition function, or key the first step of the pipeline"
+        yield Problem(what, remedy).at(place)
+    elif draft.feeds:
+        what = f"{_called(key)} is in the pipeline {draft.name!r}, which is fed by another one"
+        remedy = "give a partition function, or let nothing else follow the source"
+        yield Problem(what, remedy).at(place)
+    elif draft.source is not None and key.by_source_key and draft.source.key is None:
+        what = f"the source of pipeline {draft.name!r} has no keys"
+        remedy = 'give it key="utf-8" if it can have them, or give a partition function'
+        yield Problem(what, remedy).at(place)
+    elif draft.source is not None and not key.by_source_key and draft.source.decoder is None:
+        what = f"the source of pipeline {draft.name!r} has no payloads to find a key in"
+        yield Problem(what, "give a partition function").at(place)
+
+
+def _is_early(key: PartitionDeclaration | None) -> bool:
+    return key is not None and (key.by_source_key or key.payload_key is not None)
+
+
+def _called(key: PartitionDeclaration | None) -> str:
+    return "source_key" if key is not None and key.by_source_key else "a payload_key()"
+
+
+def _end_in_words(draft: PipelineDraft) -> str:
+    return "split()" if draft.branches else "merge(), or before several pipelines"
 
 
 def _state_conflicts(
@@ -185,28 +192,38 @@ def _path_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
         for path in draft.source.files
     }
     written_by: dict[str, PipelineDraft] = {}
-    for draft in drafts:
-        for path in [sink.path for sink in draft.sinks if sink.path is not None]:
-            writes = f"the pipeline {draft.name!r} writes to {path}"
-            reader, writer = read_by.get(normpath(path)), written_by.get(normpath(path))
-            if reader is not None:
-                what = f"{writes}, which {reader.name!r} at {reader.place} reads"
-                yield Problem(what, "write to another file").at(draft.place)
-            if writer is not None:
-                what = f"{writes}, as does {writer.name!r} at {writer.place}"
-                yield Problem(what, "give each sink a file of its own").at(draft.place)
-            written_by.setdefault(normpath(path), draft)
+    for sink, draft in _sinks(drafts):
+        if (path := sink.path) is None:
+            continue
+        writes = f"the pipeline {draft.name!r} writes to {path}"
+        reader, writer = read_by.get(normpath(path)), written_by.get(normpath(path))
+        if reader is not None:
+            what = f"{writes}, which {reader.name!r} at {reader.place} reads"
+            yield Problem(what, "write to another file").at(draft.place)
+        if writer is not None:
+            what = f"{writes}, as does {writer.name!r} at {writer.place}"
+            yield Problem(what, "give each sink a file of its own").at(draft.place)
+        written_by.setdefault(normpath(path), draft)
 
 
 def _sink_name_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
-    used = [(sink.name, draft) for draft in drafts for sink in draft.sinks]
     taken: dict[str, PipelineDraft] = {}
-    for index, (name, draft) in enumerate(used):
-        shown = name or f"sink {index}"
+    for index, (sink, draft) in enumerate(_sinks(drafts)):
+        shown = sink.name or f"sink {index}"
         if shown in taken:
             what = f"two sinks are named {shown!r}; the other one is at {taken[shown].place}"
             yield Problem(what, "give each sink a name of its own").at(draft.place)
         taken.setdefault(shown, draft)
+
+
+def _sinks(drafts: Sequence[PipelineDraft]) -> Iterator[tuple[Sink, PipelineDraft]]:
+    """Yield each sink once, in the order of the plan, with the first pipeline that has it."""
+    known: set[int] = set()
+    for draft in drafts:
+        for sink in draft.sinks:
+            if id(sink) not in known:
+                known.add(id(sink))
+                yield sink, draft
 
 
 def _stdin_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:

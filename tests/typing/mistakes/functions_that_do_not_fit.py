@@ -34,7 +34,7 @@ def encode_list(line: str) -> list[bytes]:
     return [line.encode()]
 
 
-@wallaroo.computation_multi("split")
+@wallaroo.computation_multi("split")  # mistake
 def split(line: str) -> tuple[str, ...]:
     return tuple(line.split())
 
@@ -62,9 +62,8 @@ SOURCE = wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode)
 
 lines = wallaroo.ApplicationBuilder("lines").new_pipeline("lines", SOURCE)
 
-lines.to(split)  # mistake
 lines.to(Sized)  # mistake
-lines.to(len)  # mistake
+lines.to(divmod)  # mistake
 lines.to(Sized()).to(Sized())  # mistake
 lines.to_stateful(count, dict, "counts")  # mistake
 lines.to_stateful(forget, dict, "counts")  # mistake

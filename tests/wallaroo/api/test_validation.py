@@ -1,7 +1,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wallaroo.api.validation import PipelineDraft, application_mistakes
+from wallaroo.api.drafts import PipelineDraft
+from wallaroo.api.validation import application_mistakes
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.tcp import TCPSource
