@@ -28,7 +28,11 @@ class SlowDataflow:
     def take_batches(self, oldest_ns: dict[int, int]) -> list[Any]:
         return []
 
-    take_output = take_failures = lambda self: []
+    def take_output(self) -> list[Any]:
+        return []
+
+    def take_failures(self) -> list[Any]:
+        return []
 
 
 class Endless:
