@@ -377,15 +377,20 @@ class ManifestWriter:
             self._ports.warn("sink.results_dropped", values)
 
     def _maps(self, base: Manifest) -> list[PartitionMap]:
-        before = {each.state: each for each in map(PartitionMap.from_wire, base.partition_maps)}
+        """Return maps that go on from those of a checkpoint, with one assignment for each space."""
+        before = {each.space: each for each in map(PartitionMap.from_wire, base.partition_maps)}
         maps: list[PartitionMap] = []
         for fresh in initial_maps(self._plan, self._workers):
-            known = before.get(fresh.state)
+            known = before.get(fresh.space)
             is_alike = known is not None and (
                 known.hashed_partition_count == fresh.hashed_partition_count
                 and known.declared_keys == fresh.declared_keys
             )
-            maps.append(known.rebalance(self._workers) if known and is_alike else fresh)
+            maps.append(
+                known.rebalance(self._workers).of_state(fresh.state)
+                if known and is_alike
+                else fresh
+            )
         return maps
 
     # Manifests
@@ -522,6 +527,12 @@ class ManifestWriter:
 def initial_maps(plan: Application, workers: tuple[WorkerName, ...]) -> list[PartitionMap]:
     """Return the partition maps of a start without a checkpoint."""
     return [
-        PartitionMap.initial(state.name, state.hashed_partition_count, state.declared_keys, workers)
+        PartitionMap.initial(
+            state.name,
+            state.hashed_partition_count,
+            state.declared_keys,
+            workers,
+            state.shared_space,
+        )
         for state in plan.states.values()
     ]

@@ -43,7 +43,8 @@ class _QueuedOutput:
 
 
 class _Sink:
-    """The entries of one sink, which belongs to one pipeline."""
+    """The entries of one sink. Its latencies count for one pipeline, the first that it belongs
+    to."""
 
     __slots__ = ("pending", "pending_count", "pipeline", "queued_bytes", "slices")
 
@@ -60,26 +61,27 @@ class _Sink:
 class Deliveries:
     """The deliveries of one worker process.
 
-    ``pipelines`` holds the index of the pipeline of each sink. ``clock_ns`` returns the time of
-    day, because times of other workers are compared with it.
+    ``pipelines`` holds the index of the pipeline of each sink, and ``sinks_of`` the sinks that
+    records of each pipeline reach. ``clock_ns`` returns the time of day, because times of other
+    workers are compared with it.
     """
 
     def __init__(
-        self, pipelines: Sequence[int], pipeline_count: int, clock_ns: Callable[[], int]
+        self,
+        pipelines: Sequence[int],
+        sinks_of: Sequence[Sequence[int]],
+        clock_ns: Callable[[], int],
     ) -> None:
         self.clock_ns = clock_ns
-        self.histograms = [Histogram() for _ in range(pipeline_count)]
+        self.histograms = [Histogram() for _ in sinks_of]
         """Latencies in nanoseconds by pipeline, since the last ``take``."""
         self._sinks = [_Sink(pipeline) for pipeline in pipelines]
-        self._sinks_of: list[list[_Sink]] = [
-            [sink for sink in self._sinks if sink.pipeline == pipeline]
-            for pipeline in range(pipeline_count)
-        ]
+        self._sinks_of = [[self._sinks[sink] for sink in sinks] for sinks in sinks_of]
         self._oldest_ns: dict[int, int] = {}
 
     @property
     def oldest_ns(self) -> Mapping[int, int]:
-        """By pipeline: when its source received the oldest record of this turn."""
+        """By pipeline in which slices of this turn began: when their oldest record was received."""
         return self._oldest_ns
 
     def restart(self) -> None:
@@ -98,7 +100,7 @@ class Deliveries:
     def slice_processed(self, pipeline: int, delivered_ns: int, counts: Sequence[int]) -> None:
         """Note that a slice of records was processed.
 
-        ``counts`` holds, for each sink of the pipeline, the number of results of this turn so far.
+        ``counts`` holds, for each sink that its records reach, the results of this turn so far.
         """
         if delivered_ns and delivered_ns < self._oldest_ns.get(pipeline, delivered_ns + 1):
             self._oldest_ns[pipeline] = delivered_ns

@@ -1,12 +1,23 @@
-"""The nodes of a plan at which records are counted: each source, each step, each sink."""
+"""The nodes of a plan at which records are counted: each source, each step, each sink.
+
+An inner pipeline starts with a node of its own, whose records are those of all its feeds. A split
+is a node, since a predicate may fail, and so is a key behind the last step of a pipeline. A sink of
+several pipelines is one node, which belongs to the first of them.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wallaroo.connectors.base import Sink
 from wallaroo.names import EdgeId, SinkId, StepId
-from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Step
+from wallaroo.topology.plan import (
+    Application,
+    Exchange,
+    ExchangeKind,
+    Flow,
+    InnerPipeline,
+    Step,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +28,12 @@ class Node:
     """Position among all nodes of the plan."""
     id: str
     kind: str
-    """``source``, ``step`` or ``sink``."""
+    """``source``, ``step`` or ``sink``; ``feed`` if it is the start of an inner pipeline."""
     label: str
     """Its unique name within the pipeline."""
     pipeline: str
     step_kind: str
-    """The builder's method that adds such a step; for a source or sink, its class."""
+    """The method that adds such a step; for a source or sink, its class."""
     state: str | None
     is_multi: bool
     edge: EdgeId | None
@@ -30,36 +41,47 @@ class Node:
 
 
 class Nodes:
-    """All nodes of a plan in order: for each pipeline the source, the steps, the sinks."""
+    """All nodes of a plan in order: for each pipeline the source, the steps, the sinks.
+
+    Pipelines are those of ``Application.flows``.
+    """
 
     def __init__(self, plan: Application) -> None:
         self.all: list[Node] = []
         self.of_source: list[int] = []
-        """The index of the source, by pipeline."""
+        """The index of the source or feed, by pipeline."""
+        self.of_end: dict[int, int] = {}
+        """The index of the split, or of the key behind the last step, by pipeline that has one."""
         self.of_step: dict[StepId, int] = {}
         self.of_sink: dict[SinkId, int] = {}
         self.of_edge: dict[EdgeId, int] = {}
         """The index of the step after the exchange."""
         self.pipelines_of_sinks: list[int] = []
-        """The index of the pipeline, by sink."""
+        """The index of the pipeline that its node belongs to, by sink."""
+        self.sinks_reached = [plan.sinks_reached_from(index) for index in range(len(plan.flows))]
+        """The sinks that records of a pipeline reach on one worker, by pipeline."""
         self.by_pipeline: list[list[Node]] = []
-        pipeline_of = {
-            sink: index for index, pipeline in enumerate(plan.pipelines) for sink in pipeline.sinks
-        }
+        pipeline_of: dict[SinkId, int] = {}
+        for index, pipeline in enumerate(plan.flows):
+            for sink in pipeline.sinks:
+                pipeline_of.setdefault(sink, index)
         self.pipelines_of_sinks = [pipeline_of[SinkId(sink)] for sink in range(len(plan.sinks))]
-        for pipeline in plan.pipelines:
+        for index, pipeline in enumerate(plan.flows):
             first = len(self.all)
-            self._add_pipeline(plan, pipeline)
+            self._add_pipeline(plan, pipeline, index)
             self.by_pipeline.append(self.all[first:])
         self.edges: list[tuple[str, str, bool]] = [
-            edge for nodes in self.by_pipeline for edge in _edges(nodes)
+            edge for index in range(len(plan.flows)) for edge in self._edges(plan, index)
         ]
         """Ids of two successive nodes, and whether an exchange is between them."""
 
-    def _add_pipeline(self, plan: Application, pipeline: Pipeline) -> None:
+    def _add_pipeline(self, plan: Application, pipeline: Flow, flow: int) -> None:
         labels = _Labels()
-        kind = pipeline.source.kind
-        self.of_source.append(self._add(pipeline, "source", labels.new("source"), kind))
+        if isinstance(pipeline, InnerPipeline):
+            start = self._add(pipeline, "feed", labels.new("feed"), "feed")
+        else:
+            start = self._add(pipeline, "source", labels.new("source"), pipeline.source.kind)
+        self.of_source.append(start)
         for stage in pipeline.stages:
             exchange = stage.exchange
             for step in stage.steps:
@@ -67,21 +89,24 @@ class Nodes:
                 if exchange is not None:
                     self.of_edge[exchange.edge] = index
                 exchange = None
+        if pipeline.branches:
+            self.of_end[flow] = self._add(pipeline, "step", labels.new("split"), "split")
+        elif pipeline.key is not None:
+            self.of_end[flow] = self._add(pipeline, "step", labels.new("key_by"), "key_by")
         for sink_id in pipeline.sinks:
-            sink: Sink = plan.sinks[sink_id]
-            label = labels.new(sink.describe())
-            self.of_sink[sink_id] = self._add(pipeline, "sink", label, sink.kind)
+            if sink_id not in self.of_sink:
+                sink = plan.sinks[sink_id]
+                label = labels.new(sink.describe())
+                self.of_sink[sink_id] = self._add(pipeline, "sink", label, sink.kind)
 
-    def _add_step(
-        self, pipeline: Pipeline, step: Step, label: str, exchange: Exchange | None
-    ) -> int:
-        index = self._add(pipeline, "step", label, _step_kind(exchange), step, exchange)
+    def _add_step(self, pipeline: Flow, step: Step, label: str, exchange: Exchange | None) -> int:
+        index = self._add(pipeline, "step", label, _step_kind(step, exchange), step, exchange)
         self.of_step[step.id] = index
         return index
 
     def _add(
         self,
-        pipeline: Pipeline,
+        pipeline: Flow,
         kind: str,
         label: str,
         step_kind: str,
@@ -104,6 +129,21 @@ class Nodes:
         )
         return index
 
+    def _edges(self, plan: Application, flow: int) -> Iterable[tuple[str, str, bool]]:
+        nodes = self.by_pipeline[flow]
+        before = nodes[0]
+        for node in nodes[1:]:
+            if node.kind == "step":
+                yield before.id, node.id, node.edge is not None
+                before = node
+        # A key behind the last step is that of what the pipeline feeds, not of its sinks.
+        is_key = before.step_kind == "key_by"
+        last = nodes[nodes.index(before) - 1] if is_key else before
+        for sink in plan.flows[flow].sinks:
+            yield last.id, self.all[self.of_sink[sink]].id, False
+        for inner, _ in plan.fed_by(flow):
+            yield before.id, self.all[self.of_source[inner]].id, False
+
 
 class _Labels:
     """The names within one pipeline; a repeated name becomes ``name#2``."""
@@ -117,17 +157,11 @@ class _Labels:
         return name if count == 1 else f"{name}#{count}"
 
 
-def _step_kind(exchange: Exchange | None) -> str:
-    if exchange is None:
-        return "to"
-    if exchange.kind is ExchangeKind.ROUND_ROBIN:
+def _step_kind(step: Step, exchange: Exchange | None) -> str:
+    if exchange is not None and exchange.kind is ExchangeKind.ROUND_ROBIN:
         return "to_parallel"
+    if step.is_filter:
+        return "filter"
+    if exchange is None or exchange.state is None or exchange.keeps_key:
+        return "to"
     return "to_stateful" if exchange.partition is None else "to_state_partition"
-
-
-def _edges(nodes: list[Node]) -> Iterable[tuple[str, str, bool]]:
-    before = nodes[0]
-    for node in nodes[1:]:
-        yield before.id, node.id, node.edge is not None
-        if node.kind == "step":
-            before = node

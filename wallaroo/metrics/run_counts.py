@@ -19,6 +19,7 @@ class PipelineCounts:
 
     pipeline: str
     accepted: int
+    """Records from its source, or from what feeds it."""
     failed: int
     passed: int | None
     """Records that reached the end or were filtered; ``None`` if they were not counted."""
@@ -103,7 +104,13 @@ class RunCounts:
     def sums_of_this_run(self) -> tuple[int, int]:
         """Return the numbers of records that were accepted and that failed in this run."""
         pipelines = self.in_this_run()
-        return sum(each.accepted for each in pipelines), sum(each.failed for each in pipelines)
+        # Records of an inner pipeline were accepted by the source of one that feeds it.
+        accepted = sum(
+            each.accepted
+            for each, nodes in zip(pipelines, self._by_pipeline, strict=True)
+            if nodes[0].kind == "source"
+        )
+        return accepted, sum(each.failed for each in pipelines)
 
     def failed_pipelines(self) -> list[str]:
         """Return the pipelines all of whose records failed in this run."""

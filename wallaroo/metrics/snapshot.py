@@ -84,7 +84,7 @@ def _pipelines(
 ) -> list[dict[str, Any]]:
     plan = gathering.plan
     found = []
-    for pipeline in plan.pipelines:
+    for pipeline in plan.flows:
         is_late = gathering.is_durable and any(
             plan.sinks[sink].promise in (Promise.OUTBOX, Promise.TWO_PHASES)
             for sink in pipeline.sinks
@@ -116,6 +116,7 @@ def _graph(
         four = counts.get(node.id, [0, 0, 0, 0])
         pressed = {
             "source": is_paused,
+            "feed": False,
             "step": is_behind and node.edge is not None,
             "sink": node.index in slow_sinks,
         }

@@ -1,13 +1,15 @@
 """Counts of records on one worker, exact and almost free.
 
 A chain counts only changes of the number of records: what a step filtered, what a multi computation
-made, what failed. Everything else is derived: the input of a step is the output of the previous
-one, less what was sent to other workers, plus what was received from them.
+made, what failed, and what went into each branch but the last. Everything else is derived: the
+input of a step is the output of the previous one, less what was sent to other workers, plus what
+was received from them. The input of an inner pipeline is what its feeds had at that point, and that
+of a sink is what all its pipelines had at their ends.
 """
 
-from wallaroo.metrics.nodes import Nodes
+from wallaroo.metrics.nodes import Node, Nodes
 from wallaroo.names import EdgeId
-from wallaroo.topology.plan import Application
+from wallaroo.topology.plan import Application, Feed, InnerPipeline
 
 Counts = dict[str, list[int]]
 """Records in, out, filtered, failed, by node id.
@@ -30,9 +32,18 @@ class Tally:
     def __init__(self, plan: Application, *, counts_steps: bool = True) -> None:
         self.counts_steps = counts_steps
         self.nodes = Nodes(plan)
+        self._flows = plan.flows
         count = len(self.nodes.all)
         self.taken = [0] * len(plan.pipelines)
         """By pipeline: records from its source."""
+        self.first_branch: list[int] = []
+        """By pipeline: the place of its first branch in ``branched``."""
+        branch_count = 0
+        for flow in self._flows:
+            self.first_branch.append(branch_count)
+            branch_count += len(flow.branches)
+        self.branched = [0] * branch_count
+        """By branch that has a predicate: records that went into it."""
         self.filtered = [0] * count
         self.made = [0] * count
         """By node: records that a multi computation made."""
@@ -45,24 +56,55 @@ class Tally:
         if not self.counts_steps:
             return self._counts_of_failures()
         counts: Counts = {}
-        for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
-            flow = taken
+        fed: list[int] = []
+        """By pipeline: records that it feeds to others."""
+        to_sinks = dict.fromkeys(self.nodes.of_sink, 0)
+        for index, (flow, nodes) in enumerate(
+            zip(self._flows, self.nodes.by_pipeline, strict=True)
+        ):
+            if isinstance(flow, InnerPipeline):
+                count = sum(self._through(feed, fed[feed.pipeline]) for feed in flow.feeds)
+            else:
+                count = self.taken[index]
+            at_end = count
             for node in nodes:
+                if node.kind == "sink":
+                    break
                 if node.edge is not None:
-                    flow += self.received[node.edge] - self.sent[node.edge]
-                filtered, failed = self.filtered[node.index], self.failed[node.index]
-                out = self.made[node.index] if node.is_multi else flow - filtered - failed
-                counts[node.id] = [flow, out, filtered, failed]
-                if node.kind != "sink":
-                    flow = out
-        return counts
+                    count += self.received[node.edge] - self.sent[node.edge]
+                at_end = count
+                out = self.made[node.index] if node.is_multi else None
+                count = self._count(counts, node, count, out)
+            for sink in flow.sinks:
+                to_sinks[sink] += at_end if flow.key is not None else count
+            fed.append(count)
+        for sink, count in to_sinks.items():
+            self._count(counts, self.nodes.all[self.nodes.of_sink[sink]], count)
+        return {node.id: counts[node.id] for node in self.nodes.all}
+
+    def _count(self, counts: Counts, node: Node, count: int, out: int | None = None) -> int:
+        """Add the counts of a node that ``count`` records have reached; return those that leave."""
+        filtered, failed = self.filtered[node.index], self.failed[node.index]
+        if out is None:
+            out = count - filtered - failed
+        counts[node.id] = [count, out, filtered, failed]
+        return out
+
+    def _through(self, feed: Feed, fed: int) -> int:
+        """Return how many of the records of a pipeline go through this feed."""
+        if feed.branch is None:
+            return fed
+        first = self.first_branch[feed.pipeline]
+        branched = self.branched[first : first + len(self._flows[feed.pipeline].branches)]
+        return branched[feed.branch] if feed.branch < len(branched) else fed - sum(branched)
 
     def _counts_of_failures(self) -> Counts:
         counts: Counts = {}
-        for taken, nodes in zip(self.taken, self.nodes.by_pipeline, strict=True):
+        taken = [*self.taken, *[0] * (len(self._flows) - len(self.taken))]
+        for count, nodes in zip(taken, self.nodes.by_pipeline, strict=True):
             for node in nodes:
                 failed = self.failed[node.index]
-                entered = taken if node.kind == "source" else failed
+                entered = count if node.kind == "source" else failed
                 counts[node.id] = [entered, entered - failed, 0, failed]
         return counts
 

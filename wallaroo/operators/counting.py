@@ -35,9 +35,13 @@ class ChainCounters:
         """Return the text that uncounts an item that is ``None``, for before ``continue``."""
         return "" if self._tally is None else f"{self._local('made', node)} -= 1; "
 
-    def _local(self, what: str, node: int) -> str:
-        name = f"{what}_{node}"
-        self._places[name] = (what, node)
+    def branched(self, branch: int) -> list[str]:
+        """Return the lines that count a record that goes into a branch."""
+        return [] if self._tally is None else [f"{self._local('branched', branch)} += 1"]
+
+    def _local(self, what: str, index: int) -> str:
+        name = f"{what}_{index}"
+        self._places[name] = (what, index)
         return name
 
     def begin(self) -> str:
@@ -46,10 +50,13 @@ class ChainCounters:
 
     def end(self) -> list[str]:
         """Return the lines for the end of the function."""
-        return [f"{what}[{node}] += {name}" for name, (what, node) in self._places.items()]
+        return [f"{what}[{index}] += {name}" for name, (what, index) in self._places.items()]
 
     def names(self) -> dict[str, Any]:
         """Return the objects that the lines refer to, by name."""
         if self._tally is None:
             return {}
-        return {"filtered": self._tally.filtered, "made": self._tally.made}
+        names = {"filtered": self._tally.filtered, "made": self._tally.made}
+        if self._tally.branched:
+            names["branched"] = self._tally.branched
+        return names

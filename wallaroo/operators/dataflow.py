@@ -34,7 +34,14 @@ from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
-from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline
+from wallaroo.topology.plan import (
+    HASHED_PARTITIONS_DEFAULT,
+    Application,
+    Exchange,
+    ExchangeKind,
+    Flow,
+    Pipeline,
+)
 
 Run = Callable[..., None]
 
@@ -87,8 +94,10 @@ class Dataflow:
             SinkId(index): [] for index in range(len(plan.sinks))
         }
         self._output_of = [
-            [self._sink_output[sink] for sink in pipeline.sinks] for pipeline in plan.pipelines
+            [self._sink_output[sink] for sink in plan.sinks_reached_from(index)]
+            for index in range(len(plan.flows))
         ]
+        self._before = _pipelines_before(plan)
         self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
         self._failures: list[Failure] = []
         self._nodes = Nodes(plan)
@@ -100,17 +109,12 @@ class Dataflow:
         self.carried: dict[str, Counts] = {}
         """Counts of earlier processes, by worker, as restored from a checkpoint."""
         self._sources: list[list[Run]] = []
-        """By pipeline: the chain, and a watched copy of it if there is a probe."""
+        """By pipeline with a source: the chain, and a watched copy of it if there is a probe."""
         self._batches: dict[tuple[EdgeId, bool], list[Run]] = {}
         self._index_of: dict[str, int] = {
-            pipeline.name: index for index, pipeline in enumerate(plan.pipelines)
+            pipeline.name: index for index, pipeline in enumerate(plan.flows)
         }
-        self._pipeline_of_edge: dict[EdgeId, tuple[Pipeline, Exchange]] = {
-            stage.exchange.edge: (pipeline, stage.exchange)
-            for pipeline in plan.pipelines
-            for stage in pipeline.stages
-            if stage.exchange is not None
-        }
+        self._pipeline_of_edge = _pipelines_of_edges(plan)
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
@@ -149,14 +153,25 @@ class Dataflow:
         )
         for edge, (_, exchange) in self._pipeline_of_edge.items():
             if exchange.kind is ExchangeKind.KEYED:
-                assert exchange.state is not None
-                bindings.routes[edge] = self._routes(edge, maps[exchange.state])
+                bindings.routes[edge] = self._routes(edge, self._map_of(exchange, workers, maps))
             else:
                 bindings.distributors[edge] = self._distributor(edge, workers)
             if exchange.payload_key is not None:
                 splitter = KeySplitter(exchange.payload_key, bindings.routes[edge])
                 self._splitters[self.pipeline_of(edge)] = splitter, edge
         self._write_chains()
+
+    def _map_of(
+        self,
+        exchange: Exchange,
+        workers: tuple[WorkerName, ...],
+        maps: dict[str, PartitionMap],
+    ) -> PartitionMap:
+        """Return who owns which keys; if the space has no state, that follows from the members."""
+        for state in self._plan.states.values():
+            if state.space == exchange.space:
+                return maps[state.name]
+        return PartitionMap.initial(exchange.space, HASHED_PARTITIONS_DEFAULT, (), workers)
 
     def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
         lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]
@@ -175,7 +190,7 @@ class Dataflow:
         bindings.tracking.clear()
         self._sources = []
         self._batches = {}
-        for pipeline in self._plan.pipelines:
+        for pipeline in self._plan.flows:
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
                 edge = stage.exchange.edge
@@ -183,7 +198,7 @@ class Dataflow:
                     self._batches[edge, True] = self._chains(pipeline, index, Entry.OBJECTS)
                 if stage.exchange.payload_may_travel:
                     self._batches[edge, False] = self._chains(pipeline, index, Entry.KEYED_PAYLOADS)
-            self._sources.append(self._source_chains(pipeline))
+        self._sources = [self._source_chains(pipeline) for pipeline in self._plan.pipelines]
 
     def _source_chains(self, pipeline: Pipeline) -> list[Run]:
         first = pipeline.stages[1].exchange if len(pipeline.stages) > 1 else None
@@ -197,7 +212,7 @@ class Dataflow:
             entry = Entry.PAYLOADS if decodes else Entry.VALUES
         return self._chains(pipeline, 0, entry)
 
-    def _chains(self, pipeline: Pipeline, stage: int, entry: Entry) -> list[Run]:
+    def _chains(self, pipeline: Flow, stage: int, entry: Entry) -> list[Run]:
         probes = [None] if self.probe is None else [None, self.probe]
         return [
             write_chain(self._plan, pipeline, stage, entry, self._bindings, probe)
@@ -274,7 +289,7 @@ class Dataflow:
                 run(*(column[part] for column in columns))
 
     def pipeline_of(self, edge: EdgeId) -> int:
-        """Return the index of the pipeline that ``edge`` is part of."""
+        """Return the index, in ``Application.flows``, of the pipeline that has this edge."""
         return self._index_of[self._pipeline_of_edge[edge][0].name]
 
     def carry_counts(self, counts: dict[str, Counts]) -> None:
@@ -293,7 +308,7 @@ class Dataflow:
     def take_batches(self, delivered_ns: Mapping[int, int] = NO_TIMES) -> Iterable[OutgoingBatch]:
         """Yield the batches for other workers, and clear their lists.
 
-        ``delivered_ns`` says, by pipeline, when its source received the oldest record.
+        ``delivered_ns`` says, by pipeline in which records began, when the oldest was received.
         """
         measured: list[EdgeId] = []
         for (edge, worker), flat in self._outgoing.items():
@@ -311,7 +326,7 @@ class Dataflow:
             flat.clear()
             self.tally.sent[edge] += count
             if count:
-                oldest_ns = delivered_ns.get(self.pipeline_of(edge), 0)
+                oldest_ns = self._oldest_ns(self.pipeline_of(edge), delivered_ns)
                 yield OutgoingBatch(edge, worker, form, count, body, oldest_ns)
         if measured:
             # Only now, because the other lists of the same edge still hold payloads.
@@ -319,18 +334,27 @@ class Dataflow:
             self._bindings.send_payloads(self._travels_as_payload)
             self._write_chains()
 
+    def _oldest_ns(self, pipeline: int, delivered_ns: Mapping[int, int]) -> int:
+        known = [
+            delivered_ns[before] for before in self._before[pipeline] if before in delivered_ns
+        ]
+        return min(known, default=0)
+
     def _objects_are_cheaper(self, edge: EdgeId, flat: list[Any]) -> bool:
         if len(flat) < 2 * SAMPLE_RECORDS_MIN:
             return False
         self._unmeasured.remove(edge)
-        decoder = self._pipeline_of_edge[edge][0].source.decoder
+        decoder = self._pipeline_of_edge[edge][0].decoder
         assert decoder is not None
         plan, clock = self._plan, self._options.clock
         form = cheaper_form(flat, decoder, plan.serialize, plan.deserialize, clock)
         return form is BatchFormat.OBJECTS
 
     def output_counts(self, pipeline: int) -> list[int]:
-        """Return how many results wait for ``take_output``, for each sink of a pipeline."""
+        """Return how many results wait for ``take_output``.
+
+        There is a number for each of ``Application.sinks_reached_from`` this pipeline.
+        """
         return [len(output) for output in self._output_of[pipeline]]
 
     def take_output(self) -> Iterable[tuple[SinkId, list[Any]]]:
@@ -368,11 +392,30 @@ class Dataflow:
 
     def _fail_all(self, edge: EdgeId, bad: list[BadRecord]) -> None:
         pipeline, exchange = self._pipeline_of_edge[edge]
-        where = f"exchange before {exchange.state or 'parallel step'}"
+        kind = "parallel" if exchange.kind is ExchangeKind.ROUND_ROBIN else "keyed"
+        where = f"exchange before {exchange.state or f'{kind} step'}"
         for one in bad:
             has_key, node = one.key is not None, self._nodes.of_edge[edge]
             site = Site(pipeline.name, where, has_key, node=node)
             self._fail(one.error, site, one.key, one.record, one.payload)
+
+
+def _pipelines_of_edges(plan: Application) -> dict[EdgeId, tuple[Flow, Exchange]]:
+    return {
+        stage.exchange.edge: (pipeline, stage.exchange)
+        for pipeline in plan.flows
+        for stage in pipeline.stages
+        if stage.exchange is not None
+    }
+
+
+def _pipelines_before(plan: Application) -> list[list[int]]:
+    """Return, by pipeline, itself and those whose records reach it on the same worker."""
+    reached = [plan.reached_from(index) for index in range(len(plan.flows))]
+    return [
+        [before for before, there in enumerate(reached) if index in there]
+        for index in range(len(reached))
+    ]
 
 
 def _keyed_by_source(plan: Application) -> frozenset[int]:

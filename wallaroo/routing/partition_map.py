@@ -4,11 +4,14 @@ A key always stays in its partition. Partitions change their owners when workers
 state has a number of partitions that keys are hashed into, and then, in the same numbering, one
 partition for each key that the application declares beforehand, so that these are spread evenly
 even if they are few. The two kinds are balanced separately.
+
+States of one *space* have the same owners: their maps are made and rebalanced by the name of the
+space instead of their own.
 """
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wallaroo.names import PartitionId, WorkerName
@@ -29,6 +32,8 @@ class PartitionMap:
     hashed_partition_count: int
     declared_keys: tuple[Key, ...]
     owners: tuple[WorkerName, ...]
+    shared_space: str = ""
+    """The space, if it is not named as the state."""
     _declared: dict[Key, PartitionId] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,12 +59,24 @@ class PartitionMap:
         hashed_partition_count: int,
         declared_keys: Sequence[Key],
         workers: Collection[WorkerName],
+        shared_space: str = "",
     ) -> "PartitionMap":
         """Return the initial map of `workers`, one or more in any order."""
         keys = tuple(declared_keys)
-        hashed = ring.assign(_hashed_labels(state, hashed_partition_count), workers)
-        declared = ring.assign(_declared_labels(state, keys), workers)
-        return cls(state, hashed_partition_count, keys, (*hashed, *declared))
+        space = shared_space or state
+        hashed = ring.assign(_hashed_labels(space, hashed_partition_count), workers)
+        declared = ring.assign(_declared_labels(space, keys), workers)
+        return cls(state, hashed_partition_count, keys, (*hashed, *declared), shared_space)
+
+    @property
+    def space(self) -> str:
+        """The name of its partitions."""
+        return self.shared_space or self.state
+
+    def of_state(self, state: str) -> "PartitionMap":
+        """Return the same partitions as those of another state of the space."""
+        shared_space = "" if state == self.space else self.space
+        return replace(self, state=state, shared_space=shared_space)
 
     def partition_of(self, key: Key) -> PartitionId:
         """Return the partition of canonical `key`.
@@ -87,11 +104,11 @@ class PartitionMap:
         Raises ``ValueError`` if there are no workers, or a name occurs twice.
         """
         first = self.hashed_partition_count
-        hashed = ring.rebalance(_hashed_labels(self.state, first), self.owners[:first], workers)
+        hashed = ring.rebalance(_hashed_labels(self.space, first), self.owners[:first], workers)
         declared = ring.rebalance(
-            _declared_labels(self.state, self.declared_keys), self.owners[first:], workers
+            _declared_labels(self.space, self.declared_keys), self.owners[first:], workers
         )
-        return PartitionMap(self.state, first, self.declared_keys, (*hashed, *declared))
+        return replace(self, owners=(*hashed, *declared))
 
     def counts(self) -> dict[WorkerName, int]:
         """Return the number of partitions of each worker that owns any."""
@@ -107,18 +124,21 @@ class PartitionMap:
             [key_bytes(key) for key in self.declared_keys],
             names,
             [positions[owner] for owner in self.owners],
+            *([self.shared_space] if self.shared_space else []),
         ]
 
     @classmethod
     def from_wire(cls, wire: Any) -> "PartitionMap":
         """Return the map from ``to_wire``; ``ValueError`` for anything else."""
         try:
-            state, hashed_partition_count, keys, names, positions = wire
-            if not all(isinstance(name, str) for name in (state, *names)):
+            state, hashed_partition_count, keys, names, positions, *more = wire
+            (shared_space,) = more or [""]
+            if not all(isinstance(name, str) for name in (state, shared_space, *names)):
                 raise ValueError("a name is not text")
             # Drop negative positions, which would count from the end; then the lengths differ.
             owners = tuple([names[position] for position in positions if position >= 0])
-            return cls(state, hashed_partition_count, tuple(map(key_from_bytes, keys)), owners)
+            keys = tuple(map(key_from_bytes, keys))
+            return cls(state, hashed_partition_count, keys, owners, shared_space)
         except (TypeError, IndexError, ValueError) as error:
             raise ValueError(f"this is not a partition map: {error}") from error
 
@@ -145,13 +165,13 @@ def _partitioning(partition_map: PartitionMap) -> tuple[object, ...]:
     )
 
 
-# The state's name is part of each label, so that equal keys of several states are not all assigned
+# The space's name is part of each label, so that equal keys of several states are not all assigned
 # to the same worker.
 
 
-def _hashed_labels(state: str, count: int) -> list[str]:
-    return [f"{state}/hashed/{partition}" for partition in range(count)]
+def _hashed_labels(space: str, count: int) -> list[str]:
+    return [f"{space}/hashed/{partition}" for partition in range(count)]
 
 
-def _declared_labels(state: str, keys: Sequence[Key]) -> list[str]:
-    return [f"{state}/declared/{key_bytes(key).hex()}" for key in keys]
+def _declared_labels(space: str, keys: Sequence[Key]) -> list[str]:
+    return [f"{space}/declared/{key_bytes(key).hex()}" for key in keys]

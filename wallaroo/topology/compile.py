@@ -21,6 +21,7 @@ from typing import Any
 from wallaroo.connectors.base import Sink
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.keys import canonical_key
+from wallaroo.topology.graph import Feed as DeclaredFeed
 from wallaroo.topology.graph import (
     Graph,
     Inner,
@@ -181,7 +182,11 @@ class _Compiler:
             key=lambda index: isinstance(self._pipelines[index].declared.source, Inner),
         )
         position_of = {index: position for position, index in enumerate(order)}
-        flows = [_closed(self._pipelines[index], position_of) for index in order]
+        feeding = {feed.pipeline for each in self._pipelines for feed in _feeds(each.declared)}
+        flows = [
+            _closed(self._pipelines[index], position_of, feeds_others=index in feeding)
+            for index in order
+        ]
         return Application(
             name,
             tuple(flow for flow in flows if isinstance(flow, Pipeline)),
@@ -326,18 +331,22 @@ def _merged(feeds: Sequence[_Reached]) -> _Reached:
     )
 
 
-def _closed(pipeline: _OpenPipeline, position_of: dict[int, int]) -> Flow:
+def _feeds(declared: PipelineDeclaration) -> tuple[DeclaredFeed, ...]:
+    return declared.source.feeds if isinstance(declared.source, Inner) else ()
+
+
+def _closed(pipeline: _OpenPipeline, position_of: dict[int, int], *, feeds_others: bool) -> Flow:
     declared = pipeline.declared
     stages = tuple(stage.closed() for stage in pipeline.stages)
     branches = tuple(Predicate(each.name, each.function) for each in declared.branches)
-    key = None if declared.key is None else EndKey(declared.key.name, declared.key.function)
+    key = None
+    if declared.key is not None and feeds_others:
+        key = EndKey(declared.key.name, declared.key.function)
     if not isinstance(declared.source, Inner):
         return Pipeline(declared.name, declared.source, stages, pipeline.sinks, branches, key)
     return InnerPipeline(
         name=declared.name,
-        feeds=tuple(
-            Feed(position_of[feed.pipeline], feed.branch) for feed in declared.source.feeds
-        ),
+        feeds=tuple(Feed(position_of[feed.pipeline], feed.branch) for feed in _feeds(declared)),
         stages=stages,
         sinks=pipeline.sinks,
         branches=branches,

@@ -1,6 +1,6 @@
 """Describes the plan for people, as indented text and as a graph for Graphviz."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from wallaroo.function_names import qualified_name
@@ -10,7 +10,9 @@ from wallaroo.topology.plan import (
     Application,
     Exchange,
     ExchangeKind,
-    Pipeline,
+    Feed,
+    Flow,
+    InnerPipeline,
     Stage,
     State,
     Step,
@@ -27,9 +29,9 @@ def plan_text(plan: Application) -> str:
     ends with a newline.
     """
     lines = [f"application {plan.name!r}"]
-    for pipeline in plan.pipelines:
+    for index, pipeline in enumerate(plan.flows):
         lines += ["", f"pipeline {pipeline.name!r}"]
-        lines += (f"  {line}" for line in _pipeline_lines(plan, pipeline))
+        lines += (f"  {line}" for line in _pipeline_lines(plan, index, pipeline))
     if plan.states:
         lines += ["", "states"]
         lines += (f"  {_state_line(state)}" for state in plan.states.values())
@@ -49,49 +51,89 @@ def plan_dot(plan: Application) -> str:
         for index, sink in enumerate(plan.sinks)
     )
     states = {name: f"state_{index}" for index, name in enumerate(plan.states)}
-    for index, pipeline in enumerate(plan.pipelines):
+    for index, pipeline in enumerate(plan.flows):
         lines += (f"  {line}" for line in _cluster_lines(index, pipeline))
         lines += (f"  {line}" for line in _state_edges(pipeline, states))
+    lines += (f"  {line}" for line in _feed_edges(plan))
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _pipeline_lines(plan: Application, pipeline: Pipeline) -> Iterator[str]:
-    yield f"source: {pipeline.source.describe()}"
+def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[str]:
+    if isinstance(pipeline, InnerPipeline):
+        yield f"fed by {', '.join(_feed_text(plan, feed) for feed in pipeline.feeds)}"
+    else:
+        yield f"source: {pipeline.source.describe()}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield f"exchange {stage.exchange.edge}: {_routing(stage.exchange)}"
         yield from (f"  {_step_line(step)}" for step in stage.steps)
     for sink in pipeline.sinks:
         yield f"sink {sink}: {plan.sinks[sink].describe()}"
-    if not pipeline.sinks:
+    fed = plan.fed_by(index)
+    if pipeline.key is not None:
+        yield f"key: {pipeline.key.name}"
+    if pipeline.branches or fed:
+        yield from _continuations(plan, pipeline, fed)
+    elif not pipeline.sinks:
         yield "no sink: results of the last step are dropped"
+
+
+def _feed_text(plan: Application, feed: Feed) -> str:
+    name = f"{plan.flows[feed.pipeline].name!r}"
+    return name if feed.branch is None else f"branch {feed.branch} of {name}"
+
+
+def _continuations(
+    plan: Application, pipeline: Flow, fed: Sequence[tuple[int, Feed]]
+) -> Iterator[str]:
+    """Yield where records go on behind the last step: to all, or by branch."""
+    conditions = [f"if {predicate.name}" for predicate in pipeline.branches]
+    for branch in range(len(conditions) + 1) if conditions else [None]:
+        names = [f"{plan.flows[inner].name!r}" for inner, feed in fed if feed.branch == branch]
+        goes_on = f"goes on in {', '.join(names)}" if names else "records are dropped"
+        if branch is None:
+            yield goes_on
+        else:
+            yield f"branch {branch}, {[*conditions, 'otherwise'][branch]}: {goes_on}"
 
 
 def _routing(exchange: Exchange) -> str:
     travels = "payloads may travel" if exchange.payload_may_travel else "records travel"
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return f"round robin over all workers, {travels}"
+    if exchange.state is None:
+        owner = f"the owner in space {exchange.space!r}"
+    else:
+        space = f" (space {exchange.shared_space!r})" if exchange.shared_space else ""
+        owner = f"the owner in state {exchange.state!r}{space}"
+    if exchange.keeps_key:
+        return f"by the key that records have to {owner}, {travels}"
     if exchange.payload_key is not None:
         return (
-            f"by payload key ({exchange.payload_key.describe()}) to the owner in state "
-            f"{exchange.state!r}, payloads travel and are decoded there"
+            f"by payload key ({exchange.payload_key.describe()}) to {owner}, payloads travel and "
+            f"are decoded there"
         )
     if exchange.by_source_key:
         form = "payloads travel and are decoded there" if exchange.payload_may_travel else travels
-        return f"by {SOURCE_KEY} to the owner in state {exchange.state!r}, {form}"
+        return f"by {SOURCE_KEY} to {owner}, {form}"
     if exchange.partition is None:
-        return f"to the one owner of state {exchange.state!r}, {travels}"
-    return f"by key {exchange.partition_name} to the owner in state {exchange.state!r}, {travels}"
+        place = (
+            f"space {exchange.space!r}" if exchange.state is None else f"state {exchange.state!r}"
+        )
+        return f"to the one owner of {place}, {travels}"
+    return f"by key {exchange.partition_name} to {owner}, {travels}"
 
 
 def _step_line(step: Step) -> str:
-    multi = ", multi" if step.is_multi else ""
+    kind = ", multi" if step.is_multi else ", filter" if step.is_filter else ""
     state = f", state {step.state!r}" if step.state is not None else ""
-    return f"step {step.id}: {step.name} ({qualified_name(step.function)}{multi}{state})"
+    return f"step {step.id}: {step.name} ({qualified_name(step.function)}{kind}{state})"
 
 
 def _state_line(state: State) -> str:
     made = f"{state.name!r}: {qualified_name(state.create)}"
+    if state.shared_space:
+        return f"{made}, partitions of space {state.shared_space!r}"
     if state.hashed_partition_count == 0:
         return f"{made}, one object in the cluster"
     hashed = f"{state.hashed_partition_count} partitions for hashed keys"
@@ -103,12 +145,15 @@ def _state_line(state: State) -> str:
     return f"{made}, {hashed}, {len(state.declared_keys)} declared keys: {shown}{more}"
 
 
-def _cluster_lines(index: int, pipeline: Pipeline) -> Iterator[str]:
+def _cluster_lines(index: int, pipeline: Flow) -> Iterator[str]:
     """Yield source and steps of a pipeline in one box, their edges, and the edges to sinks."""
     source = f"source_{index}"
     yield f"subgraph cluster_{index} {{"
     yield f"  label={_quoted(pipeline.name)};"
-    yield f"  {source} [shape=cds, label={_quoted(pipeline.source.describe())}];"
+    if isinstance(pipeline, InnerPipeline):
+        yield f"  {source} [shape=point];"
+    else:
+        yield f"  {source} [shape=cds, label={_quoted(pipeline.source.describe())}];"
     for step in _steps(pipeline.stages):
         yield f"  step_{step.id} [label={_quoted(step.name)}];"
     yield "}"
@@ -125,7 +170,20 @@ def _cluster_lines(index: int, pipeline: Pipeline) -> Iterator[str]:
     yield from (f"{nodes[-1]} -> sink_{sink};" for sink in pipeline.sinks)
 
 
-def _state_edges(pipeline: Pipeline, states: dict[str, str]) -> Iterator[str]:
+def _feed_edges(plan: Application) -> Iterator[str]:
+    """Yield an edge from the last step of each pipeline to each pipeline that it feeds."""
+    for index, pipeline in enumerate(plan.flows):
+        steps = [*_steps(pipeline.stages)]
+        last = f"step_{steps[-1].id}" if steps else f"source_{index}"
+        for inner, feed in plan.fed_by(index):
+            label = ""
+            if feed.branch is not None:
+                conditions = [*(predicate.name for predicate in pipeline.branches), "otherwise"]
+                label = f" [label={_quoted(conditions[feed.branch])}]"
+            yield f"{last} -> source_{inner}{label};"
+
+
+def _state_edges(pipeline: Flow, states: dict[str, str]) -> Iterator[str]:
     for step in _steps(pipeline.stages):
         if step.state is not None:
             yield f"step_{step.id} -> {states[step.state]} [dir=both, style=dashed];"
@@ -134,7 +192,9 @@ def _state_edges(pipeline: Pipeline, states: dict[str, str]) -> Iterator[str]:
 def _edge_label(exchange: Exchange) -> str:
     if exchange.kind is ExchangeKind.ROUND_ROBIN:
         return _quoted("round robin")
-    is_keyed = exchange.partition_name != ""
+    if exchange.keeps_key:
+        return _quoted("the same key")
+    is_keyed = exchange.partition is not None or exchange.payload_key or exchange.by_source_key
     return _quoted(f"key: {exchange.partition_name}" if is_keyed else "one key")
 
 

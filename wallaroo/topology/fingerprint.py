@@ -11,7 +11,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
-from wallaroo.topology.plan import SOURCE_KEY, Application, Exchange, Pipeline, State, Step
+from wallaroo.topology.plan import (
+    SOURCE_KEY,
+    Application,
+    Exchange,
+    ExchangeKind,
+    Flow,
+    InnerPipeline,
+    State,
+    Step,
+)
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
 _KEPT_SINKS = r"(?:FileSink\(path=|OnceSink\(identity=|TwoPhaseSink\(identity=)"
@@ -45,7 +54,8 @@ def displaced(saved: Sequence[str], current: Sequence[str]) -> str:
 
     Positions of sources, journals, output files and batches in outboxes refer to that position in
     the plan, so they would be used for another one. A pipeline or such a sink whose position is
-    empty now was removed, and does not count. Return "" if nothing is displaced.
+    empty now was removed, and does not count; neither do inner pipelines, which have no positions.
+    Return "" if nothing is displaced.
     """
     saved_pipelines, current_pipelines = _pipelines(saved), _pipelines(current)
     for ours, theirs in zip(saved_pipelines, current_pipelines, strict=False):
@@ -86,44 +96,68 @@ def _kept_sinks(outline: Iterable[str]) -> dict[int, str]:
 
 def _lines(plan: Application) -> Iterator[str]:
     yield f"application {plan.name!r}"
-    for pipeline in plan.pipelines:
-        yield from _pipeline_lines(pipeline)
+    for pipeline in plan.flows:
+        yield from _pipeline_lines(plan, pipeline)
     for index, sink in enumerate(plan.sinks):
         yield f"sink {index} {sink.identity()}"
     for state in plan.states.values():
         yield _state_line(state)
 
 
-def _pipeline_lines(pipeline: Pipeline) -> Iterator[str]:
-    yield f"pipeline {pipeline.name!r} with source {pipeline.source.identity()}"
+def _pipeline_lines(plan: Application, pipeline: Flow) -> Iterator[str]:
+    if isinstance(pipeline, InnerPipeline):
+        yield _inner_line(plan, pipeline)
+    else:
+        yield f"pipeline {pipeline.name!r} with source {pipeline.source.identity()}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield _exchange_line(stage.exchange)
         yield from map(_step_line, stage.steps)
+    for branch, predicate in enumerate(pipeline.branches):
+        yield f"branch {branch} {predicate.name!r} {qualified_name(predicate.function)}"
+    if pipeline.key is not None:
+        yield f"key by {value_text(pipeline.key.partition)}"
     yield f"end of pipeline {pipeline.name!r} with sinks {list(pipeline.sinks)}"
+
+
+def _inner_line(plan: Application, pipeline: InnerPipeline) -> str:
+    feeds = [
+        f"{plan.flows[feed.pipeline].name!r}"
+        + ("" if feed.branch is None else f" branch {feed.branch}")
+        for feed in pipeline.feeds
+    ]
+    return f"inner pipeline {pipeline.name!r} fed by {', '.join(feeds)}"
 
 
 def _exchange_line(exchange: Exchange) -> str:
     line = f"exchange {exchange.edge} {exchange.kind.value}"
-    if exchange.state is not None:
-        by = value_text(exchange.partition)
-        if exchange.payload_key is not None:
-            by = f"payload key: {exchange.payload_key.describe()}"
-        elif exchange.by_source_key:
-            by = SOURCE_KEY
-        line += f" by {by} to state {exchange.state!r}"
+    if exchange.kind is ExchangeKind.KEYED:
+        line += f" by {_by(exchange)}"
+        line += f" to state {exchange.state!r}" if exchange.state is not None else ""
+        line += f" in space {exchange.shared_space!r}" if exchange.shared_space else ""
+    elif exchange.keeps_key or exchange.partition is not None:
+        line += f" with key by {_by(exchange)}"
     return line
 
 
+def _by(exchange: Exchange) -> str:
+    if exchange.payload_key is not None:
+        return f"payload key: {exchange.payload_key.describe()}"
+    if exchange.by_source_key:
+        return SOURCE_KEY
+    return "the key that they have" if exchange.keeps_key else value_text(exchange.partition)
+
+
 def _step_line(step: Step) -> str:
-    multi = "multi " if step.is_multi else ""
+    kind = "filter " if step.is_filter else "multi " if step.is_multi else ""
     state = f" with state {step.state!r}" if step.state is not None else ""
-    return f"step {step.id} {step.name!r} {multi}{qualified_name(step.function)}{state}"
+    return f"step {step.id} {step.name!r} {kind}{qualified_name(step.function)}{state}"
 
 
 def _state_line(state: State) -> str:
     keys = [display_key(key) for key in state.declared_keys]
+    space = f" in space {state.shared_space!r}" if state.shared_space else ""
     return (
         f"state {state.name!r} {qualified_name(state.create)}"
-        f" partitions {state.hashed_partition_count} keys {keys!r}"
+        f" partitions {state.hashed_partition_count} keys {keys!r}{space}"
     )

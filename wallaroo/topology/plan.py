@@ -82,7 +82,7 @@ class Step:
 
         It is named, since the plan is made before there is anything to write.
         """
-        kind = "plain" if self.state is None else "state"
+        kind = "filter" if self.is_filter else "plain" if self.state is None else "state"
         return f"wallaroo.operators.writing.{kind}_step"
 
 
@@ -221,6 +221,33 @@ class Application:
     def flows(self) -> tuple[Flow, ...]:
         """All pipelines: first those with a source, then the inner ones."""
         return (*self.pipelines, *self.inner)
+
+    def fed_by(self, flow: int) -> list[tuple[int, Feed]]:
+        """Return what a pipeline feeds, by index in ``flows``, and where; in the order of the plan.
+
+        A pipeline that feeds another one by several branches is there for each of them.
+        """
+        first = len(self.pipelines)
+        return [
+            (first + index, feed)
+            for index, inner in enumerate(self.inner)
+            for feed in inner.feeds
+            if feed.pipeline == flow
+        ]
+
+    def reached_from(self, flow: int) -> tuple[int, ...]:
+        """Return the pipelines that records of a pipeline reach, itself first."""
+        reached = [flow]
+        for index, inner in enumerate(self.inner, start=len(self.pipelines)):
+            if any(feed.pipeline in reached for feed in inner.feeds):
+                reached.append(index)
+        return tuple(reached)
+
+    def sinks_reached_from(self, flow: int) -> list[SinkId]:
+        """Return the sinks that records of a pipeline reach, each once."""
+        flows = self.flows
+        sinks = (sink for index in self.reached_from(flow) for sink in flows[index].sinks)
+        return [*dict.fromkeys(sinks)]
 
     def sink_name(self, sink: SinkId) -> str:
         """Return the name of a sink in dead letters, logs and metrics."""

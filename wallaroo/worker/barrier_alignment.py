@@ -8,6 +8,10 @@ the sinks hold everything that was before the barrier.
                                                                  --> PipelineFlushed
     all pipelines flushed --> Aligned
 
+An inner pipeline begins where those that feed it end, on the same worker. So its barrier sets out
+when all of them are flushed, as if its source had passed: until then, one of them may still bring
+it records from before the barrier. A pipeline is fed by earlier ones only, so each is reached.
+
 A barrier of another worker may arrive before the initializer's order does, so a checkpoint begins
 with the first event that names it. Events of an older checkpoint are ignored.
 """
@@ -63,14 +67,21 @@ class Aligner:
         self._workers = frozenset(workers)
         self._edges = [
             [stage.exchange.edge for stage in pipeline.stages if stage.exchange is not None]
-            for pipeline in plan.pipelines
+            for pipeline in plan.flows
         ]
+        self._fed_by: dict[int, frozenset[int]] = {
+            index: frozenset(feed.pipeline for feed in inner.feeds)
+            for index, inner in enumerate(plan.inner, start=len(plan.pipelines))
+        }
+        """The pipelines that feed an inner one."""
         self._pipeline_of_edge = {
             edge: index for index, edges in enumerate(self._edges) for edge in edges
         }
         self._checkpoint = CheckpointId(0)
         self._missing: dict[EdgeId, set[WorkerName]] = {}
         self._unflushed: set[int] = set()
+        self._waiting: set[int] = set()
+        """The inner pipelines for which the barrier has not set out."""
 
     def step(self, event: Event) -> list[Effect]:
         """Apply one event; return what to do, in order."""
@@ -91,7 +102,7 @@ class Aligner:
         return self._checkpoint if has_left and self._unflushed else NO_BARRIER
 
     def check(self) -> None:
-        """Assert that a barrier passes the exchanges of a pipeline in their order."""
+        """Assert that a barrier passes exchanges and pipelines in their order."""
         for index, edges in enumerate(self._edges):
             missing = [self._missing.get(edge, self._workers) for edge in edges]
             for before, behind in pairwise(missing):
@@ -100,11 +111,16 @@ class Aligner:
                 )
             if self._checkpoint and index not in self._unflushed:
                 assert not any(missing), "a pipeline is flushed before all barriers have arrived"
+        for index, feeds in self._fed_by.items():
+            assert index in self._waiting or not feeds & self._unflushed, (
+                "it set out for an inner pipeline before it was through all that feed this one"
+            )
 
     def _begin(self, checkpoint: CheckpointId) -> None:
         self._checkpoint = checkpoint
         self._missing = {edge: set(self._workers) for edge in self._pipeline_of_edge}
         self._unflushed = set(range(len(self._edges)))
+        self._waiting = set(self._fed_by)
 
     def _edge_passed(self, edge: EdgeId, worker: WorkerName) -> list[Effect]:
         missing = self._missing[edge]
@@ -126,4 +142,9 @@ class Aligner:
                 *self._edge_passed(edge, self._me),
             ]
         self._unflushed.remove(pipeline)
-        return [] if self._unflushed else [Aligned(self._checkpoint)]
+        effects: list[Effect] = []
+        for inner, feeds in self._fed_by.items():
+            if inner in self._waiting and not feeds & self._unflushed:
+                self._waiting.remove(inner)
+                effects += self._passed(inner, 0)
+        return effects if self._unflushed or effects else [Aligned(self._checkpoint)]

@@ -45,7 +45,7 @@ class Measuring:
         self._vitals = Vitals()
         self._nodes = Nodes(plan)
         self._deliveries = Deliveries(
-            self._nodes.pipelines_of_sinks, len(plan.pipelines), time.time_ns
+            self._nodes.pipelines_of_sinks, self._nodes.sinks_reached, time.time_ns
         )
         self._user_time = UserTime(self._nodes, clock_overhead_ns())
         self._hottest = {name: HottestKeys() for name in plan.states}
@@ -98,9 +98,7 @@ class Measuring:
         self.note_settled(sinks)
         latency = {
             pipeline.name: histogram
-            for pipeline, histogram in zip(
-                self._plan.pipelines, self._deliveries.take(), strict=True
-            )
+            for pipeline, histogram in zip(self._plan.flows, self._deliveries.take(), strict=True)
             if histogram.count
         }
         source_facts = [

@@ -34,6 +34,11 @@ class Source:
 
     def frame(self, payload: bytes) -> bytes:
         """Return what a sender sends. Raises ``ValueError`` with the reason if it cannot."""
+        if self.kind == "several":
+            raise ValueError(
+                f"the records of pipeline {self.pipeline!r} are from {self.describes}, and a "
+                "letter does not say from which; `show --payload` writes the payload"
+            )
         if self.kind != "tcp":
             raise ValueError(
                 f"pipeline {self.pipeline!r} reads from {with_article(self.describes)}, and only "

@@ -11,7 +11,7 @@ class Delivered:
     def __init__(self) -> None:
         self.now_ns = 1_000_000 * MS
         self.made = [0, 0, 0]
-        self.deliveries = Deliveries([0, 0, 1], 2, lambda: self.now_ns)
+        self.deliveries = Deliveries([0, 0, 1], [[0, 1], [2]], lambda: self.now_ns)
 
     def ran(self, sink: int, count: int, ago_ms: int = 3) -> None:
         self.made[sink] += count

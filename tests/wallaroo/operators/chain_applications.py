@@ -11,6 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import wallaroo
+from tests.graphs import (
+    BY_SEVEN,
+    BY_TEXT,
+    PREDICATES,
+    compiled,
+    fed,
+    parallel,
+    source,
+    state,
+    to,
+)
+from tests.graphs import tcp_sink as number_sink
 from tests.wallaroo.operators.mesh import Mesh, application, encode_line, tcp_sink
 from wallaroo.operators.dataflow import Run
 from wallaroo.topology.plan import Application
@@ -93,6 +105,19 @@ def _generator() -> wallaroo.ApplicationBuilder:
     return wallaroo.ApplicationBuilder("test").new_pipeline("p", source)
 
 
+def _graph() -> Application:
+    sink = number_sink()
+    return compiled(
+        source("odd", to("odd")),
+        source("split", key=BY_SEVEN, branches=(PREDICATES["small"],)),
+        fed("small", [(1, 0)], state("small"), sinks=(sink,)),
+        fed("merged", [0, (1, 1)], to("triple", BY_TEXT), to("twice"), state("one"), state("two"),
+            parallel("picky"), sinks=(sink, number_sink())),
+        fed("again", [3], state("three")),
+        fed("and again", [3], to("plus one")),
+    )  # fmt: skip
+
+
 APPLICATIONS: dict[str, Callable[[], Application]] = {
     "stateless": lambda: (
         application(decoder=decode).to(upper).to(upper).to_sink(tcp_sink()).build()
@@ -125,6 +150,7 @@ APPLICATIONS: dict[str, Callable[[], Application]] = {
         _keyed(by_letter).done().new_pipeline("q", wallaroo.GenSourceConfig(Numbers()))
         .to_state_partition(count, list, "seen", by_letter).to_sink(tcp_sink()).build()
     ),
+    "graph": _graph,
     "generator": lambda: _generator().to(upper).to_sink(tcp_sink()).build(),
 }  # fmt: skip
 
@@ -170,7 +196,7 @@ def _text(run: Any) -> str:
     objects = sorted(names.keys() - {"__builtins__", "run"})
     lines += [f"{name}: {_called(names[name])}" for name in objects]
     # The rest of a very deep chain is a function of its own, which the text calls.
-    lines += [_text(names[name]) for name in objects if name.startswith("rest_")]
+    lines += [_text(names[name]) for name in objects if name.startswith(("rest_", "flow_"))]
     return "\n".join(lines) + "\n"
 
 

@@ -44,8 +44,8 @@ class Mesh:
         self.flows = {worker: Dataflow(plan, worker, options) for worker in self.workers}
         self.maps = {
             state.name: _initial_map(
-                state.name, state.hashed_partition_count, state.declared_keys, self.workers
-            )
+                state.space, state.hashed_partition_count, state.declared_keys, self.workers
+            ).of_state(state.name)
             for state in plan.states.values()
         }
         for flow in self.flows.values():

@@ -1,4 +1,4 @@
-"""The outline of an application stays as it is, so that checkpoints of earlier releases are used."""
+"""An outline stays as it is, so that checkpoints of earlier releases can be used."""
 
 import pytest
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import wallaroo
+from tests.graphs import BY_SEVEN, compiled, fed, random_graph, source, state, tcp_sink, to
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo.worker.barrier_alignment import (
@@ -59,6 +60,8 @@ class Mesh:
         self.sources: list[tuple[WorkerName, SourcePassed]] = []
         self.aligned: list[tuple[WorkerName, CheckpointId]] = []
         self.unpassed: dict[CheckpointId, set[tuple[WorkerName, int]]] = {}
+        self.arrived: set[tuple[WorkerName, CheckpointId, EdgeId, WorkerName]] = set()
+        """Receiver, barrier, edge and sender."""
 
     def order(self, checkpoint: CheckpointId) -> None:
         """Have the sources of all workers pass this barrier, each at a time of its own."""
@@ -78,12 +81,14 @@ class Mesh:
             else:
                 sender, receiver = self.random.choice(busy)
                 event = self.links[sender, receiver].popleft()
+                self.arrived.add((receiver, event.checkpoint, event.edge, sender))
                 self.carry_out(receiver, self.aligners[receiver].step(event))
 
     def carry_out(self, worker: WorkerName, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SendBarrier(checkpoint, edge):
+                    self.check_before(worker, checkpoint, edge)
                     for other in self.workers:
                         if other != worker:
                             link = self.links.setdefault((worker, other), deque())
@@ -91,6 +96,25 @@ class Mesh:
                 case Aligned(checkpoint):
                     self.check_inputs(worker, checkpoint)
                     self.aligned.append((worker, checkpoint))
+
+    def check_before(self, worker: WorkerName, checkpoint: CheckpointId, edge: EdgeId) -> None:
+        """Nothing may reach this edge on this worker that is still before the barrier."""
+        self.aligners[worker].check()
+        flows = self.plan.flows
+        edges = [[each.exchange.edge for each in flow.stages if each.exchange] for flow in flows]
+        (index,) = (index for index, there in enumerate(edges) if edge in there)
+        before = edges[index][: edges[index].index(edge)]
+        for other in range(len(flows)):
+            if other != index and index in self.plan.reached_from(other):
+                before += edges[other]
+                assert (worker, other) not in self.unpassed[checkpoint]
+        missing = [
+            (each, sender)
+            for each in before
+            for sender in self.workers
+            if sender != worker and (worker, checkpoint, each, sender) not in self.arrived
+        ]
+        assert not missing, f"{worker} sent the barrier of edge {edge} before {missing}"
 
     def check_inputs(self, worker: WorkerName, checkpoint: CheckpointId) -> None:
         """Nothing that feeds this worker may still be before the barrier."""
@@ -113,6 +137,35 @@ def test_every_worker_is_aligned_once_and_after_all_its_inputs(
             mesh.run()
         assert sorted(mesh.aligned[:worker_count]) == [(each, FIRST) for each in mesh.workers]
         assert sorted(mesh.aligned[worker_count:]) == [(each, SECOND) for each in mesh.workers]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_barriers_follow_records_through_inner_pipelines(seed: int) -> None:
+    plan = compiled(*random_graph(random.Random(seed), [tcp_sink()]))
+    mesh = Mesh(plan, 1 + seed % 4, seed)
+    for checkpoint in (FIRST, SECOND):
+        mesh.order(checkpoint)
+        mesh.run()
+    assert sorted(mesh.aligned) == sorted(
+        (each, checkpoint) for each in mesh.workers for checkpoint in (FIRST, SECOND)
+    )
+
+
+def test_the_barrier_of_a_merge_waits_for_all_its_feeds() -> None:
+    plan = compiled(
+        source("a", to("plus one", BY_SEVEN)),
+        source("b"),
+        fed("both", [0, 1], state("s", BY_SEVEN)),
+    )
+    aligner = Aligner(plan, W1, (W1, W2))
+    of_a, of_both = EdgeId(0), EdgeId(1)
+    assert aligner.step(SourcePassed(FIRST, 1)) == []
+    assert aligner.step(SourcePassed(FIRST, 0)) == [SendBarrier(FIRST, of_a)]
+    assert aligner.step(EdgePassed(FIRST, of_both, W2)) == []
+    assert aligner.step(EdgePassed(FIRST, of_a, W2)) == [
+        SendBarrier(FIRST, of_both),
+        Aligned(FIRST),
+    ]
 
 
 def test_a_worker_alone_is_aligned_as_soon_as_its_sources_have_passed() -> None:

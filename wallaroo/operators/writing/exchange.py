@@ -1,12 +1,23 @@
 """The lines of an exchange: the key of a record, and the list of the worker that owns it."""
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from wallaroo.connectors.keyed_records import UTF_8
 from wallaroo.operators.failures import Site
 from wallaroo.operators.writing.text import ChainText
 from wallaroo.routing.keys import canonical_key
-from wallaroo.topology.plan import CONSTANT_KEY, SOURCE_KEY, Exchange, ExchangeKind
+from wallaroo.topology.plan import (
+    CONSTANT_KEY,
+    SOURCE_KEY,
+    EndKey,
+    Exchange,
+    ExchangeKind,
+    Pipeline,
+)
+
+KEPT_KEY = "key"
+"""The name of the key that a record has already, in dead letters."""
 
 
 def write_exchange(text: ChainText, exchange: Exchange) -> None:
@@ -17,6 +28,7 @@ def write_exchange(text: ChainText, exchange: Exchange) -> None:
 
 def write_exchange_by_source_key(text: ChainText, exchange: Exchange, *, has_payload: bool) -> None:
     """Write the same for a record with the key of its source; it may not be decoded yet."""
+    assert isinstance(text.pipeline, Pipeline)
     form = text.pipeline.source.key
     function = form if callable(form) else None
     text.enter(text.bindings.nodes.of_edge[exchange.edge], function)
@@ -37,20 +49,34 @@ def write_exchange_by_source_key(text: ChainText, exchange: Exchange, *, has_pay
     _write_route(text, exchange)
 
 
-def _write_key(text: ChainText, exchange: Exchange) -> None:
+def write_end_key(text: ChainText, key: EndKey, flow: int) -> None:
+    """Write how a record gets the key that it has behind the last step of a pipeline."""
     text.know_key(False)
+    text.enter(text.bindings.nodes.of_end[flow], key.partition)
+    _write_key_of_record(text, key.partition, key.name, f"end_{flow}")
+
+
+def _write_key(text: ChainText, exchange: Exchange) -> None:
     text.enter(text.bindings.nodes.of_edge[exchange.edge], exchange.partition)
-    if exchange.kind is ExchangeKind.ROUND_ROBIN:
+    if exchange.keeps_key:
+        return
+    text.know_key(False)
+    if exchange.kind is ExchangeKind.ROUND_ROBIN and exchange.partition is None:
         text.line("key = None")
         return
-    if exchange.partition is None:
+    _write_key_of_record(text, exchange.partition, exchange.partition_name, str(exchange.edge))
+
+
+def _write_key_of_record(
+    text: ChainText, partition: Callable[[Any], Any] | None, name: str, where: str
+) -> None:
+    if partition is None:
         text.line(f"key = {CONSTANT_KEY!r}")
     else:
-        partition = text.user_name(f"partition_{exchange.edge}", exchange.partition, is_step=False)
+        function = text.user_name(f"partition_{where}", partition, is_step=False)
         text.refer(canonical_key=canonical_key)
-        text.line(f"key = {partition}(record)", site=exchange.partition_name)
-        text.line("if key.__class__ is not str: key = canonical_key(key)",
-                  site=exchange.partition_name)  # fmt: skip
+        text.line(f"key = {function}(record)", site=name)
+        text.line("if key.__class__ is not str: key = canonical_key(key)", site=name)
     text.know_key()
 
 
@@ -62,8 +88,9 @@ def _write_route(text: ChainText, exchange: Exchange) -> None:
         routes = bindings.routes[exchange.edge]
         known = text.name(f"known_{exchange.edge}", routes.known.get)
         find = text.name(f"find_{exchange.edge}", routes.find)
-        text.line(f"out = {known}(key, False)", site=exchange.partition_name)
-        text.line(f"if out is False: out = {find}(key)", site=exchange.partition_name)
+        site = KEPT_KEY if exchange.keeps_key else exchange.partition_name
+        text.line(f"out = {known}(key, False)", site=site)
+        text.line(f"if out is False: out = {find}(key)", site=site)
     else:
         distribute = bindings.distributors[exchange.edge]
         text.line(f"out = {text.name(f'distribute_{exchange.edge}', distribute)}()")

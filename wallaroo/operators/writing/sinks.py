@@ -6,13 +6,14 @@ from wallaroo.operators.results import encoded_bytes
 from wallaroo.operators.writing.text import ChainText
 
 
-def write_sinks(text: ChainText) -> None:
-    """Write how each sink of the pipeline gets the record."""
+def write_sinks(text: ChainText, *, are_last: bool = True) -> None:
+    """Write how each sink of the pipeline gets the record; ``are_last``: it ends there."""
     sinks = text.pipeline.sinks
+    are_apart = len(sinks) > 1 or not are_last
     for sink_id in sinks:
         # With several sinks, the failure of one encoder must not affect the others: a loop of
         # one iteration gives each its own "continue" and its own isolation.
-        depth = text.open_loop("for _ in (0,):") if len(sinks) > 1 else 0
+        depth = text.open_loop("for _ in (0,):") if are_apart else 0
         _write_sink(text, sink_id, text.plan.sinks[sink_id])
         if depth:
             text.close_single_loop(depth)

@@ -2,8 +2,8 @@
 
 A kind of step is a value of the plan that names the module of its writer (``Step.writer``). That
 module has ``write_step(text, step)``, which writes the lines that call the user's function and
-leave the result in ``record``, or in ``records`` if the step is a multi computation. Nothing asks
-for the kind of a step.
+leave the result in ``record``, or in ``records`` if the step is a multi computation. A filter
+leaves ``record`` as it is. Nothing asks for the kind of a step.
 """
 
 import importlib
@@ -21,7 +21,7 @@ def write_step(text: ChainText, step: Step) -> None:
     _writer(step.writer)(text, step)
     if step.is_multi:
         _fan_out(text, step)
-    else:
+    elif not step.is_filter:
         text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
 
 

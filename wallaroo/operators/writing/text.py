@@ -7,7 +7,8 @@ contains no text of the user.
 """
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
@@ -17,7 +18,7 @@ from wallaroo.metrics.probe import Probe
 from wallaroo.operators.counting import ChainCounters
 from wallaroo.operators.failures import Site, StopOnError, forget_traceback, traceback_of
 from wallaroo.operators.writing.bindings import Bindings
-from wallaroo.topology.plan import Application, Pipeline, Step
+from wallaroo.topology.plan import Application, Flow, Step
 
 CHAINS_KEPT_MAX = 256
 
@@ -31,7 +32,8 @@ class ChainText:
     """
 
     plan: Application
-    pipeline: Pipeline
+    pipeline: Flow
+    """The pipeline that the next lines belong to."""
     bindings: Bindings
     probe: Probe | None
     names: dict[str, Any] = field(default_factory=dict)
@@ -48,9 +50,21 @@ class ChainText:
     _lines: list[str] = field(default_factory=list)
     _sites: dict[int, Site] = field(default_factory=dict)
     _depth: int = 1
+    _place: str = ""
 
     def __post_init__(self) -> None:
         self.counters = ChainCounters(self.bindings.tally)
+        self._place = self.pipeline.name
+
+    @property
+    def line_count(self) -> int:
+        """Number of lines so far."""
+        return len(self._lines)
+
+    @property
+    def level(self) -> int:
+        """Number of blocks around the next line."""
+        return self._depth
 
     def begin(self, arguments: str) -> None:
         """Write the start of the function."""
@@ -116,6 +130,8 @@ class ChainText:
         self._depth = depth
         # Whatever the user's function raises is a failure of its record, also sys.exit() or a
         # cancelled task. StopOnError is raised by an inner loop, for a record of that loop.
+        if self._lines[-1].endswith("try:"):
+            self.line("pass", depth=depth + 1)
         self.line("except StopOnError: raise")
         self.line("except BaseException as error:")
         self.line("fail(error, key, record, payload)", depth=depth + 1)
@@ -126,11 +142,29 @@ class ChainText:
         self.close_loop(depth)
         self.loop_count -= 1
 
-    def unwind(self) -> None:
-        """Close the loops of multi computations; the outermost one is closed by its opener."""
-        while self.loop_count > 1:
+    def unwind(self, loop_count: int) -> None:
+        """Close the loops of multi computations, until ``loop_count`` loops are left."""
+        while self.loop_count > loop_count:
             self.close_loop(self._depth - 1)
             self.loop_count -= 1
+
+    @contextmanager
+    def indented(self) -> Iterator[None]:
+        """Write the block of the condition that was written last."""
+        first = self.line_count
+        self._depth += 1
+        yield
+        if self.line_count == first:
+            self.line("pass")
+        self._depth -= 1
+
+    @contextmanager
+    def inside(self, pipeline: Flow) -> Iterator[None]:
+        """Write lines of another pipeline; behind them, those of this one go on as before."""
+        outer, has_key = self.pipeline, self.has_key
+        self.pipeline = pipeline
+        yield
+        self.pipeline, self.has_key = outer, has_key
 
     # The finished function
 
@@ -148,7 +182,7 @@ class ChainText:
         # Debuggers and tracebacks find the written code here, like the code of a module.
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         self.names["StopOnError"] = StopOnError
-        self.names["fail"] = _failure_reporter(self._sites, self.pipeline.name, self.bindings.fail)
+        self.names["fail"] = _failure_reporter(self._sites, self._place, self.bindings.fail)
         exec(_code(text, file_name), self.names)
         run: Callable[..., None] = self.names["run"]
         return run

@@ -53,7 +53,7 @@ def stateless_partitions(
         made_up_id("parallel", pipeline.name, index): {
             worker: [made_up_id("parallel", pipeline.name, index, worker)] for worker in workers
         }
-        for pipeline in plan.pipelines
+        for pipeline in plan.flows
         for index, stage in enumerate(pipeline.stages)
         if stage.exchange is not None and stage.exchange.kind is ExchangeKind.ROUND_ROBIN
     }

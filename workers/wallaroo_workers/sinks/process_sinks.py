@@ -78,7 +78,7 @@ def new_sinks(
 
     ``store`` is the store of checkpoints, if they are on.
     """
-    pipeline_of = {sink: each.name for each in plan.pipelines for sink in each.sinks}
+    pipeline_of = {sink: each.name for each in reversed(plan.flows) for sink in each.sinks}
     runners = [
         new_runner(
             sink,

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from wallaroo.names import WorkerName
 from wallaroo.routing.key_text import key_of_text, shown_key
 from wallaroo.routing.keys import Key, key_bytes
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Pipeline
+from wallaroo.topology.plan import Application, Pipeline
 from wallaroo.worker.split_facts import sum_of_lags
 from wallaroo.worker.state_queries import PAGE_KEYS_MAX
 from wallaroo_workers.initializer.control.parameters import Parameters
@@ -109,7 +109,8 @@ class Queries:
         parameters.finish()
         reach = self._reach
         pairs = zip(reach.plan.pipelines, reach.source_addresses, strict=True)
-        return {"sources": [describe_source(each, address) for each, address in pairs]}
+        sources = [describe_source(each, address) for each, address in pairs]
+        return {"sources": [*sources, *_sources_of_inner(reach.plan, sources)]}
 
     def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
         phase, joined = self._reach.phase, self._reach.view.joined.get(name)
@@ -417,6 +418,25 @@ def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
     length = source.frames.payload_length
     header = length if isinstance(length, str) else None
     return facts | {"kind": "tcp", "header": header}
+
+
+def _sources_of_inner(
+    plan: Application, sources: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the source whose records reach each inner pipeline; there may be several of them."""
+    for index, inner in enumerate(plan.inner, start=len(sources)):
+        found = [source for root, source in enumerate(sources) if index in plan.reached_from(root)]
+        if len(found) == 1:
+            yield found[0] | {"pipeline": inner.name}
+        else:
+            names = ", ".join(repr(source["pipeline"]) for source in found)
+            yield {
+                "pipeline": inner.name,
+                "describes": f"the sources of pipelines {names}",
+                "address": "",
+                "kind": "several",
+                "header": None,
+            }
 
 
 def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:

@@ -124,7 +124,7 @@ function drawnEdge(edge, points, nodes, colours) {
   const kind = edge.exchange ? "records change worker here" : "within the worker";
   return {
     coords: [points[0], points.at(-1)].map(({ x, y }) => [x, y]),
-    told: `${rate(edge.rate)} records/s\n${kind}`,
+    told: edge.rate === null ? kind : `${rate(edge.rate)} records/s\n${kind}`,
     lineStyle: {
       color: colour,
       width: 1 + Math.min(2, Math.log10(1 + (edge.rate ?? 0)) / 3),
@@ -132,7 +132,7 @@ function drawnEdge(edge, points, nodes, colours) {
       opacity: edge.rate > 0 ? 1 : 0.5,
     },
     label: {
-      show: true,
+      show: edge.rate !== null,
       position: "middle",
       rotate: 0,
       formatter: `${rate(edge.rate)}/s`,

@@ -4,7 +4,7 @@
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { count, rate } from "../format.js";
 import { card, heading, tiles } from "../parts/elements.js";
-import { graphCard, graphOf, nodesTable } from "../parts/graph_card.js";
+import { graphCard, graphOf, isStart, nodesTable } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { pipelineCards } from "../parts/measured_cards.js";
 import { sourcesCard, splitsCard } from "../parts/worker_cards.js";
@@ -13,15 +13,21 @@ import { missing } from "./missing.js";
 export function pipelinePage(snapshot, name) {
   const graph = graphOf(snapshot.graph, name);
   if (graph.nodes.length === 0) return missing(snapshot, name);
-  const [source] = graph.nodes.filter((node) => node.kind === "source");
+  const [source] = graph.nodes.filter(isStart);
   const sinks = graph.nodes.filter((node) => node.kind === "sink");
+  const next = [...new Set(snapshot.graph.edges
+    .filter((edge) => graph.nodes.some((node) => node.id === edge.from))
+    .map((edge) => snapshot.graph.nodes.find((node) => node.id === edge.to))
+    .filter((node) => node.pipeline !== name)
+    .map((node) => node.pipeline))];
+  const end = next.length ? `goes on in ${next.join(", ")}` : "it has no sink";
   const sum = (field, nodes = graph.nodes) => nodes.reduce((all, node) => all + (node[field] ?? 0), 0);
   return html`
     ${heading(name, "pipeline")}
     ${tiles([
       { name: "In", value: rate(source?.rate), unit: "records/s", note: `${count(source?.in)} in total` },
       { name: "Out", value: sinks.length ? rate(sum("rate", sinks)) : "none", unit: sinks.length
-        ? "records/s" : "", note: sinks.length ? `${count(sum("out", sinks))} in total` : "it has no sink" },
+        ? "records/s" : "", note: sinks.length ? `${count(sum("out", sinks))} in total` : end },
       { name: "Filtered", value: count(sum("filtered")), note: "no result" },
       { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
     ], "Figures of the pipeline")}

@@ -45,6 +45,11 @@ export function failedCell(each) {
   return each.failed > 0 ? html`<span class="failed">${count(each.failed)}</span>` : count(each.failed);
 }
 
+// Where the records of a pipeline begin: at its source, or at what feeds it.
+export function isStart(node) {
+  return node.kind === "source" || node.kind === "feed";
+}
+
 // The part of a graph that belongs to one pipeline.
 export function graphOf(graph, pipeline) {
   const nodes = graph.nodes.filter((node) => node.pipeline === pipeline);

@@ -6,7 +6,7 @@ import { drawDurations, drawRates } from "../charts/lines.js";
 import { count, duration, rate } from "../format.js";
 import { store } from "../store.js";
 import { card, table, tag, workerLink } from "./elements.js";
-import { failedCell } from "./graph_card.js";
+import { failedCell, isStart } from "./graph_card.js";
 import { linesCard, windowChoice } from "./history_cards.js";
 import { binsCard, percentilesCard } from "./latency_cards.js";
 
@@ -15,7 +15,7 @@ const OUT = { name: "out", colour: "series-out" };
 
 // nodes: those of this pipeline, from its source to its sinks
 export function pipelineCards(name, nodes, pipelines) {
-  const sources = nodes.filter((node) => node.kind === "source");
+  const sources = nodes.filter(isStart);
   const sinks = nodes.filter((node) => node.kind === "sink");
   const facts = pipelines.find((each) => each.name === name);
   const end = windowChoice();
@@ -60,10 +60,11 @@ const workersOf = (node) =>
 function rowsOf(nodes, latencies) {
   const workers = new Set(nodes.flatMap((node) => Object.keys(node.by_worker)));
   return [...workers].map((worker) => {
-    const sumOf = (field, kind) => nodes.reduce((all, node) =>
-      all + (!kind || node.kind === kind ? node.by_worker[worker]?.[field] ?? 0 : 0), 0);
+    const sumOf = (field, counts = () => true) => nodes.reduce((all, node) =>
+      all + (counts(node) ? node.by_worker[worker]?.[field] ?? 0 : 0), 0);
+    const isSink = (node) => node.kind === "sink";
     return {
-      worker, rate: sumOf("rate", "source"), in: sumOf("in", "source"), out: sumOf("out", "sink"),
+      worker, rate: sumOf("rate", isStart), in: sumOf("in", isStart), out: sumOf("out", isSink),
       filtered: sumOf("filtered"), failed: sumOf("failed"), latency: latencies[worker],
     };
   });

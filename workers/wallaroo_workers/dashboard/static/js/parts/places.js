@@ -5,6 +5,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { count, rate } from "../format.js";
 import { pathOf } from "../router.js";
 import { swatch } from "./elements.js";
+import { isStart } from "./graph_card.js";
 
 const isWide = matchMedia("(min-width: 901px)");
 
@@ -36,7 +37,7 @@ function entry(here, kind, name, text, fact = "") {
 }
 
 export function pipelinesOf(snapshot) {
-  const sources = snapshot.graph.nodes.filter((node) => node.kind === "source");
+  const sources = snapshot.graph.nodes.filter(isStart);
   return sources.map((source) => ({ name: source.pipeline, rate: source.rate, source }));
 }
 
