@@ -15,8 +15,11 @@ import wallaroo
 from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.connectors.sink_classes import Sink
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.metrics.nodes import Nodes
 from wallaroo.names import CheckpointId, SinkId, WorkerName
+from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
+from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.worker.sink_port import SinkContext
 from wallaroo_workers import slow_calls
 from wallaroo_workers.settings import RunOptions
@@ -364,21 +367,47 @@ def test_a_runner_that_is_not_there_is_an_error_with_a_remedy(runner: str) -> No
     assert "install the package" in told.value.hint
 
 
-async def test_metrics_show_a_sink_by_its_name_or_by_what_it_is() -> None:
+async def test_a_sink_has_one_name_everywhere() -> None:
     @wallaroo.decoder
     def decode(line: bytes) -> bytes:
         return line
+
+    @wallaroo.encoder
+    def encode(line: bytes) -> str:
+        raise ValueError(line)
 
     named = Target()
     named.name = "totals"
     plan = (
         wallaroo.ApplicationBuilder("two")
         .new_pipeline("lines", wallaroo.FileSourceConfig("in", decode, framing="newline"))
-        .to_sinks([named, Target()])
+        .to_sinks(
+            [
+                named,
+                Target(),
+                wallaroo.FileSinkConfig("out", encode),
+                wallaroo.FileSinkConfig("copy", encode, name="copies"),
+            ]
+        )
         .build()
     )
+    wanted = ["totals", "sink 1", "file sink to out", "copies"]
     sinks = new_sinks(plan, WorkerName("w1"), RunOptions(), None, None, Events())
-    assert [facts["name"] for facts in sinks.facts()] == [
-        "totals",
-        f"sink {__name__}.Target, at least once",
+    assert [facts["name"] for facts in sinks.facts()] == wanted
+    nodes = Nodes(plan)
+    assert [nodes.all[nodes.of_sink[SinkId(index)]].label for index in range(4)] == wanted
+    of_author = f"{__name__}.Target, at least once"
+    assert plan_text(plan).splitlines()[-4:] == [
+        f"  sink totals: sink {of_author}",
+        f"  sink 1: sink {of_author}",
+        "  sink 2: file sink to out",
+        "  sink copies: file sink to copy",
+    ]
+    assert f'label="totals: sink {of_author}"' in plan_dot(plan)
+    dataflow = Dataflow(plan, WorkerName("w1"), DataflowOptions())
+    dataflow.bind((WorkerName("w1"),), {})
+    dataflow.run_source(0, [b"a"])
+    assert [failure.step for failure in dataflow.take_failures()] == [
+        "encoder of file sink to out",
+        "encoder of sink copies",
     ]

@@ -185,6 +185,11 @@ class Sink(Protocol):
         ...
 
     @property
+    def label(self) -> str | None:
+        """What metrics call it if it has no name; ``None`` stands for ``sink N``."""
+        ...
+
+    @property
     def path(self) -> str | None:
         """The file that it writes on the host of the command, as the application says it."""
         ...

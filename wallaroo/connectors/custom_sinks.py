@@ -19,6 +19,7 @@ class Custom:
 
     takes_bytes: ClassVar[bool] = False
     path: ClassVar[None] = None
+    label: ClassVar[None] = None
 
     sink: "Sink[Any] | OnceSink[Any] | TwoPhaseSink[Any]"
     promise: Promise

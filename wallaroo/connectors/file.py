@@ -76,6 +76,11 @@ class FileSink:
     """Converts a record to bytes (``str`` becomes UTF-8); ``None`` writes nothing."""
     name: str | None = None
 
+    @property
+    def label(self) -> str:
+        """Kind and path."""
+        return self.describe()
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"file sink to {self.path}"

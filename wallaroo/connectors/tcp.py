@@ -97,6 +97,11 @@ class TCPSink:
         """``host:port`` as in the application."""
         return _address(self.host, self.port)
 
+    @property
+    def label(self) -> str:
+        """Kind and address."""
+        return self.describe()
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"tcp sink to {self.address}"

@@ -18,7 +18,8 @@ WAITING_UNHEALTHY_S = 10.0
 BATCH_WAITING_S = 10.0
 """How long a batch may wait that its checkpoint has released."""
 CPU_SHARE = 0.95
-CHECKPOINT_AGE_S = 30.0
+CHECKPOINT_LATE_S = 30.0
+"""A checkpoint that is later than its interval by so much is missing."""
 CHECKPOINT_DURATION_S = 10.0
 CHECKPOINT_PAUSE_S = 0.25
 BACKLOG_BYTES = 4 << 20
@@ -84,8 +85,14 @@ def _workers_unhealthy(view: dict[str, Any], silent_s: dict[str, float]) -> list
 
 
 def _sinks(view: dict[str, Any]) -> list[str]:
-    away = sorted({sink["address"] for sink in view["sinks"] if not sink["connected"]})
-    return [f"the sink at {address} is not connected: start the receiver" for address in away]
+    away = sorted({_called(sink) for sink in view["sinks"] if not sink["connected"]})
+    return [f"{sink} is not connected: start the receiver" for sink in away]
+
+
+def _called(sink: dict[str, Any]) -> str:
+    """Return what a sentence calls a sink: its name, unless that says the address anyway."""
+    name, address = sink["name"], sink["address"]
+    return f"the sink at {address}" if address in name else f"the sink {name!r}"
 
 
 def waits_for_checkpoints(sink: dict[str, Any]) -> bool:
@@ -100,13 +107,10 @@ def _slow(view: dict[str, Any]) -> list[tuple[bool, str]]:
     waits: dict[str, float] = {}
     for sink in view["sinks"]:
         if sink["connected"] and not waits_for_checkpoints(sink):
-            waits[sink["address"]] = max(waits.get(sink["address"], 0.0), sink["waiting_s"])
-    for address, waiting_s in sorted(waits.items()):
+            waits[_called(sink)] = max(waits.get(_called(sink), 0.0), sink["waiting_s"])
+    for called, waiting_s in sorted(waits.items()):
         if waiting_s > WAITING_DEGRADED_S:
-            reason = (
-                f"the sink at {address} has accepted no results for {waiting_s:.0f} s: "
-                "it is slow, or hangs"
-            )
+            reason = f"{called} has accepted no results for {waiting_s:.0f} s: it is slow, or hangs"
             found.append((waiting_s > WAITING_UNHEALTHY_S, reason))
     found += [(True, reason) for reason in _waiting_batches(view)]
     for pipeline in view["pipelines"]:
@@ -122,11 +126,11 @@ def _waiting_batches(view: dict[str, Any]) -> list[str]:
     for sink in view["sinks"]:
         if waits_for_checkpoints(sink) and sink["batches"]["undelivered"]:
             waiting_s = sink["batches"]["waiting_s"]
-            waits[sink["address"]] = max(waits.get(sink["address"], 0.0), waiting_s)
+            waits[_called(sink)] = max(waits.get(_called(sink), 0.0), waiting_s)
     return [
-        f"a batch for the sink at {address} has waited for {waiting_s:.0f} s: its target does not "
-        "take it; see sink.waiting in the log"
-        for address, waiting_s in sorted(waits.items())
+        f"a batch for {called} has waited for {waiting_s:.0f} s: its target does not take it; see "
+        "sink.waiting in the log"
+        for called, waiting_s in sorted(waits.items())
         if waiting_s > BATCH_WAITING_S
     ]
 
@@ -151,9 +155,10 @@ def _checkpoints(view: dict[str, Any]) -> list[str]:
     if failures:
         reasons.append(f"the last {failures} checkpoints could not be saved; see the log")
     up_s = view["now_unix_s"] - view["started_unix_s"]
-    if age_s is None and up_s > CHECKPOINT_AGE_S:
+    late_s = view["checkpoint_interval_s"] + CHECKPOINT_LATE_S
+    if age_s is None and up_s > late_s:
         reasons.append(f"there is no checkpoint yet, {up_s:.0f} s after the start")
-    if age_s is not None and age_s > CHECKPOINT_AGE_S:
+    if age_s is not None and age_s > late_s:
         reasons.append(
             f"the last checkpoint is {age_s:.0f} s old; a recovery replays all input since then"
         )
@@ -164,11 +169,7 @@ def _workers_degraded(view: dict[str, Any]) -> list[str]:
     reasons = []
     paused = [worker["name"] for worker in view["workers"] if worker["paused"]]
     if paused:
-        slow = [
-            f"the sink at {sink['address']}"
-            for sink in view["sinks"]
-            if sink["queued_bytes"] > QUEUE_BYTES
-        ]
+        slow = [_called(sink) for sink in view["sinks"] if sink["queued_bytes"] > QUEUE_BYTES]
         cause = f"; {', '.join(sorted(set(slow)))} does not keep up" if slow else ""
         reasons.append(f"sources of {', '.join(paused)} pause, senders wait{cause}")
     for worker in view["workers"]:

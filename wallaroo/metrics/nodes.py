@@ -96,7 +96,7 @@ class Nodes:
         for sink_id in pipeline.sinks:
             if sink_id not in self.of_sink:
                 sink = plan.sinks[sink_id]
-                label = labels.new(sink.describe())
+                label = labels.new(plan.sink_label(sink_id))
                 self.of_sink[sink_id] = self._add(pipeline, "sink", label, sink.kind)
 
     def _add_step(self, pipeline: Flow, step: Step, label: str, exchange: Exchange | None) -> int:

@@ -206,6 +206,7 @@ class _PlainSink:
     takes_bytes: ClassVar[bool] = False
     encode: ClassVar[None] = None
     path: ClassVar[None] = None
+    label: ClassVar[None] = None
 
     name: str
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from wallaroo.connectors.base import Sink
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.topology.plan import (
@@ -16,6 +17,7 @@ from wallaroo.topology.plan import (
     Stage,
     State,
     Step,
+    titled_sink,
 )
 
 KEYS_SHOWN_MAX = 8
@@ -47,7 +49,7 @@ def plan_dot(plan: Application) -> str:
         for index, state in enumerate(plan.states.values())
     )
     lines += (
-        f"  sink_{index} [shape=cds, label={_quoted(sink.describe())}];"
+        f"  sink_{index} [shape=cds, label={_quoted(_sink_label(sink))}];"
         for index, sink in enumerate(plan.sinks)
     )
     states = {name: f"state_{index}" for index, name in enumerate(plan.states)}
@@ -68,7 +70,7 @@ def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[s
             yield f"exchange {stage.exchange.edge}: {_routing(stage.exchange)}"
         yield from (f"  {_step_line(step)}" for step in stage.steps)
     for sink in pipeline.sinks:
-        yield f"sink {sink}: {plan.sinks[sink].describe()}"
+        yield f"{titled_sink(plan.sink_name(sink))}: {plan.sinks[sink].describe()}"
     fed = plan.fed_by(index)
     if pipeline.key is not None:
         yield f"key: {pipeline.key.name}"
@@ -122,6 +124,10 @@ def _routing(exchange: Exchange) -> str:
         )
         return f"to the one owner of {place}, {travels}"
     return f"by key {exchange.partition_name} to {owner}, {travels}"
+
+
+def _sink_label(sink: Sink) -> str:
+    return sink.describe() if sink.name is None else f"{sink.name}: {sink.describe()}"
 
 
 def _step_line(step: Step) -> str:

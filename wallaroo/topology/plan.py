@@ -250,11 +250,27 @@ class Application:
         return [*dict.fromkeys(sinks)]
 
     def sink_name(self, sink: SinkId) -> str:
-        """Return the name of a sink in dead letters, logs and metrics."""
+        """Return the name of a sink: that which the user gave it, or ``sink N``."""
         return self.sinks[sink].name or f"sink {sink}"
+
+    def sink_label(self, sink: SinkId) -> str:
+        """Return the name of a sink in metrics, where some kinds show their address instead."""
+        value = self.sinks[sink]
+        return value.name or value.label or f"sink {sink}"
+
+    def sink_title(self, sink: SinkId) -> str:
+        """Return the label of a sink so that a sentence can have it: ``sink totals``."""
+        value = self.sinks[sink]
+        is_address = value.name is None and value.label is not None
+        return self.sink_label(sink) if is_address else titled_sink(self.sink_name(sink))
 
     @property
     def stdin_pipeline(self) -> str | None:
         """The name of the pipeline that reads the standard input of the command, if one does."""
         names = [each.name for each in self.pipelines if each.source.reads_stdin]
         return names[0] if names else None
+
+
+def titled_sink(name: str) -> str:
+    """Return a sink's name for a sentence or a step: ``sink NAME``, or ``sink 0``."""
+    return name if name.startswith("sink ") else f"sink {name}"

@@ -11,8 +11,8 @@ WORKER = {
     "backlog_bytes": 0,
 }  # fmt: skip
 SINK: dict[str, Any] = {
-    "address": "127.0.0.1:7002", "connected": True, "queued_bytes": 0, "waiting_s": 0.0,
-    "batches": None,
+    "name": "tcp sink to 127.0.0.1:7002", "address": "127.0.0.1:7002", "connected": True,
+    "queued_bytes": 0, "waiting_s": 0.0, "batches": None,
 }  # fmt: skip
 CHECKPOINT = {"duration_s": 0.1, "pause_s": 0.002}
 
@@ -41,6 +41,7 @@ def view(**changes: Any) -> dict[str, Any]:
     return {
         "phase": "running",
         "durable": True,
+        "checkpoint_interval_s": 1.0,
         "workers": [WORKER],
         "sinks": [SINK],
         "sources": [],
@@ -147,6 +148,20 @@ def test_a_split_that_broke_off_is_unhealthy_and_the_first_problem_is_named() ->
     assert judged["reasons"] == [
         "split 'a' ended early: gone (and 1 more); what follows there is not read"
     ]
+
+
+def test_a_checkpoint_may_be_as_old_as_its_interval() -> None:
+    changes: dict[str, Any] = {"checkpoint_interval_s": 120.0}
+    assert judge(view(checkpoints=checkpoints(130.0), **changes), {}, 0)["state"] == "healthy"
+    assert judge(view(checkpoints=checkpoints(160.0), **changes), {}, 0)["state"] == "unhealthy"
+    early = {**changes, "started_unix_s": 1900.0, "checkpoints": checkpoints(None)}
+    assert judge(view(**early), {}, 0)["state"] == "healthy"
+
+
+def test_a_sink_with_a_name_is_called_by_it() -> None:
+    sink = {**SINK, "name": "totals", "connected": False}
+    (reason,) = judge(view(sinks=[sink]), {}, 0)["reasons"]
+    assert reason == "the sink 'totals' is not connected: start the receiver"
 
 
 def test_without_checkpoints_their_age_does_not_matter() -> None:

@@ -26,7 +26,7 @@ def _write_sink(text: ChainText, sink_id: SinkId, sink: Sink) -> None:
         text.line(f"{append}(record)")
         return
     encode = text.user_name(f"encode_{sink_id}", sink.encode)
-    site = f"encoder of {sink.describe()}"
+    site = f"encoder of {text.plan.sink_title(sink_id)}"
     is_filtered = f"if encoded is None: {text.counters.filtered(text.node)}continue"
     text.line(f"encoded = {encode}(record)", site=site)
     if sink.takes_bytes:

@@ -16,6 +16,7 @@ from wallaroo.describing import error_text, text_of, writable
 from wallaroo.errors import ClusterError
 from wallaroo.ingest.split_batches import Method
 from wallaroo.operators.failures import RECORD_SHOWN_CHARACTERS_MAX, Failure, user_line
+from wallaroo.topology.plan import titled_sink
 from wallaroo.worker.sink_port import SinkContext
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.loop_watch import watched_sink
@@ -281,7 +282,7 @@ class AuthorSink:
         payload = row.encode(errors="surrogatepass") if type(row) is str else row
         return Failure(
             pipeline=self._context.pipeline,
-            step=step_name(self._context.name),
+            step=titled_sink(self._context.name),
             key=None,
             error=f"Rejected: {writable(str(reason)[:RECORD_SHOWN_CHARACTERS_MAX])}",
             traceback="",
@@ -289,8 +290,3 @@ class AuthorSink:
             record=text_of(row, length_max=RECORD_SHOWN_CHARACTERS_MAX),
             at=at,
         )
-
-
-def step_name(sink: str) -> str:
-    """Return the step of dead letters that a sink refuses: ``sink NAME``, or ``sink 0``."""
-    return sink if sink.startswith("sink ") else f"sink {sink}"

@@ -34,7 +34,7 @@ class ProcessSinks(WorkerSinks):
         """Return of each sink what ``wallaroo.metrics.report`` says of it."""
         return [
             {
-                "name": sink.name or sink.describe(),
+                "name": self._plan.sink_label(SinkId(index)),
                 "address": runner.address,
                 "bytes": runner.settled_bytes,
                 "queued_bytes": runner.queued_bytes,
@@ -42,7 +42,7 @@ class ProcessSinks(WorkerSinks):
                 "connected": runner.is_connected,
                 "batches": runner.batches,
             }
-            for sink, runner in zip(self._plan.sinks, self._process_runners, strict=True)
+            for index, runner in enumerate(self._process_runners)
         ]
 
     def undelivered(self) -> dict[str, int]:

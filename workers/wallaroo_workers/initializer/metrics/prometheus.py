@@ -2,7 +2,7 @@
 
 Counters end in ``_total``. Metrics of records have the labels ``pipeline``, ``step`` and
 ``worker``; the sum over the workers is the number for the whole cluster. Sources and sinks count as
-steps: a source is named ``source``, a sink as the plan describes it.
+steps: a source is named ``source``, a sink by its name, or as the plan describes it.
 
 A metric that gets a better name is exported under both names for one minor version, so that
 dashboards and alert rules have time to follow. ``docs/upgrading.md`` lists these names.
