@@ -13,6 +13,7 @@ import wallaroo
 
 PUBLIC: dict[str, set[str]] = {
     "wallaroo": {
+        "Aggregation",
         "Application",
         "ApplicationBuilder",
         "Batch",
@@ -58,6 +59,8 @@ PUBLIC: dict[str, set[str]] = {
         "OwnStateComputation",
         "OwnStateComputationMulti",
         "__version__",
+        "aggregate",
+        "aggregation",
         "computation",
         "computation_multi",
         "decoder",
@@ -88,8 +91,22 @@ PUBLIC: dict[str, set[str]] = {
         "Faults",
         "SimulationError",
         "SimulationResult",
+        "check_aggregation",
         "collect",
         "simulate",
+    },
+    "wallaroo.api.aggregate": {
+        "collect",
+        "count",
+        "distinct",
+        "first",
+        "last",
+        "max",
+        "mean",
+        "min",
+        "several",
+        "sum",
+        "top",
     },
     "wallaroo.testing.kit": {"check_sink", "check_source"},
     "wallaroo.errors": {
@@ -136,7 +153,12 @@ def test_a_public_name_can_be_imported_and_says_what_it_is(name: str) -> None:
     thing = getattr(wallaroo, name)
     if name != "__version__":
         is_only_value = type(thing).__module__.startswith("wallaroo.")
-        assert inspect.isclass(thing) or inspect.isfunction(thing) or is_only_value
+        assert (
+            inspect.isclass(thing)
+            or inspect.isfunction(thing)
+            or inspect.ismodule(thing)
+            or is_only_value
+        )
         assert thing.__doc__
         assert inspect.cleandoc(thing.__doc__)
 

@@ -1,6 +1,8 @@
 """Wallaroo Streams: the names that an application imports."""
 
+from wallaroo.api import aggregate
 from wallaroo.api.addresses import tcp_parse_input_addrs, tcp_parse_output_addrs
+from wallaroo.api.aggregations import Aggregation, aggregation
 from wallaroo.api.builder import ApplicationBuilder
 from wallaroo.api.codecs import (
     Decoder,
@@ -69,6 +71,7 @@ _ARGS: tuple[str, ...] = ()
 
 __all__ = [
     "DELETE",
+    "Aggregation",
     "Application",
     "ApplicationBuilder",
     "BaseWrapped",
@@ -110,6 +113,8 @@ __all__ = [
     "WallarooError",
     "WallarooParameterError",
     "__version__",
+    "aggregate",
+    "aggregation",
     "attach_to_module",
     "computation",
     "computation_multi",

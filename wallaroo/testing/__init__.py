@@ -1,5 +1,6 @@
 """Tests an application without a cluster: over given records, or on a simulated cluster."""
 
+from wallaroo.testing.aggregation_check import check_aggregation
 from wallaroo.testing.collecting import Collected, collect
 from wallaroo.testing.faults import ALL_FAULTS, NO_FAULTS, Faults
 from wallaroo.testing.simulation import SimulationError, SimulationResult, simulate
@@ -11,6 +12,7 @@ __all__ = [
     "Faults",
     "SimulationError",
     "SimulationResult",
+    "check_aggregation",
     "collect",
     "simulate",
 ]

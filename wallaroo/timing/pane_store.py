@@ -107,7 +107,7 @@ class PaneStore:
             return None
         pane = self._panes.get(start) or self._new_pane(start, end)
         if self._rules.late is LatePolicy.UPDATE and self._has_passed(first_end):
-            self._update(pane, key, record)
+            self._update(pane, key, record, time)
             return None
         pane.begin(self.clock)
         return pane.found()
@@ -116,7 +116,7 @@ class PaneStore:
         """Add one record, as a chain does it with what ``locate`` gives."""
         found = self.locate(key, record, time)
         if found is not None:
-            self._add_to(found.low, key, record)
+            self._add_to(found.low, key, record, time)
 
     def added(self, start: int, key: Any, accumulator: Any) -> None:
         """Give the results that a record of a key causes by itself, in the pane at ``start``.
@@ -287,10 +287,10 @@ class PaneStore:
             heappush(self._leaving, (last_end, start))
         return pane
 
-    def _add_to(self, start: int, key: Any, record: Any) -> None:
+    def _add_to(self, start: int, key: Any, record: Any, time: int) -> None:
         pane = self._panes[start]
         pane.begin(self.clock)
-        self.added(start, key, pane.add(key, record))
+        self.added(start, key, pane.add(key, record, time))
 
     def _add_late(self, key: Any, record: Any, time: int) -> None:
         """Deal with a record whose windows are all due."""
@@ -298,22 +298,22 @@ class PaneStore:
         start, end = self._grid.pane(time)
         _, last_end = self._grid.ends(start)
         if policy is LatePolicy.UPDATE and not self._has_passed(last_end, rules.allow_late_ns):
-            self._update(self._panes.get(start) or self._new_pane(start, end), key, record)
+            self._update(self._panes.get(start) or self._new_pane(start, end), key, record, time)
             return
         self.late_count += 1
         if policy is LatePolicy.SIDE:
             self._side.append((key, record, time))
         elif policy is LatePolicy.FIRE_PER_MESSAGE:
-            alone = self._aggregation.updated(record, self._aggregation.initial())
+            alone = self._aggregation.updated(record, self._aggregation.initial(), time)
             window = self._grid.windows(start)[-1]
             self._ready.append(Fired([key], [alone], window, ResultKind.LATE))
         elif policy is LatePolicy.PLACE_IN_OLDEST_WINDOW and self.clock < END:
             oldest, end = self._grid.pane(self._grid.oldest_open(self.clock - rules.delay_ns))
             if oldest not in self._panes:
                 self._new_pane(oldest, end)
-            self._add_to(oldest, key, record)
+            self._add_to(oldest, key, record, time)
 
-    def _update(self, pane: Pane, key: Any, record: Any) -> None:
+    def _update(self, pane: Pane, key: Any, record: Any, time: int) -> None:
         """Add a record that is late for some windows, and give their results again."""
         late = [
             window
@@ -322,7 +322,7 @@ class PaneStore:
             and not self._has_passed(window.end, self._rules.allow_late_ns)
         ]
         is_new = {window: self._panes.key_in(key, window) is None for window in late}
-        self._add_to(pane.start, key, record)
+        self._add_to(pane.start, key, record, time)
         for window in late:
             if self._is_done(key, window.end):
                 kind = ResultKind.FINAL if is_new[window] else ResultKind.UPDATE

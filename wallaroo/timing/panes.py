@@ -122,12 +122,12 @@ class Pane:
         missing = self._raise_up if self._merge is None else self._new
         return Found(self.start, self.end, live, live.get, missing)
 
-    def add(self, key: Any, record: Any) -> Any:
+    def add(self, key: Any, record: Any, time: int) -> Any:
         """Add a record as a chain does; return the accumulator in the live dict."""
         accumulator = self.live.get(key)
         if accumulator is None:
             accumulator = self._raise_up(key) if self._merge is None else self._new(key)
-        accumulator = self._aggregation.updated(record, accumulator)
+        accumulator = self._aggregation.updated(record, accumulator, time)
         self.live[key] = accumulator
         return accumulator
 

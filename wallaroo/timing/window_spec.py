@@ -82,22 +82,57 @@ class Firing:
     """``until(key, accumulator)``: if it is true, the window fires and is forgotten at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The bounds of one window, in nanoseconds: from ``start`` up to, but without, ``end``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a window gives for a key, if its aggregation has no ``output`` of its own."""
+
+    key: Any
+    value: Any
+    start: int
+    end: int
+    kind: str
+    """``early``, ``final``, ``update`` or ``late``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregationSpec:
     """What a window computes from its records."""
 
     name: str
     initial: Callable[[], Any]
-    update: Callable[[Any, Any], Any]
+    update: Callable[..., Any]
     """``update(record, accumulator)``."""
     update_returns: bool
     """Whether ``update`` returns the accumulator; otherwise it changes it in place."""
+    update_takes_time: bool = False
+    """Whether ``update`` has the record's time as a third argument."""
     merge: Callable[[Any, Any], Any] | None = None
     """Returns the accumulator of two, of which the first has the earlier records."""
+    output: Callable[..., Any] | None = None
+    """``output(key, accumulator)``; without it the result is a ``Result``."""
+    output_takes_window: bool = False
+    """Whether ``output`` has the window as a third argument."""
+    value: Callable[[Any], Any] | None = None
+    """What a ``Result`` shows of an accumulator; ``None``: the accumulator itself."""
+    invert: Callable[[Any, Any], Any] | None = None
+    """``invert(total, part)`` takes a part out of a total again."""
+    is_commutative: bool = False
+    """Whether the order of the arguments of ``merge`` does not matter."""
 
-    def updated(self, record: Any, accumulator: Any) -> Any:
+    def updated(self, record: Any, accumulator: Any, time: int) -> Any:
         """Return the accumulator after one more record."""
-        returned = self.update(record, accumulator)
+        if self.update_takes_time:
+            returned = self.update(record, accumulator, time)
+        else:
+            returned = self.update(record, accumulator)
         if not self.update_returns:
             return accumulator
         if returned is None:
@@ -105,6 +140,15 @@ class AggregationSpec:
                 f"the aggregation {self.name!r} returned None instead of an accumulator"
             )
         return returned
+
+    def result(self, key: Any, accumulator: Any, window: Window, kind: ResultKind) -> Any:
+        """Return what a window gives for a key; ``None`` for nothing."""
+        if self.output is None:
+            value = accumulator if self.value is None else self.value(accumulator)
+            return Result(key, value, window.start, window.end, kind.value)
+        if self.output_takes_window:
+            return self.output(key, accumulator, window)
+        return self.output(key, accumulator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +160,3 @@ class WindowSpec:
     firing: Firing
     name: str | None = None
     """The name given with ``named``; otherwise the state has the aggregation's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The bounds of one window, in nanoseconds: from ``start`` up to, but without, ``end``."""
-
-    start: int
-    end: int

@@ -113,10 +113,10 @@ def test_a_base_of_a_checkpoint_replaces_what_is_below_and_a_delta_is_merged_wit
 def test_a_delta_is_not_merged_with_a_base_that_has_something_below() -> None:
     moved = pane()
     for key, value in [("a", "1"), ("b", "2")]:
-        moved.add(key, value)
+        moved.add(key, value, 1)
         moved.set_aside()
     moved.put_base({"c": "3"})
-    moved.add("b", "4")
+    moved.add("b", "4", 1)
     moved.set_aside()
     for layer in moved.layers:
         layer.mark_saved()
@@ -129,7 +129,7 @@ def test_a_delta_is_not_merged_with_a_base_that_has_something_below() -> None:
 def test_layers_are_merged_only_if_there_are_many_and_all_are_saved() -> None:
     many = pane()
     for value in "12345":
-        many.add("a", value)
+        many.add("a", value, 1)
         many.set_aside()
     assert many.layers_to_merge() is None, "a checkpoint still has to write them"
     for layer in many.layers:

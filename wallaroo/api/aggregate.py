@@ -1,0 +1,223 @@
+"""The built-in aggregations, as ``wallaroo.aggregate``: ``aggregate.count()`` and its like.
+
+``f`` is a function from a record to a value. All of them can be merged, so they go with any
+windows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from wallaroo.api.aggregations import BuiltInAggregation, read_aggregation
+from wallaroo.api.inspection import Problem, caller_place, function_problems, named
+from wallaroo.errors import WallarooParameterError
+from wallaroo.timing.accumulators import (
+    ByTime,
+    Collected,
+    Distinct,
+    Extreme,
+    Mean,
+    Several,
+    Top,
+    added,
+    first_of,
+    one_more,
+    subtracted,
+)
+from wallaroo.timing.window_spec import AggregationSpec
+
+__all__ = [
+    "collect",
+    "count",
+    "distinct",
+    "first",
+    "last",
+    "max",
+    "mean",
+    "min",
+    "several",
+    "sum",
+    "top",
+]
+
+Extract = Callable[[Any], Any]
+
+
+def count() -> BuiltInAggregation:
+    """Count the records."""
+    spec = AggregationSpec(
+        name="count",
+        initial=int,
+        update=one_more,
+        update_returns=True,
+        merge=added,
+        invert=subtracted,
+        is_commutative=True,
+    )
+    return BuiltInAggregation(spec, [])
+
+
+def sum(f: Extract) -> BuiltInAggregation:
+    """Add up ``f(record)``, which is a number."""
+
+    def update(record: Any, total: Any) -> Any:
+        return total + f(record)
+
+    spec = AggregationSpec(
+        name="sum",
+        initial=int,
+        update=update,
+        update_returns=True,
+        merge=added,
+        is_commutative=True,
+    )
+    return _of("sum", f, spec)
+
+
+def min(f: Extract) -> BuiltInAggregation:
+    """Keep the smallest ``f(record)``."""
+    return _extreme("min", f, is_largest=False)
+
+
+def max(f: Extract) -> BuiltInAggregation:
+    """Keep the largest ``f(record)``."""
+    return _extreme("max", f, is_largest=True)
+
+
+def mean(f: Extract) -> BuiltInAggregation:
+    """Average ``f(record)``, which is a number."""
+    kept = Mean(f)
+    spec = AggregationSpec(
+        name="mean",
+        initial=kept.initial,
+        update=kept.update,
+        update_returns=True,
+        merge=kept.merged,
+        value=kept.value,
+        is_commutative=True,
+    )
+    return _of("mean", f, spec)
+
+
+def first() -> BuiltInAggregation:
+    """Keep the first record by event time; of several at that time, the one that arrived first."""
+    return _by_time("first", is_last=False)
+
+
+def last() -> BuiltInAggregation:
+    """Keep the last record by event time; of several at that time, the one that arrived last."""
+    return _by_time("last", is_last=True)
+
+
+def collect(limit: int | None = None) -> BuiltInAggregation:
+    """Keep all records in a list, or the first ``limit`` to arrive."""
+    kept = Collected(limit)
+    spec = AggregationSpec(
+        name="collect", initial=list, update=kept.update, update_returns=False, merge=kept.merged
+    )
+    problems = [] if limit is None else _size_problems("limit of aggregate.collect()", limit)
+    return BuiltInAggregation(spec, problems)
+
+
+def distinct(f: Extract) -> BuiltInAggregation:
+    """Keep the different values of ``f(record)`` in a set."""
+    kept = Distinct(f)
+    spec = AggregationSpec(
+        name="distinct",
+        initial=set,
+        update=kept.update,
+        update_returns=False,
+        merge=kept.merged,
+        is_commutative=True,
+    )
+    return _of("distinct", f, spec)
+
+
+def top(n: int, f: Extract) -> BuiltInAggregation:
+    """Keep the ``n`` records with the largest ``f(record)``, the largest first."""
+    kept = Top(n, f)
+    spec = AggregationSpec(
+        name="top",
+        initial=list,
+        update=kept.update,
+        update_returns=False,
+        merge=kept.merged,
+        value=kept.value,
+    )
+    return _of("top", f, spec, _size_problems("n of aggregate.top()", n))
+
+
+def several(**aggregations: Any) -> BuiltInAggregation:
+    """Compute several aggregations at once; the value is a dict of their values by name.
+
+    What an aggregation has as ``output`` is not called. ::
+
+        aggregate.several(pages=aggregate.count(), last=aggregate.last())
+    """
+    parts: dict[str, AggregationSpec] = {}
+    mistakes: list[str] = []
+    problems: list[Problem] = []
+    for name, given in aggregations.items():
+        try:
+            parts[name] = read_aggregation(given, caller_place())
+        except WallarooParameterError as error:
+            mistakes += error.mistakes
+    problems += [
+        Problem(f"{name} of aggregate.several() has no merge", "give it one")
+        for name, part in parts.items()
+        if part.merge is None
+    ]
+    if not aggregations:
+        problems.append(Problem("aggregate.several() has nothing to compute", "name aggregations"))
+    kept = Several(parts)
+    spec = AggregationSpec(
+        name="several",
+        initial=kept.initial,
+        update=kept.update,
+        update_returns=True,
+        update_takes_time=True,
+        merge=kept.merged,
+        value=kept.value,
+        is_commutative=all(part.is_commutative for part in parts.values()),
+    )
+    return BuiltInAggregation(spec, problems, tuple(mistakes))
+
+
+def _extreme(name: str, f: Extract, *, is_largest: bool) -> BuiltInAggregation:
+    kept = Extreme(f, is_largest=is_largest)
+    spec = AggregationSpec(
+        name=name,
+        initial=tuple,
+        update=kept.update,
+        update_returns=True,
+        merge=kept.merged,
+        value=first_of,
+        is_commutative=True,
+    )
+    return _of(name, f, spec)
+
+
+def _by_time(name: str, *, is_last: bool) -> BuiltInAggregation:
+    kept = ByTime(is_last=is_last)
+    spec = AggregationSpec(
+        name=name,
+        initial=tuple,
+        update=kept.update,
+        update_returns=True,
+        update_takes_time=True,
+        merge=kept.merged,
+        value=kept.value,
+    )
+    return BuiltInAggregation(spec, [])
+
+
+def _of(
+    name: str, f: object, spec: AggregationSpec, problems: list[Problem] | None = None
+) -> BuiltInAggregation:
+    found = [*function_problems(f, f"f of aggregate.{name}()", ("record",)), *(problems or [])]
+    return BuiltInAggregation(spec, found)
+
+
+def _size_problems(what: str, size: object) -> list[Problem]:
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return []
+    return [Problem(f"{what} is {named(size)}", "give an integer of at least 1")]
