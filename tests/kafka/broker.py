@@ -116,7 +116,10 @@ class Broker:
             return True
 
         wait_until(f"topic {name} is made", is_made)
-        wait_until("it is known", lambda: name in self.admin.list_topics(name, timeout=10).topics)
+        wait_until(
+            "it is known",
+            lambda: self.admin.list_topics(name, timeout=10).topics[name].error is None,
+        )
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has."""

@@ -1,16 +1,17 @@
 """Arguments of the Kafka source: each mistake is a sentence; nothing that is shown has a secret."""
 
 import re
+import subprocess
 import sys
 from datetime import datetime
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 import wallaroo
-from wallaroo_connectors.kafka import KafkaSourceConfig
-from wallaroo_connectors.kafka.client import error_of
+from wallaroo_connectors.kafka import KafkaSourceConfig, client
+from wallaroo_connectors.kafka.client import error_of, reason_of
 from wallaroo_connectors.kafka.options import ClientOptions
 
 
@@ -42,6 +43,12 @@ def plan_of(made: KafkaSourceConfig[bytes]) -> wallaroo.Application:
         ({"start": datetime(2026, 1, 1)}, "without a time zone"),
         ({"start": {"orders-1": -4}}, "start of 'orders-1' is -4; give an offset"),
         ({"start": {"orders": 4}}, "start names 'orders'; give TOPIC-PARTITION"),
+        (
+            {"topics": ["a", "b"], "start": {"c-1": 4}},
+            "start names 'c-1', but topics does not name 'c'; correct one of them",
+        ),
+        ({"topics": re.compile("o.*"), "start": {"a-1": 4}}, "topics does not name 'a'"),
+        ({"topics": re.compile(b"o.*")}, "topics is a pattern of bytes, b'o.*'; write it without"),
         ({"start": "committed", "group": ""}, 'start="committed" needs a group'),
         ({"stop_at": "end"}, "stop_at is 'end'; give None or 'now'"),
         ({"tombstones": "keep"}, "tombstones is 'keep'; give 'drop' or 'pass'"),
@@ -67,7 +74,9 @@ def test_all_mistakes_are_reported_together() -> None:
     ("topics", "identity"),
     [
         ("orders", "kafka topic orders"),
-        (["a", "b"], "kafka topics a, b"),
+        (["b", "a"], "kafka topics a, b"),
+        ({"a", "c", "b"}, "kafka topics a, b, c"),
+        (["orders"], "kafka topic orders"),
         (re.compile(r"o.*"), "kafka topics o.*"),
     ],
 )
@@ -76,6 +85,33 @@ def test_positions_depend_on_the_topics_alone(topics: Any, identity: str) -> Non
     assert made.identity() == identity
     plan = str(plan_of(made))
     assert "hunter2" not in plan + repr(made) + plan_of(made).pipelines[0].source.identity()
+
+
+def test_a_password_from_the_environment_is_no_mistake_where_it_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KAFKA_PASSWORD", raising=False)
+    options = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanisms": "PLAIN",
+        "sasl.username": "tests",
+        "sasl.password": "${env:KAFKA_PASSWORD}",
+        "ssl.ca.location": "${env:KAFKA_CA}",
+    }
+    plan = str(plan_of(source(options=options)))
+    assert "KAFKA_PASSWORD" not in plan
+    with pytest.raises(wallaroo.WallarooParameterError, match="No such configuration property"):
+        plan_of(source(options={**options, "sasl.passphrase": "x"}))
+
+
+def test_the_module_is_imported_without_the_client_library() -> None:
+    code = (
+        "import sys; sys.modules['confluent_kafka'] = None\n"
+        "from wallaroo_connectors.kafka import KafkaSourceConfig\n"
+        "print(*KafkaSourceConfig('t', 'b:1', str).mistakes())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install wallaroo-streams[kafka]" in ended.stdout
 
 
 def test_without_the_client_library_build_says_what_to_install(
@@ -107,6 +143,31 @@ def test_an_error_that_may_pass_is_one_to_try_again() -> None:
     error = error_of(KafkaError(-195, "no way"), ClientOptions("b", None, None, {}))
     assert isinstance(error, ConnectionError)
     assert str(error) == "no way (_TRANSPORT)"
+
+
+def test_the_reason_for_a_failed_connection_is_the_last_one_that_the_client_gave() -> None:
+    options = ClientOptions("b", {"sasl.password": "hunter2"}, None, {})
+    said = [KafkaError(-195, "refused"), KafkaError(-195, "no hunter2"), KafkaError(-187, "1/1")]
+    assert reason_of(said, options) == "no ***"
+    assert reason_of(said[2:], options) == ""
+
+
+def test_a_topic_that_is_not_known_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "UNKNOWN_PAUSE_S", 0.0)
+    cluster = client.Cluster(ClientOptions("127.0.0.1:1", None, None, {}))
+    answers = [3]
+
+    def question(_: Any) -> int:
+        if len(answers) < 3:
+            answers.append(3)
+            raise KafkaException(KafkaError(3, "unknown"))
+        return 7
+
+    assert cluster._ask(question, "orders") == 7
+    answers.clear()
+    monkeypatch.setattr(client, "UNKNOWN_FOR_S", -1.0)
+    with pytest.raises(wallaroo.SourceError, match="unknown"):
+        cluster._ask(question, "orders")
 
 
 def test_the_group_and_the_name_of_the_client_follow_those_who_read() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from confluent_kafka.cimpl import NewPartitions
 from tests.cluster.durable import check_output, kill_initializer, wait_checkpoints
 from tests.cluster.harness import Cluster, application_options, run_to_end, running, wait_until
 from tests.cluster.test_resize import cluster_of
-from tests.kafka.broker import Broker
+from tests.kafka.broker import PASSWORD, USER, Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.cluster]
 
@@ -238,3 +239,43 @@ def test_an_option_that_is_wrong_is_a_mistake_of_the_application(
     assert ended.returncode != 0
     assert 'option "group.id" is set by this connector; give group= instead' in ended.stderr
     assert "start is 'first'; give 'earliest', 'latest', 'committed'" in ended.stderr
+
+
+def test_a_password_works_and_is_nowhere_to_be_seen(
+    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_TESTS_PASSWORD", PASSWORD)
+    options = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanisms": "PLAIN",
+        "sasl.username": USER,
+        "sasl.password": "${env:KAFKA_TESTS_PASSWORD}",
+    }
+    counts = Counts(kafka, tmp_path, 2, options=options)
+    arguments = [counts.topic, kafka.own().login_bootstrap, *counts.durable()[2:]]
+    plan = run_to_end(tmp_path, *application_options("topic_counts"), *arguments, "--plan")
+    assert plan.returncode == 0, plan.stderr
+    assert counts.topic in plan.stdout
+    page = ["--dashboard", "127.0.0.1:0", "--log-level", "debug"]
+    with running(tmp_path, "topic_counts", *arguments, *page) as cluster:
+        cluster.wait_ready()
+        counts.produce(0, 1)
+        counts.wait_all()
+        wait_checkpoints(tmp_path / "kept")
+        shown = get(f"{cluster.wait_event('dashboard.listening')['url']}api/snapshot")
+        assert counts.topic in shown
+        assert cluster.stop() == 0
+        log = json.dumps(cluster.log) + "\n".join(cluster.errors)
+    check_output(counts.out, counts.wanted)
+    assert "application.ready" in log
+    # The name of the topic is in a manifest, so these files are not hidden from the search.
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(counts.topic.encode() in content for content in files)
+    assert not [content for content in files if PASSWORD.encode() in content]
+    assert PASSWORD not in plan.stdout + plan.stderr + shown + log
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text

@@ -39,6 +39,16 @@ def test_a_secret_comes_from_the_environment_when_a_client_is_made(
     assert secret.without_secrets("login with hunter2 failed") == "login with *** failed"
 
 
+def test_brokers_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ClientOptions("${env:BROKERS}", None, None, REFUSED)
+    assert [*made.mistakes({})] == []
+    monkeypatch.setenv("BROKERS", "b7:9092")
+    assert made.client_options({})["bootstrap.servers"] == "b7:9092"
+    monkeypatch.delenv("BROKERS")
+    with pytest.raises(wallaroo.SourceError, match="needs the environment variable BROKERS, which"):
+        made.client_options({})
+
+
 def test_a_literal_password_is_not_shown_either() -> None:
     secret = options({"sasl.password": "hunter2"})
     assert "hunter2" not in repr(secret)

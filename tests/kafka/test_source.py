@@ -169,6 +169,38 @@ async def test_each_way_to_start_is_resolved_to_an_offset(kafka: Broker) -> None
     assert (source.start(first)[0], source.start(second)[0]) == (7, 0)
 
 
+async def test_a_first_offset_that_the_partition_does_not_have_ends_the_run(kafka: Broker) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(topic, 10))
+    split = f"{topic}-0"
+    for offset in (0, 10):
+        assert source_of(kafka, topic, start={split: offset}).start(split)[0] == offset
+    async with running(source_of(kafka, topic, start={split: 11}), initial(topic, 0)) as played:
+        said = await played.until_failed()
+    assert f"start gives offset 11 to partition {split}, which has 0 to 10" in said
+    assert "correct start=" in said
+    # A user who chose what to do about offsets that are not there gets that.
+    chosen = source_of(kafka, topic, start={split: 11}, on_out_of_range="latest")
+    assert chosen.start(split)[0] == 11
+
+
+async def test_a_first_offset_of_a_partition_that_does_not_exist_is_logged_once(
+    kafka: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = kafka.topic()
+    source = source_of(kafka, topic, start={f"{topic}-7": 11})
+    for _ in range(2):
+        assert source.partitions() == [f"{topic}-0"]
+    [line] = caplog.records
+    assert f"start names partition {topic}-7, which does not exist" in line.message
+
+
+def test_brokers_that_cannot_be_reached_are_named_with_the_reason() -> None:
+    source: Any = KafkaSourceConfig("orders", "127.0.0.1:1", decode)
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1.*Connection refused"):
+        source.partitions()
+
+
 async def test_offsets_of_a_checkpoint_are_committed_for_lag_monitors(kafka: Broker) -> None:
     topic = kafka.topic(2)
     kafka.produce(topic, numbered(topic, 10) + numbered(topic, 4, 1))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.workers.source_runner import Played, running, stored
+from tests.workers.source_runner import PATIENCE_S, Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.source_classes import Batch, PartitionedSource, SourceError
 from wallaroo.ingest.read_budget import HoldReason
@@ -192,6 +192,49 @@ async def test_a_source_is_not_read_while_the_engine_takes_nothing(kind: Any) ->
         played.engine.release()
         await played.until_ended("a", "b")
         assert splits.queued_count == 0
+
+
+class ReaderOfMuch:
+    """Gives more with one poll than the queue has room for."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, int] = {}
+
+    def add(self, partition: str, position: Any) -> None:
+        self.partitions[partition] = 0 if position is None else position
+
+    def remove(self, partition: str) -> None:
+        del self.partitions[partition]
+
+    def poll(self, timeout_s: float) -> Iterator[tuple[str, Batch[str] | None]]:
+        for partition, n in [*self.partitions.items()]:
+            for number in range(n, LAST):
+                yield partition, Batch([f"{partition}{number}"], position=number + 1)
+            del self.partitions[partition]
+            yield partition, None
+
+    def close(self) -> None:
+        """It has no connection."""
+
+
+class Much(Numbers):
+    """Is read by a reader of much."""
+
+    def reader(self) -> ReaderOfMuch:
+        return ReaderOfMuch()
+
+
+async def test_a_source_is_asked_while_its_batches_wait_for_the_engine() -> None:
+    assert LAST > QUEUED_BATCHES_MAX
+    async with running(Much()) as played:
+        played.engine.is_held = True
+        await played.until(lambda: bool(played.engine._queue))
+        async with asyncio.timeout(PATIENCE_S):
+            assert await played.runner.discover() == ["a", "b"]
+        played.engine.release()
+        await played.until_ended("a", "b")
+    assert of("a", played.records) == wanted("a")
+    assert of("b", played.records) == wanted("b")
 
 
 class Fragile(Numbers):

@@ -6,6 +6,7 @@ other error is raised as it is: the runtime logs it and asks again.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,10 @@ from wallaroo_connectors.kafka.options import SINK, ClientOptions, Role
 TIMEOUT_S = 5.0
 """Below the 10 s after which a reader that does not return counts as stuck."""
 CLOSED_WITHIN_S = 2.0
+
+UNKNOWN_FOR_S = 3.0
+"""For how long an unknown topic is asked for again."""
+UNKNOWN_PAUSE_S = 0.1
 
 NO_ID = ""
 """The id of a topic of brokers before 2.8, which have none."""
@@ -47,10 +52,15 @@ class Cluster:
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has."""
-        described = self._described(topic)
-        if described.error is not None:
-            raise self.error_of(described.error, topic)
-        return len(described.partitions)
+        from confluent_kafka import KafkaException
+
+        def ask(admin: Any) -> int:
+            described = admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+            if described.error is not None:
+                raise KafkaException(described.error)
+            return len(described.partitions)
+
+        return int(self._ask(ask, topic))
 
     def has_topic(self, topic: str) -> bool:
         """Return whether there is such a topic."""
@@ -98,9 +108,11 @@ class Cluster:
 
     def topic_id(self, topic: str) -> str:
         """Return the id that the cluster gave to a topic when it was made."""
-        return str(
-            self._ask(lambda admin: id_of(self.ask_topic(admin, topic).result(TIMEOUT_S)), topic)
-        )
+
+        def ask(admin: Any) -> str:
+            return id_of(self.ask_topic(admin, topic).result(TIMEOUT_S))
+
+        return str(self._ask(ask, topic))
 
     def topic_question(self, topic: str) -> Any:
         """Return a future of the topic's description; it does not wait."""
@@ -152,22 +164,43 @@ class Cluster:
         return {(each.topic, each.partition): future for each, future in asked.items()}
 
     def _ask(self, question: Any, topic: str = "") -> Any:
+        """Return what ``question`` returns when it is called with a client.
+
+        A broker learns of a new topic a moment after its controller. So if the topic is unknown,
+        the question is repeated for a short time.
+        """
         from confluent_kafka import KafkaException
 
         with self._lock:
             admin = self._client()
-        try:
-            answer = question(admin)
-            self._said.clear()
-            return answer
-        except KafkaException as error:
-            # Only the client's own report says why no broker could be reached.
-            admin.poll(0)
-            said_lately, self._said[:] = [*self._said], []
-            for said in said_lately:
-                if is_refusal(said, self._options):
-                    raise self.error_of(said, topic) from error
-            raise self.error_of(error.args[0], topic) from error
+        until_s = time.monotonic() + UNKNOWN_FOR_S
+        while True:
+            try:
+                answer = question(admin)
+                self._said.clear()
+                return answer
+            except KafkaException as error:
+                is_unknown = is_unknown_topic(error.args[0])
+                if not is_unknown or time.monotonic() > until_s:
+                    raise self._explained(admin, error.args[0], topic) from error
+            time.sleep(UNKNOWN_PAUSE_S)
+
+    def _explained(self, admin: Any, error: Any, topic: str) -> Exception:
+        """Return what to raise. Only the client itself says why no broker could be reached."""
+        admin.poll(0)
+        said_lately, self._said[:] = [*self._said], []
+        for said in said_lately:
+            if is_refusal(said, self._options):
+                return self.error_of(said, topic)
+        reason = reason_of(said_lately, self._options) or self._no_answer(error)
+        return self.error_of(error, topic, reason)
+
+    def _no_answer(self, error: Any) -> str:
+        from confluent_kafka import KafkaError
+
+        is_silence = error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
+        hint = "no broker has answered; check bootstrap= and security.protocol"
+        return hint if is_silence else ""
 
     def _client(self) -> Any:
         if self._admin is None:
@@ -177,9 +210,9 @@ class Cluster:
             self._admin = new_client(AdminClient, self._options, ours, ADMIN_OPTIONS)
         return self._admin
 
-    def error_of(self, error: Any, topic: str = "") -> Exception:
+    def error_of(self, error: Any, topic: str = "", reason: str = "") -> Exception:
         """Return what to raise for an error of the client library."""
-        return error_of(error, self._options, topic)
+        return error_of(error, self._options, topic, reason)
 
 
 ADMIN_OPTIONS = ("security.", "sasl.", "ssl.", "client.", "socket.", "broker.", "debug",
@@ -246,12 +279,23 @@ def is_unknown_topic(error: Any) -> bool:
     )
 
 
-def error_of(error: Any, options: ClientOptions, topic: str = "") -> Exception:
-    """Return what to raise for an error of the client library."""
+def reason_of(said: Iterable[Any], options: ClientOptions) -> str:
+    """Return why a broker could not be reached, as the client has reported last; "" if it has not.
+
+    The error of a question says only that no broker answered.
+    """
+    from confluent_kafka import KafkaError
+
+    texts = [each.str() for each in said if each.code() != KafkaError._ALL_BROKERS_DOWN]
+    return options.without_secrets(texts[-1]) if texts else ""
+
+
+def error_of(error: Any, options: ClientOptions, topic: str = "", reason: str = "") -> Exception:
+    """Return what to raise for an error of the client library; ``reason`` is from ``reason_of``."""
     text = options.without_secrets(error.str())
     hint = _hint(error, topic, options.role)
     if hint is None:
-        return ConnectionError(f"{text} ({error.name()})")
+        return ConnectionError(f"{text} ({error.name()}){': ' if reason else ''}{reason}")
     of_topic = f" (topic {topic!r})" if topic else ""
     return options.role.error(f"{text}{of_topic}", hint)
 

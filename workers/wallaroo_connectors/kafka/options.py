@@ -95,8 +95,19 @@ class ClientOptions:
         found = [*self._own_mistakes(self._options)]
         yield from found
         if not found:
-            plain = {name: value for name, value in self._options.items() if not _variables(value)}
-            yield from _refused_by_client({**ours, **plain}, self.role.client)
+            options = {**ours, **self._without_variables()}
+            yield from _refused_by_client(options, self.role.client)
+
+    def _without_variables(self) -> dict[str, OptionValue]:
+        """Return the options that can be checked where variables of the environment are not set.
+
+        A client checks options that need each other, such as a password for a mechanism, only for
+        the security protocol that it uses. So that is left out if any value is left out.
+        """
+        plain = {name: value for name, value in self._options.items() if not _variables(value)}
+        if len(plain) < len(self._options):
+            plain.pop("security.protocol", None)
+        return plain
 
     def _own_mistakes(self, options: Mapping[Any, Any]) -> Iterator[str]:
         for name, value in options.items():
@@ -124,8 +135,11 @@ class ClientOptions:
         for mistake in self._own_mistakes(given):
             what, _, hint = mistake.partition("; ")
             raise self.role.error(what, hint)
-        values = {name: self._with_environment(name, value) for name, value in given.items()}
-        return {**ours, **values, "bootstrap.servers": self._bootstrap}
+        given["bootstrap.servers"] = self._bootstrap
+        return {
+            **ours,
+            **{name: self._with_environment(name, each) for name, each in given.items()},
+        }
 
     def _from_file(self) -> dict[str, str]:
         if self._path is None:

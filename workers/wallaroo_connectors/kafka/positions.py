@@ -6,8 +6,11 @@ the id shows that a topic was deleted and made again, or that this is another cl
 are random.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Self
+
+_SPLIT = re.compile(r".+-\d+")
 
 NO_EPOCH = -1
 BEGINNING = -2
@@ -37,6 +40,11 @@ class Position:
 def split_name(topic: str, partition: int) -> str:
     """Return the name of a partition."""
     return f"{topic}-{partition}"
+
+
+def is_split(name: object) -> bool:
+    """Return whether this can be the name of a partition."""
+    return isinstance(name, str) and _SPLIT.fullmatch(name) is not None
 
 
 def of_split(split: str) -> tuple[str, int]:

@@ -26,7 +26,9 @@ from wallaroo_connectors.kafka.client import (
     error_of,
     id_of,
     is_refusal,
+    is_unknown_topic,
     new_client,
+    reason_of,
 )
 from wallaroo_connectors.kafka.ends import Ends
 from wallaroo_connectors.kafka.group import GroupOffsets
@@ -108,6 +110,8 @@ class KafkaReader:
         self._ends = Ends(settings.cluster)
         self._questions: dict[str, Any] = {}
         """Futures of what topics are now."""
+        self._unknown: set[str] = set()
+        """Topics that a broker did not know when it was asked last."""
         self._next_check_s = time.monotonic() + CHECKED_EVERY_S
         ours = {
             **DEFAULTS,
@@ -288,7 +292,8 @@ class KafkaReader:
                 or error.code() == KafkaError._ALL_BROKERS_DOWN
             ):
                 self._is_down = True
-                raise error_of(error, self._settings.options)
+                options = self._settings.options
+                raise error_of(error, options, reason=reason_of(errors, options))
 
     def _check_topics(self, now_s: float) -> None:
         if now_s < self._next_check_s:
@@ -302,12 +307,18 @@ class KafkaReader:
             self._questions[topic] = self._settings.cluster.topic_question(topic)
 
     def _check_answer(self, topic: str, question: Any) -> None:
-        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka import KafkaException
 
+        was_unknown = topic in self._unknown
+        self._unknown.discard(topic)
         try:
             self._check_id(topic, self._ids[topic], id_of(question.result()))
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if not is_unknown_topic(error.args[0]):
+                return
+            # A broker that has just started may not know it yet.
+            self._unknown.add(topic)
+            if was_unknown:
                 raise wallaroo.SourceError(
                     f"topic {topic!r} was deleted while it was read",
                     "make it again and start without the checkpoint, or remove it from topics=",

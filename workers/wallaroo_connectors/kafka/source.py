@@ -11,9 +11,11 @@ from wallaroo_connectors.kafka.client import Cluster, error_of, new_client
 from wallaroo_connectors.kafka.group import GroupOffsets
 from wallaroo_connectors.kafka.messages import MessageDecoder, payload_of, value_of
 from wallaroo_connectors.kafka.options import ClientOptions, OptionValue, missing_library
-from wallaroo_connectors.kafka.positions import NO_EPOCH, Position, of_split, split_name
+from wallaroo_connectors.kafka.positions import NO_EPOCH, Position, is_split, of_split, split_name
 from wallaroo_connectors.kafka.reader import DEFAULTS, FIXED, KafkaReader, ReaderSettings
 from wallaroo_connectors.kafka.topics import name_mistakes
+
+_log = wallaroo.get_logger("kafka")
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -89,6 +91,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         # A run with an end would wait for further partitions for ever.
         self.discovery = None if stop_at == "now" else discovery
         self._start = start
+        self._start_names = [*start] if isinstance(start, Mapping) else []
         self._stop_at = stop_at
         self._tombstones = tombstones
         self._group = group
@@ -107,9 +110,13 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         """Return what positions depend on; each of them also has the id of its topic."""
         if isinstance(self.topics, re.Pattern):
             return f"kafka topics {self.topics.pattern}"
-        if isinstance(self.topics, list):
-            return f"kafka topics {', '.join(map(str, self.topics))}"
-        return f"kafka topic {self.topics}"
+        names = sorted(map(str, self._names()))
+        return f"kafka topic{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+    def _names(self) -> list[Any]:
+        """Return the names of the topics, unless they are given by a pattern."""
+        given: Any = self.topics
+        return given if isinstance(given, list) else [given]
 
     # Mistakes
 
@@ -120,6 +127,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
             yield missing
         yield from self._topic_mistakes()
         yield from _start_mistakes(self._start)
+        yield from self._start_topics_mistakes()
         yield from _choice("stop_at", self._stop_at, (None, "now"))
         yield from _choice("tombstones", self._tombstones, TOMBSTONES)
         yield from _choice("on_out_of_range", self._on_out_of_range, OUT_OF_RANGE)
@@ -134,6 +142,8 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
 
     def _topic_mistakes(self) -> Iterator[str]:
         if isinstance(self.topics, re.Pattern):
+            if not isinstance(self.topics.pattern, str):
+                yield f"topics is a pattern of bytes, {self.topics.pattern!r}; write it without b"
             return
         names = [self.topics] if isinstance(self.topics, str) else self.topics
         if not isinstance(names, list) or not names:
@@ -142,6 +152,21 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         yield from name_mistakes(names)
         if len({*map(str, names)}) < len(names):
             yield f"topics has a name twice: {', '.join(map(str, names))}; give each once"
+
+    def _start_topics_mistakes(self) -> Iterator[str]:
+        if not isinstance(self._start, Mapping):
+            return
+        for name in self._start:
+            topic = of_split(name)[0] if is_split(name) else None
+            if topic is not None and not self._reads(topic):
+                yield (
+                    f"start names {name!r}, but topics does not name {topic!r}; correct one of them"
+                )
+
+    def _reads(self, topic: str) -> bool:
+        if isinstance(self.topics, re.Pattern):
+            return self.topics.fullmatch(topic) is not None
+        return topic in self._names()
 
     # Partitions and positions
 
@@ -162,9 +187,20 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
                     "correct topics=, which has to match whole names, or create a topic",
                 )
         else:
-            names = [self.topics] if isinstance(self.topics, str) else self.topics
-            counts = {name: self._cluster.partition_count(name) for name in names}
-        return [split_name(name, number) for name, n in counts.items() for number in range(n)]
+            counts = {name: self._cluster.partition_count(name) for name in self._names()}
+        splits = [split_name(name, number) for name, n in counts.items() for number in range(n)]
+        self._warn_of_start(splits)
+        return splits
+
+    def _warn_of_start(self, found: list[str]) -> None:
+        """Log once if ``start`` names partitions that do not exist."""
+        named, self._start_names = self._start_names, []
+        for name in set(named) - set(found):
+            _log.warning(
+                "start names partition %s, which does not exist; if it is added later, it is read "
+                "from its beginning",
+                name,
+            )
 
     def start(self, partition: str, /) -> list[Any]:
         """Return the first position of a partition, as an offset."""
@@ -177,7 +213,8 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         start = self._start
         if isinstance(start, Mapping):
             given = start.get(split_name(topic, number))
-            return self._offset(topic, number, "earliest") if given is None else given
+            earliest = self._offset(topic, number, "earliest")
+            return earliest if given is None else self._checked(topic, number, given, earliest)
         if isinstance(start, datetime):
             offset = self._offset(topic, number, int(start.timestamp() * 1000))
             return self._offset(topic, number, "latest") if offset < 0 else offset
@@ -185,6 +222,16 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
             offset = self._committed(topic, number)
             return self._offset(topic, number, "earliest") if offset < 0 else offset
         return self._offset(topic, number, start)
+
+    def _checked(self, topic: str, number: int, given: int, earliest: int) -> int:
+        latest = self._cluster.offset(topic, number, "latest", "read_uncommitted")
+        if self._on_out_of_range == "stop" and not earliest <= given <= latest:
+            raise wallaroo.SourceError(
+                f"start gives offset {given} to partition {split_name(topic, number)}, which has "
+                f"{earliest} to {latest}",
+                "correct start=, or the brokers in bootstrap=",
+            )
+        return given
 
     def _offset(self, topic: str, number: int, where: str | int) -> int:
         return self._cluster.offset(topic, number, where, "read_committed")
@@ -246,7 +293,7 @@ def _start_mistakes(start: object) -> Iterator[str]:
         for name, offset in start.items():
             if type(offset) is not int or offset < 0:
                 yield f"start of {name!r} is {offset!r}; give an offset"
-            if not isinstance(name, str) or not re.fullmatch(r".+-\d+", name):
+            if not is_split(name):
                 yield f"start names {name!r}; give TOPIC-PARTITION, such as 'orders-3'"
     elif start not in STARTS:
         yield f"start is {start!r}; give {', '.join(map(repr, STARTS))}, a datetime or offsets"

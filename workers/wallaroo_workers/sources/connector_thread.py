@@ -1,7 +1,9 @@
 """The one thread in which the blocking methods of a connector run.
 
 Clients of databases and brokers often may be used by one thread only, so all blocking methods of
-one connector on one worker run here. Between two jobs the thread takes turns at its main work.
+one connector on one worker run here. Between two jobs the thread takes turns at its main work. A
+turn may wait in its middle, for room in a queue: then calls are answered, since the lag of a source
+is asked for just when it is held up, and other jobs wait for the end of the turn.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 Job = Callable[[], None]
 
@@ -23,6 +25,13 @@ CLOSE_S = 10.0
 
 class ThreadStopped(BaseException):
     """Ends the work of a thread that was told to stop. Not an ``Exception``: users catch those."""
+
+
+class _Queued(NamedTuple):
+    """A job and whether it may run while a turn waits."""
+
+    job: Job
+    may_interrupt: bool
 
 
 class ConnectorThread:
@@ -44,7 +53,7 @@ class ConnectorThread:
         self._turn = turn
         self._on_end = on_end
         self._changed = threading.Condition()
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[_Queued] = deque()
         self._is_woken = False
         self._is_stopping = False
         self._waits_s: float = math.inf if turn is None else 0.0
@@ -67,7 +76,7 @@ class ConnectorThread:
                 outcome, error = None, raised
             self.on_loop(lambda: _settle(result, outcome, error))
 
-        self.submit(run)
+        self._submit(_Queued(run, may_interrupt=True))
         return await result
 
     async def close(self) -> None:
@@ -85,8 +94,11 @@ class ConnectorThread:
 
     def submit(self, job: Job) -> None:
         """Run ``job`` as soon as the work before it has returned. It must not raise."""
+        self._submit(_Queued(job, may_interrupt=False))
+
+    def _submit(self, queued: "_Queued") -> None:
         with self._changed:
-            self._jobs.append(job)
+            self._jobs.append(queued)
             self._changed.notify()
 
     def wake(self) -> None:
@@ -116,20 +128,33 @@ class ConnectorThread:
             self._busy_since_s = None
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until ``is_so``; raises ``ThreadStopped`` if the thread is to end before that."""
+        """Wait until ``is_so``, and answer calls meanwhile.
+
+        Raises ``ThreadStopped`` if the thread is to end before that.
+        """
+        while (call := self._call_before(is_so)) is not None:
+            call()
+
+    def _call_before(self, is_so: Callable[[], bool]) -> Job | None:
+        """Return the next call; ``None`` once ``is_so``."""
         with self._changed:
             while not is_so():
                 if self._is_stopping:
                     raise ThreadStopped
+                for index, queued in enumerate(self._jobs):
+                    if queued.may_interrupt:
+                        del self._jobs[index]
+                        return queued.job
                 self._changed.wait()
+        return None
 
     def _run(self) -> None:
         try:
             while (work := self._next()) is not None:
                 work()
         except ThreadStopped:
-            for job in self._jobs:
-                job()
+            for queued in self._jobs:
+                queued.job()
         finally:
             self._on_end()
             self.on_loop(self._note_end)
@@ -147,7 +172,7 @@ class ConnectorThread:
         with self._changed:
             while True:
                 if self._jobs:
-                    return self._jobs.popleft()
+                    return self._jobs.popleft().job
                 if self._is_stopping:
                     return None
                 if self._is_woken or self._waits_s <= 0:
