@@ -3,7 +3,7 @@
 from wallaroo.api import aggregate
 from wallaroo.api.addresses import tcp_parse_input_addrs, tcp_parse_output_addrs
 from wallaroo.api.aggregations import Aggregation, aggregation
-from wallaroo.api.builder import ApplicationBuilder
+from wallaroo.api.builder import ApplicationBuilder, build_application
 from wallaroo.api.codecs import (
     Decoder,
     Encoder,
@@ -37,6 +37,7 @@ from wallaroo.api.decorated import BaseWrapped
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
+from wallaroo.api.pipeline import Pipeline, source
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
 from wallaroo.api.tcp_configs import TCPSinkConfig, TCPSourceConfig
@@ -94,6 +95,7 @@ __all__ = [
     "Partition",
     "PartitionedSource",
     "PayloadKey",
+    "Pipeline",
     "PushedSource",
     "Reader",
     "Rejected",
@@ -116,6 +118,7 @@ __all__ = [
     "aggregate",
     "aggregation",
     "attach_to_module",
+    "build_application",
     "computation",
     "computation_multi",
     "days",
@@ -134,6 +137,7 @@ __all__ = [
     "payload_key",
     "seconds",
     "serialize",
+    "source",
     "source_key",
     "state_computation",
     "state_computation_multi",

@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any, Generic, overload
 
 from wallaroo.api.drafts import drafts_of
-from wallaroo.api.flow import EndNode, Node, WrongNode
-from wallaroo.api.inspection import Problem, caller_place
+from wallaroo.api.flow import EndNode, Node, WrongNode, in_order
+from wallaroo.api.inspection import Problem, caller_place, named
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.pipeline import Pipeline, node_of, source_of
 from wallaroo.api.readers import read_name, read_upgrades
 from wallaroo.api.roles import (
+    KeyExtractorFunction,
     OwnStateMultiStep,
     OwnStateStep,
     PartitionFunction,
@@ -58,6 +59,17 @@ class ApplicationBuilder(Generic[R_co]):
         self._names.append(name)
         return self._started(source_of("new_pipeline", name, source_config))
 
+    def add(self, *pipelines: Pipeline[Any]) -> "ApplicationBuilder[Any]":
+        """Add pipelines that start with ``wallaroo.source`` and end with a sink or ``done()``."""
+        given: tuple[object, ...] = pipelines
+        for pipeline in given:
+            if isinstance(pipeline, Pipeline):
+                self._add_end(pipeline)
+            else:
+                problem = Problem(f"add() has {named(pipeline)}", "give pipelines")
+                self._mistakes.append(problem.at(caller_place()))
+        return self
+
     @overload
     def to(self, computation: StatelessMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
     @overload
@@ -71,6 +83,10 @@ class ApplicationBuilder(Generic[R_co]):
     def to(self, computation: Any) -> "ApplicationBuilder[Any]":
         """Add a computation; it runs on the worker of its records, in their order."""
         return self._go_on("to", lambda pipeline: pipeline.to(computation))
+
+    def filter(self, function: Callable[[R_co], object]) -> "ApplicationBuilder[R_co]":
+        """Keep the records for which ``function`` returns something true."""
+        return self._go_on("filter", lambda pipeline: pipeline.filter(function))
 
     def map(self, function: Callable[[R_co], Q | None]) -> "ApplicationBuilder[Q]":
         """Go on with what ``function`` returns; ``None`` drops the record."""
@@ -132,6 +148,21 @@ class ApplicationBuilder(Generic[R_co]):
     def named(self, name: str) -> "ApplicationBuilder[R_co]":
         """Give the last step, and the state of its own that it may have, this name."""
         return self._go_on("named", lambda pipeline: pipeline.named(name))
+
+    def key_by(
+        self,
+        key: PartitionFunction[R_co]
+        | KeyExtractorFunction[R_co]
+        | Callable[[R_co], RecordKey]
+        | PayloadKey
+        | SourceKey,
+    ) -> "ApplicationBuilder[R_co]":
+        """Give records a key: from the next step on, they are on the worker that owns it."""
+        return self._go_on("key_by", lambda pipeline: pipeline.key_by(key))
+
+    def collect(self) -> "ApplicationBuilder[R_co]":
+        """Give all records the same key, so that one worker processes them."""
+        return self._go_on("collect", lambda pipeline: pipeline.collect())
 
     def to_sink(self, sink_config: SinkConfig[R_co]) -> "ApplicationBuilder[Any]":
         """End the pipeline with one sink; each use of a sink is another one."""
@@ -196,6 +227,19 @@ class ApplicationBuilder(Generic[R_co]):
         remedy = f"move it before {node.method}(), or begin another with new_pipeline()"
         return Problem(what, remedy).at(place)
 
+    def _add_end(self, pipeline: Pipeline[Any]) -> None:
+        node = node_of(pipeline)
+        for each in in_order([node]):
+            self._mistakes += each.mistakes
+        if not isinstance(node, EndNode):
+            names = " and ".join(map(repr, dict.fromkeys(pipeline._sources())))
+            what = f"the pipeline of {names} is left open"
+            remedy = "end it with to_sink(), to_sinks() or done()"
+            self._mistakes.append(Problem(what, remedy).at(node.place))
+            # As if it were ended: other checks would only say again that it is open.
+            node = EndNode(node.place, (node,), (), "to_sink")
+        self._ends.append(node)
+
     def _with_other_records(self) -> "ApplicationBuilder[Any]":
         """Return this builder; only for type checkers its records are of another type."""
         return self
@@ -206,3 +250,11 @@ class ApplicationBuilder(Generic[R_co]):
         except WallarooParameterError as error:
             self._mistakes += error.mistakes
             return None
+
+
+def build_application(app_name: str, *pipelines: Pipeline[Any]) -> Application:
+    """Return the application of these pipelines, which end with a sink or ``done()``.
+
+    Raises one ``WallarooParameterError``, whose ``mistakes`` lists all mistakes of the application.
+    """
+    return ApplicationBuilder(app_name).add(*pipelines).build()
