@@ -92,7 +92,7 @@ class CheckpointOrders:
         if isinstance(event, ManifestNotWritten):
             self._rounds.failed()
             return self._failed(event.reason, event.hint)
-        state.committed(event.number, event.cuts)
+        state.committed(event.number, event.cuts, has_prepared=event.has_prepared)
         state.input.committed(NeededInput(event.number, event.journals))
         self._rounds.committed()
         effects: list[Effect] = []
@@ -108,9 +108,10 @@ class CheckpointOrders:
     # The end of a run
 
     def settle(self) -> list[Effect]:
-        """Write the last checkpoint once more, without the results that are delivered by now.
+        """Write the last checkpoint once more, without what sinks have by now.
 
-        Sinks may forget their numbers before the next start, which would deliver them again.
+        Targets may forget numbers and prepared work before the next start, which would deliver or
+        commit it again.
         """
         self._is_settling = True
         return [SettleManifest(self._rounds.settle(), self._state.epoch)]
@@ -124,6 +125,6 @@ class CheckpointOrders:
             return self._go_on()
         self._state.committed(self._state.manifest, ())
         values = {"reason": event.reason}
-        following = "the next run asks the sinks which results they have"
+        following = "the next run asks the sinks what they have"
         failed = Announce("checkpoint.not_settled", values, following, is_warning=True)
         return [failed, *self._go_on()]

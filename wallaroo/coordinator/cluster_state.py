@@ -116,6 +116,8 @@ class ClusterState:
         """By worker: the socket at which it accepts senders' connections from other workers."""
         self.waiting_for: set[WorkerName] = set(begin.workers)
         self.manifest = begin.manifest
+        self.has_prepared = False
+        """Whether the last checkpoint of this run names work that sinks have prepared."""
         self.outbox_cuts = begin.outbox_cuts
         """The cuts of the results in the last checkpoint that it does not say are delivered."""
         # A round's number is higher than that of every earlier manifest and barrier. So of two
@@ -162,9 +164,12 @@ class ClusterState:
         self.incarnations = dict.fromkeys(self.workers, self.epoch)
         self.processes |= dict.fromkeys(lost, self.epoch)
 
-    def committed(self, manifest: int, outbox_cuts: tuple[CheckpointId, ...]) -> None:
+    def committed(
+        self, manifest: int, outbox_cuts: tuple[CheckpointId, ...], *, has_prepared: bool = False
+    ) -> None:
         """Note the last checkpoint, and the cuts whose results it does not call delivered."""
         self.manifest = manifest
+        self.has_prepared = has_prepared
         self.outbox_cuts = outbox_cuts
 
     def commit_members(

@@ -519,7 +519,7 @@ class Coordinator:
     def _finish(self) -> list[Effect]:
         if self._begin.is_durable and self._rounds.phase is not RoundPhase.IDLE:
             return []
-        if self._state.outbox_cuts:
+        if self._state.outbox_cuts or self._state.has_prepared:
             return self._orders.settle()
         counts = self._failures.counts
         values = {"record_count": counts.record_count, "failure_count": counts.failure_count}

@@ -54,6 +54,8 @@ class ManifestWritten:
     """All journal positions in it; there are many, so stories omit them."""
     cuts: tuple[CheckpointId, ...] = ()
     """The cuts of the results in it that sinks do not have yet, lowest first."""
+    has_prepared: bool = False
+    """Whether it names work that sinks have prepared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -439,7 +439,8 @@ class ManifestWriter:
         await self._discard_of_lost()
         latest, oldest = self._latest, await self._prune()
         journals, cuts = latest.journal_positions(), latest.outbox_cuts()
-        return ManifestWritten(latest.number, oldest, tuple(journals), tuple(cuts))
+        has_prepared = any(share.prepared for share in latest.workers.values())
+        return ManifestWritten(latest.number, oldest, tuple(journals), tuple(cuts), has_prepared)
 
     async def _prune(self) -> int:
         """Delete what is not kept; return the number of the oldest manifest that is kept."""

@@ -19,9 +19,10 @@ from wallaroo.coordinator.events import (
     StartWorker,
     WriteManifest,
 )
-from wallaroo.names import WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.wire.control import Abandon, Assign, Checkpoint, Drain, Join, Rewind
+from wallaroo.wire.control import Abandon, Assign, Checkpoint, Committed, Drain, Join, Rewind
+from wallaroo.wire.requests import NO_EPOCH
 
 Listener = Callable[[str, dict[str, Any]], None]
 """Gets the name and the values of an announcement."""
@@ -75,6 +76,8 @@ class RunView:
     """Record and failure counts, once everything is drained."""
     listeners: list[Listener] = field(default_factory=list)
     """Called with each announcement."""
+    replayed_in: Epoch = NO_EPOCH
+    """The last epoch with a checkpoint that was taken after all replays of journals."""
     _members: dict[WorkerName, None] = field(default_factory=dict)
 
     @property
@@ -98,6 +101,8 @@ class RunView:
                 case Send(_, Assign() as assign):
                     self._members = dict.fromkeys(WorkerName(name) for name, *_ in assign.members)
                     self.maps = [PartitionMap.from_wire(each) for each in assign.partition_maps]
+                case Send(_, Committed(epoch, is_replayed=True)):
+                    self.replayed_in = epoch
                 case Announce(what, values):
                     self._announced(what, values)
 

@@ -52,6 +52,12 @@ class PlayedWorker:
         self.cuts: list[CheckpointId] = []
         """Cuts of the last manifest that are not delivered by all workers."""
         self.is_connecting = False
+        self.is_replayed = True
+        """Whether its journals are replayed."""
+
+    def replays(self, *, is_done: bool) -> None:
+        """Begin to replay a journal, or be done with that."""
+        self.is_replayed = is_done
 
     def hear(self, order: ControlFrame) -> None:
         """Take note of an order."""
@@ -116,7 +122,8 @@ def is_open(worker: PlayedWorker) -> list[ControlFrame]:
 
 
 def has_saved(worker: PlayedWorker) -> list[ControlFrame]:
-    return [Saved(worker.epoch, worker.checkpoint, content_of(worker.name))]
+    content = content_of(worker.name)
+    return [Saved(worker.epoch, worker.checkpoint, content, worker.is_replayed)]
 
 
 def cannot_save(worker: PlayedWorker) -> list[ControlFrame]:

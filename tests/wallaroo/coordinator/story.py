@@ -235,10 +235,14 @@ class Story:
         return self.answer([worker], cannot_save)
 
     def written(
-        self, number: int, *journals: JournalPosition, cuts: Sequence[int] = ()
+        self,
+        number: int,
+        *journals: JournalPosition,
+        cuts: Sequence[int] = (),
+        has_prepared: bool = False,
     ) -> list[Effect]:
         oldest, of_outbox = max(number - 2, 1), tuple(map(CheckpointId, cuts))
-        return self.step(ManifestWritten(number, oldest, journals, of_outbox))
+        return self.step(ManifestWritten(number, oldest, journals, of_outbox, has_prepared))
 
     def not_written(self) -> list[Effect]:
         return self.step(ManifestNotWritten("the store is away"))

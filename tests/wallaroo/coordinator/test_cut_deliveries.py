@@ -89,12 +89,12 @@ def test_cuts_are_delivered_while_the_cluster_drains() -> None:
     assert story.all_say(delivered(5)) == [Send((A, B), DeliverCut(E1, CheckpointId(8)))]
 
 
-def draining(*cuts: int) -> Story:
+def draining(*cuts: int, has_prepared: bool = False) -> Story:
     """Return a cluster whose last checkpoint is written, and all is delivered but for B."""
     story = running()
     story.step(StopRequested())
     story.save()
-    story.written(8, cuts=cuts)
+    story.written(8, cuts=cuts, has_prepared=has_prepared)
     story.drained(A)
     return story
 
@@ -108,6 +108,13 @@ def test_a_run_ends_with_a_checkpoint_that_says_that_all_is_delivered() -> None:
     number = CheckpointId(story.checkpoint + 1)
     assert story.drained(B) == [SettleManifest(number, E1)]
     assert story.phase is Phase.DRAINING
+    *_, end = story.written(9)
+    assert end == EndCluster(None)
+
+
+def test_a_run_ends_with_a_checkpoint_that_names_no_prepared_work() -> None:
+    story = draining(has_prepared=True)
+    assert story.drained(B) == [SettleManifest(CheckpointId(story.checkpoint + 1), E1)]
     *_, end = story.written(9)
     assert end == EndCluster(None)
 

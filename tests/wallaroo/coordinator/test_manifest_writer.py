@@ -22,6 +22,7 @@ from wallaroo.checkpoint.manifest import (
     Manifest,
     OutboxBatch,
     PartRef,
+    Prepared,
     StagedOutput,
     WorkerCheckpoint,
     encode_manifest,
@@ -42,7 +43,7 @@ from wallaroo.coordinator.manifest_writer import (
     StartingPoint,
 )
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.store import Store, open_store
 
@@ -171,6 +172,22 @@ async def test_a_settled_checkpoint_is_the_last_one_without_anything_to_deliver(
     )
     _, second = await begun(store)
     assert second.outbox_cuts == ()
+
+
+async def test_a_checkpoint_that_names_prepared_work_says_so_until_it_is_settled(
+    store: Store,
+) -> None:
+    run, first = await begun(store)
+    prepared = replace(NOTHING_SAVED, prepared=[Prepared(SinkId(0), b"token", CheckpointId(9))])
+    order = WriteManifest(CheckpointId(9), first.epoch, {A: prepared.to_wire()})
+    answer = await run.write(order)
+    assert isinstance(answer, ManifestWritten)
+    assert answer.has_prepared
+    settled = await run.settle(SettleManifest(CheckpointId(10), first.epoch))
+    assert isinstance(settled, ManifestWritten)
+    assert not settled.has_prepared
+    *_, last = await manifests(store)
+    assert last.workers == {A: NOTHING_SAVED}
 
 
 async def test_results_of_a_sink_that_was_dropped_are_reported(store: Store) -> None:

@@ -85,6 +85,20 @@ def test_a_round_that_fails_says_why() -> None:
     assert (rounds.failed, rounds.reason, rounds.committed) == (2, "the store is away", 0)
 
 
+def test_replays_are_over_in_an_epoch_once_a_checkpoint_of_it_says_so() -> None:
+    story = running(is_durable=True)
+    story.played[B].replays(is_done=False)
+    story.due()
+    story.save()
+    story.step(ManifestWritten(1, 1))
+    assert story.watch.replayed_in == 0
+    story.played[B].replays(is_done=True)
+    story.due()
+    story.save()
+    story.step(ManifestWritten(2, 1))
+    assert story.watch.replayed_in == Epoch(1)
+
+
 def test_a_round_that_a_loss_ends_is_not_under_way() -> None:
     story = running(is_durable=True)
     story.step(CheckpointDue())

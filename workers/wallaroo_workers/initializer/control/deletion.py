@@ -1,9 +1,10 @@
 """The request that deletes the state of a key.
 
-Its owner deletes the key between two records. With checkpoints on, that is answered only once a
-checkpoint holds it. A deletion is not in any journal, so a recovery from an older checkpoint brings
-the key back. If the epoch changes before the checkpoint is committed, there may have been such a
-recovery: then the answer is an error that says so.
+Its owner deletes the key between two records. After a recovery journals are replayed, and their
+records precede the deletion, so it waits until a checkpoint says that they are processed. With
+checkpoints on, it is answered only once a checkpoint holds it. A deletion is not in any journal, so
+a recovery from an older checkpoint brings the key back. If the epoch changes before the checkpoint
+is committed, there may have been such a recovery: then the answer is an error that says so.
 """
 
 from typing import Any
@@ -36,6 +37,8 @@ class Deletion:
         place, wait_s = self._queries.find_key(parameters)
         reach = self._reach
         reach.check_phase("a deletion", Phase.RUNNING)
+        if reach.latest is not None:
+            await self._replayed()
         if reach.run.is_resizing:
             raise ClusterError(
                 "keys are moving to other workers", hint="ask again when that is done"
@@ -46,6 +49,16 @@ class Deletion:
             raise place.not_there()
         checkpoint = None if reach.latest is None else await self._saved(epoch)
         return {**place.facts, "deleted": True, "checkpoint": checkpoint}
+
+    async def _replayed(self) -> None:
+        """Wait until the records of replayed journals are processed."""
+        reach = self._reach
+        if reach.view.replayed_in != reach.epoch:
+            await self._commands.new_checkpoint()
+        while reach.view.replayed_in != reach.epoch:
+            if reach.phase in (Phase.DRAINING, Phase.DRAINED):
+                raise ClusterError("the cluster stops", hint="delete the key in the next run")
+            await reach.change()
 
     async def _saved(self, epoch: Epoch) -> int:
         """Return the number of a checkpoint that holds what was deleted in this epoch."""
