@@ -168,6 +168,8 @@ class KafkaReader:
         """Close the client."""
         if not self._is_down:
             self._settings.offsets.commit(self._consumer, time.monotonic(), is_last=True)
+        # Nobody may ask the closed client where they end.
+        self._places.clear()
         # A worker that waits here for ever would be replaced.
         close_soon(self._consumer.close)
 
@@ -244,7 +246,9 @@ class KafkaReader:
         self, place: tuple[str, int], offset: int
     ) -> Iterator[tuple[str, wallaroo.Batch[Any] | None]]:
         position = self._places.get(place)
-        if position is None:
+        # Messages that were fetched together with the event, and behind it, are handed out already.
+        # With its older offset they would be read twice.
+        if position is None or offset < position.offset:
             return
         # Behind the last message there may be markers of transactions, which have offsets, too.
         self._places[place] = position = replace(position, offset=offset)
