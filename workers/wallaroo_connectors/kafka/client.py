@@ -252,6 +252,31 @@ def id_of(described: Any) -> str:
     return NO_ID if found == _ZERO_ID else found
 
 
+def returned_within(time_s: float, call: Callable[[], Any]) -> Any:
+    """Return what a call returns, or raise what it raises; ``TimeoutError`` if it takes longer.
+
+    Some calls of the client do not keep their own time limit while brokers are away. One that is
+    given up goes on in its thread.
+    """
+    outcome: list[Any] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:  # noqa: BLE001  it is raised in the caller's thread
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="kafka call", daemon=True)
+    thread.start()
+    thread.join(time_s)
+    if raised:
+        raise raised[0]
+    if not outcome:
+        raise TimeoutError(f"the client has not returned within {time_s:g} s")
+    return outcome[0]
+
+
 def close_soon(close: Callable[[], Any]) -> None:
     """Close a client, or leave that to a thread if it takes too long.
 

@@ -28,6 +28,7 @@ from wallaroo_connectors.kafka.client import (
     close_soon,
     error_of,
     new_client,
+    returned_within,
 )
 from wallaroo_connectors.kafka.options import ClientOptions, missing_library
 from wallaroo_connectors.kafka.producing import DEFAULTS, FIXED, TopicProducer
@@ -36,6 +37,8 @@ from wallaroo_connectors.kafka.topics import KafkaTopic, find_topic, name_mistak
 
 WRITTEN_WITHIN_S = 20.0
 """A transaction that is not written by then is given up, and the batch is written again."""
+STEP_S_MAX = 30.0
+"""A step of a transaction that takes longer than its own limit is given up."""
 ABORTED_WITHIN_S = 2.0
 
 
@@ -202,7 +205,7 @@ class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
         from confluent_kafka import KafkaException
 
         try:
-            step(*given)
+            returned_within(STEP_S_MAX, lambda: step(*given))
         except KafkaException as error:
             raise self._error_of(error.args[0]) from error
 
@@ -213,6 +216,9 @@ class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
         if self._is_in_transaction and self._producer is not None:
             self._is_in_transaction = False
             # Another process may have excluded this one, or the commit may have taken effect.
-            with suppress(KafkaException):
-                self._producer.client.abort_transaction(ABORTED_WITHIN_S)
+            client = self._producer.client
+            with suppress(KafkaException, TimeoutError):
+                returned_within(
+                    2 * ABORTED_WITHIN_S, lambda: client.abort_transaction(ABORTED_WITHIN_S)
+                )
         super().close()
