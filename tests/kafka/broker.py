@@ -130,7 +130,9 @@ class Broker:
         given = {name.replace("_", "."): value for name, value in options.items()}
         # Without this, a batch that is sent again may end up behind those that follow it.
         given.setdefault("enable.idempotence", True)
-        return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, **given})
+        return Producer(
+            {"bootstrap.servers": self.bootstrap, "linger.ms": 5, "log_level": 0, **given}
+        )
 
     def produce(self, topic: str, messages: Sequence[tuple[int, Any, Any]]) -> None:
         """Write messages, each a partition, a key and a value; return when they are written."""
