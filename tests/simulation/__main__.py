@@ -11,7 +11,7 @@ from functools import partial
 
 import click
 
-from tests.simulation import graphs, once
+from tests.simulation import graphs, once, two_phases
 from tests.simulation.seeds import outcome, run_seed
 from wallaroo.testing import SimulationError, SimulationResult
 
@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this one and tell its last steps")
     parser.add_argument("--no-checkpoints", action="store_true", help="and no process is lost")
     parser.add_argument("--once", action="store_true", help="sinks that are exactly once")
+    parser.add_argument("--two-phases", action="store_true", help="sinks of two phases")
     parser.add_argument("--logs", action="store_true", help="sources that are read by partition")
     parser.add_argument("--graphs", action="store_true", help="pipelines fed by pipelines")
     options = parser.parse_args()
@@ -35,13 +36,15 @@ def main() -> int:
         run: Callable[[int], SimulationResult] = partial(run_seed, **kind)
         if options.graphs:
             run = partial(graphs.run_graph, durable=not options.no_checkpoints)
-        elif options.once:
-            run = once.run_once
+        elif options.once or options.two_phases:
+            run = once.run_once if options.once else two_phases.run_two_phases
         return run_one(options.seed, run)
     seeds = range(options.first, options.first + options.seeds)
     run_seeds: Callable[[int], tuple[int, Counter[str], str]] = partial(outcome, **kind)
     if options.graphs or options.once:
         run_seeds = graphs.outcome if options.graphs else once.outcome
+    elif options.two_phases:
+        run_seeds = two_phases.outcome
     return run_many(seeds, options.jobs, run_seeds)
 
 

@@ -341,7 +341,7 @@ def _where_they_part(has: str, wanted: str) -> str:
 
 def is_exact(sink: Sink, *, is_durable: bool) -> bool:
     """Return whether a sink gets each result once, whatever happens."""
-    needs_store = sink.promise is Promise.OUTBOX
+    needs_store = sink.promise in (Promise.OUTBOX, Promise.TWO_PHASES)
     return sink.promise is Promise.STAGED_FILE or (needs_store and is_durable)
 
 

@@ -44,6 +44,7 @@ from wallaroo.testing.oracle import (
 )
 from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
+from wallaroo.testing.prepared_targets import PreparedTargets, two_phase_output, uncalled_for
 from wallaroo.testing.pushed import Broker
 from wallaroo.testing.senders import (
     Origin,
@@ -199,6 +200,7 @@ class _Simulation:
             network=Network(self.loop, self._chaos),
             receivers=self._receivers,
             targets=self._targets,
+            prepared_targets=PreparedTargets(),
             hall=self._hall,
             placed=self._placed,
             logs=self._logs,
@@ -218,6 +220,11 @@ class _Simulation:
     @property
     def _has_targets(self) -> bool:
         return any(sink.promise is Promise.OUTBOX for sink in self._plan.sinks)
+
+    @property
+    def _has_deferred(self) -> bool:
+        deferred = (Promise.OUTBOX, Promise.TWO_PHASES)
+        return any(sink.promise in deferred for sink in self._plan.sinks)
 
     def _new_origins(self) -> tuple[list[Sender], dict[int, Broker]]:
         """Return all senders, and the broker of each pipeline that has one."""
@@ -496,6 +503,7 @@ class _Simulation:
                 is_durable=self._is_durable,
             ),
             *unnamed_batches(self._targets, self._objects.manifests()),
+            *uncalled_for(self._world.prepared_targets, self._objects.manifests()),
             *(
                 line
                 for counted in self._final_counts()
@@ -505,10 +513,12 @@ class _Simulation:
 
     def _output(self) -> dict[int, list[Any]]:
         output: dict[int, list[Any]] = {}
-        line = committed_line(self._objects) if self._has_targets else []
+        line = committed_line(self._objects) if self._has_deferred else []
         for index, sink in enumerate(self._plan.sinks):
             if sink.promise is Promise.OUTBOX and self._is_durable:
                 output[index] = once_output(self._targets, index, line)
+            elif sink.promise is Promise.TWO_PHASES and self._is_durable:
+                output[index] = two_phase_output(self._world.prepared_targets, index, line)
             elif not sink.takes_bytes:
                 output[index] = rows_received(self._receivers, index)
             elif sink.path is not None:

@@ -1,8 +1,9 @@
 """The sinks of a simulated worker, by what they promise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wallaroo.connectors.base import Promise, Sink
+from wallaroo.names import SinkId
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.file_sinks import AppendedSink, StagedSink
@@ -21,11 +22,12 @@ def simulated_sinks(
     receivers: Receivers,
     chaos: Chaos,
     events: SinkEvents,
-    new_once: Callable[[], SinkRunner] | None,
+    deferred: Mapping[Promise, Callable[[SinkId], SinkRunner]],
 ) -> WorkerSinks:
     """Return all sinks of one worker; without a ``stage`` it appends to files.
 
-    ``new_once`` returns a sink with an outbox; ``None`` if checkpoints are off.
+    ``deferred`` makes the sinks that show results after their checkpoint, by what they promise; it
+    is empty if checkpoints are off.
     """
 
     def new_runner(index: int, sink: Sink) -> SinkRunner:
@@ -34,8 +36,8 @@ def simulated_sinks(
             if stage is None:
                 return AppendedSink(sink.path, process, disk)
             return StagedSink(index, sink.path, stage, process, disk)
-        if sink.promise is Promise.OUTBOX and new_once is not None:
-            return new_once()
+        if sink.promise in deferred:
+            return deferred[sink.promise](SinkId(index))
         kind = StreamSink if sink.takes_bytes else RowSink
         return kind(index, process, receivers, chaos, events.backlog_changed)
 

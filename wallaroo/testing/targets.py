@@ -7,7 +7,7 @@ excludes that.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import Manifest, OutboxBatch
 from wallaroo.checkpoint.outbox_objects import read_results
@@ -84,6 +84,48 @@ class Targets:
                 self.write(slot, fence, (number or 0) + 1, WrittenBatch(-1, "of another store", []))
 
 
+class Reachable(Protocol):
+    """Targets that may be away for a while."""
+
+    away_until_s: float
+
+
+class Requests:
+    """The requests of one process to targets."""
+
+    def __init__(self, process: Process, targets: Reachable, chaos: Chaos) -> None:
+        self._process = process
+        self._random = process.loop.random
+        self._targets = targets
+        self._chaos = chaos
+        self.count = 0
+        """Those that are not answered yet."""
+
+    async def ask(self, arrive: Callable[[], object], *, may_linger: bool = False) -> bool:
+        """Send a request; return whether it was answered."""
+        loop, chaos, targets = self._process.loop, self._chaos, self._targets
+        if chaos.take("targets_away", AWAY_PROBABILITY):
+            targets.away_until_s = loop.now_s + self._random.random() * AWAY_S
+        if loop.now_s < targets.away_until_s:
+            await self._process.pause(self._random.random() * DELAY_S)
+            return False
+        is_slow = chaos.happens("slow_sinks", SLOW_PROBABILITY)
+        delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
+        if may_linger and chaos.take("zombie_writes", ZOMBIE_PROBABILITY):
+            # Nobody waits for it any longer; the slot is opened again meanwhile.
+            loop.call_later(delay_s + self._random.random() * ZOMBIE_S, arrive)
+            await self._process.pause(delay_s)
+            return False
+        loop.call_later(delay_s, arrive)
+        is_lost = chaos.take("lost_answers", LOST_PROBABILITY)
+        answered = Waiting()
+        self.count += 1
+        self._process.call_later(2 * delay_s, answered.finish)
+        await answered
+        self.count -= 1
+        return not is_lost
+
+
 class TargetPorts:
     """What one outbox asks of its process and of a simulated target."""
 
@@ -97,16 +139,18 @@ class TargetPorts:
         on_progress: Callable[[], None],
     ) -> None:
         self._process = process
-        self._random = process.loop.random
         self._store = store
         self._targets = targets
-        self._chaos = chaos
+        self._requests = Requests(process, targets, chaos)
         self._setup = setup
         self._on_progress = on_progress
         self._slot, self._fence = "", 0
-        self.request_count = 0
-        """Requests to the target that are not answered yet."""
         self.outbox = Outbox(setup.owner, setup.pickler, self, setup.limits)
+
+    @property
+    def request_count(self) -> int:
+        """Requests to the target that are not answered yet."""
+        return self._requests.count
 
     def put(self, name: str, data: bytes) -> None:
         """Put an object into the store."""
@@ -123,7 +167,7 @@ class TargetPorts:
         name = self._setup.slot_of(slot)
         await self._process.pause(after_s)
         answers: list[tuple[int, int | None]] = []
-        if not await self._ask(lambda: answers.append(self._targets.open(name))):
+        if not await self._requests.ask(lambda: answers.append(self._targets.open(name))):
             self.outbox.failed()
             return
         (self._fence, last), self._slot = answers[0], name
@@ -143,7 +187,7 @@ class TargetPorts:
         rows = read_results(data, batch, batch.name)
         written = WrittenBatch(batch.sink, batch.name, rows)
         may_write: list[bool] = []
-        is_done = await self._ask(
+        is_done = await self._requests.ask(
             lambda: may_write.append(self._targets.write(slot, fence, batch.number, written)),
             may_linger=True,
         )
@@ -151,30 +195,6 @@ class TargetPorts:
             self.outbox.written()
         else:
             self.outbox.failed()
-
-    async def _ask(self, arrive: Callable[[], object], *, may_linger: bool = False) -> bool:
-        """Send a request; return whether it was answered."""
-        loop, chaos, targets = self._process.loop, self._chaos, self._targets
-        if chaos.take("targets_away", AWAY_PROBABILITY):
-            targets.away_until_s = loop.now_s + self._random.random() * AWAY_S
-        if loop.now_s < targets.away_until_s:
-            await self._process.pause(self._random.random() * DELAY_S)
-            return False
-        is_slow = chaos.happens("slow_sinks", SLOW_PROBABILITY)
-        delay_s = self._random.random() * (SLOW_DELAY_S if is_slow else DELAY_S)
-        if may_linger and chaos.take("zombie_writes", ZOMBIE_PROBABILITY):
-            # Nobody waits for it any longer; the slot is opened again meanwhile.
-            loop.call_later(delay_s + self._random.random() * ZOMBIE_S, arrive)
-            await self._process.pause(delay_s)
-            return False
-        loop.call_later(delay_s, arrive)
-        is_lost = chaos.take("lost_answers", LOST_PROBABILITY)
-        answered = Waiting()
-        self.request_count += 1
-        self._process.call_later(2 * delay_s, answered.finish)
-        await answered
-        self.request_count -= 1
-        return not is_lost
 
     def refuse(self, result: Any, reason: str) -> None:
         """Report what must not happen here: the records of a simulation can be pickled."""

@@ -10,6 +10,7 @@ from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.pickling import ImportedClasses, StatePickler
 from wallaroo.checkpoint.restorer import UnreadableKey, unreadable_error
 from wallaroo.checkpoint.share_writer import Limits
+from wallaroo.connectors.base import Promise
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.connection_handover import HandOverEvents
 from wallaroo.ingest.read_budget import ReadBudget
@@ -19,7 +20,7 @@ from wallaroo.links.back_pressure import Pressure
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.metrics.tally import Counts
-from wallaroo.names import Epoch, WorkerName
+from wallaroo.names import Epoch, SinkId, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
@@ -32,6 +33,7 @@ from wallaroo.testing.loop import Process, Task
 from wallaroo.testing.network import Network, SimulatedLink
 from wallaroo.testing.once_sinks import OnceSink
 from wallaroo.testing.placed import PlacedRunner, Records
+from wallaroo.testing.prepared_targets import PreparedTargets
 from wallaroo.testing.pushed import Inbox
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import simulated_sinks
@@ -40,6 +42,7 @@ from wallaroo.testing.splits import SimulatedSplits
 from wallaroo.testing.store import Objects, SimulatedStore
 from wallaroo.testing.streams import Receivers
 from wallaroo.testing.targets import Targets
+from wallaroo.testing.two_phase_sinks import TwoPhaseSink
 from wallaroo.testing.waiting import Flag
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
@@ -47,7 +50,7 @@ from wallaroo.wire.data_frames import LinkHello
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.outbox import OutboxLimits
 from wallaroo.worker.ports import DurableStorage
-from wallaroo.worker.sink_port import SinkEvents
+from wallaroo.worker.sink_port import SinkEvents, SinkRunner
 from wallaroo.worker.worker_sinks import WorkerSinks
 
 TICK_S = 0.05
@@ -101,6 +104,8 @@ class World:
     receivers: Receivers
     targets: Targets
     """Where sinks write that are exactly once."""
+    prepared_targets: PreparedTargets
+    """Where sinks of two phases do."""
     hall: SendersHall
     placed: Mapping[int, Records]
     logs: Mapping[int, SimulatedLog]
@@ -181,10 +186,19 @@ class SimulatedWorker:
         stage = self._writer.name if world.is_durable else None
         process, chaos = self.process, world.chaos
 
-        def new_once() -> OnceSink:
+        def new_once(_: SinkId) -> OnceSink:
             store = SimulatedStore(process, world.objects, chaos)
             return OnceSink(process, store, world.targets, chaos, events.backlog_changed)
 
+        def new_two_phase(sink: SinkId) -> TwoPhaseSink:
+            bytes_max = world.sizes.segment_bytes
+            progress = events.backlog_changed
+            targets = world.prepared_targets
+            return TwoPhaseSink(self.name, sink, process, targets, chaos, progress, bytes_max)
+
+        deferred: dict[Promise, Callable[[SinkId], SinkRunner]] = {}
+        if world.is_durable:
+            deferred = {Promise.OUTBOX: new_once, Promise.TWO_PHASES: new_two_phase}
         return simulated_sinks(
             world.plan,
             stage,
@@ -193,7 +207,7 @@ class SimulatedWorker:
             world.receivers,
             chaos,
             events,
-            new_once if world.is_durable else None,
+            deferred,
         )
 
     def new_hand_over(self, events: HandOverEvents) -> SimulatedHandOver:
