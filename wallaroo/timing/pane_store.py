@@ -29,6 +29,8 @@ from wallaroo.timing.pane_map import PaneMap
 from wallaroo.timing.panes import Found, Pane
 from wallaroo.timing.window_firing import Fired, WindowFiring
 from wallaroo.timing.window_spec import (
+    CalendarWindows,
+    FixedWindows,
     GlobalWindows,
     LatePolicy,
     ResultKind,
@@ -52,6 +54,7 @@ class PaneStore:
     ) -> None:
         """With ``tracks_changes`` checkpoints are on."""
         windows, rules = spec.windows, spec.firing
+        assert isinstance(windows, FixedWindows | CalendarWindows | GlobalWindows)
         self._aggregation = spec.aggregation
         self._rules = rules
         self._grid = grid_of(windows)

@@ -18,6 +18,11 @@ class FixedWindows:
     every_ns: int
     offset_ns: int = 0
 
+    @property
+    def is_sliding(self) -> bool:
+        """Return whether a record is in several windows."""
+        return self.every_ns < self.size_ns
+
 
 class CalendarUnit(enum.Enum):
     """The spans of a calendar that windows can follow."""
@@ -41,8 +46,38 @@ class GlobalWindows:
     """One window forever."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionWindows:
+    """Windows that end once a key has had no record for ``gap_ns``."""
+
+    gap_ns: int
+    longest_ns: int | None = None
+    """A session is cut when it has lasted this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountWindows:
+    """Windows of so many records of a key; a new one starts every ``slide`` records."""
+
+    count: int
+    slide: int
+    emits_partial: bool = False
+    """Whether incomplete windows give a result at the end of the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class EphemeralWindows:
+    """One window for each key, opened by its first record and forgotten some time later."""
+
+    trigger_range_ns: int
+    post_trigger_range_ns: int
+
+
 PaneWindows: TypeAlias = FixedWindows | CalendarWindows | GlobalWindows
 """Windows whose bounds are the same for all keys."""
+KeyedWindows: TypeAlias = SessionWindows | CountWindows | EphemeralWindows
+"""Windows that each key has at times of its own."""
+Windows: TypeAlias = PaneWindows | KeyedWindows
 
 
 class LatePolicy(enum.Enum):
@@ -155,7 +190,7 @@ class AggregationSpec:
 class WindowSpec:
     """A window step: which windows, what they compute, and when they give results."""
 
-    windows: PaneWindows
+    windows: Windows
     aggregation: AggregationSpec
     firing: Firing
     name: str | None = None

@@ -10,6 +10,7 @@ from wallaroo.timing.window_spec import (
     FixedWindows,
     PaneWindows,
     ResultKind,
+    Windows,
     WindowSpec,
 )
 
@@ -39,7 +40,7 @@ LISTED = AggregationSpec(name="listed", initial=list, update=appended, update_re
 """Changes its accumulator in place, and cannot merge."""
 
 
-def spec_of(windows: PaneWindows, aggregation: AggregationSpec = JOIN, **firing: Any) -> WindowSpec:
+def spec_of(windows: Windows, aggregation: AggregationSpec = JOIN, **firing: Any) -> WindowSpec:
     return WindowSpec(windows=windows, aggregation=aggregation, firing=Firing(**firing))
 
 
