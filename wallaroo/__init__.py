@@ -38,6 +38,7 @@ from wallaroo.api.loggers import get_logger
 from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.pipeline import Pipeline, source
+from wallaroo.api.running import Cluster, RunOptions, RunResult, run, start
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
 from wallaroo.api.tcp_configs import TCPSinkConfig, TCPSourceConfig
@@ -77,6 +78,7 @@ __all__ = [
     "ApplicationBuilder",
     "BaseWrapped",
     "Batch",
+    "Cluster",
     "Computation",
     "ComputationMulti",
     "Decoder",
@@ -99,6 +101,8 @@ __all__ = [
     "PushedSource",
     "Reader",
     "Rejected",
+    "RunOptions",
+    "RunResult",
     "Sink",
     "SinkConfig",
     "SinkError",
@@ -135,10 +139,12 @@ __all__ = [
     "nanoseconds",
     "partition",
     "payload_key",
+    "run",
     "seconds",
     "serialize",
     "source",
     "source_key",
+    "start",
     "state_computation",
     "state_computation_multi",
     "tcp_parse_input_addrs",

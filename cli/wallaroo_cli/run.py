@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -282,20 +283,11 @@ class RunCommand(click.Command):
 @report_errors
 def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
-    given = _given(values)
-    values = absolute_paths(values)
-    hosts = HostOptions.taken_from(values)
-    checkpoints = CheckpointOptions.taken_from(values)
-    page = page_settings(values)
-    chosen = Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page, folder=os.getcwd())
+    chosen = options_chosen(values)
+    hosts = chosen.hosts
     process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
-    check_together(hosts, chosen.worker_count)
-    if hosts.join is None:
-        check_checkpoints(checkpoints.resilience_dir, given)
-    failures = failure_rule(
-        chosen.max_failures, on_error=chosen.on_error, is_joining=hosts.join is not None
-    )
+    failures = check_chosen(chosen, _given(values))
     warn_of_misspelled(chosen.application_arguments, _own_options())
     module, folder = application_named(chosen.application_module)
     folders = [chosen.folder] if folder is None else [folder, chosen.folder]
@@ -312,7 +304,28 @@ def main(**values: Any) -> None:
         return
     if hosts.join is not None:
         sys.exit(forks.run(_joined(_agent_settings(chosen, application, hosts.join), plan)))
-    sys.exit(forks.run(_run(_settings(chosen, application, failures), plan)))
+    sys.exit(forks.run(_run(cluster_settings(chosen, application, failures), plan)))
+
+
+def options_chosen(values: dict[str, Any]) -> Chosen:
+    """Return the options of the command that is being parsed, whose values these are."""
+    values = absolute_paths(values)
+    hosts = HostOptions.taken_from(values)
+    checkpoints = CheckpointOptions.taken_from(values)
+    page = page_settings(values)
+    return Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page, folder=os.getcwd())
+
+
+def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
+    """Return the rule for failures. Raises ``ConfigError`` if options contradict each other.
+
+    ``given`` has the names of the parameters that the user gave.
+    """
+    is_joining = chosen.hosts.join is not None
+    check_together(chosen.hosts, chosen.worker_count)
+    if not is_joining:
+        check_checkpoints(chosen.checkpoints.resilience_dir, given)
+    return failure_rule(chosen.max_failures, on_error=chosen.on_error, is_joining=is_joining)
 
 
 def _own_options() -> list[str]:
@@ -361,9 +374,10 @@ def _agent_settings(
     )
 
 
-def _settings(
+def cluster_settings(
     chosen: Chosen, application: ApplicationSettings, failures: FailureRule
 ) -> ClusterSettings:
+    """Return the settings of a run with these options."""
     location, journal_folder = chosen.checkpoints.places()
     options = RunOptions(
         frame_bytes_max=chosen.frame_bytes_max,
@@ -438,12 +452,12 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Application:
 
 async def _run(settings: ClusterSettings, plan: Application) -> int:
     if settings.hosts.agent_count:
-        _refuse_stdin(plan)
+        refuse_stdin(plan)
     placement = LocalPlacement(passes_stdin=plan.stdin_pipeline is not None)
     return await run_cluster(plan, settings, placement, signals=ProcessSignals())
 
 
-def _refuse_stdin(plan: Application) -> None:
+def refuse_stdin(plan: Application) -> None:
     """Raise ``ConfigError`` if this application cannot have workers on several hosts."""
     if plan.stdin_pipeline is not None:
         raise ConfigError(
@@ -454,7 +468,7 @@ def _refuse_stdin(plan: Application) -> None:
 
 
 async def _joined(settings: AgentSettings, plan: Application) -> int:
-    _refuse_stdin(plan)
+    refuse_stdin(plan)
     return await Agent(settings, plan, ProcessSignals()).run()
 
 

@@ -1,13 +1,17 @@
 import bdb
 import json
 import sys
+from collections import Counter
+from random import Random
 from types import FrameType
 from typing import Any
 
 import pytest
 
 import wallaroo
+from tests.graphs import compiled, expected, random_graph, tcp_sink
 from wallaroo.errors import WallarooParameterError
+from wallaroo.names import SinkId
 from wallaroo.testing import collect
 
 
@@ -220,3 +224,25 @@ def test_a_mistake_in_the_call_is_told(given: dict[str, Any], sentence: str) -> 
     arguments: dict[str, Any] = {"application": application(), "inputs": {}, **given}
     with pytest.raises(WallarooParameterError, match=sentence):
         collect(**arguments)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("given", ["payloads", "records", "both"])
+def test_pipelines_may_feed_pipelines(seed: int, workers: int, given: str) -> None:
+    pipelines = random_graph(Random(seed), [tcp_sink() for _ in range(3)])
+    plan = compiled(*pipelines)
+    numbers = [*range(1, 60), *range(30, 40)]
+    items = {
+        "payloads": [b"%d" % number for number in numbers],
+        "records": numbers,
+        "both": [b"%d" % number if number % 2 else number for number in numbers],
+    }[given]
+    names = [pipeline.name for pipeline in plan.pipelines]
+    collected = collect(plan, dict.fromkeys(names, items), workers=workers)
+    wanted = expected(pipelines, dict.fromkeys(names, numbers))
+    for index, sink in enumerate(plan.sinks):
+        rows = wanted.rows[id(sink)]
+        assert Counter(map(int, collected.encoded[plan.sink_name(SinkId(index))])) == rows
+        assert Counter(collected.outputs[plan.sink_name(SinkId(index))]) == rows
+    assert Counter((each.pipeline, each.step) for each in collected.failures) == wanted.failures

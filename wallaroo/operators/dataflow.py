@@ -76,8 +76,8 @@ class DataflowOptions:
     """Called if the user's code calls ``sys.exit()``; with ``None`` that is only a failure."""
     clock_ns: Callable[[], int] | None = None
     """The clock that measures user code; with ``None`` steps are not counted either."""
-    interrupts: tuple[type[BaseException], ...] = ()
-    """Errors that are meant for the process, such as Ctrl-C, and stop the run."""
+    is_interrupt: Callable[[BaseException], bool] | None = None
+    """Says of an error whether it is meant for the process, as Ctrl-C is, and stops the run."""
 
 
 class Dataflow:
@@ -386,7 +386,8 @@ class Dataflow:
             self._options.on_exit(cast(SystemExit, error))
         failure = describe_failure(error, site, key, record, payload)
         self.tally.failed[site.node] += 1
-        if self._options.stop_on_error or issubclass(type(error), self._options.interrupts):
+        is_interrupt = self._options.is_interrupt
+        if self._options.stop_on_error or (is_interrupt is not None and is_interrupt(error)):
             raise StopOnError(failure) from error
         self._failures.append(failure)
 

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from bdb import BdbQuit
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import CodeType, TracebackType
@@ -54,6 +55,15 @@ class Failure:
     """The input of the step, shortened."""
     at: str = ""
     """The user's line that failed, as ``FILE:LINE``; empty if unknown."""
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether an error in user code is meant for the process that the user started.
+
+    It is Ctrl-C, or the end of a debugger.
+    """
+    # isinstance() would ask the error itself for its class.
+    return issubclass(type(error), KeyboardInterrupt | BdbQuit)
 
 
 class StopOnError(BaseException):

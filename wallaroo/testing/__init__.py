@@ -2,6 +2,7 @@
 
 from wallaroo.testing.aggregation_check import check_aggregation
 from wallaroo.testing.collecting import Collected, collect
+from wallaroo.testing.doubles import TestSink, TestSource
 from wallaroo.testing.faults import ALL_FAULTS, NO_FAULTS, Faults
 from wallaroo.testing.simulation import SimulationError, SimulationResult, simulate
 
@@ -12,6 +13,8 @@ __all__ = [
     "Faults",
     "SimulationError",
     "SimulationResult",
+    "TestSink",
+    "TestSource",
     "check_aggregation",
     "collect",
     "simulate",

@@ -35,7 +35,7 @@ def checked_items(application: object, inputs: object, workers: object) -> dict[
             )
         else:
             items[name] = [*given]
-            mistakes += _item_mistakes(pipelines[name], items[name])
+            mistakes += _item_mistakes(application, pipelines[name], items[name])
     if mistakes:
         raise WallarooParameterError(mistakes)
     return items
@@ -51,7 +51,7 @@ def _unknown(name: object, known: Iterable[str]) -> str:
     )
 
 
-def _item_mistakes(pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
+def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
     """Yield the first mistake of a list; the others are usually the same."""
     if is_keyed(pipeline):
         for number, item in enumerate(items):
@@ -61,7 +61,9 @@ def _item_mistakes(pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
                     "routed by the keys of the source: give pairs of a key and an item"
                 )
                 return
-    if any(each.exchange and each.exchange.payload_key for each in pipeline.stages):
+    reached = [plan.flows[each] for each in plan.reached_from(plan.pipelines.index(pipeline))]
+    stages = [stage for flow in reached for stage in flow.stages]
+    if any(each.exchange and each.exchange.payload_key for each in stages):
         for number, item in enumerate(items):
             if not isinstance(item, bytes):
                 yield (

@@ -4,11 +4,10 @@ Each worker is a ``Dataflow``, as in a real worker. What crosses an exchange is 
 as it would be, so with several workers a record that cannot be pickled fails here too.
 """
 
-import bdb
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from wallaroo.connectors.base import Assignment, Promise, Sink, Source
 from wallaroo.connectors.keyed_records import KeyedRecords, SourceKey
@@ -17,15 +16,20 @@ from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import WallarooParameterError
 from wallaroo.names import SinkId
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
-from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
+from wallaroo.operators.failures import (
+    Failure,
+    Site,
+    StopOnError,
+    describe_failure,
+    is_interrupt,
+)
 from wallaroo.testing.checked_items import checked_items, is_keyed
-from wallaroo.topology.plan import Application, Pipeline, Stage
+from wallaroo.topology.plan import Application, InnerPipeline, Pipeline, Stage
+
+AnyFlow = TypeVar("AnyFlow", Pipeline, InnerPipeline)
 
 SLICE_RECORDS = 500
 GENERATED_MAX = 1_000_000
-
-INTERRUPTS = (KeyboardInterrupt, bdb.BdbQuit)
-"""What ends a run in the caller's process instead of failing a record: Ctrl-C, and the debugger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,14 @@ class _Collection:
         self._failures: list[Failure] = []
         self._sources: dict[str, list[Any]] = {}
         """By name of a source, as its chain takes them."""
-        pipelines = [self._fed(each, items.get(each.name)) for each in plan.pipelines]
-        self._plan, self._plain = _with_plain_sinks(replace(plan, pipelines=tuple(pipelines)))
+        pipelines = tuple(self._fed(each, items.get(each.name)) for each in plan.pipelines)
+        given = replace(plan, pipelines=pipelines)
+        self._plan, self._plain = _with_plain_sinks(_with_objects(given, plan))
         self._rows: dict[int, list[Any]] = {index: [] for index in range(len(self._plan.sinks))}
         self._names = first_names(workers)
         maps = {each.state: each for each in initial_maps(plan, self._names)}
         self._dataflows = {
-            name: Dataflow(self._plan, name, DataflowOptions(interrupts=INTERRUPTS))
+            name: Dataflow(self._plan, name, DataflowOptions(is_interrupt=is_interrupt))
             for name in self._names
         }
         for dataflow in self._dataflows.values():
@@ -96,7 +101,9 @@ class _Collection:
                     next(turns).run_source(index_of[name], part)
                     self._settle()
         except StopOnError as stop:
-            raise_interrupt(stop)
+            # What has interrupted user code.
+            assert stop.__cause__ is not None
+            raise stop.__cause__ from None
         sink_count = len(self._plain)
         names = [self._plan.sink_name(SinkId(index)) for index in range(sink_count)]
         return Collected(
@@ -126,7 +133,7 @@ class _Collection:
     def _fed(self, pipeline: Pipeline, items: list[Any] | None) -> Pipeline:
         """Keep the items of a pipeline's source; return the pipeline as it has to be to take them.
 
-        Records instead of payloads need a source without a decoder, and travel as objects.
+        Records instead of payloads need a source without a decoder.
         """
         source = pipeline.source
         if items is None:
@@ -138,8 +145,7 @@ class _Collection:
         is_decoded = source.decoder is not None and not all(_is_payload(item) for item in items)
         if is_decoded:
             keys, items = self._decoded(pipeline, keys, items)
-            stages = tuple(map(_with_objects, pipeline.stages))
-            pipeline = replace(pipeline, source=_Records(source), stages=stages)
+            pipeline = replace(pipeline, source=_Records(source))
         self._sources[pipeline.name] = items if keys is None else KeyedRecords(items, keys)
         return pipeline
 
@@ -160,9 +166,9 @@ class _Collection:
     def _record(self, pipeline: Pipeline, decode: Callable[[Any], Any], payload: bytes) -> Any:
         try:
             return decode(payload)
-        except INTERRUPTS:
-            raise
-        except BaseException as error:  # noqa: BLE001  the user's code may raise anything
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             site = Site(pipeline.name, "decoder", has_key=False, is_decoder=True, function=decode)
             self._failures.append(describe_failure(error, site, None, payload, payload))
             return None
@@ -229,24 +235,42 @@ def _with_plain_sinks(plan: Application) -> tuple[Application, dict[int, int]]:
         else:
             plain[index] = len(sinks)
             sinks.append(_PlainSink(plan.sink_name(SinkId(index))))
-    pipelines = tuple(
-        replace(
-            pipeline,
-            sinks=tuple(
-                SinkId(each)
-                for sink in pipeline.sinks
-                for each in dict.fromkeys((plain[sink], sink))
-            ),
-        )
-        for pipeline in plan.pipelines
-    )
-    return replace(plan, sinks=tuple(sinks), pipelines=pipelines), plain
+
+    def with_both(flow: AnyFlow, /) -> AnyFlow:
+        both = (dict.fromkeys((plain[sink], sink)) for sink in flow.sinks)
+        return replace(flow, sinks=tuple(SinkId(each) for some in both for each in some))
+
+    return _changed(replace(plan, sinks=tuple(sinks)), with_both), plain
 
 
-def _with_objects(stage: Stage) -> Stage:
+def _with_objects(plan: Application, original: Application) -> Application:
+    """Return the plan in which records of sources that have no payloads any more travel whole."""
+    pairs = zip(plan.pipelines, original.pipelines, strict=True)
+    changed = [index for index, (now, before) in enumerate(pairs) if now is not before]
+    reached = {flow for index in changed for flow in plan.reached_from(index)}
+    names = {plan.flows[index].name for index in reached}
+
+    def with_objects(flow: AnyFlow, /) -> AnyFlow:
+        stages = tuple(map(_without_payload, flow.stages))
+        return replace(flow, stages=stages) if flow.name in names else flow
+
+    return _changed(plan, with_objects)
+
+
+def _without_payload(stage: Stage) -> Stage:
     if stage.exchange is None:
         return stage
     return replace(stage, exchange=replace(stage.exchange, payload_may_travel=False))
+
+
+class _Change(Protocol):
+    def __call__(self, flow: AnyFlow, /) -> AnyFlow: ...
+
+
+def _changed(plan: Application, change: _Change) -> Application:
+    """Return the plan with another form of each pipeline."""
+    pipelines = tuple(change(each) for each in plan.pipelines)
+    return replace(plan, pipelines=pipelines, inner=tuple(change(each) for each in plan.inner))
 
 
 def _is_payload(item: object) -> bool:
@@ -264,9 +288,3 @@ def _generated(pipeline: Pipeline) -> list[Any]:
             f"{GENERATED_MAX:,} of them; give its items in inputs"
         )
     return made
-
-
-def raise_interrupt(stop: StopOnError) -> NoReturn:
-    """Raise what has interrupted user code: the cause of an error that stops a dataflow."""
-    assert stop.__cause__ is not None
-    raise stop.__cause__

@@ -396,6 +396,21 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """Worker: rows of a sink, or failures, for the program that runs the cluster inside itself."""
+
+    tag: ClassVar[int] = 35
+    epoch: Epoch
+    sink: int
+    """Its position in the plan; ``FAILURES`` instead for records that failed."""
+    rows: bytes = field(repr=False)
+    """A list of rows or of failures, as a pickle."""
+
+
+FAILURES = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Worker: its counts of records, once a second, after failures, and on request."""
 
@@ -429,8 +444,8 @@ ControlFrame = (
     Join | Assign | Ready | Open | Opened | Drain | Drained | Stop | Failed | RequestStop
     | Rewind | Checkpoint | Saved | NotSaved | Committed | Abandon | SourcesEnded | Pulse
     | Gather | Gathered | Empty | Emptied | Hold | Held | Moved | NotMoved | CallOff | Leave
-    | Delivered | Release | Measured | Counted | Query | Replied | Request | Progress | Answer
-    | SplitFrame | OutboxFrame | AgentFrame
+    | Delivered | Release | Measured | Counted | GivenBack | Query | Replied | Request | Progress
+    | Answer | SplitFrame | OutboxFrame | AgentFrame
 )  # fmt: skip
 
 TYPE_OF_TAG: dict[int, type[ControlFrame]] = {kind.tag: kind for kind in get_args(ControlFrame)}

@@ -60,6 +60,11 @@ class SinkContext:
     """A name that only this process of this worker has; ``None`` if checkpoints are off."""
     store: ObjectStore | None = None
     """The store of checkpoints; ``None`` if they are off."""
+    give_back: Callable[[list[Any]], list[tuple[Any, BaseException]]] | None = None
+    """Gives rows to the program that runs the cluster; ``None`` if a command does.
+
+    Returns rows that cannot be given, with what was raised.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

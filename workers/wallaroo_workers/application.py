@@ -1,6 +1,7 @@
 """Loads the user's module and builds its plan; mistakes are reported with the user's own lines."""
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import importlib
@@ -17,6 +18,7 @@ from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.suggestions import nearest
 from wallaroo.topology.plan import Application
+from wallaroo_workers.plan_pickles import PlanPickle, unpickled_plan
 from wallaroo_workers.settings import ApplicationSettings
 
 _FAILURES = (Exception, GeneratorExit, asyncio.CancelledError)
@@ -29,6 +31,8 @@ def load_plan(settings: ApplicationSettings) -> Application:
     set_command_line(settings.command_line or settings.arguments)
     # Last in the path, so that a user's file never hides one of our libraries.
     sys.path.extend(path for path in settings.paths if path not in sys.path)
+    if settings.plan:
+        return _imported_again(settings)
     module = _imported(settings)
     if (hidden := _hidden_by(module, settings)) is not None:
         raise ConfigError(
@@ -73,6 +77,19 @@ def _imported(settings: ApplicationSettings) -> ModuleType:
         ) from error
     except _FAILURES as error:
         raise _of_user(error, f"module {settings.module!r} cannot be imported") from error
+
+
+def _imported_again(settings: ApplicationSettings) -> Application:
+    """Return the plan that a program has pickled."""
+    data = base64.b64decode(settings.plan)
+    try:
+        plan = unpickled_plan(PlanPickle(data=data, main=settings.main, files=settings.files))
+    except WallarooError:
+        raise
+    except (*_FAILURES, SystemExit) as error:
+        raise _of_user(error, "a module of the application cannot be imported again") from error
+    assert isinstance(plan, Application)
+    return plan
 
 
 def _near_module(settings: ApplicationSettings) -> str:

@@ -57,7 +57,11 @@ class _Guard:
 
     def __init__(self) -> None:
         self.is_on = False
-        self.loop: uvloop.Loop | None = None
+        self.is_registered = False
+        """Whether Python calls our functions at each fork, which cannot be undone."""
+        self.guest_count = 0
+        """Clusters that run in a process of the user's, whose handlers of signals stay."""
+        self.loops: list[uvloop.Loop] = []
         self.descriptors: dict[int, tuple[int, int]] = {}
         """Ours, with device and inode: a number that was closed may be the user's by now."""
         self.fork = _Fork()
@@ -76,9 +80,28 @@ def guard_forks() -> None:
     if _guard.is_on:
         return
     _guard.is_on, _guard.pid = True, os.getpid()
+    if _guard.is_registered:
+        return
+    _guard.is_registered = True
     # Looked up here, since the child should do as little as possible.
     _guard.prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
     os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+@contextlib.contextmanager
+def guest() -> Iterator[None]:
+    """Guard all forks in this block; the process and its signals belong to the user."""
+    is_own = _guard.is_on and not _guard.guest_count
+    guard_forks()
+    if is_own:
+        yield
+        return
+    _guard.guest_count += 1
+    try:
+        yield
+    finally:
+        _guard.guest_count -= 1
+        _guard.is_on = _guard.guest_count > 0
 
 
 def ours(opened: Open) -> Open:
@@ -125,7 +148,10 @@ def end_returned_child() -> NoReturn:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``work`` on an event loop whose descriptors stay here."""
+    """Run ``work`` on an event loop whose descriptors stay here.
+
+    Unless the process is the user's, it ends afterwards.
+    """
     if _guard.is_child:
         # The application forked when it was imported.
         work.close()
@@ -139,9 +165,12 @@ async def _keeping_waker(work: Coroutine[Any, Any, Result]) -> Result:
     A child cannot ask for the descriptor: from Python 3.12 on, asyncio has already taken it away
     there.
     """
-    waker = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    ours(waker)
+    if threading.current_thread() is threading.main_thread():
+        waker = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        ours(waker)
+    if _guard.guest_count:
+        return await work
     try:
         return await work
     finally:
@@ -157,7 +186,7 @@ def _new_loop() -> uvloop.Loop:
         # Another thread may have closed what it had open for a moment.
         with contextlib.suppress(OSError):
             ours(descriptor)
-    _guard.loop = loop
+    _guard.loops = [*(each for each in _guard.loops if not each.is_closed()), loop]
     return loop
 
 
@@ -166,7 +195,7 @@ def _before() -> None:
     fork = _guard.fork
     fork.is_main = threading.current_thread() is threading.main_thread()
     fork.mask = None
-    if _guard.loop is not None and fork.is_copy:
+    if _guard.loops and fork.is_copy:
         # Without the loop, Ctrl-C is an exception, which must not be raised in here.
         fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
 
@@ -183,13 +212,14 @@ def _in_child() -> None:
     # Children of this child are none of ours.
     _guard.is_on, _guard.is_child = False, True
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not _guard.guest_count:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _give_up_descriptors()
     if _guard.when_copied is not None:
         _guard.when_copied()
-    if fork.is_main:
+    if fork.is_main and not _guard.guest_count:
         _end_with(parent)
     if fork.mask is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, fork.mask)
@@ -214,18 +244,17 @@ def _give_up_descriptors() -> None:
         with contextlib.suppress(OSError):  # closed long ago
             if _identity(descriptor) == identity:
                 found.add(descriptor)
-    loop = None if _guard.loop is None or _guard.loop.is_closed() else _guard.loop
-    if loop is not None:
+    loops = [each for each in _guard.loops if not each.is_closed()]
+    for loop in loops:
         found |= _polled(loop)
     found |= _copies_of_sockets(found) | _pollers()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for descriptor in found:
         os.dup2(null, descriptor, inheritable=False)
-    if loop is not None:
-        # Only now: what is polled must not be asked for, which would end the polling in the parent.
-        for descriptor in _open_descriptors() - found:
-            if _has_transport(loop, descriptor):
-                os.dup2(null, descriptor, inheritable=False)
+    # Only now: what is polled must not be asked for, which would end the polling in the parent.
+    for descriptor in _open_descriptors() - found:
+        if any(_has_transport(loop, descriptor) for loop in loops):
+            os.dup2(null, descriptor, inheritable=False)
     os.close(null)
 
 

@@ -45,6 +45,8 @@ class _Telling:
     level = logging.INFO
     output: LogOutput | None = None
     render: Callable[[dict[str, Any]], str] = json.dumps
+    library: logging.Logger | None = None
+    """Where lines go if this process is the user's."""
 
 
 class Log:
@@ -98,8 +100,19 @@ def configure_logs(process: str, *, level: Level = "info", form: Form = "auto") 
     )
 
 
+def log_as_library(*, level: Level) -> None:
+    """Pass our lines to the logger ``wallaroo`` of ``logging``, since this process is the user's.
+
+    Nothing is changed if it is configured as one of ours.
+    """
+    if _Telling.output is None:
+        _Telling.level = _LEVELS[level]
+        _Telling.library = logging.getLogger("wallaroo")
+
+
 def forget_configuration() -> None:
     """Return our lines to structlog, as before ``configure_logs``."""
+    _Telling.library = None
     if _Telling.output is not None:
         _Telling.output.close()
         _Telling.output = None
@@ -131,7 +144,10 @@ def new_lines() -> list[dict[str, Any]]:
 
 
 def _tell(level: str, event: str, facts: dict[str, Any]) -> None:
-    if _Telling.output is None:
+    if _Telling.library is not None:
+        if _LEVELS[level] >= _Telling.level:
+            _pass_on(_Telling.library, level, event, facts, _exception(facts.pop("exc_info", None)))
+    elif _Telling.output is None:
         # Nothing was configured, as in tests.
         getattr(structlog.get_logger(), level)(event, **facts)  # noqa: TID251
     elif _LEVELS[level] >= _Telling.level:
@@ -164,6 +180,17 @@ def _kept_apart(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Rename facts of the application that have the name of a field of every line."""
     taken = (*_FIRST, "logger", "exc_info")
     return {f"extra_{name}" if name in taken else name: value for name, value in facts.items()}
+
+
+def _pass_on(
+    library: logging.Logger, level: str, event: str, facts: dict[str, Any], error: Any
+) -> None:
+    """Remember a line and log it in the way of ``logging``."""
+    shown = {name: _safe(value) for name, value in facts.items()}
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    _remember({"timestamp": now, "level": level, "process": "", "event": event, **shown}, error)
+    text = ", ".join(f"{name}: {value}" for name, value in shown.items())
+    library.log(_LEVELS[level], "%s: %s", event, text, exc_info=error)
 
 
 # One line

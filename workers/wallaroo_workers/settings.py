@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wallaroo_workers.dead_letters import FILE_BYTES
@@ -21,8 +21,14 @@ class ApplicationSettings:
     """What ``application_setup`` gets."""
     folder: str = ""
     """Where the command was started, and workers start; empty: in the current folder."""
-    command_line: list[str] = dataclasses.field(default_factory=list)
+    command_line: list[str] = field(default_factory=list)
     """All arguments of the command, for ``wallaroo._ARGS``."""
+    plan: str = ""
+    """The plan of a run that a program starts, as base64 of a pickle, instead of a module."""
+    main: str = ""
+    """The name under which to import the script of that program."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The file of each module to which that plan refers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ class RunOptions:
     """Whether a recovery goes on without keys whose objects cannot be read."""
     exit_ends_worker: bool = False
     """Whether ``sys.exit`` in the application ends the worker; else its record failed."""
+    gives_back: bool = False
+    """Whether a program runs the cluster, which gets failures and rows of its own sinks back."""
     debug: bool = False
 
 

@@ -28,7 +28,15 @@ from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Application
-from wallaroo.wire.control import ControlFrame, Drained, Failed, RequestStop, Stop
+from wallaroo.wire.control import (
+    FAILURES,
+    ControlFrame,
+    Drained,
+    Failed,
+    GivenBack,
+    RequestStop,
+    Stop,
+)
 from wallaroo.wire.data_frames import LinkHello
 from wallaroo.wire.requests import Query
 from wallaroo.worker.machine import WorkerMachine
@@ -38,6 +46,7 @@ from wallaroo_workers.control_link import STATUS_INITIALIZER_LOST, ControlLink
 from wallaroo_workers.dead_letters import DeadLetters
 from wallaroo_workers.durable_storage import open_durable
 from wallaroo_workers.ending import exit_status
+from wallaroo_workers.giving_back import FAILURES_MAX, Refused, pickled_in_parts
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.loop_watch import LoopWatch
 from wallaroo_workers.measuring import Measuring
@@ -61,6 +70,8 @@ STATUS_BROKEN = ExitStatus.BROKEN
 class Worker:
     """All of one worker process, as ``WorkerPorts``; ``run`` returns its exit status."""
 
+    clock = staticmethod(time.perf_counter)
+
     def __init__(
         self,
         settings: WorkerSettings,
@@ -79,6 +90,7 @@ class Worker:
         self._running: list[asyncio.Task[None]] = []
         self._of_epoch: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[int]
+        self._failures_given = 0
         self._is_stopping = False
         """Whether the initializer has ordered this worker to stop."""
         options = settings.options
@@ -88,7 +100,6 @@ class Worker:
         self.durable = open_durable(settings)
         # The application is imported, and no record has been seen.
         self.pickler = StatePickler(ImportedClasses.of_this_process())
-        self.clock = time.perf_counter
         self._dead_letters = DeadLetters(
             options.dead_letters,
             plan.name,
@@ -137,8 +148,23 @@ class Worker:
         durable, options = self.durable, self._settings.options
         stage = None if durable is None else durable.journal.name
         store = None if durable is None else durable.store
-        self._sinks = new_sinks(self.plan, self.name, options, stage, store, events)
+        give_back = self.give_back if options.gives_back else None
+        self._sinks = new_sinks(self.plan, self.name, options, stage, store, events, give_back)
         return self._sinks
+
+    def give_back(self, sink: int, rows: list[Any]) -> Refused:
+        """Give rows of a sink to the program that runs the cluster; return those that cannot be."""
+        parts, refused = pickled_in_parts(rows)
+        for data in parts:
+            self._control.send(GivenBack(self._machine.epoch, sink, data))
+        return refused
+
+    def give_back_failures(self, failures: list[Failure]) -> None:
+        """Give failures, up to a limit, to the program that runs the cluster."""
+        some = failures[: max(FAILURES_MAX - self._failures_given, 0)]
+        self._failures_given += len(some)
+        for data in pickled_in_parts(some)[0]:
+            self._control.send(GivenBack(self._machine.epoch, FAILURES, data))
 
     def new_hand_over(self, events: HandOverEvents) -> UnixHandOver:
         """Return what hands over connections of senders through a Unix socket."""
@@ -165,8 +191,13 @@ class Worker:
                 tracks_changes=self.durable is not None,
                 on_exit=self._exit_for_application if options.exit_ends_worker else None,
                 clock_ns=time.perf_counter_ns if options.measures else None,
+                is_interrupt=self.is_interrupt,
             ),
         )
+
+    def is_interrupt(self, error: BaseException) -> bool:
+        """Return whether an error of user code is meant for this process."""
+        return False
 
     def new_pressure(self) -> Pressure:
         """Return what compares the backlogs of an epoch."""
@@ -229,6 +260,8 @@ class Worker:
         """Keep these records as dead letters."""
         self._dead_letters.add(failures)
         self._reports.records_failed(failures)
+        if self._settings.options.gives_back:
+            self.give_back_failures(failures)
 
     def counts(self, dataflow: Dataflow) -> dict[str, Counts]:
         """Return what this dataflow has counted; results count once the sinks have them."""
@@ -267,6 +300,8 @@ class Worker:
             for task in [*self._running, *self._of_epoch]:
                 task.cancel()
         self._loop_watch.close()
+        if self._listener is not None:
+            self._listener.close()
         self._hand_over.close()
         self._dead_letters.close()
         await self._control.close()

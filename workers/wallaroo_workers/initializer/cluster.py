@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wallaroo.codec import framing
 from wallaroo.coordinator.events import (
@@ -26,7 +26,7 @@ from wallaroo.names import Epoch, WorkerName
 from wallaroo.statuses import ExitStatus
 from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import Offer
-from wallaroo.wire.control import ControlFrame, Measured
+from wallaroo.wire.control import ControlFrame, GivenBack, Measured
 from wallaroo.wire.requests import Replied
 from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.initializer.control.commands import Progress
@@ -66,6 +66,14 @@ __all__ = ["Cluster", "ClusterSettings", "run_cluster"]
 log = get_logger()
 
 
+class GivenBackRows(Protocol):
+    """What a program that runs a cluster inside itself gets from the workers."""
+
+    def received(self, sink: int, rows: bytes) -> None:
+        """Keep rows of a sink, or failures, as ``wallaroo.wire.control.GivenBack`` has them."""
+        ...
+
+
 async def run_cluster(
     plan: Application,
     settings: ClusterSettings,
@@ -90,12 +98,15 @@ class Cluster:
         plan: Application,
         placement: Placement,
         signals: StopSignals,
+        given_back: GivenBackRows | None = None,
     ) -> None:
+        """``given_back`` gets what workers give to the program that runs the cluster."""
         self._settings = settings
+        self._given_back = given_back
         self._signals = signals
         self._plan = plan
-        self._hosts = new_hosts(settings, plan, placement)
-        self._placement = self._hosts.placement
+        self.hosts = new_hosts(settings, plan, placement)
+        self._placement = self.hosts.placement
         self._started_s = time.monotonic()
         self._workers = settings.own_workers()
         """The workers to start; ``run`` may find them in the last checkpoint."""
@@ -104,11 +115,11 @@ class Cluster:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._clients = Clients(self)
         self._control = ControlServer(
-            self._hosts.secret,
+            self.hosts.secret,
             self,
             self._clients,
-            {Offer: self._hosts.agents.offered},
-            self._hosts.tls,
+            {Offer: self.hosts.agents.offered},
+            self.hosts.tls,
         )
         self._ready_file = ReadyFile(settings.ready_file)
         self._run_file = RunFile(Path(settings.options.folder))
@@ -122,12 +133,12 @@ class Cluster:
         self._page = Page(settings.page, self._run_file, settings.hosts.tls)
         self._reserved: list[ReservedAddress] = []
         self._files = RunFiles(plan, settings.options.folder)
-        self._source_addresses: list[str] = []
+        self.source_addresses: list[str] = []
         self._driver: RunDriver | None = None
         """``None`` until the cluster is formed."""
-        self._failures = new_failure_watch(settings, plan)
+        self.failures = new_failure_watch(settings, plan)
         self._letters = (plan.name, settings.options.dead_letters)
-        self.observatory = _new_observatory(settings, plan, self._failures.counts)
+        self.observatory = _new_observatory(settings, plan, self.failures.counts)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()
@@ -149,9 +160,14 @@ class Cluster:
             has_begun = await is_formed(self._form(), self._ended, self._stopped_early)
             error = await self._ended if has_begun else None
             if error is not None:
-                self._hosts.agents.run_failed(error.what)
+                self.hosts.agents.run_failed(error.what)
         except WallarooError as failure:
-            self._hosts.agents.run_failed(failure.what)
+            self.hosts.agents.run_failed(failure.what)
+            raise
+        except asyncio.CancelledError:
+            # The program that runs this cluster is interrupted.
+            if self._driver is not None:
+                self._driver.stop_now(None)
             raise
         finally:
             self._ready_file.remove()
@@ -167,10 +183,10 @@ class Cluster:
         await self._page.close()
         await self._clients.finish()
         if error is not None:
-            if self._hosts.is_ready.is_set():
-                log_failed(error, self._failures.outcome(), *self._letters)
+            if self.hosts.is_ready.is_set():
+                log_failed(error, self.failures.outcome(), *self._letters)
             raise error
-        outcome = self._failures.outcome()
+        outcome = self.failures.outcome()
         log_stopped(outcome, *self._letters)
         return outcome.status
 
@@ -190,7 +206,7 @@ class Cluster:
         if method == "stop":
             self.stop()
             return {"stopped": True, "took_s": 0.0}
-        raise self._hosts.why_not_yet()
+        raise self.hosts.why_not_yet()
 
     # Start
 
@@ -199,7 +215,7 @@ class Cluster:
             await self._checkpoints.ownership.begin()
             self.start_task(self._checkpoints.ownership.kept())
         self._ready_file.begin()
-        self._source_addresses = await source_addresses(
+        self.source_addresses = await source_addresses(
             self._plan, self._reserved, is_here=self._settings.worker_count != 0
         )
         self._files.hold()
@@ -207,23 +223,23 @@ class Cluster:
         self._run_file.write(
             application=self._plan.name,
             control=self._control.address,
-            secret=self._hosts.secret.hex(),
-            tls=self._hosts.tls_facts,
+            secret=self.hosts.secret.hex(),
+            tls=self.hosts.tls_facts,
             dashboard="",
             workers=[],
         )
         # Agents try to connect for a short time only, so serve them while waiting for the store.
-        self._hosts.agents.begin()
+        self.hosts.agents.begin()
         if self._checkpoints is not None:
             await self._checkpoints.ownership.acquired()
-        self._workers = (*self._workers, *await self._hosts.wait_for_hosts(self._control.address))
+        self._workers = (*self._workers, *await self.hosts.wait_for_hosts(self._control.address))
         await self._begin()
 
     async def _begin(self) -> None:
         """Take over the checkpoints, then start the workers and everything that watches them."""
         starting_point = None
         if self._checkpoints is not None:
-            hosts = self._hosts.registry
+            hosts = self.hosts.registry
             self._checkpoints.formed(
                 self._workers, hosts.newest_epoch, are_all_here=not hosts.names
             )
@@ -232,12 +248,12 @@ class Cluster:
         self._workers = self._workers or first_names(1)
         rules = self._settings.rules()
         membership = starting_membership(
-            self._plan, self._workers, self._source_addresses, starting_point, rules
+            self._plan, self._workers, self.source_addresses, starting_point, rules
         )
-        driver = RunDriver(self, membership, self._failures, rules, self._checkpoints)
+        driver = RunDriver(self, membership, self.failures, rules, self._checkpoints)
         self._driver = driver
-        self.resizes = resizes = PendingResizes(driver, self._hosts.left)
-        self._hosts.serve(HostedRun(driver, resizes, self.start_task))
+        self.resizes = resizes = PendingResizes(driver, self.hosts.left)
+        self.hosts.serve(HostedRun(driver, resizes, self.start_task))
         self.observatory.watch(driver.coordinator)
         self.requests = Requests(self._reach(driver, resizes))
         self._signals.deliver_to(lambda: driver.on_event(self._stop_request))
@@ -249,7 +265,7 @@ class Cluster:
         log_starting(self._plan.name, self._workers)
         driver.start()
         self._observe()
-        ready, secret = self._hosts.is_ready, self._hosts.secret
+        ready, secret = self.hosts.is_ready, self.hosts.secret
         self.start_task(self._page.open_when(ready, self.observatory, self.requests, secret))
 
     def _reach(self, driver: RunDriver, resizes: PendingResizes) -> Reach:
@@ -258,10 +274,10 @@ class Cluster:
             plan=self._plan,
             run=driver,
             events=self.observatory.events,
-            counts=self._failures.counts,
+            counts=self.failures.counts,
             send=self._control.send,
             control_address=self._control.address,
-            source_addresses=self._source_addresses,
+            source_addresses=self.source_addresses,
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
             resize=resizes.make,
@@ -276,6 +292,9 @@ class Cluster:
         if isinstance(frame, Replied):
             assert self.requests is not None
             self.requests.replied(worker, frame)
+        elif isinstance(frame, GivenBack):
+            if self._given_back is not None:
+                self._given_back.received(frame.sink, frame.rows)
         elif not isinstance(frame, Measured) and self._driver is not None:
             self._driver.received(worker, frame)
 
@@ -315,7 +334,7 @@ class Cluster:
         self.start_task(self._run_process(order, self._driver))
 
     async def _run_process(self, order: StartWorker, driver: RunDriver) -> None:
-        settings = self._hosts.worker_settings(order, self._control.address)
+        settings = self.hosts.worker_settings(order, self._control.address)
         try:
             pid = await self._placement.start(settings, driver)
         except ClusterError as error:
@@ -349,7 +368,7 @@ class Cluster:
         assert self._driver is not None
         sources = [
             {"pipeline": pipeline.name, "address": address}
-            for pipeline, address in zip(self._plan.pipelines, self._source_addresses, strict=True)
+            for pipeline, address in zip(self._plan.pipelines, self.source_addresses, strict=True)
             if address
         ]
         members, pids = self._driver.workers, self._driver.pids
@@ -366,7 +385,7 @@ class Cluster:
         except OSError as error:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
-        self._hosts.is_ready.set()
+        self.hosts.is_ready.set()
         self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",

@@ -1,7 +1,8 @@
 """All sinks of a worker's process."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from wallaroo.checkpoint.store import ObjectStore
@@ -10,8 +11,11 @@ from wallaroo.names import SinkId, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo.worker.sink_port import SinkContext, SinkEvents
 from wallaroo.worker.worker_sinks import WorkerSinks
+from wallaroo_workers.giving_back import Refused
 from wallaroo_workers.settings import RunOptions
 from wallaroo_workers.sinks.runner import ProcessSinkRunner, new_runner
+
+GiveBack = Callable[[int, list[Any]], Refused]
 
 
 class ProcessSinks(WorkerSinks):
@@ -73,10 +77,12 @@ def new_sinks(
     stage: str | None,
     store: ObjectStore | None,
     events: SinkEvents,
+    give_back: GiveBack | None = None,
 ) -> ProcessSinks:
     """Return all sinks of one worker; with a ``stage``, output to files is staged under that name.
 
-    ``store`` is the store of checkpoints, if they are on.
+    ``store`` is the store of checkpoints, if they are on. ``give_back`` gets the index of a sink
+    and rows for the program that runs the cluster, if one does.
     """
     pipeline_of = {sink: each.name for each in reversed(plan.flows) for sink in each.sinks}
     runners = [
@@ -92,6 +98,7 @@ def new_sinks(
                 folder=options.folder,
                 stage=stage,
                 store=store,
+                give_back=None if give_back is None else partial(give_back, index),
             ),
         )
         for index, sink in enumerate(plan.sinks)
