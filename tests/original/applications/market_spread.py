@@ -95,7 +95,7 @@ def order_decoder(bs):
 def market_data_decoder(bs):
     kind, symbol, _, bid, offer = struct.unpack(">B4s21sdd", bs)
     if kind != FIXTYPE_MARKET_DATA:
-        raise MarketSpreadError("This is no market data. Are the senders the wrong way around?")
+        raise MarketSpreadError("This is not market data. Are the senders the wrong way around?")
     return MarketData(symbol, bid, offer)
 
 
