@@ -1,23 +1,20 @@
 """The broker of these tests, one for each process of pytest."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.kafka.broker import Broker, BrokerProcess, classpath
+from examples.kafka_totals.kafka_brokers import KafkaProcess
+from tests.kafka.broker import Broker, found_broker
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that runs; a test that stops it starts it again."""
-    bootstrap = os.environ.get("KAFKA_BOOTSTRAP")
-    if bootstrap:
-        yield Broker(bootstrap)
-        return
-    process = BrokerProcess(tmp_path_factory.mktemp("kafka"), classpath())
-    process.start()
+    found = found_broker(tmp_path_factory.mktemp("kafka"))
+    process = found.process
+    assert process is None or isinstance(process, KafkaProcess)
     try:
-        yield Broker(process.bootstrap, process)
+        yield Broker(found.bootstrap, process)
     finally:
-        process.kill()
+        found.stop()
