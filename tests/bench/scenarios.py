@@ -113,6 +113,10 @@ def _json(workers: int, arguments: tuple[str, ...], target: str) -> Scenario:
     )
 
 
+def _graph(part: str, target: str = "1.15") -> Scenario:
+    return Scenario(name=f"1 worker, {part}", module="graphs", arguments=(part,), target=target)
+
+
 COST = [
     _letters(1, "1.15"),
     _letters(2, "1.5"),
@@ -159,6 +163,8 @@ COST = [
     _json(2, (), ""),
     _json(2, ("payload-key",), "1.3"),
     _json(4, ("payload-key",), "1.35"),
+    *map(_graph, ("filter", "map", "split", "merge")),
+    _graph("prefix", ""),
 ]
 
 GROWTH = [
@@ -170,7 +176,7 @@ GROWTH = [
 
 def make_sample(scenario: Scenario, folder: Path) -> Sample:
     """Return the scenario's input; drawn with a fixed seed where it is not the example's."""
-    if scenario.module == "letters":
+    if scenario.module in ("letters", "graphs"):
         return Sample(VOTES, 9)
     order = "-in-order" if scenario.is_each_key_once else ""
     name = f"{scenario.module}-{scenario.payload_bytes}-{scenario.key_count}{order}.bin"

@@ -44,6 +44,7 @@ class Gathering:
         self.plan = plan
         self.events = EventHistory(clock_s)
         self.nodes = Nodes(plan)
+        self._feeding = {edge.before for edge in self.nodes.edges if edge.flow == "before"}
         self._sink_nodes = frozenset(node.id for node in self.nodes.all if node.kind == "sink")
         self.is_durable = counts.totals.is_durable
         self.members: dict[str, Member] = {}
@@ -146,6 +147,8 @@ class Gathering:
         values: dict[Hashable, float] = {("total", key): value for key, value in total.items()}
         for node, four in all_counts.items():
             values["node", node] = four[self._flow_of(node)]
+            if node in self._feeding:
+                values["node out", node] = four[OUT]
         for worker, counts in by_worker.items():
             values["worker in", worker], values["worker out", worker] = self._in_and_out(counts)
             for node, four in counts.items():

@@ -8,6 +8,7 @@ several pipelines is one node, which belongs to the first of them.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.topology.plan import (
@@ -40,6 +41,19 @@ class Node:
     """The exchange before it."""
 
 
+class Edge(NamedTuple):
+    """Two successive nodes, by id."""
+
+    before: str
+    after: str
+    is_exchange: bool
+    """Whether an exchange is between them."""
+    flow: str = "after"
+    """Which node's counts say how many records go over it: those that reach the node ``after`` it;
+    those that leave the node ``before`` it, if other edges end at the same node; or none, if that
+    is a branch."""
+
+
 class Nodes:
     """All nodes of a plan in order: for each pipeline the source, the steps, the sinks.
 
@@ -70,10 +84,19 @@ class Nodes:
             first = len(self.all)
             self._add_pipeline(plan, pipeline, index)
             self.by_pipeline.append(self.all[first:])
-        self.edges: list[tuple[str, str, bool]] = [
-            edge for index in range(len(plan.flows)) for edge in self._edges(plan, index)
-        ]
-        """Ids of two successive nodes, and whether an exchange is between them."""
+        self.edges: list[Edge] = []
+        for index in range(len(plan.flows)):
+            self.edges += self._edges(plan, index)
+        ends = Counter(edge.after for edge in self.edges)
+        branches = {
+            self.all[self.of_end[index]].id
+            for index, each in enumerate(plan.flows)
+            if each.branches
+        }
+        for place, edge in enumerate(self.edges):
+            if ends[edge.after] > 1:
+                flow = "" if edge.before in branches else "before"
+                self.edges[place] = edge._replace(flow=flow)
 
     def _add_pipeline(self, plan: Application, pipeline: Flow, flow: int) -> None:
         labels = _Labels()
@@ -129,20 +152,20 @@ class Nodes:
         )
         return index
 
-    def _edges(self, plan: Application, flow: int) -> Iterable[tuple[str, str, bool]]:
+    def _edges(self, plan: Application, flow: int) -> Iterable[Edge]:
         nodes = self.by_pipeline[flow]
         before = nodes[0]
         for node in nodes[1:]:
             if node.kind == "step":
-                yield before.id, node.id, node.edge is not None
+                yield Edge(before.id, node.id, node.edge is not None)
                 before = node
         # A key behind the last step is that of what the pipeline feeds, not of its sinks.
         is_key = before.step_kind == "key_by"
         last = nodes[nodes.index(before) - 1] if is_key else before
         for sink in plan.flows[flow].sinks:
-            yield last.id, self.all[self.of_sink[sink]].id, False
+            yield Edge(last.id, self.all[self.of_sink[sink]].id, False)
         for inner, _ in plan.fed_by(flow):
-            yield before.id, self.all[self.of_source[inner]].id, False
+            yield Edge(before.id, self.all[self.of_source[inner]].id, False)
 
 
 class _Labels:

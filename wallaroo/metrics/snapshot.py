@@ -18,6 +18,7 @@ from wallaroo.metrics.health import (
     waits_for_checkpoints,
 )
 from wallaroo.metrics.histogram import Histogram, bins, merged, seconds
+from wallaroo.metrics.nodes import Edge
 from wallaroo.metrics.tally import FAILED, FILTERED, IN, OUT, Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.names import SinkId
@@ -143,10 +144,25 @@ def _graph(
             }
         )
     edges = [
-        {"from": before, "to": after, "rate": rates.rate(("node", after)), "exchange": exchange}
-        for before, after, exchange in gathering.nodes.edges
+        {
+            "from": edge.before,
+            "to": edge.after,
+            "rate": _edge_rate(gathering, edge),
+            "exchange": edge.is_exchange,
+        }
+        for edge in gathering.nodes.edges
     ]
     return {"nodes": nodes, "edges": edges}
+
+
+def _edge_rate(gathering: Gathering, edge: Edge) -> float | None:
+    """Return the records over an edge; ``None`` for a branch that is merged with others."""
+    match edge.flow:
+        case "after":
+            return gathering.rates.rate(("node", edge.after))
+        case "before":
+            return gathering.rates.rate(("node out", edge.before))
+    return None
 
 
 def _slow_sinks(gathering: Gathering) -> set[int]:

@@ -288,3 +288,8 @@ def test_a_payload_that_cannot_be_framed_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         Source("p", "tcp source", "h:1", "tcp", header).frame(payload)
+
+
+def test_a_payload_of_several_sources_is_sent_to_none() -> None:
+    with pytest.raises(ValueError, match="does not say from which"):
+        Source("both", "the sources of pipelines 'a', 'b'", "", "several", None).frame(b"x")

@@ -5,14 +5,9 @@ states; an odd one is in ``odd.txt`` then.
 """
 
 from collections import Counter
-from typing import Any
 
 import wallaroo
 from shared_codecs import decode_pair, encode_pair, key_of_pair
-from wallaroo.api.drafts import drafts_of
-from wallaroo.api.pipeline import Pipeline, node_of, source
-from wallaroo.topology.compile import compile_graph
-from wallaroo.topology.graph import Graph
 
 Totals = Counter[str]
 Pair = tuple[str, int]
@@ -46,20 +41,17 @@ def same(pair: Pair) -> Pair:
 def application_setup(args: list[str]) -> wallaroo.Application:
     host, port = wallaroo.tcp_parse_input_addrs(args)[0]
     into_all = wallaroo.FileSinkConfig("all.txt", encode_pair)
-    lines = source("lines", wallaroo.FileSourceConfig("lines.txt", decode_pair, framing="newline"))
-    sent = source("sent", wallaroo.TCPSourceConfig(host, port, decode_pair))
+    lines = wallaroo.source(
+        "lines", wallaroo.FileSourceConfig("lines.txt", decode_pair, framing="newline")
+    )
+    sent = wallaroo.source("sent", wallaroo.TCPSourceConfig(host, port, decode_pair))
     merged = lines.merge(sent)
     # The record has left the owner of its key in between, and has to find the same state again.
     counted = merged.key_by(key_of_pair).to(count).to_parallel(same).to(count_again)
     even, odd = counted.split(is_even)
-    return built(
+    return wallaroo.build_application(
+        "graph",
         merged.to_sink(into_all),
         even.to_sink(into_all),
         odd.to_sink(wallaroo.FileSinkConfig("odd.txt", encode_pair)),
     )
-
-
-def built(*ended: Pipeline[Any]) -> wallaroo.Application:
-    drafts, mistakes = drafts_of([node_of(each) for each in ended])
-    assert not mistakes
-    return compile_graph(Graph("graph", tuple(draft.declaration() for draft in drafts)))

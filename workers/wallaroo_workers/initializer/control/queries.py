@@ -110,7 +110,7 @@ class Queries:
         reach = self._reach
         pairs = zip(reach.plan.pipelines, reach.source_addresses, strict=True)
         sources = [describe_source(each, address) for each, address in pairs]
-        return {"sources": [*sources, *_sources_of_inner(reach.plan, sources)]}
+        return {"sources": [*sources, *sources_of_inner(reach.plan, sources)]}
 
     def _worker(self, name: WorkerName, answer: dict[str, Any] | ClusterError) -> dict[str, Any]:
         phase, joined = self._reach.phase, self._reach.view.joined.get(name)
@@ -420,7 +420,7 @@ def describe_source(pipeline: Pipeline, address: str) -> dict[str, Any]:
     return facts | {"kind": "tcp", "header": header}
 
 
-def _sources_of_inner(
+def sources_of_inner(
     plan: Application, sources: Sequence[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Yield the source whose records reach each inner pipeline; there may be several of them."""

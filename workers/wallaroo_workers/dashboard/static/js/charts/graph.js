@@ -129,7 +129,7 @@ function drawnEdge(edge, points, nodes, colours) {
       color: colour,
       width: 1 + Math.min(2, Math.log10(1 + (edge.rate ?? 0)) / 3),
       type: edge.exchange ? [5, 4] : "solid",
-      opacity: edge.rate > 0 ? 1 : 0.5,
+      opacity: edge.rate === 0 ? 0.5 : 1,
     },
     label: {
       show: edge.rate !== null,
