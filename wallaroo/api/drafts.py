@@ -90,7 +90,7 @@ class PipelineDraft:
 
 
 def drafts_of(ends: Sequence[Node]) -> tuple[list[PipelineDraft], list[str]]:
-    """Return the pipelines that lead to ``ends``, and mistakes of keys behind merges.
+    """Return the pipelines that lead to ``ends``, and mistakes of merges and splits.
 
     They are in the order in which ``ends`` reach them, what feeds a pipeline before it.
     """
@@ -212,9 +212,7 @@ class _Lowering:
             elif isinstance(node, SplitNode):
                 draft.branches = node.predicates
                 draft.feeds_others("split", key)
-                for branch in self._followers[node]:
-                    if isinstance(branch, BranchNode):
-                        self._feeds[branch] = Feed(index, branch.index)
+                self._branch(index, node)
                 return
             if not self._goes_on(node):
                 break
@@ -224,6 +222,20 @@ class _Lowering:
         if len(ends) < len(self._followers[node]):
             self._feeds[node] = Feed(index)
             draft.feeds_others(FEEDS, key)
+
+    def _branch(self, index: int, split: SplitNode) -> None:
+        """Let the branches of a split go on, each of which has to go somewhere."""
+        used = [node for node in self._followers[split] if isinstance(node, BranchNode)]
+        for branch in used:
+            self._feeds[branch] = Feed(index, branch.index)
+        if split.mistakes:
+            return
+        for number in {*range(len(split.predicates) + 1)} - {branch.index for branch in used}:
+            problem = Problem(
+                f"the records of branch {number} of split() go nowhere (the first is branch 0)",
+                "end it with to_sink() or done(), and give it to build_application()",
+            )
+            self.mistakes.append(problem.at(split.place))
 
     def _ends_behind(self, node: Node) -> list[EndNode]:
         return [each for each in self._followers[node] if isinstance(each, EndNode)]

@@ -176,6 +176,10 @@ def read_partition(
         if partition.mistakes:
             raise WallarooParameterError(partition.mistakes)
         return PartitionDeclaration(short_name(partition.function), partition.function)
+    if isinstance(partition, str | bytes | bytearray):
+        # Texts happen to have a method named `partition`.
+        remedy = "give a function of the record: lambda record: record[...]"
+        raise WallarooParameterError(Problem(f"{what} is {named(partition)}", remedy).at(place))
     remedy = f"decorate a function with {Partition.decorator}, or give wallaroo.payload_key(...)"
     method = "extract_key" if _defines(partition, "extract_key") else "partition"
     methods: dict[str, tuple[str, ...]] = {method: ("record",)}

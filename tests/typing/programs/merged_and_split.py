@@ -65,10 +65,11 @@ def application_setup(args: list[str]) -> wallaroo.Application:
     )
     checked = orders.merge(prices).key_by(symbol_of).to(check)
     unknown, known = checked.split(lambda line: line.endswith("None"))
-    high, _ = prices.split(lambda price: price.price > 1000)
+    high, low = prices.split(lambda price: price.price > 1000)
     return wallaroo.build_application(
         "market",
         unknown.map(str.upper).to_sink(sink),
         known.to_sink(sink),
         high.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, encode_price, name="high")),
+        low.done(),
     )

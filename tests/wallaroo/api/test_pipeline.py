@@ -301,11 +301,12 @@ def test_a_split_has_one_branch_more_than_predicates() -> None:
     assert len(second.sinks) == 1
 
 
-def test_a_branch_that_nothing_follows_drops_its_records() -> None:
-    errors, _ = lines().split(is_error)
-    before, first = declared(errors.to_sink(SINK))
+def test_a_branch_may_end_without_a_sink() -> None:
+    errors, rest = lines().split(is_error)
+    before, first, last = declared(errors.to_sink(SINK), rest.done())
     assert len(before.branches) == 1
-    assert first.name == "lines > is_error"
+    assert (first.name, last.name) == ("lines > is_error", "lines > others")
+    assert last.sinks == ()
 
 
 def test_a_branch_may_feed_several_pipelines_and_a_merge() -> None:
@@ -326,11 +327,14 @@ def test_a_branch_may_feed_several_pipelines_and_a_merge() -> None:
 
 def test_a_split_beside_another_step_is_a_pipeline_of_its_own() -> None:
     start = lines()
-    errors, _ = start.split(is_error)
-    before, branches, first, loud = declared(errors.to_sink(SINK), start.map(upper).to_sink(OTHER))
+    errors, rest = start.split(is_error)
+    before, branches, first, loud, last = declared(
+        errors.to_sink(SINK), start.map(upper).to_sink(OTHER), rest.done()
+    )
     assert before.branches == ()
     assert (branches.name, len(branches.branches)) == ("lines > split", 1)
     assert first.source.feeds == (Feed(1, 0),)  # type: ignore[union-attr]
+    assert last.source.feeds == (Feed(1, 1),)  # type: ignore[union-attr]
     assert loud.source.feeds == (Feed(0),)  # type: ignore[union-attr]
 
 

@@ -160,12 +160,12 @@ def test_a_step_after_a_sink_is_a_mistake() -> None:
 def test_a_pipeline_that_is_left_open_is_a_mistake() -> None:
     start = lines().map(upper)
     merged = start.merge(lines("q"))
-    _, rest = start.split(len)
+    short, rest = start.split(len)
     left_open = "is left open; end it with to_sink(), to_sinks() or done()"
     assert f"the pipeline of 'lines' {left_open}" in mistake_of(start)
     assert f"the pipeline of 'lines' {left_open}" in mistake_of(start, start.to_sink(SINK))
     assert f"the pipeline of 'lines' and 'q' {left_open}" in mistake_of(merged)
-    assert left_open in mistake_of(rest)
+    assert left_open in mistake_of(short.done(), rest)
 
 
 def test_an_application_has_pipelines_with_a_sink() -> None:
@@ -196,9 +196,9 @@ def test_a_state_is_not_used_twice_on_one_way() -> None:
     once, rest = start.split(len)
     said = "the state 's' is used twice in one pipeline"
     assert said in mistake_of(start.map(upper).to_stateful(pair, dict, "s").to_sink(SINK))
-    assert said in mistake_of(rest.to_stateful(pair, dict, "s").to_sink(SINK))
+    assert said in mistake_of(rest.to_stateful(pair, dict, "s").to_sink(SINK), once.done())
     merged = lines("q").merge(once)
-    assert said in mistake_of(merged.to_stateful(pair, dict, "s").to_sink(SINK))
+    assert said in mistake_of(merged.to_stateful(pair, dict, "s").to_sink(SINK), rest.done())
     # On two ways it is shared.
     both = lines("q").to_stateful(pair, dict, "s").merge(start)
     assert wallaroo.build_application("app", both.to_sink(SINK)).states.keys() == {"s"}
@@ -235,8 +235,9 @@ def test_a_payload_key_belongs_to_the_first_step_behind_a_source() -> None:
     )
     twice = keyed.to(count).to_sink(SINK), keyed.map(upper).to_sink(SINK)
     assert "a payload_key() is before merge(), or before several" in mistake_of(*twice)
-    branch, _ = keyed.split(len)
-    assert "a payload_key() is before split()" in mistake_of(branch.to_sink(SINK))
+    branch, rest = keyed.split(len)
+    mistake = mistake_of(branch.to_sink(SINK), rest.done())
+    assert "a payload_key() is before split()" in mistake
 
 
 def test_a_payload_key_needs_a_source_with_payloads() -> None:
@@ -287,3 +288,16 @@ def test_a_method_of_the_builder_needs_an_open_pipeline(method: str) -> None:
     with pytest.raises(WallarooParameterError) as caught:
         builder.build()
     assert f"{method}() comes before any pipeline; call new_pipeline()" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["user", b"user"])
+def test_a_text_is_not_a_key_though_it_has_a_method_of_that_name(key: Any) -> None:
+    told = mistake_of(lines().key_by(key).to(count).to_sink(SINK))
+    assert f"the key of key_by() is the {type(key).__name__} {key!r}" in told
+    assert "lambda record: record[...]" in told
+
+
+def test_every_branch_of_a_split_goes_somewhere() -> None:
+    long, short = lines().split(lambda line: len(line) > 80)
+    assert "the records of branch 1 of split() go nowhere" in mistake_of(long.to_sink(SINK))
+    assert wallaroo.build_application("lines", long.to_sink(SINK), short.done())
