@@ -25,6 +25,8 @@ _DAY = timedelta(days=1)
 class CalendarGrid:
     """The hours, days, weeks or months of a time zone; each is a pane and a window."""
 
+    panes_of_window = 1
+
     def __init__(self, windows: CalendarWindows) -> None:
         """Raises ``ZoneInfoNotFoundError`` or ``ValueError`` for a zone that is not known."""
         self._zone = ZoneInfo(windows.zone)

@@ -18,6 +18,11 @@ from wallaroo.timing.window_spec import CalendarWindows, FixedWindows, PaneWindo
 class Grid(Protocol):
     """Where panes begin and end, and which windows have them."""
 
+    @property
+    def panes_of_window(self) -> int:
+        """Return how many panes a window has at most."""
+        ...
+
     def pane(self, time: int) -> tuple[int, int]:
         """Return start and end of the pane of a time."""
         ...
@@ -48,6 +53,11 @@ class FixedGrid:
         self._offset = windows.offset_ns
         self._width = gcd(self._size, self._every)
 
+    @property
+    def panes_of_window(self) -> int:
+        """Return how many panes a window has at most."""
+        return self._size // self._width
+
     def pane(self, time: int) -> tuple[int, int]:
         """Return start and end of the pane of a time."""
         # Floor by Python's modulo, so times before 1970 are ordinary times.
@@ -77,6 +87,8 @@ class FixedGrid:
 
 class GlobalGrid:
     """One window, and one pane, for all times."""
+
+    panes_of_window = 1
 
     def pane(self, time: int) -> tuple[int, int]:
         """Return start and end of the only pane."""

@@ -27,6 +27,7 @@ from wallaroo.timing.grids import grid_of
 from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.timing.pane_map import PaneMap
 from wallaroo.timing.panes import Found, Pane
+from wallaroo.timing.stacks import totals_for
 from wallaroo.timing.window_firing import Fired, WindowFiring
 from wallaroo.timing.window_spec import (
     CalendarWindows,
@@ -73,6 +74,7 @@ class PaneStore:
         self._half_fired: WindowFiring | None = None
         self._done: dict[int, set[Any]] = {}
         """Keys that are done, by the end of their window, from a checkpoint or another worker."""
+        self._totals = totals_for(self._merge, self._grid.panes_of_window)
         self._ready: deque[Fired] = deque()
         self._updates_after: dict[int, list[Any]] = {}
         """Keys of late records, by the end of a window that has to give its final results first."""
@@ -350,16 +352,17 @@ class PaneStore:
         if not self._due:
             return None
         window = self._due.popleft()
-        # Without a trigger, each record gave the last result of its key already.
-        panes = [] if self._fires_each_record else self._panes.of(window)
         due_at = min(window.end + self._rules.delay_ns, END)
-        self._half_fired = WindowFiring(window, panes, self._merge, due_at)
+        # Without a trigger, each record gave the last result of its key already.
+        panes = PaneMap(self._grid, None) if self._fires_each_record else self._panes
+        self._half_fired = WindowFiring(window, panes, self._merge, due_at, self._totals)
         self._half_fired.done.update(self._done.pop(window.end, ()))
         return self._half_fired
 
     def _restart_firing(self) -> None:
         """Put a half-fired window back, with the keys that are done."""
         firing, self._half_fired = self._half_fired, None
+        self._totals = totals_for(self._merge, self._grid.panes_of_window)
         if firing is not None:
             self._done[firing.window.end] = firing.done
             self._due.appendleft(firing.window)

@@ -1,11 +1,13 @@
 """A window that fires: the accumulators of its keys, some at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from wallaroo.timing.panes import Failed, Merge, Pane, merged_into
+from wallaroo.timing.pane_map import PaneMap
+from wallaroo.timing.panes import Failed, Merge, merged_into
+from wallaroo.timing.stacks import SlidingTotals
 from wallaroo.timing.window_spec import ResultKind, Window
 
 
@@ -28,13 +30,20 @@ class WindowFiring:
     """A window that is half fired."""
 
     def __init__(
-        self, window: Window, panes: Sequence[Pane], merge: Merge | None, due_at: int
+        self,
+        window: Window,
+        panes: PaneMap,
+        merge: Merge | None,
+        due_at: int,
+        totals: SlidingTotals | None = None,
     ) -> None:
+        """With ``totals`` the window is one of many panes."""
         self.window = window
         self.done: set[Any] = set()
         """Keys whose results are given."""
         self.is_complete = False
         self._panes = panes
+        self._totals = totals
         self._merge = merge
         self._due_at = due_at
         self._failures: list[Failed] = []
@@ -56,10 +65,15 @@ class WindowFiring:
 
     def _prepare(self, step: int) -> Iterator[None]:
         """Make one dict of what the panes have."""
+        panes = self._panes.of(self.window)
+        if self._totals is not None:
+            yield from self._totals.prepare(self.window, panes, self._due_at, step, self._failures)
+            self._items = self._totals.items(self.window.start, self._refold, self._failures)
+            return
         total: dict[Any, Any] = {}
-        for pane in self._panes:
+        is_shared = len(panes) > 1
+        for pane in panes:
             found: dict[Any, Any] | None = None
-            is_shared = len(self._panes) > 1
             for found in pane.folded(self._due_at, step, self._failures, is_kept=is_shared):
                 if found is None:
                     yield
@@ -70,9 +84,14 @@ class WindowFiring:
                 yield from merged_into(total, found, self._merge, step, self._failures)
         self._items = iter(total.items())
 
+    def _refold(self, key: Any) -> Any:
+        return self._panes.key_in(key, self.window, self._due_at)
+
     def _fired(self, chunk: list[tuple[Any, Any]]) -> Fired:
         keys = [key for key, _ in chunk]
-        failures, self._failures = self._failures, []
+        # The same list: what is being merged adds to it.
+        failures = [*self._failures]
+        self._failures.clear()
         self.done.update(keys)
         accumulators = [accumulator for _, accumulator in chunk]
         return Fired(keys, accumulators, self.window, ResultKind.FINAL, failures)

@@ -64,6 +64,7 @@ WINDOWS = {
     "tumbling with an offset that does not divide": FixedWindows(7, 7, 3),
     "sliding": FixedWindows(12, 4),
     "sliding by panes of a common divisor": FixedWindows(10, 4, 1),
+    "sliding over many panes": FixedWindows(18, 3),
 }
 
 
