@@ -157,3 +157,34 @@ def test_a_map_must_fit_together() -> None:
 def test_moves_are_between_maps_of_the_same_partitions_only() -> None:
     with pytest.raises(ValueError, match="not partitioned alike"):
         moves(letters_on(WORKERS, 1), letters_on(WORKERS, 2))
+
+
+@given(worker_sets, worker_sets, worker_sets)
+def test_states_of_one_space_have_the_same_owners_whoever_joins_and_leaves(
+    first: set[WorkerName], second: set[WorkerName], third: set[WorkerName]
+) -> None:
+    own = PartitionMap.initial("one", 64, ["a"], first)
+    other = PartitionMap.initial("two", 64, ["a"], first, "one")
+    for workers in (second, third):
+        assert other.owners == own.owners
+        own, other = own.rebalance(workers), other.rebalance(workers)
+    assert other.owners == own.owners
+    assert own.space == other.space == "one"
+    assert own.of_state("two") == other
+    assert other.of_state("one") == own
+
+
+def test_the_space_of_a_map_travels_only_if_it_has_another_name() -> None:
+    own = PartitionMap.initial("one", 4, [], WORKERS[:2])
+    other = own.of_state("two")
+    assert len(own.to_wire()) == 5
+    assert other.to_wire()[5:] == ["one"]
+    for each in (own, other):
+        assert PartitionMap.from_wire(msgpack.unpackb(msgpack.packb(each.to_wire()))) == each
+
+
+@pytest.mark.parametrize("more", [[1], ["one", "two"]])
+def test_what_is_not_a_space_is_refused(more: list[Any]) -> None:
+    wire = [*PartitionMap.initial("one", 4, [], WORKERS[:2]).to_wire(), *more]
+    with pytest.raises(ValueError, match="not a partition map"):
+        PartitionMap.from_wire(wire)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests import graphs
 from wallaroo.connectors.tcp import TCPSink, TCPSource
 from wallaroo.topology.compile import compile_graph
 from wallaroo.topology.describe import plan_dot, plan_text
@@ -120,3 +121,80 @@ def test_labels_are_escaped() -> None:
 def test_graphviz_accepts_the_graph() -> None:
     done = subprocess.run(["dot", "-Tsvg"], input=plan_dot(plan()).encode(), capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+def graph() -> Application:
+    sink = graphs.tcp_sink()
+    return graphs.compiled(
+        graphs.source("web", graphs.to("odd")),
+        graphs.source("app", key=graphs.BY_SEVEN, branches=(graphs.PREDICATES["small"],)),
+        graphs.fed("small", [(1, 0)], graphs.state("seen"), sinks=(sink,)),
+        graphs.fed("both", [0, (1, 1)], graphs.to("twice", graphs.BY_TEXT), graphs.state("two"),
+                   graphs.state("three"), sinks=(sink,)),
+        graphs.fed("all", [3, 2]),
+        graphs.source("left out", branches=(graphs.PREDICATES["odd"],)),
+    )  # fmt: skip
+
+
+GRAPH_TEXT = """\
+application 'graph'
+
+pipeline 'web'
+  source: tcp source at localhost:0
+    step 0: odd (tests.graphs.is_odd, filter)
+  goes on in 'both'
+
+pipeline 'app'
+  source: tcp source at localhost:0
+  key: by_seven
+  branch 0, if is_small: goes on in 'small'
+  branch 1, otherwise: goes on in 'both'
+
+pipeline 'left out'
+  source: tcp source at localhost:0
+  branch 0, if is_odd: records are dropped
+  branch 1, otherwise: records are dropped
+
+pipeline 'small'
+  fed by branch 0 of 'app'
+  exchange 0: by the key that records have to the owner in state 'seen', payloads may travel
+    step 1: remember (tests.graphs.remember, state 'seen')
+  sink 0: tcp sink to h:9
+  goes on in 'all'
+
+pipeline 'both'
+  fed by 'web', branch 1 of 'app'
+  exchange 1: by key by_text to the owner in space 'two', records travel
+    step 2: twice (tests.graphs.twice, multi)
+    step 3: remember (tests.graphs.remember, state 'two')
+    step 4: remember (tests.graphs.remember, state 'three')
+  sink 0: tcp sink to h:9
+  goes on in 'all'
+
+pipeline 'all'
+  fed by 'both', 'small'
+  no sink: results of the last step are dropped
+
+states
+  'seen': tests.graphs.Seen, 1024 partitions for hashed keys
+  'two': tests.graphs.Seen, 1024 partitions for hashed keys
+  'three': tests.graphs.Seen, partitions of space 'two'
+"""
+
+
+def test_the_text_says_where_records_go_on() -> None:
+    assert plan_text(graph()) == GRAPH_TEXT
+
+
+def test_edges_of_the_graph_lead_into_inner_pipelines() -> None:
+    lines = {line.strip() for line in plan_dot(graph()).splitlines()}
+    assert {
+        "source_3 [shape=point];",
+        "step_0 -> source_4;",
+        'source_1 -> source_3 [label="is_small"];',
+        'source_1 -> source_4 [label="otherwise"];',
+        'source_3 -> step_1 [style=bold, label="the same key"];',
+        'source_4 -> step_2 [style=bold, label="key: by_text"];',
+        "step_1 -> sink_0;",
+        "step_4 -> sink_0;",
+    } <= lines

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests import graphs
 from wallaroo.connectors.file import FileSink, FileSource
 from wallaroo.connectors.generator import GeneratorSource
 from wallaroo.connectors.tcp import TCPSink, TCPSource
@@ -178,3 +179,55 @@ def test_the_class_of_a_state_can_be_left_out_of_an_outline() -> None:
         assert without_classes(outline(plan), states) != without_classes(outline(changed), states)
     fewer = replace(plan, states={**plan.states, "s": replace(state, hashed_partition_count=8)})
     assert without_classes(outline(plan), ["s"]) != without_classes(outline(fewer), ["s"])
+
+
+def _graph(*inner: str, sources: tuple[str, ...] = ("a", "b")) -> Application:
+    pipelines = [graphs.source(name) for name in sources]
+    return graphs.compiled(*pipelines, *(graphs.fed(name, [0]) for name in inner))
+
+
+def test_inner_pipelines_are_not_displaced_and_displace_nothing() -> None:
+    saved = _graph("x", "y")
+    for current in (_graph(), _graph("y", "x"), _graph("z"), _graph("x", sources=("a", "b", "c"))):
+        assert outline(current) != outline(saved)
+        assert _displaced(saved, current) == ""
+    assert "in the place of [pipeline 'a'" in _displaced(saved, _graph("x", sources=("b", "a")))
+
+
+GRAPH = (
+    "application 'graph'",
+    "pipeline 'a' with source TCPSource(header_length=4, payload_length='>I', "
+    "decode=tests.graphs.decode)",
+    "step 0 'odd' filter tests.graphs.is_odd",
+    "branch 0 'is_small' tests.graphs.is_small",
+    "key by tests.graphs.by_seven",
+    "end of pipeline 'a' with sinks []",
+    "inner pipeline 'b' fed by 'a' branch 1, 'a' branch 0",
+    "exchange 0 keyed by the key that they have in space 's'",
+    "step 1 'triple' tests.graphs.triple",
+    "step 2 'remember' tests.graphs.remember with state 's'",
+    "exchange 1 round robin with key by the key that they have",
+    "step 3 'plus one' tests.graphs.plus_one",
+    "exchange 2 keyed by the key that they have to state 't' in space 's'",
+    "step 4 'remember' tests.graphs.remember with state 't'",
+    "end of pipeline 'b' with sinks []",
+    "state 's' tests.graphs.Seen partitions 1024 keys []",
+    "state 't' tests.graphs.Seen partitions 1024 keys [] in space 's'",
+)
+
+
+def test_the_outline_has_a_line_for_each_part_of_a_graph() -> None:
+    plan = graphs.compiled(
+        graphs.source(
+            "a", graphs.to("odd"), key=graphs.BY_SEVEN, branches=(graphs.PREDICATES["small"],)
+        ),
+        graphs.fed(
+            "b",
+            [(0, 1), (0, 0)],
+            graphs.to("triple"),
+            graphs.state("s"),
+            graphs.parallel("plus one"),
+            graphs.state("t"),
+        ),
+    )
+    assert outline(plan) == GRAPH
