@@ -51,11 +51,6 @@ def without_commits_of_a_recovery(patch: Patch) -> None:
     patch.setattr(prepared, "_is_mine", lambda *_: False)
 
 
-def without_waiting_for_commits(patch: Patch) -> None:
-    """A share is complete although tokens of the checkpoint before are not committed."""
-    patch.setattr(TwoPhases, "is_settled", TwoPhases.is_prepared)
-
-
 def without_aborts(patch: Patch) -> None:
     """What is prepared and in no manifest stays in the target."""
     listed = TwoPhases._listed
@@ -91,7 +86,6 @@ def with_all_rows_of_a_cut(patch: Patch) -> None:
 PLANTED: dict[Callable[[Patch], None], int] = {
     with_commits_before_the_manifest: 0,
     without_commits_of_a_recovery: 27,
-    without_waiting_for_commits: 51,
     without_aborts: 0,
     without_exclusion: 27,
     without_successors_of_prepared_work: 3,

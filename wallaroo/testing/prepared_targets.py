@@ -101,16 +101,31 @@ def two_phase_output(targets: PreparedTargets, sink: int, line: Sequence[Manifes
 
 
 def uncalled_for(targets: PreparedTargets, manifests: Sequence[Manifest]) -> list[str]:
-    """Return a line for work that became visible though no manifest ever named it, or is left."""
+    """Return a line for work that became visible though no manifest ever named it, or is left.
+
+    Only slots of workers that were always members are looked at. If a run ends before a manifest
+    names a worker that has joined, or goes back to an older one, the next run may have other
+    members, and then nobody knows of its slot; nor does a worker that joins under its name.
+    """
     named = _named(manifests)
+    known = set.intersection(*({*each.members} for each in manifests)) if manifests else set()
     return [
         *(
             f"{each.token!r} was committed, and no checkpoint names it"
             for each in targets.visible
             if each.token not in named
         ),
-        *(f"{token!r} was neither committed nor aborted" for token in targets.left()),
+        *(
+            f"{token!r} was neither committed nor aborted"
+            for token in targets.left()
+            if _worker_of(token) in known
+        ),
     ]
+
+
+def _worker_of(token: bytes) -> str:
+    slot, _, _ = token.decode().rpartition(" ")
+    return slot.rpartition(".")[2]
 
 
 def _named(manifests: Sequence[Manifest]) -> set[bytes]:
