@@ -5,6 +5,9 @@ from pathlib import Path
 
 STORED = Path(__file__).parent / "stored"
 APPLICATION = Path(__file__).parent / "stored_totals.py"
+COUNTS_APPLICATION = Path(__file__).parent / "stored_counts.py"
+COUNTS = Path(__file__).parent / "stored_counts" / "splits-tombstones-and-results.tar.xz"
+"""A checkpoint of that application; ``tests.checkpoints.counts`` makes it."""
 
 
 @dataclass(frozen=True, slots=True)
