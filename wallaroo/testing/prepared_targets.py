@@ -104,8 +104,8 @@ def uncalled_for(targets: PreparedTargets, manifests: Sequence[Manifest]) -> lis
     """Return a line for work that became visible though no manifest ever named it, or is left.
 
     Only slots of workers that were always members are looked at. If a run ends before a manifest
-    names a worker that has joined, or goes back to an older one, the next run may have
-    different workers, and then nobody knows of its slot; nor does a worker that joins under its name.
+    names a worker that has joined, or goes back to an older one, the next run may have different
+    workers, and then nobody knows of its slot; nor does a worker that joins under its name.
     """
     named = _named(manifests)
     known = set.intersection(*({*each.members} for each in manifests)) if manifests else set()
