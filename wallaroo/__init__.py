@@ -38,11 +38,18 @@ from wallaroo.api.loggers import get_logger
 from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
 from wallaroo.api.pipeline import Pipeline, source
+from wallaroo.api.resources import Resource, resource
 from wallaroo.api.running import Cluster, RunOptions, RunResult, run, start
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
 from wallaroo.api.tcp_configs import TCPSinkConfig, TCPSourceConfig
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
+from wallaroo.api.waiting import (
+    ComputationAsync,
+    ComputationBatch,
+    computation_async,
+    computation_batch,
+)
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, SinkError, TwoPhaseSink
 from wallaroo.connectors.source_classes import (
@@ -80,6 +87,8 @@ __all__ = [
     "Batch",
     "Cluster",
     "Computation",
+    "ComputationAsync",
+    "ComputationBatch",
     "ComputationMulti",
     "Decoder",
     "Delete",
@@ -101,6 +110,7 @@ __all__ = [
     "PushedSource",
     "Reader",
     "Rejected",
+    "Resource",
     "RunOptions",
     "RunResult",
     "Sink",
@@ -124,6 +134,8 @@ __all__ = [
     "attach_to_module",
     "build_application",
     "computation",
+    "computation_async",
+    "computation_batch",
     "computation_multi",
     "days",
     "decoder",
@@ -139,6 +151,7 @@ __all__ = [
     "nanoseconds",
     "partition",
     "payload_key",
+    "resource",
     "run",
     "seconds",
     "serialize",

@@ -76,7 +76,7 @@ class Worker:
         plan = builder.build()
         loop = asyncio.get_running_loop()
         self.events = EventsIgnored()
-        self.engine = Engine(time.perf_counter, lambda turn: loop.call_soon(turn), self.events)
+        self.engine = Engine(time.perf_counter, loop, self.events)
         dataflow = Dataflow(plan, name, DataflowOptions())
         dataflow.bind((name,), {})
         self.engine.restart(dataflow)

@@ -23,7 +23,7 @@ from wallaroo.api.roles import (
     StateStep,
 )
 from wallaroo.api.source_keys import SourceKey
-from wallaroo.api.validation import application_mistakes
+from wallaroo.api.validation import application_mistakes, order_mistakes
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.compile import compile_graph
@@ -188,7 +188,10 @@ class ApplicationBuilder(Generic[R_co]):
             # An object with a mistake may be used several times.
             raise WallarooParameterError([*dict.fromkeys(mistakes)])
         declared = tuple(draft.declaration() for draft in drafts)
-        plan = compile_graph(Graph(self._name, declared))
+        graph = Graph(self._name, declared)
+        plan = compile_graph(graph)
+        if mistakes := order_mistakes(graph, plan):
+            raise WallarooParameterError(mistakes)
         return replace(plan, states=read_upgrades(plan.states))
 
     def _started(self, pipeline: Pipeline[Q]) -> "ApplicationBuilder[Q]":

@@ -1,11 +1,14 @@
 """Decorators that turn functions into computations."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, ParamSpec, TypeVar, cast, overload
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, function_problems, name_problems
+from wallaroo.api.resources import Resource, makers_of, resource_problems
 from wallaroo.function_names import short_name
+from wallaroo.topology.resources import ResourceMaker
+from wallaroo.topology.waiting import Waiting
 from wallaroo.type_variables import Q, Q_co, S
 
 P = ParamSpec("P")
@@ -17,15 +20,42 @@ class _NamedComputation(Decorated[P, Q_co]):
     """The base of all kinds, with a name for metrics, messages and the plan."""
 
     def __init__(
-        self, function: Callable[P, Q_co], name: str | None, problems: Iterable[Problem] = ()
+        self,
+        function: Callable[P, Q_co],
+        name: str | None,
+        resources: Mapping[str, object] | None = None,
+        *,
+        problems: Iterable[Problem] = (),
+        waiting: Waiting | None = None,
     ) -> None:
-        """``name`` is ``None`` if the decorator was written without one."""
-        super().__init__(function, [*_naming_problems(self.decorator, name), *problems])
+        """``name`` is ``None`` if the decorator was written without one.
+
+        ``resources`` are given to the function by keyword. ``waiting`` says how records wait for
+        the computation, if they do.
+        """
+        self._resources: Mapping[str, object] = resources or {}
+        found = [
+            *_naming_problems(self.decorator, name),
+            *problems,
+            *resource_problems(self.decorator, self._resources),
+        ]
+        super().__init__(function, found)
         self._name = short_name(function) if name is None else str(name)
+        self.waiting: Waiting | None = waiting
+        for each in self._resources.values():
+            self._share_mistakes(each)
 
     def name(self) -> str:
         """Return the name given to the decorator."""
         return self._name
+
+    @property
+    def resources(self) -> tuple[tuple[str, ResourceMaker], ...]:
+        """What the function gets by keyword."""
+        return makers_of(self._resources)
+
+    def _keywords(self) -> tuple[str, ...]:
+        return (*self._resources,)
 
     def _label(self) -> str:
         return f"{self._name!r} ({super()._label()})"
@@ -87,9 +117,14 @@ class _OwnState(_NamedComputation[P, Q_co]):
     arguments: ClassVar[tuple[str, ...]] = ("record", "state")
 
     def __init__(
-        self, function: Callable[P, Q_co], name: str | None, state: Callable[[], Any]
+        self,
+        function: Callable[P, Q_co],
+        name: str | None,
+        state: Callable[[], Any],
+        resources: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(function, name, _state_problems(self.decorator, state))
+        problems = _state_problems(self.decorator, state)
+        super().__init__(function, name, resources, problems=problems)
         self.state_class = state
 
     def initial_state(self) -> Any:
@@ -123,32 +158,46 @@ class OwnStateComputationMulti(_OwnState[P, Q_co]):
         return self(*args, **kwargs)
 
 
-def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]]:
+@overload
+def computation(name: str) -> Callable[[Callable[P, Q_co]], Computation[P, Q_co]]: ...
+
+
+@overload
+def computation(
+    name: str, **resources: Resource[Any]
+) -> Callable[[Callable[..., Q_co]], Computation[..., Q_co]]: ...
+
+
+def computation(name: str, **resources: Resource[Any]) -> Any:
     """Make a stateless computation of ``f(record)``; a result of ``None`` filters the record."""
     if callable(name):
-        forgot = Computation(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, Q_co]], Computation[P, Q_co]]", forgot)
+        return Computation(cast("Callable[..., Any]", name), None)
 
     def decorate(function: Callable[P, Q_co]) -> Computation[P, Q_co]:
-        return Computation(function, name)
-
-    return decorate
-
-
-def computation_multi(name: str) -> Callable[[Callable[P, ListT]], ComputationMulti[P, ListT]]:
-    """Make a computation of ``f(record)`` that returns a list; each item becomes a record."""
-    if callable(name):
-        forgot = ComputationMulti(cast("Callable[..., Any]", name), None)
-        return cast("Callable[[Callable[P, ListT]], ComputationMulti[P, ListT]]", forgot)
-
-    def decorate(function: Callable[P, ListT]) -> ComputationMulti[P, ListT]:
-        return ComputationMulti(function, name)
+        return Computation(function, name, resources)
 
     return decorate
 
 
 @overload
-def state_computation(name: str) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]: ...
+def computation_multi(name: str) -> Callable[[Callable[P, ListT]], ComputationMulti[P, ListT]]: ...
+
+
+@overload
+def computation_multi(
+    name: str, **resources: Resource[Any]
+) -> Callable[[Callable[..., ListT]], ComputationMulti[..., ListT]]: ...
+
+
+def computation_multi(name: str, **resources: Resource[Any]) -> Any:
+    """Make a computation of ``f(record)`` that returns a list; each item becomes a record."""
+    if callable(name):
+        return ComputationMulti(cast("Callable[..., Any]", name), None)
+
+    def decorate(function: Callable[P, ListT]) -> ComputationMulti[P, ListT]:
+        return ComputationMulti(function, name, resources)
+
+    return decorate
 
 
 @overload
@@ -157,7 +206,27 @@ def state_computation(
 ) -> Callable[[Callable[[R, S], Q]], OwnStateComputation[[R, S], Q]]: ...
 
 
-def state_computation(name: str, state: Callable[[], Any] | None = None) -> Any:
+@overload
+def state_computation(
+    name: str, state: None = None
+) -> Callable[[Callable[P, Q_co]], StateComputation[P, Q_co]]: ...
+
+
+@overload
+def state_computation(
+    name: str, state: Callable[[], Any], **resources: Resource[Any]
+) -> Callable[[Callable[..., Q]], OwnStateComputation[..., Q]]: ...
+
+
+@overload
+def state_computation(
+    name: str, state: None = None, **resources: Resource[Any]
+) -> Callable[[Callable[..., Q_co]], StateComputation[..., Q_co]]: ...
+
+
+def state_computation(
+    name: str, state: Callable[[], Any] | None = None, **resources: Resource[Any]
+) -> Any:
     """Make a computation of ``f(record, state)``, which changes ``state`` in place.
 
     It returns ``(result, state_changed)``; a result of ``None`` emits nothing. With
@@ -174,16 +243,10 @@ def state_computation(name: str, state: Callable[[], Any] | None = None) -> Any:
 
     def decorate(function: Callable[P, Q_co]) -> _NamedComputation[P, Q_co]:
         if state is None:
-            return StateComputation(function, name)
-        return OwnStateComputation(function, name, state)
+            return StateComputation(function, name, resources)
+        return OwnStateComputation(function, name, state, resources)
 
     return decorate
-
-
-@overload
-def state_computation_multi(
-    name: str,
-) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]: ...
 
 
 @overload
@@ -192,7 +255,27 @@ def state_computation_multi(
 ) -> Callable[[Callable[[R, S], Q]], OwnStateComputationMulti[[R, S], Q]]: ...
 
 
-def state_computation_multi(name: str, state: Callable[[], Any] | None = None) -> Any:
+@overload
+def state_computation_multi(
+    name: str, state: None = None
+) -> Callable[[Callable[P, Q_co]], StateComputationMulti[P, Q_co]]: ...
+
+
+@overload
+def state_computation_multi(
+    name: str, state: Callable[[], Any], **resources: Resource[Any]
+) -> Callable[[Callable[..., Q]], OwnStateComputationMulti[..., Q]]: ...
+
+
+@overload
+def state_computation_multi(
+    name: str, state: None = None, **resources: Resource[Any]
+) -> Callable[[Callable[..., Q_co]], StateComputationMulti[..., Q_co]]: ...
+
+
+def state_computation_multi(
+    name: str, state: Callable[[], Any] | None = None, **resources: Resource[Any]
+) -> Any:
     """Make a computation of ``f(record, state)`` that returns ``(list of results, state_changed)``.
 
     Each result becomes a record of its own, in the order of the list. With ``wallaroo.DELETE``
@@ -206,8 +289,8 @@ def state_computation_multi(name: str, state: Callable[[], Any] | None = None) -
 
     def decorate(function: Callable[P, Q_co]) -> _NamedComputation[P, Q_co]:
         if state is None:
-            return StateComputationMulti(function, name)
-        return OwnStateComputationMulti(function, name, state)
+            return StateComputationMulti(function, name, resources)
+        return OwnStateComputationMulti(function, name, state, resources)
 
     return decorate
 

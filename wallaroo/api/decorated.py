@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast
 
 from wallaroo.api.inspection import (
+    PLAIN,
+    FunctionKind,
     Problem,
     caller_place,
     function_place,
@@ -43,6 +45,8 @@ class Decorated(BaseWrapped, Generic[P, Q_co]):
     """The text of the decorator, for messages."""
     arguments: ClassVar[tuple[str, ...]]
     """The arguments with which a worker calls the function, by position."""
+    kinds: ClassVar[frozenset[FunctionKind]] = PLAIN
+    """The kinds of functions that it may be."""
 
     function: Callable[P, Q_co]
     """The function as the user wrote it, which a worker calls."""
@@ -91,6 +95,11 @@ class Decorated(BaseWrapped, Generic[P, Q_co]):
         is_put_there = name != qualified and getattr(module, name, None) is self
         return name if is_put_there else qualified
 
+    def _share_mistakes(self, used: object) -> None:
+        """Report the mistakes of an object that this one uses together with its own."""
+        if isinstance(used, Decorated):
+            self.mistakes = (*self.mistakes, *used.mistakes)
+
     def _label(self) -> str:
         return qualified_name(self.function)
 
@@ -109,7 +118,13 @@ class Decorated(BaseWrapped, Generic[P, Q_co]):
         what = f"what {self.decorator} decorates"
         if callable(self.function):
             what = f"{short_name(self.function)}, decorated with {self.decorator},"
-        yield from function_problems(self.function, what, self.arguments)
+        yield from function_problems(
+            self.function, what, self.arguments, keywords=self._keywords(), kinds=self.kinds
+        )
+
+    def _keywords(self) -> tuple[str, ...]:
+        """Return the keywords with which a worker calls the function besides."""
+        return ()
 
 
 def is_decorated(thing: object) -> bool:

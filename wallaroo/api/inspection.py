@@ -1,5 +1,6 @@
 """Inspects the user's code without running it: where it is defined, and what it accepts."""
 
+import enum
 import functools
 import inspect
 import reprlib
@@ -72,36 +73,83 @@ def name_problems(what: str, name: object) -> Iterator[Problem]:
         yield Problem(f"{what} is empty", "give a string with something in it")
 
 
-def function_problems(function: object, what: str, arguments: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield the problems of calling ``function`` with ``arguments`` by position.
+class FunctionKind(enum.Enum):
+    """What a call of a function returns."""
 
-    A function without a signature, like some builtins, is assumed to accept them.
+    PLAIN = "plain"
+    COROUTINE = "coroutine"
+    GENERATOR = "generator"
+    ASYNC_GENERATOR = "async generator"
+
+
+PLAIN = frozenset({FunctionKind.PLAIN})
+COROUTINE = frozenset({FunctionKind.COROUTINE})
+
+
+def function_kind(function: Callable[..., Any]) -> FunctionKind:
+    """Return what a call of ``function`` returns."""
+    body = _body(function)
+    if inspect.iscoroutinefunction(body):
+        return FunctionKind.COROUTINE
+    if inspect.isasyncgenfunction(body):
+        return FunctionKind.ASYNC_GENERATOR
+    return FunctionKind.GENERATOR if inspect.isgeneratorfunction(body) else FunctionKind.PLAIN
+
+
+def function_problems(
+    function: object,
+    what: str,
+    arguments: tuple[str, ...],
+    *,
+    keywords: tuple[str, ...] = (),
+    kinds: frozenset[FunctionKind] = PLAIN,
+) -> Iterator[Problem]:
+    """Yield the problems of calling ``function``, which has to be one of ``kinds``.
+
+    It is called with ``arguments`` by position, and with ``keywords``. A function without a
+    signature, like some builtins, is assumed to accept them.
     """
     if not callable(function):
         yield Problem(f"{what} is {named(function)}", "give something that can be called")
         return
-    body = _body(function)
-    if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
-        yield Problem(f"{what} is an async function", "use a plain def: workers do not await it")
-    elif inspect.isgeneratorfunction(body):
-        yield Problem(
-            f"{what} is a generator function: it has `yield` in it",
-            "use `return`; for several results return a list of them from a multi computation",
-        )
+    kind = function_kind(function)
+    if kind not in kinds:
+        yield _kind_problem(what, kind)
     signature = _signature(function)
     if signature is None:
         return
     try:
-        signature.bind(*arguments)
+        signature.bind(*arguments, **dict.fromkeys(keywords))
     except TypeError:
         count = {0: "no argument", 1: "1 argument"}.get(
             len(arguments), f"{len(arguments)} arguments"
         )
-        wanted = f"({', '.join(arguments)})"
+        wanted = f"({', '.join((*arguments, *keywords))})"
+        more = f" and {', '.join(f'{name}=' for name in keywords)}" if keywords else ""
         yield Problem(
-            f"{what} is called with {count} but is declared {_parameters(signature)}",
+            f"{what} is called with {count}{more} but is declared {_parameters(signature)}",
             f"declare it {wanted}; further parameters need defaults",
         )
+
+
+def _kind_problem(what: str, kind: FunctionKind) -> Problem:
+    match kind:
+        case FunctionKind.PLAIN:
+            return Problem(
+                f"{what} is a plain function",
+                "write async def, or decorate it with @wallaroo.computation(name)",
+            )
+        case FunctionKind.GENERATOR:
+            return Problem(
+                f"{what} is a generator function: it has `yield` in it",
+                "use `return`; for several results return a list of them from a multi computation",
+            )
+        case _:
+            return Problem(
+                f"{what} is an async function",
+                "use a plain def: workers do not await it; @wallaroo.computation_async takes "
+                "async functions",
+            )
 
 
 def method_problems(

@@ -29,6 +29,7 @@ from wallaroo.api.inspection import (
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.source_keys import SourceKey
 from wallaroo.api.upgrades import upgrades_of
+from wallaroo.api.waiting import ComputationAsync, ComputationBatch
 from wallaroo.connectors.base import Sink, SinkConfig, Source, SourceConfig
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
@@ -46,7 +47,7 @@ from wallaroo.topology.graph import (
 from wallaroo.topology.plan import SOURCE_KEY, State
 
 _STATELESS = (StepKind.FUSED, StepKind.PARALLEL)
-_WITHOUT_STATE = (Computation, ComputationMulti)
+_WITHOUT_STATE = (Computation, ComputationMulti, ComputationAsync, ComputationBatch)
 _STATE = (StateComputation, StateComputationMulti)
 _OWN_STATE = (OwnStateComputation, OwnStateComputationMulti)
 _MULTI = (ComputationMulti, StateComputationMulti, OwnStateComputationMulti)
@@ -267,7 +268,12 @@ def _read_decorated(
     is_multi = isinstance(computation, _MULTI)
     has_own_state = isinstance(computation, _OWN_STATE)
     declared = ComputationDeclaration(
-        computation.name(), computation.function, is_multi, always_changes=has_own_state
+        computation.name(),
+        computation.function,
+        is_multi,
+        always_changes=has_own_state,
+        waiting=computation.waiting,
+        resources=computation.resources,
     )
     own_state = computation.state_class if isinstance(computation, _OWN_STATE) else None
     return StepReading(declared, own_state)

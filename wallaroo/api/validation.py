@@ -11,11 +11,14 @@ from wallaroo.api.drafts import PipelineDraft
 from wallaroo.api.inspection import Problem
 from wallaroo.connectors.base import Sink
 from wallaroo.topology.graph import (
+    Graph,
     PartitionDeclaration,
     SourceLocation,
     StateDeclaration,
     StepKind,
 )
+from wallaroo.topology.plan import Application, waiting_steps
+from wallaroo.topology.waiting import Order
 
 
 def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
@@ -242,3 +245,16 @@ def _class_name(state: StateDeclaration) -> str:
 
 def _partitioning(state: StateDeclaration) -> str:
     return "one object (to_stateful)" if state.keys is None else "partitioned by key"
+
+
+def order_mistakes(graph: Graph, plan: Application) -> list[str]:
+    """Return a line for each step that keeps the order of keys, if its records have none."""
+    declared = [step for pipeline in graph.pipelines for step in pipeline.steps]
+    return [
+        Problem(
+            f'step {step.name!r} has order="key", and records have no key here',
+            'put a step before it that has keys, or give order="all" or "none"',
+        ).at(declared[step.id].place)
+        for step in waiting_steps(plan)
+        if step.waiting is not None and step.waiting.order is Order.KEY and not step.waiting.has_key
+    ]

@@ -48,6 +48,8 @@ class Tally:
         self.made = [0] * count
         """By node: records that a multi computation made."""
         self.failed = [0] * count
+        self.waiting = [0] * count
+        """By node: records that wait at a step, less those that began to wait at another worker."""
         self.sent: dict[EdgeId, int] = dict.fromkeys(self.nodes.of_edge, 0)
         self.received: dict[EdgeId, int] = dict.fromkeys(self.nodes.of_edge, 0)
 
@@ -86,7 +88,7 @@ class Tally:
         """Add the counts of a node that ``count`` records have reached; return those that leave."""
         filtered, failed = self.filtered[node.index], self.failed[node.index]
         if out is None:
-            out = count - filtered - failed
+            out = count - filtered - failed - self.waiting[node.index]
         counts[node.id] = [count, out, filtered, failed]
         return out
 

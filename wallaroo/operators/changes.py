@@ -162,6 +162,10 @@ class StateChanges:
     def mark_deleted(self, key: Any) -> None:
         """Write a tombstone for ``key``, which is about to be removed from the states."""
         self._has_deleted = True
+        self.mark_replaced(key)
+
+    def mark_replaced(self, key: Any) -> None:
+        """Write ``key``, which is about to get another object, in the next checkpoint."""
         mark = self.marks.get(key)
         if self.frozen and mark is self.frozen_mark:
             self.copy_first(key)

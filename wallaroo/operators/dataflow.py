@@ -30,6 +30,7 @@ from wallaroo.operators.failures import Failure, Site, StopOnError, describe_fai
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
+from wallaroo.operators.waiting_records import WaitingRecords
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
@@ -42,6 +43,7 @@ from wallaroo.topology.plan import (
     Flow,
     Pipeline,
 )
+from wallaroo.topology.resources import ResourceMaker
 
 Run = Callable[..., None]
 
@@ -76,6 +78,8 @@ class DataflowOptions:
     """Called if the user's code calls ``sys.exit()``; with ``None`` that is only a failure."""
     clock_ns: Callable[[], int] | None = None
     """The clock that measures user code; with ``None`` steps are not counted either."""
+    resources: Mapping[ResourceMaker, Any] = field(default_factory=dict)
+    """What steps get by keyword; it is complete before the first ``bind``."""
     is_interrupt: Callable[[BaseException], bool] | None = None
     """Says of an error whether it is meant for the process, as Ctrl-C is, and stops the run."""
 
@@ -103,6 +107,7 @@ class Dataflow:
         self._nodes = Nodes(plan)
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
         """The records counted on this worker."""
+        self.waiting = WaitingRecords(plan, me, self.tally, options.resources, self)
         self.probe: Probe | None = None
         if options.clock_ns is not None:
             self.probe = Probe(len(self._nodes.all), list(plan.states), options.clock_ns)
@@ -134,6 +139,7 @@ class Dataflow:
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
         """Write the chains for these members. States are kept; outgoing lists must be empty."""
         assert not any(self._outgoing.values()), "take_batches() before the members change"
+        self.waiting.bind(maps)
         self._outgoing = {
             (edge, worker): []
             for edge in self._pipeline_of_edge
@@ -147,7 +153,9 @@ class Dataflow:
             distributors={},
             travels_as_payload=self._travels_as_payload,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
-            fail=self._fail,
+            fail=self.fail,
+            resources=self._options.resources,
+            held_appends=self.waiting.appends,
             nodes=self._nodes,
             tally=self.tally,
         )
@@ -190,6 +198,7 @@ class Dataflow:
         bindings.tracking.clear()
         self._sources = []
         self._batches = {}
+        self.waiting.write_rests(bindings, self._probes())
         for pipeline in self._plan.flows:
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None
@@ -213,11 +222,13 @@ class Dataflow:
         return self._chains(pipeline, 0, entry)
 
     def _chains(self, pipeline: Flow, stage: int, entry: Entry) -> list[Run]:
-        probes = [None] if self.probe is None else [None, self.probe]
         return [
             write_chain(self._plan, pipeline, stage, entry, self._bindings, probe)
-            for probe in probes
+            for probe in self._probes()
         ]
+
+    def _probes(self) -> list[Probe | None]:
+        return [None] if self.probe is None else [None, self.probe]
 
     def freeze(self, writers: Mapping[str, StateWriter]) -> None:
         """Freeze all changed keys: everything before a barrier is processed.
@@ -238,7 +249,7 @@ class Dataflow:
             assert isinstance(records, KeyedRecords)
             columns = [records.keys, records]
         if is_watched and columns[0]:
-            self._run_watched(runs, columns)
+            self.run_watched(runs, columns)
         else:
             runs[0](*columns)
 
@@ -249,7 +260,7 @@ class Dataflow:
         for payload, error in bad:
             name, node = self._plan.pipelines[pipeline].name, self._nodes.of_edge[edge]
             site = Site(name, PAYLOAD_KEY, has_key=False, is_decoder=True, node=node)
-            self._fail(error, site, None, payload, payload)
+            self.fail(error, site, None, payload, payload)
         return [keys, own]
 
     def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
@@ -270,11 +281,11 @@ class Dataflow:
             columns.insert(1, batch.records[part])
         self.tally.received[edge] += count
         if is_watched:
-            self._run_watched(runs, columns)
+            self.run_watched(runs, columns)
         else:
             runs[0](*columns)
 
-    def _run_watched(self, runs: list[Run], columns: list[list[Any]]) -> None:
+    def run_watched(self, runs: list[Run], columns: list[list[Any]]) -> None:
         """Run some of these records through the watched chain, and the others through the plain
         one."""
         assert self.probe is not None
@@ -378,9 +389,10 @@ class Dataflow:
         failures, self._failures = self._failures, []
         return failures
 
-    def _fail(
+    def fail(
         self, error: BaseException, site: Site, key: Any, record: Any, payload: bytes | None
     ) -> None:
+        """Note that a record has failed; raise ``StopOnError`` if that stops the run."""
         # isinstance() would ask the error itself for its class.
         if self._options.on_exit is not None and issubclass(type(error), SystemExit):
             self._options.on_exit(cast(SystemExit, error))
@@ -398,7 +410,7 @@ class Dataflow:
         for one in bad:
             has_key, node = one.key is not None, self._nodes.of_edge[edge]
             site = Site(pipeline.name, where, has_key, node=node)
-            self._fail(one.error, site, one.key, one.record, one.payload)
+            self.fail(one.error, site, one.key, one.record, one.payload)
 
 
 def _pipelines_of_edges(plan: Application) -> dict[EdgeId, tuple[Flow, Exchange]]:

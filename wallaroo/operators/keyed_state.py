@@ -68,6 +68,12 @@ class KeyedState(Mapping[Any, Any]):
         self.deleted_count += 1
         return True
 
+    def replace(self, key: Any, value: Any) -> None:
+        """Set the object of a key, which counts as changed."""
+        if self.changes is not None:
+            self.changes.mark_replaced(key)
+        self.objects[key] = value
+
     def mark_changed(self, keys: Iterable[Any]) -> None:
         """Write those of ``keys`` that are here in this or the next checkpoint."""
         if self.changes is not None:

@@ -2,8 +2,8 @@
 
 Sources queue what they read from sockets, and the inbox queues what arrives over links. One turn of
 the engine takes slices from both in alternation for a few milliseconds, sends the results, and lets
-the event loop poll the sockets again. There are no timers: with little to do, a record is processed
-in the same turn of the loop in which it was read.
+the event loop poll the sockets again. Records need no timers: with little to do, a record is
+processed in the same turn of the loop in which it was read. Only what waits at a step has alarms.
 """
 
 from collections import defaultdict, deque
@@ -12,15 +12,21 @@ from typing import Any
 
 from wallaroo.metrics.deliveries import Deliveries
 from wallaroo.metrics.probe import SAMPLE_INTERVAL_S
-from wallaroo.names import WorkerName
+from wallaroo.names import StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
-from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, SourceRunner
+from wallaroo.runtime.alarms import Alarms
+from wallaroo.runtime.calls import Calls
+from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, SourceRunner
 from wallaroo.runtime.inbox import Inbox, Link
+from wallaroo.runtime.stations import Stations
 from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
 
 TURN_S = 0.008
+
+RESULTS_MAX = 200
+"""Records that leave a step at which they have waited, in one slice."""
 
 SLICES_BEFORE_SAVING = 2
 """While a checkpoint is written, every third slice of the time is for that."""
@@ -29,22 +35,26 @@ SLICES_BEFORE_SAVING = 2
 class Engine:
     """The record path of one worker; call ``restart`` first.
 
-    ``clock`` returns seconds from any origin. ``call_soon`` calls a function in the next iteration
-    of the event loop. ``deliveries`` measures the latency of results; it is ``None`` if nothing is
-    measured.
+    ``clock`` returns seconds from any origin. ``deliveries`` measures the latency of results; it is
+    ``None`` if nothing is measured. ``calls`` are needed if records wait at a step.
     """
 
     def __init__(
         self,
         clock: Callable[[], float],
-        call_soon: Callable[[Callable[[], None]], object],
+        loop: EngineLoop,
         events: EngineEvents,
         deliveries: Deliveries | None = None,
+        calls: Calls | None = None,
     ) -> None:
         self._dataflow: Dataflow
         self._clock = clock
         """Called before and after each slice of records."""
-        self._call_soon = call_soon
+        self._loop = loop
+        self._alarms = Alarms(clock, loop.call_later)
+        self._calls = calls
+        self._stations: Stations | None = None
+        """``None`` if records wait at no step."""
         self._events = events
         self.inbox = Inbox()
         self._sources: deque[SourceRunner] = deque()
@@ -73,6 +83,22 @@ class Engine:
         self._links = {}
         self._holds_sources = False
         self.save_with(None)
+        self._alarms.clear()
+        if self._stations is not None:
+            self._stations.close()
+            self._stations = None
+        if dataflow.waiting.steps:
+            assert self._calls is not None
+            self._stations = Stations(
+                dataflow, self._calls, self._clock, self._alarms, self.schedule
+            )
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
+        """Call ``run`` after a delay, unless the worker starts again before that.
+
+        There is one timer, for the earliest of all that wait.
+        """
+        self._alarms.at(self._clock() + delay_s, run)
 
     def use_clock(self, clock: Callable[[], float]) -> None:
         """Use this clock from now on."""
@@ -84,12 +110,35 @@ class Engine:
         return self._holds_sources
 
     def hold_sources(self) -> None:
-        """Take nothing from sources, which are behind a barrier from now on."""
+        """Take nothing from sources, which are behind a barrier from now on.
+
+        The same holds for what waits at steps.
+        """
         self._holds_sources = True
+        if self._stations is not None:
+            self._stations.hold()
 
     def release_sources(self) -> None:
-        """Take from sources again, from the next turn on."""
+        """Take from sources again, and from steps at which records wait, from the next turn on."""
         self._holds_sources = False
+        if self._stations is not None:
+            self._stations.release()
+
+    def save_held(self) -> None:
+        """Put the records that wait at steps into the states that hold them."""
+        if self._stations is not None:
+            self._stations.save()
+
+    def restore_held(self) -> None:
+        """Let those records wait at steps that the states have now."""
+        if self._stations is not None:
+            self._stations.restore()
+
+    def check(self) -> None:
+        """Assert the invariants of what waits here."""
+        self.inbox.check()
+        if self._stations is not None:
+            self._stations.check()
 
     def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
         """Send batches over these links from now on."""
@@ -106,6 +155,14 @@ class Engine:
         # many times as long as before. Slices therefore begin small again.
         for pacer in self._pacers.values():
             pacer.begin_again()
+
+    def pass_station(self, step: StepId, *, is_last: bool, then: Callable[[], None]) -> None:
+        """Let a barrier pass a step at which records wait; see ``Stations.pass_barrier``."""
+        assert self._stations is not None
+        try:
+            self._stations.pass_barrier(step, is_last=is_last, then=then)
+        except StopOnError as stop:
+            self._stop(stop.failure)
 
     # Input
 
@@ -126,7 +183,7 @@ class Engine:
         """Take a turn in the next iteration of the event loop, if there is anything to do."""
         if not self._is_scheduled and self._has_work():
             self._is_scheduled = True
-            self._call_soon(self._turn)
+            self._loop.call_soon(self._turn)
 
     def _has_work(self) -> bool:
         if self._is_stopped:
@@ -134,10 +191,31 @@ class Engine:
         return self._has_records() or self._save is not None
 
     def _has_records(self) -> bool:
-        return self.inbox.first is not None or self._may_take_source()
+        return self._may_take_frame() or self._may_take_source() or self._may_take_results()
+
+    def _may_take_results(self) -> bool:
+        return self._stations is not None and self._stations.has_work
+
+    def _may_take_frame(self) -> bool:
+        waiting = self.inbox.first
+        if waiting is None or self._stations is None or isinstance(waiting.frame, Barrier):
+            return waiting is not None
+        # Everything before a barrier is taken, so that no barrier waits for a full station.
+        pipeline = self._dataflow.pipeline_of(waiting.frame.edge)
+        return self._holds_sources or not self._stations.blocks(pipeline)
 
     def _may_take_source(self) -> bool:
-        return bool(self._sources) and not self._holds_sources and not self._events.must_pause
+        if not self._sources or self._holds_sources or self._events.must_pause:
+            return False
+        return self._stations is None or self._turn_to_open_source(self._stations)
+
+    def _turn_to_open_source(self, stations: Stations) -> bool:
+        """Put a source that may be taken from before all others; return whether there is one."""
+        for _ in range(len(self._sources)):
+            if not stations.blocks(self._sources[0].pipeline):
+                return True
+            self._sources.rotate(-1)
+        return False
 
     # A turn
 
@@ -196,8 +274,11 @@ class Engine:
             self._save = None
 
     def _slice(self) -> None:
+        if self._may_take_results():
+            self._results_slice()
+            return
         may_take_source = self._may_take_source()
-        if self.inbox.first is not None and (self._inbox_has_turn or not may_take_source):
+        if self._may_take_frame() and (self._inbox_has_turn or not may_take_source):
             self._inbox_has_turn = False
             self._inbox_slice()
         else:
@@ -213,6 +294,8 @@ class Engine:
         started = self._clock()
         self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
         pacer.observe(len(records), self._clock() - started)
+        if self._stations is not None:
+            self._stations.collect(delivered_ns)
         self._note_results(pipeline, delivered_ns)
         self.record_count += len(records)
         if source.has_records:
@@ -236,9 +319,22 @@ class Engine:
         is_watched = self._may_watch(started)
         self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
         pacer.observe(count, self._clock() - started)
+        if self._stations is not None:
+            self._stations.collect(frame.delivered_ns)
         self._note_results(pipeline, frame.delivered_ns)
         if waiting.advance(count) == len(batch.keys):
             self.inbox.remove_first()
+
+    def _results_slice(self) -> None:
+        """Run records that have waited at a step through the chain behind it."""
+        assert self._stations is not None
+        started = self._clock()
+        station, leaving = self._stations.next_results(RESULTS_MAX)
+        if leaving:
+            is_watched = self._may_watch(started)
+            read_ns = self._stations.run(station, leaving, is_watched=is_watched)
+            pipeline = self._dataflow.waiting.pipeline_of(station.step.id)
+            self._note_results(pipeline, read_ns)
 
     def _may_watch(self, now_s: float) -> bool:
         """Return whether some records of the next slice are to be watched."""

@@ -1,5 +1,6 @@
 """What the engine needs around it: sources, links to other workers, and the worker itself."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from wallaroo.names import SinkId
@@ -7,6 +8,18 @@ from wallaroo.operators.dataflow import OutgoingBatch
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.inbox import Link
 from wallaroo.wire.data_frames import Barrier, MovingFrame
+
+
+class EngineLoop(Protocol):
+    """The event loop that the engine takes its turns in."""
+
+    def call_soon(self, turn: Callable[[], None]) -> object:
+        """Call ``turn`` in the next iteration of the loop."""
+        ...
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> object:
+        """Call ``run`` after a delay."""
+        ...
 
 
 class SourceRunner(Protocol):

@@ -23,7 +23,9 @@ from wallaroo.operators.failures import (
     describe_failure,
     is_interrupt,
 )
+from wallaroo.testing.calls import PlainStations
 from wallaroo.testing.checked_items import checked_items, is_keyed
+from wallaroo.testing.resources import MadeResources
 from wallaroo.topology.plan import Application, InnerPipeline, Pipeline, Stage
 
 AnyFlow = TypeVar("AnyFlow", Pipeline, InnerPipeline)
@@ -81,12 +83,18 @@ class _Collection:
         self._rows: dict[int, list[Any]] = {index: [] for index in range(len(self._plan.sinks))}
         self._names = first_names(workers)
         maps = {each.state: each for each in initial_maps(plan, self._names)}
+        self._resources = {name: MadeResources(self._plan) for name in self._names}
         self._dataflows = {
-            name: Dataflow(self._plan, name, DataflowOptions(is_interrupt=is_interrupt))
+            name: Dataflow(
+                self._plan,
+                name,
+                DataflowOptions(is_interrupt=is_interrupt, resources=self._resources[name].made),
+            )
             for name in self._names
         }
         for dataflow in self._dataflows.values():
             dataflow.bind(self._names, maps)
+        self._stations = [PlainStations(dataflow) for dataflow in self._dataflows.values()]
         self._order = [*items, *(name for name in self._sources if name not in items)]
 
     def run(self) -> Collected:
@@ -104,6 +112,9 @@ class _Collection:
             # What has interrupted user code.
             assert stop.__cause__ is not None
             raise stop.__cause__ from None
+        finally:
+            for resources in self._resources.values():
+                resources.close()
         sink_count = len(self._plain)
         names = [self._plan.sink_name(SinkId(index)) for index in range(sink_count)]
         return Collected(
@@ -116,7 +127,7 @@ class _Collection:
         """Process everything that travels between the workers, and keep what came out."""
         is_busy = True
         while is_busy:
-            is_busy = False
+            is_busy = any(stations.settle() for stations in self._stations)
             for dataflow in self._dataflows.values():
                 for sent in [*dataflow.take_batches()]:
                     is_busy = True

@@ -20,7 +20,9 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import display_key, short_repr
+from wallaroo.testing.calls import PlainStations
 from wallaroo.testing.cutting import Cutter
+from wallaroo.testing.resources import MadeResources
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
 from wallaroo.topology.plan import Application
@@ -112,15 +114,20 @@ class Expected:
         cutter: Cutter,
     ) -> None:
         me = WorkerName("alone")
-        dataflow = Dataflow(plan, me, DataflowOptions(clock_ns=lambda: 0))
+        resources = MadeResources(plan)
+        options = DataflowOptions(clock_ns=lambda: 0, resources=resources.made)
+        dataflow = Dataflow(plan, me, options)
+        stations = PlainStations(dataflow)
         self.maps = {each.state: each for each in initial_maps(plan, (me,))}
         dataflow.bind((me,), self.maps)
         written: dict[int, list[Any]] = {index: [] for index in range(len(plan.sinks))}
         for pipeline, senders in records.items():
             for payloads in senders:
                 dataflow.run_source(pipeline, list(payloads))
+                stations.settle()
                 for sink, rows in dataflow.take_output():
                     written[sink] += rows
+        resources.close()
         mistakes: list[str] = []
         self.output: dict[int, list[Any]] = {}
         for index, rows in written.items():

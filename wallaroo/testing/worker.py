@@ -24,6 +24,8 @@ from wallaroo.names import Epoch, SinkId, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import EngineLoop
+from wallaroo.testing.calls import SimulatedCalls
 from wallaroo.testing.connection_handover import SimulatedHandOver
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import Chaos
@@ -35,6 +37,7 @@ from wallaroo.testing.once_sinks import OnceSink
 from wallaroo.testing.placed import PlacedRunner, Records
 from wallaroo.testing.prepared_targets import PreparedTargets
 from wallaroo.testing.pushed import Inbox
+from wallaroo.testing.resources import MadeResources
 from wallaroo.testing.senders import SendersHall
 from wallaroo.testing.sinks import simulated_sinks
 from wallaroo.testing.sources import Listener
@@ -138,6 +141,9 @@ class SimulatedWorker:
         self.plan = world.plan
         self.pickler = StatePickler(world.imported)
         self.deliveries = None
+        self.loop: EngineLoop = self
+        self.calls = SimulatedCalls(process, world.problems)
+        self._resources = MadeResources(world.plan)
         self._random = process.loop.random
         self._send = send
         self._of_epoch: list[Task] = []
@@ -217,7 +223,10 @@ class SimulatedWorker:
     def new_dataflow(self) -> Dataflow:
         """Return chains and states with nothing in them."""
         options = DataflowOptions(
-            clock=self.clock, tracks_changes=self._world.is_durable, clock_ns=lambda: 0
+            clock=self.clock,
+            tracks_changes=self._world.is_durable,
+            clock_ns=lambda: 0,
+            resources=self._resources.made,
         )
         return Dataflow(self._world.plan, self.name, options)
 
@@ -264,6 +273,10 @@ class SimulatedWorker:
         """Call ``turn`` when user code is done with what it does."""
         now_s = self.process.loop.now_s
         self.process.call_later(max(self._busy_until_s - now_s, 0.0), turn)
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
+        """Call ``run`` after a delay."""
+        self.process.call_later(delay_s, run)
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame to the initializer."""

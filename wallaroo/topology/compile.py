@@ -14,7 +14,8 @@ that leave the owner, through a round-robin exchange or a merge, keep their key;
 exchange only before the next state that uses it.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +48,7 @@ from wallaroo.topology.plan import (
     State,
     Step,
 )
+from wallaroo.topology.waiting import HELD, Order, Waiting
 
 
 def compile_graph(graph: Graph) -> Application:
@@ -212,7 +214,7 @@ class _Compiler:
                 self._distribute(pipeline, step.partition)
             case StepKind.SINGLE_STATE | StepKind.PARTITIONED_STATE:
                 self._travel(pipeline, step, self._space_for(step))
-        pipeline.stages[-1].steps.append(self._step(step, pipeline.reached.space))
+        pipeline.stages[-1].steps.append(self._step(step, pipeline.reached))
         pipeline.reached = replace(pipeline.reached, decoder=None)
 
     def _space_for(self, step: StepDeclaration) -> _Space:
@@ -292,13 +294,14 @@ class _Compiler:
         self._edge_count += 1
         return EdgeId(self._edge_count - 1)
 
-    def _step(self, declared: StepDeclaration, space: _Space | None) -> Step:
+    def _step(self, declared: StepDeclaration, reached: _Reached) -> Step:
         state = declared.state
         if state is not None and state.name not in self._states:
-            assert space is not None
-            space.name = space.name or state.name
-            self._spaces[state.name] = space
-            self._states[state.name] = space.state(state)
+            assert reached.space is not None
+            self._add_state(state, reached.space)
+        waiting = declared.computation.waiting
+        if waiting is not None:
+            waiting = self._waiting(declared.computation.name, waiting, reached)
         self._step_count += 1
         return Step(
             StepId(self._step_count - 1),
@@ -308,7 +311,31 @@ class _Compiler:
             state=state.name if state else None,
             is_filter=declared.computation.is_filter,
             always_changes=declared.computation.always_changes,
+            waiting=waiting,
+            resources=declared.computation.resources,
         )
+
+    def _add_state(self, state: StateDeclaration, space: _Space) -> None:
+        space.name = space.name or state.name
+        self._spaces[state.name] = space
+        self._states[state.name] = space.state(state)
+
+    def _waiting(self, step: str, declared: Waiting, reached: _Reached) -> Waiting:
+        """Return how records wait at a step, with the state that has them in checkpoints."""
+        has_key = reached.space is not None
+        order = declared.order or (Order.KEY if has_key else Order.ALL)
+        if not declared.is_held:
+            return replace(declared, order=order, has_key=has_key)
+        name = next(
+            name
+            for name in (f"{step}{suffix}{HELD}" for suffix in _suffixes())
+            if name not in self._states
+        )
+        # Records that are at the owner of their key have to be there again after a restore.
+        is_at_owner = reached.are_at_owner
+        space = reached.space if is_at_owner else None
+        self._add_state(StateDeclaration(name, list, ()), space or _Space())
+        return replace(declared, order=order, has_key=has_key, state=name, is_at_owner=is_at_owner)
 
 
 def _merged(feeds: Sequence[_Reached]) -> _Reached:
@@ -354,6 +381,12 @@ def _closed(pipeline: _OpenPipeline, position_of: dict[int, int], *, feeds_other
         decoder=pipeline.begins.decoder,
         has_key=pipeline.begins.space is not None,
     )
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    for number in itertools.count(2):
+        yield f" {number}"
 
 
 def _is_constant(by: PartitionDeclaration) -> bool:

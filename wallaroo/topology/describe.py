@@ -133,6 +133,8 @@ def _sink_label(sink: Sink) -> str:
 def _step_line(step: Step) -> str:
     kind = ", multi" if step.is_multi else ", filter" if step.is_filter else ""
     state = f", state {step.state!r}" if step.state is not None else ""
+    if step.waiting is not None:
+        state = f", {step.waiting.describe()}"
     return f"step {step.id}: {step.name} ({qualified_name(step.function)}{kind}{state})"
 
 

@@ -151,6 +151,8 @@ def _by(exchange: Exchange) -> str:
 def _step_line(step: Step) -> str:
     kind = "filter " if step.is_filter else "multi " if step.is_multi else ""
     state = f" with state {step.state!r}" if step.state is not None else ""
+    if step.waiting is not None and step.waiting.state:
+        state = f" with records in {step.waiting.state!r}"
     return f"step {step.id} {step.name!r} {kind}{qualified_name(step.function)}{state}"
 
 

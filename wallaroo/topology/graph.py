@@ -26,6 +26,8 @@ from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.topology.resources import ResourceMaker
+from wallaroo.topology.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class ComputationDeclaration:
     always_changes: bool = False
     """Whether a state computation returns only its result, without ``save_state``: then each call
     counts as a change of the state."""
+    waiting: Waiting | None = None
+    """How records wait for it; ``None`` if each is processed as it arrives."""
+    resources: tuple[tuple[str, ResourceMaker], ...] = ()
+    """What the function gets by keyword."""
 
 
 @dataclass(frozen=True, slots=True)

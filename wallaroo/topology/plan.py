@@ -14,13 +14,16 @@ begins on the worker on which the feeding pipeline has ended, in the same loop.
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.topology.resources import ResourceMaker
+from wallaroo.topology.waiting import Waiting
 
 HASHED_PARTITIONS_DEFAULT = 1024
 """Number of partitions of a state for keys that are not declared."""
@@ -75,6 +78,17 @@ class Step:
     """Whether it is a predicate: the record itself goes on if it returns something true."""
     always_changes: bool = False
     """Whether it returns only its result, and each call counts as a change of its state."""
+    waiting: Waiting | None = None
+    """How records wait here; ``None`` if each is processed as it arrives."""
+    resources: tuple[tuple[str, ResourceMaker], ...] = ()
+    """What the function gets by keyword."""
+
+    def bound(self, resources: Mapping[ResourceMaker, Any]) -> Callable[..., Any]:
+        """Return the user's function as it is called: with the resources that it asks for."""
+        if not self.resources:
+            return self.function
+        given = {keyword: resources[maker] for keyword, maker in self.resources}
+        return partial(self.function, **given)
 
     @property
     def writer(self) -> str:
@@ -82,6 +96,8 @@ class Step:
 
         It is named, since the plan is made before there is anything to write.
         """
+        if self.waiting is not None:
+            return "wallaroo.operators.writing.waiting_step"
         kind = "filter" if self.is_filter else "plain" if self.state is None else "state"
         return f"wallaroo.operators.writing.{kind}_step"
 
@@ -274,3 +290,21 @@ class Application:
 def titled_sink(name: str) -> str:
     """Return a sink's name for a sentence or a step: ``sink NAME``, or ``sink 0``."""
     return name if name.startswith("sink ") else f"sink {name}"
+
+
+def resource_makers(plan: Application) -> dict[ResourceMaker, Step]:
+    """Return the resources of a plan in order, each with a step that asks for it."""
+    makers: dict[ResourceMaker, Step] = {}
+    for flow in plan.flows:
+        for stage in flow.stages:
+            for step in stage.steps:
+                for _, maker in step.resources:
+                    makers.setdefault(maker, step)
+    return makers
+
+
+def waiting_steps(plan: Application) -> Iterator[Step]:
+    """Yield the steps at which records wait; each comes behind all that its records come from."""
+    for flow in plan.flows:
+        for stage in flow.stages:
+            yield from (step for step in stage.steps if step.waiting is not None)

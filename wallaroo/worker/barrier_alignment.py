@@ -12,6 +12,10 @@ An inner pipeline begins where those that feed it end, on the same worker. So it
 when all of them are flushed, as if its source had passed: until then, one of them may still bring
 it records from before the barrier. A pipeline is fed by earlier ones only, so each is reached.
 
+Before it leaves a stage, it passes each **station** of that stage, a step at which records wait::
+
+    PassStation(step) --StationPassed(step)--> the next station, or SendBarrier, or PipelineFlushed
+
 A barrier of another worker may arrive before the initializer's order does, so a checkpoint begins
 with the first event that names it. Events of an older checkpoint are ignored.
 """
@@ -19,7 +23,7 @@ with the first event that names it. Events of an older checkpoint are ignored.
 from dataclasses import dataclass
 from itertools import pairwise
 
-from wallaroo.names import NO_BARRIER, CheckpointId, EdgeId, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, EdgeId, StepId, WorkerName
 from wallaroo.topology.plan import Application
 
 
@@ -41,6 +45,22 @@ class EdgePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class StationPassed:
+    """Nothing that is before the barrier will leave this step any more."""
+
+    checkpoint: CheckpointId
+    step: StepId
+
+
+@dataclass(frozen=True, slots=True)
+class PassStation:
+    """Report when the barrier has passed this step, at which records may wait."""
+
+    checkpoint: CheckpointId
+    step: StepId
+
+
+@dataclass(frozen=True, slots=True)
 class SendBarrier:
     """Send the barrier of this edge to all other workers, behind everything sent so far."""
 
@@ -55,8 +75,8 @@ class Aligned:
     checkpoint: CheckpointId
 
 
-Event = SourcePassed | EdgePassed
-Effect = SendBarrier | Aligned
+Event = SourcePassed | EdgePassed | StationPassed
+Effect = PassStation | SendBarrier | Aligned
 
 
 class Aligner:
@@ -77,6 +97,20 @@ class Aligner:
         self._pipeline_of_edge = {
             edge: index for index, edges in enumerate(self._edges) for edge in edges
         }
+        self._stations = [
+            [
+                [step.id for step in stage.steps if step.waiting is not None]
+                for stage in pipeline.stages
+            ]
+            for pipeline in plan.flows
+        ]
+        """By pipeline and stage, in order."""
+        self._places = {
+            step: (pipeline, position, index)
+            for pipeline, stages in enumerate(self._stations)
+            for position, stations in enumerate(stages)
+            for index, step in enumerate(stations)
+        }
         self._checkpoint = CheckpointId(0)
         self._missing: dict[EdgeId, set[WorkerName]] = {}
         self._unflushed: set[int] = set()
@@ -94,6 +128,9 @@ class Aligner:
                 return self._passed(pipeline, 0)
             case EdgePassed(_, edge, worker):
                 return self._edge_passed(edge, worker)
+            case StationPassed(_, step):
+                pipeline, position, index = self._places[step]
+                return self._pass_stations(pipeline, position, index + 1)
 
     def waits_for_others(self) -> CheckpointId:
         """Return the barrier that has left this worker's sources and is not through; 0 if none."""
@@ -132,7 +169,14 @@ class Aligner:
         return self._passed(pipeline, self._edges[pipeline].index(edge) + 1)
 
     def _passed(self, pipeline: int, position: int) -> list[Effect]:
-        """Go on behind everything of ``pipeline`` that is before its exchange ``position``."""
+        """Go on behind everything of ``pipeline`` that is before its stage ``position``."""
+        return self._pass_stations(pipeline, position, 0)
+
+    def _pass_stations(self, pipeline: int, position: int, first: int) -> list[Effect]:
+        """Pass the stations of a stage, from ``first`` on, and then what is behind the stage."""
+        stations = self._stations[pipeline][position]
+        if first < len(stations):
+            return [PassStation(self._checkpoint, stations[first])]
         edges = self._edges[pipeline]
         if position < len(edges):
             edge = edges[position]

@@ -43,7 +43,7 @@ from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.share_writer import ShareWriter, SourcePositions
 from wallaroo.checkpoint.store import ObjectStore, Pause, create_or_find
 from wallaroo.errors import StoreError, WallarooError
-from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
+from wallaroo.names import NO_BARRIER, CheckpointId, StepId, WorkerName
 from wallaroo.runtime.inbox import Link
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Committed, NotSaved, Saved
@@ -53,8 +53,10 @@ from wallaroo.worker.barrier_alignment import (
     Aligner,
     EdgePassed,
     Event,
+    PassStation,
     SendBarrier,
     SourcePassed,
+    StationPassed,
 )
 from wallaroo.worker.context import WorkerContext
 from wallaroo.worker.sink_port import FinishCut
@@ -190,13 +192,23 @@ class Barriers:
         for effect in self._aligner.step(event):
             worker.engine.flush()
             match effect:
+                case PassStation(checkpoint, step):
+                    self._pass_station(checkpoint, step)
                 case SendBarrier(checkpoint, edge):
                     worker.mesh.send_barrier(worker.epoch, checkpoint, edge)
                 case Aligned(checkpoint):
                     self._aligned(checkpoint)
 
+    def _pass_station(self, checkpoint: CheckpointId, step: StepId) -> None:
+        self._worker.engine.pass_station(
+            step,
+            is_last=self._is_draining,
+            then=lambda: self._align(StationPassed(checkpoint, step)),
+        )
+
     def _aligned(self, checkpoint: CheckpointId) -> None:
         worker = self._worker
+        worker.engine.save_held()
         if self._on_held is not None:
             self._on_held()
             return

@@ -219,6 +219,7 @@ class Lifecycle:
         except WallarooError as error:
             self.fail(error.what, error.hint, error.exit_code)
             return
+        self._worker.engine.restore_held()
         self._begin(assign, Durability(saving, durable.journal, durable.store, durable.pause))
 
     def _begin(self, assign: Assign, durability: Durability | None) -> None:
@@ -264,6 +265,7 @@ class Lifecycle:
         """
         worker, durable = self._worker, self._ports.durable
         moved = self._resize.finish(assign.resize)
+        worker.engine.restore_held()
         durability = self._durability
         if is_new and durable is not None:
             durable.journal.go_back([])
@@ -379,7 +381,7 @@ class Lifecycle:
         assert worker.me not in worker.mesh.members
         assert worker.mesh.outgoing.keys() >= {*worker.mesh.members}
         assert (self._barriers is None) or (self._assignment is not None)
-        worker.engine.inbox.check()
+        worker.engine.check()
         worker.sources.check()
         self._resize.check()
         if self._barriers is not None:

@@ -40,7 +40,7 @@ class WorkerMachine:
         self._checks_itself = checks_itself
         self._journal = None if ports.durable is None else ports.durable.journal
         self._story = Story()
-        self._engine = Engine(ports.clock, ports.call_soon, self, ports.deliveries)
+        self._engine = Engine(ports.clock, ports.loop, self, ports.deliveries, ports.calls)
         self._sinks = ports.new_sinks(self)
         parts = WorkerParts(
             ports=ports,

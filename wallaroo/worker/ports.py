@@ -4,7 +4,7 @@ A real process (``wallaroo_workers.worker``) and a simulated one (``wallaroo.tes
 implement it. Events go the other way, through the methods of ``WorkerMachine``.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,7 +25,9 @@ from wallaroo.metrics.tally import Counts
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
+from wallaroo.runtime.calls import Calls
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import EngineLoop
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame
 from wallaroo.worker.outbox import OutboxLimits
@@ -81,6 +83,11 @@ class WorkerPorts(Dialer, Protocol):
         """What measures the latency of results; ``None`` if nothing is measured."""
         ...
 
+    @property
+    def calls(self) -> Calls:
+        """What makes the calls for records that wait at a step."""
+        ...
+
     # Its parts, each made once
 
     def new_sources(self, engine: Engine, events: SourceEvents) -> Sources:
@@ -127,8 +134,9 @@ class WorkerPorts(Dialer, Protocol):
         """Wait; 0 lets other coroutines run."""
         ...
 
-    def call_soon(self, turn: Callable[[], None]) -> object:
-        """Call ``turn`` in the next iteration of the loop."""
+    @property
+    def loop(self) -> EngineLoop:
+        """The event loop of the process."""
         ...
 
     # Actions

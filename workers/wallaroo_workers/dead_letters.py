@@ -14,6 +14,7 @@ from typing import Any
 from wallaroo.operators.failures import Failure
 from wallaroo_workers.line_file import LineFile, LinesNotWrittenError
 from wallaroo_workers.logs import get_logger
+from wallaroo_workers.settings import WorkerSettings
 
 log = get_logger()
 
@@ -74,6 +75,19 @@ class DeadLetters:
         self._lost_reason = ""
         self._lost_told_second = 0
         self.count_by_step: Counter[str] = Counter()
+
+    @classmethod
+    def of_worker(cls, settings: WorkerSettings, application: str) -> "DeadLetters":
+        """Return those of the worker with these settings."""
+        options = settings.options
+        return cls(
+            options.dead_letters,
+            application,
+            settings.name,
+            file_bytes=options.dead_letter_bytes,
+            kept_max=options.dead_letters_kept,
+            shows_traceback=options.debug,
+        )
 
     def add(self, failures: list[Failure]) -> None:
         """Write ``failures`` to the file, and log them at a limited rate."""

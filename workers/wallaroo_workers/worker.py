@@ -54,10 +54,12 @@ from wallaroo_workers.network.incoming import LinkListener
 from wallaroo_workers.network.outgoing import DialedLink
 from wallaroo_workers.network.tls import Tls
 from wallaroo_workers.query_answers import Answers
+from wallaroo_workers.resources import WorkerResources
 from wallaroo_workers.settings import WorkerSettings
 from wallaroo_workers.sinks.process_sinks import ProcessSinks, new_sinks
 from wallaroo_workers.sources.fd_handover import UnixHandOver
 from wallaroo_workers.sources.process_sources import new_sources
+from wallaroo_workers.task_calls import RunningLoop, TaskCalls
 from wallaroo_workers.unreadable_keys import UnreadableKeys
 from wallaroo_workers.worker_reports import WorkerReports
 
@@ -100,14 +102,10 @@ class Worker:
         self.durable = open_durable(settings)
         # The application is imported, and no record has been seen.
         self.pickler = StatePickler(ImportedClasses.of_this_process())
-        self._dead_letters = DeadLetters(
-            options.dead_letters,
-            plan.name,
-            settings.name,
-            file_bytes=options.dead_letter_bytes,
-            kept_max=options.dead_letters_kept,
-            shows_traceback=options.debug,
-        )
+        self.calls = TaskCalls()
+        self.loop = RunningLoop()
+        self._resources = WorkerResources(plan)
+        self._dead_letters = DeadLetters.of_worker(settings, plan.name)
         self._measuring = Measuring(self.name, plan) if options.measures else None
         self._sources: Sources
         self._sinks: ProcessSinks
@@ -192,6 +190,7 @@ class Worker:
                 on_exit=self._exit_for_application if options.exit_ends_worker else None,
                 clock_ns=time.perf_counter_ns if options.measures else None,
                 is_interrupt=self.is_interrupt,
+                resources=self._resources.made,
             ),
         )
 
@@ -234,10 +233,6 @@ class Worker:
     async def pause(self, delay_s: float, /) -> None:
         """Wait; 0 lets other coroutines run."""
         await asyncio.sleep(delay_s)
-
-    def call_soon(self, turn: Callable[[], None]) -> object:
-        """Call ``turn`` in the next iteration of the loop."""
-        return asyncio.get_running_loop().call_soon(turn)
 
     def send(self, frame: ControlFrame) -> None:
         """Send a frame to the initializer; the last measurements go before the last frame."""
@@ -292,7 +287,8 @@ class Worker:
         await self._control.dial(host, port, self._ordered, self._control_lost)
         self._hand_over.listen()
         self._loop_watch.start()
-        await self._machine.join()
+        if await self._make_resources():
+            await self._machine.join()
         async with asyncio.TaskGroup() as self._tasks:
             for work in [*self._sinks.work(), self._tick()]:
                 self._running = self._started(work, self._running)
@@ -302,10 +298,20 @@ class Worker:
         self._loop_watch.close()
         if self._listener is not None:
             self._listener.close()
+        await self._resources.close()
         self._hand_over.close()
         self._dead_letters.close()
         await self._control.close()
         return status
+
+    async def _make_resources(self) -> bool:
+        """Make what steps need once; return whether that has succeeded."""
+        try:
+            await self._resources.make()
+        except WallarooError as error:
+            self._machine.fail(error.what, error.hint, error.exit_code)
+            return False
+        return True
 
     def _started(
         self, work: Coroutine[Any, Any, None], tasks: list[asyncio.Task[None]]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.wallaroo.runtime.engine_events import EventsIgnored
+from tests.wallaroo.runtime.engine_events import EventsIgnored, LoopIgnored
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
@@ -34,7 +34,7 @@ class Replay:
     def __init__(self, plan: Application) -> None:
         self.problems: list[WallarooError] = []
         self.finished: list[tuple[int, int]] = []
-        engine = Engine(lambda: 0.0, lambda _: None, EventsIgnored())
+        engine = Engine(lambda: 0.0, LoopIgnored(), EventsIgnored())
         self.runner = ReplayRunner(plan, engine, self)
 
     def replay_finished(self, journal_count: int, record_count: int) -> None:

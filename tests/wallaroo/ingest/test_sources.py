@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.wallaroo.ingest.senders import NotedListener, NotedReader, all_of
-from tests.wallaroo.runtime.engine_events import EventsIgnored
+from tests.wallaroo.runtime.engine_events import EventsIgnored, LoopIgnored
 from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.file import FileSource
@@ -54,7 +54,7 @@ class Around:
 
     def __init__(self) -> None:
         self.plan = PLAN
-        self.engine = Engine(lambda: 0.0, lambda _: None, EventsIgnored())
+        self.engine = Engine(lambda: 0.0, LoopIgnored(), EventsIgnored())
         self.intake = ReadBudget()
         self.reader = NotedReader(self.intake)
         self.intake.add(self.reader)

@@ -1,11 +1,20 @@
-"""The events of an engine whose worker is of no interest to a test."""
+"""The events of an engine whose worker is of no interest to a test, and its event loop."""
 
+from collections.abc import Callable
 from typing import Any
 
 from wallaroo.names import SinkId
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.inbox import Link
 from wallaroo.wire.data_frames import Barrier, MovingFrame
+
+
+class LoopIgnored:
+    """An event loop that never has a turn."""
+
+    def call_soon(self, turn: Callable[[], None]) -> None: ...
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None: ...
 
 
 class EventsIgnored:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ class SlowDataflow:
     """Takes a fixed time for each record."""
 
     probe = None
+    waiting = SimpleNamespace(steps=())
 
     def __init__(self, record_s: float) -> None:
         self.record_s = record_s
@@ -52,9 +54,14 @@ class Played:
     def __init__(self, record_s: float) -> None:
         self.dataflow = SlowDataflow(record_s)
         self._turns: deque[Callable[[], None]] = deque()
-        self.engine = Engine(lambda: self.dataflow.now_s, self._turns.append, EventsIgnored())
+        self.engine = Engine(lambda: self.dataflow.now_s, self, EventsIgnored())
         self.engine.restart(cast(Dataflow, self.dataflow))
         self.engine.source_ready(cast(Any, Endless()))
+
+    def call_soon(self, turn: Callable[[], None]) -> None:
+        self._turns.append(turn)
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None: ...
 
     def turns(self, count: int) -> None:
         """Take some turns."""

@@ -28,6 +28,8 @@ from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import EngineLoop
+from wallaroo.testing.calls import PlainCalls
 from wallaroo.testing.waiting import Flag, Waiting
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign, ControlFrame, Open
@@ -187,6 +189,7 @@ class WorkerByHand:
         self.durable = None
         self.pickler = StatePickler()
         self.deliveries = None
+        self.calls = PlainCalls()
         self.sent: list[ControlFrame] = []
         self.warned: list[str] = []
         self.ended_with: int | None = None
@@ -247,8 +250,14 @@ class WorkerByHand:
     async def pause(self, delay_s: float, /) -> None:
         await Waiting()
 
+    @property
+    def loop(self) -> EngineLoop:
+        return self
+
     def call_soon(self, turn: Callable[[], None]) -> None:
         self._turns.append(turn)
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None: ...
 
     def send(self, frame: ControlFrame) -> None:
         self.sent.append(frame)

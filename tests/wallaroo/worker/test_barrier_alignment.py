@@ -8,15 +8,17 @@ import pytest
 
 import wallaroo
 from tests.graphs import BY_SEVEN, compiled, fed, random_graph, source, state, tcp_sink, to
-from wallaroo.names import CheckpointId, EdgeId, WorkerName
+from wallaroo.names import CheckpointId, EdgeId, StepId, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo.worker.barrier_alignment import (
     Aligned,
     Aligner,
     EdgePassed,
     Effect,
+    PassStation,
     SendBarrier,
     SourcePassed,
+    StationPassed,
 )
 
 FIRST, SECOND = CheckpointId(1), CheckpointId(2)
@@ -218,3 +220,48 @@ def test_a_barrier_that_comes_twice_is_a_fault_of_ours() -> None:
     aligner.step(EdgePassed(FIRST, EdgeId(0), W2))
     with pytest.raises(AssertionError, match="barrier from w2 already"):
         aligner.step(EdgePassed(FIRST, EdgeId(0), W2))
+
+
+# Stations
+
+
+@wallaroo.computation_async("ask")
+async def ask(record: bytes) -> bytes:
+    return record
+
+
+def plan_with_stations() -> Application:
+    """Return a plan with two stations before an exchange, and one behind it."""
+    keep: Any = wallaroo.state_computation("keep")(lambda record, state: (record, True))
+    return (
+        wallaroo.ApplicationBuilder("test")
+        .new_pipeline("p", wallaroo.TCPSourceConfig("127.0.0.1", "7010", decode))
+        .to(ask)
+        .to(ask)
+        .to_stateful(keep, list, "state")
+        .to(ask)
+        .to_sink(wallaroo.TCPSinkConfig("127.0.0.1", "7002", encode))
+        .build()
+    )
+
+
+def test_a_barrier_passes_the_stations_of_a_stage_before_it_leaves_it() -> None:
+    aligner = Aligner(plan_with_stations(), W1, (W1, W2))
+    first, second, last = StepId(0), StepId(1), StepId(3)
+    edge = EdgeId(0)
+    assert aligner.step(SourcePassed(FIRST, 0)) == [PassStation(FIRST, first)]
+    assert aligner.step(EdgePassed(FIRST, edge, W2)) == []
+    assert aligner.step(StationPassed(FIRST, first)) == [PassStation(FIRST, second)]
+    assert aligner.step(StationPassed(FIRST, second)) == [
+        SendBarrier(FIRST, edge),
+        PassStation(FIRST, last),
+    ]
+    assert aligner.step(StationPassed(FIRST, last)) == [Aligned(FIRST)]
+    aligner.check()
+
+
+def test_a_station_that_is_passed_too_late_counts_for_nothing() -> None:
+    aligner = Aligner(plan_with_stations(), W1, (W1,))
+    aligner.step(SourcePassed(FIRST, 0))
+    assert aligner.step(SourcePassed(SECOND, 0)) == [PassStation(SECOND, StepId(0))]
+    assert aligner.step(StationPassed(FIRST, StepId(0))) == []

@@ -6,11 +6,12 @@ from typing import Any
 
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Tally
-from wallaroo.names import EdgeId, SinkId
+from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.operators.changes import StateChanges, StateWriter
 from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
+from wallaroo.topology.resources import ResourceMaker
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class Bindings:
     sink_appends: dict[SinkId, Callable[[Any], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
+    held_appends: dict[StepId, Callable[[Any], object]]
+    """For steps at which records wait: takes a tuple of key, record and payload."""
+    resources: Mapping[ResourceMaker, Any]
+    """What steps get by keyword."""
     nodes: Nodes
     tally: Tally
     """Where chains count changes of the number of records, if steps are counted."""

@@ -57,9 +57,9 @@ from wallaroo.operators.writing.exchange import (
     write_exchange_by_source_key,
 )
 from wallaroo.operators.writing.sinks import write_sinks
-from wallaroo.operators.writing.steps import write_step
+from wallaroo.operators.writing.steps import write_result, write_step
 from wallaroo.operators.writing.text import ChainText
-from wallaroo.topology.plan import Application, Exchange, Feed, Flow
+from wallaroo.topology.plan import Application, Exchange, Feed, Flow, Step
 
 LOOPS_NESTED_MAX = 5
 """Python allows 20 nested blocks; each multi computation takes two of them."""
@@ -101,6 +101,20 @@ def write_chain(
     return _ChainWriter(plan, pipeline, bindings, probe).write(stage_index, 0, entry)
 
 
+def write_rest(
+    plan: Application,
+    pipeline: Flow,
+    stage_index: int,
+    step_index: int,
+    bindings: Bindings,
+    probe: Probe | None = None,
+) -> Callable[..., None]:
+    """Return the function that runs results of a step at which records wait: ``run(keys, results,
+    payloads)``."""
+    writer = _ChainWriter(plan, pipeline, bindings, probe)
+    return writer.write(stage_index, step_index + 1, Entry.OBJECTS)
+
+
 class _ChainWriter:
     """Writes the parts of one chain in the order in which a record meets them."""
 
@@ -120,7 +134,11 @@ class _ChainWriter:
         arguments, loop, decodes = _ENTRY_FORMS[entry]
         text = self._text
         pipeline = text.pipeline
-        text.know_key(entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS))
+        before = self._step_before(stage_index, step_index)
+        if before is not None and before.waiting is not None:
+            text.know_key(before.waiting.has_key)
+        else:
+            text.know_key(entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS))
         text.begin(arguments)
         outermost = text.open_loop(loop)
         if entry in _KEYED_BY_SOURCE:
@@ -129,11 +147,17 @@ class _ChainWriter:
             write_exchange_by_source_key(text, self._exchange(stage_index), has_payload=decodes)
         if decodes:
             self._decode(pipeline.stages[stage_index].exchange)
+        if before is not None and before.waiting is not None:
+            write_result(text, before)
         self._steps(stage_index, step_index)
         text.unwind(1)
         text.close_loop(outermost)
         place = f"pipeline {pipeline.name}, stage {stage_index}, step {step_index}"
         return text.finish(f"{place}, from {entry.value}")
+
+    def _step_before(self, stage_index: int, step_index: int) -> Step | None:
+        steps = self._text.pipeline.stages[stage_index].steps
+        return steps[step_index - 1] if step_index else None
 
     def _decode(self, exchange: Exchange | None) -> None:
         text = self._text
@@ -155,6 +179,8 @@ class _ChainWriter:
         steps = text.pipeline.stages[stage_index].steps
         for index in range(step_index, len(steps)):
             write_step(text, steps[index])
+            if steps[index].waiting is not None:
+                return
             if steps[index].is_multi and text.loop_count == LOOPS_NESTED_MAX:
                 self._call_the_rest(stage_index, index + 1)
                 return

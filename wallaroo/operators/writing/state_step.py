@@ -8,7 +8,7 @@ from wallaroo.topology.plan import Step
 def write_step(text: ChainText, step: Step) -> None:
     """Write the call of the user's function with the state of the record's key."""
     assert step.state is not None
-    function = text.user_name(f"step_{step.id}", step.function)
+    function = text.user_name(f"step_{step.id}", step.bound(text.bindings.resources))
     state = text.bindings.states[step.state]
     objects = state.objects
     if text.probe is not None:

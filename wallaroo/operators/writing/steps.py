@@ -16,13 +16,21 @@ from wallaroo.topology.plan import Step
 
 
 def write_step(text: ChainText, step: Step) -> None:
-    """Write a step; after it, ``record`` is a result of it."""
+    """Write a step; after it, ``record`` is a result of it, unless records wait there."""
     text.enter(text.bindings.nodes.of_step[step.id], step.function)
     _writer(step.writer)(text, step)
+    if step.waiting is not None:
+        return
     if step.is_multi:
         _fan_out(text, step)
     elif not step.is_filter:
         text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
+
+
+def write_result(text: ChainText, step: Step) -> None:
+    """Write how a result enters the chain behind a step at which its record has waited."""
+    text.enter(text.bindings.nodes.of_step[step.id], step.function)
+    text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
 
 
 @cache

@@ -1,0 +1,106 @@
+"""Records that wait at steps, whatever fails: each counts once, and none is lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.simulation.applications import in_any_order
+from tests.simulation.seeds import FEW_CRASHES, SHAPES
+from tests.simulation.waiting_applications import APPLICATIONS, case
+from wallaroo.runtime import stations
+from wallaroo.runtime.stations import Stations
+from wallaroo.testing import SimulationError, SimulationResult, simulate
+
+SEEDS = 120
+SEEDS_A_TEST = 20
+SEEDS_OF_A_BUG = range(100)
+
+Patch = pytest.MonkeyPatch
+
+
+def run_seed(seed: int, *, durable: bool = True) -> SimulationResult:
+    chosen = case(seed)
+    return simulate(
+        chosen.plan,
+        chosen.input,
+        seed=seed,
+        workers=chosen.workers,
+        durable=durable,
+        faults=SHAPES[seed // len(APPLICATIONS) % len(SHAPES)] if durable else FEW_CRASHES,
+        view_state=in_any_order,
+    )
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
+def test_each_record_that_waits_counts_once(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 40, SEEDS_A_TEST))
+def test_without_checkpoints_nothing_is_lost_when_members_change(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed, durable=False)
+
+
+def without_saving(patch: Patch) -> None:
+    """A checkpoint does not hold what waits."""
+    patch.setattr(Stations, "save", lambda _: None)
+
+
+def without_restoring(patch: Patch) -> None:
+    """A checkpoint holds what waits, and nobody asks again."""
+    patch.setattr(Stations, "restore", lambda _: None)
+
+
+def without_holding(patch: Patch) -> None:
+    """Results leave while a barrier is on its way."""
+    patch.setattr(Stations, "hold", lambda _: None)
+
+
+def without_forgetting(patch: Patch) -> None:
+    """A checkpoint goes on to hold what has left."""
+
+    def only_add(state: Any, found: dict[Any, Any]) -> None:
+        for key, records in found.items():
+            state.replace(key, records)
+
+    patch.setattr(stations, "_update", only_add)
+
+
+def without_a_last_wait(patch: Patch) -> None:
+    """The last barrier does not wait until a station is empty."""
+    passes = Stations.pass_barrier
+
+    def at_once(self: Stations, step: Any, *, is_last: bool, then: Any) -> None:
+        passes(self, step, is_last=False, then=then)
+
+    patch.setattr(Stations, "pass_barrier", at_once)
+
+
+def without_owners(patch: Patch) -> None:
+    """Records are held by keys that may belong to another worker."""
+    patch.setattr(Stations, "_slots", lambda self, _: (f"slot {n}" for n in range(1000)))
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        without_saving,
+        without_restoring,
+        without_holding,
+        without_forgetting,
+        without_a_last_wait,
+        without_owners,
+    ],
+    ids=lambda bug: bug.__name__,
+)
+def test_a_planted_bug_is_found(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    bug(monkeypatch)
+    for seed in SEEDS_OF_A_BUG:
+        try:
+            run_seed(seed)
+        except SimulationError:
+            return
+    pytest.fail(f"no seed below {len(SEEDS_OF_A_BUG)} shows it")

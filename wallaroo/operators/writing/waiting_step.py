@@ -1,0 +1,10 @@
+"""The line of a step at which records wait; what follows it is a chain of its own."""
+
+from wallaroo.operators.writing.text import ChainText
+from wallaroo.topology.plan import Step
+
+
+def write_step(text: ChainText, step: Step) -> None:
+    """Write how a record is put aside until the step takes it."""
+    held = text.name(f"held_{step.id}", text.bindings.held_appends[step.id])
+    text.line(f"{held}((key, record, payload))")

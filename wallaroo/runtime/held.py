@@ -1,0 +1,89 @@
+"""Records that wait at a step, and what the function there has made of them."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+UNDECIDED: Final = object()
+
+
+class Failed:
+    """The outcome of a record that failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Held:
+    """A record at a station. Checkpoints keep it without its outcome."""
+
+    __slots__ = ("entered_s", "key", "number", "outcome", "payload", "read_ns", "record")
+
+    def __init__(self, key: Any, record: Any, payload: bytes | None, number: int = 0) -> None:
+        self.key = key
+        self.record = record
+        self.payload = payload
+        self.number = number
+        """Its place in the order of arrival."""
+        self.read_ns = 0
+        self.entered_s = 0.0
+        self.outcome: Any = UNDECIDED
+
+    def enter(self, number: int, now_s: float, read_ns: int = 0) -> "Held":
+        """Note that it has reached a step; return it."""
+        self.number = number
+        self.entered_s = now_s
+        self.read_ns = read_ns
+        return self
+
+    def decide(self, outcome: Any) -> None:
+        """Note its outcome."""
+        self.outcome = outcome
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Held, (self.key, self.record, self.payload, self.number)
+
+    def __repr__(self) -> str:
+        return f"Held({self.record!r})"
+
+
+class WrongCountError(ValueError):
+    """A batch step returned another number of results than it got records."""
+
+
+def results_of(returned: Any, count: int) -> list[Any]:
+    """Return the results of a batch; raises ``WrongCountError`` if they are not one a record."""
+    if returned.__class__ is not list:
+        try:
+            returned = [*returned]
+        except TypeError:
+            raise WrongCountError(
+                f"the batch step returned {type(returned).__name__} for {count} records; "
+                "return a list with one result for each, None to drop a record"
+            ) from None
+    if len(returned) != count:
+        raise WrongCountError(
+            f"the batch step returned {len(returned)} results for {count} records; return one for "
+            "each, None to drop a record"
+        )
+    results: list[Any] = returned
+    return results
+
+
+def outcomes_of(returned: Any, count: int) -> list[Any]:
+    """Return the outcomes of a batch of ``count`` records, of which this was returned."""
+    try:
+        return results_of(returned, count)
+    except BaseException as error:  # noqa: BLE001  the user's object may raise anything
+        return [Failed(error)] * count
+
+
+def outcomes_of_batch(function: Callable[[Any], Any], records: list[Any]) -> list[Any]:
+    """Call ``function`` for records, and for each alone if it raises; return their outcomes."""
+    try:
+        return outcomes_of(function(records), len(records))
+    except BaseException as error:  # noqa: BLE001  whatever user code raises is a failure
+        if len(records) == 1:
+            return [Failed(error)]
+        return [outcome for each in records for outcome in outcomes_of_batch(function, [each])]
