@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wallaroo.operators.failures import Failure
 from wallaroo_workers.line_file import LineFile, LinesNotWrittenError
 from wallaroo_workers.logs import get_logger
-from wallaroo_workers.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    # The settings take a number from here.
+    from wallaroo_workers.settings import WorkerSettings
 
 log = get_logger()
 
@@ -77,7 +80,7 @@ class DeadLetters:
         self.count_by_step: Counter[str] = Counter()
 
     @classmethod
-    def of_worker(cls, settings: WorkerSettings, application: str) -> "DeadLetters":
+    def of_worker(cls, settings: "WorkerSettings", application: str) -> "DeadLetters":
         """Return those of the worker with these settings."""
         options = settings.options
         return cls(
