@@ -72,6 +72,7 @@ from wallaroo.coordinator.worker_names import refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.control import (
+    TOO_MANY_SPLITS,
     CallOff,
     Emptied,
     Empty,
@@ -85,6 +86,7 @@ from wallaroo.wire.control import (
     Moved,
     NotMoved,
     Stop,
+    fits,
 )
 
 STOPPING = "the cluster is being stopped"
@@ -285,7 +287,6 @@ class ResizeCoordinator:
     def _gather(self, current: Resize) -> list[Effect]:
         state = self._state
         old_and_new = (*state.workers, *current.request.added)
-        current.enter(ResizePhase.GATHERING, old_and_new)
         members, maps = state.listed(old_and_new), [each.to_wire() for each in current.maps]
         current.splits = state.splits.planned(current.workers)
         moves = state.splits.moves_to(current.splits)
@@ -298,6 +299,10 @@ class ResizeCoordinator:
             moves,
             state.begin.lineage,
         )
+        if moves and not fits(gather):
+            count = sum(len(names) for _, _, names in moves)
+            return self.call_off(f"{count:,} splits would move, {TOO_MANY_SPLITS}")
+        current.enter(ResizePhase.GATHERING, old_and_new)
         return [Send(old_and_new, gather)]
 
     def _empty(self, current: Resize) -> list[Effect]:

@@ -18,6 +18,11 @@ from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Query, Replied, R
 from wallaroo.wire.splits import SplitFrame
 
 FRAME_BYTES_MAX = 64 << 20
+TOO_MANY_SPLITS = (
+    "more than fit into one frame: stop the cluster in order, and start it with the workers that "
+    "you want"
+)
+"""The rest of the sentence that calls a resize off; a start deals splits in many frames."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -459,6 +464,11 @@ def encode_control_frame(frame: ControlFrame) -> bytes:
         unicode_errors="backslashreplace",
     )
     return _LENGTH.pack(len(content)) + content
+
+
+def fits(frame: ControlFrame) -> bool:
+    """Return whether a frame is not too long to be sent; the receiver would close the link."""
+    return len(encode_control_frame(frame)) - _LENGTH.size <= FRAME_BYTES_MAX
 
 
 def decode_control_frame(content: bytes) -> ControlFrame:

@@ -45,6 +45,7 @@ from wallaroo.names import NO_BARRIER, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.inbox import Link
 from wallaroo.wire.control import (
+    TOO_MANY_SPLITS,
     CallOff,
     Delivered,
     Emptied,
@@ -56,6 +57,7 @@ from wallaroo.wire.control import (
     Leave,
     Moved,
     NotMoved,
+    fits,
 )
 from wallaroo.wire.data_frames import MovingFrame
 from wallaroo.worker.barriers import Barriers, Durability
@@ -281,7 +283,12 @@ class WorkerResize:
         if self._is_on(moving):
             gave_us = int(1e6 * (self._worker.clock() - through_s))
             self._owed = worker.sinks.order.owed(self._marks)
-            worker.send(Held(order.epoch, order.resize, left, gave_us, self._owed, splits))
+            held = Held(order.epoch, order.resize, left, gave_us, self._owed, splits)
+            if splits and not fits(held):
+                reason = f"its splits would move with their positions, {TOO_MANY_SPLITS}"
+                worker.send(NotMoved(order.epoch, order.resize, reason))
+            else:
+                worker.send(held)
 
     def received(self, link: Link, frame: MovingFrame) -> None:
         """Stage states of another worker; drop them if their resize was called off."""

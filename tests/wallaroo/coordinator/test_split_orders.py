@@ -7,10 +7,17 @@ from tests.wallaroo.coordinator.story import A, B, C, Story, membership, sources
 from wallaroo.checkpoint.manifest import WorkerCheckpoint
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import Effect, Publish, Received, Send
+from wallaroo.coordinator.events import Answer, Effect, Publish, Received, Send
 from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.names import WorkerName
-from wallaroo.wire.control import Assign, Checkpoint, ControlFrame, Drain, Gather
+from wallaroo.wire.control import (
+    FRAME_BYTES_MAX,
+    Assign,
+    Checkpoint,
+    ControlFrame,
+    Drain,
+    Gather,
+)
 from wallaroo.wire.splits import Discovered, Splits, SplitsEnded, SplitsStarted
 
 AT = SplitPosition(SplitKind.AT, [40, 2])
@@ -217,6 +224,20 @@ def test_givers_learn_what_moves_before_anything_pauses() -> None:
     (gather,) = orders(cluster.join(C), Gather)
     assert isinstance(gather, Gather)
     assert gather.splits == [[0, B, [moving]]]
+
+
+def test_a_resize_that_moves_more_splits_than_fit_into_a_frame_is_called_off() -> None:
+    """Its receivers would close their links, and so all workers would be lost."""
+    cluster = running()
+    length = FRAME_BYTES_MAX // 600
+    discover(cluster, A, *(f"{number:{length}}" for number in range(1_300)))
+    cluster.ask_resize([C], [B])
+    effects = cluster.join(C)
+    assert orders(effects, Gather) == []
+    (answer,) = (each for each in effects if isinstance(each, Answer))
+    assert not answer.ok
+    assert answer.text.startswith("650 splits would move, more than fit into one frame: stop the")
+    assert cluster.phase is Phase.RUNNING
 
 
 def test_takers_go_on_where_givers_were_at_the_barrier() -> None:

@@ -20,8 +20,10 @@ from tests.wallaroo.worker.by_hand import (
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.errors import ClusterError
 from wallaroo.ingest.connection_handover import ConnectionCopy, Offer
+from wallaroo.ingest.split_sources import SplitSources
 from wallaroo.names import CheckpointId, EdgeId, WorkerName
 from wallaroo.wire.control import (
+    FRAME_BYTES_MAX,
     CallOff,
     Delivered,
     Drained,
@@ -33,6 +35,7 @@ from wallaroo.wire.control import (
     Hold,
     Leave,
     Moved,
+    NotMoved,
     Open,
     Ready,
     Release,
@@ -184,6 +187,17 @@ def test_a_worker_gives_what_moves_when_the_barrier_is_through_and_not_before() 
     assert isinstance(end, MovedAll)
     assert end.key_count == len(to_b) > 0
     assert all(isinstance(each, MovedStates) for each in states)
+
+
+def test_positions_that_do_not_fit_into_a_frame_call_the_resize_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    share = {0: {"splits": {"a": ["at", [b"x" * FRAME_BYTES_MAX, 0]]}}}
+    monkeypatch.setattr(SplitSources, "positions_of", lambda *_: share)
+    worker = gathered(joins=True)
+    (refused,) = hold(worker, A)
+    assert isinstance(refused, NotMoved)
+    assert "more than fit into one frame" in refused.reason
 
 
 def test_a_worker_has_everything_when_all_others_have_given() -> None:
