@@ -14,6 +14,7 @@ from tests.wallaroo.checkpoint.states_of_old import (
     plan_of,
     totals_class,
 )
+from tests.graphs import BY_SEVEN, compiled, partitioned, source, state
 from tests.wallaroo.operators.mesh import application, tcp_sink
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.lost_input import NeededInput
@@ -93,6 +94,7 @@ async def begun(
     are_all_here: bool = True,
     warn: Callable[[str, dict[str, Any]], None] = quietly,
     plan: Application = PLAN,
+    workers: tuple[WorkerName, ...] = (A,),
     **rules: Any,
 ) -> tuple[ManifestWriter, StartingPoint]:
     """Begin a run with these checkpoints."""
@@ -110,8 +112,8 @@ async def begun(
         journals=Found(journals),
         announce=announce,
     )
-    run = ManifestWriter(Rules(**rules), place, plan, (A,))
-    run.formed((A,), Epoch(0), are_all_here=are_all_here)
+    run = ManifestWriter(Rules(**rules), place, plan, workers)
+    run.formed(workers, Epoch(0), are_all_here=are_all_here)
     return run, await run.begin()
 
 
@@ -156,6 +158,20 @@ async def test_a_manifest_says_which_cuts_are_to_be_delivered_and_so_does_the_ne
     _, second = await begun(store)
     assert second.outbox_cuts == (7, 9)
     assert second.lineage == first.lineage
+
+
+async def test_states_behind_one_key_go_on_with_one_assignment(store: Store) -> None:
+    """Also a state that is new, and one that had partitions of its own before."""
+    b, c = WorkerName("b"), WorkerName("c")
+    apart = compiled(source("p", state("one", BY_SEVEN), partitioned("two", BY_SEVEN)))
+    run, first = await begun(store, plan=apart, workers=(A, b))
+    await commit(run, first)
+    one, two = first.maps
+    assert one.owners != two.owners
+    together = compiled(source("p", state("one", BY_SEVEN), state("two"), state("three")))
+    _, second = await begun(store, plan=together, workers=(A, b, c), allow_dropped_state=True)
+    assert [each.owners for each in second.maps] == [one.rebalance((A, b, c)).owners] * 3
+    assert [each.state for each in second.maps] == ["one", "two", "three"]
 
 
 async def test_a_settled_checkpoint_is_the_last_one_without_anything_to_deliver(

@@ -270,3 +270,18 @@ def test_random_graphs_use_everything() -> None:
     graphs = [random_graph(Random(seed), [tcp_sink() for _ in range(3)]) for seed in range(120)]
     steps = [step for graph in graphs for pipeline in graph for step in pipeline.steps]
     assert {step.computation.name for step in steps} >= {*COMPUTATIONS}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_watched_records_go_the_same_ways(seed: int) -> None:
+    pipelines = random_graph(Random(seed), [tcp_sink() for _ in range(3)])
+    plain = Run(*pipelines)
+    watched = Mesh(plain.plan)
+    (flow,) = watched.flows.values()
+    for index, pipeline in enumerate(plain.plan.pipelines):
+        payloads = [b"%d" % record for record in plain.input[pipeline.name]]
+        flow.run_source(index, payloads, is_watched=True)
+    watched.settle()
+    assert flow.tally.counts() == plain.counts()
+    for sink in range(len(plain.plan.sinks)):
+        assert Counter(watched.lines(sink)) == Counter(plain.mesh.lines(sink))
