@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.graphs import BY_SEVEN, compiled, partitioned, source, state
 from tests.wallaroo.checkpoint.states_of_old import (
     NAME,
     Parts,
@@ -14,7 +15,6 @@ from tests.wallaroo.checkpoint.states_of_old import (
     plan_of,
     totals_class,
 )
-from tests.graphs import BY_SEVEN, compiled, partitioned, source, state
 from tests.wallaroo.operators.mesh import application, tcp_sink
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.lost_input import NeededInput

@@ -4,7 +4,7 @@
 import { html } from "../../vendor/lit-html/lit-html.js";
 import { count, rate } from "../format.js";
 import { card, heading, tiles } from "../parts/elements.js";
-import { graphCard, graphOf, isStart, nodesTable } from "../parts/graph_card.js";
+import { graphCard, graphOf, isStart, nodesTable, withNext } from "../parts/graph_card.js";
 import { lettersCard } from "../parts/letters_card.js";
 import { pipelineCards } from "../parts/measured_cards.js";
 import { sourcesCard, splitsCard } from "../parts/worker_cards.js";
@@ -15,12 +15,10 @@ export function pipelinePage(snapshot, name) {
   if (graph.nodes.length === 0) return missing(snapshot, name);
   const [source] = graph.nodes.filter(isStart);
   const sinks = graph.nodes.filter((node) => node.kind === "sink");
-  const next = [...new Set(snapshot.graph.edges
-    .filter((edge) => graph.nodes.some((node) => node.id === edge.from))
-    .map((edge) => snapshot.graph.nodes.find((node) => node.id === edge.to))
-    .filter((node) => node.pipeline !== name)
-    .map((node) => node.pipeline))];
-  const end = next.length ? `goes on in ${next.join(", ")}` : "it has no sink";
+  const around = withNext(graph, snapshot.graph);
+  const next = around.nodes.slice(graph.nodes.length);
+  const end = next.length ? `goes on in ${[...new Set(next.map((node) =>
+    (node.kind === "feed" ? node.pipeline : node.name)))].join(", ")}` : "it has no sink";
   const sum = (field, nodes = graph.nodes) => nodes.reduce((all, node) => all + (node[field] ?? 0), 0);
   return html`
     ${heading(name, "pipeline")}
@@ -31,7 +29,7 @@ export function pipelinePage(snapshot, name) {
       { name: "Filtered", value: count(sum("filtered")), note: "no result" },
       { name: "Failed", value: count(sum("failed")), isBad: sum("failed") > 0, note: "dead letters" },
     ], "Figures of the pipeline")}
-    ${graphCard("From source to sinks", graph)}
+    ${graphCard("From source to sinks", around)}
     ${pipelineCards(name, graph.nodes, snapshot.pipelines)}
     ${card("Nodes", nodesTable(graph.nodes))}
     ${sourcesCard(snapshot.sources.filter((each) => each.pipeline === name))}

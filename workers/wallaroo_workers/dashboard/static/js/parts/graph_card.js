@@ -45,6 +45,17 @@ export function failedCell(each) {
   return each.failed > 0 ? html`<span class="failed">${count(each.failed)}</span>` : count(each.failed);
 }
 
+// The part of a pipeline, and behind it the places of others where its records go on.
+export function withNext(part, graph) {
+  const own = new Set(part.nodes.map((node) => node.id));
+  const leaving = graph.edges.filter((edge) => own.has(edge.from) && !own.has(edge.to));
+  const next = new Set(leaving.map((edge) => edge.to));
+  return {
+    nodes: [...part.nodes, ...graph.nodes.filter((node) => next.has(node.id))],
+    edges: [...part.edges, ...leaving],
+  };
+}
+
 // Where the records of a pipeline begin: at its source, or at what feeds it.
 export function isStart(node) {
   return node.kind === "source" || node.kind === "feed";
