@@ -26,7 +26,7 @@ from wallaroo_connectors.kafka.client import (
     new_client,
 )
 from wallaroo_connectors.kafka.options import ClientOptions
-from wallaroo_connectors.kafka.records import Message
+from wallaroo_connectors.kafka.records import Fields
 
 DEFAULTS: Mapping[str, Any] = {
     "partitioner": "murmur2_random",
@@ -80,7 +80,7 @@ class TopicProducer:
         if error is not None:
             self._failed.append(error)
 
-    def write(self, messages: Sequence[Message], go_on: Callable[[], None]) -> None:
+    def write(self, messages: Sequence[Fields], go_on: Callable[[], None]) -> None:
         """Write messages; return when the brokers have all of them.
 
         ``go_on`` is called while they are waited for, and raises to give up.

@@ -46,13 +46,31 @@ class Message(NamedTuple):
     headers: list[tuple[str, bytes | None]] | None = None
 
 
-def messages_of(rows: Sequence[Any], partition_count: int, bytes_max: int) -> list[Message]:
+Fields: TypeAlias = tuple[
+    bytes | None, bytes | None, int, int, list[tuple[str, bytes | None]] | None
+]
+"""A ``Message``, or its fields alone."""
+
+
+def messages_of(rows: Sequence[Any], partition_count: int, bytes_max: int) -> list[Fields]:
     """Return the messages of all rows; raise ``wallaroo.Rejected`` if some cannot be messages."""
-    messages: list[Message] = []
+    messages: list[Fields] = []
     reasons: dict[int, str] = {}
+    plain_bytes_max = bytes_max - OVERHEAD_BYTES
     for index, row in enumerate(rows):
+        # Most rows are of these two kinds, and to look at one costs more than to write it.
+        kind = type(row)
+        if kind is bytes and len(row) <= plain_bytes_max:
+            messages.append((row, None, ANY_PARTITION, NOW, None))
+            continue
+        if kind is tuple and len(row) == 2:
+            value, key = row
+            is_plain = type(value) is bytes and type(key) is bytes
+            if is_plain and len(value) + len(key) <= plain_bytes_max:
+                messages.append((value, key, ANY_PARTITION, NOW, None))
+                continue
         try:
-            message = Message(row) if type(row) is bytes else _message_of(row)
+            message = _message_of(row)
             _check(message, partition_count, bytes_max)
         except _RefusedError as refused:
             reasons[index] = str(refused)

@@ -33,7 +33,12 @@ from wallaroo_connectors.kafka.client import (
 from wallaroo_connectors.kafka.options import ClientOptions, missing_library
 from wallaroo_connectors.kafka.producing import DEFAULTS, FIXED, TopicProducer
 from wallaroo_connectors.kafka.records import messages_of
-from wallaroo_connectors.kafka.topics import KafkaTopic, find_topic, name_mistakes
+from wallaroo_connectors.kafka.topics import (
+    LOOKED_EVERY_S,
+    KafkaTopic,
+    find_topic,
+    name_mistakes,
+)
 
 WRITTEN_WITHIN_S = 20.0
 """A transaction that is not written by then is given up, and the batch is written again."""
@@ -157,7 +162,7 @@ class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
         ours = {"group.id": slot, "client.id": slot, "log_level": 0}
         consumer = new_client(Consumer, self._settings.options, ours, ADMIN_OPTIONS)
         try:
-            [place] = consumer.committed([self._place()], timeout=TIMEOUT_S)
+            place = self._committed(consumer)
             self._group = consumer.consumer_group_metadata()
         except KafkaException as error:
             raise self._error_of(error.args[0]) from error
@@ -166,6 +171,30 @@ class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
         if place.error is not None:
             raise self._error_of(place.error)
         return None if place.offset < 0 else int(place.offset)
+
+    def _committed(self, consumer: Any) -> Any:
+        """Return the place of the group; wait for a coordinator that is not ready.
+
+        The first group of a cluster lets the brokers create a topic for the offsets of groups.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
+        give_up_s = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                [place] = consumer.committed([self._place()], timeout=TIMEOUT_S)
+            except KafkaException as error:
+                not_ready = (
+                    KafkaError.NOT_COORDINATOR,
+                    KafkaError.COORDINATOR_NOT_AVAILABLE,
+                    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+                )
+                is_ready = error.args[0].code() not in not_ready
+                if is_ready or time.monotonic() > give_up_s:
+                    raise
+                time.sleep(LOOKED_EVERY_S)
+            else:
+                return place
 
     def _place(self, number: int = -1) -> Any:
         """Return where the group has the number: if the topic is deleted, it is deleted too."""
