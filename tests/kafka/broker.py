@@ -61,16 +61,16 @@ class Broker:
             pytest.skip("KAFKA_BOOTSTRAP names a broker that tests cannot stop")
         return self.process
 
-    def topic(self, partition_count: int = 1, **config: str) -> str:
+    def topic(self, partition_count: int = 1, replicas: int = 1, **config: str) -> str:
         """Make a topic and return its name."""
         name = f"wallaroo-tests-{uuid.uuid4().hex[:12]}"
-        self.make(name, partition_count, **config)
+        self.make(name, partition_count, replicas, **config)
         return name
 
-    def make(self, name: str, partition_count: int = 1, **config: str) -> None:
+    def make(self, name: str, partition_count: int = 1, replicas: int = 1, **config: str) -> None:
         """Make a topic of this name; ``_`` stands for a dot in a name of ``config``."""
         options = {key.replace("_", "."): value for key, value in config.items()}
-        topic = NewTopic(name, partition_count, 1, config=options)
+        topic = NewTopic(name, partition_count, replicas, config=options)
 
         def is_made() -> bool:
             # The name of a topic that was just deleted is free a moment later.

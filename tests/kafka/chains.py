@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewPartitions
 
 from tests.cluster.durable import newest
-from tests.cluster.harness import WAIT_S, wait_until
+from tests.cluster.harness import WAIT_S, Cluster, wait_until
 from tests.kafka.broker import Broker
 from tests.kafka.topics_read import messages_in
 
 KEYS = 5
 """Of each partition."""
+PAUSE_S = 0.05
 AT_A_TIME = 20
 """Messages of each partition that are produced in a row."""
 STORE = "checkpoints"
@@ -39,15 +41,14 @@ class Chains:
     """An input and an output, and a thread that produces until it is stopped."""
 
     def __init__(
-        self, kafka: Broker, folder: Path, partition_count: int = 6, pause_s: float = 0.05
+        self, kafka: Broker, folder: Path, partition_count: int = 6, replicas: int = 1
     ) -> None:
         self.kafka = kafka
         self.folder = folder
-        self.input = kafka.topic(partition_count)
-        self.output = kafka.topic(4)
+        self.input = kafka.topic(partition_count, replicas)
+        self.output = kafka.topic(4, replicas)
         self.sent: Counter[str] = Counter()
         self._partition_count = partition_count
-        self._pause_s = pause_s
         self._ending = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._produce, daemon=True)
@@ -83,7 +84,7 @@ class Chains:
         try:
             producer = self.kafka.producer()
             errors: list[Any] = []
-            while not self._ending.wait(self._pause_s):
+            while not self._ending.wait(PAUSE_S):
                 for partition in range(self._partition_count):
                     self._produce_some(producer, partition, errors)
                 # Brokers may be away for a while.
@@ -98,15 +99,25 @@ class Chains:
         for n in range(AT_A_TIME):
             key = f"p{partition}.{n % KEYS}"
             value = b"%d" % self.sent[key]
+            while not self._is_queued(producer, partition, key.encode(), value, errors):
+                # It does not know the partition yet; asking makes it look.
+                producer.list_topics(self.input, timeout=WAIT_S)
             self.sent[key] += 1
-            producer.produce(
-                self.input,
-                value,
-                key.encode(),
-                partition,
-                on_delivery=lambda error, _: errors.append(error),
-            )
             producer.poll(0)
+
+    def _is_queued(
+        self, producer: Any, partition: int, key: bytes, value: bytes, errors: list[Any]
+    ) -> bool:
+        def written(error: Any, _message: Any) -> None:
+            errors.append(error)
+
+        try:
+            producer.produce(self.input, value, key, partition, on_delivery=written)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            return False
+        return True
 
     # The output
 
@@ -139,6 +150,14 @@ class Chains:
             others += sum(number > count for number in numbers) + _breaks(found[key])
         assert found.keys() <= self.sent.keys()
         return Verdict(lost, doubled, others, sum(map(len, found.values())))
+
+    def finish(self, cluster: Cluster) -> None:
+        """Let it work on for a moment and produce no more; check all results."""
+        self.wait_more()
+        self.end()
+        self.wait_all()
+        assert cluster.stop() == 0
+        self.check()
 
     def check(self) -> None:
         """Each message has one result, in order, and each follows from the one before."""
