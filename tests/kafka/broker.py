@@ -114,11 +114,16 @@ class Broker:
         assert [error for error in errors if error is not None] == []
 
 
-def run_tool(java_class: str, *arguments: str) -> str:
-    """Run a tool that comes with Kafka, such as the class behind ``kafka-consumer-groups.sh``."""
+def run_tool(java_class: str, *arguments: str, given: str = "") -> str:
+    """Run a tool that comes with Kafka, such as the class behind ``kafka-consumer-groups.sh``.
+
+    ``given`` is its input.
+    """
     java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath()]
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
     command = [*java[:-2], quiet, *java[-2:], java_class, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_S)
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, timeout=START_S
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

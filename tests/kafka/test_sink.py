@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 import wallaroo
 from tests.cluster.harness import wait_until
-from tests.kafka.broker import PASSWORD, USER, Broker
+from tests.kafka.broker import PASSWORD, USER, Broker, run_tool
 from tests.kafka.checked_sinks import row, sink_of
 from tests.kafka.topics_read import committed_end, messages_in, values_in
 from wallaroo.testing.kit import check_sink
@@ -106,6 +106,25 @@ def test_a_key_is_in_the_partition_that_a_client_in_java_chooses(kafka: Broker) 
         sink.write(*[(b"v", key) for key in MURMUR2])
     found = {message.key(): message.partition() for message in messages_in(kafka, topic)}
     assert found == {key: (value & 0x7FFFFFFF) % 7 for key, value in MURMUR2.items()}
+
+
+@pytest.mark.slow
+def test_many_keys_are_in_the_partitions_that_the_console_producer_chooses(kafka: Broker) -> None:
+    by_java, by_us = kafka.topic(11), kafka.topic(11)
+    keys = [f"key {n} {'x' * (n % 7)}" for n in range(300)]
+    options = ["--bootstrap-server", kafka.bootstrap, "--topic", by_java]
+    for name, value in (("parse.key", "true"), ("key.separator", ":")):
+        options += ["--property", f"{name}={value}"]
+    lines = "".join(f"{key}:v\n" for key in keys)
+    run_tool("org.apache.kafka.tools.ConsoleProducer", *options, given=lines)
+    with opened(kafka, by_us) as sink:
+        sink.write(*[("v", key) for key in keys])
+    ours, java = (
+        {message.key(): message.partition() for message in messages_in(kafka, topic)}
+        for topic in (by_us, by_java)
+    )
+    assert len(java) == len(keys)
+    assert ours == java
 
 
 @BOTH
