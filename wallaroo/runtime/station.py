@@ -47,13 +47,20 @@ class Station:
         find_function: Callable[[], Callable[[Any], Any]],
         calls: Calls,
         clock: Callable[[], float],
+        changed: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """``find_function`` returns the user's function, ready to be called; it is asked late."""
+        """``find_function`` returns the user's function, ready to be called; it is asked late.
+
+        ``changed`` is called when a call has ended, with whether something waits for a time since.
+        """
+        self._changed = changed
         assert step.waiting is not None
         self.step = step
         self._find_function = find_function
         self._found_function: Callable[[Any], Any] | None = None
         self._how: Waiting = step.waiting
+        self._is_at_once = step.waiting.runs is Runs.AT_ONCE
+        self._are_tasks = step.waiting.runs is Runs.AS_TASK
         self._calls = calls
         self._clock = clock
         self._pending: dict[int, Held] = {}
@@ -170,7 +177,7 @@ class Station:
     @property
     def has_batch(self) -> bool:
         """Whether ``run_batch`` would call the function."""
-        return bool(self._line) and self._how.runs is Runs.AT_ONCE and self._is_due()
+        return self._is_at_once and bool(self._line) and self._is_due()
 
     def run_batch(self) -> None:
         """Call the function for the records in line, and for each alone if that fails."""
@@ -192,20 +199,16 @@ class Station:
         return not how.max_wait_s or self._clock() >= line[0].entered_s + how.max_wait_s
 
     def _may_start(self) -> bool:
-        match self._how.runs:
-            case Runs.AT_ONCE:
-                return False
-            case Runs.IN_THREAD:
-                return not self._in_flight
-            case Runs.AS_TASK:
-                return self._called_count < self._how.capacity
+        if self._are_tasks:
+            return self._called_count < self._how.capacity
+        return not self._is_at_once and not self._in_flight
 
     def _advance(self, now_s: float) -> None:
         """Start the calls that may start now."""
         if self._is_advancing:
             return  # a call has ended as soon as it was started
         self._is_advancing = True
-        while self._alone and (self._how.runs is Runs.AS_TASK or not self._in_flight):
+        while self._alone and (self._are_tasks or not self._in_flight):
             self._start(self._alone.popleft())
         while self._line and self._may_start() and self._is_due():
             held = self._next()
@@ -230,6 +233,7 @@ class Station:
 
         def ended(result: Any, error: BaseException | None) -> None:
             self._ended(ticket, result, error)
+            self._changed(error is not None)
 
         cancel = self._calls.start(self.step, self._function, argument, ended)
         if call.is_running:

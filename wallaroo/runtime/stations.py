@@ -20,10 +20,9 @@ from wallaroo.names import StepId
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.runtime.alarms import Alarms
-from wallaroo.runtime.calls import Calls, Ended
+from wallaroo.runtime.calls import Calls
 from wallaroo.runtime.held import Failed, Held
 from wallaroo.runtime.station import Station
-from wallaroo.topology.plan import Step
 
 SLOT_RECORDS = 64
 """Records without an owner are pickled together in lists of so many."""
@@ -52,8 +51,9 @@ class Stations:
             step.id: Station(
                 step,
                 partial(dataflow.waiting.function_of, step),
-                _Noted(calls, self._changed),
+                calls,
                 clock,
+                self._changed,
             )
             for step in dataflow.waiting.steps
         }
@@ -230,14 +230,15 @@ class Stations:
 
     # Time
 
-    def _changed(self, *, may_retry: bool = True) -> None:
+    def _changed(self, may_have_alarm: bool = True) -> None:
         """A call has ended, or records have left."""
         if self._is_closed:
             return
-        for step in [*self._emptied]:
-            if not self._stations[step].pending:
-                self._emptied.pop(step)()
-        if may_retry:
+        if self._emptied:
+            for step in [*self._emptied]:
+                if not self._stations[step].pending:
+                    self._emptied.pop(step)()
+        if may_have_alarm:
             self._arm()
         self._wake_engine()
 
@@ -260,25 +261,6 @@ class Stations:
         """Assert the invariants."""
         for station in self._stations.values():
             station.check()
-
-
-class _Noted:
-    """Calls whose ends are noted, since results may leave then."""
-
-    def __init__(self, calls: Calls, changed: Callable[..., None]) -> None:
-        self._calls = calls
-        self._changed = changed
-
-    def start(
-        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended
-    ) -> Callable[[], object]:
-        """Start a call."""
-
-        def noted(result: Any, error: BaseException | None) -> None:
-            ended(result, error)
-            self._changed(may_retry=error is not None)
-
-        return self._calls.start(step, function, argument, noted)
 
 
 def _update(state: KeyedState, found: dict[Any, list[Held]]) -> None:
