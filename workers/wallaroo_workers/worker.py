@@ -309,7 +309,10 @@ class Worker:
         try:
             await self._resources.make()
         except WallarooError as error:
-            self._machine.fail(error.what, error.hint, error.exit_code)
+            # Nothing else may be sent before this worker has joined.
+            epoch, status = self._machine.epoch, error.exit_code
+            self._control.send(Failed(epoch, self.name, error.what, error.hint, status))
+            self.end(status)
             return False
         return True
 
