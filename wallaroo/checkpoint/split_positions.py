@@ -8,7 +8,7 @@ all shares together have each split once.
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SPLITS = "splits"
@@ -35,10 +35,15 @@ class SplitPosition:
     kind: SplitKind
     position: Any = None
     """For ``AT`` what the source's runner needs, as msgpack packs it; a text for ``ENDED``."""
+    _wire: list[Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Each barrier asks again for the positions of all splits, of which few have changed.
+        object.__setattr__(self, "_wire", [self.kind.value, self.position])
 
     def to_wire(self) -> list[Any]:
-        """Return the values as a list, as msgpack packs it."""
-        return [self.kind.value, self.position]
+        """Return the values as a list, as msgpack packs it; do not change it."""
+        return self._wire
 
     @classmethod
     def from_wire(cls, value: object) -> "SplitPosition":

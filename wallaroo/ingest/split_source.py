@@ -49,8 +49,8 @@ class SplitEvents(Protocol):
 class Split:
     """One split and where it is."""
 
-    __slots__ = ("base", "end", "is_caught_up", "kind", "name", "problem", "reading", "skip_count",
-                 "time")  # fmt: skip
+    __slots__ = ("_known", "base", "end", "is_caught_up", "kind", "name", "problem", "reading",
+                 "skip_count", "time")  # fmt: skip
 
     def __init__(self, name: str, reading: int, position: SplitPosition) -> None:
         is_at = position.kind is SplitKind.AT
@@ -61,6 +61,8 @@ class Split:
         """A position that the connector gave; ``None`` is the beginning."""
         self.skip_count: int = position.position[1] if is_at else 0
         """Records behind ``base`` that are taken already."""
+        self._known: SplitPosition | None = None
+        """The position that was asked for last, until it changes: most splits are idle."""
         self.is_caught_up = False
         self.end: int | None = None
         """Where the split ends, as the connector said last."""
@@ -78,6 +80,11 @@ class Split:
     @property
     def position(self) -> SplitPosition:
         """Where it is, without the batch from which records are being taken."""
+        if self._known is None:
+            self._known = self._position()
+        return self._known
+
+    def _position(self) -> SplitPosition:
         match self.kind:
             case SplitKind.AT:
                 return SplitPosition(SplitKind.AT, [self.base, self.skip_count])
@@ -88,11 +95,13 @@ class Split:
     def move(self, base: Any, skip_count: int) -> None:
         """Note that records up to here are taken."""
         self.kind, self.base, self.skip_count = SplitKind.AT, base, skip_count
+        self._known = None
 
     def take_up(self, batch: SplitBatch) -> int:
         """Return how many records of a batch that is next are taken already."""
         skip_count = min(self.skip_count, len(batch.records))
         self.skip_count -= skip_count
+        self._known = None
         self.is_caught_up = False
         return skip_count
 
@@ -111,6 +120,7 @@ class Split:
     def finish_all(self) -> None:
         """Note that all records are taken, and that none will follow."""
         self.kind = SplitKind.ENDED
+        self._known = None
 
     def ends_at(self, end: int | None) -> None:
         """Note where the connector says that the split ends now."""
@@ -195,7 +205,11 @@ class WorkerSplits:
 
     def positions(self) -> dict[str, SplitPosition]:
         """Return where each split is."""
-        return {name: self.position(name) for name in self._splits}
+        # Barriers wait for this, and a worker may have 100,000 splits.
+        positions = {name: split.position for name, split in self._splits.items()}
+        if self._split is not None and self._split.name in positions:
+            positions[self._split.name] = self.position(self._split.name)
+        return positions
 
     # What is read
 

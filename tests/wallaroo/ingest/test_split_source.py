@@ -87,6 +87,22 @@ def test_a_position_is_exact_within_a_batch() -> None:
     assert not splits.has_records
 
 
+def test_only_positions_that_change_are_made_anew() -> None:
+    """A barrier asks for all of them, and of 100,000 splits few are busy."""
+    splits, listener = new_splits()
+    for name in ("a", "b"):
+        splits.add(name, at(10, 1))
+    before = splits.positions()
+    splits.arrived("a", 1, batch_of([1, 2, 3], 20))
+    listener.slice(1)
+    after = splits.positions()
+    assert after["a"] == at(10, 2)
+    assert after["b"] is before["b"]
+    assert after["b"].to_wire() is before["b"].to_wire()
+    listener.slice(9)
+    assert splits.positions()["a"] == at(20, 0)
+
+
 def test_records_that_were_taken_are_skipped_over_several_batches() -> None:
     splits, listener = new_splits()
     splits.add("a", at(10, 5))
