@@ -6,6 +6,7 @@ import pytest
 
 from examples.kafka_totals.kafka_brokers import KafkaProcess
 from tests.kafka.broker import Broker, found_broker
+from tests.kafka.registry import Registry
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield Broker(found.bootstrap, process)
     finally:
         found.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A schema registry that runs."""
+    started = Registry(tmp_path_factory.mktemp("registry"))
+    started.start()
+    try:
+        yield started
+    finally:
+        started.kill()

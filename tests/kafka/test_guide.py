@@ -11,7 +11,9 @@ import pytest
 from tests.cluster.harness import application_options, run_to_end, running, wait_until
 from tests.docs.pages import page
 from tests.kafka.broker import PASSWORD, Broker
+from tests.kafka.registry import Registry
 from tests.kafka.topics_read import messages_in
+from wallaroo_connectors.kafka import AvroDecoder, AvroEncoder, SchemaRegistry
 
 pytestmark = [pytest.mark.kafka, pytest.mark.cluster]
 
@@ -82,6 +84,31 @@ def test_totals_are_written_to_a_topic_that_is_created(
     kafka.admin.delete_topics(["totals"])["totals"].result()
     unit = [("unit", b"EUR")]
     assert sorted(found) == [(b"ada", b"3", unit), (b"ada", b"8", unit), (b"bob", b"4", unit)]
+
+
+def test_totals_are_written_with_a_schema(
+    kafka: Broker,
+    registry: Registry,
+    orders: None,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REGISTRY_URL", registry.url)
+    monkeypatch.setenv("REGISTRY_LOGIN", "me:secret")
+    order = """{"type": "record", "name": "Order", "fields": [
+        {"name": "user", "type": "string"}, {"name": "amount", "type": "long"}]}"""
+    schemas = SchemaRegistry(registry.url)
+    encode = AvroEncoder(schemas, "orders", order)
+    messages = [(0, b"ada", encode({"user": "ada", "amount": amount})) for amount in (3, 4)]
+    kafka.produce("orders", messages)
+    kafka.make("totals", 2)
+    ended = run_to_end(folder, *application_options("schemas"))
+    assert ended.returncode == 0, ended.stderr
+    decode = AvroDecoder(schemas)
+    written = [decode(message.value()) for message in messages_in(kafka, "totals")]
+    kafka.admin.delete_topics(["totals"])["totals"].result()
+    schemas.client.close()
+    assert written == [{"user": "ada", "total": 3}, {"user": "ada", "total": 7}]
 
 
 def test_a_source_with_a_password_finds_its_partitions(

@@ -95,16 +95,16 @@ class ClientOptions:
         found = [*self._own_mistakes(self._options)]
         yield from found
         if not found:
-            options = {**ours, **self._without_variables()}
+            options = {**ours, **self._withoutvariables_in()}
             yield from _refused_by_client(options, self.role.client)
 
-    def _without_variables(self) -> dict[str, OptionValue]:
+    def _withoutvariables_in(self) -> dict[str, OptionValue]:
         """Return the options that can be checked where variables of the environment are not set.
 
         A client checks options that need each other, such as a password for a mechanism, only for
         the security protocol that it uses. So that is left out if any value is left out.
         """
-        plain = {name: value for name, value in self._options.items() if not _variables(value)}
+        plain = {name: value for name, value in self._options.items() if not variables_in(value)}
         if len(plain) < len(self._options):
             plain.pop("security.protocol", None)
         return plain
@@ -138,7 +138,7 @@ class ClientOptions:
         given["bootstrap.servers"] = self._bootstrap
         return {
             **ours,
-            **{name: self._with_environment(name, each) for name, each in given.items()},
+            **{name: with_environment(name, each, self.role.error) for name, each in given.items()},
         }
 
     def _from_file(self) -> dict[str, str]:
@@ -166,17 +166,6 @@ class ClientOptions:
                 )
             yield name.strip(), value.strip()
 
-    def _with_environment(self, name: str, value: OptionValue) -> OptionValue:
-        for variable in _variables(value):
-            if variable not in os.environ:
-                raise self.role.error(
-                    f'option "{name}" needs the environment variable {variable}, which is not set',
-                    "set it for wallaroo-run, and for the agents of other hosts",
-                )
-        if not isinstance(value, str):
-            return value
-        return _ENVIRONMENT.sub(lambda found: os.environ[found[1]], value)
-
     def without_secrets(self, text: str) -> str:
         """Return a text of the client library without the values of secrets."""
         try:
@@ -198,13 +187,32 @@ def missing_library() -> str | None:
     return None
 
 
-def _variables(value: object) -> list[str]:
+def with_environment(
+    name: str, value: OptionValue, error: type[wallaroo.SourceError | wallaroo.SinkError]
+) -> OptionValue:
+    """Return the value of an option with the variables of the environment that it names.
+
+    Raises ``error`` if one is not set.
+    """
+    for variable in variables_in(value):
+        if variable not in os.environ:
+            raise error(
+                f'option "{name}" needs the environment variable {variable}, which is not set',
+                "set it for wallaroo-run, and for the agents of other hosts",
+            )
+    if not isinstance(value, str):
+        return value
+    return _ENVIRONMENT.sub(lambda found: os.environ[found[1]], value)
+
+
+def variables_in(value: object) -> list[str]:
+    """Return the names of the variables of the environment in a value."""
     return _ENVIRONMENT.findall(value) if isinstance(value, str) else []
 
 
 def _secret_values(options: Mapping[str, OptionValue]) -> Iterable[str]:
     for name, value in options.items():
-        for variable in _variables(value):
+        for variable in variables_in(value):
             yield os.environ.get(variable, "") or MASK
         if isinstance(value, str) and any(each in name for each in _SECRETS):
             yield _ENVIRONMENT.sub(lambda found: os.environ.get(found[1], ""), value) or MASK

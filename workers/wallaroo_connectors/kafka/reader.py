@@ -71,6 +71,8 @@ class ReaderSettings:
     client_id: str
     fields: Callable[[Any], Any]
     """Returns the payload of a message."""
+    prepare: Callable[[list[Any]], None] | None
+    """Is called with values before they are handed out; it may fetch what decoding them needs."""
     has_keys: bool
     keeps_tombstones: bool
     on_out_of_range: str
@@ -212,6 +214,8 @@ class KafkaReader:
                 epoch=position.epoch if epoch is None else epoch,
             )
             kept = piece if settings.keeps_tombstones else _with_values(piece)
+            if settings.prepare is not None:
+                settings.prepare([each.value() for each in kept])
             yield (
                 name,
                 wallaroo.Batch(

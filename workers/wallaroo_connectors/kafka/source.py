@@ -10,7 +10,11 @@ import wallaroo
 from wallaroo_connectors.kafka.client import Cluster, error_of, new_client
 from wallaroo_connectors.kafka.group import GroupOffsets
 from wallaroo_connectors.kafka.messages import MessageDecoder, payload_of, value_of
-from wallaroo_connectors.kafka.options import ClientOptions, OptionValue, missing_library
+from wallaroo_connectors.kafka.options import (
+    ClientOptions,
+    OptionValue,
+    missing_library,
+)
 from wallaroo_connectors.kafka.positions import NO_EPOCH, Position, is_split, of_split, split_name
 from wallaroo_connectors.kafka.reader import DEFAULTS, FIXED, KafkaReader, ReaderSettings
 from wallaroo_connectors.kafka.topics import name_mistakes
@@ -272,6 +276,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
                 group=self._group or "wallaroo",
                 client_id=self._client_id,
                 fields=payload_of if is_whole else value_of,
+                prepare=getattr(self.decoder, "prepare", None),
                 has_keys=self.key is not None,
                 keeps_tombstones=self._tombstones == "pass",
                 on_out_of_range=self._on_out_of_range,

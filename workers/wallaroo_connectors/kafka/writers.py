@@ -94,6 +94,8 @@ class _TopicSink:
 
     def _open_producer(self, **ours: Any) -> TopicProducer:
         settings = self._settings
+        if (prepare := getattr(settings.encoder, "prepare", None)) is not None:
+            prepare()
         facts = find_topic(self._cluster, settings.topic, settings.create_topic)
         self._partition_count = facts.partition_count
         self._producer = TopicProducer(
