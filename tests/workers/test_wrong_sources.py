@@ -77,6 +77,29 @@ class ShortPoll(ReaderOfAll):
         return []
 
 
+class Several(PartitionedSource[Any]):
+    """Yields these batches, whatever the position."""
+
+    def __init__(self, *batches: Batch[Any]) -> None:
+        self.batches = batches
+
+    def read(self, partition: str, position: Any) -> Iterator[Any]:
+        yield from self.batches
+
+
+def of_offsets(*offsets: int, log: str | None = None) -> Batch[int]:
+    position = None if log is None else [offsets[-1] + 1, log]
+    return Batch([*offsets], position, offsets=[*offsets])
+
+
+async def test_offsets_may_begin_anew_in_another_log() -> None:
+    source = Several(of_offsets(7, 8, log="old"), of_offsets(0, 2, log="new"), of_offsets(5))
+    async with running(source) as played:
+        await played.until_ended("")
+    assert played.records == [7, 8, 0, 2, 5]
+    assert played.errors == []
+
+
 class FailsElsewhere(PartitionedSource[Any]):
     """Ends a partition that it does not have."""
 
@@ -117,6 +140,10 @@ async def test_a_source_without_partitions_that_asks_once_is_logged() -> None:
     [
         (Wrong(Batch([1, 2, 3], offsets=[9, 8, 7])), "Wrong.read (|3 offsets go from 9 to 7"),
         (Wrong(Batch([1, 2], offsets=[7, 7])), "Wrong.read (|2 offsets go from 7 to 7"),
+        (
+            Several(of_offsets(7, 9), of_offsets(10, 11), of_offsets(11, 12)),
+            "Several.read (|starts at offset 11, although everything before 12 was read|over",
+        ),
         (Coroutine(), "Coroutine.read (|returned a coroutine, not a generator|with yield"),
         (Made(5), "Made.reader (|returned an int, which has no method add()|poll(timeout_s)"),
         (AsyncMade(5), "AsyncMade.reader (|returned an int, which has no method add()"),

@@ -189,6 +189,27 @@ def _check_rising(offsets: Sequence[int], method: Method, partition: str) -> Non
         )
 
 
+def check_follows(batch: SplitBatch, position: Any, method: Method, partition: str) -> None:
+    """Refuse a batch with an offset before ``position``, behind which it was to be read.
+
+    If the further items of positions differ, the offsets are of another log.
+    """
+    first, before = offset_of(batch.offsets[0] if batch.offsets else None), offset_of(position)
+    if first is None or before is None or _log_of(position) != _log_of(batch.position):
+        return
+    if first < before:
+        raise ClusterError(
+            f"{method} gave a batch of partition {partition!r} that starts at offset {first}, "
+            f"although everything before {before} was read",
+            hint="give each record an offset that is higher than the one before it, also over "
+            "batches, and start to read at the position that is given",
+        )
+
+
+def _log_of(position: Any) -> list[Any]:
+    return position[1:] if type(position) is list else []
+
+
 def _after_last(offsets: Sequence[int], method: Method, partition: str) -> int:
     last = offsets[-1]
     if type(last) is not int:

@@ -16,6 +16,7 @@ from wallaroo.ingest.split_batches import (
     Method,
     SplitBatch,
     bytes_of,
+    check_follows,
     checked_batch,
     plain_position,
 )
@@ -159,6 +160,7 @@ class ReadState:
             batch = self._of_pairs(given, split, read_ns)
         else:
             batch = checked_batch(given, self._method, split, read_ns)
+            check_follows(batch, position, self._method, split)
         if batch.records or batch.position is not None:
             position = batch.position
         self.places[split] = reading, position
