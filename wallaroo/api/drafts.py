@@ -294,6 +294,8 @@ def _label(draft: PipelineDraft) -> str:
     if draft.steps:
         name = draft.steps[0].computation.name
         return "lambda" if name == _LAMBDA else name
+    if draft.key is not None:
+        return "collect" if not draft.key.name else "key_by"
     return "split" if draft.branches else "sinks"
 
 

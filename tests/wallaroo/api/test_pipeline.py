@@ -253,6 +253,22 @@ def test_a_key_at_the_end_of_a_prefix_is_that_of_all_it_feeds() -> None:
         assert pipeline.steps[0].partition is None
 
 
+def test_a_pipeline_that_only_gives_a_key_is_named_after_it() -> None:
+    start = lines()
+    keyed, collected = start.key_by(first_letter), start.collect()
+    pipelines = declared(
+        keyed.to(count).to_sink(SINK),
+        keyed.to(repeat).to_sink(SINK),
+        collected.to(count).to_sink(OTHER),
+        collected.to(repeat).to_sink(OTHER),
+    )
+    assert [pipeline.name for pipeline in pipelines if not pipeline.steps] == [
+        "lines",
+        "lines > key_by",
+        "lines > collect",
+    ]
+
+
 def test_a_merge_is_fed_by_all_its_pipelines() -> None:
     letters = source("letters", tcp(1))
     one, two, merged = declared(
