@@ -106,7 +106,7 @@ class SessionStore:
     def add_keys(self, keys: Any) -> None:
         """Set the timers of keys that were restored or moved here, whose sessions ``state`` has."""
         for key in keys:
-            self._set_timer(key)
+            self._set_timer(key, min(map(self._due_at, self._state.objects[key])))
 
     @property
     def is_due(self) -> bool:
@@ -130,18 +130,18 @@ class SessionStore:
         """
         mine: list[Session] = self._state.objects.get(key, [])
         end = time + self._gap_ns
-        joined = [each for each in mine if self._joins(each, time, end)]
+        joined = [each for each in mine if self._joins(each, time, end)] if mine else []
         if not joined and self._has_passed(end, self._lateness_ns):
             self._add_late(key, record, time)
             return
         self._state.before_change(key)
-        session = self._merged(joined, time, end)
+        session = self._merged(joined, time, end) if joined else self._new(time, end)
         session.set_accumulator(self._aggregation.updated(record, session.accumulator, time))
-        kept = [each for each in mine if each not in joined]
+        kept = [each for each in mine if each not in joined] if mine else mine
         if len(kept) >= self._sessions_max:
             raise ValueError(f"a key has {len(kept)} sessions already")
-        self._state.objects[key] = sorted([*kept, session], key=_start_of)
-        self._set_timer(key)
+        self._state.objects[key] = sorted([*kept, session], key=_start_of) if kept else [session]
+        self._set_timer(key, self._due_at(session))
         self._give_results(key, session)
 
     def take_side(self) -> list[tuple[Any, Any, int]]:
@@ -220,14 +220,17 @@ class SessionStore:
         # A record before the start may make it too long; then it has a session of its own.
         return session.start <= time or session.end - time <= self._longest_ns
 
+    def _new(self, time: int, end: int) -> Session:
+        if self._longest_ns is not None:
+            end = min(end, time + self._longest_ns)
+        return Session(time, end, self._aggregation.initial())
+
     def _merged(self, joined: list[Session], time: int, end: int) -> Session:
         """Return one session of these and the span of a record."""
         start = min([time, *(each.start for each in joined)])
         end = max([end, *(each.end for each in joined)])
         if self._longest_ns is not None:
             end = min(end, start + self._longest_ns)
-        if not joined:
-            return Session(start, end, self._aggregation.initial())
         accumulator = joined[0].accumulator
         for each in joined[1:]:
             accumulator = self._merge(accumulator, each.accumulator)
@@ -271,9 +274,8 @@ class SessionStore:
             if not session.has_fired and not self._has_passed(session.end):
                 self._give(key, session, ResultKind.EARLY)
 
-    def _set_timer(self, key: Any) -> None:
+    def _set_timer(self, key: Any, due_at: int) -> None:
         """Set the timer of a key, unless it comes up early enough."""
-        due_at = min(map(self._due_at, self._state.objects[key]))
         pending = self._timers.due.get(key)
         if pending is None or due_at < pending:
             self._timers.set(key, due_at)
@@ -285,8 +287,11 @@ class SessionStore:
         if mine is None:
             return
         due = [each for each in mine if self._due_at(each) <= time]
-        if due:
-            self._state.before_change(key)
+        if not due:
+            # They have grown since the timer was set.
+            self._set_timer(key, min(map(self._due_at, mine)))
+            return
+        self._state.before_change(key)
         for session in due:
             if not session.has_fired:
                 self._give_final(key, session)
@@ -295,7 +300,7 @@ class SessionStore:
     def _keep(self, key: Any, sessions: list[Session]) -> None:
         if sessions:
             self._state.objects[key] = sessions
-            self._set_timer(key)
+            self._set_timer(key, min(map(self._due_at, sessions)))
         else:
             self._state.remove(key)
 
