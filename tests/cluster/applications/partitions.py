@@ -3,7 +3,8 @@
 Arguments: how many partitions there are, how many numbers each has, and what to do besides:
 ``hang`` hangs once in ``read``, ``hangs`` does so each time, ``refuse`` ends one partition with an
 error, ``unpackable`` gives a position that no checkpoint can store, ``async`` reads on the event
-loop. A source reads its folder for names of further partitions, ``more-NAME``.
+loop, ``waits`` keeps the last numbers back until there is a file ``finish``. A source reads its
+folder for names of further partitions, ``more-NAME``.
 """
 
 import os
@@ -43,10 +44,15 @@ class Numbers(wallaroo.PartitionedSource[tuple[str, int]]):
             if "unpackable" in self.chosen:
                 yield wallaroo.Batch([(partition, n)], position=object())
             end = min(n + BATCH, self.number_count)
+            while end == self.number_count and self._waits():
+                yield None
             yield wallaroo.Batch([(partition, each) for each in range(n, end)], position=end)
             if hangs and end >= self.number_count // 2:
                 self._hang()
             yield None
+
+    def _waits(self) -> bool:
+        return "waits" in self.chosen and not (self.folder / "finish").exists()
 
     def _hang(self) -> None:
         mark = self.folder / "hung"
