@@ -73,7 +73,7 @@ class LivelyCluster:
                     "latency": latency,
                     "by_worker": {} if self.is_idle else dict.fromkeys(self.workers, latency),
                 }
-                for name in ("orders", "market data")
+                for name in ("orders", "market data", "refused")
             ],
             "graph": self._graph(rate, total),
             "workers": [
@@ -123,7 +123,7 @@ class LivelyCluster:
                     each: [None if wave is None else LATENCY[each] * wave for wave in waves]
                     for each in ("p50", "p99")
                 }
-                for name in ("orders", "market data")
+                for name in ("orders", "market data", "refused")
             },
         }
 
@@ -202,6 +202,9 @@ class LivelyCluster:
             _node("orders/check", "step", "orders", "to_state_partition", rate * 0.9, total,
                   name="check order", state="market", failed=41, user_share=0.42, is_behind=True),
             _node("orders/sink", "sink", "orders", "TCPSink", rate / 3, total // 3),
+            # Fed by the other pipeline, whose sink it shares.
+            _node("refused/feed", "feed", "refused", "feed", rate / 8, total // 8),
+            _node("refused/tell", "step", "refused", "to", rate / 8, total // 8, name="tell"),
             _node("market data/source", "source", "market data", "TCPSource", rate * 0.4,
                   total // 2),
             _node("market data/update", "step", "market data", "to_state_partition", rate * 0.4,
@@ -211,6 +214,9 @@ class LivelyCluster:
             ("orders/source", "orders/decoded", rate, False),
             ("orders/decoded", "orders/check", rate * 0.9, True),
             ("orders/check", "orders/sink", rate / 3, False),
+            ("orders/check", "refused/feed", None, False),
+            ("refused/feed", "refused/tell", rate / 8, False),
+            ("refused/tell", "orders/sink", rate / 8, False),
             ("market data/source", "market data/update", rate * 0.4, True),
         ]
         names = ("from", "to", "rate", "exchange")

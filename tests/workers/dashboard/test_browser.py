@@ -24,6 +24,7 @@ expect.set_options(timeout=WAIT_MS)
 PLACES = {
     "overview": "/",
     "pipeline": "/pipelines/orders",
+    "inner pipeline": "/pipelines/refused",
     "step": "/steps/check%20order",
     "worker": "/workers/w3",
     "state": "/states/market",
