@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.durable import manifest_numbers, newest, wait_checkpoints
-from tests.cluster.harness import APPLICATIONS, ending, framed, running, wait_processed
+from tests.cluster.harness import (
+    APPLICATIONS,
+    ending,
+    framed,
+    running,
+    send_bytes,
+    wait_processed,
+    wait_until,
+)
 from tests.cluster.test_resize import ResizableCluster
 from wallaroo.checkpoint.manifest import Manifest, decode_manifest, manifest_name
 
@@ -96,13 +104,17 @@ def test_the_initializer_may_be_killed_at_every_point_of_a_delivery(
 
 
 def test_a_target_that_is_away_delays_results_and_loses_none(folder: Path) -> None:
-    with running(folder, "once", *options()) as cluster:
-        wait_checkpoints(folder / "checkpoints", 2)
+    lines = (folder / "lines.txt").read_bytes().splitlines()
+    with running(folder, "once", *options("--in", "127.0.0.1:0")) as cluster:
+        cluster.wait_ready()
+        send_bytes(cluster.source_port(), framed(*lines[: LINES // 2]))
+        wait_until("some results are there", lambda: rows_of(folder) != [])
         (folder / "target").rename(folder / "away")
+        send_bytes(cluster.source_port(), framed(*lines[LINES // 2 :]))
         waiting = cluster.wait_event("sink.waiting")
         assert waiting["sink"] == "sink 0"
         (folder / "away").rename(folder / "target")
-        assert cluster.wait_end() == 0
+        assert cluster.stop() == 0
     check_rows(folder)
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.durable import newest, wait_checkpoints
-from tests.cluster.harness import APPLICATIONS, ending, framed, running, wait_processed
+from tests.cluster.harness import (
+    APPLICATIONS,
+    ending,
+    framed,
+    running,
+    send_bytes,
+    wait_processed,
+)
 from tests.cluster.test_resize import ResizableCluster
 
 pytestmark = pytest.mark.cluster
@@ -78,12 +85,16 @@ def test_the_initializer_may_be_killed_and_another_number_of_workers_goes_on(
 
 
 def test_a_target_that_is_away_delays_results_and_loses_none(folder: Path) -> None:
-    with running(folder, "parts", *options()) as cluster:
-        wait_checkpoints(folder / "checkpoints", 2)
+    lines = (folder / "lines.txt").read_bytes().splitlines()
+    with running(folder, "parts", *options("--in", "127.0.0.1:0")) as cluster:
+        cluster.wait_ready()
+        send_bytes(cluster.source_port(), framed(*lines[: LINES // 2]))
+        wait_checkpoints(folder / "checkpoints")
         (folder / "target").rename(folder / "away")
+        send_bytes(cluster.source_port(), framed(*lines[LINES // 2 :]))
         assert cluster.wait_event("sink.waiting")["sink"] == "sink 0"
         (folder / "away").rename(folder / "target")
-        assert cluster.wait_end() == 0
+        assert cluster.stop() == 0
     check_rows(folder)
 
 
