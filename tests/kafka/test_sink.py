@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -139,6 +140,19 @@ def test_many_records_stay_in_order_for_each_key(kafka: Broker, delivery: str) -
     for key in {key for _, key in rows}:
         assert [each for each in found if each[1] == key] == [e for e in rows if e[1] == key]
     assert len(found) == len(rows)
+
+
+@pytest.mark.slow
+def test_a_sink_that_is_at_least_once_waits_for_a_broker_that_is_away(kafka: Broker) -> None:
+    process, topic = kafka.own(), kafka.topic()
+    with opened(kafka, topic, "at_least_once") as sink, ThreadPoolExecutor() as thread:
+        sink.write(b"before")
+        process.kill()
+        writing = thread.submit(sink.write, b"meanwhile")
+        process.start()
+        writing.result(60)
+    # The same producer goes on, so nothing is written twice.
+    assert values_in(kafka, topic) == [b"before", b"meanwhile"]
 
 
 # What is refused

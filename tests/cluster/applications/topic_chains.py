@@ -78,7 +78,7 @@ class HalvingProducer(TopicProducer):
 
     points: Points
 
-    def write(self, messages: Sequence[Any], go_on: Callable[[], None]) -> None:
+    def write(self, messages: Sequence[Any], go_on: Callable[[bool], None]) -> None:
         half = len(messages) // 2
         super().write(messages[:half], go_on)
         self.points.at("half written")

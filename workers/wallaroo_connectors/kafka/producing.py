@@ -7,8 +7,8 @@
 * *A message is written twice.* The client sends again what was not acknowledged; the producer is
   idempotent, so the broker knows such messages. A producer that replaces another one does not know
   what the other one sent.
-* *The brokers are away.* The client tries on by itself. ``has_given_up`` says that no broker can be
-  reached, so that a caller who can try again safely does not wait for it.
+* *The brokers are away.* The client tries on by itself. A caller that can try again safely is told
+  that no broker can be reached, and does not wait for it.
 * *A message is larger than its topic allows.* The broker refuses the whole batch of messages that
   has it. So the limit of the topic becomes the limit of the client, and larger messages are refused
   before anything is sent.
@@ -80,12 +80,15 @@ class TopicProducer:
         if error is not None:
             self._failed.append(error)
 
-    def write(self, messages: Sequence[Fields], go_on: Callable[[], None]) -> None:
+    def write(self, messages: Sequence[Fields], go_on: Callable[[bool], None]) -> None:
         """Write messages; return when the brokers have all of them.
 
-        ``go_on`` is called while they are waited for, and raises to give up.
+        ``go_on`` is called while they are waited for, with whether the client has reported that no
+        broker can be reached. It raises to give up.
         """
         self._failed.clear()
+        # What went wrong between two writes may be over.
+        self._errors.clear()
         for value, key, partition, timestamp_ms, headers in messages:
             while True:
                 try:
@@ -100,25 +103,19 @@ class TopicProducer:
                     break
         while self.client.flush(SLICE_S):
             self._look(go_on)
-        self._look(lambda: None)
+        self._look(lambda _: None)
 
-    def _look(self, go_on: Callable[[], None]) -> None:
+    def _look(self, go_on: Callable[[bool], None]) -> None:
         """Raise what the client has reported, if it is the end of this attempt."""
-        if self._failed:
-            raise self.error_of(self._failed[0])
-        for error in self._errors:
-            if is_refusal(error, self._options):
-                raise self.error_of(error)
-        go_on()
-
-    @property
-    def has_given_up(self) -> bool:
-        """Return whether the client has reported that no broker can be reached, and forget it."""
         from confluent_kafka import KafkaError
 
-        codes = {error.code() for error in self._errors}
-        self._errors.clear()
-        return KafkaError._ALL_BROKERS_DOWN in codes
+        if self._failed:
+            raise self.error_of(self._failed[0])
+        errors, self._errors[:] = [*self._errors], []
+        for error in errors:
+            if is_refusal(error, self._options):
+                raise self.error_of(error)
+        go_on(KafkaError._ALL_BROKERS_DOWN in {error.code() for error in errors})
 
     def error_of(self, error: Any) -> Exception:
         """Return what to raise for an error of the client library."""

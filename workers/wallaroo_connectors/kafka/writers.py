@@ -103,7 +103,7 @@ class _TopicSink:
         )
         return self._producer
 
-    def _write(self, records: list[Any], go_on: Callable[[], None]) -> None:
+    def _write(self, records: list[Any], go_on: Callable[[bool], None]) -> None:
         producer = self._producer
         assert producer is not None, "the sink is not open"
         producer.write(self._messages(records, producer.message_bytes_max), go_on)
@@ -131,7 +131,7 @@ class KafkaSink(_TopicSink, wallaroo.Sink[Any]):
         """Write these records; return when all replicas have them."""
         # The producer tries on while brokers are away. Another one would write messages again whose
         # acknowledgement was lost.
-        self._write(records, lambda: None)
+        self._write(records, lambda _: None)
 
 
 class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
@@ -223,11 +223,10 @@ class KafkaOnceSink(_TopicSink, wallaroo.OnceSink[Any]):
         self._transact(client.commit_transaction, WRITTEN_WITHIN_S)
         self._is_in_transaction = False
 
-    def _go_on(self) -> None:
+    def _go_on(self, is_down: bool) -> None:
         """Give up if no broker can be reached: unlike a producer, a transaction is safe to repeat,
         and while this waits the worker cannot go back to a checkpoint."""
-        assert self._producer is not None
-        if self._producer.has_given_up:
+        if is_down:
             raise ConnectionError("no broker can be reached")
         if time.monotonic() > self._give_up_s:
             raise TimeoutError(f"the brokers have not taken a batch within {WRITTEN_WITHIN_S:g} s")
