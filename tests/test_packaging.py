@@ -24,6 +24,7 @@ PACKAGES = {
     "wallaroo": ROOT / "wallaroo",
     "wallaroo_workers": ROOT / "workers" / "wallaroo_workers",
     "wallaroo_connectors": ROOT / "workers" / "wallaroo_connectors",
+    "wallaroo_pytest": ROOT / "workers" / "wallaroo_pytest",
     "wallaroo_cli": ROOT / "cli" / "wallaroo_cli",
 }
 

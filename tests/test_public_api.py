@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import re
 from pathlib import Path
 from typing import get_type_hints
 
@@ -125,6 +126,7 @@ PUBLIC: dict[str, set[str]] = {
         "top",
     },
     "wallaroo.testing.kit": {"check_sink", "check_source"},
+    "wallaroo_pytest": {"ClusterStarter", "ClusterUnderTest", "wallaroo_cluster"},
     "wallaroo.errors": {
         "AlreadyExistsError",
         "ClusterError",
@@ -219,3 +221,16 @@ def test_the_annotations_of_public_methods_can_be_read_when_they_run() -> None:
     assert len(methods) > 20
     for method in methods:
         assert "return" in get_type_hints(method)
+
+
+IMPORTS_WHEN_CALLED = {"wallaroo/__main__.py", "wallaroo/api/running.py", "wallaroo/testing/kit.py"}
+
+
+def test_few_modules_import_what_acts_when_they_are_called() -> None:
+    root = Path(wallaroo.__file__).parent
+    found = {
+        f"wallaroo/{path.relative_to(root)}"
+        for path in root.rglob("*.py")
+        if re.search(r"import_module\(f?\"wallaroo_", path.read_text())
+    }
+    assert found == IMPORTS_WHEN_CALLED

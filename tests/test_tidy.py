@@ -228,7 +228,10 @@ def test_only_commands_decide_about_their_process(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("root", "names"),
-    [("workers", ["wallaroo_connectors", "wallaroo_workers"]), ("cli", ["wallaroo_cli"])],
+    [
+        ("workers", ["wallaroo_connectors", "wallaroo_pytest", "wallaroo_workers"]),
+        ("cli", ["wallaroo_cli"]),
+    ],
 )
 def test_a_source_root_holds_only_packages_with_our_prefix(root: str, names: list[str]) -> None:
     assert [*(ROOT / root).glob("*.py")] == []

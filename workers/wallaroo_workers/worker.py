@@ -296,8 +296,6 @@ class Worker:
             for task in [*self._running, *self._of_epoch]:
                 task.cancel()
         self._loop_watch.close()
-        if self._listener is not None:
-            self._listener.close()
         await self._resources.close()
         self._hand_over.close()
         self._dead_letters.close()

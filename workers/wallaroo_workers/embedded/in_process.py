@@ -37,13 +37,14 @@ class InProcess:
         self._tasks[name] = asyncio.create_task(self._run(worker, ended))
         return os.getpid()
 
-    async def _run(self, worker: Worker, ended: "partial[None]") -> None:
+    async def _run(self, worker: "_InProcessWorker", ended: "partial[None]") -> None:
         reason = "it was ended"
         try:
             reason = f"it ended with status {await worker.run()}"
         except (OSError, TimeoutError) as error:
             reason = f"it could not reach the initializer: {error}"
         finally:
+            await worker.disconnect()
             ended(reason)
 
     def kill(self, worker: WorkerName) -> None:
@@ -119,6 +120,14 @@ class _InProcessWorker(Worker):
     def before_first_open(self) -> None:
         """Exempt all present objects from garbage collection until the end of the run."""
         self._home.freeze()
+
+    async def disconnect(self) -> None:
+        """Close all listeners and connections, as the end of a process does by itself."""
+        for listener in self._sources.listeners.values():
+            await listener.stop_accepting()
+            listener.detach()
+        if self._listener is not None:
+            self._listener.close()
 
 
 def _stay(_status: int) -> NoReturn:

@@ -71,6 +71,7 @@ class EmbeddedRun:
         self._settings = settings
         self.plan = application
         """As this process knows it."""
+        self.is_here = is_here
         self._here: InProcess | None = None
         if is_here:
             self._make_here(application)
