@@ -53,6 +53,7 @@ export function stepCards(name, nodes) {
   </div>`;
 }
 
+const isAny = (_) => true;
 const workersOf = (node) =>
   Object.entries(node.by_worker).map(([worker, facts]) => ({ worker, ...facts }));
 
@@ -60,7 +61,7 @@ const workersOf = (node) =>
 function rowsOf(nodes, latencies) {
   const workers = new Set(nodes.flatMap((node) => Object.keys(node.by_worker)));
   return [...workers].map((worker) => {
-    const sumOf = (field, counts = () => true) => nodes.reduce((all, node) =>
+    const sumOf = (field, counts = isAny) => nodes.reduce((all, node) =>
       all + (counts(node) ? node.by_worker[worker]?.[field] ?? 0 : 0), 0);
     const isSink = (node) => node.kind === "sink";
     return {
