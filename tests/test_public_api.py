@@ -60,6 +60,12 @@ PUBLIC: dict[str, set[str]] = {
         "OctetDecoder",
         "OctetEncoder",
         "Unbuffered",
+        "CustomKafkaSinkCLIParser",
+        "CustomKafkaSourceCLIParser",
+        "DefaultKafkaSinkCLIParser",
+        "DefaultKafkaSourceCLIParser",
+        "kafka_parse_sink_options",
+        "kafka_parse_source_options",
         "attach_to_module",
         "dt_to_timestamp",
         "key_extractor",
@@ -223,7 +229,12 @@ def test_the_annotations_of_public_methods_can_be_read_when_they_run() -> None:
         assert "return" in get_type_hints(method)
 
 
-IMPORTS_WHEN_CALLED = {"wallaroo/__main__.py", "wallaroo/api/running.py", "wallaroo/testing/kit.py"}
+IMPORTS_WHEN_CALLED = {
+    "wallaroo/__main__.py",
+    "wallaroo/api/kafka_options.py",
+    "wallaroo/api/running.py",
+    "wallaroo/testing/kit.py",
+}
 
 
 def test_few_modules_import_what_acts_when_they_are_called() -> None:

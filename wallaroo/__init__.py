@@ -34,6 +34,14 @@ from wallaroo.api.configs import (
     GenSourceConfig,
 )
 from wallaroo.api.decorated import BaseWrapped
+from wallaroo.api.kafka_options import (
+    CustomKafkaSinkCLIParser,
+    CustomKafkaSourceCLIParser,
+    DefaultKafkaSinkCLIParser,
+    DefaultKafkaSourceCLIParser,
+    kafka_parse_sink_options,
+    kafka_parse_source_options,
+)
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
@@ -90,7 +98,11 @@ __all__ = [
     "ComputationAsync",
     "ComputationBatch",
     "ComputationMulti",
+    "CustomKafkaSinkCLIParser",
+    "CustomKafkaSourceCLIParser",
     "Decoder",
+    "DefaultKafkaSinkCLIParser",
+    "DefaultKafkaSourceCLIParser",
     "Delete",
     "Delivery",
     "Encoder",
@@ -144,6 +156,8 @@ __all__ = [
     "encoder",
     "get_logger",
     "hours",
+    "kafka_parse_sink_options",
+    "kafka_parse_source_options",
     "key_extractor",
     "microseconds",
     "milliseconds",
