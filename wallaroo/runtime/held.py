@@ -79,11 +79,12 @@ def outcomes_of(returned: Any, count: int) -> list[Any]:
         return [Failed(error)] * count
 
 
-def outcomes_of_batch(function: Callable[[Any], Any], records: list[Any]) -> list[Any]:
+def outcomes_of_batch(function: Callable[[Any], Any], batch: list[Held]) -> list[Any]:
     """Call ``function`` for records, and for each alone if it raises; return their outcomes."""
     try:
-        return outcomes_of(function(records), len(records))
+        # The function may change its list, so it is a new one for each call.
+        return outcomes_of(function([held.record for held in batch]), len(batch))
     except BaseException as error:  # noqa: BLE001  whatever user code raises is a failure
-        if len(records) == 1:
+        if len(batch) == 1:
             return [Failed(error)]
-        return [outcome for each in records for outcome in outcomes_of_batch(function, [each])]
+        return [outcome for held in batch for outcome in outcomes_of_batch(function, [held])]

@@ -183,8 +183,7 @@ class Station:
         """Call the function for the records in line, and for each alone if that fails."""
         batch = self._next()
         self._called_count += len(batch)
-        outcomes = outcomes_of_batch(self._function, [held.record for held in batch])
-        self._decide_each(batch, outcomes)
+        self._decide_each(batch, outcomes_of_batch(self._function, batch))
 
     def _next(self) -> list[Held]:
         line = self._line

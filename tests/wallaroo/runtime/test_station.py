@@ -259,6 +259,20 @@ def test_one_bad_record_of_a_batch_fails_alone() -> None:
     assert waited.run_batches() == [1.0, "ZeroDivisionError('division by zero')", 0.5]
 
 
+def test_a_batch_function_may_change_its_list() -> None:
+    def popping(numbers: list[int]) -> list[float]:
+        results = []
+        while numbers:
+            results.append(1 / numbers.pop(0))
+        return results
+
+    waited = Waited(popping, runs=Runs.AT_ONCE, batch_max=3, capacity=0)
+    waited.enter(1, 2, 4)
+    assert waited.run_batches() == [1.0, 0.5, 0.25]
+    waited.enter(1, 0, 2)
+    assert waited.run_batches() == [1.0, "ZeroDivisionError('division by zero')", 0.5]
+
+
 @pytest.mark.parametrize("runs", [Runs.AT_ONCE, Runs.IN_THREAD])
 def test_another_number_of_results_fails_all_records_of_the_batch(runs: Runs) -> None:
     waited = Waited(lambda numbers: numbers[:1], runs=runs, batch_max=4, order=Order.ALL)
