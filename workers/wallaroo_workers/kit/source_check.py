@@ -11,6 +11,7 @@ from wallaroo.connectors.source_classes import PartitionedSource
 from wallaroo.describing import text_of, type_name
 from wallaroo.ingest.split_batches import SplitBatch
 from wallaroo_workers.kit.awaiting import Caller
+from wallaroo_workers.loop_watch import watched_source
 from wallaroo_workers.sources.author_methods import (
     checked_item,
     has_own,
@@ -136,7 +137,7 @@ class _Check:
         if has_own(self._source, "reader"):
             return self._call(self._source.reader)
         if is_asynchronous(self._source):
-            return self._call(AsyncPartitionReader, self._source)
+            return self._call(AsyncPartitionReader, self._source, watched_source("check"))
         return PartitionReader(self._source)
 
 
