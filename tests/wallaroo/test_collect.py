@@ -246,3 +246,29 @@ def test_pipelines_may_feed_pipelines(seed: int, workers: int, given: str) -> No
         assert Counter(map(int, collected.encoded[plan.sink_name(SinkId(index))])) == rows
         assert Counter(collected.outputs[plan.sink_name(SinkId(index))]) == rows
     assert Counter((each.pipeline, each.step) for each in collected.failures) == wanted.failures
+
+
+def ends_of_one_prefix(*, through_a_step: bool) -> wallaroo.Application:
+    clicks = wallaroo.source("clicks", wallaroo.TCPSourceConfig("127.0.0.1", 0, decode))
+    sink = wallaroo.TCPSinkConfig("127.0.0.1", 1, encode, name="results")
+    other = clicks.map(as_it_is) if through_a_step else clicks
+    return wallaroo.build_application("ends", clicks.to_sink(sink), other.to_sink(sink))
+
+
+def as_it_is(record: dict[str, Any]) -> dict[str, Any]:
+    return record
+
+
+@pytest.mark.parametrize(("through_a_step", "count"), [(False, 1), (True, 2)])
+def test_a_prefix_that_ends_twice_delivers_once_for_each_different_end(
+    *, through_a_step: bool, count: int
+) -> None:
+    application = ends_of_one_prefix(through_a_step=through_a_step)
+    outputs = collect(application, {"clicks": [{"user": "a", "count": 1}]}).outputs["results"]
+    assert len(outputs) == count
+
+
+def test_all_ends_of_a_prefix_get_the_same_object() -> None:
+    application = ends_of_one_prefix(through_a_step=True)
+    one, other = collect(application, {"clicks": [{"user": "a", "count": 1}]}).outputs["results"]
+    assert one is other
