@@ -75,6 +75,12 @@ class CustomKafkaSourceCLIParser(SourceConfig[Any]):
     builder.new_pipeline("convert", wallaroo.CustomKafkaSourceCLIParser(args, decode))
     """
 
+    topic: str
+    brokers: list[Broker]
+    log_level: str
+    decoder: Callable[[Any], Any]
+    _option: str
+
     def __init__(self, args: Sequence[str], decoder: Callable[[Any], Any]) -> None:
         given, _ = _parser("kafka_source").parse_known_args(list(args))
         self.topic, self.brokers, self.log_level = _source_options(given)
@@ -111,6 +117,14 @@ class CustomKafkaSinkCLIParser(SinkConfig[Any]):
 
     ``encoder`` returns the value, its key or ``None``, and a partition or ``None``.
     """
+
+    topic: str
+    brokers: list[Broker]
+    log_level: str
+    max_produce_buffer_ms: int
+    max_message_size: int
+    encoder: Callable[[Any], Any]
+    _option: str
 
     def __init__(self, args: Sequence[str], encoder: Callable[[Any], Any]) -> None:
         self._use(_sink_options("kafka_sink", args))
