@@ -119,7 +119,7 @@ class Restorer:
                 continue  # the application has no such state now, and its user lets it be dropped
             # A part from before keys moved away may hold keys that are newer at another worker.
             is_mixed = part.checkpoint < share.gave_at
-            took_later = _taken_since(part, share.took.get(state, {}))
+            took_later = taken_since(part, share.took.get(state, {}))
             is_wanted = self._filter(
                 saved_maps[part.state], share.worker, is_mixed, took_later, is_all_mine
             )
@@ -199,8 +199,8 @@ class Restorer:
         return is_wanted
 
 
-def _taken_since(part: PartRef, took: dict[int, list[int]]) -> frozenset[int]:
-    """Return the partitions that moved back to the worker since it wrote `part`."""
+def taken_since(part: PartRef, took: dict[int, list[int]]) -> frozenset[int]:
+    """Return the partitions that moved back to the worker since it wrote ``part``."""
     later = (partitions for at, partitions in took.items() if at > part.checkpoint)
     return frozenset(partition for partitions in later for partition in partitions)
 

@@ -237,7 +237,7 @@ class ManifestWriter:
         if base is None:
             base = self._nothing(epoch)
         else:
-            self._check_plan(base)
+            await self._check_plan(base)
             await self._gate.check(base, may_change=self._rules.allow_changed_state)
         needed = await self._needed_input(base) if keeps_input(self._plan) else None
         await self._check_input(needed, newest)
@@ -338,7 +338,7 @@ class ManifestWriter:
             shapes=self._shapes,
         )
 
-    def _check_plan(self, base: Manifest) -> None:
+    async def _check_plan(self, base: Manifest) -> None:
         current = list(outline(self._plan))
         # The gate decides whether the class of a state may have changed.
         apart = self._gate.may_differ()
@@ -354,6 +354,7 @@ class ManifestWriter:
             values = {"next": "states are taken over by their names"}
             self._ports.warn("checkpoint.plan_changed", values)
             self._report_dropped(base)
+            await self._gate.report_dropped_records(base)
             return
         what = difference(base.outline, current)
         raise ConfigError(

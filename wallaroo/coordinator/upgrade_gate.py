@@ -12,6 +12,7 @@ from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.parts import read_part
+from wallaroo.checkpoint.saved_values import saved_values
 from wallaroo.checkpoint.shapes import StateShape, change_of, misfit, restores_itself
 from wallaroo.checkpoint.store import PartStore
 from wallaroo.checkpoint.unpickling import Unreadable
@@ -19,6 +20,7 @@ from wallaroo.errors import StateObjectError
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application, State
+from wallaroo.topology.waiting import HELD
 
 PAGE = "docs/upgrading-state.md"
 
@@ -68,6 +70,26 @@ class UpgradeGate:
                 await self._check_readable(base, state, current)
             else:
                 await self._check_fits(base, state, before, current)
+
+    async def report_dropped_records(self, base: Manifest) -> None:
+        """Log the records of ``base`` that wait at steps which the plan does not have.
+
+        Raises the errors of the store.
+        """
+        for wire in base.partition_maps:
+            name = PartitionMap.from_wire(wire).state
+            if not name.endswith(HELD) or name in self._plan.states:
+                continue
+            values = await saved_values(base, self._store, name, may_be_removed=True)
+            if values:
+                facts = {
+                    "step": name.removesuffix(HELD),
+                    "checkpoint": base.number,
+                    "record_count": sum(len(each) if type(each) is list else 1 for each in values),
+                    "hint": "to process them, run the application that has this step first",
+                    "next": "they are dropped with the step",
+                }
+                self._warn("step.records_dropped", facts)
 
     async def _check_readable(self, base: Manifest, state: State, current: StateShape) -> None:
         """Check objects of a manifest that does not record the shape of new objects."""

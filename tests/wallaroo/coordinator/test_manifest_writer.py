@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import wallaroo
 from tests.graphs import BY_SEVEN, compiled, partitioned, source, state
 from tests.wallaroo.checkpoint.states_of_old import (
     NAME,
@@ -45,6 +46,7 @@ from wallaroo.coordinator.manifest_writer import (
 )
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
+from wallaroo.runtime.held import Held
 from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.store import Store, open_store
 
@@ -452,3 +454,53 @@ async def test_an_older_checkpoint_needs_the_journals_that_newer_ones_name(store
     )
     with pytest.raises(ClusterError, match=NEWER_OF_A):
         await begun(store, journals=there[:1], from_checkpoint=first)
+
+
+def asking(*, is_there: bool) -> Application:
+    """Return an application with an asynchronous step, or the same without it."""
+
+    @wallaroo.computation_async("ask")
+    async def ask(record: str) -> str:
+        return record
+
+    before = application()
+    return (before.to(ask) if is_there else before).to_sink(tcp_sink()).build()
+
+
+async def with_held_records(store: Store) -> None:
+    """Leave a checkpoint whose step "ask" has three records, and had others before."""
+    run, first = await begun(store, plan=asking(is_there=True))
+    parts = Parts()
+    parts.add({"a/0": [Held(None, "x", None)] * 9, "a/1": [Held(None, "x", None)] * 9})
+    parts.add({"a/0": [Held(None, "y", None), Held(None, "z", None)], "a/1": None})
+    parts.add({"a/2": [Held(None, "z", None)]})
+    for name, data in parts.by_name.items():
+        await store.create(name, data)
+    await commit(run, first, replace(NOTHING_SAVED, parts=parts.refs))
+
+
+async def test_records_that_wait_at_a_removed_step_are_counted(store: Store) -> None:
+    await with_held_records(store)
+    warned: dict[str, dict[str, Any]] = {}
+    plan = asking(is_there=False)
+    await begun(store, plan=plan, warn=warned.__setitem__, allow_dropped_state=True)
+    facts = warned["step.records_dropped"]
+    assert (facts["step"], facts["record_count"]) == ("ask", 3)
+
+
+async def test_records_that_wait_at_a_removed_step_are_kept_unless_states_may_be_dropped(
+    store: Store,
+) -> None:
+    await with_held_records(store)
+    with pytest.raises(ConfigError, match="of another application") as caught:
+        await begun(store, plan=asking(is_there=False))
+    assert "--allow-dropped-state" in caught.value.hint
+
+
+async def test_nothing_is_said_of_a_removed_step_at_which_no_record_waited(store: Store) -> None:
+    run, first = await begun(store, plan=asking(is_there=True))
+    await commit(run, first)
+    warned: dict[str, dict[str, Any]] = {}
+    plan = asking(is_there=False)
+    await begun(store, plan=plan, warn=warned.__setitem__, allow_dropped_state=True)
+    assert "step.records_dropped" not in warned
