@@ -105,6 +105,10 @@ class CustomKafkaSourceCLIParser(SourceConfig[Any]):
 class DefaultKafkaSourceCLIParser(CustomKafkaSourceCLIParser):
     """Reads the topic that ``--NAME_topic`` and ``--NAME_brokers`` of the command line name."""
 
+    topic: str
+    brokers: list[Broker]
+    log_level: str
+
     def __init__(self, decoder: Callable[[Any], Any], name: str = "kafka_source") -> None:
         given, _ = _parser(name).parse_known_args(_command_line())
         self.topic, self.brokers, self.log_level = _source_options(given, name)
