@@ -9,8 +9,15 @@ from wallaroo.names import StepId
 from wallaroo.runtime.calls import Ended
 from wallaroo.topology.plan import Step
 from wallaroo.topology.waiting import Runs
+from wallaroo_workers.logs import get_logger
+
+log = get_logger()
 
 Function = Callable[[Any], Any]
+CLOSE_S = 2.0
+"""How long calls may take to end after they are cancelled at the end of the worker."""
+_abandoned: set[asyncio.Task[None]] = set()
+"""Python complains about a task that is deleted before it has ended."""
 
 
 class RunningLoop:
@@ -30,7 +37,9 @@ class TaskCalls:
 
     def __init__(self) -> None:
         self._threads: dict[StepId, ThreadPoolExecutor] = {}
-        self._cancelled: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The event loop itself does not keep tasks."""
+        self._is_closed = False
 
     def start(
         self, step: Step, function: Function, argument: Any, ended: Ended
@@ -39,14 +48,30 @@ class TaskCalls:
         assert step.waiting is not None
         if step.waiting.runs is Runs.IN_THREAD:
             return self._start_in_thread(step, function, argument, ended)
-        task = asyncio.get_running_loop().create_task(_call(function, argument, ended))
-        return lambda: self._cancel(task)
+        task = asyncio.get_running_loop().create_task(
+            self._call(function, argument, ended), name=f"step {step.name}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task.cancel
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
-        # The event loop itself does not keep tasks, and this one may take its time to end.
-        self._cancelled.add(task)
-        task.add_done_callback(self._cancelled.discard)
+    async def close(self) -> None:
+        """Cancel all calls, and report no more of them: their records have had no outcome.
+
+        A call that goes on nevertheless is abandoned, so that it does not keep the event loop from
+        closing.
+        """
+        self._is_closed = True
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSE_S)
+        finally:
+            for task in tasks:
+                if not task.done():
+                    _abandon(task)
 
     def _start_in_thread(
         self, step: Step, function: Function, argument: Any, ended: Ended
@@ -59,22 +84,35 @@ class TaskCalls:
         future = loop.run_in_executor(threads, _outcome, function, argument)
 
         def report(done: asyncio.Future[tuple[Any, BaseException | None]]) -> None:
-            if not done.cancelled():
+            if not done.cancelled() and not self._is_closed:
                 ended(*done.result())
 
         future.add_done_callback(report)
         return future.cancel
 
+    async def _call(self, function: Function, argument: Any, ended: Ended) -> None:
+        result, failure = None, None
+        try:
+            result = await function(argument)
+        except GeneratorExit:
+            raise  # the event loop is closed
+        except BaseException as error:  # noqa: BLE001  whatever user code raises is a failure
+            failure = error
+        # At the end of the worker, what a call makes of being cancelled is nobody's outcome.
+        if not self._is_closed:
+            ended(result, failure)
 
-async def _call(function: Function, argument: Any, ended: Ended) -> None:
-    try:
-        result = await function(argument)
-    except GeneratorExit:
-        raise  # the event loop is closed
-    except BaseException as error:  # noqa: BLE001  whatever user code raises is a failure
-        ended(None, error)
-    else:
-        ended(result, None)
+
+def _abandon(task: asyncio.Task[None]) -> None:
+    """Let the event loop close without this task, which does not end when it is cancelled."""
+    log.warning(
+        "call.abandoned",
+        call=task.get_name(),
+        hint="let the function end at asyncio.CancelledError: catch Exception, not BaseException",
+        next="this worker ends without waiting for it",
+    )
+    _abandoned.add(task)
+    asyncio._unregister_task(task)
 
 
 def _outcome(function: Function, argument: Any) -> tuple[Any, BaseException | None]:

@@ -289,12 +289,15 @@ class Worker:
         self._loop_watch.start()
         if await self._make_resources():
             await self._machine.join()
-        async with asyncio.TaskGroup() as self._tasks:
-            for work in [*self._sinks.work(), self._tick()]:
-                self._running = self._started(work, self._running)
-            status = await self._ended
-            for task in [*self._running, *self._of_epoch]:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                for work in [*self._sinks.work(), self._tick()]:
+                    self._running = self._started(work, self._running)
+                status = await self._ended
+                for task in [*self._running, *self._of_epoch]:
+                    task.cancel()
+        finally:
+            await self.calls.close()
         self._loop_watch.close()
         await self._resources.close()
         self._hand_over.close()
