@@ -41,7 +41,10 @@ __all__ = [
 
 
 class WallarooError(Exception):
-    """Says what happened, and in ``hint`` what to do about it."""
+    """Says what happened, and in ``hint`` what to do about it.
+
+    Its text is ``what``, and commands print both. A traceback has the hint as a note.
+    """
 
     exit_code = ExitStatus.FAILED
 
@@ -49,6 +52,8 @@ class WallarooError(Exception):
         super().__init__(what)
         self.what = what
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
 
 class ConfigError(WallarooError):
