@@ -191,6 +191,79 @@ def test_a_resource_is_made_once_for_each_worker_and_closed_at_the_end(workers: 
     assert events == ["made"] * workers + ["client closed", "middle closed", "closed"] * workers
 
 
+class Session:
+    async def close(self) -> None:
+        events.append("session closed")
+
+
+class Stubborn:
+    def close(self) -> None:
+        raise OSError("it is busy")
+
+
+def refuse() -> str:
+    raise ConnectionError("there is no such service")
+
+
+async def never() -> AsyncIterator[str]:
+    yield refuse()
+
+
+def yields_nothing(*given: str) -> Iterator[str]:
+    yield from given
+
+
+def marking(**resources: Any) -> Any:
+    """Return a step that asks for resources, made by functions, besides ``prefix``."""
+    asked = {name: loose.resource(function) for name, function in resources.items()}
+    return loose.computation("m", prefix=prefix, **asked)(lambda word, **_: word)
+
+
+def test_a_close_that_is_a_coroutine_function_is_awaited() -> None:
+    events.clear()
+    collect(plan(marking(session=Session)), {"p": []})
+    assert events == ["made", "session closed", "closed"]
+
+
+def test_an_error_of_a_close_leaves_the_results_and_is_a_warning() -> None:
+    events.clear()
+    with pytest.warns(RuntimeWarning, match="'Stubborn' cannot be closed: OSError: it is busy"):
+        found = collect(plan(marking(stubborn=Stubborn)), {"p": [b"a"]})
+    assert found.outputs[SINK] == ["a"]
+    assert events == ["made", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+        (never, "ConnectionError: there is no such service"),
+        (yields_nothing, "the generator ends before it yields anything"),
+    ],
+)
+def test_a_resource_that_cannot_be_made_is_named_and_the_others_are_closed(
+    function: Any, why: str
+) -> None:
+    events.clear()
+    with pytest.raises(wallaroo.WallarooError, match=rf"of step 'm' cannot be made: {why}") as told:
+        collect(plan(marking(bad=function)), {"p": [b"a"]})
+    assert "test_waiting_steps.py:" in told.value.hint
+    assert events == ["made", "closed"]
+
+
+def test_if_a_worker_cannot_make_its_resources_those_of_the_others_are_closed() -> None:
+    events.clear()
+
+    def second() -> str:
+        if events.count("made") > 1:
+            raise OSError("only one at a time")
+        return ""
+
+    with pytest.raises(wallaroo.WallarooError, match="only one at a time"):
+        collect(plan(marking(second=second)), {"p": []}, workers=2)
+    assert events == ["made", "made", "closed", "closed"]
+
+
 def test_a_state_computation_gets_a_resource() -> None:
     def marked(word: str, seen: list[str], suffix: str) -> tuple[str, bool]:
         return f"{word}{suffix}", False

@@ -25,7 +25,7 @@ from wallaroo.operators.failures import (
 )
 from wallaroo.testing.calls import PlainStations
 from wallaroo.testing.checked_items import checked_items, is_keyed
-from wallaroo.testing.resources import MadeResources
+from wallaroo.testing.resources import resources_of
 from wallaroo.topology.plan import Application, InnerPipeline, Pipeline, Stage
 
 AnyFlow = TypeVar("AnyFlow", Pipeline, InnerPipeline)
@@ -83,7 +83,7 @@ class _Collection:
         self._rows: dict[int, list[Any]] = {index: [] for index in range(len(self._plan.sinks))}
         self._names = first_names(workers)
         maps = {each.state: each for each in initial_maps(plan, self._names)}
-        self._resources = {name: MadeResources(self._plan) for name in self._names}
+        self._resources = resources_of(self._plan, self._names)
         self._dataflows = {
             name: Dataflow(
                 self._plan,

@@ -1,10 +1,14 @@
 """Resources for workers that are not processes: made and closed without an event loop."""
 
-from collections.abc import Callable, Coroutine
+import warnings
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from wallaroo.api.inspection import FunctionKind, function_kind
-from wallaroo.errors import WallarooError
+from wallaroo.describing import error_text
+from wallaroo.names import WorkerName
+from wallaroo.operators.failures import is_interrupt
+from wallaroo.testing.calls import WaitsError
 from wallaroo.topology.plan import Application, resource_makers
 from wallaroo.topology.resources import ResourceMaker
 
@@ -15,16 +19,45 @@ class MadeResources:
     """The resources of one worker."""
 
     def __init__(self, plan: Application) -> None:
+        """Make all of them. If one cannot be made, close the others and raise ``WallarooError``."""
         self.made: dict[ResourceMaker, Any] = {}
-        self._closes: list[Close] = []
-        for maker in resource_makers(plan):
-            self.made[maker], close = _made(maker)
-            self._closes.append(close)
+        self._closes: list[tuple[str, Close]] = []
+        for maker, step in resource_makers(plan).items():
+            try:
+                self.made[maker], close = _made(maker)
+            except BaseException as error:
+                self.close()
+                if is_interrupt(error) or isinstance(error, WaitsError):
+                    raise
+                raise maker.failure(step.name, error) from error
+            self._closes.append((maker.name, close))
 
     def close(self) -> None:
-        """Close all of them, the last one first."""
+        """Close all of them, the last one first; errors of that become warnings."""
+        reasons = []
         while self._closes:
-            self._closes.pop()()
+            name, close = self._closes.pop()
+            try:
+                close()
+            except WaitsError as error:
+                reasons.append(error.what)
+            except Exception as error:  # noqa: BLE001  the user's code may raise anything
+                reasons.append(f"resource {name!r} cannot be closed: {error_text(error)}")
+        for reason in reasons:
+            warnings.warn(reason, RuntimeWarning, stacklevel=2)
+
+
+def resources_of(plan: Application, names: Iterable[WorkerName]) -> dict[WorkerName, MadeResources]:
+    """Return the resources of each worker. If one cannot be made, close the others and raise."""
+    made: dict[WorkerName, MadeResources] = {}
+    try:
+        for name in names:
+            made[name] = MadeResources(plan)
+    except BaseException:
+        for resources in made.values():
+            resources.close()
+        raise
+    return made
 
 
 def _made(maker: ResourceMaker) -> tuple[Any, Close]:
@@ -40,21 +73,25 @@ def _made(maker: ResourceMaker) -> tuple[Any, Close]:
             made = _driven(maker, maker.function())
         case FunctionKind.PLAIN:
             made = maker.function()
-    return made, getattr(made, "close", _nothing)
+
+    def close() -> None:
+        ending = getattr(made, "close", None)
+        if callable(ending):
+            waits = ending()
+            if isinstance(waits, Awaitable):
+                _driven(maker, waits)
+
+    return made, close
 
 
 def _driven(maker: ResourceMaker, awaitable: Any) -> Any:
-    steps: Coroutine[Any, Any, Any] = awaitable.__await__()
+    steps = awaitable.__await__()
     try:
-        steps.send(None)
+        next(steps)
     except StopIteration as end:
         return end.value
-    raise WallarooError(
+    raise WaitsError(
         f"resource {maker.name!r} waits for something outside, which a test without an event loop "
         "does not have",
         "give the application a resource for tests that is made at once",
     )
-
-
-def _nothing() -> None:
-    """Nothing has to be closed."""

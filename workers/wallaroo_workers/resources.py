@@ -1,13 +1,12 @@
 """What the steps of a worker need once: made before its first record, and closed at its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from wallaroo.api.inspection import FunctionKind, function_kind
 from wallaroo.describing import error_text
-from wallaroo.errors import WallarooError
-from wallaroo.topology.plan import Application, Step, resource_makers
+from wallaroo.topology.plan import Application, resource_makers
 from wallaroo.topology.resources import ResourceMaker
 from wallaroo_workers.logs import get_logger
 
@@ -39,7 +38,7 @@ class WorkerResources:
             except BaseException as error:
                 if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                     raise
-                raise _failure(maker, step, error) from error
+                raise maker.failure(step.name, error) from error
             self._closes.append((maker.name, close))
 
     async def close(self) -> None:
@@ -56,17 +55,17 @@ class WorkerResources:
             )
 
 
-def _failure(maker: ResourceMaker, step: Step, error: BaseException) -> WallarooError:
-    code = getattr(maker.function, "__code__", None)
-    where = "" if code is None else f"look at {code.co_filename}:{code.co_firstlineno}"
-    return WallarooError(
-        f"resource {maker.name!r} of step {step.name!r} cannot be made: {error_text(error)}", where
-    )
-
-
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _first(generator: Generator[Any, None, None]) -> Any:
+    try:
+        return next(generator)
+    except StopIteration:
+        # A coroutine may not raise that one.
+        raise StopAsyncIteration from None
 
 
 async def _made(maker: ResourceMaker) -> tuple[Any, Close]:
@@ -77,7 +76,7 @@ async def _made(maker: ResourceMaker) -> tuple[Any, Close]:
             async def end() -> None:
                 next(generator, None)
 
-            return next(generator), end
+            return _first(generator), end
         case FunctionKind.ASYNC_GENERATOR:
             steps = maker.function()
 
