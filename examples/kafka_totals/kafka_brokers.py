@@ -69,7 +69,6 @@ listener.name.login.sasl.enabled.mechanisms=PLAIN
 listener.name.login.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={folder}
-auto.create.topics.enable=false
 num.partitions=1
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor={replicas}

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -168,6 +169,33 @@ def test_a_topic_that_is_not_known_yet_is_asked_for_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(client, "UNKNOWN_FOR_S", -1.0)
     with pytest.raises(wallaroo.SourceError, match="unknown"):
         cluster._ask(question, "orders")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cluster: cluster.topic_id("orders"),
+        lambda cluster: cluster.partition_count("orders"),
+        lambda cluster: cluster.offset("orders", 0, "latest", "read_committed"),
+    ],
+)
+def test_while_brokers_are_away_an_error_says_why(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[client.Cluster], Any]
+) -> None:
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.3)
+    cluster = client.Cluster(ClientOptions("127.0.0.1:1", None, None, {}))
+    with pytest.raises(ConnectionError, match=r"127.0.0.1:1.*refused"):
+        ask(cluster)
+
+
+def test_a_client_that_does_not_answer_is_reported() -> None:
+    cluster = client.Cluster(ClientOptions("127.0.0.1:1", None, None, {}))
+
+    def question(_: Any) -> int:
+        raise TimeoutError
+
+    with pytest.raises(ConnectionError, match=r"has not answered .*: ."):
+        cluster._ask(question)
 
 
 def test_the_group_and_the_name_of_the_client_follow_those_who_read() -> None:

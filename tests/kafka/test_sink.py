@@ -204,6 +204,7 @@ def test_a_topic_that_does_not_exist_ends_the_run(
     with pytest.raises(wallaroo.SinkError) as raised, opened(kafka, "no-such-topic"):
         pass
     assert "no-such-topic" in raised.value.what
+    assert "no-such-topic" not in kafka.admin.list_topics(timeout=10).topics
     assert raised.value.hint == (
         "create the topic, or give create_topic=, or correct topic= and bootstrap="
     )

@@ -11,13 +11,14 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 
+import wallaroo
 from tests.cluster.harness import wait_until
 from tests.kafka.broker import PASSWORD, USER, Broker, run_tool
 from tests.workers.source_runner import Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, SplitPosition
 from wallaroo.connectors.custom import Partitioned
 from wallaroo_connectors import kafka as connector
-from wallaroo_connectors.kafka import KafkaSourceConfig, Message
+from wallaroo_connectors.kafka import KafkaSourceConfig, Message, client
 from wallaroo_connectors.kafka import ends as ends_module
 from wallaroo_connectors.kafka import reader as reader_module
 from wallaroo_workers.sources import author_notices
@@ -64,6 +65,16 @@ async def test_all_messages_of_all_partitions_are_read_in_order(kafka: Broker) -
             found = [each for each in played.records if each.startswith(start)]
             assert found == [value for _, _, value in numbered(topic, 2500, p)]
         assert played.intake.is_empty
+
+
+def test_a_topic_that_does_not_exist_ends_the_run_and_is_not_created(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "UNKNOWN_FOR_S", 0.2)
+    with pytest.raises(wallaroo.SourceError) as raised:
+        source_of(kafka, "misspelt").partitions()
+    assert raised.value.hint == "create the topic, or correct topics= and bootstrap="
+    assert "misspelt" not in kafka.admin.list_topics(timeout=10).topics
 
 
 async def test_a_position_is_exact_at_any_message(kafka: Broker) -> None:

@@ -15,6 +15,8 @@ from wallaroo_connectors.kafka.options import SINK, ClientOptions, Role
 
 TIMEOUT_S = 5.0
 """Below the 10 s after which a reader that does not return counts as stuck."""
+ANSWER_LATE_S = 1.0
+"""How much longer an answer is waited for: the client's own time-out says more."""
 CLOSED_WITHIN_S = 2.0
 
 UNKNOWN_FOR_S = 3.0
@@ -52,24 +54,25 @@ class Cluster:
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has."""
-        from confluent_kafka import KafkaException
-
-        def ask(admin: Any) -> int:
-            described = admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
-            if described.error is not None:
-                raise KafkaException(described.error)
-            return len(described.partitions)
-
-        return int(self._ask(ask, topic))
+        return len(self._ask(lambda admin: self._described(admin, topic), topic).partitions)
 
     def has_topic(self, topic: str) -> bool:
         """Return whether there is such a topic."""
-        error = self._described(topic).error
-        return error is None or not is_unknown_topic(error)
+        from confluent_kafka import KafkaException
 
-    def _described(self, topic: str) -> Any:
-        found = self._ask(lambda admin: admin.list_topics(topic, timeout=TIMEOUT_S))
-        return found.topics[topic]
+        def ask(admin: Any) -> bool:
+            try:
+                self._described(admin, topic)
+            except KafkaException as error:
+                if not is_unknown_topic(error.args[0]):
+                    raise
+                return False
+            return True
+
+        return bool(self._ask(ask, topic))
+
+    def _described(self, admin: Any, topic: str) -> Any:
+        return _answer(self.ask_topic(admin, topic))
 
     def create_topic(self, topic: Any) -> None:
         """Create a topic that is not there, by the client library's description of it."""
@@ -78,7 +81,7 @@ class Cluster:
         def create(admin: Any) -> None:
             made = admin.create_topics([topic], request_timeout=TIMEOUT_S)[topic.topic]
             try:
-                made.result(TIMEOUT_S)
+                _answer(made)
             except KafkaException as error:
                 # Another worker may have created it meanwhile.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -97,7 +100,7 @@ class Cluster:
         def ask(admin: Any) -> int | None:
             asked = admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource]
             try:
-                return int(asked.result(TIMEOUT_S)["max.message.bytes"].value)
+                return int(_answer(asked)["max.message.bytes"].value)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     raise
@@ -108,11 +111,7 @@ class Cluster:
 
     def topic_id(self, topic: str) -> str:
         """Return the id that the cluster gave to a topic when it was made."""
-
-        def ask(admin: Any) -> str:
-            return id_of(self.ask_topic(admin, topic).result(TIMEOUT_S))
-
-        return str(self._ask(ask, topic))
+        return id_of(self._ask(lambda admin: self._described(admin, topic), topic))
 
     def topic_question(self, topic: str) -> Any:
         """Return a future of the topic's description; it does not wait."""
@@ -120,7 +119,10 @@ class Cluster:
 
     @staticmethod
     def ask_topic(admin: Any, topic: str) -> Any:
-        """Send the question for one topic."""
+        """Send the question for one topic.
+
+        ``list_topics`` with a name would create the topic where brokers allow that by default.
+        """
         from confluent_kafka import TopicCollection
 
         asked = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)
@@ -149,7 +151,7 @@ class Cluster:
                 request_timeout=TIMEOUT_S,
             )
             [future] = asked.values()
-            return int(future.result(TIMEOUT_S).offset)
+            return int(_answer(future).offset)
 
         return int(self._ask(ask, topic))
 
@@ -169,7 +171,7 @@ class Cluster:
         A broker learns of a new topic a moment after its controller. So if the topic is unknown,
         the question is repeated for a short time.
         """
-        from confluent_kafka import KafkaException
+        from confluent_kafka import KafkaError, KafkaException
 
         with self._lock:
             admin = self._client()
@@ -183,6 +185,9 @@ class Cluster:
                 is_unknown = is_unknown_topic(error.args[0])
                 if not is_unknown or time.monotonic() > until_s:
                     raise self._explained(admin, error.args[0], topic) from error
+            except TimeoutError as error:
+                silence = KafkaError(KafkaError._TIMED_OUT, "the client has not answered")
+                raise self._explained(admin, silence, topic) from error
             time.sleep(UNKNOWN_PAUSE_S)
 
     def _explained(self, admin: Any, error: Any, topic: str) -> Exception:
@@ -244,6 +249,11 @@ def new_client(
             f"the client refuses the options: {options.without_secrets(str(error))}",
             "correct options, or options_file",
         ) from error
+
+
+def _answer(future: Any) -> Any:
+    """Return the answer to a question of the client; ``TimeoutError`` if there is none."""
+    return future.result(TIMEOUT_S + ANSWER_LATE_S)
 
 
 def id_of(described: Any) -> str:
