@@ -49,6 +49,14 @@ def test_brokers_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         made.client_options({})
 
 
+def test_brokers_from_the_environment_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKERS", "SSL://b7.inside:9092, b8.inside:9092")
+    secret = ClientOptions("${env:BROKERS}", None, None, REFUSED)
+    said = "b8.inside:9092/bootstrap: Failed to resolve 'b8.inside', nor b7.inside:9092"
+    assert secret.without_secrets(said) == "***/bootstrap: Failed to resolve '***', nor ***"
+    assert options().without_secrets("b1:9092/bootstrap: refused") == "b1:9092/bootstrap: refused"
+
+
 def test_a_literal_password_is_not_shown_either() -> None:
     secret = options({"sasl.password": "hunter2"})
     assert "hunter2" not in repr(secret)

@@ -93,7 +93,7 @@ def test_without_the_libraries_the_mistake_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka.schema_registry.avro", None)
     [mistake] = mistakes_of(SchemaRegistry("http://registry:8081"))
-    assert "pip install wallaroo-streams[kafka-schemas]" in mistake
+    assert 'pip install "wallaroo-streams[kafka-schemas]"' in mistake
 
 
 def test_a_registry_that_is_away_is_waited_for_and_its_password_is_not_shown(
@@ -108,6 +108,16 @@ def test_a_registry_that_is_away_is_waited_for_and_its_password_is_not_shown(
         AvroEncoder(registry, "t", ORDER).prepare()
     shown = str(registry.error_of(ValueError("login me:hunter2 failed"), "it"))
     assert "hunter2" not in shown + repr(registry)
+
+
+@pytest.mark.parametrize("url", ["http://inside.example:1/registry", "inside.example"])
+def test_a_url_from_the_environment_is_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_URL", url)
+    registry = SchemaRegistry("${env:REGISTRY_URL}")
+    with pytest.raises((ConnectionError, wallaroo.SourceError)) as raised:
+        AvroDecoder(registry).prepare([b"\0\0\0\0\7payload"])
+    shown = str(registry.error_of(ValueError(f"no answer from {url}, host inside.example"), "it"))
+    assert "inside" not in str(raised.value) + shown
 
 
 def test_a_variable_that_is_not_set_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

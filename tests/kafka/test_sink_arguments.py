@@ -76,7 +76,7 @@ def test_a_missing_client_library_is_a_mistake_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(wallaroo.WallarooParameterError) as raised:
         plan_of(sink(create_topic=KafkaTopic(1)))
-    assert "pip install wallaroo-streams[kafka]" in str(raised.value)
+    assert 'pip install "wallaroo-streams[kafka]"' in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Kafka as a source of records and as a sink, on librdkafka through ``confluent-kafka``.
 
-``pip install wallaroo-streams[kafka]`` installs the client library, and ``[kafka-schemas]`` also
+``pip install ".[kafka]"`` in a clone installs the client library, and ``[kafka-schemas]`` also
 what schema registries need.
 """
 

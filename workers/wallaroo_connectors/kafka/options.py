@@ -15,13 +15,15 @@ from typing import Any, Final
 
 import wallaroo
 
-INSTALL: Final = "install it on every host: pip install wallaroo-streams[kafka]"
+INSTALL: Final = 'install it on every host: pip install "wallaroo-streams[kafka]"'
 MASK: Final = "***"
 
 OptionValue = str | int | float | bool
 NO_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({})
 
 _ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
+_SCHEME = re.compile(r"^\w+://")
+_PORT = re.compile(r":\d+$")
 _OF_CONFIG = {
     "bootstrap.servers": "give bootstrap= instead",
     "metadata.broker.list": "give bootstrap= instead",
@@ -154,7 +156,7 @@ class ClientOptions:
         return dict(self._lines_of(text, os.fspath(self._path)))
 
     def _lines_of(self, text: str, path: str) -> Iterator[tuple[str, str]]:
-        """Yield the options in a file with lines ``name=value``, as Kafka's own tools read them."""
+        """Yield the options in a file with lines ``name=value``."""
         for number, line in enumerate(text.splitlines(), 1):
             stripped = line.strip()
             if not stripped or stripped.startswith(("#", "!")):
@@ -172,7 +174,7 @@ class ClientOptions:
             given = {**self._from_file(), **self._options}
         except self.role.error:
             given = dict(self._options)
-        secrets = set(_secret_values(given))
+        secrets = {*_secret_values(given), *address_secrets(self._bootstrap)}
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
         return text
@@ -208,6 +210,23 @@ def with_environment(
 def variables_in(value: object) -> list[str]:
     """Return the names of the variables of the environment in a value."""
     return _ENVIRONMENT.findall(value) if isinstance(value, str) else []
+
+
+def address_secrets(given: object) -> Iterator[str]:
+    """Yield what no error may show of addresses that are taken from the environment.
+
+    An error names one of several addresses, or its host alone.
+    """
+    variables = variables_in(given)
+    if not isinstance(given, str) or not variables:
+        return
+    value = _ENVIRONMENT.sub(lambda found: os.environ.get(found[1], ""), given)
+    yield from filter(None, [value, *(os.environ.get(each, "") for each in variables)])
+    for each in value.split(","):
+        address = _SCHEME.sub("", each.strip()).partition("/")[0]
+        login, _, place = address.rpartition("@")
+        parts = [address, place, _PORT.sub("", place), login, login.partition(":")[2]]
+        yield from filter(None, parts)
 
 
 def _secret_values(options: Mapping[str, OptionValue]) -> Iterable[str]:

@@ -10,9 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import wallaroo
-from wallaroo_connectors.kafka.options import MASK, OptionValue, variables_in, with_environment
+from wallaroo_connectors.kafka.options import (
+    MASK,
+    OptionValue,
+    address_secrets,
+    variables_in,
+    with_environment,
+)
 
-INSTALL: Final = "install it on every host: pip install wallaroo-streams[kafka-schemas]"
+INSTALL: Final = 'install it on every host: pip install "wallaroo-streams[kafka-schemas]"'
 TIMEOUT_S = 4.0
 """Below the 10 s after which a reader that does not return counts as stuck."""
 UNKNOWN_FOR_S = 10.0
@@ -154,6 +160,8 @@ class SchemaRegistry:
 
     def _masked(self, error: Exception) -> str:
         text = str(error) or type(error).__name__
+        for secret in sorted(address_secrets(self._url), key=len, reverse=True):
+            text = text.replace(secret, MASK)
         for name, value in self._options.items():
             if isinstance(value, str) and (variables_in(value) or "auth" in name or "key" in name):
                 secret = str(with_environment(name, value, wallaroo.SourceError))

@@ -59,7 +59,8 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
       ``"latest"``, ``"committed"`` (of ``group``), a ``datetime`` with a time zone, or offsets by
       partition such as ``{"orders-3": 1200}``, others at their earliest message. Partitions that
       are added later are read from their beginning.
-    * ``stop_at="now"``: the run ends at the messages that are there when it starts.
+    * ``stop_at="now"``: the run ends at the messages that are there when it first starts. A job
+      that has ended reads nothing new from the same ``--resilience-dir``.
     * ``tombstones``: ``"drop"`` messages without a value, or ``"pass"`` them to the decoder.
     * ``group``: where offsets are committed for lag monitors; by default ``wallaroo.APPLICATION``,
       and ``""`` for nowhere. They are never read if there is a checkpoint.
