@@ -86,7 +86,7 @@ def _workers_unhealthy(view: dict[str, Any], silent_s: dict[str, float]) -> list
 
 def _sinks(view: dict[str, Any]) -> list[str]:
     away = sorted({_called(sink) for sink in view["sinks"] if not sink["connected"]})
-    return [f"{sink} is not connected: start the receiver" for sink in away]
+    return [f"{sink} is not connected: see that its target can be reached" for sink in away]
 
 
 def _called(sink: dict[str, Any]) -> str:

@@ -161,7 +161,7 @@ def test_a_checkpoint_may_be_as_old_as_its_interval() -> None:
 def test_a_sink_with_a_name_is_called_by_it() -> None:
     sink = {**SINK, "name": "totals", "connected": False}
     (reason,) = judge(view(sinks=[sink]), {}, 0)["reasons"]
-    assert reason == "the sink 'totals' is not connected: start the receiver"
+    assert reason == "the sink 'totals' is not connected: see that its target can be reached"
 
 
 def test_without_checkpoints_their_age_does_not_matter() -> None:
