@@ -11,6 +11,8 @@ from confluent_kafka.cimpl import NewTopic
 
 USERS = ("ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ivy", "jan")
 PARTITIONS = 4
+QUEUED_MAX = 50_000
+"""Half of what the client holds at most."""
 
 
 def orders_of(count: int, seed: int) -> list[dict[str, object]]:
@@ -42,6 +44,9 @@ def produce(brokers: str, topic: str, orders: list[dict[str, object]]) -> None:
             errors.append(error)
 
     for order in orders:
+        # A full queue empties while the brokers answer.
+        while len(producer) >= QUEUED_MAX:
+            producer.poll(0.1)
         producer.produce(topic, json.dumps(order), str(order["user"]), on_delivery=written)
         producer.poll(0)
     if producer.flush(60) or errors:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from _pytest.outcomes import Failed, Skipped
 
-from examples.kafka_totals import kafka_brokers
+from examples.kafka_totals import kafka_brokers, make_orders
 from examples.kafka_totals.kafka_brokers import Found, NoBrokerError, start_broker
 from tests.cluster.harness import EXAMPLES
 from tests.kafka import broker
@@ -30,6 +30,39 @@ def test_the_demo_sums_all_orders_although_a_worker_is_killed(kafka: Broker) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "$ kill -9 " in done.stdout
     assert "All 2,000 totals are there, each once and in order." in done.stdout
+
+
+def test_orders_wait_while_the_queue_of_the_client_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+
+    class SmallProducer:
+        """A client whose queue takes ten messages, and empties when it is waited for."""
+
+        def __init__(self, _options: object) -> None:
+            self._queue: list[bytes] = []
+
+        def __len__(self) -> int:
+            return len(self._queue)
+
+        def produce(self, _topic: str, value: bytes, *_: object, **__: object) -> None:
+            if len(self) == 10:
+                raise BufferError
+            self._queue.append(value)
+
+        def poll(self, timeout: float = 0) -> int:
+            if timeout:
+                self.flush()
+            return 0
+
+        def flush(self, _timeout: float = 0) -> int:
+            written.extend(self._queue)
+            self._queue.clear()
+            return 0
+
+    monkeypatch.setattr(make_orders, "Producer", SmallProducer)
+    monkeypatch.setattr(make_orders, "QUEUED_MAX", 10)
+    make_orders.produce("b1:9092", "orders", make_orders.orders_of(25, seed=1))
+    assert len(written) == 25
 
 
 @pytest.fixture
