@@ -54,6 +54,8 @@ def test_brokers_from_the_environment_are_not_shown(monkeypatch: pytest.MonkeyPa
     secret = ClientOptions("${env:BROKERS}", None, None, REFUSED)
     said = "b8.inside:9092/bootstrap: Failed to resolve 'b8.inside', nor b7.inside:9092"
     assert secret.without_secrets(said) == "***/bootstrap: Failed to resolve '***', nor ***"
+    said = "b8.inside:9092/bootstrap: Connect to ipv4#10.0.0.7:9092 failed: refused"
+    assert secret.without_secrets(said) == "***/bootstrap: Connect to *** failed: refused"
     assert options().without_secrets("b1:9092/bootstrap: refused") == "b1:9092/bootstrap: refused"
 
 

@@ -23,6 +23,7 @@ NO_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({})
 
 _ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
 _SCHEME = re.compile(r"^\w+://")
+_RESOLVED = re.compile(r"ipv[46]#\S+")
 _PORT = re.compile(r":\d+$")
 _OF_CONFIG = {
     "bootstrap.servers": "give bootstrap= instead",
@@ -177,7 +178,8 @@ class ClientOptions:
         secrets = {*_secret_values(given), *address_secrets(self._bootstrap)}
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        return text
+        # Behind a host that must not be shown the client names its number.
+        return _RESOLVED.sub(MASK, text) if variables_in(self._bootstrap) else text
 
 
 def missing_library() -> str | None:
