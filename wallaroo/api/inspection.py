@@ -114,7 +114,7 @@ def function_problems(
         return
     kind = function_kind(function)
     if kind not in kinds:
-        yield _kind_problem(what, kind)
+        yield _kind_problem(what, kind, arguments)
     signature = _signature(function)
     if signature is None:
         return
@@ -132,7 +132,7 @@ def function_problems(
         )
 
 
-def _kind_problem(what: str, kind: FunctionKind) -> Problem:
+def _kind_problem(what: str, kind: FunctionKind, arguments: tuple[str, ...]) -> Problem:
     match kind:
         case FunctionKind.PLAIN:
             return Problem(
@@ -140,9 +140,11 @@ def _kind_problem(what: str, kind: FunctionKind) -> Problem:
                 "write async def, or decorate it with @wallaroo.computation(name)",
             )
         case FunctionKind.GENERATOR:
+            remedy = "for several results return a list of them from a multi computation"
+            if arguments == ("records",):
+                remedy = "return a list with one result for each record"
             return Problem(
-                f"{what} is a generator function: it has `yield` in it",
-                "use `return`; for several results return a list of them from a multi computation",
+                f"{what} is a generator function: it has `yield` in it", f"use `return`; {remedy}"
             )
         case _:
             return Problem(

@@ -1,6 +1,6 @@
 """Records that wait at a step, and what the function there has made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 UNDECIDED: Final = object()
@@ -56,6 +56,9 @@ def results_of(returned: Any, count: int) -> list[Any]:
     """Return the results of a batch; raises ``WrongCountError`` if they are not one a record."""
     if returned.__class__ is not list:
         try:
+            # These can be iterated over, but what they contain is not one result for each record.
+            if isinstance(returned, str | bytes | bytearray | Mapping | Set):
+                raise TypeError
             returned = [*returned]
         except TypeError:
             raise WrongCountError(

@@ -14,8 +14,8 @@ is asked when it wants to be woken (``wake_s``).
 * *A result leaves, and a checkpoint still holds its record.* A recovery would ask again, and the
   result would count twice. So nothing leaves while a barrier is on its way: outcomes wait here too,
   and what a checkpoint holds is all that is here (``pending``).
-* *One record makes the call for a batch fail.* Each record of the batch is tried alone, and only
-  the one that fails again has failed.
+* *One record makes the call for a batch fail.* After the retries of the batch, each record is tried
+  alone, and only the one that fails again has failed.
 * *Records leave for another worker in a resize while their calls are under way.* ``keep`` cancels
   these calls. The other worker makes them again.
 
@@ -259,17 +259,16 @@ class Station:
 
     def _raised(self, ticket: int, call: Call, error: BaseException, now_s: float) -> None:
         how = self._how
-        if len(call.held) > 1:
-            del self._in_flight[ticket]
-            self._alone.extend(Call([held], call.deadline_s) for held in call.held)
-            return
         again_s = now_s + how.backoff_s * 2 ** (call.attempts - 1)
         may_try = call.attempts <= how.retries and issubclass(type(error), how.retry_on)
         if may_try and (call.deadline_s is None or again_s < call.deadline_s):
             heapq.heappush(self._retries, (again_s, ticket))
             return
         del self._in_flight[ticket]
-        self._decide(call.held[0], Failed(error))
+        if len(call.held) > 1:
+            self._alone.extend(Call([held], call.deadline_s) for held in call.held)
+        else:
+            self._decide(call.held[0], Failed(error))
 
     # Time
 

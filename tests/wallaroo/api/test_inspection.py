@@ -105,6 +105,11 @@ def test_a_generator_function_is_refused(function: object) -> None:
     assert "return a list" in problem.remedy
 
 
+def test_a_generator_function_for_a_batch_gets_the_remedy_of_a_batch() -> None:
+    (problem,) = function_problems(many, "it", ("records",))
+    assert problem.remedy == "use `return`; return a list with one result for each record"
+
+
 @pytest.mark.parametrize("function", [functools.partial(coroutine), Calls().later, CallsLater()])
 def test_an_async_function_is_refused_whatever_holds_it(function: object) -> None:
     (problem,) = function_problems(function, "it", ("record",))

@@ -295,6 +295,15 @@ def test_what_is_no_list_of_results_fails_with_a_sentence() -> None:
     assert "returned NoneType for 1 records" in failure
 
 
+@pytest.mark.parametrize("returned", ["ab", b"ab", {"a": 1, "b": 2}, {"a", "b"}])
+def test_elements_without_the_meaning_of_results_fail_with_a_sentence(returned: object) -> None:
+    waited = Waited(lambda _: returned, runs=Runs.AT_ONCE, batch_max=4, capacity=0)
+    waited.enter(1, 2)
+    failures = waited.run_batches()
+    assert len(failures) == 2
+    assert all(f"returned {type(returned).__name__} for 2 records" in each for each in failures)
+
+
 def test_results_may_be_any_sequence() -> None:
     waited = Waited(tuple, runs=Runs.AT_ONCE, batch_max=4, capacity=0)
     waited.enter(1, 2)
@@ -321,6 +330,30 @@ def test_records_of_a_batch_that_failed_are_called_alone(runs: Runs) -> None:
     waited.end([1], ["one"])
     waited.end([2], error=ValueError("this"))
     assert waited.leaving() == ["one", "ValueError('this')"]
+
+
+def test_a_batch_is_tried_again_as_a_whole_before_its_records_are_called_alone() -> None:
+    waited = Waited(batch_max=2, capacity=9, retries=1, backoff_s=1, retry_on=(OSError,))
+    waited.enter(1, 2)
+    waited.end([1, 2], error=OSError("busy"))
+    assert waited.calls.open == []
+    waited.wait(1)
+    waited.end([1, 2], error=OSError("busy"))
+    waited.end([1], ["one"])
+    waited.end([2], error=OSError("still"))
+    waited.wait(1)
+    waited.end([2], ["two"])
+    assert waited.leaving() == ["one", "two"]
+
+
+def test_a_batch_that_is_answered_when_it_is_tried_again_is_not_taken_apart() -> None:
+    waited = Waited(batch_max=2, capacity=9, retries=1, backoff_s=1, retry_on=(OSError,))
+    waited.enter(1, 2)
+    waited.end([1, 2], error=OSError("busy"))
+    waited.wait(1)
+    waited.end([1, 2], ["one", "two"])
+    assert waited.calls.started == [[1, 2], [1, 2]]
+    assert waited.leaving() == ["one", "two"]
 
 
 # What checkpoints and resizes need
