@@ -117,6 +117,43 @@ def test_a_module_of_another_name_is_not_used_instead(
         unpickled_plan(pickled)
 
 
+SCRIPT = """
+import wallaroo
+from wallaroo.testing import TestSink, TestSource
+from wallaroo_workers.plan_pickles import pickled_plan, unpickled_plan
+
+if __name__ == "__main__":
+    def mine(record):
+        return record
+
+    step = DECORATED
+    source = wallaroo.source("in", TestSource([1]))
+    plan = wallaroo.build_application("app", source.to(step).to_sink(TestSink("out")))
+    try:
+        unpickled_plan(pickled_plan(plan))
+    except wallaroo.WallarooError as error:
+        print(error.what, error.hint)
+"""
+
+
+@pytest.mark.parametrize(
+    ("decorated", "name"), [("mine", "mine"), ('wallaroo.computation("s")(mine)', "mine")]
+)
+def test_a_function_that_only_the_script_has_is_named_with_the_remedy(
+    tmp_path: Path, decorated: str, name: str
+) -> None:
+    script = tmp_path / "of_a_script.py"
+    script.write_text(SCRIPT.replace("DECORATED", decorated))
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == (
+        f"workers import 'of_a_script', and find no {name!r} there: it is defined under "
+        '`if __name__ == "__main__":`, which is not true in a worker define it above that line, '
+        "in no block\n"
+    ), done.stderr
+
+
 def test_a_sink_is_pickled_without_its_records() -> None:
     sink = TestSink("out")
     sink.records.append(object())

@@ -10,6 +10,7 @@ from wallaroo.api.inspection import (
     FunctionKind,
     Problem,
     function_kind,
+    function_problems,
     named,
 )
 from wallaroo.api.resources import Resource
@@ -249,10 +250,9 @@ class _Options:
             self.read["retry_on"] = classes
         else:
             self._wrong("retry_on", retry_on, "give a tuple of exception classes")
-        if on_timeout is None or callable(on_timeout):
-            self.read["on_timeout"] = on_timeout
-        else:
-            self._wrong("on_timeout", on_timeout, "give a function of the record")
+        self.read["on_timeout"] = on_timeout
+        if on_timeout is not None:
+            self.problems += function_problems(on_timeout, "on_timeout", ("record",))
         if order is None:
             self.read["order"] = None
         elif order in ("key", "all", "none"):

@@ -198,16 +198,25 @@ class _PlanUnpickler(pickle.Unpickler):
         """Return what a name means, imported from where it is in the program."""
         found: Any = self._imported(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            found = self._attribute(module, found, part)
         return found
 
     def persistent_load(self, place: Any) -> Any:
         """Return the function at a place."""
         kind, module, where, *more = place
         home = self._imported(module)
-        return (
-            _within(getattr(home, where)) if kind == "within" else _function_at(home, where, *more)
-        )
+        if kind == "within":
+            return _within(self._attribute(module, home, where))
+        return _function_at(home, where, *more)
+
+    def _attribute(self, module: str, owner: Any, name: str) -> Any:
+        if module == MAIN and not hasattr(owner, name):
+            raise ConfigError(
+                f"workers import {self._main!r}, and find no {name!r} there: it is defined under "
+                '`if __name__ == "__main__":`, which is not true in a worker',
+                hint="define it above that line, in no block",
+            )
+        return getattr(owner, name)
 
     def _imported(self, module: str) -> ModuleType:
         name = self._main if module == MAIN else module
