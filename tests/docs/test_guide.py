@@ -129,6 +129,17 @@ def test_the_commands_of_a_page_can_be_typed(each: Page, folder: Path) -> None:
         assert set(options) <= {"--in", "--out"}, f"{line}: no such option of {name}"
 
 
+@PAGES
+def test_each_application_of_a_page_has_its_own_directory_of_checkpoints(each: Page) -> None:
+    owners: dict[str, str] = {}
+    for line in each.commands():
+        command, *arguments = shlex.split(line)
+        if command == "wallaroo-run" and "--resilience-dir" in arguments:
+            folder = arguments[arguments.index("--resilience-dir") + 1]
+            module = arguments[arguments[0] == "--application-module"]
+            assert owners.setdefault(folder, module) == module
+
+
 def test_running_has_a_row_for_each_option_of_wallaroo_run() -> None:
     shown = {
         part.split()[0].split("=")[0].strip("`")
