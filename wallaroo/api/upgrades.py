@@ -46,6 +46,9 @@ def upgrade_state(state_name: str) -> Callable[[Callable[P, Q_co]], StateUpgrade
             new.count, new.total = old.count, old.sum
             return new
 
+    ``"STEP~held"`` names the records that wait at an asynchronous step or in a thread. Then ``f``
+    is called for each of these records whenever they are restored, also for those that are new.
+
     If ``f`` raises, the key counts as unreadable: see ``--skip-unreadable-keys``.
     """
     problems = [*_naming_problems(state_name)]

@@ -15,7 +15,7 @@ from wallaroo.checkpoint.manifest import (
     WorkerCheckpoint,
 )
 from wallaroo.checkpoint.parts import Chunk, read_part
-from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit
+from wallaroo.checkpoint.shapes import StateShape, changed_states, misfit, missing_attributes
 from wallaroo.checkpoint.split_positions import merged
 from wallaroo.checkpoint.store import PartStore, Pause
 from wallaroo.checkpoint.unpickling import Unreadable
@@ -26,7 +26,7 @@ from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Application
+from wallaroo.topology.plan import Application, held_states
 
 UPGRADE_BATCH_KEYS = 500
 """Keys that are upgraded before the process does anything else."""
@@ -83,6 +83,7 @@ class Restorer:
         self._shapes = shapes
         self._store = store
         self._pause = pause
+        self._held = held_states(plan)
         self._changed: frozenset[str] = frozenset()
         """States whose fresh objects have another shape than in the manifest."""
         self._unreadable: dict[tuple[str, Key], UnreadableKey] = {}
@@ -93,7 +94,7 @@ class Restorer:
         Raises ``StoreError`` or ``DamagedFileError``.
         """
         saved_maps = [PartitionMap.from_wire(wire) for wire in manifest.partition_maps]
-        self._changed = changed_states(manifest.shapes, self._shapes)
+        self._changed = changed_states(manifest.shapes, self._shapes) - self._held
         sources = merged(share.sources for share in manifest.workers.values())
         mine = manifest.workers.get(self._me)
         if saved_maps != list(self._maps.values()):
@@ -103,6 +104,8 @@ class Restorer:
             await self._load(worker, saved_maps, is_all_mine=mine is not None)
         for state in self._changed:
             await self._upgrade(state)
+        for state in self._held:
+            await self._upgrade_held(state)
         unreadable = [*self._unreadable.values()]
         if mine is None or unreadable or self._changed:
             # Everything is written again: the next start must not meet the same objects again, and
@@ -135,7 +138,8 @@ class Restorer:
         self, state: str, chunk: Chunk, is_wanted: Callable[[Any, Any], bool] | None
     ) -> None:
         states = self._states[state]
-        may_be_removed = state in self._changed and self._plan.states[state].upgrade is not None
+        may_have_changed = state in self._changed or state in self._held
+        may_be_removed = may_have_changed and self._plan.states[state].upgrade is not None
         values = chunk.states(may_be_removed=may_be_removed)
         for key, value in zip(chunk.keys(), values, strict=True):
             if is_wanted is not None and not is_wanted(key, value):
@@ -171,6 +175,26 @@ class Restorer:
                 self._unreadable[state, key] = UnreadableKey(state, key, problem)
             if index % UPGRADE_BATCH_KEYS == 0:
                 await self._pause(0)
+
+    async def _upgrade_held(self, state: str) -> None:
+        """Convert each record that waits, since nothing tells old records from new ones."""
+        upgrade = self._plan.states[state].upgrade
+        if upgrade is None:
+            return
+        states = self._states[state]
+        for key, waiting in [*states.items()]:
+            problem = ""
+            try:
+                for held in waiting:
+                    held.upgrade(upgrade)
+                    if missing := missing_attributes(held.record):
+                        problem = f"its upgrade function returned a record without {missing[0]}"
+            except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
+                problem = f"its upgrade function raised {error_text(error)}"
+            if problem:
+                states.remove(key)
+                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+            await self._pause(0)
 
     def _filter(
         self,

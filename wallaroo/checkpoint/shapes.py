@@ -10,6 +10,7 @@ fresh objects has, such as a random key, say nothing about the class either, and
 import collections
 import contextlib
 import dataclasses
+import dis
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,6 +121,52 @@ def _is_required(name: str, found: list[str]) -> bool:
     last = _LAST_PART.search(name)
     within = name[: last.start()] if last else ""
     return not within or any(each.startswith((f"{within}.", f"{within}[")) for each in found)
+
+
+def missing_attributes(value: object) -> list[str]:
+    """Return what `value` lacks of that which its class sets in each new object.
+
+    No new object is made. Only the fields of a dataclass are known then, or what an ``__init__``
+    sets before it decides anything.
+    """
+    kind = type(value)
+    if _is_pythons(value) or _is_pickled_in_its_own_way(kind):
+        return []
+    if dataclasses.is_dataclass(kind):
+        names = [each.name for each in dataclasses.fields(kind) if each.init]
+    else:
+        names = _set_in_each(kind)
+    return [name for name in names if _lacks(value, name)]
+
+
+def _lacks(value: object, name: str) -> bool:
+    with contextlib.suppress(Exception):  # it may be a property, which is user code
+        return not hasattr(value, name)
+    return False
+
+
+def _is_pickled_in_its_own_way(kind: type) -> bool:
+    names = ["__reduce__", "__reduce_ex__"]
+    if not dataclasses.is_dataclass(kind):
+        names.append("__getstate__")  # frozen dataclasses with slots have one
+    return any(getattr(kind, name) is not getattr(object, name) for name in names)
+
+
+def _set_in_each(kind: type) -> list[str]:
+    """Return the attributes that ``__init__`` sets before its first branch."""
+    code = getattr(kind.__init__, "__code__", None)  # type: ignore[misc]
+    names: list[str] = []
+    if code is None or code.co_exceptiontable:
+        return names
+    target: object = None
+    for each in dis.get_instructions(code):
+        if each.opcode in dis.hasjrel or each.opcode in dis.hasjabs:
+            break
+        if each.opname == "STORE_ATTR" and target == code.co_varnames[0]:
+            names.append(each.argval)
+        loaded = each.argval if each.opname.startswith("LOAD_FAST") else None
+        target = loaded[-1] if isinstance(loaded, tuple) else loaded  # newer Pythons load pairs
+    return names
 
 
 def restores_itself(value: object) -> bool:

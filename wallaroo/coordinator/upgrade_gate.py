@@ -13,13 +13,20 @@ from typing import Any
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.checkpoint.parts import read_part
 from wallaroo.checkpoint.saved_values import saved_values
-from wallaroo.checkpoint.shapes import StateShape, change_of, misfit, restores_itself
+from wallaroo.checkpoint.shapes import (
+    StateShape,
+    change_of,
+    misfit,
+    missing_attributes,
+    restores_itself,
+)
 from wallaroo.checkpoint.store import PartStore
 from wallaroo.checkpoint.unpickling import Unreadable
+from wallaroo.describing import with_article
 from wallaroo.errors import StateObjectError
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.plan import Application, State
+from wallaroo.topology.plan import Application, State, held_states
 from wallaroo.topology.waiting import HELD
 
 PAGE = "docs/upgrading-state.md"
@@ -40,6 +47,7 @@ class UpgradeGate:
         warn: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._plan = plan
+        self._held = held_states(plan)
         self._shapes = shapes
         self._store = store
         self._info = info
@@ -56,6 +64,9 @@ class UpgradeGate:
         With ``may_change``, a change is only logged. Also raises the errors of the store.
         """
         for state in self._plan.states.values():
+            if state.name in self._held:
+                await self._check_held(base, state, may_change=may_change)
+                continue
             before, current = base.shapes.get(state.name), self._shapes.get(state.name)
             if current is None or before == current or not _has_keys(base, state.name):
                 continue
@@ -70,6 +81,36 @@ class UpgradeGate:
                 await self._check_readable(base, state, current)
             else:
                 await self._check_fits(base, state, before, current)
+
+    async def _check_held(self, base: Manifest, state: State, *, may_change: bool) -> None:
+        """Check the records of a manifest that wait at a step: no new ones can be made."""
+        problem = await self._held_problem(base, state.name)
+        if not problem:
+            return
+        facts = {"state": state.name, "checkpoint": base.number, "change": problem}
+        if state.upgrade is not None:
+            following = "its upgrade function converts each record while it is restored"
+            self._info("state.upgrading", facts | {"next": following})
+        elif may_change:
+            self._warn("state.changed", facts | {"next": "its records are used as they are"})
+        else:
+            raise StateObjectError(
+                f"state {state.name!r} has changed since checkpoint {base.number}: {problem}",
+                hint=f"write an @wallaroo.upgrade_state({state.name!r}) function from an old "
+                "record to a new one, give its class a __setstate__ that takes both forms, "
+                f"or give --allow-changed-state to use the records as they are; see {PAGE}",
+            )
+
+    async def _held_problem(self, base: Manifest, state: str) -> str:
+        step = state.removesuffix(HELD)
+        for value in await saved_values(base, self._store, state):
+            if type(value) is Unreadable:
+                return f"records that wait at step {step!r} cannot be unpickled: {value.error}"
+            for held in value:
+                if missing := missing_attributes(held.record):
+                    kind = with_article(qualified_name(type(held.record)))
+                    return f"{kind} that waits at step {step!r} has no {', '.join(missing)}"
+        return ""
 
     async def report_dropped_records(self, base: Manifest) -> None:
         """Log the records of ``base`` that wait at steps which the plan does not have.

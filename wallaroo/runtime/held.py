@@ -41,6 +41,10 @@ class Held:
         """Note its outcome."""
         self.outcome = outcome
 
+    def upgrade(self, convert: Callable[[Any], Any]) -> None:
+        """Replace its record by what ``convert`` returns for it."""
+        self.record = convert(self.record)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Held, (self.key, self.record, self.payload, self.number)
 

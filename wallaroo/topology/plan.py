@@ -303,6 +303,15 @@ def resource_makers(plan: Application) -> dict[ResourceMaker, Step]:
     return makers
 
 
+def held_states(plan: Application) -> frozenset[str]:
+    """Return the states in which checkpoints keep the records that wait at steps."""
+    return frozenset(
+        step.waiting.state
+        for step in waiting_steps(plan)
+        if step.waiting is not None and step.waiting.state
+    )
+
+
 def waiting_steps(plan: Application) -> Iterator[Step]:
     """Yield the steps at which records wait; each comes behind all that its records come from."""
     for flow in plan.flows:
