@@ -24,7 +24,7 @@ from wallaroo.topology.waiting import Order
 def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
     """Yield the mistakes of the pipelines together; ``place`` is that of the application."""
     if not drafts:
-        problem = Problem("the application has no pipeline", "begin one with new_pipeline()")
+        problem = Problem("the application has no pipeline", "give it one that has a source")
         yield problem.at(place)
     elif not any(draft.closed_by in ("to_sink", "to_sinks") for draft in drafts):
         problem = Problem(

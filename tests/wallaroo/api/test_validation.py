@@ -51,7 +51,7 @@ def test_a_sound_application_has_no_mistakes() -> None:
 
 def test_an_application_has_a_pipeline() -> None:
     assert mistakes() == [
-        "app.py:1: the application has no pipeline; begin one with new_pipeline()"
+        "app.py:1: the application has no pipeline; give it one that has a source"
     ]
 
 

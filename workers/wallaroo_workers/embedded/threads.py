@@ -38,8 +38,11 @@ async def start(
     finally:
         if not thread.result.done():
             thread.end()
-            # The reason why the block is left matters more than the error of this end.
-            await asyncio.wait([asyncio.wrap_future(thread.result)])
+            ended = asyncio.wrap_future(thread.result)
+            await asyncio.wait([ended])
+            # The reason why the block is left matters more than the error of this end. It is
+            # taken nevertheless: asyncio logs an error that nobody takes.
+            ended.exception()
 
 
 class RunThread:
