@@ -114,7 +114,8 @@ def test_the_debugger_can_be_left() -> None:
 UNGUARDED = APPLICATIONS / "unguarded.py"
 
 
-def last_line_of(*command: Any) -> str:
+def last_lines_of(*command: Any) -> str:
+    """Return the error that ends a command, with its hint."""
     ended = subprocess.run(
         [sys.executable, *map(str, command)],
         capture_output=True,
@@ -122,21 +123,22 @@ def last_line_of(*command: Any) -> str:
         timeout=60,
         check=False,
     )
-    return ended.stderr.rstrip().rpartition("\n")[2]
+    return "\n".join(ended.stderr.rstrip().splitlines()[-2:])
 
 
 def test_a_script_has_to_guard_the_call() -> None:
-    assert last_line_of(UNGUARDED, 1) == (
+    assert last_lines_of(UNGUARDED, 1) == (
         "wallaroo.errors.ConfigError: the module 'unguarded' starts a run when it is imported, and "
-        "every worker imports it"
+        "every worker imports it\n"
+        'hint: put the call under `if __name__ == "__main__":`'
     )
 
 
 def test_code_without_a_file_runs_in_this_process_only() -> None:
-    said = last_line_of("-c", UNGUARDED.read_text(), 1)
+    said = last_lines_of("-c", UNGUARDED.read_text(), 1)
     assert "workers cannot import the function <lambda> at <string>" in said
     assert "of step 'c'" in said
-    assert last_line_of("-c", UNGUARDED.read_text(), 0) == ""
+    assert last_lines_of("-c", UNGUARDED.read_text(), 0) == ""
 
 
 def test_records_come_back_in_their_order_and_from_each_worker() -> None:
