@@ -18,6 +18,7 @@ from wallaroo.api.running import RunOptions, RunResult
 from wallaroo.connectors.base import Sink
 from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.coordinator.cluster_state import Phase
+from wallaroo.describing import a_type
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import SinkId, WorkerName
 from wallaroo.suggestions import nearest
@@ -110,7 +111,7 @@ class ClusterUnderTest:
         With checkpoints on they are in its journal then. A text is sent as UTF-8.
         """
         frames = self._frames(source)
-        data = b"".join(_framed(frames, item, source) for item in items)
+        data = b"".join(_framed(frames, item, source) for item in payloads_of(items, source))
         host, _, port = self.sources[source].rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), WAIT_S) as connection:
@@ -279,6 +280,20 @@ def _with_test_sinks(plan: Application) -> Application:
         for sink in plan.sinks
     ]
     return dataclasses.replace(plan, sinks=tuple(sinks))
+
+
+def payloads_of(items: Any, source: str) -> list[bytes | str]:
+    """Return what a test sends, as a list. Raises ``ConfigError`` if it is not a list of these."""
+    is_one = isinstance(items, str | bytes)
+    payloads = [] if is_one else [*items]
+    wrong = [items] if is_one else [each for each in payloads if not isinstance(each, bytes | str)]
+    if wrong:
+        place = "instead of a list of items" if is_one else "among its items"
+        raise ConfigError(
+            f"send() to source {source!r} is given {a_type(wrong[0])} {place}",
+            hint="give a list of payloads, each of them bytes or a str",
+        )
+    return payloads
 
 
 def _framed(frames: PayloadFrames, item: bytes | str, source: str) -> bytes:
