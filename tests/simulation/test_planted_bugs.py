@@ -168,7 +168,7 @@ def without_tombstones(patch: Patch) -> None:
 
 def without_memory_of_what_moved_back(patch: Patch) -> None:
     """A key that was deleted elsewhere comes back from a part from before its partition moved."""
-    patch.setattr(restorer, "_taken_since", lambda *_: frozenset())
+    patch.setattr(restorer, "taken_since", lambda *_: frozenset())
 
 
 def without_order_of_compaction(patch: Patch) -> None:
