@@ -30,7 +30,7 @@ from wallaroo.operators.failures import Failure, Site, StopOnError, describe_fai
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
-from wallaroo.operators.waiting_records import WaitingRecords
+from wallaroo.operators.station_records import StationRecords
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
@@ -107,7 +107,7 @@ class Dataflow:
         self._nodes = Nodes(plan)
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
         """The records counted on this worker."""
-        self.waiting = WaitingRecords(plan, me, self.tally, options.resources, self)
+        self.waiting = StationRecords(plan, me, self.tally, options.resources, self)
         self.probe: Probe | None = None
         if options.clock_ns is not None:
             self.probe = Probe(len(self._nodes.all), list(plan.states), options.clock_ns)

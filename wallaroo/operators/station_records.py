@@ -31,7 +31,7 @@ class Flow(Protocol):
         ...
 
 
-class WaitingRecords:
+class StationRecords:
     """The records that chains have put aside for such steps."""
 
     def __init__(
