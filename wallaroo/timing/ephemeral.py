@@ -3,11 +3,10 @@
 Until the key is forgotten, its records are late; after that its next record opens another window.
 """
 
-from collections import Counter, deque
 from itertools import islice
 from typing import Any
 
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import END
 from wallaroo.timing.keyed_objects import KeyedObjects
 from wallaroo.timing.timers import OneTimer
 from wallaroo.timing.window_firing import Fired
@@ -18,6 +17,7 @@ from wallaroo.timing.window_spec import (
     Window,
     WindowSpec,
 )
+from wallaroo.timing.window_store import WindowStore
 
 
 class Ephemeral:
@@ -40,31 +40,19 @@ class Ephemeral:
         self.accumulator = accumulator
 
 
-class EphemeralStore:
+class EphemeralStore(WindowStore):
     """The ephemeral windows of one state on one worker."""
 
     def __init__(self, spec: WindowSpec, state: KeyedObjects) -> None:
         """What ``state`` has already, from a checkpoint, is taken over."""
+        super().__init__(spec)
         assert isinstance(spec.windows, EphemeralWindows)
         self._trigger_ns = spec.windows.trigger_range_ns
         self._post_ns = spec.windows.post_trigger_range_ns
-        self._aggregation = spec.aggregation
-        self._rules = spec.firing
         self._state = state
         self._timers = OneTimer()
         self._may_be_due = False
-        self._ready: deque[Fired] = deque()
-        self._side: list[tuple[Any, Any, int]] = []
-        self.late_count = 0
-        self.fired_counts: Counter[ResultKind] = Counter()
-        self.clock = BEFORE_ALL
-        self.fired = BEFORE_ALL
-        """All results with a time before this are given."""
         self.add_keys(state.objects)
-
-    def restore_clock(self, clock: int, fired: int) -> None:
-        """Set the clock of a checkpoint."""
-        self.clock, self.fired = clock, fired
 
     def add_keys(self, keys: Any) -> None:
         """Set the timers of keys that were restored or moved here, whose windows ``state`` has."""
@@ -100,24 +88,10 @@ class EphemeralStore:
             self._fire(key, window)
             self._timers.set(key, self._forgotten_at(window))
 
-    def take_side(self) -> list[tuple[Any, Any, int]]:
-        """Return key, record and time of the late records that go to a pipeline of their own."""
-        side, self._side = self._side, []
-        return side
-
     def advance(self, clock: int) -> None:
         """Move the clock. What is due then is given by ``fire_some``."""
-        assert clock >= self.clock, "a clock went back"
-        self.clock = clock
+        self._move_clock(clock)
         self._may_be_due = True
-
-    def fire_ready(self) -> Fired | None:
-        """Return a result that a record has caused by itself, if there is one."""
-        if not self._ready:
-            return None
-        fired = self._ready.popleft()
-        self.fired_counts[fired.kind] += 1
-        return fired
 
     def fire_some(self, key_count_max: int) -> Fired | None:
         """Return the next result; ``None`` if nothing is due. It has looked at no more than
@@ -139,8 +113,7 @@ class EphemeralStore:
                 return self.fire_ready()
         if key_count < key_count_max:
             self._may_be_due = False
-            until = END if self.clock == END else self.clock - self._rules.delay_ns
-            self.fired = max(self.fired, until)
+            self.fired = max(self.fired, self.closed_until)
         return Fired([], [], Window(self.fired, self.fired), ResultKind.FINAL)
 
     def get(self, key: Any) -> list[tuple[Window, Any]]:

@@ -17,7 +17,7 @@ a window are set aside when it becomes due, and what is added to its panes later
 or by the policy *update*) does not count for it.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterable
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -38,6 +38,7 @@ from wallaroo.timing.window_spec import (
     Window,
     WindowSpec,
 )
+from wallaroo.timing.window_store import WindowStore
 
 PANES_MAX = 100_000
 """Open panes of one state. Times far in the future would fill the memory with one dict each."""
@@ -47,17 +48,16 @@ class TooManyPanesError(ValueError):
     """A record would open another pane, and there are too many already."""
 
 
-class PaneStore:
+class PaneStore(WindowStore):
     """The open windows of one state on one worker, and what they give as the clock moves."""
 
     def __init__(
         self, spec: WindowSpec, *, tracks_changes: bool = False, panes_max: int = PANES_MAX
     ) -> None:
         """With ``tracks_changes`` checkpoints are on."""
+        super().__init__(spec)
         windows, rules = spec.windows, spec.firing
         assert isinstance(windows, FixedWindows | CalendarWindows | GlobalWindows)
-        self._aggregation = spec.aggregation
-        self._rules = rules
         self._grid = grid_of(windows)
         self._tracks_changes = tracks_changes
         self._panes_max = panes_max
@@ -75,19 +75,12 @@ class PaneStore:
         self._done: dict[int, set[Any]] = {}
         """Keys that are done, by the end of their window, from a checkpoint or another worker."""
         self._totals = totals_for(self._merge, self._grid.panes_of_window)
-        self._ready: deque[Fired] = deque()
         self._updates_after: dict[int, list[Any]] = {}
         """Keys of late records, by the end of a window that has to give its final results first."""
         self._early: deque[tuple[Window, deque[Any]]] = deque()
         """Keys that an early result of a window is due for."""
         self._leaving: list[tuple[int, int]] = []
         """A heap of last end and start of panes that only late records may still change."""
-        self._side: list[tuple[Any, Any, int]] = []
-        self.late_count = 0
-        self.fired_counts: Counter[ResultKind] = Counter()
-        self.clock = BEFORE_ALL
-        self.fired = BEFORE_ALL
-        """All results with a time before this are given."""
 
     @property
     def is_due(self) -> bool:
@@ -142,33 +135,18 @@ class PaneStore:
                 if not self._has_passed(window.end):
                     self._give(key, window, ResultKind.EARLY)
 
-    def take_side(self) -> list[tuple[Any, Any, int]]:
-        """Return key, record and time of the late records that go to a pipeline of their own."""
-        side, self._side = self._side, []
-        return side
-
     def advance(self, clock: int) -> None:
         """Move the clock. What is due then is given by ``fire_some``."""
-        assert clock >= self.clock, "a clock went back"
-        before, self.clock = self.clock, clock
+        is_early_due = self._move_clock(clock)
         while self._ends and self._has_passed(self._ends[0]):
             end = heappop(self._ends)
             window = Window(self._open[end], end)
             for pane in self._panes.of(window):
                 pane.set_aside()
             self._due.append(window)
-        every_ns = self._rules.early_every_ns
-        if every_ns is not None and clock // every_ns > before // every_ns:
+        if is_early_due:
             self._prepare_early()
         self._settle()
-
-    def fire_ready(self) -> Fired | None:
-        """Return a result that a record has caused by itself, if there is one."""
-        if not self._ready:
-            return None
-        fired = self._ready.popleft()
-        self.fired_counts[fired.kind] += len(fired.keys)
-        return fired
 
     def fire_some(self, count_max: int) -> Fired | None:
         """Return the next results, of at most ``count_max`` keys; ``None`` if nothing is due."""
@@ -181,9 +159,7 @@ class PaneStore:
                 self._finish(firing.window)
         elif self._early:
             fired = self._fire_early(count_max)
-        if fired is not None:
-            self.fired_counts[fired.kind] += len(fired.keys)
-        return fired
+        return None if fired is None else self._counted(fired)
 
     def get(self, key: Any) -> list[tuple[Window, Any]]:
         """Return the open windows of a key with their accumulators, in order."""
@@ -209,7 +185,7 @@ class PaneStore:
     def restore_clock(self, clock: int, fired: int) -> None:
         """Set the clock before panes are restored; windows up to ``fired`` count as fired."""
         assert not self._panes, "panes belong to a clock"
-        self.clock, self.fired = clock, fired
+        super().restore_clock(clock, fired)
 
     def pane_to_fill(self, start: int, keys: Collection[Any], fired: int) -> Pane | None:
         """Return the pane that begins here, for keys that come from a checkpoint or from another
@@ -256,10 +232,6 @@ class PaneStore:
             (window, deque(key for key in changed if key not in keys))
             for window, changed in self._early
         )
-
-    def _has_passed(self, end: int, later_ns: int = 0) -> bool:
-        """Return whether a window with this end is due, or was so long ago."""
-        return self.clock >= min(end + self._rules.delay_ns + later_ns, END)
 
     def _fire_again(self, fired: int) -> None:
         """Go back to ``fired``: what has fired since then fires for keys that are not here yet.
@@ -391,8 +363,7 @@ class PaneStore:
             heappop(self._leaving)
             self._panes.pop(start, None)
         if not self._due and self._half_fired is None and self.clock > BEFORE_ALL:
-            until = END if self.clock == END else self.clock - self._rules.delay_ns
-            self.fired = max(self.fired, until)
+            self.fired = max(self.fired, self.closed_until)
 
     def _prepare_early(self) -> None:
         """Note which keys have changed since the last early results, for each open window."""

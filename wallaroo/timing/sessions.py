@@ -13,11 +13,11 @@ kept only with the late policy *update*: then a late record may still join it, o
 Their results are then superseded by one of kind *update*.
 """
 
-from collections import Counter, deque
+from collections import deque
 from itertools import islice
 from typing import Any
 
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import BEFORE_ALL
 from wallaroo.timing.keyed_objects import KeyedObjects
 from wallaroo.timing.timers import OneTimer
 from wallaroo.timing.window_firing import Fired
@@ -28,6 +28,7 @@ from wallaroo.timing.window_spec import (
     Window,
     WindowSpec,
 )
+from wallaroo.timing.window_store import WindowStore
 
 SESSIONS_OF_KEY_MAX = 10_000
 
@@ -67,41 +68,29 @@ class Session:
         return self.record_count == 0
 
 
-class SessionStore:
+class SessionStore(WindowStore):
     """The sessions of one state on one worker."""
 
     def __init__(
         self, spec: WindowSpec, state: KeyedObjects, *, sessions_max: int = SESSIONS_OF_KEY_MAX
     ) -> None:
         """What ``state`` has already, from a checkpoint, is taken over."""
+        super().__init__(spec)
         assert isinstance(spec.windows, SessionWindows)
         assert spec.aggregation.merge is not None
         self._gap_ns = spec.windows.gap_ns
         self._longest_ns = spec.windows.longest_ns
-        self._aggregation = spec.aggregation
         self._merge = spec.aggregation.merge
-        self._rules = spec.firing
         self._sessions_max = sessions_max
         self._state = state
         self._timers = OneTimer()
         """When something has to be done about a key: not later, but perhaps earlier."""
         self._may_be_due = False
-        self._ready: deque[Fired] = deque()
         self._changed: dict[Any, None] = {}
         """Keys that have changed since the last early results, if those come by the clock."""
         self._early: deque[Any] = deque()
-        self._side: list[tuple[Any, Any, int]] = []
-        self.late_count = 0
-        self.fired_counts: Counter[ResultKind] = Counter()
-        self.clock = BEFORE_ALL
-        self.fired = BEFORE_ALL
-        """All results with a time before this are given."""
         self._next_fired = BEFORE_ALL
         self.add_keys(state.objects)
-
-    def restore_clock(self, clock: int, fired: int) -> None:
-        """Set the clock of a checkpoint."""
-        self.clock, self.fired = clock, fired
 
     def add_keys(self, keys: Any) -> None:
         """Set the timers of keys that were restored or moved here, whose sessions ``state`` has."""
@@ -113,18 +102,12 @@ class SessionStore:
         """Whether ``fire_some`` has something to do."""
         return bool(self._ready or self._early or self._may_be_due)
 
-    @property
-    def closed_until(self) -> int:
-        """Sessions that end here or before are closed.
+    def add(self, key: Any, record: Any, time: int) -> None:
+        """Add a record to the sessions of its key, or deal with it as the late policy says.
 
         A chain may add a record at ``time`` to the one session of a key by itself if ``start <=
         time < end`` and ``end > closed_until``, and moves its end to ``time + gap``. It leaves all
         else to ``add``, and everything if there is a longest session, ``until`` or early results.
-        """
-        return self.clock - self._rules.delay_ns if self.clock < END else END
-
-    def add(self, key: Any, record: Any, time: int) -> None:
-        """Add a record to the sessions of its key, or deal with it as the late policy says.
 
         A chain gives what ``fire_ready`` has before it takes the next record.
         """
@@ -144,28 +127,12 @@ class SessionStore:
         self._set_timer(key, self._due_at(session))
         self._give_results(key, session)
 
-    def take_side(self) -> list[tuple[Any, Any, int]]:
-        """Return key, record and time of the late records that go to a pipeline of their own."""
-        side, self._side = self._side, []
-        return side
-
     def advance(self, clock: int) -> None:
         """Move the clock. What is due then is given by ``fire_some``."""
-        assert clock >= self.clock, "a clock went back"
-        before, self.clock = self.clock, clock
-        every_ns = self._rules.early_every_ns
-        if every_ns is not None and clock // every_ns > before // every_ns:
+        if self._move_clock(clock):
             self._early.extend(self._changed)
             self._changed = {}
         self._may_be_due = True
-
-    def fire_ready(self) -> Fired | None:
-        """Return a result that a record has caused by itself, if there is one."""
-        if not self._ready:
-            return None
-        fired = self._ready.popleft()
-        self.fired_counts[fired.kind] += 1
-        return fired
 
     def fire_some(self, key_count_max: int) -> Fired | None:
         """Return the next result; ``None`` if nothing is due. It has looked at no more than
@@ -200,9 +167,6 @@ class SessionStore:
     @property
     def _lateness_ns(self) -> int:
         return self._rules.allow_late_ns if self._rules.late is LatePolicy.UPDATE else 0
-
-    def _has_passed(self, end: int, later_ns: int = 0) -> bool:
-        return self.clock >= min(end + self._rules.delay_ns + later_ns, END)
 
     def _due_at(self, session: Session) -> int:
         """Return when something has to be done about a session: fire it, or forget it."""
