@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.names import CheckpointId
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 from wallaroo.testing.store import SimulatedStore
 from wallaroo.testing.targets import TargetPorts, Targets
 from wallaroo.worker.outbox import Outbox
-from wallaroo.worker.sink_port import FinishCut, OutboxSetup
+from wallaroo.worker.sink_port import FinishCut, OutboxSetup, cut_outbox
 
 LOOK_S = 0.01
 
@@ -83,14 +82,7 @@ class OnceSink:
         return self._cut(checkpoint, self._outbox.is_durable)
 
     def _cut(self, checkpoint: CheckpointId, is_complete: Callable[[], bool]) -> FinishCut:
-        outbox = self._outbox
-        outbox.cut(checkpoint)
-
-        async def finish() -> SinkShare:
-            await self._until(is_complete)
-            return SinkShare(outbox=outbox.uncommitted())
-
-        return finish
+        return cut_outbox(self._outbox, checkpoint, is_complete, self._until)
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """Do nothing: the worker's outboxes know."""

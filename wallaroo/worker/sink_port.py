@@ -211,3 +211,19 @@ class SinkRunner(Protocol):
 async def nothing_to_name() -> SinkShare:
     """Return the share of a sink of which checkpoints name nothing, at once."""
     return SinkShare()
+
+
+def cut_outbox(
+    outbox: Outbox,
+    checkpoint: CheckpointId,
+    is_complete: Callable[[], bool],
+    until: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> FinishCut:
+    """End the batch of ``outbox`` before a barrier; ``until`` waits for ``is_complete``."""
+    outbox.cut(checkpoint)
+
+    async def finish() -> SinkShare:
+        await until(is_complete)
+        return SinkShare(outbox=outbox.uncommitted())
+
+    return finish

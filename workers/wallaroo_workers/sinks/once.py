@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from wallaroo.checkpoint.manifest import SinkShare
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.connectors.custom_sinks import Custom
 from wallaroo.names import CheckpointId
 from wallaroo.worker.outbox import Outbox
-from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext
+from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext, cut_outbox
 from wallaroo_workers.sinks.author_sink import AuthorSink
 from wallaroo_workers.sinks.connector import ConnectorRunner
 from wallaroo_workers.sinks.once_delivery import Delivery
@@ -158,14 +157,7 @@ class OnceRunner:
         return self._cut(checkpoint, self._present.outbox.is_durable)
 
     def _cut(self, checkpoint: CheckpointId, is_complete: Callable[[], bool]) -> FinishCut:
-        outbox = self._present.outbox
-        outbox.cut(checkpoint)
-
-        async def finish() -> SinkShare:
-            await self._until(is_complete)
-            return SinkShare(outbox=outbox.uncommitted())
-
-        return finish
+        return cut_outbox(self._present.outbox, checkpoint, is_complete, self._until)
 
     def committed(self, checkpoint: CheckpointId) -> None:
         """Do nothing: the worker's outboxes know."""
