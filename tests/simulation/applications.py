@@ -1,7 +1,8 @@
 """Applications for the simulation: their states tell which records were applied, and how often."""
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,6 +223,39 @@ def case(seed: int) -> Case:
             senders.append(payloads)
         input[pipeline] = senders
     return Case(name, plan, input, workers=chance.randint(1, 4))
+
+
+def numbered(chance: random.Random, pipelines: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the payloads of some senders to each pipeline; no two have the same number."""
+    key_count = chance.choice([1, 4, 40])
+    numbers = itertools.count()
+    return {
+        pipeline: [
+            [
+                f"{chance.randrange(key_count)}:{next(numbers)}".encode()
+                for _ in range(chance.choice([5, 40, 120]))
+            ]
+            for _ in range(chance.randint(1, 3))
+        ]
+        for pipeline in pipelines
+    }
+
+
+def two_states_to(name: str, sink: Callable[[Any], Any], path: str) -> Application:
+    """Two states; results of one pipeline go to two targets and to a file.
+
+    ``sink`` returns a sink that encodes by the function that it gets, or not at all.
+    """
+    return (
+        wallaroo.ApplicationBuilder(name)
+        .new_pipeline("first", IN)
+        .to_state_partition(apply, Applied, "applied", key_of)
+        .to_sinks([sink(encode), sink(None), file_sink(path)])
+        .new_pipeline("second", IN_SHORT)
+        .to_state_partition(apply, Applied, "by remainder", remainder_of)
+        .to_sink(sink(encode))
+        .build()
+    )
 
 
 def session_key(index: int, count: int) -> int:

@@ -6,17 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import wallaroo
-from tests.simulation.applications import (
-    IN,
-    IN_SHORT,
-    Applied,
-    apply,
-    encode,
-    file_sink,
-    in_any_order,
-    key_of,
-    remainder_of,
-)
+from tests.simulation.applications import in_any_order, numbered, two_states_to
 from tests.simulation.seeds import FEW_CRASHES
 from wallaroo.testing import ALL_FAULTS, SimulationError, SimulationResult, simulate
 from wallaroo.testing.store import Objects
@@ -43,37 +33,16 @@ class Ledger(wallaroo.OnceSink[tuple[int, int]]):
 
 
 def once() -> Application:
-    """Two states; results of one pipeline go to two targets and to a file."""
-    return (
-        wallaroo.ApplicationBuilder("once")
-        .new_pipeline("first", IN)
-        .to_state_partition(apply, Applied, "applied", key_of)
-        .to_sinks([Ledger(encode), Ledger(None), file_sink("once.txt")])
-        .new_pipeline("second", IN_SHORT)
-        .to_state_partition(apply, Applied, "by remainder", remainder_of)
-        .to_sink(Ledger(encode))
-        .build()
-    )
+    """Return the application."""
+    return two_states_to("once", Ledger, "once.txt")
 
 
 def run_once(seed: int, objects: Objects | None = None) -> SimulationResult:
     """Run one seed; raises ``SimulationError``."""
     chance = random.Random(f"once {seed}")
-    key_count = chance.choice([1, 4, 40])
-    numbers = iter(range(1 << 30))
-    input = {
-        pipeline: [
-            [
-                f"{chance.randrange(key_count)}:{next(numbers)}".encode()
-                for _ in range(chance.choice([5, 40, 120]))
-            ]
-            for _ in range(chance.randint(1, 3))
-        ]
-        for pipeline in ("first", "second")
-    }
     result = simulate(
         once(),
-        input,
+        numbered(chance, ("first", "second")),
         seed=seed,
         workers=chance.randint(1, 4),
         faults=SHAPES[seed % len(SHAPES)],

@@ -82,6 +82,22 @@ def faults_of(seed: int, *, with_logs: bool = False) -> Faults:
     return VISITS if is_for_visits else SHAPES[turn % len(SHAPES)]
 
 
+def run_case(
+    chosen: Case, seed: int, faults: Faults, *, durable: bool = True, **options: Any
+) -> SimulationResult:
+    """Simulate a case; without checkpoints with few crashes instead of ``faults``."""
+    return simulate(
+        chosen.plan,
+        chosen.input,
+        seed=seed,
+        workers=chosen.workers,
+        durable=durable,
+        faults=faults if durable else FEW_CRASHES,
+        view_state=in_any_order,
+        **options,
+    )
+
+
 def run_seed(
     seed: int, objects: Objects | None = None, *, durable: bool = True, with_logs: bool = False
 ) -> SimulationResult:
@@ -92,16 +108,9 @@ def run_seed(
     chosen = split_applications.case(seed) if with_logs else case(seed)
     command = f"python -m tests.simulation --seed {seed}" + " --no-checkpoints" * (not durable)
     command += " --logs" * with_logs
-    result = simulate(
-        chosen.plan,
-        chosen.input,
-        seed=seed,
-        workers=chosen.workers,
-        durable=durable,
-        faults=faults_of(seed, with_logs=with_logs) if durable else FEW_CRASHES,
-        view_state=in_any_order,
-        replay_command=command,
-        objects=objects,
+    faults = faults_of(seed, with_logs=with_logs)
+    result = run_case(
+        chosen, seed, faults, durable=durable, replay_command=command, objects=objects
     )
     problem = disorder(chosen, result) or disorder_at_receivers(chosen, result)
     if problem:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.graphs import run_graph
+from tests.simulation.planted import first_failure
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.testing import SimulationError
 from wallaroo.worker.barrier_alignment import Aligned, Aligner, Effect
@@ -66,9 +67,5 @@ def test_a_planted_bug_is_found(
     plant: Callable[[Patch], None], known: int, monkeypatch: Patch
 ) -> None:
     plant(monkeypatch)
-    for seed in (known, *range(SEEDS)):
-        try:
-            run_graph(seed)
-        except (SimulationError, AssertionError):
-            return
-    pytest.fail(f"{SEEDS} seeds pass {plant.__doc__}")
+    errors = (SimulationError, AssertionError)
+    first_failure(plant, (known, *range(SEEDS)), run_graph, errors)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.simulation.planted import first_failure
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restorer
 from wallaroo.checkpoint.departure import Departure
@@ -29,7 +31,6 @@ from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.inbox import Inbox
-from wallaroo.testing import SimulationError
 from wallaroo.testing.store import Objects
 from wallaroo.wire.control import ControlFrame, Failed, Join, RequestStop
 from wallaroo.worker import restoration
@@ -312,10 +313,6 @@ def test_the_simulation_fails(
 ) -> None:
     assert known in SEEDS
     plant(monkeypatch)
-    for seed in (known, *SEEDS):
-        try:
-            run_seed(seed, durable=plant not in SHOWN_WITHOUT_CHECKPOINTS)
-        except SimulationError as error:
-            assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)
-            return
-    pytest.fail(f"{len(SEEDS)} seeds pass {plant.__doc__}")
+    run = partial(run_seed, durable=plant not in SHOWN_WITHOUT_CHECKPOINTS)
+    seed, error = first_failure(plant, (known, *SEEDS), run)
+    assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.once import run_once
+from tests.simulation.planted import first_failure
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.manifest import OutboxBatch
 from wallaroo.names import CheckpointId, SinkId
-from wallaroo.testing import SimulationError, targets
+from wallaroo.testing import targets
 from wallaroo.testing.targets import Targets
 from wallaroo.worker import outboxes, worker_sinks
 from wallaroo.worker.outbox import Outbox
@@ -132,9 +133,4 @@ def test_the_simulation_fails(
 ) -> None:
     assert known in SEEDS
     plant(monkeypatch)
-    for seed in (known, *SEEDS):
-        try:
-            run_once(seed)
-        except SimulationError:
-            return
-    pytest.fail(f"{len(SEEDS)} seeds pass {plant.__doc__}")
+    first_failure(plant, (known, *SEEDS), run_once)

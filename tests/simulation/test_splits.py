@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.simulation import split_applications
-from tests.simulation.applications import in_any_order
-from tests.simulation.seeds import run_seed
+from tests.simulation.planted import first_failure
+from tests.simulation.seeds import run_case, run_seed
 from wallaroo.checkpoint import restorer
 from wallaroo.checkpoint.split_positions import NEW, SplitKind, SplitPosition, to_share
 from wallaroo.coordinator.cluster_state import given
@@ -16,7 +17,7 @@ from wallaroo.coordinator.events import Effect
 from wallaroo.coordinator.resize import Resize, ResizeCoordinator
 from wallaroo.coordinator.splits import SplitLedger, SplitShare
 from wallaroo.names import WorkerName
-from wallaroo.testing import NO_FAULTS, SimulationError, simulate
+from wallaroo.testing import NO_FAULTS
 
 SEEDS = range(100)
 SEEDS_A_TEST = 25
@@ -38,15 +39,7 @@ def test_without_checkpoints_partitions_move_with_the_members(first: int) -> Non
 
 @pytest.mark.parametrize("seed", range(6))
 def test_without_faults_none_are_injected(seed: int) -> None:
-    chosen = split_applications.case(seed)
-    result = simulate(
-        chosen.plan,
-        chosen.input,
-        seed=seed,
-        workers=chosen.workers,
-        faults=NO_FAULTS,
-        view_state=in_any_order,
-    )
+    result = run_case(split_applications.case(seed), seed, NO_FAULTS)
     assert not result.injected
 
 
@@ -144,10 +137,5 @@ def test_the_simulation_fails(
 ) -> None:
     assert known in SEEDS
     plant(monkeypatch)
-    for seed in (known, *SEEDS):
-        try:
-            run_seed(seed, with_logs=True)
-        except SimulationError as error:
-            assert f"run it again: python -m tests.simulation --seed {seed} --logs" in str(error)
-            return
-    pytest.fail(f"{len(SEEDS)} seeds pass {plant.__doc__}")
+    seed, error = first_failure(plant, (known, *SEEDS), partial(run_seed, with_logs=True))
+    assert f"run it again: python -m tests.simulation --seed {seed} --logs" in str(error)

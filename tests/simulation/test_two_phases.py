@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.simulation.planted import first_failure
 from tests.simulation.two_phases import run_two_phases, two_phases
 from wallaroo.checkpoint import prepared
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.manifest import Prepared
 from wallaroo.names import NO_BARRIER, CheckpointId
-from wallaroo.testing import NO_FAULTS, SimulationError, simulate
+from wallaroo.testing import NO_FAULTS, simulate
 from wallaroo.testing.prepared_targets import PreparedTargets
 from wallaroo.worker.two_phases import TwoPhases
 
@@ -102,9 +103,4 @@ def test_the_simulation_fails(
 ) -> None:
     assert known < SEEDS
     plant(monkeypatch)
-    for seed in (known, *range(SEEDS)):
-        try:
-            run_two_phases(seed)
-        except SimulationError:
-            return
-    pytest.fail(f"{SEEDS} seeds pass {plant.__doc__}")
+    first_failure(plant, (known, *range(SEEDS)), run_two_phases)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.applications import in_any_order
-from tests.simulation.seeds import FEW_CRASHES, SHAPES
+from tests.simulation.planted import first_failure
+from tests.simulation.seeds import SHAPES, run_case
 from tests.simulation.waiting_applications import APPLICATIONS, case
 from wallaroo.runtime import stations
 from wallaroo.runtime.stations import Stations
-from wallaroo.testing import SimulationError, SimulationResult, simulate
+from wallaroo.testing import SimulationResult
 
 SEEDS = 120
 SEEDS_A_TEST = 20
@@ -20,16 +20,8 @@ Patch = pytest.MonkeyPatch
 
 
 def run_seed(seed: int, *, durable: bool = True) -> SimulationResult:
-    chosen = case(seed)
-    return simulate(
-        chosen.plan,
-        chosen.input,
-        seed=seed,
-        workers=chosen.workers,
-        durable=durable,
-        faults=SHAPES[seed // len(APPLICATIONS) % len(SHAPES)] if durable else FEW_CRASHES,
-        view_state=in_any_order,
-    )
+    faults = SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
+    return run_case(case(seed), seed, faults, durable=durable)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
@@ -98,9 +90,4 @@ def without_owners(patch: Patch) -> None:
 )
 def test_a_planted_bug_is_found(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
     bug(monkeypatch)
-    for seed in SEEDS_OF_A_BUG:
-        try:
-            run_seed(seed)
-        except SimulationError:
-            return
-    pytest.fail(f"no seed below {len(SEEDS_OF_A_BUG)} shows it")
+    first_failure(bug, SEEDS_OF_A_BUG, run_seed)

@@ -6,17 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import wallaroo
-from tests.simulation.applications import (
-    IN,
-    IN_SHORT,
-    Applied,
-    apply,
-    encode,
-    file_sink,
-    in_any_order,
-    key_of,
-    remainder_of,
-)
+from tests.simulation.applications import in_any_order, numbered, two_states_to
 from tests.simulation.once import SHAPES
 from wallaroo.testing import SimulationError, SimulationResult, simulate
 from wallaroo.topology.plan import Application
@@ -48,37 +38,16 @@ class Parts(wallaroo.TwoPhaseSink[Any]):
 
 
 def two_phases() -> Application:
-    """Two states; results of one pipeline go to two targets and to a file."""
-    return (
-        wallaroo.ApplicationBuilder("two phases")
-        .new_pipeline("first", IN)
-        .to_state_partition(apply, Applied, "applied", key_of)
-        .to_sinks([Parts(encode), Parts(None), file_sink("parts.txt")])
-        .new_pipeline("second", IN_SHORT)
-        .to_state_partition(apply, Applied, "by remainder", remainder_of)
-        .to_sink(Parts(encode))
-        .build()
-    )
+    """Return the application."""
+    return two_states_to("two phases", Parts, "parts.txt")
 
 
 def run_two_phases(seed: int) -> SimulationResult:
     """Run one seed; raises ``SimulationError``."""
     chance = random.Random(f"two phases {seed}")
-    key_count = chance.choice([1, 4, 40])
-    numbers = iter(range(1 << 30))
-    input = {
-        pipeline: [
-            [
-                f"{chance.randrange(key_count)}:{next(numbers)}".encode()
-                for _ in range(chance.choice([5, 40, 120]))
-            ]
-            for _ in range(chance.randint(1, 3))
-        ]
-        for pipeline in ("first", "second")
-    }
     return simulate(
         two_phases(),
-        input,
+        numbered(chance, ("first", "second")),
         seed=seed,
         workers=chance.randint(1, 4),
         faults=replace(SHAPES[seed % len(SHAPES)], other_stores=0),
