@@ -6,38 +6,9 @@ from typing import Any
 import pytest
 
 import wallaroo
+from tests.wallaroo.api.words import decode, encode, first_letter, pair, split, upper
 from wallaroo import ApplicationBuilder, Pipeline
 from wallaroo.topology.fingerprint import outline
-
-
-@wallaroo.decoder
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.encoder
-def encode(record: object) -> str:
-    return f"{record}\n"
-
-
-@wallaroo.key_extractor
-def first_letter(record: str) -> str:
-    return record[0]
-
-
-@wallaroo.computation("upper")
-def upper(record: str) -> str:
-    return record.upper()
-
-
-@wallaroo.computation_multi("split")
-def split(record: str) -> list[str]:
-    return record.split()
-
-
-@wallaroo.state_computation("pair")
-def pair(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return record, True
 
 
 @wallaroo.state_computation("count", dict)

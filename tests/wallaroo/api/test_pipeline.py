@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import wallaroo
+from tests.wallaroo.api.words import decode, encode, first_letter, pair, split, upper
 from wallaroo import TCPSinkConfig, TCPSourceConfig
 from wallaroo.api.drafts import drafts_of
 from wallaroo.api.pipeline import Pipeline, node_of, source
@@ -12,36 +13,6 @@ from wallaroo.api.validation import application_mistakes
 from wallaroo.topology.graph import Feed, PipelineDeclaration, SourceLocation, StepKind
 
 HERE = SourceLocation("app.py", 1)
-
-
-@wallaroo.decoder
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.encoder
-def encode(record: object) -> str:
-    return f"{record}\n"
-
-
-@wallaroo.key_extractor
-def first_letter(record: str) -> str:
-    return record[0]
-
-
-@wallaroo.computation("upper")
-def upper(record: str) -> str:
-    return record.upper()
-
-
-@wallaroo.computation_multi("split")
-def split(record: str) -> list[str]:
-    return record.split()
-
-
-@wallaroo.state_computation("pair")
-def pair(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return record, True
 
 
 class Count:
