@@ -36,15 +36,20 @@ def orders(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kafka.admin.delete_topics(["orders"])["orders"].result()
 
 
-def test_orders_are_summed_by_the_keys_of_their_messages(
-    kafka: Broker, orders: None, folder: Path
-) -> None:
+def produce_orders(kafka: Broker) -> None:
+    """Write two orders of ada, and one of bob in another partition."""
     amounts = [(0, "ada", 3), (1, "bob", 4), (0, "ada", 5)]
     messages = [
         (partition, user.encode(), json.dumps({"user": user, "amount": amount}).encode())
         for partition, user, amount in amounts
     ]
     kafka.produce("orders", messages)
+
+
+def test_orders_are_summed_by_the_keys_of_their_messages(
+    kafka: Broker, orders: None, folder: Path
+) -> None:
+    produce_orders(kafka)
     options = ["--resilience-dir", "checkpoints", "--checkpoint-interval", "0.1"]
     out, wanted = folder / "totals.txt", ["ada: 3", "ada: 8", "bob: 4"]
     with running(folder, "orders", "--workers", "2", *options) as cluster:
@@ -68,12 +73,7 @@ def test_a_message_decoder_gets_the_place_of_each_message(
 def test_totals_are_written_to_a_topic_that_is_created(
     kafka: Broker, orders: None, folder: Path
 ) -> None:
-    amounts = [(0, "ada", 3), (1, "bob", 4), (0, "ada", 5)]
-    messages = [
-        (partition, user.encode(), json.dumps({"user": user, "amount": amount}).encode())
-        for partition, user, amount in amounts
-    ]
-    kafka.produce("orders", messages)
+    produce_orders(kafka)
     options = ["--resilience-dir", "checkpoints", "--checkpoint-interval", "0.1"]
     with running(folder, "totals", "--workers", "2", *options) as cluster:
         cluster.wait_ready()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.wallaroo.coordinator.story import A
 from tests.workers.asked_cluster import KEYS, AskedCluster
-from tests.workers.test_requests import manifest, plan
+from tests.workers.counting_clusters import durable_cluster, running_cluster
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import CheckpointDue, StopRequested
 from wallaroo.errors import ClusterError
@@ -16,17 +16,12 @@ from wallaroo.names import WorkerName
 
 @pytest.fixture
 def cluster() -> AskedCluster:
-    asked = AskedCluster(plan())
-    asked.go_to(Phase.RUNNING)
-    asked.fill("counts")
-    return asked
+    return running_cluster()
 
 
 @pytest.fixture
 def durable() -> AskedCluster:
-    asked = AskedCluster(plan(), is_durable=True, manifest=manifest(1))
-    asked.go_to(Phase.RUNNING)
-    return asked
+    return durable_cluster()
 
 
 async def settled(is_so: Callable[[], bool]) -> None:

@@ -9,51 +9,23 @@ import wallaroo
 from tests.wallaroo.coordinator.story import A, B
 from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.asked_cluster import KEYS, AskedCluster
-from tests.workers.counting import count, counting
-from wallaroo.checkpoint.manifest import Manifest, PartRef, WorkerCheckpoint
+from tests.workers.counting_clusters import durable_cluster, manifest, plan, running_cluster
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import Send, StartWorker, StopRequested
 from wallaroo.errors import ClusterError, ConfigError
-from wallaroo.names import CheckpointId, Epoch, WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Assign
 
 
-def plan() -> Application:
-    return counting().to_stateful(count, dict, "sum").to_sink(tcp_sink()).build()
-
-
-def manifest(number: int = 3) -> Manifest:
-    part = PartRef("parts/1/w1", CheckpointId(number), 0, 100, 4)
-    share = WorkerCheckpoint(A, [part], [], {}, [], {"counts": 9})
-    return Manifest(
-        number=CheckpointId(number),
-        epoch=Epoch(1),
-        is_claim=False,
-        application="letters",
-        outline=[],
-        members=[A],
-        partition_maps=[],
-        workers={A: share},
-        file_lengths={},
-        taken_unix_s=1000.0,
-        duration_s=0.5,
-    )
-
-
 @pytest.fixture
 def cluster() -> AskedCluster:
-    asked = AskedCluster(plan())
-    asked.go_to(Phase.RUNNING)
-    asked.fill("counts")
-    return asked
+    return running_cluster()
 
 
 @pytest.fixture
 def durable() -> AskedCluster:
-    asked = AskedCluster(plan(), is_durable=True, manifest=manifest(1))
-    asked.go_to(Phase.RUNNING)
-    return asked
+    return durable_cluster()
 
 
 # What can be asked
