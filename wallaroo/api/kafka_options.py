@@ -51,11 +51,10 @@ def kafka_parse_source_options(args: Sequence[str]) -> Any:
 
         topic, brokers, log_level = wallaroo.kafka_parse_source_options(args)
     """
-    parser = _parser("kafka_source")
+    options = _source_options("kafka_source", args)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--kafka_source_name")
-    given, _ = parser.parse_known_args(list(args))
-    options = _source_options(given)
-    name = given.kafka_source_name
+    name = parser.parse_known_args(list(args))[0].kafka_source_name
     return tuple(options) if name is None else (name, *options)
 
 
@@ -82,10 +81,13 @@ class CustomKafkaSourceCLIParser(SourceConfig[Any]):
     _option: str
 
     def __init__(self, args: Sequence[str], decoder: Callable[[Any], Any]) -> None:
-        given, _ = _parser("kafka_source").parse_known_args(list(args))
-        self.topic, self.brokers, self.log_level = _source_options(given)
+        self._use("kafka_source", args, decoder)
+
+    def _use(self, name: str, args: Iterable[str], decoder: Callable[[Any], Any]) -> None:
+        """Take the options whose names begin with ``name``."""
+        self._option = name
+        self.topic, self.brokers, self.log_level = _source_options(name, args)
         self.decoder = decoder
-        self._option = "kafka_source"
 
     def source(self) -> Source:
         """Return the source for the plan."""
@@ -105,15 +107,9 @@ class CustomKafkaSourceCLIParser(SourceConfig[Any]):
 class DefaultKafkaSourceCLIParser(CustomKafkaSourceCLIParser):
     """Reads the topic that ``--NAME_topic`` and ``--NAME_brokers`` of the command line name."""
 
-    topic: str
-    brokers: list[Broker]
-    log_level: str
-
     def __init__(self, decoder: Callable[[Any], Any], name: str = "kafka_source") -> None:
-        given, _ = _parser(name).parse_known_args(_command_line())
-        self.topic, self.brokers, self.log_level = _source_options(given, name)
-        self.decoder = decoder
-        self.name = self._option = name
+        self._use(name, _command_line(), decoder)
+        self.name = name
 
 
 class CustomKafkaSinkCLIParser(SinkConfig[Any]):
@@ -131,13 +127,15 @@ class CustomKafkaSinkCLIParser(SinkConfig[Any]):
     _option: str
 
     def __init__(self, args: Sequence[str], encoder: Callable[[Any], Any]) -> None:
-        self._use(_sink_options("kafka_sink", args))
-        self.encoder = encoder
-        self._option = "kafka_sink"
+        self._use("kafka_sink", args, encoder)
 
-    def _use(self, options: SinkOptions) -> None:
+    def _use(self, name: str, args: Iterable[str], encoder: Callable[[Any], Any]) -> None:
+        """Take the options whose names begin with ``name``."""
+        self._option = name
+        options = _sink_options(name, args)
         self.topic, self.brokers, self.log_level = options[:3]
         self.max_produce_buffer_ms, self.max_message_size = options[3:]
+        self.encoder = encoder
 
     def sink(self) -> Sink:
         """Return the sink for the plan."""
@@ -164,9 +162,8 @@ class DefaultKafkaSinkCLIParser(CustomKafkaSinkCLIParser):
     """Writes to the topic that ``--NAME_topic`` and ``--NAME_brokers`` of the command line name."""
 
     def __init__(self, encoder: Callable[[Any], Any], name: str = "kafka_sink") -> None:
-        self._use(_sink_options(name, _command_line()))
-        self.encoder = encoder
-        self.name = self._option = name
+        self._use(name, _command_line(), encoder)
+        self.name = name
 
 
 class _Parser(argparse.ArgumentParser):
@@ -176,32 +173,23 @@ class _Parser(argparse.ArgumentParser):
         raise WallarooParameterError(f"{message}; correct the option")
 
 
-def _parser(name: str) -> _Parser:
+def _source_options(name: str, args: Iterable[str]) -> SourceOptions:
     # An option that is cut short may be one of the application itself.
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{name}_topic", default="")
     parser.add_argument(f"--{name}_brokers", default="")
     parser.add_argument(f"--{name}_log_level", default="Warn", choices=LOG_LEVELS)
-    return parser
-
-
-def _source_options(given: argparse.Namespace, name: str = "kafka_source") -> SourceOptions:
-    values = vars(given)
+    values = vars(parser.parse_known_args(list(args))[0])
     brokers = [*_brokers(f"--{name}_brokers", values[f"{name}_brokers"])]
     return SourceOptions(values[f"{name}_topic"], brokers, values[f"{name}_log_level"])
 
 
 def _sink_options(name: str, args: Iterable[str]) -> SinkOptions:
-    parser = _parser(name)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{name}_max_produce_buffer_ms", type=int, default=0)
     parser.add_argument(f"--{name}_max_message_size", type=int, default=MESSAGE_BYTES_MAX)
-    given, _ = parser.parse_known_args(list(args))
-    values = vars(given)
-    return SinkOptions(
-        *_source_options(given, name),
-        values[f"{name}_max_produce_buffer_ms"],
-        values[f"{name}_max_message_size"],
-    )
+    limits = vars(parser.parse_known_args(list(args))[0])
+    return SinkOptions(*_source_options(name, args), *limits.values())
 
 
 def _brokers(option: str, text: str) -> Iterator[Broker]:
