@@ -1,13 +1,15 @@
 """What a worker needs once, such as a model or a client, and steps that ask for it."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from wallaroo.api.decorated import Decorated
-from wallaroo.api.inspection import FunctionKind, Problem, named
+from wallaroo.api.inspection import FunctionKind, Problem, function_kind, named
 from wallaroo.function_names import short_name
 from wallaroo.topology.resources import ResourceMaker
 from wallaroo.type_variables import Q_co
+
+Close = Callable[[], Awaitable[object]]
 
 
 class Resource(Decorated[[], Q_co]):
@@ -67,3 +69,47 @@ def makers_of(resources: Mapping[str, object]) -> tuple[tuple[str, ResourceMaker
     return tuple(
         (keyword, each.maker) for keyword, each in resources.items() if isinstance(each, Resource)
     )
+
+
+async def make_resource(maker: ResourceMaker) -> tuple[Any, Close]:
+    """Return what ``maker`` makes, and what closes it.
+
+    This waits for what the user's functions wait for, and for nothing else: if they wait for
+    nothing, no event loop is needed.
+    """
+    match function_kind(maker.function):
+        case FunctionKind.GENERATOR:
+            generator = maker.function()
+
+            async def end() -> None:
+                next(generator, None)
+
+            return _first(generator), end
+        case FunctionKind.ASYNC_GENERATOR:
+            steps = maker.function()
+
+            async def end_async() -> None:
+                await anext(steps, None)
+
+            return await anext(steps), end_async
+        case FunctionKind.COROUTINE:
+            made = await maker.function()
+        case FunctionKind.PLAIN:
+            made = maker.function()
+
+    async def close() -> None:
+        ending = getattr(made, "close", None)
+        if callable(ending):
+            waits = ending()
+            if isinstance(waits, Awaitable):
+                await waits
+
+    return made, close
+
+
+def _first(generator: Generator[Any, None, None]) -> Any:
+    try:
+        return next(generator)
+    except StopIteration:
+        # A coroutine may not raise that one.
+        raise StopAsyncIteration from None

@@ -146,9 +146,8 @@ class Restorer:
                 continue
             if type(value) is Unreadable:
                 # An older object of the key must not replace it.
-                states.remove(key)
                 problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
-                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+                self._drop_unreadable(state, key, problem)
                 continue
             if value is None:
                 states.remove(key)  # a tombstone
@@ -156,6 +155,10 @@ class Restorer:
                 states.put(key, value)
             if self._unreadable:
                 self._unreadable.pop((state, key), None)
+
+    def _drop_unreadable(self, state: str, key: Any, problem: str) -> None:
+        self._states[state].remove(key)
+        self._unreadable[state, key] = UnreadableKey(state, key, problem)
 
     async def _upgrade(self, state: str) -> None:
         upgrade = self._plan.states[state].upgrade
@@ -171,8 +174,7 @@ class Restorer:
             except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
                 problem = f"its upgrade function raised {error_text(error)}"
             if problem:
-                states.remove(key)
-                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+                self._drop_unreadable(state, key, problem)
             if index % UPGRADE_BATCH_KEYS == 0:
                 await self._pause(0)
 
@@ -192,8 +194,7 @@ class Restorer:
             except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
                 problem = f"its upgrade function raised {error_text(error)}"
             if problem:
-                states.remove(key)
-                self._unreadable[state, key] = UnreadableKey(state, key, problem)
+                self._drop_unreadable(state, key, problem)
             await self._pause(0)
 
     def _filter(

@@ -1,18 +1,16 @@
 """Resources for workers that are not processes: made and closed without an event loop."""
 
 import warnings
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from wallaroo.api.inspection import FunctionKind, function_kind
+from wallaroo.api.resources import Close, make_resource
 from wallaroo.describing import error_text
 from wallaroo.names import WorkerName
 from wallaroo.operators.failures import is_interrupt
 from wallaroo.testing.calls import WaitsError
 from wallaroo.topology.plan import Application, resource_makers
 from wallaroo.topology.resources import ResourceMaker
-
-Close = Callable[[], object]
 
 
 class MadeResources:
@@ -21,28 +19,28 @@ class MadeResources:
     def __init__(self, plan: Application) -> None:
         """Make all of them. If one cannot be made, close the others and raise ``WallarooError``."""
         self.made: dict[ResourceMaker, Any] = {}
-        self._closes: list[tuple[str, Close]] = []
+        self._closes: list[tuple[ResourceMaker, Close]] = []
         for maker, step in resource_makers(plan).items():
             try:
-                self.made[maker], close = _made(maker)
+                self.made[maker], close = _driven(maker, make_resource(maker))
             except BaseException as error:
                 self.close()
                 if is_interrupt(error) or isinstance(error, WaitsError):
                     raise
                 raise maker.failure(step.name, error) from error
-            self._closes.append((maker.name, close))
+            self._closes.append((maker, close))
 
     def close(self) -> None:
         """Close all of them, the last one first; errors of that become warnings."""
         reasons = []
         while self._closes:
-            name, close = self._closes.pop()
+            maker, close = self._closes.pop()
             try:
-                close()
+                _driven(maker, close())
             except WaitsError as error:
                 reasons.append(error.what)
             except Exception as error:  # noqa: BLE001  the user's code may raise anything
-                reasons.append(f"resource {name!r} cannot be closed: {error_text(error)}")
+                reasons.append(f"resource {maker.name!r} cannot be closed: {error_text(error)}")
         for reason in reasons:
             warnings.warn(reason, RuntimeWarning, stacklevel=2)
 
@@ -58,30 +56,6 @@ def resources_of(plan: Application, names: Iterable[WorkerName]) -> dict[WorkerN
             resources.close()
         raise
     return made
-
-
-def _made(maker: ResourceMaker) -> tuple[Any, Close]:
-    match function_kind(maker.function):
-        case FunctionKind.GENERATOR:
-            generator = maker.function()
-            return next(generator), lambda: next(generator, None)
-        case FunctionKind.ASYNC_GENERATOR:
-            async_generator = maker.function()
-            made = _driven(maker, anext(async_generator))
-            return made, lambda: _driven(maker, anext(async_generator, None))
-        case FunctionKind.COROUTINE:
-            made = _driven(maker, maker.function())
-        case FunctionKind.PLAIN:
-            made = maker.function()
-
-    def close() -> None:
-        ending = getattr(made, "close", None)
-        if callable(ending):
-            waits = ending()
-            if isinstance(waits, Awaitable):
-                _driven(maker, waits)
-
-    return made, close
 
 
 def _driven(maker: ResourceMaker, awaitable: Any) -> Any:

@@ -1,10 +1,9 @@
 """What the steps of a worker need once: made before its first record, and closed at its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-from wallaroo.api.inspection import FunctionKind, function_kind
+from wallaroo.api.resources import Close, make_resource
 from wallaroo.describing import error_text
 from wallaroo.topology.plan import Application, resource_makers
 from wallaroo.topology.resources import ResourceMaker
@@ -14,8 +13,6 @@ log = get_logger()
 
 CLOSE_LIMIT_S = 10.0
 """How long all of them may take to close."""
-
-Close = Callable[[], Awaitable[object]]
 
 
 class WorkerResources:
@@ -34,7 +31,7 @@ class WorkerResources:
         """
         for maker, step in self._makers.items():
             try:
-                self.made[maker], close = await _made(maker)
+                self.made[maker], close = await make_resource(maker)
             except BaseException as error:
                 if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                     raise
@@ -58,45 +55,6 @@ class WorkerResources:
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _first(generator: Generator[Any, None, None]) -> Any:
-    try:
-        return next(generator)
-    except StopIteration:
-        # A coroutine may not raise that one.
-        raise StopAsyncIteration from None
-
-
-async def _made(maker: ResourceMaker) -> tuple[Any, Close]:
-    match function_kind(maker.function):
-        case FunctionKind.GENERATOR:
-            generator = maker.function()
-
-            async def end() -> None:
-                next(generator, None)
-
-            return _first(generator), end
-        case FunctionKind.ASYNC_GENERATOR:
-            steps = maker.function()
-
-            async def end_async() -> None:
-                await anext(steps, None)
-
-            return await anext(steps), end_async
-        case FunctionKind.COROUTINE:
-            made = await maker.function()
-        case FunctionKind.PLAIN:
-            made = maker.function()
-
-    async def close() -> None:
-        ending = getattr(made, "close", None)
-        if callable(ending):
-            waits = ending()
-            if isinstance(waits, Awaitable):
-                await waits
-
-    return made, close
 
 
 async def _close(name: str, close: Close) -> None:
