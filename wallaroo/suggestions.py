@@ -1,6 +1,6 @@
 """Suggestions for misspelled names: options, commands, pipelines."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 SIMILARITY_MIN = 0.7
@@ -18,6 +18,16 @@ def nearest(name: str, known: Iterable[str], similarity: float = SIMILARITY_MIN)
     by_plain = {_plain(each): each for each in known}
     near = get_close_matches(_plain(name), list(by_plain), 1, similarity)
     return by_plain[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str], show: Callable[[str], str] = repr) -> str:
+    """Return a question that begins a hint, with a space behind it; ``""`` if nothing is near.
+
+    >>> did_you_mean("ordrs", ["orders", "users"]) + "there are two topics"
+    "did you mean 'orders'? there are two topics"
+    """
+    near = nearest(name, known)
+    return f"did you mean {show(near)}? " if near else ""
 
 
 def _plain(name: str) -> str:

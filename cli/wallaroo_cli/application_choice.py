@@ -3,12 +3,13 @@
 import itertools
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import click
 
 from wallaroo.errors import ConfigError
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean, nearest
 from wallaroo_workers.logs import get_logger
 
 log = get_logger()
@@ -62,8 +63,8 @@ def application_named(text: str) -> ApplicationModule:
 def _near_file(text: str) -> str:
     folder, name = os.path.split(text.removesuffix(".py") + ".py")
     names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
-    near = nearest(name, [each for each in names if each.endswith(".py")])
-    meant = f"did you mean {os.path.join(folder, near)}? " if near else ""
+    files = [each for each in names if each.endswith(".py")]
+    meant = did_you_mean(name, files, partial(os.path.join, folder))
     return f"{meant}give the path of the application's file, or the name of its module"
 
 

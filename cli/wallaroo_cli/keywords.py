@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from wallaroo.errors import ConfigError
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean
 from wallaroo_cli.run import check_chosen, cluster_settings, main, options_chosen
 from wallaroo_workers.initializer.settings import ClusterSettings
 from wallaroo_workers.settings import ApplicationSettings
@@ -30,8 +30,7 @@ def settings_for(keywords: Mapping[str, Any]) -> ClusterSettings:
     """Return the settings of a run in this program. Raises ``ConfigError`` for wrong keywords."""
     options = _options()
     if unknown := [name for name in keywords if name not in options]:
-        near = nearest(unknown[0], options)
-        meant = f"did you mean {near!r}? " if near else ""
+        meant = did_you_mean(unknown[0], options)
         raise ConfigError(
             f"there is no keyword {unknown[0]!r}",
             hint=f"{meant}the keywords are the options of wallaroo-run, with underscores",

@@ -8,7 +8,7 @@ from typing import Any
 from wallaroo.connectors.base import Assignment
 from wallaroo.describing import a_type
 from wallaroo.errors import WallarooParameterError
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean
 from wallaroo.testing.connections import FRAME_BYTES_MAX
 from wallaroo.testing.cutting import cut_output_mistake
 from wallaroo.testing.faults import Faults
@@ -85,8 +85,7 @@ def _name_mistakes(plan: Application, input: Mapping[Any, object]) -> Iterator[s
     pipelines = {pipeline.name: pipeline for pipeline in plan.pipelines}
     for name in input:
         if name not in pipelines:
-            near = nearest(str(name), pipelines)
-            meant = f"did you mean {near!r}? " if near else ""
+            meant = did_you_mean(str(name), pipelines)
             known = ", ".join(map(repr, pipelines))
             yield (
                 f"input has {name!r}, and the application has no pipeline of that name; "

@@ -5,7 +5,7 @@ from typing import Any
 
 from wallaroo.describing import a_type
 from wallaroo.errors import WallarooParameterError
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean
 from wallaroo.testing.checked_input import common_mistakes
 from wallaroo.topology.plan import Application, Pipeline
 
@@ -42,8 +42,7 @@ def checked_items(application: object, inputs: object, workers: object) -> dict[
 
 
 def _unknown(name: object, known: Iterable[str]) -> str:
-    near = nearest(str(name), known)
-    meant = f"did you mean {near!r}? " if near else ""
+    meant = did_you_mean(str(name), known)
     names = ", ".join(map(repr, known))
     return (
         f"inputs has {name!r}, and the application has no source of that name; "

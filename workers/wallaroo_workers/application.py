@@ -16,7 +16,7 @@ import wallaroo
 from wallaroo.api.original import set_command_line
 from wallaroo.describing import error_text, text_of
 from wallaroo.errors import ConfigError, WallarooError
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean
 from wallaroo.topology.plan import Application
 from wallaroo_workers.plan_pickles import PlanPickle, unpickled_plan
 from wallaroo_workers.settings import ApplicationSettings
@@ -98,8 +98,7 @@ def _near_module(settings: ApplicationSettings) -> str:
     for folder in settings.paths:
         with contextlib.suppress(OSError):
             known += [name.removesuffix(".py") for name in os.listdir(folder) if name[-3:] == ".py"]
-    near = nearest(settings.module.removesuffix(".py"), known)
-    return "" if near is None else f"did you mean {near}? "
+    return did_you_mean(settings.module.removesuffix(".py"), known, str)
 
 
 def _hidden_by(module: ModuleType, settings: ApplicationSettings) -> str | None:

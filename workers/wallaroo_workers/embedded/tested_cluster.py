@@ -21,7 +21,7 @@ from wallaroo.coordinator.cluster_state import Phase
 from wallaroo.describing import a_type
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import SinkId, WorkerName
-from wallaroo.suggestions import nearest
+from wallaroo.suggestions import did_you_mean
 from wallaroo.testing.doubles import KeptRows, TestSink
 from wallaroo.topology.plan import Application
 from wallaroo_workers.embedded.running import EmbeddedRun
@@ -144,10 +144,9 @@ class ClusterUnderTest:
         """Kill the process of a worker, and wait until the cluster has noticed that."""
         names = self.workers
         if worker not in names:
-            near = nearest(worker, names)
             raise ConfigError(
                 f"there is no worker {worker!r}",
-                hint=f"{f'did you mean {near}? ' if near else ''}there are {', '.join(names)}",
+                hint=f"{did_you_mean(worker, names, str)}there are {', '.join(names)}",
             )
         if self._run.is_here:
             raise ConfigError(
@@ -244,11 +243,10 @@ class ClusterUnderTest:
     def _frames(self, source: str) -> PayloadFrames:
         by_name = {pipeline.name: pipeline.source for pipeline in self._run.plan.pipelines}
         if source not in by_name:
-            near = nearest(source, by_name)
             known = ", ".join(map(repr, by_name))
             raise ConfigError(
                 f"there is no source {source!r}",
-                hint=f"{f'did you mean {near!r}? ' if near else ''}the sources are {known}",
+                hint=f"{did_you_mean(source, by_name)}the sources are {known}",
             )
         frames = by_name[source].frames
         if source not in self.sources or frames is None:
