@@ -2,6 +2,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -107,7 +108,10 @@ def test_a_terminal_sees_how_far_it_is_and_then_the_sum() -> None:
     with Sink() as sink:
         command = [str(COMMANDS / "wallaroo-sender"), "-h", sink.address, "-m", "5"]
         subprocess.run(command, stderr=terminal, timeout=WAIT_S, check=True)
-    seen = os.read(ours, 65536).decode()
+    seen = ""
+    # A terminal passes on what was written in pieces, and not always before the writer ends.
+    while "sent 5 messages" not in seen and select.select([ours], [], [], WAIT_S)[0]:
+        seen += os.read(ours, 65536).decode()
     os.close(terminal)
     os.close(ours)
     assert "5 messages  25 bytes" in seen
