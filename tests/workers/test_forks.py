@@ -206,3 +206,25 @@ async def work():
 raise SystemExit(forks.run(work()))
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3
+
+
+def test_children_forked_after_a_cluster_in_this_process_get_their_signals() -> None:
+    script = """
+import os, signal
+from wallaroo_workers import forks
+
+async def work():
+    pass
+
+def blocked_in_child():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+with forks.guest():
+    forks.run(work())
+    inside = blocked_in_child()
+raise SystemExit(10 * inside + blocked_in_child())
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.workers import test_pushed_source
 from tests.workers.source_runner import PATIENCE_S, running
-from tests.workers.test_connector_sink import until
+from tests.workers.test_connector_sink import reports_at, until
 from wallaroo.checkpoint.split_positions import INITIAL
 from wallaroo.connectors.source_classes import Batch, Delivery, PartitionedSource
 from wallaroo_workers import slow_calls
@@ -48,7 +48,7 @@ async def test_a_reader_that_never_returns_is_reported_with_its_stack() -> None:
         assert played.stuck_count == 1
         [line] = lines
         assert line["event"] == "source.stuck"
-        assert "self.released.wait(60)" in line["stack"]
+        assert "in read" in line["stack"]
         source.released.set()
         await played.until_ended("")
         assert not watch.look()
@@ -97,7 +97,7 @@ async def test_a_pushed_source_that_hangs_while_it_should_acknowledge_is_stuck(
         async with asyncio.timeout(PATIENCE_S):
             await stuck.wait()
     line = next(line for line in lines if line["event"] == "source.stuck")
-    assert "self.released.wait(60)" in line["stack"]
+    assert "in receive" in line["stack"]
     assert "receive and ack share a thread" in line["hint"]
     source.released.set()
     await broker.changes.until(lambda: broker.acknowledged == ["a"])
@@ -129,13 +129,12 @@ async def test_a_method_of_a_source_that_does_not_return_is_logged_with_its_stac
     source = Slow()
     with capture_logs() as lines:
         async with running(source, {"a": INITIAL}) as played:
-            await until(lambda: any(line["event"] == "source.waiting" for line in lines))
+            await until(lambda: bool(reports_at(lines, "source.waiting", "self.released.wait(60)")))
             source.released.set()
             await played.until_ended("a")
-    line = next(line for line in lines if line["event"] == "source.waiting")
+    line = reports_at(lines, "source.waiting", "self.released.wait(60)")[0]
     assert line["method"].startswith("Slow.start (")
     assert "has not returned" in line["error"]
-    assert "self.released.wait(60)" in line["stack"]
 
 
 def test_a_method_that_is_waited_for_is_logged_every_ten_seconds() -> None:

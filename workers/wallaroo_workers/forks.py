@@ -195,7 +195,7 @@ def _before() -> None:
     fork = _guard.fork
     fork.is_main = threading.current_thread() is threading.main_thread()
     fork.mask = None
-    if _guard.loops and fork.is_copy:
+    if _guard.is_on and _guard.loops and fork.is_copy:
         # Without the loop, Ctrl-C is an exception, which must not be raised in here.
         fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
 
