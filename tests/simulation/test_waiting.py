@@ -1,6 +1,7 @@
 """Records that wait at steps, whatever fails: each counts once, and none is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from tests.simulation.planted import first_failure
 from tests.simulation.seeds import SHAPES, run_case
 from tests.simulation.waiting_applications import APPLICATIONS, case
 from wallaroo.runtime import stations
+from wallaroo.runtime.calls import outcome_of_timeout
+from wallaroo.runtime.station import Station
 from wallaroo.runtime.stations import Stations
 from wallaroo.testing import SimulationResult
 
@@ -20,7 +23,9 @@ Patch = pytest.MonkeyPatch
 
 
 def run_seed(seed: int, *, durable: bool = True) -> SimulationResult:
-    faults = SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
+    faults = replace(
+        SHAPES[seed // len(APPLICATIONS) % len(SHAPES)], failed_calls=20, late_answers=20
+    )
     return run_case(case(seed), seed, faults, durable=durable)
 
 
@@ -76,6 +81,30 @@ def without_owners(patch: Patch) -> None:
     patch.setattr(Stations, "_slots", lambda self, _: (f"slot {n}" for n in range(1000)))
 
 
+def with_late_answers(patch: Patch) -> None:
+    """A call that has timed out is still known: its answer is a second outcome."""
+
+    def time_out(self: Station, ticket: int) -> None:
+        if call := self._in_flight.get(ticket):
+            for held in call.held:
+                self._decide(held, outcome_of_timeout(self._how, held.record))
+
+    patch.setattr(Station, "_time_out", time_out)
+
+
+def with_retries_after_the_timeout(patch: Patch) -> None:
+    """A call that takes too long is one that has failed, and is made again."""
+
+    def time_out(self: Station, ticket: int) -> None:
+        if (call := self._in_flight.get(ticket)) and call.is_running:
+            call.cancel()
+            call.end()
+            call.deadline_s = None
+            self._raised(ticket, call, TimeoutError(), self._clock())
+
+    patch.setattr(Station, "_time_out", time_out)
+
+
 @pytest.mark.parametrize(
     "bug",
     [
@@ -85,6 +114,8 @@ def without_owners(patch: Patch) -> None:
         without_forgetting,
         without_a_last_wait,
         without_owners,
+        with_late_answers,
+        with_retries_after_the_timeout,
     ],
     ids=lambda bug: bug.__name__,
 )

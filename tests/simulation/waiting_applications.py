@@ -40,6 +40,36 @@ async def ask_at_once(record: Record) -> Record:
     return record
 
 
+def answer_in_time(record: Record) -> Record:
+    return record
+
+
+@wallaroo.computation_async(
+    "ask until it is late",
+    capacity=4,
+    timeout=wallaroo.seconds(2),
+    backoff=wallaroo.milliseconds(200),
+    retries=3,
+    on_timeout=answer_in_time,
+)
+async def ask_until_late(record: Record) -> Record:
+    return record
+
+
+@wallaroo.computation_batch(
+    "ask for some until it is late",
+    max_size=3,
+    max_wait=wallaroo.milliseconds(20),
+    capacity=12,
+    timeout=wallaroo.seconds(2),
+    retries=2,
+    order="none",
+    on_timeout=answer_in_time,
+)
+async def ask_for_some(records: list[Record]) -> list[Record]:
+    return records
+
+
 @wallaroo.computation_batch("together", max_size=4, max_wait=wallaroo.milliseconds(50))
 def together(records: list[Record]) -> list[Record]:
     return records
@@ -93,10 +123,25 @@ def together_and_alone() -> Application:
     )
 
 
+def asked_late() -> Application:
+    """Answers that are lost or late: each record has one outcome all the same."""
+    return (
+        wallaroo.ApplicationBuilder("asked late")
+        .new_pipeline("in", IN)
+        .to(ask_until_late)
+        .to_state_partition(apply, Applied, "applied", key_of)
+        .to(ask_for_some)
+        .to_state_partition(apply, Applied, "by remainder", remainder_of)
+        .to_sink(file_sink("late.txt"))
+        .build()
+    )
+
+
 APPLICATIONS: dict[str, Callable[[], Application]] = {
     "asked": asked,
     "asked_first": asked_first,
     "together": together_and_alone,
+    "asked_late": asked_late,
 }
 
 

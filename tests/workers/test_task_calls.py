@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from wallaroo.names import StepId
+from wallaroo.runtime.calls import Call
 from wallaroo.topology.plan import Step
 from wallaroo.topology.waiting import Runs, Waiting
 from wallaroo_workers import task_calls
@@ -21,7 +22,7 @@ class Called:
         self.reported: list[tuple[Any, BaseException | None]] = []
         self.has_reported = asyncio.Event()
         step = Step(StepId(0), "ask", function, waiting=Waiting(runs=Runs.AS_TASK))
-        self.calls.start(step, function, "record", self._ended)
+        self.calls.start(step, function, "record", self._ended, Call([], None))
 
     def _ended(self, result: Any, error: BaseException | None) -> None:
         self.reported.append((result, error))

@@ -11,19 +11,6 @@ Ended = Callable[[Any, BaseException | None], None]
 """Gets what a call has returned, or the error that it has raised."""
 
 
-class Calls(Protocol):
-    """Makes the calls that take time."""
-
-    def start(
-        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended
-    ) -> Callable[[], object]:
-        """Call the step's function and report how that ends, now or later, on the worker's thread.
-
-        Return what cancels the call. A call that is cancelled may be reported or not.
-        """
-        ...
-
-
 class Call:
     """A call for one record, or for several."""
 
@@ -54,6 +41,26 @@ class Call:
         """Cancel the attempt, if there is one."""
         if self.is_running and self._cancel is not None:
             self._cancel()
+
+
+class Calls(Protocol):
+    """Makes the calls that take time."""
+
+    def start(
+        self,
+        step: Step,
+        function: Callable[[Any], Any],
+        argument: Any,
+        ended: Ended,
+        call: Call,
+        /,
+    ) -> Callable[[], object]:
+        """Call the step's function and report how that ends, now or later, on the worker's thread.
+
+        This is an attempt of ``call``. Return what cancels it. An attempt that is cancelled may be
+        reported or not.
+        """
+        ...
 
 
 def outcome_of_timeout(how: Waiting, record: Any) -> Any:

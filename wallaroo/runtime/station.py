@@ -234,7 +234,7 @@ class Station:
             self._ended(ticket, result, error)
             self._changed(error is not None)
 
-        cancel = self._calls.start(self.step, self._function, argument, ended)
+        cancel = self._calls.start(self.step, self._function, argument, ended, call)
         if call.is_running:
             call.cancel_with(cancel)
 

@@ -62,6 +62,13 @@ class Faults:
     """A source that is read by partition has more partitions while the cluster runs."""
     late_discoveries: bool = True
     """A source is slow to say which partitions it has, and then does not name all of them."""
+    failed_calls: int = 6
+    """A call of a step that retries has no answer: it raises an error after which the step tries
+    again. It happens only if enough retries and time are left."""
+    late_answers: int = 0
+    """A call takes longer than the ``timeout`` of its step, if that has ``on_timeout``. None are
+    late by default: the plain run has no late calls, so results have to be the same without an
+    answer."""
     visits: int = 2
     """Workers join while records flow, and the same ones leave soon, so that keys come back to
     workers that held them before."""
@@ -110,8 +117,9 @@ ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 
 LOST_DISK = "lost disk"
 
+OF_CALLS = ("failed_calls", "late_answers")
 OF_TARGETS = ("targets_away", "lost_answers", "zombie_writes", "other_stores")
-DRAWN_APART = ("disks_lost", "partitions_added", "failed_positions", *OF_TARGETS)
+DRAWN_APART = ("disks_lost", "partitions_added", "failed_positions", *OF_TARGETS, *OF_CALLS)
 """Kinds of faults whose numbers follow from those of the others."""
 
 STEPS_BETWEEN_MAX = 1200
@@ -198,6 +206,8 @@ class Chaos:
         for name in OF_TARGETS:
             self._left[name] = apart.randint(0, getattr(faults, name))
         self._left["failed_positions"] = apart.randint(0, faults.failed_positions)
+        for name in OF_CALLS:
+            self._left[name] = apart.randint(0, getattr(faults, name))
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()

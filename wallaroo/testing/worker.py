@@ -142,7 +142,7 @@ class SimulatedWorker:
         self.pickler = StatePickler(world.imported)
         self.deliveries = None
         self.loop: EngineLoop = self
-        self.calls = SimulatedCalls(process, world.problems)
+        self.calls = SimulatedCalls(process, world.chaos, world.problems)
         self._resources = MadeResources(world.plan)
         self._random = process.loop.random
         self._send = send

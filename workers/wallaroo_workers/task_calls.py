@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from wallaroo.names import StepId
-from wallaroo.runtime.calls import Ended
+from wallaroo.runtime.calls import Call, Ended
 from wallaroo.topology.plan import Step
 from wallaroo.topology.waiting import Runs
 from wallaroo_workers.logs import get_logger
@@ -42,7 +42,7 @@ class TaskCalls:
         self._is_closed = False
 
     def start(
-        self, step: Step, function: Function, argument: Any, ended: Ended
+        self, step: Step, function: Function, argument: Any, ended: Ended, _: Call, /
     ) -> Callable[[], object]:
         """Start a call; return what cancels it. A call in a thread goes on, but is not reported."""
         assert step.waiting is not None

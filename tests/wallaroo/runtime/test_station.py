@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wallaroo.names import StepId
-from wallaroo.runtime.calls import Ended
+from wallaroo.runtime.calls import Call, Ended
 from wallaroo.runtime.held import Failed, Held, WrongCountError
 from wallaroo.runtime.station import Station
 from wallaroo.topology.plan import Step
@@ -23,7 +23,7 @@ class CallsByHand:
         self.cancelled: list[Any] = []
 
     def start(
-        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended
+        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended, _: Call
     ) -> Callable[[], object]:
         self.started.append(argument)
         self.open.append((argument, ended))
@@ -421,7 +421,7 @@ class AtOnce:
     """Calls that end before they have started."""
 
     def start(
-        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended
+        self, step: Step, function: Callable[[Any], Any], argument: Any, ended: Ended, _: Call
     ) -> Callable[[], object]:
         ended(argument, None)
         return lambda: None
