@@ -12,6 +12,14 @@ from typing import TypeAlias
 Duration: TypeAlias = int | timedelta
 
 _MICROSECOND = timedelta(microseconds=1)
+_UNITS = (
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("min", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+)
 
 
 def nanoseconds(count: int) -> int:
@@ -72,6 +80,14 @@ def duration_ns(what: str, duration: object, *, minimum_ns: int = 0) -> int:
         least = f"{minimum_ns / 1e9:g} s" if minimum_ns else "0"
         raise ValueError(f"{what} is {length_ns / 1e9:g} s; give a duration of at least {least}")
     return length_ns
+
+
+def duration_text(length_ns: int) -> str:
+    """Return a duration exactly, in the largest unit that has no fraction: ``90 s``."""
+    for unit, unit_ns in _UNITS:
+        if length_ns % unit_ns == 0:
+            return f"{length_ns // unit_ns} {unit}"
+    return f"{length_ns} ns"
 
 
 def _times(count: float, unit_ns: int) -> int:

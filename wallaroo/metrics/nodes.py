@@ -39,6 +39,8 @@ class Node:
     is_multi: bool
     edge: EdgeId | None
     """The exchange before it."""
+    is_window: bool = False
+    """Whether time decides when its results leave it."""
 
 
 class Edge(NamedTuple):
@@ -67,6 +69,8 @@ class Nodes:
         self.of_end: dict[int, int] = {}
         """The index of the split, or of the key behind the last step, by pipeline that has one."""
         self.of_step: dict[StepId, int] = {}
+        self.last_step: dict[int, int] = {}
+        """The index of the last step, by pipeline that has one."""
         self.of_sink: dict[SinkId, int] = {}
         self.of_edge: dict[EdgeId, int] = {}
         """The index of the step after the exchange."""
@@ -111,6 +115,7 @@ class Nodes:
                 index = self._add_step(pipeline, step, labels.new(step.name), exchange)
                 if exchange is not None:
                     self.of_edge[exchange.edge] = index
+                self.last_step[flow] = index
                 exchange = None
         if pipeline.branches:
             self.of_end[flow] = self._add(pipeline, "step", labels.new("split"), "split")
@@ -147,6 +152,7 @@ class Nodes:
                 step_kind=step_kind,
                 state=None if step is None else step.state,
                 is_multi=step is not None and step.is_multi,
+                is_window=step is not None and step.window is not None,
                 edge=None if exchange is None else exchange.edge,
             )
         )
@@ -185,6 +191,8 @@ def _step_kind(step: Step, exchange: Exchange | None) -> str:
         return "to_parallel"
     if step.is_filter:
         return "filter"
+    if step.window is not None:
+        return "window"
     if exchange is None or exchange.state is None or exchange.keeps_key:
         return "to"
     return "to_stateful" if exchange.partition is None else "to_state_partition"

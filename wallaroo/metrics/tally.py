@@ -1,7 +1,8 @@
 """Counts of records on one worker, exact and almost free.
 
 A chain counts only changes of the number of records: what a step filtered, what a multi computation
-made, what failed, and what went into each branch but the last. Everything else is derived: the
+made, what failed, what time has caused at windows and timers, and what went into each branch but
+the last. Everything else is derived: the
 input of a step is the output of the previous one, less what was sent to other workers, plus what
 was received from them. The input of an inner pipeline is what its feeds had at that point, and that
 of a sink is what all its pipelines had at their ends.
@@ -10,6 +11,7 @@ of a sink is what all its pipelines had at their ends.
 from wallaroo.metrics.nodes import Node, Nodes
 from wallaroo.names import EdgeId
 from wallaroo.topology.plan import Application, Feed, InnerPipeline
+from wallaroo.topology.ports import Port
 
 Counts = dict[str, list[int]]
 """Records in, out, filtered, failed, by node id.
@@ -47,6 +49,10 @@ class Tally:
         self.filtered = [0] * count
         self.made = [0] * count
         """By node: records that a multi computation made."""
+        self.fired = [0] * count
+        """By node: results that time has caused there."""
+        self.late = [0] * count
+        """By node: late records that went on by themselves."""
         self.failed = [0] * count
         self.waiting = [0] * count
         """By node: records that wait at a step, less those that began to wait at another worker."""
@@ -76,6 +82,7 @@ class Tally:
                     count += self.received[node.edge] - self.sent[node.edge]
                 at_end = count
                 out = self.made[node.index] if node.is_multi else None
+                out = self.fired[node.index] if node.is_window else out
                 count = self._count(counts, node, count, out)
             for sink in flow.sinks:
                 to_sinks[sink] += at_end if flow.key is not None else count
@@ -94,6 +101,9 @@ class Tally:
 
     def _through(self, feed: Feed, fed: int) -> int:
         """Return how many of the records of a pipeline go through this feed."""
+        if feed.port is not Port.END:
+            last = self.nodes.last_step[feed.pipeline]
+            return (self.fired if feed.port is Port.FIRED else self.late)[last]
         if feed.branch is None:
             return fed
         first = self.first_branch[feed.pipeline]

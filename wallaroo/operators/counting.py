@@ -39,6 +39,10 @@ class ChainCounters:
         """Return the lines that count a record that goes into a branch."""
         return [] if self._tally is None else [f"{self._local('branched', branch)} += 1"]
 
+    def fired(self, node: int) -> list[str]:
+        """Return the lines that count a result that time has caused at ``node``."""
+        return [] if self._tally is None else [f"{self._local('fired', node)} += 1"]
+
     def _local(self, what: str, index: int) -> str:
         name = f"{what}_{index}"
         self._places[name] = (what, index)
@@ -57,6 +61,8 @@ class ChainCounters:
         if self._tally is None:
             return {}
         names = {"filtered": self._tally.filtered, "made": self._tally.made}
+        if any(what == "fired" for what, _ in self._places.values()):
+            names["fired"] = self._tally.fired
         if self._tally.branched:
             names["branched"] = self._tally.branched
         return names

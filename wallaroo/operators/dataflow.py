@@ -31,6 +31,7 @@ from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
 from wallaroo.operators.station_records import StationRecords
+from wallaroo.operators.timed_states import timed_states_of
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
@@ -107,6 +108,7 @@ class Dataflow:
         self._nodes = Nodes(plan)
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
         """The records counted on this worker."""
+        self.timed = timed_states_of(self, plan, tracks_changes=options.tracks_changes)
         self.waiting = StationRecords(plan, me, self.tally, options.resources, self)
         self.probe: Probe | None = None
         if options.clock_ns is not None:
@@ -156,6 +158,8 @@ class Dataflow:
             fail=self.fail,
             resources=self._options.resources,
             held_appends=self.waiting.appends,
+            timed_stores={} if self.timed is None else self.timed.stores,
+            gives={} if self.timed is None else self.timed.gives,
             nodes=self._nodes,
             tally=self.tally,
         )
@@ -199,6 +203,8 @@ class Dataflow:
         self._sources = []
         self._batches = {}
         self.waiting.write_rests(bindings, self._probes())
+        if self.timed is not None:
+            self.timed.write_chains(bindings)
         for pipeline in self._plan.flows:
             for index, stage in enumerate(pipeline.stages[1:], start=1):
                 assert stage.exchange is not None

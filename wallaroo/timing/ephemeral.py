@@ -66,6 +66,11 @@ class EphemeralStore(WindowStore):
         """Whether ``fire_some`` has something to do."""
         return bool(self._ready or self._may_be_due)
 
+    @property
+    def open_count(self) -> int:
+        """Return how many keys have a window."""
+        return len(self._state.objects)
+
     def add(self, key: Any, record: Any, time: int) -> None:
         """Add a record to the window of its key, or deal with it as the late policy says."""
         window: Ephemeral | None = self._state.objects.get(key)

@@ -56,15 +56,13 @@ class PaneStore(WindowStore):
     ) -> None:
         """With ``tracks_changes`` checkpoints are on."""
         super().__init__(spec)
-        windows, rules = spec.windows, spec.firing
+        windows = spec.windows
         assert isinstance(windows, FixedWindows | CalendarWindows | GlobalWindows)
         self._grid = grid_of(windows)
         self._tracks_changes = tracks_changes
         self._panes_max = panes_max
-        has_trigger = rules.until or rules.early_count or rules.early_every_ns
-        self._fires_each_record = isinstance(windows, GlobalWindows) and not has_trigger
-        sees_each_record = rules.until is not None or self._fires_each_record
-        self._merge = None if sees_each_record else spec.aggregation.merge
+        self._fires_each_record = spec.fires_each_record
+        self._merge = spec.aggregation.merge if spec.is_in_parts else None
         self._panes = PaneMap(self._grid, self._merge)
         self._open: dict[int, int] = {}
         """Start by end of each window that has a pane and has not fired."""

@@ -102,6 +102,11 @@ class SessionStore(WindowStore):
         """Whether ``fire_some`` has something to do."""
         return bool(self._ready or self._early or self._may_be_due)
 
+    @property
+    def open_count(self) -> int:
+        """Return how many keys have sessions."""
+        return len(self._state.objects)
+
     def add(self, key: Any, record: Any, time: int) -> None:
         """Add a record to the sessions of its key, or deal with it as the late policy says.
 

@@ -7,7 +7,9 @@ nanoseconds. A value here is sound by itself: nothing below checks it again.
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
+
+from wallaroo.durations import duration_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class FixedWindows:
     def is_sliding(self) -> bool:
         """Return whether a record is in several windows."""
         return self.every_ns < self.size_ns
+
+    def describe(self) -> str:
+        """Return what plans and outlines show of them."""
+        every = f" every {duration_text(self.every_ns)}" if self.is_sliding else ""
+        offset = f" offset {duration_text(self.offset_ns)}" if self.offset_ns else ""
+        return f"windows of {duration_text(self.size_ns)}{every}{offset}"
 
 
 class CalendarUnit(enum.Enum):
@@ -40,10 +48,18 @@ class CalendarWindows:
     unit: CalendarUnit
     zone: str = "UTC"
 
+    def describe(self) -> str:
+        """Return what plans and outlines show of them."""
+        return f"windows of a calendar {self.unit.value} in {self.zone}"
+
 
 @dataclass(frozen=True, slots=True)
 class GlobalWindows:
     """One window forever."""
+
+    def describe(self) -> str:
+        """Return what plans and outlines show of it."""
+        return "one window forever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,11 @@ class SessionWindows:
     gap_ns: int
     longest_ns: int | None = None
     """A session is cut when it has lasted this long."""
+
+    def describe(self) -> str:
+        """Return what plans and outlines show of them."""
+        longest = "" if self.longest_ns is None else f", longest {duration_text(self.longest_ns)}"
+        return f"sessions with a gap of {duration_text(self.gap_ns)}{longest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,11 @@ class CountWindows:
     emits_partial: bool = False
     """Whether incomplete windows give a result at the end of the input."""
 
+    def describe(self) -> str:
+        """Return what plans and outlines show of them."""
+        slide = "" if self.slide == self.count else f" every {self.slide}"
+        return f"windows of {self.count} records{slide}"
+
 
 @dataclass(frozen=True, slots=True)
 class EphemeralWindows:
@@ -71,6 +97,12 @@ class EphemeralWindows:
 
     trigger_range_ns: int
     post_trigger_range_ns: int
+
+    def describe(self) -> str:
+        """Return what plans and outlines show of them."""
+        trigger = duration_text(self.trigger_range_ns)
+        post = duration_text(self.post_trigger_range_ns)
+        return f"windows that fire {trigger} after their first record, forgotten {post} later"
 
 
 PaneWindows: TypeAlias = FixedWindows | CalendarWindows | GlobalWindows
@@ -137,6 +169,11 @@ class Result:
     """``early``, ``final``, ``update`` or ``late``."""
 
 
+def refuse_no_accumulator(aggregation: str) -> NoReturn:
+    """Raise ``TypeError``: the update of an aggregation has returned ``None``."""
+    raise TypeError(f"the aggregation {aggregation!r} returned None instead of an accumulator")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregationSpec:
     """What a window computes from its records."""
@@ -171,9 +208,7 @@ class AggregationSpec:
         if not self.update_returns:
             return accumulator
         if returned is None:
-            raise TypeError(
-                f"the aggregation {self.name!r} returned None instead of an accumulator"
-            )
+            refuse_no_accumulator(self.name)
         return returned
 
     def result(self, key: Any, accumulator: Any, window: Window, kind: ResultKind) -> Any:
@@ -195,3 +230,38 @@ class WindowSpec:
     firing: Firing
     name: str | None = None
     """The name given with ``named``; otherwise the state has the aggregation's name."""
+
+    def identity(self) -> str:
+        """Return what has to be the same for checkpoints of these windows to be used."""
+        # Whatever else changes, such as the late policy, holds for windows that are open, too.
+        return f"{self.windows.describe()} in {'parts' if self.is_in_parts else 'whole'}"
+
+    @property
+    def fires_each_record(self) -> bool:
+        """Return whether each record gives a result: one window forever, without a trigger."""
+        rules = self.firing
+        has_trigger = rules.until or rules.early_count or rules.early_every_ns
+        return isinstance(self.windows, GlobalWindows) and not has_trigger
+
+    @property
+    def is_in_parts(self) -> bool:
+        """Return whether a window may be kept as parts that are merged when it fires.
+
+        It may not if somebody looks at each accumulator while it grows.
+        """
+        sees_each_record = self.firing.until is not None or self.fires_each_record
+        return self.aggregation.merge is not None and not sees_each_record
+
+    def describe(self) -> str:
+        """Return what a plan shows of it."""
+        rules = self.firing
+        said = [self.windows.describe()]
+        if rules.delay_ns:
+            said.append(f"delay {duration_text(rules.delay_ns)}")
+        if rules.late is not LatePolicy.DROP:
+            said.append(f"late records: {rules.late.value}")
+        if rules.early_every_ns is not None:
+            said.append(f"early each {duration_text(rules.early_every_ns)}")
+        if rules.early_count is not None:
+            said.append(f"early after {rules.early_count} records")
+        return ", ".join(said)

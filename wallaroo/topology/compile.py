@@ -76,13 +76,21 @@ class _Space:
         shared = "" if self.name == declared.name else self.name
         if self.has_one_key:
             only_key = canonical_key(CONSTANT_KEY)
-            return State(declared.name, declared.create, (only_key,), 0, shared_space=shared)
+            return State(
+                declared.name,
+                declared.create,
+                (only_key,),
+                0,
+                shared_space=shared,
+                timing=declared.timing,
+            )
         return State(
             declared.name,
             declared.create,
             self.declared_keys,
             HASHED_PARTITIONS_DEFAULT,
             shared_space=shared,
+            timing=declared.timing,
         )
 
 
@@ -313,6 +321,7 @@ class _Compiler:
             always_changes=declared.computation.always_changes,
             waiting=waiting,
             resources=declared.computation.resources,
+            window=declared.computation.window,
         )
 
     def _add_state(self, state: StateDeclaration, space: _Space) -> None:
@@ -373,7 +382,9 @@ def _closed(pipeline: _OpenPipeline, position_of: dict[int, int], *, feeds_other
         return Pipeline(declared.name, declared.source, stages, pipeline.sinks, branches, key)
     return InnerPipeline(
         name=declared.name,
-        feeds=tuple(Feed(position_of[feed.pipeline], feed.branch) for feed in _feeds(declared)),
+        feeds=tuple(
+            Feed(position_of[feed.pipeline], feed.branch, feed.port) for feed in _feeds(declared)
+        ),
         stages=stages,
         sinks=pipeline.sinks,
         branches=branches,

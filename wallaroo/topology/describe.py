@@ -18,8 +18,11 @@ from wallaroo.topology.plan import (
     State,
     Step,
     titled_sink,
+    window_of,
 )
+from wallaroo.topology.ports import Port
 
+_PORTS = {Port.FIRED: "results", Port.LATE: "late records"}
 KEYS_SHOWN_MAX = 8
 """Declared keys that the text lists; the others are counted."""
 
@@ -82,6 +85,8 @@ def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[s
 
 def _feed_text(plan: Application, feed: Feed) -> str:
     name = f"{plan.flows[feed.pipeline].name!r}"
+    if feed.port is not Port.END:
+        return f"{_PORTS[feed.port]} of {name}"
     return name if feed.branch is None else f"branch {feed.branch} of {name}"
 
 
@@ -89,6 +94,13 @@ def _continuations(
     plan: Application, pipeline: Flow, fed: Sequence[tuple[int, Feed]]
 ) -> Iterator[str]:
     """Yield where records go on behind the last step: to all, or by branch."""
+    for port, what in _PORTS.items():
+        names = [f"{plan.flows[inner].name!r}" for inner, feed in fed if feed.port is port]
+        if names:
+            yield f"{what}: go on in {', '.join(names)}"
+    if window_of(pipeline) is not None:
+        return
+    fed = [(inner, feed) for inner, feed in fed if feed.port is Port.END]
     conditions = [f"if {predicate.name}" for predicate in pipeline.branches]
     for branch in range(len(conditions) + 1) if conditions else [None]:
         names = [f"{plan.flows[inner].name!r}" for inner, feed in fed if feed.branch == branch]
@@ -135,6 +147,8 @@ def _step_line(step: Step) -> str:
     state = f", state {step.state!r}" if step.state is not None else ""
     if step.waiting is not None:
         state = f", {step.waiting.describe()}"
+    if step.window is not None:
+        state += f", {step.window.describe()}"
     return f"step {step.id}: {step.name} ({qualified_name(step.function)}{kind}{state})"
 
 
@@ -185,6 +199,8 @@ def _feed_edges(plan: Application) -> Iterator[str]:
         last = f"step_{steps[-1].id}" if steps else f"source_{index}"
         for inner, feed in plan.fed_by(index):
             label = ""
+            if feed.port is Port.LATE:
+                label = f" [label={_quoted(_PORTS[feed.port])}]"
             if feed.branch is not None:
                 conditions = [*(predicate.name for predicate in pipeline.branches), "otherwise"]
                 label = f" [label={_quoted(conditions[feed.branch])}]"

@@ -21,6 +21,7 @@ from wallaroo.topology.plan import (
     State,
     Step,
 )
+from wallaroo.topology.ports import Port
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
 _KEPT_SINKS = r"(?:FileSink\(path=|OnceSink\(identity=|TwoPhaseSink\(identity=)"
@@ -124,6 +125,7 @@ def _inner_line(plan: Application, pipeline: InnerPipeline) -> str:
     feeds = [
         f"{plan.flows[feed.pipeline].name!r}"
         + ("" if feed.branch is None else f" branch {feed.branch}")
+        + ("" if feed.port is Port.END else f" {feed.port.value}")
         for feed in pipeline.feeds
     ]
     return f"inner pipeline {pipeline.name!r} fed by {', '.join(feeds)}"
@@ -159,6 +161,8 @@ def _step_line(step: Step) -> str:
 def _state_line(state: State) -> str:
     keys = [display_key(key) for key in state.declared_keys]
     space = f" in space {state.shared_space!r}" if state.shared_space else ""
+    if state.timing is not None:
+        space += f" timing {state.timing.identity()}"
     return (
         f"state {state.name!r} {qualified_name(state.create)}"
         f" partitions {state.hashed_partition_count} keys {keys!r}{space}"

@@ -11,6 +11,8 @@ made of pipelines that are *fed by pipelines*:
 * A merge is a pipeline with several feeds. The order between them is not kept.
 * A split is a pipeline with *branches*, a predicate for each branch but the last. A record goes to
   the pipelines that are fed by the first branch whose predicate is true, or by the last branch.
+* A window is the last step of its pipeline. Its results go on in a pipeline that is fed by the port
+  *fired*, and its late records in one that is fed by the port *late*.
 
 ``a.key_by(f).merge(b.key_by(g)).to(count)``, for example, is::
 
@@ -26,6 +28,8 @@ from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.window_spec import WindowSpec
+from wallaroo.topology.ports import Port
 from wallaroo.topology.resources import ResourceMaker
 from wallaroo.topology.waiting import Waiting
 
@@ -68,6 +72,8 @@ class ComputationDeclaration:
     """How records wait for it; ``None`` if each is processed as it arrives."""
     resources: tuple[tuple[str, ResourceMaker], ...] = ()
     """What the function gets by keyword."""
+    window: WindowSpec | None = None
+    """The windows that it is; then the function is that which adds a record to an accumulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,8 @@ class StateDeclaration:
 
     A state that is declared with ``StepKind.FUSED`` has the keys of what it is behind.
     """
+    timing: WindowSpec | None = None
+    """What time does to its keys; ``None``: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ class Feed:
     branch: int | None = None
     """``None``: its end. If it has branches, one of them, counted from 0; the last one, which has
     no predicate, has the number ``len(branches)``."""
+    port: Port = Port.END
 
 
 @dataclass(frozen=True, slots=True)

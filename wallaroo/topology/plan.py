@@ -11,6 +11,9 @@ begins on the worker on which the feeding pipeline has ended, in the same loop.
 
     source -> stage 0 -> split -> branch 0 ----------------------> inner pipeline -> ...
                                -> branch 1 -> inner pipeline -> sinks
+
+A window is the last step of its pipeline. What time causes there, and its late records, leave it by
+**ports** of their own, each of which begins a chain.
 """
 
 import enum
@@ -22,6 +25,8 @@ from typing import Any
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.window_spec import WindowSpec
+from wallaroo.topology.ports import Port
 from wallaroo.topology.resources import ResourceMaker
 from wallaroo.topology.waiting import Waiting
 
@@ -57,6 +62,8 @@ class State:
     """Converts an object of a checkpoint, if the state had another form then."""
     shared_space: str = ""
     """The space whose partitions it has, if that is not its own."""
+    timing: WindowSpec | None = None
+    """What time does to its keys; ``None``: nothing."""
 
     @property
     def space(self) -> str:
@@ -82,6 +89,9 @@ class Step:
     """How records wait here; ``None`` if each is processed as it arrives."""
     resources: tuple[tuple[str, ResourceMaker], ...] = ()
     """What the function gets by keyword."""
+    window: WindowSpec | None = None
+    """The windows that it is; then it is the last step of its pipeline, and its results leave by
+    the port *fired*."""
 
     def bound(self, resources: Mapping[ResourceMaker, Any]) -> Callable[..., Any]:
         """Return the user's function as it is called: with the resources that it asks for."""
@@ -98,6 +108,8 @@ class Step:
         """
         if self.waiting is not None:
             return "wallaroo.operators.writing.waiting_step"
+        if self.window is not None:
+            return "wallaroo.operators.writing.window_step"
         kind = "filter" if self.is_filter else "plain" if self.state is None else "state"
         return f"wallaroo.operators.writing.{kind}_step"
 
@@ -172,6 +184,7 @@ class Feed:
     """The index in ``Application.flows``."""
     branch: int | None = None
     """``None``: its end; otherwise one of its branches, of which the last has no predicate."""
+    port: Port = Port.END
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +264,10 @@ class Application:
             if feed.pipeline == flow
         ]
 
+    def fed_by_port(self, flow: int, port: Port) -> list[tuple[int, Feed]]:
+        """Return what one port of a pipeline feeds, as ``fed_by`` does."""
+        return [(inner, feed) for inner, feed in self.fed_by(flow) if feed.port is port]
+
     def reached_from(self, flow: int) -> tuple[int, ...]:
         """Return the pipelines that records of a pipeline reach, itself first."""
         reached = [flow]
@@ -301,6 +318,12 @@ def resource_makers(plan: Application) -> dict[ResourceMaker, Step]:
                 for _, maker in step.resources:
                     makers.setdefault(maker, step)
     return makers
+
+
+def window_of(flow: Flow) -> WindowSpec | None:
+    """Return the windows that a pipeline ends in, if it does."""
+    steps = flow.stages[-1].steps
+    return steps[-1].window if steps else None
 
 
 def held_states(plan: Application) -> frozenset[str]:

@@ -33,6 +33,10 @@ class Bindings:
     """For steps at which records wait: takes a tuple of key, record and payload."""
     resources: Mapping[ResourceMaker, Any]
     """What steps get by keyword."""
+    timed_stores: Mapping[str, Any]
+    """By state that time changes: what chains call to add a record."""
+    gives: Mapping[str, Callable[[int], None]]
+    """By such a state: runs what a record with this time has caused by itself."""
     nodes: Nodes
     tally: Tally
     """Where chains count changes of the number of records, if steps are counted."""

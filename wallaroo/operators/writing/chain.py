@@ -57,9 +57,10 @@ from wallaroo.operators.writing.exchange import (
     write_exchange_by_source_key,
 )
 from wallaroo.operators.writing.sinks import write_sinks
-from wallaroo.operators.writing.steps import write_result, write_step
+from wallaroo.operators.writing.steps import write_fired, write_result, write_step
 from wallaroo.operators.writing.text import ChainText
 from wallaroo.topology.plan import Application, Exchange, Feed, Flow, Step
+from wallaroo.topology.ports import Port
 
 LOOPS_NESTED_MAX = 5
 """Python allows 20 nested blocks; each multi computation takes two of them."""
@@ -115,6 +116,16 @@ def write_rest(
     return writer.write(stage_index, step_index + 1, Entry.OBJECTS)
 
 
+def write_port(
+    plan: Application, pipeline: Flow, port: Port, bindings: Bindings, probe: Probe | None = None
+) -> Callable[..., None]:
+    """Return the function that runs what leaves a pipeline by this port, with its times.
+
+    For *late*: ``run(keys, records, times)``. For *fired* the last step says what it takes.
+    """
+    return _ChainWriter(plan, pipeline, bindings, probe).write_port(port)
+
+
 class _ChainWriter:
     """Writes the parts of one chain in the order in which a record meets them."""
 
@@ -154,6 +165,21 @@ class _ChainWriter:
         text.close_loop(outermost)
         place = f"pipeline {pipeline.name}, stage {stage_index}, step {step_index}"
         return text.finish(f"{place}, from {entry.value}")
+
+    def write_port(self, port: Port) -> Callable[..., None]:
+        text, index = self._text, self._index
+        pipeline = text.pipeline
+        fed = [inner for inner, _ in text.plan.fed_by_port(index, port)]
+        if port is Port.FIRED:
+            outermost = write_fired(text, pipeline.stages[-1].steps[-1])
+        else:
+            text.know_key()
+            text.begin("keys, records, times")
+            outermost = text.open_loop("for key, record, time in zip(keys, records, times):")
+        self._blocks(index, fed)
+        text.unwind(1)
+        text.close_loop(outermost)
+        return text.finish(f"pipeline {pipeline.name}, port {port.value}")
 
     def _step_before(self, stage_index: int, step_index: int) -> Step | None:
         steps = self._text.pipeline.stages[stage_index].steps
@@ -224,7 +250,7 @@ class _ChainWriter:
     def _leave_pipeline(self) -> None:
         text, index = self._text, self._index
         pipeline = text.pipeline
-        fed = text.plan.fed_by(index)
+        fed = text.plan.fed_by_port(index, Port.END)
         write_sinks(text, are_last=not fed)
         if not fed:
             return

@@ -4,6 +4,9 @@ A kind of step is a value of the plan that names the module of its writer (``Ste
 module has ``write_step(text, step)``, which writes the lines that call the user's function and
 leave the result in ``record``, or in ``records`` if the step is a multi computation. A filter
 leaves ``record`` as it is. Nothing asks for the kind of a step.
+
+What time changes has ``write_fired(text, step)`` as well, which begins the chain behind the port
+*fired*: it leaves ``key``, ``record`` and ``time``.
 """
 
 import importlib
@@ -19,7 +22,7 @@ def write_step(text: ChainText, step: Step) -> None:
     """Write a step; after it, ``record`` is a result of it, unless records wait there."""
     text.enter(text.bindings.nodes.of_step[step.id], step.function)
     _writer(step.writer)(text, step)
-    if step.waiting is not None:
+    if step.waiting is not None or step.window is not None:
         return
     if step.is_multi:
         _fan_out(text, step)
@@ -31,6 +34,12 @@ def write_result(text: ChainText, step: Step) -> None:
     """Write how a result enters the chain behind a step at which its record has waited."""
     text.enter(text.bindings.nodes.of_step[step.id], step.function)
     text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
+
+
+def write_fired(text: ChainText, step: Step) -> int:
+    """Write the start of the chain behind the port *fired*; return what ``close_loop`` needs."""
+    writer: Callable[[ChainText, Step], int] = importlib.import_module(step.writer).write_fired
+    return writer(text, step)
 
 
 @cache

@@ -49,6 +49,7 @@ class ChainText:
     counters: ChainCounters = field(init=False)
     _lines: list[str] = field(default_factory=list)
     _sites: dict[int, Site] = field(default_factory=dict)
+    _first: list[str] = field(default_factory=list)
     _depth: int = 1
     _place: str = ""
 
@@ -70,6 +71,10 @@ class ChainText:
         """Write the start of the function."""
         self.line(f"def run({arguments}):", depth=0)
         self.line("key = record = payload = None")
+
+    def start_with(self, statement: str) -> None:
+        """Let the function begin with this statement."""
+        self._first.append(statement)
 
     def enter(self, node: int, function: Callable[..., Any] | None = None) -> None:
         """Note that the next lines belong to this node, and to this function of the user."""
@@ -171,6 +176,7 @@ class ChainText:
     def finish(self, place: str) -> Callable[..., None]:
         """Write the end of the function, which is the chain at ``place``, and compile it."""
         # Add to an existing line, since errors are identified by line numbers.
+        self._lines[1] += "".join(f"; {each}" for each in dict.fromkeys(self._first))
         self._lines[1] += self.counters.begin()
         for line in self.counters.end():
             self.line(line, depth=1)

@@ -1,0 +1,172 @@
+"""Windows as timed stores: the one that a state has, and its results as chains take them."""
+
+from collections import Counter, deque
+from typing import Any
+
+from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.timed_store import Broken, Due, LateRecord, TimedFigures, TimedStore
+from wallaroo.timing.counts import CountStore
+from wallaroo.timing.ephemeral import EphemeralStore
+from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.pane_store import PaneStore
+from wallaroo.timing.sessions import SessionStore
+from wallaroo.timing.window_firing import Fired
+from wallaroo.timing.window_spec import (
+    CountWindows,
+    EphemeralWindows,
+    ResultKind,
+    SessionWindows,
+    WindowSpec,
+)
+
+
+class TrackedObjects:
+    """The objects of a keyed state, for windows that each key has at times of its own."""
+
+    def __init__(self, state: KeyedState) -> None:
+        self._state = state
+        self.objects: dict[Any, Any] = state.objects
+        """By key."""
+
+    def before_change(self, key: Any) -> None:
+        """Note that the object of a key is about to change, or that the key is new."""
+        if self._state.changes is not None:
+            self._state.changes.mark_replaced(key)
+
+    def remove(self, key: Any) -> None:
+        """Remove a key for good."""
+        self._state.delete(key)
+
+
+class TimedWindows:
+    """Windows that the clock fires."""
+
+    def __init__(self, windows: PaneStore | SessionStore | EphemeralStore) -> None:
+        self.windows = windows
+        """The windows themselves, for chains and checkpoints."""
+
+    @property
+    def clock(self) -> int:
+        """The last clock that ``advance`` was given."""
+        return self.windows.clock
+
+    @property
+    def fired(self) -> int:
+        """Everything with a time before this is given."""
+        return self.windows.fired
+
+    @property
+    def has_due(self) -> bool:
+        """Whether ``fire_some`` has something to do."""
+        return self.windows.is_due
+
+    def advance(self, clock: int) -> None:
+        """Move the clock; ``fire_some`` gives what is due then."""
+        self.windows.advance(clock)
+
+    def fire_some(self, key_count_max: int) -> Due | None:
+        """Return results of at most so many keys; ``None`` if nothing is due."""
+        fired = self.windows.fire_some(key_count_max)
+        if fired is None:
+            return None
+        # Only a window without an end needs another time: that up to which all is complete.
+        return _due(fired, self.fired if self.fired > BEFORE_ALL else 0)
+
+    def fire_ready(self, time: int) -> Due | None:
+        """Return what a record with this time has caused by itself, if there is anything."""
+        fired = self.windows.fire_ready()
+        return None if fired is None else _due(fired, time)
+
+    def take_late(self) -> list[LateRecord]:
+        """Return the late records that go on by themselves."""
+        return self.windows.take_side()
+
+    def figures(self) -> TimedFigures:
+        """Return what is shown of them."""
+        windows = self.windows
+        return TimedFigures(windows.open_count, windows.late_count, _by_kind(windows.fired_counts))
+
+
+class TimedCounts:
+    """Windows of so many records, which need a clock for the end of the input alone."""
+
+    def __init__(self, windows: CountStore, state: KeyedState) -> None:
+        self.windows = windows
+        """The windows themselves."""
+        self._state = state
+        self._ready: deque[Fired] = deque()
+        self.clock = BEFORE_ALL
+        """The last clock that ``advance`` was given."""
+        self._before_end = BEFORE_ALL
+        """The last clock before the end of the input."""
+
+    def add(self, key: Any, record: Any, time: int) -> None:
+        """Add a record; ``fire_ready`` gives its results."""
+        self._ready += self.windows.add(key, record, time)
+
+    @property
+    def fired(self) -> int:
+        """Everything with a time before this is given."""
+        return self._before_end if self.has_due else self.clock
+
+    @property
+    def has_due(self) -> bool:
+        """Whether ``fire_some`` has something to do."""
+        return self.clock == END and bool(self._ready or self._state)
+
+    def advance(self, clock: int) -> None:
+        """Move the clock; at the end of the input, incomplete windows are due."""
+        if clock < END:
+            self._before_end = clock
+        self.clock = clock
+
+    def fire_some(self, key_count_max: int) -> Due | None:
+        """Return incomplete windows, if those count; ``None`` if nothing is due."""
+        if not self.has_due:
+            return None
+        if not self._ready:
+            self._ready += self.windows.finish_some(key_count_max) or ()
+        return self.fire_ready(0) or Due(([],))
+
+    def fire_ready(self, time: int) -> Due | None:
+        """Return what a record has caused by itself, if there is anything."""
+        if not self._ready:
+            return None
+        fired = self._ready.popleft()
+        columns = (fired.keys, fired.accumulators, fired.window, fired.kind, fired.window.end)
+        return Due(columns)
+
+    def take_late(self) -> list[LateRecord]:
+        """Return nothing: no record is late."""
+        return []
+
+    def figures(self) -> TimedFigures:
+        """Return what is shown of them."""
+        return TimedFigures(len(self._state), 0, _by_kind(self.windows.fired_counts))
+
+
+def store_of(spec: WindowSpec, state: KeyedState, *, tracks_changes: bool) -> TimedStore:
+    """Return the store for these windows; ``state`` has the objects of windows of keys."""
+    match spec.windows:
+        case SessionWindows():
+            return TimedWindows(SessionStore(spec, TrackedObjects(state)))
+        case EphemeralWindows():
+            return TimedWindows(EphemeralStore(spec, TrackedObjects(state)))
+        case CountWindows():
+            return TimedCounts(CountStore(spec, TrackedObjects(state)), state)
+        case _:
+            return TimedWindows(PaneStore(spec, tracks_changes=tracks_changes))
+
+
+def _due(fired: Fired, time: int) -> Due:
+    """Return results as the chain behind the windows takes them; ``time`` is for windows without an
+    end."""
+    window = fired.window
+    if window.end < END:
+        time = window.end - 1
+    failures = [Broken(failed.key, window, failed.error) for failed in fired.failures]
+    return Due((fired.keys, fired.accumulators, window, fired.kind, time), failures)
+
+
+def _by_kind(counts: Counter[ResultKind]) -> dict[str, int]:
+    return {kind.value: count for kind, count in counts.items()}

@@ -1,0 +1,108 @@
+"""The lines of windows: how a record is added to its window, and what begins with a result.
+
+Windows are the last step of their pipeline, so nothing follows these lines. A record that causes a
+result by itself, or goes on as a late one, is given before the next record is taken.
+"""
+
+from wallaroo.operators.writing.text import ChainText
+from wallaroo.timing.accumulators import one_more
+from wallaroo.timing.window_spec import (
+    CountWindows,
+    EphemeralWindows,
+    LatePolicy,
+    Result,
+    SessionWindows,
+    WindowSpec,
+    refuse_no_accumulator,
+)
+from wallaroo.topology.plan import Step
+
+
+def write_step(text: ChainText, step: Step) -> None:
+    """Write how a record is added to the windows of its key."""
+    spec, number = step.window, step.id
+    assert spec is not None and step.state is not None
+    store = text.bindings.timed_stores[step.state]
+    give = f"{text.name(f'give_{number}', text.bindings.gives[step.state])}(time)"
+    if isinstance(spec.windows, SessionWindows | EphemeralWindows | CountWindows):
+        add = text.user_name(f"add_{number}", store.add)
+        text.line(f"{add}(key, record, time)", site=step.name)
+        text.line(give)
+    else:
+        _write_pane(text, step, spec, give)
+
+
+def write_fired(text: ChainText, step: Step) -> int:
+    """Write the start of the chain behind the port *fired*, up to its result as the record; return
+    what ``close_loop`` needs."""
+    spec = step.window
+    assert spec is not None
+    aggregation = spec.aggregation
+    text.know_key()
+    text.begin("keys, accumulators, window, kind, time")
+    text.refer(Result=Result)
+    outermost = text.open_loop("for key, record in zip(keys, accumulators):")
+    text.enter(text.bindings.nodes.of_step[step.id], aggregation.output or aggregation.value)
+    if aggregation.output is not None:
+        output = text.user_name(f"output_{step.id}", aggregation.output)
+        window = ", window" if aggregation.output_takes_window else ""
+        text.line(f"record = {output}(key, record{window})", site=step.name)
+        text.line(f"if record is None: {text.counters.filtered(text.node)}continue")
+    else:
+        value = "record"
+        if aggregation.value is not None:
+            shown = text.user_name(f"value_{step.id}", aggregation.value)
+            value = f"{shown}(record)"
+        text.line(
+            f"record = Result(key, {value}, window.start, window.end, kind.value)", site=step.name
+        )
+    for line in text.counters.fired(text.node):
+        text.line(line)
+    return outermost
+
+
+def _write_pane(text: ChainText, step: Step, spec: WindowSpec, give: str) -> None:
+    """Write how a record is added to its pane, the bounds of which are in two local variables."""
+    number, aggregation, rules = step.id, spec.aggregation, spec.firing
+    assert step.state is not None
+    windows = text.bindings.timed_stores[step.state].windows
+    text.start_with(f"low_{number} = high_{number} = 0")
+    locate = text.user_name(f"locate_{number}", windows.locate)
+    text.line(f"if not low_{number} <= time < high_{number}:")
+    text.line(f"    found = {locate}(key, record, time)", site=step.name)
+    text.line("    if found is None:")
+    if rules.late is not LatePolicy.DROP:
+        text.line(f"        {give}")
+    text.line("        continue")
+    text.line(
+        f"    low_{number}, high_{number}, panes_{number}, get_{number}, new_{number} = found"
+    )
+    has_trigger = rules.until or rules.early_count or spec.fires_each_record
+    if aggregation.update is one_more and spec.is_in_parts and not has_trigger:
+        text.line(f"panes_{number}[key] = get_{number}(key, 0) + 1")
+        return
+    _write_update(text, step, spec)
+    if has_trigger:
+        added = text.user_name(f"added_{number}", windows.added)
+        text.line(f"{added}(low_{number}, key, accumulator)", site=step.name)
+        text.line(give)
+
+
+def _write_update(text: ChainText, step: Step, spec: WindowSpec) -> None:
+    number, aggregation = step.id, spec.aggregation
+    new = f"new_{number}(key)"
+    if spec.is_in_parts:
+        initial = text.user_name(f"initial_{number}", aggregation.initial, is_step=False)
+        new = f"{initial}()"
+    update = text.user_name(f"update_{number}", aggregation.update)
+    time = ", time" if aggregation.update_takes_time else ""
+    text.line(f"accumulator = get_{number}(key)")
+    text.line(f"if accumulator is None: accumulator = {new}", site=step.name)
+    call = f"{update}(record, accumulator{time})"
+    text.line(f"accumulator = {call}" if aggregation.update_returns else call, site=step.name)
+    if aggregation.update_returns:
+        text.refer(refuse_no_accumulator=refuse_no_accumulator)
+        refuse = f"refuse_no_accumulator({aggregation.name!r})"
+        text.line(f"if accumulator is None: {refuse}", site=step.name)
+    # Only now: a key has no window if the update of its only record has raised.
+    text.line(f"panes_{number}[key] = accumulator")
