@@ -339,6 +339,8 @@ def split_row(split: str, **facts: Any) -> dict[str, Any]:
         **usual,
         "split": split,
         "caught_up": False,
+        "held": "",
+        "held_s": None,
         "ended": False,
         "problem": "",
         **facts,
@@ -351,8 +353,9 @@ def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]
         split_row("o-1", worker="w2", caught_up=True),
         split_row("o-2", position=None, ended=True, problem="it is damaged"),
         split_row("", ended=True),
+        split_row("o-4", held="a transaction is open", held_s=45.0),
     ]
-    views.print_splits({"splits": rows, "counts": {"orders": 5}, "problems": {"w3": "x"}})
+    views.print_splits({"splits": rows, "counts": {"orders": 6}, "problems": {"w3": "x"}})
     shown = capsys.readouterr()
     assert [" ".join(line.split()) for line in shown.out.splitlines()] == [
         "split worker position end lag age state pipeline",
@@ -360,8 +363,9 @@ def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]
         "o-1 w2 40 - - - caught up orders",
         "o-2 w1 start - - - failed: it is damaged orders",
         "(no name) w1 40 - - - ended orders",
+        "o-4 w1 40 - - - waits for 45 s: a transaction is open orders",
     ]
-    assert shown.err == "4 of 5 splits; --limit N shows more.\nWarning: x\n"
+    assert shown.err == "5 of 6 splits; --limit N shows more.\nWarning: x\n"
 
 
 @pytest.mark.parametrize(

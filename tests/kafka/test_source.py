@@ -1,7 +1,9 @@
 """The Kafka source on a real broker: what is read, where it starts and ends, and what stops it."""
 
 import asyncio
+import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -329,7 +331,7 @@ async def test_the_lag_is_known_by_partition(
         assert split.time is not None
         assert abs(time.time() - split.time) < 60
         await seen(lambda: played.runner.facts()[0]["end"] == 100)
-        split.ends_at(130)
+        split.ends_at(130, "", time.time())
         assert played.runner.facts()[0]["lag"] == 30
 
 
@@ -349,6 +351,60 @@ async def test_the_lag_rises_while_the_application_takes_nothing(
         await seen(lambda: played.runner.facts()[0]["end"] == 60_000)
         assert played.runner.facts()[0]["lag"] == 60_000 - len(played.records)
         assert len(played.records) < 10_000
+
+
+async def test_a_transaction_that_nobody_ends_is_a_lag_with_the_reason(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends_module, "ASKED_EVERY_S", 0.05)
+    monkeypatch.setattr(author_notices, "ENDS_EVERY_S", 0.05)
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(topic, 5))
+    producer = kafka.producer(transactional_id=topic)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.produce(topic, b"in it", partition=0)
+    producer.flush()
+    kafka.produce(topic, numbered(topic, 8, start=5))
+    async with running(source_of(kafka, topic), initial(topic, 0)) as played:
+        await seen(lambda: bool(played.runner.facts()[0]["held"]))
+        [facts] = played.runner.facts()
+        assert facts["held"] == (
+            "a transaction that started at offset 5 is open, and 4 messages and markers wait for "
+            "its end; kafka-transactions.sh shows and aborts it"
+        )
+        assert len(played.records) == 5
+        assert (facts["position"], facts["end"], facts["lag"]) == (5, 9, 4)
+        assert not facts["caught_up"]
+        await seen(lambda: played.runner.facts()[0]["lag_s"] > 0)
+        producer.abort_transaction()
+        await played.until(lambda: len(played.records) == 8)
+        await seen(lambda: played.runner.facts()[0]["caught_up"])
+        await seen(lambda: played.runner.facts()[0]["lag"] == 0)
+        facts = played.runner.facts()[0]
+        assert (facts["held"], facts["lag_s"]) == ("", 0.0)
+
+
+async def test_brokers_that_say_nothing_leave_the_lag_unknown(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends_module, "SILENT_S", 1.0)
+    monkeypatch.setattr(author_notices, "ENDS_EVERY_S", 0.05)
+    process = kafka.own()
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(topic, 5))
+    async with running(source_of(kafka, topic), initial(topic, 0)) as played:
+        await seen(lambda: played.runner.facts()[0]["lag"] == 0)
+        # Its connections stay open, so the client learns of nothing.
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            await seen(lambda: "have not said" in played.runner.facts()[0]["held"])
+            [facts] = played.runner.facts()
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        assert (facts["lag"], facts["lag_s"], facts["caught_up"]) == (None, None, False)
+        await seen(lambda: played.runner.facts()[0]["lag"] == 0)
+        assert played.runner.facts()[0]["lag_s"] == 0.0
 
 
 # What stops it
@@ -475,7 +531,12 @@ async def test_a_broker_that_is_restarted_costs_no_message(kafka: Broker) -> Non
         await played.until(lambda: len(played.records) == 50)
         process.kill()
         await seen(lambda: played.runner.reconnect_count > 0)
+        facts = played.runner.facts()[0]
+        assert (facts["lag"], facts["lag_s"], facts["caught_up"]) == (None, None, False)
+        assert "Connection refused" in facts["held"] or "isconnected" in facts["held"]
         process.start()
         kafka.produce(topic, numbered(topic, 100, start=50))
         await played.until(lambda: len(played.records) >= 100)
+        await seen(lambda: played.runner.facts()[0]["lag"] == 0)
+        assert played.runner.facts()[0]["held"] == ""
     assert played.records == [value for _, _, value in numbered(topic, 100)]

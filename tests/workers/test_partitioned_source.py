@@ -422,6 +422,42 @@ async def test_only_positions_that_changed_are_told_as_committed() -> None:
     assert source.committed_positions == [{"a": 5, "b": 5}, {"a": 5, "b": 5}, {"b": 10}]
 
 
+class Away(Committing):
+    """Its target is away until it is told otherwise; meanwhile it says where partitions end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = True
+
+    def read(self, partition: str, position: Any) -> Iterator[Any]:
+        while True:
+            if self.is_away:
+                raise OSError("the target is away")
+            yield None
+
+
+async def test_how_far_behind_a_split_is_nobody_knows_while_its_source_is_away() -> None:
+    source = Away()
+    async with running(source, {"a": SplitPosition(SplitKind.AT, [[30, 1], 0])}) as played:
+
+        async def until(is_held: bool) -> dict[str, Any]:
+            while True:
+                [facts] = played.runner.facts()
+                if bool(facts["held"]) == is_held and (is_held or facts["end"] is not None):
+                    return facts
+                await played.runner.discover()
+
+        facts = await until(is_held=True)
+        assert facts["held"] == "OSError: the target is away"
+        assert facts["held_s"] >= 0
+        assert (facts["position"], facts["end"], facts["lag"], facts["lag_s"]) == (
+            30, None, None, None,
+        )  # fmt: skip
+        source.is_away = False
+        facts = await until(is_held=False)
+        assert (facts["held_s"], facts["end"], facts["lag"]) == (None, 40, 10)
+
+
 async def test_the_facts_of_a_split_say_where_it_is() -> None:
     async with running(Committing(), {"a": SplitPosition(SplitKind.AT, [30, 0])}) as played:
         await played.until_ended("a")

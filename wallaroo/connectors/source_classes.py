@@ -182,6 +182,14 @@ class PartitionedSource(Authored, SourceConfig[R_co]):
         """Return where the partition ends now, in the unit of its offsets."""
         return None
 
+    def held(self, partition: str, /) -> str | None:
+        """Return why records that are there cannot be read now; ``None`` if they can.
+
+        Users see it as the reason why a partition does not go on. It is asked with ``end``, so
+        write both.
+        """
+        return None
+
     def reader(self) -> Reader | Awaitable[Any] | None:
         """Return a reader for all partitions of a worker; ``None`` calls ``read`` of each."""
         return None
@@ -209,6 +217,7 @@ _PARTITIONED_CALLS = (
     ("start", ("partition",)),
     ("committed", ("positions",)),
     ("end", ("partition",)),
+    ("held", ("partition",)),
     ("reader", ()),
 )
 

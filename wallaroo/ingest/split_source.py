@@ -49,8 +49,8 @@ class SplitEvents(Protocol):
 class Split:
     """One split and where it is."""
 
-    __slots__ = ("_known", "base", "end", "is_caught_up", "kind", "name", "problem", "reading",
-                 "skip_count", "time")  # fmt: skip
+    __slots__ = ("_known", "base", "behind_since_s", "end", "held", "held_since_s", "is_caught_up",
+                 "kind", "name", "problem", "reading", "skip_count", "time")  # fmt: skip
 
     def __init__(self, name: str, reading: int, position: SplitPosition) -> None:
         is_at = position.kind is SplitKind.AT
@@ -66,6 +66,11 @@ class Split:
         self.is_caught_up = False
         self.end: int | None = None
         """Where the split ends, as the connector said last."""
+        self.behind_since_s: float | None = None
+        """Since when there are records behind the last one that the connector could read."""
+        self.held = ""
+        """Why the connector cannot read records that are there."""
+        self.held_since_s: float | None = None
         self.time: float | None = None
         """The time of the last record that was taken, if records have times."""
         self.problem: str = position.position or "" if self.kind is SplitKind.ENDED else ""
@@ -103,6 +108,7 @@ class Split:
         self.skip_count -= skip_count
         self._known = None
         self.is_caught_up = False
+        self.behind_since_s = None
         return skip_count
 
     def finish(self, batch: SplitBatch) -> None:
@@ -122,9 +128,29 @@ class Split:
         self.kind = SplitKind.ENDED
         self._known = None
 
-    def ends_at(self, end: int | None) -> None:
-        """Note where the connector says that the split ends now."""
+    def ends_at(self, end: int | None, held: str, now_s: float) -> None:
+        """Note where the connector says that the split ends now, and what holds records back."""
         self.end = end
+        self.behind_since_s = _since(self.behind_since_s, now_s, self.is_caught_up and self.lag)
+        self.held_since_s = _since(self.held_since_s, now_s, held)
+        self.held = held
+
+    def age_s(self, now_s: float) -> float | None:
+        """Return how old the records are that are still to be read; ``None`` if nobody knows."""
+        if self.kind is SplitKind.ENDED:
+            return 0.0
+        if self.held and self.end is None:
+            return None
+        if self.is_caught_up:
+            return 0.0 if self.behind_since_s is None else now_s - self.behind_since_s
+        return None if self.time is None else max(0.0, now_s - self.time)
+
+
+def _since(since_s: float | None, now_s: float, is_so: object) -> float | None:
+    """Return since when something is so, if it was so since ``since_s``."""
+    if not is_so:
+        return None
+    return now_s if since_s is None else since_s
 
 
 class WorkerSplits:

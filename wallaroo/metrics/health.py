@@ -15,6 +15,10 @@ LATENCY_UNHEALTHY_S = 10.0
 WAITING_DEGRADED_S = 2.0
 WAITING_UNHEALTHY_S = 10.0
 """Limits for the age of the oldest result that a connected sink has not taken."""
+AWAY_S = 10.0
+"""How long what a source reads may be out of reach."""
+HELD_S = 60.0
+"""How long records may be there without being readable: most transactions are shorter."""
 BATCH_WAITING_S = 10.0
 """How long a batch may wait that its checkpoint has released."""
 CPU_SHARE = 0.95
@@ -40,6 +44,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
         *_phase(view),
         *_lost_input(view),
         *_broken_splits(view),
+        *_held_splits(view, is_away=True),
         *_workers_unhealthy(view, silent_s),
         *_sinks(view),
         *(reason for is_bad, reason in slow if is_bad),
@@ -51,6 +56,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
         *_slow_checkpoints(view),
         *_records(failed_in_last_minute),
         *_states(view),
+        *_held_splits(view, is_away=False),
         *_splits(view),
     ]
     state = STATES[2] if unhealthy else STATES[1] if degraded else STATES[0]
@@ -212,6 +218,28 @@ def _broken_splits(view: dict[str, Any]) -> list[str]:
         first, *others = sorted(found)
         more = f" (and {len(others)} more)" if others else ""
         reasons.append(f"{first}{more}; what follows there is not read")
+    return reasons
+
+
+def _held_splits(view: dict[str, Any], *, is_away: bool) -> list[str]:
+    """Return a sentence for each source that cannot be reached, or that holds records back."""
+    held: dict[str, list[dict[str, Any]]] = {}
+    for split in view["splits"]:
+        if split["held"] and (split["lag"] is None) == is_away:
+            held.setdefault(split["pipeline"], []).append(split)
+    reasons = []
+    for pipeline, found in sorted(held.items()):
+        longest = max(found, key=lambda each: float(each["held_s"]))
+        waiting_s, name = longest["held_s"], longest["split"]
+        if waiting_s <= (AWAY_S if is_away else HELD_S):
+            continue
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        what = f"{name!r}{more} of {pipeline!r}"
+        if is_away:
+            what += f" cannot be read for {waiting_s:.0f} s, so the lag is not known"
+        else:
+            what += f" {'have' if more else 'has'} not gone on for {waiting_s:.0f} s"
+        reasons.append(f"{what}: {longest['held']}")
     return reasons
 
 

@@ -35,8 +35,9 @@ class Report:
     """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``; of a source that is read
     by split also ``splits``, the number of them, and ``reconnects``."""
     splits: list[dict[str, Any]] = field(default_factory=list)
-    """``pipeline``, ``split``, ``position``, ``end``, ``lag``, ``lag_s``, ``caught_up``, ``ended``
-    and ``problem``; of a source with many, those with the largest lags."""
+    """``pipeline``, ``split``, ``position``, ``end``, ``lag``, ``lag_s``, ``caught_up``; why
+    records that are there cannot be read and for how long, ``held`` and ``held_s``; ``ended`` and
+    ``problem``. Of a source with many, those that do not go on, and those with the largest lags."""
     lags: dict[str, int] = field(default_factory=dict)
     """By pipeline: the sum of the lags that are known."""
     process: dict[str, Any] = field(default_factory=dict)

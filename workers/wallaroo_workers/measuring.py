@@ -241,9 +241,9 @@ def _lags(splits: Splits) -> dict[str, int]:
     }
 
 
-def _lag_order(split: dict[str, Any]) -> tuple[bool, int]:
-    """Order splits so that those that failed are first, then those with the largest lags."""
-    return not split["problem"], -(split["lag"] or 0)
+def _lag_order(split: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Order splits: those that failed, those that do not go on, then those with large lags."""
+    return not split["problem"], not split["held"], -(split["lag"] or 0)
 
 
 def _links(mesh: Mesh) -> list[dict[str, Any]]:

@@ -141,6 +141,8 @@ def print_splits(answer: dict[str, Any]) -> None:
 def _split_cells(split: dict[str, Any]) -> list[str]:
     position, end = split["position"], split["end"]
     state = "caught up" if split["caught_up"] else "reading"
+    if split["held"]:
+        state = f"waits for {age_text(split['held_s'])}: {split['held']}"
     if split["ended"]:
         state = f"failed: {split['problem']}" if split["problem"] else "ended"
     return [

@@ -10,9 +10,10 @@ import pytest
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.source_classes import Batch
 from wallaroo.ingest.split_batches import Method, SplitBatch, checked_batch
-from wallaroo.ingest.split_source import WorkerSplits
+from wallaroo.ingest.split_source import Split, WorkerSplits
 
 READ = Method(object(), "read")
+NO_LAG, SOME_LAG = 10, 13
 
 
 class Listener:
@@ -198,7 +199,7 @@ def test_the_lag_is_the_end_less_the_position() -> None:
     splits, listener = new_splits()
     split = splits.add("a", at(10, 0))
     assert split.lag is None
-    split.ends_at(15)
+    split.ends_at(15, "", 0.0)
     splits.arrived("a", 1, batch_of(["x"], 11, times=[3.5]))
     listener.slice(1)
     assert [split.lag, split.time] == [4, 3.5]
@@ -207,14 +208,14 @@ def test_the_lag_is_the_end_less_the_position() -> None:
 def test_the_lag_counts_from_the_offset_that_is_first_in_a_position() -> None:
     splits, _ = new_splits()
     split = splits.add("a", at([10, "id"], 0))
-    split.ends_at(15)
+    split.ends_at(15, "", 0.0)
     assert split.lag == 5
 
 
 def test_without_an_offset_in_positions_there_is_no_lag() -> None:
     splits, _ = new_splits()
     split = splits.add("a", at("b", 0))
-    split.ends_at(15)
+    split.ends_at(15, "", 0.0)
     assert split.lag is None
 
 
@@ -305,3 +306,33 @@ def step(
         records = listener.slice(chance.randint(1, 5))
         if owner is not None:
             taken[owner.name].extend(records)
+
+
+def caught_up_split() -> Split:
+    split = Split("s", 1, SplitPosition(SplitKind.AT, [10, 0]))
+    split.finish(SplitBatch([], 10, is_caught_up=True))
+    return split
+
+
+def test_records_that_arrive_behind_a_split_that_had_caught_up_have_an_age_from_then_on() -> None:
+    split = caught_up_split()
+    split.ends_at(NO_LAG, "", 100.0)
+    assert split.age_s(105.0) == 0.0
+    split.ends_at(SOME_LAG, "", 105.0)
+    split.ends_at(SOME_LAG, "", 110.0)
+    assert split.age_s(112.0) == 7.0
+    split.take_up(SplitBatch([b"x"], 11))
+    assert split.age_s(112.0) is None  # the record has no time
+    split.finish(SplitBatch([b"x"], 11, times=[111.5]))
+    assert split.age_s(112.0) == 0.5
+
+
+def test_a_split_whose_end_is_not_known_and_that_is_held_has_no_age() -> None:
+    split = caught_up_split()
+    split.ends_at(SOME_LAG, "a transaction is open", 100.0)
+    split.ends_at(SOME_LAG, "a transaction is open", 105.0)
+    assert (split.age_s(106.0), split.held_since_s) == (6.0, 100.0)
+    split.ends_at(None, "nobody answers", 107.0)
+    assert (split.age_s(108.0), split.held_since_s) == (None, 100.0)
+    split.ends_at(NO_LAG, "", 109.0)
+    assert (split.age_s(110.0), split.held_since_s, split.held) == (0.0, None, "")

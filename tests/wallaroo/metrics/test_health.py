@@ -138,9 +138,34 @@ def test_splits_of_a_lost_worker_are_not_read_until_it_is_back() -> None:
     assert judged["reasons"][1] == "3 of 5 splits of 'words' are not read until w2 is back"
 
 
+@pytest.mark.parametrize(
+    ("lag", "held_s", "state", "reason"),
+    [
+        (None, 9.0, "healthy", None),
+        (
+            None, 35.0, "unhealthy",
+            "'o-1' and 1 more of 'words' cannot be read for 35 s, so the lag is not known: why",
+        ),
+        (3, 59.0, "healthy", None),
+        (3, 61.0, "degraded", "'o-1' and 1 more of 'words' have not gone on for 61 s: why"),
+    ],
+)  # fmt: skip
+def test_splits_that_do_not_go_on_are_named_with_the_reason_and_the_time(
+    lag: int | None, held_s: float, state: str, reason: str | None
+) -> None:
+    usual = {"pipeline": "words", "lag": lag, "problem": ""}
+    splits = [
+        {**usual, "split": "o-0", "held": "another reason", "held_s": held_s / 2},
+        {**usual, "split": "o-1", "held": "why", "held_s": held_s},
+        {**usual, "split": "o-2", "held": "", "held_s": None},
+    ]
+    judged = judge(view(splits=splits), {}, 0)
+    assert judged == {"state": state, "reasons": [] if reason is None else [reason]}
+
+
 def test_a_split_that_broke_off_is_unhealthy_and_the_first_problem_is_named() -> None:
     splits = [
-        {"pipeline": "words", "problem": problem}
+        {"pipeline": "words", "problem": problem, "held": ""}
         for problem in ("split 'b' ended early: damaged", "", "split 'a' ended early: gone")
     ]
     judged = judge(view(splits=splits), {}, 0)

@@ -355,7 +355,7 @@ def _splits() -> list[dict[str, Any]]:
         {"split": "torn", **ended, "problem": "it has no records"},
     ]
     shared = {"pipeline": "market data", "worker": "w3", "lag_s": None, "caught_up": False,
-              "ended": False, "problem": ""}  # fmt: skip
+              "held": "", "held_s": None, "ended": False, "problem": ""}  # fmt: skip
     return [{**shared, **row} for row in rows]
 
 

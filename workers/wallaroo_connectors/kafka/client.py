@@ -155,14 +155,24 @@ class Cluster:
 
         return int(self._ask(ask, topic))
 
-    def ends_question(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
-        """Return futures of where these partitions end; it does not wait."""
-        from confluent_kafka import TopicPartition
+    def ends_question(
+        self, places: Iterable[tuple[str, int]], *, is_committed: bool
+    ) -> dict[tuple[str, int], Any]:
+        """Return futures of where these partitions end; it does not wait.
+
+        What is committed ends where the first transaction starts that is open.
+        """
+        from confluent_kafka import IsolationLevel, TopicPartition
         from confluent_kafka import admin as admin_api
 
         specs: Any = admin_api.OffsetSpec  # type: ignore[attr-defined]
         wanted = {TopicPartition(*place): specs.latest() for place in places}
-        asked = self._ask(lambda admin: admin.list_offsets(wanted, request_timeout=TIMEOUT_S))
+        level = IsolationLevel.READ_COMMITTED if is_committed else IsolationLevel.READ_UNCOMMITTED
+        asked = self._ask(
+            lambda admin: admin.list_offsets(
+                wanted, isolation_level=level, request_timeout=TIMEOUT_S
+            )
+        )
         return {(each.topic, each.partition): future for each, future in asked.items()}
 
     def _ask(self, question: Any, topic: str = "") -> Any:

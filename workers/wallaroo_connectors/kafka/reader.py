@@ -109,7 +109,8 @@ class KafkaReader:
         self._ids: dict[str, str] = {}
         self._errors: list[Any] = []
         self._is_down = False
-        self._ends = Ends(settings.cluster)
+        isolation = settings.options.client_options(DEFAULTS)["isolation.level"]
+        self._ends = Ends(settings.cluster, is_committed=isolation == "read_committed")
         self._questions: dict[str, Any] = {}
         """Futures of what topics are now."""
         self._unknown: set[str] = set()
@@ -165,6 +166,12 @@ class KafkaReader:
         self._ends.look(self._places, time.monotonic())
         _, fetched = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
         return self._ends.end(place, fetched)
+
+    def held(self, partition: str) -> str | None:
+        """Return why messages that are there cannot be read; ``None`` if they can."""
+        place = of_split(partition)
+        position = self._places.get(place)
+        return None if position is None else self._ends.held(place, position.offset)
 
     def close(self) -> None:
         """Close the client."""

@@ -266,6 +266,10 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         """Return where the partition ends, as its broker said last."""
         return None if self._reader is None else self._reader.end(partition)
 
+    def held(self, partition: str, /) -> str | None:
+        """Return why messages that are there cannot be read; ``None`` if they can."""
+        return None if self._reader is None else self._reader.held(partition)
+
     def reader(self) -> KafkaReader:
         """Return a reader of partitions of these topics."""
         is_whole = isinstance(self.decoder, MessageDecoder)

@@ -8,11 +8,11 @@ from typing import Any
 
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
 from wallaroo.connectors.source_classes import PartitionedSource, SourceError
-from wallaroo.describing import a_type
+from wallaroo.describing import a_type, writable
 from wallaroo.errors import ClusterError
 from wallaroo.ingest.split_batches import Method
 from wallaroo.ingest.split_source import Split
-from wallaroo_workers.sources.author_methods import has_own
+from wallaroo_workers.sources.author_methods import has_own, settled
 from wallaroo_workers.sources.connector_calls import ConnectorCalls, WaitingLog
 
 ENDS_EVERY_S = 5.0
@@ -121,7 +121,7 @@ async def sample_ends(
     waits: WaitingLog,
     splits: Mapping[str, Split],
 ) -> None:
-    """Ask every few seconds where the splits end, for as long as this task runs."""
+    """Ask every few seconds where the splits end and whether they can be read, for ever."""
     while True:
         names = [*splits]
         while names:
@@ -130,28 +130,29 @@ async def sample_ends(
             except Exception as error:  # noqa: BLE001  the author's code may raise anything
                 waits.add(calls.failure("end", error), "the lag is not known meanwhile")
                 break
-            for name, end in ends.items():
+            now_s = time.time()
+            for name, (end, held) in ends.items():
                 split = splits.get(name)
                 if split is not None:
-                    split.ends_at(end if type(end) is int else None)
+                    split.ends_at(end if type(end) is int else None, writable(held or ""), now_s)
             names = names[len(ends) :]
         await asyncio.sleep(ENDS_EVERY_S)
 
 
 async def _ends(
     source: PartitionedSource[Any], calls: ConnectorCalls, names: list[str]
-) -> dict[str, Any]:
-    """Return the ends of the first of these splits, of as many as a short time allows."""
+) -> dict[str, tuple[Any, Any]]:
+    """Return ``end`` and ``held`` of the first of these splits, as many as a short time allows."""
     if inspect.iscoroutinefunction(source.end):
-        return {names[0]: await source.end(names[0])}
+        return {names[0]: (await source.end(names[0]), await settled(source.held(names[0])))}
 
-    def ask() -> dict[str, Any]:
+    def ask() -> dict[str, tuple[Any, Any]]:
         ends, until_s = {}, time.monotonic() + ENDS_TURN_S
         for name in names:
-            ends[name] = source.end(name)
+            ends[name] = source.end(name), source.held(name)
             if time.monotonic() > until_s:
                 break
         return ends
 
-    ends: dict[str, Any] = await calls.in_thread(ask)
+    ends: dict[str, tuple[Any, Any]] = await calls.in_thread(ask)
     return ends

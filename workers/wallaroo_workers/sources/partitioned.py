@@ -19,7 +19,7 @@ from wallaroo.describing import plain, writable
 from wallaroo.durations import duration_ns
 from wallaroo.errors import WallarooError
 from wallaroo.ingest.read_budget import ReadBudget
-from wallaroo.ingest.split_batches import Method, SplitBatch, plain_position
+from wallaroo.ingest.split_batches import Method, SplitBatch, offset_of, plain_position
 from wallaroo.ingest.split_ports import SplitSourceEvents
 from wallaroo.ingest.split_source import Split, WorkerSplits
 from wallaroo.runtime.engine import Engine
@@ -30,7 +30,7 @@ from wallaroo_workers.sources.connector_calls import ConnectorCalls, WaitingLog
 from wallaroo_workers.sources.connector_thread import ConnectorThread
 from wallaroo_workers.sources.context import SourceContext
 from wallaroo_workers.sources.pump import Pump, ThreadPump
-from wallaroo_workers.sources.reading import Arrived, Ended, Failed, Message, Waiting
+from wallaroo_workers.sources.reading import Arrived, Ended, Failed, Message, Resumed, Waiting
 from wallaroo_workers.sources.stuck_watch import StuckWatch
 from wallaroo_workers.sources.task_pump import TaskPump
 
@@ -56,6 +56,9 @@ class PartitionedRunner:
         self._events = events
         self._splits = WorkerSplits(pipeline, engine, self)
         self._waits = WaitingLog(name)
+        self._waiting: tuple[str, float] | None = None
+        """The last error of the reader, and since when nothing could be read."""
+        self._has_end = has_own(source, "end")
         thread: ConnectorThread | None = None
         if is_asynchronous(source):
             self._pump: Pump = TaskPump(source, name, self._received)
@@ -89,7 +92,7 @@ class PartitionedRunner:
         self._pump.start()
         if self._watch is not None:
             self._begin(self._watch.run())
-        if has_own(self._source, "end"):
+        if self._has_end:
             self._begin(sample_ends(self._source, self._calls, self._waits, self._splits.all))
 
     def add(self, split: str, position: SplitPosition) -> None:
@@ -160,7 +163,11 @@ class PartitionedRunner:
                 self._end(message.split, message.reading, message.problem)
             case Waiting():
                 self.reconnect_count += 1
+                since_s = time.time() if self._waiting is None else self._waiting[1]
+                self._waiting = message.error, since_s
                 self._waits.add(message, "the source is read on with a new reader")
+            case Resumed():
+                self._waiting = None
             case Failed():
                 self._fail(message.error)
 
@@ -264,16 +271,23 @@ class PartitionedRunner:
         return [self._facts(split, now_s) for split in self._splits.all.values()]
 
     def _facts(self, split: Split, now_s: float) -> dict[str, Any]:
-        is_done = split.is_caught_up or split.kind is SplitKind.ENDED
-        lag_s = None if split.time is None else max(0.0, now_s - split.time)
+        has_ended = split.kind is SplitKind.ENDED
+        is_away = self._waiting is not None and not has_ended
+        held, since_s = split.held, split.held_since_s
+        if self._waiting is not None and is_away:
+            held, since_s = self._waiting
+        # A position with an end is an offset; what else is in it helps nobody who looks at it.
+        offset = offset_of(split.base) if self._has_end else None
         return {
             "split": writable(split.name),
-            "position": plain(split.base),
-            "end": split.end,
-            "lag": split.lag,
-            "lag_s": 0.0 if is_done else lag_s,
-            "caught_up": split.is_caught_up,
-            "ended": split.kind is SplitKind.ENDED,
+            "position": plain(split.base) if offset is None else offset,
+            "end": None if is_away else split.end,
+            "lag": None if is_away else split.lag,
+            "lag_s": None if is_away else split.age_s(now_s),
+            "caught_up": split.is_caught_up and not held,
+            "held": held,
+            "held_s": None if since_s is None else max(0.0, now_s - since_s),
+            "ended": has_ended,
             "problem": split.problem,
         }
 

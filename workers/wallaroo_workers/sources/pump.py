@@ -160,6 +160,8 @@ class ThreadPump:
             items = self.thread.watched(lambda: polled_items(self._source, reader.poll(POLL_S)))
             while (item := self.thread.watched(next, items, None)) is not None:
                 self._hand_over(item)
+            for message in self._state.answered():
+                self._say(message)
         except ThreadStopped:
             raise
         except BaseException as error:  # noqa: BLE001  the author's code may raise anything

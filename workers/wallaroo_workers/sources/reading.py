@@ -61,13 +61,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The reader has answered again after ``Waiting``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The source cannot be read on, whatever is tried."""
 
     error: WallarooError
 
 
-Message: TypeAlias = Arrived | Ended | Waiting | Failed
+Message: TypeAlias = Arrived | Ended | Waiting | Resumed | Failed
 
 
 class Pairs:
@@ -125,6 +130,8 @@ class ReadState:
         self._backoff = Backoff()
         self.retry_at_s = 0.0
         """Nothing is read before this time of the monotonic clock."""
+        self._is_waiting = False
+        """Whether nothing was read since an error."""
         self.places: dict[str, tuple[int, Any]] = {}
         """By split: the number of the reading, and the position behind what was given."""
         self._known: set[str] = set()
@@ -192,9 +199,15 @@ class ReadState:
             if partition not in self._known:
                 unknown = f"{error.what} (the partition {partition!r} of this error is unknown)"
                 return Failed(run_error(self._pipeline, SourceError(unknown, error.hint)))
+        self._is_waiting = True
         delay_s = self._backoff.next_s()
         self.retry_at_s = time.monotonic() + delay_s
         return waiting(str(self._method), self._function, error, delay_s)
+
+    def answered(self) -> list[Message]:
+        """Return what it means that the reader was asked and has raised nothing."""
+        was_waiting, self._is_waiting = self._is_waiting, False
+        return [Resumed()] if was_waiting else []
 
 
 def run_error(pipeline: str, error: SourceError) -> ClusterError:

@@ -99,9 +99,11 @@ class TaskPump:
             if hasattr(polled, "__aiter__"):
                 async for item in polled:
                     await self._hand_over(item)
-                return
-            for item in polled_items(self._source, await settled(polled)):
-                await self._hand_over(item)
+            else:
+                for item in polled_items(self._source, await settled(polled)):
+                    await self._hand_over(item)
+            for message in self._state.answered():
+                self._deliver(message)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  the author's code may raise anything

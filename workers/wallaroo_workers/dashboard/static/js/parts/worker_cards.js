@@ -86,6 +86,7 @@ function caughtUp(split) {
   if (split.ended) {
     return split.problem ? html`${tag("failed", "unhealthy")} ${split.problem}` : "ended";
   }
+  if (split.held) return html`${tag(`waits for ${duration(split.held_s)}`, "degraded")} ${split.held}`;
   return split.caught_up ? tag("yes", "healthy") : "no";
 }
 
