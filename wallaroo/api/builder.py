@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Generic, overload
 
 from wallaroo.api.drafts import drafts_of
+from wallaroo.api.event_times import Time
 from wallaroo.api.flow import EndNode, Node, WrongNode, in_order
 from wallaroo.api.inspection import Problem, caller_place, named
 from wallaroo.api.payload_keys import PayloadKey
@@ -23,6 +24,7 @@ from wallaroo.api.roles import (
     StateStep,
 )
 from wallaroo.api.source_keys import SourceKey
+from wallaroo.api.time_validation import time_order_mistakes
 from wallaroo.api.validation import application_mistakes, order_mistakes
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
@@ -149,6 +151,10 @@ class ApplicationBuilder(Generic[R_co]):
         """Give the last step, and the state of its own that it may have, this name."""
         return self._go_on("named", lambda pipeline: pipeline.named(name))
 
+    def with_time(self, time: Time) -> "ApplicationBuilder[R_co]":
+        """Say where the times of the records are from: ``event_time(...)``."""
+        return self._go_on("with_time", lambda pipeline: pipeline.with_time(time))
+
     def key_by(
         self,
         key: PartitionFunction[R_co]
@@ -183,7 +189,12 @@ class ApplicationBuilder(Generic[R_co]):
         application.
         """
         drafts, merging = drafts_of(self._ends)
-        mistakes = [*self._mistakes, *merging, *application_mistakes(drafts, self._place)]
+        mistakes = [
+            *self._mistakes,
+            *merging,
+            *application_mistakes(drafts, self._place),
+            *time_order_mistakes(drafts),
+        ]
         if mistakes or self._name is None:
             # An object with a mistake may be used several times.
             raise WallarooParameterError([*dict.fromkeys(mistakes)])

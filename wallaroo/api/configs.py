@@ -18,6 +18,7 @@ from wallaroo.api.config_parts import (
     read_form,
     sink_name_problems,
 )
+from wallaroo.api.event_times import GivenTime, time_mistakes, times_of
 from wallaroo.api.inspection import Problem, caller_place, method_problems, name_problems, named
 from wallaroo.api.roles import PayloadDecoder, RecordEncoder
 from wallaroo.connectors.base import SinkConfig, SourceConfig
@@ -34,7 +35,8 @@ class FileSourceConfig(SourceConfig[R_co]):
     same as for ``TCPSourceConfig``; for lines its header is ignored, so ``@wallaroo.decoder``
     without parentheses is enough, or an object with ``decode(payload)``.
 
-    A relative path starts in the folder in which ``wallaroo-run`` was started.
+    A relative path starts in the folder in which ``wallaroo-run`` was started. ``time`` is
+    ``event_time(...)`` if records have times of their own.
     """
 
     def __init__(
@@ -42,10 +44,13 @@ class FileSourceConfig(SourceConfig[R_co]):
         path: str | os.PathLike[str],
         decoder: PayloadDecoder[R_co],
         framing: Framing = "length",
+        *,
+        time: GivenTime = None,
     ) -> None:
         self.path = path
         self.decoder = decoder
         self.framing = framing
+        self.time = time
         place = caller_place()
         problems = [
             *_path_problems("FileSourceConfig", path),
@@ -54,6 +59,7 @@ class FileSourceConfig(SourceConfig[R_co]):
         self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *decoder_mistakes(decoder, place, needs_header=framing == "length"),
+            *time_mistakes("FileSourceConfig", time, place, gives_times=False),
         )
 
     def __repr__(self) -> str:
@@ -72,6 +78,7 @@ class FileSourceConfig(SourceConfig[R_co]):
             header_length=header_length(self.decoder) if has_header else 0,
             payload_length=payload_length(self.decoder) if has_header else "",
             decode=decode_function(self.decoder),
+            time=times_of(self.time),
         )
 
 
@@ -79,14 +86,16 @@ class GenSourceConfig(SourceConfig[R_co]):
     """Generates records: ``initial_value()`` returns the first, ``apply(v)`` the one after ``v``.
 
     The source ends when either returns ``None``. A name before the object is the form of Wallaroo
-    0.6.
+    0.6. ``time`` is ``event_time(...)`` if records have times of their own.
     """
 
     @overload
-    def __init__(self, gen_instance: RecordGenerator[R_co]) -> None: ...
+    def __init__(self, gen_instance: RecordGenerator[R_co], *, time: GivenTime = None) -> None: ...
 
     @overload
-    def __init__(self, name: str, gen_instance: RecordGenerator[R_co]) -> None: ...
+    def __init__(
+        self, name: str, gen_instance: RecordGenerator[R_co], *, time: GivenTime = None
+    ) -> None: ...
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         has_name = len(arguments) > 1 or "name" in options
@@ -94,6 +103,7 @@ class GenSourceConfig(SourceConfig[R_co]):
         given = read_form("GenSourceConfig", form, arguments, options)
         self.name: str | None = given[0]
         self.gen_instance: RecordGenerator[R_co] = given[1]
+        self.time: GivenTime = given[2]
         problems = [
             *([] if self.name is None else name_problems("the name of GenSourceConfig", self.name)),
             *method_problems(
@@ -104,7 +114,10 @@ class GenSourceConfig(SourceConfig[R_co]):
             ),
         ]
         place = caller_place()
-        self.mistakes: tuple[str, ...] = tuple(problem.at(place) for problem in problems)
+        self.mistakes: tuple[str, ...] = (
+            *(problem.at(place) for problem in problems),
+            *time_mistakes("GenSourceConfig", self.time, place, gives_times=False),
+        )
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f"{self.name!r}, "
@@ -116,7 +129,7 @@ class GenSourceConfig(SourceConfig[R_co]):
 
     def source(self) -> GeneratorSource:
         """Return the source for the plan; do not call it if there are mistakes."""
-        return GeneratorSource(self.gen_instance)
+        return GeneratorSource(self.gen_instance, times_of(self.time))
 
 
 class FileSinkConfig(SinkConfig[R_contra]):
@@ -154,12 +167,12 @@ class FileSinkConfig(SinkConfig[R_contra]):
         return FileSink(os.fspath(self.path), encode_function(self.encoder), self.name)
 
 
-def _generator(gen_instance: Any) -> tuple[None, Any]:
-    return None, gen_instance
+def _generator(gen_instance: Any, *, time: Any = None) -> tuple[None, Any, Any]:
+    return None, gen_instance, time
 
 
-def _named_generator(name: str, gen_instance: Any) -> tuple[str, Any]:
-    return name, gen_instance
+def _named_generator(name: str, gen_instance: Any, *, time: Any = None) -> tuple[str, Any, Any]:
+    return name, gen_instance, time
 
 
 def _path_problems(config: str, path: object) -> Iterator[Problem]:

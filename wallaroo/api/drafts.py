@@ -18,10 +18,12 @@ from wallaroo.api.flow import (
     SourceNode,
     SplitNode,
     StepNode,
+    TimeNode,
     in_order,
 )
 from wallaroo.api.inspection import Problem
 from wallaroo.connectors.base import Sink, Source
+from wallaroo.timing.spec import SourceTime
 from wallaroo.topology.graph import (
     Feed,
     Inner,
@@ -37,6 +39,15 @@ from wallaroo.topology.graph import (
 FEEDS = "feeds"
 """What has ended a pipeline that only feeds others."""
 _LAMBDA = "<lambda>"
+
+
+class DraftTime(NamedTuple):
+    """A call of ``with_time``."""
+
+    times: SourceTime | None
+    after: int
+    """How many steps of the pipeline come before it."""
+    place: SourceLocation
 
 
 @dataclass(slots=True)
@@ -58,14 +69,24 @@ class PipelineDraft:
     key_places: dict[int, SourceLocation] = field(default_factory=dict)
     """The line of the ``key_by`` before a step, by the index of the step; that of the key at the
     end has the index behind the last step."""
+    times: list[DraftTime] = field(default_factory=list)
+    """What ``with_time`` has said; more than one is a mistake."""
 
     def declaration(self) -> PipelineDeclaration:
         """Return the declaration; call it only if there are no mistakes."""
         assert self.name is not None
         origin = Inner(self.feeds) if self.feeds else self.source
         assert origin is not None
+        time = self.times[0] if self.times else None
         return PipelineDeclaration(
-            self.name, origin, tuple(self.steps), tuple(self.sinks), self.branches, self.key
+            self.name,
+            origin,
+            tuple(self.steps),
+            tuple(self.sinks),
+            self.branches,
+            self.key,
+            None if time is None else time.times,
+            0 if time is None else time.after,
         )
 
     def has_end(self, ends: Iterable[EndNode], sinks: Iterable[Sink]) -> None:
@@ -209,6 +230,8 @@ class _Lowering:
                 key = None
             elif isinstance(node, KeyNode):
                 key = node
+            elif isinstance(node, TimeNode):
+                draft.times.append(DraftTime(node.times, len(draft.steps), node.place))
             elif isinstance(node, SplitNode):
                 draft.branches = node.predicates
                 draft.feeds_others("split", key)

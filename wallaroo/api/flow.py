@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wallaroo.connectors.base import Sink, SinkConfig, Source
+from wallaroo.timing.spec import SourceTime
 from wallaroo.topology.graph import (
     PartitionDeclaration,
     PredicateDeclaration,
@@ -49,6 +50,13 @@ class KeyNode(Node):
     """A key for the records that follow: ``key_by`` or ``collect``."""
 
     key: PartitionDeclaration | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TimeNode(Node):
+    """Where the times of the records are from: ``with_time``."""
+
+    times: SourceTime | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Generic, overload
 
 from wallaroo.api.calls import Call
+from wallaroo.api.event_times import Time, read_time
 from wallaroo.api.flow import (
     BranchNode,
     EndNode,
@@ -14,6 +15,7 @@ from wallaroo.api.flow import (
     SourceNode,
     SplitNode,
     StepNode,
+    TimeNode,
     in_order,
 )
 from wallaroo.api.inspection import named
@@ -159,6 +161,16 @@ class Pipeline(Generic[R_co]):
             computation = replace(node.step.computation, name=known)
             return Pipeline(replace(node, step=replace(node.step, computation=computation)))
         return Pipeline(call.wrong())
+
+    def with_time(self, time: Time) -> "Pipeline[R_co]":
+        """Say where the times of the records are from: ``event_time(...)``.
+
+        Call it if steps turn what the source gives into the records that have the times. Otherwise
+        ``time=`` of the source does the same.
+        """
+        call = Call(self._node, "with_time")
+        read = call.read(read_time, time, call.place)
+        return Pipeline(TimeNode(*call.origin(), read))
 
     # Keys
 

@@ -15,6 +15,7 @@ from wallaroo.api.config_parts import (
     read_form,
     sink_name_problems,
 )
+from wallaroo.api.event_times import GivenTime, time_mistakes, times_of
 from wallaroo.api.inspection import Problem, caller_place, name_problems, named
 from wallaroo.api.roles import PayloadDecoder, RecordEncoder
 from wallaroo.connectors.base import SinkConfig, SourceConfig
@@ -41,6 +42,9 @@ class TCPSourceConfig(SourceConfig[R_co]):
 
         wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode, framing="newline")
 
+    ``time`` is ``event_time(...)`` if records have times of their own; otherwise their time is that
+    of their arrival.
+
     With a name before the host it is the form of Wallaroo 0.6, and takes four further arguments:
     a connection with a frame of more than ``max_size`` bytes is closed, and with ``valid=False``
     nothing listens. ``parallelism`` and ``max_received_count`` have no effect.
@@ -54,6 +58,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
         decoder: PayloadDecoder[R_co],
         *,
         framing: Framing = "length",
+        time: GivenTime = None,
     ) -> None: ...
 
     @overload
@@ -69,6 +74,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
         max_received_count: int = 50,
         *,
         framing: Framing = "length",
+        time: GivenTime = None,
     ) -> None: ...
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -82,6 +88,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
         self.valid: bool = given.valid
         self.max_size: int | None = given.max_size
         self.framing: Framing = given.framing
+        self.time: GivenTime = given.time
         place = caller_place()
         problems = [
             *([] if self.name is None else name_problems("the name of TCPSourceConfig", self.name)),
@@ -93,6 +100,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
         self.mistakes: tuple[str, ...] = (
             *(problem.at(place) for problem in problems),
             *decoder_mistakes(self.decoder, place, needs_header=needs_header),
+            *time_mistakes("TCPSourceConfig", self.time, place, gives_times=False),
         )
 
     def __repr__(self) -> str:
@@ -115,6 +123,7 @@ class TCPSourceConfig(SourceConfig[R_co]):
             decode=decode_function(self.decoder),
             listens=bool(self.valid),
             payload_bytes_max=self.max_size,
+            time=times_of(self.time),
         )
 
 
@@ -176,12 +185,18 @@ class _TCPSettings:
     name: str | None = None
     valid: bool = True
     max_size: int | None = None
+    time: GivenTime = None
 
 
 def _tcp_source(
-    host: str, port: str | int, decoder: Any, *, framing: Framing = "length"
+    host: str,
+    port: str | int,
+    decoder: Any,
+    *,
+    framing: Framing = "length",
+    time: GivenTime = None,
 ) -> _TCPSettings:
-    return _TCPSettings(host, port, decoder, framing)
+    return _TCPSettings(host, port, decoder, framing, time=time)
 
 
 def _named_tcp_source(  # noqa: PLR0913  as in Wallaroo 0.6
@@ -195,8 +210,9 @@ def _named_tcp_source(  # noqa: PLR0913  as in Wallaroo 0.6
     max_received_count: int = 50,
     *,
     framing: Framing = "length",
+    time: GivenTime = None,
 ) -> _TCPSettings:
-    return _TCPSettings(host, port, decoder, framing, name, valid, max_size)
+    return _TCPSettings(host, port, decoder, framing, name, valid, max_size, time)
 
 
 def _size_problems(size: object) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol
 from wallaroo.connectors.keyed_records import SourceKey
 from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.function_names import value_text
+from wallaroo.timing.spec import SourceTime
 from wallaroo.type_variables import R_co, R_contra
 
 
@@ -103,6 +104,11 @@ class Source(ABC):
 
         With keys, what a runner hands out to the engine is ``KeyedRecords``.
         """
+        return None
+
+    @property
+    def time(self) -> SourceTime | None:
+        """Where the times of its records are from; ``None``: when they were read."""
         return None
 
     @property

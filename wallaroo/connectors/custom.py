@@ -10,6 +10,7 @@ from wallaroo.connectors.keyed_records import SourceKey
 from wallaroo.connectors.pushed_frames import unpack_deliveries
 from wallaroo.durations import duration_ns
 from wallaroo.function_names import value_text
+from wallaroo.timing.spec import SourceTime
 
 if TYPE_CHECKING:
     # These classes make the values below.
@@ -36,6 +37,12 @@ class CustomSource(Source):
     def key(self) -> SourceKey | None:
         """How the author's keys become keys of records."""
         return author_key(self.source)
+
+    @property
+    def time(self) -> SourceTime | None:
+        """What the author says."""
+        time: SourceTime | None = None if self.source.time is None else self.source.time.times()
+        return time
 
     def identity(self) -> str:
         """Return what positions or the journal depend on, and the decoder."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from wallaroo.connectors.base import Assignment, Promise, Source, identity_of
 from wallaroo.connectors.payload_frames import PayloadFrames
 from wallaroo.errors import ClusterError
+from wallaroo.timing.spec import SourceTime
 
 Framing = Literal["length", "newline"]
 FRAMINGS: tuple[Framing, ...] = ("length", "newline")
@@ -32,6 +33,8 @@ class FileSource(Source):
     """As for a ``TCPSource``; empty if payloads are lines."""
     decode: Callable[[bytes], Any]
     """Converts a payload to a record; ``None`` drops the payload."""
+    time: SourceTime | None = None
+    """Where the times of its records are from; ``None``: when they were read."""
 
     assignment = Assignment.ONE_WORKER
     runner = "wallaroo_workers.sources.file:new_runner"
@@ -58,8 +61,8 @@ class FileSource(Source):
         return f"file source from {self.path}, {read_as}"
 
     def identity(self) -> str:
-        """Return all settings."""
-        return identity_of(self)
+        """Return all settings but the time, which the plan has."""
+        return identity_of(self, leaving_out=frozenset({"time"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from wallaroo.connectors.base import Assignment, Source, identity_of
+from wallaroo.timing.spec import SourceTime
 
 R = TypeVar("R")
 
@@ -26,6 +27,8 @@ class GeneratorSource(Source):
     """Runs ``generator`` once in the cluster, as fast as its records are taken."""
 
     generator: RecordGenerator[Any]
+    time: SourceTime | None = None
+    """Where the times of its records are from; ``None``: when they were made."""
 
     assignment = Assignment.ONE_WORKER
     runner = "wallaroo_workers.sources.generator:new_runner"
@@ -43,4 +46,4 @@ class GeneratorSource(Source):
 
     def identity(self) -> str:
         """Return the class of the generator."""
-        return identity_of(self)
+        return identity_of(self, leaving_out=frozenset({"time"}))

@@ -1,4 +1,4 @@
-"""Records of a source that has keys of its own, as the engine takes them."""
+"""Records of a source that has keys or times of its own, as the engine takes them."""
 
 from collections.abc import Callable
 from typing import Any, Final, SupportsIndex, TypeAlias, overload
@@ -12,14 +12,21 @@ SOURCE_KEY_FORMS = (UTF_8, BYTES)
 
 
 class KeyedRecords(list[Any]):
-    """A list of records with the key of each: ``keys`` is as long, ``None`` for one without key."""
+    """A list of records with the key of each, or the time, or both.
 
-    __slots__ = ("keys",)
+    ``keys`` is as long, ``None`` for one without key. ``times`` are in Unix seconds.
+    """
 
-    def __init__(self, records: list[Any], keys: list[Any]) -> None:
-        assert len(records) == len(keys)
+    __slots__ = ("keys", "times")
+
+    def __init__(
+        self, records: list[Any], keys: list[Any] | None, times: list[Any] | None = None
+    ) -> None:
+        assert keys is None or len(records) == len(keys)
+        assert times is None or len(records) == len(times)
         super().__init__(records)
         self.keys = keys
+        self.times = times
 
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> Any: ...
@@ -28,6 +35,10 @@ class KeyedRecords(list[Any]):
     def __getitem__(self, index: slice, /) -> "KeyedRecords": ...
 
     def __getitem__(self, index: SupportsIndex | slice, /) -> Any:
-        """Return one record, or some with their keys."""
+        """Return one record, or some with their keys and times."""
         found = super().__getitem__(index)
-        return KeyedRecords(found, self.keys[index]) if isinstance(index, slice) else found
+        if not isinstance(index, slice):
+            return found
+        keys = None if self.keys is None else self.keys[index]
+        times = None if self.times is None else self.times[index]
+        return KeyedRecords(found, keys, times)

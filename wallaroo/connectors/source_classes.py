@@ -144,6 +144,9 @@ class PartitionedSource(Authored, SourceConfig[R_co]):
 
     If set, each batch has ``keys``, and a state may be partitioned by ``wallaroo.source_key``.
     """
+    time: Any = None
+    """Where the times of records are from, such as ``wallaroo.event_time(wallaroo.source_time)``;
+    ``None``: when they were read."""
 
     def read_by(self, application: str, pipeline: str, worker: str, /) -> None:
         """Note who reads, such as for the names of clients.
@@ -282,6 +285,8 @@ class PushedSource(Authored, SourceConfig[R_co]):
     """If set, records are payloads, which it decodes; an error is a dead letter."""
     key: Any = None
     """As for `PartitionedSource`."""
+    time: Any = None
+    """As for `PartitionedSource`."""
 
     def open(self) -> Done:
         """Connect. It is called again, after a pause, if ``receive`` fails."""
@@ -339,4 +344,8 @@ def _source_mistakes(given: Any, place: str) -> Iterator[str]:
         what = f"the key of {type(given).__name__} is {text_of(key)}"
         yield f'{place}: {what}; give "utf-8", "bytes", or a function of a key'
     yield from getattr(given.decoder, "mistakes", ())
+    if given.time is not None and not callable(getattr(given.time, "times", None)):
+        what = f"the time of {type(given).__name__} is {a_type(given.time)}"
+        yield f"{place}: {what}; give wallaroo.event_time(...) or wallaroo.ingest_time()"
+    yield from getattr(given.time, "mistakes", ())
     yield from told_mistakes(given, place)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from wallaroo.connectors.base import Assignment, Promise, Source, identity_of
 from wallaroo.connectors.payload_frames import PayloadFrames
+from wallaroo.timing.spec import SourceTime
 
 HEADER_BYTES_MAX = 8
 
@@ -30,6 +31,8 @@ class TCPSource(Source):
     """Whether any worker listens there; if not, no record ever comes."""
     payload_bytes_max: int | None = None
     """A connection with a longer payload is closed; ``None``: the limit of the run."""
+    time: SourceTime | None = None
+    """Where the times of its records are from; ``None``: when they were read."""
 
     @property
     def address(self) -> str:
@@ -70,8 +73,11 @@ class TCPSource(Source):
         return f"tcp source at {self.address}{''.join(details)}"
 
     def identity(self) -> str:
-        """Return all settings but where and whether it listens: that may change with the run."""
-        leaving_out = frozenset({"host", "port", "listens", "payload_bytes_max"})
+        """Return all settings but where and whether it listens: that may change with the run.
+
+        The plan has the time.
+        """
+        leaving_out = frozenset({"host", "port", "listens", "payload_bytes_max", "time"})
         return identity_of(self, leaving_out=leaving_out)
 
 

@@ -7,6 +7,7 @@ The dataflow owns the state objects and the outgoing lists; it does no I/O. The 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
+from wallaroo.timing.instants import BEFORE_ALL
 from wallaroo.topology.plan import (
     HASHED_PARTITIONS_DEFAULT,
     Application,
@@ -45,8 +47,9 @@ from wallaroo.topology.plan import (
     Pipeline,
 )
 from wallaroo.topology.resources import ResourceMaker
+from wallaroo.topology.timing import timed_edges, timed_flows
 
-Run = Callable[..., None]
+Run = Callable[..., Any]
 
 NO_TIMES: Mapping[int, int] = MappingProxyType({})
 
@@ -133,6 +136,7 @@ class Dataflow:
             for edge in self._travels_as_payload
             if options.form is None and not self._pipeline_of_edge[edge][1].is_before_decoder
         }
+        self._timed_edges, self._timed_flows = timed_edges(plan), timed_flows(plan)
         self._by_source_key = _keyed_by_source(plan)
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
@@ -154,6 +158,7 @@ class Dataflow:
             routes={},
             distributors={},
             travels_as_payload=self._travels_as_payload,
+            timed_edges=self._timed_edges,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self.fail,
             resources=self._options.resources,
@@ -168,7 +173,7 @@ class Dataflow:
                 bindings.routes[edge] = self._routes(edge, self._map_of(exchange, workers, maps))
             else:
                 bindings.distributors[edge] = self._distributor(edge, workers)
-            if exchange.payload_key is not None:
+            if exchange.payload_key is not None and not exchange.decodes_first:
                 splitter = KeySplitter(exchange.payload_key, bindings.routes[edge])
                 self._splitters[self.pipeline_of(edge)] = splitter, edge
         self._write_chains()
@@ -217,7 +222,7 @@ class Dataflow:
 
     def _source_chains(self, pipeline: Pipeline) -> list[Run]:
         first = pipeline.stages[1].exchange if len(pipeline.stages) > 1 else None
-        if first is not None and first.payload_key is not None:
+        if first is not None and first.payload_key is not None and not first.decodes_first:
             # This worker's own records take the way of those that arrive from other workers.
             return self._batches[first.edge, False]
         decodes = pipeline.source.decoder is not None
@@ -245,19 +250,53 @@ class Dataflow:
 
     # Records in
 
-    def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool = False) -> None:
-        """Run payloads, or values of a generator, through ``pipeline`` from its source."""
+    def run_source(
+        self, pipeline: int, records: list[Any], *, is_watched: bool = False, read_ns: int = 0
+    ) -> int:
+        """Run payloads, or values of a generator, through ``pipeline`` from its source.
+
+        Return their highest time, if they need one; they were read at ``read_ns``.
+        """
         self.tally.taken[pipeline] += len(records)
         runs, columns = self._sources[pipeline], [records]
+        is_timed = pipeline in self._timed_flows
         if pipeline in self._splitters:
             columns = self._split(pipeline, records)
         elif pipeline in self._by_source_key:
             assert isinstance(records, KeyedRecords)
+            assert records.keys is not None
             columns = [records.keys, records]
-        if is_watched and columns[0]:
-            self.run_watched(runs, columns)
-        else:
-            runs[0](*columns)
+        if is_timed and self._plan.pipelines[pipeline].gives_times:
+            assert isinstance(records, KeyedRecords)
+            assert records.times is not None
+            columns.append(records.times)
+        return self.run_columns(runs, columns, read_ns if is_timed else None, is_watched=is_watched)
+
+    def run_columns(
+        self, runs: list[Run], columns: list[list[Any]], read_ns: int | None, *, is_watched: bool
+    ) -> int:
+        """Run records through the first of the chains; some of them, if they are watched, through
+        the second, which is measured. ``read_ns`` is ``None`` if they need no time.
+
+        Return the highest time that the chain has found.
+        """
+        more = () if read_ns is None else (read_ns,)
+        if not is_watched or not columns[0]:
+            found = runs[0](*columns, *more)
+            return BEFORE_ALL if found is None else found
+        assert self.probe is not None
+        first = self.probe.choose_first(len(columns[0]))
+        end = first + PROBED_RECORDS
+        top = BEFORE_ALL
+        for run, part in (
+            (runs[0], slice(0, first)),
+            (runs[1], slice(first, end)),
+            (runs[0], slice(end, None)),
+        ):
+            if columns[0][part]:
+                found = run(*(column[part] for column in columns), *more)
+                top = top if found is None else max(top, found)
+        return top
 
     def _split(self, pipeline: int, payloads: list[bytes]) -> list[list[Any]]:
         """Send payloads to the owners of their keys; return keys and payloads of this worker."""
@@ -271,39 +310,30 @@ class Dataflow:
 
     def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
         """Return the batch that another worker packed; records that fail become failures."""
-        batch, bad = unpack(form, body, self._plan.deserialize)
+        has_times = edge in self._timed_edges
+        batch, bad = unpack(form, body, self._plan.deserialize, has_times=has_times)
         self.tally.received[edge] += len(bad)
         self._fail_all(edge, bad)
         return batch
 
     def run_batch(
-        self, edge: EdgeId, batch: Batch, first: int, count: int, *, is_watched: bool = False
+        self,
+        edge: EdgeId,
+        batch: Batch,
+        first: int,
+        count: int,
+        *,
+        is_watched: bool = False,
+        read_ns: int = 0,
     ) -> None:
-        """Run ``count`` records of ``batch`` through the chain of ``edge``, from ``first`` on."""
-        part = slice(first, first + count)
-        runs = self._batches[edge, batch.records is not None]
-        columns = [batch.keys[part], batch.payloads[part]]
-        if batch.records is not None:
-            columns.insert(1, batch.records[part])
-        self.tally.received[edge] += count
-        if is_watched:
-            self.run_watched(runs, columns)
-        else:
-            runs[0](*columns)
+        """Run ``count`` records of ``batch`` through the chain of ``edge``, from ``first`` on.
 
-    def run_watched(self, runs: list[Run], columns: list[list[Any]]) -> None:
-        """Run some of these records through the watched chain, and the others through the plain
-        one."""
-        assert self.probe is not None
-        first = self.probe.choose_first(len(columns[0]))
-        end = first + PROBED_RECORDS
-        for run, part in (
-            (runs[0], slice(0, first)),
-            (runs[1], slice(first, end)),
-            (runs[0], slice(end, None)),
-        ):
-            if columns[0][part]:
-                run(*(column[part] for column in columns))
+        The oldest of the batch was read at ``read_ns``.
+        """
+        runs = self._batches[edge, batch.records is not None]
+        self.tally.received[edge] += count
+        read = read_ns if batch.times is not None else None
+        self.run_columns(runs, batch.columns(first, count), read, is_watched=is_watched)
 
     def pipeline_of(self, edge: EdgeId) -> int:
         """Return the index, in ``Application.flows``, of the pipeline that has this edge."""
@@ -333,11 +363,13 @@ class Dataflow:
                 continue
             if edge in self._unmeasured and self._objects_are_cheaper(edge, flat):
                 measured.append(edge)
+            has_times = edge in self._timed_edges
             if edge in self._travels_as_payload:
-                form, count, body = BatchFormat.PAYLOADS, len(flat) // 2, pack_payloads(flat)
+                form, count = BatchFormat.PAYLOADS, len(flat) // (2 + has_times)
+                body = pack_payloads(flat, has_times=has_times)
             else:
-                form, count = BatchFormat.OBJECTS, len(flat) // 3
-                body, bad = pack_objects(flat, self._plan.serialize)
+                form, count = BatchFormat.OBJECTS, len(flat) // (3 + has_times)
+                body, bad = pack_objects(flat, self._plan.serialize, has_times=has_times)
                 count -= len(bad)
                 self._fail_all(edge, bad)
             flat.clear()
@@ -358,6 +390,9 @@ class Dataflow:
         return min(known, default=0)
 
     def _objects_are_cheaper(self, edge: EdgeId, flat: list[Any]) -> bool:
+        if edge in self._timed_edges:
+            # Times cost the same in both forms.
+            flat = [*chain.from_iterable(zip(flat[0::3], flat[1::3], strict=True))]
         if len(flat) < 2 * SAMPLE_RECORDS_MIN:
             return False
         self._unmeasured.remove(edge)

@@ -12,16 +12,25 @@ from wallaroo.operators.writing.chain import write_rest
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application, Step, waiting_steps
 from wallaroo.topology.resources import ResourceMaker
+from wallaroo.topology.timing import needs_time
 
-WaitingRecord = tuple[Any, Any, bytes | None]
-"""Key, record and payload."""
+WaitingRecord = tuple[Any, ...]
+"""Key, record and payload; if it needs a time, 0 and the time follow."""
 
 
 class Flow(Protocol):
     """What a dataflow does for all its chains."""
 
-    def run_watched(self, runs: list[Callable[..., None]], columns: list[list[Any]]) -> None:
-        """Run some of these records through the second of the chains, which is measured."""
+    def run_columns(
+        self,
+        runs: list[Callable[..., Any]],
+        columns: list[list[Any]],
+        read_ns: int | None,
+        *,
+        is_watched: bool,
+    ) -> int:
+        """Run records through the first of the chains, or some through the second, if they are
+        watched; return the highest time."""
         ...
 
     def fail(
@@ -59,7 +68,14 @@ class StationRecords:
             for stage in flow.stages
             for step in stage.steps
         }
-        self._rests: dict[StepId, list[Callable[..., None]]] = {}
+        self._rests: dict[StepId, list[Callable[..., Any]]] = {}
+        self._timed = {
+            step.id
+            for flow_index, flow in enumerate(plan.flows)
+            for index, stage in enumerate(flow.stages)
+            for step in stage.steps
+            if step.waiting is not None and needs_time(plan, flow_index, index)
+        }
 
     @property
     def appends(self) -> dict[StepId, Callable[[Any], object]]:
@@ -85,15 +101,21 @@ class StationRecords:
         """Return whether a key of a state belongs to this worker."""
         return self._maps[state].owner_of(key) == self.me
 
+    def needs_time(self, step: StepId) -> bool:
+        """Return whether records that leave a step need their time."""
+        return step in self._timed
+
     def run_results(
-        self, step: StepId, columns: list[list[Any]], *, is_watched: bool = False
+        self,
+        step: StepId,
+        columns: list[list[Any]],
+        *,
+        is_watched: bool = False,
+        read_ns: int = 0,
     ) -> None:
-        """Run keys, results and payloads through the chain behind a step."""
-        runs = self._rests[step]
-        if is_watched:
-            self._flow.run_watched(runs, columns)
-        else:
-            runs[0](*columns)
+        """Run keys, results and payloads, and perhaps times, through the chain behind a step."""
+        read = read_ns if self.needs_time(step) else None
+        self._flow.run_columns(self._rests[step], columns, read, is_watched=is_watched)
 
     def fail(
         self, step: Step, error: BaseException, key: Any, record: Any, payload: bytes | None

@@ -18,14 +18,23 @@ class Failed:
 class Held:
     """A record at a station. Checkpoints keep it without its outcome."""
 
-    __slots__ = ("entered_s", "key", "number", "outcome", "payload", "read_ns", "record")
+    __slots__ = ("entered_s", "key", "number", "outcome", "payload", "read_ns", "record", "time")
 
-    def __init__(self, key: Any, record: Any, payload: bytes | None, number: int = 0) -> None:
+    def __init__(
+        self,
+        key: Any,
+        record: Any,
+        payload: bytes | None,
+        number: int = 0,
+        time: int | None = None,
+    ) -> None:
         self.key = key
         self.record = record
         self.payload = payload
         self.number = number
         """Its place in the order of arrival."""
+        self.time = time
+        """``None`` if nothing behind the step needs it."""
         self.read_ns = 0
         self.entered_s = 0.0
         self.outcome: Any = UNDECIDED
@@ -46,7 +55,8 @@ class Held:
         self.record = convert(self.record)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Held, (self.key, self.record, self.payload, self.number)
+        values = (self.key, self.record, self.payload, self.number)
+        return Held, (values if self.time is None else (*values, self.time))
 
     def __repr__(self) -> str:
         return f"Held({self.record!r})"

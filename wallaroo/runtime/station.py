@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from wallaroo.operators.station_records import WaitingRecord
 from wallaroo.runtime.calls import Call, Calls, outcome_of_timeout
 from wallaroo.runtime.held import UNDECIDED, Failed, Held, outcomes_of, outcomes_of_batch
 from wallaroo.runtime.result_order import new_order
@@ -97,11 +98,11 @@ class Station:
         """Whether ``take`` would return anything."""
         return self._order.has_ready
 
-    def enter(self, records: Iterable[tuple[Any, Any, bytes | None]], read_ns: int = 0) -> None:
+    def enter(self, records: Iterable[WaitingRecord], read_ns: int = 0) -> None:
         """Add records with their keys and payloads, which were read at this time."""
         now_s = self._clock()
-        for key, record, payload in records:
-            self._add(Held(key, record, payload), now_s, read_ns)
+        for record in records:
+            self._add(Held(*record), now_s, read_ns)
         self._advance(now_s)
 
     def _add(self, held: Held, now_s: float, read_ns: int = 0) -> None:

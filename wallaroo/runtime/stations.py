@@ -159,7 +159,11 @@ class Stations:
                 [held.outcome for held in leaving],
                 [held.payload for held in leaving],
             ]
-            self._dataflow.waiting.run_results(step.id, columns, is_watched=is_watched)
+            if self._dataflow.waiting.needs_time(step.id):
+                columns.append([held.time for held in leaving])
+            self._dataflow.waiting.run_results(
+                step.id, columns, is_watched=is_watched, read_ns=read_ns
+            )
         self.collect(read_ns)
         self._changed()
         return read_ns

@@ -24,10 +24,11 @@ class WhenQuiet(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTime:
-    """Records have the time that a function of the user finds in them."""
+    """Records have a time of their own: a function of the user finds it, or the source gives it."""
 
-    timestamp: Callable[[Any], Any]
-    unit: TimestampUnit
+    timestamp: Callable[[Any], Any] | None
+    """Record to timestamp; ``None`` if the source gives a time with each record."""
+    unit: TimestampUnit = TimestampUnit.SECONDS
     out_of_order_ns: int = 0
     """Records of one channel are late by at most this."""
     idle_after_ns: int = IDLE_AFTER_DEFAULT_NS

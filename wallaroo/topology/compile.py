@@ -48,6 +48,7 @@ from wallaroo.topology.plan import (
     State,
     Step,
 )
+from wallaroo.topology.timing import decoding_where_times_are_read
 from wallaroo.topology.waiting import HELD, Order, Waiting
 
 
@@ -197,13 +198,14 @@ class _Compiler:
             _closed(self._pipelines[index], position_of, feeds_others=index in feeding)
             for index in order
         ]
-        return Application(
+        plan = Application(
             name,
             tuple(flow for flow in flows if isinstance(flow, Pipeline)),
             self._states,
             tuple(self._sinks),
             inner=tuple(flow for flow in flows if isinstance(flow, InnerPipeline)),
         )
+        return decoding_where_times_are_read(plan)
 
     def _sink(self, sink: Sink) -> SinkId:
         for index, known in enumerate(self._sinks):
@@ -379,7 +381,16 @@ def _closed(pipeline: _OpenPipeline, position_of: dict[int, int], *, feeds_other
     if declared.key is not None and feeds_others:
         key = EndKey(declared.key.name, declared.key.function)
     if not isinstance(declared.source, Inner):
-        return Pipeline(declared.name, declared.source, stages, pipeline.sinks, branches, key)
+        return Pipeline(
+            declared.name,
+            declared.source,
+            stages,
+            pipeline.sinks,
+            branches,
+            key,
+            declared.time or declared.source.time,
+            declared.time_after,
+        )
     return InnerPipeline(
         name=declared.name,
         feeds=tuple(

@@ -6,6 +6,7 @@ from itertools import pairwise
 from wallaroo.connectors.base import Sink
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.keys import display_key, short_repr
+from wallaroo.timing.spec import IngestTime, SourceTime, WhenQuiet
 from wallaroo.topology.plan import (
     SOURCE_KEY,
     Application,
@@ -14,6 +15,7 @@ from wallaroo.topology.plan import (
     Feed,
     Flow,
     InnerPipeline,
+    Pipeline,
     Stage,
     State,
     Step,
@@ -68,6 +70,8 @@ def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[s
         yield f"fed by {', '.join(_feed_text(plan, feed) for feed in pipeline.feeds)}"
     else:
         yield f"source: {pipeline.source.describe()}"
+        if pipeline.time is not None:
+            yield f"time: {time_text(pipeline.time)}{_time_place(pipeline)}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield f"exchange {stage.exchange.edge}: {_routing(stage.exchange)}"
@@ -81,6 +85,31 @@ def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[s
         yield from _continuations(plan, pipeline, fed)
     elif not pipeline.sinks:
         yield "no sink: results of the last step are dropped"
+
+
+def time_text(time: SourceTime) -> str:
+    """Return where times are from, in words."""
+    if isinstance(time, IngestTime):
+        return f"when records are read, idle after {time.idle_after_ns / 1e9:g} s"
+    origin = "given by the source" if time.timestamp is None else qualified_name(time.timestamp)
+    unit = "" if time.timestamp is None else f" in {time.unit.value}"
+    limits = {
+        "out of order by up to": time.out_of_order_ns,
+        "idle after": time.idle_after_ns,
+        "settles for": time.settle_ns,
+        "ahead by up to": time.ahead_max_ns,
+        "aligned within": time.align_ns,
+    }
+    details = [f"{what} {limit / 1e9:g} s" for what, limit in limits.items() if limit]
+    if time.when_quiet is WhenQuiet.ADVANCE:
+        details.append("advances when quiet")
+    return ", ".join([f"{origin}{unit}", *details])
+
+
+def _time_place(pipeline: Pipeline) -> str:
+    if not pipeline.time_after:
+        return ""
+    return f", after step {pipeline.stages[0].steps[pipeline.time_after - 1].id}"
 
 
 def _feed_text(plan: Application, feed: Feed) -> str:
@@ -122,13 +151,12 @@ def _routing(exchange: Exchange) -> str:
         owner = f"the owner in state {exchange.state!r}{space}"
     if exchange.keeps_key:
         return f"by the key that records have to {owner}, {travels}"
+    form = "payloads travel and are decoded there" if exchange.payload_may_travel else travels
+    if exchange.decodes_first:
+        form = f"records are decoded before that, for their times, and {travels}"
     if exchange.payload_key is not None:
-        return (
-            f"by payload key ({exchange.payload_key.describe()}) to {owner}, payloads travel and "
-            f"are decoded there"
-        )
+        return f"by payload key ({exchange.payload_key.describe()}) to {owner}, {form}"
     if exchange.by_source_key:
-        form = "payloads travel and are decoded there" if exchange.payload_may_travel else travels
         return f"by {SOURCE_KEY} to {owner}, {form}"
     if exchange.partition is None:
         place = (

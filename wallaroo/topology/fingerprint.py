@@ -5,12 +5,15 @@ another host the next time. Two plans with the same outline can use each other's
 lines of an outline are part of the format of checkpoints.
 """
 
+import dataclasses
+import enum
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
+from wallaroo.timing.spec import SourceTime
 from wallaroo.topology.plan import (
     SOURCE_KEY,
     Application,
@@ -110,6 +113,9 @@ def _pipeline_lines(plan: Application, pipeline: Flow) -> Iterator[str]:
         yield _inner_line(plan, pipeline)
     else:
         yield f"pipeline {pipeline.name!r} with source {pipeline.source.identity()}"
+        if pipeline.time is not None:
+            place = f" after {pipeline.time_after} steps" if pipeline.time_after else ""
+            yield f"time of pipeline {pipeline.name!r}: {_time_text(pipeline.time)}{place}"
     for stage in pipeline.stages:
         if stage.exchange is not None:
             yield _exchange_line(stage.exchange)
@@ -119,6 +125,15 @@ def _pipeline_lines(plan: Application, pipeline: Flow) -> Iterator[str]:
     if pipeline.key is not None:
         yield f"key by {value_text(pipeline.key.partition)}"
     yield f"end of pipeline {pipeline.name!r} with sinks {list(pipeline.sinks)}"
+
+
+def _time_text(time: SourceTime) -> str:
+    values = {each.name: getattr(time, each.name) for each in dataclasses.fields(time)}
+    settings = (
+        f"{name}={value_text(value.value if isinstance(value, enum.Enum) else value)}"
+        for name, value in values.items()
+    )
+    return f"{type(time).__name__}({', '.join(settings)})"
 
 
 def _inner_line(plan: Application, pipeline: InnerPipeline) -> str:

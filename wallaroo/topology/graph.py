@@ -28,6 +28,7 @@ from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.spec import SourceTime
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.ports import Port
 from wallaroo.topology.resources import ResourceMaker
@@ -187,6 +188,10 @@ class PipelineDeclaration:
     What the pipeline feeds gets records with this key, and the first step there comes after an
     exchange. Predicates of branches get the record, as everywhere.
     """
+    time: SourceTime | None = None
+    """Where the times of the records are from, if ``with_time()`` says so instead of the source."""
+    time_after: int = 0
+    """How many steps come before ``with_time()``; none of them moves records or lets them wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from typing import Any
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.spec import EventTime, SourceTime
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.ports import Port
 from wallaroo.topology.resources import ResourceMaker
@@ -138,6 +139,9 @@ class Exchange:
     """The space that says who owns a key, if that is not the space of ``state``."""
     keeps_key: bool = False
     """Whether records keep the key that they have, instead of getting one from ``partition``."""
+    decodes_first: bool = False
+    """Whether a record is decoded before it is routed by its payload key or source key, since it
+    needs a time that only the decoded record has."""
 
     @property
     def space(self) -> str:
@@ -147,6 +151,8 @@ class Exchange:
     @property
     def is_before_decoder(self) -> bool:
         """Whether a record is routed before it is decoded, so that its payload always travels."""
+        if self.decodes_first:
+            return False
         return self.payload_key is not None or (self.by_source_key and self.payload_may_travel)
 
 
@@ -200,6 +206,20 @@ class Pipeline:
     """A record goes on into the first branch whose predicate is true, or into the last branch."""
     key: EndKey | None = None
     """The key of the records that it feeds to others, if they get one behind the last step."""
+    time: SourceTime | None = None
+    """Where the times of its records are from; ``None``: when they were read."""
+    time_after: int = 0
+    """How many steps of its first stage come before the record that has the time."""
+
+    @property
+    def reads_time_in_records(self) -> bool:
+        """Whether a function of the user finds the time in a decoded record."""
+        return isinstance(self.time, EventTime) and self.time.timestamp is not None
+
+    @property
+    def gives_times(self) -> bool:
+        """Whether its source gives a time with each record."""
+        return isinstance(self.time, EventTime) and self.time.timestamp is None
 
     @property
     def decoder(self) -> Callable[[Any], Any] | None:

@@ -26,6 +26,8 @@ class Bindings:
     distributors: dict[EdgeId, Callable[[], list[Any] | None]]
     """For round-robin exchanges: returns the list of the next worker, ``None`` for this one."""
     travels_as_payload: frozenset[EdgeId]
+    timed_edges: frozenset[EdgeId]
+    """Those over which records travel with their times."""
     sink_appends: dict[SinkId, Callable[[Any], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""

@@ -47,6 +47,7 @@ in the traceback.
 
 import enum
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from wallaroo.metrics.probe import Probe
 from wallaroo.operators.failures import Site
@@ -59,8 +60,10 @@ from wallaroo.operators.writing.exchange import (
 from wallaroo.operators.writing.sinks import write_sinks
 from wallaroo.operators.writing.steps import write_fired, write_result, write_step
 from wallaroo.operators.writing.text import ChainText
-from wallaroo.topology.plan import Application, Exchange, Feed, Flow, Step
+from wallaroo.operators.writing.time_lines import write_start, write_time
+from wallaroo.topology.plan import Application, Exchange, Feed, Flow, Pipeline, Step
 from wallaroo.topology.ports import Port
+from wallaroo.topology.timing import needs_time
 
 LOOPS_NESTED_MAX = 5
 """Python allows 20 nested blocks; each multi computation takes two of them."""
@@ -84,7 +87,11 @@ class Entry(enum.Enum):
     KEYED_PAYLOADS = "keyed payloads"
     """Across an exchange, to be decoded again: ``run(keys, payloads)``."""
     OBJECTS = "objects"
-    """Across an exchange, as objects: ``run(keys, records, payloads)``."""
+    """Across an exchange, as objects: ``run(keys, records, payloads)``.
+
+    If records need a time, all of these get two more arguments: ``times``, unless the chain finds
+    the times itself, and ``read_ns``, see ``time_lines.py``.
+    """
 
 
 def write_chain(
@@ -94,7 +101,7 @@ def write_chain(
     entry: Entry,
     bindings: Bindings,
     probe: Probe | None = None,
-) -> Callable[..., None]:
+) -> Callable[..., Any]:
     """Return the function that runs a list of records from ``stage_index`` on.
 
     With a ``probe`` the function also measures the user's functions.
@@ -109,7 +116,7 @@ def write_rest(
     step_index: int,
     bindings: Bindings,
     probe: Probe | None = None,
-) -> Callable[..., None]:
+) -> Callable[..., Any]:
     """Return the function that runs results of a step at which records wait: ``run(keys, results,
     payloads)``."""
     writer = _ChainWriter(plan, pipeline, bindings, probe)
@@ -135,41 +142,43 @@ class _ChainWriter:
         pipeline: Flow,
         bindings: Bindings,
         probe: Probe | None,
-        called: dict[str, Callable[..., None]] | None = None,
+        called: dict[str, Callable[..., Any]] | None = None,
     ) -> None:
         self._text = ChainText(plan, pipeline, bindings, probe)
         self._called = {} if called is None else called
         """Functions that this chain and those that it calls share, by name."""
 
-    def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., None]:
-        arguments, loop, decodes = _ENTRY_FORMS[entry]
+    def write(self, stage_index: int, step_index: int, entry: Entry) -> Callable[..., Any]:
+        form = _ENTRY_FORMS[entry]
         text = self._text
-        pipeline = text.pipeline
         before = self._step_before(stage_index, step_index)
         if before is not None and before.waiting is not None:
             text.know_key(before.waiting.has_key)
         else:
             text.know_key(entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS))
-        text.begin(arguments)
-        outermost = text.open_loop(loop)
+        outermost = self._begin(stage_index, step_index, entry)
+        decodes = form.decodes
         if entry in _KEYED_BY_SOURCE:
+            decodes = self._travel_by_source_key(self._exchange(stage_index + 1), decodes=decodes)
             # What follows runs at the owner of the key: its stage is behind the exchange.
             stage_index += 1
-            write_exchange_by_source_key(text, self._exchange(stage_index), has_payload=decodes)
         if decodes:
-            self._decode(pipeline.stages[stage_index].exchange)
+            self._decode(text.pipeline.stages[stage_index].exchange)
         if before is not None and before.waiting is not None:
             write_result(text, before)
         self._steps(stage_index, step_index)
         text.unwind(1)
         text.close_loop(outermost)
-        place = f"pipeline {pipeline.name}, stage {stage_index}, step {step_index}"
+        place = f"pipeline {text.pipeline.name}, stage {stage_index}, step {step_index}"
         return text.finish(f"{place}, from {entry.value}")
 
     def write_port(self, port: Port) -> Callable[..., None]:
         text, index = self._text, self._index
         pipeline = text.pipeline
         fed = [inner for inner, _ in text.plan.fed_by_port(index, port)]
+        # Nothing was read here: what leaves a window or a timer has a time of its own.
+        text.know_time()
+        text.start_with("read_ns = 0")
         if port is Port.FIRED:
             outermost = write_fired(text, pipeline.stages[-1].steps[-1])
         else:
@@ -180,6 +189,61 @@ class _ChainWriter:
         text.unwind(1)
         text.close_loop(outermost)
         return text.finish(f"pipeline {pipeline.name}, port {port.value}")
+
+    def _begin(self, stage_index: int, step_index: int, entry: Entry) -> int:
+        """Write the start of the function and open its loop; return what closes that."""
+        text, pipeline, form = self._text, self._text.pipeline, _ENTRY_FORMS[entry]
+        if not needs_time(text.plan, self._index, stage_index):
+            arguments, loop = form.texts(has_times=False, is_timed=False)
+            text.begin(arguments)
+            return text.open_loop(loop)
+        # A source's chain finds the times. So does what it calls before it has found them.
+        source = None
+        if isinstance(pipeline, Pipeline) and (
+            entry in _AT_SOURCE or self._is_before_time(stage_index, step_index)
+        ):
+            source = pipeline
+        has_times = source is None or source.gives_times
+        arguments, loop = form.texts(has_times=has_times, is_timed=True)
+        text.begin(arguments)
+        if source is None:
+            text.know_time()
+        else:
+            write_start(text, source)
+        outermost = text.open_loop(loop)
+        if source is not None and source.gives_times:
+            self._write_time(source, has_record=not form.decodes)
+        return outermost
+
+    def _is_before_time(self, stage_index: int, step_index: int) -> bool:
+        pipeline = self._text.pipeline
+        if not isinstance(pipeline, Pipeline) or not pipeline.reads_time_in_records:
+            return False
+        return stage_index == 0 and step_index <= pipeline.time_after
+
+    def _time_if_here(self, stage_index: int, step_index: int) -> None:
+        """Write how a record gets its time, if it gets it before this step."""
+        text, pipeline = self._text, self._text.pipeline
+        if text.has_time or not isinstance(pipeline, Pipeline):
+            return
+        is_here = self._is_before_time(stage_index, step_index)
+        if is_here and step_index == pipeline.time_after and needs_time(text.plan, self._index, 0):
+            self._write_time(pipeline)
+
+    def _write_time(self, pipeline: Pipeline, *, has_record: bool = True) -> None:
+        nodes, before = self._text.bindings.nodes, self._step_before(0, pipeline.time_after)
+        node = nodes.of_source[self._index] if before is None else nodes.of_step[before.id]
+        write_time(self._text, pipeline, node, has_record=has_record)
+
+    def _travel_by_source_key(self, exchange: Exchange, *, decodes: bool) -> bool:
+        """Write an exchange by the key of the source; return whether only the owner decodes."""
+        if decodes and exchange.decodes_first:
+            self._decode(None)
+            decodes = False
+        if not decodes:
+            self._time_if_here(0, 0)
+        write_exchange_by_source_key(self._text, exchange, has_payload=decodes)
+        return decodes
 
     def _step_before(self, stage_index: int, step_index: int) -> Step | None:
         steps = self._text.pipeline.stages[stage_index].steps
@@ -204,12 +268,14 @@ class _ChainWriter:
         text = self._text
         steps = text.pipeline.stages[stage_index].steps
         for index in range(step_index, len(steps)):
+            self._time_if_here(stage_index, index)
             write_step(text, steps[index])
             if steps[index].waiting is not None:
                 return
             if steps[index].is_multi and text.loop_count == LOOPS_NESTED_MAX:
                 self._call_the_rest(stage_index, index + 1)
                 return
+        self._time_if_here(stage_index, len(steps))
         self._leave_stage(stage_index)
 
     def _call_the_rest(self, stage_index: int, step_index: int) -> None:
@@ -226,7 +292,14 @@ class _ChainWriter:
         if run is None:
             writer = _ChainWriter(text.plan, pipeline, text.bindings, text.probe, self._called)
             run = self._called[name] = writer.write(stage_index, step_index, Entry.OBJECTS)
-        text.line(f"{text.name(name, run)}((key,), (record,), (payload,))")
+        called = text.name(name, run)
+        if not needs_time(text.plan, text.plan.flows.index(pipeline), stage_index):
+            text.line(f"{called}((key,), (record,), (payload,))")
+        elif text.has_time:
+            text.line(f"{called}((key,), (record,), (payload,), (time,), read_ns)")
+        else:
+            # The time is found behind this point.
+            text.line(f"top = max(top, {called}((key,), (record,), (payload,), read_ns))")
 
     def _leave_stage(self, stage_index: int) -> None:
         if stage_index + 1 < len(self._text.pipeline.stages):
@@ -314,23 +387,30 @@ class _ChainWriter:
             text.close_single_loop(depth)
 
 
-_ENTRY_FORMS = {
-    Entry.PAYLOADS: ("payloads", "for payload in payloads:", True),
-    Entry.KEYS_AND_PAYLOADS: (
-        "keys, payloads",
-        "for key, payload in zip(keys, payloads):",
-        True,
-    ),
-    Entry.KEYS_AND_VALUES: ("keys, values", "for key, record in zip(keys, values):", False),
-    Entry.VALUES: ("values", "for record in values:", False),
-    Entry.KEYED_PAYLOADS: ("keys, payloads", "for key, payload in zip(keys, payloads):", True),
-    Entry.OBJECTS: (
-        "keys, records, payloads",
-        "for key, record, payload in zip(keys, records, payloads):",
-        False,
-    ),
-}
-"""The arguments of the function for each entry, its loop, and whether it decodes first."""
+class _EntryForm(NamedTuple):
+    """The lists that a chain gets, the variables of its loop, and whether it decodes first."""
 
+    lists: tuple[str, ...]
+    variables: tuple[str, ...]
+    decodes: bool = False
+
+    def texts(self, *, has_times: bool, is_timed: bool) -> tuple[str, str]:
+        """Return arguments and loop; perhaps with a list of times, and when they were read."""
+        lists = (*self.lists, "times") if has_times else self.lists
+        variables = ", ".join((*self.variables, "time") if has_times else self.variables)
+        arguments = ", ".join((*lists, "read_ns") if is_timed else lists)
+        rows = f"zip({', '.join(lists)})" if len(lists) > 1 else lists[0]
+        return arguments, f"for {variables} in {rows}:"
+
+
+_ENTRY_FORMS = {
+    Entry.PAYLOADS: _EntryForm(("payloads",), ("payload",), decodes=True),
+    Entry.KEYS_AND_PAYLOADS: _EntryForm(("keys", "payloads"), ("key", "payload"), decodes=True),
+    Entry.KEYS_AND_VALUES: _EntryForm(("keys", "values"), ("key", "record")),
+    Entry.VALUES: _EntryForm(("values",), ("record",)),
+    Entry.KEYED_PAYLOADS: _EntryForm(("keys", "payloads"), ("key", "payload"), decodes=True),
+    Entry.OBJECTS: _EntryForm(("keys", "records", "payloads"), ("key", "record", "payload")),
+}
 
 _KEYED_BY_SOURCE = (Entry.KEYS_AND_PAYLOADS, Entry.KEYS_AND_VALUES)
+_AT_SOURCE = (Entry.PAYLOADS, Entry.VALUES, *_KEYED_BY_SOURCE)

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from wallaroo.connectors.keyed_records import UTF_8
+from wallaroo.names import EdgeId
 from wallaroo.operators.failures import Site
 from wallaroo.operators.writing.text import ChainText
 from wallaroo.routing.keys import canonical_key
+from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
+from wallaroo.routing.payload_keys import PayloadKey
 from wallaroo.topology.plan import (
     CONSTANT_KEY,
     SOURCE_KEY,
@@ -61,10 +64,24 @@ def _write_key(text: ChainText, exchange: Exchange) -> None:
     if exchange.keeps_key:
         return
     text.know_key(False)
+    if exchange.payload_key is not None:
+        _write_payload_key(text, exchange.payload_key, exchange.edge)
+        return
     if exchange.kind is ExchangeKind.ROUND_ROBIN and exchange.partition is None:
         text.line("key = None")
         return
     _write_key_of_record(text, exchange.partition, exchange.partition_name, str(exchange.edge))
+
+
+def _write_payload_key(text: ChainText, key: PayloadKey, edge: EdgeId) -> None:
+    """Write how the key is cut out of the payload of a record that is decoded already."""
+    text.refer(canonical_key=canonical_key)
+    key_of = text.name(f"key_in_payload_{edge}", key.key_of)
+    text.line(f"key = canonical_key({key_of}(payload))")
+    text.note_site(
+        Site(text.pipeline.name, PAYLOAD_KEY, has_key=False, is_decoder=True, node=text.node)
+    )
+    text.know_key()
 
 
 def _write_key_of_record(
@@ -97,6 +114,8 @@ def _write_route(text: ChainText, exchange: Exchange) -> None:
     as_payload = exchange.edge in bindings.travels_as_payload
     text.line("if out is not None:")
     travelling = ("key", "payload") if as_payload else ("key", "record", "payload")
+    if exchange.edge in bindings.timed_edges:
+        travelling = (*travelling, "time")
     for value in travelling:
         text.line(f"    out.append({value})")
     text.line("    continue")

@@ -46,6 +46,10 @@ class ChainText:
     """The node that records have reached, for counters."""
     has_key: bool = False
     """Whether ``key`` is the key of the record here."""
+    has_time: bool = False
+    """Whether ``time`` is the time of the record here."""
+    returns_top: bool = False
+    """Whether the function returns ``top``, the highest time of its records."""
     counters: ChainCounters = field(init=False)
     _lines: list[str] = field(default_factory=list)
     _sites: dict[int, Site] = field(default_factory=dict)
@@ -84,6 +88,14 @@ class ChainText:
     def know_key(self, has_key: bool = True) -> None:
         """Note whether ``key`` is the key of the record from here on."""
         self.has_key = has_key
+
+    def know_time(self) -> None:
+        """Note that ``time`` is the time of the record from here on."""
+        self.has_time = True
+
+    def return_top(self) -> None:
+        """Let the function return the variable ``top``."""
+        self.returns_top = True
 
     def line(self, text: str, *, depth: int | None = None, site: str | None = None) -> None:
         """Write a line; ``site`` names the step, partition function or encoder that may fail in
@@ -173,24 +185,26 @@ class ChainText:
 
     # The finished function
 
-    def finish(self, place: str) -> Callable[..., None]:
+    def finish(self, place: str) -> Callable[..., Any]:
         """Write the end of the function, which is the chain at ``place``, and compile it."""
         # Add to an existing line, since errors are identified by line numbers.
         self._lines[1] += "".join(f"; {each}" for each in dict.fromkeys(self._first))
         self._lines[1] += self.counters.begin()
         for line in self.counters.end():
             self.line(line, depth=1)
+        if self.returns_top:
+            self.line("return top", depth=1)
         self.names |= self.counters.names()
         return self._compiled(f"<{place}>")
 
-    def _compiled(self, file_name: str) -> Callable[..., None]:
+    def _compiled(self, file_name: str) -> Callable[..., Any]:
         text = "\n".join(self._lines) + "\n"
         # Debuggers and tracebacks find the written code here, like the code of a module.
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         self.names["StopOnError"] = StopOnError
         self.names["fail"] = _failure_reporter(self._sites, self._place, self.bindings.fail)
         exec(_code(text, file_name), self.names)
-        run: Callable[..., None] = self.names["run"]
+        run: Callable[..., Any] = self.names["run"]
         return run
 
 
