@@ -87,7 +87,7 @@ class AskedCluster(Story):
         effects = self.coordinator.step(event)
         self._note(effects)
         self.view.on_step(event, effects)
-        self.requests.stepped()
+        self.requests.stepped(event, effects)
         if self.phase is Phase.STOPPED:
             self.stopped.set()
         return effects

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.wallaroo.coordinator.story import A
+from tests.wallaroo.coordinator.story import A, B
 from tests.workers.asked_cluster import KEYS, AskedCluster
 from tests.workers.counting_clusters import durable_cluster, running_cluster
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import CheckpointDue, StopRequested
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
+from wallaroo.routing.partition_map import PartitionMap
 
 
 @pytest.fixture
@@ -80,6 +81,25 @@ async def test_a_deletion_waits_until_replayed_records_are_processed(
     durable.go_to(Phase.RUNNING)
     assert (await durable.ask("delete", state="counts", key=KEYS[1]))["deleted"]
     assert durable.view.rounds.committed == 5, "after a recovery there may be another replay"
+
+
+async def test_the_owner_is_looked_for_once_a_deletion_is_possible(
+    durable: AskedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable.fill("counts")
+    (map_,) = [each for each in durable.view.maps if each.state == "counts"]
+    key = next(each for each in KEYS if map_.owner_of(each) == A)
+    durable.played[A].replays(is_done=False)
+    deleting = asyncio.create_task(durable.ask("delete", state="counts", key=key))
+    await settled(lambda: durable.view.rounds.committed == 1)
+    # A resize gives all keys to one worker meanwhile.
+    names = [each.state for each in durable.view.maps]
+    monkeypatch.setattr(durable.view, "maps", [PartitionMap.initial(n, 4, [], [B]) for n in names])
+    durable.states[B]["counts"].objects[key] = 1
+    durable.played[A].replays(is_done=True)
+    durable.on_event(CheckpointDue())
+    assert (await deleting)["worker"] == B
+    assert [worker for worker, _ in durable.queries] == [B]
 
 
 async def test_a_stop_during_a_replay_refuses_a_deletion(durable: AskedCluster) -> None:

@@ -11,7 +11,8 @@ from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.asked_cluster import KEYS, AskedCluster
 from tests.workers.counting_clusters import durable_cluster, manifest, plan, running_cluster
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import Send, StartWorker, StopRequested
+from wallaroo.coordinator.events import CheckpointDue, Event, Send, StartWorker, StopRequested
+from wallaroo.coordinator.resize import ResizeCoordinator
 from wallaroo.errors import ClusterError, ConfigError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.plan import Application
@@ -318,6 +319,28 @@ async def test_a_checkpoint_under_way_does_not_count(durable: AskedCluster) -> N
     durable.written(1)
     await asked
     assert durable.view.rounds.last == 2
+
+
+async def test_requests_for_checkpoints_do_not_wake_each_other_while_none_can_be_taken(
+    durable: AskedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[Event] = []
+    on_event = durable.on_event
+
+    def counted(event: Event) -> None:
+        ordered.append(event)
+        on_event(event)
+
+    monkeypatch.setattr(durable, "on_event", counted)
+    with monkeypatch.context() as blocking:
+        blocking.setattr(ResizeCoordinator, "blocks_rounds", True)
+        asking = [asyncio.create_task(durable.ask("checkpoint")) for _ in range(2)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert ordered == [CheckpointDue(), CheckpointDue()]
+    on_event(CheckpointDue())
+    for each in asking:
+        assert (await each)["number"] == 1
 
 
 async def test_a_checkpoint_that_cannot_be_saved_says_why(durable: AskedCluster) -> None:

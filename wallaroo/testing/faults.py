@@ -53,6 +53,9 @@ class Faults:
     """A write to such a target arrives seconds later, perhaps after its process has ended."""
     other_stores: int = 2
     """Between two runs, a run with another store of checkpoints writes to such targets."""
+    deletions: int = 0
+    """A key whose records are all processed is deleted by ``wallaroo-cluster delete``. It is then
+    not among the final states, so there are none unless a test asks for them."""
     resizes_while_running: int = 5
     """Workers join or leave, or both, while records flow."""
     failed_positions: int = 4
@@ -119,7 +122,14 @@ LOST_DISK = "lost disk"
 
 OF_CALLS = ("failed_calls", "late_answers")
 OF_TARGETS = ("targets_away", "lost_answers", "zombie_writes", "other_stores")
-DRAWN_APART = ("disks_lost", "partitions_added", "failed_positions", *OF_TARGETS, *OF_CALLS)
+DRAWN_APART = (
+    "disks_lost",
+    "partitions_added",
+    "failed_positions",
+    "deletions",
+    *OF_TARGETS,
+    *OF_CALLS,
+)
 """Kinds of faults whose numbers follow from those of the others."""
 
 STEPS_BETWEEN_MAX = 1200
@@ -208,6 +218,7 @@ class Chaos:
         self._left["failed_positions"] = apart.randint(0, faults.failed_positions)
         for name in OF_CALLS:
             self._left[name] = apart.randint(0, getattr(faults, name))
+        self._left["deletions"] = apart.randint(0, faults.deletions)
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()

@@ -18,6 +18,7 @@ from wallaroo.coordinator.membership import RunRules, starting_membership
 from wallaroo.coordinator.resize_requests import ResizeOutcome
 from wallaroo.coordinator.run_driver import RunDriver
 from wallaroo.coordinator.run_outcome import FailureWatch
+from wallaroo.coordinator.run_requests import may_matter
 from wallaroo.coordinator.worker_names import first_names, next_names
 from wallaroo.errors import WallarooError
 from wallaroo.metrics.nodes import Nodes
@@ -25,6 +26,7 @@ from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
 from wallaroo.names import WorkerName
+from wallaroo.testing.deletions import Deletions, SimulatedRequests
 from wallaroo.testing.loop import Process
 from wallaroo.testing.lost_disks import LostDisks
 from wallaroo.testing.oracle import States
@@ -81,6 +83,7 @@ class SimulatedInitializer(ProcessPorts):
             world.plan,
             self._workers,
         )
+        self._requests: SimulatedRequests | None = None
         self._driver: RunDriver | None = None
         """``None`` until the checkpoints have begun."""
         nodes = Nodes(world.plan).by_pipeline
@@ -116,6 +119,9 @@ class SimulatedInitializer(ProcessPorts):
             None if beginning is None else self._checkpoints,
             checks_itself=True,
         )
+        self._requests = SimulatedRequests(
+            self._driver, self._processes.delete, is_durable=self._world.is_durable
+        )
         self._driver.start()
 
     # What somebody asks for
@@ -135,6 +141,24 @@ class SimulatedInitializer(ProcessPorts):
         self._names += added
         self._tell("resize", {"added": added, "leaving": tuple(leaving)})
         self._ask(lambda driver: driver.resize(added, leaving, self._answered))
+
+    def delete(self, deletions: Deletions) -> None:
+        """Ask for the deletion of a key, if there is one that has no records to come."""
+        requests = self._requests
+        chosen = deletions.choose(self._held_states(), self.process.loop.random)
+        if requests is not None and chosen is not None:
+            state, key = chosen
+            work = requests.delete(state, key, deletions, self._tell)
+            self.process.run(lambda: self.process.start(work))
+
+    def _held_states(self) -> States:
+        """Return what living workers hold now; some may be about to go back."""
+        states: States = {}
+        for worker in self._processes.workers(self.workers):
+            if worker.process.is_alive:
+                for name, held in worker.machine.dataflow.states.items():
+                    states.setdefault(name, {}).update(held)
+        return states
 
     def _ask(self, ask: Callable[[RunDriver], None]) -> None:
         driver = self._driver
@@ -179,6 +203,8 @@ class SimulatedInitializer(ProcessPorts):
         assert self._driver is not None
         if any(isinstance(effect, MembersChanged) for effect in effects):
             self._world.chaos.members_changed()
+        if self._requests is not None and may_matter(event, effects):
+            self._requests.wake()
         if self.phase is not self._last_phase:
             self._last_phase = self.phase
             self._tell("phase", {"is": self._driver.coordinator.phase.value})

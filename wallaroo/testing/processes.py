@@ -7,14 +7,18 @@ from typing import Any
 
 from wallaroo.coordinator.events import StartWorker
 from wallaroo.coordinator.run_driver import RunDriver
+from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
+from wallaroo.routing.keys import Key
 from wallaroo.testing.loop import Process
 from wallaroo.testing.network import ControlLink
 from wallaroo.testing.place import NOTICE_S
+from wallaroo.testing.waiting import Flag
 from wallaroo.testing.worker import SimulatedWorker, World
 from wallaroo.wire.control import ControlFrame, Failed, Join
 
 START_S = 0.3
+ANSWER_S = 5.0
 
 
 @dataclass(slots=True)
@@ -108,6 +112,34 @@ class SimulatedProcesses:
             return
         assert link.worker is not None
         link.wire.send(link.process, frame, link.worker.machine.ordered)
+
+    async def delete(self, worker: WorkerName, state: str, key: Key) -> bool:
+        """Return whether a worker had this key, which it deletes."""
+        link, arrived = self._links[worker], Flag()
+        answers: list[bool | ClusterError] = []
+
+        def ask() -> None:
+            assert link.worker is not None
+            answer: bool | ClusterError
+            try:
+                answer = link.worker.machine.delete_key(state, key)
+            except ClusterError as error:
+                answer = error
+            link.wire.in_order(self._process, lambda: replied(answer))
+
+        def replied(answer: bool | ClusterError) -> None:
+            if link.is_up:
+                answers.append(answer)
+                arrived.set()
+
+        if link.is_up:
+            link.wire.in_order(link.process, ask)
+        self._process.call_later(ANSWER_S, arrived.set)
+        await arrived.wait()
+        answer = answers[0] if answers else ClusterError(f"worker {worker} did not answer")
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
 
     def _sent(self, worker: WorkerName, link: _Link, frame: ControlFrame) -> None:
         """A worker has sent a frame."""

@@ -17,6 +17,7 @@ from wallaroo.names import WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.testing.checked_input import checked_input, refuse_arguments
 from wallaroo.testing.cutting import CutOutput, Cutter
+from wallaroo.testing.deletions import Deletions
 from wallaroo.testing.disk import Disk
 from wallaroo.testing.faults import ALL_FAULTS, Chaos, Faults, without_losses
 from wallaroo.testing.initializer import SimulatedInitializer
@@ -38,7 +39,6 @@ from wallaroo.testing.oracle import (
     newest_manifest,
     output_differences,
     same,
-    state_differences,
     stream_output,
     with_few_partitions,
 )
@@ -165,6 +165,7 @@ def simulate(  # noqa: PLR0913  each can be left out
 
 class _Simulation:
     _initializer: SimulatedInitializer
+    _deletions: Deletions
 
     def __init__(
         self,
@@ -277,11 +278,13 @@ class _Simulation:
         view_output: Callable[[Any], Any],
     ) -> tuple[list[str], Exception | None]:
         """Run; return what is wrong with the result, and the error that caused it."""
+        injected = self._chaos.injected
+        self._deletions = Deletions(self._expected.states, view_state, injected)
         try:
             problems = (
                 failure_mistakes(self._expected.failures, expect_failures)
                 or self.run()
-                or self.differences(view_state, view_output)
+                or self.differences(view_output)
             )
         except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
             return [f"{type(error).__name__}: {error}"], error
@@ -305,6 +308,7 @@ class _Simulation:
     def _start(self) -> None:
         self._run_count += 1
         self._is_stopping = self._is_draining = self._is_between = False
+        self._deletions.run_started()
         rules = Rules(from_checkpoint=self._returned_to(), allow_lost_input=self._may_lose_input)
         if self._run_count > 1 and self._chaos.happens("resizes", 0.4):
             self._worker_count = self._random.randint(1, WORKERS_MAX)
@@ -374,7 +378,11 @@ class _Simulation:
             0.01 if initializer.is_resizing else 0.3,
         ):
             self._resize(initializer)
-        elif self._is_enough_taken():
+        elif not self._is_enough_taken():
+            return
+        elif not self._deletions.are_many and self._chaos.take("deletions", 0.5):
+            initializer.delete(self._deletions)
+        elif not self._deletions.are_waiting:
             self._patience -= 0.2 if initializer.is_resizing else 1
             if self._patience <= 0:
                 is_drained_first = self._chaos.take("drains", 0.5)
@@ -487,14 +495,12 @@ class _Simulation:
         shown = self._initializer.counts()
         return [shown, counts_in(newest_manifest(self._objects))] if self._is_durable else [shown]
 
-    def differences(
-        self, view_state: Callable[[Any], Any], view_output: Callable[[Any], Any]
-    ) -> list[str]:
+    def differences(self, view_output: Callable[[Any], Any]) -> list[str]:
         """Return what is not as in a plain run."""
         found = self._final_states()
         output = self._output()
         return [
-            *state_differences(self._expected.states, found, view_state),
+            *self._deletions.state_differences(found),
             *output_differences(
                 self._plan,
                 self._expected.output,

@@ -357,7 +357,7 @@ class Cluster:
         for effect in effects:
             self.observatory.on_effect(effect)
         if self.requests is not None:
-            self.requests.stepped()
+            self.requests.stepped(event, effects)
 
     def not_ready(self) -> None:
         """Remove the ready file."""

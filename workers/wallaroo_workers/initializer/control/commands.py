@@ -7,7 +7,8 @@ from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.coordinator.coordinator import Phase
-from wallaroo.coordinator.events import CheckpointDue, DrainRequested, StopRequested
+from wallaroo.coordinator.events import DrainRequested, StopRequested
+from wallaroo.coordinator.run_requests import check_phase, take_checkpoint
 from wallaroo.coordinator.worker_names import next_names, refusal
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import WorkerName
@@ -50,19 +51,10 @@ class Commands:
 
     async def new_checkpoint(self) -> Manifest:
         """Return a checkpoint that starts after this call, once it is committed."""
-        reach, rounds = self._reach, self._reach.view.rounds
+        reach = self._reach
         if reach.latest is None:
             raise ClusterError(CHECKPOINTS_OFF, hint=CHECKPOINTS_HINT)
-        reach.check_phase("a checkpoint", Phase.RUNNING)
-        before = rounds.last
-        while rounds.committed <= before:
-            if rounds.failed > before:
-                raise ClusterError(f"the checkpoint could not be saved: {rounds.reason}")
-            if reach.phase in (Phase.DRAINING, Phase.DRAINED):
-                raise ClusterError("the cluster stops, and saves its last checkpoint with that")
-            if not rounds.is_under_way and reach.phase is Phase.RUNNING:
-                reach.run.on_event(CheckpointDue())
-            await reach.change()
+        await take_checkpoint(reach)
         return reach.latest()
 
     # The end
@@ -79,7 +71,7 @@ class Commands:
             )
         # Kept in the object: the request holds even if its client closes the connection.
         self._discards |= discards
-        reach.run.on_event(StopRequested(may_force=False))
+        reach.on_event(StopRequested(may_force=False))
         await reach.ended.wait()
         if reach.error is not None:
             raise ClusterError(
@@ -115,8 +107,8 @@ class Commands:
         """Close the sources, finish accepted records, and leave the workers running."""
         parameters.finish()
         reach, begun_s = self._reach, time.monotonic()
-        reach.check_phase("a drain", Phase.RUNNING, Phase.DRAINED)
-        reach.run.on_event(DrainRequested())
+        check_phase(reach, "a drain", Phase.RUNNING, Phase.DRAINED)
+        reach.on_event(DrainRequested())
         while reach.phase is not Phase.DRAINED:
             await reach.change()
         took_s = round(time.monotonic() - begun_s, 2)
@@ -154,9 +146,9 @@ class Commands:
         self, added: Sequence[str], leaving: Sequence[str], *, waits: bool
     ) -> dict[str, Any]:
         reach = self._reach
-        if reach.run.is_resizing:
+        if reach.is_resizing:
             raise ClusterError("another resize is in progress", hint="ask again when it is done")
-        reach.check_phase("a change of the membership", Phase.RUNNING)
+        check_phase(reach, "a change of the membership", Phase.RUNNING)
         if waits:
             return await reach.resize(added, leaving)
         task = asyncio.create_task(_logged(reach.resize, added, leaving))

@@ -287,14 +287,19 @@ class Queries:
         wait_s = parameters.take("timeout_s", float, WAIT_S)
         parameters.finish()
         self._check_state(state)
+        key = self._only_key(state) if text is None else key_of_text(text, kind)
+        return self.place_of(state, key), wait_s
+
+    def place_of(self, state: str, key: Key) -> "KeyPlace":
+        """Return where a key is now."""
         (map_,) = [each for each in self._maps() if each.state == state]
-        key = self._only_key(map_) if text is None else key_of_text(text, kind)
         try:
-            return KeyPlace(state, key, map_.owner_of(key)), wait_s
+            return KeyPlace(state, key, map_.owner_of(key))
         except ValueError as error:
             raise ClusterError(str(error)) from error
 
-    def _only_key(self, map_: PartitionMap) -> Key:
+    def _only_key(self, state: str) -> Key:
+        (map_,) = [each for each in self._maps() if each.state == state]
         if map_.hashed_partition_count or len(map_.declared_keys) != 1:
             raise ConfigError(
                 f"state {map_.state!r} has many keys",

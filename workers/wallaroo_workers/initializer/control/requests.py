@@ -1,8 +1,10 @@
 """Dispatches requests to a running cluster by their names."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from wallaroo.coordinator.events import Effect, Event
+from wallaroo.coordinator.run_requests import may_matter
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.requests import Replied
@@ -21,7 +23,7 @@ class Requests:
         self._reach = reach
         self._worker_queries = WorkerQueries(reach)
         queries, self._commands = Queries(reach, self._worker_queries), Commands(reach)
-        deletion = Deletion(reach, self._worker_queries, queries, self._commands)
+        deletion = Deletion(reach, self._worker_queries, queries)
         self._methods: dict[str, Callable[[Parameters], Awaitable[dict[str, Any]]]] = {
             "status": queries.status,
             "partitions": queries.partitions,
@@ -65,9 +67,10 @@ class Requests:
         finally:
             listeners.remove(report)
 
-    def stepped(self) -> None:
+    def stepped(self, event: Event | None, effects: Sequence[Effect]) -> None:
         """Let requests that wait for a change look at the run again."""
-        self._reach.wake()
+        if may_matter(event, effects):
+            self._reach.wake()
 
     def replied(self, _worker: WorkerName, frame: Replied) -> None:
         """Handle a worker's answer to a query."""

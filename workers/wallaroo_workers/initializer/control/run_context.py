@@ -88,6 +88,20 @@ class Reach:
         """The current epoch."""
         return self.run.coordinator.epoch
 
+    @property
+    def is_resizing(self) -> bool:
+        """Whether a resize is under way."""
+        return self.run.is_resizing
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether checkpoints are on."""
+        return self.latest is not None
+
+    def on_event(self, event: Event) -> None:
+        """Carry out what follows from an event."""
+        self.run.on_event(event)
+
     def wake(self) -> None:
         """Wake every request that waits for a change."""
         waiting, self._changed = self._changed, []
@@ -108,16 +122,3 @@ class Reach:
         waiting = asyncio.get_running_loop().create_future()
         self._changed.append(waiting)
         await waiting
-
-    def check_phase(self, what: str, *allowed: Phase) -> None:
-        """Raise ``ClusterError`` if ``what`` is not possible in the cluster's phase."""
-        phase = self.phase
-        if phase in allowed:
-            return
-        ends = (Phase.DRAINING, Phase.DRAINED, Phase.STOPPED)
-        hint = (
-            "it takes no more records; the next run can do that"
-            if phase in ends
-            else "wait until it runs again; wallaroo-cluster status shows it"
-        )
-        raise ClusterError(f"{what} is not possible now: the cluster is {phase.value}", hint=hint)
