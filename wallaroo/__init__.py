@@ -67,6 +67,20 @@ from wallaroo.api.waiting import (
     computation_async,
     computation_batch,
 )
+from wallaroo.api.windows import (
+    CountWindowsBuilder,
+    RangeWindowsBuilder,
+    WindowsBuilder,
+    WindowStep,
+    calendar,
+    count_windows,
+    ephemeral_windows,
+    global_window,
+    range_windows,
+    session,
+    sliding,
+    tumbling,
+)
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.connectors.sink_classes import OnceSink, Rejected, Sink, SinkError, TwoPhaseSink
 from wallaroo.connectors.source_classes import (
@@ -88,6 +102,7 @@ from wallaroo.durations import (
 )
 from wallaroo.errors import WallarooError, WallarooParameterError
 from wallaroo.operators.results import DELETE, Delete
+from wallaroo.timing.window_spec import Result, Window
 from wallaroo.topology.plan import Application
 
 __version__ = "0.1.0"
@@ -96,7 +111,6 @@ _ARGS: tuple[str, ...] = ()
 """The whole command line of the run. It is there before the application is imported."""
 
 __all__ = [
-    "DELETE",
     "Aggregation",
     "Application",
     "ApplicationBuilder",
@@ -107,8 +121,10 @@ __all__ = [
     "ComputationAsync",
     "ComputationBatch",
     "ComputationMulti",
+    "CountWindowsBuilder",
     "CustomKafkaSinkCLIParser",
     "CustomKafkaSourceCLIParser",
+    "DELETE",
     "Decoder",
     "DefaultKafkaSinkCLIParser",
     "DefaultKafkaSourceCLIParser",
@@ -129,9 +145,11 @@ __all__ = [
     "PayloadKey",
     "Pipeline",
     "PushedSource",
+    "RangeWindowsBuilder",
     "Reader",
     "Rejected",
     "Resource",
+    "Result",
     "RunOptions",
     "RunResult",
     "Sink",
@@ -152,22 +170,29 @@ __all__ = [
     "Unbuffered",
     "WallarooError",
     "WallarooParameterError",
+    "Window",
+    "WindowStep",
+    "WindowsBuilder",
     "__version__",
     "aggregate",
     "aggregation",
     "attach_to_module",
     "build_application",
+    "calendar",
     "computation",
     "computation_async",
     "computation_batch",
     "computation_multi",
+    "count_windows",
     "days",
     "decoder",
     "deserialize",
     "dt_to_timestamp",
     "encoder",
+    "ephemeral_windows",
     "event_time",
     "get_logger",
+    "global_window",
     "hours",
     "ingest_time",
     "kafka_parse_sink_options",
@@ -179,10 +204,13 @@ __all__ = [
     "nanoseconds",
     "partition",
     "payload_key",
+    "range_windows",
     "resource",
     "run",
     "seconds",
     "serialize",
+    "session",
+    "sliding",
     "source",
     "source_key",
     "source_time",
@@ -192,5 +220,6 @@ __all__ = [
     "tcp_parse_input_addrs",
     "tcp_parse_output_addrs",
     "timestamp",
+    "tumbling",
     "upgrade_state",
 ]

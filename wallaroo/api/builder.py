@@ -26,6 +26,7 @@ from wallaroo.api.roles import (
 from wallaroo.api.source_keys import SourceKey
 from wallaroo.api.time_validation import time_order_mistakes
 from wallaroo.api.validation import application_mistakes, order_mistakes
+from wallaroo.api.windows import WindowStep
 from wallaroo.connectors.base import SinkConfig, SourceConfig
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.compile import compile_graph
@@ -81,9 +82,11 @@ class ApplicationBuilder(Generic[R_co]):
     @overload
     def to(self, computation: StatelessStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
     @overload
+    def to(self, computation: WindowStep) -> "ApplicationBuilder[Any]": ...
+    @overload
     def to(self, computation: Callable[[R_co], Q | None]) -> "ApplicationBuilder[Q]": ...
     def to(self, computation: Any) -> "ApplicationBuilder[Any]":
-        """Add a computation; it runs on the worker of its records, in their order."""
+        """Add a computation or windows; it runs on the worker of its records, in their order."""
         return self._go_on("to", lambda pipeline: pipeline.to(computation))
 
     def filter(self, function: Callable[[R_co], object]) -> "ApplicationBuilder[R_co]":

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from wallaroo.api.flow import EndNode, Node, StepNode, WrongNode
+from wallaroo.api.flow import EndNode, Node, PortNode, StepNode, WrongNode
 from wallaroo.api.inspection import Problem, caller_place
 from wallaroo.api.readers import StepReading, read_mapping, read_step
+from wallaroo.api.windows import read_windows
 from wallaroo.connectors.base import Sink, SinkConfig
 from wallaroo.errors import WallarooParameterError
 from wallaroo.topology.graph import (
+    ComputationDeclaration,
     PartitionDeclaration,
     SourceLocation,
     StateDeclaration,
     StepDeclaration,
     StepKind,
 )
+from wallaroo.topology.ports import Port
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +79,19 @@ class Call:
         )
         reading = None if computation is None else StepReading(computation)
         return self._step_node(StepKind.FUSED, reading, None, None)
+
+    def windows(self, given: Any) -> PortNode:
+        """Return the node of the results of windows."""
+        spec = self.read(read_windows, given, self.place)
+        place, parents, mistakes = self.origin()
+        step = StepNode(place, parents)
+        if spec is not None:
+            aggregation = spec.aggregation
+            name = aggregation.name if spec.name is None else spec.name
+            computation = ComputationDeclaration(name, aggregation.update, False, window=spec)
+            declared = StepDeclaration(StepKind.FUSED, computation, place)
+            step = StepNode(place, parents, (), declared, aggregation.initial)
+        return PortNode(place, (step,), mistakes, (Port.FIRED,))
 
     def _step_node(
         self,

@@ -2,7 +2,8 @@
 
 A node that is followed by one other goes on in the same pipeline. One that is followed by several
 ends its pipeline, and each of them starts a pipeline that is fed by it. So does a merge, and what
-follows a branch. Drafts may have mistakes; ``wallaroo.api.validation`` finds them.
+follows a branch or leaves a step by a port of its own. Drafts may have mistakes;
+``wallaroo.api.validation`` finds them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from wallaroo.api.flow import (
     KeyNode,
     MergeNode,
     Node,
+    PortNode,
     SourceNode,
     SplitNode,
     StepNode,
@@ -35,6 +37,7 @@ from wallaroo.topology.graph import (
     StepDeclaration,
     StepKind,
 )
+from wallaroo.topology.ports import Port
 
 FEEDS = "feeds"
 """What has ended a pipeline that only feeds others."""
@@ -140,7 +143,7 @@ class _Lowering:
             for parent in dict.fromkeys(node.parents):
                 self._followers[parent].append(node)
         self._keys: dict[Node, _Key] = {}
-        self._feeds: dict[Node, Feed] = {}
+        self._feeds: dict[Node, tuple[Feed, ...]] = {}
         """Where the records behind a node leave its pipeline."""
         self._names = {node.name for node in order if isinstance(node, SourceNode)}
         self._states = {
@@ -191,7 +194,10 @@ class _Lowering:
         """Start a pipeline if ``node`` is the first of one."""
         if isinstance(node, SourceNode):
             self._follow(PipelineDraft(node.name, node.source, node.place), node)
-        elif isinstance(node, BranchNode):
+        elif isinstance(node, BranchNode | PortNode):
+            if isinstance(node, PortNode) and node.parents[0] in self._feeds:
+                (feed,) = self._feeds[node.parents[0]]
+                self._feeds[node] = tuple(replace(feed, port=port) for port in node.ports)
             if (ends := self._ends_behind(node)) and node in self._feeds:
                 draft = self._inner(ends[0], (node,))
                 draft.has_end(ends, self._sinks_of(ends))
@@ -208,15 +214,15 @@ class _Lowering:
         if isinstance(node, EndNode) or not node.parents:
             return False
         (parent,) = node.parents
-        return isinstance(parent, BranchNode) or not self._goes_on(parent)
+        return isinstance(parent, BranchNode | PortNode) or not self._goes_on(parent)
 
     def _goes_on(self, node: Node) -> bool:
         """Return whether the pipeline of ``node`` goes on with the one that follows it."""
         followers = self._followers[node]
-        return len(followers) == 1 and not isinstance(followers[0], EndNode | MergeNode)
+        return len(followers) == 1 and not isinstance(followers[0], EndNode | MergeNode | PortNode)
 
     def _inner(self, node: Node, parents: Sequence[Node]) -> PipelineDraft:
-        feeds = tuple(self._feeds[parent] for parent in parents)
+        feeds = tuple(feed for parent in parents for feed in self._feeds[parent])
         return PipelineDraft(None, None, node.place, feeds=feeds)
 
     def _follow(self, draft: PipelineDraft, node: Node) -> None:
@@ -243,14 +249,14 @@ class _Lowering:
         if ends := self._ends_behind(node):
             draft.has_end(ends, self._sinks_of(ends))
         if len(ends) < len(self._followers[node]):
-            self._feeds[node] = Feed(index)
+            self._feeds[node] = (Feed(index),)
             draft.feeds_others(FEEDS, key)
 
     def _branch(self, index: int, split: SplitNode) -> None:
         """Let the branches of a split go on, each of which has to go somewhere."""
         used = [node for node in self._followers[split] if isinstance(node, BranchNode)]
         for branch in used:
-            self._feeds[branch] = Feed(index, branch.index)
+            self._feeds[branch] = (Feed(index, branch.index),)
         if split.mistakes:
             return
         for number in {*range(len(split.predicates) + 1)} - {branch.index for branch in used}:
@@ -277,7 +283,8 @@ class _Lowering:
         name = _unused(step.computation.name, self._states)
         self._states.add(name)
         if key.is_there:
-            return replace(step, state=StateDeclaration(name, node.own_state, ()))
+            state = StateDeclaration(name, node.own_state, (), step.computation.window)
+            return replace(step, state=state)
         if key.is_partial:
             problem = Problem(
                 f"the step {step.computation.name!r} has a state and is behind a merge() of "
@@ -285,7 +292,7 @@ class _Lowering:
                 "call key_by() or collect() before it",
             )
             self.mistakes.append(problem.at(step.place))
-        state = StateDeclaration(name, node.own_state, None)
+        state = StateDeclaration(name, node.own_state, None, step.computation.window)
         return replace(step, placement=StepKind.SINGLE_STATE, state=state)
 
     # Names
@@ -294,10 +301,10 @@ class _Lowering:
         """Return a name for a pipeline without a source: what feeds it, and what it does."""
         feeding = [self.drafts[feed.pipeline] for feed in draft.feeds]
         names = [str(each.name) for each in feeding]
-        if len(draft.feeds) > 1:
+        if len({feed.pipeline for feed in draft.feeds}) > 1:
             name = " + ".join(dict.fromkeys(names))
-        elif isinstance(parent, BranchNode):
-            labels = [names[0], _branch_label(feeding[0], parent.index)]
+        elif isinstance(parent, BranchNode | PortNode):
+            labels = [names[0], _way_out(feeding[0], parent)]
             labels += [_label(draft)] if len(self._followers[parent]) > 1 else []
             name = " > ".join(labels)
         else:
@@ -307,9 +314,14 @@ class _Lowering:
         return name
 
 
-def _branch_label(feeding: PipelineDraft, index: int) -> str:
-    name = [*(each.name for each in feeding.branches), "others"][index]
-    return f"branch {index}" if name == _LAMBDA else name
+def _way_out(feeding: PipelineDraft, node: BranchNode | PortNode) -> str:
+    """Return what a branch or a port of a pipeline is called."""
+    if isinstance(node, PortNode):
+        # A step that has a mistake is not there.
+        steps = feeding.steps[-1:]
+        return "late" if Port.LATE in node.ports or not steps else steps[0].computation.name
+    name = [*(each.name for each in feeding.branches), "others"][node.index]
+    return f"branch {node.index}" if name == _LAMBDA else name
 
 
 def _label(draft: PipelineDraft) -> str:

@@ -17,6 +17,7 @@ from wallaroo.topology.graph import (
     SourceLocation,
     StepDeclaration,
 )
+from wallaroo.topology.ports import Port
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,6 +77,13 @@ class BranchNode(Node):
     """The records of one branch of a split."""
 
     index: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PortNode(Node):
+    """The records that leave a step by ports: its parent is the node of that step."""
+
+    ports: tuple[Port, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -12,6 +12,7 @@ from wallaroo.api.flow import (
     KeyNode,
     MergeNode,
     Node,
+    PortNode,
     SourceNode,
     SplitNode,
     StepNode,
@@ -43,8 +44,11 @@ from wallaroo.api.roles import (
     StateStep,
 )
 from wallaroo.api.source_keys import SourceKey
+from wallaroo.api.windows import WindowsBuilder, WindowStep
 from wallaroo.connectors.base import Sink, SinkConfig, SourceConfig
+from wallaroo.timing.window_spec import LatePolicy
 from wallaroo.topology.graph import PartitionDeclaration, StepKind
+from wallaroo.topology.ports import Port
 from wallaroo.type_variables import Q, R_co, S
 
 
@@ -77,15 +81,20 @@ class Pipeline(Generic[R_co]):
     @overload
     def to(self, computation: StatelessStep[R_co, Q]) -> "Pipeline[Q]": ...
     @overload
+    def to(self, computation: WindowStep) -> "Pipeline[Any]": ...
+    @overload
     def to(self, computation: Callable[[R_co], Q | None]) -> "Pipeline[Q]": ...
     def to(self, computation: Any) -> "Pipeline[Any]":
-        """Add a computation; it runs on the worker of its records, in their order.
+        """Add a computation or windows; it runs on the worker of its records, in their order.
 
         A computation with a state of its own has one state object for each key of ``key_by``, and
-        one in all if records have no key. A plain function or lambda is a computation without
-        state.
+        one in all if records have no key; so have windows, which ``tumbling(...).over(...)`` makes.
+        A plain function or lambda is a computation without state.
         """
-        return Pipeline(Call(self._node, "to").step(StepKind.FUSED, computation))
+        call = Call(self._node, "to")
+        if isinstance(computation, WindowStep | WindowsBuilder):
+            return Pipeline(call.windows(computation))
+        return Pipeline(call.step(StepKind.FUSED, computation))
 
     def filter(self, function: Callable[[R_co], object]) -> "Pipeline[R_co]":
         """Keep the records for which ``function`` returns something true."""
@@ -155,11 +164,14 @@ class Pipeline(Generic[R_co]):
         """Give the last step, and the state of its own that it may have, this name."""
         call, node = Call(self._node, "named"), self._node
         known = call.read(read_name, "the name of named()", name, call.place)
-        if not isinstance(node, StepNode):
+        step = node.parents[0] if isinstance(node, PortNode) else node
+        if not isinstance(step, StepNode) or (isinstance(node, PortNode) and _is_late(node)):
             call.add_mistake("named() does not come after a step", "call it behind the step")
-        elif node.step is not None and known is not None:
-            computation = replace(node.step.computation, name=known)
-            return Pipeline(replace(node, step=replace(node.step, computation=computation)))
+        elif step.step is not None and known is not None:
+            computation = replace(step.step.computation, name=known)
+            renamed = replace(step, step=replace(step.step, computation=computation))
+            is_port = isinstance(node, PortNode)
+            return Pipeline(replace(node, parents=(renamed,)) if is_port else renamed)
         return Pipeline(call.wrong())
 
     def with_time(self, time: Time) -> "Pipeline[R_co]":
@@ -171,6 +183,21 @@ class Pipeline(Generic[R_co]):
         call = Call(self._node, "with_time")
         read = call.read(read_time, time, call.place)
         return Pipeline(TimeNode(*call.origin(), read))
+
+    @property
+    def late(self) -> "Pipeline[Any]":
+        """The late records of windows with the late policy ``"side"``, as they arrived."""
+        call, node = Call(self._node, "late"), self._node
+        if not isinstance(node, PortNode) or _is_late(node):
+            call.add_mistake("late is not behind windows", "take it directly behind them")
+            return Pipeline(call.wrong())
+        (step,) = node.parents
+        assert isinstance(step, StepNode)
+        window = None if step.step is None else step.step.computation.window
+        if window is not None and window.firing.late is not LatePolicy.SIDE:
+            what = f'late is behind windows with the late policy "{window.firing.late.value}"'
+            call.add_mistake(what, 'add with_late_data_policy("side")')
+        return Pipeline(PortNode(call.place, (step,), tuple(call.mistakes), (Port.LATE,)))
 
     # Keys
 
@@ -277,6 +304,10 @@ class Pipeline(Generic[R_co]):
 
     def _is_closed(self) -> bool:
         return isinstance(self._node, EndNode)
+
+
+def _is_late(node: PortNode) -> bool:
+    return Port.LATE in node.ports
 
 
 def source(name: str, source_config: SourceConfig[Q]) -> Pipeline[Q]:
