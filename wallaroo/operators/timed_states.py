@@ -58,6 +58,7 @@ class TimedStates:
         self._steps: dict[str, tuple[Flow, Step]] = {
             step.state: (flow, step) for flow, step in _timed_steps(plan) if step.state is not None
         }
+        self._pipelines = {name: plan.flows.index(flow) for name, (flow, _) in self._steps.items()}
         self.stores: dict[str, TimedStore] = {}
         """By state, in the order of the plan: each comes behind all that its records come from."""
         for name in self._steps:
@@ -94,17 +95,22 @@ class TimedStates:
         return self.stores[state].fired
 
     @property
-    def has_due(self) -> bool:
-        """Whether ``fire_some`` has something to do."""
-        return any(store.has_due for store in self.stores.values())
-
-    def fire_some(self, key_count_max: int) -> int:
-        """Run a part of what is due, of the first state that has anything; return for how many keys
-        work was done. It is 0 only if nothing is due."""
+    def due_state(self) -> str | None:
+        """The first state of which something is due; ``None`` if nothing is."""
         for name, store in self.stores.items():
             if store.has_due:
-                return self._fire(name, store, key_count_max)
-        return 0
+                return name
+        return None
+
+    def fire_some(self, key_count_max: int) -> int:
+        """Run a part of what is due of this state; return for how many keys work was done. It is 0
+        only if nothing is due."""
+        state = self.due_state
+        return 0 if state is None else self._fire(state, self.stores[state], key_count_max)
+
+    def pipeline_of(self, state: str) -> int:
+        """Return the index of the pipeline that a state ends."""
+        return self._pipelines[state]
 
     def give(self, state: str, time: int) -> None:
         """Run what a record with this time has caused by itself, and late records."""

@@ -4,18 +4,25 @@ Sources queue what they read from sockets, and the inbox queues what arrives ove
 the engine takes slices from both in alternation for a few milliseconds, sends the results, and lets
 the event loop poll the sockets again. Records need no timers: with little to do, a record is
 processed in the same turn of the loop in which it was read. Only what waits at a step has alarms.
+
+What a clock has made due comes before records, in slices like theirs, but barriers do not wait for
+it. Once the sources are behind a barrier, nothing fires until that is through: results would reach
+other workers behind it, although the states that have given them count as before it. While output
+is under pressure, what is due waits and records go on. If they waited too, two workers could wait
+for each other.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wallaroo.metrics.deliveries import Deliveries
+from wallaroo.metrics.deliveries import UNKNOWN_NS, Deliveries
 from wallaroo.metrics.probe import SAMPLE_INTERVAL_S
 from wallaroo.names import StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
+from wallaroo.operators.timed_states import TimedStates
 from wallaroo.runtime.alarms import Alarms
 from wallaroo.runtime.calls import Calls
 from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, SourceRunner
@@ -68,6 +75,8 @@ class Engine:
         self.record_count = 0
         """Records taken from sources so far."""
         self._deliveries = deliveries
+        self._timed: TimedStates | None = None
+        """``None`` if no state depends on time."""
         self._slices_before_saving = SLICES_BEFORE_SAVING
         """Over the end of a turn: with slow functions a turn has one slice."""
         self._watch_s = 0.0
@@ -76,6 +85,7 @@ class Engine:
     def restart(self, dataflow: Dataflow) -> None:
         """Forget everything that waits, and run records through ``dataflow`` from now on."""
         self._dataflow = dataflow
+        self._timed = dataflow.timed
         if self._deliveries is not None:
             self._deliveries.restart()
         self.inbox = Inbox()
@@ -191,7 +201,21 @@ class Engine:
         return self._has_records() or self._save is not None
 
     def _has_records(self) -> bool:
-        return self._may_take_frame() or self._may_take_source() or self._may_take_results()
+        return (
+            self._may_take_frame()
+            or self._may_take_source()
+            or self._may_take_results()
+            or self._due_state() is not None
+        )
+
+    def _due_state(self) -> str | None:
+        """Return the state of which a part may fire now."""
+        if self._timed is None or self._holds_sources or self._events.must_pause:
+            return None
+        state = self._timed.due_state
+        if state is None or self._stations is None:
+            return state
+        return None if self._stations.blocks(self._timed.pipeline_of(state)) else state
 
     def _may_take_results(self) -> bool:
         return self._stations is not None and self._stations.has_work
@@ -277,6 +301,10 @@ class Engine:
         if self._may_take_results():
             self._results_slice()
             return
+        state = self._due_state()
+        if state is not None:
+            self._due_slice(state)
+            return
         may_take_source = self._may_take_source()
         if self._may_take_frame() and (self._inbox_has_turn or not may_take_source):
             self._inbox_has_turn = False
@@ -324,6 +352,21 @@ class Engine:
         self._note_results(pipeline, frame.delivered_ns)
         if waiting.advance(count) == len(batch.keys):
             self.inbox.remove_first()
+
+    def _due_slice(self, state: str) -> None:
+        """Run a part of what is due, unless a barrier is first in the inbox."""
+        assert self._timed is not None
+        waiting = self.inbox.first
+        if waiting is not None and isinstance(waiting.frame, Barrier):
+            self._inbox_slice()
+            return
+        pacer = self._pacers["due", state]
+        started = self._clock()
+        count = self._timed.fire_some(pacer.record_count)
+        pacer.observe(count, self._clock() - started)
+        if self._stations is not None:
+            self._stations.collect(UNKNOWN_NS)
+        self._note_results(self._timed.pipeline_of(state), UNKNOWN_NS)
 
     def _results_slice(self) -> None:
         """Run records that have waited at a step through the chain behind it."""

@@ -66,7 +66,7 @@ def test_the_clock_runs_what_is_due_a_part_at_a_time() -> None:
         store.windows.add(key, record, time)
     assert flow.timed.fire_some(10) == 0
     flow.timed.advance("joined", 12)
-    assert flow.timed.has_due
+    assert flow.timed.due_state == "joined"
     assert flow.timed.fire_some(1) == 1
     assert flow.timed.fired("joined") < 10
     assert flow.timed.fire_some(10) > 0
@@ -120,7 +120,7 @@ def test_an_output_that_raises_is_a_failure_of_its_window() -> None:
     (failure,) = flow.take_failures()
     assert (failure.step, failure.key) == ("joined", 1)
     assert failure.error == "ValueError: no output of a"
-    assert not flow.timed.has_due
+    assert flow.timed.due_state is None
 
 
 def test_a_merge_that_raises_is_reported_with_key_and_window() -> None:

@@ -17,6 +17,7 @@ class SlowDataflow:
 
     probe = None
     waiting = SimpleNamespace(steps=())
+    timed = None
 
     def __init__(self, record_s: float) -> None:
         self.record_s = record_s

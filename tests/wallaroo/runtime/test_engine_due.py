@@ -1,0 +1,130 @@
+"""What a clock has made due: before records, a slice at a time, but never before a barrier."""
+
+from collections import deque
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tests.wallaroo.runtime.engine_events import EventsIgnored
+from tests.wallaroo.runtime.test_engine_turns import Endless
+from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.inbox import Link
+from wallaroo.wire.data_frames import Barrier
+
+
+class TimedDataflow:
+    """Notes what runs; one key that fires, or one record, takes a millisecond."""
+
+    probe = None
+    waiting = SimpleNamespace(steps=())
+
+    def __init__(self, due_count: int) -> None:
+        self.now_s = 0.0
+        self.due_count = due_count
+        self.log: list[str] = []
+        self.timed = self
+
+    @property
+    def due_state(self) -> str | None:
+        return "windows" if self.due_count else None
+
+    def fire_some(self, key_count_max: int) -> int:
+        count = min(key_count_max, self.due_count)
+        self.due_count -= count
+        self.log.append(f"due {count}")
+        self.now_s += 0.001 * count
+        return count
+
+    def pipeline_of(self, state: str) -> int:
+        return 0
+
+    def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool) -> None:
+        self.log.append("records")
+        self.now_s += 0.001 * len(records)
+
+    def take_batches(self, oldest_ns: dict[int, int]) -> list[Any]:
+        return []
+
+    def take_output(self) -> list[Any]:
+        return []
+
+    def take_failures(self) -> list[Any]:
+        return []
+
+
+class Events(EventsIgnored):
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self._log = log
+
+    def barrier_received(self, link: Link, barrier: Barrier) -> None:
+        self._log.append("barrier")
+
+
+class FrameLink:
+    worker = WorkerName("w2")
+
+    def processed(self, frame: object) -> None: ...
+
+
+class Played:
+    """An engine whose turns a test takes one by one."""
+
+    def __init__(self, due_count: int) -> None:
+        self.dataflow = TimedDataflow(due_count)
+        self.log = self.dataflow.log
+        self.events = Events(self.log)
+        self._turns: deque[Callable[[], None]] = deque()
+        self.engine = Engine(lambda: self.dataflow.now_s, self, self.events)
+        self.engine.restart(cast(Dataflow, self.dataflow))
+        self.engine.source_ready(cast(Any, Endless()))
+
+    def call_soon(self, turn: Callable[[], None]) -> None:
+        self._turns.append(turn)
+
+    def call_later(self, delay_s: float, run: Callable[[], object]) -> None: ...
+
+    def turn(self) -> list[str]:
+        """Take a turn; return what ran in it."""
+        del self.log[:]
+        self._turns.popleft()()
+        return [*self.log]
+
+
+def barrier() -> Barrier:
+    return Barrier(1, Epoch(1), CheckpointId(1), EdgeId(0))
+
+
+def test_what_is_due_comes_before_records_in_short_slices() -> None:
+    played = Played(70)
+    assert played.turn() == ["due 64"]
+    ran = [*played.turn(), *played.turn()]
+    due = [each for each in ran if each.startswith("due")]
+    assert ran[: len(due)] == due
+    assert sum(int(each.split()[1]) for each in due) == 6
+    assert set(due) <= {"due 1", "due 2"}
+
+
+def test_a_barrier_does_not_wait_for_what_is_due() -> None:
+    played = Played(70)
+    assert played.turn() == ["due 64"]
+    played.engine.frame_arrived(cast(Link, FrameLink()), barrier())
+    assert played.turn()[0] == "barrier"
+
+
+def test_nothing_fires_while_the_sources_are_behind_a_barrier() -> None:
+    played = Played(70)
+    played.engine.hold_sources()
+    assert played.turn() == []
+    played.engine.release_sources()
+    played.engine.schedule()
+    assert played.turn() == ["due 64"]
+
+
+def test_records_do_not_wait_for_what_is_due_while_output_is_under_pressure() -> None:
+    played = Played(70)
+    played.events.must_pause = True
+    played.engine.frame_arrived(cast(Link, FrameLink()), barrier())
+    assert played.turn() == ["barrier"]
