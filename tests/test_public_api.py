@@ -127,6 +127,9 @@ PUBLIC: dict[str, set[str]] = {
         "upgrade_state",
     },
     "wallaroo.testing": {
+        "Advance",
+        "AdvanceWall",
+        "Record",
         "ALL_FAULTS",
         "Collected",
         "NO_FAULTS",

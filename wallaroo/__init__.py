@@ -111,6 +111,7 @@ _ARGS: tuple[str, ...] = ()
 """The whole command line of the run. It is there before the application is imported."""
 
 __all__ = [
+    "DELETE",
     "Aggregation",
     "Application",
     "ApplicationBuilder",
@@ -124,7 +125,6 @@ __all__ = [
     "CountWindowsBuilder",
     "CustomKafkaSinkCLIParser",
     "CustomKafkaSourceCLIParser",
-    "DELETE",
     "Decoder",
     "DefaultKafkaSinkCLIParser",
     "DefaultKafkaSourceCLIParser",

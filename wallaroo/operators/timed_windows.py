@@ -44,6 +44,8 @@ class TimedWindows:
     def __init__(self, windows: PaneStore | SessionStore | EphemeralStore) -> None:
         self.windows = windows
         """The windows themselves, for chains and checkpoints."""
+        self.add = windows.add
+        """Adds a key's record with its time; ``fire_ready`` gives what that causes."""
 
     @property
     def clock(self) -> int:

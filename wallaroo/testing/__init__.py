@@ -5,12 +5,16 @@ from wallaroo.testing.collecting import Collected, collect
 from wallaroo.testing.doubles import TestSink, TestSource
 from wallaroo.testing.faults import ALL_FAULTS, NO_FAULTS, Faults
 from wallaroo.testing.simulation import SimulationError, SimulationResult, simulate
+from wallaroo.testing.virtual_time import Advance, AdvanceWall, Record
 
 __all__ = [
     "ALL_FAULTS",
     "NO_FAULTS",
+    "Advance",
+    "AdvanceWall",
     "Collected",
     "Faults",
+    "Record",
     "SimulationError",
     "SimulationResult",
     "TestSink",

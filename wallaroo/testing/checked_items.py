@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wallaroo.describing import a_type
+from wallaroo.durations import duration_ns
 from wallaroo.errors import WallarooParameterError
 from wallaroo.suggestions import did_you_mean
 from wallaroo.testing.checked_input import common_mistakes
+from wallaroo.testing.virtual_time import Advance, AdvanceWall, Record
 from wallaroo.topology.plan import Application, Pipeline
 
 
@@ -52,8 +54,11 @@ def _unknown(name: object, known: Iterable[str]) -> str:
 
 def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
     """Yield the first mistake of a list; the others are usually the same."""
+    yield from _time_mistakes(pipeline, items)
     if is_keyed(pipeline):
         for number, item in enumerate(items):
+            if isinstance(item, Advance | AdvanceWall):
+                continue
             if not isinstance(item, tuple) or len(item) != 2:
                 yield (
                     f"item {number} of source {pipeline.name!r} is {a_type(item)}; its records are "
@@ -64,11 +69,27 @@ def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) 
     stages = [stage for flow in reached for stage in flow.stages]
     if any(each.exchange and each.exchange.payload_key for each in stages):
         for number, item in enumerate(items):
-            if not isinstance(item, bytes):
+            if not isinstance(item, bytes | Advance | AdvanceWall):
                 yield (
                     f"item {number} of source {pipeline.name!r} is {a_type(item)}; its records are "
                     "routed by a key in the payload: give payloads as bytes"
                 )
+                return
+
+
+def _time_mistakes(pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
+    """Yield the first mistake in the items that have to do with time."""
+    for number, item in enumerate(items):
+        what = f"item {number} of source {pipeline.name!r}"
+        at: object = item.at if isinstance(item, Record) else None
+        if at is not None and not isinstance(at, int):
+            yield f"{what} is a Record at {a_type(at)}; give nanoseconds since 1970"
+            return
+        if isinstance(item, Advance | AdvanceWall):
+            try:
+                duration_ns(type(item).__name__, item.by)
+            except (TypeError, ValueError) as error:
+                yield f"{what}: {error}"
                 return
 
 

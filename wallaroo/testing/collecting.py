@@ -2,12 +2,15 @@
 
 Each worker is a ``Dataflow``, as in a real worker. What crosses an exchange is packed and unpacked
 as it would be, so with several workers a record that cannot be pickled fails here too.
+
+If anything depends on time, records run one by one, and all clocks follow each of them: what is
+late, and when windows fire, does not depend on how records are read.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from wallaroo.connectors.base import Assignment, Promise, Sink, Source
 from wallaroo.connectors.keyed_records import KeyedRecords, SourceKey
@@ -26,6 +29,13 @@ from wallaroo.operators.failures import (
 from wallaroo.testing.calls import PlainStations
 from wallaroo.testing.checked_items import checked_items, is_keyed
 from wallaroo.testing.resources import resources_of
+from wallaroo.testing.virtual_time import (
+    Advance,
+    AdvanceWall,
+    ItemTimes,
+    Record,
+    VirtualTime,
+)
 from wallaroo.topology.plan import Application, InnerPipeline, Pipeline, Stage
 
 AnyFlow = TypeVar("AnyFlow", Pipeline, InnerPipeline)
@@ -44,6 +54,8 @@ class Collected:
     """The same after the encoder: what the sink would have written."""
     failures: tuple[Failure, ...]
     """Records that user code could not process, with ``step``, ``key``, ``error``, ``payload``."""
+    late: dict[str, int] = field(default_factory=dict)
+    """For each state with windows, how many records were late, whatever became of them."""
 
 
 def collect(
@@ -61,6 +73,12 @@ def collect(
         collected = collect(plan, {"votes": [b"a\\0\\0\\0\\1"]})
         assert collected.encoded["sink 0"] == [b"a => 1\\n"]
 
+    If anything depends on time, the clocks follow each record, and behind all items the input has
+    ended, so all windows fire. An item may be ``Record(value, at=...)``, which has this time,
+    ``Advance(...)``, which moves the event time of its source, or ``AdvanceWall(...)``, which moves
+    the wall clock. That clock stands at 1970 otherwise. Records of a source with ingest time have
+    the time of that clock, and ``at`` moves it.
+
     With several ``workers`` records travel between them as in a cluster. All records that follow
     from some items are processed before the next items are read, so the order of a key is kept.
 
@@ -75,9 +93,12 @@ class _Collection:
 
     def __init__(self, plan: Application, items: Mapping[str, list[Any]], workers: int) -> None:
         self._failures: list[Failure] = []
-        self._sources: dict[str, list[Any]] = {}
-        """By name of a source, as its chain takes them."""
-        pipelines = tuple(self._fed(each, items.get(each.name)) for each in plan.pipelines)
+        self._sources: dict[str, _Given] = {}
+        """By name of a source."""
+        self._times = ItemTimes()
+        pipelines = tuple(
+            self._times.of_items(self._fed(each, items.get(each.name))) for each in plan.pipelines
+        )
         given = replace(plan, pipelines=pipelines)
         self._plan, self._plain = _with_plain_sinks(_with_objects(given, plan))
         self._rows: dict[int, list[Any]] = {index: [] for index in range(len(self._plan.sinks))}
@@ -95,19 +116,16 @@ class _Collection:
         for dataflow in self._dataflows.values():
             dataflow.bind(self._names, maps)
         self._stations = [PlainStations(dataflow) for dataflow in self._dataflows.values()]
+        self._clocks = VirtualTime(self._plan, self._dataflows.values())
         self._order = [*items, *(name for name in self._sources if name not in items)]
 
     def run(self) -> Collected:
         """Run all items; return what came out."""
         index_of = {pipeline.name: index for index, pipeline in enumerate(self._plan.pipelines)}
-        turns = itertools.cycle(self._dataflows.values())
+        self._turns = itertools.cycle(self._dataflows.values())
         try:
             for name in self._order:
-                items = self._sources[name]
-                for start in range(0, len(items), SLICE_RECORDS):
-                    part = items[start : start + SLICE_RECORDS]
-                    next(turns).run_source(index_of[name], part)
-                    self._settle()
+                self._run_source(index_of[name], self._sources[name])
         except StopOnError as stop:
             # What has interrupted user code.
             assert stop.__cause__ is not None
@@ -121,12 +139,36 @@ class _Collection:
             outputs={name: self._rows[self._plain[index]] for index, name in enumerate(names)},
             encoded={name: self._rows[index] for index, name in enumerate(names)},
             failures=tuple(self._failures),
+            late=self._clocks.late_counts(),
         )
+
+    def _run_source(self, pipeline: int, given: "_Given") -> None:
+        if not self._clocks.is_needed:
+            for start in range(0, len(given.records), SLICE_RECORDS):
+                self._run_slice(pipeline, given.records[start : start + SLICE_RECORDS])
+            return
+        for step in given.steps:
+            if isinstance(step, Advance | AdvanceWall):
+                self._clocks.advance(pipeline, step)
+                self._settle()
+            else:
+                self._times.at = step.at
+                record = given.records[step.position : step.position + 1]
+                self._run_slice(pipeline, record, self._clocks.read_at(pipeline, step.at))
+        self._clocks.ended(pipeline)
+        self._settle()
+
+    def _run_slice(self, pipeline: int, records: list[Any], read_ns: int = 0) -> None:
+        highest = next(self._turns).run_source(pipeline, records, read_ns=read_ns)
+        self._settle()
+        if self._clocks.is_needed:
+            self._clocks.processed(pipeline, highest)
+            self._settle()
 
     def _settle(self) -> None:
         """Process everything that travels between the workers, and keep what came out."""
         is_busy = True
-        while is_busy:
+        while is_busy or self._clocks.fire() or self._clocks.follow():
             is_busy = any(stations.settle() for stations in self._stations)
             for dataflow in self._dataflows.values():
                 for sent in [*dataflow.take_batches()]:
@@ -148,31 +190,30 @@ class _Collection:
         """
         source = pipeline.source
         if items is None:
-            self._sources[pipeline.name] = _generated(pipeline)
+            self._sources[pipeline.name] = _given([_Item(each) for each in _generated(pipeline)])
             return pipeline
-        keys: list[Any] | None = None
-        if is_keyed(pipeline):
-            keys, items = [key for key, _ in items], [item for _, item in items]
-        is_decoded = source.decoder is not None and not all(_is_payload(item) for item in items)
-        if is_decoded:
-            keys, items = self._decoded(pipeline, keys, items)
+        has_keys = is_keyed(pipeline)
+        read = [_read_item(item, has_key=has_keys) for item in items]
+        values = [item for item in read if isinstance(item, _Item)]
+        if source.decoder is not None and not all(item.is_payload for item in values):
+            read = [*self._decoded(pipeline, read)]
             pipeline = replace(pipeline, source=_Records(source))
-        self._sources[pipeline.name] = items if keys is None else KeyedRecords(items, keys)
+        self._sources[pipeline.name] = _given(read, has_keys=has_keys)
         return pipeline
 
     def _decoded(
-        self, pipeline: Pipeline, keys: list[Any] | None, items: list[Any]
-    ) -> tuple[list[Any] | None, list[Any]]:
-        """Return the records among these items, and those of payloads between them."""
+        self, pipeline: Pipeline, items: Iterable["_Item | Advance | AdvanceWall"]
+    ) -> Iterator["_Item | Advance | AdvanceWall"]:
+        """Yield the records among these items, and those of payloads between them."""
         decode = pipeline.source.decoder
         assert decode is not None
-        kept: list[tuple[Any, Any]] = []
-        for key, item in zip(keys or itertools.repeat(None), items, strict=False):
-            record = self._record(pipeline, decode, item) if _is_payload(item) else item
-            if record is not None:
-                kept.append((key, record))
-        records = [record for _, record in kept]
-        return (None if keys is None else [key for key, _ in kept]), records
+        for item in items:
+            if isinstance(item, _Item) and item.is_payload:
+                record = self._record(pipeline, decode, item.value)
+                if record is not None:
+                    yield replace(item, value=record)
+            else:
+                yield item
 
     def _record(self, pipeline: Pipeline, decode: Callable[[Any], Any], payload: bytes) -> Any:
         try:
@@ -183,6 +224,59 @@ class _Collection:
             site = Site(pipeline.name, "decoder", has_key=False, is_decoder=True, function=decode)
             self._failures.append(describe_failure(error, site, None, payload, payload))
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A record or a payload of the input."""
+
+    value: Any
+    key: Any = None
+    at: int | None = None
+
+    @property
+    def is_payload(self) -> bool:
+        """Whether it is decoded first; what the user gives as a record is not."""
+        return self.at is None and isinstance(self.value, bytes)
+
+
+class _RecordStep(NamedTuple):
+    """A record of a source, by its place, and the time that its item has."""
+
+    position: int
+    at: int | None
+
+
+class _Given(NamedTuple):
+    """What a source gives."""
+
+    records: list[Any]
+    """As its chain takes them."""
+    steps: list[_RecordStep | Advance | AdvanceWall]
+    """These records in order, and when clocks move between them."""
+
+
+def _read_item(item: Any, *, has_key: bool) -> _Item | Advance | AdvanceWall:
+    key = None
+    if isinstance(item, Advance | AdvanceWall):
+        return item
+    if has_key:
+        key, item = item
+    return _Item(item.value, key, item.at) if isinstance(item, Record) else _Item(item, key)
+
+
+def _given(items: Iterable[_Item | Advance | AdvanceWall], *, has_keys: bool = False) -> _Given:
+    records: list[Any] = []
+    keys: list[Any] = []
+    steps: list[_RecordStep | Advance | AdvanceWall] = []
+    for item in items:
+        if isinstance(item, _Item):
+            steps.append(_RecordStep(len(records), item.at))
+            records.append(item.value)
+            keys.append(item.key)
+        else:
+            steps.append(item)
+    return _Given(KeyedRecords(records, keys) if has_keys else records, steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +376,6 @@ def _changed(plan: Application, change: _Change) -> Application:
     """Return the plan with another form of each pipeline."""
     pipelines = tuple(change(each) for each in plan.pipelines)
     return replace(plan, pipelines=pipelines, inner=tuple(change(each) for each in plan.inner))
-
-
-def _is_payload(item: object) -> bool:
-    return isinstance(item, bytes)
 
 
 def _generated(pipeline: Pipeline) -> list[Any]:
