@@ -22,9 +22,9 @@ from wallaroo.names import StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure, StopOnError
 from wallaroo.operators.pacing import Pacer
-from wallaroo.operators.timed_states import TimedStates
 from wallaroo.runtime.alarms import Alarms
 from wallaroo.runtime.calls import Calls
+from wallaroo.runtime.due_work import DueWork
 from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, SourceRunner
 from wallaroo.runtime.inbox import Inbox, Link
 from wallaroo.runtime.stations import Stations
@@ -75,7 +75,7 @@ class Engine:
         self.record_count = 0
         """Records taken from sources so far."""
         self._deliveries = deliveries
-        self._timed: TimedStates | None = None
+        self._due: DueWork | None = None
         """``None`` if no state depends on time."""
         self._slices_before_saving = SLICES_BEFORE_SAVING
         """Over the end of a turn: with slow functions a turn has one slice."""
@@ -85,7 +85,9 @@ class Engine:
     def restart(self, dataflow: Dataflow) -> None:
         """Forget everything that waits, and run records through ``dataflow`` from now on."""
         self._dataflow = dataflow
-        self._timed = dataflow.timed
+        timed = dataflow.timed
+        # The clock is asked for at each call, since it may be replaced.
+        self._due = None if timed is None else DueWork(timed, self._pacers, lambda: self._clock())
         if self._deliveries is not None:
             self._deliveries.restart()
         self.inbox = Inbox()
@@ -205,17 +207,13 @@ class Engine:
             self._may_take_frame()
             or self._may_take_source()
             or self._may_take_results()
-            or self._due_state() is not None
+            or self._may_run_due()
         )
 
-    def _due_state(self) -> str | None:
-        """Return the state of which a part may fire now."""
-        if self._timed is None or self._holds_sources or self._events.must_pause:
-            return None
-        state = self._timed.due_state
-        if state is None or self._stations is None:
-            return state
-        return None if self._stations.blocks(self._timed.pipeline_of(state)) else state
+    def _may_run_due(self) -> bool:
+        if self._due is None or self._holds_sources or self._events.must_pause:
+            return False
+        return self._due.may_run(self._stations)
 
     def _may_take_results(self) -> bool:
         return self._stations is not None and self._stations.has_work
@@ -253,7 +251,8 @@ class Engine:
                     self._slices_before_saving -= self._save is not None
                 elif self._save is not None:
                     self._slices_before_saving = SLICES_BEFORE_SAVING
-                    self._save_some()
+                    if not self._save():
+                        self._save = None
                     if not self._has_records():
                         break  # let the event loop look for records in the sockets
                 if self._clock() >= deadline:
@@ -292,18 +291,16 @@ class Engine:
         self._is_stopped = True
         self._events.engine_stopped(failure)
 
-    def _save_some(self) -> None:
-        assert self._save is not None
-        if not self._save():
-            self._save = None
-
     def _slice(self) -> None:
         if self._may_take_results():
             self._results_slice()
             return
-        state = self._due_state()
-        if state is not None:
-            self._due_slice(state)
+        if self._due is not None and self._may_run_due():
+            waiting = self.inbox.first
+            if waiting is not None and isinstance(waiting.frame, Barrier):
+                self._inbox_slice()
+            else:
+                self._note_results(self._due.run(self._stations), UNKNOWN_NS)
             return
         may_take_source = self._may_take_source()
         if self._may_take_frame() and (self._inbox_has_turn or not may_take_source):
@@ -352,21 +349,6 @@ class Engine:
         self._note_results(pipeline, frame.delivered_ns)
         if waiting.advance(count) == len(batch.keys):
             self.inbox.remove_first()
-
-    def _due_slice(self, state: str) -> None:
-        """Run a part of what is due, unless a barrier is first in the inbox."""
-        assert self._timed is not None
-        waiting = self.inbox.first
-        if waiting is not None and isinstance(waiting.frame, Barrier):
-            self._inbox_slice()
-            return
-        pacer = self._pacers["due", state]
-        started = self._clock()
-        count = self._timed.fire_some(pacer.record_count)
-        pacer.observe(count, self._clock() - started)
-        if self._stations is not None:
-            self._stations.collect(UNKNOWN_NS)
-        self._note_results(self._timed.pipeline_of(state), UNKNOWN_NS)
 
     def _results_slice(self) -> None:
         """Run records that have waited at a step through the chain behind it."""

@@ -1,0 +1,43 @@
+"""What clocks have made due, which runs in slices like records."""
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from wallaroo.metrics.deliveries import UNKNOWN_NS
+from wallaroo.operators.pacing import Pacer
+from wallaroo.operators.timed_states import TimedStates
+from wallaroo.runtime.stations import Stations
+
+
+class DueWork:
+    """The due work of one worker, of the first state first."""
+
+    def __init__(
+        self,
+        timed: TimedStates,
+        pacers: MutableMapping[Any, Pacer],
+        clock: Callable[[], float],
+    ) -> None:
+        """``pacers`` makes a pacer for each name; ``clock`` returns seconds."""
+        self._timed = timed
+        self._pacers = pacers
+        self._clock = clock
+
+    def may_run(self, stations: Stations | None) -> bool:
+        """Return whether anything is due, and no step behind it is full."""
+        state = self._timed.due_state
+        if state is None:
+            return False
+        return stations is None or not stations.blocks(self._timed.pipeline_of(state))
+
+    def run(self, stations: Stations | None) -> int:
+        """Run a slice; return the index of the pipeline that it has left."""
+        state = self._timed.due_state
+        assert state is not None
+        pacer = self._pacers["due", state]
+        started = self._clock()
+        count = self._timed.fire_some(pacer.record_count)
+        pacer.observe(count, self._clock() - started)
+        if stations is not None:
+            stations.collect(UNKNOWN_NS)
+        return self._timed.pipeline_of(state)
