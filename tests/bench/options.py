@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.processes import ROOT
+from tests.bench.rows.answers import AnswerCostRow, CallsRow
 from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow
+from tests.bench.rows.in_python import in_python_rows
 from tests.bench.rows.memory import MemoryRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
 from tests.bench.rows.resize import KEY_COUNTS as RESIZED_KEY_COUNTS
@@ -25,6 +27,7 @@ PAIR_ROUNDS = 7
 def all_rows() -> list[Row]:
     """Return every row, in the order in which they take turns."""
     rows: list[Row] = [*map(CostRow, COST), SpeedUpRow(), *durability_rows(), *metrics_rows()]
+    rows += [*in_python_rows(), AnswerCostRow(), CallsRow()]
     rows += [MemoryRow(), StartUpRow(), *map(CostRow, GROWTH)]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     rows += map(ResizeRow, RESIZED_KEY_COUNTS)

@@ -165,6 +165,13 @@ COST = [
     _json(4, ("payload-key",), "1.35"),
     *map(_graph, ("filter", "map", "split", "merge")),
     _graph("prefix", ""),
+    Scenario(
+        name="1 worker, batches of 64",
+        module="scores",
+        payload_bytes=64,
+        record_count=100_000,
+        target="1.10",
+    ),
 ]
 
 GROWTH = [

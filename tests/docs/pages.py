@@ -15,6 +15,7 @@ BLOCK = re.compile(
 )
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+INSTALL_MARK = re.compile(r"# pip install (?P<names>.+)\n")
 FILE_MARK = re.compile(r"# file: (?P<name>\w+)\.py\n")
 
 
@@ -35,6 +36,12 @@ class Block:
         """The name of the module that the block is, if it begins with ``# file: name.py``."""
         mark = FILE_MARK.match(self.text)
         return mark["name"] if mark else None
+
+    @property
+    def packages(self) -> list[str]:
+        """What has to be installed before it can run, if it begins with ``# pip install name``."""
+        mark = INSTALL_MARK.match(self.text)
+        return mark["names"].split() if mark else []
 
     @property
     def module_text(self) -> str:

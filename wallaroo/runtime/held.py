@@ -39,12 +39,11 @@ class Held:
         self.entered_s = 0.0
         self.outcome: Any = UNDECIDED
 
-    def enter(self, number: int, now_s: float, read_ns: int = 0) -> "Held":
-        """Note that it has reached a step; return it."""
+    def enter(self, number: int, now_s: float, read_ns: int) -> None:
+        """Note that it has reached a step."""
         self.number = number
         self.entered_s = now_s
         self.read_ns = read_ns
-        return self
 
     def decide(self, outcome: Any) -> None:
         """Note its outcome."""

@@ -1,6 +1,8 @@
 """The order in which records leave a step at which they have waited, once they have outcomes."""
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Protocol
 
 from wallaroo.runtime.held import UNDECIDED, Held
@@ -15,12 +17,12 @@ class ResultOrder(Protocol):
         """Whether ``take`` would return any."""
         ...
 
-    def enter(self, held: Held) -> None:
-        """Note that a record has arrived."""
+    def enter(self, records: Iterable[Held]) -> None:
+        """Note that records have arrived."""
         ...
 
-    def decided(self, held: Held) -> None:
-        """Note that it has its outcome."""
+    def decided(self, records: Iterable[Held]) -> None:
+        """Note that records have their outcomes."""
         ...
 
     def take(self, count: int) -> list[Held]:
@@ -49,11 +51,11 @@ class _AsDecided:
     def has_ready(self) -> bool:
         return bool(self._ready)
 
-    def enter(self, held: Held) -> None:
+    def enter(self, records: Iterable[Held]) -> None:
         pass
 
-    def decided(self, held: Held) -> None:
-        self._ready.append(held)
+    def decided(self, records: Iterable[Held]) -> None:
+        self._ready.extend(records)
 
     def take(self, count: int) -> list[Held]:
         ready = self._ready
@@ -70,17 +72,21 @@ class _InOrder:
     def has_ready(self) -> bool:
         return bool(self._queue) and self._queue[0].outcome is not UNDECIDED
 
-    def enter(self, held: Held) -> None:
-        self._queue.append(held)
+    def enter(self, records: Iterable[Held]) -> None:
+        self._queue.extend(records)
 
-    def decided(self, held: Held) -> None:
+    def decided(self, records: Iterable[Held]) -> None:
         pass
 
     def take(self, count: int) -> list[Held]:
         queue = self._queue
         taken: list[Held] = []
-        while len(taken) < count and queue and queue[0].outcome is not UNDECIDED:
-            taken.append(queue.popleft())
+        for held in islice(queue, count):
+            if held.outcome is UNDECIDED:
+                break
+            taken.append(held)
+        for _ in taken:
+            queue.popleft()
         return taken
 
 
@@ -91,18 +97,20 @@ class _InOrderOfKey(_AsDecided):
         super().__init__()
         self._queues: dict[Any, deque[Held]] = {}
 
-    def enter(self, held: Held) -> None:
-        queue = self._queues.get(held.key)
-        if queue is None:
-            self._queues[held.key] = deque((held,))
-        else:
-            queue.append(held)
+    def enter(self, records: Iterable[Held]) -> None:
+        for held in records:
+            queue = self._queues.get(held.key)
+            if queue is None:
+                self._queues[held.key] = deque((held,))
+            else:
+                queue.append(held)
 
-    def decided(self, held: Held) -> None:
-        queue = self._queues[held.key]
-        if queue[0] is not held:
-            return
-        while queue and queue[0].outcome is not UNDECIDED:
-            self._ready.append(queue.popleft())
-        if not queue:
-            del self._queues[held.key]
+    def decided(self, records: Iterable[Held]) -> None:
+        for held in records:
+            queue = self._queues.get(held.key)
+            if queue is None or queue[0] is not held:
+                continue  # it waits for an earlier one, or has become ready behind it
+            while queue and queue[0].outcome is not UNDECIDED:
+                self._ready.append(queue.popleft())
+            if not queue:
+                del self._queues[held.key]

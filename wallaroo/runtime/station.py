@@ -33,7 +33,13 @@ from typing import Any
 
 from wallaroo.operators.station_records import WaitingRecord
 from wallaroo.runtime.calls import Call, Calls, outcome_of_timeout
-from wallaroo.runtime.held import UNDECIDED, Failed, Held, outcomes_of, outcomes_of_batch
+from wallaroo.runtime.held import (
+    UNDECIDED,
+    Failed,
+    Held,
+    outcomes_of,
+    outcomes_of_batch,
+)
 from wallaroo.runtime.result_order import new_order
 from wallaroo.topology.plan import Step
 from wallaroo.topology.waiting import Runs, Waiting
@@ -101,22 +107,23 @@ class Station:
     def enter(self, records: Iterable[WaitingRecord], read_ns: int = 0) -> None:
         """Add records with their keys and payloads, which were read at this time."""
         now_s = self._clock()
-        for record in records:
-            self._add(Held(*record), now_s, read_ns)
+        self._add([Held(*record) for record in records], now_s, read_ns)
         self._advance(now_s)
 
-    def _add(self, held: Held, now_s: float, read_ns: int = 0) -> None:
-        self._number += 1
-        held.enter(self._number, now_s, read_ns)
-        self._pending[held.number] = held
-        self._line.append(held)
-        self._order.enter(held)
+    def _add(self, new: list[Held], now_s: float, read_ns: int = 0) -> None:
+        for number, held in enumerate(new, self._number + 1):
+            held.enter(number, now_s, read_ns)
+        self._number += len(new)
+        self._pending.update({held.number: held for held in new})
+        self._line.extend(new)
+        self._order.enter(new)
 
     def take(self, count: int) -> list[Held]:
         """Remove up to ``count`` records that have an outcome, and may leave now."""
         taken = self._order.take(count)
+        pending = self._pending
         for held in taken:
-            del self._pending[held.number]
+            del pending[held.number]
         self._called_count -= len(taken)
         if taken:
             self._advance(self._clock())
@@ -130,8 +137,7 @@ class Station:
         new = [held for held in wanted if id(held) not in kept]
         if len(kept) < len(self._pending):
             self._drop_all_but(kept)
-        for held in new:
-            self._add(held, now_s)
+        self._add(new, now_s)
         self._advance(now_s)
 
     def _drop_all_but(self, kept: set[int]) -> None:
@@ -145,10 +151,8 @@ class Station:
         self._line = deque(held for held in undecided if id(held) not in busy)
         self._called_count = len(self._pending) - len(self._line)
         self._order = new_order(self._how.order)
-        for held in self._pending.values():
-            self._order.enter(held)
-            if held.outcome is not UNDECIDED:
-                self._order.decided(held)
+        self._order.enter(self._pending.values())
+        self._order.decided([h for h in self._pending.values() if h.outcome is not UNDECIDED])
 
     def close(self) -> None:
         """Cancel all calls."""
@@ -312,11 +316,12 @@ class Station:
 
     def _decide(self, held: Held, outcome: Any) -> None:
         held.decide(outcome)
-        self._order.decided(held)
+        self._order.decided((held,))
 
     def _decide_each(self, batch: list[Held], outcomes: Iterable[Any]) -> None:
         for held, outcome in zip(batch, outcomes, strict=True):
-            self._decide(held, outcome)
+            held.decide(outcome)
+        self._order.decided(batch)
 
     def check(self) -> None:
         """Assert the invariants."""
