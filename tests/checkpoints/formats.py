@@ -8,6 +8,11 @@ APPLICATION = Path(__file__).parent / "stored_totals.py"
 COUNTS_APPLICATION = Path(__file__).parent / "stored_counts.py"
 COUNTS = Path(__file__).parent / "stored_counts" / "splits-tombstones-and-results.tar.xz"
 """A checkpoint of that application; ``tests.checkpoints.counts`` makes it."""
+GRAPH_APPLICATION = Path(__file__).parent / "stored_graph.py"
+GRAPH = Path(__file__).parent / "stored_graph" / "branches-and-held-records.tar.xz"
+"""A checkpoint of that application; ``tests.checkpoints.graph`` makes it."""
+HELD_STATES = ("ask~held", "ask owner~held")
+"""The states in which it has the records that wait at its steps."""
 
 
 @dataclass(frozen=True, slots=True)
