@@ -23,7 +23,7 @@ from wallaroo.timing.accumulators import (
     one_more,
     subtracted,
 )
-from wallaroo.timing.window_spec import AggregationSpec
+from wallaroo.timing.window_spec import AggregationSpec, BuiltIn
 
 __all__ = [
     "collect",
@@ -52,6 +52,7 @@ def count() -> BuiltInAggregation:
         merge=added,
         invert=subtracted,
         is_commutative=True,
+        built_in=BuiltIn.COUNT,
     )
     return BuiltInAggregation(spec, [])
 
@@ -69,6 +70,8 @@ def sum(f: Extract) -> BuiltInAggregation:
         update_returns=True,
         merge=added,
         is_commutative=True,
+        built_in=BuiltIn.SUM,
+        extract=f,
     )
     return _of("sum", f, spec)
 
@@ -94,6 +97,8 @@ def mean(f: Extract) -> BuiltInAggregation:
         merge=kept.merged,
         value=kept.value,
         is_commutative=True,
+        built_in=BuiltIn.MEAN,
+        extract=f,
     )
     return _of("mean", f, spec)
 
@@ -192,6 +197,8 @@ def _extreme(name: str, f: Extract, *, is_largest: bool) -> BuiltInAggregation:
         merge=kept.merged,
         value=first_of,
         is_commutative=True,
+        built_in=BuiltIn.MAX if is_largest else BuiltIn.MIN,
+        extract=f,
     )
     return _of(name, f, spec)
 

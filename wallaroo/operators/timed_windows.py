@@ -41,9 +41,15 @@ class TrackedObjects:
 class TimedWindows:
     """Windows that the clock fires."""
 
-    def __init__(self, windows: PaneStore | SessionStore | EphemeralStore) -> None:
+    def __init__(
+        self,
+        windows: PaneStore | SessionStore | EphemeralStore,
+        objects: TrackedObjects | None = None,
+    ) -> None:
+        """``objects`` are those of windows that each key has at times of its own."""
         self.windows = windows
         """The windows themselves, for chains and checkpoints."""
+        self.before_change = None if objects is None else objects.before_change
         self.add = windows.add
         """Adds a key's record with its time; ``fire_ready`` gives what that causes."""
 
@@ -51,6 +57,11 @@ class TimedWindows:
     def clock(self) -> int:
         """The last clock that ``advance`` was given."""
         return self.windows.clock
+
+    @property
+    def closed_until(self) -> int:
+        """Windows that end here or before are closed."""
+        return self.windows.closed_until
 
     @property
     def fired(self) -> int:
@@ -149,13 +160,14 @@ class TimedCounts:
 
 def store_of(spec: WindowSpec, state: KeyedState, *, tracks_changes: bool) -> TimedStore:
     """Return the store for these windows; ``state`` has the objects of windows of keys."""
+    objects = TrackedObjects(state)
     match spec.windows:
         case SessionWindows():
-            return TimedWindows(SessionStore(spec, TrackedObjects(state)))
+            return TimedWindows(SessionStore(spec, objects), objects)
         case EphemeralWindows():
-            return TimedWindows(EphemeralStore(spec, TrackedObjects(state)))
+            return TimedWindows(EphemeralStore(spec, objects), objects)
         case CountWindows():
-            return TimedCounts(CountStore(spec, TrackedObjects(state)), state)
+            return TimedCounts(CountStore(spec, objects), state)
         case _:
             return TimedWindows(PaneStore(spec, tracks_changes=tracks_changes))
 

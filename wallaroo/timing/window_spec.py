@@ -7,7 +7,7 @@ nanoseconds. A value here is sound by itself: nothing below checks it again.
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from wallaroo.durations import duration_text
 
@@ -157,8 +157,7 @@ class Window:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a window gives for a key, if its aggregation has no ``output`` of its own."""
 
     key: Any
@@ -167,6 +166,16 @@ class Result:
     end: int
     kind: str
     """``early``, ``final``, ``update`` or ``late``."""
+
+
+class BuiltIn(enum.Enum):
+    """Built-in aggregations that chains compute by themselves, without a call."""
+
+    COUNT = "count"
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    MEAN = "mean"
 
 
 def refuse_no_accumulator(aggregation: str) -> NoReturn:
@@ -198,6 +207,10 @@ class AggregationSpec:
     """``invert(total, part)`` takes a part out of a total again."""
     is_commutative: bool = False
     """Whether the order of the arguments of ``merge`` does not matter."""
+    built_in: BuiltIn | None = None
+    """Says that a chain may do the same as ``update`` by itself."""
+    extract: Callable[[Any], Any] | None = None
+    """The user's function from a record to a value, if it is built in and has one."""
 
     def updated(self, record: Any, accumulator: Any, time: int) -> Any:
         """Return the accumulator after one more record."""

@@ -5,8 +5,9 @@ result by itself, or goes on as a late one, is given before the next record is t
 """
 
 from wallaroo.operators.writing.text import ChainText
-from wallaroo.timing.accumulators import one_more
 from wallaroo.timing.window_spec import (
+    AggregationSpec,
+    BuiltIn,
     CountWindows,
     EphemeralWindows,
     LatePolicy,
@@ -26,8 +27,12 @@ def write_step(text: ChainText, step: Step) -> None:
     give = f"{text.name(f'give_{number}', text.bindings.gives[step.state])}(time)"
     if isinstance(spec.windows, SessionWindows | EphemeralWindows | CountWindows):
         add = text.user_name(f"add_{number}", store.add)
-        text.line(f"{add}(key, record, time)", site=step.name)
-        text.line(give)
+        lines = [f"{add}(key, record, time)", give]
+        if isinstance(spec.windows, SessionWindows) and _may_extend(spec):
+            _write_extension(text, step, spec.windows.gap_ns)
+            lines = ["else:", *(f"    {line}" for line in lines)]
+        for line in lines:
+            text.line(line, site=step.name if f"{add}(" in line else None)
     else:
         _write_pane(text, step, spec, give)
 
@@ -78,8 +83,8 @@ def _write_pane(text: ChainText, step: Step, spec: WindowSpec, give: str) -> Non
         f"    low_{number}, high_{number}, panes_{number}, get_{number}, new_{number} = found"
     )
     has_trigger = rules.until or rules.early_count or spec.fires_each_record
-    if aggregation.update is one_more and spec.is_in_parts and not has_trigger:
-        text.line(f"panes_{number}[key] = get_{number}(key, 0) + 1")
+    if aggregation.built_in is not None and spec.is_in_parts and not has_trigger:
+        _write_built_in(text, step, spec.aggregation)
         return
     _write_update(text, step, spec)
     if has_trigger:
@@ -88,21 +93,85 @@ def _write_pane(text: ChainText, step: Step, spec: WindowSpec, give: str) -> Non
         text.line(give)
 
 
+def _write_built_in(text: ChainText, step: Step, aggregation: AggregationSpec) -> None:
+    """Write the same as the update of a built-in aggregation does, without a call."""
+    number = step.id
+    put, get = f"panes_{number}[key]", f"get_{number}"
+    if aggregation.extract is None:
+        assert aggregation.built_in is BuiltIn.COUNT
+        text.line(f"{put} = {get}(key, 0) + 1")
+        return
+    value = f"{text.user_name(f'value_{number}', aggregation.extract)}(record)"
+    match aggregation.built_in:
+        case BuiltIn.SUM:
+            lines = [f"{put} = {get}(key, 0) + {value}"]
+        case BuiltIn.MEAN:
+            lines = [
+                f"value = {value}",
+                f"held = {get}(key)",
+                f"if held is None: {put} = 0 + value, 1",
+                f"else: {put} = held[0] + value, held[1] + 1",
+            ]
+        case _:
+            is_better = ">" if aggregation.built_in is BuiltIn.MAX else "<"
+            lines = [
+                f"value = {value}",
+                f"held = {get}(key)",
+                f"if held is None or value {is_better} held[0]: {put} = (value,)",
+            ]
+    for line in lines:
+        text.line(line, site=step.name)
+
+
+def _may_extend(spec: WindowSpec) -> bool:
+    """Return whether a chain may extend a session by itself: nobody looks at each record."""
+    windows, rules = spec.windows, spec.firing
+    has_trigger = rules.until or rules.early_count or rules.early_every_ns
+    return isinstance(windows, SessionWindows) and windows.longest_ns is None and not has_trigger
+
+
+def _write_extension(text: ChainText, step: Step, gap_ns: int) -> None:
+    """Write how a record is added to the only session of its key, if it is in it; that needs no
+    other timer."""
+    assert step.state is not None and step.window is not None
+    number, aggregation = step.id, step.window.aggregation
+    state, windows = text.bindings.states[step.state], text.bindings.timed_stores[step.state]
+    sessions_of = text.name(f"sessions_of_{number}", state.objects.get)
+    # Clocks move only between slices.
+    text.start_with(f"closed_{number} = {text.name(f'windows_{number}', windows)}.closed_until")
+    text.line(f"mine = {sessions_of}(key)")
+    is_in = f"mine[0].start <= time < mine[0].end > closed_{number}"
+    text.line(f"if mine is not None and len(mine) == 1 and {is_in}:")
+    with text.indented():
+        if state.changes is not None:
+            text.line(f"{text.name(f'changing_{number}', windows.before_change)}(key)")
+        text.line("session = mine[0]")
+        text.line("accumulator = session.accumulator")
+        _write_call(text, step, aggregation)
+        text.line("session.accumulator = accumulator")
+        text.line(f"if time + {gap_ns} > session.end: session.end = time + {gap_ns}")
+
+
 def _write_update(text: ChainText, step: Step, spec: WindowSpec) -> None:
     number, aggregation = step.id, spec.aggregation
     new = f"new_{number}(key)"
     if spec.is_in_parts:
         initial = text.user_name(f"initial_{number}", aggregation.initial, is_step=False)
         new = f"{initial}()"
-    update = text.user_name(f"update_{number}", aggregation.update)
-    time = ", time" if aggregation.update_takes_time else ""
     text.line(f"accumulator = get_{number}(key)")
     text.line(f"if accumulator is None: accumulator = {new}", site=step.name)
+    _write_call(text, step, aggregation)
+    # Only now: a key has no window if the update of its only record has raised.
+    text.line(f"panes_{number}[key] = accumulator")
+
+
+def _write_call(text: ChainText, step: Step, aggregation: AggregationSpec) -> None:
+    """Write how the user's function changes the variable ``accumulator``."""
+    update = text.user_name(f"update_{step.id}", aggregation.update)
+    time = ", time" if aggregation.update_takes_time else ""
     call = f"{update}(record, accumulator{time})"
     text.line(f"accumulator = {call}" if aggregation.update_returns else call, site=step.name)
     if aggregation.update_returns:
         text.refer(refuse_no_accumulator=refuse_no_accumulator)
         refuse = f"refuse_no_accumulator({aggregation.name!r})"
         text.line(f"if accumulator is None: {refuse}", site=step.name)
-    # Only now: a key has no window if the update of its only record has raised.
-    text.line(f"panes_{number}[key] = accumulator")
