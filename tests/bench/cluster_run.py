@@ -61,7 +61,7 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
         beside.begin()
         go.touch()
         if scenario.is_from_memory:
-            elapsed_s = receiver.wait(scenario.record_count, cluster.check)
+            elapsed_s = receiver.wait(scenario.line_count(sample), cluster.check)
         else:
             elapsed_s = feed(cluster, receiver, scenario, sample)
         used = sum(map(used_between, beside.end()), NOTHING)
@@ -71,7 +71,8 @@ def run_cluster(scenario: Scenario, sample: Sample) -> Measured:
 def fill(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sample) -> None:
     """Have the cluster make a state for each key, where they are many."""
     if sample.fill is not None:
-        _send(cluster, receiver, sample.fill, sample.frame_bytes, scenario.key_count, 1)
+        count = scenario.key_count
+        _send(cluster, receiver, sample.fill, sample.frame_bytes, count, count, 1)
 
 
 def feed(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sample) -> float:
@@ -82,6 +83,7 @@ def feed(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sampl
         sample.path,
         sample.frame_bytes,
         scenario.record_count,
+        scenario.line_count(sample),
         scenario.connections,
     )
 
@@ -92,6 +94,7 @@ def _send(
     path: Path,
     frame_bytes: int,
     record_count: int,
+    line_count: int,
     connections: int,
 ) -> float:
     with ExitStack() as stack:
@@ -101,4 +104,4 @@ def _send(
                  "--binary", "--msg-size", str(frame_bytes), "--repeat",
                  "--messages", str(record_count // connections)])  # fmt: skip
             stack.callback(end_process, sender)
-        return receiver.wait(record_count, cluster.check)
+        return receiver.wait(line_count, cluster.check)

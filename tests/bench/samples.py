@@ -23,6 +23,13 @@ def write_keys(path: Path, payload_bytes: int, key_count: int, *, is_each_key_on
     path.write_bytes(b"".join([header + HEADER.pack(key) + padding for key in keys]))
 
 
+def count_keys(path: Path, frame_bytes: int) -> int:
+    """Return how many different keys a file of ``write_keys`` has."""
+    data, first = path.read_bytes(), HEADER.size
+    starts = range(first, len(data), frame_bytes)
+    return len({data[start : start + HEADER.size] for start in starts})
+
+
 def write_documents(path: Path, payload_bytes: int, customer_count: int) -> None:
     """Write payloads of ``documents``: orders as JSON, each of exactly that size."""
     chance = random.Random(SEED)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench.samples import write_documents, write_keys
+from tests.bench.samples import count_keys, write_documents, write_keys
 
 KEYS_TO_FILL = 1_000
 """With fewer keys it makes no difference when their states are made."""
@@ -16,6 +16,8 @@ class Sample:
 
     path: Path
     frame_bytes: int
+    key_count: int = 0
+    """Keys that are in it, if that counts."""
     fill: Path | None = None
     """Frames of the same size with each key once, where making the states is not to be measured."""
 
@@ -50,6 +52,9 @@ class Scenario:
     is_each_key_once: bool = False
     """Keys in order, each one once, instead of drawn at random."""
     record_count: int = 2_000_000
+    windows: int = 0
+    """Its results come window by window, and there are so many windows; each has all keys of the
+    sample. 0: a result for each record."""
     is_from_memory: bool = False
     """The application has its input in a list; nothing is sent."""
     is_durable: bool = False
@@ -61,12 +66,16 @@ class Scenario:
     @property
     def is_filled(self) -> bool:
         """Whether all states are made before anything is measured."""
-        return self.key_count >= KEYS_TO_FILL and not self.is_each_key_once
+        return self.key_count >= KEYS_TO_FILL and not self.is_each_key_once and not self.windows
 
     @property
     def stretch(self) -> Stretch:
         """How the bare loop runs beside it."""
         return COLD if self.is_filled else WARM
+
+    def line_count(self, sample: Sample) -> int:
+        """Return how many lines come out."""
+        return self.windows * sample.key_count if self.windows else self.record_count
 
     @property
     def bare_loop(self) -> object:
@@ -109,6 +118,18 @@ def _json(workers: int, arguments: tuple[str, ...], target: str) -> Scenario:
         payload_bytes=130,
         key_count=100,
         record_count=500_000,
+        target=target,
+    )
+
+
+def _windows(*arguments: str, target: str = "") -> Scenario:
+    return Scenario(
+        name=", ".join(["1 worker, tumbling count", *arguments]),
+        module="windows",
+        arguments=arguments,
+        key_count=1_000,
+        record_count=39 * 50_000 + 1_000,
+        windows=39,
         target=target,
     )
 
@@ -172,6 +193,8 @@ COST = [
         record_count=100_000,
         target="1.10",
     ),
+    _windows(target="1.2"),
+    _windows("expert", target="1.3"),
 ]
 
 GROWTH = [
@@ -201,4 +224,6 @@ def make_sample(scenario: Scenario, folder: Path) -> Sample:
     fill = None
     if scenario.is_filled:
         fill = make_sample(replace(scenario, is_each_key_once=True), folder).path
-    return Sample(path, scenario.payload_bytes + 4, fill)
+    frame_bytes = scenario.payload_bytes + 4
+    key_count = count_keys(path, frame_bytes) if scenario.windows else 0
+    return Sample(path, frame_bytes, key_count, fill)
