@@ -5,22 +5,37 @@ dataclasses, and lists and dictionaries of these. The declared types are the onl
 """
 
 import math
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+from wallaroo.timing.instants import Instant
 
 T = TypeVar("T")
+
+OMITTED: Final = {"is_omitted": True}
+"""Metadata of a field at the end that is left out if it, and all behind it, have their defaults."""
 
 
 def to_plain(value: Any) -> Any:
     """Return `value` with each dataclass in it as a list."""
     if is_dataclass(value):
-        return [to_plain(getattr(value, field.name)) for field in fields(value)]
+        declared = fields(value)
+        end = len(declared)
+        while end and _is_left_out(value, declared[end - 1]):
+            end -= 1
+        return [to_plain(getattr(value, field.name)) for field in declared[:end]]
     if isinstance(value, list):
         return [to_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     return value
+
+
+def _is_left_out(value: Any, field: Field[Any]) -> bool:
+    if "is_omitted" not in field.metadata or field.default_factory is MISSING:
+        return False
+    return bool(getattr(value, field.name) == field.default_factory())
 
 
 def from_plain(kind: type[T], value: object) -> T:
@@ -68,7 +83,8 @@ def _checked(declared: Any, value: Any, where: str) -> Any:
         return from_plain(plain, value)
     if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {plain.__name__}, got {type(value).__name__}")
-    if plain in (int, float) and not (math.isfinite(value) and value >= 0):
+    is_number = plain in (int, float) and declared is not Instant
+    if is_number and not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{where} must not be {value}")
     if plain is list:
         (of,) = arguments

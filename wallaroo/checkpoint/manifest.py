@@ -18,11 +18,12 @@ from wallaroo.checkpoint.blocks import (
     encode_header,
     read_blocks,
 )
-from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
+from wallaroo.checkpoint.dataclass_codec import OMITTED, from_plain, to_plain
 from wallaroo.checkpoint.shapes import StateShape
 from wallaroo.errors import DamagedFileError
 from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, WorkerName
+from wallaroo.timing.instants import BEFORE_ALL, END, Instant
 
 MANIFEST_FOLDER = "manifests/"
 PART_FOLDER = "parts/"
@@ -42,6 +43,20 @@ class PartRef:
     """Position of the state in the plan."""
     byte_count: int
     key_count: int
+    until: Instant = field(default_factory=lambda: Instant(END), metadata=OMITTED)
+    """Of windows: once all has fired up to here, nothing in it is needed any more."""
+    fired: Instant = field(default_factory=lambda: Instant(BEFORE_ALL), metadata=OMITTED)
+    """Of windows: up to when they had fired here before keys moved in that had not fired as far."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockShare:
+    """How far a timed state is on one worker, and why."""
+
+    clock: Instant
+    fired: Instant
+    vector: list[Any]
+    """The last watermark of each sender: ``[edge, worker, time, status]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,10 @@ class WorkerCheckpoint:
     took: dict[str, dict[int, list[int]]] = field(default_factory=dict)
     """By state and barrier: the partitions that moved back to it. Of these, parts from before the
     barrier may hold keys that were deleted elsewhere meanwhile."""
+    clocks: dict[str, ClockShare] = field(default_factory=dict, metadata=OMITTED)
+    """By timed state."""
+    source_times: dict[int, Instant] = field(default_factory=dict, metadata=OMITTED)
+    """The watermark of each source here, by pipeline."""
 
     def to_wire(self) -> list[Any]:
         """Return the values as lists, as msgpack packs them."""

@@ -7,6 +7,15 @@ Each chunk is one block, whose body is::
 Keys are a msgpack array: of texts if all keys are ``str`` (form 0), otherwise of canonical key
 bytes (form 1). The state objects are one pickle of a list, so what they share is kept once.
 ``None`` instead of an object is a tombstone: the key was deleted, whatever older parts hold of it.
+
+Chunks of windows that are stored by time say which pane they belong to (forms 2 and 3, with keys as
+in 0 and 1)::
+
+    form (u8), how many (u32), bytes of the keys (u32), time (i64), kind (u8), keys, state objects
+
+The kind says how they go with older chunks of the pane, see ``wallaroo.timing.pane_saving``; keys
+that are *done* have no objects.
+
 Keys can be read without the pickle. Reading it creates objects of the application's classes, so it
 is read only if these are needed, and only after the block's checksum has matched.
 """
@@ -38,41 +47,51 @@ from wallaroo.checkpoint.pickling import (
 from wallaroo.checkpoint.unpickling import unpickle_states
 from wallaroo.describing import error_text
 from wallaroo.errors import DamagedFileError, StateObjectError
+from wallaroo.operators.saved_state import PaneTag
 from wallaroo.routing.keys import Key, display_key, key_bytes, key_from_bytes, short_repr
+from wallaroo.timing.pane_saving import ChunkKind
 
 PART_HEADER = encode_header(FileKind.PART)
 """The first bytes of a part file; chunks follow."""
 
 _TEXTS = 0
 _KEY_BYTES = 1
+_TAGGED = 2
+"""Added to the form of the keys if there is a tag."""
 
 _HEAD = struct.Struct(">BII")
+_TAG = struct.Struct(">qB")
 
 
 def encode_chunk(
-    keys: Sequence[Key], states: Sequence[object], state: str, pickler: StatePickler
+    keys: Sequence[Key],
+    states: Sequence[object],
+    state: str,
+    pickler: StatePickler,
+    tag: PaneTag | None = None,
 ) -> bytes:
     """Return a chunk of canonical `keys` and their objects, as a block of a part file.
 
     Raises ``StateObjectError``, with the name of the `state` and the key, if an object cannot be
     pickled or not be read back.
     """
+    head = _head(keys, tag)
+    if tag is not None and tag.kind is ChunkKind.DONE:
+        return encode_block(head)
     if len(keys) != len(states):
         raise ValueError(f"a chunk needs a state object for each of its {len(keys)} keys")
-    form, packed = _pack_keys(keys)
     try:
         pickled = pickler.pickle_together(list(states))
     except BaseException as error:
         # How objects pickle is user code, and so is a sys.exit() in it.
         raise _unsavable(keys, states, state, pickler, error) from error
-    return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
+    return encode_block(head + pickled)
 
 
 def encode_copies(keys: Sequence[Key], copies: Sequence[bytes]) -> bytes:
     """Return a chunk of objects that ``pickle_state`` has pickled one by one."""
-    form, packed = _pack_keys(keys)
     pickled = pickle.dumps([PickledState(copy) for copy in copies], PICKLE_PROTOCOL)
-    return encode_block(_HEAD.pack(form, len(keys), len(packed)) + packed + pickled)
+    return encode_block(_head(keys) + pickled)
 
 
 def pickle_state(key: Key, value: object, state: str, pickler: StatePickler) -> bytes:
@@ -90,6 +109,8 @@ class Chunk:
     file: str
     offset: int
     key_count: int
+    tag: PaneTag | None
+    """What its keys mean if they are windows stored by time."""
     _form: int = field(repr=False)
     _keys: bytes = field(repr=False)
     _states: bytes = field(repr=False)
@@ -110,8 +131,10 @@ class Chunk:
 
         This runs code of the application, since its classes decide how they unpickle. An object
         that fails is an ``Unreadable``; with `may_be_removed`, a ``RemovedClassObject`` if its
-        class does not exist.
+        class does not exist. There are none if its keys are done.
         """
+        if self.tag is not None and self.tag.kind is ChunkKind.DONE:
+            return []
         states = unpickle_states(self._states, self.key_count, may_be_removed=may_be_removed)
         if states is None:
             raise self._damage(f"a chunk does not have {self.key_count} state objects")
@@ -154,10 +177,28 @@ def _chunk(block: Block, file: str) -> Chunk:
     if len(body) < _HEAD.size:
         raise DamagedFileError(file, block.offset, "a block is not a chunk", HINT_RESTORE)
     form, key_count, keys_bytes = _HEAD.unpack_from(body)
-    keys_end = _HEAD.size + keys_bytes
-    if form not in (_TEXTS, _KEY_BYTES) or keys_end > len(body):
+    start, tag = _HEAD.size, None
+    try:
+        if form >= _TAGGED:
+            time, kind = _TAG.unpack_from(body, start)
+            form, start, tag = form - _TAGGED, start + _TAG.size, PaneTag(ChunkKind(kind), time)
+    except (struct.error, ValueError) as error:
+        raise DamagedFileError(
+            file, block.offset, "a block is not a chunk", HINT_RESTORE
+        ) from error
+    end = start + keys_bytes
+    if form not in (_TEXTS, _KEY_BYTES) or end > len(body):
         raise DamagedFileError(file, block.offset, "a block is not a chunk", HINT_RESTORE)
-    return Chunk(file, block.offset, key_count, form, body[_HEAD.size : keys_end], body[keys_end:])
+    return Chunk(file, block.offset, key_count, tag, form, body[start:end], body[end:])
+
+
+def _head(keys: Sequence[Key], tag: PaneTag | None = None) -> bytes:
+    """Return what a chunk has before its state objects."""
+    form, packed = _pack_keys(keys)
+    if tag is None:
+        return _HEAD.pack(form, len(keys), len(packed)) + packed
+    head = _HEAD.pack(form + _TAGGED, len(keys), len(packed))
+    return head + _TAG.pack(tag.time, tag.kind) + packed
 
 
 def _pack_keys(keys: Sequence[Key]) -> tuple[int, bytes]:

@@ -23,9 +23,10 @@ from wallaroo.describing import error_text
 from wallaroo.errors import MissingObjectError, StateObjectError
 from wallaroo.metrics.tally import Counts, add_counts
 from wallaroo.names import NO_BARRIER, CheckpointId, WorkerName
-from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.saved_state import PaneTag, Progress, SavedState, StateChunk
 from wallaroo.routing.keys import Key, display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.timing.instants import BEFORE_ALL
 from wallaroo.topology.plan import Application, held_states
 
 UPGRADE_BATCH_KEYS = 500
@@ -70,7 +71,7 @@ class Restorer:
         self,
         me: WorkerName,
         plan: Application,
-        states: Mapping[str, KeyedState],
+        states: Mapping[str, SavedState],
         maps: dict[str, PartitionMap],
         shapes: dict[str, StateShape],
         store: PartStore,
@@ -100,12 +101,18 @@ class Restorer:
         if saved_maps != list(self._maps.values()):
             mine = None
         # If partitions have other owners now, each worker reads all parts and keeps its own keys.
-        for worker in manifest.workers.values() if mine is None else [mine]:
+        shares = [*manifest.workers.values()]
+        loaded = shares if mine is None else [mine]
+        for name, each in self._states.items():
+            each.begin_restore(progress_of(name, shares), progress_of(name, loaded))
+        for worker in loaded:
             await self._load(worker, saved_maps, is_all_mine=mine is not None)
+        for each in self._states.values():
+            each.end_restore()
         for state in self._changed:
-            await self._upgrade(state)
+            await self._upgrade(state, self._converted)
         for state in self._held:
-            await self._upgrade_held(state)
+            await self._upgrade(state, self._converted_held)
         unreadable = [*self._unreadable.values()]
         if mine is None or unreadable or self._changed:
             # Everything is written again: the next start must not meet the same objects again, and
@@ -130,72 +137,90 @@ class Restorer:
                 data = await self._store.get(part.name)
             except MissingObjectError as error:
                 raise MissingObjectError(error.what, HINT_RESTORE) from error
+            clock = share.clocks.get(state)
+            fired = BEFORE_ALL if clock is None else max(clock.fired, part.fired)
             for chunk in read_part(data, part, self._store.describe(part.name)):
-                self._load_chunk(state, chunk, is_wanted)
+                self._load_chunk(state, chunk, is_wanted, fired)
                 await self._pause(0)
 
     def _load_chunk(
-        self, state: str, chunk: Chunk, is_wanted: Callable[[Any, Any], bool] | None
+        self, state: str, chunk: Chunk, is_wanted: Callable[[Any, Any], bool] | None, fired: int
     ) -> None:
-        states = self._states[state]
+        states, keys = self._states[state], chunk.keys()
         may_have_changed = state in self._changed or state in self._held
         may_be_removed = may_have_changed and self._plan.states[state].upgrade is not None
         values = chunk.states(may_be_removed=may_be_removed)
-        for key, value in zip(chunk.keys(), values, strict=True):
+        if not values:
+            done = [key for key in keys if is_wanted is None or is_wanted(key, chunk.tag)]
+            states.fill(StateChunk(done, [], chunk.tag), fired)
+            return
+        wanted: dict[Any, Any] = {}
+        for key, value in zip(keys, values, strict=True):
             if is_wanted is not None and not is_wanted(key, value):
                 continue
             if type(value) is Unreadable:
-                # An older object of the key must not replace it.
                 problem = f"{value.error} ({chunk.file}, byte {chunk.offset})"
-                self._drop_unreadable(state, key, problem)
+                self._drop_unreadable(state, key, problem, chunk.tag)
                 continue
-            if value is None:
-                states.remove(key)  # a tombstone
-            else:
-                states.put(key, value)
-            if self._unreadable:
+            if chunk.tag is not None and state in self._changed and value is not None:
+                # Now, since what older chunks have of the key is merged with it.
+                value = self._converted(state, key, value)
+                if value is None:
+                    self._states[state].drop_restored(key, chunk.tag)
+                    continue
+            wanted[key] = value
+            if self._unreadable and chunk.tag is None:
                 self._unreadable.pop((state, key), None)
+        for key, error in states.fill(StateChunk([*wanted], [*wanted.values()], chunk.tag), fired):
+            problem = f"its windows cannot be merged: {error_text(error)}"
+            self._unreadable[state, key] = UnreadableKey(state, key, problem)
 
-    def _drop_unreadable(self, state: str, key: Any, problem: str) -> None:
-        self._states[state].remove(key)
+    def _drop_unreadable(self, state: str, key: Any, problem: str, tag: PaneTag | None) -> None:
+        """Note a key that cannot be read; an older object of it must not replace it."""
+        self._states[state].drop_restored(key, tag)
         self._unreadable[state, key] = UnreadableKey(state, key, problem)
 
-    async def _upgrade(self, state: str) -> None:
+    def _converted(self, state: str, key: Any, old: Any) -> Any:
+        """Return what the upgrade function makes of an object; ``None`` if it fails, which is
+        noted."""
         upgrade = self._plan.states[state].upgrade
         if upgrade is None:
-            return
-        states, unknown = self._states[state], StateShape("", [])
-        for index, (key, old) in enumerate([*states.items()]):
-            try:
-                new = upgrade(old)
-                states.put(key, new)
-                problem = misfit(new, unknown, self._shapes[state])
-                problem = problem and f"what its upgrade function returned {problem}"
-            except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
-                problem = f"its upgrade function raised {error_text(error)}"
-            if problem:
-                self._drop_unreadable(state, key, problem)
-            if index % UPGRADE_BATCH_KEYS == 0:
-                await self._pause(0)
+            return old
+        try:
+            new = upgrade(old)
+            problem = misfit(new, StateShape("", []), self._shapes[state])
+            problem = problem and f"what its upgrade function returned {problem}"
+        except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
+            problem = f"its upgrade function raised {error_text(error)}"
+        if problem:
+            self._unreadable[state, key] = UnreadableKey(state, key, problem)
+            return None
+        return new
 
-    async def _upgrade_held(self, state: str) -> None:
+    def _converted_held(self, state: str, key: Any, waiting: list[Any]) -> Any:
         """Convert each record that waits, since nothing tells old records from new ones."""
         upgrade = self._plan.states[state].upgrade
-        if upgrade is None:
+        assert upgrade is not None
+        problem = ""
+        try:
+            for held in waiting:
+                held.upgrade(upgrade)
+                if missing := missing_attributes(held.record):
+                    problem = f"its upgrade function returned a record without {missing[0]}"
+        except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
+            problem = f"its upgrade function raised {error_text(error)}"
+        if problem:
+            self._unreadable[state, key] = UnreadableKey(state, key, problem)
+            return None
+        return waiting
+
+    async def _upgrade(self, state: str, convert: Callable[[str, Any, Any], Any]) -> None:
+        if self._plan.states[state].upgrade is None:
             return
-        states = self._states[state]
-        for key, waiting in [*states.items()]:
-            problem = ""
-            try:
-                for held in waiting:
-                    held.upgrade(upgrade)
-                    if missing := missing_attributes(held.record):
-                        problem = f"its upgrade function returned a record without {missing[0]}"
-            except BaseException as error:  # noqa: BLE001  it is the user's, and so is a sys.exit()
-                problem = f"its upgrade function raised {error_text(error)}"
-            if problem:
-                self._drop_unreadable(state, key, problem)
-            await self._pause(0)
+        converted = self._states[state].convert(lambda key, old: convert(state, key, old))
+        for index, _ in enumerate(converted):
+            if index % UPGRADE_BATCH_KEYS == 0:
+                await self._pause(0)
 
     def _filter(
         self,
@@ -222,6 +247,12 @@ class Restorer:
             return not took_later or saved_partition_of(key) not in took_later
 
         return is_wanted
+
+
+def progress_of(state: str, shares: Sequence[WorkerCheckpoint]) -> list[Progress]:
+    """Return how far a state was on each worker; none if it has no time."""
+    clocks = (share.clocks.get(state) for share in shares)
+    return [Progress(clock.clock, clock.fired) for clock in clocks if clock is not None]
 
 
 def taken_since(part: PartRef, took: dict[int, list[int]]) -> frozenset[int]:

@@ -31,6 +31,10 @@ Nothing here waits or does I/O. Parts leave by ``part_written``, and answers com
   that travel would have to be kept until no part of any worker can hold the key. Instead, a share
   names the partitions that moved back (``took``), and a restore takes nothing of them from older
   parts: all that was in them when they moved back has been written since.
+* *A window fires twice, since keys have moved in that had fired less far.* A part may hold windows
+  that are over among others that are not. Which are over follows from how far all has fired, and
+  that goes back if such keys move in. So before that, parts in which all is over are dropped, and
+  the others note how far their own keys had fired (``PartRef.fired``).
 
 **Invariants**
 
@@ -44,7 +48,8 @@ Nothing here waits or does I/O. Parts leave by ``part_written``, and answers com
    that decides this, and every call that can make one of the three true ends with it.
 4. A part is *superseded* once all its keys are marked as changed. The next round writes these keys
    again, so its share leaves the part out: the part is *leaving*. A commit drops it. If the round
-   is abandoned, its keys are marked again, so the part is superseded again and still listed.
+   is abandoned, its keys are marked again, so the part is superseded again and still listed. A part
+   of which all windows are over is superseded, too.
 
 **Why this order**
 
@@ -56,11 +61,13 @@ slices, and ``committed``. All four are measured here, since only the worker's t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.manifest import (
+    ClockShare,
     JournalPosition,
     PartRef,
     SinkShare,
@@ -83,6 +90,11 @@ from wallaroo.metrics.tally import Counts
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, PartitionId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
+from wallaroo.operators.saved_state import PaneTag
+from wallaroo.timing.instants import BEFORE_ALL, END, Instant
+from wallaroo.timing.pane_saving import PaneChunk
+
+NO_VECTORS: Mapping[str, list[Any]] = MappingProxyType({})
 
 Took = dict[str, dict[int, list[int]]]
 
@@ -107,6 +119,8 @@ class _Buffer:
     chunks: list[bytes] = field(default_factory=lambda: [PART_HEADER])
     byte_count: int = len(PART_HEADER)
     key_count: int = 0
+    until: int = BEFORE_ALL
+    """See ``PartRef.until``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,8 @@ class SourcePositions:
 
     journals: list[JournalPosition]
     sources: dict[int, Any]
+    times: dict[int, Instant] = field(default_factory=dict)
+    """The watermark of each source whose records have times."""
 
 
 @dataclass(slots=True)
@@ -126,6 +142,7 @@ class _Share:
     buffers: list[_Buffer]
     key_counts: dict[str, int]
     counts: dict[str, Counts]
+    clocks: dict[str, ClockShare]
     parts: list[PartRef] = field(default_factory=list)
     being_stored: set[str] = field(default_factory=set)
     output: SinkShare | None = None
@@ -142,16 +159,22 @@ class _ChunkWriter:
     state: str
     pickler: StatePickler
     clock: Callable[[], float]
-    keep: Callable[[bytes, int], None]
-    """Gets a chunk and the number of its keys."""
+    keep: Callable[[bytes, int, int], None]
+    """Gets a chunk, the number of its keys, and until when it is needed."""
     copied: Callable[[float], None]
     """Gets the seconds that a copy took."""
 
     def write(self, keys: list[Any], states: list[Any]) -> None:
-        self.keep(encode_chunk(keys, states, self.state, self.pickler), len(keys))
+        self.keep(encode_chunk(keys, states, self.state, self.pickler), len(keys), END)
 
     def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
-        self.keep(encode_copies(keys, copies), len(keys))
+        self.keep(encode_copies(keys, copies), len(keys), END)
+
+    def write_pane(self, chunk: PaneChunk, until: int) -> None:
+        kind, time, keys, accumulators = chunk
+        tag = PaneTag(kind, time)
+        data = encode_chunk(keys, accumulators, self.state, self.pickler, tag)
+        self.keep(data, len(keys), until)
 
     def copy(self, key: Any, state: Any) -> bytes:
         started_s = self.clock()
@@ -195,11 +218,12 @@ class ShareWriter:
         self._epoch = epoch
         self._clock = clock
         self._limits = limits
-        self._states = dataflow.states
+        self._states = dataflow.saved_states
         self._changes = [
             (name, each.changes) for name, each in self._states.items() if each.changes is not None
         ]
         self._freeze = dataflow.freeze
+        self._progress = dataflow.progress
         self._counts = dataflow.counts
         self._pacer = Pacer()
         self._share: _Share | None = None
@@ -251,21 +275,45 @@ class ShareWriter:
 
     # A checkpoint, from the barrier on
 
-    def freeze(self, checkpoint: CheckpointId, positions: SourcePositions) -> None:
-        """Start a share: everything before the barrier is processed, and nothing behind it."""
+    def freeze(
+        self,
+        checkpoint: CheckpointId,
+        positions: SourcePositions,
+        vectors: Mapping[str, list[Any]] = NO_VECTORS,
+    ) -> None:
+        """Start a share: everything before the barrier is processed, and nothing behind it.
+
+        ``vectors`` says, by timed state, what has arrived from each sender of its clock.
+        """
         assert self._share is None, "the last checkpoint was neither finished nor abandoned"
         key_counts = {name: len(states) for name, states in self._states.items()}
         buffers = [_Buffer() for _ in self._changes]
-        self._share = _Share(checkpoint, positions, buffers, key_counts, self._counts())
+        clocks = {
+            name: ClockShare(Instant(clock), Instant(fired), vectors.get(name, []))
+            for name, (clock, fired) in self._progress().items()
+        }
+        self._share = _Share(checkpoint, positions, buffers, key_counts, self._counts(), clocks)
+        self._expire()
         self._leaving, self._superseded = self._superseded, frozenset()
         self._freeze(self._writers)
 
-    def _keep(self, index: int, chunk: bytes, key_count: int) -> None:
+    def _expire(self) -> None:
+        """Leave the parts out of which all windows are over."""
+        progress = self._progress()
+        fired = [progress[name].fired if name in progress else None for name in self._states]
+        self._superseded |= {
+            part.name
+            for part in self._parts
+            if (at := fired[part.state]) is not None and part.until <= at
+        }
+
+    def _keep(self, index: int, chunk: bytes, key_count: int, until: int) -> None:
         assert self._share is not None
         buffer = self._share.buffers[index]
         buffer.chunks.append(chunk)
         buffer.byte_count += len(chunk)
         buffer.key_count += key_count
+        buffer.until = max(buffer.until, until)
         if buffer.byte_count >= self._limits.part_bytes:
             self._put(self._share, index)
 
@@ -301,8 +349,9 @@ class ShareWriter:
         buffer, share.buffers[index] = share.buffers[index], _Buffer()
         name = part_name(share.checkpoint, self._me, self._epoch, index, self._part_count)
         self._part_count += 1
+        until = Instant(buffer.until)
         share.parts.append(
-            PartRef(name, share.checkpoint, index, buffer.byte_count, buffer.key_count)
+            PartRef(name, share.checkpoint, index, buffer.byte_count, buffer.key_count, until)
         )
         share.being_stored.add(name)
         self._events.part_written(name, b"".join(buffer.chunks))
@@ -356,6 +405,8 @@ class ShareWriter:
                 outbox=share.output.outbox,
                 prepared=share.output.prepared,
                 took=_that_matter(self._took, parts),
+                clocks=share.clocks,
+                source_times=share.positions.times,
             )
         )
 
@@ -400,6 +451,15 @@ class ShareWriter:
         if gave:
             self._gave_at = checkpoint
 
+    def before_take_in(self) -> None:
+        """Note how far everything here has fired, before keys move in that may have fired less."""
+        self._expire()
+        progress = self._progress()
+        fired = [progress[name].fired if name in progress else BEFORE_ALL for name in self._states]
+        self._parts = [
+            replace(part, fired=Instant(max(part.fired, fired[part.state]))) for part in self._parts
+        ]
+
     def inherit(self, staged: list[StagedOutput]) -> None:
         """List output of a worker that has left, as it staged it, in the next checkpoint."""
         self._inherited += staged
@@ -413,7 +473,7 @@ class ShareWriter:
         """Forget all parts, and write every key of this worker in the next checkpoint."""
         self._parts, self._took = [], {}
         for state in self._states.values():
-            state.mark_changed(state)
+            state.mark_all_changed()
 
     async def compact(self, store: PartStore, pause: Pause) -> None:
         """Mark the keys of the oldest parts as changed if parts hold too many copies.
@@ -427,12 +487,17 @@ class ShareWriter:
         self._is_compacting = True
         states = [*self._states.values()]
         try:
+            for state in states:
+                for _ in state.tidy():
+                    await pause(0)
             for part in self._surplus():
                 data = await store.get(part.name)
+                is_rewritten = True
                 for chunk in read_part(data, part, store.describe(part.name)):
-                    states[part.state].mark_changed(chunk.keys())
+                    is_rewritten &= states[part.state].rewrite(chunk.keys(), chunk.tag)
                     await pause(0)
-                self._superseded |= {part.name}
+                if is_rewritten:
+                    self._superseded |= {part.name}
         finally:
             self._is_compacting = False
 

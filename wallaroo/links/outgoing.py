@@ -4,7 +4,7 @@ A connection may break and be replaced; a link lasts as long as its epoch. The d
 the stream into frames and calls ``received`` with them; frames to send go to ``Connection``.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from wallaroo.checkpoint.store import Pause
@@ -91,9 +91,11 @@ class OutgoingLink:
         """Send states that the other worker will own."""
         self._write(self._sender.send_states(resize, state, body))
 
-    def send_moved_all(self, resize: int, key_count: int) -> None:
+    def send_moved_all(
+        self, resize: int, key_count: int, clocks: Mapping[str, tuple[int, int]]
+    ) -> None:
         """Report that all states are sent."""
-        self._write(self._sender.send_moved_all(resize, key_count))
+        self._write(self._sender.send_moved_all(resize, key_count, clocks))
 
     def _write(self, data: bytes) -> None:
         if data:

@@ -16,6 +16,8 @@ chunk by chunk (``_spent``), and not all at once when a checkpoint is committed.
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from wallaroo.timing.pane_saving import PaneChunk
+
 STALE_AT_ONCE = 4
 """A slice looks at no more than this many times the keys it wants, to find unwritten ones."""
 
@@ -34,6 +36,10 @@ class StateWriter(Protocol):
 
     def copy(self, key: Any, state: Any) -> bytes:
         """Return a pickle of a key's state, which is about to change, or of a tombstone."""
+        ...
+
+    def write_pane(self, chunk: PaneChunk, until: int) -> None:
+        """Write keys of a pane, which are needed until everything has fired up to ``until``."""
         ...
 
 

@@ -31,6 +31,7 @@ from wallaroo.operators.failures import Failure, Site, StopOnError, describe_fai
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
+from wallaroo.operators.saved_state import Progress, SavedState
 from wallaroo.operators.station_records import StationRecords
 from wallaroo.operators.timed_states import timed_states_of
 from wallaroo.operators.writing.bindings import Bindings
@@ -112,6 +113,10 @@ class Dataflow:
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
         """The records counted on this worker."""
         self.timed = timed_states_of(self, plan, tracks_changes=options.tracks_changes)
+        self.saved_states: dict[str, SavedState] = {**self.states}
+        """What checkpoints and moves take of each state, in the order of the plan."""
+        if self.timed is not None:
+            self.saved_states |= self.timed.saved_states()
         self.waiting = StationRecords(plan, me, self.tally, options.resources, self)
         self.probe: Probe | None = None
         if options.clock_ns is not None:
@@ -246,7 +251,14 @@ class Dataflow:
 
         ``writers`` get them, by state.
         """
-        self._bindings.freeze(writers)
+        for name, writer in writers.items():
+            self.saved_states[name].freeze(writer)
+        self._bindings.changes_are_frozen()
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far each timed state is."""
+        progress = {name: state.progress for name, state in self.saved_states.items()}
+        return {name: each for name, each in progress.items() if each is not None}
 
     # Records in
 

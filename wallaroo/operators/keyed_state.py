@@ -9,11 +9,12 @@ once, and the next checkpoint holds a tombstone for it (see ``changes``), since 
 the key.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from wallaroo.operators.changes import StateChanges, StateWriter
+from wallaroo.operators.saved_state import Moved, PaneTag, Progress, StateChunk
 
 
 class KeyedState(Mapping[Any, Any]):
@@ -46,7 +47,38 @@ class KeyedState(Mapping[Any, Any]):
         """Return a cursor that reads the keys while records go on."""
         return KeyCursor(self)
 
+    progress: Progress | None = None
+
     # As a checkpoint holds them
+
+    def begin_restore(self, saved: Sequence[Progress], mine: Sequence[Progress]) -> None:
+        """Do nothing: it has no time."""
+
+    def fill(self, chunk: StateChunk, fired: int) -> Sequence[tuple[Any, BaseException]]:
+        """Add a chunk of a checkpoint, the oldest first; ``None`` is a tombstone."""
+        for key, value in zip(chunk.keys, chunk.values, strict=True):
+            if value is None:
+                self.remove(key)
+            else:
+                self.put(key, value)
+        return ()
+
+    def convert(self, convert: Callable[[Any, Any], Any]) -> Iterator[None]:
+        """Replace each object by what ``convert`` makes of it; ``None`` drops the key."""
+        for key, old in [*self.objects.items()]:
+            new = convert(key, old)
+            if new is None:
+                self.remove(key)
+            else:
+                self.put(key, new)
+            yield
+
+    def drop_restored(self, key: Any, tag: PaneTag | None) -> None:
+        """Remove what older chunks have of a key, which cannot be read."""
+        self.remove(key)
+
+    def end_restore(self) -> None:
+        """Do nothing: each chunk is complete."""
 
     def put(self, key: Any, value: Any) -> None:
         """Set the object of a key as a checkpoint holds it: it does not count as changed."""
@@ -79,6 +111,19 @@ class KeyedState(Mapping[Any, Any]):
         if self.changes is not None:
             self.changes.mark_changed([key for key in keys if key in self.objects])
 
+    def mark_all_changed(self) -> None:
+        """Write every key in the next checkpoint."""
+        self.mark_changed(self.objects)
+
+    def rewrite(self, keys: Sequence[Any], tag: PaneTag | None) -> bool:
+        """Write what is left of a chunk again in the next checkpoint."""
+        self.mark_changed(keys)
+        return True
+
+    def tidy(self) -> Iterator[None]:
+        """Do nothing: changes are kept as keys."""
+        return iter(())
+
     def freeze(self, writer: StateWriter) -> None:
         """Freeze the keys that changed: ``writer`` receives their objects as they are now."""
         if self.changes is not None:
@@ -91,6 +136,20 @@ class KeyedState(Mapping[Any, Any]):
         self.objects.update(objects)
         if self.changes is not None:
             self.changes.add_moved(objects)
+
+    def moving(self, keys: Collection[Any], key_count: Callable[[], int]) -> Iterator[StateChunk]:
+        """Yield keys with their objects, ``key_count()`` at a time; they stay until ``drop``."""
+        waiting = iter(keys)
+        while part := list(islice(waiting, key_count())):
+            # Some may have been deleted since they were found.
+            found = [key for key in part if key in self.objects]
+            yield StateChunk(found, [self.objects[key] for key in found])
+
+    def take_in(self, givers: Iterable[Moved]) -> None:
+        """Add keys that this worker owns now; its checkpoints do not have them yet."""
+        for giver in givers:
+            for chunk in giver.chunks:
+                self.install(dict(zip(chunk.keys, chunk.values, strict=True)))
 
     def drop(self, keys: Iterable[Any]) -> None:
         """Remove keys that another worker owns now."""

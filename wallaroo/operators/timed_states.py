@@ -20,6 +20,7 @@ from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Tally
 from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.saved_state import SavedState
 from wallaroo.operators.timed_store import Due, TimedStore
 from wallaroo.operators.timed_windows import store_of
 from wallaroo.operators.writing.bindings import Bindings
@@ -64,7 +65,8 @@ class TimedStates:
         for name in self._steps:
             timing = plan.states[name].timing
             assert timing is not None
-            self.stores[name] = store_of(timing, worker.states[name], tracks_changes=tracks_changes)
+            state = worker.states[name]
+            self.stores[name] = store_of(name, timing, state, tracks_changes=tracks_changes)
         self._fired: dict[str, Callable[..., None]] = {}
         self._late: dict[str, Callable[..., None]] = {}
 
@@ -77,6 +79,11 @@ class TimedStates:
     def gives(self) -> dict[str, Callable[[int], None]]:
         """Return what chains call to give what a record has caused, by state."""
         return {name: partial(self.give, name) for name in self.stores}
+
+    def saved_states(self) -> dict[str, SavedState]:
+        """Return what checkpoints and moves take of them, by state."""
+        saved = (store.saved_states() for store in self.stores.values())
+        return {name: state for states in saved for name, state in states.items()}
 
     def write_chains(self, bindings: Bindings) -> None:
         """Write the chains behind the ports for the members that ``bindings`` are for."""

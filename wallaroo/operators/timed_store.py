@@ -1,8 +1,10 @@
 """What a state that time changes is for everything around it, whatever kind it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+from wallaroo.operators.saved_state import SavedState
 
 LateRecord = tuple[Any, Any, int]
 """Key, record and time."""
@@ -72,6 +74,10 @@ class TimedStore(Protocol):
 
     def take_late(self) -> list[LateRecord]:
         """Return the late records that go on by themselves."""
+        ...
+
+    def saved_states(self) -> Mapping[str, SavedState]:
+        """Return what checkpoints and moves take of it, by state."""
         ...
 
     def figures(self) -> TimedFigures:

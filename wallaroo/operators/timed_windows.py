@@ -1,11 +1,15 @@
 """Windows as timed stores: the one that a state has, and its results as chains take them."""
 
 from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.pane_state import PaneState
+from wallaroo.operators.saved_state import SavedState
+from wallaroo.operators.timed_keyed_state import TimedKeyedState
 from wallaroo.operators.timed_store import Broken, Due, LateRecord, TimedFigures, TimedStore
-from wallaroo.timing.counts import CountStore
+from wallaroo.timing.counts import CountStore, CountWindow, KeyCounts
 from wallaroo.timing.ephemeral import EphemeralStore
 from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.timing.pane_store import PaneStore
@@ -44,6 +48,7 @@ class TimedWindows:
     def __init__(
         self,
         windows: PaneStore | SessionStore | EphemeralStore,
+        saved_states: Mapping[str, SavedState],
         objects: TrackedObjects | None = None,
     ) -> None:
         """``objects`` are those of windows that each key has at times of its own."""
@@ -52,6 +57,7 @@ class TimedWindows:
         self.before_change = None if objects is None else objects.before_change
         self.add = windows.add
         """Adds a key's record with its time; ``fire_ready`` gives what that causes."""
+        self._saved_states = saved_states
 
     @property
     def clock(self) -> int:
@@ -94,6 +100,10 @@ class TimedWindows:
         """Return the late records that go on by themselves."""
         return self.windows.take_side()
 
+    def saved_states(self) -> Mapping[str, SavedState]:
+        """Return what checkpoints and moves take of it, by state."""
+        return self._saved_states
+
     def figures(self) -> TimedFigures:
         """Return what is shown of them."""
         windows = self.windows
@@ -103,9 +113,10 @@ class TimedWindows:
 class TimedCounts:
     """Windows of so many records, which need a clock for the end of the input alone."""
 
-    def __init__(self, windows: CountStore, state: KeyedState) -> None:
+    def __init__(self, name: str, windows: CountStore, state: KeyedState) -> None:
         self.windows = windows
         """The windows themselves."""
+        self._name = name
         self._state = state
         self._ready: deque[Fired] = deque()
         self.clock = BEFORE_ALL
@@ -153,23 +164,52 @@ class TimedCounts:
         """Return nothing: no record is late."""
         return []
 
+    # Checkpoints and moves: nothing is due at a time, so there is no index of keys.
+
+    def saved_states(self) -> Mapping[str, SavedState]:
+        """Return what checkpoints and moves take of it, by state."""
+        return {self._name: TimedKeyedState(self._state, self)}
+
+    def restore_clock(self, clock: int, fired: int) -> None:
+        """Set the clock of a checkpoint."""
+        self.clock, self._before_end = clock, fired
+
+    def take_clock(self, clock: int, fired: int) -> None:
+        """Go on with keys of another worker."""
+        self.advance(max(self.clock, clock))
+
+    def add_keys(self, keys: Iterable[Any]) -> None:
+        """Do nothing."""
+
+    def drop_keys(self, keys: Iterable[Any]) -> None:
+        """Do nothing."""
+
+    @staticmethod
+    def holders(counts: KeyCounts) -> list[CountWindow]:
+        """Return what has accumulators in the object of a key."""
+        return counts.windows
+
     def figures(self) -> TimedFigures:
         """Return what is shown of them."""
         return TimedFigures(len(self._state), 0, _by_kind(self.windows.fired_counts))
 
 
-def store_of(spec: WindowSpec, state: KeyedState, *, tracks_changes: bool) -> TimedStore:
-    """Return the store for these windows; ``state`` has the objects of windows of keys."""
-    objects = TrackedObjects(state)
+def store_of(name: str, spec: WindowSpec, state: KeyedState, *, tracks_changes: bool) -> TimedStore:
+    """Return the store for the windows of a state; ``state`` has the objects of windows of keys."""
+    objects, delay_ns = TrackedObjects(state), spec.firing.delay_ns
+    windows: SessionStore | EphemeralStore
     match spec.windows:
-        case SessionWindows():
-            return TimedWindows(SessionStore(spec, objects), objects)
-        case EphemeralWindows():
-            return TimedWindows(EphemeralStore(spec, objects), objects)
         case CountWindows():
-            return TimedCounts(CountStore(spec, objects), state)
+            return TimedCounts(name, CountStore(spec, objects), state)
+        case SessionWindows():
+            windows = SessionStore(spec, objects)
+        case EphemeralWindows():
+            windows = EphemeralStore(spec, objects)
         case _:
-            return TimedWindows(PaneStore(spec, tracks_changes=tracks_changes))
+            panes = PaneStore(spec, tracks_changes=tracks_changes)
+            saved = PaneState(panes, tracks_changes=tracks_changes, delay_ns=delay_ns)
+            return TimedWindows(panes, {name: saved})
+    return TimedWindows(windows, {name: TimedKeyedState(state, windows, delay_ns)}, objects)
 
 
 def _due(fired: Fired, time: int) -> Due:

@@ -27,6 +27,10 @@ class CountWindow:
         self.count += 1
         return self.count
 
+    def set_accumulator(self, accumulator: Any) -> None:
+        """Note what it is now."""
+        self.accumulator = accumulator
+
 
 class KeyCounts:
     """The open windows of one key, the oldest first, and where the next one starts."""

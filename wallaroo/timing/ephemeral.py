@@ -3,6 +3,7 @@
 Until the key is forgotten, its records are late; after that its next record opens another window.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -54,12 +55,22 @@ class EphemeralStore(WindowStore):
         self._may_be_due = False
         self.add_keys(state.objects)
 
-    def add_keys(self, keys: Any) -> None:
+    def add_keys(self, keys: Iterable[Any]) -> None:
         """Set the timers of keys that were restored or moved here, whose windows ``state`` has."""
         for key in keys:
             window = self._state.objects[key]
             self._timers.set(key, self._next_at(window))
         self._may_be_due = True
+
+    def drop_keys(self, keys: Iterable[Any]) -> None:
+        """Forget keys that move to another worker."""
+        for key in keys:
+            self._timers.cancel(key)
+
+    @staticmethod
+    def holders(window: Ephemeral) -> list[Ephemeral]:
+        """Return what has an accumulator in the object of a key."""
+        return [window]
 
     @property
     def is_due(self) -> bool:

@@ -3,9 +3,12 @@
 import enum
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NewType
 
 from wallaroo.describing import a_type, text_of
+
+Instant = NewType("Instant", int)
+"""A point in time in what is saved; those before 1970 are negative."""
 
 BEFORE_ALL = -(1 << 63)
 """The watermark of a sender that has sent nothing yet."""

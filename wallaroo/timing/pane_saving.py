@@ -18,12 +18,12 @@ back would be counted twice.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from wallaroo.timing.pane_store import PaneStore
-from wallaroo.timing.panes import Layer, Pane
+from wallaroo.timing.panes import Failed, Layer, Pane
 
 
 class ChunkKind(enum.IntEnum):
@@ -126,6 +126,17 @@ def is_expired(store: PaneStore, chunk: PaneChunk) -> bool:
     return store.is_over(chunk.time, store.fired)
 
 
+def fill(store: PaneStore, chunk: PaneChunk, fired: int) -> list[Failed]:
+    """Add what a chunk of a checkpoint has, whose worker had fired up to ``fired``; after
+    ``restore_clock``, and the oldest chunk of a worker first. Return keys whose merge failed."""
+    if chunk.kind is ChunkKind.DONE:
+        store.add_done(chunk.time, chunk.keys)
+    elif pane := store.pane_to_fill(chunk.time, chunk.keys, fired):
+        is_base = chunk.kind is ChunkKind.BASE
+        return pane.restore(chunk.keys, chunk.accumulators, is_base=is_base)
+    return []
+
+
 class SavedPanes(Protocol):
     """What one share of a checkpoint has of a state."""
 
@@ -146,26 +157,42 @@ def restore(store: PaneStore, clock: int, shares: Iterable[SavedPanes]) -> None:
     store.restore_clock(clock, min((share.fired for share in shares), default=clock))
     for share in shares:
         for chunk in share.chunks:
-            if chunk.kind is ChunkKind.DONE:
-                store.add_done(chunk.time, chunk.keys)
-            elif pane := store.pane_to_fill(chunk.time, chunk.keys, share.fired):
-                is_base = chunk.kind is ChunkKind.BASE
-                pane.restore(chunk.keys, chunk.accumulators, is_base=is_base)
+            fill(store, chunk, share.fired)
     store.advance(clock)
+
+
+def moving(
+    store: PaneStore, keys: Collection[Any], key_count: Callable[[], int]
+) -> Iterator[PaneChunk]:
+    """Yield what another worker needs of keys that move there, ``key_count()`` keys at a time.
+
+    Nothing may change meanwhile. The keys stay here until ``remove``. No checkpoint is written.
+    """
+    leaving = {*keys}
+    for pane in store.panes():
+        found = iter(pane.all_keys() & leaving)
+        while part := list(islice(found, key_count())):
+            accumulators = [pane.folded_key(key) for key in part]
+            yield PaneChunk(ChunkKind.BASE, pane.start, part, accumulators)
+    for end, done in store.done_keys().items():
+        done_found = iter(done & leaving)
+        while part := list(islice(done_found, key_count())):
+            yield PaneChunk(ChunkKind.DONE, end, part, [])
+
+
+def remove(store: PaneStore, keys: Iterable[Any]) -> None:
+    """Remove keys that have moved to another worker. No checkpoint is written."""
+    leaving = {*keys}
+    for pane in store.panes():
+        pane.remove(leaving)
+    store.drop(leaving)
 
 
 def take_out(store: PaneStore, keys: Iterable[Any]) -> list[PaneChunk]:
     """Remove keys that move to another worker; return what it needs. No checkpoint is written."""
     leaving = {*keys}
-    chunks = []
-    for pane in store.panes():
-        taken = pane.take_out(leaving)
-        if taken:
-            chunks.append(PaneChunk(ChunkKind.BASE, pane.start, [*taken], [*taken.values()]))
-    for end, done in store.done_keys().items():
-        if found := [key for key in done if key in leaving]:
-            chunks.append(PaneChunk(ChunkKind.DONE, end, found, []))
-    store.drop(leaving)
+    chunks = [*moving(store, leaving, lambda: max(len(leaving), 1))]
+    remove(store, leaving)
     return chunks
 
 

@@ -214,6 +214,26 @@ class PaneStore(WindowStore):
         _, last_end = self._grid.ends(start)
         return last_end <= fired and self._has_passed(last_end, self._rules.allow_late_ns)
 
+    def kept_until(self, start: int) -> int:
+        """Return what has to have fired so that nothing can change the pane that begins here."""
+        _, last_end = self._grid.ends(start)
+        return min(last_end + self._rules.allow_late_ns, END)
+
+    def rebase(self, start: int, keys: Iterable[Any]) -> bool:
+        """Let the next checkpoint write these keys of a pane as a whole; return whether it does.
+
+        While a window of the pane is due, it does not: what was late for the window has to stay
+        apart.
+        """
+        pane = self._panes.get(start)
+        if pane is None:
+            return True
+        ends = [window.end for window in self._grid.windows(start)]
+        if any(end in self._open and self._has_passed(end) for end in ends):
+            return False
+        pane.rebase(keys)
+        return True
+
     def add_done(self, end: int, keys: Iterable[Any]) -> None:
         """Note keys that are done of a window that is not, after its panes were filled."""
         if end in self._open:

@@ -110,6 +110,8 @@ class Pane:
         self._born = BEFORE_ALL
         self._folded: dict[Any, Any] | None = None
         """All layers as one, kept if several windows have this pane."""
+        self._removal_count = 0
+        """How often keys were taken out of layers, which never change otherwise."""
 
     def begin(self, clock: int) -> None:
         """Note the clock at the first record of the live dict."""
@@ -168,9 +170,12 @@ class Pane:
         self.set_aside()
         self._put(Layer(accumulators, BEFORE_ALL, is_base=True))
 
-    def restore(self, keys: Sequence[Any], accumulators: Sequence[Any], *, is_base: bool) -> None:
-        """Add what one chunk of a checkpoint has, the oldest first. Windows that were due and not
-        fired have all of it."""
+    def restore(
+        self, keys: Sequence[Any], accumulators: Sequence[Any], *, is_base: bool
+    ) -> list[Failed]:
+        """Add what one chunk of a checkpoint has, the oldest first; return keys whose merge failed,
+        which are dropped. Windows that were due and not fired have all of it."""
+        failures: list[Failed] = []
         if not self.layers:
             self.layers.append(Layer({}, BEFORE_ALL, is_base=True, is_saved=True))
         restored = self.layers[0].accumulators
@@ -181,25 +186,42 @@ class Pane:
             elif below is None or is_base or self._merge is None:
                 restored[key] = accumulator
             else:
-                restored[key] = self._merge(below, accumulator)
+                try:
+                    restored[key] = self._merge(below, accumulator)
+                except BaseException as error:  # noqa: BLE001  the user's function may raise anything
+                    del restored[key]
+                    failures.append(Failed(key, error))
+        return failures
 
-    def take_out(self, keys: Iterable[Any]) -> dict[Any, Any]:
-        """Remove keys that move to another worker; return their accumulators."""
+    def remove(self, keys: Iterable[Any]) -> None:
+        """Remove keys that have moved to another worker."""
         self.set_aside()
-        taken = {}
-        for key in keys:
-            accumulator = self.folded_key(key)
-            if accumulator is not None:
-                taken[key] = accumulator
+        found = self.all_keys().intersection(keys)
+        for key in found:
             for layer in self.layers:
                 layer.accumulators.pop(key, None)
             self.counts.pop(key, None)
         self._folded = None
-        if taken and self._tracks_changes:
+        self._removal_count += 1
+        if found and self._tracks_changes:
             # Older checkpoints may have these keys here. If one comes back after it has fired
             # elsewhere, it must not be found in them.
-            self._put(Layer(dict.fromkeys(taken), BEFORE_ALL, is_base=True))
-        return taken
+            self._put(Layer(dict.fromkeys(found), BEFORE_ALL, is_base=True))
+
+    def mark_unsaved(self) -> None:
+        """Let the next checkpoint write all layers."""
+        self.set_aside()
+        self.unsaved = [*self.layers]
+        for layer in self.layers:
+            layer.is_saved = False
+
+    def rebase(self, keys: Iterable[Any]) -> None:
+        """Let the next checkpoint write these keys as a whole, so that it does not need what older
+        ones have of them. No window of this pane may be due."""
+        self.set_aside()
+        whole = {key: self.folded_key(key) for key in self.all_keys().intersection(keys)}
+        if whole:
+            self._put(Layer(whole, max(layer.born for layer in self.layers), is_base=True))
 
     def folded_key(self, key: Any, due_at: int | None = None) -> Any:
         """Return the accumulator of one key, or ``None``; without layers that are late at
@@ -261,11 +283,13 @@ class Pane:
         """Replace two layers by one, ``step`` keys at a time."""
         total: dict[Any, Any] = {}
         failures: list[Failed] = []
+        removal_count = self._removal_count
         yield from merged_into(total, lower.accumulators, None, step, failures)
         merge = None if upper.is_base else self._merge
         yield from merged_into(total, upper.accumulators, merge, step, failures)
+        are_same = removal_count == self._removal_count
         # If the user's merge raises, the window reports it, so the two stay as they are.
-        if not failures and lower in self.layers and upper in self.layers:
+        if not failures and are_same and lower in self.layers and upper in self.layers:
             both = Layer(total, lower.born, is_base=lower.is_base, is_saved=True)
             if lower.was_shown and upper.was_shown:
                 both.mark_shown()

@@ -14,6 +14,7 @@ Their results are then superseded by one of kind *update*.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -92,10 +93,28 @@ class SessionStore(WindowStore):
         self._next_fired = BEFORE_ALL
         self.add_keys(state.objects)
 
-    def add_keys(self, keys: Any) -> None:
+    def add_keys(self, keys: Iterable[Any]) -> None:
         """Set the timers of keys that were restored or moved here, whose sessions ``state`` has."""
         for key in keys:
             self._set_timer(key, min(map(self._due_at, self._state.objects[key])))
+
+    def drop_keys(self, keys: Iterable[Any]) -> None:
+        """Forget keys that move to another worker."""
+        leaving = {*keys}
+        for key in leaving:
+            self._timers.cancel(key)
+            self._changed.pop(key, None)
+        self._early = deque(key for key in self._early if key not in leaving)
+
+    def take_clock(self, clock: int, fired: int) -> None:
+        """Go on with keys of another worker, which has fired up to ``fired``."""
+        super().take_clock(clock, fired)
+        self._next_fired = BEFORE_ALL
+
+    @staticmethod
+    def holders(sessions: list[Session]) -> list[Session]:
+        """Return what has accumulators in the object of a key."""
+        return sessions
 
     @property
     def is_due(self) -> bool:

@@ -27,6 +27,15 @@ class WindowStore:
         """Set the clock of a checkpoint."""
         self.clock, self.fired = clock, fired
 
+    def take_clock(self, clock: int, fired: int) -> None:
+        """Go on with keys of another worker, which has fired up to ``fired``."""
+        self.advance(max(self.clock, clock))
+        self.fired = min(self.fired, fired)
+
+    def advance(self, clock: int) -> None:
+        """Move the clock. What is due then is given by ``fire_some``."""
+        raise NotImplementedError
+
     def take_side(self) -> list[tuple[Any, Any, int]]:
         """Return key, record and time of the late records that go to a pipeline of their own."""
         side, self._side = self._side, []

@@ -9,6 +9,7 @@
     listener -> dialer   Pressure     u8 6 | u8 is under pressure
     dialer -> listener   MovedStates  u8 7 | u64 sequence | u64 resize | u32 state | body
     dialer -> listener   MovedAll     u8 8 | u64 sequence | u64 resize | u64 keys
+                                      | msgpack {state: [clock, fired]} if states have times
 
 The frames that the dialer sends after its hello are numbered by one sequence, without gaps, as long
 as both ends are the same incarnations. An incarnation is the epoch at which a process of that name
@@ -16,7 +17,8 @@ was started. ``data_link.py`` explains the protocol.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgpack
 
@@ -109,6 +111,8 @@ class MovedAll:
     sequence: int
     resize: int
     key_count: int
+    clocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By timed state: the sender's clock, and up to when it has fired."""
 
 
 MovingFrame = MovedStates | MovedAll
@@ -135,8 +139,10 @@ def encode_data_frame(frame: DataFrame) -> bytes:
         case MovedStates(sequence, resize, state, body):
             head = _MOVED_STATES.pack(7, sequence, resize, state)
             return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
-        case MovedAll(sequence, resize, key_count):
+        case MovedAll(sequence, resize, key_count, clocks):
             content = _MOVED_ALL.pack(8, sequence, resize, key_count)
+            if clocks:
+                content += _pack_clocks(clocks)
         case Ack(sequence):
             content = _ACK.pack(5, sequence)
         case Pressure(is_under_pressure):
@@ -164,7 +170,7 @@ def decode_data_frame(content: bytes) -> DataFrame:
                 _, sequence, resize, state = _MOVED_STATES.unpack_from(content)
                 return MovedStates(sequence, resize, state, content[_MOVED_STATES.size :])
             case 8:
-                return MovedAll(*_MOVED_ALL.unpack(content)[1:])
+                return _decode_moved_all(content)
             case 5:
                 return Ack(_ACK.unpack(content)[1])
             case 6:
@@ -180,6 +186,27 @@ def decode_data_frame(content: bytes) -> DataFrame:
             f"a data frame of {len(content)} bytes cannot be read: {error}",
             hint="run the same release of wallaroo-streams on every host",
         ) from error
+
+
+def _pack_clocks(clocks: Mapping[str, tuple[int, int]]) -> bytes:
+    # Names are the user's and may hold lone surrogates.
+    values = {name: [*each] for name, each in clocks.items()}
+    packed: bytes = msgpack.packb(values, unicode_errors="surrogatepass")
+    return packed
+
+
+def _decode_moved_all(content: bytes) -> MovedAll:
+    _, sequence, resize, key_count = _MOVED_ALL.unpack_from(content)
+    packed = content[_MOVED_ALL.size :]
+    saved = msgpack.unpackb(packed, unicode_errors="surrogatepass") if packed else {}
+    if not isinstance(saved, dict):
+        raise TypeError("clocks must be numbers by name")
+    clocks = {}
+    for name, (clock, fired) in saved.items():
+        if not (isinstance(name, str) and isinstance(clock, int) and isinstance(fired, int)):
+            raise TypeError("clocks must be numbers by name")
+        clocks[name] = clock, fired
+    return MovedAll(sequence, resize, key_count, clocks)
 
 
 def _decode_hello(packed: bytes) -> LinkHello:

@@ -49,6 +49,7 @@ states are dropped then, because a resize ends when a worker is lost.
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, EdgeId, Epoch
@@ -93,10 +94,12 @@ class LinkSender:
         self._last_sequence += 1
         return self._keep(MovedStates(self._last_sequence, resize, state, body))
 
-    def send_moved_all(self, resize: int, key_count: int) -> bytes:
+    def send_moved_all(
+        self, resize: int, key_count: int, clocks: Mapping[str, tuple[int, int]]
+    ) -> bytes:
         """Number and keep the frame that ends a move."""
         self._last_sequence += 1
-        return self._keep(MovedAll(self._last_sequence, resize, key_count))
+        return self._keep(MovedAll(self._last_sequence, resize, key_count, clocks))
 
     def _keep(self, frame: NumberedFrame) -> bytes:
         encoded = encode_data_frame(frame)

@@ -264,6 +264,8 @@ class Lifecycle:
         Sources stay held until ``Open``, since not everybody knows the new owners yet.
         """
         worker, durable = self._worker, self._ports.durable
+        if self._durability is not None:
+            self._durability.saving.before_take_in()
         moved = self._resize.finish(assign.resize)
         worker.engine.restore_held()
         durability = self._durability

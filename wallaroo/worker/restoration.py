@@ -110,7 +110,7 @@ class Restoration:
         )
         values = {
             "checkpoint": assign.manifest,
-            "keys": sum(map(len, worker.dataflow.states.values())),
+            "keys": sum(map(len, worker.dataflow.saved_states.values())),
             "journals": replay_count,
             "next": "it replays its journals once all workers are ready"
             if replay_count
@@ -124,7 +124,7 @@ class Restoration:
         restorer = Restorer(
             self._worker.me,
             self._ports.plan,
-            self._worker.dataflow.states,
+            self._worker.dataflow.saved_states,
             partition_maps(self._assign),
             fresh_shapes(self._ports.plan),
             self._durable.manifests.store,

@@ -8,18 +8,20 @@ Until the resize is committed, the worker keeps what it sends and stages what it
 resize that is called off changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wallaroo.checkpoint.parts import PART_HEADER, Chunk, encode_chunk, read_chunks
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.checkpoint.store import Pause
 from wallaroo.checkpoint.unpickling import Unreadable
+from wallaroo.describing import error_text
 from wallaroo.errors import ProtocolError, StateObjectError
 from wallaroo.links.mesh import Mesh
 from wallaroo.names import PartitionId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.pacing import Pacer
+from wallaroo.operators.saved_state import Moved, Progress, StateChunk
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.runtime.inbox import Link
@@ -63,7 +65,9 @@ class StateTransfer:
             leaving = moves(owners[name], partition_map).items()
             self._takers[name] = {at: taker for at, (giver, taker) in leaving if giver == me}
         self._cursors = {
-            name: dataflow.states[name].cursor() for name, takers in self._takers.items() if takers
+            name: dataflow.saved_states[name].cursor()
+            for name, takers in self._takers.items()
+            if takers
         }
         """The states of which keys move."""
         self._owners = owners
@@ -73,7 +77,10 @@ class StateTransfer:
         self._is_over = False
         self._is_complete = False
         self._received_counts = dict.fromkeys(self._missing, 0)
-        self._staged: dict[str, dict[Any, Any]] = {name: {} for name in dataflow.states}
+        self._staged: dict[WorkerName, dict[str, list[StateChunk]]] = {}
+        """By giver and state."""
+        self._progress: dict[WorkerName, dict[str, Progress]] = {}
+        """How far timed states are at each giver."""
         self.key_count = 0
         """How many keys were received."""
         self.byte_count = 0
@@ -106,7 +113,7 @@ class StateTransfer:
     def _find_new_keys(self) -> None:
         """Find the keys that were created since ``find`` looked."""
         for name, cursor in self._cursors.items():
-            self._sort(name, cursor.read(len(self._dataflow.states[name])))
+            self._sort(name, cursor.read(len(self._dataflow.saved_states[name])))
 
     async def give(
         self,
@@ -123,29 +130,44 @@ class StateTransfer:
         given_count = dict.fromkeys((taker for taker in takers if taker != self._me), 0)
         pacer = Pacer()
         for index, (name, found) in enumerate(self._found.items()):
-            states = self._dataflow.states[name]
             for taker, keys in found.items():
                 link = mesh.outgoing[taker]
-                position = 0
-                while position < len(keys):
-                    count = min(pacer.record_count, CHUNK_KEYS_MAX)
+                chunks = self._chunks(name, keys, lambda: min(pacer.record_count, CHUNK_KEYS_MAX))
+                while True:
                     started = clock()
-                    # Some may have been deleted since they were found.
-                    part = [key for key in keys[position : position + count] if key in states]
-                    position += count
-                    if part:
-                        moving = [states[key] for key in part]
-                        chunk = encode_chunk(part, moving, name, self._pickler)
-                        link.send_states(self.number, index, PART_HEADER + chunk)
-                        given_count[taker] += len(part)
-                    pacer.observe(count, clock() - started)
+                    chunk = next(chunks, None)
+                    if chunk is None:
+                        break
+                    if key_count := len(chunk.keys):
+                        keys_and_values = chunk.keys, chunk.values
+                        data = encode_chunk(*keys_and_values, name, self._pickler, chunk.tag)
+                        link.send_states(self.number, index, PART_HEADER + data)
+                        given_count[taker] += key_count
+                    pacer.observe(key_count, clock() - started)
                     await pause(0)
                     while link.backlog_bytes > IN_FLIGHT_BYTES_MAX and not self._is_over:
                         await pause(POLL_S)
                     if self._is_over:
                         return
+        progress = self._dataflow.progress()
         for taker, key_count in given_count.items():
-            mesh.outgoing[taker].send_moved_all(self.number, key_count)
+            mesh.outgoing[taker].send_moved_all(self.number, key_count, progress)
+
+    def _chunks(
+        self, name: str, keys: list[Any], key_count: Callable[[], int]
+    ) -> Iterator[StateChunk]:
+        chunks = self._dataflow.saved_states[name].moving(keys, key_count)
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except BaseException as error:
+                raise StateObjectError(
+                    f"state {name!r}: windows that move cannot be merged: {error_text(error)}",
+                    hint="correct the function that merges two accumulators",
+                ) from error
+            if chunk is None:
+                return
+            yield chunk
 
     # Receiving
 
@@ -156,10 +178,10 @@ class StateTransfer:
         was sent.
         """
         if isinstance(frame, MovedStates):
-            name = [*self._staged][frame.state]
-            staged = self._staged[name]
+            name = [*self._found][frame.state]
+            staged = self._staged.setdefault(link.worker, {}).setdefault(name, [])
             for chunk in read_chunks(frame.body, f"keys moved by {link.worker}"):
-                staged.update(_readable(chunk, name))
+                staged.append(_readable(chunk, name))
                 self._received_counts[link.worker] += chunk.key_count
                 self.key_count += chunk.key_count
             self.byte_count += len(frame.body)
@@ -170,6 +192,9 @@ class StateTransfer:
                 f"{frame.key_count}"
             )
         self._missing.discard(link.worker)
+        self._progress[link.worker] = {
+            name: Progress(clock, fired) for name, (clock, fired) in frame.clocks.items()
+        }
         return self.has_become_complete()
 
     def has_become_complete(self) -> bool:
@@ -210,19 +235,26 @@ class StateTransfer:
     def finish(self) -> None:
         """Drop the keys that moved away and install those received: the resize is committed."""
         for name, found in self._found.items():
+            state = self._dataflow.saved_states[name]
             for keys in found.values():
-                self._dataflow.states[name].drop(keys)
-        for name, states in self._staged.items():
-            self._dataflow.states[name].install(states)
+                state.drop(keys)
+            state.take_in(
+                Moved(
+                    self._progress.get(giver, {}).get(name, Progress()),
+                    self._staged.get(giver, {}).get(name, []),
+                )
+                for giver in self._received_counts
+            )
 
 
-def _readable(chunk: Chunk, state: str) -> dict[Any, Any]:
+def _readable(chunk: Chunk, state: str) -> StateChunk:
     keys, states = chunk.keys(), chunk.states()
-    for key, value in zip(keys, states, strict=True):
+    # Keys that are done of a window have no objects.
+    for key, value in zip(keys, states, strict=False):
         if type(value) is Unreadable:
             raise StateObjectError(
                 f"state {state!r}: the object of key {short_repr(display_key(key))} cannot be "
                 f"unpickled here: {value.error}",
                 hint="make sure that its class unpickles what it pickles, in every process",
             )
-    return dict(zip(keys, states, strict=True))
+    return StateChunk(keys, states, chunk.tag)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wallaroo.checkpoint.blocks import FileKind, encode_block, encode_header
 from wallaroo.checkpoint.manifest import (
+    ClockShare,
     JournalPosition,
     Manifest,
     OutboxBatch,
@@ -27,6 +28,7 @@ from wallaroo.checkpoint.manifest import (
 from wallaroo.errors import DamagedFileError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.timing.instants import END, Instant
 
 counts = st.integers(0, 2**60)
 texts = st.text("aZ0-é\ud800", max_size=6)
@@ -79,6 +81,9 @@ def manifests(draw: st.DrawFn) -> Manifest:
         writer=draw(texts),
         lineage=draw(texts),
     )
+
+
+PART = PartRef("parts/1", CheckpointId(1), 0, 10, 1)
 
 
 def small() -> Manifest:
@@ -144,7 +149,7 @@ SHARE: list[int | str] = [7, "w1"]
         ([8], {"0": 1}, "Manifest.file_lengths must be int, got str"),
         ([9], float("nan"), "Manifest.taken_unix_s must not be nan"),
         ([9], 3, "Manifest.taken_unix_s must be float, got int"),
-        (SHARE, [], "WorkerCheckpoint must be a list of 12 values"),
+        (SHARE, [], "WorkerCheckpoint must be a list of 14 values"),
         ([*SHARE, 0], "w2", "worker 'w1' is given the share of 'w2'"),
         ([*SHARE, 1, 0, 3], None, "PartRef.byte_count must be int, got NoneType"),
         ([*SHARE, 2, 0, 1], 11, "processed up to 11"),
@@ -227,3 +232,20 @@ def test_a_manifest_without_outbox_and_lineage_can_be_read() -> None:
 def test_two_writers_never_write_the_same_bytes() -> None:
     one, two = (encode_manifest(small().with_writer(writer)) for writer in ("a", "b"))
     assert one != two
+
+
+def test_a_share_without_time_has_no_fields_for_it() -> None:
+    share = WorkerCheckpoint(WorkerName("w1"), [PART], [], {}, [], {})
+    assert share.to_wire()[1] == [["parts/1", 1, 0, 10, 1]]
+    assert len(share.to_wire()) == 12
+    timed = replace(
+        share,
+        parts=[replace(PART, until=Instant(-5)), replace(PART, fired=Instant(7))],
+        clocks={"counts": ClockShare(Instant(-3), Instant(-9), [[0, "w1", -3, 0]])},
+        source_times={0: Instant(END)},
+    )
+    assert [len(each) for each in timed.to_wire()[1]] == [6, 7]
+    packed = msgpack.packb(timed.to_wire())
+    found = WorkerCheckpoint.from_wire(msgpack.unpackb(packed, strict_map_key=False))
+    assert found == timed
+    assert found.source_times == {0: END}

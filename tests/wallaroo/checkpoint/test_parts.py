@@ -22,7 +22,9 @@ from wallaroo.checkpoint.pickling import PickledState, StatePickler
 from wallaroo.checkpoint.unpickling import Unreadable
 from wallaroo.errors import DamagedFileError, StateObjectError
 from wallaroo.names import CheckpointId
+from wallaroo.operators.saved_state import PaneTag
 from wallaroo.routing.keys import Key, TaggedKey, canonical_key
+from wallaroo.timing.pane_saving import ChunkKind
 
 leaves = st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=4) | st.binary(max_size=4)
 keys = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=4).map(
@@ -190,3 +192,29 @@ def test_a_part_that_is_shorter_than_its_manifest_says_is_damage() -> None:
         list(read_part(short, ref(whole, 2), "f"))
     with pytest.raises(DamagedFileError, match="1 keys, the manifest knows 2"):
         list(read_part(short, replace(ref(whole, 2), byte_count=len(short)), "f"))
+
+
+# Windows that are stored by time
+
+tags = st.builds(PaneTag, st.sampled_from(ChunkKind), st.integers(-(2**63), 2**63 - 1))
+
+
+@given(st.dictionaries(keys, st.integers()) | st.dictionaries(st.text(), leaves), tags)
+def test_a_chunk_of_a_pane_says_which_and_how(some: dict[Key, object], tag: PaneTag) -> None:
+    data = encode_chunk([*some], [*some.values()], "totals", StatePickler(), tag)
+    (chunk,) = read_chunks(PART_HEADER + data, "p")
+    assert chunk.tag == tag
+    assert chunk.keys() == [*some]
+    assert chunk.states() == ([] if tag.kind is ChunkKind.DONE else [*some.values()])
+
+
+def test_a_chunk_of_a_plain_state_is_as_it_was_before_there_were_panes() -> None:
+    assert encode_chunk(["a"], [7], "totals", StatePickler())[16:].hex() == (
+        "00000000010000000391a161" + pickle.dumps([7], 5).hex()
+    )
+
+
+@pytest.mark.parametrize("body", [b"\x02" + bytes(8), b"\x03" + bytes(16) + b"\x03", b"\x04"])
+def test_a_pane_without_a_kind_is_damage(body: bytes) -> None:
+    with pytest.raises(DamagedFileError, match="a block is not a chunk"):
+        list(read_chunks(PART_HEADER + encode_block(body.ljust(9, b"\x00")), "p"))

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,9 @@ class Store:
                 for key, state in zip(keys, states, strict=True)
             }
         )
+
+    def write_pane(self, *_: Any) -> None:
+        raise AssertionError("these states have no panes")
 
     def write_copies(self, keys: list[str], copies: list[bytes]) -> None:
         self.chunks.append(dict(zip(keys, map(pickle.loads, copies), strict=True)))

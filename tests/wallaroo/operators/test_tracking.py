@@ -51,6 +51,9 @@ class Writer:
         assert not self.written.keys() & {*keys}
         self.written |= copy.deepcopy(dict(zip(keys, states, strict=True)))
 
+    def write_pane(self, *_: Any) -> None:
+        raise AssertionError("these states have no panes")
+
     def write_copies(self, keys: list[Any], copies: list[bytes]) -> None:
         self.write(keys, [*map(pickle.loads, copies)])
 

@@ -136,3 +136,15 @@ def test_the_layout_on_the_wire_stays() -> None:
         "00 00 00 00 00 00 00 05 62 6f 64 79"
     )
     assert encode_data_frame(Ack(5)).hex() == "00000009050000000000000005"
+
+
+def test_clocks_travel_behind_the_keys_that_move() -> None:
+    frame = MovedAll(1, 2, 3, {"counts": (-(1 << 63), (1 << 63) - 1), "\ud800": (5, 3)})
+    content = encode_data_frame(frame)[4:]
+    assert decode_data_frame(content) == frame
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        decode_data_frame(content[:-1])
+    with pytest.raises(ProtocolError, match="clocks must be numbers by name"):
+        decode_data_frame(
+            encode_data_frame(MovedAll(1, 2, 3))[4:] + bytes.fromhex("81a16192a16102")
+        )

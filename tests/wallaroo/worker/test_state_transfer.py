@@ -33,8 +33,8 @@ class Link:
     def send_states(self, resize: int, state: int, body: bytes) -> None:
         self.frames.append(MovedStates(0, resize, state, body))
 
-    def send_moved_all(self, resize: int, key_count: int) -> None:
-        self.frames.append(MovedAll(0, resize, key_count))
+    def send_moved_all(self, resize: int, key_count: int, clocks: Any) -> None:
+        self.frames.append(MovedAll(0, resize, key_count, clocks))
 
     def processed(self, frame: object) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Tally
 from wallaroo.names import EdgeId, SinkId, StepId
-from wallaroo.operators.changes import StateChanges, StateWriter
+from wallaroo.operators.changes import StateChanges
 from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
@@ -49,10 +49,8 @@ class Bindings:
         """Send original payloads over these edges only, once the chains are written again."""
         self.travels_as_payload = edges
 
-    def freeze(self, writers: Mapping[str, StateWriter]) -> None:
-        """Freeze the keys that changed; from now on changes belong to the next checkpoint."""
-        for name, writer in writers.items():
-            self.states[name].freeze(writer)
+    def changes_are_frozen(self) -> None:
+        """Let chains note changes for the next checkpoint from now on."""
         for names, step, change in self.tracking:
             bind_changes(names, step, change)
 
