@@ -21,6 +21,8 @@ PATIENCE_S = 30.0
 class NotingEngine:
     """Takes records a few at a time, and notes them."""
 
+    timing = None
+
     def __init__(self, changed: "Changes") -> None:
         self.records: list[Any] = []
         self.slice_count = 3

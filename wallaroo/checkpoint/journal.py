@@ -7,6 +7,9 @@ with the body::
 
     pipeline (u16), how many records (u32), the bytes of whole frames with their headers
 
+If records of the pipeline need times, the highest bit of the pipeline is set, and behind the
+number of records are a channel (u32) and the time at which they were read (i64, Unix ns).
+
 A crash can leave an unfinished entry at the end of the last segment; it was never processed.
 """
 
@@ -31,6 +34,17 @@ OFFSET_DIGITS = 16
 
 _ENTRY = struct.Struct(">HI")
 ENTRY_HEAD_BYTES = _ENTRY.size
+"""What an entry has before its frames, if it says nothing of their origin."""
+_ORIGIN = struct.Struct(">Iq")
+_HAS_ORIGIN = 1 << 15
+
+
+class EntryOrigin(NamedTuple):
+    """Where and when the records of an entry were read."""
+
+    channel: int
+    """The number of the connection, unique within the journal."""
+    read_ns: int
 
 
 class Entry(NamedTuple):
@@ -44,6 +58,13 @@ class Entry(NamedTuple):
     """Whole frames as the sender wrote them, to be cut by the source's own framer."""
     skip: int
     """Number of its first records that are processed already; always fewer than all."""
+    origin: EntryOrigin | None = None
+    """``None`` if records of its pipeline needed no times."""
+
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes of its body come before the frames."""
+        return ENTRY_HEAD_BYTES + (0 if self.origin is None else _ORIGIN.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +96,25 @@ class JournalExtent:
         return JournalPosition(self.journal, offset, done)
 
 
-def encode_entry_head(pipeline: int, record_count: int) -> bytes:
+def encode_entry_head(pipeline: int, record_count: int, origin: EntryOrigin | None = None) -> bytes:
     """Return the part of an entry's body before its frames."""
-    return _ENTRY.pack(pipeline, record_count)
+    if origin is None:
+        return _ENTRY.pack(pipeline, record_count)
+    return _ENTRY.pack(pipeline | _HAS_ORIGIN, record_count) + _ORIGIN.pack(*origin)
 
 
 def decode_entry(block: Block, first: int, file: str, skip: int = 0) -> Entry:
     """Return the entry in `block` of the segment that begins at offset `first`."""
-    if len(block.body) < ENTRY_HEAD_BYTES:
-        raise DamagedFileError(file, block.offset, "a block is not an entry")
-    pipeline, record_count = _ENTRY.unpack_from(block.body)
-    frames = block.body[ENTRY_HEAD_BYTES:]
-    return Entry(first + block.offset, pipeline, record_count, frames, skip)
+    try:
+        pipeline, record_count = _ENTRY.unpack_from(block.body)
+        origin, start = None, ENTRY_HEAD_BYTES
+        if pipeline & _HAS_ORIGIN:
+            pipeline ^= _HAS_ORIGIN
+            origin = EntryOrigin(*_ORIGIN.unpack_from(block.body, start))
+            start += _ORIGIN.size
+    except struct.error:
+        raise DamagedFileError(file, block.offset, "a block is not an entry") from None
+    return Entry(first + block.offset, pipeline, record_count, block.body[start:], skip, origin)
 
 
 def journal_name(worker: str, epoch: int) -> str:

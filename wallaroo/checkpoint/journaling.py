@@ -7,7 +7,7 @@ that read it. After a failure the journal is replayed from the position in the l
 from collections.abc import Iterable
 from typing import Protocol
 
-from wallaroo.checkpoint.journal import Entry, JournalExtent, cut_offset, is_older
+from wallaroo.checkpoint.journal import Entry, EntryOrigin, JournalExtent, cut_offset, is_older
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import StoreError
@@ -26,7 +26,9 @@ class JournalWriter(Protocol):
         """Where the next entry will begin, unless a new segment adds its header first."""
         ...
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         """Write an entry of whole frames; return its offset. A failed write leaves no trace."""
         ...
 
@@ -84,9 +86,11 @@ class Journal:
         """The journal that is written."""
         return self._writer.name
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         """Append what was read; return its offset. Raises ``StoreError``."""
-        offset = self._writer.append(pipeline, record_count, frames)
+        offset = self._writer.append(pipeline, record_count, frames, origin)
         self._progress.appended(offset, self._writer.offset, record_count)
         return offset
 

@@ -52,9 +52,13 @@ def _packed(record: Any, key: Any, time: float | None) -> bytes:
 
 
 def unpack_deliveries(frames: bytes) -> KeyedRecords:
-    """Return the records of these frames, with their keys. Raises ``ValueError`` otherwise."""
-    values = [_record_and_key(body) for body in _bodies(frames)]
-    return KeyedRecords([record for record, _ in values], [key for _, key in values])
+    """Return the records of these frames, with keys and times. Raises ``ValueError`` otherwise."""
+    values = [_delivery(body) for body in _bodies(frames)]
+    return KeyedRecords(
+        [record for record, _, _ in values],
+        [key for _, key, _ in values],
+        [time for _, _, time in values],
+    )
 
 
 def _bodies(frames: bytes) -> Iterable[bytes]:
@@ -69,9 +73,9 @@ def _bodies(frames: bytes) -> Iterable[bytes]:
         yield frames[begin:offset]
 
 
-def _record_and_key(body: bytes) -> tuple[Any, Any]:
+def _delivery(body: bytes) -> tuple[Any, Any, float | None]:
     try:
-        form, record, key, *_ = msgpack.unpackb(body)
-        return pickle.loads(record) if form == PICKLED else record, key
+        form, record, key, time, *_ = msgpack.unpackb(body)
+        return pickle.loads(record) if form == PICKLED else record, key, time
     except Exception as error:
         raise ValueError(f"a frame is not a delivery: {error_text(error)}") from error

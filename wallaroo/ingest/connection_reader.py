@@ -7,11 +7,13 @@ piece of the stream is held here: the connection is read again when the engine h
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from wallaroo.checkpoint.journal import EntryOrigin
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framers import Framer
 from wallaroo.errors import StoreError
 from wallaroo.ingest.read_budget import HoldReason, ReadBudget
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 
 JOURNAL_RETRY_S = 1.0
 
@@ -50,6 +52,8 @@ class WaitingRecords:
         self.pipeline = pipeline
         self.delivered_ns = 0
         """When the waiting records were read; 0 if that is not measured."""
+        self.channel = intake.new_channel()
+        """The number of the connection, in journals and for clocks."""
         self._connection = connection
         self._engine = engine
         self._intake = intake
@@ -82,8 +86,14 @@ class WaitingRecords:
     def _append_to_journal(self) -> None:
         """Append the records to the journal, then pass them to the engine; retry on errors."""
         if self._journal is not None:
+            origin = None
+            timing = self._engine.timing
+            if timing is not None and timing.journals_origins(self.pipeline):
+                origin = EntryOrigin(self.channel, self.delivered_ns)
             try:
-                self._entry = self._journal.append(self.pipeline, len(self._records), self._frames)
+                self._entry = self._journal.append(
+                    self.pipeline, len(self._records), self._frames, origin
+                )
             except StoreError as error:
                 self._connection.waits_for_journal(error)
                 self._connection.call_later(JOURNAL_RETRY_S, self._retry_journal)
@@ -110,8 +120,15 @@ class WaitingRecords:
         Otherwise the two would refer to each other and wait for the garbage collector.
         """
         del self._connection
+        if self._engine.timing is not None:
+            self._engine.timing.closed(self.pipeline, self.channel)
 
     # For the engine
+
+    @property
+    def origin(self) -> Origin:
+        """Where and when the next records were read."""
+        return Origin(self.channel, self.delivered_ns)
 
     @property
     def has_records(self) -> bool:

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
-from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
+from wallaroo.checkpoint.journal import Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.errors import ConfigError, WallarooError
+from wallaroo.runtime.clocks import ReplayedChannel
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo.topology.plan import Application
 
 Replay = tuple[Iterable[Entry], JournalProgress]
 """The entries of a journal to replay, and the progress of that."""
-
-ENTRY_BYTES = BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES
-"""The size of an entry without its frames."""
 
 
 class ReplayEvents(Protocol):
@@ -89,6 +88,12 @@ class ReplayRunner:
     """Not measured: these records were delivered to an earlier process."""
 
     @property
+    def origin(self) -> Origin:
+        """Where and when the next records were read, by an earlier process."""
+        number, read_ns = self._entry.origin or (0, 0)
+        return Origin(ReplayedChannel(self._progress.journal, number), read_ns)
+
+    @property
     def pipeline(self) -> int:
         """The pipeline that the next records are for."""
         return self._entry.pipeline
@@ -124,7 +129,7 @@ class ReplayRunner:
 def _all_entries(journals: list[Replay]) -> Iterator[tuple[JournalProgress, Entry]]:
     for reader, progress in journals:
         for entry in reader:
-            end = entry.offset + ENTRY_BYTES + len(entry.frames)
+            end = entry.offset + BLOCK_HEAD_BYTES + entry.head_bytes + len(entry.frames)
             progress.appended(entry.offset, end, entry.record_count, entry.skip)
             yield progress, entry
         progress.mark_complete()

@@ -77,6 +77,7 @@ class PushedRecords:
         self._is_open = False
         self._records: list[Any] = []
         self._keys: list[Any] = []
+        self._times: list[float | None] = []
         self._frames: list[bytes] = []
         self._tags: list[Any] = []
         self._byte_count = 0
@@ -125,11 +126,13 @@ class PushedRecords:
             self._ports.call_later(0.0, self._pass_on)
         self._records.append(record)
         self._keys.append(key)
+        self._times.append(time)
         self._tags.append(tag)
 
     def drop_waiting(self) -> None:
         """Give up what is not in the journal, because it will be delivered again."""
-        self._records, self._keys, self._frames, self._tags = [], [], [], []
+        self._records, self._keys, self._times = [], [], []
+        self._frames, self._tags = [], []
         self._byte_count = 0
 
     def rewind(self) -> None:
@@ -185,7 +188,7 @@ class PushedRecords:
         """Pass what waits to the journal and the engine, unless these have something already."""
         if not self._records or self._piece.has_records or self._intake.is_full:
             return
-        records = KeyedRecords(self._records, self._keys)
+        records = KeyedRecords(self._records, self._keys, self._times)
         frames, byte_count = b"".join(self._frames), self._byte_count
         self._unsafe += self._tags
         self._piece.arrived(self._received_ns)

@@ -38,8 +38,14 @@ class ReadBudget:
         # In order of arrival and not in a set: a simulated run has to be the same each time.
         self._readers: dict[Reader, None] = {}
         self._pending_bytes = 0
+        self._channel_count = 0
         self._has_too_much = False
         self._holds: set[HoldReason] = set()
+
+    def new_channel(self) -> int:
+        """Return a number for something that is read, which nothing else here has."""
+        self._channel_count += 1
+        return self._channel_count
 
     @property
     def is_full(self) -> bool:

@@ -54,6 +54,8 @@ class Sources:
         if self._replays:
             # What senders send meanwhile belongs behind what they sent before.
             self._ports.intake.hold(HoldReason.REPLAY)
+            if self._ports.engine.timing is not None:
+                self._ports.engine.timing.replay_begins()
         self.senders.assign(here)
         await self.listen(addresses)
         for index in range(len(self._ports.plan.pipelines)):
@@ -97,6 +99,8 @@ class Sources:
 
     def _finish_replay(self) -> None:
         self._ports.replayed.set()
+        if self._ports.engine.timing is not None:
+            self._ports.engine.timing.replayed()
         self._ports.intake.release(HoldReason.REPLAY)
 
     @property
@@ -165,6 +169,9 @@ class Sources:
     async def drain(self) -> None:
         """Take what was sent until now, then take nothing more."""
         self._is_draining = True
+        if self._ports.engine.timing is not None:
+            # What senders have sent is taken, however far ahead of others it is.
+            self._ports.engine.timing.clocks.stop_aligning()
         await self.replayed()
         self.stop()
         await self.senders.close()

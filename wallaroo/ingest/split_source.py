@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.ingest.split_batches import SplitBatch, offset_of
+from wallaroo.runtime.engine_ports import Origin
 
 
 class ReadyEngine(Protocol):
@@ -156,8 +157,17 @@ def _since(since_s: float | None, now_s: float, is_so: object) -> float | None:
 class WorkerSplits:
     """All splits of one worker for one pipeline; the engine takes records from it."""
 
-    def __init__(self, pipeline: int, engine: ReadyEngine, events: SplitEvents) -> None:
+    def __init__(
+        self,
+        pipeline: int,
+        engine: ReadyEngine,
+        events: SplitEvents,
+        *,
+        gives_times: bool = False,
+    ) -> None:
+        """With ``gives_times`` the time of a record is the one that its batch has."""
         self._pipeline = pipeline
+        self._gives_times = gives_times
         self._engine = engine
         self._events = events
         self._splits: dict[str, Split] = {}
@@ -268,6 +278,11 @@ class WorkerSplits:
         """The time at which the next records were read."""
         return 0 if self._batch is None else self._batch.read_ns
 
+    @property
+    def origin(self) -> Origin:
+        """From which split the next records are, and when they were read."""
+        return Origin(None if self._split is None else self._split.name, self.delivered_ns)
+
     def take(self, record_count_max: int) -> list[Any]:
         """Return the next records, all of one split."""
         batch = self._batch
@@ -276,7 +291,14 @@ class WorkerSplits:
         start, count = self._taken_count, len(batch.records)
         self._taken_count = end = min(start + record_count_max, count)
         records = batch.records if start == 0 and end == count else batch.records[start:end]
-        return records if batch.keys is None else KeyedRecords(records, [*batch.keys[start:end]])
+        if batch.keys is None and not self._gives_times:
+            return records
+        keys = None if batch.keys is None else [*batch.keys[start:end]]
+        times = None
+        if self._gives_times:
+            # Without any times, each record is a dead letter that says so.
+            times = [None] * len(records) if batch.times is None else [*batch.times[start:end]]
+        return KeyedRecords(records, keys, times)
 
     def batch_consumed(self) -> None:
         """Go on with the next batch."""

@@ -87,6 +87,10 @@ class OutgoingLink:
         """Send a barrier behind all batches."""
         self._write(self._sender.send_barrier(epoch, checkpoint, edge))
 
+    def send_clock(self, edge: EdgeId, time: int, status: int) -> None:
+        """Send a watermark behind all batches."""
+        self._write(self._sender.send_clock(edge, time, status))
+
     def send_states(self, resize: int, state: int, body: bytes) -> None:
         """Send states that the other worker will own."""
         self._write(self._sender.send_states(resize, state, body))

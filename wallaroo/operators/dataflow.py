@@ -147,6 +147,11 @@ class Dataflow:
         """By pipeline whose records are keyed before they are decoded."""
         self._bindings: Bindings
 
+    @property
+    def plan(self) -> Application:
+        """The application."""
+        return self._plan
+
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
         """Write the chains for these members. States are kept; outgoing lists must be empty."""
         assert not any(self._outgoing.values()), "take_batches() before the members change"

@@ -25,10 +25,11 @@ from wallaroo.operators.pacing import Pacer
 from wallaroo.runtime.alarms import Alarms
 from wallaroo.runtime.calls import Calls
 from wallaroo.runtime.due_work import DueWork
+from wallaroo.runtime.engine_clocks import EngineClocks, EngineParts
 from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, SourceRunner
 from wallaroo.runtime.inbox import Inbox, Link
 from wallaroo.runtime.stations import Stations
-from wallaroo.wire.data_frames import Barrier, MovingFrame, NumberedFrame
+from wallaroo.wire.data_frames import Barrier, ClockFrame, MovingFrame, NumberedFrame
 
 TURN_S = 0.008
 
@@ -42,7 +43,8 @@ SLICES_BEFORE_SAVING = 2
 class Engine:
     """The record path of one worker; call ``restart`` first.
 
-    ``clock`` returns seconds from any origin. ``deliveries`` measures the latency of results; it is
+    ``clock`` returns seconds from any origin, ``wall_ns`` the time since 1970, by which records are
+    read. ``deliveries`` measures the latency of results; it is
     ``None`` if nothing is measured. ``calls`` are needed if records wait at a step.
     """
 
@@ -53,8 +55,12 @@ class Engine:
         events: EngineEvents,
         deliveries: Deliveries | None = None,
         calls: Calls | None = None,
+        wall_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self._dataflow: Dataflow
+        self._wall_ns = wall_ns
+        self.timing: EngineClocks | None = None
+        """Drives the clocks of this worker; ``None`` if time changes no state."""
         self._clock = clock
         """Called before and after each slice of records."""
         self._loop = loop
@@ -104,6 +110,13 @@ class Engine:
             self._stations = Stations(
                 dataflow, self._calls, self._clock, self._alarms, self.schedule
             )
+        self.timing = None
+        if dataflow.timed is not None:
+            self.timing = EngineClocks(
+                dataflow,
+                EngineParts(self._sources, self._stations, self.call_later, self.schedule),
+                self._wall_ns,
+            )
 
     def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
         """Call ``run`` after a delay, unless the worker starts again before that.
@@ -131,8 +144,13 @@ class Engine:
             self._stations.hold()
 
     def release_sources(self) -> None:
-        """Take from sources again, and from steps at which records wait, from the next turn on."""
+        """Take from sources again, and from steps at which records wait, from the next turn on.
+
+        Watermarks move again, too.
+        """
         self._holds_sources = False
+        if self.timing is not None:
+            self.timing.aligned()
         if self._stations is not None:
             self._stations.release()
 
@@ -155,6 +173,8 @@ class Engine:
     def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
         """Send batches over these links from now on."""
         self._links = links
+        if self.timing is not None:
+            self.timing.connect(links)
 
     def save_with(self, save_some: Callable[[], bool] | None) -> None:
         """Write a checkpoint between batches: call ``save_some`` until it returns ``False``.
@@ -229,12 +249,17 @@ class Engine:
     def _may_take_source(self) -> bool:
         if not self._sources or self._holds_sources or self._events.must_pause:
             return False
-        return self._stations is None or self._turn_to_open_source(self._stations)
+        if self._stations is None and self.timing is None:
+            return True
+        return self._turn_to_open_source()
 
-    def _turn_to_open_source(self, stations: Stations) -> bool:
+    def _turn_to_open_source(self) -> bool:
         """Put a source that may be taken from before all others; return whether there is one."""
+        stations, timing = self._stations, self.timing
         for _ in range(len(self._sources)):
-            if not stations.blocks(self._sources[0].pipeline):
+            pipeline = self._sources[0].pipeline
+            is_full = stations is not None and stations.blocks(pipeline)
+            if not is_full and not (timing is not None and timing.clocks.blocks(pipeline)):
                 return True
             self._sources.rotate(-1)
         return False
@@ -282,6 +307,8 @@ class Engine:
                 self._deliveries.output_queued(sink, byte_count, count)
         if self._deliveries is not None:
             self._deliveries.turn_flushed()
+        if self.timing is not None:
+            self.timing.flush()
         failures = self._dataflow.take_failures()
         if failures:
             self._events.records_failed(failures)
@@ -315,9 +342,14 @@ class Engine:
         pipeline = source.pipeline
         pacer = self._pacers["source", pipeline]
         delivered_ns = source.delivered_ns
+        origin = None if self.timing is None else source.origin
         records = source.take(pacer.record_count)
         started = self._clock()
-        self._dataflow.run_source(pipeline, records, is_watched=self._may_watch(started))
+        is_watched = self._may_watch(started)
+        if self.timing is None or origin is None:
+            self._dataflow.run_source(pipeline, records, is_watched=is_watched)
+        else:
+            self.timing.run_source(pipeline, records, origin, is_watched=is_watched)
         pacer.observe(len(records), self._clock() - started)
         if self._stations is not None:
             self._stations.collect(delivered_ns)
@@ -336,13 +368,25 @@ class Engine:
             self.inbox.remove_first()
             self._events.barrier_received(waiting.link, frame)
             return
+        if isinstance(frame, ClockFrame):
+            self.inbox.remove_first()
+            assert self.timing is not None
+            self.timing.received(waiting.link, frame)
+            return
         batch = waiting.unpacked(self._dataflow)
         pacer = self._pacers["edge", frame.edge]
         count = min(pacer.record_count, len(batch.keys) - waiting.position)
         pipeline = self._dataflow.pipeline_of(frame.edge)
         started = self._clock()
         is_watched = self._may_watch(started)
-        self._dataflow.run_batch(frame.edge, batch, waiting.position, count, is_watched=is_watched)
+        self._dataflow.run_batch(
+            frame.edge,
+            batch,
+            waiting.position,
+            count,
+            is_watched=is_watched,
+            read_ns=frame.delivered_ns,
+        )
         pacer.observe(count, self._clock() - started)
         if self._stations is not None:
             self._stations.collect(frame.delivered_ns)

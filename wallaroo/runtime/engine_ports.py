@@ -1,9 +1,9 @@
 """What the engine needs around it: sources, links to other workers, and the worker itself."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, Protocol
 
-from wallaroo.names import SinkId
+from wallaroo.names import EdgeId, SinkId
 from wallaroo.operators.dataflow import OutgoingBatch
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.inbox import Link
@@ -20,6 +20,15 @@ class EngineLoop(Protocol):
     def call_later(self, delay_s: float, run: Callable[[], object]) -> object:
         """Call ``run`` after a delay."""
         ...
+
+
+class Origin(NamedTuple):
+    """Where and when records were read."""
+
+    channel: Hashable
+    """Anything within a source that has an order of its own: a connection, a split."""
+    read_ns: int
+    """Nanoseconds since 1970, the same in a replay; 0: now."""
 
 
 class SourceRunner(Protocol):
@@ -40,6 +49,11 @@ class SourceRunner(Protocol):
         """When the next records were read by a worker; 0 if that is not measured."""
         ...
 
+    @property
+    def origin(self) -> Origin:
+        """Where and when the next records were read; asked for only if records need times."""
+        ...
+
     def take(self, record_count_max: int) -> list[Any]:
         """Return the next records, which the engine owns from now on."""
         ...
@@ -54,6 +68,10 @@ class BatchLink(Protocol):
 
     def send_batch(self, batch: OutgoingBatch) -> None:
         """Send a batch, now or as soon as the link is connected."""
+        ...
+
+    def send_clock(self, edge: EdgeId, time: int, status: int) -> None:
+        """Send a watermark behind all batches."""
         ...
 
 

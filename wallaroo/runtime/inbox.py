@@ -9,10 +9,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from wallaroo.names import CheckpointId, EdgeId, WorkerName
+from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.operators.batches import Batch, BatchFormat
 from wallaroo.operators.dataflow import Dataflow
-from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
+from wallaroo.wire.data_frames import Barrier, BatchFrame, ClockFrame, NumberedFrame
 
 
 class Link(Protocol):
@@ -21,6 +21,11 @@ class Link(Protocol):
     @property
     def worker(self) -> WorkerName:
         """The worker that sent it."""
+        ...
+
+    @property
+    def incarnation(self) -> Epoch:
+        """The epoch at which that worker was started, or joined again."""
         ...
 
     def processed(self, frame: NumberedFrame) -> None:
@@ -33,7 +38,7 @@ class Waiting:
     """A frame, and how many of its records are processed."""
 
     link: Link
-    frame: BatchFrame | Barrier
+    frame: BatchFrame | Barrier | ClockFrame
     position: int = 0
     _batch: Batch | None = None
 
@@ -61,7 +66,7 @@ class Inbox:
         self.byte_count = 0
         """Bytes of all batches here, including those held back."""
 
-    def append(self, link: Link, frame: BatchFrame | Barrier) -> None:
+    def append(self, link: Link, frame: BatchFrame | Barrier | ClockFrame) -> None:
         """Queue a frame that has arrived."""
         self._queue.append(Waiting(link, frame))
         if isinstance(frame, BatchFrame):

@@ -118,6 +118,11 @@ class Stations:
         """Whether any record waits at a step."""
         return any(station.pending for station in self._stations.values())
 
+    def earliest_time(self, step: StepId) -> int | None:
+        """Return the earliest time of the records that wait at a step."""
+        pending = self._stations[step].pending
+        return min((held.time for held in pending if held.time is not None), default=None)
+
     @property
     def has_work(self) -> bool:
         """Whether ``next_results`` would return anything."""

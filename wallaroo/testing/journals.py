@@ -9,6 +9,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES, encode_block_head
 from wallaroo.checkpoint.journal import (
     SEGMENT_HEADER,
     Entry,
+    EntryOrigin,
     JournalExtent,
     covered_segments,
     encode_entry_head,
@@ -119,13 +120,15 @@ class SimulatedJournal:
         """Note which records of which sender the next entries have."""
         self._origin = (sender, connection, numbers)
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         """Write an entry of whole frames; return its offset."""
         if self._disk.chaos.take("failed_journal_writes", JOURNAL_FAILURE_PROBABILITY):
             raise StoreError("the disk is full", "simulated", is_refusal=True)
         if len(self._journal.segments[self._first]) >= self._segment_bytes:
             self._begin_segment()
-        entry_head = encode_entry_head(pipeline, record_count)
+        entry_head = encode_entry_head(pipeline, record_count, origin)
         data = encode_block_head(entry_head, frames) + entry_head + frames
         offset = self.offset
         segment = self._journal.segments[self._first]

@@ -8,6 +8,7 @@ from wallaroo.connectors.base import Assignment
 from wallaroo.errors import WallarooParameterError
 from wallaroo.ingest.source_ports import listens
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo.topology.plan import Pipeline
 
 GENERATED_MAX = 100_000
@@ -47,6 +48,11 @@ class PlacedRunner:
     def restore(self, position: Any) -> None:
         """Set the position at which ``start`` continues."""
         self._position = position
+
+    @property
+    def origin(self) -> Origin:
+        """It has one order from its start to its end."""
+        return Origin(None, 0)
 
     @property
     def has_records(self) -> bool:

@@ -12,6 +12,7 @@ from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, SplitPositio
 from wallaroo.errors import StateObjectError
 from wallaroo.ingest.split_ports import SplitSourceEvents
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.logs import SimulatedLog
 from wallaroo.testing.loop import Process
@@ -60,6 +61,11 @@ class SimulatedSplits:
         """The partition from which the engine takes, up to ``_batch_end``."""
         self._batch_end = 0
         log.follow(process, self._go_on)
+
+    @property
+    def origin(self) -> Origin:
+        """From which partition the next records are."""
+        return Origin(self._current, 0)
 
     # Which partitions
 

@@ -85,7 +85,7 @@ class Clock(Generic[SenderT]):
         self._vector: dict[SenderT, Watermark] = dict.fromkeys(senders, NOTHING_YET)
         assert self._vector, "a clock without senders would be at its end at once"
         self._held: list[tuple[SenderT, Watermark]] = []
-        self._own_is_held = False
+        self._held_senders: set[SenderT] = set()
         self.time = BEFORE_ALL
         """The clock. Whether a record is late is decided by this, never by what has fired."""
         self.fired = BEFORE_ALL
@@ -105,23 +105,27 @@ class Clock(Generic[SenderT]):
 
     def receive_own(self, sender: SenderT, watermark: Watermark) -> bool:
         """Take this worker's own watermark, once it has sent the same one to all others."""
-        if self._own_is_held:
+        if sender in self._held_senders:
             self._held.append((sender, watermark))
             return False
         return self.receive(sender, watermark)
 
-    def hold_own(self) -> None:
-        """Hold this worker's own watermarks back: it has sent its barrier."""
-        assert not self._own_is_held, "the last barrier is not aligned yet"
-        self._own_is_held = True
+    def hold_own(self, sender: SenderT) -> None:
+        """Hold this worker's own watermarks back: it has sent its barrier the same way."""
+        assert sender not in self._held_senders, "the last barrier is not aligned yet"
+        self._held_senders.add(sender)
 
     def release_own(self) -> bool:
         """Apply the watermarks that were held back, now that the cut is taken; return whether the
         clock moved."""
-        self._own_is_held = False
+        self._held_senders.clear()
         held, self._held = self._held, []
         moves = [self.receive(sender, watermark) for sender, watermark in held]
         return any(moves)
+
+    def restarted(self, sender: SenderT) -> None:
+        """Wait for the first watermark of a sender that starts anew; the clock stays."""
+        self._vector[sender] = NOTHING_YET
 
     def set_fired(self, fired: int) -> None:
         """Note that all results before ``fired`` are complete."""
@@ -133,7 +137,7 @@ class Clock(Generic[SenderT]):
 
         The clock stays where it is until a new sender has sent its first watermark.
         """
-        assert not self._own_is_held, "senders change only between barriers"
+        assert not self._held_senders, "senders change only between barriers"
         self._vector = {sender: self._vector.get(sender, NOTHING_YET) for sender in senders}
         assert self._vector, "a clock without senders would be at its end at once"
         return self._recompute()
@@ -184,15 +188,26 @@ class ClockSender:
         self._interval_ns = interval_ns
         self._sent = NOTHING_YET
         self._sent_ns: int | None = None
+        self._knows = True
+        """Whether all members know what was sent."""
+
+    @property
+    def sent(self) -> Watermark:
+        """The last watermark that was sent."""
+        return self._sent
+
+    def resend(self) -> None:
+        """Send the next watermark even if it is the same: a member may not know it."""
+        self._knows = False
 
     def due(self, watermark: Watermark, now_ns: int, *, is_forced: bool) -> bool:
         """Return whether to send ``watermark`` to all members now; then it counts as sent."""
         assert watermark.time >= self._sent.time, "a watermark went back"
-        if watermark == self._sent:
+        if watermark == self._sent and self._knows:
             return False
         if not is_forced and (wait_ns := self.wait_ns(now_ns)) is not None and wait_ns > 0:
             return False
-        self._sent, self._sent_ns = watermark, now_ns
+        self._sent, self._sent_ns, self._knows = watermark, now_ns, True
         return True
 
     def wait_ns(self, now_ns: int) -> int | None:

@@ -68,9 +68,13 @@ class SourceTimes(Generic[ChannelT]):
     stops that long behind the last record, so that an idle cluster has nothing to do.
     """
 
-    def __init__(self, times: SourceTime, *, horizon_ns: int = 0) -> None:
+    def __init__(
+        self, times: SourceTime, *, horizon_ns: int = 0, move_every_ns: int | None = None
+    ) -> None:
+        """``move_every_ns`` is how often a watermark that moves by itself is to be looked at."""
         self._times = times
         self._horizon_ns = horizon_ns
+        self._move_every_ns = move_every_ns
         self._channels: dict[ChannelT, _Channel] = {}
         self._departed: list[_Channel] = []
         """Channels that are gone, and what a checkpoint or a replay had."""
@@ -81,6 +85,7 @@ class SourceTimes(Generic[ChannelT]):
         self._quiet: tuple[int, int] | None = None
         """Since when everything is idle, and the watermark at that time."""
         self._has_ended = False
+        self._status = Status.IDLE
 
     def opened(self, channel: ChannelT, top: int = BEFORE_ALL) -> None:
         """Note a new channel. ``top`` is its highest time so far, if another worker had it before;
@@ -88,9 +93,38 @@ class SourceTimes(Generic[ChannelT]):
         self._channels[channel] = _Channel(top)
 
     def processed(self, channel: ChannelT, highest: int, read_ns: int) -> None:
-        """Note the highest time of records of a channel, read at ``read_ns``, now processed."""
+        """Note the highest time of records of a channel, read at ``read_ns``, now processed.
+
+        Its first records open a channel that is not open yet.
+        """
+        if channel not in self._channels:
+            self.opened(channel)
         self._channels[channel].processed(highest, read_ns + self._times.idle_after_ns)
         self._note_top(highest, read_ns)
+
+    def has_channel(self, channel: ChannelT) -> bool:
+        """Return whether a channel is open."""
+        return channel in self._channels
+
+    @property
+    def time(self) -> int:
+        """The last watermark."""
+        return self._time
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the watermark is held until ``replayed``."""
+        return self._held is not None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the last watermark was that of a source which is waited for."""
+        return self._status is Status.ACTIVE
+
+    @property
+    def aligns(self) -> bool:
+        """Whether ``may_read`` may refuse."""
+        return isinstance(self._times, EventTime) and self._times.align_ns is not None
 
     def closed(self, channel: ChannelT, now_ns: int) -> int:
         """Note that a channel is gone; return its highest time, for the worker that gets it."""
@@ -120,6 +154,11 @@ class SourceTimes(Generic[ChannelT]):
         lost.leave(now_ns + self._times.idle_after_ns)
         self._departed = [lost]
 
+    def hold(self) -> None:
+        """Hold the watermark where it is until ``replayed``."""
+        if self._held is None:
+            self._held = Watermark(self._time)
+
     def replayed(self, tops: Iterable[int], now_ns: int) -> None:
         """Let the watermark move again: all journals are replayed, and ``tops`` has the highest
         time of each of their channels, none of which is open here."""
@@ -137,11 +176,20 @@ class SourceTimes(Generic[ChannelT]):
     def watermark(
         self, now_ns: int, *, others_are_idle: bool = False, unprocessed_ns: int | None = None
     ) -> Watermark:
-        """Return the source's watermark.
+        """Return the source's watermark, and note whether it is waited for.
 
         ``others_are_idle`` says that no other input of the clocks it feeds is active.
         ``unprocessed_ns`` is when the oldest record that still waits here was read.
         """
+        found = self._watermark(
+            now_ns, others_are_idle=others_are_idle, unprocessed_ns=unprocessed_ns
+        )
+        self._status = found.status
+        return found
+
+    def _watermark(
+        self, now_ns: int, *, others_are_idle: bool, unprocessed_ns: int | None
+    ) -> Watermark:
         if self._has_ended and unprocessed_ns is None:
             return Watermark(END, Status.ENDED)
         if self._held is not None:
@@ -175,7 +223,7 @@ class SourceTimes(Generic[ChannelT]):
             self._times.when_quiet is WhenQuiet.ADVANCE
         )
         if moves_by_itself and self._top > BEFORE_ALL and self._time < self._limit():
-            return now_ns + interval_ns
+            return now_ns + min(self._move_every_ns or interval_ns, interval_ns)
         if any(each.counts(now_ns) for each in self._all_channels()):
             return now_ns + interval_ns
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
-from wallaroo.durations import duration_text
+from wallaroo.durations import duration_text, hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class FixedWindows:
     def is_sliding(self) -> bool:
         """Return whether a record is in several windows."""
         return self.every_ns < self.size_ns
+
+    @property
+    def span_ns(self) -> int:
+        """Return the longest time from a record to the end of its last window."""
+        return self.size_ns
 
     def describe(self) -> str:
         """Return what plans and outlines show of them."""
@@ -41,12 +46,25 @@ class CalendarUnit(enum.Enum):
     MONTH = "month"
 
 
+_LONGEST_NS = {
+    CalendarUnit.HOUR: hours(1),
+    CalendarUnit.DAY: hours(25),
+    CalendarUnit.WEEK: hours(7 * 24 + 1),
+    CalendarUnit.MONTH: hours(31 * 24 + 1),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarWindows:
     """Windows that follow the calendar of a time zone; a day may have 23 or 25 hours."""
 
     unit: CalendarUnit
     zone: str = "UTC"
+
+    @property
+    def span_ns(self) -> int:
+        """Return the longest time from a record to the end of its last window."""
+        return _LONGEST_NS[self.unit]
 
     def describe(self) -> str:
         """Return what plans and outlines show of them."""
@@ -56,6 +74,11 @@ class CalendarWindows:
 @dataclass(frozen=True, slots=True)
 class GlobalWindows:
     """One window forever."""
+
+    @property
+    def span_ns(self) -> int:
+        """Return 0: the window has no end."""
+        return 0
 
     def describe(self) -> str:
         """Return what plans and outlines show of it."""
@@ -69,6 +92,11 @@ class SessionWindows:
     gap_ns: int
     longest_ns: int | None = None
     """A session is cut when it has lasted this long."""
+
+    @property
+    def span_ns(self) -> int:
+        """Return the longest time from a record to the end of its last window."""
+        return self.gap_ns
 
     def describe(self) -> str:
         """Return what plans and outlines show of them."""
@@ -85,6 +113,11 @@ class CountWindows:
     emits_partial: bool = False
     """Whether incomplete windows give a result at the end of the input."""
 
+    @property
+    def span_ns(self) -> int:
+        """Return 0: time ends no window."""
+        return 0
+
     def describe(self) -> str:
         """Return what plans and outlines show of them."""
         slide = "" if self.slide == self.count else f" every {self.slide}"
@@ -97,6 +130,11 @@ class EphemeralWindows:
 
     trigger_range_ns: int
     post_trigger_range_ns: int
+
+    @property
+    def span_ns(self) -> int:
+        """Return the longest time from a record until its key is forgotten."""
+        return self.trigger_range_ns + self.post_trigger_range_ns
 
     def describe(self) -> str:
         """Return what plans and outlines show of them."""
@@ -243,6 +281,19 @@ class WindowSpec:
     firing: Firing
     name: str | None = None
     """The name given with ``named``; otherwise the state has the aggregation's name."""
+
+    @property
+    def horizon_ns(self) -> int:
+        """Return how long after its time a record may still matter."""
+        rules = self.firing
+        every_ns = rules.early_every_ns or 0
+        return self.windows.span_ns + rules.delay_ns + rules.allow_late_ns + every_ns
+
+    @property
+    def grain_ns(self) -> int:
+        """Return how often a clock has to move that moves by itself, for results to be in time."""
+        every_ns = self.firing.early_every_ns or self.windows.span_ns
+        return min(every_ns, self.windows.span_ns or every_ns) // 16
 
     def identity(self) -> str:
         """Return what has to be the same for checkpoints of these windows to be used."""

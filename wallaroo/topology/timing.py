@@ -7,7 +7,7 @@ the same as in an application without time.
 from dataclasses import replace
 
 from wallaroo.names import EdgeId
-from wallaroo.topology.plan import Application, Pipeline, Stage
+from wallaroo.topology.plan import Application, Pipeline, Stage, State
 
 
 def timed_flows(plan: Application) -> frozenset[int]:
@@ -68,3 +68,27 @@ def _is_timed(plan: Application, stage: Stage) -> bool:
         step.state is not None and plan.states[step.state].timing is not None
         for step in stage.steps
     )
+
+
+def horizon_ns(plan: Application, pipeline: int) -> int:
+    """Return how long after its time a record may still matter to the states that it reaches."""
+    return sum(state.timing.horizon_ns for state in _timed_states(plan, pipeline) if state.timing)
+
+
+def move_every_ns(plan: Application, pipeline: int) -> int:
+    """Return how often a clock has to move that moves by itself, for results to be in time."""
+    return min(
+        (state.timing.grain_ns for state in _timed_states(plan, pipeline) if state.timing),
+        default=0,
+    )
+
+
+def _timed_states(plan: Application, pipeline: int) -> list[State]:
+    names = {
+        step.state
+        for flow in plan.reached_from(pipeline)
+        for stage in plan.flows[flow].stages
+        for step in stage.steps
+        if step.state is not None
+    }
+    return [state for state in plan.states.values() if state.name in names and state.timing]

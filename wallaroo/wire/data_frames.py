@@ -10,6 +10,8 @@
     dialer -> listener   MovedStates  u8 7 | u64 sequence | u64 resize | u32 state | body
     dialer -> listener   MovedAll     u8 8 | u64 sequence | u64 resize | u64 keys
                                       | msgpack {state: [clock, fired]} if states have times
+    dialer -> listener   ClockFrame   u8 9 | u64 sequence | u32 edge | i64 watermark, unix ns
+                                      | u8 status
 
 The frames that the dialer sends after its hello are numbered by one sequence, without gaps, as long
 as both ends are the same incarnations. An incarnation is the epoch at which a process of that name
@@ -26,6 +28,7 @@ from wallaroo.errors import ProtocolError
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 
 FRAME_BYTES_MAX = (1 << 31) - 1
+CLOCK_STATUSES = range(3)
 
 _LENGTH = struct.Struct(">I")
 _BATCH = struct.Struct(">BQIBIQ")
@@ -35,6 +38,7 @@ _ACK = struct.Struct(">BQ")
 _PRESSURE = struct.Struct(">B?")
 _MOVED_STATES = struct.Struct(">BQQI")
 _MOVED_ALL = struct.Struct(">BQQQ")
+_CLOCK = struct.Struct(">BQIqB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,20 @@ class MovedAll:
     """By timed state: the sender's clock, and up to when it has fired."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockFrame:
+    """The sender's watermark over an edge: nothing with an earlier time follows."""
+
+    sequence: int
+    edge: EdgeId
+    time: int
+    status: int
+    """A value of ``wallaroo.timing.clocks.Status``."""
+
+
 MovingFrame = MovedStates | MovedAll
 
-NumberedFrame = BatchFrame | Barrier | MovedStates | MovedAll
+NumberedFrame = BatchFrame | Barrier | MovedStates | MovedAll | ClockFrame
 """Frames that the sender keeps until the receiver has processed them."""
 
 DataFrame = LinkHello | LinkWelcome | NumberedFrame | Ack | Pressure
@@ -140,9 +155,9 @@ def encode_data_frame(frame: DataFrame) -> bytes:
             head = _MOVED_STATES.pack(7, sequence, resize, state)
             return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
         case MovedAll(sequence, resize, key_count, clocks):
-            content = _MOVED_ALL.pack(8, sequence, resize, key_count)
-            if clocks:
-                content += _pack_clocks(clocks)
+            content = _MOVED_ALL.pack(8, sequence, resize, key_count) + _pack_clocks(clocks)
+        case ClockFrame(sequence, edge, time, status):
+            content = _CLOCK.pack(9, sequence, edge, time, status)
         case Ack(sequence):
             content = _ACK.pack(5, sequence)
         case Pressure(is_under_pressure):
@@ -166,11 +181,10 @@ def decode_data_frame(content: bytes) -> DataFrame:
             case 4:
                 _, sequence, epoch, checkpoint, edge = _BARRIER.unpack(content)
                 return Barrier(sequence, Epoch(epoch), CheckpointId(checkpoint), EdgeId(edge))
-            case 7:
-                _, sequence, resize, state = _MOVED_STATES.unpack_from(content)
-                return MovedStates(sequence, resize, state, content[_MOVED_STATES.size :])
-            case 8:
-                return _decode_moved_all(content)
+            case 7 | 8:
+                return _decode_moving(content)
+            case 9:
+                return _decode_clock(content)
             case 5:
                 return Ack(_ACK.unpack(content)[1])
             case 6:
@@ -189,6 +203,8 @@ def decode_data_frame(content: bytes) -> DataFrame:
 
 
 def _pack_clocks(clocks: Mapping[str, tuple[int, int]]) -> bytes:
+    if not clocks:
+        return b""
     # Names are the user's and may hold lone surrogates.
     values = {name: [*each] for name, each in clocks.items()}
     packed: bytes = msgpack.packb(values, unicode_errors="surrogatepass")
@@ -207,6 +223,20 @@ def _decode_moved_all(content: bytes) -> MovedAll:
             raise TypeError("clocks must be numbers by name")
         clocks[name] = clock, fired
     return MovedAll(sequence, resize, key_count, clocks)
+
+
+def _decode_moving(content: bytes) -> MovingFrame:
+    if content[0] == 8:
+        return _decode_moved_all(content)
+    _, sequence, resize, state = _MOVED_STATES.unpack_from(content)
+    return MovedStates(sequence, resize, state, content[_MOVED_STATES.size :])
+
+
+def _decode_clock(content: bytes) -> ClockFrame:
+    _, sequence, edge, time, status = _CLOCK.unpack(content)
+    if status not in CLOCK_STATUSES:
+        raise ValueError(f"no clock has status {status}")
+    return ClockFrame(sequence, EdgeId(edge), time, status)
 
 
 def _decode_hello(packed: bytes) -> LinkHello:

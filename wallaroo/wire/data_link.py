@@ -56,6 +56,7 @@ from wallaroo.names import CheckpointId, EdgeId, Epoch
 from wallaroo.wire.data_frames import (
     Barrier,
     BatchFrame,
+    ClockFrame,
     MovedAll,
     MovedStates,
     NumberedFrame,
@@ -88,6 +89,11 @@ class LinkSender:
         """Number and keep a barrier."""
         self._last_sequence += 1
         return self._keep(Barrier(self._last_sequence, epoch, checkpoint, edge))
+
+    def send_clock(self, edge: EdgeId, time: int, status: int) -> bytes:
+        """Number and keep a watermark."""
+        self._last_sequence += 1
+        return self._keep(ClockFrame(self._last_sequence, edge, time, status))
 
     def send_states(self, resize: int, state: int, body: bytes) -> bytes:
         """Number and keep a frame of moving states."""
@@ -130,6 +136,8 @@ class LinkSender:
                     self.send_batch(edge, form, record_count, body, delivered_ns)
                 case Barrier(_, epoch, checkpoint, edge):
                     self.send_barrier(epoch, checkpoint, edge)
+                case ClockFrame(_, edge, time, status):
+                    self.send_clock(edge, time, status)
                 case MovedStates() | MovedAll():
                     pass  # the resize ended when the receiver was lost
 

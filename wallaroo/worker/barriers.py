@@ -195,6 +195,8 @@ class Barriers:
                 case PassStation(checkpoint, step):
                     self._pass_station(checkpoint, step)
                 case SendBarrier(checkpoint, edge):
+                    if worker.engine.timing is not None:
+                        worker.engine.timing.pass_barrier(edge)
                     worker.mesh.send_barrier(worker.epoch, checkpoint, edge)
                 case Aligned(checkpoint):
                     self._aligned(checkpoint)

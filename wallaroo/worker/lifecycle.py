@@ -201,6 +201,9 @@ class Lifecycle:
     def _assign(self, assign: Assign) -> None:
         is_first, self._assignment = self._assignment is None, assign
         self._worker.enter(assign.epoch)
+        if self._worker.engine.timing is not None:
+            members = [(WorkerName(name), Epoch(epoch)) for name, epoch, _ in assign.members]
+            self._worker.engine.timing.set_members(members)
         if assign.resize:
             self._resized(assign, is_new=is_first)
         elif not is_first:
@@ -374,6 +377,8 @@ class Lifecycle:
     def source_ended(self) -> None:
         """Report which sources have ended."""
         worker = self._worker
+        if worker.engine.timing is not None:
+            worker.engine.timing.end_placed(worker.sources.ended[0])
         worker.send(SourcesEnded(worker.epoch, *worker.sources.ended))
 
     def check(self) -> None:

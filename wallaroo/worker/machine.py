@@ -40,7 +40,9 @@ class WorkerMachine:
         self._checks_itself = checks_itself
         self._journal = None if ports.durable is None else ports.durable.journal
         self._story = Story()
-        self._engine = Engine(ports.clock, ports.loop, self, ports.deliveries, ports.calls)
+        self._engine = Engine(
+            ports.clock, ports.loop, self, ports.deliveries, ports.calls, ports.wall_ns
+        )
         self._sinks = ports.new_sinks(self)
         parts = WorkerParts(
             ports=ports,

@@ -130,6 +130,10 @@ class WorkerPorts(Dialer, Protocol):
         """Return seconds from any origin."""
         ...
 
+    def wall_ns(self) -> int:
+        """Return the time in nanoseconds since 1970."""
+        ...
+
     async def pause(self, delay_s: float, /) -> None:
         """Wait; 0 lets other coroutines run."""
         ...

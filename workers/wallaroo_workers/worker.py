@@ -73,6 +73,7 @@ class Worker:
     """All of one worker process, as ``WorkerPorts``; ``run`` returns its exit status."""
 
     clock = staticmethod(time.perf_counter)
+    wall_ns = staticmethod(time.time_ns)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES, FileKind, encode_block, rea
 from wallaroo.checkpoint.journal import (
     SEGMENT_HEADER,
     Entry,
+    EntryOrigin,
     covered_segments,
     cut_offset,
     decode_entry,
@@ -21,10 +22,16 @@ from wallaroo.checkpoint.journal import (
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import DamagedFileError
 
-Written = tuple[int, int, bytes]
+Written = tuple[int, int, bytes, EntryOrigin | None]
 
+origins = st.builds(EntryOrigin, st.integers(0, 2**32 - 1), st.integers(-(2**63), 2**63 - 1))
 entries = st.lists(
-    st.tuples(st.integers(0, 2**16 - 1), st.integers(1, 2**32 - 1), st.binary(max_size=30))
+    st.tuples(
+        st.integers(0, 2**15 - 1),
+        st.integers(1, 2**32 - 1),
+        st.binary(max_size=30),
+        st.none() | origins,
+    )
 )
 
 
@@ -33,11 +40,18 @@ def test_entries_come_back_with_their_offsets_in_the_journal(
     written: list[Written], first: int
 ) -> None:
     data, expected = SEGMENT_HEADER, []
-    for pipeline, record_count, frames in written:
-        expected.append(Entry(first + len(data), pipeline, record_count, frames, 0))
-        data += encode_block(encode_entry_head(pipeline, record_count) + frames)
+    for pipeline, record_count, frames, origin in written:
+        entry = Entry(first + len(data), pipeline, record_count, frames, 0, origin)
+        head = encode_entry_head(pipeline, record_count, origin)
+        assert len(head) == entry.head_bytes
+        expected.append(entry)
+        data += encode_block(head + frames)
     blocks = read_blocks(data, FileKind.JOURNAL, "j")
     assert [decode_entry(block, first, "j") for block in blocks] == expected
+
+
+def test_an_entry_without_an_origin_is_as_it_was_before_there_were_any() -> None:
+    assert encode_entry_head(3, 5) == b"\x00\x03\x00\x00\x00\x05"
 
 
 def test_a_block_that_is_not_an_entry_is_damage() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from wallaroo.checkpoint.journal import Entry, JournalExtent, replay_position
+from wallaroo.checkpoint.journal import Entry, EntryOrigin, JournalExtent, replay_position
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.errors import StoreError
@@ -17,7 +17,9 @@ class Writer:
     name = "w1-0000000001"
     offset = 10
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         offset = self.offset
         self.offset += len(frames)
         return offset

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
 
+from wallaroo.checkpoint.journal import EntryOrigin
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.codec.lines import LineFramer
@@ -41,9 +42,21 @@ class NotedEngine:
 
     def __init__(self) -> None:
         self.ready: list[Any] = []
+        self.is_timed = False
+        self.closed_channels: list[tuple[int, int]] = []
 
     def source_ready(self, source: Any) -> None:
         self.ready.append(source)
+
+    @property
+    def timing(self) -> "NotedEngine":
+        return self
+
+    def journals_origins(self, pipeline: int) -> bool:
+        return self.is_timed
+
+    def closed(self, pipeline: int, channel: int) -> None:
+        self.closed_channels.append((pipeline, channel))
 
 
 class NotedJournal:
@@ -53,11 +66,15 @@ class NotedJournal:
         self.refusals = refusals
         self.entries: list[tuple[int, int, bytes]] = []
         self.taken: list[tuple[int, int]] = []
+        self.origins: list[EntryOrigin | None] = []
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         if self.refusals:
             self.refusals -= 1
             raise StoreError("the disk is full")
+        self.origins.append(origin)
         self.entries.append((pipeline, record_count, frames))
         return len(self.entries) * 100
 

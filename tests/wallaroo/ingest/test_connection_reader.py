@@ -3,7 +3,9 @@
 import pytest
 
 from tests.wallaroo.ingest.senders import PIPELINE, NotedJournal, OneSender
+from wallaroo.checkpoint.journal import EntryOrigin
 from wallaroo.ingest.read_budget import HoldReason
+from wallaroo.runtime.engine_ports import Origin
 
 TWO = b"\x01a\x02bb"
 
@@ -129,3 +131,23 @@ def test_a_connection_of_which_nothing_waits_does_not_notice() -> None:
     sender.connection.pause()
     sender.reading.rewind()
     assert sender.connection.is_paused()
+
+
+def test_the_journal_knows_where_and_when_records_were_read_if_they_need_times() -> None:
+    journal = NotedJournal()
+    sender = OneSender(journal)
+    sender.reading.arrived(5)
+    sender.reading.receive_data(b"\x01a")
+    sender.reading.take(9)
+    sender.reading.batch_consumed()
+    sender.engine.is_timed = True
+    sender.reading.arrived(7)
+    sender.reading.receive_data(b"\x01b")
+    assert journal.origins == [None, EntryOrigin(sender.reading.channel, 7)]
+    assert sender.reading.origin == Origin(sender.reading.channel, 7)
+
+
+def test_the_end_of_a_connection_ends_its_channel() -> None:
+    sender = OneSender()
+    sender.reading.end()
+    assert sender.engine.closed_channels == [(PIPELINE, sender.reading.channel)]

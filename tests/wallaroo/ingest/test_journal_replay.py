@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.wallaroo.runtime.engine_events import EventsIgnored, LoopIgnored
-from wallaroo.checkpoint.journal import Entry
+from wallaroo.checkpoint.blocks import BLOCK_HEAD_BYTES
+from wallaroo.checkpoint.journal import ENTRY_HEAD_BYTES, Entry
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.connectors.tcp import TCPSource
 from wallaroo.errors import ConfigError, WallarooError
-from wallaroo.ingest.journal_replay import ENTRY_BYTES, ReplayRunner
+from wallaroo.ingest.journal_replay import ReplayRunner
 from wallaroo.runtime.engine import Engine
 from wallaroo.topology.plan import Application, Pipeline
 
@@ -25,7 +26,9 @@ FRAMES = b"\x01a\x02bb\x03ccc"
 def entries(*pipelines: int) -> Iterator[Entry]:
     """An entry of three records for each of these."""
     for number, pipeline in enumerate(pipelines):
-        yield Entry(number * (ENTRY_BYTES + len(FRAMES)), pipeline, 3, FRAMES, 0)
+        yield Entry(
+            number * (BLOCK_HEAD_BYTES + ENTRY_HEAD_BYTES + len(FRAMES)), pipeline, 3, FRAMES, 0
+        )
 
 
 class Replay:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+from tests.wallaroo.operators.mesh import stateless_plan
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from tests.wallaroo.runtime.test_engine_turns import Endless
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
@@ -18,7 +19,8 @@ class TimedDataflow:
     """Notes what runs; one key that fires, or one record, takes a millisecond."""
 
     probe = None
-    waiting = SimpleNamespace(steps=())
+    waiting = SimpleNamespace(steps=(), me=WorkerName("w1"))
+    plan = stateless_plan()
 
     def __init__(self, due_count: int) -> None:
         self.now_s = 0.0
@@ -40,9 +42,12 @@ class TimedDataflow:
     def pipeline_of(self, state: str) -> int:
         return 0
 
-    def run_source(self, pipeline: int, records: list[Any], *, is_watched: bool) -> None:
+    def run_source(
+        self, pipeline: int, records: list[Any], *, is_watched: bool, read_ns: int
+    ) -> int:
         self.log.append("records")
         self.now_s += 0.001 * len(records)
+        return read_ns
 
     def take_batches(self, oldest_ns: dict[int, int]) -> list[Any]:
         return []

@@ -10,6 +10,7 @@ import pytest
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.runtime.engine import SLICES_BEFORE_SAVING, Engine
+from wallaroo.runtime.engine_ports import Origin
 
 
 class SlowDataflow:
@@ -43,6 +44,7 @@ class Endless:
 
     pipeline = 0
     delivered_ns = 0
+    origin = Origin(None, 0)
     has_records = True
 
     def take(self, count: int) -> list[int]:

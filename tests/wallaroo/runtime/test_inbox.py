@@ -7,15 +7,17 @@ import pytest
 
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.runtime.inbox import Inbox
-from wallaroo.wire.data_frames import Barrier, BatchFrame, NumberedFrame
+from wallaroo.wire.data_frames import Barrier, BatchFrame, ClockFrame, NumberedFrame
 
-Frame = BatchFrame | Barrier
+Frame = BatchFrame | Barrier | ClockFrame
 
 E1, E2 = EdgeId(1), EdgeId(2)
 
 
 class Sender:
     """A link to the inbox; notes which of its frames are processed."""
+
+    incarnation = Epoch(1)
 
     def __init__(self, inbox: Inbox, name: str) -> None:
         self.inbox = inbox
@@ -24,12 +26,18 @@ class Sender:
         self.done: list[Frame] = []
 
     def processed(self, frame: NumberedFrame) -> None:
-        assert isinstance(frame, BatchFrame | Barrier)
+        assert isinstance(frame, BatchFrame | Barrier | ClockFrame)
         self.done.append(frame)
 
     def send(self, edge: EdgeId, body: bytes = b"body") -> BatchFrame:
         self.sequence += 1
         frame = BatchFrame(self.sequence, edge, 1, 1, body)
+        self.inbox.append(self, frame)
+        return frame
+
+    def send_clock(self, edge: EdgeId, time: int = 7) -> ClockFrame:
+        self.sequence += 1
+        frame = ClockFrame(self.sequence, edge, time, 0)
         self.inbox.append(self, frame)
         return frame
 
@@ -241,3 +249,16 @@ def test_a_barrier_given_up_late_does_not_let_go_what_is_behind_the_next(
     assert inbox.first is None
     inbox.release(CheckpointId(2))
     assert list(processed(inbox)) == [behind]
+
+
+def test_a_watermark_waits_behind_batches_and_barriers_like_a_batch(inbox: Inbox) -> None:
+    first, second = Sender(inbox, "w2"), Sender(inbox, "w3")
+    before = [first.send(E1), first.send_clock(E1)]
+    barrier = first.send_barrier(E1)
+    behind = first.send_clock(E1, 8)
+    other = second.send_clock(E1)
+    assert [*processed(inbox)] == [*before, barrier, other]
+    inbox.release(barrier.checkpoint)
+    assert [*processed(inbox)] == [behind]
+    assert inbox.byte_count == 0
+    inbox.check()

@@ -17,7 +17,7 @@ Cut = tuple[int, dict[str, Watermark]]
 class FaultyClock(Clock[str]):
     """A clock that applies its own watermark at once, behind its barrier, too."""
 
-    def hold_own(self) -> None:
+    def hold_own(self, sender: str) -> None:
         """Do not hold it."""
 
 
@@ -109,7 +109,7 @@ class ClusterModel:
     def _sends_barrier(self, worker: ModelWorker) -> None:
         if worker.name in worker.missing:
             self._sends_clock(worker)
-            worker.clock.hold_own()
+            worker.clock.hold_own(worker.name)
             for (sender, _), link in self._links.items():
                 if sender == worker.name:
                     link.append(None)

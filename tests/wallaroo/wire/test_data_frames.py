@@ -13,6 +13,7 @@ from wallaroo.wire.data_frames import (
     Ack,
     Barrier,
     BatchFrame,
+    ClockFrame,
     DataFrame,
     LinkHello,
     LinkWelcome,
@@ -38,6 +39,8 @@ FRAMES: list[DataFrame] = [
     MovedStates(U64, U64, U32, b"\x00body"),
     MovedStates(1, 0, 0, b""),
     MovedAll(U64, U64, U64),
+    ClockFrame(U64, EdgeId(U32), 2**63 - 1, 2),
+    ClockFrame(1, EdgeId(0), -(2**63), 0),
 ]
 
 
@@ -74,7 +77,7 @@ def test_bytes_behind_a_frame_are_an_error_unless_it_has_a_body(frame: DataFrame
         decode_data_frame(content_of(frame) + b"\x00")
 
 
-@pytest.mark.parametrize("tag", [0, *range(9, 256)])
+@pytest.mark.parametrize("tag", [0, *range(10, 256)])
 def test_an_unknown_tag_is_an_error_that_tells_it(tag: int) -> None:
     with pytest.raises(ProtocolError, match=f"no frame has tag {tag}\\n"):
         decode_data_frame(bytes((tag,)) + b"rest")
@@ -148,3 +151,8 @@ def test_clocks_travel_behind_the_keys_that_move() -> None:
         decode_data_frame(
             encode_data_frame(MovedAll(1, 2, 3))[4:] + bytes.fromhex("81a16192a16102")
         )
+
+
+def test_a_clock_with_an_unknown_status_is_an_error() -> None:
+    with pytest.raises(ProtocolError, match="no clock has status 3"):
+        decode_data_frame(content_of(ClockFrame(1, EdgeId(0), 0, 3)))

@@ -243,6 +243,9 @@ class WorkerByHand:
             work.close()
         self._works = []
 
+    def wall_ns(self) -> int:
+        return round(self._now_s * 1e9)
+
     def clock(self) -> float:
         self._now_s += 1e-6
         return self._now_s
@@ -343,6 +346,8 @@ class WorkerByHand:
 
 class NotedLink:
     """Stands for the link over which a frame arrives."""
+
+    incarnation = E1
 
     def __init__(self, worker: WorkerName) -> None:
         self.worker = worker

@@ -84,7 +84,7 @@ class AroundBarriers:
         self.positions: dict[int, int] | WallarooError = {0: 7}
         self.me, self.epoch = ME, E1
         inbox = Noted("inbox", self.calls)
-        self.engine = Noted("engine", self.calls, inbox=inbox)
+        self.engine = Noted("engine", self.calls, inbox=inbox, timing=None)
         self.mesh = Noted("mesh", self.calls)
         self.sources = Noted(
             "sources",

@@ -10,7 +10,7 @@ from tests.wallaroo.worker.by_hand import new_plan
 from wallaroo.checkpoint.parts import PART_HEADER, encode_chunk
 from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import DamagedFileError, ProtocolError, StateObjectError
-from wallaroo.names import WorkerName
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.routing import partition_map
 from wallaroo.routing.hashing import hash_key
@@ -25,6 +25,7 @@ class Link:
     """Keeps what is sent to one worker; its sender is ``worker``."""
 
     backlog_bytes = 0
+    incarnation = Epoch(1)
 
     def __init__(self, worker: WorkerName) -> None:
         self.worker = worker

@@ -17,6 +17,7 @@ from wallaroo.codec.lines import LineFramer
 from wallaroo.connectors.file import FileSource
 from wallaroo.errors import ConfigError
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo_workers.forks import ours
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sources.context import SourceContext
@@ -63,6 +64,11 @@ class FileRunner:
         """Whether every payload has been taken and none will follow."""
         self.problem = ""
         """Why the source ended before the end of the file; empty if it did not."""
+
+    @property
+    def origin(self) -> Origin:
+        """It has one order from its start to its end."""
+        return Origin(None, self.delivered_ns)
 
     @property
     def pipeline(self) -> int:

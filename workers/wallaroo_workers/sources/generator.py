@@ -9,6 +9,7 @@ from wallaroo.describing import error_text
 from wallaroo.errors import StateObjectError
 from wallaroo.operators.failures import Site, StopOnError, describe_failure
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo_workers.logs import get_logger
 from wallaroo_workers.sources.context import SourceContext
 
@@ -41,6 +42,11 @@ class GeneratorRunner:
     def delivered_ns(self) -> int:
         """The present time: records are created as they are taken."""
         return time.time_ns()
+
+    @property
+    def origin(self) -> Origin:
+        """It has one order from its start to its end."""
+        return Origin(None, self.delivered_ns)
 
     @property
     def pipeline(self) -> int:

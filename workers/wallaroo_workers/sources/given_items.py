@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_ports import Origin
 from wallaroo.testing.doubles import GivenItems
 from wallaroo_workers.sources.context import SourceContext
 
@@ -22,6 +23,11 @@ class ItemsRunner:
         self._next = 0
         self._is_running = False
         self._has_ended = False
+
+    @property
+    def origin(self) -> Origin:
+        """It has one order from its start to its end."""
+        return Origin(None, self.delivered_ns)
 
     @property
     def pipeline(self) -> int:

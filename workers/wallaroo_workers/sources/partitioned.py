@@ -49,12 +49,14 @@ class PartitionedRunner:
         intake: ReadBudget,
         events: SplitSourceEvents,
         on_stuck: Callable[[], None],
+        *,
+        gives_times: bool = False,
     ) -> None:
         self._source = source
         self._name = name
         self._intake = intake
         self._events = events
-        self._splits = WorkerSplits(pipeline, engine, self)
+        self._splits = WorkerSplits(pipeline, engine, self, gives_times=gives_times)
         self._waits = WaitingLog(name)
         self._waiting: tuple[str, float] | None = None
         """The last error of the reader, and since when nothing could be read."""
@@ -310,4 +312,5 @@ def new_runner(context: SourceContext) -> PartitionedRunner:
         context.intake,
         context.events,
         context.on_stuck,
+        gives_times=context.pipeline.gives_times,
     )

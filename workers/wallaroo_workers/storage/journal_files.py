@@ -15,6 +15,7 @@ from wallaroo.checkpoint.blocks import HEADER_BYTES, Buffer, encode_block_head
 from wallaroo.checkpoint.journal import (
     SEGMENT_HEADER,
     Entry,
+    EntryOrigin,
     covered_segments,
     encode_entry_head,
     journal_name,
@@ -81,7 +82,13 @@ class JournalWriter:
         except OSError as error:
             raise disk_error(error, f"make the journal {self._folder}") from error
 
-    def append(self, pipeline: int, record_count: int, frames: Buffer) -> int:
+    def append(
+        self,
+        pipeline: int,
+        record_count: int,
+        frames: Buffer,
+        origin: EntryOrigin | None = None,
+    ) -> int:
         """Write an entry of whole `frames` with their headers; return its offset."""
         self._check()
         try:
@@ -89,7 +96,7 @@ class JournalWriter:
                 self._cut_torn_entry()
             if self.offset - self._first >= self._segment_bytes:
                 self._begin_next_segment()
-            entry_head = encode_entry_head(pipeline, record_count)
+            entry_head = encode_entry_head(pipeline, record_count, origin)
             head = encode_block_head(entry_head, frames)
             offset = self.offset
             self._is_torn = True

@@ -1,0 +1,456 @@
+"""The clocks of one worker: watermarks of its sources, and the clocks of its timed states.
+
+    engine --processed, closed--> sources --+
+    links  --received-----------> clocks ---+--evaluate--> SendClock, AdvanceState
+    states --how far they have fired--------+
+
+This is a machine without I/O: it says what to send, and to which time to move a state. Watermarks
+go through the plan as ``wallaroo.topology.clock_graph`` says.
+
+**What can go wrong**
+
+* *A watermark overtakes records.* A receiver would then call them late. So a watermark is sent
+  behind all batches, in the same order, and waits in the inbox like a batch.
+* *The cuts of two workers differ.* Each is restored with the highest clock that any worker had, so
+  they have to hold the same vector. The watermark of an edge is therefore sent before its barrier
+  (``pass_barrier``), and from there on this worker's own one is held back until it is aligned
+  (``aligned``), as those of others are in the inbox. What changes in between without a record is
+  that a source becomes idle.
+* *Results are due but not given.* They have earlier times than the clock. So what a state passes on
+  is how far it has fired, and it stays active for those behind it while anything is due.
+* *Records wait at a step.* The watermark must not overtake them, so it is held at the earliest of
+  their times.
+* *A worker is started again without checkpoints.* Its watermarks start anew, and it knows none of
+  ours. So what it had sent is forgotten, and ours are sent again.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
+from wallaroo.timing.clocks import (
+    FRAME_INTERVAL_NS,
+    Clock,
+    ClockSender,
+    SavedClock,
+    Status,
+    Watermark,
+    passed_on,
+)
+from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.source_times import SourceTimes
+from wallaroo.timing.spec import EventTime, IngestTime, WhenQuiet
+from wallaroo.topology.clock_graph import ClockGraph, Way, clock_graph
+from wallaroo.topology.plan import Application
+from wallaroo.topology.timing import horizon_ns, move_every_ns
+
+
+class Sender(NamedTuple):
+    """A worker that sends watermarks one way: over an edge, or, if negative, inside the worker."""
+
+    place: int
+    worker: WorkerName
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedChannel:
+    """A connection of an earlier process, whose records a journal has."""
+
+    journal: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendClock:
+    """Send a watermark to all other members, behind everything sent so far."""
+
+    edge: EdgeId
+    watermark: Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceState:
+    """Move the clock of a state."""
+
+    state: str
+    time: int
+
+
+Effect = SendClock | AdvanceState
+
+
+class LocalWork(Protocol):
+    """What the clocks ask about this worker."""
+
+    def fired(self, state: str) -> int:
+        """Return how far the results of a state are complete."""
+        ...
+
+    def has_due(self, state: str) -> bool:
+        """Return whether a state has results that are due."""
+        ...
+
+    def earliest_waiting(self, step: StepId) -> int | None:
+        """Return the earliest time of the records that wait at a step."""
+        ...
+
+    def unprocessed_ns(self, pipeline: int) -> int | None:
+        """Return when the oldest record of a source was read that is not processed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavedClocks:
+    """What a share of a checkpoint has of the clocks of one worker."""
+
+    states: dict[str, SavedClock[Sender]] = field(default_factory=dict)
+    sources: dict[int, int] = field(default_factory=dict)
+    """The watermark of each source that had any record here, by pipeline."""
+
+
+class Clocks:
+    """All clocks of one worker; ``set_members`` comes before everything else."""
+
+    def __init__(
+        self, plan: Application, me: WorkerName, work: LocalWork, *,
+        interval_ns: int = FRAME_INTERVAL_NS,
+    ) -> None:  # fmt: skip
+        self._me = me
+        self._work = work
+        self._interval_ns = interval_ns
+        self._graph: ClockGraph = clock_graph(plan)
+        self._sources = {
+            index: SourceTimes[Hashable](
+                plan.pipelines[point.source].time or IngestTime(),
+                horizon_ns=horizon_ns(plan, point.source),
+                move_every_ns=max(move_every_ns(plan, point.source), interval_ns),
+            )
+            for index, point in enumerate(self._graph.points)
+            if point.source is not None
+        }
+        """By point."""
+        self._point_of_pipeline = {
+            point.source: index
+            for index, point in enumerate(self._graph.points)
+            if point.source is not None
+        }
+        self._advances_when_quiet = {
+            index: _advances(plan.pipelines[point.source].time)
+            for index, point in enumerate(self._graph.points)
+            if point.source is not None
+        }
+        self._reached_by = self._graph.sources_before()
+        self._senders = {
+            way.edge: ClockSender(interval_ns=interval_ns)
+            for way in self._graph.ways
+            if way.edge is not None
+        }
+        self._way_of_edge = {way.edge: way for way in self._graph.ways if way.edge is not None}
+        self._clocks: dict[int, Clock[Sender]] = {}
+        self._members: dict[WorkerName, Epoch] = {}
+        self._replay_tops: dict[int, dict[Hashable, int]] = {}
+        self._evaluated_ns: int | None = None
+        self._wake_ns: int | None = None
+        self._ahead: frozenset[int] = frozenset()
+        self._aligns = True
+
+    # Members
+
+    def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> list[Effect]:
+        """Wait for the watermarks of these workers from now on, and send them ours again."""
+        effects = self.aligned()
+        before, self._members = self._members, dict(members)
+        for index in range(len(self._graph.points)):
+            ways = [way for way in self._graph.ways if way.end == index]
+            if not ways:
+                continue
+            senders = [sender for way in ways for sender in self._senders_of(way)]
+            if index not in self._clocks:
+                self._clocks[index] = Clock(senders)
+                continue
+            clock = self._clocks[index]
+            for sender in senders:
+                is_known = sender in clock.vector
+                if is_known and before.get(sender.worker) != self._members[sender.worker]:
+                    clock.restarted(sender)
+            if clock.set_senders(senders):
+                effects += self._advanced(index)
+        if before != self._members:
+            for each in self._senders.values():
+                each.resend()
+        return effects
+
+    def _senders_of(self, way: Way) -> list[Sender]:
+        workers = [self._me] if way.edge is None else [*self._members]
+        return [Sender(way.place, worker) for worker in workers]
+
+    # What happens on this worker
+
+    def reads_times(self, pipeline: int) -> bool:
+        """Return whether records of a pipeline with a source need times."""
+        return pipeline in self._point_of_pipeline
+
+    def processed(self, pipeline: int, channel: Hashable, top: int, read_ns: int) -> None:
+        """Note the highest time of records that were read at ``read_ns`` and are processed."""
+        point = self._point_of_pipeline.get(pipeline)
+        if point is None or top == BEFORE_ALL:
+            return
+        if isinstance(channel, ReplayedChannel):
+            tops = self._replay_tops.setdefault(point, {})
+            tops[channel] = max(top, tops.get(channel, top))
+        else:
+            self._sources[point].processed(channel, top, read_ns)
+
+    def closed(self, pipeline: int, channel: Hashable, now_ns: int) -> None:
+        """Note that a channel is gone; it may have had no record."""
+        point = self._point_of_pipeline.get(pipeline)
+        if point is not None and self._sources[point].has_channel(channel):
+            self._sources[point].closed(channel, now_ns)
+
+    def handed_over(self, pipeline: int, channel: Hashable) -> int:
+        """Forget a channel that goes on at another worker; return its highest time."""
+        point = self._point_of_pipeline.get(pipeline)
+        if point is None or not self._sources[point].has_channel(channel):
+            return BEFORE_ALL
+        return self._sources[point].handed_over(channel)
+
+    def taken_over(self, pipeline: int, channel: Hashable, top: int) -> None:
+        """Go on with a channel of another worker, whose highest time so far is ``top``."""
+        point = self._point_of_pipeline.get(pipeline)
+        if point is not None and top > BEFORE_ALL:
+            self._sources[point].opened(channel, top)
+
+    def end_source(self, pipeline: int) -> None:
+        """Note that no source of this pipeline will give another record, here or elsewhere."""
+        point = self._point_of_pipeline.get(pipeline)
+        if point is not None:
+            self._sources[point].end()
+            self._evaluated_ns = None
+
+    def end_sources(self) -> None:
+        """Note that no source will give another record: clocks go to their ends."""
+        for pipeline in self._point_of_pipeline:
+            self.end_source(pipeline)
+
+    def hold_sources(self) -> None:
+        """Hold the watermarks of all sources until ``replayed``: journals are replayed."""
+        for source in self._sources.values():
+            source.hold()
+
+    def replayed(self, now_ns: int) -> None:
+        """Let the watermarks of sources move again: all journals are replayed."""
+        for point, source in self._sources.items():
+            if source.is_held:
+                source.replayed(self._replay_tops.pop(point, {}).values(), now_ns)
+        self._replay_tops.clear()
+        self._evaluated_ns = None
+
+    # What others send
+
+    def received(
+        self, edge: EdgeId, worker: WorkerName, incarnation: Epoch, watermark: Watermark
+    ) -> list[Effect]:
+        """Take the watermark of another worker, behind all its records before that."""
+        if self._members.get(worker) != incarnation:
+            return []  # its successor starts anew
+        way = self._way_of_edge[edge]
+        if self._clocks[way.end].receive(Sender(edge, worker), watermark):
+            return self._advanced(way.end)
+        return []
+
+    # Watermarks
+
+    @property
+    def wake_ns(self) -> int | None:
+        """When ``flush`` has something to do even if nothing happens until then."""
+        return self._wake_ns
+
+    def flush(self, now_ns: int) -> list[Effect]:
+        """Evaluate all watermarks, if the last time is long enough ago."""
+        if self._evaluated_ns is not None and now_ns < self._evaluated_ns + self._interval_ns:
+            self._wake_at(self._evaluated_ns + self._interval_ns)
+            return []
+        self._evaluated_ns = now_ns
+        self._wake_ns = None
+        effects = self._evaluate(now_ns)
+        self._align(now_ns)
+        for source in self._sources.values():
+            self._wake_at(source.next_check_ns(now_ns))
+        return effects
+
+    def pass_barrier(self, edge: EdgeId, now_ns: int) -> list[Effect]:
+        """Send the watermark of an edge now, and hold our own one back from here on: the barrier
+        of this edge follows."""
+        if edge not in self._way_of_edge:
+            return []
+        effects = self._evaluate(now_ns, forced=edge)
+        way = self._way_of_edge[edge]
+        self._clocks[way.end].hold_own(Sender(edge, self._me))
+        return effects
+
+    def aligned(self) -> list[Effect]:
+        """Apply what was held back: the cut is taken, or given up."""
+        effects: list[Effect] = []
+        for index, clock in self._clocks.items():
+            if clock.release_own():
+                effects += self._advanced(index)
+        self._evaluated_ns = None
+        return effects
+
+    def _wake_at(self, when_ns: int | None) -> None:
+        if when_ns is not None and (self._wake_ns is None or when_ns < self._wake_ns):
+            self._wake_ns = when_ns
+
+    def _evaluate(self, now_ns: int, *, forced: EdgeId | None = None) -> list[Effect]:
+        effects: list[Effect] = []
+        known: dict[int, Watermark] = {}
+        for way in self._graph.ways:
+            if way.start not in known:
+                known[way.start] = self._watermark(way.start, now_ns)
+            effects += self._pass(way, known[way.start], now_ns, is_forced=way.edge == forced)
+        return effects
+
+    def _watermark(self, point: int, now_ns: int) -> Watermark:
+        if point in self._sources:
+            pipeline = self._graph.points[point].source
+            assert pipeline is not None
+            return self._sources[point].watermark(
+                now_ns,
+                others_are_idle=self._advances_when_quiet[point] and self._others_are_idle(point),
+                unprocessed_ns=self._work.unprocessed_ns(pipeline),
+            )
+        clock, state = self._clocks[point], self._graph.points[point].state
+        if state is None:
+            return passed_on(clock.vector, clock.time)
+        fired = self._work.fired(state)
+        if fired > clock.fired:
+            clock.set_fired(min(fired, clock.time))
+        passed = passed_on(clock.vector, fired)
+        has_more = self._work.has_due(state) or (passed.status is Status.ENDED and fired < END)
+        return Watermark(fired) if has_more else passed
+
+    def _pass(
+        self, way: Way, watermark: Watermark, now_ns: int, *, is_forced: bool
+    ) -> list[Effect]:
+        for step in way.stations:
+            waiting = self._work.earliest_waiting(step)
+            if waiting is not None:
+                watermark = Watermark(min(watermark.time, waiting))
+        clock, sender = self._clocks[way.end], Sender(way.place, self._me)
+        if way.edge is None:
+            last = clock.vector[sender]
+            watermark = _not_before(watermark, last)
+            if watermark == last or not clock.receive(sender, watermark):
+                return []
+            return self._advanced(way.end)
+        sending = self._senders[way.edge]
+        watermark = _not_before(watermark, sending.sent)
+        if not sending.due(watermark, now_ns, is_forced=is_forced):
+            if watermark != sending.sent and (wait_ns := sending.wait_ns(now_ns)):
+                self._wake_at(now_ns + wait_ns)
+            return []
+        effects: list[Effect] = []
+        if len(self._members) > 1:
+            effects.append(SendClock(way.edge, watermark))
+        if clock.receive_own(sender, watermark):
+            effects += self._advanced(way.end)
+        return effects
+
+    def _advanced(self, point: int) -> list[Effect]:
+        state = self._graph.points[point].state
+        return [] if state is None else [AdvanceState(state, self._clocks[point].time)]
+
+    # Quiet sources, and sources that are ahead
+
+    def _others_are_idle(self, point: int) -> bool:
+        """Return whether nothing else is active that feeds a clock which this source feeds."""
+        mine = self._graph.points[point].source
+        for index, clock in self._clocks.items():
+            if mine not in self._reached_by[index]:
+                continue
+            for sender, mark in clock.vector.items():
+                if sender.worker != self._me and mark.status is Status.ACTIVE:
+                    return False
+            for other in self._reached_by[index] - {mine}:
+                if self._sources[self._point_of_pipeline[other]].is_active:
+                    return False
+        return True
+
+    def _align(self, now_ns: int) -> None:
+        if not self._aligns:
+            return
+        ahead = {
+            pipeline
+            for pipeline, point in self._point_of_pipeline.items()
+            if self._sources[point].aligns
+            and not self._sources[point].may_read(self._slowest(pipeline), now_ns)
+        }
+        self._ahead = frozenset(ahead)
+
+    def _slowest(self, pipeline: int) -> int:
+        active = [
+            mark.time
+            for index, clock in self._clocks.items()
+            if pipeline in self._reached_by[index]
+            for mark in clock.vector.values()
+            if mark.status is Status.ACTIVE
+        ]
+        return min(active, default=END)
+
+    def blocks(self, pipeline: int) -> bool:
+        """Return whether a source is too far ahead of others to be read on."""
+        return pipeline in self._ahead
+
+    def stop_aligning(self) -> None:
+        """Let all sources be read to their ends: this run stops."""
+        self._aligns, self._ahead = False, frozenset()
+
+    # Checkpoints
+
+    def saved(self) -> SavedClocks:
+        """Return what a share of a checkpoint has."""
+        states = {
+            point.state: self._clocks[index].saved()
+            for index, point in enumerate(self._graph.points)
+            if point.state is not None
+        }
+        sources = {
+            pipeline: self._sources[point].time
+            for pipeline, point in self._point_of_pipeline.items()
+            if self._sources[point].time > BEFORE_ALL
+        }
+        return SavedClocks(states, sources)
+
+    def restore(self, shares: Sequence[SavedClocks], now_ns: int) -> None:
+        """Go on from a checkpoint, of which these are all shares; sources are held until
+        ``replayed``."""
+        for index, point in enumerate(self._graph.points):
+            saved = [share.states[point.state] for share in shares if point.state in share.states]
+            if saved:
+                self._clocks[index].restore(saved)
+        for pipeline, point_index in self._point_of_pipeline.items():
+            times = [share.sources[pipeline] for share in shares if pipeline in share.sources]
+            times = [time for time in times if time < END]
+            if times:
+                self._sources[point_index].restore(min(times), now_ns)
+
+    # For those who look
+
+    @property
+    def states(self) -> Mapping[str, Clock[Sender]]:
+        """The clock of each timed state."""
+        return {
+            point.state: self._clocks[index]
+            for index, point in enumerate(self._graph.points)
+            if point.state is not None
+        }
+
+
+def _advances(time: object) -> bool:
+    return isinstance(time, EventTime) and time.when_quiet is WhenQuiet.ADVANCE
+
+
+def _not_before(watermark: Watermark, last: Watermark) -> Watermark:
+    """Return a watermark that does not go back: what was late when it waited stays late."""
+    return watermark if watermark.time >= last.time else Watermark(last.time)

@@ -1,0 +1,158 @@
+"""The clocks of a worker as its engine drives them: effects carried out, alarms set."""
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
+from wallaroo.runtime.engine_ports import BatchLink, Origin, SourceRunner
+from wallaroo.runtime.inbox import Link
+from wallaroo.runtime.stations import Stations
+from wallaroo.timing.clocks import Status, Watermark
+from wallaroo.wire.data_frames import ClockFrame
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What the clocks use of their engine."""
+
+    sources: Collection[SourceRunner]
+    """Those that have records, in any order."""
+    stations: Stations | None
+    call_later: Callable[[float, Callable[[], object]], None]
+    """Calls a function after a delay, unless the worker starts again before that."""
+    schedule: Callable[[], None]
+    """Takes a turn if there is anything to do."""
+
+
+class EngineClocks:
+    """The clocks of one dataflow, in which time changes a state."""
+
+    def __init__(self, dataflow: Dataflow, parts: EngineParts, wall_ns: Callable[[], int]) -> None:
+        assert dataflow.timed is not None
+        self._dataflow = dataflow
+        self._timed = dataflow.timed
+        self._parts = parts
+        self._links: Mapping[WorkerName, BatchLink] = {}
+        self._wall_ns = wall_ns
+        self._armed_ns: int | None = None
+        self.clocks = Clocks(dataflow.plan, dataflow.waiting.me, self)
+
+    # What the clocks ask
+
+    def fired(self, state: str) -> int:
+        """Return how far the results of a state are complete."""
+        return self._timed.fired(state)
+
+    def has_due(self, state: str) -> bool:
+        """Return whether a state has results that are due."""
+        return self._timed.stores[state].has_due
+
+    def earliest_waiting(self, step: StepId) -> int | None:
+        """Return the earliest time of the records that wait at a step."""
+        stations = self._parts.stations
+        return None if stations is None else stations.earliest_time(step)
+
+    def unprocessed_ns(self, pipeline: int) -> int | None:
+        """Return when the oldest record of a source was read that is not processed."""
+        waiting = [
+            source.origin.read_ns or self._wall_ns()
+            for source in self._parts.sources
+            if source.pipeline == pipeline and source.has_records
+        ]
+        return min(waiting, default=None)
+
+    # What the engine tells them
+
+    def connect(self, links: Mapping[WorkerName, BatchLink]) -> None:
+        """Send watermarks over these links from now on."""
+        self._links = links
+
+    def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> None:
+        """Wait for the watermarks of these workers, and send them ours."""
+        self._carry_out(self.clocks.set_members(members))
+
+    def journals_origins(self, pipeline: int) -> bool:
+        """Return whether the journal has to know where and when records were read."""
+        return self.clocks.reads_times(pipeline)
+
+    def run_source(
+        self, pipeline: int, records: list[Any], origin: Origin, *, is_watched: bool
+    ) -> None:
+        """Run records of a source, and note their highest time."""
+        read_ns = origin.read_ns or self._wall_ns()
+        top = self._dataflow.run_source(pipeline, records, is_watched=is_watched, read_ns=read_ns)
+        self.clocks.processed(pipeline, origin.channel, top, read_ns)
+
+    def closed(self, pipeline: int, channel: Hashable) -> None:
+        """Note that a channel is gone."""
+        self.clocks.closed(pipeline, channel, self._wall_ns())
+        self._ring()
+
+    def received(self, link: Link, frame: ClockFrame) -> None:
+        """Take the watermark of another worker."""
+        watermark = Watermark(frame.time, Status(frame.status))
+        self._carry_out(self.clocks.received(frame.edge, link.worker, link.incarnation, watermark))
+
+    def replay_begins(self) -> None:
+        """Hold the watermarks of sources: journals are replayed."""
+        self.clocks.hold_sources()
+
+    def replayed(self) -> None:
+        """Let the watermarks of sources move: all journals are replayed."""
+        self.clocks.replayed(self._wall_ns())
+        self._ring()
+
+    def end_placed(self, pipelines: Iterable[int]) -> None:
+        """Wait no more for these sources, which ran here and have ended."""
+        for pipeline in pipelines:
+            self.clocks.end_source(pipeline)
+        self._ring()
+
+    def end_sources(self) -> None:
+        """Let all clocks go to their ends."""
+        self.clocks.end_sources()
+        self._ring()
+
+    def pass_barrier(self, edge: EdgeId) -> None:
+        """Send the watermark of an edge, whose barrier follows."""
+        self._carry_out(self.clocks.pass_barrier(edge, self._wall_ns()))
+
+    def aligned(self) -> None:
+        """Apply what was held back behind a barrier."""
+        self._carry_out(self.clocks.aligned())
+        self._ring()
+
+    def flush(self) -> None:
+        """Send watermarks that have changed, behind all batches."""
+        self._carry_out(self.clocks.flush(self._wall_ns()))
+        self._arm()
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendClock(edge, watermark):
+                    for link in self._links.values():
+                        link.send_clock(edge, watermark.time, watermark.status)
+                case AdvanceState(state, time):
+                    self._timed.advance(state, time)
+
+    def _arm(self) -> None:
+        wake_ns = self.clocks.wake_ns
+        if wake_ns is None or (self._armed_ns is not None and self._armed_ns <= wake_ns):
+            return
+        self._armed_ns = wake_ns
+        delay_s = max(wake_ns - self._wall_ns(), 0) / 1e9
+        self._parts.call_later(delay_s, lambda: self._rings(wake_ns))
+
+    def _rings(self, when_ns: int) -> None:
+        if self._armed_ns == when_ns:
+            self._armed_ns = None
+            self._ring()
+
+    def _ring(self) -> None:
+        """Look at all watermarks between two turns."""
+        self.flush()
+        self._parts.schedule()
