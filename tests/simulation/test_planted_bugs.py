@@ -10,15 +10,18 @@ import pytest
 from tests.simulation.planted import first_failure
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restorer
-from wallaroo.checkpoint.departure import Departure
+from wallaroo.checkpoint.departure import Departure, successor_of
 from wallaroo.checkpoint.journal import replay_position
 from wallaroo.checkpoint.journal_progress import JournalProgress
 from wallaroo.checkpoint.manifest import JournalPosition, PartRef
-from wallaroo.checkpoint.restorer import Restorer
+from wallaroo.checkpoint.restorer import Restorer, journals_of
 from wallaroo.checkpoint.share_writer import ShareWriter, _ChunkWriter
 from wallaroo.connectors.sink_queue import SinkQueue
 from wallaroo.coordinator.coordinator import Coordinator
+from wallaroo.coordinator.events import Effect, ResizeRequested
 from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.coordinator.pool import Pool, PoolAgent
+from wallaroo.coordinator.resize import ResizeCoordinator
 from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.ingest.connection_handover import ConnectionCopy, StagedConnections
 from wallaroo.ingest.listening_sources import ListeningSources
@@ -270,6 +273,62 @@ def with_last_words_of_who_left(patch: Patch) -> None:
     patch.setattr(Totals, "_counted", with_last_words)
 
 
+def without_leases(patch: Patch) -> None:
+    """A name is given to another agent while the worker on the lost host may still run."""
+    lost = Pool.lost
+
+    def lost_for_certain(self: Pool, instance: str, now_s: float, _: float) -> None:
+        lost(self, instance, now_s, 0.0)
+
+    patch.setattr(Pool, "lost", lost_for_certain)
+
+
+def with_two_agents_for_one_name(patch: Patch) -> None:
+    """An agent that connects again has its name back although another has got it meanwhile."""
+    lost, arrived, names = Pool.lost, Pool.arrived, dict[tuple[int, str], WorkerName]()
+
+    def lost_with_its_name(self: Pool, instance: str, now_s: float, unseen_s: float) -> None:
+        for name in self.wanted:
+            if self.holder(name) == instance:
+                names[id(self), instance] = name
+        lost(self, instance, now_s, unseen_s)
+
+    def arrived_with_its_name(self: Pool, agent: PoolAgent) -> None:
+        arrived(self, agent)
+        if name := names.get((id(self), agent.instance)):
+            self._absent[name] = 0.0
+
+    patch.setattr(Pool, "lost", lost_with_its_name)
+    patch.setattr(Pool, "arrived", arrived_with_its_name)
+
+
+def without_members_that_come_back(patch: Patch) -> None:
+    """The successor of a worker replays its journals also after the worker has come back."""
+    request, returned = ResizeCoordinator.request, set[str]()
+
+    def noted(self: ResizeCoordinator, event: ResizeRequested, *, is_ending: bool) -> list[Effect]:
+        returned.update(each for each in event.added if each in self._state.processes)
+        return request(self, event, is_ending=is_ending)
+
+    def twice(
+        me: WorkerName,
+        members: tuple[WorkerName, ...],
+        journals: list[str],
+        positions: list[JournalPosition],
+    ) -> list[JournalPosition]:
+        mine = journals_of(me, members, journals, positions)
+        inherited = [
+            replay_position(each, positions)
+            for each in journals
+            if each.rpartition("-")[0] in returned and successor_of(each, members) == me
+        ]
+        known = {each.journal for each in mine}
+        return mine + [each for each in inherited if each and each.journal not in known]
+
+    patch.setattr(ResizeCoordinator, "request", noted)
+    patch.setattr(restoration, "journals_of", twice)
+
+
 PLANTED = {
     without_hold_back: 34,
     without_epoch_check: 4,
@@ -298,6 +357,9 @@ PLANTED = {
     without_release_of_who_leaves: 39,
     without_looking_for_journals: 61,
     with_last_words_of_who_left: 24,
+    without_leases: 14,
+    with_two_agents_for_one_name: 59,
+    without_members_that_come_back: 9,
 }
 """Each with a seed that showed it, so that the test need not run all that come before it."""
 

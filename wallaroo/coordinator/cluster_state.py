@@ -6,10 +6,11 @@ to an earlier phase can count for a later one.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.lost_input import NeededInput
 from wallaroo.coordinator.checkpoint_round import CheckpointRound, RoundPhase
 from wallaroo.coordinator.ended_sources import EndedSources
@@ -26,6 +27,8 @@ from wallaroo.wire.control import Assign, ControlFrame, Join, Open
 from wallaroo.wire.splits import Splits
 
 FIRST_EPOCH = Epoch(1)
+RESTS_FOR = 2
+"""Checkpoints after which a worker that has left may come back, see ``ClusterState.resting``."""
 
 
 class Phase(enum.Enum):
@@ -110,7 +113,10 @@ class ClusterState:
         """Workers that have joined, and do not know yet which splits they read."""
         self.incarnations = dict.fromkeys(begin.workers, begin.epoch)
         self.processes = dict(self.incarnations)
-        """The epoch in which each worker's process was started; it may rewind to a later one."""
+        """The epoch in which each worker's last process was started, also if the worker has left;
+        a process may rewind to a later epoch."""
+        self._resting: dict[WorkerName, int] = {}
+        """Workers that have left: how many checkpoints are needed until they may come back."""
         self.data_addresses: dict[WorkerName, str] = {}
         self.hand_over_paths: dict[WorkerName, str] = {}
         """By worker: the socket at which it accepts senders' connections from other workers."""
@@ -171,6 +177,8 @@ class ClusterState:
         self.manifest = manifest
         self.has_prepared = has_prepared
         self.outbox_cuts = outbox_cuts
+        left = {worker: count - 1 for worker, count in self._resting.items()}
+        self._resting = {worker: count for worker, count in left.items() if count}
 
     def commit_members(
         self,
@@ -180,10 +188,21 @@ class ClusterState:
         splits: SplitLedger,
     ) -> None:
         """Replace the members, the maps and the readers; wait until the members are connected."""
+        if self.begin.is_durable:
+            self._resting |= dict.fromkeys(set(self.workers) - set(workers), RESTS_FOR)
         self.workers, self.partition_maps, self.splits = workers, maps, splits
         self.sources = self.sources.among(workers)
         self.begin_epoch(epoch)
         self._enter(Phase.CONNECTING, workers)
+
+    @property
+    def resting(self) -> Collection[WorkerName]:
+        """The workers that have left and cannot come back yet.
+
+        A successor writes their last results under their names. The first checkpoint without such a
+        worker lists these results, and the second is complete only when they are delivered.
+        """
+        return self._resting
 
     def drain(self) -> None:
         """Wait until all members have closed their sources and delivered what they accepted."""
@@ -196,6 +215,12 @@ class ClusterState:
     def stop(self) -> None:
         """End the run."""
         self._enter(Phase.STOPPED)
+
+    def leaves(self, worker: WorkerName, left: Any) -> None:
+        """Note what a worker leaves behind: the last that is known of it if it is lost now."""
+        if not self.begin.is_durable:
+            counts = Departure.from_wire(left).counts
+            self._totals.reported(worker, self.processes[worker], self.epoch, counts)
 
     def listed(self, workers: Iterable[WorkerName]) -> list[list[Any]]:
         """Return these workers in the form in which frames list members."""

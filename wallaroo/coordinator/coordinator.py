@@ -53,7 +53,7 @@ start once will probably fail again, and the user is still watching.
 * Cuts are delivered by members, not while keys move, and anew after a recovery.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wallaroo.coordinator.checkpoint_orders import CARRY_ON, CheckpointOrders
 from wallaroo.coordinator.checkpoint_round import RoundPhase
@@ -168,6 +168,10 @@ class Coordinator:
     def splits(self) -> SplitLedger:
         """The splits of all sources that are read by split, and their readers."""
         return self._state.splits
+
+    def may_come(self, workers: Iterable[WorkerName]) -> bool:
+        """Return whether none of these workers has left too recently to join again."""
+        return self._resizes.may_come(workers)
 
     def start(self) -> list[Effect]:
         """Return the first effects: one process for each worker."""

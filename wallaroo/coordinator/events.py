@@ -72,7 +72,7 @@ class ResizeRequested:
 
     request_id: int
     added: tuple[WorkerName, ...]
-    """Names that no worker of this run has used."""
+    """Names of workers that are not members; a worker that has left may come back."""
     leaving: tuple[WorkerName, ...]
 
 

@@ -56,8 +56,6 @@ class RunFacts:
     """The facts about a running cluster that decide whether a host can join or leave it."""
 
     members: Collection[WorkerName]
-    used: Collection[WorkerName]
-    """All names of workers that this run has used."""
     epoch: Epoch
 
 
@@ -186,8 +184,6 @@ class HostRegistry:
         """Return why a new name cannot join; empty if it can."""
         if worker in run.members:
             return f"{worker} is a worker of the initializer's own host"
-        if worker in run.used:
-            return f"there was a worker {worker} in this run already; give another name"
         return self._joining.refusal(together)
 
     def prepared(self, worker: WorkerName, frame: Prepared) -> bool:

@@ -39,7 +39,9 @@ What can go wrong:
   old or new, and each checkpoint names its members.
 
 The epoch goes up with the commit, and the processes that join are started with that next epoch. So
-a frame that an old member sent before the commit cannot count under the new membership.
+a frame that an old member sent before the commit cannot count under the new membership. A worker
+may join again under a name that has left. Its epoch is higher than in its earlier life, so nothing
+of that life is taken for it: frames, links, journals and parts all name the epoch.
 
 Invariants, which ``check`` asserts: the cluster is MOVING if, and only if, a request is HOLDING.
 Until the commit, the members, the maps and the epoch are the old ones, no worker that joins is a
@@ -176,7 +178,10 @@ class ResizeCoordinator:
         if reason:
             return [Answer(event.request_id, False, reason, {})]
         self._count += 1
-        incarnation = Epoch(state.epoch + 1)
+        # Higher than that of every earlier process of a worker that comes back, or whose joining
+        # was called off: what they still report must not count for the new one.
+        before = [state.processes.get(worker, state.epoch) for worker in event.added]
+        incarnation = Epoch(max([state.epoch, *before]) + 1)
         kept = [worker for worker in state.workers if worker not in event.leaving]
         workers = (*kept, *event.added)
         maps = [PartitionMap.from_wire(wire) for wire in state.partition_maps]
@@ -201,7 +206,11 @@ class ResizeCoordinator:
             return "another resize is in progress; ask again when it is done"
         if state.phase is not Phase.RUNNING:
             return f"the cluster is {state.phase.value}; ask again when it is running"
-        return refusal(state.workers, state.processes, event.added, event.leaving)
+        return refusal(state.workers, state.resting, event.added, event.leaving)
+
+    def may_come(self, workers: Iterable[WorkerName]) -> bool:
+        """Return whether none of these workers has left too recently to join again."""
+        return not any(worker in self._state.resting for worker in workers)
 
     # Workers that join
 
@@ -272,7 +281,9 @@ class ResizeCoordinator:
                 return [] if current.waiting_for else self._hold(current)
             case Held(), ResizePhase.HOLDING:
                 current.not_held.discard(worker)
-                current.left += [frame.left] if frame.left else []
+                if frame.left:
+                    current.left.append(frame.left)
+                    self._state.leaves(worker, frame.left)
                 current.owed[worker] = frame.owed_sinks
                 current.positions.append(frame.splits)
                 return self._commit_if_whole(current)
@@ -537,9 +548,9 @@ class ResizeCoordinator:
             assert state.epoch >= current.incarnation
             assert current.leaving <= leaving
             return
-        # Before the commit nothing has changed, and the epoch is still the one before it.
+        # Before the commit nothing has changed, and the epoch is still an earlier one.
         assert state.phase in (Phase.RUNNING, Phase.MOVING)
-        assert state.epoch + 1 == current.incarnation
+        assert state.epoch < current.incarnation
         assert joining.isdisjoint(state.workers)
         assert leaving <= set(state.workers)
         if current.phase in (ResizePhase.EMPTYING, ResizePhase.HOLDING):

@@ -2,7 +2,8 @@
 
 The coordinator accepts one request at a time, and only while the cluster runs; it refuses others. A
 client is told at once that its request was refused. A host that joins or leaves waits instead: its
-request stays here until the cluster runs and every other request is answered.
+request stays here until the cluster runs and every other request is answered. If it is of a worker
+that has left too recently to join again, later requests go first.
 
 The answer contains the times of the last pause: how long no source was read (``pause_s``), how much
 of that passed until the barrier was through all workers (``barrier_s``), and how much after that
@@ -10,7 +11,7 @@ until all keys had moved (``moving_s``).
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wallaroo.coordinator.events import Answer, ResizeRequested
@@ -59,13 +60,25 @@ class ResizeRequests:
         (self._in_turn if in_turn else self._at_once).append(request)
         return self._count
 
-    def due(self, now_s: float, *, is_running: bool) -> ResizeRequested | None:
-        """Return the request that the coordinator should get now, if any."""
+    def due(
+        self,
+        now_s: float,
+        *,
+        is_running: bool,
+        may_come: Callable[[Sequence[WorkerName]], bool],
+    ) -> ResizeRequested | None:
+        """Return the request that the coordinator should get now, if any.
+
+        ``may_come`` says whether workers that left may join again; a request in turn waits for it.
+        """
         request: ResizeRequested | None = None
         if self._at_once:
             request = self._at_once.popleft()
         elif self._in_turn and is_running and not self._unanswered:
-            request = self._in_turn.popleft()
+            # Others do not wait behind a worker that cannot come back yet.
+            request = next((each for each in self._in_turn if may_come(each.added)), None)
+            if request is not None:
+                self._in_turn.remove(request)
         if request is not None:
             self._unanswered[request.request_id] = now_s
         return request

@@ -197,7 +197,9 @@ class RunDriver:
 
     def _request_resizes(self) -> None:
         is_running = self.coordinator.phase is Phase.RUNNING
-        request = self._resizes.due(self._ports.now_s(), is_running=is_running)
+        request = self._resizes.due(
+            self._ports.now_s(), is_running=is_running, may_come=self.coordinator.may_come
+        )
         if request is not None:
             self.on_event(request)
 

@@ -1,4 +1,8 @@
-"""Names workers: ``w1``, ``w2`` and so on; no name is used twice in one run."""
+"""Names workers: ``w1``, ``w2`` and so on. A run does not choose a name twice by itself.
+
+A worker that a user names may come back after it has left. Its new process has a higher epoch, so
+it writes other journals and parts.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -23,19 +27,27 @@ def _number(worker: WorkerName) -> int:
 
 def refusal(
     workers: Sequence[WorkerName],
-    used: Collection[WorkerName],
+    resting: Collection[WorkerName],
     added: Sequence[WorkerName],
     leaving: Sequence[WorkerName],
 ) -> str:
-    """Return why this resize is not possible; empty if it is."""
+    """Return why this resize is not possible; empty if it is.
+
+    ``resting`` are the names that cannot come back yet.
+    """
     named = [*added, *leaving]
     if not named:
         return "no worker is to join and none to leave"
     if len(set(named)) < len(named):
         return "a worker is named twice"
     for worker in added:
-        if worker in used:
-            return f"there is a worker {worker} already, or was; give another name"
+        if worker in workers:
+            return f"there is a worker {worker} already; give another name"
+        if worker in resting:
+            return (
+                f"worker {worker} has left, and its last results are being delivered; ask again "
+                "after two checkpoints"
+            )
     for worker in leaving:
         if worker not in workers:
             return f"there is no worker {worker}; there are {', '.join(workers)}"

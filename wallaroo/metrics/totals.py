@@ -58,14 +58,10 @@ class Totals:
             self._claims[worker] = _Claim(epoch, copy_counts(counts))
 
     def _add_process(self, worker: str, incarnation: int, counts: dict[str, Counts]) -> None:
-        for name, reported in counts.items():
-            processes = self._processes.setdefault(name, {})
-            # Counts that it carries for another worker are of that worker's last process.
-            process = incarnation if name == worker else max(processes, default=0)
-            known = processes.setdefault(process, {})
-            for node, four in reported.items():
-                # The counts of a process never decrease, so an older report changes nothing.
-                known[node] = list(map(max, known.get(node, four), four))
+        known = self._processes.setdefault(worker, {}).setdefault(incarnation, {})
+        for node, four in counts.get(worker, {}).items():
+            # The counts of a process never decrease, so an older report changes nothing.
+            known[node] = list(map(max, known.get(node, four), four))
 
     def by_worker(self) -> dict[str, Counts]:
         """Return the counts to show: by worker, then node."""

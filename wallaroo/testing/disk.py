@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
+from wallaroo.checkpoint.journal import parse_journal_name
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.connectors.file import StagedPart, is_staged, length_to_begin_with
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Process
 
@@ -70,6 +72,15 @@ class Disk:
     def accepted_of(self, sender: int) -> set[int]:
         """Return the numbers of a sender's records that are accepted."""
         return self._accepted_of.setdefault(sender, set())
+
+    def newest_journals(self) -> dict[WorkerName, Epoch]:
+        """Return the epoch of each worker's newest journal."""
+        newest: dict[WorkerName, Epoch] = {}
+        for name in self.journals:
+            if (parsed := parse_journal_name(name)) is not None:
+                worker, epoch = WorkerName(parsed[0]), Epoch(parsed[1])
+                newest[worker] = max(epoch, newest.get(worker, epoch))
+        return newest
 
     def accept(self, accepted: Accepted) -> None:
         """Note that records of a sender are in a journal."""

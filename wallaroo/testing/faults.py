@@ -24,6 +24,11 @@ class Faults:
     """A worker's host is lost: its process ends, and its journals are lost, too. The run ends with
     an error, the command is run again with ``--allow-lost-input``, and senders send the lost
     records again."""
+    hosts_lost: int = 2
+    """Workers run on the hosts of agents, and such a host is lost: at once, or it is only not heard
+    any more while its worker continues for a while. Another host takes its place."""
+    names_return: bool = True
+    """Workers that join a running cluster may have the names of some that left it."""
     orderly_stops: int = 1
     """The cluster is stopped in order in the middle of the input, and run again."""
     drains: int = 2
@@ -101,6 +106,7 @@ def without_losses(faults: Faults) -> Faults:
         initializer_crashes=0,
         machine_crashes=0,
         disks_lost=0,
+        hosts_lost=0,
         orderly_stops=0,
         returns=0,
         targets_away=0,
@@ -118,12 +124,16 @@ def without_losses(faults: Faults) -> Faults:
 ROUGHNESS = (0.0, 0.1, 0.3, 1.0, 2.0)
 """Factors for the number of delays: some runs are smooth, and get far between two crashes."""
 
+NAMES_RETURN = 0.4
+"""In how many runs names of workers come back."""
+
 LOST_DISK = "lost disk"
 
 OF_CALLS = ("failed_calls", "late_answers")
 OF_TARGETS = ("targets_away", "lost_answers", "zombie_writes", "other_stores")
 DRAWN_APART = (
     "disks_lost",
+    "hosts_lost",
     "partitions_added",
     "failed_positions",
     "deletions",
@@ -219,6 +229,11 @@ class Chaos:
         for name in OF_CALLS:
             self._left[name] = apart.randint(0, getattr(faults, name))
         self._left["deletions"] = apart.randint(0, faults.deletions)
+        self._left["hosts_lost"] = max(apart.randint(-3, faults.hosts_lost), 0)
+        self.has_agents = self._left["hosts_lost"] > 0
+        """Whether workers run on the hosts of agents."""
+        self.names_return = faults.names_return and apart.random() < NAMES_RETURN
+        """Whether workers that join may have the names of some that left."""
         self.is_over = False
         self._roughness = random.choice(ROUGHNESS)
         self._crashes = self._plan()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wallaroo.coordinator.cluster_state import Phase
@@ -137,10 +138,21 @@ class SimulatedInitializer(ProcessPorts):
 
     def resize(self, joining_count: int, leaving: Sequence[WorkerName]) -> None:
         """Ask for more workers, fewer, or others."""
-        added = next_names(self._names, joining_count)
-        self._names += added
+        added = self._names_to_join(joining_count)
+        self._names += tuple(name for name in added if name not in self._names)
         self._tell("resize", {"added": added, "leaving": tuple(leaving)})
-        self._ask(lambda driver: driver.resize(added, leaving, self._answered))
+        answered = partial(self._answered, added, leaving)
+        # A name that left may have to wait; a request for new names is refused meanwhile.
+        in_turn = self._world.chaos.names_return and not self.is_resizing
+        self._ask(lambda driver: driver.resize(added, leaving, answered, in_turn=in_turn))
+
+    def _names_to_join(self, count: int) -> tuple[WorkerName, ...]:
+        """Return new names, or if names come back, those that left first."""
+        left = [name for name in self._names if name not in self.workers]
+        returning = tuple(left[:count]) if self._world.chaos.names_return else ()
+        if returning:
+            self._world.chaos.injected["names that return"] += len(returning)
+        return (*returning, *next_names(self._names, count - len(returning)))
 
     def delete(self, deletions: Deletions) -> None:
         """Ask for the deletion of a key, if there is one that has no records to come."""
@@ -165,8 +177,13 @@ class SimulatedInitializer(ProcessPorts):
         if driver is not None:
             self.process.run(lambda: ask(driver))
 
-    def _answered(self, outcome: ResizeOutcome) -> None:
+    def _answered(
+        self, added: Sequence[WorkerName], leaving: Sequence[WorkerName], outcome: ResizeOutcome
+    ) -> None:
         answer = outcome.answer
+        for worker in leaving if answer.ok else added:
+            if worker not in self.workers:
+                self._processes.left(worker)
         self._tell("answer", {"ok": answer.ok, "text": answer.text})
         done = "done" if answer.ok else "refused or called off"
         self._world.chaos.injected[f"  {done}"] += 1

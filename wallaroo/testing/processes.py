@@ -10,6 +10,7 @@ from wallaroo.coordinator.run_driver import RunDriver
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.routing.keys import Key
+from wallaroo.testing.agents import HostPorts, SimulatedAgents
 from wallaroo.testing.loop import Process
 from wallaroo.testing.network import ControlLink
 from wallaroo.testing.place import NOTICE_S
@@ -32,6 +33,10 @@ class _Link:
     worker: SimulatedWorker | None = None
     is_up: bool = True
     has_joined: bool = False
+    is_cut: bool = False
+    """Whether its host is lost, so that nothing of it is noticed any more."""
+    is_leaving: bool = False
+    """Whether its host is released once it has ended."""
 
 
 class SimulatedProcesses:
@@ -47,9 +52,22 @@ class SimulatedProcesses:
         self._links: dict[WorkerName, _Link] = {}
         self._is_over = False
         """Whether nothing is to be started any more."""
+        self._agents: SimulatedAgents | None = None
+        if world.chaos.has_agents:
+            ports = HostPorts(
+                run=self._launch,
+                cut=self._cut,
+                lost=self._host_lost,
+                runs=self._runs,
+                newest_journals=world.disk.newest_journals,
+            )
+            self._agents = SimulatedAgents(process, world.chaos, ports)
 
     def launch(self, order: StartWorker) -> None:
         """Start a process, which takes a while."""
+        if self._agents is not None:
+            self._agents.launch(order)
+            return
         delay_s = self._process.loop.random.random() * START_S
         self._process.call_later(delay_s, lambda: self._launch(order))
 
@@ -77,8 +95,38 @@ class SimulatedProcesses:
 
     def kill(self, worker: WorkerName) -> None:
         """End the process of a worker, if there is one."""
-        if worker in self._links:
+        if worker in self._links and not self._links[worker].is_cut:
             self._links[worker].process.end("killed")
+
+    def left(self, worker: WorkerName) -> None:
+        """Release the host of a worker that has left, or did not come to join."""
+        if self._agents is None:
+            return
+        link = self._links.get(worker)
+        if link is not None and link.process.is_alive and not link.is_cut:
+            link.is_leaving = True
+        else:
+            self._agents.left(worker)
+
+    # Lost hosts
+
+    def _runs(self, worker: WorkerName) -> bool:
+        return worker in self._links and self._links[worker].process.is_alive
+
+    def _cut(self, order: StartWorker, within_s: float) -> None:
+        """Let nothing of a process reach the initializer any more, and end it soon."""
+        link = self._links.get(order.worker)
+        if link is not None and link.order is order:
+            link.is_up, link.is_cut = False, True
+            end = partial(link.process.end, "ended by its agent")
+            self._process.loop.call_later(within_s, end)
+
+    def _host_lost(self, order: StartWorker) -> None:
+        """Report the end of a process whose host was lost, though it may still run."""
+        worker, incarnation, reason = order.worker, order.incarnation, "its host was lost"
+        self._report(lambda driver: driver.process_started(order, 0))
+        self._report(lambda driver: driver.worker_lost(worker, incarnation, reason))
+        self._report(lambda driver: driver.process_ended(order))
 
     def _report(self, report: Callable[[RunDriver], None]) -> None:
         driver = self._driver()
@@ -165,12 +213,16 @@ class SimulatedProcesses:
     def _ended(self, worker: WorkerName, link: _Link) -> None:
         """A process has ended; its link breaks, and its exit is noticed, in any order."""
         order = link.order
+        if link.is_cut:
+            return
         if link.is_up:
             link.is_up = False
             self._report_link(worker, link, "its control link broke")
 
         def noticed() -> None:
             incarnation, reason = order.incarnation, "the process ended"
+            if link.is_leaving and self._agents is not None:
+                self._agents.left(worker)
             self._report(lambda driver: driver.worker_lost(worker, incarnation, reason))
             self._report(lambda driver: driver.process_ended(order))
 

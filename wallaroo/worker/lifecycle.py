@@ -298,18 +298,16 @@ class Lifecycle:
         """Take over what this worker is the successor for."""
         worker = self._worker
         worker.sources.set_positions(departure.sources)
+        if durability is None:
+            return  # the initializer keeps the counts of each process
         if successor_of(departure.worker, members) == worker.me:
             worker.dataflow.carry_counts(departure.counts)
-            if durability is not None:
-                durability.saving.inherit(departure.staged)
-                worker.sinks.inherit(departure.outbox, departure.prepared)
-        if durability is not None:
-            inherited = [
-                each
-                for each in departure.journals
-                if successor_of(each.journal, members) == worker.me
-            ]
-            durability.journal.inherit(inherited)
+            durability.saving.inherit(departure.staged)
+            worker.sinks.inherit(departure.outbox, departure.prepared)
+        inherited = [
+            each for each in departure.journals if successor_of(each.journal, members) == worker.me
+        ]
+        durability.journal.inherit(inherited)
 
     def _follow(self, assign: Assign) -> None:
         members = [

@@ -19,6 +19,7 @@ from tests.wallaroo.coordinator.played_worker import (
     is_ready,
     joins,
 )
+from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.journal import JournalExtent
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.coordinator.coordinator import Coordinator, Membership, Phase
@@ -252,7 +253,7 @@ class Story:
 
 
 def legacy_of(worker: WorkerName) -> list[Any]:
-    return [worker, [], {}, [], {}]
+    return Departure(worker, [], {}, [], {}).to_wire()
 
 
 def manifest_order(story: Story) -> WriteManifest:

@@ -15,6 +15,7 @@ from tests.wallaroo.coordinator.story import (
     membership,
     sources_of,
 )
+from wallaroo.checkpoint.departure import Departure
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.events import (
     Answer,
@@ -43,6 +44,7 @@ from wallaroo.wire.control import (
     Empty,
     Failed,
     Gather,
+    Held,
     Hold,
     Join,
     Leave,
@@ -243,8 +245,9 @@ def test_one_that_is_lost_before_it_joined_ends_the_request_alone() -> None:
     assert effects[:2] == [Send((C,), Stop(E1)), EndWorker(C, is_stopping=False)]
     assert answer(effects).text == "worker c was lost (killed); nothing changed"
     assert (story.phase, story.epoch) == (Phase.RUNNING, E1)
-    # Its name is not given again.
-    assert "or was" in answer(story.ask_resize(added=[C])).text
+    # Another process of this name may join; what the lost one reports does not count for it.
+    assert StartWorker(C, Epoch(3), False, True) in story.ask_resize(added=[C])
+    assert story.step(WorkerLost(C, E2, "killed again")) == []
 
 
 def test_one_that_cannot_load_the_application_ends_the_request_alone() -> None:
@@ -344,6 +347,45 @@ def test_with_checkpoints_on_it_is_done_once_a_checkpoint_has_the_new_members() 
     story.say(B, Drained(E2, CheckpointId(1)))
     story.save()
     assert answer(story.written(2)).ok
+
+
+def test_a_worker_that_left_comes_back_after_two_checkpoints() -> None:
+    story = running(is_durable=True)
+    committed(story, leaving=[B])
+    open_again(story)
+    story.say(B, Drained(E2, CheckpointId(1)))
+    story.save()
+    story.written(2)
+    # The first one lists what a successor writes under its name, and the second has it delivered.
+    assert "has left" in answer(story.ask_resize(added=[B])).text
+    assert not story.coordinator.may_come([B])
+    story.added = ()
+    story.due()
+    story.save()
+    story.written(3)
+    assert story.coordinator.may_come([B])
+    assert StartWorker(B, Epoch(3), False, True) in story.ask_resize(added=[B])
+    # Its earlier process reports its end only now.
+    assert story.step(WorkerLost(B, E1, "it has ended")) == []
+
+
+def test_without_checkpoints_a_worker_that_left_comes_back_at_once() -> None:
+    story = running()
+    committed(story, leaving=[B])
+    open_again(story)
+    story.say(B, Drained(E2, CheckpointId(1)))
+    assert StartWorker(B, Epoch(3), False, True) in story.ask_resize(added=[B])
+
+
+def test_what_a_worker_that_leaves_has_counted_is_known_before_it_is_lost() -> None:
+    story = running()
+    story.ask_resize(leaving=[B])
+    story.gather()
+    story.empty()
+    left = Departure(B, [], {}, [], {"b": {"x/source": [7, 7, 0, 0]}}).to_wire()
+    story.say(B, Held(E1, 1, left, 0, []))
+    totals = story.coordinator._failures.counts.totals
+    assert totals.by_worker() == {"b": {"x/source": [7, 7, 0, 0]}}
 
 
 def test_a_checkpoint_that_is_being_taken_is_waited_for() -> None:

@@ -1,5 +1,7 @@
 """Requests for resizes: one at a time, each when the cluster runs."""
 
+from collections.abc import Sequence
+
 from wallaroo.coordinator.events import Answer, ResizeRequested
 from wallaroo.coordinator.resize_requests import ResizeRequests
 from wallaroo.names import Epoch, WorkerName
@@ -12,8 +14,12 @@ def in_turn(requests: ResizeRequests, worker: WorkerName) -> int:
     return requests.ask([worker], [], in_turn=True)
 
 
-def due(requests: ResizeRequests, *, is_running: bool = True) -> ResizeRequested | None:
-    return requests.due(1.0, is_running=is_running)
+def due(
+    requests: ResizeRequests, *, is_running: bool = True, resting: Sequence[WorkerName] = ()
+) -> ResizeRequested | None:
+    return requests.due(
+        1.0, is_running=is_running, may_come=lambda workers: {*workers}.isdisjoint(resting)
+    )
 
 
 def answer(request_id: int, *, ok: bool = True) -> Answer:
@@ -91,3 +97,12 @@ def test_a_refused_request_has_no_pause() -> None:
     request_id = in_turn(requests, A)
     due(requests)
     assert requests.answered(answer(request_id, ok=False)).answer == answer(request_id, ok=False)
+
+
+def test_a_worker_that_cannot_come_back_yet_holds_nobody_up() -> None:
+    requests = ResizeRequests()
+    returning, other = in_turn(requests, A), in_turn(requests, B)
+    assert due(requests, resting=[A]) == ResizeRequested(other, (B,), ())
+    requests.answered(answer(other))
+    assert due(requests, resting=[A]) is None
+    assert due(requests) == ResizeRequested(returning, (A,), ())

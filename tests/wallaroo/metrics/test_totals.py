@@ -137,18 +137,28 @@ def test_what_a_sink_has_taken_does_not_go_back_while_it_is_replayed() -> None:
     assert totals.by_worker() == {"w1": {"p/sink": [12, 11, 0, 0]}}
 
 
-def test_without_checkpoints_a_lost_successor_does_not_count_one_that_left_twice() -> None:
+def test_without_checkpoints_a_worker_that_comes_back_counts_on() -> None:
     totals = started("w1", "w2", is_durable=False)
-    totals.reported("w1", 1, 1, {"w1": counts(10)})
-    totals.reported("w2", 1, 1, {"w2": counts(19)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
     totals.set_members(["w1"], 2)
-    # w1 carries what w2 had counted at its end, a little more than w2 itself has reported.
+    totals.set_members(["w1", "w2"], 3)
+    totals.reported("w2", 3, 3, {"w2": counts(4)})
+    totals.reported("w2", 1, 2, {"w2": counts(21)})
+    assert totals.by_worker() == {"w2": counts(25)}
+
+
+def test_a_worker_that_comes_back_adds_to_what_its_successor_carries() -> None:
+    totals = started("w1", "w2", is_durable=True)
+    totals.reported("w1", 1, 1, {"w1": counts(10)})
+    totals.reported("w2", 1, 1, {"w2": counts(20)})
+    totals.set_members(["w1"], 2)
     totals.reported("w1", 1, 2, {"w1": counts(10), "w2": counts(20)})
     assert total(totals) == [30, 30, 0, 0]
-    # w1 is lost; its successor carries nothing.
-    totals.set_members(["w1"], 3)
-    totals.reported("w1", 3, 3, {"w1": counts(4)})
-    assert totals.by_worker() == {"w1": counts(14), "w2": counts(20)}
+    totals.set_members(["w1", "w2"], 3)
+    totals.reported("w1", 1, 3, {"w1": counts(10), "w2": counts(20)})
+    assert total(totals) == [30, 30, 0, 0]
+    totals.reported("w2", 3, 3, {"w2": counts(4)})
+    assert totals.by_worker() == {"w1": counts(10), "w2": counts(24)}
 
 
 def test_a_run_that_carries_on_shows_what_was_kept_from_its_first_moment() -> None:

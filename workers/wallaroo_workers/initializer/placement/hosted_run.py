@@ -27,10 +27,7 @@ class HostedRun:
     @property
     def facts(self) -> RunFacts:
         """What decides whether a host can join or leave."""
-        driver = self._driver
-        return RunFacts(
-            members=driver.workers, used=driver.view.used_names, epoch=driver.coordinator.epoch
-        )
+        return RunFacts(members=self._driver.workers, epoch=self._driver.coordinator.epoch)
 
     @property
     def is_ending(self) -> bool:
