@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-latency bench-peers crash-test operator-test kafka-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ page-check:  ## Check the types in the page's modules, where npm is
 bench: .venv/bench-ready  ## Measure CPU a record against the bare loop, memory, start; plot
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+bench-kafka: .venv/bench-ready  ## Measure what Kafka costs, in pairs, on a real broker
+	@$(BIN)/python -m tests.bench.kafka $(ARGS)
+
 bench-latency: .venv/bench-ready  ## Measure latency from source to sink beside a bare echo; plot
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
 
@@ -122,7 +125,13 @@ bench-latency: .venv/bench-ready  ## Measure latency from source to sink beside 
 	    grep -v '^#' $< | while read -r peer; do $(PEERS_INSTALL) "$$peer" || echo "Left out: $$peer"; done; }
 	@touch $@
 
-bench-peers: .venv/dev-ready .venv-peers/ready  ## Measure the same work in other stream processors (own environment)
+.venv-kafka-peers/ready: tests/bench/peers/kafka-requirements.txt | .venv/dev-ready
+	@echo "Setting up .venv-kafka-peers, for peers that read from Kafka (once)"
+	@test -x .venv-kafka-peers/bin/python || $(BIN)/python -m venv .venv-kafka-peers
+	@.venv-kafka-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-peers: .venv/dev-ready .venv-peers/ready .venv-kafka-peers/ready  ## Measure the same work in other stream processors (own environment)
 	@$(BIN)/python -m tests.bench.peers $(ARGS)
 
 crash-test: .venv/dev-ready  ## Kill processes of clusters under load at random, KILLS=100 times; check all totals
@@ -132,4 +141,4 @@ operator-test: .venv/dev-ready  ## Play all that the original's scripts do to a 
 	@$(BIN)/python -m tests.operator $(ARGS)
 
 clean:  ## Remove environments and caches
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .page-check
+	rm -rf .venv .venv-peers .venv-kafka-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .page-check

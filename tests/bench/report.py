@@ -36,7 +36,7 @@ def print_results(results: list[Result], remark: str) -> None:
         if rows := [result for result in results if result.group == group]:
             console.print(_cost_table(title, rows))
     if rows := [result for result in results if result.group == "one by one"]:
-        console.print(_other_table(rows))
+        console.print(one_by_one_table("One by one", rows))
     if rows := [result for result in results if result.group == "checkpoints"]:
         console.print(_pause_table(rows))
         console.print(PAUSES, style="dim")
@@ -62,8 +62,9 @@ def _cost_table(title: str, results: list[Result]) -> Table:
     return table
 
 
-def _other_table(results: list[Result]) -> Table:
-    table = _table("One by one", "what", "median", "quartiles", "target")
+def one_by_one_table(title: str, results: list[Result]) -> Table:
+    """Return a table of rows that have one number each."""
+    table = _table(title, "what", "median", "quartiles", "target")
     for result in results:
         show = "{:.0f}".format if result.median >= 100 else "{:.2f}".format
         table.add_row(result.name, result.unit, *_verdict(result, show))

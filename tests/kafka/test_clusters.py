@@ -207,6 +207,20 @@ def test_a_batch_run_ends_by_itself_also_after_a_kill(kafka: Broker, tmp_path: P
     check_output(counts.out, wanted)
 
 
+def test_a_batch_run_each_night_goes_on_where_its_group_is(kafka: Broker, tmp_path: Path) -> None:
+    group = f"nights-of-{tmp_path.name}"
+    counts = Counts(kafka, tmp_path, 2, start="committed", stop_at="now", group=group)
+    for night, message_count in enumerate((300, 200, 0)):
+        counts.produce(0, 1, each=message_count)
+        folder = tmp_path / f"night-{night}"
+        folder.mkdir()
+        ended = run_to_end(folder, *application_options("topic_counts"), *counts.durable())
+        assert ended.returncode == 0, ended.stderr
+        out = folder / "out"
+        lines = out.read_text().splitlines() if out.exists() else []
+        assert len(lines) == 2 * message_count
+
+
 def test_keys_of_messages_partition_a_state_without_decoding(kafka: Broker, tmp_path: Path) -> None:
     counts = Counts(kafka, tmp_path, 3, by_key=True, stop_at="now")
     counts.produce(0, 1, 2)

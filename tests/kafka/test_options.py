@@ -128,3 +128,18 @@ def test_a_wrong_file_is_an_error_when_a_client_is_made(
 def test_options_are_not_a_part_of_what_is_compared() -> None:
     same: Mapping[str, Any] = {"sasl.password": "one"}
     assert repr(options(same)) == repr(options({}))
+
+
+def test_a_function_that_gives_tokens_reaches_the_client_and_build_does_not_call_it() -> None:
+    def token(_config: str) -> Any:
+        raise AssertionError("build must not ask for a token")
+
+    given = {"sasl.mechanisms": "OAUTHBEARER", "oauth_cb": token}
+    assert mistakes({"security.protocol": "SASL_SSL", **given}) == []
+    assert options(given).client_options({})["oauth_cb"] is token
+    assert mistakes({"oauth_cb": "token"}) == [
+        'the value of option "oauth_cb" is an object of str; give a function'
+    ]
+    assert mistakes({"stats_cb": token}) == [
+        'the value of option "stats_cb" is an object of function; give a text or number'
+    ]

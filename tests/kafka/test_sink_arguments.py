@@ -35,6 +35,7 @@ def plan_of(made: KafkaSinkConfig) -> wallaroo.Application:
             {"delivery": "exactly_once", "on_unknown": "skip"},
             "on_unknown of KafkaOnceSink is 'skip'; give 'again' or 'stop'",
         ),
+        ({"on_unknown": "skip"}, "on_unknown is 'skip'; give 'again' or 'stop'"),
         ({"create_topic": 3}, "create_topic is 3; give a KafkaTopic"),
         ({"create_topic": KafkaTopic(0)}, "partitions of create_topic is 0; give a number"),
         ({"create_topic": KafkaTopic(1, 0)}, "replicas of create_topic is 0; give a number"),

@@ -1,6 +1,8 @@
 """The Kafka source on a real broker: what is read, where it starts and ends, and what stops it."""
 
 import asyncio
+import base64
+import json
 import os
 import re
 import signal
@@ -227,6 +229,17 @@ async def test_offsets_of_a_checkpoint_are_committed_for_lag_monitors(kafka: Bro
     assert (
         source_of(kafka, topic, start="committed", group="wallaroo.app").start(f"{topic}-1")[0] == 4
     )
+
+
+async def test_offsets_of_partitions_that_have_ended_are_committed_too(kafka: Broker) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, numbered(topic, 10) + numbered(topic, 4, 1))
+    source = source_of(kafka, topic, stop_at="now")
+    source.read_by("ended", "orders", "w1")
+    async with running(source, initial(topic, 0, 1)) as played:
+        await played.until_ended(f"{topic}-0", f"{topic}-1")
+        played.runner.committed(played.runner.positions())
+    assert committed(kafka, "wallaroo.ended", topic, 2) == [10, 4]
 
 
 async def test_kafkas_own_tool_shows_the_lag_of_the_group(kafka: Broker) -> None:
@@ -511,6 +524,42 @@ async def test_a_password_comes_from_the_environment(
         await played.until(lambda: len(played.records) == 3)
     shown = repr(source) + Partitioned(source).describe() + Partitioned(source).identity()
     assert PASSWORD not in shown + str(played.runner.positions())
+
+
+async def test_a_token_comes_from_a_function(kafka: Broker) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(topic, 3))
+    asked: list[str] = []
+
+    def token(config: str) -> tuple[str, float]:
+        asked.append(config)
+        now_s = time.time()
+        claims = {"sub": USER, "iat": now_s - 60, "exp": now_s + 600}
+        parts = (
+            base64.urlsafe_b64encode(json.dumps(each).encode())
+            for each in ({"alg": "none"}, claims)
+        )
+        return ".".join(part.decode().rstrip("=") for part in parts) + ".", now_s + 600
+
+    options: dict[str, Any] = {
+        "security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "OAUTHBEARER", "oauth_cb": token,
+    }  # fmt: skip
+    source: Any = KafkaSourceConfig(topic, kafka.own().login_bootstrap, decode, options=options)
+    assert await asyncio.to_thread(source.partitions) == [f"{topic}-0"]
+    async with running(source, initial(topic, 0)) as played:
+        await played.until(lambda: len(played.records) == 3)
+    assert asked
+
+
+@pytest.mark.parametrize("protocol", ["ssl", "sasl_ssl"])
+async def test_tls_at_a_port_without_tls_is_a_sentence_with_the_remedy(
+    kafka: Broker, protocol: str
+) -> None:
+    options = {**login(kafka, "secret"), "security.protocol": protocol}
+    source: Any = KafkaSourceConfig("t", kafka.bootstrap, decode, options=options)
+    with pytest.raises(ConnectionError) as raised:
+        await asyncio.to_thread(source.partitions)
+    assert "check security.protocol and the port in bootstrap=" in str(raised.value)
 
 
 async def test_a_wrong_password_stops_the_run_and_is_not_shown(kafka: Broker) -> None:

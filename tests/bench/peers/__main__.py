@@ -10,23 +10,35 @@ CPU is user and system of all processes of the peer: the JVM, Ray's services and
 feeds it where that is the peer itself. Of each peer a short and a long run are made, and what is
 shown is the difference, so start-up and imports are not counted. Wallaroo leaves them out by
 itself; its run has sockets on both ends, the peers' have none (each module tells what else
-differs).
+differs). Peers whose only input is Kafka read from a topic and write to one, and so does Wallaroo
+beside them, by message key and with checkpoints; what the broker uses is not counted.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
+import tempfile
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from examples.kafka_totals.kafka_brokers import start_broker
 from tests.bench.cluster_run import Measured, run_cluster
+from tests.bench.kafka.runs import run_to_topic
+from tests.bench.kafka.topics import Topics
+from tests.bench.peers.kafka_common import BROKER_VARIABLE, TOPIC_VARIABLE
 from tests.bench.peers.peer_run import (
     PEERS,
     SAMPLE,
+    WALLAROO_KAFKA,
     Peer,
     PeerFailed,
     run_peer,
@@ -38,7 +50,14 @@ WALLAROO = {
     "Wallaroo, 1 worker": Scenario(name="1 worker", module="letters"),
     "Wallaroo, 2 workers": Scenario(name="2 workers", module="letters", workers=2),
 }
-BESIDE = {peer.name: peer.beside for peer in PEERS} | {name: name for name in WALLAROO}
+BESIDE = {peer.name: peer.beside for peer in PEERS} | {
+    name: name for name in (*WALLAROO, WALLAROO_KAFKA)
+}
+KAFKA_RECORDS = 1_000_000
+"""In the topic that is read; a peer reads its beginning."""
+
+Wallaroo = dict[str, Callable[[], Measured]]
+"""Measures Wallaroo, by name."""
 
 Runs = dict[str, list[dict[str, Measured]]]
 """By name: of each of its rounds everything that was measured in that round."""
@@ -58,7 +77,9 @@ def main() -> None:
     chosen = _those_here(
         [peer for peer in PEERS if not arguments.only or peer.name in arguments.only]
     )
-    rows = [_row(name, rounds) for name, rounds in _measure(chosen, arguments.rounds).items()]
+    with wallaroo_runs(chosen) as wallaroo:
+        measured = _measure(chosen, wallaroo, arguments.rounds)
+    rows = [_row(name, rounds) for name, rounds in measured.items()]
     if arguments.json:
         json.dump(rows, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -77,12 +98,37 @@ def _those_here(peers: list[Peer]) -> list[Peer]:
     return here
 
 
-def _measure(peers: list[Peer], round_count: int) -> Runs:
+@contextmanager
+def wallaroo_runs(peers: list[Peer]) -> Iterator[Wallaroo]:
+    """Yield the runs of Wallaroo beside which peers are shown, with a broker if one reads there."""
+    runs: Wallaroo = {
+        name: partial(run_cluster, scenario, SAMPLE)
+        for name, scenario in WALLAROO.items()
+        if any(peer.beside == name for peer in peers)
+    }
+    if not any(peer.is_from_kafka for peer in peers):
+        yield runs
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        broker = start_broker(Path(folder))
+        try:
+            topics = Topics(broker.bootstrap)
+            topic = topics.filled(KAFKA_RECORDS)
+            os.environ |= {BROKER_VARIABLE: broker.bootstrap, TOPIC_VARIABLE: topic}
+            runs[WALLAROO_KAFKA] = partial(
+                run_to_topic, topics, topic, KAFKA_RECORDS, options=["by-key"]
+            )
+            yield runs
+        finally:
+            broker.stop()
+
+
+def _measure(peers: list[Peer], wallaroo: Wallaroo, round_count: int) -> Runs:
     runs: Runs = defaultdict(list)
     failed: set[str] = set()
     for number in range(1, round_count + 1):
         _say(f"round {number} of {round_count}: Wallaroo")
-        measured = {name: run_cluster(scenario, SAMPLE) for name, scenario in WALLAROO.items()}
+        measured = {name: run() for name, run in wallaroo.items()}
         for peer in peers:
             if peer.name in failed:
                 continue

@@ -19,6 +19,8 @@ from tests.bench.speed import Used, bare_loops, mean_speed
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+KAFKA_PYTHON = ROOT / ".venv-kafka-peers" / "bin" / "python"
+"""Of an environment of their own: they pin client libraries."""
 RUN_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 10.0
 LETTERS = Scenario(name="letters", module="letters")
@@ -42,8 +44,16 @@ class Peer:
     """To how many CPUs all its processes are bound: several where several have work."""
     record_count: int
     short_count: int = 20_000
+    is_from_kafka: bool = False
+    """Reads from a topic and writes to another one."""
+
+    @property
+    def python(self) -> Path:
+        """The Python of its environment."""
+        return KAFKA_PYTHON if self.is_from_kafka else PYTHON
 
 
+WALLAROO_KAFKA = "Wallaroo, topic to topic"
 PEERS = [
     Peer(name="Bytewax operators", module="bytewax_letters", arguments=("operators", "1"),
          package="bytewax", record_count=2_000_000),
@@ -65,6 +75,10 @@ PEERS = [
          package="pyflink", commands=("java",), cpu_count=2, record_count=250_000),
     Peer(name="PyFlink blocks", module="flink_letters", arguments=("blocks",),
          package="pyflink", commands=("java",), cpu_count=2, record_count=250_000),
+    Peer(name="Quix Streams, topic to topic", module="quix_votes", package="quixstreams",
+         beside=WALLAROO_KAFKA, is_from_kafka=True, record_count=200_000),
+    Peer(name="Faust, topic to topic", module="faust_votes", package="faust",
+         beside=WALLAROO_KAFKA, is_from_kafka=True, record_count=24_000, short_count=4_000),
 ]  # fmt: skip
 
 
@@ -74,12 +88,14 @@ class PeerFailed(Exception):
 
 def why_missing(peer: Peer) -> str | None:
     """Return why the peer can not run here, or None."""
-    if not PYTHON.exists():
-        return f"there is no {PYTHON.relative_to(ROOT)}; `make bench-peers` sets it up"
+    if not peer.python.exists():
+        return f"there is no {peer.python.relative_to(ROOT)}; `make bench-peers` sets it up"
     for command in peer.commands:
         if shutil.which(command) is None:
             return f"there is no command {command}"
-    tried = subprocess.run([PYTHON, "-c", f"import {peer.package}"], capture_output=True, text=True)
+    tried = subprocess.run(
+        [peer.python, "-c", f"import {peer.package}"], capture_output=True, text=True
+    )
     if tried.returncode:
         return tried.stderr.strip().splitlines()[-1]
     return None
@@ -97,15 +113,15 @@ def run_peer(peer: Peer) -> Measured:
 
 def _run(peer: Peer, count: int) -> Measured:
     """Run the peer from its start until its last sink says that it is done."""
-    cpus = sorted(os.sched_getaffinity(0))[: peer.cpu_count]
+    cpus, python = sorted(os.sched_getaffinity(0))[: peer.cpu_count], peer.python
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         output = folder / "output"
         started_s = time.monotonic()
         with output.open("w") as file:
             process = subprocess.Popen(
-                [PYTHON, "-m", "tests.bench.peers.subtree", ",".join(map(str, cpus)),
-                 PYTHON, "-m", f"tests.bench.peers.{peer.module}", str(count), *peer.arguments],
+                [python, "-m", "tests.bench.peers.subtree", ",".join(map(str, cpus)),
+                 python, "-m", f"tests.bench.peers.{peer.module}", str(count), *peer.arguments],
                 cwd=ROOT, env=_environment(folder), stdout=file, stderr=subprocess.STDOUT,
             )  # fmt: skip
         nothing: dict[int, list[int]] = {cpu: [] for cpu in cpus}

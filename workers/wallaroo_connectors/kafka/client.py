@@ -232,7 +232,8 @@ class Cluster:
 
 ADMIN_OPTIONS = ("security.", "sasl.", "ssl.", "client.", "socket.", "broker.", "debug",
                  "metadata.", "reconnect.", "enable.ssl", "enable.sasl", "log_level",
-                 "connections.", "allow.auto", "bootstrap.", "request.", "resolve.")  # fmt: skip
+                 "connections.", "allow.auto", "bootstrap.", "request.", "resolve.",
+                 "oauth_cb")  # fmt: skip
 """How the names of options start that are not only for consumers or producers."""
 
 
@@ -327,12 +328,19 @@ def is_unknown_topic(error: Any) -> bool:
 def reason_of(said: Iterable[Any], options: ClientOptions) -> str:
     """Return why a broker could not be reached, as the client has reported last; "" if it has not.
 
-    The error of a question says only that no broker answered.
+    The error of a question says only that no broker answered. If the options may be wrong, the
+    reason says what to do. Trying again may help as well, since a broker that is stopping ends
+    connections in the same way.
     """
     from confluent_kafka import KafkaError
 
     texts = [each.str() for each in said if each.code() != KafkaError._ALL_BROKERS_DOWN]
-    return options.without_secrets(texts[-1]) if texts else ""
+    reason = options.without_secrets(texts[-1]) if texts else ""
+    if "certificate verify failed" in reason:
+        return f"{reason}; check ssl.ca.location in options"
+    if "SSL handshake failed" in reason or "listener?" in reason:
+        return f"{reason}; check security.protocol and the port in bootstrap="
+    return reason
 
 
 def error_of(error: Any, options: ClientOptions, topic: str = "", reason: str = "") -> Exception:

@@ -7,7 +7,7 @@ that is printed, compared or stored: an object of this module shows no values at
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,10 @@ import wallaroo
 INSTALL: Final = 'install it on every host: pip install "wallaroo-streams[kafka]"'
 MASK: Final = "***"
 
-OptionValue = str | int | float | bool
+Plain = str | int | float | bool
+OptionValue = Plain | Callable[..., Any]
+"""``oauth_cb`` is the one option that is a function."""
+FUNCTIONS: Final = ("oauth_cb",)
 NO_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({})
 
 _ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
@@ -104,10 +107,16 @@ class ClientOptions:
     def _withoutvariables_in(self) -> dict[str, OptionValue]:
         """Return the options that can be checked where variables of the environment are not set.
 
+        Functions are left out as well: they would be called, and a token be fetched.
+
         A client checks options that need each other, such as a password for a mechanism, only for
         the security protocol that it uses. So that is left out if any value is left out.
         """
-        plain = {name: value for name, value in self._options.items() if not variables_in(value)}
+        plain = {
+            name: value
+            for name, value in self._options.items()
+            if not variables_in(value) and name not in FUNCTIONS
+        }
         if len(plain) < len(self._options):
             plain.pop("security.protocol", None)
         return plain
@@ -118,7 +127,11 @@ class ClientOptions:
                 yield f"the name of the option {name!r} is not a text; write it in quotes"
             elif (instead := self._instead_of(name)) is not None:
                 yield f'option "{name}" is set by this connector; {instead}'
-            elif not isinstance(value, OptionValue):
+            elif name in FUNCTIONS:
+                if not callable(value):
+                    kind = type(value).__name__
+                    yield f'the value of option "{name}" is an object of {kind}; give a function'
+            elif not isinstance(value, Plain):
                 kind = type(value).__name__
                 yield f'the value of option "{name}" is an object of {kind}; give a text or number'
 

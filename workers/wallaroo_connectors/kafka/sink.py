@@ -10,6 +10,7 @@ from wallaroo_connectors.kafka.topics import KafkaTopic
 from wallaroo_connectors.kafka.writers import KafkaOnceSink, KafkaSink, SinkSettings
 
 DELIVERIES: Final = ("at_least_once", "exactly_once")
+ON_UNKNOWN: Final = ("again", "stop")
 
 _WRITTEN = "the sink waits until all replicas have a message"
 _FOR_SOURCES = "it is for sources"
@@ -84,4 +85,7 @@ class KafkaSinkConfig(wallaroo.SinkConfig[Any]):
         if self._delivery not in DELIVERIES:
             wanted = " or ".join(map(repr, DELIVERIES))
             yield f"{place}: KafkaSinkConfig: delivery is {self._delivery!r}; give {wanted}"
+        if self._delivery != "exactly_once" and self._on_unknown not in ON_UNKNOWN:
+            wanted = " or ".join(map(repr, ON_UNKNOWN))
+            yield f"{place}: KafkaSinkConfig: on_unknown is {self._on_unknown!r}; give {wanted}"
         yield from self._author().mistakes_at(place)

@@ -83,10 +83,13 @@ class CommitNotices:
         self.waiting: dict[str, Any] = {}
         """What the author is still to be told."""
 
-    def committed(self, positions: Mapping[str, SplitPosition]) -> bool:
+    def committed(
+        self, positions: Mapping[str, SplitPosition], splits: Mapping[str, Split]
+    ) -> bool:
         """Note the positions of a checkpoint; return whether ``run`` has to be started.
 
-        A batch that is taken in part counts from its base, since it is read again from there.
+        A batch that is taken in part counts from its base, since it is read again from there. A
+        checkpoint does not say where a split has ended, but ``splits`` do, if they were read here.
         """
         if not self._is_wanted:
             return False
@@ -94,6 +97,8 @@ class CommitNotices:
         known = {**self._known, **self.waiting}
         for split, position in positions.items():
             base = position.position[0] if position.kind is SplitKind.AT else None
+            if position.kind is SplitKind.ENDED and split in splits:
+                base = splits[split].base
             if base is not None and known.get(split) != base:
                 self.waiting[split] = base
         return bool(self.waiting) and not is_running

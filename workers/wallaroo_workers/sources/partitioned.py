@@ -262,7 +262,7 @@ class PartitionedRunner:
 
     def committed(self, positions: Mapping[str, SplitPosition]) -> None:
         """A checkpoint with these positions is committed."""
-        if self._notices.committed(positions):
+        if self._notices.committed(positions, self._splits.all):
             self._begin(self._notices.run())
 
     # Metrics
