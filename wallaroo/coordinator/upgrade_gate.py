@@ -26,6 +26,7 @@ from wallaroo.describing import with_article
 from wallaroo.errors import StateObjectError
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.topology.fingerprint import outline, timing_in
 from wallaroo.topology.plan import Application, State, held_states
 from wallaroo.topology.waiting import HELD
 
@@ -64,6 +65,7 @@ class UpgradeGate:
         With ``may_change``, a change is only logged. Also raises the errors of the store.
         """
         for state in self._plan.states.values():
+            _check_timing(base, self._plan, state)
             if state.name in self._held:
                 await self._check_held(base, state, may_change=may_change)
                 continue
@@ -171,19 +173,43 @@ class UpgradeGate:
         self._info("state.upgrading", facts | {"next": following})
 
     async def _samples(self, base: Manifest, state: str) -> AsyncIterator[list[Any]]:
-        """Yield some objects of each worker's oldest part of ``state``."""
+        """Yield some objects of each worker's oldest part of ``state``; of windows, their
+        accumulators."""
+        timing = self._plan.states[state].timing
         names = [PartitionMap.from_wire(wire).state for wire in base.partition_maps]
         for worker in base.workers.values():
             part = next((part for part in worker.parts if names[part.state] == state), None)
             if part is not None:
                 data = await self._store.get(part.name)
                 for chunk in read_part(data, part, self._store.describe(part.name)):
-                    yield chunk.states()
+                    objects = [each for each in chunk.states() if each is not None]
+                    if timing is not None:
+                        objects = [
+                            inner
+                            for each in objects
+                            for inner in (
+                                [each] if type(each) is Unreadable else timing.accumulators(each)
+                            )
+                        ]
+                    yield objects
                     break
 
 
 def _has_keys(base: Manifest, state: str) -> bool:
     return any(worker.key_counts.get(state) for worker in base.workers.values())
+
+
+def _check_timing(base: Manifest, plan: Application, state: State) -> None:
+    """Raise ``StateObjectError`` if a state of ``base`` has other windows now: what is open of the
+    old ones has no place in the new ones."""
+    before, current = timing_in(base.outline, state.name), timing_in(outline(plan), state.name)
+    if before != current and _has_keys(base, state.name):
+        raise StateObjectError(
+            f"state {state.name!r} has other windows since checkpoint {base.number}: it had "
+            f"{before or 'none'}, and has {current or 'none'}",
+            hint="give the new windows a name of their own with .named(...), and start once with "
+            "--allow-dropped-state, which drops the windows that are open",
+        )
 
 
 def _refusal(base: Manifest, state: State, what: str, current: StateShape) -> StateObjectError:

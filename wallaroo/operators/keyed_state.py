@@ -90,6 +90,10 @@ class KeyedState(Mapping[Any, Any]):
 
     # What changes
 
+    def shown(self, key: Any) -> object | None:
+        """Return what a query shows of a key; ``None`` if it is not here."""
+        return self.objects.get(key)
+
     def delete(self, key: Any) -> bool:
         """Delete a key and its object; return whether it was here."""
         if key not in self.objects:

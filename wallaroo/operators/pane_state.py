@@ -8,7 +8,14 @@ from itertools import islice
 from typing import Any
 
 from wallaroo.operators.changes import StateWriter
-from wallaroo.operators.saved_state import Moved, PaneTag, Progress, StateChunk, restart_of
+from wallaroo.operators.saved_state import (
+    Moved,
+    OpenWindow,
+    PaneTag,
+    Progress,
+    StateChunk,
+    restart_of,
+)
 from wallaroo.timing import pane_saving
 from wallaroo.timing.instants import END
 from wallaroo.timing.pane_saving import ChunkKind, PaneChanges, PaneChunk
@@ -36,6 +43,17 @@ class PaneState:
     def __len__(self) -> int:
         """Return how many accumulators it has; a key has one in each of its panes, or several."""
         return sum(len(each.live) + sum(map(len, _dicts(each.layers))) for each in self._panes())
+
+    # Requests
+
+    def shown(self, key: Any) -> object | None:
+        """Return the open windows of a key; ``None`` if there are none."""
+        found = self._store.get(key)
+        return [OpenWindow(each.start, each.end, value) for each, value in found] or None
+
+    def delete(self, key: Any) -> bool:
+        """Delete a key and its windows; return whether it was here."""
+        return self._store.delete(key)
 
     # Checkpoints
 
@@ -132,24 +150,39 @@ class PaneCursor:
     """Reads the keys of all panes, each once.
 
     A layer never changes, so it is read in slices while records go on. What records have added
-    since is read with the last call, when all is set aside.
+    since is read once all else is read.
     """
 
     def __init__(self, store: PaneStore) -> None:
         self._store = store
+        self._keys: list[Any] = []
+        self._position = 0
         self._seen: set[Any] = set()
         self._read: dict[int, Layer] = {}
         """Layers that were read, by identity, which they keep while they are here."""
-        self._keys = self._unread()
+        self._unread = self._find()
+
+    def at(self, first: int, count: int) -> list[Any]:
+        """Return ``count`` keys from number ``first`` on; fewer if there are no more."""
+        missing = first + count - len(self._keys)
+        if missing > 0:
+            found = [*islice(self._unread, missing)]
+            if len(found) < missing:
+                self._unread = self._find()
+            self._keys += found
+        return self._keys[first : first + count]
+
+    def is_at_end(self, position: int) -> bool:
+        """Return whether no key has the number ``position``, or a higher one."""
+        return not self.at(position, 1)
 
     def read(self, count: int) -> list[Any]:
         """Return the next ``count`` keys; fewer if there are no more for now."""
-        keys = list(islice(self._keys, count))
-        if len(keys) < count:
-            self._keys = self._unread()
+        keys = self.at(self._position, count)
+        self._position += len(keys)
         return keys
 
-    def _unread(self) -> Iterator[Any]:
+    def _find(self) -> Iterator[Any]:
         for pane in self._store.panes():
             pane.set_aside()
             for layer in [*pane.layers]:

@@ -45,6 +45,16 @@ class Moved:
     chunks: list[StateChunk] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """A window that has not fired, as queries show it."""
+
+    start: int
+    end: int
+    value: Any
+    """The accumulator."""
+
+
 class Changes(Protocol):
     """What the next checkpoint has to write of a state, and what the running one still has to."""
 
@@ -71,6 +81,14 @@ class Changes(Protocol):
 class Cursor(Protocol):
     """Reads the keys of a state while records go on."""
 
+    def at(self, first: int, count: int) -> list[Any]:
+        """Return ``count`` keys from number ``first`` on; fewer if there are no more."""
+        ...
+
+    def is_at_end(self, position: int) -> bool:
+        """Return whether no key has the number ``position``, or a higher one."""
+        ...
+
     def read(self, count: int) -> list[Any]:
         """Return the next ``count`` keys; fewer if there are no more for now."""
         ...
@@ -90,6 +108,16 @@ class SavedState(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+    # Requests
+
+    def shown(self, key: Any) -> object | None:
+        """Return what a query shows of a key; ``None`` if it is not here."""
+        ...
+
+    def delete(self, key: Any) -> bool:
+        """Delete a key and what belongs to it; return whether it was here."""
+        ...
 
     # Checkpoints
 

@@ -9,7 +9,16 @@ from typing import Any, Protocol
 
 from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.keyed_state import KeyCursor, KeyedState
-from wallaroo.operators.saved_state import Changes, Moved, PaneTag, Progress, StateChunk, restart_of
+from wallaroo.operators.saved_state import (
+    Changes,
+    Moved,
+    OpenWindow,
+    PaneTag,
+    Progress,
+    StateChunk,
+    restart_of,
+)
+from wallaroo.timing.window_spec import Window
 
 
 class Holder(Protocol):
@@ -51,6 +60,10 @@ class KeyIndex(Protocol):
         """Forget keys that another worker owns now."""
         ...
 
+    def get(self, key: Any) -> Sequence[tuple[Window, Any]]:
+        """Return the open windows of a key with their accumulators."""
+        ...
+
     def holders(self, value: Any) -> Iterable[Holder]:
         """Return what belongs to the user in the object of a key."""
         ...
@@ -77,6 +90,18 @@ class TimedKeyedState:
 
     def __len__(self) -> int:
         return len(self._state)
+
+    # Requests
+
+    def shown(self, key: Any) -> object | None:
+        """Return the open windows of a key; ``None`` if there are none."""
+        found = self._index.get(key)
+        return [OpenWindow(each.start, each.end, value) for each, value in found] or None
+
+    def delete(self, key: Any) -> bool:
+        """Delete a key and its windows; return whether it was here."""
+        self._index.drop_keys([key])
+        return self._state.delete(key)
 
     # Checkpoints
 

@@ -20,6 +20,7 @@ from wallaroo.timing.window_spec import (
     EphemeralWindows,
     ResultKind,
     SessionWindows,
+    Window,
     WindowSpec,
 )
 
@@ -183,6 +184,12 @@ class TimedCounts:
 
     def drop_keys(self, keys: Iterable[Any]) -> None:
         """Do nothing."""
+
+    def get(self, key: Any) -> list[tuple[Window, Any]]:
+        """Return the open windows of a key with their accumulators."""
+        counts: KeyCounts | None = self._state.get(key)
+        windows = [] if counts is None else counts.windows
+        return [(Window(each.start, each.end), each.accumulator) for each in windows]
 
     @staticmethod
     def holders(counts: KeyCounts) -> list[CountWindow]:

@@ -239,6 +239,12 @@ class PaneStore(WindowStore):
         if end in self._open:
             self._done.setdefault(end, set()).update(keys)
 
+    def delete(self, key: Any) -> bool:
+        """Delete a key with all its windows; return whether it was here."""
+        found = [pane.delete(key) for pane in self.panes()]
+        self.drop({key})
+        return any(found)
+
     def drop(self, keys: set[Any]) -> None:
         """Forget what is beside the panes of keys that move to another worker."""
         self._restart_firing()

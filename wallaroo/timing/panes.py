@@ -208,6 +208,15 @@ class Pane:
             # elsewhere, it must not be found in them.
             self._put(Layer(dict.fromkeys(found), BEFORE_ALL, is_base=True))
 
+    def delete(self, key: Any) -> bool:
+        """Delete a key, also while a checkpoint writes it; return whether it was here."""
+        self.set_aside()
+        if self.folded_key(key) is None:
+            return False
+        self._put(Layer({key: None}, BEFORE_ALL, is_base=True))
+        self.counts.pop(key, None)
+        return True
+
     def mark_unsaved(self) -> None:
         """Let the next checkpoint write all layers."""
         self.set_aside()

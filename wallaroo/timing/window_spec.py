@@ -300,6 +300,17 @@ class WindowSpec:
         # Whatever else changes, such as the late policy, holds for windows that are open, too.
         return f"{self.windows.describe()} in {'parts' if self.is_in_parts else 'whole'}"
 
+    def accumulators(self, value: Any) -> list[Any]:
+        """Return the accumulators in what a checkpoint has of a key."""
+        match self.windows:
+            case SessionWindows():
+                return [session.accumulator for session in value]
+            case CountWindows():
+                return [window.accumulator for window in value.windows]
+            case EphemeralWindows():
+                return [value.accumulator]
+        return [value]
+
     @property
     def fires_each_record(self) -> bool:
         """Return whether each record gives a result: one window forever, without a trigger."""

@@ -27,6 +27,10 @@ from wallaroo.topology.plan import (
 from wallaroo.topology.ports import Port
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
+
+TIMING = " timing "
+"""Before what the line of a state says of its time."""
+
 _KEPT_SINKS = r"(?:FileSink\(path=|OnceSink\(identity=|TwoPhaseSink\(identity=)"
 _KEPT_SINK = re.compile(rf"sink (\d+) ({_KEPT_SINKS}.+), encode=", re.DOTALL)
 """Checkpoints refer to these by their position in the plan."""
@@ -74,6 +78,13 @@ def displaced(saved: Sequence[str], current: Sequence[str]) -> str:
             )
             return f"sink {index} [{file})] {moved} now"
     return ""
+
+
+def timing_in(outline: Iterable[str], state: str) -> str:
+    """Return what an outline says of the time of a state; empty if it has none."""
+    start = f"state {state!r} "
+    lines = (line.removeprefix(start) for line in outline if line.startswith(start))
+    return next((line.rpartition(TIMING)[2] for line in lines if TIMING in line), "")
 
 
 def without_classes(outline: Iterable[str], states: Collection[str]) -> list[str]:
@@ -177,7 +188,7 @@ def _state_line(state: State) -> str:
     keys = [display_key(key) for key in state.declared_keys]
     space = f" in space {state.shared_space!r}" if state.shared_space else ""
     if state.timing is not None:
-        space += f" timing {state.timing.identity()}"
+        space += f"{TIMING}{state.timing.identity()}"
     return (
         f"state {state.name!r} {qualified_name(state.create)}"
         f" partitions {state.hashed_partition_count} keys {keys!r}{space}"

@@ -370,7 +370,7 @@ class Lifecycle:
         owners = partition_maps(assign)
         if state not in owners or owners[state].owner_of(key) != self._worker.me:
             raise ClusterError("the key is not here", "ask again")
-        return self._worker.dataflow.states[state].delete(key)
+        return self._worker.dataflow.saved_states[state].delete(key)
 
     def source_ended(self) -> None:
         """Report which sources have ended."""

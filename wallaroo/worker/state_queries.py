@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.operators.keyed_state import KeyCursor, KeyedState
+from wallaroo.operators.saved_state import Cursor, SavedState
 from wallaroo.operators.state_rendering import show
 from wallaroo.routing.key_text import shown_key
 from wallaroo.routing.keys import Key, key_from_bytes
@@ -15,7 +15,7 @@ from wallaroo.routing.keys import Key, key_from_bytes
 PAGE_KEYS_MAX = 2000
 """A page of this many keys takes about 2 ms."""
 
-States = Mapping[str, KeyedState]
+States = Mapping[str, SavedState]
 """By the name of the state."""
 
 
@@ -28,8 +28,8 @@ class KeyPages:
     """The keys of one state at a time, page by page, in the order of their creation."""
 
     def __init__(self) -> None:
-        self._state: KeyedState | None = None
-        self._cursor: KeyCursor | None = None
+        self._state: SavedState | None = None
+        self._cursor: Cursor | None = None
 
     def page(self, states: States, params: dict[str, Any]) -> dict[str, Any]:
         """Return at most ``count`` keys, from number ``first`` on; long ones are shortened.
@@ -57,12 +57,11 @@ class KeyPages:
 
 
 def get_object(states: States, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the state object of the key whose canonical bytes are ``key``, as text and JSON."""
+    """Return the state object of the key whose canonical bytes are ``key``, or its open windows, as
+    text and JSON."""
     state = _state(states, params)
-    key = key_of(params)
-    if key not in state:
-        return {"is_there": False}
-    return {"is_there": True, **show(state[key])}
+    found = state.shown(key_of(params))
+    return {"is_there": False} if found is None else {"is_there": True, **show(found)}
 
 
 def key_of(params: dict[str, Any]) -> Key:
@@ -70,7 +69,7 @@ def key_of(params: dict[str, Any]) -> Key:
     return key_from_bytes(bytes.fromhex(params["key"]))
 
 
-def _state(states: States, params: dict[str, Any]) -> KeyedState:
+def _state(states: States, params: dict[str, Any]) -> SavedState:
     try:
         return states[params["state"]]
     except KeyError as error:

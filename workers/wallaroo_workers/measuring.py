@@ -158,7 +158,7 @@ class Measuring:
             hottest.add(now_s, keys[name])
             sizes.sample(objects, keys[name])
             states[name] = {
-                "keys": len(objects),
+                "keys": len(dataflow.saved_states[name]),
                 "bytes": sizes.bytes(len(objects)),
                 "hottest": hottest.top(),
                 "sampled": hottest.sample_count,

@@ -34,7 +34,7 @@ class Answers:
 
     def sample(self) -> None:
         """Note how many records have been taken; called several times a second."""
-        self.pages.keep_only(self.machine.dataflow.states)
+        self.pages.keep_only(self.machine.dataflow.saved_states)
         self.rate.sample(time.monotonic(), self.machine.engine.record_count)
 
     def asked(self, query: Query) -> None:
@@ -59,11 +59,11 @@ class Answers:
                 set_log_level(logging.getLevelNamesMapping()[params["level"].upper()])
                 return {}
             case "keys":
-                return self.pages.page(self.machine.dataflow.states, params)
+                return self.pages.page(self.machine.dataflow.saved_states, params)
             case "splits":
                 return split_facts(self.sources.splits.open_sources, params)
             case "get":
-                return get_object(self.machine.dataflow.states, params)
+                return get_object(self.machine.dataflow.saved_states, params)
             case "delete":
                 was_there = self.machine.delete_key(params["state"], key_of(params))
                 return {"was_there": was_there}
@@ -86,6 +86,6 @@ class Answers:
             **backlog,
             **self.sinks.undelivered(),
             "paused": mesh.pressure.must_pause,
-            "keys": key_counts(self.machine.dataflow.states),
+            "keys": key_counts(self.machine.dataflow.saved_states),
             "lags": lag_facts(self.sources.splits.open_sources),
         }

@@ -8,6 +8,7 @@ from tests.wallaroo.operators.test_timed_states import windowed
 from tests.wallaroo.timing.windowed import LISTED, spec_of, tumbling
 from tests.wallaroo.worker.timed_run import LIMITS, TimedRun, drawn_records, play
 from wallaroo.names import WorkerName
+from wallaroo.routing.keys import key_bytes
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.testing.model import TimedRecord
 from wallaroo.timing.window_spec import (
@@ -21,6 +22,7 @@ from wallaroo.timing.window_spec import (
     WindowSpec,
 )
 from wallaroo.topology.plan import Application
+from wallaroo.worker.state_queries import KeyPages, get_object
 
 BOUND = 6
 SEEDS = 12
@@ -82,6 +84,36 @@ def test_a_window_does_not_fire_again_if_keys_move_in_that_had_not_fired() -> No
     timed.commit()
     timed.crash(["w0"])
     assert timed.finish() == expected
+
+
+@pytest.mark.parametrize("name", ["sliding", "not merged", "sessions", "counts"])
+def test_open_windows_of_a_key_are_shown_and_go_with_it(name: str) -> None:
+    plan = windowed(SPECS[name])
+    timed = TimedRun(plan, [TimedRecord(key, time, "x") for time in (1, 2) for key in "ab"], 0)
+    for _ in range(3):
+        timed.take_record()
+        timed.freeze()
+        timed.take_record()
+    (worker,) = timed.workers.values()
+    ((state, saved),) = worker.flow.saved_states.items()
+    params = {"state": state, "key": key_bytes("a").hex()}
+    found = get_object(worker.flow.saved_states, params)
+    assert found["is_there"] and all(
+        {*each} == {"start", "end", "value"} for each in found["value"]
+    )
+    page = KeyPages().page(worker.flow.saved_states, {"state": state, "first": 0, "count": 9})
+    assert page == {"keys": [["str", "a", False], ["str", "b", False]], "is_last": True}
+    assert saved.delete("a")
+    assert not saved.delete("a")
+    assert get_object(worker.flow.saved_states, params) == {"is_there": False}
+    timed.commit()
+    timed.freeze()
+    timed.commit()
+    timed.crash(["w0"])
+    (worker,) = timed.workers.values()
+    assert get_object(worker.flow.saved_states, params) == {"is_there": False}
+    results = timed.finish()
+    assert results and all("key='b'" in line for line in results)
 
 
 def _key_of(plan: Application, members: tuple[str, ...], owner: int) -> str:

@@ -128,13 +128,13 @@ class TimedRun:
     ) -> None:
         self._plan, self._records, self._bound = plan, records, bound
         self._limits = limits
-        self._parts = Parts()
+        self.parts = Parts()
         self._position = 0
         self._clock = BEFORE_ALL
         self._results: list[str] = []
         self._epoch = 0
         self._barrier = 0
-        self._manifest: Manifest | None = None
+        self.manifest: Manifest | None = None
         self._committed = (0, 0)
         """Position of the input, and number of results."""
         self._at_cut: tuple[int, int] | None = None
@@ -206,7 +206,7 @@ class TimedRun:
         for worker in self.workers.values():
             assert worker.saved is not None
             shares[str(worker.me)], worker.saved = worker.saved, None
-        self._manifest = Manifest(
+        self.manifest = Manifest(
             number=CheckpointId(self._barrier),
             epoch=Epoch(self._epoch),
             is_claim=False,
@@ -223,7 +223,7 @@ class TimedRun:
         self._committed, self._at_cut = self._at_cut, None
         for worker in self.workers.values():
             worker.saving.committed()
-            run(worker.saving.compact(self._parts, at_once))
+            run(worker.saving.compact(self.parts, at_once))
 
     def abandon(self) -> None:
         if self.is_saving:
@@ -240,6 +240,11 @@ class TimedRun:
         self._clock = max(before, default=BEFORE_ALL)
         self._at_cut = None
         self._start(tuple(map(WorkerName, members)))
+
+    def go_on_as(self, plan: Application) -> None:
+        """Stop after the last checkpoint, and start another release of the application."""
+        self._plan = plan
+        self.crash([*self.workers])
 
     def resize(self, members: Sequence[str]) -> None:
         """Go on with these members; not while a checkpoint is written."""
@@ -281,7 +286,7 @@ class TimedRun:
         return (
             self.workers[name]
             if name in self.workers
-            else TimedWorker(name, self._plan, self._epoch, self._parts, self._limits)
+            else TimedWorker(name, self._plan, self._epoch, self.parts, self._limits)
         )
 
     def _start(self, members: tuple[WorkerName, ...]) -> None:
@@ -289,15 +294,15 @@ class TimedRun:
         self.workers = {}
         (state,) = self._plan.states
         owners = PartitionMap.initial(state, 1024, [], members)
-        if self._manifest is not None:
-            saved = PartitionMap.from_wire(self._manifest.partition_maps[0])
+        if self.manifest is not None:
+            saved = PartitionMap.from_wire(self.manifest.partition_maps[0])
             owners = saved if {*saved.owners} == {*members} else saved.rebalance(members)
         self._owners = owners
         self.workers = {name: self._worker(name) for name in members}
         for worker in self.workers.values():
             worker.bind(members, owners)
-            if self._manifest is not None:
-                worker.restore(self._manifest, owners)
+            if self.manifest is not None:
+                worker.restore(self.manifest, owners)
 
 
 def drawn_records(chance: random.Random, count: int, bound: int, keys: str) -> list[TimedRecord]:
