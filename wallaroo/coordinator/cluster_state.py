@@ -75,6 +75,8 @@ class Membership:
     is_patient: bool = False
     """Whether a worker that is lost before the application was ready is restarted, too."""
     is_durable: bool = False
+    has_time: bool = False
+    """Whether the application has windows or timers."""
     epoch: Epoch = FIRST_EPOCH
     """The first epoch of this run. With checkpoints on, it rises from run to run."""
     manifest: int = 0

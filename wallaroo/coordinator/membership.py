@@ -58,6 +58,7 @@ def starting_membership(
         may_restart=rules.may_restart,
         is_patient=rules.is_patient,
         is_durable=start is not None,
+        has_time=any(state.timing is not None for state in plan.states.values()),
         epoch=FIRST_EPOCH if start is None else start.epoch,
         manifest=0 if start is None else start.manifest,
         last_barrier=NO_BARRIER if start is None else start.last_barrier,

@@ -24,8 +24,8 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
   ours. So what it had sent is forgotten, and ours are sent again.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
@@ -33,12 +33,11 @@ from wallaroo.timing.clocks import (
     FRAME_INTERVAL_NS,
     Clock,
     ClockSender,
-    SavedClock,
     Status,
     Watermark,
     passed_on,
 )
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import BEFORE_ALL, END, Instant
 from wallaroo.timing.source_times import SourceTimes
 from wallaroo.timing.spec import EventTime, IngestTime, WhenQuiet
 from wallaroo.topology.clock_graph import ClockGraph, Way, clock_graph
@@ -98,15 +97,6 @@ class LocalWork(Protocol):
     def unprocessed_ns(self, pipeline: int) -> int | None:
         """Return when the oldest record of a source was read that is not processed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SavedClocks:
-    """What a share of a checkpoint has of the clocks of one worker."""
-
-    states: dict[str, SavedClock[Sender]] = field(default_factory=dict)
-    sources: dict[int, int] = field(default_factory=dict)
-    """The watermark of each source that had any record here, by pipeline."""
 
 
 class Clocks:
@@ -402,36 +392,49 @@ class Clocks:
         """Return whether a source is too far ahead of others to be read on."""
         return pipeline in self._ahead
 
+    @property
+    def are_at_their_ends(self) -> bool:
+        """Whether no record follows anywhere, as far as this worker knows."""
+        return all(clock.time == END for clock in self.states.values())
+
     def stop_aligning(self) -> None:
         """Let all sources be read to their ends: this run stops."""
         self._aligns, self._ahead = False, frozenset()
 
     # Checkpoints
 
-    def saved(self) -> SavedClocks:
-        """Return what a share of a checkpoint has."""
-        states = {
-            point.state: self._clocks[index].saved()
-            for index, point in enumerate(self._graph.points)
-            if point.state is not None
+    def vectors(self) -> dict[str, list[list[int | str]]]:
+        """Return, by state, the last watermark of each sender: edge, worker, time and status.
+
+        Senders inside this worker are left out: a restore has no use for them.
+        """
+        return {
+            state: [
+                [sender.place, sender.worker, mark.time, int(mark.status)]
+                for sender, mark in clock.vector.items()
+                if sender.place >= 0
+            ]
+            for state, clock in self.states.items()
         }
-        sources = {
-            pipeline: self._sources[point].time
+
+    def source_times(self) -> dict[int, Instant]:
+        """Return the watermark of each source that has had any record here, by pipeline."""
+        return {
+            pipeline: Instant(self._sources[point].time)
             for pipeline, point in self._point_of_pipeline.items()
             if self._sources[point].time > BEFORE_ALL
         }
-        return SavedClocks(states, sources)
 
-    def restore(self, shares: Sequence[SavedClocks], now_ns: int) -> None:
-        """Go on from a checkpoint, of which these are all shares; sources are held until
-        ``replayed``."""
-        for index, point in enumerate(self._graph.points):
-            saved = [share.states[point.state] for share in shares if point.state in share.states]
-            if saved:
-                self._clocks[index].restore(saved)
+    def catch_up(self, state: str, time: int) -> None:
+        """Move the clock of a state to at least this time, which its store has reached."""
+        self.states[state].catch_up(time)
+
+    def restore_sources(self, shares: Iterable[Mapping[int, int]], now_ns: int) -> None:
+        """Go on from the watermarks of a checkpoint, by pipeline in each share; sources are held
+        until ``replayed``."""
+        known = [*shares]
         for pipeline, point_index in self._point_of_pipeline.items():
-            times = [share.sources[pipeline] for share in shares if pipeline in share.sources]
-            times = [time for time in times if time < END]
+            times = [share[pipeline] for share in known if share.get(pipeline, END) < END]
             if times:
                 self._sources[point_index].restore(min(times), now_ns)
 

@@ -22,9 +22,25 @@ class DueWork:
         self._timed = timed
         self._pacers = pacers
         self._clock = clock
+        self._is_held = False
+        self._waits_under_pressure = True
 
-    def may_run(self, stations: Stations | None) -> bool:
-        """Return whether anything is due, and no step behind it is full."""
+    def hold(self) -> None:
+        """Run nothing more."""
+        self._is_held = True
+
+    def stop_waiting(self) -> None:
+        """Run what is due under pressure, too: this run ends, and nothing else lowers it.
+
+        Results in an outbox leave with the next checkpoint. The last one waits for all that is due,
+        which would wait for the outbox.
+        """
+        self._waits_under_pressure = False
+
+    def may_run(self, stations: Stations | None, *, is_under_pressure: bool) -> bool:
+        """Return whether anything is due, and nothing holds it back."""
+        if self._is_held or (is_under_pressure and self._waits_under_pressure):
+            return False
         state = self._timed.due_state
         if state is None:
             return False

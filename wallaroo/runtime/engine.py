@@ -111,12 +111,11 @@ class Engine:
                 dataflow, self._calls, self._clock, self._alarms, self.schedule
             )
         self.timing = None
-        if dataflow.timed is not None:
-            self.timing = EngineClocks(
-                dataflow,
-                EngineParts(self._sources, self._stations, self.call_later, self.schedule),
-                self._wall_ns,
+        if self._due is not None:
+            parts = EngineParts(
+                self._sources, self._stations, self._due, self.call_later, self.schedule
             )
+            self.timing = EngineClocks(dataflow, parts, self._wall_ns)
 
     def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
         """Call ``run`` after a delay, unless the worker starts again before that.
@@ -231,9 +230,9 @@ class Engine:
         )
 
     def _may_run_due(self) -> bool:
-        if self._due is None or self._holds_sources or self._events.must_pause:
+        if self._due is None or self._holds_sources:
             return False
-        return self._due.may_run(self._stations)
+        return self._due.may_run(self._stations, is_under_pressure=self._events.must_pause)
 
     def _may_take_results(self) -> bool:
         return self._stations is not None and self._stations.has_work

@@ -7,6 +7,7 @@ from typing import Any
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
+from wallaroo.runtime.due_work import DueWork
 from wallaroo.runtime.engine_ports import BatchLink, Origin, SourceRunner
 from wallaroo.runtime.inbox import Link
 from wallaroo.runtime.stations import Stations
@@ -21,6 +22,7 @@ class EngineParts:
     sources: Collection[SourceRunner]
     """Those that have records, in any order."""
     stations: Stations | None
+    due: DueWork
     call_later: Callable[[float, Callable[[], object]], None]
     """Calls a function after a delay, unless the worker starts again before that."""
     schedule: Callable[[], None]
@@ -35,6 +37,7 @@ class EngineClocks:
         self._dataflow = dataflow
         self._timed = dataflow.timed
         self._parts = parts
+        self._due = parts.due
         self._links: Mapping[WorkerName, BatchLink] = {}
         self._wall_ns = wall_ns
         self._armed_ns: int | None = None
@@ -73,6 +76,31 @@ class EngineClocks:
     def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> None:
         """Wait for the watermarks of these workers, and send them ours."""
         self._carry_out(self.clocks.set_members(members))
+
+    def begin(self) -> None:
+        """Go on from where the states are after a restore, or after keys have moved here."""
+        for state, store in self._timed.stores.items():
+            self.clocks.catch_up(state, store.clock)
+
+    def restore_sources(self, shares: Iterable[Mapping[int, int]]) -> None:
+        """Go on from the watermarks of sources in the shares of a checkpoint."""
+        self.clocks.restore_sources(shares, self._wall_ns())
+
+    def finish(self) -> None:
+        """Let everything fire: no record follows, and no checkpoint that keeps it."""
+        self._due.stop_waiting()
+        if self._parts.stations is not None:
+            self._parts.stations.flush()
+        self.end_sources()
+
+    def hold_due(self) -> None:
+        """Fire nothing more: a last barrier leaves, and a checkpoint keeps what is due."""
+        self._due.hold()
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether everything has fired, and nothing follows."""
+        return self.clocks.are_at_their_ends and self._timed.due_state is None
 
     def journals_origins(self, pipeline: int) -> bool:
         """Return whether the journal has to know where and when records were read."""
@@ -137,7 +165,9 @@ class EngineClocks:
                     for link in self._links.values():
                         link.send_clock(edge, watermark.time, watermark.status)
                 case AdvanceState(state, time):
-                    self._timed.advance(state, time)
+                    # Keys that moved here may have brought a later clock.
+                    if time > self._timed.stores[state].clock:
+                        self._timed.advance(state, time)
 
     def _arm(self) -> None:
         wake_ns = self.clocks.wake_ns

@@ -127,6 +127,10 @@ class Clock(Generic[SenderT]):
         """Wait for the first watermark of a sender that starts anew; the clock stays."""
         self._vector[sender] = NOTHING_YET
 
+    def catch_up(self, time: int) -> None:
+        """Move to at least this time, which a checkpoint or another worker had."""
+        self.time = max(self.time, time)
+
     def set_fired(self, fired: int) -> None:
         """Note that all results before ``fired`` are complete."""
         assert self.fired <= fired <= self.time, "results are ahead of the clock, or went back"

@@ -108,6 +108,8 @@ class Drain:
     tag: ClassVar[int] = 6
     epoch: Epoch
     checkpoint: CheckpointId
+    is_final: bool = False
+    """Whether all windows and timers fire first, because nothing goes on from this barrier."""
 
 
 @dataclass(frozen=True, slots=True)

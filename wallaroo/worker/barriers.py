@@ -61,6 +61,8 @@ from wallaroo.worker.barrier_alignment import (
 from wallaroo.worker.context import WorkerContext
 from wallaroo.worker.sink_port import FinishCut
 
+FIRED_POLL_S = 0.002
+
 
 @dataclass(frozen=True, slots=True)
 class Durability:
@@ -120,13 +122,24 @@ class Barriers:
         self._on_held = None
         self._release(checkpoint)
 
-    def drain(self, checkpoint: CheckpointId) -> None:
-        """Close the sources, and send a barrier behind the last record."""
-        self._is_draining = True
-        self._worker.start(self._drain(checkpoint))
+    def drain(self, checkpoint: CheckpointId, *, is_final: bool = False) -> None:
+        """Close the sources, and send a barrier behind the last record.
 
-    async def _drain(self, checkpoint: CheckpointId) -> None:
+        ``is_final``: no run goes on from there, so all windows and timers fire before the barrier.
+        """
+        self._is_draining = True
+        self._worker.start(self._drain(checkpoint, is_final=is_final))
+
+    async def _drain(self, checkpoint: CheckpointId, *, is_final: bool) -> None:
         await self._worker.sources.drain()
+        timing = self._worker.engine.timing
+        if timing is not None and is_final:
+            timing.finish()
+            while not timing.has_finished:
+                await self._worker.pause(FIRED_POLL_S)
+        elif timing is not None:
+            # Sources are closed and not held. What fired behind the barrier would be lost.
+            timing.hold_due()
         self._pass_sources(checkpoint)
 
     def committed(self, order: Committed) -> None:
@@ -174,7 +187,9 @@ class Barriers:
             # After a drain nothing more is read, and without TCP sources nothing ever was.
             is_closed = self._is_draining or not self._writes_journal
             positions = self._durability.journal.positions(is_closed=is_closed)
-            self._positions = SourcePositions(positions, sources)
+            timing = self._worker.engine.timing
+            times = {} if timing is None else timing.clocks.source_times()
+            self._positions = SourcePositions(positions, sources, times)
         self._pass_pipelines(checkpoint)
 
     def _pass_pipelines(self, checkpoint: CheckpointId) -> None:
@@ -216,7 +231,9 @@ class Barriers:
             return
         if self._durability is not None:
             saving = self._durability.saving
-            saving.freeze(checkpoint, self._positions)
+            timing = worker.engine.timing
+            vectors = {} if timing is None else timing.clocks.vectors()
+            saving.freeze(checkpoint, self._positions, vectors)
             worker.engine.save_with(saving.write_slice)
             worker.start(self._reach_sinks(checkpoint, saving, worker.sinks.cut(checkpoint)))
         elif self._is_draining:

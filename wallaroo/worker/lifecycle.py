@@ -126,7 +126,7 @@ class Lifecycle:
                 self._worker.start(self._open(frame))
             case Drain():
                 self._splits.end()
-                self.barriers.drain(frame.checkpoint)
+                self.barriers.drain(frame.checkpoint, is_final=frame.is_final)
             case Checkpoint():
                 self.barriers.checkpoint(frame.checkpoint)
             case Committed():
@@ -228,6 +228,8 @@ class Lifecycle:
     def _begin(self, assign: Assign, durability: Durability | None) -> None:
         worker, workers = self._worker, workers_of(assign)
         worker.dataflow.bind(workers, partition_maps(assign))
+        if worker.engine.timing is not None:
+            worker.engine.timing.begin()
         self._durability = durability
         self._barriers = Barriers(self._ports.plan, workers, worker, durability, assign.barrier)
         self._follow(assign)

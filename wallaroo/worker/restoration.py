@@ -86,6 +86,10 @@ class Restoration:
         if restored.unreadable:
             self._ports.leave_out(assign.manifest, restored.unreadable)
         if manifest is not None:
+            if worker.engine.timing is not None:
+                worker.engine.timing.restore_sources(
+                    share.source_times for share in manifest.workers.values()
+                )
             worker.dataflow.carry_counts(counts_of(worker.me, workers_of(assign), manifest))
         if restored.parts is None:
             saving.mark_all_changed()

@@ -7,10 +7,9 @@ Nothing runs records, so how far a state has fired is drawn as well.
 import random
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from wallaroo.names import CheckpointId, EdgeId, Epoch, StepId, WorkerName
-from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SavedClocks, SendClock
+from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
 from wallaroo.timing.clocks import Watermark
 from wallaroo.topology.plan import Application
 from wallaroo.worker.barrier_alignment import (
@@ -21,6 +20,8 @@ from wallaroo.worker.barrier_alignment import (
     SendBarrier,
     SourcePassed,
 )
+
+Vectors = dict[str, list[list[int | str]]]
 
 E1 = Epoch(1)
 MS = 1_000_000
@@ -75,7 +76,7 @@ class ClockWorker:
         self.held: list[tuple[WorkerName, Message]] = []
         self.behind: set[tuple[WorkerName, EdgeId]] = set()
         self.waits = False
-        self.cut: SavedClocks | None = None
+        self.cut: Vectors | None = None
 
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -105,7 +106,7 @@ class ClockWorker:
                     self.carry_out(self.clocks.pass_barrier(edge, now_ns))
                     self.sent.append(Message(edge, checkpoint))
                 case Aligned():
-                    self.cut = self.clocks.saved()
+                    self.cut = self.clocks.vectors()
                     self._released(now_ns)
 
     def _released(self, now_ns: int) -> None:
@@ -140,7 +141,7 @@ class ClockCluster:
         self.plan = plan
         self.now_ns = 0
         self.checkpoint = 0
-        self.cuts: list[list[SavedClocks]] = []
+        self.cuts: list[list[Vectors]] = []
 
     def run(self, steps: int) -> None:
         """Do drawn steps."""
@@ -214,10 +215,7 @@ class ClockCluster:
             while any(self.links.values()):
                 self._deliver()
 
-    def vectors(self, state: str) -> list[Any]:
+    def vectors(self, state: str) -> list[list[list[int | str]]]:
         """Return what each worker's last cut has of the senders over exchanges."""
         assert self.cuts
-        return [
-            {sender: mark for sender, mark in cut.states[state].vector.items() if sender.place >= 0}
-            for cut in self.cuts[-1]
-        ]
+        return [sorted(cut[state], key=str) for cut in self.cuts[-1]]

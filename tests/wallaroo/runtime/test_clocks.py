@@ -9,9 +9,9 @@ from tests.wallaroo.operators.mesh import encode_line, tcp_sink
 from tests.wallaroo.operators.timed import at, decode, keep, name_of, timed
 from tests.wallaroo.runtime.clock_cluster import MS, SECOND, ClockCluster, ClockWorker
 from wallaroo.names import EdgeId, Epoch, WorkerName
-from wallaroo.runtime.clocks import ReplayedChannel, SavedClocks, Sender
+from wallaroo.runtime.clocks import ReplayedChannel, Sender
 from wallaroo.timing.clocks import Clock, Status, Watermark
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import END
 from wallaroo.topology.plan import Application
 
 EVENT_TIME = wallaroo.event_time(at)
@@ -229,8 +229,7 @@ def test_an_ended_source_counts_no_more() -> None:
 
 def test_a_replay_holds_the_watermark_and_its_connections_count_after_it() -> None:
     worker = ClockWorker(one_source(), W1, (W1,))
-    share = SavedClocks({}, {0: START})
-    worker.clocks.restore([share], START + SECOND)
+    worker.clocks.restore_sources([{0: START}, {0: START + SECOND}, {}], START + SECOND)
     worker.clocks.processed(0, ReplayedChannel("j", 1), START + 9 * SECOND, START)
     worker.clocks.processed(0, ReplayedChannel("j", 2), START + 5 * SECOND, START)
     worker.flush(START + 2 * SECOND)
@@ -243,15 +242,17 @@ def test_a_replay_holds_the_watermark_and_its_connections_count_after_it() -> No
     assert worker.work.advanced == {"seen": START + 9 * SECOND}
 
 
-def test_a_restored_clock_is_the_highest_that_any_worker_had() -> None:
+def test_a_restored_clock_goes_on_from_where_its_state_is() -> None:
     worker = ClockWorker(one_source(), W1, (W1, W2))
-    clocks = [Clock([Sender(EDGE, name)]) for name in (W1, W2)]
-    for number, clock in enumerate(clocks):
-        clock.receive(Sender(EDGE, (W1, W2)[number]), Watermark(START + number))
-    shares = [SavedClocks({"seen": clock.saved()}, {}) for clock in clocks]
-    worker.clocks.restore(shares, START)
+    worker.clocks.catch_up("seen", START + 1)
     assert worker.clocks.states["seen"].time == START + 1
-    assert set(worker.clocks.states["seen"].vector.values()) == {Watermark(BEFORE_ALL)}
+    worker.clocks.received(EDGE, W2, E1, Watermark(START, Status.IDLE))
+    worker.clocks.processed(0, 1, START, START)
+    worker.flush(START)
+    assert worker.work.advanced == {}
+    worker.clocks.processed(0, 1, START + 2, START)
+    worker.flush(START + SECOND)
+    assert worker.work.advanced == {"seen": START + 2}
 
 
 def test_a_worker_that_was_started_again_starts_anew_and_gets_all_watermarks() -> None:
