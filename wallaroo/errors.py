@@ -18,7 +18,7 @@
 A bug of ours is not among these: it stays an ``AssertionError``, or the error that Python raised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wallaroo.statuses import ExitStatus
 
@@ -50,10 +50,18 @@ class WallarooError(Exception):
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
-        self.what = what
-        self.hint = hint
+        self.what: str = what
+        self.hint: str = hint
         if hint:
             self.add_note(f"hint: {hint}")
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Replace its texts by what ``change`` returns for them."""
+        self.what = change(self.what)
+        self.hint = change(self.hint)
+        Exception.__init__(self, self.what)
+        notes: list[str] = getattr(self, "__notes__", [])
+        notes[:] = [change(note) for note in notes]
 
 
 class ConfigError(WallarooError):

@@ -4,13 +4,13 @@ They are parsed by the command itself, so names, defaults, limits and messages a
 """
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from wallaroo.api.running import in_keywords
 from wallaroo.errors import ConfigError
 from wallaroo.suggestions import did_you_mean
 from wallaroo_cli.run import check_chosen, cluster_settings, main, options_chosen
@@ -47,7 +47,7 @@ def settings_for(keywords: Mapping[str, Any]) -> ClusterSettings:
     try:
         context = main.make_context("run()", arguments)
     except click.ClickException as error:
-        raise ConfigError(_in_python(error.format_message())) from error
+        raise ConfigError(in_keywords(error.format_message())) from error
     folder = os.getcwd()
     application = ApplicationSettings(
         module="",
@@ -61,7 +61,7 @@ def settings_for(keywords: Mapping[str, Any]) -> ClusterSettings:
             failures = check_chosen(chosen, [_parameter(options[name]) for name in given])
             return cluster_settings(chosen, application, failures)
     except ConfigError as error:
-        raise ConfigError(_in_python(error.what), hint=_in_python(error.hint)) from error
+        raise ConfigError(in_keywords(error.what), hint=in_keywords(error.hint)) from error
 
 
 def _options() -> dict[str, click.Option]:
@@ -96,8 +96,3 @@ def _arguments(option: click.Option, name: str, value: Any) -> list[str]:
     return [
         f"{flag}={os.fspath(each) if isinstance(each, os.PathLike) else each}" for each in values
     ]
-
-
-def _in_python(text: str) -> str:
-    """Return a message about options as one about keywords."""
-    return re.sub(r"--([a-z][a-z-]*[a-z])", lambda found: found[1].replace("-", "_"), text)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, overload
 
+from wallaroo.api.arguments import checks_calls
 from wallaroo.api.drafts import drafts_of
 from wallaroo.api.event_times import Time
 from wallaroo.api.flow import EndNode, Node, WrongNode, in_order
 from wallaroo.api.inspection import Problem, caller_place, named
 from wallaroo.api.payload_keys import PayloadKey
-from wallaroo.api.pipeline import Pipeline, node_of, source_of
+from wallaroo.api.pipeline import Pipeline, node_of, source_called_wrongly, source_of, wrong_call
 from wallaroo.api.readers import read_name, read_upgrades
 from wallaroo.api.roles import (
     KeyExtractorFunction,
@@ -35,6 +36,14 @@ from wallaroo.topology.plan import Application
 from wallaroo.type_variables import Q, R_co, S
 
 
+def _wrong_call(builder: "ApplicationBuilder[Any]", method: str, problem: Problem) -> Any:
+    if method == "new_pipeline":
+        builder._names.append("?")
+        return builder._started(source_called_wrongly(method, problem))
+    return builder._go_on(method, lambda pipeline: wrong_call(pipeline, method, problem))
+
+
+@checks_calls(_wrong_call, without=("add", "build"))
 class ApplicationBuilder(Generic[R_co]):
     """Declares an application, pipeline by pipeline; its methods can be chained.
 
@@ -64,12 +73,21 @@ class ApplicationBuilder(Generic[R_co]):
 
     def add(self, *pipelines: Pipeline[Any]) -> "ApplicationBuilder[Any]":
         """Add pipelines that start with ``wallaroo.source`` and end with a sink or ``done()``."""
-        given: tuple[object, ...] = pipelines
-        for pipeline in given:
-            if isinstance(pipeline, Pipeline):
-                self._add_end(pipeline)
+        return self._added("add(", pipelines)
+
+    def _added(self, call: str, pipelines: tuple[object, ...]) -> "ApplicationBuilder[Any]":
+        """Add what the user has given to a call, which begins like this."""
+        method = call.partition("(")[0]
+        for given in pipelines:
+            if isinstance(given, list | tuple) and any(isinstance(one, Pipeline) for one in given):
+                what = f"{method}() has a {type(given).__name__} of pipelines"
+                problem = Problem(what, f"give them one by one: {call}*pipelines)")
+                self._mistakes.append(problem.at(caller_place()))
+                self._added(call, tuple(given))
+            elif isinstance(given, Pipeline):
+                self._add_end(given)
             else:
-                problem = Problem(f"add() has {named(pipeline)}", "give pipelines")
+                problem = Problem(f"{method}() has {named(given)}", "give pipelines")
                 self._mistakes.append(problem.at(caller_place()))
         return self
 
@@ -274,4 +292,5 @@ def build_application(app_name: str, *pipelines: Pipeline[Any]) -> Application:
 
     Raises one ``WallarooParameterError``, whose ``mistakes`` lists all mistakes of the application.
     """
-    return ApplicationBuilder(app_name).add(*pipelines).build()
+    builder: ApplicationBuilder[Any] = ApplicationBuilder(app_name)
+    return builder._added("build_application(name, ", pipelines).build()

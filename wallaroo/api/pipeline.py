@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, overload
 
+from wallaroo.api.arguments import checks_call, checks_calls
 from wallaroo.api.calls import Call
 from wallaroo.api.event_times import Time, read_time
 from wallaroo.api.flow import (
@@ -19,7 +20,7 @@ from wallaroo.api.flow import (
     TimeNode,
     in_order,
 )
-from wallaroo.api.inspection import named
+from wallaroo.api.inspection import Problem, named
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.readers import (
     read_key,
@@ -51,7 +52,18 @@ from wallaroo.topology.graph import PartitionDeclaration, StepKind
 from wallaroo.topology.ports import Port
 from wallaroo.type_variables import Q, R_co, S
 
+ENDS = ("to_sink", "to_sinks", "done")
+"""The methods that end a pipeline."""
 
+
+def wrong_call(pipeline: "Pipeline[Any]", method: str, problem: Problem) -> Any:
+    """Return the pipeline behind a call that has this problem."""
+    call = Call(pipeline._node, method)
+    call.add_mistake(problem.what, problem.remedy)
+    return Pipeline(call.end([]) if method in ENDS else call.wrong())
+
+
+@checks_calls(wrong_call, without=("from_source",))
 class Pipeline(Generic[R_co]):
     """A source, and steps for its records; ``wallaroo.source`` makes the first one.
 
@@ -232,7 +244,9 @@ class Pipeline(Generic[R_co]):
         parents = [self._node]
         given: tuple[object, ...] = (other, *more)
         for each in given:
-            if not isinstance(each, Pipeline):
+            if isinstance(each, list | tuple):
+                call.add_mistake("merge() has a list", "give the pipelines one by one: merge(*all)")
+            elif not isinstance(each, Pipeline):
                 call.add_mistake(f"merge() has {named(each)}", "give pipelines")
             elif isinstance(each._node, EndNode):
                 what = f"merge() has a pipeline that {each._node.method}() has ended"
@@ -253,6 +267,9 @@ class Pipeline(Generic[R_co]):
         call = Call(self._node, "split")
         if not predicates:
             call.add_mistake("split() has no predicate", "give a function for each branch but one")
+        if any(isinstance(each, list | tuple) for each in predicates):
+            call.add_mistake("split() has a list", "give the functions one by one: split(*all)")
+            predicates = ()
         read = [call.read(read_predicate, each, call.place) for each in predicates]
         known = tuple(each for each in read if each is not None)
         node = SplitNode(*call.origin(), known)
@@ -310,9 +327,17 @@ def _is_late(node: PortNode) -> bool:
     return Port.LATE in node.ports
 
 
+@checks_call(lambda problem: source_called_wrongly("source", problem))
 def source(name: str, source_config: SourceConfig[Q]) -> Pipeline[Q]:
     """Return the pipeline of a source; no other source of the application has its name."""
     return source_of("source", name, source_config)
+
+
+def source_called_wrongly(method: str, problem: Problem) -> Pipeline[Any]:
+    """Return the pipeline of a source whose call has this problem."""
+    call = Call(None, method)
+    call.add_mistake(problem.what, problem.remedy)
+    return Pipeline(SourceNode(*call.origin(), None, None))
 
 
 def source_of(method: str, name: str, source_config: SourceConfig[Q]) -> Pipeline[Q]:

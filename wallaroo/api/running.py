@@ -7,6 +7,7 @@ both are imported when a function here is called.
 
 import importlib
 import os
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -122,6 +123,25 @@ class RunOptions(TypedDict, total=False):
     log_format: Literal["auto", "console", "json"] | None
     log_level: Literal["debug", "info", "warning", "error"] | None
     debug: bool
+
+
+def in_keywords(text: str) -> str:
+    """Return a message about options of the command as one about keywords."""
+    text = text.replace("start wallaroo-run with --", "run it with --")
+    return _OPTION.sub(lambda found: found[1].replace("-", "_"), text)
+
+
+_OPTION = re.compile(
+    "--("
+    + "|".join(
+        sorted(
+            (name.replace("_", "-") for name in ("workers", *RunOptions.__annotations__)),
+            key=len,
+            reverse=True,
+        )
+    )
+    + r")(?![\w-])"
+)
 
 
 def run(

@@ -18,7 +18,7 @@ from wallaroo.topology.graph import (
     StepKind,
 )
 from wallaroo.topology.plan import Application, waiting_steps
-from wallaroo.topology.waiting import Order
+from wallaroo.topology.waiting import HELD, Order
 
 
 def application_mistakes(drafts: Sequence[PipelineDraft], place: SourceLocation) -> Iterator[str]:
@@ -75,6 +75,10 @@ def _state_mistakes(drafts: Sequence[PipelineDraft]) -> Iterator[str]:
             if step.state is None:
                 continue
             name = step.state.name
+            if name.endswith(HELD):
+                what = f"the state name {name!r} ends with {HELD}, as the states of records do that"
+                remedy = "give it another name"
+                yield Problem(f"{what} wait at a step", remedy).at(step.place)
             if name in in_pipeline:
                 problem = Problem(
                     f"the state {name!r} is used twice in one pipeline, first at "

@@ -30,6 +30,11 @@ UNKNOWN_NS = 0
 """The time of records for which the time of arrival is unknown."""
 
 
+_Slice = tuple[int, int, Sequence[int]]
+"""When the source received the records of a slice, the number of results after it, and the
+pipelines for which its latencies count."""
+
+
 @dataclass(slots=True)
 class _QueuedOutput:
     """The output of one turn for one sink."""
@@ -38,45 +43,44 @@ class _QueuedOutput:
     """Bytes that the sink has taken when it has all of this, counted since the process started."""
     count: int
     queued_ns: int
-    slices: list[tuple[int, int]]
-    """For each slice, when its source received the records, and the number of results after it."""
+    slices: list["_Slice"]
 
 
 class _Sink:
-    """The entries of one sink. Its latencies count for one pipeline, the first that it belongs
-    to."""
+    """The entries of one sink."""
 
-    __slots__ = ("pending", "pending_count", "pipeline", "queued_bytes", "slices")
+    __slots__ = ("pending", "pending_count", "queued_bytes", "slices")
 
-    def __init__(self, pipeline: int) -> None:
-        self.pipeline = pipeline
+    def __init__(self) -> None:
         self.queued_bytes = 0
         """Bytes ever queued for it."""
         self.pending: deque[_QueuedOutput] = deque()
         self.pending_count = 0
-        self.slices: list[tuple[int, int]] = []
+        self.slices: list[_Slice] = []
         """Slices of this turn, whose output is not queued yet."""
 
 
 class Deliveries:
     """The deliveries of one worker process.
 
-    ``pipelines`` holds the index of the pipeline of each sink, and ``sinks_of`` the sinks that
-    records of each pipeline reach. ``clock_ns`` returns the time of day, because times of other
-    workers are compared with it.
+    ``ends_of`` has, for each pipeline, the sinks that its records reach, and for each of them the
+    pipelines that end in it on their way: its latencies count for all of these. ``clock_ns``
+    returns the time of day, because times of other workers are compared with it.
     """
 
     def __init__(
         self,
-        pipelines: Sequence[int],
-        sinks_of: Sequence[Sequence[int]],
+        sink_count: int,
+        ends_of: Sequence[Mapping[int, Sequence[int]]],
         clock_ns: Callable[[], int],
     ) -> None:
         self.clock_ns = clock_ns
-        self.histograms = [Histogram() for _ in sinks_of]
+        self.histograms = [Histogram() for _ in ends_of]
         """Latencies in nanoseconds by pipeline, since the last ``take``."""
-        self._sinks = [_Sink(pipeline) for pipeline in pipelines]
-        self._sinks_of = [[self._sinks[sink] for sink in sinks] for sinks in sinks_of]
+        self._sinks = [_Sink() for _ in range(sink_count)]
+        self._ends_of = [
+            [(self._sinks[sink], pipelines) for sink, pipelines in ends.items()] for ends in ends_of
+        ]
         self._oldest_ns: dict[int, int] = {}
 
     @property
@@ -104,9 +108,9 @@ class Deliveries:
         """
         if delivered_ns and delivered_ns < self._oldest_ns.get(pipeline, delivered_ns + 1):
             self._oldest_ns[pipeline] = delivered_ns
-        for sink, count in zip(self._sinks_of[pipeline], counts, strict=True):
+        for (sink, pipelines), count in zip(self._ends_of[pipeline], counts, strict=True):
             if count:
-                sink.slices.append((delivered_ns, count))
+                sink.slices.append((delivered_ns, count, pipelines))
 
     def output_queued(self, sink: int, byte_count: int, count: int) -> None:
         """Note that ``count`` results, all of this turn, are queued for a sink."""
@@ -138,16 +142,16 @@ class Deliveries:
         if not pending or pending[0].end_bytes > byte_count:
             return
         now_ns = self.clock_ns()
-        histogram = self.histograms[entry.pipeline]
         while pending and pending[0].end_bytes <= byte_count:
             queued = pending.popleft()
             entry.pending_count -= queued.count
             is_quick = now_ns - queued.queued_ns <= GRACE_NS
             taken_ns = queued.queued_ns if is_quick else now_ns
             before = 0
-            for delivered_ns, count in queued.slices:
+            for delivered_ns, count, pipelines in queued.slices:
                 if count > before and delivered_ns != UNKNOWN_NS:
-                    histogram.record(taken_ns - delivered_ns, count - before)
+                    for pipeline in pipelines:
+                        self.histograms[pipeline].record(taken_ns - delivered_ns, count - before)
                 before = count
 
     def take(self) -> list[Histogram]:

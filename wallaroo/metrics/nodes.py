@@ -74,16 +74,12 @@ class Nodes:
         self.of_sink: dict[SinkId, int] = {}
         self.of_edge: dict[EdgeId, int] = {}
         """The index of the step after the exchange."""
-        self.pipelines_of_sinks: list[int] = []
-        """The index of the pipeline that its node belongs to, by sink."""
-        self.sinks_reached = [plan.sinks_reached_from(index) for index in range(len(plan.flows))]
-        """The sinks that records of a pipeline reach on one worker, by pipeline."""
+        self.ends_reached: list[dict[int, list[int]]] = [
+            _ends_reached(plan, index) for index in range(len(plan.flows))
+        ]
+        """By pipeline: the sinks that its records reach on one worker, in the order of
+        ``Application.sinks_reached_from``, with the pipelines that end in them on the way."""
         self.by_pipeline: list[list[Node]] = []
-        pipeline_of: dict[SinkId, int] = {}
-        for index, pipeline in enumerate(plan.flows):
-            for sink in pipeline.sinks:
-                pipeline_of.setdefault(sink, index)
-        self.pipelines_of_sinks = [pipeline_of[SinkId(sink)] for sink in range(len(plan.sinks))]
         for index, pipeline in enumerate(plan.flows):
             first = len(self.all)
             self._add_pipeline(plan, pipeline, index)
@@ -196,3 +192,11 @@ def _step_kind(step: Step, exchange: Exchange | None) -> str:
     if exchange is None or exchange.state is None or exchange.keeps_key:
         return "to"
     return "to_stateful" if exchange.partition is None else "to_state_partition"
+
+
+def _ends_reached(plan: Application, flow: int) -> dict[int, list[int]]:
+    reached = plan.reached_from(flow)
+    return {
+        sink: [index for index in reached if sink in plan.flows[index].sinks]
+        for sink in plan.sinks_reached_from(flow)
+    }

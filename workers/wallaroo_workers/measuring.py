@@ -44,9 +44,7 @@ class Measuring:
         self._plan = plan
         self._vitals = Vitals()
         self._nodes = Nodes(plan)
-        self._deliveries = Deliveries(
-            self._nodes.pipelines_of_sinks, self._nodes.sinks_reached, time.time_ns
-        )
+        self._deliveries = Deliveries(len(plan.sinks), self._nodes.ends_reached, time.time_ns)
         self._user_time = UserTime(self._nodes, clock_overhead_ns())
         self._hottest = {name: HottestKeys() for name in plan.states}
         self._sizes = {name: StateSizes() for name in plan.states}

@@ -143,7 +143,7 @@ def test_an_application_has_pipelines_with_a_sink() -> None:
     assert "the application has no pipeline" in mistake_of()
     assert "no pipeline of the application has a sink" in mistake_of(lines().map(upper).done())
     builder: Any = wallaroo.build_application
-    with pytest.raises(WallarooParameterError, match="add\\(\\) has the int 5; give pipelines"):
+    with pytest.raises(WallarooParameterError, match="has the int 5; give pipelines"):
         builder("app", 5)
 
 

@@ -11,7 +11,7 @@ class Delivered:
     def __init__(self) -> None:
         self.now_ns = 1_000_000 * MS
         self.made = [0, 0, 0]
-        self.deliveries = Deliveries([0, 0, 1], [[0, 1], [2]], lambda: self.now_ns)
+        self.deliveries = Deliveries(3, [{0: [0], 1: [0]}, {2: [1]}], lambda: self.now_ns)
 
     def ran(self, sink: int, count: int, ago_ms: int = 3) -> None:
         self.made[sink] += count
@@ -137,3 +137,16 @@ def test_the_oldest_record_of_a_turn_is_known_until_it_is_flushed() -> None:
     assert dict(run.deliveries.oldest_ns) == {0: run.now_ns - 9 * MS}
     run.deliveries.turn_flushed()
     assert dict(run.deliveries.oldest_ns) == {}
+
+
+def test_latencies_of_a_shared_sink_count_for_each_pipeline_that_its_records_took() -> None:
+    now_ns = 1_000 * MS
+    ends = [{0: [0, 2]}, {0: [1]}, {0: [2]}]
+    deliveries = Deliveries(1, ends, lambda: now_ns)
+    deliveries.slice_processed(0, now_ns - 3 * MS, [4])
+    deliveries.slice_processed(1, now_ns - 5 * MS, [5])
+    deliveries.output_queued(0, 100, 5)
+    deliveries.turn_flushed()
+    deliveries.settled(0, 100)
+    found = [(each.count, each.maximum / MS) for each in deliveries.take()]
+    assert found == [(4, 3.0), (1, 5.0), (4, 3.0)]

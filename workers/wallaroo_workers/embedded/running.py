@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from wallaroo.api.running import RunResult
+from wallaroo.api.running import RunResult, in_keywords
 from wallaroo.coordinator.run_outcome import Outcome
 from wallaroo.describing import a_type
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
@@ -50,6 +51,16 @@ def _check(application: object) -> None:
         )
 
 
+@contextlib.contextmanager
+def about_keywords() -> Iterator[None]:
+    """Let errors name keywords of the caller instead of options of the command."""
+    try:
+        yield
+    except WallarooError as error:
+        error.reword(in_keywords)
+        raise
+
+
 class _TooManyFailuresError(ClusterError):
     """The run ended in order, and the command would end with a status that says otherwise."""
 
@@ -73,10 +84,11 @@ class EmbeddedRun:
         """As this process knows it."""
         self.is_here = is_here
         self._here: InProcess | None = None
-        if is_here:
-            self._make_here(application)
-        else:
-            self._make_with_processes(application)
+        with about_keywords():
+            if is_here:
+                self._make_here(application)
+            else:
+                self._make_with_processes(application)
 
     def _make_here(self, application: Application) -> None:
         given_back = GivenBack(application.sinks, "")
@@ -107,7 +119,7 @@ class EmbeddedRun:
         ``began`` is called on the event loop of the run, in the task that can be cancelled.
         """
         log_as_library(level=self._settings.options.log_level)
-        with forks.guest():
+        with forks.guest(), about_keywords():
             try:
                 status = forks.run(self._run(began))
             except WallarooError:
@@ -115,7 +127,8 @@ class EmbeddedRun:
                 raise
         outcome = self.cluster.failures.outcome()
         if status is not ExitStatus.DONE:
-            raise _TooManyFailuresError(outcome)
+            with about_keywords():
+                raise _TooManyFailuresError(outcome)
         return RunResult(
             record_count=outcome.record_count,
             failure_count=outcome.failure_count,

@@ -16,7 +16,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.routing.key_text import text_of_key
 from wallaroo.routing.keys import canonical_key
 from wallaroo.topology.plan import Application
-from wallaroo_workers.embedded.running import EmbeddedRun
+from wallaroo_workers.embedded.running import EmbeddedRun, about_keywords
 from wallaroo_workers.initializer.settings import ClusterSettings
 
 T = TypeVar("T")
@@ -180,4 +180,5 @@ class RunningCluster:
         return await asyncio.wrap_future(self._thread.result)
 
     async def _asked(self, method: str, **parameters: Any) -> dict[str, Any]:
-        return await asyncio.wrap_future(self._thread.request(method, **parameters))
+        with about_keywords():
+            return await asyncio.wrap_future(self._thread.request(method, **parameters))
