@@ -354,8 +354,9 @@ def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]
         split_row("o-2", position=None, ended=True, problem="it is damaged"),
         split_row("", ended=True),
         split_row("o-4", held="a transaction is open", held_s=45.0),
+        split_row("o-5", held="a transaction is open", held_s=20.0),
     ]
-    views.print_splits({"splits": rows, "counts": {"orders": 6}, "problems": {"w3": "x"}})
+    views.print_splits({"splits": rows, "counts": {"orders": 7}, "problems": {"w3": "x"}})
     shown = capsys.readouterr()
     assert [" ".join(line.split()) for line in shown.out.splitlines()] == [
         "split worker position end lag age state pipeline",
@@ -363,9 +364,14 @@ def test_each_split_has_a_row_with_its_reader(capsys: pytest.CaptureFixture[str]
         "o-1 w2 40 - - - caught up orders",
         "o-2 w1 start - - - failed: it is damaged orders",
         "(no name) w1 40 - - - ended orders",
-        "o-4 w1 40 - - - waits for 45 s: a transaction is open orders",
+        "o-4 w1 40 - - - waits for 45 s orders",
+        "o-5 w1 40 - - - waits for 20 s orders",
     ]
-    assert shown.err == "5 of 6 splits; --limit N shows more.\nWarning: x\n"
+    assert shown.err.splitlines() == [
+        "6 of 7 splits; --limit N shows more.",
+        "What is waited for: a transaction is open",
+        "Warning: x",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -234,11 +234,11 @@ def _held_splits(view: dict[str, Any], *, is_away: bool) -> list[str]:
         if waiting_s <= (AWAY_S if is_away else HELD_S):
             continue
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        what = f"{name!r}{more} of {pipeline!r}"
+        what = f"{name!r}{more} of {pipeline!r} {'have' if more else 'has'} not "
         if is_away:
-            what += f" cannot be read for {waiting_s:.0f} s, so the lag is not known"
+            what += f"been readable for {waiting_s:.0f} s, so the lag is not known"
         else:
-            what += f" {'have' if more else 'has'} not gone on for {waiting_s:.0f} s"
+            what += f"gone on for {waiting_s:.0f} s"
         reasons.append(f"{what}: {longest['held']}")
     return reasons
 

@@ -135,6 +135,8 @@ def print_splits(answer: dict[str, Any]) -> None:
         click.echo("No splits are known yet.")
     if (count := sum(answer["counts"].values())) > len(rows):
         click.echo(f"{len(rows):,} of {count:,} splits; --limit N shows more.", err=True)
+    for reason in dict.fromkeys(each["held"] for each in answer["splits"] if each["held"]):
+        click.echo(f"What is waited for: {reason}", err=True)
     print_problems(answer["problems"])
 
 
@@ -142,7 +144,7 @@ def _split_cells(split: dict[str, Any]) -> list[str]:
     position, end = split["position"], split["end"]
     state = "caught up" if split["caught_up"] else "reading"
     if split["held"]:
-        state = f"waits for {age_text(split['held_s'])}: {split['held']}"
+        state = f"waits for {age_text(split['held_s'])}"
     if split["ended"]:
         state = f"failed: {split['problem']}" if split["problem"] else "ended"
     return [

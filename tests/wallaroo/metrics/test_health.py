@@ -144,7 +144,8 @@ def test_splits_of_a_lost_worker_are_not_read_until_it_is_back() -> None:
         (None, 9.0, "healthy", None),
         (
             None, 35.0, "unhealthy",
-            "'o-1' and 1 more of 'words' cannot be read for 35 s, so the lag is not known: why",
+            "'o-1' and 1 more of 'words' have not been readable for 35 s, "
+            "so the lag is not known: why",
         ),
         (3, 59.0, "healthy", None),
         (3, 61.0, "degraded", "'o-1' and 1 more of 'words' have not gone on for 61 s: why"),
