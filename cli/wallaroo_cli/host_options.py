@@ -22,7 +22,10 @@ class HostOptions:
 
     join: str | None
     name: str | None
+    zone: str | None
     expect_workers: int
+    standby: int | None
+    grow_with_hosts: bool
     agent_timeout_s: float
     rejoin_s: float
     bind_host: str | None
@@ -80,7 +83,13 @@ _OPTIONS = [
     click.option(
         "--name",
         metavar="NAME",
-        help="The worker's name, with --join.  [default: the name of this host]",
+        help="With --join: run this worker only.  [default: the worker that the initializer names]",
+    ),
+    click.option(
+        "--zone",
+        metavar="ZONE",
+        help="With --join: what fails together with this host, such as a rack. Workers are spread "
+        "over zones.  [default: the name of this host]",
     ),
     click.option(
         "--expect-workers",
@@ -88,6 +97,18 @@ _OPTIONS = [
         default=0,
         type=click.IntRange(0, 1024),
         help="Start when N workers of other hosts have joined with --join.",
+    ),
+    click.option(
+        "--standby",
+        metavar="S",
+        type=click.IntRange(0, 1024),
+        help="Keep up to S joined hosts without --name in reserve, and let more of them join the "
+        "cluster.  [default: no more join than --expect-workers]",
+    ),
+    click.option(
+        "--grow-with-hosts",
+        is_flag=True,
+        help="Let each host that joins become a worker, as --standby 0 does.",
     ),
     click.option(
         "--agent-timeout",
@@ -142,9 +163,9 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def check_together(options: HostOptions, worker_count: int | None) -> None:
     """Raise ``ConfigError`` for options that contradict each other."""
     if options.join is None:
-        if options.name is not None or options.rejoin_s:
+        if options.name is not None or options.zone is not None or options.rejoin_s:
             raise ConfigError(
-                "--name and --rejoin are for a worker that joins another host's cluster",
+                "--name, --zone and --rejoin are for a worker that joins another host's cluster",
                 hint="add --join H:P, or leave them out",
             )
         if worker_count == 0 and not options.expect_workers:
@@ -158,10 +179,16 @@ def check_together(options: HostOptions, worker_count: int | None) -> None:
             hint="leave out --workers; for several workers on this host start this command several "
             "times, each with another --name",
         )
-    elif options.expect_workers:
+    elif options.expect_workers or options.standby is not None or options.grow_with_hosts:
+        given = "--expect-workers" if options.expect_workers else "--standby or --grow-with-hosts"
         raise ConfigError(
-            "--expect-workers belongs to the initializer, and --join starts a worker",
-            hint="give --expect-workers to the initializer only",
+            f"{given} belongs to the initializer, and --join starts a worker",
+            hint=f"give {given} to the initializer only",
+        )
+    if options.grow_with_hosts and options.standby:
+        raise ConfigError(
+            "--grow-with-hosts keeps no host in reserve, but --standby does",
+            hint="give only one of them",
         )
 
 
@@ -194,8 +221,8 @@ def advertised(options: HostOptions, control: str, worker_count: int | None) -> 
     return options.advertise_host or ""
 
 
-def worker_name(options: HostOptions) -> str:
-    """Return the name to join with."""
+def agent_label(options: HostOptions) -> str:
+    """Return what the log calls this agent: the worker that it runs, or its host."""
     return options.name or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())
 
 

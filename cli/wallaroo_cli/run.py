@@ -30,10 +30,10 @@ from wallaroo_cli.failure_options import failure_options, failure_rule
 from wallaroo_cli.host_options import (
     HostOptions,
     advertised,
+    agent_label,
     check_together,
     checked_secret,
     host_options,
-    worker_name,
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
@@ -285,7 +285,7 @@ def main(**values: Any) -> None:
     """Run an application on worker processes until Ctrl-C."""
     chosen = options_chosen(values)
     hosts = chosen.hosts
-    process = "initializer" if hosts.join is None else f"agent of {worker_name(hosts)}"
+    process = "initializer" if hosts.join is None else f"agent of {agent_label(hosts)}"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     failures = check_chosen(chosen, _given(values))
     warn_of_misspelled(chosen.application_arguments, _own_options())
@@ -363,7 +363,8 @@ def _agent_settings(
         own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
     return AgentSettings(
         initializer=initializer,
-        name=worker_name(hosts),
+        name=hosts.name or "",
+        zone=hosts.zone or "",
         secret=secret,
         tls=hosts.tls_files,
         application=application,
@@ -426,6 +427,8 @@ def _host_settings(chosen: Chosen) -> HostSettings:
         tls=tls,
         agent_count=hosts.expect_workers,
         agent_timeout_s=hosts.agent_timeout_s,
+        standby_max=0 if hosts.grow_with_hosts else hosts.standby,
+        runs_workers=chosen.worker_count != 0,
         bind_host=hosts.bind_host or "",
         advertise_host=advertised(hosts, chosen.control_address, chosen.worker_count),
     )

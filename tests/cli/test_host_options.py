@@ -8,9 +8,9 @@ from wallaroo.errors import ConfigError
 from wallaroo_cli.host_options import (
     HostOptions,
     advertised,
+    agent_label,
     check_together,
     checked_secret,
-    worker_name,
 )
 from wallaroo_cli.page_options import check_page, page_settings
 from wallaroo_workers.dashboard.settings import DEFAULT_ADDRESS, DashboardSettings
@@ -18,7 +18,10 @@ from wallaroo_workers.dashboard.settings import DEFAULT_ADDRESS, DashboardSettin
 NOTHING = {
     "join": None,
     "name": None,
+    "zone": None,
     "expect_workers": 0,
+    "standby": None,
+    "grow_with_hosts": False,
     "agent_timeout_s": 60.0,
     "rejoin_s": 0.0,
     "bind_host": None,
@@ -74,8 +77,8 @@ def test_options_are_taken_out_of_all_that_a_command_was_given() -> None:
     ("values", "worker_count", "told"),
     [
         ({}, 0, "--workers 0 leaves no worker"),
-        ({"name": "w5"}, 1, "--name and --rejoin are for a worker that joins"),
-        ({"rejoin_s": 5.0}, 1, "--name and --rejoin are for a worker that joins"),
+        ({"name": "w5"}, 1, "--name, --zone and --rejoin are for a worker that joins"),
+        ({"rejoin_s": 5.0}, 1, "--name, --zone and --rejoin are for a worker that joins"),
         ({"join": "alpha:1", "expect_workers": 2}, None, "--join starts a worker"),
         ({"join": "alpha:1"}, 2, "--join runs one worker"),
     ],
@@ -137,5 +140,5 @@ def test_a_worker_is_named_after_its_host_unless_an_option_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "host with spaces")
-    assert worker_name(options(join="alpha:1")) == "host-with-spaces"
-    assert worker_name(options(join="alpha:1", name="w5")) == "w5"
+    assert agent_label(options(join="alpha:1")) == "host-with-spaces"
+    assert agent_label(options(join="alpha:1", name="w5")) == "w5"

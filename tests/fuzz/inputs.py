@@ -104,8 +104,8 @@ def _frames(poison: bytes) -> list[bytes]:
         Stop(epoch),
         Drain(epoch, CheckpointId(1)),
         Checkpoint(epoch, CheckpointId(1)),
-        Offer(Epoch(0), WorkerName("far"), "host", "instance", ["application"], 1),
-        StartProcess(epoch),
+        Offer(Epoch(0), WorkerName("far"), "host", "instance", ["application"], 1, "zone"),
+        StartProcess(epoch, WorkerName("far")),
     ]
     data: list[DataFrame] = [
         LinkHello(WorkerName("w2"), epoch, worker, epoch),

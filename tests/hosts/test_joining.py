@@ -48,7 +48,9 @@ class Site:
         return running(self.folder, "tally", *self.arguments, *own, *options)
 
     def agent(self, name: str, *options: str) -> contextlib.AbstractContextManager[Cluster]:
-        own = ["--join", self.control, "--name", name, "--secret-file", str(self.secret)]
+        """Run an agent; without a name it accepts any."""
+        named = ["--name", name] if name else []
+        own = ["--join", self.control, *named, "--secret-file", str(self.secret)]
         return running(self.folder, "tally", *self.arguments, *own, *options)
 
     def wait_rounds(self, count: int) -> None:
@@ -279,3 +281,61 @@ def test_an_address_that_leads_nowhere_is_named(site: Site) -> None:
         line = cluster.wait_event("link.waiting")
         assert (line["process"], line["peer"]) == ("w1", "far")
         assert line["address"].startswith("127.0.0.3:")
+
+
+def test_a_host_that_stands_by_takes_the_place_of_a_lost_one(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path, is_sent_to=True)
+    control = f"127.0.0.1:{free_port()}"
+    secret = ["--secret-file", str(write_secret(tmp_path))]
+    join = [*deployment.options, "--join", control, *secret]
+    own = ["--control", control, "--expect-workers", "2", *secret]
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(deployment.running(*own, workers=0))
+        agents = [
+            stack.enter_context(running(tmp_path, "counts", *join, "--zone", zone))
+            for zone in ("here", "there")
+        ]
+        ready = cluster.wait_ready()
+        assert {worker["name"] for worker in ready["workers"]} == {"w1", "w2"}
+        spare = stack.enter_context(running(tmp_path, "counts", *join))
+        cluster.wait_event("host.reserved")
+        sender = deployment.sender()
+        wait_checkpoints(deployment.store)
+        agents[0].signal(signal.SIGKILL)
+        lost = cluster.wait_event("host.lost")["worker"]
+        ready = cluster.wait_ready(epoch=2)
+        assert {worker["name"] for worker in ready["workers"]} == {"w1", "w2"}
+        assert cluster.events("host.assigned")[-1]["worker"] == lost
+        sender.wait_sent(1_000)
+        sent = sender.stop()
+        assert cluster.stop() == 0
+        assert (spare.wait_end(), agents[1].wait_end()) == (0, 0)
+    deployment.check(sent)
+
+
+def test_a_cluster_of_hosts_grows_onto_a_host_that_stands_by(site: Site) -> None:
+    options = ["--workers", "0", "--expect-workers", "1"]
+    with site.initializer(*options) as cluster, site.agent("") as first:
+        cluster.wait_ready()
+        with site.agent("") as spare:
+            cluster.wait_event("host.reserved")
+            asked = ["grow", "--cluster", site.control, "--secret-file", str(site.secret)]
+            grown = CliRunner().invoke(cluster_command, asked)
+            assert grown.exit_code == 0, grown.output
+            assert cluster.events("cluster.resized")[0]["workers"] == "w1, w2"
+            # This ends its own worker, and the cluster shrinks.
+            assert spare.stop() == 0
+        cluster.wait_event("cluster.resized", 2)
+        assert cluster.stop() == 0
+        assert first.wait_end() == 0
+
+
+def test_a_cluster_may_grow_with_each_host_that_joins(site: Site) -> None:
+    options = ["--workers", "1", "--expect-workers", "1", "--grow-with-hosts"]
+    with site.initializer(*options) as cluster, site.agent("") as first:
+        cluster.wait_ready()
+        with site.agent("") as second:
+            assert cluster.wait_event("cluster.resized")["workers"] == "w1, w2, w3"
+            assert second.stop() == 0
+        assert cluster.stop() == 0
+        assert first.wait_end() == 0

@@ -47,8 +47,8 @@ class Followed:
     def run_facts(self) -> None:
         return None
 
-    def arrived(self, worker: WorkerName) -> None:
-        self.reported.append(("arrived", worker))
+    def arrived(self, instance: str) -> None:
+        self.reported.append(("arrived", instance))
 
     def withdrawn(self, worker: WorkerName) -> None:
         self.reported.append(("withdrawn", worker))
@@ -82,9 +82,9 @@ def agents_of(cluster: Followed | None = None, *, absence_s: float = 0.01) -> Ag
     return Agents(HostRegistry(rules), cluster or Followed(), "counts", "{}")
 
 
-def offer(agents: Agents, line: Line, instance: str) -> Guest:
-    """Let an agent offer its host under the name of the worker."""
-    frame = Offer(NO_EPOCH, FAR, "far", instance, [], 1)
+def offer(agents: Agents, line: Line, instance: str, name: WorkerName = FAR) -> Guest:
+    """Let an agent offer its host for this worker."""
+    frame = Offer(NO_EPOCH, name, "far", instance, [], 1, "far")
     return agents.offered(cast(FrameConnection, line), frame)
 
 
@@ -97,15 +97,15 @@ async def test_the_end_of_a_process_is_reported_once_to_what_started_it() -> Non
     cluster, line = Followed(), Line()
     agents = agents_of()
     agent = offer(agents, line, "1")
-    agent.received(Prepared(Epoch(0), Epoch(0)))
+    agent.received(Prepared(NO_EPOCH, []))
     starting = asyncio.create_task(agents.start(SETTINGS, cluster))
     await line.was_started.wait()
-    assert line.sent[-1] == StartProcess(Epoch(2))
+    assert line.sent[-1] == StartProcess(Epoch(2), FAR)
     agent.received(ProcessStarted(Epoch(2), 17))
     assert await starting == 17
     agent.received(ProcessEnded(Epoch(2), "the process ended with status 71", has_hung=True))
     agent.lost("the connection broke")
-    assert cluster.reported == [("lost", FAR, 2, True)]
+    assert cluster.reported[-1] == ("lost", FAR, 2, True)
 
 
 async def test_only_the_agent_of_a_host_can_withdraw_it() -> None:
@@ -115,10 +115,39 @@ async def test_only_the_agent_of_a_host_can_withdraw_it() -> None:
     refused = Line()
     second = offer(agents, refused, "2")
     assert isinstance(refused.sent[-1], Dismissed)
+    first.received(Prepared(NO_EPOCH, []))
+    starting = asyncio.create_task(agents.start(SETTINGS, cluster))
+    await asyncio.sleep(0)
+    cluster.reported.clear()
     second.received(Withdraw(NO_EPOCH))
     assert cluster.reported == []
     first.received(Withdraw(NO_EPOCH))
     assert cluster.reported == [("withdrawn", FAR)]
+    starting.cancel()
+
+
+async def test_a_host_that_stands_by_is_dismissed_when_it_withdraws() -> None:
+    cluster, line = Followed(), Line()
+    agents = agents_of(cluster)
+    agent = offer(agents, line, "1", WorkerName(""))
+    agent.received(Prepared(NO_EPOCH, []))
+    agent.received(Withdraw(NO_EPOCH))
+    assert isinstance(line.sent[-1], Dismissed)
+    assert cluster.reported == [("arrived", "1")]
+
+
+async def test_a_host_that_accepts_any_name_runs_the_worker_of_a_lost_host() -> None:
+    agents = agents_of(absence_s=5.0)
+    first, spare = Line(), Line()
+    lost = offer(agents, first, "1")
+    lost.received(Prepared(NO_EPOCH, []))
+    offer(agents, spare, "2", WorkerName("")).received(Prepared(NO_EPOCH, []))
+    lost.lost("the connection broke")
+    starting = asyncio.create_task(agents.start(SETTINGS, Followed()))
+    async with asyncio.timeout(5):
+        await spare.was_started.wait()
+    assert spare.sent[-1] == StartProcess(Epoch(2), FAR)
+    starting.cancel()
 
 
 async def test_a_host_that_is_lost_before_its_worker_may_start_is_replaced(
@@ -129,13 +158,13 @@ async def test_a_host_that_is_lost_before_its_worker_may_start_is_replaced(
     agents = agents_of(absence_s=5.0)
     for instance in ("1", "2"):
         agent = offer(agents, Line(), instance)
-        agent.received(Prepared(Epoch(0), Epoch(0)))
+        agent.received(Prepared(NO_EPOCH, []))
         starting = asyncio.create_task(agents.start(SETTINGS, Followed()))
         await asyncio.sleep(0)
         agent.lost("the connection broke")
     line = Line()
     agent = offer(agents, line, "3")
-    agent.received(Prepared(Epoch(0), Epoch(0)))
+    agent.received(Prepared(NO_EPOCH, []))
     async with asyncio.timeout(5):
         await line.was_started.wait()
     agent.received(ProcessStarted(Epoch(2), 17))

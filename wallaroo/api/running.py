@@ -111,6 +111,8 @@ class RunOptions(TypedDict, total=False):
     no_dashboard: bool
     dashboard_host: str | Sequence[str] | None
     expect_workers: int | None
+    standby: int | None
+    grow_with_hosts: bool
     agent_timeout: float | None
     bind: str | None
     advertise: str | None

@@ -1,33 +1,40 @@
-"""Decides which hosts may run one worker each, which of them are lost, and which are awaited.
+"""Decides which hosts are accepted, which are lost, which join the cluster, and which stand by.
 
-An agent on a host offers the name of a worker. The name belongs to that host until the worker has
-left the cluster:
+An agent on a host offers to run one worker: one of a certain name, or any. ``Pool`` decides which
+agent runs which worker:
 
-    offered --accepted--> preparing --Prepared--> present --lost--> absent
-       |                      ^                                        |
-       +--> refused           +------------- offered again ------------+
+    offered --accepted--> preparing --Prepared--> in the pool --lost, or dismissed--> forgotten
+       |
+       +--> refused
 
-A host that offers while the cluster runs joins it, alone or together with others, see
-``join_batch``.
+A host that offers a name while the cluster runs joins it, alone or together with others, see
+``join_batch``. One that accepts any name gets the name of a lost worker. If there is none, it
+stands by, or joins under a new name if enough others stand by.
 
 The danger: an agent may be lost while its worker still runs, unseen. If another host started a
-worker of that name immediately, two processes would write one journal. So a new process waits until
-the old one has ended for certain (``leftover_s``): an agent ends its worker if it has heard nothing
-from the initializer for ``silence_s``, and a worker ends if its agent does. An agent that connects
-again has ended its own worker, so there is nothing to wait for; it is recognized by its
-``instance``.
+worker of that name immediately, two processes would write one journal. So ``Pool`` gives the name
+to another only after the old worker has ended for certain: an agent ends its worker if it has heard
+nothing from the initializer for ``silence_s``, and a worker ends if its agent does.
 
-The caller keeps the connections. It reports only what arrives over the connection of a host that
-was accepted and has not been lost or forgotten since. Times are seconds from any origin.
+An agent may be started anew on another host before the loss of the first is known. So the offer of
+a name that is taken is accepted, and waits, if its host has missed heartbeats.
+
+The caller keeps the connections, by the ``instance`` of each agent. It reports only what arrives
+over the connection of a host that was accepted and has not been lost or forgotten since. Times are
+seconds from any origin.
 """
 
 import enum
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from wallaroo.checkpoint.blocks import HEADER_BYTES
+from wallaroo.checkpoint.journal import parse_journal_name
 from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.coordinator.liveness import Liveness
+from wallaroo.coordinator.pool import Assignment, Pool, PoolAgent
+from wallaroo.coordinator.worker_names import next_names
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference
 from wallaroo.wire.agents import Offer, Prepared
@@ -38,6 +45,8 @@ BEAT_S = 1.0
 """How often an agent and the initializer send each other a heartbeat."""
 ORPHAN_LIVES_S = 3.0
 """A worker ends within this time after its agent was killed; see ``wallaroo_workers.__main__``."""
+SUSPECTED_AFTER_S = 2.5 * BEAT_S
+"""A host that was not heard for so long may be lost, so another may offer its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,9 @@ class HostRules:
     silence_s: float
     """An agent or an initializer that sends no heartbeat for so long is lost for the other side."""
     absence_s: float
-    """How long a worker waits for a host that offers its name."""
+    """How long a worker waits for a host."""
+    standby_max: int | None = None
+    """How many hosts that accept any name stand by; others join. ``None`` for no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,8 @@ class RunFacts:
     """The facts about a running cluster that decide whether a host can join or leave it."""
 
     members: Collection[WorkerName]
+    used: Collection[WorkerName]
+    """The names of all present and former workers; a new name is none of them."""
     epoch: Epoch
 
 
@@ -97,8 +110,9 @@ class Leave(enum.Enum):
 class Awaited:
     """How many of the expected hosts are present."""
 
-    here: list[WorkerName]
-    """The expected ones, in the order of their offers; never more than are expected."""
+    here: list[str]
+    """The names of the expected ones, in the order of their offers; never more than are expected.
+    One that accepts any name is called after its host."""
     missing: int
 
 
@@ -107,58 +121,61 @@ class _Host:
     """A host that was accepted."""
 
     offer: Offer
+    heard_s: float
     prepared: Prepared | None = None
     """What it reported about its journals; ``None`` until a worker can be started there."""
     is_silent: bool = False
 
+    def journals(self) -> Iterable[tuple[WorkerName, Epoch, int]]:
+        """Return worker, epoch and end of each journal on this host."""
+        for name, end in [] if self.prepared is None else self.prepared.journals:
+            if (parsed := parse_journal_name(name)) is not None:
+                yield WorkerName(parsed[0]), Epoch(parsed[1]), end
+
 
 class HostRegistry:
-    """The hosts of one run, by the names of their workers."""
+    """The hosts of one run."""
 
     def __init__(self, rules: HostRules) -> None:
         self.rules = rules
-        # In the order of their offers: the first worker of a cluster is the first that offered.
-        self._hosts: dict[WorkerName, _Host] = {}
-        self._names: dict[WorkerName, float | None] = {}
-        """The names of all hosts that were ever prepared and did not leave, and since when
-        a host is absent; ``None`` while it is connected."""
-        self._leftovers: dict[WorkerName, tuple[str, float]] = {}
-        """The lost instance of an agent, and the time until which its worker may still run."""
+        # By instance, in the order of their offers: the first worker of a cluster runs on the
+        # host that offered first.
+        self._hosts: dict[str, _Host] = {}
+        self._pool = Pool()
         self._joining = JoinBatch()
         self._liveness = Liveness(rules.silence_s, BEAT_S)
 
     @property
     def names(self) -> list[WorkerName]:
-        """The names of all hosts that were ever prepared and did not leave."""
-        return list(self._names)
+        """The names of all workers that live on hosts of agents."""
+        return self._pool.wanted
 
     @property
     def newest_epoch(self) -> Epoch:
         """The newest epoch in which anything was written on one of the hosts."""
-        prepared = [host.prepared for host in self._hosts.values() if host.prepared is not None]
-        return max((each.epoch for each in prepared), default=Epoch(0))
+        epochs = (epoch for host in self._hosts.values() for _, epoch, _ in host.journals())
+        return max(epochs, default=Epoch(0))
 
     def knows(self, worker: WorkerName) -> bool:
-        """Return whether the worker of this name belongs to one of the hosts."""
-        return worker in self._names
+        """Return whether the worker of this name lives on a host of an agent."""
+        return worker in self._pool.wanted
 
     # Offers
 
     def is_redial(self, offer: Offer) -> bool:
         """Return whether this agent is connected: it noticed the end of that connection first."""
-        host = self._hosts.get(offer.name)
-        return host is not None and host.offer.instance == offer.instance
+        return offer.instance in self._hosts
 
     def offered(self, offer: Offer, now_s: float, run: RunFacts | None) -> Refusal | None:
         """Accept a host, or return why not; ``run`` is ``None`` until the cluster is formed."""
-        if (refusal := self._refusal(offer, run)) is not None:
+        if (refusal := self._refusal(offer, now_s, run)) is not None:
             return refusal
-        self._hosts[offer.name] = _Host(offer)
-        self.heard(offer.name, now_s)
+        self._hosts[offer.instance] = _Host(offer, now_s)
+        self.heard(offer.instance, now_s)
         return None
 
-    def _refusal(self, offer: Offer, run: RunFacts | None) -> Refusal | None:
-        if not NAME.fullmatch(offer.name):
+    def _refusal(self, offer: Offer, now_s: float, run: RunFacts | None) -> Refusal | None:
+        if offer.name and not NAME.fullmatch(offer.name):
             return Refusal(
                 f"{offer.name!r} is not a valid name of a worker",
                 "give --name up to 64 letters, digits, dots, dashes and underscores",
@@ -170,7 +187,10 @@ class HostRegistry:
                 "give both the same code and arguments, and build the application without chance "
                 "or time in it",
             )
-        if (taken := self._hosts.get(offer.name)) is not None:
+        if not offer.name:
+            return None
+        taken = self._holder(offer.name)
+        if taken is not None and now_s - taken.heard_s <= SUSPECTED_AFTER_S:
             return Refusal(
                 f"the name {offer.name} is taken by host {taken.offer.host}",
                 "give another name with --name, or end that one first",
@@ -180,36 +200,92 @@ class HostRegistry:
             return Refusal(why, "see docs/hosts.md") if why else None
         return None
 
+    def _holder(self, worker: WorkerName) -> _Host | None:
+        """Return the host that runs this worker, or else one that has offered to."""
+        if (instance := self._pool.holder(worker)) is not None:
+            return self._hosts[instance]
+        return next((each for each in self._hosts.values() if each.offer.name == worker), None)
+
     def _why_not(self, worker: WorkerName, together: int, run: RunFacts) -> str:
-        """Return why a new name cannot join; empty if it can."""
+        """Return why a name cannot join; empty if it can."""
         if worker in run.members:
             return f"{worker} is a worker of the initializer's own host"
         return self._joining.refusal(together)
 
-    def prepared(self, worker: WorkerName, frame: Prepared) -> bool:
-        """Note that a worker can be started on this host; return whether its name is new."""
-        self._hosts[worker].prepared = frame
-        is_new = not self.knows(worker)
-        self._names[worker] = None
-        return is_new
+    def prepared(self, instance: str, frame: Prepared) -> None:
+        """Note that a worker can be started on this host."""
+        host = self._hosts[instance]
+        host.prepared = frame
+        newest: dict[WorkerName, Epoch] = {}
+        for worker, epoch, _ in host.journals():
+            newest[worker] = max(epoch, newest.get(worker, epoch))
+        offer = host.offer
+        only_name = offer.name or None
+        agent = PoolAgent(instance=instance, zone=offer.zone, only_name=only_name, newest=newest)
+        self._pool.arrived(agent)
+
+    # Names
+
+    def want(self, workers: Iterable[WorkerName], now_s: float) -> None:
+        """Look for hosts for these workers."""
+        self._pool.want(workers, now_s)
+
+    def release(self, worker: WorkerName) -> None:
+        """Look for no host for this worker any more; nothing of it is left."""
+        self._pool.release(worker)
+
+    def assignments(self, now_s: float) -> list[Assignment]:
+        """Return which hosts have got a name just now."""
+        return self._pool.assignments(now_s)
+
+    def holder(self, worker: WorkerName) -> str | None:
+        """Return the instance of the agent that runs this worker, if one does."""
+        return self._pool.holder(worker)
+
+    def lease_ends_s(self) -> float | None:
+        """Return when to ask for ``assignments`` again, if nothing happens until then."""
+        return self._pool.lease_ends_s()
+
+    def lease_left_s(self, worker: WorkerName, now_s: float) -> float:
+        """Return for how long a lost process of this worker may still run."""
+        return self._pool.lease_left_s(worker, now_s)
 
     # Joining and leaving a cluster that has been formed
 
-    def arrived(self, worker: WorkerName, run: RunFacts) -> Refusal | Join | JoinWaits:
-        """Return what to do with a new host, which has to join the cluster."""
-        host = self._hosts.get(worker)
-        together = 1 if host is None else host.offer.together
-        # The cluster may have changed since the offer.
-        if why := self._why_not(worker, together, run):
+    @property
+    def standby(self) -> list[str]:
+        """The instances of the prepared agents that run no worker."""
+        return [each.instance for each in self._pool.standby]
+
+    def arrived(self, instance: str, run: RunFacts) -> Refusal | Join | JoinWaits | None:
+        """Return what to do with a prepared host; ``None`` if it has a name, or stands by."""
+        host = self._hosts.get(instance)
+        if host is None or instance not in self.standby:
+            return None
+        offer = host.offer
+        if offer.name and self.knows(offer.name):
+            return None  # it waits for its name
+        worker = offer.name
+        if not worker:
+            limit = self.rules.standby_max
+            if limit is None or self._standby_count() <= limit:
+                return None
+            (worker,) = next_names({*run.used, *self.names}, 1)
+        elif why := self._why_not(worker, offer.together, run):
+            # The cluster may have changed since the offer.
             return Refusal(why, "")
-        if host is not None and host.prepared is not None:
-            written = host.prepared.records_epoch
-            if written > run.epoch:
-                return _unread_journals(written, run.epoch)
-        if complete := self._joining.arrived(worker, together):
+        written = max((epoch for _, epoch, end in host.journals() if end > HEADER_BYTES), default=0)
+        if written > run.epoch:
+            return _unread_journals(Epoch(written), run.epoch)
+        if not offer.name:
+            return Join([worker])
+        if complete := self._joining.arrived(worker, offer.together):
             return Join(complete)
         here = self._joining.waiting
-        return JoinWaits(here, together - len(here))
+        return JoinWaits(here, offer.together - len(here))
+
+    def _standby_count(self) -> int:
+        return sum(each.only_name is None for each in self._pool.standby)
 
     def leaving(self, worker: WorkerName, run: RunFacts) -> Leave:
         """Return what has to happen before the host of this worker can leave."""
@@ -217,81 +293,93 @@ class HostRegistry:
             return Leave.NOTHING
         return Leave.STOP if len(run.members) == 1 else Leave.RESIZE
 
-    def forget(self, worker: WorkerName) -> None:
-        """Release host and name of a worker that left the cluster or could not join it."""
-        self._names.pop(worker, None)
-        self._joining.disconnected(worker)
-        if self._hosts.pop(worker, None) is not None:
-            self._liveness.disconnected(worker)
+    def forget(self, instance: str) -> None:
+        """Forget a host that has left, or could not join, and the name that it has."""
+        host = self._hosts.pop(instance, None)
+        if host is None:
+            return
+        self._joining.disconnected(host.offer.name)
+        self._liveness.disconnected(WorkerName(instance))
+        if host.prepared is not None:
+            self._pool.left(instance)
 
     def forget_hosts(self) -> None:
-        """Forget all hosts at the end of the run. Their names stay known."""
-        for worker in self._hosts:
-            self._liveness.disconnected(worker)
-        self._hosts.clear()
+        """Forget all hosts at the end of the run."""
+        for instance in list(self._hosts):
+            self.forget(instance)
 
     # Silence, loss and absence
 
-    def heard(self, worker: WorkerName, now_s: float) -> None:
-        """Note that the agent of this worker is alive."""
-        self._liveness.heard(worker, Epoch(0), now_s)
+    def heard(self, instance: str, now_s: float) -> None:
+        """Note that an agent is alive."""
+        self._hosts[instance].heard_s = now_s
+        self._liveness.heard(WorkerName(instance), Epoch(0), now_s)
 
-    def silent(self, now_s: float) -> list[tuple[WorkerName, float]]:
-        """Return each host that has been silent for too long, and for how long; once each."""
-        silent = [(worker, silent_s) for worker, _, silent_s in self._liveness.silent(now_s)]
-        for worker, _ in silent:
-            self._hosts[worker].is_silent = True
+    def silent(self, now_s: float) -> list[tuple[str, float]]:
+        """Return each agent that has been silent for too long, and for how long; once each."""
+        silent = [(str(name), silent_s) for name, _, silent_s in self._liveness.silent(now_s)]
+        for instance, _ in silent:
+            self._hosts[instance].is_silent = True
         return silent
 
-    def lost(self, worker: WorkerName, now_s: float, *, has_process: bool) -> None:
+    def lost(self, instance: str, now_s: float, *, has_process: bool) -> None:
         """Note the end of a host's connection; ``has_process``: it was told to start a worker."""
-        host = self._hosts.pop(worker)
-        self._liveness.disconnected(worker)
-        if worker in self._joining.waiting:
-            # It had not joined yet, so no worker waits for another host of this name.
-            self._joining.disconnected(worker)
-            del self._names[worker]
-        elif self.knows(worker):
-            # Otherwise it was lost before it was prepared, and the next to offer is new.
-            self._names[worker] = now_s
+        host = self._hosts.pop(instance)
+        self._liveness.disconnected(WorkerName(instance))
+        self._joining.disconnected(host.offer.name)
+        if host.prepared is None:
+            return
+        unseen_s = 0.0
         if has_process:
             # If only the agent's own frames are lost, it continues until it notices that the
             # connection has ended, or until our heartbeats are missing too.
             silence_s = self.rules.silence_s + 2 * BEAT_S
             unseen_s = silence_s if host.is_silent else ORPHAN_LIVES_S
-            self._leftovers[worker] = (host.offer.instance, now_s + unseen_s)
-
-    def leftover_s(self, worker: WorkerName, now_s: float) -> float:
-        """Return for how long the next process of this worker must not be started.
-
-        So long an earlier process may still run on a host that was lost. Each loss is answered
-        once.
-        """
-        instance, ends_s = self._leftovers.pop(worker, ("", 0.0))
-        if instance == self._hosts[worker].offer.instance:
-            return 0.0
-        return max(ends_s - now_s, 0.0)
+        self._pool.lost(instance, now_s, unseen_s)
 
     # Presence
 
     def is_present(self, worker: WorkerName) -> bool:
         """Return whether a worker can be started on its host now."""
-        host = self._hosts.get(worker)
-        return host is not None and host.prepared is not None
+        return self._pool.holder(worker) is not None
 
     def absent_until_s(self, worker: WorkerName, now_s: float) -> float:
-        """Return the time until which a worker waits for a host with its name."""
-        absent_s = self._names.get(worker)
-        return (now_s if absent_s is None else absent_s) + self.rules.absence_s
+        """Return the time until which a worker waits for a host."""
+        return self._pool.absent.get(worker, now_s) + self.rules.absence_s
 
     def awaited(self, count: int, names: Collection[str]) -> Awaited:
         """Return which of ``count`` expected hosts are present; only ``names`` count, if any."""
-        here = [
-            worker
-            for worker in self._hosts
-            if self.is_present(worker) and (not names or worker in names)
-        ]
+        here = [host.offer.name or host.offer.host for host in self._starters(names)]
         return Awaited(here[:count], max(count - len(here), 0))
+
+    def form(
+        self,
+        count: int,
+        names: Collection[str],
+        own: Collection[WorkerName],
+        before: Collection[WorkerName],
+        now_s: float,
+    ) -> list[WorkerName]:
+        """Return the names of the workers that start on ``count`` hosts, and look for these hosts.
+
+        Hosts that accept any name get those of the workers ``before``, in the last checkpoint. The
+        initializer has its ``own`` workers.
+        """
+        offered = [host.offer.name for host in self._starters(names)][:count]
+        taken = {*own, *offered}
+        free = [worker for worker in before if worker not in taken]
+        free += next_names({*taken, *before}, max(offered.count(WorkerName("")) - len(free), 0))
+        chosen = iter(free)
+        workers = [name or next(chosen) for name in offered]
+        self.want(workers, now_s)
+        return workers
+
+    def _starters(self, names: Collection[str]) -> list[_Host]:
+        return [
+            host
+            for host in self._hosts.values()
+            if host.prepared is not None and (not names or host.offer.name in names)
+        ]
 
 
 def _unread_journals(written: Epoch, current: Epoch) -> Refusal:

@@ -186,6 +186,11 @@ class ManifestWriter:
         self._newest_epoch = newest_epoch
         self._are_all_here = are_all_here
 
+    async def members(self) -> list[WorkerName]:
+        """Return the members in the newest checkpoint of an earlier run."""
+        newest = await self._log.latest()
+        return [] if newest is None else [*map(WorkerName, newest.members)]
+
     @property
     def latest(self) -> Manifest:
         """The newest manifest of this run: a checkpoint, or its own claim."""

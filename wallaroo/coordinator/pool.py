@@ -157,6 +157,11 @@ class Pool:
         waiting = [each.ends_s for name, each in self._leases.items() if name in self._absent]
         return min(waiting, default=None)
 
+    def lease_left_s(self, name: WorkerName, now_s: float) -> float:
+        """Return for how long a lost process of this worker may still run."""
+        lease = self._leases.get(name)
+        return 0.0 if lease is None else max(lease.ends_s - now_s, 0.0)
+
     def _candidates(self, name: WorkerName) -> list[PoolAgent]:
         if name in self._leases:
             return []

@@ -1,6 +1,6 @@
 """Frames between the initializer and its agents, which run workers on other hosts.
 
-    agent       -> initializer   Offer            offers to run a worker of this name
+    agent       -> initializer   Offer            offers to run a worker
     initializer -> agent         Accepted         accepts it, with the options of workers
                                  or Dismissed     refuses it
     agent       -> initializer   Prepared         is ready to start the process
@@ -18,18 +18,19 @@ frames that do not concern a process have ``NO_EPOCH``.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from wallaroo.names import Epoch, WorkerName
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Agent: offers to run a worker of this name, with the application of this outline."""
+    """Agent: offers to run a worker, with the application of this outline."""
 
     tag: ClassVar[int] = 50
     epoch: Epoch
     name: WorkerName
+    """The only worker that it runs; empty for any."""
     host: str
     """The host's own name, for people."""
     instance: str
@@ -37,6 +38,8 @@ class Offer:
     outline: list[str]
     together: int
     """Number of agents, itself included, that join a running cluster in one step."""
+    zone: str
+    """What fails together with this agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,8 @@ class Prepared:
 
     tag: ClassVar[int] = 52
     epoch: Epoch
-    """The newest epoch of a journal on this host; 0 if there is none."""
-    records_epoch: Epoch
-    """The newest epoch of a journal with records; 0 if there is none."""
+    journals: list[list[Any]]
+    """The journals on this host: name, and offset behind the last byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class StartProcess:
 
     tag: ClassVar[int] = 53
     epoch: Epoch
+    name: WorkerName
 
 
 @dataclass(frozen=True, slots=True)

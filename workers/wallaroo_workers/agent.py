@@ -1,8 +1,9 @@
 """The agent: a process on another host that runs one worker for a cluster (``--join``).
 
-It offers the host to the initializer and starts the worker's process on request, as the initializer
-does for workers of its own host. The worker then has its own links to the initializer and to the
-other workers. An agent that loses the initializer ends its worker, so that no worker is left alone.
+It offers the host to the initializer, for one worker only or for any that the initializer names. It
+starts the worker's process on request, as the initializer does for workers of its own host. The
+worker then has its own links to the initializer and to the other workers. An agent that loses the
+initializer ends its worker, so that no worker is left alone.
 """
 
 import asyncio
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.coordinator.liveness import Liveness
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
@@ -45,7 +45,7 @@ from wallaroo_workers.network.tls import Tls, TlsFiles
 from wallaroo_workers.security import is_wildcard
 from wallaroo_workers.settings import ApplicationSettings, RunOptions, WorkerSettings
 from wallaroo_workers.stop_signals import StopSignals
-from wallaroo_workers.storage.journal_files import list_journals
+from wallaroo_workers.storage.journal_extents import journal_extents
 from wallaroo_workers.storage.journal_place import claim_folder
 
 log = get_logger()
@@ -64,6 +64,7 @@ class AgentSettings:
     initializer: str
     """The initializer's control address, ``host:port``."""
     name: str
+    """The only worker that it runs; empty for any."""
     secret: bytes
     tls: TlsFiles | None
     application: ApplicationSettings
@@ -75,6 +76,8 @@ class AgentSettings:
     """Fields of ``RunOptions`` that are this host's own, such as its folders."""
     takes_sources: bool = True
     """Whether the worker listens on the addresses of the sources."""
+    zone: str = ""
+    """What fails together with this host; empty for the host alone."""
     together: int = 1
     """A running cluster admits this many hosts together, when all of them wait."""
     stands_for_worker: bool = False
@@ -97,6 +100,7 @@ class Agent:
         self._stop_others = stop_others
         self._plan = plan
         self._name = WorkerName(settings.name)
+        """The worker that it runs; the initializer may give it a name each time."""
         self._tls = None if settings.tls is None else Tls(settings.tls)
         self._instance = secrets.token_hex(8)
         self._placement = LocalPlacement(
@@ -151,11 +155,12 @@ class Agent:
         assert self._link is not None
         offer = Offer(
             NO_EPOCH,
-            self._name,
+            WorkerName(self._settings.name),
             socket.gethostname(),
             self._instance,
             list(outline(self._plan)),
             self._settings.together,
+            self._settings.zone or socket.gethostname(),
         )
         self._link.send(offer)
         self._signs = Liveness(self._silence_s, BEAT_S)
@@ -254,30 +259,25 @@ class Agent:
             next="the agent starts a worker when the initializer asks for it",
         )
         try:
-            self._link.send(Prepared(*self._newest_epochs()))
+            self._link.send(Prepared(NO_EPOCH, self._journals()))
         except WallarooError as error:
             self._finish(error)
 
-    def _newest_epochs(self) -> tuple[Epoch, Epoch]:
-        """Return the newest of all journals here, and of those that have records."""
+    def _journals(self) -> list[list[Any]]:
+        """Return name and end of each journal here."""
         options = self._options
         if not options.resilience:
-            return Epoch(0), Epoch(0)
+            return []
         if "://" not in options.resilience and not os.path.isdir(options.resilience):
             raise ConfigError(
                 f"the checkpoints' folder {options.resilience} is not on this host",
                 hint="mount the initializer's folder here, or say with --resilience-dir where it "
                 "is; hosts without a common file system need a store at s3://",
             )
+        folder = Path(options.journal_folder)
         # By the initializer's name for the store, since this host may mount it at another path.
-        claim_folder(Path(options.journal_folder), self._store)
-        journals = list_journals(Path(options.journal_folder))
-        headers = {each.name: HEADER_BYTES * len(each.segments) for each in journals}
-        written = (each.epoch for each in journals if each.byte_count > headers[each.name])
-        return (
-            Epoch(max((each.epoch for each in journals), default=0)),
-            Epoch(max(written, default=0)),
-        )
+        claim_folder(folder, self._store)
+        return [[each.journal, each.end] for each in journal_extents(folder)]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -290,10 +290,11 @@ class Agent:
         assert self._link is not None
         link, settings = self._link, self._settings
         await self._placement.ended(self._name)
+        self._name = order.name
         host, port = split_address(settings.initializer)
         bind_host = settings.bind_host or link.local_host
         worker = WorkerSettings(
-            name=settings.name,
+            name=order.name,
             incarnation=order.epoch,
             control_host=host,
             control_port=port,

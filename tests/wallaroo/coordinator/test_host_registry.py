@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from wallaroo.checkpoint.blocks import HEADER_BYTES
+from wallaroo.checkpoint.journal import journal_name
 from wallaroo.coordinator.host_registry import (
     BEAT_S,
     ORPHAN_LIVES_S,
+    SUSPECTED_AFTER_S,
     Awaited,
     HostRegistry,
     HostRules,
@@ -16,6 +19,7 @@ from wallaroo.coordinator.host_registry import (
     Refusal,
     RunFacts,
 )
+from wallaroo.coordinator.pool import Assignment
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import Offer, Prepared
 from wallaroo.wire.requests import NO_EPOCH
@@ -26,43 +30,62 @@ SILENCE_S = 5.0
 ABSENCE_S = 60.0
 
 
-def new_registry() -> HostRegistry:
-    return HostRegistry(HostRules(outline=OUTLINE, silence_s=SILENCE_S, absence_s=ABSENCE_S))
+def new_registry(standby_max: int | None = None) -> HostRegistry:
+    rules = HostRules(
+        outline=OUTLINE, silence_s=SILENCE_S, absence_s=ABSENCE_S, standby_max=standby_max
+    )
+    return HostRegistry(rules)
 
 
 def offer_of(
     name: str,
     *,
     host: str = "far",
-    instance: str = "1",
+    instance: str = "",
     outline: Sequence[str] = OUTLINE,
     together: int = 1,
 ) -> Offer:
-    return Offer(NO_EPOCH, WorkerName(name), host, instance, [*outline], together)
+    """Return an offer; the instance of an agent is its name unless it is given."""
+    return Offer(NO_EPOCH, WorkerName(name), host, instance or name, [*outline], together, "a zone")
 
 
 def run_of(*members: WorkerName, epoch: int = 3) -> RunFacts:
-    return RunFacts(members=members, epoch=Epoch(epoch))
+    return RunFacts(members=members, used=members, epoch=Epoch(epoch))
 
 
 def prepared(newest: int = 0, records: int = 0) -> Prepared:
-    return Prepared(Epoch(newest), Epoch(records))
+    """Return the report of a host with journals of these epochs, empty and with records."""
+    journals = [
+        [journal_name("x", epoch), end]
+        for epoch, end in ((newest, HEADER_BYTES), (records, 99))
+        if epoch
+    ]
+    return Prepared(NO_EPOCH, journals)
 
 
 def arrive(
     registry: HostRegistry,
-    worker: WorkerName,
+    worker: str,
     *,
     now_s: float = 0.0,
     run: RunFacts | None = None,
-    instance: str = "1",
+    instance: str = "",
     together: int = 1,
     records: int = 0,
-) -> bool:
-    """Let a host offer and get ready; return whether its name is new."""
+) -> None:
+    """Let a host offer and get ready; it gets a name if one is free."""
     offer = offer_of(worker, instance=instance, together=together)
     assert registry.offered(offer, now_s, run) is None
-    return registry.prepared(worker, prepared(records, records))
+    registry.prepared(offer.instance, prepared(records, records))
+    registry.assignments(now_s)
+
+
+def start_on(registry: HostRegistry, *workers: WorkerName) -> None:
+    """Let these hosts arrive, and a cluster start on them."""
+    for worker in workers:
+        arrive(registry, worker)
+    assert registry.form(len(workers), (), (), (), 0.0) == [*workers]
+    registry.assignments(0.0)
 
 
 # Offers
@@ -71,15 +94,17 @@ def arrive(
 def test_a_host_is_present_once_it_is_prepared() -> None:
     registry = new_registry()
     assert registry.offered(offer_of(A), 0.0, None) is None
+    assert registry.awaited(1, ()) == Awaited([], 1)
+    registry.prepared(A, prepared())
+    assert registry.awaited(1, ()) == Awaited([A], 0)
+    assert registry.form(1, (), (), (), 0.0) == [A]
     assert not registry.is_present(A)
-    assert not registry.knows(A)
-    assert registry.prepared(A, prepared())
+    assert registry.assignments(0.0) == [Assignment(A, A)]
     assert registry.is_present(A)
-    assert registry.knows(A)
     assert registry.names == [A]
 
 
-@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "-x", "a b", "a\n", "x" * 65, "ä"])
+@pytest.mark.parametrize("name", ["a/b", ".hidden", "-x", "a b", "a\n", "x" * 65, "ä"])
 def test_a_name_that_cannot_be_part_of_a_file_name_is_refused(name: str) -> None:
     refusal = new_registry().offered(offer_of(name), 0.0, None)
     assert refusal == Refusal(
@@ -127,7 +152,6 @@ def test_an_agent_that_connects_again_is_recognized_by_its_instance() -> None:
     registry.offered(offer_of(A, instance="1"), 0.0, None)
     assert registry.is_redial(offer_of(A, instance="1"))
     assert not registry.is_redial(offer_of(A, instance="2"))
-    assert not registry.is_redial(offer_of(B, instance="1"))
 
 
 # Offers to a cluster that has been formed
@@ -149,15 +173,30 @@ def test_a_new_name_that_cannot_join_is_refused_with_its_offer(
 
 def test_the_host_of_a_member_may_be_replaced() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 1.0, has_process=True)
-    assert not arrive(registry, A, now_s=2.0, run=run_of(A), instance="2")
-    assert registry.is_present(A)
+    arrive(registry, A, now_s=5.0, run=run_of(A), instance="2")
+    assert registry.holder(A) == "2"
+    assert registry.arrived("2", run_of(A)) is None
+
+
+def test_a_host_that_was_not_heard_may_have_been_replaced_already() -> None:
+    registry = new_registry()
+    start_on(registry, A)
+    assert registry.offered(offer_of(A, instance="2"), SUSPECTED_AFTER_S, run_of(A)) is not None
+    now_s = SUSPECTED_AFTER_S + 0.1
+    arrive(registry, A, now_s=now_s, run=run_of(A), instance="2")
+    # It waits until the first one is lost, and until nothing of it can be left.
+    assert registry.arrived("2", run_of(A)) is None
+    assert registry.holder(A) == A
+    registry.lost(A, now_s, has_process=True)
+    assert registry.assignments(now_s) == []
+    assert registry.assignments(now_s + ORPHAN_LIVES_S) == [Assignment("2", A)]
 
 
 def test_a_host_that_arrives_alone_joins_immediately() -> None:
     registry = new_registry()
-    assert arrive(registry, A, run=run_of(B))
+    arrive(registry, A, run=run_of(B))
     assert registry.arrived(A, run_of(B)) == Join([A])
 
 
@@ -215,7 +254,7 @@ def test_a_host_that_is_lost_while_it_waits_for_others_is_not_counted() -> None:
     assert not registry.knows(A)
     arrive(registry, B, run=run, together=2)
     assert registry.arrived(B, run) == JoinWaits([B], 1)
-    assert arrive(registry, A, run=run, together=2)
+    arrive(registry, A, run=run, together=2)
     assert registry.arrived(A, run) == Join([B, A])
 
 
@@ -234,7 +273,7 @@ def test_a_host_that_is_lost_before_it_is_prepared_is_new_when_it_offers_again()
     registry.offered(offer_of(A), 0.0, run_of(B))
     registry.lost(A, 1.0, has_process=False)
     assert registry.names == []
-    assert arrive(registry, A, run=run_of(B))
+    arrive(registry, A, run=run_of(B))
     assert registry.arrived(A, run_of(B)) == Join([A])
 
 
@@ -247,19 +286,18 @@ def test_a_host_that_leaves_takes_its_worker_out_of_the_cluster_first() -> None:
 
 def test_a_forgotten_name_is_free_and_its_host_is_not_watched_any_more() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.forget(A)
     assert not registry.knows(A)
     assert not registry.is_present(A)
     assert registry.silent(SILENCE_S + 1) == []
-    assert arrive(registry, A, instance="2")
+    arrive(registry, A, instance="2")
 
 
-def test_after_the_run_names_are_still_known_without_their_hosts() -> None:
+def test_after_the_run_no_host_is_watched() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.forget_hosts()
-    assert registry.knows(A)
     assert not registry.is_present(A)
     assert registry.silent(SILENCE_S + 1) == []
 
@@ -285,46 +323,82 @@ def test_nobody_is_silent_if_the_initializer_itself_was_held_up() -> None:
     assert registry.silent(100.0 + BEAT_S) == []
 
 
-def test_a_new_process_waits_until_an_orphan_has_ended() -> None:
+def test_a_name_is_free_when_an_orphan_has_ended() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     arrive(registry, A, now_s=11.0, instance="2")
-    assert registry.leftover_s(A, 11.0) == ORPHAN_LIVES_S - 1
+    assert not registry.is_present(A)
+    assert registry.lease_left_s(A, 11.0) == ORPHAN_LIVES_S - 1
+    ends_s = registry.lease_ends_s()
+    assert ends_s == 10.0 + ORPHAN_LIVES_S
+    assert registry.assignments(ends_s) == [Assignment("2", A)]
 
 
-def test_a_new_process_waits_longer_if_the_lost_agent_may_still_hear_us() -> None:
+def test_a_name_is_free_later_if_the_lost_agent_may_still_hear_us() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     now_s = SILENCE_S + 1
     assert registry.silent(now_s) == [(A, now_s)]
     registry.lost(A, now_s, has_process=True)
-    arrive(registry, A, now_s=now_s, instance="2")
-    assert registry.leftover_s(A, now_s) == SILENCE_S + 2 * BEAT_S
+    assert registry.lease_ends_s() == now_s + SILENCE_S + 2 * BEAT_S
 
 
 def test_an_agent_that_connects_again_has_ended_its_own_process() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     arrive(registry, A, now_s=10.0)
-    assert registry.leftover_s(A, 10.0) == 0
+    assert registry.is_present(A)
 
 
 def test_nothing_is_left_of_a_host_without_a_process() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 10.0, has_process=False)
     arrive(registry, A, now_s=10.0, instance="2")
-    assert registry.leftover_s(A, 10.0) == 0
+    assert registry.is_present(A)
 
 
-def test_a_leftover_has_ended_after_its_time() -> None:
+# Hosts that accept any name
+
+
+def test_a_start_names_hosts_after_the_members_of_the_last_checkpoint() -> None:
     registry = new_registry()
-    arrive(registry, A)
-    registry.lost(A, 10.0, has_process=True)
-    arrive(registry, A, now_s=10.0, instance="2")
-    assert registry.leftover_s(A, 10.0 + ORPHAN_LIVES_S + 1) == 0
+    for instance in "123":
+        arrive(registry, "", instance=instance)
+    names = [WorkerName(f"w{number}") for number in (1, 4, 6)]
+    assert registry.form(3, (), (names[0],), names, 0.0) == [names[1], names[2], "w7"]
+
+
+def test_a_start_names_hosts_that_accept_any_name_beside_others() -> None:
+    registry = new_registry()
+    arrive(registry, "", instance="1")
+    arrive(registry, "w1")
+    assert registry.form(2, (), (), (), 0.0) == ["w2", "w1"]
+    assert registry.assignments(0.0) == [
+        Assignment("w1", WorkerName("w1")),
+        Assignment("1", WorkerName("w2")),
+    ]
+
+
+def test_a_host_that_accepts_any_name_stands_by() -> None:
+    registry = new_registry()
+    start_on(registry, A)
+    arrive(registry, "", instance="2", run=run_of(A))
+    assert registry.arrived("2", run_of(A)) is None
+    assert registry.standby == ["2"]
+    registry.lost(A, 1.0, has_process=False)
+    assert registry.assignments(1.0) == [Assignment("2", A)]
+
+
+def test_a_cluster_grows_by_hosts_if_enough_stand_by() -> None:
+    registry = new_registry(standby_max=1)
+    start_on(registry, A)
+    arrive(registry, "", instance="2", run=run_of(A))
+    assert registry.arrived("2", run_of(A)) is None
+    arrive(registry, "", instance="3", run=run_of(A))
+    assert registry.arrived("3", run_of(A)) == Join([WorkerName("w1")])
 
 
 # Presence
@@ -332,7 +406,7 @@ def test_a_leftover_has_ended_after_its_time() -> None:
 
 def test_a_worker_waits_for_another_host_from_the_loss_on() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     assert not registry.is_present(A)
     assert registry.knows(A)
@@ -345,18 +419,17 @@ def test_a_worker_that_no_host_has_offered_waits_from_now_on() -> None:
 
 def test_the_replacement_of_a_host_may_be_lost_before_it_is_prepared() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 0.0, has_process=True)
-    assert registry.absent_until_s(A, 30.0) == ABSENCE_S
     registry.offered(offer_of(A, instance="2"), 5.0, run_of(A))
-    registry.lost(A, 10.0, has_process=False)
+    registry.lost("2", 10.0, has_process=False)
     assert registry.knows(A)
-    assert registry.absent_until_s(A, 30.0) == 10.0 + ABSENCE_S
+    assert registry.absent_until_s(A, 30.0) == ABSENCE_S
 
 
 def test_the_time_of_a_loss_is_forgotten_once_the_host_is_back() -> None:
     registry = new_registry()
-    arrive(registry, A)
+    start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     arrive(registry, A, now_s=20.0)
     assert registry.absent_until_s(A, 50.0) == 50.0 + ABSENCE_S

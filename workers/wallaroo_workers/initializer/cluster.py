@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -232,8 +233,16 @@ class Cluster:
         self.hosts.agents.begin()
         if self._checkpoints is not None:
             await self._checkpoints.ownership.acquired()
-        self._workers = (*self._workers, *await self.hosts.wait_for_hosts(self._control.address))
+        before = await self._members_before()
+        hosted = await self.hosts.wait_for_hosts(self._control.address, self._workers, before)
+        self._workers = (*self._workers, *hosted)
         await self._begin()
+
+    async def _members_before(self) -> list[WorkerName]:
+        """Return the members in the last checkpoint, if agents may get their names."""
+        if self._checkpoints is None or not self._settings.hosts.agent_count:
+            return []
+        return await self._checkpoints.members()
 
     async def _begin(self) -> None:
         """Take over the checkpoints, then start the workers and everything that watches them."""
@@ -253,9 +262,10 @@ class Cluster:
         driver = RunDriver(self, membership, self.failures, rules, self._checkpoints)
         self._driver = driver
         self.resizes = resizes = PendingResizes(driver, self.hosts.left)
-        self.hosts.serve(HostedRun(driver, resizes, self.start_task))
+        run = HostedRun(driver, resizes, self.start_task)
+        self.hosts.serve(run)
         self.observatory.watch(driver.coordinator)
-        self.requests = Requests(self._reach(driver, resizes))
+        self.requests = Requests(self._reach(driver, run))
         self._signals.deliver_to(lambda: driver.on_event(self._stop_request))
         asyncio.get_running_loop().set_exception_handler(self._broken)
         if self._checkpoints is None:
@@ -268,7 +278,7 @@ class Cluster:
         ready, secret = self.hosts.is_ready, self.hosts.secret
         self.start_task(self._page.open_when(ready, self.observatory, self.requests, secret))
 
-    def _reach(self, driver: RunDriver, resizes: PendingResizes) -> Reach:
+    def _reach(self, driver: RunDriver, run: HostedRun) -> Reach:
         checkpoints = self._checkpoints
         return Reach(
             plan=self._plan,
@@ -280,8 +290,8 @@ class Cluster:
             source_addresses=self.source_addresses,
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
-            resize=resizes.make,
-            resize_in_turn=resizes.make_in_turn,
+            resize=partial(self.hosts.resize, run),
+            resize_in_turn=run.resize,
         )
 
     # What arrives from workers

@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from wallaroo.errors import ProtocolError
-from wallaroo.names import Epoch
+from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import (
     Beat,
     Dismissed,
@@ -44,7 +44,8 @@ class Owner(Protocol):
 class AgentProcess:
     """A worker process that an agent was ordered to start."""
 
-    def __init__(self, incarnation: Epoch, events: ProcessEvents) -> None:
+    def __init__(self, worker: WorkerName, incarnation: Epoch, events: ProcessEvents) -> None:
+        self.worker = worker
         self.incarnation = incarnation
         self.events = events
         self.pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -58,7 +59,9 @@ class Agent:
     def __init__(self, owner: Owner, connection: FrameConnection, offer: Offer) -> None:
         self._owner = owner
         self._connection = connection
-        self.name = offer.name
+        self.instance = offer.instance
+        self.label = offer.name or offer.host
+        """The only name that it accepts, or its host; for the log."""
         self.host = offer.host
         self.process: AgentProcess | None = None
         self.disconnected = asyncio.Event()
@@ -86,10 +89,12 @@ class Agent:
                 raise ProtocolError(f"{type(frame).__name__} is not for an agent to say")
         self._owner.heartbeat(self)
 
-    def start_process(self, incarnation: Epoch, events: ProcessEvents) -> AgentProcess:
-        """Order the agent to start the worker."""
-        self.process = AgentProcess(incarnation, events)
-        self.send(StartProcess(incarnation))
+    def start_process(
+        self, worker: WorkerName, incarnation: Epoch, events: ProcessEvents
+    ) -> AgentProcess:
+        """Order the agent to start this worker."""
+        self.process = AgentProcess(worker, incarnation, events)
+        self.send(StartProcess(incarnation, worker))
         return self.process
 
     def process_ended(self, incarnation: Epoch, reason: str, *, has_hung: bool = False) -> None:
@@ -100,7 +105,7 @@ class Agent:
         if not process.pid.done():
             process.pid.set_result(0)
         process.ended.set()
-        process.events.worker_lost(self.name, incarnation, reason, has_hung=has_hung)
+        process.events.worker_lost(process.worker, incarnation, reason, has_hung=has_hung)
 
     def lost(self, reason: str) -> None:
         """Report the end of the connection; the agent ends its worker as well then."""

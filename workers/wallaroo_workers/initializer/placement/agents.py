@@ -2,7 +2,7 @@
 
 An agent is a process on another host that starts one worker there and reports when it has ended.
 For the rest of the initializer it is a placement like any other: if a process or its host is lost,
-the worker is restarted through the agent with its name, either the same agent or a new one.
+the worker is restarted through the agent that has its name, either the same agent or another one.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class HostEvents(Protocol):
         """Return what decides about new hosts; ``None`` until the cluster is formed."""
         ...
 
-    def arrived(self, worker: WorkerName) -> None:
+    def arrived(self, instance: str) -> None:
         """Handle a new host, on which a worker can be started."""
         ...
 
@@ -47,7 +47,7 @@ class HostEvents(Protocol):
 
 
 class Agents:
-    """All agents, by the name of their worker; starts workers through them."""
+    """All agents; starts workers through them."""
 
     def __init__(
         self, registry: HostRegistry, events: HostEvents, application: str, options: str
@@ -58,8 +58,10 @@ class Agents:
         self._events = events
         self._application = application
         self._options = options
-        self._agents: dict[WorkerName, Agent] = {}
-        """The connection of each host that the registry has."""
+        self._agents: dict[str, Agent] = {}
+        """The connection of each host that the registry has, by instance."""
+        self._lease: asyncio.TimerHandle | None = None
+        """Runs when a name may become free."""
         self.changed = asyncio.Event()
         """Set whenever a host is connected, prepared or lost."""
         self._timer: asyncio.TimerHandle | None = None
@@ -73,73 +75,103 @@ class Agents:
         self._timer = asyncio.get_running_loop().call_later(BEAT_S, self.begin)
         for agent in self._agents.values():
             agent.send(Beat(NO_EPOCH))
-        for name, silent_s in self._registry.silent(time.monotonic()):
-            self._agents[name].abort(f"it sent no heartbeat for {silent_s:.0f} s")
+        for instance, silent_s in self._registry.silent(time.monotonic()):
+            self._agents[instance].abort(f"it sent no heartbeat for {silent_s:.0f} s")
 
     def heartbeat(self, agent: Agent) -> None:
         """Note that an agent is alive."""
-        if self._agents.get(agent.name) is agent:
-            self._registry.heard(agent.name, time.monotonic())
+        if self._knows(agent):
+            self._registry.heard(agent.instance, time.monotonic())
+
+    def _knows(self, agent: Agent) -> bool:
+        return self._agents.get(agent.instance) is agent
+
+    def _agent_of(self, worker: WorkerName) -> Agent | None:
+        """Return the agent that runs this worker."""
+        return self._agents.get(self._registry.holder(worker) or "")
 
     def offered(self, connection: FrameConnection, frame: ControlFrame) -> Guest:
         """Accept or refuse a host that an agent offers."""
         assert isinstance(frame, Offer)
         if self._registry.is_redial(frame):
-            before = self._agents[frame.name]
+            before = self._agents[frame.instance]
             self.lost(before, "it has dialed anew")
             before.abort("it has dialed anew")
         agent = Agent(self, connection, frame)
         refusal = self._registry.offered(frame, time.monotonic(), self._events.run_facts())
         if refusal is not None:
             what, hint = refusal.what, refusal.hint
-            facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
+            facts = {"worker": agent.label, "host": frame.host, "peer": connection.peer}
             log.warning("host.rejected", **facts, reason=what, hint=hint, next="it is sent away")
             agent.dismiss(self._rules.silence_s, f"{REFUSES}: {what}", hint)
             return agent
-        self._agents[frame.name] = agent
+        self._agents[agent.instance] = agent
         silence_ms = int(self._rules.silence_s * 1000)
         agent.send(Accepted(NO_EPOCH, self._application, silence_ms, self._options))
-        facts = {"worker": frame.name, "host": frame.host, "peer": connection.peer}
+        facts = {"worker": agent.label, "host": frame.host, "peer": connection.peer}
         log.info("host.connected", **facts, next="it gets ready to run the worker")
         return agent
 
     def prepared(self, agent: Agent, frame: Prepared) -> None:
         """Note that a worker can be started on the agent's host."""
-        if self._agents.get(agent.name) is not agent:
+        if not self._knows(agent):
             return
-        is_new = self._registry.prepared(agent.name, frame)
+        self._registry.prepared(agent.instance, frame)
+        self.assign()
+        self._events.arrived(agent.instance)
+
+    def assign(self) -> None:
+        """Give names to hosts, now and whenever one becomes free."""
+        if self._lease is not None:
+            self._lease.cancel()
+            self._lease = None
+        now_s = time.monotonic()
+        for each in self._registry.assignments(now_s):
+            host = self._agents[each.instance].host
+            log.info("host.assigned", worker=each.name, host=host, next="it runs this worker")
+        ends_s = self._registry.lease_ends_s()
+        if ends_s is not None:
+            loop = asyncio.get_running_loop()
+            self._lease = loop.call_later(max(ends_s - now_s, 0.0), self.assign)
         self.changed.set()
-        if is_new:
-            self._events.arrived(agent.name)
+
+    def log_reserved(self, instance: str) -> None:
+        """Log that a host stands by."""
+        agent = self._agents[instance]
+        following = "it waits until a worker needs it"
+        log.info("host.reserved", worker=agent.label, host=agent.host, next=following)
 
     def withdrawn(self, agent: Agent) -> None:
         """Handle an agent's request to release its host."""
-        if self._agents.get(agent.name) is agent:
-            self._events.withdrawn(agent.name)
+        if not self._knows(agent):
+            return
+        for worker in self._registry.names:
+            if self._registry.holder(worker) == agent.instance:
+                self._events.withdrawn(worker)
+                return
+        self._dismiss(agent.instance)
 
     def lost(self, agent: Agent, reason: str) -> None:
         """Handle the end of an agent's connection."""
-        if self._agents.get(agent.name) is not agent:
+        if not self._knows(agent):
             return
-        del self._agents[agent.name]
-        has_process = agent.process is not None
-        self._registry.lost(agent.name, time.monotonic(), has_process=has_process)
+        del self._agents[agent.instance]
+        process = agent.process
+        self._registry.lost(agent.instance, time.monotonic(), has_process=process is not None)
         log.warning(
             "host.lost",
-            worker=agent.name,
+            worker=agent.label if process is None else process.worker,
             host=agent.host,
             reason=reason,
             next=f"another may take its name within {self._rules.absence_s:g} s",
         )
-        self.changed.set()
+        self.assign()
         if agent.process is not None:
             reason = f"its host {agent.host} was lost: {reason}"
             agent.process_ended(agent.process.incarnation, reason)
 
-    async def wait_for_offers(
-        self, count: int, names: tuple[str, ...], address: str
-    ) -> list[WorkerName]:
-        """Wait until so many agents are prepared; return their names, in order of arrival.
+    async def wait_for_offers(self, count: int, names: tuple[str, ...], address: str) -> None:
+        """Wait until so many agents are prepared.
 
         If there are ``names``, only these count. ``address`` is for the log: where agents join.
         """
@@ -166,17 +198,28 @@ class Agents:
             except TimeoutError:
                 pass  # it is time to log again which agents are missing
         self.missing = 0
-        return awaited.here
 
-    def refuse(self, worker: WorkerName, what: str, hint: str) -> None:
+    def refuse(self, instance: str, what: str, hint: str) -> None:
         """Dismiss an agent whose worker could not join the cluster."""
-        self.dismiss(worker, f"{REFUSES}: {what}", hint)
+        self._dismiss(instance, f"{REFUSES}: {what}", hint)
 
     def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
         """Release the host of a worker that has left the cluster, or could not join it."""
-        self._registry.forget(worker)
-        if (agent := self._agents.pop(worker, None)) is not None:
+        instance = self._registry.holder(worker)
+        self._registry.release(worker)
+        if instance is not None:
+            self._dismiss(instance, what, hint)
+
+    def _dismiss(self, instance: str, what: str = "", hint: str = "") -> None:
+        self._registry.forget(instance)
+        if (agent := self._agents.pop(instance, None)) is not None:
             agent.dismiss(self._rules.silence_s, what, hint)
+
+    async def stand_by(self, worker: WorkerName) -> None:
+        """Let the agent of a worker that could not join stand by again."""
+        await self.ended(worker)
+        self._registry.release(worker)
+        self.assign()
 
     def run_failed(self, what: str) -> None:
         """Note the error that ended the run; agents get it when they are dismissed."""
@@ -190,31 +233,22 @@ class Agents:
         Raises ``ClusterError`` if there is no agent with its name for too long.
         """
         name = WorkerName(settings.name)
+        self._registry.want([name], time.monotonic())
+        self.assign()
         agent = await self._present(name)
-        while await self._leftover_ended(agent):
-            # The host may have been lost and replaced in the meantime.
-            agent = await self._present(name)
-        return await agent.start_process(Epoch(settings.incarnation), events).pid
+        return await agent.start_process(name, Epoch(settings.incarnation), events).pid
 
-    async def _leftover_ended(self, agent: Agent) -> bool:
-        """Wait until nothing is left of the worker on a host that was lost.
-
-        Return whether that took any time.
-        """
-        left_s = self._registry.leftover_s(agent.name, time.monotonic())
-        if left_s > 0:
+    async def _present(self, name: WorkerName) -> Agent:
+        now_s = time.monotonic()
+        until_s = self._registry.absent_until_s(name, now_s)
+        if left_s := self._registry.lease_left_s(name, now_s):
             log.info(
                 "worker.start_delayed",
-                worker=agent.name,
+                worker=name,
                 ends_within_s=round(left_s, 1),
                 next="the new one starts after that",
             )
-            await asyncio.sleep(left_s)
-        return left_s > 0
-
-    async def _present(self, name: WorkerName) -> Agent:
-        until_s = self._registry.absent_until_s(name, time.monotonic())
-        while not self._registry.is_present(name):
+        while (agent := self._agent_of(name)) is None:
             self.changed.clear()
             left_s = until_s - time.monotonic()
             try:
@@ -223,31 +257,33 @@ class Agents:
             except TimeoutError:
                 raise ClusterError(
                     f"no host has offered to run worker {name} for {self._rules.absence_s:g} s",
-                    hint=f"start one with --join and --name {name}, or give --agent-timeout more "
-                    "time",
+                    hint=f"start one with --join, or with --join and --name {name}, or give "
+                    "--agent-timeout more time",
                 ) from None
-        return self._agents[name]
+        return agent
 
     def kill(self, worker: WorkerName) -> None:
         """Kill what is left of this worker's process."""
-        agent = self._agents.get(worker)
+        agent = self._agent_of(worker)
         if agent is not None and agent.process is not None and not agent.process.ended.is_set():
             agent.send(EndProcess(agent.process.incarnation))
 
     async def ended(self, worker: WorkerName) -> None:
         """Return when nothing is left of this worker's process."""
-        agent = self._agents.get(worker)
+        agent = self._agent_of(worker)
         if agent is not None and agent.process is not None:
             await agent.process.ended.wait()
 
     async def stop(self) -> None:
         """Wait for all processes to end, kill those that do not, and dismiss the agents."""
         await self._all_ended(KILL_AFTER_S)
-        for worker in self._agents:
+        for worker in self._registry.names:
             self.kill(worker)
         await self._all_ended(KILLED_AWAITED_S)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._lease):
+            if timer is not None:
+                timer.cancel()
+        self._lease = None
         agents = list(self._agents.values())
         self._agents.clear()
         self._registry.forget_hosts()
@@ -261,7 +297,7 @@ class Agents:
                 wait.cancel()
 
     async def _all_ended(self, timeout_s: float) -> None:
-        waiting = [asyncio.ensure_future(self.ended(worker)) for worker in self._agents]
+        waiting = [asyncio.ensure_future(self.ended(worker)) for worker in self._registry.names]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=timeout_s)
             for wait in late:

@@ -27,7 +27,10 @@ class HostedRun:
     @property
     def facts(self) -> RunFacts:
         """What decides whether a host can join or leave."""
-        return RunFacts(members=self._driver.workers, epoch=self._driver.coordinator.epoch)
+        driver = self._driver
+        return RunFacts(
+            members=driver.workers, used=driver.view.used_names, epoch=driver.coordinator.epoch
+        )
 
     @property
     def is_ending(self) -> bool:
@@ -38,6 +41,11 @@ class HostedRun:
         """Stop the cluster at the request of a worker."""
         self._driver.received(worker, RequestStop(Epoch(0)))
 
-    async def resize(self, added: Sequence[str], leaving: Sequence[str]) -> None:
-        """Let workers join and others leave; raise ``ClusterError`` if that is not possible."""
-        await self._resizes.make_in_turn(added, leaving)
+    async def resize(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+        """Let workers join and others leave, once the cluster runs and no other request is under
+        way; return the facts. Raises ``ClusterError`` if that is not possible."""
+        return await self._resizes.make_in_turn(added, leaving)
+
+    async def resize_now(self, added: Sequence[str], leaving: Sequence[str]) -> dict[str, Any]:
+        """As ``resize``, unless the cluster is busy; return the facts of the resize."""
+        return await self._resizes.make(added, leaving)

@@ -5,7 +5,10 @@ import dataclasses
 import json
 import os
 import secrets
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wallaroo.coordinator.events import StartWorker
 from wallaroo.coordinator.host_registry import (
@@ -21,7 +24,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application
-from wallaroo_workers.initializer.placement.agents import Agents
+from wallaroo_workers.initializer.placement.agents import REFUSES, Agents
 from wallaroo_workers.initializer.placement.hosted_run import HostedRun
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
@@ -48,6 +51,10 @@ class HostSettings:
     """Their names; empty for those that connect first."""
     agent_timeout_s: float = 60.0
     """How long a worker whose host is lost waits for another host."""
+    standby_max: int | None = None
+    """How many agents that accept any name stand by; others join. ``None`` for no limit."""
+    runs_workers: bool = True
+    """Whether this host runs workers of its own."""
     bind_host: str = ""
     advertise_host: str = ""
 
@@ -70,7 +77,10 @@ class Hosts:
         self.secret = settings.secret or secrets.token_bytes(SECRET_BYTES)
         self.tls = None if settings.tls is None else Tls(settings.tls)
         rules = HostRules(
-            outline=list(outline(plan)), silence_s=silence_s, absence_s=settings.agent_timeout_s
+            outline=list(outline(plan)),
+            silence_s=silence_s,
+            absence_s=settings.agent_timeout_s,
+            standby_max=settings.standby_max,
         )
         self.registry = HostRegistry(rules)
         self.agents = Agents(
@@ -87,12 +97,18 @@ class Hosts:
         """The TLS files, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
 
-    async def wait_for_hosts(self, address: str) -> list[WorkerName]:
-        """Wait for the expected agents, which join at ``address``; return their workers' names."""
-        expected = self._settings
-        return await self.agents.wait_for_offers(
-            expected.agent_count, expected.agent_names, address
-        )
+    async def wait_for_hosts(
+        self, address: str, own: Collection[WorkerName], before: Collection[WorkerName]
+    ) -> list[WorkerName]:
+        """Wait for the expected agents, which join at ``address``; return their workers' names.
+
+        ``own`` are the workers of this host, and ``before`` those in the last checkpoint.
+        """
+        count, names = self._settings.agent_count, self._settings.agent_names
+        await self.agents.wait_for_offers(count, names, address)
+        workers = self.registry.form(count, names, own, before, time.monotonic())
+        self.agents.assign()
+        return workers
 
     def why_not_yet(self) -> ClusterError:
         """Return the error for requests during the start: it says what the start waits for."""
@@ -108,9 +124,8 @@ class Hosts:
     def serve(self, run: HostedRun) -> None:
         """Let agents join and leave the run from now on: the cluster is formed."""
         self._run = run
-        for worker in self.registry.names:
-            if worker not in run.facts.members:
-                self.arrived(worker)
+        for instance in self.registry.standby:
+            self.arrived(instance)
 
     # What agents report
 
@@ -118,29 +133,34 @@ class Hosts:
         """Return what decides about new hosts; ``None`` until the cluster is formed."""
         return None if self._run is None else self._run.facts
 
-    def arrived(self, worker: WorkerName) -> None:
+    def arrived(self, instance: str) -> None:
         """Let the worker of a new host join the cluster, alone or together with others."""
         if (run := self._run) is None:
             return
-        match self.registry.arrived(worker, run.facts):
+        match self.registry.arrived(instance, run.facts):
             case Refusal() as refusal:
-                self._refuse([worker], refusal)
+                self._log_refusal(refusal)
+                self.agents.refuse(instance, refusal.what, refusal.hint)
             case Join(workers):
+                self.registry.want(workers, time.monotonic())
+                self.agents.assign()
                 run.start_task(self._grow(run, workers))
             case JoinWaits(waiting, missing):
                 here = ", ".join(waiting)
                 log.info("hosts.waiting", here=here, missing=missing, next="they join together")
+            case None if instance in self.registry.standby:
+                self.agents.log_reserved(instance)
+            case None:
+                pass  # it has got the name of a worker
 
     def withdrawn(self, worker: WorkerName) -> None:
         """Let the worker leave the cluster, and release its host."""
         if (run := self._run) is not None:
             run.start_task(self._shrink(run, worker))
 
-    def _refuse(self, workers: list[WorkerName], why: Refusal | ClusterError) -> None:
-        for worker in workers:
-            facts = {"worker": worker, "reason": why.what, "hint": why.hint}
-            log.warning("host.join_failed", **facts, next="it is sent away")
-            self.agents.refuse(worker, why.what, why.hint)
+    def _log_refusal(self, why: Refusal | ClusterError, **facts: str) -> None:
+        facts |= {"reason": why.what, "hint": why.hint}
+        log.warning("host.join_failed", **facts, next="it is sent away")
 
     async def _grow(self, run: HostedRun, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
@@ -149,7 +169,24 @@ class Hosts:
         except ClusterError as error:
             # During an orderly stop these agents are dismissed together with all others.
             if not run.is_ending:
-                self._refuse(workers, error)
+                for worker in workers:
+                    self._log_refusal(error, worker=worker)
+                    self.agents.dismiss(worker, f"{REFUSES}: {error.what}", error.hint)
+
+    async def resize(self, run: HostedRun, added: Sequence[str], leaving: Sequence[str]) -> Any:
+        """Let workers join on request: on hosts if these stand by, or if only hosts run workers."""
+        joining = [WorkerName(name) for name in added]
+        is_here = self._settings.runs_workers and len(self.registry.standby) < len(joining)
+        if not joining or is_here:
+            return await run.resize_now(joining, leaving)
+        self.registry.want(joining, time.monotonic())
+        self.agents.assign()
+        try:
+            return await run.resize_now(joining, leaving)
+        except ClusterError:
+            for worker in joining:
+                await self.agents.stand_by(worker)
+            raise
 
     async def left(self, worker: WorkerName) -> None:
         """Release the host of a worker that left, once its process has ended."""
