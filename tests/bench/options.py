@@ -16,7 +16,7 @@ from tests.bench.rows.resize import ResizeRow
 from tests.bench.rows.row import Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
-from tests.bench.rows.switched import durability_rows, metrics_rows
+from tests.bench.rows.switched import OutboxRow, durability_rows, metrics_rows
 from tests.bench.scenarios import COST, GROWTH
 
 PAIR_GROUPS = ("cost", "one by one")
@@ -27,7 +27,7 @@ PAIR_ROUNDS = 7
 def all_rows() -> list[Row]:
     """Return every row, in the order in which they take turns."""
     rows: list[Row] = [*map(CostRow, COST), SpeedUpRow(), *durability_rows(), *metrics_rows()]
-    rows += [*in_python_rows(), AnswerCostRow(), CallsRow()]
+    rows += [OutboxRow(), *in_python_rows(), AnswerCostRow(), CallsRow()]
     rows += [MemoryRow(), StartUpRow(), *map(CostRow, GROWTH)]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     rows += map(ResizeRow, RESIZED_KEY_COUNTS)

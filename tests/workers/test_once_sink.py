@@ -12,6 +12,7 @@ import wallaroo
 from tests.workers.durable_sinks import FIRST, SECOND, SLOT, Running, running, until
 from wallaroo.checkpoint.manifest import OutboxBatch
 from wallaroo.errors import MissingObjectError, StoreError
+from wallaroo.metrics.histogram import Histogram
 from wallaroo.names import SinkId
 from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
@@ -123,6 +124,8 @@ async def test_metrics_count_batches_that_a_checkpoint_has_and_the_target_does_n
         facts = worker.runner.batches
         assert (facts["undelivered"], facts["written"], facts["retries"]) == (0, 1, 1)
         assert facts["waiting_s"] == 0
+        delays = Histogram.from_wire(facts["delays"])
+        assert (delays.count, delays.maximum > 0) == (1, True)
 
 
 async def test_an_error_that_cannot_get_better_ends_the_run() -> None:

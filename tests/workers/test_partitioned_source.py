@@ -12,7 +12,7 @@ from tests.workers.source_runner import PATIENCE_S, Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.source_classes import Batch, PartitionedSource, SourceError
 from wallaroo.ingest.read_budget import HoldReason
-from wallaroo_workers.sources.pump import QUEUED_BATCHES_MAX
+from wallaroo_workers.sources import pump, task_pump
 
 LAST = 40
 
@@ -180,15 +180,25 @@ async def test_a_hold_of_the_intake_stops_reading(kind: Any) -> None:
     await played.runner.close()
 
 
+@pytest.fixture
+def queued_max(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many batches may wait: fewer than these sources have."""
+    for module in (pump, task_pump):
+        monkeypatch.setattr(module, "QUEUED_BATCHES_MAX", 4)
+    return 4
+
+
 @pytest.mark.parametrize("kind", [Numbers, WithReader, AsyncNumbers])
-async def test_a_source_is_not_read_while_the_engine_takes_nothing(kind: Any) -> None:
+async def test_a_source_is_not_read_while_the_engine_takes_nothing(
+    kind: Any, queued_max: int
+) -> None:
     async with running(kind()) as played:
         played.engine.is_held = True
         splits = played.runner._splits
         await played.until(lambda: bool(played.engine._queue))
         await played.runner.discover()
         await played.runner.discover()
-        assert splits.queued_count <= QUEUED_BATCHES_MAX
+        assert splits.queued_count <= queued_max
         played.engine.release()
         await played.until_ended("a", "b")
         assert splits.queued_count == 0
@@ -224,8 +234,8 @@ class Much(Numbers):
         return ReaderOfMuch()
 
 
-async def test_a_source_is_asked_while_its_batches_wait_for_the_engine() -> None:
-    assert LAST > QUEUED_BATCHES_MAX
+async def test_a_source_is_asked_while_its_batches_wait_for_the_engine(queued_max: int) -> None:
+    assert queued_max < LAST
     async with running(Much()) as played:
         played.engine.is_held = True
         await played.until(lambda: bool(played.engine._queue))

@@ -30,7 +30,8 @@ class Report:
     ``batches`` is ``None``, or of a sink that is written in batches: ``written``, ``retries``,
     ``rejected``, how long its methods have failed or not returned, ``waiting_s``, and if it is
     exactly once, the batches that a checkpoint has and the target does not, ``undelivered`` and
-    ``undelivered_bytes``; else these are ``None``."""
+    ``undelivered_bytes``, and as a histogram on the wire the nanoseconds from the commit of a
+    checkpoint until its batches were written, ``delays``; else these are ``None``."""
     sources: list[dict[str, Any]] = field(default_factory=list)
     """``pipeline``, ``address``, ``connections``, ``bytes``, ``paused_s``; of a source that is read
     by split also ``splits``, the number of them, and ``reconnects``."""

@@ -2,9 +2,11 @@
 
 The argument ``objects`` puts a stateless computation first, so that records must travel as objects.
 With ``payload-key`` the key is declared as a part of the payload. With ``from-memory COUNT GO`` a
-source with one partition gives so many votes from a list, from when the file ``GO`` is there.
+source with one partition gives so many votes from a list, from when the file ``GO`` is there. With
+``at-least-once`` or ``exactly-once`` a sink of an author writes to the receiver.
 """
 
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +43,12 @@ def application_setup(args: list[str]) -> Any:
     builder.to_state_partition(
         alphabet.add_votes, alphabet.TotalVotes, "letter state", key, letters
     )
-    builder.to_sink(wallaroo.TCPSinkConfig(out_host, out_port, alphabet.encode_votes))
-    return builder.build()
+    sink: Any = wallaroo.TCPSinkConfig(out_host, out_port, alphabet.encode_votes)
+    if "at-least-once" in args:
+        sink = Lines(out_host, out_port)
+    elif "exactly-once" in args:
+        sink = OnceLines(out_host, out_port)
+    return builder.to_sink(sink).build()
 
 
 class Memory(wallaroo.PartitionedSource[Any]):
@@ -65,6 +71,47 @@ class Memory(wallaroo.PartitionedSource[Any]):
         while True:
             # The run is stopped by the command that measures it.
             yield None
+
+
+class Lines(wallaroo.Sink[Any]):
+    """Writes lines to a receiver."""
+
+    encoder = alphabet.encode_votes
+
+    def __init__(self, host: str, port: str) -> None:
+        self.address = host, int(port)
+
+    def open(self) -> None:
+        self.socket = socket.create_connection(self.address)
+
+    def write(self, records: list[Any]) -> None:
+        self.socket.sendall(b"".join(records))
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class OnceLines(wallaroo.OnceSink[Any]):
+    """The same through an outbox; the receiver never forgets anything."""
+
+    encoder = alphabet.encode_votes
+
+    def __init__(self, host: str, port: str) -> None:
+        self.address = host, int(port)
+
+    def open(self, slot: str) -> None:
+        self.socket = socket.create_connection(self.address)
+        self.number = 0
+
+    def last(self) -> int:
+        return self.number
+
+    def write(self, records: list[Any], number: int) -> None:
+        self.socket.sendall(b"".join(records))
+        self.number = number
+
+    def close(self) -> None:
+        self.socket.close()
 
 
 class Bare:

@@ -37,14 +37,22 @@ class SwitchedRow:
         for scenario, runs in pair if len(self._runs_on) % 2 else reversed(pair):
             runs.append(run_cluster(scenario, sample))
 
+    def pairs(self) -> list[tuple[Measured, Measured]]:
+        """Return what was measured in each round, with and without."""
+        return [*zip(self._runs_on, self._runs_off, strict=True)]
+
+    def values(self) -> list[float]:
+        """Return how many times the CPU each pair took."""
+        return [on.ratio / off.ratio for on, off in self.pairs()]
+
     def result(self) -> Result:
-        """Return how many times the CPU it is."""
+        """Return what it costs."""
         runs_on, runs_off = self._runs_on, self._runs_off
         return Result(
             name=self.name,
             group=self.group,
             unit=self._unit,
-            values=[on.ratio / off.ratio for on, off in zip(runs_on, runs_off, strict=True)],
+            values=self.values(),
             target=self._target,
             more={
                 "ratio_without": statistics.median(run.ratio for run in runs_off),
@@ -55,6 +63,28 @@ class SwitchedRow:
                 "cpu_s_per_million": statistics.median(run.cpu_s_per_million for run in runs_on),
             },
         )
+
+
+class OutboxRow(SwitchedRow):
+    """A sink that is exactly once beside the same at least once, both with checkpoints."""
+
+    def __init__(self) -> None:
+        off = Scenario(
+            name="at least once",
+            module="letters",
+            arguments=("at-least-once",),
+            record_count=RECORD_COUNT,
+            is_durable=True,
+        )
+        on = dataclasses.replace(off, name="outbox", arguments=("exactly-once",))
+        super().__init__(on, off, "CPU seconds a million records more than at least once", 0.2)
+
+    def values(self) -> list[float]:
+        """Return the seconds of each pair, on a CPU as fast as that of both bare loops."""
+        return [
+            (on.ratio - off.ratio) * (on.bare_cpu_s_per_million + off.bare_cpu_s_per_million) / 2
+            for on, off in self.pairs()
+        ]
 
 
 def durability_rows() -> list[SwitchedRow]:

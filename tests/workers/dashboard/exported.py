@@ -40,10 +40,10 @@ def gathered(count: int = 1000) -> Gathering:
     counts = RunCounts(Nodes(plan).by_pipeline, is_durable=True)
     gathering = Gathering(plan, counts, time.time)
     nodes, state = Nodes(plan).all, next(iter(plan.states))
-    batches = {"written": 4, "retries": 3, "rejected": 2, "waiting_s": 0.0, "undelivered": 1,
-               "undelivered_bytes": 64}  # fmt: skip
     times = Histogram()
     times.record_all([900_000, 1_200_000])
+    batches = {"written": 4, "retries": 3, "rejected": 2, "waiting_s": 0.0, "undelivered": 1,
+               "undelivered_bytes": 64, "delays": times.to_wire()}  # fmt: skip
     gathering.totals.set_members(["w1", "w2"], 1)
     gathering.tick(now_s - 2)
     for worker, other in (("w1", "w2"), ("w2", "w1")):

@@ -261,7 +261,7 @@ class LivelyCluster:
              "connected": worker != "w4", "waiting": 12 if worker == "w4" else 0,
              "waiting_s": 3.1 if worker == "w4" else 0.0,
              "batches": {"written": 5, "retries": 0, "rejected": 0, "waiting_s": 0.0,
-                         "undelivered": 2, "undelivered_bytes": 4096}
+                         "undelivered": 2, "undelivered_bytes": 4096, "delays": None}
                         if worker == "w3" else None}
             for worker in self.workers
         ]  # fmt: skip

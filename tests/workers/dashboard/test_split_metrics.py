@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.workers.dashboard.exported import exported_families, gathered, view_of
 
 
@@ -41,6 +43,8 @@ def test_prometheus_has_the_batches_of_each_sink() -> None:
     assert values["wallaroo_sink_rejected_total"] == 2
     assert values["wallaroo_sink_undelivered_batches"] == 1
     assert values["wallaroo_sink_undelivered_bytes"] == 64
+    assert values["wallaroo_sink_batch_seconds_count"] == 2
+    assert values["wallaroo_sink_batch_seconds_sum"] == pytest.approx(0.0021)
 
 
 def test_prometheus_has_splits_by_worker_and_lags_by_split() -> None:

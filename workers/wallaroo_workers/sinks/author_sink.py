@@ -140,6 +140,7 @@ class AuthorSink:
             "waiting_s": 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s,
             "undelivered": None,
             "undelivered_bytes": None,
+            "delays": None,
         }
 
     async def _run(self, slow: SlowCall, method: Any, arguments: tuple[Any, ...]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from wallaroo.checkpoint.store import ObjectStore
 from wallaroo.connectors.custom_sinks import Custom
+from wallaroo.metrics.histogram import Histogram
 from wallaroo.names import CheckpointId
 from wallaroo.worker.outbox import Outbox
 from wallaroo.worker.sink_port import FinishCut, OutboxSetup, SinkContext, cut_outbox
@@ -63,11 +64,16 @@ class OnceRunner:
         self._settled_bytes = 0
         """Bytes of earlier outboxes, which were delivered or given up."""
         self._open_count = 0
+        self._delays = Histogram()
+        """Of batches: nanoseconds from the commit of their checkpoint until they were written."""
+        self._committed_s = 0.0
+        """When the last checkpoint was committed. At most one checkpoint's batches are in doubt."""
         self._closing, self._ended = asyncio.Event(), asyncio.Event()
 
     def new_outbox(self, setup: OutboxSetup) -> Outbox:
         """Return an outbox that this runner serves from now on."""
-        self._delivery = Delivery(self._author, self._context, self._store, setup)
+        self._committed_s = asyncio.get_running_loop().time()
+        self._delivery = Delivery(self._author, self._context, self._store, setup, self._written)
         return self._delivery.outbox
 
     @property
@@ -120,7 +126,12 @@ class OnceRunner:
             **self._author.facts(),
             "undelivered": len(in_doubt),
             "undelivered_bytes": sum(batch.byte_count for batch in in_doubt),
+            "delays": self._delays.to_wire(),
         }
+
+    def _written(self) -> None:
+        delay_s = asyncio.get_running_loop().time() - self._committed_s
+        self._delays.record(round(delay_s * 1e9))
 
     def write(self, rows: list[Any]) -> int:
         """Add rows to the outbox."""
@@ -160,7 +171,8 @@ class OnceRunner:
         return cut_outbox(self._present.outbox, checkpoint, is_complete, self._until)
 
     def committed(self, checkpoint: CheckpointId) -> None:
-        """Do nothing: the worker's outboxes know."""
+        """Note the time; the worker's outboxes do all else."""
+        self._committed_s = asyncio.get_running_loop().time()
 
     async def discard(self) -> None:
         """Drop what is not delivered, behind the call that is under way."""

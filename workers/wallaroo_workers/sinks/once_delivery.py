@@ -1,7 +1,7 @@
 """Makes the calls that an outbox asks for, and writes and reads its objects."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from wallaroo.checkpoint.manifest import OutboxBatch
@@ -30,12 +30,19 @@ class Delivery:
     """What one outbox asks for, see ``OutboxPorts``."""
 
     def __init__(
-        self, author: AuthorSink, context: SinkContext, store: ObjectStore, setup: OutboxSetup
+        self,
+        author: AuthorSink,
+        context: SinkContext,
+        store: ObjectStore,
+        setup: OutboxSetup,
+        on_written: Callable[[], None],
     ) -> None:
+        """``on_written`` is called after each batch."""
         self._author = author
         self._context = context
         self._store = store
         self._setup = setup
+        self._on_written = on_written
         self._tasks: set[asyncio.Task[None]] = set()
         self._call: asyncio.Task[None] | None = None
         """The call of the author's sink that is under way."""
@@ -125,6 +132,7 @@ class Delivery:
             await self._failed("write", error)
             return
         self._author.wrote()
+        self._on_written()
         self.outbox.written()
 
     async def _failed(self, method: str, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """Reads a connector in a thread, and hands batches to the event loop.
 
-    reader --poll--> pump --queue of at most 4 batches--> loop: WorkerSplits --take--> engine
+    reader --poll--> pump --queue of at most 16 batches--> loop: WorkerSplits --take--> engine
 
 If the engine does not take, the queue is full, so nothing polls: the client and its server feel
 the back-pressure. Pauses (a replay, a hand-over, too many unprocessed bytes) work in the same way.
@@ -34,7 +34,8 @@ from wallaroo_workers.sources.connector_thread import ConnectorThread, ThreadSto
 from wallaroo_workers.sources.partition_reader import PartitionReader
 from wallaroo_workers.sources.reading import POLL_S, Ended, Failed, Message
 
-QUEUED_BATCHES_MAX = 4
+QUEUED_BATCHES_MAX = 16
+"""Enough that the two threads seldom alternate: to change between them costs more than a batch."""
 
 Deliver = Callable[[Message], None]
 

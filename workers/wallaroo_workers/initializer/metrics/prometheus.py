@@ -235,6 +235,16 @@ def _batches(sinks: list[dict[str, Any]]) -> Iterator[Metric]:
                  by_sink, rows, "undelivered", _SINK)  # fmt: skip
     yield _gauge("wallaroo_sink_undelivered_bytes", "Bytes of these batches.",
                  by_sink, rows, "undelivered_bytes", _SINK)  # fmt: skip
+    delays = HistogramMetricFamily(
+        "wallaroo_sink_batch_seconds",
+        "Time from the commit of a checkpoint until the target of a sink has its batches.",
+        labels=_SINK,
+    )
+    for row in rows:
+        if row["delays"] is not None:
+            labels = [row["name"], row["worker"]]
+            _add_histogram(delays, labels, Histogram.from_wire(row["delays"]))
+    yield delays
 
 
 def _numbered(sinks: list[dict[str, Any]]) -> list[dict[str, Any]]:
