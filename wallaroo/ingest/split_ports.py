@@ -72,6 +72,20 @@ class SplitSource(Protocol):
         """How often the connection was made anew after an error."""
         ...
 
+    @property
+    def split_count(self) -> int:
+        """How many splits this worker reads."""
+        ...
+
+    @property
+    def lag(self) -> int | None:
+        """The sum of the lags that are known; ``None`` if none is."""
+        ...
+
+    def worst_facts(self, count_max: int) -> list[dict[str, Any]]:
+        """Return ``facts`` of the splits that failed or do not go on, then of those that lag."""
+        ...
+
     def facts(self) -> list[dict[str, Any]]:
         """Return of each split what ``wallaroo.metrics.report`` says of it."""
         ...

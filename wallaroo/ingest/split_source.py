@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.ingest.split_batches import SplitBatch, offset_of
+from wallaroo.ingest.split_lags import SplitLags
 from wallaroo.runtime.engine_ports import Origin
 
 
@@ -50,10 +51,15 @@ class SplitEvents(Protocol):
 class Split:
     """One split and where it is."""
 
-    __slots__ = ("_known", "base", "behind_since_s", "end", "held", "held_since_s", "is_caught_up",
-                 "kind", "name", "problem", "reading", "skip_count", "time")  # fmt: skip
+    __slots__ = ("_known", "_lags", "base", "behind_since_s", "end", "held", "held_since_s",
+                 "is_caught_up", "kind", "name", "problem", "reading", "skip_count",
+                 "time")  # fmt: skip
 
-    def __init__(self, name: str, reading: int, position: SplitPosition) -> None:
+    def __init__(
+        self, name: str, reading: int, position: SplitPosition, lags: "SplitLags[Split]"
+    ) -> None:
+        """``lags`` has to know of each change."""
+        self._lags = lags
         is_at = position.kind is SplitKind.AT
         self.name = name
         self.reading = reading
@@ -76,6 +82,7 @@ class Split:
         """The time of the last record that was taken, if records have times."""
         self.problem: str = position.position or "" if self.kind is SplitKind.ENDED else ""
         """Why it ended early, if it did."""
+        lags.changed(self)
 
     @property
     def lag(self) -> int | None:
@@ -102,6 +109,7 @@ class Split:
         """Note that records up to here are taken."""
         self.kind, self.base, self.skip_count = SplitKind.AT, base, skip_count
         self._known = None
+        self._lags.changed(self)
 
     def take_up(self, batch: SplitBatch) -> int:
         """Return how many records of a batch that is next are taken already."""
@@ -123,6 +131,7 @@ class Split:
     def break_off(self, problem: str) -> None:
         """Note why no batch follows."""
         self.problem = problem
+        self._lags.changed(self)
 
     def finish_all(self) -> None:
         """Note that all records are taken, and that none will follow."""
@@ -131,6 +140,8 @@ class Split:
 
     def ends_at(self, end: int | None, held: str, now_s: float) -> None:
         """Note where the connector says that the split ends now, and what holds records back."""
+        if (end, held) != (self.end, self.held):
+            self._lags.changed(self)
         self.end = end
         self.behind_since_s = _since(self.behind_since_s, now_s, self.is_caught_up and self.lag)
         self.held_since_s = _since(self.held_since_s, now_s, held)
@@ -171,6 +182,7 @@ class WorkerSplits:
         self._engine = engine
         self._events = events
         self._splits: dict[str, Split] = {}
+        self.lags: SplitLags[Split] = SplitLags()
         self._queue: deque[tuple[Split, int, SplitBatch | None]] = deque()
         """Split, reading, and batch; ``None`` stands for the end of the split."""
         self._split: Split | None = None
@@ -202,7 +214,7 @@ class WorkerSplits:
         """Add a split, which is at a position that ``positions`` returned for it."""
         assert name not in self._splits, f"split {name!r} is here already"
         self._reading_count += 1
-        split = self._splits[name] = Split(name, self._reading_count, position)
+        split = self._splits[name] = Split(name, self._reading_count, position, self.lags)
         return split
 
     def started(self, name: str, base: Any) -> None:
@@ -213,6 +225,7 @@ class WorkerSplits:
         """Drop a split and its batches; return its position."""
         position = self.position(name)
         split = self._splits.pop(name)
+        self.lags.removed(split)
         if self._split is split:
             self._drop_current()
         waiting = [entry for entry in self._queue if entry[0] is split]

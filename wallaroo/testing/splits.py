@@ -158,6 +158,20 @@ class SimulatedSplits:
         while None in self._offsets.values():
             await self._are_resolved.wait()
 
+    @property
+    def split_count(self) -> int:
+        """How many partitions are read here."""
+        return len(self._offsets)
+
+    @property
+    def lag(self) -> int | None:
+        """Nothing: a simulated cluster measures nothing."""
+        return None
+
+    def worst_facts(self, count_max: int) -> list[dict[str, Any]]:
+        """Return nothing, too."""
+        return []
+
     def facts(self) -> list[dict[str, Any]]:
         """Return nothing: a simulated cluster measures nothing."""
         return []

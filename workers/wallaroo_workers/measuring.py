@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
@@ -103,11 +103,11 @@ class Measuring:
             *self._listening(sources.listeners),
             *self._placed(sources),
         ]
-        splits = {
-            self._plan.pipelines[index].name: source.facts()
+        by_split = {
+            self._plan.pipelines[index].name: source
             for index, source in sources.splits.open_sources.items()
         }
-        source_facts += self._read_by_split(sources, splits)
+        source_facts += self._read_by_split(sources)
         backlog = engine.inbox.byte_count + mesh.backlog_bytes + sinks.backlog_bytes
         process = {
             **self._vitals.take(),
@@ -124,8 +124,12 @@ class Measuring:
             links=_links(mesh),
             sinks=self._sinks(sinks),
             sources=source_facts,
-            splits=_largest_lags(splits),
-            lags=_lags(splits),
+            splits=[
+                {"pipeline": name, **each}
+                for name, source in by_split.items()
+                for each in source.worst_facts(SPLITS_REPORTED_MAX)
+            ],
+            lags={name: lag for name, each in by_split.items() if (lag := each.lag) is not None},
             process=process,
             failures=failures,
             log=logs.new_lines(),
@@ -203,7 +207,7 @@ class Measuring:
             for index, source in sources.placed.items()
         ]
 
-    def _read_by_split(self, sources: Sources, splits: "Splits") -> list[dict[str, Any]]:
+    def _read_by_split(self, sources: Sources) -> list[dict[str, Any]]:
         pipelines = self._plan.pipelines
         return [
             {
@@ -212,36 +216,11 @@ class Measuring:
                 "connections": 0,
                 "bytes": 0,
                 "paused_s": self._paused_s,
-                "splits": len(splits[pipelines[index].name]),
+                "splits": source.split_count,
                 "reconnects": source.reconnect_count,
             }
             for index, source in sources.splits.open_sources.items()
         ]
-
-
-Splits: TypeAlias = Mapping[str, list[dict[str, Any]]]
-"""The facts of all splits that are read here, by pipeline."""
-
-
-def _largest_lags(splits: Splits) -> list[dict[str, Any]]:
-    return [
-        {"pipeline": pipeline, **each}
-        for pipeline, facts in splits.items()
-        for each in sorted(facts, key=_lag_order)[:SPLITS_REPORTED_MAX]
-    ]
-
-
-def _lags(splits: Splits) -> dict[str, int]:
-    return {
-        pipeline: sum(each["lag"] or 0 for each in facts)
-        for pipeline, facts in splits.items()
-        if any(each["lag"] is not None for each in facts)
-    }
-
-
-def _lag_order(split: dict[str, Any]) -> tuple[bool, bool, int]:
-    """Order splits: those that failed, those that do not go on, then those with large lags."""
-    return not split["problem"], not split["held"], -(split["lag"] or 0)
 
 
 def _links(mesh: Mesh) -> list[dict[str, Any]]:

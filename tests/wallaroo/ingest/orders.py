@@ -63,6 +63,12 @@ class NotedSource:
     async def resolved(self) -> None:
         await self.are_started.wait()
 
+    split_count = 0
+    lag = None
+
+    def worst_facts(self, count_max: int) -> list[dict[str, Any]]:
+        return []
+
     def facts(self) -> list[dict[str, Any]]:
         return []
 

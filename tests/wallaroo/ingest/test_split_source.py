@@ -10,6 +10,7 @@ import pytest
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
 from wallaroo.connectors.source_classes import Batch
 from wallaroo.ingest.split_batches import Method, SplitBatch, checked_batch
+from wallaroo.ingest.split_lags import SplitLags
 from wallaroo.ingest.split_source import Split, WorkerSplits
 
 READ = Method(object(), "read")
@@ -309,7 +310,7 @@ def step(
 
 
 def caught_up_split() -> Split:
-    split = Split("s", 1, SplitPosition(SplitKind.AT, [10, 0]))
+    split = Split("s", 1, SplitPosition(SplitKind.AT, [10, 0]), SplitLags())
     split.finish(SplitBatch([], 10, is_caught_up=True))
     return split
 

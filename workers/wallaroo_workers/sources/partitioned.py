@@ -10,6 +10,7 @@ splits, ends, log lines and ends of the run. Methods that are not about reading 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import islice
 from typing import Any
 
 from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
@@ -266,6 +267,24 @@ class PartitionedRunner:
             self._begin(self._notices.run())
 
     # Metrics
+
+    @property
+    def split_count(self) -> int:
+        """How many splits are read here."""
+        return len(self._splits.all)
+
+    @property
+    def lag(self) -> int | None:
+        """How far all splits together are behind; nobody knows while the source is away."""
+        return None if self._waiting is not None else self._splits.lags.total
+
+    def worst_facts(self, count_max: int) -> list[dict[str, Any]]:
+        """Return the facts of splits that matter most, then of any others."""
+        now_s, splits = time.time(), self._splits
+        worst = dict.fromkeys(splits.lags.worst(count_max))
+        others = islice(splits.all.values(), count_max)
+        chosen = islice(dict.fromkeys([*worst, *others]), count_max)
+        return [self._facts(split, now_s) for split in chosen]
 
     def facts(self) -> list[dict[str, Any]]:
         """Return of each split what ``wallaroo.metrics.report`` says of it."""
