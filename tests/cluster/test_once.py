@@ -1,6 +1,8 @@
 """Clusters of real processes with a sink that is exactly once: kill -9 at every point of it."""
 
 import importlib
+import os
+import signal
 import socket
 import sys
 from collections import Counter, defaultdict
@@ -13,6 +15,7 @@ from tests.cluster.harness import (
     APPLICATIONS,
     ending,
     framed,
+    is_gone,
     running,
     send_bytes,
     wait_processed,
@@ -90,6 +93,30 @@ def test_a_worker_may_be_killed_again_while_it_recovers(folder: Path) -> None:
         assert cluster.wait_end() == 0
     assert len([*folder.glob("done-*")]) == len(points)
     check_rows(folder)
+
+
+def test_of_two_runs_on_one_store_a_worker_that_wakes_up_late_writes_nothing(folder: Path) -> None:
+    with running(folder, "once", *options("--freeze", "half")) as first:
+        first.wait_ready()
+        pids = first.pids()
+        wait_until("a worker is frozen", (folder / "done-half").exists)
+        first.signal(signal.SIGSTOP)
+        with running(folder, "once", *options("--take-over")) as second:
+            assert second.wait_end() == 0
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+        assert first.wait_end() == 1
+        wait_until("all of its workers have ended", lambda: all(map(is_gone, pids[1:])))
+    check_rows(folder)
+
+
+def test_a_refused_result_is_left_out_and_the_rest_is_there_once_over_a_crash(folder: Path) -> None:
+    arguments = options("--poison", "k3", "--die", "half of the others")
+    with running(folder, "once", *arguments) as cluster:
+        assert cluster.wait_end() == 0
+        assert {line["step"] for line in cluster.events("record.failed")} == {"sink 0"}
+        assert len(cluster.events("worker.lost")) == 1
+    assert Counter(rows_of(folder)) == Counter(EXPECTED) - Counter([("k3", 3)])
 
 
 @pytest.mark.parametrize("point", IN_DELIVERY)

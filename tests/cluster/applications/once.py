@@ -1,7 +1,8 @@
 """Counts numbered lines by key, into a folder that keeps each batch as one file, exactly once.
 
 A slot is a folder, and a batch is a file in it, named by its number. Opening a slot renames the
-folder, so a process that opened it before finds it no more. ``killed_sinks`` has its options.
+folder, so a process that opened it before finds it no more. ``killed_sinks`` has its options. With
+``--poison KEY`` the target refuses the third count of this key, after half of the batch.
 """
 
 import pickle
@@ -16,6 +17,9 @@ from killed_sinks import Killed, application
 class Batches(Killed, wallaroo.OnceSink[tuple[str, int]]):
     """Rows and number are one file, and its name appears in one step."""
 
+    poison = ""
+    has_refused = False
+
     def open(self, slot: str, /) -> None:
         self.at("opening again")
         if not self.folder.exists():
@@ -24,6 +28,8 @@ class Batches(Killed, wallaroo.OnceSink[tuple[str, int]]):
         self.slot = self.folder / f"{slot}@{time.time_ns()}"
         if found:
             found[0].rename(self.slot)
+            # The process that opened it before may still write into this file.
+            (self.slot / "written").unlink(missing_ok=True)
         else:
             self.slot.mkdir()
         self.at("opened again")
@@ -38,7 +44,11 @@ class Batches(Killed, wallaroo.OnceSink[tuple[str, int]]):
         with written.open("wb") as file:
             file.write(pickle.dumps(records)[:20])
             file.flush()
-            self.at("half")
+            refused = {i: "poison" for i, row in enumerate(records) if row == (self.poison, 3)}
+            if refused:
+                self.has_refused = True
+                raise wallaroo.Rejected(refused)
+            self.at("half of the others" if self.has_refused else "half")
             file.seek(0)
             file.write(pickle.dumps(records))
         self.at("all")
@@ -57,4 +67,6 @@ def rows_in(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def application_setup(args: list[str]) -> wallaroo.Application:
+    if "--poison" in args:
+        Batches.poison = args[args.index("--poison") + 1]
     return application("once", Batches, args)
