@@ -191,15 +191,15 @@ def test_a_worker_that_hangs_does_not_hide_the_others(asked: Asked) -> None:
     pid = asked.cluster.pid("w2")
     os.kill(pid, signal.SIGSTOP)
     try:
-        status = asked.json("status", "--timeout", "0.3")
-        keys = asked.ask("keys", "--timeout", "0.3")
+        status = asked.json("status", "--timeout", "3")
+        keys = asked.ask("keys", "--timeout", "3")
     finally:
         os.kill(pid, signal.SIGCONT)
     first, second = status["workers"]
     assert (first["state"], second["state"]) == ("running", "not answering")
-    assert second["problem"] == "worker w2 did not answer in 0.3 s"
+    assert second["problem"] == "worker w2 did not answer in 3 s"
     assert keys.exit_code == 1
-    assert "did not answer in 0.3 s" in keys.stderr
+    assert "did not answer in 3 s" in keys.stderr
     assert asked.json("status")["workers"][1]["state"] == "running"
 
 
@@ -305,7 +305,7 @@ def test_a_drained_cluster_can_be_looked_at_until_it_is_stopped(tmp_path: Path) 
         assert asked.json("stop")["stopped"]
         assert all(is_gone(pid) for pid in pids[1:])
         # The connection ended with the process; all that is left of it is its exit status.
-        assert asked.cluster.wait_end(timeout_s=1.0) == 0
+        assert asked.cluster.wait_end() == 0
         asked.refused("status", status=3)
 
 

@@ -199,7 +199,7 @@ def test_no_worker_outlives_a_killed_initializer_even_in_a_function_that_never_e
             send_bytes(cluster.source_port(), framed(record))
             wait_until("the function is running", (tmp_path / "lingering").exists)
             cluster.signal(signal.SIGKILL)
-            wait_until("all have ended", lambda: all(is_gone(pid) for pid in pids), timeout_s=10)
+            wait_until("all have ended", lambda: all(is_gone(pid) for pid in pids))
             assert cluster.wait_end() == -signal.SIGKILL
         finally:
             for pid in pids[1:]:

@@ -133,7 +133,7 @@ def test_a_killed_worker_is_back_at_once_and_the_others_keep_their_totals(tmp_pa
         assert (line["level"], line["worker"], line["epoch"]) == ("warning", "w2", 2)
         assert "SIGKILL" in line["reason"]
         assert line["lost"] == "its state and the records it held"
-        again = cluster.wait_ready(epoch=2, timeout_s=10)
+        again = cluster.wait_ready(epoch=2)
         cluster.wait_event("application.ready_again")
         pids = [[worker["pid"] for worker in facts["workers"]] for facts in (first, again)]
         assert [old == new for old, new in zip(*pids, strict=True)] == [True, False, True]

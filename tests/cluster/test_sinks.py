@@ -62,7 +62,7 @@ def test_an_interrupt_while_a_sink_is_waited_for_ends_the_run_at_once(tmp_path: 
     with echo(tmp_path, f"127.0.0.1:{unused_port()}", "--workers", "2") as cluster:
         cluster.wait_event("sink.waiting", 2)
         cluster.signal(signal.SIGINT)
-        assert cluster.wait_end(timeout_s=3) == 0
+        assert cluster.wait_end() == 0
         assert cluster.errors == []
 
 
@@ -138,7 +138,7 @@ def test_a_stalled_sink_holds_up_the_stop_until_it_is_asked_for_again(tmp_path: 
         assert flushing["address"] == receiver.address
         assert flushing["bytes_queued"] > 0
         cluster.signal(signal.SIGINT)
-        assert cluster.wait_end(timeout_s=3) == 1
+        assert cluster.wait_end() == 1
         assert cluster.errors == ["Error: stopped immediately; what was not yet delivered is lost"]
         assert all(is_gone(pid) for pid in pids)
     receiver.may_read.set()

@@ -56,7 +56,7 @@ class Sink(FileSinkRunner):
 async def sink_to(path: Path, stage: str | None = None) -> AsyncIterator[Sink]:
     sink = Sink(path, stage)
     work = asyncio.create_task(sink.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await sink.connected()
         yield sink
     work.cancel()

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.workers.dashboard.lively import HOSTILE, LivelyCluster
 from tests.workers.dashboard.serving import SECRET, served
 from wallaroo.errors import ClusterError, ConfigError
-from wallaroo_workers.dashboard import guards, live
+from wallaroo_workers.dashboard import freshness, guards, live
 from wallaroo_workers.dashboard.server import BODY_BYTES_MAX, Dashboard
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.network.frames import split_address
@@ -79,12 +79,14 @@ async def test_every_answer_lets_a_browser_load_from_here_only(page: aiohttp.Cli
 
 
 async def test_a_snapshot_is_made_once_a_second_for_all(
-    page: aiohttp.ClientSession, cluster: LivelyCluster
+    page: aiohttp.ClientSession, cluster: LivelyCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A loaded machine takes more than a second for these requests.
+    monkeypatch.setattr(freshness, "AGE_MAX_S", 1000.0)
     for _ in range(5):
         async with page.get("/api/snapshot") as response:
             assert (await response.json())["application"] == "market spread"
-    assert cluster.snapshot_count <= 2
+    assert cluster.snapshot_count == 1
 
 
 async def test_history_is_kept_for_three_windows(
@@ -158,15 +160,17 @@ async def test_listeners_hear_a_snapshot_each_second(page: aiohttp.ClientSession
 
 
 async def test_nothing_is_made_when_nobody_looks(
-    page: aiohttp.ClientSession, cluster: LivelyCluster, monkeypatch: pytest.MonkeyPatch
+    page: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "INTERVAL_S", 0.01)
     async with page.get("/api/live") as response:
         await events(response, 2)
     async with page.get("/api/live") as response:
         await events(response, 1)
-    count = cluster.snapshot_count
-    assert count <= 3
+    for task in asyncio.all_tasks():
+        if "Live._tick" in repr(task.get_coro()):
+            async with asyncio.timeout(WAIT_S):
+                await task
 
 
 async def test_there_is_room_for_so_many_listeners(
