@@ -21,6 +21,7 @@ from tests.kafka.broker import PASSWORD, USER, Broker, run_tool
 from tests.workers.source_runner import Played, running, stored
 from wallaroo.checkpoint.split_positions import INITIAL, SplitKind, SplitPosition
 from wallaroo.connectors.custom import Partitioned
+from wallaroo.testing.kit import check_source
 from wallaroo_connectors import kafka as connector
 from wallaroo_connectors.kafka import KafkaSourceConfig, Message, client
 from wallaroo_connectors.kafka import ends as ends_module
@@ -97,6 +98,13 @@ async def test_a_position_is_exact_at_any_message(kafka: Broker) -> None:
     async with running(source_of(kafka, topic), positions) as played:
         await played.until(lambda: len(before) + len(played.records) >= 500)
     assert before + played.records == [value for _, _, value in numbered(topic, 500)]
+
+
+def test_positions_give_the_same_messages_again(kafka: Broker) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, numbered(topic, 300) + numbered(topic, 200, 1))
+    # Fewer than there are: the end of a partition would only be noticed by its silence.
+    check_source(source_of(kafka, topic), record_count_max=200)
 
 
 async def test_a_split_that_was_removed_and_added_reads_on_where_it_was(kafka: Broker) -> None:
