@@ -37,6 +37,7 @@ PUBLIC: dict[str, set[str]] = {
         "ComputationAsync",
         "ComputationBatch",
         "ComputationMulti",
+        "Context",
         "DELETE",
         "Decoder",
         "Delete",

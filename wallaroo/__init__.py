@@ -101,6 +101,7 @@ from wallaroo.durations import (
     seconds,
 )
 from wallaroo.errors import WallarooError, WallarooParameterError
+from wallaroo.operators.context import Context
 from wallaroo.operators.results import DELETE, Delete
 from wallaroo.timing.window_spec import Result, Window
 from wallaroo.topology.plan import Application
@@ -122,6 +123,7 @@ __all__ = [
     "ComputationAsync",
     "ComputationBatch",
     "ComputationMulti",
+    "Context",
     "CountWindowsBuilder",
     "CustomKafkaSinkCLIParser",
     "CustomKafkaSourceCLIParser",

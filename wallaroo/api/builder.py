@@ -14,11 +14,15 @@ from wallaroo.api.pipeline import Pipeline, node_of, source_called_wrongly, sour
 from wallaroo.api.readers import read_name, read_upgrades
 from wallaroo.api.roles import (
     KeyExtractorFunction,
+    OwnStateContextMultiStep,
+    OwnStateContextStep,
     OwnStateMultiStep,
     OwnStateStep,
     PartitionFunction,
     RecordKey,
     RecordKeyT,
+    StateContextMultiStep,
+    StateContextStep,
     StatelessMultiStep,
     StatelessStep,
     StateMultiStep,
@@ -26,6 +30,7 @@ from wallaroo.api.roles import (
 )
 from wallaroo.api.source_keys import SourceKey
 from wallaroo.api.time_validation import time_order_mistakes
+from wallaroo.api.timer_validation import event_time_mistakes, expiry_mistakes
 from wallaroo.api.validation import application_mistakes, order_mistakes
 from wallaroo.api.windows import WindowStep
 from wallaroo.connectors.base import SinkConfig, SourceConfig
@@ -96,7 +101,11 @@ class ApplicationBuilder(Generic[R_co]):
     @overload
     def to(self, computation: OwnStateMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
     @overload
+    def to(self, computation: OwnStateContextMultiStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
     def to(self, computation: OwnStateStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
+    @overload
+    def to(self, computation: OwnStateContextStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
     @overload
     def to(self, computation: StatelessStep[R_co, Q]) -> "ApplicationBuilder[Q]": ...
     @overload
@@ -133,7 +142,10 @@ class ApplicationBuilder(Generic[R_co]):
 
     def to_stateful(
         self,
-        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        computation: StateStep[R_co, S, Q]
+        | StateMultiStep[R_co, S, Q]
+        | StateContextStep[R_co, S, Q]
+        | StateContextMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
     ) -> "ApplicationBuilder[Q]":
@@ -148,7 +160,10 @@ class ApplicationBuilder(Generic[R_co]):
 
     def to_state_partition(
         self,
-        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        computation: StateStep[R_co, S, Q]
+        | StateMultiStep[R_co, S, Q]
+        | StateContextStep[R_co, S, Q]
+        | StateContextMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
         partition_function: PartitionFunction[R_co] | PayloadKey | SourceKey,
@@ -215,6 +230,7 @@ class ApplicationBuilder(Generic[R_co]):
             *merging,
             *application_mistakes(drafts, self._place),
             *time_order_mistakes(drafts),
+            *expiry_mistakes(drafts),
         ]
         if mistakes or self._name is None:
             # An object with a mistake may be used several times.
@@ -222,7 +238,7 @@ class ApplicationBuilder(Generic[R_co]):
         declared = tuple(draft.declaration() for draft in drafts)
         graph = Graph(self._name, declared)
         plan = compile_graph(graph)
-        if mistakes := order_mistakes(graph, plan):
+        if mistakes := [*order_mistakes(graph, plan), *event_time_mistakes(graph, plan)]:
             raise WallarooParameterError(mistakes)
         return replace(plan, states=read_upgrades(plan.states))
 

@@ -119,8 +119,12 @@ class Decorated(BaseWrapped, Generic[P, Q_co]):
         if callable(self.function):
             what = f"{short_name(self.function)}, decorated with {self.decorator},"
         yield from function_problems(
-            self.function, what, self.arguments, keywords=self._keywords(), kinds=self.kinds
+            self.function, what, self._arguments(), keywords=self._keywords(), kinds=self.kinds
         )
+
+    def _arguments(self) -> tuple[str, ...]:
+        """Return the arguments with which a worker calls this function, by position."""
+        return self.arguments
 
     def _keywords(self) -> tuple[str, ...]:
         """Return the keywords with which a worker calls the function besides."""

@@ -34,11 +34,15 @@ from wallaroo.api.readers import (
 )
 from wallaroo.api.roles import (
     KeyExtractorFunction,
+    OwnStateContextMultiStep,
+    OwnStateContextStep,
     OwnStateMultiStep,
     OwnStateStep,
     PartitionFunction,
     RecordKey,
     RecordKeyT,
+    StateContextMultiStep,
+    StateContextStep,
     StatelessMultiStep,
     StatelessStep,
     StateMultiStep,
@@ -89,7 +93,11 @@ class Pipeline(Generic[R_co]):
     @overload
     def to(self, computation: OwnStateMultiStep[R_co, Q]) -> "Pipeline[Q]": ...
     @overload
+    def to(self, computation: OwnStateContextMultiStep[R_co, Q]) -> "Pipeline[Q]": ...
+    @overload
     def to(self, computation: OwnStateStep[R_co, Q]) -> "Pipeline[Q]": ...
+    @overload
+    def to(self, computation: OwnStateContextStep[R_co, Q]) -> "Pipeline[Q]": ...
     @overload
     def to(self, computation: StatelessStep[R_co, Q]) -> "Pipeline[Q]": ...
     @overload
@@ -134,7 +142,10 @@ class Pipeline(Generic[R_co]):
 
     def to_stateful(
         self,
-        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        computation: StateStep[R_co, S, Q]
+        | StateMultiStep[R_co, S, Q]
+        | StateContextStep[R_co, S, Q]
+        | StateContextMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
     ) -> "Pipeline[Q]":
@@ -148,7 +159,10 @@ class Pipeline(Generic[R_co]):
 
     def to_state_partition(
         self,
-        computation: StateStep[R_co, S, Q] | StateMultiStep[R_co, S, Q],
+        computation: StateStep[R_co, S, Q]
+        | StateMultiStep[R_co, S, Q]
+        | StateContextStep[R_co, S, Q]
+        | StateContextMultiStep[R_co, S, Q],
         state_class: Callable[[], S],
         state_name: str,
         partition_function: PartitionFunction[R_co] | PayloadKey | SourceKey,

@@ -274,6 +274,7 @@ def _read_decorated(
         always_changes=has_own_state,
         waiting=computation.waiting,
         resources=computation.resources,
+        timing=computation.timing(),
     )
     own_state = computation.state_class if isinstance(computation, _OWN_STATE) else None
     return StepReading(declared, own_state)

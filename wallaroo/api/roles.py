@@ -10,6 +10,7 @@ Nothing looks at these types when an application runs: ``wallaroo.api.readers`` 
 
 from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeVar
 
+from wallaroo.operators.context import Context
 from wallaroo.operators.results import Delete
 from wallaroo.type_variables import Q, Q_co, R_co, R_contra, S_contra
 
@@ -132,6 +133,71 @@ class OwnStateMultiStep(Protocol[R_contra, Q]):
 
     def compute_multi(
         self, record: R_contra, state: Any, /
+    ) -> list[Q] | list[Q | None] | tuple[list[Q] | list[Q | None] | None, Delete] | None:
+        """Return the results, or ``None``; with ``DELETE`` in a pair the state is deleted."""
+        ...
+
+
+class StateContextStep(Protocol[R_contra, S_contra, Q_co]):
+    """A computation with state and context, with one result."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def compute(
+        self, record: R_contra, state: S_contra, context: Context, /
+    ) -> tuple[Q_co | None, bool | Delete]:
+        """Return the result, or ``None``, and whether the state has changed or is to be
+        deleted."""
+        ...
+
+
+class StateContextMultiStep(Protocol[R_contra, S_contra, Q]):
+    """A computation with state and context, with many results."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def compute_multi(
+        self, record: R_contra, state: S_contra, context: Context, /
+    ) -> tuple[list[Q] | list[Q | None] | None, bool | Delete]:
+        """Return the results, and whether the state has changed or is to be deleted."""
+        ...
+
+
+class OwnStateContextStep(Protocol[R_contra, Q_co]):
+    """A computation with a state of its own and context, with one result."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def initial_state(self) -> Any:
+        """Return a new state object."""
+        ...
+
+    def compute(
+        self, record: R_contra, state: Any, context: Context, /
+    ) -> Q_co | tuple[Q_co | None, Delete] | None:
+        """Return the result, or ``None``; with ``DELETE`` in a pair the state is deleted."""
+        ...
+
+
+class OwnStateContextMultiStep(Protocol[R_contra, Q]):
+    """A computation with a state of its own and context, with many results."""
+
+    def name(self) -> str:
+        """Return the name of the step."""
+        ...
+
+    def initial_state(self) -> Any:
+        """Return a new state object."""
+        ...
+
+    def compute_multi(
+        self, record: R_contra, state: Any, context: Context, /
     ) -> list[Q] | list[Q | None] | tuple[list[Q] | list[Q | None] | None, Delete] | None:
         """Return the results, or ``None``; with ``DELETE`` in a pair the state is deleted."""
         ...

@@ -26,6 +26,7 @@ from wallaroo.describing import with_article
 from wallaroo.errors import StateObjectError
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.fingerprint import outline, timing_in
 from wallaroo.topology.plan import Application, State, held_states
 from wallaroo.topology.waiting import HELD
@@ -183,7 +184,7 @@ class UpgradeGate:
                 data = await self._store.get(part.name)
                 for chunk in read_part(data, part, self._store.describe(part.name)):
                     objects = [each for each in chunk.states() if each is not None]
-                    if timing is not None:
+                    if isinstance(timing, WindowSpec):
                         objects = [
                             inner
                             for each in objects

@@ -13,7 +13,7 @@ each round was resized again each time, up to 30 ms at once. It is also why list
 chunk by chunk (``_spent``), and not all at once when a checkpoint is committed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.timing.pane_saving import PaneChunk
@@ -47,7 +47,7 @@ class StateChanges:
     """The changed keys of one state on one worker, and those that a checkpoint still has to
     write."""
 
-    def __init__(self, states: dict[Any, Any]) -> None:
+    def __init__(self, states: Mapping[Any, Any]) -> None:
         self._states = states
         self.marks: dict[Any, object] = {}
         """``current_mark``, ``frozen_mark``, or ``None`` for a key that is written."""

@@ -29,7 +29,7 @@ from wallaroo.operators.batches import (
 from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.key_splitter import KeySplitter
-from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.keyed_times import states_of
 from wallaroo.operators.routes import Routes
 from wallaroo.operators.saved_state import Progress, SavedState
 from wallaroo.operators.station_records import StationRecords
@@ -87,6 +87,8 @@ class DataflowOptions:
     """What steps get by keyword; it is complete before the first ``bind``."""
     is_interrupt: Callable[[BaseException], bool] | None = None
     """Says of an error whether it is meant for the process, as Ctrl-C is, and stops the run."""
+    wall_ns: Callable[[], int] = field(default=lambda: 0)
+    """Nanoseconds since 1970, for alarms and keys that expire."""
 
 
 class Dataflow:
@@ -96,9 +98,7 @@ class Dataflow:
         self._plan = plan
         self._me = me
         self._options = options
-        self.states = {
-            name: KeyedState(tracks_changes=options.tracks_changes) for name in plan.states
-        }
+        self.states = states_of(plan, tracks_changes=options.tracks_changes)
         self._sink_output: dict[SinkId, list[Any]] = {
             SinkId(index): [] for index in range(len(plan.sinks))
         }
@@ -112,11 +112,10 @@ class Dataflow:
         self._nodes = Nodes(plan)
         self.tally = Tally(plan, counts_steps=options.clock_ns is not None)
         """The records counted on this worker."""
-        self.timed = timed_states_of(self, plan, tracks_changes=options.tracks_changes)
-        self.saved_states: dict[str, SavedState] = {**self.states}
+        self.timed = timed_states_of(self, plan, options.tracks_changes, options.wall_ns)
+        more = {} if self.timed is None else self.timed.saved_states()
+        self.saved_states: dict[str, SavedState] = {**self.states, **more}
         """What checkpoints and moves take of each state, in the order of the plan."""
-        if self.timed is not None:
-            self.saved_states |= self.timed.saved_states()
         self.waiting = StationRecords(plan, me, self.tally, options.resources, self)
         self.probe: Probe | None = None
         if options.clock_ns is not None:
@@ -126,9 +125,7 @@ class Dataflow:
         self._sources: list[list[Run]] = []
         """By pipeline with a source: the chain, and a watched copy of it if there is a probe."""
         self._batches: dict[tuple[EdgeId, bool], list[Run]] = {}
-        self._index_of: dict[str, int] = {
-            pipeline.name: index for index, pipeline in enumerate(plan.flows)
-        }
+        self._index_of = {flow.name: index for index, flow in enumerate(plan.flows)}
         self._pipeline_of_edge = _pipelines_of_edges(plan)
         self._travels_as_payload = frozenset(
             edge
@@ -175,6 +172,7 @@ class Dataflow:
             held_appends=self.waiting.appends,
             timed_stores={} if self.timed is None else self.timed.stores,
             gives={} if self.timed is None else self.timed.gives,
+            keyed_steps={} if self.timed is None else self.timed.keyed.steps,
             nodes=self._nodes,
             tally=self.tally,
         )
@@ -275,6 +273,8 @@ class Dataflow:
         Return their highest time, if they need one; they were read at ``read_ns``.
         """
         self.tally.taken[pipeline] += len(records)
+        if self.timed is not None:
+            self.timed.begin_slice(read_ns)
         runs, columns = self._sources[pipeline], [records]
         is_timed = pipeline in self._timed_flows
         if pipeline in self._splitters:
@@ -349,6 +349,8 @@ class Dataflow:
         """
         runs = self._batches[edge, batch.records is not None]
         self.tally.received[edge] += count
+        if self.timed is not None:
+            self.timed.begin_slice(read_ns)
         read = read_ns if batch.times is not None else None
         self.run_columns(runs, batch.columns(first, count), read, is_watched=is_watched)
 

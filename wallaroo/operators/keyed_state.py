@@ -47,7 +47,10 @@ class KeyedState(Mapping[Any, Any]):
         """Return a cursor that reads the keys while records go on."""
         return KeyCursor(self)
 
-    progress: Progress | None = None
+    @property
+    def progress(self) -> Progress | None:
+        """Return nothing: it has no time."""
+        return None
 
     # As a checkpoint holds them
 
@@ -109,6 +112,12 @@ class KeyedState(Mapping[Any, Any]):
         if self.changes is not None:
             self.changes.mark_replaced(key)
         self.objects[key] = value
+
+    def before_change(self, key: Any, *, may_remove: bool = False) -> None:
+        """Note that the object of a key is about to change, be set or, perhaps, be removed."""
+        self.deleted_count += may_remove
+        if self.changes is not None:
+            self.changes.mark_deleted(key)
 
     def mark_changed(self, keys: Iterable[Any]) -> None:
         """Write those of ``keys`` that are here in this or the next checkpoint."""

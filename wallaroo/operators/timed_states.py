@@ -20,11 +20,13 @@ from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Tally
 from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
+from wallaroo.operators.keyed_times import KeyedTimes
 from wallaroo.operators.saved_state import SavedState
 from wallaroo.operators.timed_store import Due, TimedStore
 from wallaroo.operators.timed_windows import store_of
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import write_port
+from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.plan import Application, Flow, Step
 from wallaroo.topology.ports import Port
 
@@ -51,20 +53,23 @@ class TimedStates:
         plan: Application,
         *,
         tracks_changes: bool = False,
+        wall_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         """With ``tracks_changes`` checkpoints are on."""
         self._plan = plan
         self._tally = worker.tally
         self._fail = worker.fail
         self._steps: dict[str, tuple[Flow, Step]] = {
-            step.state: (flow, step) for flow, step in _timed_steps(plan) if step.state is not None
+            step.state: (flow, step) for flow, step in _window_steps(plan) if step.state is not None
         }
         self._pipelines = {name: plan.flows.index(flow) for name, (flow, _) in self._steps.items()}
+        self.keyed = KeyedTimes(plan, worker.states, wall_ns)
+        """State computations that do something by time."""
         self.stores: dict[str, TimedStore] = {}
         """By state, in the order of the plan: each comes behind all that its records come from."""
         for name in self._steps:
             timing = plan.states[name].timing
-            assert timing is not None
+            assert isinstance(timing, WindowSpec)
             state = worker.states[name]
             self.stores[name] = store_of(name, timing, state, tracks_changes=tracks_changes)
         self._fired: dict[str, Callable[..., None]] = {}
@@ -72,8 +77,9 @@ class TimedStates:
 
     @property
     def names(self) -> list[str]:
-        """Return the states, upstream first."""
-        return [*self.stores]
+        """Return the states that have a clock, upstream first."""
+        clocked = {*self.stores, *self.keyed.names}
+        return [name for name in self._plan.states if name in clocked]
 
     @property
     def gives(self) -> dict[str, Callable[[int], None]]:
@@ -90,16 +96,32 @@ class TimedStates:
         for name, (flow, _) in self._steps.items():
             self._fired[name] = write_port(self._plan, flow, Port.FIRED, bindings)
             self._late[name] = write_port(self._plan, flow, Port.LATE, bindings)
+        self.keyed.write_chains(bindings)
 
     # The clock
 
+    def begin_slice(self, read_ns: int) -> None:
+        """Note that a slice of records follows, which were read at this time; 0 if unknown."""
+        self.keyed.begin_slice(read_ns)
+
     def advance(self, state: str, clock: int) -> None:
         """Move the clock of a state; ``fire_some`` runs what is due then."""
-        self.stores[state].advance(clock)
+        if state in self.stores:
+            self.stores[state].advance(clock)
+        else:
+            self.keyed.advance(state, clock)
+
+    def clock(self, state: str) -> int:
+        """Return the clock of a state."""
+        return self.stores[state].clock if state in self.stores else self.keyed.clock(state)
+
+    def has_due(self, state: str) -> bool:
+        """Return whether something of a state is due."""
+        return self.stores[state].has_due if state in self.stores else self.keyed.has_due(state)
 
     def fired(self, state: str) -> int:
         """Return up to when everything of a state is given."""
-        return self.stores[state].fired
+        return self.stores[state].fired if state in self.stores else self.keyed.fired(state)
 
     @property
     def due_state(self) -> str | None:
@@ -107,17 +129,23 @@ class TimedStates:
         for name, store in self.stores.items():
             if store.has_due:
                 return name
-        return None
+        return self.keyed.due_state
 
     def fire_some(self, key_count_max: int) -> int:
         """Run a part of what is due of this state; return for how many keys work was done. It is 0
         only if nothing is due."""
         state = self.due_state
-        return 0 if state is None else self._fire(state, self.stores[state], key_count_max)
+        if state is None:
+            return 0
+        if state in self.stores:
+            return self._fire(state, self.stores[state], key_count_max)
+        return self.keyed.fire_some(state, key_count_max)
 
     def pipeline_of(self, state: str) -> int:
-        """Return the index of the pipeline that a state ends."""
-        return self._pipelines[state]
+        """Return the index of the pipeline that a state ends, or is in."""
+        if state in self._pipelines:
+            return self._pipelines[state]
+        return self.keyed.pipeline_of(state)
 
     def give(self, state: str, time: int) -> None:
         """Run what a record with this time has caused by itself, and late records."""
@@ -158,19 +186,19 @@ class TimedStates:
 
 
 def timed_states_of(
-    worker: Worker, plan: Application, *, tracks_changes: bool
+    worker: Worker, plan: Application, tracks_changes: bool, wall_ns: Callable[[], int]
 ) -> TimedStates | None:
     """Return the timed states of a plan; ``None`` if it has none."""
     if all(state.timing is None for state in plan.states.values()):
         return None
-    return TimedStates(worker, plan, tracks_changes=tracks_changes)
+    return TimedStates(worker, plan, tracks_changes=tracks_changes, wall_ns=wall_ns)
 
 
-def _timed_steps(plan: Application) -> list[tuple[Flow, Step]]:
+def _window_steps(plan: Application) -> list[tuple[Flow, Step]]:
     return [
         (flow, step)
         for flow in plan.flows
         for stage in flow.stages
         for step in stage.steps
-        if step.state is not None and plan.states[step.state].timing is not None
+        if step.window is not None
     ]

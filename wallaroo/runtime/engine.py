@@ -29,6 +29,7 @@ from wallaroo.runtime.engine_clocks import EngineClocks, EngineParts
 from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, SourceRunner
 from wallaroo.runtime.inbox import Inbox, Link
 from wallaroo.runtime.stations import Stations
+from wallaroo.runtime.wall_clock import WallClock
 from wallaroo.wire.data_frames import Barrier, ClockFrame, MovingFrame, NumberedFrame
 
 TURN_S = 0.008
@@ -68,6 +69,8 @@ class Engine:
         self._calls = calls
         self._stations: Stations | None = None
         """``None`` if records wait at no step."""
+        self._wall: WallClock | None = None
+        """``None`` if nothing depends on it."""
         self._events = events
         self.inbox = Inbox()
         self._sources: deque[SourceRunner] = deque()
@@ -111,11 +114,16 @@ class Engine:
                 dataflow, self._calls, self._clock, self._alarms, self.schedule
             )
         self.timing = None
-        if self._due is not None:
+        if self._due is not None and timed is not None and timed.names:
             parts = EngineParts(
                 self._sources, self._stations, self._due, self.call_later, self.schedule
             )
             self.timing = EngineClocks(dataflow, parts, self._wall_ns)
+        if self._wall is not None:
+            self._wall.close()
+            self._wall = None
+        if timed is not None and timed.keyed.steps:
+            self._wall = WallClock(timed.keyed, self._clock, self._alarms, self.schedule)
 
     def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
         """Call ``run`` after a delay, unless the worker starts again before that.
@@ -159,9 +167,11 @@ class Engine:
             self._stations.save()
 
     def restore_held(self) -> None:
-        """Let those records wait at steps that the states have now."""
+        """Let those records wait at steps that the states have now, and find what is due."""
         if self._stations is not None:
             self._stations.restore()
+        if self._wall is not None:
+            self._wall.restore()
 
     def check(self) -> None:
         """Assert the invariants of what waits here."""
@@ -285,6 +295,8 @@ class Engine:
             self._stop(stop.failure)
             return
         self.flush()
+        if self._wall is not None:
+            self._wall.arm()
         self._events.turn_ended()
         self.schedule()
 

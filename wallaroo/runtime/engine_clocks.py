@@ -51,7 +51,7 @@ class EngineClocks:
 
     def has_due(self, state: str) -> bool:
         """Return whether a state has results that are due."""
-        return self._timed.stores[state].has_due
+        return self._timed.has_due(state)
 
     def earliest_waiting(self, step: StepId) -> int | None:
         """Return the earliest time of the records that wait at a step."""

@@ -109,7 +109,11 @@ class _Collection:
             name: Dataflow(
                 self._plan,
                 name,
-                DataflowOptions(is_interrupt=is_interrupt, resources=self._resources[name].made),
+                DataflowOptions(
+                    is_interrupt=is_interrupt,
+                    resources=self._resources[name].made,
+                    wall_ns=lambda: self._clocks.now_ns,
+                ),
             )
             for name in self._names
         }
@@ -126,6 +130,8 @@ class _Collection:
         try:
             for name in self._order:
                 self._run_source(index_of[name], self._sources[name])
+            self._clocks.end_input()
+            self._settle()
         except StopOnError as stop:
             # What has interrupted user code.
             assert stop.__cause__ is not None

@@ -140,19 +140,26 @@ class VirtualTime:
         """Note that a source has no more items."""
         self._sources[pipeline].end()
 
+    def end_input(self) -> None:
+        """Note that all sources have ended: alarms that are pending are due."""
+        for worker in self._workers:
+            worker.keyed.end_input()
+
     def follow(self) -> bool:
         """Move the clocks of all states to where their inputs are; return whether any moved."""
         has_moved = False
         for worker in self._workers:
-            for state, store in worker.stores.items():
+            for state in worker.names:
                 time = self._before(state).time
-                if time > store.clock:
+                if time > worker.clock(state):
                     worker.advance(state, time)
                     has_moved = True
         return has_moved
 
     def fire(self) -> bool:
         """Run what is due; return whether anything was."""
+        for worker in self._workers:
+            worker.keyed.advance_wall()
         return sum(worker.fire_some(1) for worker in self._workers) > 0
 
     def late_counts(self) -> dict[str, int]:
@@ -178,9 +185,10 @@ class VirtualTime:
     def _behind(self, state: str) -> Watermark:
         before = self._before(state)
         fired = min(worker.fired(state) for worker in self._workers)
-        stores = [worker.stores[state] for worker in self._workers]
         # What is due has earlier times, so nobody may go on without it.
-        is_due = any(store.has_due or store.clock < before.time for store in stores)
+        is_due = any(
+            worker.has_due(state) or worker.clock(state) < before.time for worker in self._workers
+        )
         return Watermark(fired, Status.ACTIVE if is_due else before.status)
 
     def _start(self, flow: int) -> Watermark:
@@ -214,5 +222,7 @@ def _timed_in(plan: Application, flow: int) -> list[str]:
         step.state
         for stage in plan.flows[flow].stages
         for step in stage.steps
-        if step.state is not None and plan.states[step.state].timing is not None
+        if step.state is not None
+        and (timing := plan.states[step.state].timing) is not None
+        and timing.needs_time
     ]

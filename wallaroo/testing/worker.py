@@ -229,6 +229,7 @@ class SimulatedWorker:
             tracks_changes=self._world.is_durable,
             clock_ns=lambda: 0,
             resources=self._resources.made,
+            wall_ns=lambda: round(self.clock() * 1e9),
         )
         return Dataflow(self._world.plan, self.name, options)
 

@@ -12,20 +12,25 @@ A timer that was given is gone from it, so a barrier may pass between any two.
 """
 
 from bisect import insort_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from operator import itemgetter
 from typing import Any
 
 from wallaroo.timing.instants import BEFORE_ALL
+from wallaroo.timing.keyed_timing import NAME_BYTES_MAX, TIMERS_OF_KEY_MAX
 
 SLOT_BITS = 25
 """A slot has 2 ** 25 ns, which are 34 ms."""
 
-NAME_BYTES_MAX = 255
-TIMERS_OF_KEY_MAX = 1_000
+BeforeChange = Callable[[Any], object]
+"""Called with a key before its timers change: a checkpoint may have to copy them."""
 
 _time_of = itemgetter(0)
+
+
+def _ignore(key: Any) -> None:
+    """Do nothing: no checkpoint has to know."""
 
 
 class Slots:
@@ -51,6 +56,18 @@ class Slots:
         if keys is not None:
             keys.pop(key, None)
 
+    def may_be_due(self, clock: int) -> bool:
+        """Return whether something may be due; the slot that the clock is in is not looked into."""
+        return bool(self._order) and self._order[0] <= clock >> SLOT_BITS
+
+    def first_keys(self) -> dict[Any, None]:
+        """Return the keys of the first slot that has any; empty if nothing is pending."""
+        while self._order:
+            if keys := self._keys[self._order[0]]:
+                return keys
+            del self._keys[heappop(self._order)]
+        return {}
+
     def first(self, clock: int) -> tuple[dict[Any, None], int] | None:
         """Return the keys of the first slot that begins at ``clock`` or before, and up to when
         something of it may be due. It is removed, unless the clock is in the middle of it."""
@@ -67,8 +84,13 @@ class Slots:
 class OneTimer(Slots):
     """At most one timer for each key."""
 
-    def __init__(self, due: dict[Any, int] | None = None) -> None:
+    def __init__(
+        self, due: dict[Any, int] | None = None, before_change: BeforeChange = _ignore
+    ) -> None:
+        """``before_change`` is called before a timer that is due is removed; who sets and cancels
+        timers knows it anyway."""
         super().__init__()
+        self._before_change = before_change
         self.due: dict[Any, int] = {} if due is None else due
         """The time of each key's timer; read it, and change it by the methods."""
         self._ready: list[tuple[int, Any]] = []
@@ -111,17 +133,25 @@ class OneTimer(Slots):
 
         What is set meanwhile and due counts. It can be left at any time, and called again.
         """
-        due, ready = self.due, self._ready
-        gone = due.pop
+        due, ready, before_change = self.due, self._ready, self._before_change
+        pending_of = due.get
         while ready or self._fill(clock):
             while ready:
                 time, key = ready.pop()
-                pending = gone(key, None)
-                if pending == time:
+                # If it was moved since, another entry will find it.
+                if pending_of(key) == time:
+                    before_change(key)
+                    del due[key]
                     yield time, key
-                elif pending is not None:
-                    # It was moved since, so another entry will find it.
-                    due[key] = pending
+
+    def earliest(self) -> int | None:
+        """Return the time of the next timer; ``None`` if there is none."""
+        due = self.due
+        for time, key in reversed(self._ready):
+            if due.get(key) == time:
+                return int(time)
+        times: list[int] = [due[key] for key in self.first_keys()]
+        return min(times, default=None)
 
     def _fill(self, clock: int) -> bool:
         """Make the timers of the first slot ready that has any; return whether there are some."""
@@ -147,7 +177,13 @@ class OneTimer(Slots):
 class NamedTimers:
     """Timers of several names for each key."""
 
-    def __init__(self, due: dict[Any, dict[str, int]] | None = None) -> None:
+    def __init__(
+        self,
+        due: dict[Any, dict[str, int]] | None = None,
+        before_change: BeforeChange = _ignore,
+    ) -> None:
+        """``before_change`` is called as ``OneTimer`` does."""
+        self._before_change = before_change
         self.due: dict[Any, dict[str, int]] = {} if due is None else due
         """The times of each key's timers by name, in the order in which they were set."""
         self._slots = Slots()
@@ -199,10 +235,24 @@ class NamedTimers:
                 time, key, name = ready.pop()
                 times = self.due.get(key)
                 if times is not None and times.get(name) == time:
+                    self._before_change(key)
                     del times[name]
                     if not times:
                         del self.due[key]
                     yield time, key, name
+
+    def may_be_due(self, clock: int) -> bool:
+        """Return whether a timer may be due, as ``OneTimer`` does."""
+        return self._slots.may_be_due(clock)
+
+    def earliest(self) -> int | None:
+        """Return the time of the next timer; ``None`` if there is none."""
+        for time, key, name in reversed(self._ready):
+            if self.due.get(key, {}).get(name) == time:
+                return int(time)
+        keys = self._slots.first_keys()
+        times: list[int] = [min(self.due[key].values()) for key in keys if key in self.due]
+        return min(times, default=None)
 
     def _remove(self, key: Any, times: dict[str, int], name: str) -> None:
         time = times.pop(name)

@@ -312,6 +312,11 @@ class WindowSpec:
         return [value]
 
     @property
+    def needs_time(self) -> bool:
+        """Return whether its records need a time."""
+        return True
+
+    @property
     def fires_each_record(self) -> bool:
         """Return whether each record gives a result: one window forever, without a trigger."""
         rules = self.firing

@@ -131,7 +131,8 @@ class _Builder:
         return self._states[state]
 
     def _is_timed(self, state: str) -> bool:
-        return self._plan.states[state].timing is not None
+        timing = self._plan.states[state].timing
+        return timing is not None and timing.needs_time
 
     def _add(self, point: Point) -> int:
         self.points.append(point)

@@ -22,6 +22,8 @@ from typing import Any
 from wallaroo.connectors.base import Sink
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.keys import canonical_key
+from wallaroo.timing.keyed_timing import ALARMS, TIMERS, TOUCHED, KeyedTiming
+from wallaroo.timing.spec import EventTime
 from wallaroo.topology.graph import Feed as DeclaredFeed
 from wallaroo.topology.graph import (
     Graph,
@@ -145,6 +147,7 @@ class _OpenPipeline:
     reached: _Reached
     begins: _Reached
     """What they are where the pipeline begins."""
+    has_event_time: bool
     stages: list[_OpenStage] = field(default_factory=lambda: [_OpenStage()])
     sinks: tuple[SinkId, ...] = ()
 
@@ -166,9 +169,12 @@ class _Compiler:
         if isinstance(declared.source, Inner):
             fed_by = [self._pipelines[feed.pipeline].reached for feed in declared.source.feeds]
             reached = _merged(fed_by)
+            feeding = [self._pipelines[feed.pipeline] for feed in declared.source.feeds]
+            has_event_time = all(each.has_event_time for each in feeding)
         else:
             reached = _Reached(decoder=declared.source.decoder)
-        pipeline = _OpenPipeline(declared, reached, begins=reached)
+            has_event_time = isinstance(declared.time or declared.source.time, EventTime)
+        pipeline = _OpenPipeline(declared, reached, reached, has_event_time)
         for step in declared.steps:
             self._add_step(pipeline, step)
         if declared.key is not None:
@@ -224,7 +230,8 @@ class _Compiler:
                 self._distribute(pipeline, step.partition)
             case StepKind.SINGLE_STATE | StepKind.PARTITIONED_STATE:
                 self._travel(pipeline, step, self._space_for(step))
-        pipeline.stages[-1].steps.append(self._step(step, pipeline.reached))
+        compiled = self._step(step, pipeline.reached, has_event_time=pipeline.has_event_time)
+        pipeline.stages[-1].steps.append(compiled)
         pipeline.reached = replace(pipeline.reached, decoder=None)
 
     def _space_for(self, step: StepDeclaration) -> _Space:
@@ -304,7 +311,7 @@ class _Compiler:
         self._edge_count += 1
         return EdgeId(self._edge_count - 1)
 
-    def _step(self, declared: StepDeclaration, reached: _Reached) -> Step:
+    def _step(self, declared: StepDeclaration, reached: _Reached, *, has_event_time: bool) -> Step:
         state = declared.state
         if state is not None and state.name not in self._states:
             assert reached.space is not None
@@ -324,6 +331,7 @@ class _Compiler:
             waiting=waiting,
             resources=declared.computation.resources,
             window=declared.computation.window,
+            timing=self._timing(declared, has_event_time=has_event_time),
         )
 
     def _add_state(self, state: StateDeclaration, space: _Space) -> None:
@@ -331,17 +339,43 @@ class _Compiler:
         self._spaces[state.name] = space
         self._states[state.name] = space.state(state)
 
+    def _unused_state(self, name: str, ending: str) -> str:
+        """Return a name for a state that checkpoints keep beside those of the application."""
+        names = (f"{name}{suffix}{ending}" for suffix in _suffixes())
+        return next(name for name in names if name not in self._states)
+
+    def _timing(self, declared: StepDeclaration, *, has_event_time: bool) -> KeyedTiming | None:
+        """Return what a state computation does by time, with the states that checkpoints keep."""
+        timing, state = declared.computation.timing, declared.state
+        if timing is None or state is None:
+            return None
+        timing = timing.in_plan(has_event_time=has_event_time)
+        space, used = self._spaces[state.name], self._states[state.name]
+        if timing.expiry is not None and f"{state.name}{TOUCHED}" not in self._states:
+            self._add_state(StateDeclaration(f"{state.name}{TOUCHED}", int, ()), space)
+        of_state = timing.of_state()
+        if isinstance(used.timing, KeyedTiming):
+            of_state = of_state.joined(used.timing)
+        self._states[state.name] = replace(used, timing=of_state)
+        if timing.timers:
+            timing = replace(timing, timers_state=self._times(declared, TIMERS, space))
+        if timing.alarms:
+            timing = replace(timing, alarms_state=self._times(declared, ALARMS, space))
+        return timing
+
+    def _times(self, declared: StepDeclaration, ending: str, space: _Space) -> str:
+        """Add the state that has the timers of a step; return its name."""
+        name = self._unused_state(declared.computation.name, ending)
+        self._add_state(StateDeclaration(name, dict, ()), space)
+        return name
+
     def _waiting(self, step: str, declared: Waiting, reached: _Reached) -> Waiting:
         """Return how records wait at a step, with the state that has them in checkpoints."""
         has_key = reached.space is not None
         order = declared.order or (Order.KEY if has_key else Order.ALL)
         if not declared.is_held:
             return replace(declared, order=order, has_key=has_key)
-        name = next(
-            name
-            for name in (f"{step}{suffix}{HELD}" for suffix in _suffixes())
-            if name not in self._states
-        )
+        name = self._unused_state(step, HELD)
         # Records that are at the owner of their key have to be there again after a restore.
         is_at_owner = reached.are_at_owner
         space = reached.space if is_at_owner else None

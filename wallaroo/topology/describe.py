@@ -6,6 +6,7 @@ from itertools import pairwise
 from wallaroo.connectors.base import Sink
 from wallaroo.function_names import qualified_name
 from wallaroo.routing.keys import display_key, short_repr
+from wallaroo.timing.keyed_timing import KeyedTiming
 from wallaroo.timing.spec import IngestTime, SourceTime, WhenQuiet
 from wallaroo.topology.plan import (
     SOURCE_KEY,
@@ -177,11 +178,15 @@ def _step_line(step: Step) -> str:
         state = f", {step.waiting.describe()}"
     if step.window is not None:
         state += f", {step.window.describe()}"
+    if step.timing is not None and (times := step.timing.describe()):
+        state += f", {times}"
     return f"step {step.id}: {step.name} ({qualified_name(step.function)}{kind}{state})"
 
 
 def _state_line(state: State) -> str:
     made = f"{state.name!r}: {qualified_name(state.create)}"
+    if isinstance(state.timing, KeyedTiming) and state.timing.expiry is not None:
+        made += f", {state.timing.expiry.describe()}"
     if state.shared_space:
         return f"{made}, partitions of space {state.shared_space!r}"
     if state.hashed_partition_count == 0:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from wallaroo.function_names import qualified_name, value_text
 from wallaroo.routing.keys import display_key
 from wallaroo.timing.spec import SourceTime
+from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.plan import (
     SOURCE_KEY,
     Application,
@@ -181,14 +182,17 @@ def _step_line(step: Step) -> str:
     state = f" with state {step.state!r}" if step.state is not None else ""
     if step.waiting is not None and step.waiting.state:
         state = f" with records in {step.waiting.state!r}"
-    return f"step {step.id} {step.name!r} {kind}{qualified_name(step.function)}{state}"
+    times = f" with {described}" if step.timing and (described := step.timing.describe()) else ""
+    return f"step {step.id} {step.name!r} {kind}{qualified_name(step.function)}{state}{times}"
 
 
 def _state_line(state: State) -> str:
     keys = [display_key(key) for key in state.declared_keys]
     space = f" in space {state.shared_space!r}" if state.shared_space else ""
-    if state.timing is not None:
+    if isinstance(state.timing, WindowSpec):
         space += f"{TIMING}{state.timing.identity()}"
+    elif state.timing is not None:
+        space += state.timing.outlined()
     return (
         f"state {state.name!r} {qualified_name(state.create)}"
         f" partitions {state.hashed_partition_count} keys {keys!r}{space}"

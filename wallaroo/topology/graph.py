@@ -28,6 +28,7 @@ from typing import Any
 
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.keyed_timing import KeyedTiming
 from wallaroo.timing.spec import SourceTime
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.ports import Port
@@ -75,6 +76,8 @@ class ComputationDeclaration:
     """What the function gets by keyword."""
     window: WindowSpec | None = None
     """The windows that it is; then the function is that which adds a record to an accumulator."""
+    timing: KeyedTiming | None = None
+    """What a state computation does by time."""
 
 
 @dataclass(frozen=True, slots=True)

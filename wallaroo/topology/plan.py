@@ -25,6 +25,7 @@ from typing import Any
 from wallaroo.connectors.base import Sink, Source
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.routing.payload_keys import PayloadKey
+from wallaroo.timing.keyed_timing import KeyedTiming
 from wallaroo.timing.spec import EventTime, SourceTime
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.ports import Port
@@ -63,7 +64,7 @@ class State:
     """Converts an object of a checkpoint, if the state had another form then."""
     shared_space: str = ""
     """The space whose partitions it has, if that is not its own."""
-    timing: WindowSpec | None = None
+    timing: WindowSpec | KeyedTiming | None = None
     """What time does to its keys; ``None``: nothing."""
 
     @property
@@ -93,6 +94,8 @@ class Step:
     window: WindowSpec | None = None
     """The windows that it is; then it is the last step of its pipeline, and its results leave by
     the port *fired*."""
+    timing: KeyedTiming | None = None
+    """What a state computation does by time, if it has a context or its state expires."""
 
     def bound(self, resources: Mapping[ResourceMaker, Any]) -> Callable[..., Any]:
         """Return the user's function as it is called: with the resources that it asks for."""
@@ -111,6 +114,8 @@ class Step:
             return "wallaroo.operators.writing.waiting_step"
         if self.window is not None:
             return "wallaroo.operators.writing.window_step"
+        if self.timing is not None:
+            return "wallaroo.operators.writing.timed_step"
         kind = "filter" if self.is_filter else "plain" if self.state is None else "state"
         return f"wallaroo.operators.writing.{kind}_step"
 
@@ -360,3 +365,13 @@ def waiting_steps(plan: Application) -> Iterator[Step]:
     for flow in plan.flows:
         for stage in flow.stages:
             yield from (step for step in stage.steps if step.waiting is not None)
+
+
+def keyed_timing_steps(plan: Application) -> Iterator[tuple[int, int, int, Step]]:
+    """Yield the state computations that do something by time, in the order of the plan: indexes of
+    their flow, stage and place in it, and the step."""
+    for flow_index, flow in enumerate(plan.flows):
+        for stage_index, stage in enumerate(flow.stages):
+            for step_index, step in enumerate(stage.steps):
+                if step.timing is not None:
+                    yield flow_index, stage_index, step_index, step

@@ -7,7 +7,9 @@ the same as in an application without time.
 from dataclasses import replace
 
 from wallaroo.names import EdgeId
-from wallaroo.topology.plan import Application, Pipeline, Stage, State
+from wallaroo.timing.keyed_timing import KeyedTiming
+from wallaroo.timing.window_spec import WindowSpec
+from wallaroo.topology.plan import Application, Pipeline, Stage
 
 
 def timed_flows(plan: Application) -> frozenset[int]:
@@ -64,26 +66,22 @@ def _decoding_first(pipeline: Pipeline, edges: frozenset[EdgeId]) -> Pipeline:
 
 
 def _is_timed(plan: Application, stage: Stage) -> bool:
-    return any(
-        step.state is not None and plan.states[step.state].timing is not None
-        for step in stage.steps
-    )
+    timings = (plan.states[step.state].timing for step in stage.steps if step.state is not None)
+    return any(timing is not None and timing.needs_time for timing in timings)
 
 
 def horizon_ns(plan: Application, pipeline: int) -> int:
     """Return how long after its time a record may still matter to the states that it reaches."""
-    return sum(state.timing.horizon_ns for state in _timed_states(plan, pipeline) if state.timing)
+    return sum(timing.horizon_ns for timing in _timings(plan, pipeline))
 
 
 def move_every_ns(plan: Application, pipeline: int) -> int:
     """Return how often a clock has to move that moves by itself, for results to be in time."""
-    return min(
-        (state.timing.grain_ns for state in _timed_states(plan, pipeline) if state.timing),
-        default=0,
-    )
+    return min((timing.grain_ns for timing in _timings(plan, pipeline)), default=0)
 
 
-def _timed_states(plan: Application, pipeline: int) -> list[State]:
+def _timings(plan: Application, pipeline: int) -> list[WindowSpec | KeyedTiming]:
+    """Return what time does to the states that records of a pipeline reach."""
     names = {
         step.state
         for flow in plan.reached_from(pipeline)
@@ -91,4 +89,5 @@ def _timed_states(plan: Application, pipeline: int) -> list[State]:
         for step in stage.steps
         if step.state is not None
     }
-    return [state for state in plan.states.values() if state.name in names and state.timing]
+    timings = (state.timing for state in plan.states.values() if state.name in names)
+    return [timing for timing in timings if timing is not None and timing.needs_time]

@@ -192,6 +192,7 @@ class Worker:
                 clock_ns=time.perf_counter_ns if options.measures else None,
                 is_interrupt=self.is_interrupt,
                 resources=self._resources.made,
+                wall_ns=time.time_ns,
             ),
         )
 

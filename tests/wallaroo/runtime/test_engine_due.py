@@ -21,6 +21,8 @@ class TimedDataflow:
     probe = None
     waiting = SimpleNamespace(steps=(), me=WorkerName("w1"))
     plan = stateless_plan()
+    keyed = SimpleNamespace(steps={})
+    names = ("windows",)
 
     def __init__(self, due_count: int) -> None:
         self.now_s = 0.0

@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from wallaroo.timing.timers import (
-    NAME_BYTES_MAX,
-    SLOT_BITS,
-    TIMERS_OF_KEY_MAX,
-    NamedTimers,
-    OneTimer,
-)
+from wallaroo.timing.keyed_timing import NAME_BYTES_MAX, TIMERS_OF_KEY_MAX
+from wallaroo.timing.timers import SLOT_BITS, NamedTimers, OneTimer
 
 SLOT = 1 << SLOT_BITS
 KEYS = ["a", "b", 3, b"d", ("e", 1)]

@@ -39,6 +39,8 @@ class Bindings:
     """By state that time changes: what chains call to add a record."""
     gives: Mapping[str, Callable[[int], None]]
     """By such a state: runs what a record with this time has caused by itself."""
+    keyed_steps: Mapping[StepId, Any]
+    """For state computations that do something by time: their states and contexts."""
     nodes: Nodes
     tally: Tally
     """Where chains count changes of the number of records, if steps are counted."""

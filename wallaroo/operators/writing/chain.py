@@ -51,6 +51,7 @@ from typing import Any, NamedTuple
 
 from wallaroo.metrics.probe import Probe
 from wallaroo.operators.failures import Site
+from wallaroo.operators.keyed_handlers import StepHandler
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.exchange import (
     write_end_key,
@@ -58,9 +59,10 @@ from wallaroo.operators.writing.exchange import (
     write_exchange_by_source_key,
 )
 from wallaroo.operators.writing.sinks import write_sinks
-from wallaroo.operators.writing.steps import write_fired, write_result, write_step
+from wallaroo.operators.writing.steps import write_fired, write_result, write_results, write_step
 from wallaroo.operators.writing.text import ChainText
 from wallaroo.operators.writing.time_lines import write_start, write_time
+from wallaroo.operators.writing.timed_step import write_handler
 from wallaroo.topology.plan import Application, Exchange, Feed, Flow, Pipeline, Step
 from wallaroo.topology.ports import Port
 from wallaroo.topology.timing import needs_time
@@ -131,6 +133,20 @@ def write_port(
     For *late*: ``run(keys, records, times)``. For *fired* the last step says what it takes.
     """
     return _ChainWriter(plan, pipeline, bindings, probe).write_port(port)
+
+
+def write_handler_chain(
+    plan: Application,
+    pipeline: Flow,
+    stage_index: int,
+    step_index: int,
+    handler: StepHandler,
+    bindings: Bindings,
+) -> Callable[..., None]:
+    """Return the function that calls what a timer or an alarm calls, and runs the results through
+    what is behind the step: ``run(due, read_ns)``, as the loop of the handler says."""
+    writer = _ChainWriter(plan, pipeline, bindings, None)
+    return writer.write_handler(stage_index, step_index, handler)
 
 
 class _ChainWriter:
@@ -244,6 +260,25 @@ class _ChainWriter:
             self._time_if_here(0, 0)
         write_exchange_by_source_key(self._text, exchange, has_payload=decodes)
         return decodes
+
+    def write_handler(
+        self, stage_index: int, step_index: int, handler: StepHandler
+    ) -> Callable[..., None]:
+        text = self._text
+        step = text.pipeline.stages[stage_index].steps[step_index]
+        text.know_key()
+        text.know_time()
+        text.begin("due, read_ns")
+        outermost = text.open_loop(handler.loop)
+        text.enter(text.bindings.nodes.of_step[step.id], handler.function)
+        for line in text.counters.fired(text.node):
+            text.line(line)
+        write_handler(text, step, handler)
+        write_results(text, step)
+        self._steps(stage_index, step_index + 1)
+        text.unwind(1)
+        text.close_loop(outermost)
+        return text.finish(f"pipeline {text.pipeline.name}, {handler.site}")
 
     def _step_before(self, stage_index: int, step_index: int) -> Step | None:
         steps = self._text.pipeline.stages[stage_index].steps

@@ -24,6 +24,11 @@ def write_step(text: ChainText, step: Step) -> None:
     _writer(step.writer)(text, step)
     if step.waiting is not None or step.window is not None:
         return
+    write_results(text, step)
+
+
+def write_results(text: ChainText, step: Step) -> None:
+    """Write what becomes of what the user's function has returned."""
     if step.is_multi:
         _fan_out(text, step)
     elif not step.is_filter:

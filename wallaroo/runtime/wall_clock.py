@@ -1,0 +1,60 @@
+"""The wall clock of one worker, for alarms, for keys that expire by it, and for what contexts show.
+
+It makes things due, and nothing more: they run like all that is due, between slices of records.
+"""
+
+from collections.abc import Callable
+
+from wallaroo.operators.keyed_times import KeyedTimes
+from wallaroo.runtime.alarms import Alarms
+
+NANOSECONDS = 1e9
+
+
+class WallClock:
+    """The wall clock for the state computations of one dataflow."""
+
+    def __init__(
+        self,
+        keyed: KeyedTimes,
+        clock: Callable[[], float],
+        alarms: Alarms,
+        wake_engine: Callable[[], None],
+    ) -> None:
+        """``clock`` returns the seconds of ``alarms``; ``wake_engine`` is called if something is
+        due."""
+        self._keyed = keyed
+        self._clock = clock
+        self._alarms = alarms
+        self._wake_engine = wake_engine
+        self._armed_ns: int | None = None
+        self._is_closed = False
+
+    def arm(self) -> None:
+        """Ask to be called when the wall clock makes the next thing due."""
+        when_ns = self._keyed.next_wall_ns()
+        if when_ns is None or (self._armed_ns is not None and self._armed_ns <= when_ns):
+            return
+        self._armed_ns = when_ns
+        delay_s = max(when_ns - self._keyed.wall_ns(), 0) / NANOSECONDS
+        self._alarms.at(self._clock() + delay_s, lambda: self._rings(when_ns))
+
+    def _rings(self, when_ns: int) -> None:
+        if self._is_closed or self._armed_ns != when_ns:
+            return
+        self._armed_ns = None
+        self._keyed.advance_wall()
+        if not self._keyed.due_state:
+            # The timer of the loop may ring a little too early.
+            self.arm()
+        self._wake_engine()
+
+    def restore(self) -> None:
+        """Go on with what the states have, after a restore or when owners have changed."""
+        self._keyed.rebuild()
+        self._keyed.advance_wall()
+        self.arm()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._is_closed = True
