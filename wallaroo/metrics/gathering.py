@@ -57,6 +57,8 @@ class Gathering:
         """Latencies of the whole run, by pipeline and worker."""
         self.times: dict[tuple[str, str], Histogram] = {}
         """Times in user functions of the whole run, by node and worker."""
+        self.waits: dict[tuple[str, str], Histogram] = {}
+        """Times for which records have waited at steps, in the whole run, by node and worker."""
         self.partition_maps: dict[str, Any] = {}
         self.checkpoints: deque[dict[str, Any]] = deque(maxlen=CHECKPOINTS_KEPT)
         self.checkpoint_failures = 0
@@ -119,6 +121,8 @@ class Gathering:
             self._by_pipeline_since_tick.setdefault(pipeline, Histogram()).merge(histogram)
         for node, histogram in report.times.items():
             self.times.setdefault((node, worker), Histogram()).merge(histogram)
+        for node, histogram in report.waits.items():
+            self.waits.setdefault((node, worker), Histogram()).merge(histogram)
         self.dead_letters.extend({**failure, "worker": worker} for failure in report.failures)
         self.log.extend(report.log)
 

@@ -15,7 +15,10 @@ class Report:
     latency: dict[str, Histogram] = field(default_factory=dict)
     """By pipeline: nanoseconds from source to sinks, for results that this worker delivered."""
     times: dict[str, Histogram] = field(default_factory=dict)
-    """By node: nanoseconds in the user's function, for a sample."""
+    """By node: nanoseconds in the user's function: for a sample, or for all calls of a step at
+    which records wait."""
+    waits: dict[str, Histogram] = field(default_factory=dict)
+    """By node: nanoseconds for which records have waited at the step."""
     user_s: dict[str, float] = field(default_factory=dict)
     """By node: seconds in the user's functions, estimated from the sample."""
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class Report:
     def to_wire(self) -> dict[str, Any]:
         """Return the values for msgpack."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        for name in ("latency", "times"):
+        for name in ("latency", "times", "waits"):
             values[name] = {key: each.to_wire() for key, each in values[name].items()}
         return values
 
@@ -61,7 +64,7 @@ class Report:
         """Return the report from ``to_wire``; ``ValueError`` for anything else."""
         try:
             values = dict(wire)
-            for name in ("latency", "times"):
+            for name in ("latency", "times", "waits"):
                 values[name] = {
                     str(key): Histogram.from_wire(each) for key, each in values[name].items()
                 }

@@ -4,7 +4,7 @@ Times are seconds since 1970, durations are seconds, and rates are per second ov
 number that was not measured is ``None``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wallaroo.connectors.base import Promise
@@ -133,9 +133,8 @@ def _graph(
                 "rate": rates.rate(("node", node.id)),
                 "user_share": _share(rates.rate(("user of node", node.id)), cpu),
                 "under_pressure": pressed[node.kind],
-                "latency": _latency(
-                    times for (name, _), times in gathering.times.items() if name == node.id
-                ),
+                "latency": _latency(_of_node(gathering.times, node.id)),
+                "wait": _latency(_of_node(gathering.waits, node.id)),
                 "by_worker": {
                     worker: _node_of_worker(gathering, node.id, worker, there[node.id])
                     for worker, there in by_worker.items()
@@ -192,6 +191,10 @@ def _counts(four: list[int]) -> dict[str, int]:
     }
 
 
+def _of_node(times: dict[tuple[str, str], Histogram], node: str) -> Iterator[Histogram]:
+    return (histogram for (name, _), histogram in times.items() if name == node)
+
+
 def _node_of_worker(
     gathering: Gathering, node: str, worker: str, four: list[int]
 ) -> dict[str, Any]:
@@ -199,6 +202,7 @@ def _node_of_worker(
         **_counts(four),
         "rate": gathering.rates.rate(("node of worker", node, worker)),
         "latency": seconds(gathering.times.get((node, worker), Histogram())),
+        "wait": seconds(gathering.waits.get((node, worker), Histogram())),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from wallaroo.metrics.probe import Probe
+from wallaroo.metrics.station_times import StationTimes
 from wallaroo.metrics.tally import Tally
 from wallaroo.names import StepId, WorkerName
 from wallaroo.operators.failures import Site
@@ -61,6 +62,7 @@ class StationRecords:
         self._resources = resources
         self.steps: list[Step] = [*waiting_steps(plan)]
         """In the order of the plan: each comes behind all that its records come from."""
+        self.times = {step.id: StationTimes() for step in self.steps}
         self._records: dict[StepId, list[WaitingRecord]] = {step.id: [] for step in self.steps}
         self._pipelines = {
             step.id: index

@@ -14,18 +14,21 @@ Ended = Callable[[Any, BaseException | None], None]
 class Call:
     """A call for one record, or for several."""
 
-    __slots__ = ("_cancel", "attempts", "deadline_s", "held", "is_running")
+    __slots__ = ("_cancel", "attempts", "begun_s", "deadline_s", "held", "is_running")
 
     def __init__(self, held: list[Held], deadline_s: float | None) -> None:
         self.held = held
         self.deadline_s = deadline_s
         self.attempts = 0
+        self.begun_s = 0.0
+        """When the last attempt began."""
         self.is_running = False
         self._cancel: Callable[[], object] | None = None
 
-    def begin(self) -> None:
+    def begin(self, now_s: float) -> None:
         """Note that an attempt begins."""
         self.attempts += 1
+        self.begun_s = now_s
         self.is_running = True
 
     def cancel_with(self, cancel: Callable[[], object]) -> None:

@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from wallaroo.metrics.station_times import StationTimes
 from wallaroo.operators.station_records import WaitingRecord
 from wallaroo.runtime.calls import Call, Calls, outcome_of_timeout
 from wallaroo.runtime.held import (
@@ -55,6 +56,7 @@ class Station:
         calls: Calls,
         clock: Callable[[], float],
         changed: Callable[[bool], None] = lambda _: None,
+        times: StationTimes | None = None,
     ) -> None:
         """``find_function`` returns the user's function, ready to be called; it is asked late.
 
@@ -86,6 +88,7 @@ class Station:
         """The first record in line when ``wake`` last found that a batch is due."""
         self._is_flushing = False
         self._is_advancing = False
+        self.times = StationTimes() if times is None else times
 
     # Records
 
@@ -126,7 +129,10 @@ class Station:
             del pending[held.number]
         self._called_count -= len(taken)
         if taken:
-            self._advance(self._clock())
+            now_s = self._clock()
+            # Those that leave together have waited about as long.
+            self.times.waits.record(round((now_s - taken[0].entered_s) * 1e9), len(taken))
+            self._advance(now_s)
         return taken
 
     def keep(self, wanted: Iterable[Held]) -> None:
@@ -188,7 +194,9 @@ class Station:
         """Call the function for the records in line, and for each alone if that fails."""
         batch = self._next()
         self._called_count += len(batch)
+        begun_s = self._clock()
         self._decide_each(batch, outcomes_of_batch(self._function, batch))
+        self.times.calls.record(round((self._clock() - begun_s) * 1e9))
 
     def _next(self) -> list[Held]:
         line = self._line
@@ -213,27 +221,27 @@ class Station:
             return  # a call has ended as soon as it was started
         self._is_advancing = True
         while self._alone and (self._are_tasks or not self._in_flight):
-            self._start(self._alone.popleft())
+            self._start(self._alone.popleft(), now_s)
         while self._line and self._may_start() and self._is_due():
             held = self._next()
             self._called_count += len(held)
             timeout_s = self._how.timeout_s
             deadline_s = None if timeout_s is None else now_s + timeout_s
-            self._start(Call(held, deadline_s))
+            self._start(Call(held, deadline_s), now_s)
         self._is_advancing = False
 
-    def _start(self, call: Call) -> None:
+    def _start(self, call: Call, now_s: float) -> None:
         self._ticket += 1
         ticket = self._ticket
         self._in_flight[ticket] = call
         if call.deadline_s is not None:
             heapq.heappush(self._deadlines, (call.deadline_s, ticket))
-        self._attempt(ticket, call)
+        self._attempt(ticket, call, now_s)
 
-    def _attempt(self, ticket: int, call: Call) -> None:
+    def _attempt(self, ticket: int, call: Call, now_s: float) -> None:
         records = [held.record for held in call.held]
         argument = records[0] if self._how.batch_max is None else records
-        call.begin()
+        call.begin(now_s)
 
         def ended(result: Any, error: BaseException | None) -> None:
             self._ended(ticket, result, error)
@@ -249,6 +257,7 @@ class Station:
             return
         call.end()
         now_s = self._clock()
+        self.times.calls.record(round((now_s - call.begun_s) * 1e9))
         if error is None:
             del self._in_flight[ticket]
             self._answered(call.held, result)
@@ -299,7 +308,7 @@ class Station:
             ticket = heapq.heappop(self._retries)[1]
             call = self._in_flight.get(ticket)
             if call is not None:
-                self._attempt(ticket, call)
+                self._attempt(ticket, call, now_s)
         self._advance(now_s)
         if self._line and self._how.max_wait_s and self._is_due():
             self._due_number = self._line[0].number

@@ -54,6 +54,7 @@ class Stations:
                 calls,
                 clock,
                 self._changed,
+                dataflow.waiting.times[step.id],
             )
             for step in dataflow.waiting.steps
         }

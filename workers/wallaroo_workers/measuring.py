@@ -134,7 +134,19 @@ class Measuring:
             failures=failures,
             log=logs.new_lines(),
         )
-        return report if dataflow.probe is None else self._sampled(report, dataflow, dataflow.probe)
+        if dataflow.probe is not None:
+            report = self._sampled(report, dataflow, dataflow.probe)
+        self._add_station_times(report, dataflow)
+        return report
+
+    def _add_station_times(self, report: Report, dataflow: Dataflow) -> None:
+        for step, times in dataflow.waiting.times.items():
+            node = self._nodes.all[self._nodes.of_step[step]].id
+            calls, waits = times.take()
+            if calls.count:
+                report.times[node] = calls
+            if waits.count:
+                report.waits[node] = waits
 
     def delivered(self, counts: dict[str, Counts], sinks: ProcessSinks) -> dict[str, Counts]:
         """Return ``counts`` in which results count only after their sink has them.

@@ -433,3 +433,21 @@ def test_any_number_of_calls_may_end_as_soon_as_they_start() -> None:
     station = Station(step, lambda: len, AtOnce(), lambda: 0.0)
     station.enter([(None, number, None) for number in range(10_000)])
     assert [held.outcome for held in station.take(20_000)] == [*range(10_000)]
+
+
+# Times
+
+
+def test_calls_and_waits_are_timed() -> None:
+    waited = Waited(capacity=1)
+    waited.enter("a", "b")
+    waited.wait(2.0)
+    waited.end("a", "A")
+    assert waited.leaving() == ["A"]
+    waited.wait(3.0)
+    waited.end("b", "B")
+    assert waited.leaving() == ["B"]
+    calls, waits = waited.station.times.take()
+    assert (calls.count, calls.total) == (2, 5_000_000_000)
+    assert (waits.count, waits.total) == (2, 7_000_000_000)
+    assert waited.station.times.take()[1].count == 0

@@ -120,7 +120,12 @@ def _times(gathering: Gathering) -> Iterator[Metric]:
     yield family
     durations = HistogramMetricFamily(
         "wallaroo_function_duration_seconds",
-        "Duration of calls of a step's function, from a sample of its records.",
+        "Duration of calls of a step's function, from a sample if records do not wait there.",
+        labels=["pipeline", "step", "worker"],
+    )
+    waits = HistogramMetricFamily(
+        "wallaroo_step_wait_seconds",
+        "Time for which records waited at a step, for a batch or for an answer.",
         labels=["pipeline", "step", "worker"],
     )
     total = CounterMetricFamily(
@@ -134,9 +139,12 @@ def _times(gathering: Gathering) -> Iterator[Metric]:
             times = gathering.times.get((node.id, worker))
             if times is not None:
                 _add_histogram(durations, labels, times)
+            if (waited := gathering.waits.get((node.id, worker))) is not None:
+                _add_histogram(waits, labels, waited)
             if member.report is not None and node.id in member.report.user_s:
                 total.add_metric(labels, member.report.user_s[node.id])
     yield durations
+    yield waits
     yield total
 
 

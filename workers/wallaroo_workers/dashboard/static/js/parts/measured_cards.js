@@ -42,8 +42,11 @@ export function stepCards(name, nodes) {
   const [busiest] = [...nodes].sort((one, other) => (other.latency?.count ?? 0) -
     (one.latency?.count ?? 0));
   return html`<div class="row">
-    ${throughput(name, (nodesIn) => ({ in: sum(nodesIn, nodes) }), "wide-9")}
+    ${throughput(name, (nodesIn) => ({ in: sum(nodesIn, nodes) }),
+      busiest.wait?.count ? "wide-6" : "wide-9")}
     ${percentilesCard("Time in its function", busiest.latency, "a sample of its records")}
+    ${busiest.wait?.count
+      ? percentilesCard("Wait at the step", busiest.wait, "for a batch or an answer") : ""}
   </div>
   <div class="row">
     ${binsCard("Time in its function by size", nodes.map((node) => node.latency),
