@@ -56,6 +56,7 @@ def plan_of(made: KafkaSourceConfig[bytes]) -> wallaroo.Application:
         ({"on_out_of_range": "skip"}, "on_out_of_range is 'skip'; give 'stop' or 'earliest'"),
         ({"group": 3}, "group is 3; give a text"),
         ({"name": ""}, "name is ''; give a text that is not empty"),
+        ({"time": 5}, "give wallaroo.event_time(...) or wallaroo.ingest_time()"),
         ({"key": "utf8"}, 'give "utf-8", "bytes", or a function of a key'),
         ({"options": {"auto.offset.reset": "earliest"}}, "give start= and on_out_of_range="),
         ({"options": {"fetch.maximum": 1}}, "No such configuration property"),
@@ -205,3 +206,15 @@ def test_the_group_and_the_name_of_the_client_follow_those_who_read() -> None:
     own = source(group="lag", name="eu")
     own.read_by("shop", "orders in", "w2")
     assert (own._group, own._client_id) == ("lag", "wallaroo-shop-eu-w2")
+
+
+def test_messages_have_their_timestamps_or_a_time_inside_or_that_of_their_arrival() -> None:
+    @wallaroo.timestamp("ms")
+    def at(record: bytes) -> int:
+        return int(record)
+
+    (by_message,) = plan_of(source(time=wallaroo.event_time(wallaroo.source_time))).pipelines
+    (by_record,) = plan_of(source(time=wallaroo.event_time(at))).pipelines
+    (by_arrival,) = plan_of(source()).pipelines
+    assert (by_message.gives_times, by_record.reads_time_in_records) == (True, True)
+    assert by_arrival.time is None

@@ -206,6 +206,15 @@ class ClusterState:
         """
         return self._resting
 
+    @property
+    def is_final(self) -> bool:
+        """Whether all windows and timers fire at the end of the run.
+
+        With checkpoints, the next run goes on with those that are open, unless nothing follows.
+        """
+        ends = not self.begin.is_durable or self.ended_sources.are_all
+        return self.begin.has_time and ends
+
     def drain(self) -> None:
         """Wait until all members have closed their sources and delivered what they accepted."""
         self._enter(Phase.DRAINING, self.workers)

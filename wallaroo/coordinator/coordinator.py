@@ -510,9 +510,6 @@ class Coordinator:
             case RoundPhase.IDLE:
                 pass
         self._state.drain()
-        # With checkpoints, the next run goes on with windows that are open, unless nothing follows.
-        ends = not self._begin.is_durable or self._state.ended_sources.are_all
-        is_final = self._begin.has_time and ends
         return [
             *effects,
             Announce(
@@ -520,7 +517,7 @@ class Coordinator:
                 HINT_AT_ONCE,
                 f"accepted records are processed and delivered, then {self.ending.after_drain}",
             ),
-            self._state.to_all(Drain(self.epoch, self._rounds.begin(), is_final)),
+            self._state.to_all(Drain(self.epoch, self._rounds.begin(), self._state.is_final)),
         ]
 
     def _finish(self) -> list[Effect]:

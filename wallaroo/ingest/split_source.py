@@ -17,6 +17,7 @@ them.
   ``batch_consumed`` goes on with the next batch.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -126,7 +127,8 @@ class Split:
             self.move(batch.position, self.skip_count)
         self.is_caught_up = batch.is_caught_up
         if batch.times:
-            self.time = batch.times[-1]
+            last = batch.times[-1]
+            self.time = None if math.isnan(last) else last
 
     def break_off(self, problem: str) -> None:
         """Note why no batch follows."""
@@ -310,7 +312,8 @@ class WorkerSplits:
         times = None
         if self._gives_times:
             # Without any times, each record is a dead letter that says so.
-            times = [None] * len(records) if batch.times is None else [*batch.times[start:end]]
+            given = batch.times
+            times = [None if given is None else given[index] for index in range(start, end)]
         return KeyedRecords(records, keys, times)
 
     def batch_consumed(self) -> None:

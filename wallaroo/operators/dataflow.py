@@ -99,9 +99,7 @@ class Dataflow:
         self._me = me
         self._options = options
         self.states = states_of(plan, tracks_changes=options.tracks_changes)
-        self._sink_output: dict[SinkId, list[Any]] = {
-            SinkId(index): [] for index in range(len(plan.sinks))
-        }
+        self._sink_output: dict[SinkId, list[Any]] = {SinkId(i): [] for i in range(len(plan.sinks))}
         self._output_of = [
             [self._sink_output[sink] for sink in plan.sinks_reached_from(index)]
             for index in range(len(plan.flows))
@@ -143,11 +141,6 @@ class Dataflow:
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
         self._bindings: Bindings
-
-    @property
-    def plan(self) -> Application:
-        """The application."""
-        return self._plan
 
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
         """Write the chains for these members. States are kept; outgoing lists must be empty."""

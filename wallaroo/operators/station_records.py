@@ -52,7 +52,7 @@ class StationRecords:
         resources: Mapping[ResourceMaker, Any],
         flow: Flow,
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self.me = me
         """The name of this worker."""
         self._flow = flow
@@ -86,12 +86,12 @@ class StationRecords:
 
     def write_rests(self, bindings: Bindings, probes: list[Probe | None]) -> None:
         """Write the chains behind the steps, one for each of ``probes``."""
-        for flow in self._plan.flows:
+        for flow in self.plan.flows:
             for stage_index, stage in enumerate(flow.stages):
                 for step_index, step in enumerate(stage.steps):
                     if step.waiting is not None:
                         self._rests[step.id] = [
-                            write_rest(self._plan, flow, stage_index, step_index, bindings, probe)
+                            write_rest(self.plan, flow, stage_index, step_index, bindings, probe)
                             for probe in probes
                         ]
 
@@ -125,7 +125,7 @@ class StationRecords:
         """Note that a record has failed at a step at which it has waited."""
         assert step.waiting is not None
         site = Site(
-            self._plan.flows[self._pipelines[step.id]].name,
+            self.plan.flows[self._pipelines[step.id]].name,
             step.name,
             step.waiting.has_key,
             function=step.function,
@@ -157,8 +157,8 @@ class StationRecords:
 
     def reached(self) -> list[set[StepId]]:
         """Return, by pipeline, the steps at which its records may wait, there or behind it."""
-        return [self._reached_from(index) for index in range(len(self._plan.flows))]
+        return [self._reached_from(index) for index in range(len(self.plan.flows))]
 
     def _reached_from(self, pipeline: int) -> set[StepId]:
-        reached = self._plan.reached_from(pipeline)
+        reached = self.plan.reached_from(pipeline)
         return {step.id for step in self.steps if self._pipelines[step.id] in reached}

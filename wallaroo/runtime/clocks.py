@@ -35,6 +35,7 @@ from wallaroo.timing.clocks import (
     ClockSender,
     Status,
     Watermark,
+    not_before,
     passed_on,
 )
 from wallaroo.timing.instants import BEFORE_ALL, END, Instant
@@ -62,7 +63,7 @@ class ReplayedChannel:
 
 @dataclass(frozen=True, slots=True)
 class SendClock:
-    """Send a watermark to all other members, behind everything sent so far."""
+    """Send a watermark to all others, behind everything sent so far."""
 
     edge: EdgeId
     watermark: Watermark
@@ -198,19 +199,6 @@ class Clocks:
         if point is not None and self._sources[point].has_channel(channel):
             self._sources[point].closed(channel, now_ns)
 
-    def handed_over(self, pipeline: int, channel: Hashable) -> int:
-        """Forget a channel that goes on at another worker; return its highest time."""
-        point = self._point_of_pipeline.get(pipeline)
-        if point is None or not self._sources[point].has_channel(channel):
-            return BEFORE_ALL
-        return self._sources[point].handed_over(channel)
-
-    def taken_over(self, pipeline: int, channel: Hashable, top: int) -> None:
-        """Go on with a channel of another worker, whose highest time so far is ``top``."""
-        point = self._point_of_pipeline.get(pipeline)
-        if point is not None and top > BEFORE_ALL:
-            self._sources[point].opened(channel, top)
-
     def end_source(self, pipeline: int) -> None:
         """Note that no source of this pipeline will give another record, here or elsewhere."""
         point = self._point_of_pipeline.get(pipeline)
@@ -330,12 +318,12 @@ class Clocks:
         clock, sender = self._clocks[way.end], Sender(way.place, self._me)
         if way.edge is None:
             last = clock.vector[sender]
-            watermark = _not_before(watermark, last)
+            watermark = not_before(watermark, last)
             if watermark == last or not clock.receive(sender, watermark):
                 return []
             return self._advanced(way.end)
         sending = self._senders[way.edge]
-        watermark = _not_before(watermark, sending.sent)
+        watermark = not_before(watermark, sending.sent)
         if not sending.due(watermark, now_ns, is_forced=is_forced):
             if watermark != sending.sent and (wait_ns := sending.wait_ns(now_ns)):
                 self._wake_at(now_ns + wait_ns)
@@ -452,8 +440,3 @@ class Clocks:
 
 def _advances(time: object) -> bool:
     return isinstance(time, EventTime) and time.when_quiet is WhenQuiet.ADVANCE
-
-
-def _not_before(watermark: Watermark, last: Watermark) -> Watermark:
-    """Return a watermark that does not go back: what was late when it waited stays late."""
-    return watermark if watermark.time >= last.time else Watermark(last.time)

@@ -41,7 +41,7 @@ class EngineClocks:
         self._links: Mapping[WorkerName, BatchLink] = {}
         self._wall_ns = wall_ns
         self._armed_ns: int | None = None
-        self.clocks = Clocks(dataflow.plan, dataflow.waiting.me, self)
+        self.clocks = Clocks(dataflow.waiting.plan, dataflow.waiting.me, self)
 
     # What the clocks ask
 

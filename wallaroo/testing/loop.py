@@ -16,6 +16,10 @@ from wallaroo.testing.waiting import Flag, Waiting
 Run = Callable[[], object]
 
 
+WALL_CLOCK_NS = 1_700_000_000_000_000_000
+"""The time at which simulations begin."""
+
+
 class CrashedError(BaseException):
     """Ends the process in which it is raised, in the middle of what it does.
 
@@ -37,6 +41,10 @@ class Loop:
         self._queue: list[tuple[float, int, Process | None, Run]] = []
         self._count = 0
         self._coroutines: list[Coroutine[Any, Any, Any]] = []
+
+    def wall_ns(self) -> int:
+        """Return the time in Unix nanoseconds, the same for all workers."""
+        return WALL_CLOCK_NS + round(self.now_s * 1e9)
 
     def call_later(self, delay_s: float, run: Run, process: "Process | None" = None) -> None:
         """Call ``run`` after a delay, unless its ``process`` has ended by then."""

@@ -58,8 +58,6 @@ from wallaroo.worker.worker_sinks import WorkerSinks
 
 TICK_S = 0.05
 COST_S = 0.001
-WALL_CLOCK_NS = 1_700_000_000_000_000_000
-"""The time at which simulations begin, in Unix nanoseconds."""
 """Of what is measured by the engine's clock, on average."""
 
 
@@ -138,6 +136,7 @@ class SimulatedWorker:
     ) -> None:
         self._world = world
         self.process = process
+        self.wall_ns = process.loop.wall_ns
         self.name = name
         self.pid = 1
         self.plan = world.plan
@@ -267,10 +266,6 @@ class SimulatedWorker:
         busy_until_s = max(self._busy_until_s, self.process.loop.now_s)
         self._busy_until_s = busy_until_s + self._random.expovariate(1 / COST_S)
         return self._busy_until_s
-
-    def wall_ns(self) -> int:
-        """Return a time that is the same for all workers."""
-        return WALL_CLOCK_NS + round(self.process.loop.now_s * 1e9)
 
     async def pause(self, delay_s: float, /) -> None:
         """Wait; 0 lets others have their turn."""

@@ -230,3 +230,8 @@ def passed_on(inputs: Mapping[SenderT, Watermark], time: int) -> Watermark:
     if Status.ACTIVE in statuses:
         return Watermark(time, Status.ACTIVE)
     return Watermark(time, Status.IDLE if Status.IDLE in statuses else Status.ENDED)
+
+
+def not_before(watermark: Watermark, last: Watermark) -> Watermark:
+    """Return a watermark that does not go back: what was late when it waited stays late."""
+    return watermark if watermark.time >= last.time else Watermark(last.time)

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
+
 from tests.wallaroo.ingest.senders import PIPELINE, NotedEngine, NotedJournal
 from wallaroo.checkpoint.journaling import Journal
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.connectors.pushed_frames import pack_delivery, unpack_deliveries
 from wallaroo.errors import StoreError
 from wallaroo.ingest.pushed_records import WAITING_RECORDS_MAX, PushedRecords
@@ -278,3 +281,18 @@ def test_keys_go_with_their_records_through_the_engine_and_the_journal() -> None
     assert taken.keys == [b"a", None]
     frames = b"".join(pack_delivery(b"record", key, None) for key in (b"a", None))
     assert unpack_deliveries(frames).keys == [b"a", None]
+
+
+@pytest.mark.parametrize("has_journal", [False, True])
+def test_deliveries_keep_the_times_that_they_came_with(has_journal: bool) -> None:
+    journal = SyncedJournal() if has_journal else None
+    inbox = Inbox(journal)
+    inbox.records.received(b"one", 1, None, 1.5, 1_001)
+    inbox.records.received(b"two", 2, None, None, 1_002)
+    inbox.pass_time()
+    taken = inbox.take()
+    assert isinstance(taken, KeyedRecords)
+    assert taken.times == [1.5, None]
+    if journal is not None:
+        ((_, _, frames),) = journal.entries
+        assert unpack_deliveries(frames).times == [1.5, None]

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
+from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.connectors.source_classes import Batch
 from wallaroo.ingest.split_batches import Method, SplitBatch, checked_batch
 from wallaroo.ingest.split_lags import SplitLags
 from wallaroo.ingest.split_source import Split, WorkerSplits
+from wallaroo.runtime.engine_ports import Origin
 
 READ = Method(object(), "read")
 NO_LAG, SOME_LAG = 10, 13
@@ -337,3 +339,21 @@ def test_a_split_whose_end_is_not_known_and_that_is_held_has_no_age() -> None:
     assert (split.age_s(108.0), split.held_since_s) == (None, 100.0)
     split.ends_at(NO_LAG, "", 109.0)
     assert (split.age_s(110.0), split.held_since_s, split.held) == (0.0, None, "")
+
+
+def test_records_go_on_with_the_times_that_their_batch_gives_and_the_split_they_are_from() -> None:
+    listener = Listener()
+    splits = WorkerSplits(0, listener, listener, gives_times=True)
+    reading = splits.add("a", NEW).reading
+    timed = SplitBatch(["x", "y", "z"], 3, times=[1.5, 2.5, float("nan")], read_ns=7)
+    splits.arrived("a", reading, timed)
+    splits.arrived("a", reading, SplitBatch(["w"], 4))
+    assert splits.origin == Origin("a", 7)
+    taken = splits.take(2)
+    assert isinstance(taken, KeyedRecords)
+    assert (taken, taken.keys, taken.times) == (["x", "y"], None, [1.5, 2.5])
+    assert listener.slice(1) == ["z"]
+    assert splits.all["a"].time is None, "the last message has no time"
+    rest = splits.take(9)
+    assert isinstance(rest, KeyedRecords)
+    assert (rest, rest.times) == (["w"], [None])

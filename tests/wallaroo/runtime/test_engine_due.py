@@ -19,8 +19,7 @@ class TimedDataflow:
     """Notes what runs; one key that fires, or one record, takes a millisecond."""
 
     probe = None
-    waiting = SimpleNamespace(steps=(), me=WorkerName("w1"))
-    plan = stateless_plan()
+    waiting = SimpleNamespace(steps=(), me=WorkerName("w1"), plan=stateless_plan())
     keyed = SimpleNamespace(steps={})
     names = ("windows",)
 

@@ -14,6 +14,7 @@
 The client is never paused, since that throws away what it has fetched: the runtime polls less.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -92,10 +93,11 @@ class _OffsetsOf(Sequence[int]):
 
 
 class _TimesOf(_OffsetsOf):
-    """Their times in Unix seconds."""
+    """Their times in Unix seconds; NaN for a message without one."""
 
     def __getitem__(self, index: Any) -> Any:
-        return self._messages[index].timestamp()[1] / 1000
+        kind, timestamp_ms = self._messages[index].timestamp()
+        return timestamp_ms / 1000 if kind else math.nan
 
 
 class KafkaReader:

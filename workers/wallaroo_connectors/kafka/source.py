@@ -55,6 +55,8 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
 
     * ``key``: ``"utf-8"``, ``"bytes"`` or a function of the key's bytes. A state can then be
       partitioned by ``wallaroo.source_key``.
+    * ``time``: ``wallaroo.event_time(wallaroo.source_time)`` for the timestamps of the messages, or
+      another ``event_time(...)``. By default the time of a record is that of its arrival.
     * ``start``: where the partitions start that exist at the first start: ``"earliest"``,
       ``"latest"``, ``"committed"`` (of ``group``), a ``datetime`` with a time zone, or offsets by
       partition such as ``{"orders-3": 1200}``, others at their earliest message. Partitions that
@@ -79,6 +81,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         decoder: Callable[[Any], R_co] | None,
         *,
         key: str | Callable[[bytes], Any] | None = None,
+        time: wallaroo.Time | None = None,
         start: Start = "earliest",
         stop_at: Literal["now"] | None = None,
         tombstones: Literal["drop", "pass"] = "drop",
@@ -93,6 +96,7 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         self.topics = [*given] if isinstance(given, list | tuple | set | frozenset) else given
         self.decoder = decoder
         self.key = key
+        self.time = time
         # A run with an end would wait for further partitions for ever.
         self.discovery = None if stop_at == "now" else discovery
         self._start = start
