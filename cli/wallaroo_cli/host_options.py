@@ -26,6 +26,7 @@ class HostOptions:
     expect_workers: int
     standby: int | None
     grow_with_hosts: bool
+    homes_fd: int | None
     agent_timeout_s: float
     rejoin_s: float
     bind_host: str | None
@@ -109,6 +110,13 @@ _OPTIONS = [
         "--grow-with-hosts",
         is_flag=True,
         help="Let each host that joins become a worker, as --standby 0 does.",
+    ),
+    click.option(
+        "--homes-fd",
+        metavar="N",
+        type=click.IntRange(3),
+        help="Write how many hosts are wanted to this file descriptor, a line of JSON at each "
+        "change; for supervisors that start hosts.",
     ),
     click.option(
         "--agent-timeout",

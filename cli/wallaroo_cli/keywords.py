@@ -18,7 +18,7 @@ from wallaroo_workers.initializer.settings import ClusterSettings
 from wallaroo_workers.settings import ApplicationSettings
 
 OF_THE_COMMAND = frozenset(
-    {"application_module", "application_path", "plan", "join", "name", "zone", "rejoin"}
+    {"application_module", "application_path", "plan", "join", "name", "zone", "homes_fd", "rejoin"}
 )
 """What only the command has: it finds the application, and starts workers that join."""
 

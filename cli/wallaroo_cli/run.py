@@ -428,6 +428,7 @@ def _host_settings(chosen: Chosen) -> HostSettings:
         agent_count=hosts.expect_workers,
         agent_timeout_s=hosts.agent_timeout_s,
         standby_max=0 if hosts.grow_with_hosts else hosts.standby,
+        homes_fd=hosts.homes_fd,
         runs_workers=chosen.worker_count != 0,
         bind_host=hosts.bind_host or "",
         advertise_host=advertised(hosts, chosen.control_address, chosen.worker_count),

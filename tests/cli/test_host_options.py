@@ -22,6 +22,7 @@ NOTHING = {
     "expect_workers": 0,
     "standby": None,
     "grow_with_hosts": False,
+    "homes_fd": None,
     "agent_timeout_s": 60.0,
     "rejoin_s": 0.0,
     "bind_host": None,

@@ -159,6 +159,19 @@ def test_an_agent_finds_the_initializer_again_that_is_started_anew(site: Site) -
         assert agent.wait_end() == 0
 
 
+def test_an_agent_waits_for_the_next_run_if_one_has_failed(site: Site) -> None:
+    options = ["--workers", "0", "--agent-timeout", "1"]
+    with site.agent("far", "--rejoin", "60") as agent:
+        with site.initializer(*options, "--expect-workers", "2") as cluster:
+            with site.agent("gone"):
+                cluster.wait_ready()
+            assert cluster.wait_end() == 1
+        with site.initializer(*options, "--expect-workers", "1") as cluster:
+            cluster.wait_ready()
+            assert cluster.stop() == 0
+        assert agent.wait_end() == 0
+
+
 def test_ctrl_c_while_hosts_are_awaited_ends_the_start(site: Site) -> None:
     with site.initializer("--workers", "0", "--expect-workers", "2") as cluster:
         cluster.wait_event("hosts.waiting")

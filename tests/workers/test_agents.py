@@ -7,7 +7,7 @@ import pytest
 
 from wallaroo.coordinator import host_registry
 from wallaroo.coordinator.host_registry import HostRegistry, HostRules
-from wallaroo.errors import ClusterError
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import (
     Dismissed,
@@ -50,6 +50,9 @@ class Followed:
     def arrived(self, instance: str) -> None:
         self.reported.append(("arrived", instance))
 
+    def changed(self) -> None:
+        pass
+
     def withdrawn(self, worker: WorkerName) -> None:
         self.reported.append(("withdrawn", worker))
 
@@ -67,11 +70,14 @@ class Line:
     def __init__(self) -> None:
         self.sent: list[ControlFrame] = []
         self.was_started = asyncio.Event()
+        self.was_dismissed = asyncio.Event()
 
     def write(self, frame: bytes) -> None:
         self.sent.append(decode_control_frame(frame[LENGTH_BYTES:]))
         if isinstance(self.sent[-1], StartProcess):
             self.was_started.set()
+        elif isinstance(self.sent[-1], Dismissed):
+            self.was_dismissed.set()
 
     def abort(self, reason: str) -> None:
         pass
@@ -154,7 +160,7 @@ async def test_a_host_that_is_lost_before_its_worker_may_start_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The start waits for the end of an earlier process, and its host is lost meanwhile."""
-    monkeypatch.setattr(host_registry, "ORPHAN_LIVES_S", 0.01)
+    monkeypatch.setattr(host_registry, "ORPHAN_LIVES_S", 0.5)
     agents = agents_of(absence_s=5.0)
     for instance in ("1", "2"):
         agent = offer(agents, Line(), instance)
@@ -183,3 +189,28 @@ async def test_hosts_are_not_waited_for_when_a_stop_comes_as_one_offers(turns_be
     gathering.cancel()
     await asyncio.wait([gathering], timeout=60)
     assert gathering.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ClusterError("the store is away"), True),
+        (ConfigError("no such option"), False),
+        (None, False),
+    ],
+)
+async def test_agents_wait_for_the_next_run_if_one_has_failed(
+    error: WallarooError | None, again: bool
+) -> None:
+    agents, line = agents_of(), Line()
+    agent = offer(agents, line, "1")
+    agent.received(Prepared(NO_EPOCH, []))
+    if error is not None:
+        agents.run_failed(error)
+    stopping = asyncio.create_task(agents.stop())
+    async with asyncio.timeout(5):
+        await line.was_dismissed.wait()
+    what = "" if error is None else f"the cluster has ended: {error.what}"
+    assert line.sent[-1] == Dismissed(NO_EPOCH, what, "", again)
+    agent.lost("it has closed the connection")
+    await stopping

@@ -133,6 +133,20 @@ class _Host:
                 yield WorkerName(parsed[0]), Epoch(parsed[1]), end
 
 
+@dataclass(frozen=True, slots=True)
+class HostCounts:
+    """How many hosts a run needs, and how many it has; for supervisors that start hosts."""
+
+    wanted: int
+    """Hosts that should be connected: those that run workers, and those to be kept in reserve."""
+    here: int
+    """Hosts that run a worker."""
+    standby: int
+    """Hosts that stand by."""
+    absent: list[WorkerName]
+    """Workers without a host."""
+
+
 class HostRegistry:
     """The hosts of one run."""
 
@@ -373,6 +387,16 @@ class HostRegistry:
         workers = [name or next(chosen) for name in offered]
         self.want(workers, now_s)
         return workers
+
+    def counts(self, expected: int) -> HostCounts:
+        """Return how many hosts are needed and connected; a start waits for ``expected`` hosts."""
+        names, absent = self._pool.wanted, [*self._pool.absent]
+        return HostCounts(
+            wanted=(len(names) or expected) + (self.rules.standby_max or 0),
+            here=len(names) - len(absent),
+            standby=len(self._pool.standby),
+            absent=absent,
+        )
 
     def _starters(self, names: Collection[str]) -> list[_Host]:
         return [

@@ -119,6 +119,8 @@ class Dismissed:
     what: str
     """Why an offer is refused, or the run ended early; empty if all is in order."""
     hint: str
+    again: bool
+    """Whether to connect again: the run has failed, and may be started again."""
 
 
 @dataclass(frozen=True, slots=True)

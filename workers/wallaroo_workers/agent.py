@@ -235,6 +235,8 @@ class Agent:
             case EndProcess(epoch):
                 if epoch == self._placed:
                     self._placement.kill(self._name)
+            case Dismissed(_, what, _, again=True) if self._settings.rejoin_s:
+                self._lost(what)
             case Dismissed(_, what, hint):
                 reason = what or "the worker is not needed any more"
                 log.info("host.dismissed", reason=reason, next="this agent stops")

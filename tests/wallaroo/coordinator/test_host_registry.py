@@ -11,6 +11,7 @@ from wallaroo.coordinator.host_registry import (
     ORPHAN_LIVES_S,
     SUSPECTED_AFTER_S,
     Awaited,
+    HostCounts,
     HostRegistry,
     HostRules,
     Join,
@@ -473,3 +474,15 @@ def test_the_newest_epoch_is_that_of_any_journal_on_a_prepared_host() -> None:
     registry.prepared(A, prepared(newest=7))
     registry.prepared(B, prepared(newest=5, records=5))
     assert registry.newest_epoch == 7
+
+
+def test_a_supervisor_keeps_as_many_hosts_as_are_wanted() -> None:
+    registry = new_registry(standby_max=1)
+    assert registry.counts(2) == HostCounts(wanted=3, here=0, standby=0, absent=[])
+    start_on(registry, A, B)
+    arrive(registry, "", instance="3", run=run_of(A, B))
+    assert registry.counts(2) == HostCounts(wanted=3, here=2, standby=1, absent=[])
+    registry.lost(A, 1.0, has_process=True)
+    assert registry.counts(2) == HostCounts(wanted=3, here=1, standby=1, absent=[A])
+    registry.want([C], 1.0)
+    assert registry.counts(2).wanted == 4

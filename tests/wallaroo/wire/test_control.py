@@ -136,7 +136,7 @@ FRAMES: list[ControlFrame] = [
     ProcessEnded(EPOCH, "the process ended with status 71", has_hung=True),
     EndProcess(EPOCH),
     Withdraw(NO_EPOCH),
-    Dismissed(NO_EPOCH, "what happened", "what to do"),
+    Dismissed(NO_EPOCH, "what happened", "what to do", again=True),
     Beat(NO_EPOCH),
 ]
 

@@ -15,6 +15,7 @@ from wallaroo.metrics.report import Report
 from wallaroo.metrics.run_counts import RunCounts
 from wallaroo.metrics.snapshot import snapshot
 from wallaroo.topology.plan import Application
+from wallaroo_workers.initializer.metrics.observatory import no_hosts
 from wallaroo_workers.initializer.metrics.prometheus import families
 
 ALPHABET = Path(__file__).parents[3] / "examples" / "alphabet" / "alphabet.py"
@@ -82,7 +83,7 @@ def gathered(count: int = 1000) -> Gathering:
 def view_of(gathering: Gathering) -> dict[str, Any]:
     """Its snapshot."""
     facts = {"application": "alphabet", "phase": "running", "epoch": 1, "started_unix_s": 0.0,
-             "checkpoint_interval_s": 5.0}  # fmt: skip
+             "hosts": no_hosts(), "checkpoint_interval_s": 5.0}  # fmt: skip
     return snapshot(gathering, facts, time.time())
 
 

@@ -61,6 +61,7 @@ class LivelyCluster:
             "phase": self.phase,
             "epoch": 3,
             "started_unix_s": self.started_s,
+            "hosts": {"wanted": 0, "here": 0, "standby": 0, "absent": []},
             "now_unix_s": now,
             "durable": self.durable,
             "health": self._health(),

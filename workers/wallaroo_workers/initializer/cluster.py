@@ -139,7 +139,7 @@ class Cluster:
         """``None`` until the cluster is formed."""
         self.failures = new_failure_watch(settings, plan)
         self._letters = (plan.name, settings.options.dead_letters)
-        self.observatory = _new_observatory(settings, plan, self.failures.counts)
+        self.observatory = _new_observatory(settings, plan, self.failures.counts, self.hosts.counts)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[WallarooError | None]
         self._stopped_early = asyncio.Event()
@@ -161,9 +161,9 @@ class Cluster:
             has_begun = await is_formed(self._form(), self._ended, self._stopped_early)
             error = await self._ended if has_begun else None
             if error is not None:
-                self.hosts.agents.run_failed(error.what)
+                self.hosts.agents.run_failed(error)
         except WallarooError as failure:
-            self.hosts.agents.run_failed(failure.what)
+            self.hosts.agents.run_failed(failure)
             raise
         except asyncio.CancelledError:
             # The program that runs this cluster is interrupted.
@@ -458,7 +458,10 @@ class Cluster:
 
 
 def _new_observatory(
-    settings: ClusterSettings, plan: Application, counts: RunCounts
+    settings: ClusterSettings,
+    plan: Application,
+    counts: RunCounts,
+    hosts: Callable[[], dict[str, Any]],
 ) -> Observatory:
     interval_s = settings.rules().checkpoint_interval_s
-    return Observatory(plan, counts, settings.otlp_endpoint, interval_s)
+    return Observatory(plan, counts, settings.otlp_endpoint, interval_s, hosts)

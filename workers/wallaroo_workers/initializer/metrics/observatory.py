@@ -1,7 +1,7 @@
 """Collects what the initializer knows about its cluster, for the dashboard and for metrics."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
@@ -36,6 +36,11 @@ from wallaroo_workers.logs import get_logger
 log = get_logger()
 
 
+def no_hosts() -> dict[str, Any]:
+    """Return the numbers of a run without other hosts."""
+    return {"wanted": 0, "here": 0, "standby": 0, "absent": []}
+
+
 class Observatory:
     """Observes one run; it decides nothing."""
 
@@ -45,8 +50,13 @@ class Observatory:
         counts: RunCounts,
         otlp_endpoint: str = "",
         checkpoint_interval_s: float = 0.0,
+        hosts: Callable[[], dict[str, Any]] = no_hosts,
     ) -> None:
-        """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere."""
+        """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere.
+
+        ``hosts`` returns how many hosts of agents are wanted and connected.
+        """
+        self._hosts = hosts
         self._plan = plan
         self._checkpoint_interval_s = checkpoint_interval_s
         self._otlp_endpoint = otlp_endpoint
@@ -148,6 +158,7 @@ class Observatory:
             "epoch": 0 if coordinator is None else coordinator.epoch,
             "started_unix_s": self._started_s,
             "checkpoint_interval_s": self._checkpoint_interval_s,
+            "hosts": self._hosts(),
         }
         return snapshot(self._gathering, facts, time.time())
 

@@ -289,6 +289,13 @@ def _cluster(view: dict[str, Any]) -> Iterator[Metric]:
                             value=view["started_unix_s"])  # fmt: skip
     yield GaugeMetricFamily("wallaroo_healthy", "1 if the cluster is healthy.",
                             value=view["health"]["state"] == "healthy")  # fmt: skip
+    hosts = view["hosts"]
+    for name, text in (
+        ("wanted", "Hosts that should be connected, with those to be kept in reserve."),
+        ("here", "Hosts that run a worker."),
+        ("standby", "Hosts that stand by."),
+    ):
+        yield GaugeMetricFamily(f"wallaroo_hosts_{name}", text, value=hosts[name])
     for name, text, value in (
         ("number", "Number of the last checkpoint.", last and last["number"]),
         ("last_timestamp_seconds", "Time of the last checkpoint, in Unix time.",

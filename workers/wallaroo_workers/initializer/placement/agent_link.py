@@ -116,14 +116,18 @@ class Agent:
         """Break the connection."""
         self._connection.abort(reason)
 
-    def dismiss(self, within_s: float, what: str = "", hint: str = "") -> None:
+    def dismiss(
+        self, within_s: float, what: str = "", hint: str = "", *, again: bool = False
+    ) -> None:
         """Dismiss the agent: it is not needed; ``what`` is the reason if it is not a normal end.
+
+        With ``again``, it may connect again when the run is started again.
 
         The agent closes the connection. If this side closed it while a heartbeat of the agent is
         on its way, the answer to the heartbeat would be a reset, and the reset can reach the agent
         before it has read that it was dismissed. If the agent does not close the connection in
         time, this side does.
         """
-        self.send(Dismissed(NO_EPOCH, what, hint))
+        self.send(Dismissed(NO_EPOCH, what, hint, again))
         loop = asyncio.get_running_loop()
         loop.call_later(within_s, self.abort, "it does not close the connection")

@@ -10,7 +10,7 @@ import time
 from typing import Protocol
 
 from wallaroo.coordinator.host_registry import BEAT_S, HostRegistry, RunFacts
-from wallaroo.errors import ClusterError
+from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Prepared
 from wallaroo.wire.control import ControlFrame
@@ -45,6 +45,10 @@ class HostEvents(Protocol):
         """Handle an agent's request to release its host."""
         ...
 
+    def changed(self) -> None:
+        """Note that hosts may have connected, got a name, or been lost."""
+        ...
+
 
 class Agents:
     """All agents; starts workers through them."""
@@ -69,10 +73,13 @@ class Agents:
         """How many agents the start still waits for."""
         self._error = ""
         """The error that ended the run, for agents; empty if there is none."""
+        self._may_return = False
+        """Whether the run may be started again."""
 
     def begin(self) -> None:
         """Send heartbeats and check those of agents, from now on."""
         self._timer = asyncio.get_running_loop().call_later(BEAT_S, self.begin)
+        self._events.changed()
         for agent in self._agents.values():
             agent.send(Beat(NO_EPOCH))
         for instance, silent_s in self._registry.silent(time.monotonic()):
@@ -129,6 +136,7 @@ class Agents:
         for each in self._registry.assignments(now_s):
             host = self._agents[each.instance].host
             log.info("host.assigned", worker=each.name, host=host, next="it runs this worker")
+        self._events.changed()
         ends_s = self._registry.lease_ends_s()
         if ends_s is not None:
             loop = asyncio.get_running_loop()
@@ -221,9 +229,13 @@ class Agents:
         self._registry.release(worker)
         self.assign()
 
-    def run_failed(self, what: str) -> None:
-        """Note the error that ended the run; agents get it when they are dismissed."""
-        self._error = what
+    def run_failed(self, error: WallarooError) -> None:
+        """Note the error that ended the run; agents get it when they are dismissed.
+
+        A supervisor may start the run again, unless the error is a mistake of the user.
+        """
+        self._error = error.what
+        self._may_return = error.exit_code != ConfigError.exit_code
 
     # As a placement
 
@@ -289,7 +301,7 @@ class Agents:
         self._registry.forget_hosts()
         for agent in agents:
             why = self._error and f"the cluster has ended: {self._error}"
-            agent.dismiss(self._rules.silence_s, why)
+            agent.dismiss(self._rules.silence_s, why, again=self._may_return)
         leaving = [asyncio.ensure_future(agent.disconnected.wait()) for agent in agents]
         if leaving:
             _, late = await asyncio.wait(leaving, timeout=self._rules.silence_s)

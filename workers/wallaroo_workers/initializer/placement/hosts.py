@@ -25,6 +25,7 @@ from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application
 from wallaroo_workers.initializer.placement.agents import REFUSES, Agents
+from wallaroo_workers.initializer.placement.host_reports import HostReports
 from wallaroo_workers.initializer.placement.hosted_run import HostedRun
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
 from wallaroo_workers.logs import get_logger
@@ -53,6 +54,8 @@ class HostSettings:
     """How long a worker whose host is lost waits for another host."""
     standby_max: int | None = None
     """How many agents that accept any name stand by; others join. ``None`` for no limit."""
+    homes_fd: int | None = None
+    """The file descriptor of a supervisor that reads how many hosts are wanted, if there is one."""
     runs_workers: bool = True
     """Whether this host runs workers of its own."""
     bind_host: str = ""
@@ -86,6 +89,7 @@ class Hosts:
         self.agents = Agents(
             self.registry, self, plan.name, json.dumps(dataclasses.asdict(options))
         )
+        self._reports = HostReports(settings.homes_fd)
         self.placement = PlacementByName(here, self.agents, self.registry.knows)
         self.is_ready = asyncio.Event()
         """Set once the application accepts records."""
@@ -109,6 +113,10 @@ class Hosts:
         workers = self.registry.form(count, names, own, before, time.monotonic())
         self.agents.assign()
         return workers
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many hosts are wanted and connected."""
+        return dataclasses.asdict(self.registry.counts(self._settings.agent_count))
 
     def why_not_yet(self) -> ClusterError:
         """Return the error for requests during the start: it says what the start waits for."""
@@ -152,6 +160,10 @@ class Hosts:
                 self.agents.log_reserved(instance)
             case None:
                 pass  # it has got the name of a worker
+
+    def changed(self) -> None:
+        """Report how many hosts are wanted, if a supervisor reads it."""
+        self._reports.report(self.counts())
 
     def withdrawn(self, worker: WorkerName) -> None:
         """Let the worker leave the cluster, and release its host."""

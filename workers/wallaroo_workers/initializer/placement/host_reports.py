@@ -1,0 +1,42 @@
+"""Reports to a supervisor how many hosts a run needs (``--homes-fd``)."""
+
+import json
+import os
+from typing import Any
+
+from wallaroo.errors import ConfigError
+from wallaroo_workers.logs import get_logger
+
+log = get_logger()
+
+
+class HostReports:
+    """Writes one line of JSON to a file descriptor whenever the numbers have changed."""
+
+    def __init__(self, fd: int | None) -> None:
+        """``fd`` is the supervisor's; ``None`` for no reports. Raises ``ConfigError``."""
+        self._fd = fd
+        self._reported: dict[str, Any] = {}
+        if fd is not None:
+            try:
+                os.set_blocking(fd, False)
+                os.set_inheritable(fd, False)
+            except OSError as error:
+                raise ConfigError(
+                    f"--homes-fd: descriptor {fd} cannot be used: {error.strerror}",
+                    hint="give the number of a pipe that this command inherits",
+                ) from error
+
+    def report(self, counts: dict[str, Any]) -> None:
+        """Write the numbers if they differ from the last ones that were written."""
+        if self._fd is None or counts == self._reported:
+            return
+        try:
+            os.write(self._fd, json.dumps(counts).encode() + b"\n")
+        except BlockingIOError:
+            return  # the pipe is full: the next call tries again, with newer numbers
+        except OSError as error:
+            log.warning("host_counts.dropped", reason=str(error), next="no more are reported")
+            self._fd = None
+            return
+        self._reported = counts
