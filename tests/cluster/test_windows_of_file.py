@@ -56,7 +56,7 @@ def written(folder: Path, kind: str, *options: str) -> Counter[str]:
     return Counter((folder / "out").read_text().splitlines(keepends=True))
 
 
-@pytest.mark.parametrize("kind", ["tumbling", "sliding", "sessions"])
+@pytest.mark.parametrize("kind", ["tumbling", "sliding", "sessions", "chained"])
 def test_a_file_gives_the_windows_of_the_model_on_three_workers(kind: str, tmp_path: Path) -> None:
     assert written(tmp_path, kind, "--workers", "3") == counts_of_windows(kind)
 

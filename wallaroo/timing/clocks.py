@@ -21,7 +21,7 @@ because results that are due but not yet fired have earlier times.
 """
 
 import enum
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -65,6 +65,21 @@ def combine(watermarks: Iterable[Watermark]) -> int:
     return END if highest_idle is None else highest_idle
 
 
+def of_stage(watermarks: Collection[Watermark]) -> Watermark:
+    """Return the watermark of a stage with windows or timers, from those of all its workers.
+
+    They all hear the same of its inputs, but not at the same time. A worker that says it is idle
+    beside one that is active, or has ended, has not heard the last of them yet. It is going to give
+    results for it, so it is waited for.
+    """
+    going_on = [each for each in watermarks if each.status is not Status.ENDED]
+    if not going_on:
+        return Watermark(END, Status.ENDED)
+    are_idle = all(each.status is Status.IDLE for each in watermarks)
+    lowest = min(each.time for each in going_on)
+    return Watermark(lowest, Status.IDLE if are_idle else Status.ACTIVE)
+
+
 @dataclass(frozen=True, slots=True)
 class SavedClock(Generic[SenderT]):
     """What a share of a checkpoint holds of a clock."""
@@ -81,7 +96,13 @@ class Clock(Generic[SenderT]):
     start, so that the clock waits for those that have sent nothing yet.
     """
 
-    def __init__(self, senders: Iterable[SenderT]) -> None:
+    def __init__(
+        self,
+        senders: Iterable[SenderT],
+        stage_of: Callable[[SenderT], Hashable] = lambda sender: sender,
+    ) -> None:
+        """Senders that ``stage_of`` gives the same value for are one stage on several workers."""
+        self._stage_of = stage_of
         self._vector: dict[SenderT, Watermark] = dict.fromkeys(senders, NOTHING_YET)
         assert self._vector, "a clock without senders would be at its end at once"
         self._held: list[tuple[SenderT, Watermark]] = []
@@ -175,7 +196,10 @@ class Clock(Generic[SenderT]):
         return self.time != before
 
     def _recompute(self) -> bool:
-        time = combine(self._vector.values())
+        stages: dict[Hashable, list[Watermark]] = {}
+        for sender, watermark in self._vector.items():
+            stages.setdefault(self._stage_of(sender), []).append(watermark)
+        time = combine(map(of_stage, stages.values()))
         if time <= self.time:
             return False
         self.time = time

@@ -54,6 +54,18 @@ class ClockGraph:
             found[way.end] |= found[way.start]
         return [frozenset(each) for each in found]
 
+    def shared_points(self) -> frozenset[int]:
+        """Return the points that hear the same on all workers: only over exchanges, or from others
+        that do."""
+        shared: set[int] = set()
+        for index, point in enumerate(self.points):
+            into = [way for way in self.ways if way.end == index]
+            if point.source is None and all(
+                way.edge is not None or way.start in shared for way in into
+            ):
+                shared.add(index)
+        return frozenset(shared)
+
 
 def clock_graph(plan: Application) -> ClockGraph:
     """Return how watermarks go through a plan; empty if time changes none of its states."""

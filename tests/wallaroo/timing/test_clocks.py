@@ -152,3 +152,30 @@ def test_the_vectors_differ_if_a_worker_does_not_hold_its_own_watermark_back() -
     cuts = [cut for model in models(FaultyClock, 100) for cut in model.complete_cuts()]
     different = [cut for cut in cuts if any(vector != cut[0][1] for _, vector in cut)]
     assert len(different) > len(cuts) / 10
+
+
+def test_a_worker_of_a_stage_that_is_idle_beside_an_active_one_is_waited_for() -> None:
+    clock = Clock([("stage", "w1"), ("stage", "w2"), ("source", "w1")], lambda sender: sender[0])
+    clock.receive(("source", "w1"), Watermark(50))
+    clock.receive(("stage", "w2"), Watermark(3, Status.IDLE))
+    clock.receive(("stage", "w1"), Watermark(20))
+    assert clock.time == 3
+    clock.receive(("stage", "w2"), Watermark(30))
+    assert clock.time == 20
+
+
+def test_a_stage_of_which_one_worker_has_ended_waits_for_the_others() -> None:
+    clock = Clock([("stage", "w1"), ("stage", "w2")], lambda sender: sender[0])
+    clock.receive(("stage", "w1"), Watermark(END, Status.ENDED))
+    clock.receive(("stage", "w2"), Watermark(7, Status.IDLE))
+    assert clock.time == 7
+    clock.receive(("stage", "w2"), Watermark(END, Status.ENDED))
+    assert clock.time == END
+
+
+def test_an_idle_stage_holds_no_other_sender_back() -> None:
+    clock = Clock([("stage", "w1"), ("stage", "w2"), ("source", "w1")], lambda sender: sender[0])
+    for worker in ("w1", "w2"):
+        clock.receive(("stage", worker), Watermark(3, Status.IDLE))
+    clock.receive(("source", "w1"), Watermark(50))
+    assert clock.time == 50
