@@ -1,5 +1,6 @@
 """Windows by event time on real workers: all clocks move together, and each result comes once."""
 
+import contextlib
 import random
 import socket
 from collections import Counter
@@ -8,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cluster.durable import kill, lines_in, wait_checkpoints
 from tests.cluster.harness import Cluster, application_options, run_to_end, running, wait_until
+from wallaroo_cli.cluster import main
 
 pytestmark = pytest.mark.cluster
 
@@ -112,4 +115,30 @@ def test_a_worker_is_killed_while_windows_are_open(tmp_path: Path, is_holder: bo
         else:
             send(connection, 36, 66)
             wait_results(tmp_path, 0, 60)
+        assert cluster.stop() == 0
+
+
+def resize(folder: Path, *arguments: str) -> None:
+    with contextlib.chdir(folder):
+        ended = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+
+
+@pytest.mark.parametrize("leaves_holder", [False, True])
+def test_the_cluster_grows_and_shrinks_while_windows_are_open(
+    tmp_path: Path, leaves_holder: bool
+) -> None:
+    with listening(tmp_path, 2, *CHECKPOINTS) as (cluster, connection):
+        send(connection, 0, 36)
+        wait_results(tmp_path, 0, 30)
+        resize(tmp_path, "grow", "--workers", "1")
+        send(connection, 36, 66)
+        wait_results(tmp_path, 0, 60)
+        holder = cluster.pid_of_connection(connection)
+        leaving = next(
+            name for name in ("w1", "w2", "w3") if (cluster.pid(name) == holder) is leaves_holder
+        )
+        resize(tmp_path, "shrink", "--names", leaving)
+        send(connection, 66, 96)
+        wait_results(tmp_path, 0, 90)
         assert cluster.stop() == 0
