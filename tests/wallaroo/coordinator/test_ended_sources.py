@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, ended, sources_of
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.ended_sources import EndedSources
-from wallaroo.coordinator.events import Effect, Received, Send
+from wallaroo.coordinator.events import DrainRequested, Effect, Received, Send
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Drain, Drained, SourcesEnded
@@ -97,3 +99,17 @@ def test_a_source_that_all_workers_run_has_ended_once_it_has_on_each() -> None:
     assert reported(story, B, 0, 1) == []
     assert reported(story, B, 0, 1) == [], "it still runs on the other worker"
     assert drain_in(reported(story, A, 0)) != []
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+@pytest.mark.parametrize("have_ended", [False, True])
+def test_windows_fire_at_the_end_unless_the_next_run_goes_on_with_them(
+    is_durable: bool, have_ended: bool
+) -> None:
+    story = Story(sources=sources_of(A), is_durable=is_durable, has_time=True)
+    story.go_to(Phase.RUNNING)
+    effects = reported(story, A, 0) if have_ended else story.step(DrainRequested())
+    (drain,) = drain_in(effects)
+    assert isinstance(drain, Send)
+    assert isinstance(drain.frame, Drain)
+    assert drain.frame.is_final is (have_ended or not is_durable)
