@@ -24,7 +24,7 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
   ours. So what it had sent is forgotten, and ours are sent again.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -182,6 +182,13 @@ class Clocks:
         workers = [self._me] if way.edge is None else [*self._members]
         return [Sender(way.place, worker) for worker in workers]
 
+    def resized(self, fired: Callable[[str], int]) -> None:
+        """Go on after keys have moved, some of whose windows may not have fired as far as ours."""
+        for name, clock in self.states.items():
+            clock.take_back(fired(name))
+        for sender in self._senders.values():
+            sender.restart()
+
     # What happens on this worker
 
     def reads_times(self, pipeline: int) -> bool:
@@ -252,6 +259,8 @@ class Clocks:
 
     def flush(self, now_ns: int) -> list[Effect]:
         """Evaluate all watermarks, if the last time is long enough ago."""
+        if not self._members:
+            return []  # a worker that joins knows the others only once it is a member
         if self._evaluated_ns is not None and now_ns < self._evaluated_ns + self._interval_ns:
             self._wake_at(self._evaluated_ns + self._interval_ns)
             return []
@@ -412,11 +421,12 @@ class Clocks:
         }
 
     def source_times(self) -> dict[int, Instant]:
-        """Return the watermark of each source that has had any record here, by pipeline."""
+        """Return the watermark of each source that has had any record here, or still has a journal
+        to replay, by pipeline."""
         return {
             pipeline: Instant(self._sources[point].time)
             for pipeline, point in self._point_of_pipeline.items()
-            if self._sources[point].time > BEFORE_ALL
+            if self._sources[point].time > BEFORE_ALL or self._sources[point].is_held
         }
 
     def catch_up(self, state: str, time: int) -> None:
@@ -429,7 +439,8 @@ class Clocks:
         known = [*shares]
         for pipeline, point_index in self._point_of_pipeline.items():
             times = [share[pipeline] for share in known if share.get(pipeline, END) < END]
-            if times:
+            # If a journal of that time is not replayed, nothing is known of its records yet.
+            if times and min(times) > BEFORE_ALL:
                 self._sources[point_index].restore(min(times), now_ns)
 
     # For those who look

@@ -26,8 +26,12 @@ class DueWork:
         self._waits_under_pressure = True
 
     def hold(self) -> None:
-        """Run nothing more."""
+        """Run nothing until ``release``."""
         self._is_held = True
+
+    def release(self) -> None:
+        """Run what is due."""
+        self._is_held = False
 
     def stop_waiting(self) -> None:
         """Run what is due under pressure, too: this run ends, and nothing else lowers it.

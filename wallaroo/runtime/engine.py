@@ -116,7 +116,12 @@ class Engine:
         self.timing = None
         if self._due is not None and timed is not None and timed.names:
             parts = EngineParts(
-                self._sources, self._stations, self._due, self.call_later, self.schedule
+                self._sources,
+                self._stations,
+                self._due,
+                self.call_later,
+                self.schedule,
+                self.flush,
             )
             self.timing = EngineClocks(dataflow, parts, self._wall_ns)
         if self._wall is not None:

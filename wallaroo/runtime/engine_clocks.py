@@ -14,6 +14,9 @@ from wallaroo.runtime.stations import Stations
 from wallaroo.timing.clocks import Status, Watermark
 from wallaroo.wire.data_frames import ClockFrame
 
+ALARM_MIN_NS = 1_000_000
+"""An alarm is not set for less than this: it would ring again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
@@ -27,6 +30,8 @@ class EngineParts:
     """Calls a function after a delay, unless the worker starts again before that."""
     schedule: Callable[[], None]
     """Takes a turn if there is anything to do."""
+    flush: Callable[[], None]
+    """Sends all batches, and then the watermarks behind them."""
 
 
 class EngineClocks:
@@ -82,6 +87,10 @@ class EngineClocks:
         for state, store in self._timed.stores.items():
             self.clocks.catch_up(state, store.clock)
 
+    def resized(self) -> None:
+        """Tell others how far the states have fired with the keys that have moved here."""
+        self.clocks.resized(self._timed.fired)
+
     def restore_sources(self, shares: Iterable[Mapping[int, int]]) -> None:
         """Go on from the watermarks of sources in the shares of a checkpoint."""
         self.clocks.restore_sources(shares, self._wall_ns())
@@ -92,6 +101,19 @@ class EngineClocks:
         if self._parts.stations is not None:
             self._parts.stations.flush()
         self.end_sources()
+
+    def wait_for_open(self) -> None:
+        """Hold the watermarks of sources and what is due, until all workers are restored.
+
+        A worker that is quick must not find the others idle which still have journals to replay.
+        """
+        self.clocks.hold_sources()
+        self._due.hold()
+
+    def opened(self) -> None:
+        """Fire what is due; the watermarks of sources wait until journals are replayed."""
+        self._due.release()
+        self._parts.schedule()
 
     def hold_due(self) -> None:
         """Fire nothing more: a last barrier leaves, and a checkpoint keeps what is due."""
@@ -174,7 +196,8 @@ class EngineClocks:
         if wake_ns is None or (self._armed_ns is not None and self._armed_ns <= wake_ns):
             return
         self._armed_ns = wake_ns
-        delay_s = max(wake_ns - self._wall_ns(), 0) / 1e9
+        # The alarm is by another clock than this, and may ring too early by a part of it.
+        delay_s = max(wake_ns - self._wall_ns(), ALARM_MIN_NS) / 1e9
         self._parts.call_later(delay_s, lambda: self._rings(wake_ns))
 
     def _rings(self, when_ns: int) -> None:
@@ -183,6 +206,7 @@ class EngineClocks:
             self._ring()
 
     def _ring(self) -> None:
-        """Look at all watermarks between two turns."""
-        self.flush()
+        """Look at all watermarks between two turns, or in a turn behind what it has made so far: a
+        watermark must not overtake the last records of a journal."""
+        self._parts.flush()
         self._parts.schedule()

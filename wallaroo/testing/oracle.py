@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +15,16 @@ from wallaroo.errors import DamagedFileError, WallarooParameterError
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import sums
-from wallaroo.names import CheckpointId, WorkerName
+from wallaroo.names import CheckpointId, SinkId, WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.failures import Failure
-from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import display_key, short_repr
 from wallaroo.testing.calls import PlainStations
 from wallaroo.testing.cutting import Cutter
 from wallaroo.testing.resources import MadeResources
 from wallaroo.testing.store import Objects
 from wallaroo.testing.streams import Receivers
+from wallaroo.timing.instants import END
 from wallaroo.topology.plan import Application
 
 States = dict[str, dict[Any, Any]]
@@ -32,6 +32,7 @@ States = dict[str, dict[Any, Any]]
 
 View = Callable[[Any], Any]
 
+LAST_RESULTS = 1000
 DIFFERENCES_SHOWN_MAX = 8
 PARTITIONS = 16
 SHOWN_BEFORE = 20
@@ -127,6 +128,8 @@ class Expected:
                 stations.settle()
                 for sink, rows in dataflow.take_output():
                     written[sink] += rows
+        for sink, rows in last_results(dataflow):
+            written[sink] += rows
         resources.close()
         mistakes: list[str] = []
         self.output: dict[int, list[Any]] = {}
@@ -139,9 +142,24 @@ class Expected:
                 self.output[index] = cutter.cut_whole(chunk, value.describe(), mistakes)
         if mistakes:
             raise WallarooParameterError(mistakes)
-        self.states: States = {name: dict(state) for name, state in dataflow.states.items()}
+        self.states: States = states_of(plan, dataflow.states)
         self.counts: Counts = dataflow.counts()[me]
         self.failures: list[Failure] = dataflow.take_failures()
+
+
+def states_of(plan: Application, states: Mapping[str, Mapping[Any, Any]]) -> States:
+    """Return the objects of all states but windows, whose content is compared as results."""
+    return {name: dict(state) for name, state in states.items() if plan.states[name].timing is None}
+
+
+def last_results(dataflow: Dataflow) -> Iterator[tuple[SinkId, list[Any]]]:
+    """Give the results of all windows that are open, and whatever else waits to be given."""
+    yield from dataflow.take_output()
+    if dataflow.timed is not None:
+        for name in dataflow.timed.names:
+            dataflow.timed.advance(name, END)
+            while dataflow.timed.fire_some(LAST_RESULTS):
+                yield from dataflow.take_output()
 
 
 def failure_mistakes(failures: Sequence[Failure], expected: bool | int) -> list[str]:
@@ -213,18 +231,40 @@ def kept_checkpoints(objects: Objects, count_max: int) -> list[int]:
     return [number for number in kept[:count_max] if number >= objects.oldest_kept]
 
 
-def final_states(objects: Objects, plan: Application, expected: Expected) -> States:
-    """Return the states of the newest manifest."""
-    states = {name: KeyedState() for name in plan.states}
+def restored(objects: Objects, plan: Application, expected: Expected) -> Dataflow:
+    """Return one worker with everything that the newest manifest has."""
+    dataflow = Dataflow(plan, WorkerName("alone"), DataflowOptions())
 
     async def no_pause(_: float) -> None:
         return
 
     store = _NoDelayStore(objects)
     shapes = fresh_shapes(plan)
-    restorer = Restorer(WorkerName("alone"), plan, states, expected.maps, shapes, store, no_pause)
+    restorer = Restorer(
+        WorkerName("alone"), plan, dataflow.saved_states, expected.maps, shapes, store, no_pause
+    )
     _run_at_once(restorer.restore(newest_manifest(objects)))
-    return {name: dict(state) for name, state in states.items()}
+    return dataflow
+
+
+def final_states(objects: Objects, plan: Application, expected: Expected) -> States:
+    """Return the states of the newest manifest."""
+    return states_of(plan, restored(objects, plan, expected).states)
+
+
+def open_windows(
+    objects: Objects, plan: Application, expected: Expected, cutter: Cutter
+) -> dict[int, list[Any]]:
+    """Return, by sink, the results of the windows that are open in the newest manifest."""
+    dataflow = restored(objects, plan, expected)
+    if dataflow.timed is None:
+        return {}
+    dataflow.bind((WorkerName("alone"),), expected.maps)
+    found: dict[int, list[Any]] = {}
+    for sink, rows in last_results(dataflow):
+        is_chunk = plan.sinks[sink].takes_bytes
+        found.setdefault(sink, []).extend(cutter.cut(b"".join(rows)) if is_chunk else rows)
+    return found
 
 
 class RevivedKeys:

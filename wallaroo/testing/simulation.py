@@ -37,6 +37,7 @@ from wallaroo.testing.oracle import (
     kept_checkpoints,
     manifest_of,
     newest_manifest,
+    open_windows,
     output_differences,
     same,
     stream_output,
@@ -496,9 +497,13 @@ class _Simulation:
         return [shown, counts_in(newest_manifest(self._objects))] if self._is_durable else [shown]
 
     def differences(self, view_output: Callable[[Any], Any]) -> list[str]:
-        """Return what is not as in a plain run."""
+        """Return what is not as in a plain run, in which all windows fire in the end."""
         found = self._final_states()
         output = self._output()
+        if self._is_durable:
+            parts = self._objects, self._plan, self._expected, self._cutter
+            for sink, rows in open_windows(*parts).items():
+                output[sink] = [*output[sink], *rows]
         return [
             *self._deletions.state_differences(found),
             *output_differences(

@@ -118,9 +118,12 @@ class Clock(Generic[SenderT]):
         return dict(self._vector)
 
     def receive(self, sender: SenderT, watermark: Watermark) -> bool:
-        """Take a watermark; return whether the clock moved."""
+        """Take a watermark; return whether the clock moved.
+
+        It may be lower than the last one, if keys have moved to the sender whose windows had not
+        fired as far as its own.
+        """
         assert sender in self._vector, f"{sender!r} is not a sender of this clock"
-        assert watermark.time >= self._vector[sender].time, "a watermark went back"
         self._vector[sender] = watermark
         return self._recompute()
 
@@ -156,6 +159,10 @@ class Clock(Generic[SenderT]):
         """Note that all results before ``fired`` are complete."""
         assert self.fired <= fired <= self.time, "results are ahead of the clock, or went back"
         self.fired = fired
+
+    def take_back(self, fired: int) -> None:
+        """Note that results are complete up to ``fired`` only: keys have moved here."""
+        self.fired = min(self.fired, fired)
 
     def set_senders(self, senders: Iterable[SenderT]) -> bool:
         """Wait for these senders from now on; return whether the clock moved.
@@ -227,6 +234,11 @@ class ClockSender:
     def resend(self) -> None:
         """Send the next watermark even if it is the same: a member may not know it."""
         self._knows = False
+
+    def restart(self) -> None:
+        """Send the next watermark, even if it is lower than the last one."""
+        self._sent = NOTHING_YET
+        self.resend()
 
     def due(self, watermark: Watermark, now_ns: int, *, is_forced: bool) -> bool:
         """Return whether to send ``watermark`` to all members now; then it counts as sent."""

@@ -204,6 +204,8 @@ class Lifecycle:
         if self._worker.engine.timing is not None:
             members = [(WorkerName(name), Epoch(epoch)) for name, epoch, _ in assign.members]
             self._worker.engine.timing.set_members(members)
+            if not assign.resize:
+                self._worker.engine.timing.wait_for_open()
         if assign.resize:
             self._resized(assign, is_new=is_first)
         elif not is_first:
@@ -273,6 +275,8 @@ class Lifecycle:
             self._durability.saving.before_take_in()
         moved = self._resize.finish(assign.resize)
         worker.engine.restore_held()
+        if worker.engine.timing is not None:
+            worker.engine.timing.resized()
         durability = self._durability
         if is_new and durable is not None:
             durable.journal.go_back([])
@@ -331,6 +335,8 @@ class Lifecycle:
             self._ports.before_first_open()
         # A resize may have held them.
         self._worker.engine.release_sources()
+        if self._worker.engine.timing is not None:
+            self._worker.engine.timing.opened()
         here = [name == self._worker.me for name in self._assignment.source_workers]
         try:
             await sources.open(self._assignment.source_addresses, here)

@@ -82,10 +82,17 @@ def test_a_worker_that_leaves_is_not_waited_for() -> None:
     assert clock.time == 5
 
 
-def test_a_watermark_that_goes_back_is_a_mistake_of_ours() -> None:
+def test_a_clock_stays_if_a_watermark_goes_back() -> None:
     clock = clock_of(a=Watermark(5))
-    with pytest.raises(AssertionError, match="went back"):
-        clock.receive("a", Watermark(4))
+    assert not clock.receive("a", Watermark(4))
+    assert (clock.time, clock.vector) == (5, {"a": Watermark(4)})
+
+
+def test_keys_of_others_bring_what_had_not_fired() -> None:
+    clock = clock_of(a=Watermark(5))
+    clock.set_fired(5)
+    clock.take_back(2)
+    assert (clock.time, clock.fired) == (5, 2)
 
 
 def test_results_are_never_ahead_of_the_clock() -> None:
