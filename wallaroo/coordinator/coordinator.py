@@ -80,6 +80,7 @@ from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.split_orders import SplitOrders
 from wallaroo.coordinator.splits import SplitLedger
 from wallaroo.coordinator.stop_intent import StopIntent
+from wallaroo.coordinator.worker_names import listed
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.story import Story
@@ -344,7 +345,7 @@ class Coordinator:
             "worker_count": f"{total - len(self._state.waiting_for)} of {total}",
         }
         if self._state.waiting_for:
-            following = f"waits for {', '.join(sorted(self._state.waiting_for))}"
+            following = f"waits for {listed(self._state.waiting_for)}"
         effects: list[Effect] = [Announce(event, values, following)] if event else []
         return effects if self._state.waiting_for else [*effects, *when_all()]
 

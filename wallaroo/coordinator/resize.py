@@ -70,7 +70,7 @@ from wallaroo.coordinator.events import (
 )
 from wallaroo.coordinator.result_deliveries import ResultDeliveries
 from wallaroo.coordinator.splits import SplitLedger
-from wallaroo.coordinator.worker_names import refusal
+from wallaroo.coordinator.worker_names import listed, refusal
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap, moves
 from wallaroo.wire.control import (
@@ -230,7 +230,7 @@ class ResizeCoordinator:
             return self.call_off(f"worker {worker} runs another application: {what}")
         state.joined(frame)
         current.waiting_for.discard(worker)
-        others = ", ".join(sorted(current.waiting_for))
+        others = listed(current.waiting_for)
         following = f"waits for {others}" if others else "the keys to move are collected"
         joined = Announce("worker.joined", {"worker": worker}, following)
         return [joined] if current.waiting_for else [joined, *self._gather(current)]

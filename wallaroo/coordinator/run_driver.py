@@ -40,6 +40,7 @@ from wallaroo.coordinator.run_outcome import FailureWatch
 from wallaroo.coordinator.run_ports import RunPorts
 from wallaroo.coordinator.run_view import RunView
 from wallaroo.coordinator.stop_deadline import StopDeadline
+from wallaroo.coordinator.worker_names import listed
 from wallaroo.coordinator.worker_processes import (
     GiveUp,
     KillLater,
@@ -326,7 +327,7 @@ class RunDriver:
         if self.has_ended:
             return
         if self.coordinator.waiting_for:
-            workers = ", ".join(self.coordinator.waiting_for)
+            workers = listed(self.coordinator.waiting_for)
             values = {"phase": self.coordinator.phase.value, "workers": workers}
             self._ports.announce(Announce("cluster.waiting", values, "goes on with these"))
         self._ports.call_later(WAITING_REPORTED_EVERY_S, self._report_waiting)

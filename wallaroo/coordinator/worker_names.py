@@ -4,9 +4,12 @@ A worker that a user names may come back after it has left. Its new process has 
 it writes other journals and parts.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from wallaroo.names import WorkerName
+
+LISTED_MAX = 5
+"""A log line names at most so many workers: each of many workers that join causes one."""
 
 
 def first_names(count: int) -> tuple[WorkerName, ...]:
@@ -18,6 +21,13 @@ def next_names(used: Collection[WorkerName], count: int) -> tuple[WorkerName, ..
     """Return names for more workers, given all names that this run has used."""
     last = max(map(_number, used), default=0)
     return tuple(WorkerName(f"w{last + number}") for number in range(1, count + 1))
+
+
+def listed(workers: Iterable[WorkerName]) -> str:
+    """Return names for a log line: the first ones, and how many more there are."""
+    names = sorted(workers)
+    more = len(names) - LISTED_MAX
+    return ", ".join([*names[:LISTED_MAX], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _number(worker: WorkerName) -> int:
