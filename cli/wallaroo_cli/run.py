@@ -84,6 +84,7 @@ class Chosen:
     worker_count: int | None
     plan_form: str | None
     ready_file: str | None
+    health: str | None
     control_address: str
     sink_timeout_s: float | None
     on_error: str
@@ -186,6 +187,12 @@ class RunCommand(click.Command):
     metavar="PATH",
     type=click.Path(dir_okay=False, writable=True),
     help="JSON file with addresses and process ids, which exists while the application is ready.",
+)
+@click.option(
+    "--health",
+    metavar="H:P",
+    help="Answer probes at http://H:P/ with status 200 while the application is ready, otherwise "
+    "503. This port needs no secret.",
 )
 @click.option(
     "--control",
@@ -323,6 +330,11 @@ def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
     """
     is_joining = chosen.hosts.join is not None
     check_together(chosen.hosts, chosen.worker_count)
+    if is_joining and chosen.health is not None:
+        raise ConfigError(
+            "--health belongs to the initializer, and --join starts a worker",
+            hint="give --health to the initializer only",
+        )
     if not is_joining:
         check_checkpoints(chosen.checkpoints.resilience_dir, given)
     return failure_rule(chosen.max_failures, on_error=chosen.on_error, is_joining=is_joining)
@@ -407,6 +419,7 @@ def cluster_settings(
         worker_count=_worker_count(chosen),
         control_address=chosen.control_address,
         ready_file=chosen.ready_file,
+        health_address=chosen.health or "",
         may_restart=not chosen.no_restart,
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,

@@ -6,6 +6,8 @@ import shutil
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,15 @@ class Site:
         wait_until(f"{goal} results", lambda: self.receiver.line_count() >= goal)
 
 
+def probed(address: str) -> int:
+    """Return the status that a probe gets."""
+    connection = HTTPConnection(address, timeout=10)
+    connection.request("GET", "/")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -66,9 +77,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_an_initializer_waits_for_its_workers_from_elsewhere(site: Site) -> None:
-    with site.initializer("--workers", "0", "--expect-workers", "2") as cluster:
+    health = f"127.0.0.1:{free_port()}"
+    options = ["--workers", "0", "--expect-workers", "2", "--health", health]
+    with site.initializer(*options) as cluster:
         waiting = cluster.wait_event("hosts.waiting")
         assert waiting["missing"] == 2
+        assert probed(health) == HTTPStatus.SERVICE_UNAVAILABLE
         asked = ["status", "--cluster", site.control, "--secret-file", str(site.secret)]
         told = CliRunner().invoke(cluster_command, asked)
         assert told.exit_code == 1
@@ -76,6 +90,7 @@ def test_an_initializer_waits_for_its_workers_from_elsewhere(site: Site) -> None
         with site.agent("a1") as first, site.agent("a2") as second:
             ready = cluster.wait_ready()
             assert {worker["name"] for worker in ready["workers"]} == {"a1", "a2"}
+            wait_until("probes hear of it", lambda: probed(health) == HTTPStatus.OK)
             send_bytes(site.source_port, ROUND * 3)
             site.wait_rounds(3)
             assert cluster.stop() == 0

@@ -82,6 +82,7 @@ class RunOptions(TypedDict, total=False):
     """
 
     ready_file: Path | None
+    health: str | None
     control: str | None
     sink_timeout: float | None
     on_error: Literal["dead-letter", "stop"] | None

@@ -36,6 +36,7 @@ from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.initializer.control.run_context import Reach
 from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.initializer.forming import is_formed, listen
+from wallaroo_workers.initializer.health_port import HealthPort
 from wallaroo_workers.initializer.metrics.dashboard import Page
 from wallaroo_workers.initializer.metrics.observatory import Observatory
 from wallaroo_workers.initializer.placement.hosted_run import HostedRun
@@ -123,6 +124,8 @@ class Cluster:
             self.hosts.tls,
         )
         self._ready_file = ReadyFile(settings.ready_file)
+        self._accepts_records = False
+        self._health = HealthPort(settings.health_address, lambda: self._accepts_records)
         self._run_file = RunFile(Path(settings.options.folder))
         self.requests: Requests | None = None
         """Handles requests about the run; ``None`` before it is formed."""
@@ -172,6 +175,7 @@ class Cluster:
             raise
         finally:
             self._ready_file.remove()
+            self._health.close()
             self._control.close()
             await self._placement.stop()
             await self.observatory.close()
@@ -216,6 +220,7 @@ class Cluster:
             await self._checkpoints.ownership.begin()
             self.start_task(self._checkpoints.ownership.kept())
         self._ready_file.begin()
+        await self._health.open()
         self.source_addresses = await source_addresses(
             self._plan, self._reserved, is_here=self._settings.worker_count != 0
         )
@@ -370,7 +375,8 @@ class Cluster:
             self.requests.stepped(event, effects)
 
     def not_ready(self) -> None:
-        """Remove the ready file."""
+        """Remove the ready file, and report to probes that no records are accepted."""
+        self._accepts_records = False
         self._ready_file.remove()
 
     def ready(self, epoch: Epoch, *, is_again: bool) -> None:
@@ -396,6 +402,7 @@ class Cluster:
             self._stop_now(ConfigError(f"--ready-file: {error}", hint="choose another path"))
             return
         self.hosts.is_ready.set()
+        self._accepts_records = True
         self._run_file.write(workers=workers)
         log.info(
             "application.ready_again" if is_again else "application.ready",
@@ -415,7 +422,7 @@ class Cluster:
 
     def ended(self, error: WallarooError | None) -> None:
         """Let ``run`` return or raise."""
-        self.has_ended = True
+        self.has_ended, self._accepts_records = True, False
         if not self._ended.done():
             self._ended.set_result(error)
 

@@ -28,6 +28,8 @@ class ClusterSettings:
     """Names of these workers; empty for w1, w2 and so on."""
     control_address: str = "127.0.0.1:0"
     ready_file: str | None = None
+    health_address: str = ""
+    """Where probes ask whether the application accepts records; empty for nowhere."""
     source_worker: str = ""
     """The worker that runs all single-worker sources; empty to let a rule choose."""
     may_restart: bool = True
