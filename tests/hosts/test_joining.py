@@ -333,7 +333,7 @@ def test_a_host_that_stands_by_takes_the_place_of_a_lost_one(tmp_path: Path) -> 
         lost = cluster.wait_event("host.lost")["worker"]
         ready = cluster.wait_ready(epoch=2)
         assert {worker["name"] for worker in ready["workers"]} == {"w1", "w2"}
-        assert cluster.events("host.assigned")[-1]["worker"] == lost
+        assert cluster.wait_event("host.assigned", 3)["worker"] == lost
         sender.wait_sent(1_000)
         sent = sender.stop()
         assert cluster.stop() == 0
@@ -350,7 +350,7 @@ def test_a_cluster_of_hosts_grows_onto_a_host_that_stands_by(site: Site) -> None
             asked = ["grow", "--cluster", site.control, "--secret-file", str(site.secret)]
             grown = CliRunner().invoke(cluster_command, asked)
             assert grown.exit_code == 0, grown.output
-            assert cluster.events("cluster.resized")[0]["workers"] == "w1, w2"
+            assert cluster.wait_event("cluster.resized")["workers"] == "w1, w2"
             # This ends its own worker, and the cluster shrinks.
             assert spare.stop() == 0
         cluster.wait_event("cluster.resized", 2)
