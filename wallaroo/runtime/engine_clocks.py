@@ -84,8 +84,8 @@ class EngineClocks:
 
     def begin(self) -> None:
         """Go on from where the states are after a restore, or after keys have moved here."""
-        for state, store in self._timed.stores.items():
-            self.clocks.catch_up(state, store.clock)
+        for state in self._timed.names:
+            self.clocks.catch_up(state, self._timed.clock(state))
 
     def resized(self) -> None:
         """Tell others how far the states have fired with the keys that have moved here."""
@@ -100,6 +100,7 @@ class EngineClocks:
         self._due.stop_waiting()
         if self._parts.stations is not None:
             self._parts.stations.flush()
+        self._timed.keyed.end_input()
         self.end_sources()
 
     def wait_for_open(self) -> None:
@@ -188,7 +189,7 @@ class EngineClocks:
                         link.send_clock(edge, watermark.time, watermark.status)
                 case AdvanceState(state, time):
                     # Keys that moved here may have brought a later clock.
-                    if time > self._timed.stores[state].clock:
+                    if time > self._timed.clock(state):
                         self._timed.advance(state, time)
 
     def _arm(self) -> None:

@@ -76,7 +76,7 @@ class Writer:
     def copy(self, key: Any, state: Any) -> Any:
         return state
 
-    def write_chunk(self, chunk: Any) -> None:
+    def write_pane(self, chunk: Any, until: int) -> None:
         raise AssertionError("no panes are here")
 
 
@@ -193,9 +193,9 @@ def test_a_restored_key_is_forgotten_when_it_would_have_been() -> None:
     assert "a forgotten" not in other.due()
     other.now_s = 150
     assert other.due() == ["a forgotten"]
-    assert {name: dict(state) for name, state in other.flow.states.items()} == dict.fromkeys(
-        PLAN.states, {}
-    )
+    assert {name: dict(state) for name, state in other.flow.states.items()} == {
+        name: {} for name in PLAN.states
+    }
 
 
 def test_a_key_that_is_touched_is_saved_with_the_time_of_that() -> None:
