@@ -140,6 +140,7 @@ class Clocks:
         self._way_of_edge = {way.edge: way for way in self._graph.ways if way.edge is not None}
         shared = self._graph.shared_points()
         self._shared_places = {way.place for way in self._graph.ways if way.start in shared}
+        """Where senders are the workers of one stage, which hear the same of its inputs."""
         self._clocks: dict[int, Clock[Sender]] = {}
         self._members: dict[WorkerName, Epoch] = {}
         self._replay_tops: dict[int, dict[Hashable, int]] = {}
@@ -160,7 +161,9 @@ class Clocks:
                 continue
             senders = [sender for way in ways for sender in self._senders_of(way)]
             if index not in self._clocks:
-                self._clocks[index] = Clock(senders, self._stage_of)
+                self._clocks[index] = Clock(
+                    senders, lambda each: each.place if each.place in self._shared_places else each
+                )
                 continue
             clock = self._clocks[index]
             for sender in senders:
@@ -173,10 +176,6 @@ class Clocks:
             for each in self._senders.values():
                 each.resend()
         return effects
-
-    def _stage_of(self, sender: Sender) -> Hashable:
-        """Return what is equal for all workers of a stage, which hear the same of its inputs."""
-        return sender.place if sender.place in self._shared_places else sender
 
     def _senders_of(self, way: Way) -> list[Sender]:
         workers = [self._me] if way.edge is None else [*self._members]
