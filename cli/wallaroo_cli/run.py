@@ -49,6 +49,7 @@ from wallaroo_workers.initializer.cluster import ClusterSettings, run_cluster
 from wallaroo_workers.initializer.placement.hosts import HostSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
 from wallaroo_workers.logs import Form, Level, configure_logs, get_logger
+from wallaroo_workers.open_files import raise_open_files_limit
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 log = get_logger()
@@ -468,6 +469,8 @@ def _loaded(application: ApplicationSettings, *, debug: bool) -> Application:
 
 
 async def _run(settings: ClusterSettings, plan: Application) -> int:
+    # Each worker and each agent has connections to this process.
+    raise_open_files_limit()
     if settings.hosts.agent_count:
         refuse_stdin(plan)
     placement = LocalPlacement(passes_stdin=plan.stdin_pipeline is not None)

@@ -6,7 +6,6 @@ benchmarks and must not use the processor time of what is measured.
 
 import errno
 import fcntl
-import resource
 import selectors
 import signal
 import socket
@@ -22,6 +21,7 @@ from wallaroo_cli.tools.display import REFRESH_S, Display
 from wallaroo_cli.tools.intake import FrameIntake, Intake, LineIntake, RawIntake
 from wallaroo_cli.tools.output import NoOutput, Output, open_output
 from wallaroo_cli.tools.totals import Totals, describe_bytes
+from wallaroo_workers.open_files import raise_open_files_limit
 
 BUFFER_BYTES = 256 * 1024
 FRAME_BYTES_MAX = 16 * 1024 * 1024
@@ -237,7 +237,7 @@ class Receiver:
 
 
 def _listen(address: Address) -> socket.socket:
-    _raise_file_limit()
+    raise_open_files_limit()
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -254,12 +254,6 @@ def _listen(address: Address) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def _raise_file_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _waiting_byte_count(connection: socket.socket) -> int:

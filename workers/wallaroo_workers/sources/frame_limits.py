@@ -7,9 +7,10 @@ never finish them could fill the memory of the machine.
 """
 
 import os
-import resource
 from dataclasses import dataclass
 from typing import Protocol
+
+from wallaroo_workers.open_files import raise_open_files_limit
 
 PARTIAL_BYTES_MAX = 256 << 20
 FILES_MAX = 1 << 17
@@ -88,9 +89,7 @@ def intake_limits(frame_bytes_max: int, listener_count: int) -> IntakeLimits:
     The soft limit of open files is raised to the hard one. Listeners share half of it, and leave
     some files free even if the limit is so low that other files use most of it.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    hard = raise_open_files_limit()
     share = min(hard, FILES_MAX) // 2 // max(listener_count, 1)
     descriptors_max = hard - max(DESCRIPTORS_RESERVED_MIN, min(hard, FILES_MAX) // 8)
     return IntakeLimits(frame_bytes_max, share, descriptors_max, PartialFrames(frame_bytes_max))
