@@ -159,7 +159,11 @@ class Clocks:
             ways = [way for way in self._graph.ways if way.end == index]
             if not ways:
                 continue
-            senders = [sender for way in ways for sender in self._senders_of(way)]
+            senders = [
+                Sender(way.place, worker)
+                for way in ways
+                for worker in (self._members if way.edge is not None else (self._me,))
+            ]
             if index not in self._clocks:
                 self._clocks[index] = Clock(
                     senders, lambda each: each.place if each.place in self._shared_places else each
@@ -176,10 +180,6 @@ class Clocks:
             for each in self._senders.values():
                 each.resend()
         return effects
-
-    def _senders_of(self, way: Way) -> list[Sender]:
-        workers = [self._me] if way.edge is None else [*self._members]
-        return [Sender(way.place, worker) for worker in workers]
 
     def resized(self, fired: Callable[[str], int]) -> None:
         """Go on after keys have moved, some of whose windows may not have fired as far as ours."""
