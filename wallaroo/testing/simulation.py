@@ -27,17 +27,14 @@ from wallaroo.testing.network import Network
 from wallaroo.testing.oracle import (
     DIFFERENCES_SHOWN_MAX,
     Expected,
-    RevivedKeys,
     States,
     committed_line,
     count_differences,
     counts_in,
     failure_mistakes,
-    final_states,
     kept_checkpoints,
     manifest_of,
     newest_manifest,
-    open_windows,
     output_differences,
     same,
     stream_output,
@@ -47,6 +44,7 @@ from wallaroo.testing.place import NOTICE_S
 from wallaroo.testing.placed import placed_records
 from wallaroo.testing.prepared_targets import PreparedTargets, two_phase_output, uncalled_for
 from wallaroo.testing.pushed import Broker
+from wallaroo.testing.restored import RevivedKeys, final_states, open_windows
 from wallaroo.testing.senders import (
     Origin,
     Sender,
