@@ -36,6 +36,7 @@ for _command in (
     top,
     looking.partitions,
     looking.splits,
+    looking.clocks,
     looking.keys,
     looking.get,
     looking.events,

@@ -160,6 +160,22 @@ def splits(**options: Any) -> None:
         raise SystemExit(1)
 
 
+@click.command(short_help="Show how far time is, and what it waits for.")
+@click.argument("state", required=False)
+@cluster_options
+@timeout_option
+@report_errors
+def clocks(**options: Any) -> None:
+    """Show the clock of each state that time changes, or of STATE.
+
+    The clock is the slowest of all workers. Windows whose end it has passed are closed, and records
+    for them are late. The last column says what it waits for.
+    """
+    answer = ask_and_show(options, "clocks", views.print_clocks)
+    if answer["problems"]:
+        raise SystemExit(1)
+
+
 @click.command(
     short_help="Show one state object.",
     context_settings={"ignore_unknown_options": True},  # a key may be -5

@@ -199,6 +199,9 @@ class Gathering:
             values["link", worker, link["to"]] = link["bytes"]
         for index, sink in enumerate(report.sinks):
             values["sink", worker, index] = sink["bytes"]
+        for clock in report.clocks:
+            place = "late", clock["state"]
+            values[place] = values.get(place, 0) + clock["late"]
         for source in report.sources:
             values["source", worker, source["pipeline"]] = source["bytes"]
         values["cpu", worker] = report.process.get("cpu_s", 0.0)

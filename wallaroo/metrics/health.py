@@ -21,6 +21,9 @@ HELD_S = 60.0
 """How long records may be there without being readable: most transactions are shorter."""
 BATCH_WAITING_S = 10.0
 """How long a batch may wait that its checkpoint has released."""
+QUIET_S = 30.0
+"""How long windows may wait for a source that gives nothing."""
+LATE_SHARE = 0.01
 CPU_SHARE = 0.95
 CHECKPOINT_LATE_S = 30.0
 """A checkpoint that is later than its interval by so much is missing."""
@@ -58,6 +61,7 @@ def judge(view: dict[str, Any], silent_s: dict[str, float], failed_in_last_minut
         *_states(view),
         *_held_splits(view, is_away=False),
         *_splits(view),
+        *_clocks(view),
     ]
     state = STATES[2] if unhealthy else STATES[1] if degraded else STATES[0]
     return {"state": state, "reasons": [*unhealthy, *degraded]}
@@ -205,6 +209,28 @@ def _states(view: dict[str, Any]) -> list[str]:
         for state in view["states"]
         if state["skew"] > SKEW and state["keys"] >= SKEW_KEYS_MIN
     ]
+
+
+def _clocks(view: dict[str, Any]) -> list[str]:
+    rates = {state["name"]: state["rate"] for state in view["states"]}
+    reasons = []
+    for row in view["clocks"]:
+        state, quiet_s = row["state"], row["quiet_s"]
+        if row["open"] and quiet_s is not None and quiet_s > QUIET_S:
+            what = f"{row['open']:,} windows of {state!r} wait" if row["open"] > 1 else (
+                f"a window of {state!r} waits"
+            )  # fmt: skip
+            reasons.append(
+                f"{what}: no source has given anything for {quiet_s:.0f} s; "
+                'when_quiet="advance" would close them'
+            )
+        share = row["late_rate"] / rates[state] if rates.get(state) else 0.0
+        if share > LATE_SHARE:
+            reasons.append(
+                f"{min(share, 1.0):.0%} of the records of {state!r} are late: out_of_order of its "
+                "sources is too short, or a source was silent for longer than idle_after"
+            )
+    return reasons
 
 
 def _broken_splits(view: dict[str, Any]) -> list[str]:

@@ -44,6 +44,8 @@ class Report:
     ``problem``. Of a source with many, those that do not go on, and those with the largest lags."""
     lags: dict[str, int] = field(default_factory=dict)
     """By pipeline: the sum of the lags that are known."""
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+    """Of each timed state, as ``wallaroo.runtime.clock_facts`` has it."""
     process: dict[str, Any] = field(default_factory=dict)
     """``cpu_s``, ``rss_bytes``, ``loop_lag_s``, ``gc_s``, ``gc_pause_s``, ``gc_count``,
     ``backlog_bytes``, ``paused``, ``connections``."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wallaroo.connectors.base import Promise
+from wallaroo.metrics.clock_view import clock_rows
 from wallaroo.metrics.gathering import Gathering, Member
 from wallaroo.metrics.health import (
     BACKLOG_BYTES,
@@ -53,6 +54,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "sources": _sources(gathering, members),
         "splits": _splits(members),
         "rising_lags": gathering.rising_lags,
+        "clocks": _clocks(gathering, members, now_s),
         "states": _states(gathering, members),
         "checkpoints": _checkpoints(gathering, now_s),
         "dead_letters": [*gathering.dead_letters],
@@ -301,6 +303,17 @@ def _splits(members: dict[str, Member]) -> list[dict[str, Any]]:
         for name, member in members.items()
         if member.report is not None
         for split in member.report.splits
+    ]
+
+
+def _clocks(gathering: Gathering, members: dict[str, Member], now_s: float) -> list[dict[str, Any]]:
+    facts = {
+        name: member.report.clocks for name, member in members.items() if member.report is not None
+    }
+    pipelines = {index: each.name for index, each in enumerate(gathering.plan.pipelines)}
+    return [
+        {**row, "late_rate": gathering.rates.rate(("late", row["state"]))}
+        for row in clock_rows(facts, pipelines, round(now_s * 1e9))
     ]
 
 

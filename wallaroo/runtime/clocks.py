@@ -26,7 +26,7 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.timing.clocks import (
@@ -443,6 +443,22 @@ class Clocks:
                 self._sources[point_index].restore(min(times), now_ns)
 
     # For those who look
+
+    def source_facts(self, state: str, now_ns: int) -> list[dict[str, Any]]:
+        """Return how far the sources are here that move the clock of a state."""
+        (index,) = (at for at, point in enumerate(self._graph.points) if point.state == state)
+        return [
+            {
+                "pipeline": pipeline,
+                "time_ns": source.time if BEFORE_ALL < source.time < END else None,
+                "status": source.status.name.lower(),
+                "silent_ns": source.silent_ns(now_ns),
+                "waits": source.waits_when_quiet,
+            }
+            for pipeline, point in self._point_of_pipeline.items()
+            if pipeline in self._reached_by[index]
+            for source in (self._sources[point],)
+        ]
 
     @property
     def states(self) -> Mapping[str, Clock[Sender]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
+from wallaroo.runtime.clock_facts import clock_facts
 from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
 from wallaroo.runtime.due_work import DueWork
 from wallaroo.runtime.engine_ports import BatchLink, Origin, SourceRunner
@@ -71,6 +72,10 @@ class EngineClocks:
             if source.pipeline == pipeline and source.has_records
         ]
         return min(waiting, default=None)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what is shown of the clocks, by timed state."""
+        return clock_facts(self.clocks, self._timed, self._wall_ns())
 
     # What the engine tells them
 

@@ -82,6 +82,7 @@ class SourceTimes(Generic[ChannelT]):
         self._top = BEFORE_ALL
         self._held: Watermark | None = None
         self._settled_ns: int | None = None
+        self._last_read_ns: int | None = None
         self._quiet: tuple[int, int] | None = None
         """Since when everything is idle, and the watermark at that time."""
         self._has_ended = False
@@ -100,6 +101,7 @@ class SourceTimes(Generic[ChannelT]):
         if channel not in self._channels:
             self.opened(channel)
         self._channels[channel].processed(highest, read_ns + self._times.idle_after_ns)
+        self._last_read_ns = read_ns
         self._note_top(highest, read_ns)
 
     def has_channel(self, channel: ChannelT) -> bool:
@@ -120,6 +122,27 @@ class SourceTimes(Generic[ChannelT]):
     def is_active(self) -> bool:
         """Whether the last watermark was that of a source which is waited for."""
         return self._status is Status.ACTIVE
+
+    @property
+    def status(self) -> Status:
+        """The status of the last watermark."""
+        return self._status
+
+    @property
+    def waits_when_quiet(self) -> bool:
+        """Whether the watermark stays where it is while nothing arrives."""
+        return isinstance(self._times, EventTime) and self._times.when_quiet is WhenQuiet.WAIT
+
+    def silent_ns(self, now_ns: int) -> int | None:
+        """Return for how long the channel that holds the watermark has been silent, or if none
+        counts, the whole source; ``None`` before the first record."""
+        counting = [each for each in self._all_channels() if each.counts(now_ns)]
+        last_ns = self._last_read_ns
+        if counting:
+            slowest = min(counting, key=lambda each: each.top)
+            assert slowest.counts_until_ns is not None
+            last_ns = slowest.counts_until_ns - self._times.idle_after_ns
+        return None if last_ns is None else max(now_ns - last_ns, 0)
 
     @property
     def aligns(self) -> bool:

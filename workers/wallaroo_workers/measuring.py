@@ -130,6 +130,7 @@ class Measuring:
                 for each in source.worst_facts(SPLITS_REPORTED_MAX)
             ],
             lags={name: lag for name, each in by_split.items() if (lag := each.lag) is not None},
+            clocks=[] if engine.timing is None else engine.timing.facts(),
             process=process,
             failures=failures,
             log=logs.new_lines(),

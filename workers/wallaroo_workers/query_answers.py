@@ -62,6 +62,9 @@ class Answers:
                 return self.pages.page(self.machine.dataflow.saved_states, params)
             case "splits":
                 return split_facts(self.sources.splits.open_sources, params)
+            case "clocks":
+                timing = self.machine.engine.timing
+                return {"clocks": [] if timing is None else timing.facts()}
             case "get":
                 return get_object(self.machine.dataflow.saved_states, params)
             case "delete":

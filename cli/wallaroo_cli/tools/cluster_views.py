@@ -1,6 +1,6 @@
 """What a running cluster answers, as sentences and tables for people."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -138,6 +138,50 @@ def print_splits(answer: dict[str, Any]) -> None:
     for reason in dict.fromkeys(each["held"] for each in answer["splits"] if each["held"]):
         click.echo(f"What is waited for: {reason}", err=True)
     print_problems(answer["problems"])
+
+
+_CLOCKS = (
+    ("state", 0), ("clock", 0), ("behind", 3), ("open", 2), ("late", 1), ("results", 5),
+    ("waits for", 4),
+)  # fmt: skip
+
+
+def print_clocks(answer: dict[str, Any]) -> None:
+    """Print how far the clock of each state is, and what it waits for."""
+    rows = [_clock_cells(each) for each in answer["clocks"]]
+    if rows:
+        print_columns(
+            [
+                Column(heading, [row[place] for row in rows], rank)
+                for place, (heading, rank) in enumerate(_CLOCKS)
+            ]
+        )
+    elif not answer["problems"]:
+        click.echo("The application has no state that time changes.")
+    print_problems(answer["problems"])
+
+
+def _clock_cells(row: dict[str, Any]) -> list[str]:
+    clock_ns, lag_s = row["clock_ns"], row["lag_s"]
+    clock = "ended" if row["ended"] else NOTHING
+    if clock_ns is not None:
+        clock = instant_text(clock_ns)
+    return [
+        row["state"],
+        clock,
+        NOTHING if lag_s is None else age_text(lag_s),
+        f"{row['open']:,}" + (" (some due)" if row["due"] else ""),
+        f"{row['late']:,}",
+        f"{sum(row['fired'].values()):,}",
+        row["held_by"],
+    ]
+
+
+def instant_text(time_ns: int) -> str:
+    """Return a time in UTC, to the millisecond."""
+    whole_s, part_ns = divmod(time_ns, 1_000_000_000)
+    moment = datetime(1970, 1, 1) + timedelta(seconds=whole_s)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{part_ns // 1_000_000:03d}"
 
 
 def _split_cells(split: dict[str, Any]) -> list[str]:

@@ -47,6 +47,7 @@ def view(**changes: Any) -> dict[str, Any]:
         "sources": [],
         "splits": [],
         "rising_lags": {},
+        "clocks": [],
         "states": [],
         "pipelines": pipelines(0.01),
         "started_unix_s": 1000.0,
@@ -58,6 +59,10 @@ def view(**changes: Any) -> dict[str, Any]:
 
 def test_a_cluster_without_problems_is_healthy() -> None:
     assert judge(view(), {"w1": 1.0}, 0) == {"state": "healthy", "reasons": []}
+
+
+def clock(**more: Any) -> dict[str, Any]:
+    return {"state": "counts", "open": 0, "quiet_s": None, "late_rate": 0.0, **more}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,17 @@ def test_a_cluster_that_makes_no_progress_is_unhealthy(
         ({"checkpoints": checkpoints(duration_s=12.0)}, 0, "took 12 s to become durable"),
         ({"checkpoints": checkpoints(pause_s=0.8)}, 0, "records waited 800 ms"),
         ({}, 1200, "1,200 records failed in the last minute"),
-        ({"states": [{"name": "s", "skew": 3.0, "keys": 5000}]}, 0, "'s' is uneven"),
+        ({"states": [{"name": "s", "skew": 3.0, "rate": 1.0, "keys": 5000}]}, 0, "'s' is uneven"),
+        ({"clocks": [clock(open=3, quiet_s=40.0)]}, 0, "3 windows of 'counts' wait: no source has"),
+        ({"clocks": [clock(open=1, quiet_s=40.0)]}, 0, "a window of 'counts' waits"),
+        (
+            {
+                "clocks": [clock(late_rate=12.0)],
+                "states": [{"name": "counts", "rate": 100.0, "skew": 1.0, "keys": 1}],
+            },
+            0,
+            "12% of the records of 'counts' are late",
+        ),
         ({"rising_lags": {"words": 4000}}, 0, "lag of 'words' has risen for a minute and is 4,000"),
         (
             {"sources": sources(2, 0, 1)},

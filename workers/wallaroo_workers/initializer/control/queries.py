@@ -11,6 +11,7 @@ from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.connectors.base import Assignment
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
+from wallaroo.metrics.clock_view import clock_rows
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName
 from wallaroo.routing.key_text import key_of_text, shown_key
@@ -254,6 +255,29 @@ class Queries:
                     rows += [{**place, **split} for split in source["splits"]]
         rows.sort(key=lambda row: (row["pipeline"], str(row["split"])))
         return {"splits": rows[:limit], "counts": counts, "problems": _problems(answers)}
+
+    async def clocks(self, parameters: Parameters) -> dict[str, Any]:
+        """Return how far the clock of each timed state is, and what it waits for."""
+        name = parameters.find("state", str)
+        wait_s = parameters.take("timeout_s", float, WAIT_S)
+        parameters.finish()
+        plan = self._reach.plan
+        timed = [each.name for each in plan.states.values() if each.timing is not None]
+        if name is not None and name not in timed:
+            known = f"those with a clock are {', '.join(timed)}" if timed else "none has a clock"
+            raise ConfigError(f"time does not change a state {name!r}", hint=known)
+        answers = await self._worker_queries.ask_all(self._reach.view.workers, "clocks", {}, wait_s)
+        facts: dict[str, Any] = {
+            worker: answer["clocks"]
+            for worker, answer in answers.items()
+            if not isinstance(answer, ClusterError)
+        }
+        pipelines = {index: each.name for index, each in enumerate(plan.pipelines)}
+        rows = clock_rows(facts, pipelines, time.time_ns())
+        return {
+            "clocks": [row for row in rows if name in (None, row["state"])],
+            "problems": _problems(answers),
+        }
 
     def _split_pipelines(self, name: str | None) -> dict[int, str]:
         """Return the names of the pipelines whose source is read by split, by their index."""

@@ -29,6 +29,7 @@ class Requests:
             "partitions": queries.partitions,
             "keys": queries.keys,
             "splits": queries.splits,
+            "clocks": queries.clocks,
             "get": queries.get,
             "logs": queries.logs,
             "events": queries.events,

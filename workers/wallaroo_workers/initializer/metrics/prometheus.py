@@ -89,6 +89,7 @@ def _current_families(gathering: Gathering, view: dict[str, Any]) -> Iterator[Me
     yield from _workers(gathering, view)
     yield from _connections(view)
     yield from _states(view)
+    yield from _clocks(view)
     yield from _cluster(view)
     yield CounterMetricFamily(
         "wallaroo_journals_lost",
@@ -264,6 +265,38 @@ def _numbered(sinks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         count = seen[place] = seen.get(place, 0) + 1
         rows.append({**sink, "name": sink["name"] if count == 1 else f"{sink['name']}#{count}"})
     return rows
+
+
+def _clocks(view: dict[str, Any]) -> Iterator[Metric]:
+    rows = [
+        {**row, "watermark_s": row["clock_ns"] / 1e9}
+        for row in view["clocks"]
+        if row["clock_ns"] is not None
+    ]
+    by = ["state"]
+    yield _gauge("wallaroo_watermark_seconds",
+                 "The slowest clock of a state, in seconds since 1970.",
+                 by, rows, "watermark_s")  # fmt: skip
+    yield _gauge("wallaroo_watermark_lag_seconds", "How far it is behind the wall clock.",
+                 by, rows, "lag_s")  # fmt: skip
+    rows = [
+        {"state": row["state"], "worker": worker, **numbers}
+        for row in view["clocks"]
+        for worker, numbers in row["by_worker"].items()
+    ]
+    by = ["state", "worker"]
+    yield _gauge("wallaroo_windows_open", "Windows, or timers, that are not due.",
+                 by, rows, "open")  # fmt: skip
+    yield _counter("wallaroo_late", "Records whose windows had all fired.", by, rows, "late")
+    rows = [
+        {"state": row["state"], "kind": kind, "count": count}
+        for row in view["clocks"]
+        for kind, count in row["fired"].items()
+    ]
+    yield _counter("wallaroo_windows_fired", "Results that windows have given.",
+                   ["state", "kind"], rows, "count")  # fmt: skip
+    yield _gauge("wallaroo_firing_backlog", "1 if results of a state are due and not given.",
+                 ["state"], view["clocks"], "due")  # fmt: skip
 
 
 def _states(view: dict[str, Any]) -> Iterator[Metric]:

@@ -1,0 +1,39 @@
+"""What is shown of the clocks of one worker."""
+
+from typing import Any
+
+from wallaroo.operators.timed_states import TimedStates
+from wallaroo.runtime.clocks import Clocks
+from wallaroo.timing.instants import BEFORE_ALL, END
+
+
+def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[str, Any]]:
+    """Return, for each timed state: how far its clock is here, and the sources that move it.
+
+    ``clock_ns`` is ``None`` before the first watermark, and ``ended`` says that it is at its end.
+    """
+    return [
+        {
+            "state": state,
+            "clock_ns": shown_ns(clock.time),
+            "ended": clock.time == END,
+            "due": timed.stores[state].has_due,
+            **_figures(timed, state),
+            "sources": clocks.source_facts(state, now_ns),
+        }
+        for state, clock in clocks.states.items()
+    ]
+
+
+def _figures(timed: TimedStates, state: str) -> dict[str, Any]:
+    figures = timed.stores[state].figures()
+    return {
+        "open": figures.open_count,
+        "late": figures.late_count,
+        "fired": dict(figures.fired_counts),
+    }
+
+
+def shown_ns(time: int) -> int | None:
+    """Return a time, or ``None`` before the first and behind the last one."""
+    return time if BEFORE_ALL < time < END else None
