@@ -1,10 +1,25 @@
-"""What is shown of the clocks of one worker."""
+"""What is saved and what is shown of the clocks of one worker."""
 
 from typing import Any
 
 from wallaroo.operators.timed_states import TimedStates
 from wallaroo.runtime.clocks import Clocks
 from wallaroo.timing.instants import BEFORE_ALL, END
+
+
+def saved_vectors(clocks: Clocks) -> dict[str, list[list[int | str]]]:
+    """Return, by state, the last watermark of each sender: edge, worker, time and status.
+
+    Senders inside this worker are left out: a restore has no use for them.
+    """
+    return {
+        state: [
+            [sender.place, sender.worker, mark.time, int(mark.status)]
+            for sender, mark in clock.vector.items()
+            if sender.place >= 0
+        ]
+        for state, clock in clocks.states.items()
+    }
 
 
 def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[str, Any]]:
@@ -19,7 +34,10 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
             "ended": clock.time == END,
             "due": timed.stores[state].has_due,
             **_figures(timed, state),
-            "sources": clocks.source_facts(state, now_ns),
+            "sources": [
+                {"pipeline": pipeline, **source.facts(now_ns)}
+                for pipeline, source in clocks.sources_of(state).items()
+            ],
         }
         for state, clock in clocks.states.items()
     ]

@@ -26,7 +26,7 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.timing.clocks import (
@@ -123,11 +123,6 @@ class Clocks:
         """By point."""
         self._point_of_pipeline = {
             point.source: index
-            for index, point in enumerate(self._graph.points)
-            if point.source is not None
-        }
-        self._advances_when_quiet = {
-            index: _advances(plan.pipelines[point.source].time)
             for index, point in enumerate(self._graph.points)
             if point.source is not None
         }
@@ -309,7 +304,7 @@ class Clocks:
             assert pipeline is not None
             return self._sources[point].watermark(
                 now_ns,
-                others_are_idle=self._advances_when_quiet[point] and self._others_are_idle(point),
+                others_are_idle=self._sources[point].advances and self._others_are_idle(point),
                 unprocessed_ns=self._work.unprocessed_ns(pipeline),
             )
         clock, state = self._clocks[point], self._graph.points[point].state
@@ -405,20 +400,6 @@ class Clocks:
 
     # Checkpoints
 
-    def vectors(self) -> dict[str, list[list[int | str]]]:
-        """Return, by state, the last watermark of each sender: edge, worker, time and status.
-
-        Senders inside this worker are left out: a restore has no use for them.
-        """
-        return {
-            state: [
-                [sender.place, sender.worker, mark.time, int(mark.status)]
-                for sender, mark in clock.vector.items()
-                if sender.place >= 0
-            ]
-            for state, clock in self.states.items()
-        }
-
     def source_times(self) -> dict[int, Instant]:
         """Return the watermark of each source that has had any record here, or still has a journal
         to replay, by pipeline."""
@@ -444,21 +425,12 @@ class Clocks:
 
     # For those who look
 
-    def source_facts(self, state: str, now_ns: int) -> list[dict[str, Any]]:
-        """Return how far the sources are here that move the clock of a state."""
+    def sources_of(self, state: str) -> dict[int, SourceTimes[Hashable]]:
+        """Return the sources that move the clock of a state, by pipeline."""
         (index,) = (at for at, point in enumerate(self._graph.points) if point.state == state)
-        return [
-            {
-                "pipeline": pipeline,
-                "time_ns": source.time if BEFORE_ALL < source.time < END else None,
-                "status": source.status.name.lower(),
-                "silent_ns": source.silent_ns(now_ns),
-                "waits": source.waits_when_quiet,
-            }
-            for pipeline, point in self._point_of_pipeline.items()
-            if pipeline in self._reached_by[index]
-            for source in (self._sources[point],)
-        ]
+        reached_by = self._reached_by[index]
+        points = self._point_of_pipeline
+        return {each: self._sources[at] for each, at in points.items() if each in reached_by}
 
     @property
     def states(self) -> Mapping[str, Clock[Sender]]:
@@ -468,7 +440,3 @@ class Clocks:
             for index, point in enumerate(self._graph.points)
             if point.state is not None
         }
-
-
-def _advances(time: object) -> bool:
-    return isinstance(time, EventTime) and time.when_quiet is WhenQuiet.ADVANCE

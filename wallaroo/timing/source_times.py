@@ -18,7 +18,7 @@ gone when the replay ends.
 """
 
 from collections.abc import Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wallaroo.timing.clocks import Status, Watermark
 from wallaroo.timing.instants import BEFORE_ALL, END
@@ -123,26 +123,30 @@ class SourceTimes(Generic[ChannelT]):
         """Whether the last watermark was that of a source which is waited for."""
         return self._status is Status.ACTIVE
 
-    @property
-    def status(self) -> Status:
-        """The status of the last watermark."""
-        return self._status
+    def facts(self, now_ns: int) -> dict[str, Any]:
+        """Return what is shown of the source.
 
-    @property
-    def waits_when_quiet(self) -> bool:
-        """Whether the watermark stays where it is while nothing arrives."""
-        return isinstance(self._times, EventTime) and self._times.when_quiet is WhenQuiet.WAIT
-
-    def silent_ns(self, now_ns: int) -> int | None:
-        """Return for how long the channel that holds the watermark has been silent, or if none
-        counts, the whole source; ``None`` before the first record."""
+        ``silent_ns`` is how long the channel that holds the watermark has been silent, or if none
+        counts, the whole source; ``waits`` says that the watermark stays where it is meanwhile.
+        """
         counting = [each for each in self._all_channels() if each.counts(now_ns)]
         last_ns = self._last_read_ns
         if counting:
             slowest = min(counting, key=lambda each: each.top)
             assert slowest.counts_until_ns is not None
             last_ns = slowest.counts_until_ns - self._times.idle_after_ns
-        return None if last_ns is None else max(now_ns - last_ns, 0)
+        return {
+            "time_ns": self._time if BEFORE_ALL < self._time < END else None,
+            "status": self._status.name.lower(),
+            "silent_ns": None if last_ns is None else max(now_ns - last_ns, 0),
+            "waits": isinstance(self._times, EventTime) and not self.advances,
+        }
+
+    @property
+    def advances(self) -> bool:
+        """Whether the watermark of event times goes on with the wall clock when all is quiet."""
+        times = self._times
+        return isinstance(times, EventTime) and times.when_quiet is WhenQuiet.ADVANCE
 
     @property
     def aligns(self) -> bool:

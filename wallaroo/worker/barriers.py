@@ -44,6 +44,7 @@ from wallaroo.checkpoint.share_writer import ShareWriter, SourcePositions
 from wallaroo.checkpoint.store import ObjectStore, Pause, create_or_find
 from wallaroo.errors import StoreError, WallarooError
 from wallaroo.names import NO_BARRIER, CheckpointId, StepId, WorkerName
+from wallaroo.runtime.clock_facts import saved_vectors
 from wallaroo.runtime.inbox import Link
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import Committed, NotSaved, Saved
@@ -232,7 +233,7 @@ class Barriers:
         if self._durability is not None:
             saving = self._durability.saving
             timing = worker.engine.timing
-            vectors = {} if timing is None else timing.clocks.vectors()
+            vectors = {} if timing is None else saved_vectors(timing.clocks)
             saving.freeze(checkpoint, self._positions, vectors)
             worker.engine.save_with(saving.write_slice)
             worker.start(self._reach_sinks(checkpoint, saving, worker.sinks.cut(checkpoint)))

@@ -11,6 +11,7 @@ from typing import Any
 from wallaroo.ingest.sources import Sources
 from wallaroo.links.mesh import Mesh
 from wallaroo.metrics.deliveries import Deliveries
+from wallaroo.metrics.histogram import Histogram
 from wallaroo.metrics.hot_keys import HottestKeys
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.probe import Probe
@@ -94,11 +95,6 @@ class Measuring:
         """Return what was measured since the last report."""
         unix_s = time.time()
         self.note_settled(sinks)
-        latency = {
-            pipeline.name: histogram
-            for pipeline, histogram in zip(self._plan.flows, self._deliveries.take(), strict=True)
-            if histogram.count
-        }
         source_facts = [
             *self._listening(sources.listeners),
             *self._placed(sources),
@@ -120,7 +116,7 @@ class Measuring:
         report = Report(
             pid=os.getpid(),
             unix_s=unix_s,
-            latency=latency,
+            latency=self._latency(),
             links=_links(mesh),
             sinks=self._sinks(sinks),
             sources=source_facts,
@@ -139,6 +135,10 @@ class Measuring:
             report = self._sampled(report, dataflow, dataflow.probe)
         self._add_station_times(report, dataflow)
         return report
+
+    def _latency(self) -> dict[str, Histogram]:
+        taken = zip(self._plan.flows, self._deliveries.take(), strict=True)
+        return {flow.name: histogram for flow, histogram in taken if histogram.count}
 
     def _add_station_times(self, report: Report, dataflow: Dataflow) -> None:
         for step, times in dataflow.waiting.times.items():

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from wallaroo.names import CheckpointId, EdgeId, Epoch, StepId, WorkerName
+from wallaroo.runtime.clock_facts import saved_vectors
 from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
 from wallaroo.timing.clocks import Watermark
 from wallaroo.topology.plan import Application
@@ -106,7 +107,7 @@ class ClockWorker:
                     self.carry_out(self.clocks.pass_barrier(edge, now_ns))
                     self.sent.append(Message(edge, checkpoint))
                 case Aligned():
-                    self.cut = self.clocks.vectors()
+                    self.cut = saved_vectors(self.clocks)
                     self._released(now_ns)
 
     def _released(self, now_ns: int) -> None:

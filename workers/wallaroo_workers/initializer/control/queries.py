@@ -11,7 +11,6 @@ from wallaroo.checkpoint.manifest import Manifest
 from wallaroo.connectors.base import Assignment
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.errors import ClusterError, ConfigError
-from wallaroo.metrics.clock_view import clock_rows
 from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.names import WorkerName
 from wallaroo.routing.key_text import key_of_text, shown_key
@@ -198,7 +197,7 @@ class Queries:
                 states.append(
                     {"name": name, "keys": sum(by_worker.values()), "by_worker": by_worker}
                 )
-        return {"states": states, "problems": _problems(answers)}
+        return {"states": states, "problems": problems_of(answers)}
 
     async def _listed(
         self,
@@ -254,30 +253,7 @@ class Queries:
                     place = {"pipeline": pipeline, "worker": worker}
                     rows += [{**place, **split} for split in source["splits"]]
         rows.sort(key=lambda row: (row["pipeline"], str(row["split"])))
-        return {"splits": rows[:limit], "counts": counts, "problems": _problems(answers)}
-
-    async def clocks(self, parameters: Parameters) -> dict[str, Any]:
-        """Return how far the clock of each timed state is, and what it waits for."""
-        name = parameters.find("state", str)
-        wait_s = parameters.take("timeout_s", float, WAIT_S)
-        parameters.finish()
-        plan = self._reach.plan
-        timed = [each.name for each in plan.states.values() if each.timing is not None]
-        if name is not None and name not in timed:
-            known = f"those with a clock are {', '.join(timed)}" if timed else "none has a clock"
-            raise ConfigError(f"time does not change a state {name!r}", hint=known)
-        answers = await self._worker_queries.ask_all(self._reach.view.workers, "clocks", {}, wait_s)
-        facts: dict[str, Any] = {
-            worker: answer["clocks"]
-            for worker, answer in answers.items()
-            if not isinstance(answer, ClusterError)
-        }
-        pipelines = {index: each.name for index, each in enumerate(plan.pipelines)}
-        rows = clock_rows(facts, pipelines, time.time_ns())
-        return {
-            "clocks": [row for row in rows if name in (None, row["state"])],
-            "problems": _problems(answers),
-        }
+        return {"splits": rows[:limit], "counts": counts, "problems": problems_of(answers)}
 
     def _split_pipelines(self, name: str | None) -> dict[int, str]:
         """Return the names of the pipelines whose source is read by split, by their index."""
@@ -354,7 +330,7 @@ class Queries:
             if not isinstance(each, ClusterError):
                 lines += each["lines"]
         lines.sort(key=lambda line: str(line.get("timestamp", "")))
-        return {"lines": lines[-limit:] if limit > 0 else [], "problems": _problems(answers)}
+        return {"lines": lines[-limit:] if limit > 0 else [], "problems": problems_of(answers)}
 
     async def _change_level(
         self, level: str, workers: list[WorkerName], wait_s: float
@@ -364,7 +340,7 @@ class Queries:
         self._level = level
         set_log_level(logging.getLevelNamesMapping()[level.upper()])
         answers = await self._worker_queries.ask_all(workers, "level", {"level": level}, wait_s)
-        return {"level": level, "problems": _problems(answers)}
+        return {"level": level, "problems": problems_of(answers)}
 
     def _on_announcement(self, event: str, values: dict[str, Any]) -> None:
         if event == "worker.joined" and self._level is not None:
@@ -483,5 +459,5 @@ def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _problems(answers: Mapping[WorkerName, dict[str, Any] | ClusterError]) -> dict[str, str]:
+def problems_of(answers: Mapping[WorkerName, dict[str, Any] | ClusterError]) -> dict[str, str]:
     return {name: each.what for name, each in answers.items() if isinstance(each, ClusterError)}

@@ -8,6 +8,7 @@ from wallaroo.coordinator.run_requests import may_matter
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.names import WorkerName
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.initializer.control.clock_queries import ClockQueries
 from wallaroo_workers.initializer.control.commands import Commands, Progress
 from wallaroo_workers.initializer.control.deletion import Deletion
 from wallaroo_workers.initializer.control.parameters import Parameters
@@ -29,7 +30,7 @@ class Requests:
             "partitions": queries.partitions,
             "keys": queries.keys,
             "splits": queries.splits,
-            "clocks": queries.clocks,
+            "clocks": ClockQueries(reach, self._worker_queries).clocks,
             "get": queries.get,
             "logs": queries.logs,
             "events": queries.events,
