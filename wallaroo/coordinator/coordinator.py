@@ -458,7 +458,11 @@ class Coordinator:
                 return self._drain()
             case Phase.RUNNING if self._resizes.wants_round:
                 return self._begin_checkpoint()
-            case Phase.RUNNING if self._splits.wants_round and self._may_begin_checkpoint:
+            case Phase.RUNNING if (
+                self._splits.wants_round
+                and self._rounds.phase is RoundPhase.IDLE
+                and not self._resizes.blocks_rounds
+            ):
                 return self._begin_checkpoint()
             case Phase.RUNNING if self._state.ended_sources.are_all:
                 return self._stop_in_order()
@@ -466,10 +470,6 @@ class Coordinator:
                 return self._resizes.go_on()
             case _:
                 return []
-
-    @property
-    def _may_begin_checkpoint(self) -> bool:
-        return self._rounds.phase is RoundPhase.IDLE and not self._resizes.blocks_rounds
 
     def _begin_checkpoint(self) -> list[Effect]:
         if self._resizes.blocks_rounds:

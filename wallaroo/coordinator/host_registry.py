@@ -282,7 +282,8 @@ class HostRegistry:
         worker = offer.name
         if not worker:
             limit = self.rules.standby_max
-            if limit is None or self._standby_count() <= limit:
+            unnamed = [each for each in self._pool.standby if each.only_name is None]
+            if limit is None or len(unnamed) <= limit:
                 return None
             (worker,) = next_names({*run.used, *self.names}, 1)
         elif why := self._why_not(worker, offer.together, run):
@@ -297,9 +298,6 @@ class HostRegistry:
             return Join(complete)
         here = self._joining.waiting
         return JoinWaits(here, offer.together - len(here))
-
-    def _standby_count(self) -> int:
-        return sum(each.only_name is None for each in self._pool.standby)
 
     def leaving(self, worker: WorkerName, run: RunFacts) -> Leave:
         """Return what has to happen before the host of this worker can leave."""

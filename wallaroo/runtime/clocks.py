@@ -40,7 +40,7 @@ from wallaroo.timing.clocks import (
 )
 from wallaroo.timing.instants import BEFORE_ALL, END, Instant
 from wallaroo.timing.source_times import SourceTimes
-from wallaroo.timing.spec import EventTime, IngestTime, WhenQuiet
+from wallaroo.timing.spec import IngestTime
 from wallaroo.topology.clock_graph import ClockGraph, Way, clock_graph
 from wallaroo.topology.plan import Application
 from wallaroo.topology.timing import horizon_ns, move_every_ns

@@ -107,8 +107,8 @@ class Cluster:
         self._given_back = given_back
         self._signals = signals
         self._plan = plan
-        self.hosts = new_hosts(settings, plan, placement)
-        self._placement = self.hosts.placement
+        self.hosts = hosts = new_hosts(settings, plan, placement)
+        self._placement = hosts.placement
         self._started_s = time.monotonic()
         self._workers = settings.own_workers()
         """The workers to start; ``run`` may find them in the last checkpoint."""
@@ -117,11 +117,7 @@ class Cluster:
             self._checkpoints = KeptCheckpoints(settings.checkpoints, plan, self._workers)
         self._clients = Clients(self)
         self._control = ControlServer(
-            self.hosts.secret,
-            self,
-            self._clients,
-            {Offer: self.hosts.agents.offered},
-            self.hosts.tls,
+            hosts.secret, self, self._clients, {Offer: hosts.agents.offered}, hosts.tls
         )
         self._ready_file = ReadyFile(settings.ready_file)
         self._accepts_records = False

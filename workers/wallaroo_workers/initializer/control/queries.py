@@ -460,4 +460,5 @@ def describe_checkpoint(manifest: Manifest) -> dict[str, Any]:
 
 
 def problems_of(answers: Mapping[WorkerName, dict[str, Any] | ClusterError]) -> dict[str, str]:
+    """Return what is wrong with the answers that are missing, by worker."""
     return {name: each.what for name, each in answers.items() if isinstance(each, ClusterError)}
