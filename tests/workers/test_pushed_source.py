@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.workers.source_runner import PATIENCE_S, Changes, NotingEngine
+from wallaroo.checkpoint.journal import EntryOrigin
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.connectors.pushed_frames import unpack_deliveries
 from wallaroo.connectors.source_classes import Delivery, PushedSource, SourceError
@@ -139,7 +140,9 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.entries: list[list[Any]] = []
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         self.entries.append(unpack_deliveries(frames))
         assert len(self.entries[-1]) == record_count
         return len(self.entries)

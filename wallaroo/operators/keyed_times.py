@@ -17,6 +17,7 @@ from wallaroo.operators.keyed_handlers import StepHandler
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.keyed_step import KeyedStep, Run
 from wallaroo.operators.timed_state import TimedState
+from wallaroo.operators.timed_store import TimedFigures
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import write_handler_chain
 from wallaroo.timing.instants import END
@@ -183,6 +184,20 @@ class KeyedTimes:
                 state.advance(state.clock)
 
     # What is shown
+
+    def figures(self, state: str) -> TimedFigures:
+        """Return what is shown of the timers and alarms of a state."""
+        kinds = [
+            (kind, timers)
+            for each in self.steps.values()
+            if each.step.state == state
+            for kind, timers in (("timer", each.timers), ("alarm", each.alarms))
+            if timers is not None
+        ]
+        fired: dict[str, int] = {}
+        for kind, timers in kinds:
+            fired[kind] = fired.get(kind, 0) + timers.fired_count
+        return TimedFigures(sum(timers.key_count for _, timers in kinds), 0, fired)
 
     def pending(self, state: str, key: Any) -> dict[str, dict[str, int]]:
         """Return the timers and the alarms of a key, by name."""

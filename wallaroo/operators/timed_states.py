@@ -22,7 +22,7 @@ from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.keyed_times import KeyedTimes
 from wallaroo.operators.saved_state import SavedState
-from wallaroo.operators.timed_store import Due, TimedStore
+from wallaroo.operators.timed_store import Due, TimedFigures, TimedStore
 from wallaroo.operators.timed_windows import store_of
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import write_port
@@ -118,6 +118,11 @@ class TimedStates:
     def has_due(self, state: str) -> bool:
         """Return whether something of a state is due."""
         return self.stores[state].has_due if state in self.stores else self.keyed.has_due(state)
+
+    def figures(self, state: str) -> TimedFigures:
+        """Return what is shown of a state."""
+        store = self.stores.get(state)
+        return self.keyed.figures(state) if store is None else store.figures()
 
     def fired(self, state: str) -> int:
         """Return up to when everything of a state is given."""

@@ -32,7 +32,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
             "state": state,
             "clock_ns": shown_ns(clock.time),
             "ended": clock.time == END,
-            "due": timed.stores[state].has_due,
+            "due": timed.has_due(state),
             **_figures(timed, state),
             "sources": [
                 {"pipeline": pipeline, **source.facts(now_ns)}
@@ -44,7 +44,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
 
 
 def _figures(timed: TimedStates, state: str) -> dict[str, Any]:
-    figures = timed.stores[state].figures()
+    figures = timed.figures(state)
     return {
         "open": figures.open_count,
         "late": figures.late_count,

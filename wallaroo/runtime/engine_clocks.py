@@ -47,6 +47,7 @@ class EngineClocks:
         self._links: Mapping[WorkerName, BatchLink] = {}
         self._wall_ns = wall_ns
         self._armed_ns: int | None = None
+        self._has_members = False
         self.clocks = Clocks(dataflow.waiting.plan, dataflow.waiting.me, self)
 
     # What the clocks ask
@@ -74,7 +75,9 @@ class EngineClocks:
         return min(waiting, default=None)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return what is shown of the clocks, by timed state."""
+        """Return what is shown of the clocks, by timed state; nothing before there are members."""
+        if not self._has_members:
+            return []
         return clock_facts(self.clocks, self._timed, self._wall_ns())
 
     # What the engine tells them
@@ -85,6 +88,7 @@ class EngineClocks:
 
     def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> None:
         """Wait for the watermarks of these workers, and send them ours."""
+        self._has_members = True
         self._carry_out(self.clocks.set_members(members))
 
     def begin(self) -> None:

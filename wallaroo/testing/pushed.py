@@ -9,6 +9,7 @@ does, is to push again what was acknowledged.
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
+from wallaroo.checkpoint.journal import EntryOrigin
 from wallaroo.checkpoint.journaling import Journal
 from wallaroo.errors import StoreError
 from wallaroo.ingest.connection_handover import ConnectionCopy
@@ -187,10 +188,12 @@ class Inbox:
 
     # The journal of these records
 
-    def append(self, pipeline: int, record_count: int, frames: bytes) -> int:
+    def append(
+        self, pipeline: int, record_count: int, frames: bytes, origin: EntryOrigin | None = None
+    ) -> int:
         """Append an entry of records of this broker."""
         self._writer.set_origin(self._broker.number, self._connection, self.coming)
-        return self._journal.append(pipeline, record_count, frames)
+        return self._journal.append(pipeline, record_count, frames, origin)
 
     def mark_taken(self, offset: int, record_count: int) -> None:
         """Note what the engine has taken."""

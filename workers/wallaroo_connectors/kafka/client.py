@@ -338,7 +338,8 @@ def reason_of(said: Iterable[Any], options: ClientOptions) -> str:
     reason = options.without_secrets(texts[-1]) if texts else ""
     if "certificate verify failed" in reason:
         return f"{reason}; check ssl.ca.location in options"
-    if "SSL handshake failed" in reason or "listener?" in reason:
+    # A broker without TLS closes the connection, sometimes before the client sees an answer.
+    if any(text in reason for text in ("SSL handshake failed", "listener?", "SSL_HANDSHAKE")):
         return f"{reason}; check security.protocol and the port in bootstrap="
     return reason
 

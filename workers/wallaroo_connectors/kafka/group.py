@@ -26,17 +26,33 @@ class GroupOffsets:
         """Commit these with the next request."""
         self._waiting.update(offsets)
 
-    def commit(self, consumer: Any, now_s: float, *, is_last: bool = False) -> None:
+    def commit(self, consumer: Any, now_s: float) -> None:
         """Send what waits, if the last request was long enough ago."""
-        if not self._waiting or (now_s < self._next_s and not is_last):
-            return
-        from confluent_kafka import KafkaException, TopicPartition
+        if self._waiting and now_s >= self._next_s:
+            self._next_s = now_s + COMMITTED_EVERY_S
+            self._send(consumer, self.take(), waits=False)
 
-        self._next_s = now_s + COMMITTED_EVERY_S
+    def take(self) -> list[Any]:
+        """Return what waits, for ``commit_last``."""
+        from confluent_kafka import TopicPartition
+
         places = [TopicPartition(*place, offset) for place, offset in self._waiting.items()]
         self._waiting.clear()
+        return places
+
+    def commit_last(self, consumer: Any, places: list[Any]) -> None:
+        """Commit these and wait for the answer: a client that closes does not wait for it.
+
+        Another thread may call it.
+        """
+        if places:
+            self._send(consumer, places, waits=True)
+
+    def _send(self, consumer: Any, places: list[Any], *, waits: bool) -> None:
+        from confluent_kafka import KafkaException
+
         try:
-            consumer.commit(offsets=places, asynchronous=True)
+            consumer.commit(offsets=places, asynchronous=not waits)
         except KafkaException as error:
             self.answered(error.args[0], places)
 

@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import wallaroo
@@ -177,12 +178,15 @@ class KafkaReader:
 
     def close(self) -> None:
         """Close the client."""
-        if not self._is_down:
-            self._settings.offsets.commit(self._consumer, time.monotonic(), is_last=True)
+        last = [] if self._is_down else self._settings.offsets.take()
         # Nobody may ask the closed client where they end.
         self._places.clear()
         # A worker that waits here for ever would be replaced.
-        close_soon(self._consumer.close)
+        close_soon(partial(self._commit_and_close, last))
+
+    def _commit_and_close(self, last: list[Any]) -> None:
+        self._settings.offsets.commit_last(self._consumer, last)
+        self._consumer.close()
 
     # Reading
 

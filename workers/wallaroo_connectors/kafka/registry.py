@@ -13,6 +13,7 @@ import wallaroo
 from wallaroo_connectors.kafka.options import (
     MASK,
     OptionValue,
+    Plain,
     address_secrets,
     variables_in,
     with_environment,
@@ -70,7 +71,7 @@ class SchemaRegistry:
         elif not self._url.startswith(("http://", "https://", "mock://", "${env:")):
             yield f"the URL of the schema registry is {self._url!r}; it starts with http or https"
         for name, value in self._options.items():
-            if not isinstance(value, OptionValue):
+            if not isinstance(value, Plain):
                 yield f'the value of option "{name}" of the schema registry is not a text or number'
 
     @property

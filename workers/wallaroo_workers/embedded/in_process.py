@@ -43,6 +43,10 @@ class InProcess:
             reason = f"it ended with status {await worker.run()}"
         except (OSError, TimeoutError) as error:
             reason = f"it could not reach the initializer: {error}"
+        except Exception as error:
+            # A process would end with this on its standard error.
+            traceback.print_exception(error)
+            reason = "it failed; its traceback is on the standard error"
         finally:
             await worker.disconnect()
             ended(reason)

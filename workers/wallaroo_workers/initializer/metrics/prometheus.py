@@ -285,7 +285,7 @@ def _clocks(view: dict[str, Any]) -> Iterator[Metric]:
         for worker, numbers in row["by_worker"].items()
     ]
     by = ["state", "worker"]
-    yield _gauge("wallaroo_windows_open", "Windows, or timers, that are not due.",
+    yield _gauge("wallaroo_windows_open", "Windows, or keys with timers, that are not due.",
                  by, rows, "open")  # fmt: skip
     yield _counter("wallaroo_late", "Records whose windows had all fired.", by, rows, "late")
     rows = [
