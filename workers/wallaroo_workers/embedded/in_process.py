@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import traceback
 from functools import partial
 from typing import Any, NoReturn
 
@@ -43,7 +44,7 @@ class InProcess:
             reason = f"it ended with status {await worker.run()}"
         except (OSError, TimeoutError) as error:
             reason = f"it could not reach the initializer: {error}"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it ended the worker
             # A process would end with this on its standard error.
             traceback.print_exception(error)
             reason = "it failed; its traceback is on the standard error"
