@@ -245,8 +245,21 @@ def test_a_topology_tags_what_goes_through_it(options: list[str]) -> None:
         assert Counter(line.decode().rstrip() for line in output) == expected_messages(options)
 
 
+def in_any_order(state: Any) -> Any:
+    """Return a state of a topology without the order in which it saw its values."""
+    kind, attributes = state
+    return kind, sorted(attributes["values"])
+
+
 def test_a_long_topology_survives_crashes() -> None:
+    # A sender that connects again may reach another worker. After a crash both replay their
+    # journals at the same time, so the order of its records is not kept.
     options = [*PARTS[11], *PARTS[1], *PARTS[9], *PARTS[4], *PARTS[10]]
     messages = [value.to_bytes(8, "big") + key.encode() for value, key in MESSAGES]
     for seed in range(4):
-        simulate(plan_of("topology_tester", *options), {"topology_tester": [messages]}, seed=seed)
+        simulate(
+            plan_of("topology_tester", *options),
+            {"topology_tester": [messages]},
+            seed=seed,
+            view_state=in_any_order,
+        )

@@ -152,11 +152,13 @@ class TargetPorts:
         """Requests to the target that are not answered yet."""
         return self._requests.count
 
-    def put(self, name: str, data: bytes) -> None:
-        """Put an object into the store."""
-        self._process.start(self._put(name, data))
+    def put(self, name: str, data: bytes, after_s: float) -> None:
+        """Put an object into the store after a pause."""
+        self._process.start(self._put(name, data, after_s))
 
-    async def _put(self, name: str, data: bytes) -> None:
+    async def _put(self, name: str, data: bytes, after_s: float) -> None:
+        if after_s:
+            await self._process.pause(after_s)
         self.outbox.stored(name, await create_or_find(self._store, name, data))
 
     def open(self, slot: str, after_s: float) -> None:

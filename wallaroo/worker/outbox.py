@@ -22,6 +22,9 @@ open. So after any crash ``last() >= number`` says of each batch whether the tar
 * *Batches pile up in doubt.* A target remembers one number for a slot, and a manifest names one
   interval. So a share is complete only when all batches of earlier checkpoints are delivered. If
   the target is away, the next checkpoint waits, and then back-pressure holds the sources.
+* *An object cannot be stored.* Its bytes stay in memory and count for back-pressure. A drain, and a
+  worker that leaves, wait for records that are held back, and no cut comes before that. So the
+  object is put again after a pause, and not only by the next cut.
 * *A number is used twice.* The number of a checkpoint would be: a run that goes back to an older
   one counts on from there. So a slot counts for itself, from the highest number that the target or
   the manifest knows.
@@ -87,8 +90,8 @@ class OutboxOwner:
 class OutboxPorts(Protocol):
     """What an outbox asks of its process. Each request has one answer, unless it is discarded."""
 
-    def put(self, name: str, data: bytes) -> None:
-        """Put an object into the store; the answer is ``stored``."""
+    def put(self, name: str, data: bytes, after_s: float) -> None:
+        """After a pause put an object into the store; the answer is ``stored``."""
         ...
 
     def open(self, slot: str, after_s: float) -> None:
@@ -201,15 +204,18 @@ class Outbox:
         self._put(batch)
 
     def _put(self, batch: MadeBatch) -> None:
-        self._ports.put(batch.content.name, batch.begin_put())
+        assert batch.data is not None
+        self._ports.put(batch.content.name, batch.data, _pause_s(batch.failure_count))
 
     def stored(self, name: str, error: WallarooError | None) -> None:
-        """Note that an object is durable, or why it could not be stored."""
+        """Note that an object is durable; if it could not be stored, put it again."""
         for batch in self._uncommitted:
-            if batch.content.name == name and batch.is_being_put:
+            if batch.content.name == name and not batch.is_stored:
                 batch.end_put(error)
                 if error is None:
                     self._keep(batch)
+                else:
+                    self._put(batch)
                 self._ports.progressed()
 
     def _keep(self, batch: MadeBatch) -> None:
@@ -229,8 +235,8 @@ class Outbox:
         for batch in self._uncommitted:
             if not batch.content.cut:
                 batch.cut_at(barrier)
-            if batch.error is not None:
-                self._put(batch)
+            # It is being put again, and only a failure from now on fails this share.
+            batch.error = None
 
     def is_settled(self) -> bool:
         """Return whether the share is complete: nothing of an earlier checkpoint is in doubt, and
@@ -327,14 +333,7 @@ class Outbox:
         if slot != self._slot:
             self._slot = ""
             self._is_asking = True
-            self._ports.open(slot, self._pause_s())
-
-    def _pause_s(self) -> float:
-        if not self._failure_count:
-            return 0.0
-        # The exponent is bounded, since a target may be away for days.
-        factor = 1 << min(self._failure_count - 1, 10)
-        return min(AGAIN_FIRST_S * factor, AGAIN_MAX_S)
+            self._ports.open(slot, _pause_s(self._failure_count))
 
     def _delivered(self, batch: MadeBatch) -> None:
         self._undelivered.remove(batch)
@@ -417,3 +416,12 @@ class Outbox:
         batches = [*self._uncommitted, *self._undelivered]
         made = sum(batch.content.byte_count for batch in batches)
         return made + self._filling.byte_count
+
+
+def _pause_s(failure_count: int) -> float:
+    """Return how long to wait before a request that has failed this often is repeated."""
+    if not failure_count:
+        return 0.0
+    # The exponent is bounded, since a target or the store may be away for days.
+    factor = 1 << min(failure_count - 1, 10)
+    return min(AGAIN_FIRST_S * factor, AGAIN_MAX_S)

@@ -25,23 +25,18 @@ class MadeBatch:
         self.data = data
         """``None`` if it has to be read back from the store."""
         self.is_stored = data is None
-        self.is_being_put = False
+        self.failure_count = 0
         self.error: WallarooError | None = None
-        """Why it could not be stored."""
+        """Why it could not be stored since the last cut."""
 
     def cut_at(self, barrier: CheckpointId) -> None:
         """Make it part of this cut; ``NO_BARRIER`` leaves it to the next one."""
         self.content = replace(self.content, cut=barrier)
 
-    def begin_put(self) -> bytes:
-        """Return the bytes to put into the store."""
-        assert self.data is not None
-        self.is_being_put, self.error = True, None
-        return self.data
-
     def end_put(self, error: WallarooError | None) -> None:
-        """Note how the put has ended."""
-        self.is_being_put, self.error, self.is_stored = False, error, error is None
+        """Note how a put has ended."""
+        self.error, self.is_stored = error, error is None
+        self.failure_count += error is not None
 
     def drop_data(self) -> None:
         """Leave its bytes to the store."""

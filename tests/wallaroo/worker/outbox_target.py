@@ -51,8 +51,8 @@ class Played:
 
     # The ports
 
-    def put(self, name: str, data: bytes) -> None:
-        self.requests.append(("put", name, data))
+    def put(self, name: str, data: bytes, after_s: float) -> None:
+        self.requests.append(("put", name, data, after_s))
 
     def open(self, slot: str, after_s: float) -> None:
         self.requests.append(("open", slot, after_s))
@@ -79,7 +79,7 @@ class Played:
     def answer(self, index: int = 0) -> None:
         """Carry out a request and answer it."""
         match self.requests.pop(index):
-            case ("put", str(name), bytes(data)):
+            case ("put", str(name), bytes(data), _):
                 assert name not in self.target.objects
                 self.target.objects[name] = data
                 self.outbox.stored(name, None)
@@ -92,7 +92,7 @@ class Played:
     def fail(self, index: int = 0, *, is_done: bool = False) -> None:
         """Answer a request with a failure; the target may have done what was asked."""
         match self.requests.pop(index):
-            case ("put", str(name), bytes()):
+            case ("put", str(name), bytes(), _):
                 self.outbox.stored(name, StoreError("the store is away"))
             case ("open", *_):
                 self.outbox.failed()

@@ -209,7 +209,7 @@ def test_a_cut_of_a_resize_stays_when_a_checkpoint_is_abandoned() -> None:
     assert [each.cut for each in played.save(3)] == [1, 3]
 
 
-def test_a_failed_put_fails_the_share_and_is_repeated_by_the_next_cut() -> None:
+def test_a_put_that_fails_behind_the_barrier_fails_the_share() -> None:
     played = Played(Target()).begun()
     played.outbox.add([b"a"])
     played.outbox.cut(CheckpointId(1))
@@ -219,12 +219,40 @@ def test_a_failed_put_fails_the_share_and_is_repeated_by_the_next_cut() -> None:
     assert [each.number for each in played.save(2)] == [1]
 
 
-def test_a_put_that_failed_before_the_barrier_is_repeated_at_the_barrier() -> None:
+def test_a_put_that_failed_before_the_barrier_does_not_fail_the_share() -> None:
     played = Played(Target()).begun()
     played.outbox.add([bytes(150), bytes(150)])
-    assert played.kinds() == ["put"]
     played.fail()
-    assert [each.number for each in played.save(1)] == [1, 2]
+    played.outbox.cut(CheckpointId(1))
+    assert settled(played.outbox) is False
+    played.answer_all()
+    assert [each.number for each in played.outbox.uncommitted()] == [1, 2]
+    assert settled(played.outbox) is True
+
+
+def test_what_could_not_be_stored_is_put_again_without_a_cut() -> None:
+    # A drain cuts behind all records, and these wait until there is less that holds them back.
+    played = Played(Target()).begun()
+    played.outbox.add([bytes(150)] * 4)
+    assert played.kinds() == ["put"] * 3
+    pauses_s = []
+    for _ in range(12):
+        played.fail()
+        pauses_s.append(played.requests[-1][-1])
+        played.requests.insert(0, played.requests.pop())
+    assert pauses_s[:3] == [0.05, 0.1, 0.2]
+    assert max(pauses_s) == pauses_s[-1] == 5.0
+    assert played.outbox.backlog_bytes > 0
+    played.answer_all()
+    assert played.outbox.backlog_bytes == 0
+
+
+def test_nothing_is_put_again_after_a_discard() -> None:
+    played = Played(Target()).begun()
+    played.outbox.add([bytes(150), bytes(150)])
+    played.outbox.discard()
+    played.fail()
+    assert played.requests == []
 
 
 def test_batches_are_not_larger_than_the_limit_unless_one_result_is() -> None:

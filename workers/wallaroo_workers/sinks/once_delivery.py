@@ -58,11 +58,13 @@ class Delivery:
         """Whether a slot is open."""
         return self._is_open
 
-    def put(self, name: str, data: bytes) -> None:
-        """Put an object into the store."""
-        self._start(self._put(name, data))
+    def put(self, name: str, data: bytes, after_s: float) -> None:
+        """Put an object into the store after a pause."""
+        self._start(self._put(name, data, after_s))
 
-    async def _put(self, name: str, data: bytes) -> None:
+    async def _put(self, name: str, data: bytes, after_s: float) -> None:
+        if after_s and await is_set_within(after_s, self._discarded):
+            return
         self.outbox.stored(name, await create_or_find(self._store, name, data))
 
     def open(self, slot: str, after_s: float) -> None:
