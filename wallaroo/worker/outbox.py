@@ -235,8 +235,7 @@ class Outbox:
         for batch in self._uncommitted:
             if not batch.content.cut:
                 batch.cut_at(barrier)
-            # It is being put again, and only a failure from now on fails this share.
-            batch.error = None
+            batch.forget_failures()
 
     def is_settled(self) -> bool:
         """Return whether the share is complete: nothing of an earlier checkpoint is in doubt, and

@@ -29,6 +29,10 @@ class MadeBatch:
         self.error: WallarooError | None = None
         """Why it could not be stored since the last cut."""
 
+    def forget_failures(self) -> None:
+        """Let only failures from now on fail the share: the object is being put again."""
+        self.error = None
+
     def cut_at(self, barrier: CheckpointId) -> None:
         """Make it part of this cut; ``NO_BARRIER`` leaves it to the next one."""
         self.content = replace(self.content, cut=barrier)
