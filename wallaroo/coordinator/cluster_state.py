@@ -191,7 +191,7 @@ class ClusterState:
     ) -> None:
         """Replace the members, the maps and the readers; wait until the members are connected."""
         if self.begin.is_durable:
-            self._resting |= dict.fromkeys(set(self.workers) - set(workers), RESTS_FOR)
+            self._resting |= {each: RESTS_FOR for each in self.workers if each not in workers}
         self.workers, self.partition_maps, self.splits = workers, maps, splits
         self.sources = self.sources.among(workers)
         self.begin_epoch(epoch)
