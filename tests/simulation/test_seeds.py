@@ -39,7 +39,7 @@ def test_without_faults_none_are_injected(seed: int) -> None:
     assert not result.injected
 
 
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.parametrize("seed", [3, 17])
 def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
     result = run_seed(seed)
     program = f"from tests.simulation.seeds import run_seed; print(run_seed({seed}).fingerprint)"

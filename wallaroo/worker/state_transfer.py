@@ -238,12 +238,10 @@ class StateTransfer:
             state = self._dataflow.saved_states[name]
             for keys in found.values():
                 state.drop(keys)
+            # In order of arrival: keys are written and listed in the order in which they came.
             state.take_in(
-                Moved(
-                    self._progress.get(giver, {}).get(name, Progress()),
-                    self._staged.get(giver, {}).get(name, []),
-                )
-                for giver in self._received_counts
+                Moved(progress.get(name, Progress()), self._staged.get(giver, {}).get(name, []))
+                for giver, progress in self._progress.items()
             )
 
 
