@@ -3,8 +3,10 @@
 import heapq
 import itertools
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 Run = Callable[[], object]
+Time = TypeVar("Time", int, float)
 
 
 class Alarms:
@@ -52,3 +54,30 @@ class Alarms:
         self._set_timer(now_s)
         for run in due:
             run()
+
+
+class EarliestAlarm(Generic[Time]):
+    """The next alarm of somebody who waits for several times, of which the earliest may change.
+
+    ``set_alarm(when, run)`` is ``Alarms.at``, or does the same for times of another clock. ``ring``
+    is called at the earliest time, and sets the next alarm if there is one.
+    """
+
+    def __init__(
+        self, set_alarm: Callable[[Time, Run], object], ring: Callable[[], object]
+    ) -> None:
+        self._set_alarm: Callable[[Time, Run], object] = set_alarm
+        self._ring = ring
+        self._when: Time | None = None
+
+    def set(self, when: Time) -> None:
+        """Ring at this time, unless an alarm rings before that."""
+        if self._when is None or when < self._when:
+            self._when = when
+            self._set_alarm(when, lambda: self._rings(when))
+
+    def _rings(self, when: Time) -> None:
+        # An earlier alarm may have been set after this one, and has taken its place.
+        if self._when == when:
+            self._when = None
+            self._ring()

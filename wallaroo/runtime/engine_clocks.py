@@ -6,6 +6,7 @@ from typing import Any
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
+from wallaroo.runtime.alarms import EarliestAlarm, Run
 from wallaroo.runtime.clock_facts import clock_facts
 from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
 from wallaroo.runtime.due_work import DueWork
@@ -46,7 +47,7 @@ class EngineClocks:
         self._due = parts.due
         self._links: Mapping[WorkerName, BatchLink] = {}
         self._wall_ns = wall_ns
-        self._armed_ns: int | None = None
+        self._alarm = EarliestAlarm(self._set_alarm, self._ring)
         self._has_members = False
         self.clocks = Clocks(dataflow.waiting.plan, dataflow.waiting.me, self)
 
@@ -203,17 +204,13 @@ class EngineClocks:
 
     def _arm(self) -> None:
         wake_ns = self.clocks.wake_ns
-        if wake_ns is None or (self._armed_ns is not None and self._armed_ns <= wake_ns):
-            return
-        self._armed_ns = wake_ns
-        # The alarm is by another clock than this, and may ring too early by a part of it.
-        delay_s = max(wake_ns - self._wall_ns(), ALARM_MIN_NS) / 1e9
-        self._parts.call_later(delay_s, lambda: self._rings(wake_ns))
+        if wake_ns is not None:
+            self._alarm.set(wake_ns)
 
-    def _rings(self, when_ns: int) -> None:
-        if self._armed_ns == when_ns:
-            self._armed_ns = None
-            self._ring()
+    def _set_alarm(self, when_ns: int, run: Run) -> None:
+        # The alarm is by another clock than this, and may ring too early by a part of it.
+        delay_s = max(when_ns - self._wall_ns(), ALARM_MIN_NS) / 1e9
+        self._parts.call_later(delay_s, run)
 
     def _ring(self) -> None:
         """Look at all watermarks between two turns, or in a turn behind what it has made so far: a

@@ -19,7 +19,7 @@ from typing import Any
 from wallaroo.names import StepId
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.keyed_state import KeyedState
-from wallaroo.runtime.alarms import Alarms
+from wallaroo.runtime.alarms import Alarms, EarliestAlarm
 from wallaroo.runtime.calls import Calls
 from wallaroo.runtime.held import Failed, Held
 from wallaroo.runtime.station import Station
@@ -42,9 +42,8 @@ class Stations:
         """``wake_engine`` is called if something may go on."""
         self._dataflow = dataflow
         self._clock = clock
-        self._alarms = alarms
+        self._alarm = EarliestAlarm(alarms.at, self._rings)
         self._wake_engine = wake_engine
-        self._armed_s: float | None = None
         self._is_closed = False
         self._is_held = True
         self._stations = {
@@ -255,14 +254,12 @@ class Stations:
     def _arm(self) -> None:
         times = [each.wake_s for each in self._stations.values()]
         when_s = min((each for each in times if each is not None), default=None)
-        if when_s is not None and (self._armed_s is None or when_s < self._armed_s):
-            self._armed_s = when_s
-            self._alarms.at(when_s, lambda: self._rings(when_s))
+        if when_s is not None:
+            self._alarm.set(when_s)
 
-    def _rings(self, when_s: float) -> None:
-        if self._is_closed or self._armed_s != when_s:
+    def _rings(self) -> None:
+        if self._is_closed:
             return
-        self._armed_s = None
         for station in self._stations.values():
             station.wake()
         self._changed()

@@ -6,7 +6,7 @@ It makes things due, and nothing more: they run like all that is due, between sl
 from collections.abc import Callable
 
 from wallaroo.operators.keyed_times import KeyedTimes
-from wallaroo.runtime.alarms import Alarms
+from wallaroo.runtime.alarms import Alarms, EarliestAlarm, Run
 
 NANOSECONDS = 1e9
 
@@ -26,23 +26,23 @@ class WallClock:
         self._keyed = keyed
         self._clock = clock
         self._alarms = alarms
+        self._alarm = EarliestAlarm(self._set_alarm, self._rings)
         self._wake_engine = wake_engine
-        self._armed_ns: int | None = None
         self._is_closed = False
 
     def arm(self) -> None:
         """Ask to be called when the wall clock makes the next thing due."""
         when_ns = self._keyed.next_wall_ns()
-        if when_ns is None or (self._armed_ns is not None and self._armed_ns <= when_ns):
-            return
-        self._armed_ns = when_ns
-        delay_s = max(when_ns - self._keyed.wall_ns(), 0) / NANOSECONDS
-        self._alarms.at(self._clock() + delay_s, lambda: self._rings(when_ns))
+        if when_ns is not None:
+            self._alarm.set(when_ns)
 
-    def _rings(self, when_ns: int) -> None:
-        if self._is_closed or self._armed_ns != when_ns:
+    def _set_alarm(self, when_ns: int, run: Run) -> None:
+        delay_s = max(when_ns - self._keyed.wall_ns(), 0) / NANOSECONDS
+        self._alarms.at(self._clock() + delay_s, run)
+
+    def _rings(self) -> None:
+        if self._is_closed:
             return
-        self._armed_ns = None
         self._keyed.advance_wall()
         if not self._keyed.due_state:
             # The timer of the loop may ring a little too early.

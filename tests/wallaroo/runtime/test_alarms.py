@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from wallaroo.runtime.alarms import Alarms
+from wallaroo.runtime.alarms import Alarms, EarliestAlarm
 
 
 class Loop:
@@ -91,3 +91,17 @@ def test_cleared_alarms_never_ring(loop: Loop) -> None:
     loop.at(2, "b")
     loop.go_to(3)
     assert loop.rang == ["b"]
+
+
+def test_of_the_times_that_somebody_waits_for_the_earliest_rings_alone(loop: Loop) -> None:
+    alarm: EarliestAlarm[float] = EarliestAlarm(loop.alarms.at, lambda: loop.rang.append("next"))
+    for when_s in (5.0, 3.0, 4.0):
+        alarm.set(when_s)
+    loop.go_to(4.5)
+    assert loop.rang == ["next"]
+    # The one at 5 was set before, and is not the next one any more.
+    loop.go_to(6.0)
+    assert loop.rang == ["next"]
+    alarm.set(7.0)
+    loop.go_to(7.0)
+    assert loop.rang == ["next", "next"]
