@@ -13,7 +13,7 @@ import wallaroo
 from tests.cluster.harness import application_options, run_to_end, wait_until
 from tests.kafka.broker import Broker
 from tests.kafka.registry import Registry
-from tests.kafka.test_source import initial
+from tests.kafka.sources_read import initial
 from tests.kafka.topics_read import messages_in
 from tests.workers.source_runner import running
 from wallaroo_connectors.kafka import (

@@ -21,7 +21,7 @@ from wallaroo.coordinator.run_requests import RequestedRun, check_phase, take_ch
 from wallaroo.errors import ClusterError
 from wallaroo.names import Epoch
 
-ASK_AGAIN = "ask again; if there is no such key then, it is deleted"
+ASK_AGAIN = "ask again: if the key is no longer there, it was deleted"
 
 
 async def delete_key(run: RequestedRun, ask_owner: Callable[[], Awaitable[bool]]) -> bool:

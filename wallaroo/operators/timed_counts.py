@@ -68,7 +68,7 @@ class TimedCounts:
         """Return nothing: no record is late."""
         return []
 
-    # Checkpoints and moves: nothing is due at a time, so there is no index of keys.
+    # Checkpoints and moves. The clock makes nothing due here, so no index of keys has to follow.
 
     def saved_states(self) -> Mapping[str, SavedState]:
         """Return what checkpoints and moves take of it, by state."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from wallaroo.operators.timed_states import TimedStates
 from wallaroo.runtime.clocks import Clocks
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import END, shown_ns
 
 
 def saved_vectors(clocks: Clocks) -> dict[str, list[list[int | str]]]:
@@ -50,8 +50,3 @@ def _figures(timed: TimedStates, state: str) -> dict[str, Any]:
         "late": figures.late_count,
         "fired": dict(figures.fired_counts),
     }
-
-
-def shown_ns(time: int) -> int | None:
-    """Return a time, or ``None`` before the first and behind the last one."""
-    return time if BEFORE_ALL < time < END else None

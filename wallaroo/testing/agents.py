@@ -55,7 +55,7 @@ class SimulatedAgents:
         self._pool = Pool()
         self._count = 0
         self._waiting: dict[WorkerName, StartWorker] = {}
-        """Orders for which there is no agent yet."""
+        """The workers that wait for an agent, each with its order."""
         self._running: dict[WorkerName, StartWorker] = {}
         """The last order that was given to an agent, by worker."""
         self._cut: set[str] = set()

@@ -49,6 +49,11 @@ _LENGTHS_NS = {
 }
 
 
+def shown_ns(time: int) -> int | None:
+    """Return a watermark as people see it: ``None`` before the first and behind the last one."""
+    return time if BEFORE_ALL < time < END else None
+
+
 def instant_ns(timestamp: Any, unit: TimestampUnit) -> int:
     """Return the time that a timestamp function gave for a record, in nanoseconds.
 

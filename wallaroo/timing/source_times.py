@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
 from wallaroo.timing.clocks import Status, Watermark
-from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.instants import BEFORE_ALL, END, shown_ns
 from wallaroo.timing.spec import EventTime, IngestTime, SourceTime, WhenQuiet
 
 CHECKS_PER_IDLE_AFTER = 8
@@ -136,7 +136,7 @@ class SourceTimes(Generic[ChannelT]):
             assert slowest.counts_until_ns is not None
             last_ns = slowest.counts_until_ns - self._times.idle_after_ns
         return {
-            "time_ns": self._time if BEFORE_ALL < self._time < END else None,
+            "time_ns": shown_ns(self._time),
             "status": self._status.name.lower(),
             "silent_ns": None if last_ns is None else max(now_ns - last_ns, 0),
             "waits": isinstance(self._times, EventTime) and not self.advances,
