@@ -206,6 +206,8 @@ class Dataflow:
     def _write_chains(self) -> None:
         bindings = self._bindings
         bindings.tracking.clear()
+        if self.timed is not None:
+            self.timed.keyed.unbind()
         self._sources = []
         self._batches = {}
         self.waiting.write_rests(bindings, self._probes())

@@ -37,7 +37,7 @@ class ExpiringState(TimedState):
         """That by which keys expire."""
         self.added_count = 0
         self.expired_count = 0
-        self._rebind: Callable[[], object] = _nothing
+        self._binds: list[Callable[[], object]] = []
         self.forget_with(touched.delete)
 
     # All generations as one mapping
@@ -127,9 +127,18 @@ class ExpiringState(TimedState):
 
     # What chains call
 
-    def rebind_with(self, rebind: Callable[[], object]) -> None:
-        """Call ``rebind`` whenever ``objects`` is another dict."""
-        self._rebind = rebind
+    def bind(self, bind: Callable[[], object]) -> None:
+        """Call ``bind`` now, and whenever ``objects`` is another dict, until ``unbind``."""
+        self._binds.append(bind)
+        bind()
+
+    def unbind(self) -> None:
+        """Forget all chains: they are written again."""
+        self._binds.clear()
+
+    def _rebind(self) -> None:
+        for bind in self._binds:
+            bind()
 
     @property
     def turns_at(self) -> int:
@@ -228,7 +237,3 @@ class _GenerationsCursor(KeyCursor):
             self._added_before = self._expiring.added_count
             known = set(self._keys)
             self._keys += [key for key in self._expiring if key not in known]
-
-
-def _nothing() -> None:
-    """Do nothing: no chain is bound yet."""

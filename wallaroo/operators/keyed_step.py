@@ -1,6 +1,7 @@
 """One state computation on one worker that has a context, timers, alarms or keys that expire."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from wallaroo.metrics.probe import Probe
@@ -34,8 +35,6 @@ class KeyedStep:
             self.timers or NoTimers("timer"), self.alarms or NoTimers("alarm"), state
         )
         self._runs: dict[tuple[HandlerKind, str], Run] = {}
-        self._bound: list[tuple[dict[str, Any], Probe | None]] = []
-        """The names of chains that look into the young objects of the state."""
 
     def _both(self) -> list[KeyTimers]:
         return [each for each in (self.timers, self.alarms) if each is not None]
@@ -44,21 +43,16 @@ class KeyedStep:
 
     def write_chains(self, write: Callable[[StepHandler], Callable[..., None]]) -> None:
         """Write the chains that begin with the functions of this step."""
-        self._bound.clear()
         for handler in handlers_of(self.step):
             self._runs[handler.kind, handler.name] = write(handler)
-        if isinstance(self.state, ExpiringState):
-            self.state.rebind_with(self._rebind)
 
     def bind_objects(self, names: dict[str, Any], probe: Probe | None) -> None:
         """Let a chain with these names look into the young objects, whichever they are."""
-        self._bind(names, probe)
+        bind = partial(self._bind, names, probe)
         if isinstance(self.state, ExpiringState):
-            self._bound.append((names, probe))
-
-    def _rebind(self) -> None:
-        for names, probe in self._bound:
-            self._bind(names, probe)
+            self.state.bind(bind)
+        else:
+            bind()
 
     def _bind(self, names: dict[str, Any], probe: Probe | None) -> None:
         state, number = self.state, self.step.id

@@ -50,6 +50,11 @@ class KeyedTimes:
                 if name not in self._expires_by or each.step.timing.on_expire is not None:
                     self._expires_by[name] = each
 
+    def unbind(self) -> None:
+        """Forget all chains that look into states: they are written again."""
+        for state in self._expiring.values():
+            state.unbind()
+
     def write_chains(self, bindings: Bindings) -> None:
         """Write the chains that begin with timers, alarms and keys that expire."""
         for flow, stage, place, step in self._places:

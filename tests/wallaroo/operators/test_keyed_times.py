@@ -400,3 +400,59 @@ def test_what_a_timer_gives_goes_on_to_the_next_step_and_counts_there() -> None:
         "b silent at 5 after 1 (1)",
         "c silent at 15 after 1 (1)",
     ]
+
+
+class Total:
+    count = 0
+
+
+def test_records_of_timers_find_keys_that_are_not_young_any_more() -> None:
+    """The chain behind the timers, too, has to look into the young objects of that moment."""
+
+    @wallaroo.state_computation_multi("watch", Machine)
+    def watch(reading: str, machine: Machine, ctx: wallaroo.Context) -> list[str]:
+        ctx.set_timer("tick", ctx.time + 4 * SECOND)
+        return [reading]
+
+    @watch.on_timer("tick")
+    def tick(machine: Machine, ctx: wallaroo.Context) -> list[str]:
+        if ctx.time < 24 * SECOND:
+            ctx.set_timer("tick", ctx.time + 4 * SECOND)
+        return [ctx.key]
+
+    @wallaroo.state_computation("count", Total, ttl=seconds(8), ttl_clock="event")
+    def count(word: str, total: Total, ctx: wallaroo.Context) -> str:
+        total.count += 1
+        return f"{word}: {total.count}"
+
+    items = [given(1, "a"), *(given(second, "w") for second in range(4, 28))]
+    out = run(watch, items, then=count).outputs["out"]
+    # Each four seconds, so the total is touched in time.
+    assert [line for line in out if line[0] == "a"] == [f"a: {n}" for n in range(1, 8)]
+
+
+def test_all_pipelines_that_use_a_state_find_the_keys_of_the_others() -> None:
+    @wallaroo.state_computation("count", ttl=seconds(8), ttl_clock="wall")
+    def count(reading: str, total: Total) -> tuple[str, bool]:
+        total.count += 1
+        return f"{reading}: {total.count}", True
+
+    @wallaroo.partition
+    def by_machine(reading: str) -> str:
+        return machine_of(reading)
+
+    builder = wallaroo.ApplicationBuilder("machines")
+    for number in (0, 1):
+        config = wallaroo.TCPSourceConfig("localhost", f"701{number}", decode)
+        builder.new_pipeline(f"readings {number}", config)
+        builder.to_state_partition(count, Total, "totals", by_machine)
+        builder.to_sink(wallaroo.TCPSinkConfig("localhost", "7002", encode, name=f"out {number}"))
+    keys = [b"k%d" % number for number in range(10)]
+    for first, second in ((0, 1), (1, 0)):
+        # The young objects of the start are forgotten by then.
+        inputs: dict[str, list[Any]] = {
+            f"readings {first}": [b"before", *[AdvanceWall(seconds(3))] * 10, *keys],
+            f"readings {second}": keys,
+        }
+        outputs = collect(builder.build(), inputs).outputs
+        assert outputs[f"out {second}"] == [f"{key.decode()}: 2" for key in keys]
