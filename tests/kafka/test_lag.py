@@ -25,8 +25,9 @@ def ends_are_noted_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ends_are_asked_often(monkeypatch: pytest.MonkeyPatch, ends_are_noted_often: None) -> None:
+def ends_are_asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ends_module, "ASKED_EVERY_S", OFTEN_S)
+    monkeypatch.setattr(author_notices, "ENDS_EVERY_S", OFTEN_S)
 
 
 # Of a consumer group
