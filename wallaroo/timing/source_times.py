@@ -256,23 +256,17 @@ class SourceTimes(Generic[ChannelT]):
         return None
 
     def may_read(self, slowest_ns: int, now_ns: int) -> bool:
-        """Return whether the source may read on; ``slowest_ns`` is the lowest active watermark of
-        the clocks that it feeds."""
+        """Return whether the source may read on, by its last watermark; ``slowest_ns`` is the
+        lowest active watermark of the clocks that it feeds."""
         if isinstance(self._times, IngestTime) or self._times.align_ns is None:
             return True
-        if self.watermark(now_ns).time <= slowest_ns + self._times.align_ns:
+        if self._time <= slowest_ns + self._times.align_ns:
             return True
         # A channel that is not read is not silent. If it became idle here, it would be read again.
         for channel in self._channels.values():
             if channel.counts(now_ns):
                 channel.wait(now_ns + self._times.idle_after_ns)
         return False
-
-    def latest_allowed(self, read_ns: int) -> int:
-        """Return the latest time that a record may have if it was read at ``read_ns``."""
-        if isinstance(self._times, IngestTime) or self._times.ahead_max_ns is None:
-            return END
-        return read_ns + self._times.ahead_max_ns
 
     @property
     def _out_of_order_ns(self) -> int:

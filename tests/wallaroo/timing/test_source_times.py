@@ -134,6 +134,7 @@ def test_a_quiet_source_goes_on_with_the_wall_clock_if_it_shall_and_all_others_a
 def test_a_source_that_is_ahead_is_not_read_until_the_slowest_clock_follows() -> None:
     times = source("a", align_ns=20)
     times.processed("a", 50, 0)
+    assert times.watermark(1) == Watermark(45)
     assert times.may_read(25, 1)
     assert not times.may_read(24, 1)
     assert not times.may_read(24, 90)
@@ -142,11 +143,16 @@ def test_a_source_that_is_ahead_is_not_read_until_the_slowest_clock_follows() ->
     assert times.may_read(30, 160)
 
 
-@pytest.mark.parametrize(("ahead_max_ns", "latest"), [(None, END), (30, 130)])
-def test_a_record_may_be_so_far_ahead_of_its_read_time(
-    ahead_max_ns: int | None, latest: int
-) -> None:
-    assert source(ahead_max_ns=ahead_max_ns).latest_allowed(100) == latest
+def test_a_quiet_source_that_is_aligned_goes_on_with_the_wall_clock() -> None:
+    times: SourceTimes[str] = SourceTimes(
+        event_time(when_quiet=WhenQuiet.ADVANCE, align_ns=20), horizon_ns=1_000
+    )
+    times.opened("a")
+    times.processed("a", 50, 0)
+    for now_ns in range(100, 400, 50):
+        times.watermark(now_ns, others_are_idle=True)
+        times.may_read(END, now_ns)
+    assert times.time == 45 + 250
 
 
 def test_a_replay_holds_the_watermark_whatever_is_replayed() -> None:
@@ -179,7 +185,6 @@ def test_ingest_time_moves_without_records_until_all_windows_are_over() -> None:
     assert times.next_check_ns(40) is not None
     assert times.watermark(800) == Watermark(516, IDLE)
     assert times.next_check_ns(800) is None
-    assert times.latest_allowed(0) == END
     assert times.may_read(0, 800)
 
 
