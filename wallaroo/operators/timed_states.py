@@ -137,7 +137,7 @@ class TimedStates:
         return self.keyed.due_state
 
     def fire_some(self, key_count_max: int) -> int:
-        """Run a part of what is due of this state; return for how many keys work was done. It is 0
+        """Run a part of what is due of `due_state`; return for how many keys work was done. It is 0
         only if nothing is due."""
         state = self.due_state
         if state is None:

@@ -10,7 +10,7 @@ from wallaroo.runtime.stations import Stations
 
 
 class DueWork:
-    """The due work of one worker, of the first state first."""
+    """Runs the due work of one worker, state by state in the order of the plan."""
 
     def __init__(
         self,
@@ -54,10 +54,12 @@ class DueWork:
         """Run a slice; return the index of the pipeline that it has left."""
         state = self._timed.due_state
         assert state is not None
+        # Afterwards something of another pipeline that shares the state may be due.
+        pipeline = self._timed.pipeline_of(state)
         pacer = self._pacers["due", state]
         started = self._clock()
         count = self._timed.fire_some(pacer.record_count)
         pacer.observe(count, self._clock() - started)
         if stations is not None:
             stations.collect(UNKNOWN_NS)
-        return self._timed.pipeline_of(state)
+        return pipeline

@@ -1,6 +1,6 @@
 """What a clock has made due: before records, a slice at a time, but never before a barrier."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +10,9 @@ from tests.wallaroo.runtime.engine_events import EventsIgnored
 from tests.wallaroo.runtime.test_engine_turns import Endless
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.pacing import Pacer
+from wallaroo.operators.timed_states import TimedStates
+from wallaroo.runtime.due_work import DueWork
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.inbox import Link
 from wallaroo.wire.data_frames import Barrier
@@ -134,3 +137,27 @@ def test_records_do_not_wait_for_what_is_due_while_output_is_under_pressure() ->
     played.events.must_pause = True
     played.engine.frame_arrived(cast(Link, FrameLink()), barrier())
     assert played.turn() == ["barrier"]
+
+
+class TimersOfTwoPipelines:
+    """Timers of one state that two pipelines share, by the pipeline of each."""
+
+    def __init__(self, *pipelines: int) -> None:
+        self._due = deque(pipelines)
+
+    @property
+    def due_state(self) -> str | None:
+        return "shared" if self._due else None
+
+    def pipeline_of(self, state: str) -> int:
+        return self._due[0] if self._due else 0
+
+    def fire_some(self, key_count_max: int) -> int:
+        self._due.popleft()
+        return 1
+
+
+def test_results_of_a_timer_are_those_of_its_pipeline() -> None:
+    timed = cast(TimedStates, TimersOfTwoPipelines(2, 1))
+    due = DueWork(timed, defaultdict(Pacer), lambda: 0.0)
+    assert [due.run(None), due.run(None)] == [2, 1]
