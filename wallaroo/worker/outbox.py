@@ -56,9 +56,7 @@ from wallaroo.checkpoint.pickling import StatePickler
 from wallaroo.errors import WallarooError
 from wallaroo.names import NO_BARRIER, CheckpointId, Epoch, SinkId, WorkerName
 from wallaroo.worker.outbox_batches import BatchInProgress, MadeBatch, cut_of
-
-AGAIN_FIRST_S = 0.05
-AGAIN_MAX_S = 5.0
+from wallaroo.worker.retries import retry_pause_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +203,7 @@ class Outbox:
 
     def _put(self, batch: MadeBatch) -> None:
         assert batch.data is not None
-        self._ports.put(batch.content.name, batch.data, _pause_s(batch.failure_count))
+        self._ports.put(batch.content.name, batch.data, retry_pause_s(batch.failure_count))
 
     def stored(self, name: str, error: WallarooError | None) -> None:
         """Note that an object is durable; if it could not be stored, put it again."""
@@ -332,7 +330,7 @@ class Outbox:
         if slot != self._slot:
             self._slot = ""
             self._is_asking = True
-            self._ports.open(slot, _pause_s(self._failure_count))
+            self._ports.open(slot, retry_pause_s(self._failure_count))
 
     def _delivered(self, batch: MadeBatch) -> None:
         self._undelivered.remove(batch)
@@ -415,12 +413,3 @@ class Outbox:
         batches = [*self._uncommitted, *self._undelivered]
         made = sum(batch.content.byte_count for batch in batches)
         return made + self._filling.byte_count
-
-
-def _pause_s(failure_count: int) -> float:
-    """Return how long to wait before a request that has failed this often is repeated."""
-    if not failure_count:
-        return 0.0
-    # The exponent is bounded, since a target or the store may be away for days.
-    factor = 1 << min(failure_count - 1, 10)
-    return min(AGAIN_FIRST_S * factor, AGAIN_MAX_S)

@@ -34,9 +34,8 @@ from wallaroo.checkpoint.manifest import Prepared
 from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.connectors.row_queue import RowQueue
 from wallaroo.names import NO_BARRIER, CheckpointId, SinkId, WorkerName
+from wallaroo.worker.retries import retry_pause_s
 
-AGAIN_FIRST_S = 0.05
-AGAIN_MAX_S = 5.0
 PREPARED_BYTES_MAX = 64 << 20
 """So much is prepared before the barrier, since rows stay in memory until they are prepared."""
 
@@ -218,7 +217,7 @@ class TwoPhases:
         while True:
             slot = self._recovering[0] if self._recovering else self._worker
             if slot != self._slot:
-                return Open(slot, self._pause_s())
+                return Open(slot, retry_pause_s(self._failure_count))
             if self._owed:
                 return Commit(self._owed[0].content.token)
             if not self._is_listed:
@@ -266,13 +265,6 @@ class TwoPhases:
     def is_failing(self) -> bool:
         """Whether the call that failed last has not succeeded since."""
         return self._failure_count > 0
-
-    def _pause_s(self) -> float:
-        if not self._failure_count:
-            return 0.0
-        # The exponent is bounded, since a target may be away for days.
-        factor = 1 << min(self._failure_count - 1, 10)
-        return min(AGAIN_FIRST_S * factor, AGAIN_MAX_S)
 
     def done(self, call: Call, result: Any = None) -> None:
         """The call has returned."""

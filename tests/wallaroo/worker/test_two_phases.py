@@ -8,9 +8,8 @@ import pytest
 from wallaroo.checkpoint.manifest import Prepared
 from wallaroo.checkpoint.prepared import PreparedStart
 from wallaroo.names import NO_BARRIER, CheckpointId, SinkId, WorkerName
+from wallaroo.worker.retries import AGAIN_FIRST_S, AGAIN_MAX_S
 from wallaroo.worker.two_phases import (
-    AGAIN_FIRST_S,
-    AGAIN_MAX_S,
     Abort,
     Call,
     Commit,
