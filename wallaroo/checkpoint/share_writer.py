@@ -49,7 +49,7 @@ Nothing here waits or does I/O. Parts leave by ``part_written``, and answers com
 4. A part is *superseded* once all its keys are marked as changed. The next round writes these keys
    again, so its share leaves the part out: the part is *leaving*. A commit drops it. If the round
    is abandoned, its keys are marked again, so the part is superseded again and still listed. A part
-   of which all windows are over is superseded, too.
+   whose windows have all fired is superseded, too.
 
 **Why this order**
 
@@ -298,14 +298,14 @@ class ShareWriter:
         self._freeze(self._writers)
 
     def _expire(self) -> None:
-        """Leave the parts out of which all windows are over."""
+        """Leave out the parts whose windows have all fired."""
+        fired = self._fired()
+        self._superseded |= {part.name for part in self._parts if part.until <= fired[part.state]}
+
+    def _fired(self) -> list[int]:
+        """Return up to when the windows of each state have fired; of others, before all times."""
         progress = self._progress()
-        fired = [progress[name].fired if name in progress else None for name in self._states]
-        self._superseded |= {
-            part.name
-            for part in self._parts
-            if (at := fired[part.state]) is not None and part.until <= at
-        }
+        return [progress[name].fired if name in progress else BEFORE_ALL for name in self._states]
 
     def _keep(self, index: int, chunk: bytes, key_count: int, until: int) -> None:
         assert self._share is not None
@@ -454,8 +454,7 @@ class ShareWriter:
     def before_take_in(self) -> None:
         """Note how far everything here has fired, before keys move in that may have fired less."""
         self._expire()
-        progress = self._progress()
-        fired = [progress[name].fired if name in progress else BEFORE_ALL for name in self._states]
+        fired = self._fired()
         self._parts = [
             replace(part, fired=Instant(max(part.fired, fired[part.state]))) for part in self._parts
         ]

@@ -43,7 +43,7 @@ class ReadBudget:
         self._holds: set[HoldReason] = set()
 
     def new_channel(self) -> int:
-        """Return a number for something that is read, which nothing else here has."""
+        """Return a number for a channel, which no other channel here has."""
         self._channel_count += 1
         return self._channel_count
 

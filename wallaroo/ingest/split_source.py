@@ -313,7 +313,7 @@ class WorkerSplits:
         if self._gives_times:
             # Without any times, each record is a dead letter that says so.
             given = batch.times
-            times = [None if given is None else given[index] for index in range(start, end)]
+            times = [None] * (end - start) if given is None else [*given[start:end]]
         return KeyedRecords(records, keys, times)
 
     def batch_consumed(self) -> None:
