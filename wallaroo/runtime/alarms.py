@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Run = Callable[[], object]
+CallLater = Callable[[float, Run], object]
+"""Calls a function after a delay in seconds."""
 Time = TypeVar("Time", int, float)
 
 
@@ -16,9 +18,7 @@ class Alarms:
     others. What it calls too late, or too early, does no harm.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], call_later: Callable[[float, Run], object]
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], call_later: CallLater) -> None:
         self._clock = clock
         self._call_later = call_later
         self._waiting: list[tuple[float, int, Run]] = []
@@ -57,7 +57,7 @@ class Alarms:
 
 
 class EarliestAlarm(Generic[Time]):
-    """The next alarm of somebody who waits for several times, of which the earliest may change.
+    """One alarm for several times that are waited for, of which the earliest may change.
 
     ``set_alarm(when, run)`` is ``Alarms.at``, or does the same for times of another clock. ``ring``
     is called at the earliest time, and sets the next alarm if there is one.

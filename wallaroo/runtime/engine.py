@@ -124,11 +124,9 @@ class Engine:
                 self.flush,
             )
             self.timing = EngineClocks(dataflow, parts, self._wall_ns)
-        if self._wall is not None:
-            self._wall.close()
-            self._wall = None
+        self._wall = None
         if timed is not None and timed.keyed.steps:
-            self._wall = WallClock(timed.keyed, self._clock, self._alarms, self.schedule)
+            self._wall = WallClock(timed.keyed, self.call_later, self.schedule)
 
     def call_later(self, delay_s: float, run: Callable[[], object]) -> None:
         """Call ``run`` after a delay, unless the worker starts again before that.

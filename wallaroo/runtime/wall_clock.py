@@ -6,29 +6,20 @@ It makes things due, and nothing more: they run like all that is due, between sl
 from collections.abc import Callable
 
 from wallaroo.operators.keyed_times import KeyedTimes
-from wallaroo.runtime.alarms import Alarms, EarliestAlarm, Run
-
-NANOSECONDS = 1e9
+from wallaroo.runtime.alarms import CallLater, EarliestAlarm, Run
 
 
 class WallClock:
     """The wall clock for the state computations of one dataflow."""
 
     def __init__(
-        self,
-        keyed: KeyedTimes,
-        clock: Callable[[], float],
-        alarms: Alarms,
-        wake_engine: Callable[[], None],
+        self, keyed: KeyedTimes, call_later: CallLater, wake_engine: Callable[[], None]
     ) -> None:
-        """``clock`` returns the seconds of ``alarms``; ``wake_engine`` is called if something is
-        due."""
+        """``wake_engine`` is called if something is due."""
         self._keyed = keyed
-        self._clock = clock
-        self._alarms = alarms
+        self._call_later = call_later
         self._alarm = EarliestAlarm(self._set_alarm, self._rings)
         self._wake_engine = wake_engine
-        self._is_closed = False
 
     def arm(self) -> None:
         """Ask to be called when the wall clock makes the next thing due."""
@@ -37,12 +28,9 @@ class WallClock:
             self._alarm.set(when_ns)
 
     def _set_alarm(self, when_ns: int, run: Run) -> None:
-        delay_s = max(when_ns - self._keyed.wall_ns(), 0) / NANOSECONDS
-        self._alarms.at(self._clock() + delay_s, run)
+        self._call_later(max(when_ns - self._keyed.wall_ns(), 0) / 1e9, run)
 
     def _rings(self) -> None:
-        if self._is_closed:
-            return
         self._keyed.advance_wall()
         if not self._keyed.due_state:
             # The timer of the loop may ring a little too early.
@@ -54,7 +42,3 @@ class WallClock:
         self._keyed.rebuild()
         self._keyed.advance_wall()
         self.arm()
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._is_closed = True
