@@ -27,6 +27,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
 
     ``clock_ns`` is ``None`` before the first watermark, and ``ended`` says that it is at its end.
     """
+    facts = clocks.source_facts(now_ns)
     return [
         {
             "state": state,
@@ -35,8 +36,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
             "due": timed.has_due(state),
             **_figures(timed, state),
             "sources": [
-                {"pipeline": pipeline, **source.facts(now_ns)}
-                for pipeline, source in clocks.sources_of(state).items()
+                {"pipeline": pipeline, **facts[pipeline]} for pipeline in clocks.sources_of(state)
             ],
         }
         for state, clock in clocks.states.items()

@@ -24,9 +24,10 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
   ours. So what it had sent is forgotten, and ours are sent again.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.timing.clocks import (
@@ -103,34 +104,23 @@ class LocalWork(Protocol):
 class Clocks:
     """All clocks of one worker; ``set_members`` comes before everything else."""
 
-    def __init__(
-        self, plan: Application, me: WorkerName, work: LocalWork, *,
-        interval_ns: int = FRAME_INTERVAL_NS,
-    ) -> None:  # fmt: skip
+    def __init__(self, plan: Application, me: WorkerName, work: LocalWork) -> None:
         self._me = me
         self._work = work
-        self._interval_ns = interval_ns
         self._graph: ClockGraph = clock_graph(plan)
         self._sources = {
-            index: SourceTimes[Hashable](
+            point.source: SourceTimes[Hashable](
                 plan.pipelines[point.source].time or IngestTime(),
                 horizon_ns=horizon_ns(plan, point.source),
-                move_every_ns=max(move_every_ns(plan, point.source), interval_ns),
+                move_every_ns=max(move_every_ns(plan, point.source), FRAME_INTERVAL_NS),
             )
-            for index, point in enumerate(self._graph.points)
+            for point in self._graph.points
             if point.source is not None
         }
-        """By point."""
-        self._point_of_pipeline = {
-            point.source: index
-            for index, point in enumerate(self._graph.points)
-            if point.source is not None
-        }
+        """By pipeline."""
         self._reached_by = self._graph.sources_before()
         self._senders = {
-            way.edge: ClockSender(interval_ns=interval_ns)
-            for way in self._graph.ways
-            if way.edge is not None
+            way.edge: ClockSender() for way in self._graph.ways if way.edge is not None
         }
         self._way_of_edge = {way.edge: way for way in self._graph.ways if way.edge is not None}
         shared = self._graph.shared_points()
@@ -138,13 +128,19 @@ class Clocks:
         """Where senders are the workers of one stage, which hear the same of its inputs."""
         self._clocks: dict[int, Clock[Sender]] = {}
         self._members: dict[WorkerName, Epoch] = {}
-        self._replay_tops: dict[int, dict[Hashable, int]] = {}
+        self._replay_tops: defaultdict[int, dict[Hashable, int]] = defaultdict(dict)
+        """By pipeline."""
         self._evaluated_ns: int | None = None
         self._wake_ns: int | None = None
         self._ahead: frozenset[int] = frozenset()
         self._aligns = True
 
     # Members
+
+    @property
+    def has_members(self) -> bool:
+        """Whether the members are known; without them nothing is sent or shown."""
+        return bool(self._members)
 
     def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> list[Effect]:
         """Wait for the watermarks of these workers from now on, and send them ours again."""
@@ -176,10 +172,8 @@ class Clocks:
                 each.resend()
         return effects
 
-    def resized(self, fired: Callable[[str], int]) -> None:
+    def resized(self) -> None:
         """Go on after keys have moved, some of whose windows may not have fired as far as ours."""
-        for name, clock in self.states.items():
-            clock.take_back(fired(name))
         for sender in self._senders.values():
             sender.restart()
 
@@ -187,35 +181,36 @@ class Clocks:
 
     def reads_times(self, pipeline: int) -> bool:
         """Return whether records of a pipeline with a source need times."""
-        return pipeline in self._point_of_pipeline
+        return pipeline in self._sources
 
     def processed(self, pipeline: int, channel: Hashable, top: int, read_ns: int) -> None:
         """Note the highest time of records that were read at ``read_ns`` and are processed."""
-        point = self._point_of_pipeline.get(pipeline)
-        if point is None or top == BEFORE_ALL:
+        source = self._sources.get(pipeline)
+        if source is None or top == BEFORE_ALL:
             return
         if isinstance(channel, ReplayedChannel):
-            tops = self._replay_tops.setdefault(point, {})
+            tops = self._replay_tops[pipeline]
             tops[channel] = max(top, tops.get(channel, top))
         else:
-            self._sources[point].processed(channel, top, read_ns)
+            source.processed(channel, top, read_ns)
 
-    def closed(self, pipeline: int, channel: Hashable, now_ns: int) -> None:
-        """Note that a channel is gone; it may have had no record."""
-        point = self._point_of_pipeline.get(pipeline)
-        if point is not None and self._sources[point].has_channel(channel):
-            self._sources[point].closed(channel, now_ns)
+    def closed(self, pipeline: int, channel: Hashable, now_ns: int) -> bool:
+        """Note that a channel is gone; return whether it has had a record."""
+        source = self._sources.get(pipeline)
+        if source is None or not source.has_channel(channel):
+            return False
+        source.closed(channel, now_ns)
+        return True
 
     def end_source(self, pipeline: int) -> None:
         """Note that no source of this pipeline will give another record, here or elsewhere."""
-        point = self._point_of_pipeline.get(pipeline)
-        if point is not None:
-            self._sources[point].end()
+        if pipeline in self._sources:
+            self._sources[pipeline].end()
             self._evaluated_ns = None
 
     def end_sources(self) -> None:
         """Note that no source will give another record: clocks go to their ends."""
-        for pipeline in self._point_of_pipeline:
+        for pipeline in self._sources:
             self.end_source(pipeline)
 
     def hold_sources(self) -> None:
@@ -225,9 +220,9 @@ class Clocks:
 
     def replayed(self, now_ns: int) -> None:
         """Let the watermarks of sources move again: all journals are replayed."""
-        for point, source in self._sources.items():
+        for pipeline, source in self._sources.items():
             if source.is_held:
-                source.replayed(self._replay_tops.pop(point, {}).values(), now_ns)
+                source.replayed(self._replay_tops[pipeline].values(), now_ns)
         self._replay_tops.clear()
         self._evaluated_ns = None
 
@@ -253,10 +248,10 @@ class Clocks:
 
     def flush(self, now_ns: int) -> list[Effect]:
         """Evaluate all watermarks, if the last time is long enough ago."""
-        if not self._members:
+        if not self.has_members:
             return []  # a worker that joins knows the others only once it is a member
-        if self._evaluated_ns is not None and now_ns < self._evaluated_ns + self._interval_ns:
-            self._wake_at(self._evaluated_ns + self._interval_ns)
+        if self._evaluated_ns is not None and now_ns < self._evaluated_ns + FRAME_INTERVAL_NS:
+            self._wake_at(self._evaluated_ns + FRAME_INTERVAL_NS)
             return []
         self._evaluated_ns = now_ns
         self._wake_ns = None
@@ -299,20 +294,18 @@ class Clocks:
         return effects
 
     def _watermark(self, point: int, now_ns: int) -> Watermark:
-        if point in self._sources:
-            pipeline = self._graph.points[point].source
-            assert pipeline is not None
-            return self._sources[point].watermark(
+        pipeline = self._graph.points[point].source
+        if pipeline is not None:
+            source = self._sources[pipeline]
+            return source.watermark(
                 now_ns,
-                others_are_idle=self._sources[point].advances and self._others_are_idle(point),
+                others_are_idle=source.advances and self._others_are_idle(pipeline),
                 unprocessed_ns=self._work.unprocessed_ns(pipeline),
             )
         clock, state = self._clocks[point], self._graph.points[point].state
         if state is None:
             return passed_on(clock.vector, clock.time)
         fired = self._work.fired(state)
-        if fired > clock.fired:
-            clock.set_fired(min(fired, clock.time))
         passed = passed_on(clock.vector, fired)
         has_more = self._work.has_due(state) or (passed.status is Status.ENDED and fired < END)
         return Watermark(fired) if has_more else passed
@@ -350,18 +343,16 @@ class Clocks:
 
     # Quiet sources, and sources that are ahead
 
-    def _others_are_idle(self, point: int) -> bool:
+    def _others_are_idle(self, mine: int) -> bool:
         """Return whether nothing else is active that feeds a clock which this source feeds."""
-        mine = self._graph.points[point].source
         for index, clock in self._clocks.items():
             if mine not in self._reached_by[index]:
                 continue
             for sender, mark in clock.vector.items():
                 if sender.worker != self._me and mark.status is Status.ACTIVE:
                     return False
-            for other in self._reached_by[index] - {mine}:
-                if self._sources[self._point_of_pipeline[other]].is_active:
-                    return False
+            if any(self._sources[other].is_active for other in self._reached_by[index] - {mine}):
+                return False
         return True
 
     def _align(self, now_ns: int) -> None:
@@ -369,9 +360,8 @@ class Clocks:
             return
         ahead = {
             pipeline
-            for pipeline, point in self._point_of_pipeline.items()
-            if self._sources[point].aligns
-            and not self._sources[point].may_read(self._slowest(pipeline), now_ns)
+            for pipeline, source in self._sources.items()
+            if source.aligns and not source.may_read(self._slowest(pipeline), now_ns)
         }
         self._ahead = frozenset(ahead)
 
@@ -404,9 +394,9 @@ class Clocks:
         """Return the watermark of each source that has had any record here, or still has a journal
         to replay, by pipeline."""
         return {
-            pipeline: Instant(self._sources[point].time)
-            for pipeline, point in self._point_of_pipeline.items()
-            if self._sources[point].time > BEFORE_ALL or self._sources[point].is_held
+            pipeline: Instant(source.time)
+            for pipeline, source in self._sources.items()
+            if source.time > BEFORE_ALL or source.is_held
         }
 
     def catch_up(self, state: str, time: int) -> None:
@@ -417,20 +407,22 @@ class Clocks:
         """Go on from the watermarks of a checkpoint, by pipeline in each share; sources are held
         until ``replayed``."""
         known = [*shares]
-        for pipeline, point_index in self._point_of_pipeline.items():
+        for pipeline, source in self._sources.items():
             times = [share[pipeline] for share in known if share.get(pipeline, END) < END]
             # If a journal of that time is not replayed, nothing is known of its records yet.
             if times and min(times) > BEFORE_ALL:
-                self._sources[point_index].restore(min(times), now_ns)
+                source.restore(min(times), now_ns)
 
     # For those who look
 
-    def sources_of(self, state: str) -> dict[int, SourceTimes[Hashable]]:
-        """Return the sources that move the clock of a state, by pipeline."""
+    def sources_of(self, state: str) -> list[int]:
+        """Return the pipelines whose sources move the clock of a state."""
         (index,) = (at for at, point in enumerate(self._graph.points) if point.state == state)
-        reached_by = self._reached_by[index]
-        points = self._point_of_pipeline
-        return {each: self._sources[at] for each, at in points.items() if each in reached_by}
+        return [pipeline for pipeline in self._sources if pipeline in self._reached_by[index]]
+
+    def source_facts(self, now_ns: int) -> dict[int, dict[str, Any]]:
+        """Return what is shown of each source, by pipeline."""
+        return {pipeline: source.facts(now_ns) for pipeline, source in self._sources.items()}
 
     @property
     def states(self) -> Mapping[str, Clock[Sender]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
 from wallaroo.operators.dataflow import Dataflow
-from wallaroo.runtime.alarms import EarliestAlarm, Run
+from wallaroo.runtime.alarms import CallLater, EarliestAlarm, Run
 from wallaroo.runtime.clock_facts import clock_facts
 from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
 from wallaroo.runtime.due_work import DueWork
@@ -28,7 +28,7 @@ class EngineParts:
     """Those that have records, in any order."""
     stations: Stations | None
     due: DueWork
-    call_later: Callable[[float, Callable[[], object]], None]
+    call_later: CallLater
     """Calls a function after a delay, unless the worker starts again before that."""
     schedule: Callable[[], None]
     """Takes a turn if there is anything to do."""
@@ -48,7 +48,6 @@ class EngineClocks:
         self._links: Mapping[WorkerName, BatchLink] = {}
         self._wall_ns = wall_ns
         self._alarm = EarliestAlarm(self._set_alarm, self._ring)
-        self._has_members = False
         self.clocks = Clocks(dataflow.waiting.plan, dataflow.waiting.me, self)
 
     # What the clocks ask
@@ -77,7 +76,7 @@ class EngineClocks:
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what is shown of the clocks, by timed state; nothing before there are members."""
-        if not self._has_members:
+        if not self.clocks.has_members:
             return []
         return clock_facts(self.clocks, self._timed, self._wall_ns())
 
@@ -89,7 +88,6 @@ class EngineClocks:
 
     def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> None:
         """Wait for the watermarks of these workers, and send them ours."""
-        self._has_members = True
         self._carry_out(self.clocks.set_members(members))
 
     def begin(self) -> None:
@@ -99,7 +97,7 @@ class EngineClocks:
 
     def resized(self) -> None:
         """Tell others how far the states have fired with the keys that have moved here."""
-        self.clocks.resized(self._timed.fired)
+        self.clocks.resized()
 
     def restore_sources(self, shares: Iterable[Mapping[int, int]]) -> None:
         """Go on from the watermarks of sources in the shares of a checkpoint."""
@@ -116,7 +114,7 @@ class EngineClocks:
     def wait_for_open(self) -> None:
         """Hold the watermarks of sources and what is due, until all workers are restored.
 
-        A worker that is quick must not find the others idle which still have journals to replay.
+        A quick worker would otherwise take others for idle that still have journals to replay.
         """
         self.clocks.hold_sources()
         self._due.hold()
@@ -149,8 +147,9 @@ class EngineClocks:
 
     def closed(self, pipeline: int, channel: Hashable) -> None:
         """Note that a channel is gone."""
-        self.clocks.closed(pipeline, channel, self._wall_ns())
-        self._ring()
+        now_ns = self._wall_ns()
+        if self.clocks.closed(pipeline, channel, now_ns):
+            self._alarm.set(now_ns)
 
     def received(self, link: Link, frame: ClockFrame) -> None:
         """Take the watermark of another worker."""
@@ -167,7 +166,7 @@ class EngineClocks:
         self._ring()
 
     def end_placed(self, pipelines: Iterable[int]) -> None:
-        """Wait no more for these sources, which ran here and have ended."""
+        """Note that these sources, which ran here, have ended."""
         for pipeline in pipelines:
             self.clocks.end_source(pipeline)
         self._ring()

@@ -16,13 +16,12 @@ aligned. **A worker's own watermark does not travel, so it has to be held back h
 it sends its own barrier until it is aligned. Otherwise its cut has a watermark that the cuts of the
 others do not have, and which records are late after a recovery depends on who is asked.
 
-``fired`` is how far results are complete: it is what a stage tells the next one, never the clock,
-because results that are due but not yet fired have earlier times.
+A stage tells the next one how far its results are complete, never its clock, because results that
+are due but not yet fired have earlier times.
 """
 
 import enum
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from wallaroo.timing.instants import BEFORE_ALL, END
@@ -80,15 +79,6 @@ def of_stage(watermarks: Collection[Watermark]) -> Watermark:
     return Watermark(lowest, Status.IDLE if are_idle else Status.ACTIVE)
 
 
-@dataclass(frozen=True, slots=True)
-class SavedClock(Generic[SenderT]):
-    """What a share of a checkpoint holds of a clock."""
-
-    time: int
-    fired: int
-    vector: dict[SenderT, Watermark]
-
-
 class Clock(Generic[SenderT]):
     """The clock of one timed state on one worker.
 
@@ -109,13 +99,11 @@ class Clock(Generic[SenderT]):
         self._held_senders: set[SenderT] = set()
         self.time = BEFORE_ALL
         """The clock. Whether a record is late is decided by this, never by what has fired."""
-        self.fired = BEFORE_ALL
-        """Results with a time before this are complete."""
 
     @property
-    def vector(self) -> dict[SenderT, Watermark]:
-        """Return a copy of the last watermark of each sender."""
-        return dict(self._vector)
+    def vector(self) -> Mapping[SenderT, Watermark]:
+        """The last watermark of each sender; it changes with them."""
+        return self._vector
 
     def receive(self, sender: SenderT, watermark: Watermark) -> bool:
         """Take a watermark; return whether the clock moved.
@@ -123,8 +111,11 @@ class Clock(Generic[SenderT]):
         It may be lower than the last one, if keys have moved to the sender whose windows had not
         fired as far as its own.
         """
-        assert sender in self._vector, f"{sender!r} is not a sender of this clock"
+        last = self._vector[sender]
         self._vector[sender] = watermark
+        is_active = last.status is watermark.status is Status.ACTIVE
+        if is_active and min(last.time, watermark.time) > self.time:
+            return False  # another active sender holds the clock back
         return self._recompute()
 
     def receive_own(self, sender: SenderT, watermark: Watermark) -> bool:
@@ -155,15 +146,6 @@ class Clock(Generic[SenderT]):
         """Move to at least this time, which a checkpoint or another worker had."""
         self.time = max(self.time, time)
 
-    def set_fired(self, fired: int) -> None:
-        """Note that all results before ``fired`` are complete."""
-        assert self.fired <= fired <= self.time, "results are ahead of the clock, or went back"
-        self.fired = fired
-
-    def take_back(self, fired: int) -> None:
-        """Note that results are complete up to ``fired`` only: keys have moved here."""
-        self.fired = min(self.fired, fired)
-
     def set_senders(self, senders: Iterable[SenderT]) -> bool:
         """Wait for these senders from now on; return whether the clock moved.
 
@@ -173,34 +155,6 @@ class Clock(Generic[SenderT]):
         self._vector = {sender: self._vector.get(sender, NOTHING_YET) for sender in senders}
         assert self._vector, "a clock without senders would be at its end at once"
         return self._recompute()
-
-    def slowest(self) -> list[tuple[SenderT, Watermark]]:
-        """Return the senders that hold the clock back: the active ones that are furthest behind."""
-        active = {
-            sender: mark for sender, mark in self._vector.items() if mark.status is Status.ACTIVE
-        }
-        lowest = min((mark.time for mark in active.values()), default=END)
-        return [(sender, mark) for sender, mark in active.items() if mark.time == lowest]
-
-    def saved(self) -> SavedClock[SenderT]:
-        """Return what a checkpoint keeps."""
-        return SavedClock(self.time, self.fired, self.vector)
-
-    def restore(self, saved: Iterable[SavedClock[SenderT]]) -> bool:
-        """Move to the highest clock that any worker had, so that no window can fire twice; return
-        whether the clock moved.
-
-        Senders start anew: the worker of a saved vector may not exist any more. A clock that had
-        reached its end starts anew, too: all of its windows are closed, and the run may get more
-        input.
-        """
-        clocks = [each for each in saved if each.time != END]
-        before = self.time
-        self.time = max([before, *(each.time for each in clocks)])
-        # The lowest: what the worker that was furthest behind had not fired may be here now.
-        self.fired = min((each.fired for each in clocks), default=self.fired)
-        self._vector = dict.fromkeys(self._vector, NOTHING_YET)
-        return self.time != before
 
     def _recompute(self) -> bool:
         stages: dict[Hashable, list[Watermark]] = {}

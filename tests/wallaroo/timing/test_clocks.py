@@ -1,18 +1,16 @@
 """Clocks: what a vector gives, what never goes back, and that all workers cut the same time."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wallaroo.timing.cut_model import ClusterModel, FaultyClock
 from wallaroo.timing.clocks import (
-    NOTHING_YET,
     Clock,
     ClockSender,
-    SavedClock,
     Status,
     Watermark,
     combine,
+    of_stage,
     passed_on,
 )
 from wallaroo.timing.instants import BEFORE_ALL, END
@@ -64,7 +62,7 @@ def test_a_sender_that_resumes_behind_the_clock_holds_it_but_does_not_move_it_ba
     clock.receive("a", Watermark(3))
     assert not clock.receive("b", Watermark(12))
     assert clock.time == 9
-    assert clock.slowest() == [("a", Watermark(3))]
+    assert clock.vector["a"] == Watermark(3)
 
 
 def test_a_worker_that_joins_stops_the_clock_until_its_first_watermark() -> None:
@@ -88,40 +86,16 @@ def test_a_clock_stays_if_a_watermark_goes_back() -> None:
     assert (clock.time, clock.vector) == (5, {"a": Watermark(4)})
 
 
-def test_keys_of_others_bring_what_had_not_fired() -> None:
-    clock = clock_of(a=Watermark(5))
-    clock.set_fired(5)
-    clock.take_back(2)
-    assert (clock.time, clock.fired) == (5, 2)
-
-
-def test_results_are_never_ahead_of_the_clock() -> None:
-    clock = clock_of(a=Watermark(5))
-    clock.set_fired(5)
-    with pytest.raises(AssertionError, match="ahead"):
-        clock.set_fired(6)
-
-
-def test_a_clock_is_restored_to_the_highest_that_any_worker_had() -> None:
-    clock = Clock(["a"])
-    clock.restore([SavedClock(5, 5, {"a": Watermark(5)}), SavedClock(8, 3, {"b": Watermark(8)})])
-    assert (clock.time, clock.fired) == (8, 3)
-    assert clock.vector == {"a": NOTHING_YET}
-    clock.receive("a", Watermark(6))
-    assert clock.time == 8
-
-
-def test_a_clock_at_its_end_is_restored_as_one_that_has_not_begun() -> None:
-    ended = clock_of(a=Watermark(END, ENDED)).saved()
-    clock = Clock(["a"])
-    assert not clock.restore([ended])
-    assert clock.time == BEFORE_ALL
-
-
-def test_a_restore_before_the_first_watermark_gives_no_time() -> None:
-    clock = Clock(["a"])
-    assert not clock.restore([Clock(["a"]).saved()])
-    assert (clock.time, clock.fired) == (BEFORE_ALL, BEFORE_ALL)
+@given(st.lists(st.tuples(st.sampled_from("abc"), WATERMARKS), max_size=30))
+def test_a_clock_is_always_the_highest_time_that_its_vector_gave(
+    received: list[tuple[str, Watermark]],
+) -> None:
+    clock, highest = Clock("abc", lambda sender: sender in "ab"), BEFORE_ALL
+    for sender, watermark in received:
+        clock.receive(sender, watermark)
+        stages = [clock.vector["a"], clock.vector["b"]], [clock.vector["c"]]
+        highest = max(highest, combine(map(of_stage, stages)))
+        assert clock.time == highest
 
 
 def test_the_watermark_of_results_has_the_status_of_the_inputs() -> None:
