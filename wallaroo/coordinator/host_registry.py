@@ -172,7 +172,7 @@ class HostRegistry:
 
     def knows(self, worker: WorkerName) -> bool:
         """Return whether the worker of this name lives on a host of an agent."""
-        return worker in self._pool.wanted
+        return self._pool.wants(worker)
 
     # Offers
 
@@ -357,7 +357,8 @@ class HostRegistry:
 
     def absent_until_s(self, worker: WorkerName, now_s: float) -> float:
         """Return the time until which a worker waits for a host."""
-        return self._pool.absent.get(worker, now_s) + self.rules.absence_s
+        since_s = self._pool.absent_since_s(worker)
+        return (now_s if since_s is None else since_s) + self.rules.absence_s
 
     def awaited(self, count: int, names: Collection[str]) -> Awaited:
         """Return which of ``count`` expected hosts are present; only ``names`` count, if any."""

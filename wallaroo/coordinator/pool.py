@@ -91,6 +91,14 @@ class Pool:
         """The wanted names without an agent, and since when; the longest absent first."""
         return dict(self._absent)
 
+    def wants(self, name: WorkerName) -> bool:
+        """Return whether this worker lives on an agent."""
+        return name in self._holders or name in self._absent
+
+    def absent_since_s(self, name: WorkerName) -> float | None:
+        """Return since when a wanted name has no agent; ``None`` if it is not absent."""
+        return self._absent.get(name)
+
     def want(self, names: Iterable[WorkerName], now_s: float) -> None:
         """Look for agents for these workers from now on."""
         for name in names:
@@ -142,11 +150,16 @@ class Pool:
     def assignments(self, now_s: float) -> list[Assignment]:
         """Give absent names to agents, as far as both are free; return who got which."""
         self._leases = {name: each for name, each in self._leases.items() if each.ends_s > now_s}
+        if not self._absent:
+            return []
         made: list[Assignment] = []
+        free = {agent.instance: agent for agent in self.standby}
         # First the agents that fit a name, so that nobody else takes them.
-        for finds in (self._own_agent, self._agent_with_journal, self._any_agent):
-            for name in list(self._absent):
-                if (agent := finds(name)) is not None:
+        for finds in (_own_agent, self._agent_with_journal, self._any_agent):
+            for name in [each for each in self._absent if each not in self._leases]:
+                candidates = [each for each in free.values() if each.only_name in (None, name)]
+                if (agent := finds(name, candidates)) is not None:
+                    del free[agent.instance]
                     del self._absent[name]
                     self._holders[name] = agent.instance
                     made.append(Assignment(agent.instance, name))
@@ -162,21 +175,14 @@ class Pool:
         lease = self._leases.get(name)
         return 0.0 if lease is None else max(lease.ends_s - now_s, 0.0)
 
-    def _candidates(self, name: WorkerName) -> list[PoolAgent]:
-        if name in self._leases:
-            return []
-        return [agent for agent in self.standby if agent.only_name in (None, name)]
-
-    def _own_agent(self, name: WorkerName) -> PoolAgent | None:
-        return next((each for each in self._candidates(name) if each.only_name == name), None)
-
-    def _agent_with_journal(self, name: WorkerName) -> PoolAgent | None:
-        having = [each for each in self._candidates(name) if name in each.newest]
+    def _agent_with_journal(
+        self, name: WorkerName, candidates: list[PoolAgent]
+    ) -> PoolAgent | None:
+        having = [each for each in candidates if name in each.newest]
         newest = max((each.newest[name] for each in having), default=None)
         return self._spread([each for each in having if each.newest[name] == newest])
 
-    def _any_agent(self, name: WorkerName) -> PoolAgent | None:
-        candidates = self._candidates(name)
+    def _any_agent(self, _: WorkerName, candidates: list[PoolAgent]) -> PoolAgent | None:
         without = [each for each in candidates if self._absent.keys().isdisjoint(each.newest)]
         return self._spread(without or candidates)
 
@@ -190,3 +196,7 @@ class Pool:
         assert len(set(holders)) == len(holders), "an agent holds two names"
         assert set(holders) <= set(self._agents), "a name is held by an agent that is not there"
         assert self._holders.keys().isdisjoint(self._absent), "an absent name has a holder"
+
+
+def _own_agent(name: WorkerName, candidates: list[PoolAgent]) -> PoolAgent | None:
+    return next((each for each in candidates if each.only_name == name), None)

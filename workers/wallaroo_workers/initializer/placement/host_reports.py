@@ -27,6 +27,11 @@ class HostReports:
                     hint="give the number of a pipe that this command inherits",
                 ) from error
 
+    @property
+    def are_read(self) -> bool:
+        """Whether a supervisor reads the numbers."""
+        return self._fd is not None
+
     def report(self, counts: dict[str, Any]) -> None:
         """Write the numbers if they differ from the last ones that were written."""
         if self._fd is None or counts == self._reported:

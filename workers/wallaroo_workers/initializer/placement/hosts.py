@@ -163,7 +163,8 @@ class Hosts:
 
     def changed(self) -> None:
         """Report how many hosts are wanted, if a supervisor reads it."""
-        self._reports.report(self.counts())
+        if self._reports.are_read:
+            self._reports.report(self.counts())
 
     def withdrawn(self, worker: WorkerName) -> None:
         """Let the worker leave the cluster, and release its host."""
