@@ -256,6 +256,10 @@ class HostRegistry:
         """Return the instance of the agent that runs this worker, if one does."""
         return self._pool.holder(worker)
 
+    def name_of(self, instance: str) -> WorkerName | None:
+        """Return the worker that runs on this host, if there is one."""
+        return self._pool.name_of(instance)
+
     def lease_ends_s(self) -> float | None:
         """Return when to ask for ``assignments`` again, if nothing happens until then."""
         return self._pool.lease_ends_s()
@@ -350,10 +354,6 @@ class HostRegistry:
         self._pool.lost(instance, now_s, unseen_s)
 
     # Presence
-
-    def is_present(self, worker: WorkerName) -> bool:
-        """Return whether a worker can be started on its host now."""
-        return self._pool.holder(worker) is not None
 
     def absent_until_s(self, worker: WorkerName, now_s: float) -> float:
         """Return the time until which a worker waits for a host."""

@@ -109,6 +109,10 @@ class Pool:
         """Return the instance of the agent that runs this worker."""
         return self._holders.get(name)
 
+    def name_of(self, instance: str) -> WorkerName | None:
+        """Return the name that an agent holds."""
+        return next((name for name, held_by in self._holders.items() if held_by == instance), None)
+
     def release(self, name: WorkerName) -> None:
         """Want a name no longer; nothing of its worker is left, so its agent stands by again."""
         self._holders.pop(name, None)
@@ -132,18 +136,22 @@ class Pool:
 
     def left(self, instance: str) -> None:
         """Remove an agent whose worker has ended in order; its name is not wanted any more."""
-        del self._agents[instance]
-        for name in [name for name, holder in self._holders.items() if holder == instance]:
-            del self._holders[name]
+        self._removed(instance)
 
     def lost(self, instance: str, now_s: float, unseen_s: float) -> None:
         """Remove an agent that was lost; its worker may still run for so long, unseen."""
+        if (name := self._removed(instance)) is None:
+            return
+        self._absent[name] = now_s
+        if unseen_s > 0:
+            self._leases[name] = _Lease(instance, now_s + unseen_s)
+
+    def _removed(self, instance: str) -> WorkerName | None:
+        """Remove an agent; return the name that it held."""
         del self._agents[instance]
-        for name in [name for name, holder in self._holders.items() if holder == instance]:
+        if (name := self.name_of(instance)) is not None:
             del self._holders[name]
-            self._absent[name] = now_s
-            if unseen_s > 0:
-                self._leases[name] = _Lease(instance, now_s + unseen_s)
+        return name
 
     # Assignments
 

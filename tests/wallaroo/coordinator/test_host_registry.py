@@ -99,9 +99,9 @@ def test_a_host_is_present_once_it_is_prepared() -> None:
     registry.prepared(A, prepared())
     assert registry.awaited(1, ()) == Awaited([A], 0)
     assert registry.form(1, (), (), (), 0.0) == [A]
-    assert not registry.is_present(A)
+    assert registry.holder(A) is None
     assert registry.assignments(0.0) == [Assignment(A, A)]
-    assert registry.is_present(A)
+    assert registry.holder(A) is not None
     assert registry.names == [A]
 
 
@@ -290,7 +290,7 @@ def test_a_forgotten_name_is_free_and_its_host_is_not_watched_any_more() -> None
     start_on(registry, A)
     registry.forget(A)
     assert not registry.knows(A)
-    assert not registry.is_present(A)
+    assert registry.holder(A) is None
     assert registry.silent(SILENCE_S + 1) == []
     arrive(registry, A, instance="2")
 
@@ -299,7 +299,7 @@ def test_after_the_run_no_host_is_watched() -> None:
     registry = new_registry()
     start_on(registry, A)
     registry.forget_hosts()
-    assert not registry.is_present(A)
+    assert registry.holder(A) is None
     assert registry.silent(SILENCE_S + 1) == []
 
 
@@ -329,7 +329,7 @@ def test_a_name_is_free_when_an_orphan_has_ended() -> None:
     start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     arrive(registry, A, now_s=11.0, instance="2")
-    assert not registry.is_present(A)
+    assert registry.holder(A) is None
     assert registry.lease_left_s(A, 11.0) == ORPHAN_LIVES_S - 1
     ends_s = registry.lease_ends_s()
     assert ends_s == 10.0 + ORPHAN_LIVES_S
@@ -350,7 +350,7 @@ def test_an_agent_that_connects_again_has_ended_its_own_process() -> None:
     start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
     arrive(registry, A, now_s=10.0)
-    assert registry.is_present(A)
+    assert registry.holder(A) is not None
 
 
 def test_nothing_is_left_of_a_host_without_a_process() -> None:
@@ -358,7 +358,7 @@ def test_nothing_is_left_of_a_host_without_a_process() -> None:
     start_on(registry, A)
     registry.lost(A, 10.0, has_process=False)
     arrive(registry, A, now_s=10.0, instance="2")
-    assert registry.is_present(A)
+    assert registry.holder(A) is not None
 
 
 # Hosts that accept any name
@@ -409,7 +409,7 @@ def test_a_worker_waits_for_another_host_from_the_loss_on() -> None:
     registry = new_registry()
     start_on(registry, A)
     registry.lost(A, 10.0, has_process=True)
-    assert not registry.is_present(A)
+    assert registry.holder(A) is None
     assert registry.knows(A)
     assert registry.absent_until_s(A, 30.0) == 10.0 + ABSENCE_S
 

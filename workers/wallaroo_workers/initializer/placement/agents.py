@@ -153,11 +153,11 @@ class Agents:
         """Handle an agent's request to release its host."""
         if not self._knows(agent):
             return
-        for worker in self._registry.names:
-            if self._registry.holder(worker) == agent.instance:
-                self._events.withdrawn(worker)
-                return
-        self._dismiss(agent.instance)
+        worker = self._registry.name_of(agent.instance)
+        if worker is not None:
+            self._events.withdrawn(worker)
+        else:
+            self._dismiss(agent.instance)
 
     def lost(self, agent: Agent, reason: str) -> None:
         """Handle the end of an agent's connection."""
