@@ -4,7 +4,8 @@ Times are seconds since 1970, durations are seconds, and rates are per second ov
 number that was not measured is ``None``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.connectors.base import Promise
@@ -26,6 +27,9 @@ from wallaroo.names import SinkId
 
 HOTTEST_SHOWN = 20
 EVENTS_SHOWN = 50
+
+_NO_TIMES = Histogram()
+"""Stands for the times of a node that were not measured; it stays empty."""
 
 
 def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -114,6 +118,7 @@ def _graph(
     is_paused = any(worker["paused"] for worker in view["workers"])
     is_behind = any(worker["backlog_bytes"] > BACKLOG_BYTES for worker in view["workers"])
     slow_sinks = _slow_sinks(gathering)
+    times, waits = _by_node(gathering.times), _by_node(gathering.waits)
     nodes = []
     for node in gathering.nodes.all:
         four = counts.get(node.id, [0, 0, 0, 0])
@@ -135,8 +140,8 @@ def _graph(
                 "rate": rates.rate(("node", node.id)),
                 "user_share": _share(rates.rate(("user of node", node.id)), cpu),
                 "under_pressure": pressed[node.kind],
-                "latency": _latency(_of_node(gathering.times, node.id)),
-                "wait": _latency(_of_node(gathering.waits, node.id)),
+                "latency": _latency(times[node.id].values()),
+                "wait": _latency(waits[node.id].values()),
                 "by_worker": {
                     worker: _node_of_worker(gathering, node.id, worker, there[node.id])
                     for worker, there in by_worker.items()
@@ -193,8 +198,12 @@ def _counts(four: list[int]) -> dict[str, int]:
     }
 
 
-def _of_node(times: dict[tuple[str, str], Histogram], node: str) -> Iterator[Histogram]:
-    return (histogram for (name, _), histogram in times.items() if name == node)
+def _by_node(times: dict[tuple[str, str], Histogram]) -> defaultdict[str, dict[str, Histogram]]:
+    """Return the times of each node, by worker."""
+    found: defaultdict[str, dict[str, Histogram]] = defaultdict(dict)
+    for (node, worker), histogram in times.items():
+        found[node][worker] = histogram
+    return found
 
 
 def _node_of_worker(
@@ -203,8 +212,8 @@ def _node_of_worker(
     return {
         **_counts(four),
         "rate": gathering.rates.rate(("node of worker", node, worker)),
-        "latency": seconds(gathering.times.get((node, worker), Histogram())),
-        "wait": seconds(gathering.waits.get((node, worker), Histogram())),
+        "latency": seconds(gathering.times.get((node, worker), _NO_TIMES)),
+        "wait": seconds(gathering.waits.get((node, worker), _NO_TIMES)),
     }
 
 
