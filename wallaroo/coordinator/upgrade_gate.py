@@ -7,7 +7,7 @@ objects: by a ``__setstate__``, which is tried with objects of the checkpoint, o
 function, which workers call while they restore.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
@@ -65,8 +65,9 @@ class UpgradeGate:
 
         With ``may_change``, a change is only logged. Also raises the errors of the store.
         """
+        current_outline = outline(self._plan)
         for state in self._plan.states.values():
-            _check_timing(base, self._plan, state)
+            _check_timing(base, current_outline, state.name)
             if state.name in self._held:
                 await self._check_held(base, state, may_change=may_change)
                 continue
@@ -200,13 +201,15 @@ def _has_keys(base: Manifest, state: str) -> bool:
     return any(worker.key_counts.get(state) for worker in base.workers.values())
 
 
-def _check_timing(base: Manifest, plan: Application, state: State) -> None:
+def _check_timing(base: Manifest, current_outline: Iterable[str], state: str) -> None:
     """Raise ``StateObjectError`` if a state of ``base`` has other windows now: what is open of the
     old ones has no place in the new ones."""
-    before, current = timing_in(base.outline, state.name), timing_in(outline(plan), state.name)
-    if before != current and _has_keys(base, state.name):
+    if not _has_keys(base, state):
+        return
+    before, current = timing_in(base.outline, state), timing_in(current_outline, state)
+    if before != current:
         raise StateObjectError(
-            f"state {state.name!r} has other windows since checkpoint {base.number}: it had "
+            f"state {state!r} has other windows since checkpoint {base.number}: it had "
             f"{before or 'none'}, and has {current or 'none'}",
             hint="give the new windows a name of their own with .named(...), and start once with "
             "--allow-dropped-state, which drops the windows that are open",
