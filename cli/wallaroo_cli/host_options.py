@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -189,15 +189,20 @@ def check_together(options: HostOptions, worker_count: int | None) -> None:
         )
     elif options.expect_workers or options.standby is not None or options.grow_with_hosts:
         given = "--expect-workers" if options.expect_workers else "--standby or --grow-with-hosts"
-        raise ConfigError(
-            f"{given} belongs to the initializer, and --join starts a worker",
-            hint=f"give {given} to the initializer only",
-        )
+        refuse_in_agent(given)
     if options.grow_with_hosts and options.standby:
         raise ConfigError(
             "--grow-with-hosts keeps no host in reserve, but --standby does",
             hint="give only one of them",
         )
+
+
+def refuse_in_agent(options: str) -> NoReturn:
+    """Raise ``ConfigError``: only the initializer may get these options, and not with --join."""
+    raise ConfigError(
+        f"{options} belongs to the initializer, and --join starts a worker",
+        hint=f"give {options} to the initializer only",
+    )
 
 
 def checked_secret(options: HostOptions, control: str) -> bytes | None:

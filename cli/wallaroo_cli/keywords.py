@@ -61,7 +61,8 @@ def settings_for(keywords: Mapping[str, Any]) -> ClusterSettings:
             failures = check_chosen(chosen, [_parameter(options[name]) for name in given])
             return cluster_settings(chosen, application, failures)
     except ConfigError as error:
-        raise ConfigError(in_keywords(error.what), hint=in_keywords(error.hint)) from error
+        error.reword(in_keywords)
+        raise
 
 
 def _options() -> dict[str, click.Option]:

@@ -34,6 +34,7 @@ from wallaroo_cli.host_options import (
     check_together,
     checked_secret,
     host_options,
+    refuse_in_agent,
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
@@ -332,10 +333,7 @@ def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
     is_joining = chosen.hosts.join is not None
     check_together(chosen.hosts, chosen.worker_count)
     if is_joining and chosen.health is not None:
-        raise ConfigError(
-            "--health belongs to the initializer, and --join starts a worker",
-            hint="give --health to the initializer only",
-        )
+        refuse_in_agent("--health")
     if not is_joining:
         check_checkpoints(chosen.checkpoints.resilience_dir, given)
     return failure_rule(chosen.max_failures, on_error=chosen.on_error, is_joining=is_joining)

@@ -119,15 +119,15 @@ class EmbeddedRun:
         ``began`` is called on the event loop of the run, in the task that can be cancelled.
         """
         log_as_library(level=self._settings.options.log_level)
-        with forks.guest(), about_keywords():
-            try:
-                status = forks.run(self._run(began))
-            except WallarooError:
-                self._raise_interrupt()
-                raise
-        outcome = self.cluster.failures.outcome()
-        if status is not ExitStatus.DONE:
-            with about_keywords():
+        with about_keywords():
+            with forks.guest():
+                try:
+                    status = forks.run(self._run(began))
+                except WallarooError:
+                    self._raise_interrupt()
+                    raise
+            outcome = self.cluster.failures.outcome()
+            if status is not ExitStatus.DONE:
                 raise _TooManyFailuresError(outcome)
         return RunResult(
             record_count=outcome.record_count,
