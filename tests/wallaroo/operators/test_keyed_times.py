@@ -367,6 +367,8 @@ def test_a_timer_does_not_keep_a_key() -> None:
 
     collected = run(watch, [given(0, "a"), Advance(20 * SECOND)])
     assert collected.outputs["out"][-1].startswith("a forgotten after ")
+    # A key that its timers keep goes on to tick when the input has ended, after the clock's 20.
+    assert "21" not in collected.outputs["out"]
 
 
 def test_an_exact_state_is_not_found_by_a_record_that_is_a_time_to_live_later() -> None:
