@@ -167,10 +167,10 @@ async def test_nothing_is_made_when_nobody_looks(
         await events(response, 2)
     async with page.get("/api/live") as response:
         await events(response, 1)
-    for task in asyncio.all_tasks():
-        if "Live._tick" in repr(task.get_coro()):
-            async with asyncio.timeout(WAIT_S):
-                await task
+        ticking = [task for task in asyncio.all_tasks() if "Live._tick" in repr(task.get_coro())]
+        assert ticking
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.gather(*ticking)
 
 
 async def test_there_is_room_for_so_many_listeners(
