@@ -1,4 +1,4 @@
-"""Looks for a seed that shows a planted bug."""
+"""Plants a bug and looks for a seed that shows it."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,11 +12,13 @@ Plant = Callable[[Patch], None]
 
 def first_failure(
     plant: Plant,
+    patch: Patch,
     seeds: Iterable[int],
     run: Callable[[int], object],
     errors: type[Exception] | tuple[type[Exception], ...] = SimulationError,
 ) -> tuple[int, Exception]:
-    """Return the first of ``seeds`` that shows a bug, and how; fail if none of them does."""
+    """Plant a bug; return the first of ``seeds`` that shows it, and how, or fail if none does."""
+    plant(patch)
     count = 0
     for seed in seeds:
         try:

@@ -1,6 +1,7 @@
 """One seed of the simulation, from its case to what is checked beyond what ``simulate`` checks."""
 
 from collections import Counter
+from collections.abc import Sized
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,11 @@ ORDERED = ("keyed", "shared", "sparing", "followed", "beside_senders")
 
 
 SHAPES_WITH_LOGS = (ALL_FAULTS, MOVES)
+
+
+def shape_of(seed: int, applications: Sized) -> Faults:
+    """Return the shape of a seed, if all ``applications`` take turns with each shape."""
+    return SHAPES[seed // len(applications) % len(SHAPES)]
 
 
 def faults_of(seed: int, *, with_logs: bool = False) -> Faults:

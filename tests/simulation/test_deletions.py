@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.applications import case
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, first_failure
 from tests.simulation.seeds import FEW_CRASHES, run_case
 from wallaroo.coordinator import deletion
 from wallaroo.coordinator.run_requests import RequestedRun
@@ -15,7 +15,6 @@ from wallaroo.testing import SimulationResult
 SEEDS = range(100)
 SEEDS_A_TEST = 25
 
-Patch = pytest.MonkeyPatch
 
 DELETIONS = replace(
     FEW_CRASHES,
@@ -51,6 +50,7 @@ def without_waiting_for_a_checkpoint(patch: Patch) -> None:
 
 
 def test_a_deletion_that_is_answered_too_early_is_found(monkeypatch: Patch) -> None:
-    without_waiting_for_a_checkpoint(monkeypatch)
-    _, error = first_failure(without_waiting_for_a_checkpoint, SEEDS, run_with_deletions)
+    _, error = first_failure(
+        without_waiting_for_a_checkpoint, monkeypatch, SEEDS, run_with_deletions
+    )
     assert "and not 'nothing'" in str(error)

@@ -1,18 +1,15 @@
 """Merges, splits, shared sinks and states of one key, while anything fails and members change."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.simulation.graphs import run_graph
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.testing import SimulationError
 from wallaroo.worker.barrier_alignment import Aligned, Aligner, Effect
 
 SEEDS = 100
 SEEDS_A_TEST = 25
-Patch = pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
@@ -63,9 +60,6 @@ PLANTED = {
 @pytest.mark.parametrize(
     ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
-def test_a_planted_bug_is_found(
-    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
-) -> None:
-    plant(monkeypatch)
+def test_a_planted_bug_is_found(plant: Plant, known: int, monkeypatch: Patch) -> None:
     errors = (SimulationError, AssertionError)
-    first_failure(plant, (known, *range(SEEDS)), run_graph, errors)
+    first_failure(plant, monkeypatch, (known, *range(SEEDS)), run_graph, errors)

@@ -1,13 +1,13 @@
 """The simulation finds what it is there for: each of these switches off one thing that protects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from tests.simulation.seeds import run_seed
 from wallaroo.checkpoint import restorer
 from wallaroo.checkpoint.departure import Departure, successor_of
@@ -42,8 +42,6 @@ from wallaroo.worker.state_transfer import StateTransfer
 
 SEEDS = range(100)
 """One of these shows each bug, however the code around it changes."""
-
-Patch = pytest.MonkeyPatch
 
 
 def without_hold_back(patch: Patch) -> None:
@@ -370,11 +368,8 @@ SHOWN_WITHOUT_CHECKPOINTS = {without_order_of_results, without_release_of_who_le
 @pytest.mark.parametrize(
     ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
-def test_the_simulation_fails(
-    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
-) -> None:
+def test_the_simulation_fails(plant: Plant, known: int, monkeypatch: Patch) -> None:
     assert known in SEEDS
-    plant(monkeypatch)
     run = partial(run_seed, durable=plant not in SHOWN_WITHOUT_CHECKPOINTS)
-    seed, error = first_failure(plant, (known, *SEEDS), run)
+    seed, error = first_failure(plant, monkeypatch, (known, *SEEDS), run)
     assert f"run it again: python -m tests.simulation --seed {seed}" in str(error)

@@ -1,12 +1,12 @@
 """The simulation finds mistakes of sinks that are exactly once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.simulation.once import run_once
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from wallaroo.checkpoint.departure import Departure
 from wallaroo.checkpoint.manifest import OutboxBatch
 from wallaroo.names import CheckpointId, SinkId
@@ -18,8 +18,6 @@ from wallaroo.worker.slots import slot_name
 
 SEEDS = range(100)
 """One of these shows each bug, however the code around it changes."""
-
-Patch = pytest.MonkeyPatch
 
 
 def without_open(patch: Patch) -> None:
@@ -111,7 +109,7 @@ def without_asking_for_the_number(patch: Patch) -> None:
     patch.setattr(Outbox, "missing", staticmethod(all_missing))
 
 
-PLANTED: dict[Callable[[Patch], None], int] = {
+PLANTED: dict[Plant, int] = {
     without_open: 1,
     without_lineage: 9,
     with_numbers_of_rounds: 4,
@@ -128,9 +126,6 @@ PLANTED: dict[Callable[[Patch], None], int] = {
 @pytest.mark.parametrize(
     ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
-def test_the_simulation_fails(
-    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
-) -> None:
+def test_the_simulation_fails(plant: Plant, known: int, monkeypatch: Patch) -> None:
     assert known in SEEDS
-    plant(monkeypatch)
-    first_failure(plant, (known, *SEEDS), run_once)
+    first_failure(plant, monkeypatch, (known, *SEEDS), run_once)

@@ -1,14 +1,13 @@
 """Sources that are pushed, whatever fails: what was acknowledged is not lost, and counts once."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import wallaroo
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from tests.simulation.pushed_applications import APPLICATIONS, case
-from tests.simulation.seeds import SHAPES, run_case
+from tests.simulation.seeds import run_case, shape_of
 from wallaroo.ingest.connection_reader import WaitingRecords
 from wallaroo.ingest.pushed_records import PushedRecords
 from wallaroo.testing import SimulationResult, simulate
@@ -17,11 +16,9 @@ SEEDS = 120
 SEEDS_A_TEST = 20
 SEEDS_OF_A_BUG = range(100)
 
-Patch = pytest.MonkeyPatch
-
 
 def run_seed(seed: int, *, durable: bool = True) -> SimulationResult:
-    faults = SHAPES[seed // len(APPLICATIONS) % len(SHAPES)]
+    faults = shape_of(seed, APPLICATIONS)
     return run_case(case(seed), seed, faults, durable=durable)
 
 
@@ -74,9 +71,8 @@ def kept_in_a_rewind(patch: Patch) -> None:
     [acknowledged_when_received, acknowledged_before_it_is_durable, kept_in_a_rewind],
     ids=lambda bug: bug.__name__,
 )
-def test_a_planted_bug_is_found(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
-    bug(monkeypatch)
-    first_failure(bug, SEEDS_OF_A_BUG, run_seed)
+def test_a_planted_bug_is_found(bug: Plant, monkeypatch: Patch) -> None:
+    first_failure(bug, monkeypatch, SEEDS_OF_A_BUG, run_seed)
 
 
 def test_the_payloads_of_a_source_with_a_decoder_are_bytes() -> None:

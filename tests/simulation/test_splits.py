@@ -1,6 +1,6 @@
 """Sources that are read by partition: what the simulation finds, and what it is there to find."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.simulation import split_applications
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from tests.simulation.seeds import run_case, run_seed
 from wallaroo.checkpoint import restorer
 from wallaroo.checkpoint.split_positions import NEW, SplitKind, SplitPosition, to_share
@@ -21,8 +21,6 @@ from wallaroo.testing import NO_FAULTS
 
 SEEDS = range(100)
 SEEDS_A_TEST = 25
-
-Patch = pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("first", range(0, 200, SEEDS_A_TEST))
@@ -132,10 +130,9 @@ PLANTED = {
 @pytest.mark.parametrize(
     ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
-def test_the_simulation_fails(
-    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
-) -> None:
+def test_the_simulation_fails(plant: Plant, known: int, monkeypatch: Patch) -> None:
     assert known in SEEDS
-    plant(monkeypatch)
-    seed, error = first_failure(plant, (known, *SEEDS), partial(run_seed, with_logs=True))
+    seed, error = first_failure(
+        plant, monkeypatch, (known, *SEEDS), partial(run_seed, with_logs=True)
+    )
     assert f"run it again: python -m tests.simulation --seed {seed} --logs" in str(error)

@@ -1,11 +1,10 @@
 """Targets of sinks of two phases, under all faults, and the bugs that the simulation finds."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tests.simulation.planted import first_failure
+from tests.simulation.planted import Patch, Plant, first_failure
 from tests.simulation.two_phases import run_two_phases, two_phases
 from wallaroo.checkpoint import prepared
 from wallaroo.checkpoint.departure import Departure
@@ -17,8 +16,6 @@ from wallaroo.worker.two_phases import TwoPhases
 
 SEEDS = 100
 SEEDS_A_TEST = 25
-
-Patch = pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
@@ -84,7 +81,7 @@ def with_all_rows_of_a_cut(patch: Patch) -> None:
     patch.setattr(TwoPhases, "uncommitted", of_this_cut)
 
 
-PLANTED: dict[Callable[[Patch], None], int] = {
+PLANTED: dict[Plant, int] = {
     with_commits_before_the_manifest: 0,
     without_commits_of_a_recovery: 27,
     without_aborts: 0,
@@ -98,9 +95,6 @@ PLANTED: dict[Callable[[Patch], None], int] = {
 @pytest.mark.parametrize(
     ("plant", "known"), PLANTED.items(), ids=[plant.__name__ for plant in PLANTED]
 )
-def test_the_simulation_fails(
-    plant: Callable[[Patch], None], known: int, monkeypatch: Patch
-) -> None:
+def test_the_simulation_fails(plant: Plant, known: int, monkeypatch: Patch) -> None:
     assert known < SEEDS
-    plant(monkeypatch)
-    first_failure(plant, (known, *range(SEEDS)), run_two_phases)
+    first_failure(plant, monkeypatch, (known, *range(SEEDS)), run_two_phases)

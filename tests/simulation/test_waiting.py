@@ -1,13 +1,12 @@
 """Records that wait at steps, whatever fails: each counts once, and none is lost."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.simulation.planted import first_failure
-from tests.simulation.seeds import SHAPES, run_case
+from tests.simulation.planted import Patch, Plant, first_failure
+from tests.simulation.seeds import run_case, shape_of
 from tests.simulation.waiting_applications import APPLICATIONS, case
 from wallaroo.runtime import stations
 from wallaroo.runtime.calls import outcome_of_timeout
@@ -19,13 +18,9 @@ SEEDS = 120
 SEEDS_A_TEST = 20
 SEEDS_OF_A_BUG = range(100)
 
-Patch = pytest.MonkeyPatch
-
 
 def run_seed(seed: int, *, durable: bool = True) -> SimulationResult:
-    faults = replace(
-        SHAPES[seed // len(APPLICATIONS) % len(SHAPES)], failed_calls=20, late_answers=20
-    )
+    faults = replace(shape_of(seed, APPLICATIONS), failed_calls=20, late_answers=20)
     return run_case(case(seed), seed, faults, durable=durable)
 
 
@@ -119,6 +114,5 @@ def with_retries_after_the_timeout(patch: Patch) -> None:
     ],
     ids=lambda bug: bug.__name__,
 )
-def test_a_planted_bug_is_found(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
-    bug(monkeypatch)
-    first_failure(bug, SEEDS_OF_A_BUG, run_seed)
+def test_a_planted_bug_is_found(bug: Plant, monkeypatch: Patch) -> None:
+    first_failure(bug, monkeypatch, SEEDS_OF_A_BUG, run_seed)

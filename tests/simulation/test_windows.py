@@ -1,12 +1,11 @@
 """Windows whatever fails: each result once, with exactly the records of its window."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tests.simulation.planted import first_failure
-from tests.simulation.seeds import SHAPES, run_case
+from tests.simulation.planted import Patch, Plant, first_failure
+from tests.simulation.seeds import run_case, shape_of
 from tests.simulation.windowed_applications import APPLICATIONS, case
 from wallaroo.operators.pane_state import PaneState
 from wallaroo.operators.saved_state import Progress
@@ -20,8 +19,6 @@ SEEDS = 80
 SEEDS_A_TEST = 20
 SEEDS_OF_A_BUG = range(100)
 
-Patch = pytest.MonkeyPatch
-
 
 @pytest.fixture(autouse=True)
 def few_keys_fire_at_a_time(monkeypatch: Patch) -> None:
@@ -32,7 +29,7 @@ def few_keys_fire_at_a_time(monkeypatch: Patch) -> None:
 
 def run_seed(seed: int) -> SimulationResult:
     # What is lost with a disk is sent again behind later records, and is late then.
-    faults = replace(SHAPES[seed // len(APPLICATIONS) % len(SHAPES)], disks_lost=0, hosts_lost=0)
+    faults = replace(shape_of(seed, APPLICATIONS), disks_lost=0, hosts_lost=0)
     return run_case(case(seed), seed, faults)
 
 
@@ -78,6 +75,5 @@ def without_abandoned_layers(patch: Patch) -> None:
         without_abandoned_layers,
     ],
 )
-def test_a_planted_bug_is_found(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
-    bug(monkeypatch)
-    first_failure(bug, SEEDS_OF_A_BUG, run_seed)
+def test_a_planted_bug_is_found(bug: Plant, monkeypatch: Patch) -> None:
+    first_failure(bug, monkeypatch, SEEDS_OF_A_BUG, run_seed)
