@@ -3,56 +3,14 @@ from typing import Any
 import pytest
 
 import wallaroo
-from wallaroo import ApplicationBuilder, TCPSinkConfig, TCPSourceConfig, WallarooParameterError
+from tests.wallaroo.api.letters import SINK, SOURCE, by_letter, count, opened
+from tests.wallaroo.api.words import mistakes_of, split, upper
+from wallaroo import ApplicationBuilder
 from wallaroo.topology.plan import ExchangeKind
 
 
-@wallaroo.decoder(4, ">I")
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.encoder
-def encode(record: str) -> bytes:
-    return record.encode()
-
-
-@wallaroo.partition
-def by_letter(record: str) -> str:
-    return record[0]
-
-
-@wallaroo.computation("upper")
-def upper(record: str) -> str:
-    return record.upper()
-
-
-@wallaroo.computation_multi("split")
-def split(record: str) -> list[str]:
-    return record.split()
-
-
-@wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return "1", True
-
-
-SOURCE = TCPSourceConfig("127.0.0.1", "0", decode)
-SINK = TCPSinkConfig("127.0.0.1", "5555", encode)
-
-
-def opened() -> ApplicationBuilder:
-    return ApplicationBuilder("app").new_pipeline("p", SOURCE)
-
-
-def mistakes_of(builder: ApplicationBuilder) -> list[str]:
-    with pytest.raises(WallarooParameterError) as caught:
-        builder.build()
-    return [*caught.value.mistakes]
-
-
 def mistake_of(builder: ApplicationBuilder) -> str:
-    (mistake,) = mistakes_of(builder)
+    (mistake,) = mistakes_of(builder.build)
     assert mistake.startswith("test_builder.py:")
     return mistake
 
@@ -108,14 +66,14 @@ def test_no_method_but_build_raises() -> None:
     builder.to_stateful(nonsense, nonsense, nonsense)
     builder.to_state_partition(nonsense, nonsense, nonsense, nonsense, nonsense)
     builder.to_sinks(nonsense).to_sink(nonsense)
-    assert len(mistakes_of(builder)) > 15
+    assert len(mistakes_of(builder.build)) > 15
 
 
 def test_each_mistake_has_the_line_of_its_call() -> None:
     builder = ApplicationBuilder("app")
     builder.to(upper)
     line = test_each_mistake_has_the_line_of_its_call.__code__.co_firstlineno + 2
-    assert mistakes_of(builder)[0] == (
+    assert mistakes_of(builder.build)[0] == (
         f"test_builder.py:{line}: to() comes before any pipeline; call new_pipeline() first"
     )
 
@@ -129,7 +87,7 @@ def test_each_call_of_a_chain_has_a_line_of_its_own() -> None:
         .to_sink(SINK))
     # fmt: on
     line = test_each_call_of_a_chain_has_a_line_of_its_own.__code__.co_firstlineno
-    places = [mistake.split(": ")[0] for mistake in mistakes_of(builder)]
+    places = [mistake.split(": ")[0] for mistake in mistakes_of(builder.build)]
     assert places == [f"test_builder.py:{line + 4}", f"test_builder.py:{line + 5}"]
 
 
@@ -170,7 +128,7 @@ def test_a_sink_may_have_port_and_host_of_another() -> None:
 @pytest.mark.parametrize("name", ["", None, 5])
 def test_names_are_checked_wherever_they_are_given(name: Any) -> None:
     builder = ApplicationBuilder(name).new_pipeline(name, SOURCE).to_stateful(count, dict, name)
-    mistakes = mistakes_of(builder.to_sink(SINK))
+    mistakes = mistakes_of(builder.to_sink(SINK).build)
     subjects = ["the application name is", "the pipeline name is", "state_name is"]
     assert len(mistakes) == 3
     assert all(subject in mistake for subject, mistake in zip(subjects, mistakes, strict=True))
@@ -178,6 +136,6 @@ def test_names_are_checked_wherever_they_are_given(name: Any) -> None:
 
 def test_every_sink_of_a_list_is_checked() -> None:
     sinks: Any = [SOURCE, SINK, 5]
-    first, second = mistakes_of(opened().to_sinks(sinks))
+    first, second = mistakes_of(opened().to_sinks(sinks).build)
     assert "sink_configs[0] of to_sinks() is the source TCPSourceConfig" in first
     assert "sink_configs[2] of to_sinks() is the int 5" in second

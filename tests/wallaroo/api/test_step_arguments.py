@@ -2,38 +2,9 @@ from typing import Any
 
 import pytest
 
-import wallaroo
-from wallaroo import ApplicationBuilder, TCPSinkConfig, TCPSourceConfig, WallarooParameterError
-
-
-@wallaroo.decoder(4, ">I")
-def decode(payload: bytes) -> str:
-    return payload.decode()
-
-
-@wallaroo.encoder
-def encode(record: str) -> bytes:
-    return record.encode()
-
-
-@wallaroo.partition
-def by_letter(record: str) -> str:
-    return record[0]
-
-
-@wallaroo.computation("upper")
-def upper(record: str) -> str:
-    return record.upper()
-
-
-@wallaroo.computation_multi("split")
-def split(record: str) -> list[str]:
-    return record.split()
-
-
-@wallaroo.state_computation("count")
-def count(record: str, state: dict[str, int]) -> tuple[str, bool]:
-    return "1", True
+from tests.wallaroo.api.letters import SINK, by_letter, count, opened
+from tests.wallaroo.api.words import mistakes_of, split, upper
+from wallaroo import ApplicationBuilder
 
 
 class OldUpper:
@@ -57,22 +28,8 @@ class OldPartition:
         return record[0]
 
 
-SOURCE = TCPSourceConfig("127.0.0.1", "0", decode)
-SINK = TCPSinkConfig("127.0.0.1", "5555", encode)
-
-
-def opened() -> ApplicationBuilder:
-    return ApplicationBuilder("app").new_pipeline("p", SOURCE)
-
-
-def mistakes_of(builder: ApplicationBuilder) -> list[str]:
-    with pytest.raises(WallarooParameterError) as caught:
-        builder.build()
-    return [*caught.value.mistakes]
-
-
 def mistake_of(builder: ApplicationBuilder) -> str:
-    (mistake,) = mistakes_of(builder)
+    (mistake,) = mistakes_of(builder.build)
     assert mistake.startswith("test_step_arguments.py:")
     return mistake
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import wallaroo
-from tests.wallaroo.api.words import decode, encode
-from wallaroo import TCPSinkConfig, TCPSourceConfig, WallarooParameterError
+from tests.wallaroo.api.words import decode, encode, mistakes_of
+from wallaroo import TCPSinkConfig, TCPSourceConfig
 
 SINK = TCPSinkConfig("127.0.0.1", "5555", encode)
 SOURCE = TCPSourceConfig("127.0.0.1", 0, decode, framing="newline")
@@ -26,12 +26,6 @@ def lines(name: str = "lines") -> Any:
 
 def builder() -> Any:
     return wallaroo.ApplicationBuilder("app")
-
-
-def mistakes_of(declare: Declared) -> list[str]:
-    with pytest.raises(WallarooParameterError) as caught:
-        declare()
-    return [*caught.value.mistakes]
 
 
 def mistake_of(*ends: Any) -> str:

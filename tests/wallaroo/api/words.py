@@ -1,6 +1,12 @@
-"""Functions over lines and words, for pipelines whose declarations are of interest."""
+"""Functions over lines and words, for pipelines whose declarations are of interest, and what is
+wrong with such a declaration."""
+
+from collections.abc import Callable
+
+import pytest
 
 import wallaroo
+from wallaroo import WallarooParameterError
 
 
 @wallaroo.decoder
@@ -31,3 +37,10 @@ def split(record: str) -> list[str]:
 @wallaroo.state_computation("pair")
 def pair(record: str, state: dict[str, int]) -> tuple[str, bool]:
     return record, True
+
+
+def mistakes_of(build: Callable[[], object]) -> list[str]:
+    """Return the mistakes that ``build`` reports, with their places."""
+    with pytest.raises(WallarooParameterError) as caught:
+        build()
+    return [*caught.value.mistakes]
