@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import wallaroo
+from tests.wallaroo.operators.timed import fire_all
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.saved_state import Moved, Progress, StateChunk
@@ -122,9 +123,7 @@ class Worker:
         """Move the clocks; return what was due."""
         self.keyed.advance("watch", event_s * SECOND)
         self.keyed.advance_wall()
-        assert self.flow.timed is not None
-        while self.flow.timed.fire_some(100):
-            pass
+        fire_all(self.flow)
         return [row.decode() for _, rows in self.flow.take_output() for row in rows]
 
 

@@ -1,12 +1,15 @@
 """Windows in a dataflow: what the clock makes due runs through a chain, and so do late records."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.graphs import BY_SEVEN, PLACE, source
 from tests.wallaroo.operators.mesh import Mesh, tcp_sink
+from tests.wallaroo.operators.timed import fire_all
 from tests.wallaroo.timing.windowed import JOIN, spec_of, tumbling
 from wallaroo.connectors.base import Sink
+from wallaroo.operators.dataflow import Dataflow
+from wallaroo.operators.timed_states import TimedStates
 from wallaroo.operators.timed_store import TimedFigures
 from wallaroo.timing.window_spec import LatePolicy, WindowSpec
 from wallaroo.topology.compile import compile_graph
@@ -50,6 +53,22 @@ def windowed(spec: WindowSpec) -> Application:
     )
 
 
+class Opened(NamedTuple):
+    """A windowed application on one worker."""
+
+    mesh: Mesh
+    flow: Dataflow
+    timed: TimedStates
+    store: Any
+
+
+def opened(spec: WindowSpec, *, tracks_changes: bool = False) -> Opened:
+    mesh = Mesh(windowed(spec), tracks_changes=tracks_changes)
+    (flow,) = mesh.flows.values()
+    assert flow.timed is not None
+    return Opened(mesh, flow, flow.timed, flow.timed.stores["joined"])
+
+
 def raising_output(key: Any, accumulator: str) -> str:
     raise ValueError(f"no output of {accumulator}")
 
@@ -58,20 +77,18 @@ SIDE = spec_of(tumbling(10), late=LatePolicy.SIDE)
 
 
 def test_the_clock_runs_what_is_due_a_part_at_a_time() -> None:
-    mesh = Mesh(windowed(SIDE))
-    (flow,) = mesh.flows.values()
-    assert flow.timed is not None and flow.timed.names == ["joined"]
-    store: Any = flow.timed.stores["joined"]
+    mesh, _, timed, store = opened(SIDE)
+    assert timed.names == ["joined"]
     for key, record, time in [(1, "a", 0), (2, "b", 9), (1, "c", 3), (1, "d", 10)]:
         store.windows.add(key, record, time)
-    assert flow.timed.fire_some(10) == 0
-    flow.timed.advance("joined", 12)
-    assert flow.timed.due_state == "joined"
-    assert flow.timed.fire_some(1) == 1
-    assert flow.timed.fired("joined") < 10
-    assert flow.timed.fire_some(10) > 0
-    assert flow.timed.fire_some(10) == 0
-    assert flow.timed.fired("joined") == 12
+    assert timed.fire_some(10) == 0
+    timed.advance("joined", 12)
+    assert timed.due_state == "joined"
+    assert timed.fire_some(1) == 1
+    assert timed.fired("joined") < 10
+    assert timed.fire_some(10) > 0
+    assert timed.fire_some(10) == 0
+    assert timed.fired("joined") == 12
     mesh.settle()
     assert mesh.lines() == [
         "Result(key=1, value='ac', start=0, end=10, kind='final')",
@@ -81,28 +98,22 @@ def test_the_clock_runs_what_is_due_a_part_at_a_time() -> None:
 
 
 def test_late_records_run_through_a_chain_of_their_own() -> None:
-    mesh = Mesh(windowed(SIDE))
-    (flow,) = mesh.flows.values()
-    assert flow.timed is not None
-    flow.timed.advance("joined", 12)
-    store: Any = flow.timed.stores["joined"]
+    mesh, _, timed, store = opened(SIDE)
+    timed.advance("joined", 12)
     store.windows.add(1, "late", 9)
-    flow.timed.give("joined", 9)
+    timed.give("joined", 9)
     mesh.settle()
     assert mesh.lines(1) == ["late"]
     assert store.figures().late_count == 1
 
 
 def test_results_and_late_records_are_counted_where_they_go() -> None:
-    mesh = Mesh(windowed(SIDE))
-    (flow,) = mesh.flows.values()
-    assert flow.timed is not None
-    store: Any = flow.timed.stores["joined"]
+    _, flow, timed, store = opened(SIDE)
     store.windows.add(1, "a", 0)
-    flow.timed.advance("joined", 10)
-    flow.timed.fire_some(10)
+    timed.advance("joined", 10)
+    timed.fire_some(10)
     store.windows.add(1, "late", 9)
-    flow.timed.give("joined", 9)
+    timed.give("joined", 9)
     counts = flow.tally.counts()
     assert counts["results/feed"] == [1, 1, 0, 0]
     assert counts["late/feed"] == [1, 1, 0, 0]
@@ -110,32 +121,25 @@ def test_results_and_late_records_are_counted_where_they_go() -> None:
 
 def test_an_output_that_raises_is_a_failure_of_its_window() -> None:
     spec = spec_of(tumbling(10), replace(JOIN, output=raising_output))
-    mesh = Mesh(windowed(spec))
-    (flow,) = mesh.flows.values()
-    assert flow.timed is not None
-    store: Any = flow.timed.stores["joined"]
+    _, flow, timed, store = opened(spec)
     store.windows.add(1, "a", 0)
-    flow.timed.advance("joined", 10)
-    flow.timed.fire_some(10)
+    timed.advance("joined", 10)
+    timed.fire_some(10)
     (failure,) = flow.take_failures()
     assert (failure.step, failure.key) == ("joined", 1)
     assert failure.error == "ValueError: no output of a"
-    assert flow.timed.due_state is None
+    assert timed.due_state is None
 
 
 def test_a_merge_that_raises_is_reported_with_key_and_window() -> None:
     spec = spec_of(tumbling(10), replace(JOIN, merge=raising_output))
-    mesh = Mesh(windowed(spec), tracks_changes=True)
-    (flow,) = mesh.flows.values()
-    assert flow.timed is not None
-    store: Any = flow.timed.stores["joined"]
+    _, flow, timed, store = opened(spec, tracks_changes=True)
     store.windows.add(1, "a", 0)
     for pane in store.windows.panes():
         pane.set_aside()
     store.windows.add(1, "b", 0)
-    flow.timed.advance("joined", 10)
-    while flow.timed.fire_some(10):
-        pass
+    timed.advance("joined", 10)
+    fire_all(flow)
     (failure,) = flow.take_failures()
     assert (failure.step, failure.key) == ("joined", 1)
     assert failure.record == "Window(start=0, end=10)"

@@ -8,7 +8,17 @@ import pytest
 
 import wallaroo
 from tests.wallaroo.operators.mesh import Mesh, encode_line, tcp_sink
-from tests.wallaroo.operators.timed import at, collected, decode, keep, name_of, timed
+from tests.wallaroo.operators.timed import (
+    EVENT_TIME,
+    at,
+    collected,
+    decode,
+    keep,
+    kept,
+    name_of,
+    tcp,
+    timed,
+)
 from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.names import EdgeId
 from wallaroo.operators.batches import BatchFormat
@@ -20,18 +30,7 @@ from wallaroo.topology.plan import Application
 from wallaroo.topology.timing import timed_edges, timed_flows
 
 MS = 1_000_000
-EVENT_TIME = wallaroo.event_time(at)
 PAYLOADS = [f"{name}@{number}".encode() for number, name in enumerate("abcdefghij" * 7)]
-
-
-def tcp(time: Any = EVENT_TIME) -> wallaroo.TCPSourceConfig[tuple[str, int]]:
-    return wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode, time=time)
-
-
-def kept(pipeline: wallaroo.Pipeline[tuple[str, int]], key: Any = name_of) -> Application:
-    """Return an application whose records reach a timed state by their names."""
-    ended = pipeline.to_state_partition(keep, list, "seen", key).to_sink(tcp_sink(encode_line))
-    return timed(wallaroo.build_application("test", ended))
 
 
 def plan(time: Any = EVENT_TIME) -> Application:
@@ -210,8 +209,9 @@ def test_a_record_with_a_time_inside_is_decoded_where_it_is_read(
 
 
 def test_only_pipelines_from_which_a_timed_state_is_reached_need_times() -> None:
-    other = wallaroo.TCPSourceConfig("127.0.0.1", 7011, decode, time=EVENT_TIME)
-    ended = wallaroo.source("q", other).to_parallel(wallaroo.computation("same")(lambda r: r))
+    ended = wallaroo.source("q", tcp(port=7011)).to_parallel(
+        wallaroo.computation("same")(lambda r: r)
+    )
     first = wallaroo.source("p", tcp()).to_state_partition(keep, list, "seen", name_of)
     sinks = [tcp_sink(encode_line), tcp_sink(encode_line)]
     plan = wallaroo.build_application("t", first.to_sink(sinks[0]), ended.to_sink(sinks[1]))
@@ -225,7 +225,7 @@ def test_only_pipelines_from_which_a_timed_state_is_reached_need_times() -> None
 
 def test_a_fork_and_a_merge_carry_the_times_on() -> None:
     one = wallaroo.source("p", tcp())
-    two = wallaroo.source("q", wallaroo.TCPSourceConfig("127.0.0.1", 7011, decode))
+    two = wallaroo.source("q", tcp(None, 7011))
     both = one.merge(two)
     ended = both.to_state_partition(keep, list, "seen", name_of).to_sink(tcp_sink(encode_line))
     plan = wallaroo.build_application("t", ended, one.to_sink(tcp_sink(encode_line)))
@@ -276,8 +276,10 @@ WRONG: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("time", "sentence"), WRONG)
 def test_build_reports_what_is_wrong_with_a_time(time: Any, sentence: str) -> None:
+    # Made here, not by tcp(): some of these mistakes have the place of their source.
+    config = wallaroo.TCPSourceConfig("127.0.0.1", 7010, decode, time=time())
     with pytest.raises(wallaroo.WallarooParameterError) as raised:
-        plan(time())
+        kept(wallaroo.source("p", config))
     (mistake,) = raised.value.mistakes
     assert sentence in mistake
     assert mistake.startswith("test_times_in_chains.py:")

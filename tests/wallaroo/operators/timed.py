@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import wallaroo
-from tests.wallaroo.operators.mesh import Mesh
+from tests.wallaroo.operators.mesh import Mesh, encode_line, tcp_sink
 from wallaroo.api.windows import tumbling
+from wallaroo.operators.dataflow import Dataflow
 from wallaroo.timing.instants import END
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.plan import Application, Feed, Flow, InnerPipeline, Pipeline, Stage
@@ -24,6 +25,13 @@ def decode(payload: bytes) -> tuple[str, int]:
 @wallaroo.timestamp("ms")
 def at(record: tuple[str, int]) -> int:
     return record[1]
+
+
+EVENT_TIME = wallaroo.event_time(at)
+
+
+def tcp(time: Any = EVENT_TIME, port: int = 7010) -> wallaroo.TCPSourceConfig[tuple[str, int]]:
+    return wallaroo.TCPSourceConfig("127.0.0.1", port, decode, time=time)
 
 
 @wallaroo.partition
@@ -67,6 +75,12 @@ def timed(plan: Application, state: str = "seen") -> Application:
     )
 
 
+def kept(pipeline: wallaroo.Pipeline[Any], key: Any = name_of) -> Application:
+    """Return an application whose records reach a timed state by their names."""
+    ended = pipeline.to_state_partition(keep, list, "seen", key).to_sink(tcp_sink(encode_line))
+    return timed(wallaroo.build_application("test", ended))
+
+
 def _with_window(flow: Flow, state: str) -> Flow:
     *stages, last = flow.stages
     if not last.steps or last.steps[-1].state != state:
@@ -76,13 +90,19 @@ def _with_window(flow: Flow, state: str) -> Flow:
     return replace(flow, stages=(*stages, stage), sinks=())
 
 
+def fire_all(flow: Dataflow) -> None:
+    """Run all that is due."""
+    assert flow.timed is not None
+    while flow.timed.fire_some(100):
+        pass
+
+
 def collected(mesh: Mesh, sink: int = 0) -> list[Any]:
     """Let all windows fire; return the records that they had."""
     for flow in mesh.flows.values():
         assert flow.timed is not None
         for name in flow.timed.names:
             flow.timed.advance(name, END)
-        while flow.timed.fire_some(1000):
-            pass
+        fire_all(flow)
     mesh.settle()
     return [record for line in mesh.lines(sink) for record in ast.literal_eval(line)]

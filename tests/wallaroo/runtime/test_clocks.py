@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 import wallaroo
-from tests.wallaroo.operators.mesh import encode_line, tcp_sink
-from tests.wallaroo.operators.timed import at, decode, keep, name_of, timed
+from tests.wallaroo.operators.timed import EVENT_TIME, at, kept, tcp
 from tests.wallaroo.runtime.clock_cluster import MS, SECOND, ClockCluster, ClockWorker
 from wallaroo.names import EdgeId, Epoch, WorkerName
 from wallaroo.runtime.clocks import ReplayedChannel, Sender
@@ -14,24 +13,14 @@ from wallaroo.timing.clocks import Clock, Status, Watermark
 from wallaroo.timing.instants import END
 from wallaroo.topology.plan import Application
 
-EVENT_TIME = wallaroo.event_time(at)
 E1, E2 = Epoch(1), Epoch(2)
 W1, W2 = WorkerName("w1"), WorkerName("w2")
 EDGE = EdgeId(0)
 START = 1_000 * SECOND
 
 
-def tcp(port: int = 7010, time: Any = EVENT_TIME) -> Any:
-    return wallaroo.TCPSourceConfig("127.0.0.1", port, decode, time=time)
-
-
-def kept(pipeline: Any) -> Application:
-    ended = pipeline.to_state_partition(keep, list, "seen", name_of).to_sink(tcp_sink(encode_line))
-    return timed(wallaroo.build_application("test", ended))
-
-
 def one_source(time: Any = EVENT_TIME) -> Application:
-    return kept(wallaroo.source("p", tcp(time=time)))
+    return kept(wallaroo.source("p", tcp(time)))
 
 
 @wallaroo.computation("same")
@@ -44,7 +33,7 @@ def two_exchanges() -> Application:
 
 
 def two_sources() -> Application:
-    one, two = wallaroo.source("p", tcp()), wallaroo.source("q", tcp(7011))
+    one, two = wallaroo.source("p", tcp()), wallaroo.source("q", tcp(port=7011))
     return kept(one.merge(two.to_parallel(same)))
 
 
