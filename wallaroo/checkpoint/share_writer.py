@@ -232,7 +232,7 @@ class ShareWriter:
         """The last barrier at which partitions moved from here to other workers."""
         self._took: Took = {}
         """Partitions that moved back, see ``WorkerCheckpoint.took``."""
-        self._inherited: list[StagedOutput] = []
+        self.inherited: list[StagedOutput] = []
         """Output staged by workers that have left, to be listed in the next checkpoint."""
         self._parts: list[PartRef] = []
         """The parts of this worker's state as of the last committed checkpoint, oldest first."""
@@ -397,7 +397,7 @@ class ShareWriter:
                 parts=parts,
                 journals=share.positions.journals,
                 sources=share.positions.sources,
-                staged=self._inherited + share.output.staged,
+                staged=self.inherited + share.output.staged,
                 key_counts=share.key_counts,
                 pause_s=pause_s,
                 counts=share.counts,
@@ -413,7 +413,7 @@ class ShareWriter:
     def committed(self) -> None:
         """Apply the last share: its checkpoint is committed."""
         started_s = self._clock()
-        self._inherited = []
+        self.inherited = []
         self._parts = [part for part in self._parts if part.name not in self._leaving]
         self._parts += self._new_parts
         self._took = _that_matter(self._took, self._parts)
@@ -461,12 +461,7 @@ class ShareWriter:
 
     def inherit(self, staged: list[StagedOutput]) -> None:
         """List output of a worker that has left, as it staged it, in the next checkpoint."""
-        self._inherited += staged
-
-    @property
-    def inherited(self) -> list[StagedOutput]:
-        """Output staged by workers that have left, not yet listed in a checkpoint."""
-        return self._inherited
+        self.inherited += staged
 
     def mark_all_changed(self) -> None:
         """Forget all parts, and write every key of this worker in the next checkpoint."""

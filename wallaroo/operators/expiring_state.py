@@ -70,10 +70,6 @@ class ExpiringState(TimedState):
         if (holding := self._generations.holding(key)) is not None:
             del holding[key]
 
-    def shown(self, key: Any) -> object | None:
-        """Return what a query shows of a key, which does not touch it."""
-        return self.get(key)
-
     def delete(self, key: Any) -> bool:
         """Delete a key with its timers and alarms; return whether it was here."""
         holding = self._generations.holding(key)

@@ -94,8 +94,9 @@ class KeyedState(Mapping[Any, Any]):
     # What changes
 
     def shown(self, key: Any) -> object | None:
-        """Return what a query shows of a key; ``None`` if it is not here."""
-        return self.objects.get(key)
+        """Return what a query shows of a key, which does not touch it; ``None`` if it is not
+        here."""
+        return self.get(key)
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its object; return whether it was here."""

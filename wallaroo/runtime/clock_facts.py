@@ -27,7 +27,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
 
     ``clock_ns`` is ``None`` before the first watermark, and ``ended`` says that it is at its end.
     """
-    facts = clocks.source_facts(now_ns)
+    sources = clocks.source_facts(now_ns)
     return [
         {
             "state": state,
@@ -35,9 +35,7 @@ def clock_facts(clocks: Clocks, timed: TimedStates, now_ns: int) -> list[dict[st
             "ended": clock.time == END,
             "due": timed.has_due(state),
             **_figures(timed, state),
-            "sources": [
-                {"pipeline": pipeline, **facts[pipeline]} for pipeline in clocks.sources_of(state)
-            ],
+            "sources": sources[state],
         }
         for state, clock in clocks.states.items()
     ]

@@ -415,14 +415,17 @@ class Clocks:
 
     # For those who look
 
-    def sources_of(self, state: str) -> list[int]:
-        """Return the pipelines whose sources move the clock of a state."""
-        (index,) = (at for at, point in enumerate(self._graph.points) if point.state == state)
-        return [pipeline for pipeline in self._sources if pipeline in self._reached_by[index]]
-
-    def source_facts(self, now_ns: int) -> dict[int, dict[str, Any]]:
-        """Return what is shown of each source, by pipeline."""
-        return {pipeline: source.facts(now_ns) for pipeline, source in self._sources.items()}
+    def source_facts(self, now_ns: int) -> dict[str, list[dict[str, Any]]]:
+        """Return what is shown of the sources that move the clock of each state."""
+        facts = {
+            pipeline: {"pipeline": pipeline, **source.facts(now_ns)}
+            for pipeline, source in self._sources.items()
+        }
+        return {
+            point.state: [each for at, each in facts.items() if at in self._reached_by[index]]
+            for index, point in enumerate(self._graph.points)
+            if point.state is not None
+        }
 
     @property
     def states(self) -> Mapping[str, Clock[Sender]]:
